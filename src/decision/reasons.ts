@@ -1,0 +1,95 @@
+/**
+ * The closed list of reasons a call can be denied for. The code is the switch key, the metric label, the log field, the
+ * `x-remit-decision` header and the anchor of the reason's page: one entry holds everything about it.
+ */
+
+/** What one reason means to the client that was denied. */
+export interface Reason {
+  /** google.rpc.Code of the CheckResponse; never 0, since 0 means allow. */
+  readonly grpcStatus: 7 | 8 | 14 | 16;
+  /** HTTP status of the denial: 401 a new token would cure it, 403 policy and scope, 429 budgets, 503 a fault of ours. */
+  readonly httpStatus: 400 | 401 | 403 | 413 | 429 | 503;
+  /** What the client is told. Never policy text, a claim or anything else an attacker could use. */
+  readonly text: string;
+  /**
+   * The `error` of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3.1); `''` is a challenge without an error,
+   * for a call that carried no credential at all; `null` is no challenge.
+   */
+  readonly challenge: '' | 'invalid_token' | 'insufficient_scope' | null;
+  /** Whether the same call may succeed when repeated unchanged a moment later; answered with `retry-after`. */
+  readonly retryable: boolean;
+}
+
+const PERMISSION_DENIED = 7;
+const RESOURCE_EXHAUSTED = 8;
+const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+const request = (httpStatus: 400 | 403 | 413, text: string) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus, text, challenge: null, retryable: false }) as const;
+const identity = (text: string) =>
+  ({ grpcStatus: UNAUTHENTICATED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
+const token = (text: string) =>
+  ({ grpcStatus: UNAUTHENTICATED, httpStatus: 401, text, challenge: 'invalid_token', retryable: false }) as const;
+const scope = (text: string) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: 'insufficient_scope', retryable: false }) as const;
+const policy = (text: string) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
+const budget = (text: string) =>
+  ({ grpcStatus: RESOURCE_EXHAUSTED, httpStatus: 429, text, challenge: null, retryable: false }) as const;
+const fault = (text: string) =>
+  ({ grpcStatus: UNAVAILABLE, httpStatus: 503, text, challenge: null, retryable: true }) as const;
+
+/** Every reason by its code, `stage.problem`, in the order of the data path. */
+export const reasons = {
+  'request.malformed': request(400, 'the request could not be read'),
+  'request.not-canonical': request(400, 'the request has more than one reading'),
+  'request.unsupported': request(403, 'this kind of request is not supported'),
+  'request.body-incomplete': request(413, 'the request body did not arrive whole'),
+  'request.too-large': request(413, 'the request is larger than allowed'),
+
+  'identity.missing': identity('the caller presented no workload identity'),
+  'identity.invalid': identity('the workload identity is not valid'),
+  'identity.untrusted-domain': identity('the workload identity belongs to a trust domain that is not accepted here'),
+  'identity.conflict': identity('the sources of the workload identity disagree'),
+
+  'token.missing': { ...token('a task token is required'), challenge: '' },
+  'token.malformed': token('the token could not be read'),
+  'token.algorithm': token('the token is signed with an algorithm that is not accepted'),
+  'token.signature': token('the signature of the token could not be verified'),
+  'token.issuer': token('the issuer of the token is not accepted'),
+  'token.audience': token('the token was issued for another resource'),
+  'token.expired': token('the token has expired'),
+  'token.not-yet-valid': token('the token is not valid yet'),
+  'token.lifetime': token('the token lives longer than allowed'),
+  'token.binding': token('the token is bound to another workload'),
+  'token.proof': token('the proof of possession is not valid'),
+  'token.static-secret': policy('a long-lived secret was sent where a task token is required'),
+  'token.keys-unavailable': fault('the keys to verify the token are not available'),
+
+  'task.unknown': token('the task of the token is not known'),
+  'task.suspended': token('the task is suspended'),
+  'task.completed': token('the task was completed'),
+  'task.cancelled': token('the task was cancelled'),
+  'task.revoked': token('the task was revoked'),
+  'task.expired': token('the task has expired'),
+  'task.exhausted': budget('the budget of the task is used up'),
+  'task.replayed': token('the token was used before and allows a single use'),
+  'task.state-unavailable': fault('the state of the task is not available'),
+
+  'action.unknown': policy('the action is not known'),
+  'action.outside-intent': scope('the action is outside the declared intent of the task'),
+  'action.arguments': policy('the arguments of the action are not valid'),
+
+  'policy.forbidden': policy('a policy forbids the action'),
+  'policy.not-permitted': policy('no policy permits the action'),
+  'policy.error': fault('a policy could not be evaluated'),
+  'policy.unavailable': fault('no policies are loaded'),
+
+  'ledger.unavailable': fault('the decision could not be recorded'),
+  overloaded: fault('too many checks are in flight'),
+  internal: fault('the check failed'),
+} as const satisfies Readonly<Record<string, Reason>>;
+
+/** A code of the table, such as `policy.forbidden`. */
+export type ReasonCode = keyof typeof reasons;
