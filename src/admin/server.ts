@@ -1,0 +1,58 @@
+import { createServer } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { unmetGates } from './readiness.ts';
+import type { Gate } from './readiness.ts';
+
+/** Where the admin server listens; `port` 0 takes a free one. */
+export interface AdminAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Serves liveness and readiness over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
+ * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not. It carries no secret.
+ *
+ * Lifecycle: `listen` once, `close` once.
+ */
+export class AdminServer {
+  readonly #server: Server;
+
+  constructor(gates: readonly Gate[]) {
+    this.#server = createServer({ requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 }, (request, response) => {
+      const known = request.url === '/livez' || request.url === '/readyz';
+      if (!known) return answer(response, 404, 'not found');
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.setHeader('allow', 'GET, HEAD');
+        return answer(response, 405, 'method not allowed');
+      }
+      const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
+      return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
+    });
+    this.#server.maxConnections = 64;
+  }
+
+  /** Starts listening and gives the port; rejects with the system's error where the address cannot be had. */
+  listen(address: AdminAddress): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(address.port, address.host, () => {
+        this.#server.off('error', reject);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+function answer(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
+  response.end(`${text}\n`);
+}

@@ -1,0 +1,185 @@
+import type { Tracer } from '@opentelemetry/api';
+import type { HttpCall } from './action/call.ts';
+import { actionFrom } from './action/http.ts';
+import { decide } from './decide.ts';
+import type { Facts } from './decide.ts';
+import { deny, isDeny } from './decision/decision.ts';
+import type { Decision, Deny } from './decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
+import { callerFrom } from './identity/caller.ts';
+import type { IdentityRules, PeerFacts } from './identity/caller.ts';
+import type { Judgement } from './judgement.ts';
+import { useRecord } from './ledger/use.ts';
+import type { LedgerRecord } from './ledger/record.ts';
+import type { PolicySet } from './policy/load.ts';
+import type { Ports } from './ports.ts';
+import type { Task } from './task/task.ts';
+import { traceCheck } from './telemetry/span.ts';
+import { bearerFrom } from './token/authorization-header.ts';
+import type { BindingMode } from './token/binding.ts';
+import type { SpanReference, TaskToken } from './token/claims.ts';
+import type { TokenUse, TokenUses } from './token/uses.ts';
+import { verifyTaskToken } from './token/verify.ts';
+import type { VerificationKeys } from './token/verify.ts';
+
+/** One call as the proxy described it, parsed and canonical. */
+export interface CheckFacts {
+  readonly peer: PeerFacts;
+  readonly call: HttpCall;
+  readonly trace: CallTrace;
+}
+
+/** The trace contexts that arrive with a call, each a W3C `traceparent` or `null`. */
+export interface CallTrace {
+  /** From the gRPC metadata: the proxy's own span of this check. */
+  readonly parent: string | null;
+  /** From the call's headers: the application's word. */
+  readonly application: string | null;
+}
+
+/** How long a check may take and whether anybody still waits for it. */
+export interface CheckCall {
+  /** On the monotonic clock; `Infinity` where the proxy named none. */
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  readonly trace: CallTrace;
+}
+
+/** What the proxy is told. */
+export interface Answer {
+  readonly decision: Decision;
+  readonly decisionId: string;
+  readonly taskId: string | null;
+  readonly agent: string | null;
+  readonly action: string | null;
+}
+
+/** What a check works with. */
+export interface CheckServices {
+  readonly ports: Ports;
+  readonly identity: IdentityRules;
+  readonly binding: BindingMode;
+  readonly maxTokenSeconds: number;
+  readonly clockSkewSeconds: number;
+  readonly keys: VerificationKeys;
+  /** The policy set in force at this moment. */
+  readonly policies: () => PolicySet | Deny;
+  /** The task as it stands at this moment; never cached. */
+  readonly tasks: (issuer: string, taskId: string) => Task | Deny | undefined;
+  readonly uses: TokenUses;
+  readonly ledger: UseLedger;
+  readonly tracer: Tracer;
+}
+
+/** Where uses are recorded. `false` means that the record was not taken. */
+export interface UseLedger {
+  append(record: LedgerRecord): boolean;
+  durable(record: LedgerRecord): Promise<boolean>;
+}
+
+const MAX_TOKEN_BYTES = 8192;
+
+/** Answers one check: gathers the facts, decides, settles, records. It always answers and never throws. */
+export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Promise<Answer>;
+
+/** The shell around `decide`. */
+export function checkWith(services: CheckServices): Check {
+  return async (parsed, call) => {
+    const startedAtMs = services.ports.nowMs();
+    const decisionId = uuidV7(startedAtMs, services.ports.randomBytes(UUID_RANDOM_BYTES));
+    const policies = services.policies();
+    const { facts, use } = await gather(services, parsed, policies);
+    const late = call.signal.aborted || services.ports.monotonicMs() > call.deadlineMs;
+    const decision = late
+      ? deny('overloaded', 'the deadline of the check passed before it was decided')
+      : decide(facts, { binding: services.binding, policies });
+    const judgement = { decisionId, decision, facts, policySet: isDeny(policies) ? null : policies.hash };
+    const settled = await settle(services, judgement, { startedAtMs, use, trace: call.trace });
+    return answerOf(settled);
+  };
+}
+
+interface Gathered {
+  readonly facts: Facts;
+  readonly use: TokenUse | null;
+}
+
+async function gather(
+  services: CheckServices,
+  parsed: CheckFacts | Deny,
+  policies: PolicySet | Deny,
+): Promise<Gathered> {
+  const nowMs = services.ports.nowMs();
+  if (isDeny(parsed)) {
+    return {
+      facts: { call: parsed, caller: parsed, token: parsed, task: parsed, action: parsed, use: 0, nowMs },
+      use: null,
+    };
+  }
+  const caller = callerFrom(parsed.peer, services.identity, nowMs);
+  const token = isDeny(caller) ? caller : await tokenOf(services, parsed.call, policies, nowMs);
+  const use = isDeny(token) ? null : services.uses.next(token.digest);
+  const action = isDeny(policies) ? policies : actionFrom(parsed.call, policies.catalog);
+  // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
+  const task = isDeny(token) ? token : services.tasks(token.issuer, token.taskId);
+  return {
+    facts: { call: parsed.call, caller, token, task, action, use: use?.use ?? 0, nowMs: services.ports.nowMs() },
+    use,
+  };
+}
+
+async function tokenOf(
+  services: CheckServices,
+  call: HttpCall,
+  policies: PolicySet | Deny,
+  nowMs: number,
+): Promise<TaskToken | Deny> {
+  const compact = bearerFrom(call.headers.get('authorization') ?? []);
+  if (isDeny(compact)) return compact;
+  if (isDeny(policies)) return policies;
+  const rules = {
+    audiences: policies.catalog.audiences,
+    maxLifetimeSeconds: services.maxTokenSeconds,
+    clockSkewSeconds: services.clockSkewSeconds,
+    maxBytes: MAX_TOKEN_BYTES,
+  };
+  return verifyTaskToken(compact, rules, services.keys, nowMs);
+}
+
+interface Settling {
+  readonly startedAtMs: number;
+  readonly use: TokenUse | null;
+  readonly trace: CallTrace;
+}
+
+/** Traces and records a judgement. An allow that cannot be recorded becomes a denial, which is traced in its turn. */
+async function settle(services: CheckServices, judgement: Judgement, at: Settling): Promise<Judgement> {
+  const span = traceCheck(services.tracer, judgement, {
+    ...at.trace,
+    previousUse: at.use?.previous ?? null,
+    startedAtMs: at.startedAtMs,
+  });
+  const { token } = judgement.facts;
+  if (span !== null && !isDeny(token)) services.uses.traced(token.digest, span);
+  if (await recorded(services.ledger, judgement, span)) return judgement;
+  if (isDeny(judgement.decision)) return judgement;
+  const unrecorded = { ...judgement, decision: deny('ledger.unavailable', 'the use could not be recorded') };
+  traceCheck(services.tracer, unrecorded, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
+  return unrecorded;
+}
+
+/** High risk waits for the disk, the rest for a place in the queue. */
+async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanReference | null): Promise<boolean> {
+  const record = useRecord(judgement, span);
+  const { action } = judgement.facts;
+  const waits = judgement.decision.kind === 'allow' && !isDeny(action) && action.risk === 'high';
+  return waits ? ledger.durable(record) : ledger.append(record);
+}
+
+const answerOf = ({ decision, decisionId, facts }: Judgement): Answer => ({
+  decision,
+  decisionId,
+  taskId: isDeny(facts.token) ? null : facts.token.taskId,
+  agent: isDeny(facts.caller) ? null : facts.caller.id,
+  action: isDeny(facts.action) ? null : facts.action.id,
+});

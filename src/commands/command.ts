@@ -1,0 +1,34 @@
+/** What a command may touch of the world outside its functions. */
+export interface CommandIo {
+  /** Writes a line of data. */
+  readonly out: (line: string) => void;
+  /** Writes a line of talk: progress, warnings, errors. */
+  readonly err: (line: string) => void;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Settles with the name of the first signal that asks the process to end. */
+  readonly ended: Promise<string>;
+  /** Calls back on each SIGHUP. */
+  readonly onReload: (reload: () => void) => void;
+}
+
+/** Exit codes of every command. */
+export const EXIT = {
+  /** Done, and the answer is yes. */
+  good: 0,
+  /** Done, and the answer is no: a failed test, a denial, a broken chain, a finding. */
+  no: 1,
+  /** Bad use or bad input. */
+  bad: 2,
+} as const;
+
+/** One command of `remit`. */
+export interface Command {
+  /** The words that call it, such as `policy validate`. */
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What `--help` prints: usage with examples, options with their defaults, exit codes. */
+  readonly help: string;
+  /** Runs with the words after its name and gives the exit code. */
+  readonly run: (args: readonly string[], io: CommandIo) => Promise<number>;
+}

@@ -1,0 +1,179 @@
+import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Node } from 'yaml';
+
+/** A field of the configuration that cannot be used: where it stands and what would be right. */
+export interface ConfigProblem {
+  readonly file: string;
+  /** From 1; 0 where the field came from the environment or is missing altogether. */
+  readonly line: number;
+  readonly column: number;
+  /** The path of the field, such as `extAuthz.listen`. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** A value out of the file or the environment, on its way to its field. */
+interface Given {
+  readonly node: Node | null;
+  readonly path: string;
+  readonly source: Source;
+}
+
+/** What one reading works on: the positions of the file, the environment, and the problems found so far. */
+interface Source {
+  readonly file: string;
+  readonly lines: LineCounter;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly problems: ConfigProblem[];
+}
+
+/** Reads one field; reports what is wrong into the source's problems and then gives `undefined`. */
+export type Field<T> = (given: Given) => T | undefined;
+
+const report = (given: Given, message: string): undefined => {
+  const position = given.node?.range ? given.source.lines.linePos(given.node.range[0]) : { line: 0, col: 0 };
+  given.source.problems.push({
+    file: given.source.file,
+    line: position.line,
+    column: position.col,
+    field: given.path,
+    message,
+  });
+  return undefined;
+};
+
+const environmentName = (path: string): string =>
+  `REMIT_${path
+    .replaceAll('.', '_')
+    .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
+    .toUpperCase()}`;
+
+const scalarOf = (given: Given): unknown => {
+  const overriding = given.source.environment[environmentName(given.path)];
+  if (overriding !== undefined) return /^\d+$/.test(overriding) ? Number(overriding) : overriding;
+  return isScalar(given.node) ? given.node.value : undefined;
+};
+
+const isGiven = (given: Given): boolean =>
+  (given.node !== null && !(isScalar(given.node) && given.node.value === null)) ||
+  given.source.environment[environmentName(given.path)] !== undefined;
+
+/** Why a text is not what its field needs. */
+interface Problem {
+  readonly problem: string;
+}
+
+/** A text that `parse` accepts; `parse` gives the value, or a problem in words. */
+export const text =
+  <T extends string | object>(what: string, parse: (value: string) => NoInfer<T> | Problem): Field<T> =>
+  (given) => {
+    const value = scalarOf(given);
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) return report(given, `must be ${what}`);
+    const parsed = parse(value);
+    return isProblem(parsed) ? report(given, `must be ${what}: ${parsed.problem}`) : parsed;
+  };
+
+const isProblem = (value: unknown): value is Problem =>
+  typeof value === 'object' && value !== null && 'problem' in value;
+
+/** One of a closed set of words. */
+export const word = <const T extends string>(words: readonly T[]): Field<T> =>
+  text(`one of ${words.map((w) => `\`${w}\``).join(', ')}`, (value) => {
+    const found = words.find((w) => w === value);
+    return found ?? { problem: `\`${value}\` is not` };
+  });
+
+/** A whole number from `min` to `max`, in the unit that the field's name carries. */
+export const integer =
+  (min: number, max: number): Field<number> =>
+  (given) => {
+    const value = scalarOf(given);
+    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+      ? value
+      : report(given, `must be a whole number from ${min} to ${max}`);
+  };
+
+/** The field's value, or `fallback` where it is not given. */
+export const optional =
+  <T, const D>(field: Field<T>, fallback: D): Field<T | D> =>
+  (given) =>
+    isGiven(given) ? field(given) : fallback;
+
+/** A list of values, or one value standing alone; at most 64. */
+export const listOf =
+  <T>(field: Field<T>): Field<readonly T[]> =>
+  (given) => {
+    if (!isSeq(given.node)) {
+      const only = field(given);
+      return only === undefined ? undefined : [only];
+    }
+    if (given.node.items.length > 64) return report(given, 'must have at most 64 entries');
+    const values: T[] = [];
+    for (const [index, item] of given.node.items.entries()) {
+      const value = field({ ...given, node: item as Node, path: `${given.path}[${index}]` });
+      if (value !== undefined) values.push(value);
+    }
+    return values;
+  };
+
+/** A section: each key is read by its field, and a key without a field is an error. */
+export const section =
+  <T extends object>(fields: { readonly [K in keyof T]: Field<T[K]> }): Field<T> =>
+  (given) => {
+    if (given.node !== null && !isMap(given.node)) return report(given, 'must be a section of `key: value` lines');
+    const entries = new Map<string, { readonly key: Node; readonly value: Node | null }>();
+    for (const pair of given.node?.items ?? []) {
+      entries.set(String(isScalar(pair.key) ? pair.key.value : pair.key), {
+        key: pair.key as Node,
+        value: pair.value as Node | null,
+      });
+    }
+    for (const [name, entry] of entries) {
+      if (!Object.hasOwn(fields, name)) reportUnknown(given, name, entry.key, Object.keys(fields));
+    }
+    const values: Record<string, unknown> = {};
+    const before = given.source.problems.length;
+    for (const [name, field] of Object.entries<Field<unknown>>(fields as Record<string, Field<unknown>>)) {
+      const path = given.path === '' ? name : `${given.path}.${name}`;
+      const child: Given = { ...given, path, node: entries.get(name)?.value ?? null };
+      const value = field(child);
+      if (value === undefined && given.source.problems.length === before)
+        report({ ...child, node: given.node }, 'is required');
+      values[name] = value;
+    }
+    return given.source.problems.length === before ? (Object.freeze(values) as T) : undefined;
+  };
+
+const reportUnknown = (given: Given, name: string, key: Node, known: readonly string[]): void => {
+  const near = known.find((k) => k.toLowerCase() === name.toLowerCase() || k.startsWith(name) || name.startsWith(k));
+  const path = given.path === '' ? name : `${given.path}.${name}`;
+  report(
+    { ...given, node: key, path },
+    `is not a known key; ${near ? `did you mean \`${near}\`?` : `known: ${known.join(', ')}`}`,
+  );
+};
+
+/**
+ * Reads a YAML text by its fields, every problem in one go.
+ *
+ * @param environment variables that override scalar fields: `extAuthz.listen` is `REMIT_EXT_AUTHZ_LISTEN`
+ */
+export function readFields<T>(
+  field: Field<T>,
+  from: {
+    readonly text: string;
+    readonly file: string;
+    readonly environment: Readonly<Record<string, string | undefined>>;
+  },
+): { readonly value: T } | { readonly problems: readonly ConfigProblem[] } {
+  const lines = new LineCounter();
+  const document = parseDocument(from.text, { lineCounter: lines, prettyErrors: false });
+  const source: Source = { file: from.file, lines, environment: from.environment, problems: [] };
+  for (const error of document.errors) {
+    const at = lines.linePos(error.pos[0]);
+    source.problems.push({ file: from.file, line: at.line, column: at.col, field: '', message: error.message });
+  }
+  if (source.problems.length > 0) return { problems: source.problems };
+  const value = field({ node: document.contents, path: '', source });
+  return value === undefined || source.problems.length > 0 ? { problems: source.problems } : { value };
+}

@@ -1,0 +1,68 @@
+import { trace } from '@opentelemetry/api';
+import type { Tracer } from '@opentelemetry/api';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace';
+import type { Sampler } from '@opentelemetry/sdk-trace';
+import { alwaysRecordingDenials } from './sampler.ts';
+
+/** Traces of this process. `close` sends what is still queued, within 5 s. */
+export interface Telemetry {
+  readonly tracer: Tracer;
+  /** Where spans go, in words, for the start message. */
+  readonly destination: string;
+  close(): Promise<void>;
+}
+
+const CLOSE_TIMEOUT_MS = 5000;
+
+/**
+ * Starts the OpenTelemetry SDK by the standard `OTEL_*` variables. Without an endpoint or an exporter among them nothing
+ * is exported: a sidecar does not look for a collector nobody named.
+ */
+export function startTelemetry(environment: Readonly<Record<string, string | undefined>>): Telemetry {
+  const endpoint = environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? environment['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  const exporter = environment['OTEL_TRACES_EXPORTER'];
+  if (endpoint === undefined && exporter === undefined) {
+    return { tracer: trace.getTracer('remit'), destination: 'none', close: () => Promise.resolve() };
+  }
+  const sdk = new NodeSDK({
+    serviceName: environment['OTEL_SERVICE_NAME'] ?? 'remit',
+    sampler: alwaysRecordingDenials(samplerFrom(environment)),
+    metricReaders: [],
+    logRecordProcessors: [],
+  });
+  sdk.start();
+  return { tracer: trace.getTracer('remit'), destination: endpoint ?? exporter ?? '', close: () => shutDown(sdk) };
+}
+
+async function shutDown(sdk: NodeSDK): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((done) => (timer = setTimeout(done, CLOSE_TIMEOUT_MS)));
+  await Promise.race([sdk.shutdown().catch(() => undefined), late]);
+  clearTimeout(timer);
+}
+
+/** The sampler for allows that `OTEL_TRACES_SAMPLER` names. @see OpenTelemetry SDK environment variables, general */
+function samplerFrom(environment: Readonly<Record<string, string | undefined>>): Sampler {
+  const given = Number(environment['OTEL_TRACES_SAMPLER_ARG'] ?? '1');
+  const ratio = given >= 0 && given <= 1 ? given : 1;
+  switch (environment['OTEL_TRACES_SAMPLER']) {
+    case 'always_on':
+      return new AlwaysOnSampler();
+    case 'always_off':
+      return new AlwaysOffSampler();
+    case 'traceidratio':
+      return new TraceIdRatioBasedSampler(ratio);
+    case 'parentbased_always_off':
+      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
+    case 'parentbased_traceidratio':
+      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) });
+    default:
+      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
+  }
+}

@@ -1,0 +1,102 @@
+import { isSpanContextValid, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags } from '@opentelemetry/api';
+import type { Attributes, Link, SpanContext, Tracer } from '@opentelemetry/api';
+import { isDeny } from '../decision/decision.ts';
+import { reasons } from '../decision/reasons.ts';
+import type { Judgement } from '../judgement.ts';
+import type { SpanReference } from '../token/claims.ts';
+
+/** What a check's span hangs on, besides the judgement itself. */
+export interface CheckTrace {
+  /** `traceparent` of the gRPC metadata that Envoy sent: the parent. */
+  readonly parent: string | null;
+  /** `traceparent` header of the call, the application's own word: a link, never the parent. */
+  readonly application: string | null;
+  /** Span of the previous use of the same token. */
+  readonly previousUse: SpanReference | null;
+  /** When the check began, milliseconds since the Unix epoch. */
+  readonly startedAtMs: number;
+}
+
+/**
+ * Writes the one span of a check. It is started after the decision, with the check's start time, so that a sampler sees
+ * the decision, and it links to the span that issued the token, as the signed claim names it.
+ *
+ * @returns where the span stands, for the record and for the next use; `null` where no SDK gave it an identity
+ */
+export function traceCheck(tracer: Tracer, judgement: Judgement, on: CheckTrace): SpanReference | null {
+  const parent = spanContextFrom(on.parent);
+  const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+  const span = tracer.startSpan(
+    'remit.check',
+    {
+      kind: SpanKind.SERVER,
+      startTime: on.startedAtMs,
+      attributes: attributesOf(judgement),
+      links: linksOf(judgement, on),
+    },
+    context,
+  );
+  const fault = isDeny(judgement.decision) && reasons[judgement.decision.reason].httpStatus === 503;
+  if (fault) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+  return referenceOf(span.spanContext());
+}
+
+/** A span's place as it is stored and signed; `null` for a span without an identity. */
+export const referenceOf = (context: SpanContext): SpanReference | null =>
+  isSpanContextValid(context) ? { traceId: context.traceId, spanId: context.spanId } : null;
+
+/** Reads a W3C `traceparent`; `null` for anything that is none. @see W3C Trace Context section 3.2 */
+export function spanContextFrom(traceparent: string | null): SpanContext | null {
+  const parts = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? '');
+  const context = {
+    traceId: parts?.[1] ?? '',
+    spanId: parts?.[2] ?? '',
+    traceFlags: Number.parseInt(parts?.[3] ?? '0', 16) & TraceFlags.SAMPLED,
+    isRemote: true,
+  };
+  return isSpanContextValid(context) ? context : null;
+}
+
+function linksOf({ facts }: Judgement, on: CheckTrace): Link[] {
+  const links: Link[] = [];
+  if (!isDeny(facts.token)) links.push(linkTo(facts.token.issuance, 'issued_by'));
+  if (on.previousUse !== null) links.push(linkTo(on.previousUse, 'previous_use'));
+  const application = spanContextFrom(on.application);
+  if (application !== null) links.push({ context: application, attributes: { 'remit.link': 'application' } });
+  return links;
+}
+
+const linkTo = (span: SpanReference, kind: string): Link => ({
+  context: { ...span, traceFlags: TraceFlags.SAMPLED, isRemote: true },
+  attributes: { 'remit.link': kind },
+});
+
+function attributesOf({ decision, decisionId, facts, policySet }: Judgement): Attributes {
+  return {
+    'remit.decision': decision.kind,
+    'remit.decision.id': decisionId,
+    'remit.policy.ids': [...decision.policyIds],
+    'remit.cache': 'bypass',
+    ...(policySet === null ? {} : { 'remit.policy.set': policySet }),
+    ...(isDeny(decision) ? { 'remit.reason': decision.reason, 'remit.detail': decision.detail } : {}),
+    ...(isDeny(facts.caller) ? {} : { 'remit.agent': facts.caller.id }),
+    ...(isDeny(facts.action) ? {} : { 'remit.action': facts.action.id, 'http.route': facts.action.endpoint }),
+    ...(isDeny(facts.token)
+      ? {}
+      : {
+          'remit.task.id': facts.token.taskId,
+          'remit.intent.hash': facts.token.intentHash,
+          'remit.intent.trace_id': facts.token.issuance.traceId,
+          'remit.token.use': facts.use,
+        }),
+    ...(isDeny(facts.call)
+      ? {}
+      : {
+          'http.request.method': facts.call.method,
+          'url.scheme': facts.call.scheme,
+          'url.path': facts.call.path,
+          'server.address': facts.call.host,
+        }),
+  };
+}
