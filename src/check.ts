@@ -154,22 +154,23 @@ interface Settling {
 
 /** Traces and records a judgement. An allow that cannot be recorded becomes a denial, which is traced in its turn. */
 async function settle(services: CheckServices, judgement: Judgement, at: Settling): Promise<Judgement> {
-  const span = traceCheck(services.tracer, judgement, {
+  const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
+  const span = traceCheck(tracing, judgement, {
     ...at.trace,
     previousUse: at.use?.previous ?? null,
     startedAtMs: at.startedAtMs,
   });
   const { token } = judgement.facts;
-  if (span !== null && !isDeny(token)) services.uses.traced(token.digest, span);
+  if (!isDeny(token)) services.uses.traced(token.digest, span);
   if (await recorded(services.ledger, judgement, span)) return judgement;
   if (isDeny(judgement.decision)) return judgement;
   const unrecorded = { ...judgement, decision: deny('ledger.unavailable', 'the use could not be recorded') };
-  traceCheck(services.tracer, unrecorded, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
+  traceCheck(tracing, unrecorded, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
   return unrecorded;
 }
 
 /** High risk waits for the disk, the rest for a place in the queue. */
-async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanReference | null): Promise<boolean> {
+async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanReference): Promise<boolean> {
   const record = useRecord(judgement, span);
   const { action } = judgement.facts;
   const waits = judgement.decision.kind === 'allow' && !isDeny(action) && action.risk === 'high';

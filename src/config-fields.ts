@@ -30,7 +30,8 @@ interface Source {
 /** Reads one field; reports what is wrong into the source's problems and then gives `undefined`. */
 export type Field<T> = (given: Given) => T | undefined;
 
-const report = (given: Given, message: string): undefined => {
+const report = (given: Given, problem: string): undefined => {
+  const message = isGiven(given) ? problem : 'is required';
   const position = given.node?.range ? given.source.lines.linePos(given.node.range[0]) : { line: 0, col: 0 };
   given.source.problems.push({
     file: given.source.file,
@@ -137,8 +138,6 @@ export const section =
       const path = given.path === '' ? name : `${given.path}.${name}`;
       const child: Given = { ...given, path, node: entries.get(name)?.value ?? null };
       const value = field(child);
-      if (value === undefined && given.source.problems.length === before)
-        report({ ...child, node: given.node }, 'is required');
       values[name] = value;
     }
     return given.source.problems.length === before ? (Object.freeze(values) as T) : undefined;

@@ -5,6 +5,12 @@ import { reasons } from '../decision/reasons.ts';
 import type { Judgement } from '../judgement.ts';
 import type { SpanReference } from '../token/claims.ts';
 
+/** What spans are made with. */
+export interface Tracing {
+  readonly tracer: Tracer;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
 /** What a check's span hangs on, besides the judgement itself. */
 export interface CheckTrace {
   /** `traceparent` of the gRPC metadata that Envoy sent: the parent. */
@@ -21,12 +27,12 @@ export interface CheckTrace {
  * Writes the one span of a check. It is started after the decision, with the check's start time, so that a sampler sees
  * the decision, and it links to the span that issued the token, as the signed claim names it.
  *
- * @returns where the span stands, for the record and for the next use; `null` where no SDK gave it an identity
+ * @returns where the span stands, for the record and for the next use
  */
-export function traceCheck(tracer: Tracer, judgement: Judgement, on: CheckTrace): SpanReference | null {
+export function traceCheck(tracing: Tracing, judgement: Judgement, on: CheckTrace): SpanReference {
   const parent = spanContextFrom(on.parent);
   const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-  const span = tracer.startSpan(
+  const span = tracing.tracer.startSpan(
     'remit.check',
     {
       kind: SpanKind.SERVER,
@@ -39,12 +45,17 @@ export function traceCheck(tracer: Tracer, judgement: Judgement, on: CheckTrace)
   const fault = isDeny(judgement.decision) && reasons[judgement.decision.reason].httpStatus === 503;
   if (fault) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
-  return referenceOf(span.spanContext());
+  return placeOf(span.spanContext(), tracing);
 }
 
-/** A span's place as it is stored and signed; `null` for a span without an identity. */
-export const referenceOf = (context: SpanContext): SpanReference | null =>
-  isSpanContextValid(context) ? { traceId: context.traceId, spanId: context.spanId } : null;
+/**
+ * A span's place, as it is stored and signed. Where tracing is off, spans have no identity of their own and get a random
+ * one, so that a use can be joined to its issuance all the same.
+ */
+export const placeOf = (context: SpanContext, { randomBytes }: Pick<Tracing, 'randomBytes'>): SpanReference =>
+  isSpanContextValid(context)
+    ? { traceId: context.traceId, spanId: context.spanId }
+    : { traceId: Buffer.from(randomBytes(16)).toString('hex'), spanId: Buffer.from(randomBytes(8)).toString('hex') };
 
 /** Reads a W3C `traceparent`; `null` for anything that is none. @see W3C Trace Context section 3.2 */
 export function spanContextFrom(traceparent: string | null): SpanContext | null {

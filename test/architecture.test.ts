@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+
+const src = resolve(import.meta.dirname, '../src');
+
+/**
+ * The rooms in the order of the data path: a file imports only rooms of a lower rank, or its own. Rooms of the same rank
+ * never import each other: the shells stand side by side.
+ */
+const rank: Readonly<Record<string, number>> = {
+  decision: 0,
+  'ports.ts': 0,
+  'runtime-faults.ts': 0,
+  'config-fields.ts': 0,
+  identity: 1,
+  'config.ts': 2,
+  token: 2,
+  task: 3,
+  action: 4,
+  policy: 5,
+  'decide.ts': 6,
+  'judgement.ts': 7,
+  ledger: 8,
+  telemetry: 8,
+  store: 9,
+  'check.ts': 9,
+  envoy: 10,
+  issuer: 10,
+  admin: 10,
+  'remit.ts': 11,
+  dev: 12,
+  commands: 13,
+  'main.ts': 14,
+};
+
+interface Source {
+  readonly path: string;
+  readonly room: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+const sources: readonly Source[] = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(src, path), 'utf8');
+    const imports = [...text.matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)/g)].map((m) => m[1] ?? m[2] ?? '');
+    return { path, room: path.split('/')[0] ?? '', text, imports };
+  });
+
+const local = ({ path, imports }: Source): readonly string[] =>
+  imports.filter((name) => name.startsWith('.')).map((name) => relative(src, join(src, dirname(path), name)));
+
+describe('the structure of src', () => {
+  it('has a rank for each room', () => {
+    expect(sources.filter((source) => rank[source.room] === undefined).map((source) => source.path)).toEqual([]);
+  });
+
+  it('imports backwards along the data path only', () => {
+    const forward = sources.flatMap((source) =>
+      local(source)
+        .filter((target) => {
+          const room = target.split('/')[0] ?? '';
+          return room !== source.room && (rank[room] ?? Infinity) >= (rank[source.room] ?? -1);
+        })
+        .map((target) => `${source.path} imports ${target}`),
+    );
+    expect(forward).toEqual([]);
+  });
+
+  it('has no cycle', () => {
+    const targets = new Map(sources.map((source) => [source.path, local(source)]));
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (path: string, trail: readonly string[]): void => {
+      if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' > '));
+      if (trail.includes(path) || done.has(path)) return;
+      for (const target of targets.get(path) ?? []) visit(target, [...trail, path]);
+      done.add(path);
+    };
+    for (const path of targets.keys()) visit(path, []);
+    expect(cycles).toEqual([]);
+  });
+
+  it.each([
+    [
+      'an Allow is built in policy/authorize alone',
+      /kind: 'allow'(?! \|)/,
+      ['decision/decision.ts', 'policy/authorize.ts'],
+    ],
+    ['the process is read in main alone', /\bprocess\.(?!stdout\b)|node:process/, ['main.ts']],
+    ['the wall clock is read in ports alone', /\bDate\.now\(|\bnew Date\(\)/, ['ports.ts']],
+    ['randomness is drawn in ports alone', /\bMath\.random\(|\bgetRandomValues\(|import \{[^}]*\brandom\w+[^}]*\} from 'node:crypto'/, ['ports.ts']],
+    ['protobuf and gRPC stay in envoy', /@grpc\/|grpc-health-check/, ['envoy/']],
+    ['the tracing SDK stays in telemetry', /@opentelemetry\/sdk/, ['telemetry/']],
+    ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],
+  ])('%s', (_rule, pattern, places) => {
+    const found = sources.filter(({ text }) => pattern.test(text.replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, '')));
+    expect(found.map(({ path }) => path).filter((path) => !places.some((place) => path.startsWith(place)))).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import { configFrom, configProblemText } from '../src/config.ts';
+
+const read = (yaml: string, environment: Record<string, string> = {}) =>
+  configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment });
+
+const problemsOf = (yaml: string): readonly string[] => {
+  const config = read(yaml);
+  return 'problems' in config ? config.problems.map(configProblemText) : [];
+};
+
+describe('configFrom', () => {
+  it('needs the trust domain alone', () => {
+    const config = read('trustDomains: acme.test\n');
+    expect(config).toMatchObject({
+      value: {
+        trustDomains: ['acme.test'],
+        extAuthz: {
+          listen: [{ kind: 'unix', path: '/run/remit/check.sock' }],
+          identity: 'peer',
+          binding: 'certificate',
+          checksInFlight: 256,
+        },
+        issuer: null,
+        acceptedIssuers: [],
+        policies: '/etc/remit/cedar-policies',
+        state: '/var/lib/remit/state.db',
+      },
+    });
+  });
+
+  it('takes relative paths from the folder of the file', () => {
+    const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
+    expect(config).toMatchObject({ value: { policies: '/etc/remit/p', state: '/etc/remit/s.db' } });
+  });
+
+  it('is overridden by the environment', () => {
+    const config = read('trustDomains: acme.test\nextAuthz:\n  checksInFlight: 10\n', {
+      REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT: '20',
+      REMIT_ADMIN_LISTEN: '[::1]:9999',
+    });
+    expect(config).toMatchObject({
+      value: { extAuthz: { checksInFlight: 20 }, admin: { listen: { kind: 'tcp', host: '::1', port: 9999 } } },
+    });
+  });
+
+  it('is frozen', () => {
+    const config = read('trustDomains: acme.test\n');
+    expect('value' in config && Object.isFrozen(config.value) && Object.isFrozen(config.value.extAuthz)).toBe(true);
+  });
+
+  it.each([
+    ['nothing', '', ['remit.yaml: `trustDomains` is required']],
+    [
+      'an unknown key, with the one that is near',
+      'trustDomains: acme.test\nextauthz: {}\n',
+      ['remit.yaml:2:1: `extauthz` is not a known key; did you mean `extAuthz`?'],
+    ],
+    [
+      'a trust domain in upper case',
+      'trustDomains: [ACME.test]\n',
+      [expect.stringMatching(/^remit\.yaml:1:16: `trustDomains\[0\]` must be a SPIFFE trust domain/)],
+    ],
+    [
+      'a relative socket',
+      'trustDomains: acme.test\nextAuthz:\n  listen: unix:x.sock\n',
+      [
+        'remit.yaml:3:11: `extAuthz.listen` must be `unix:/path` or `host:port`: the path of the socket must be absolute',
+      ],
+    ],
+    [
+      'a number out of range',
+      'trustDomains: acme.test\nextAuthz: { maxTokenSeconds: 901 }\n',
+      ['remit.yaml:2:30: `extAuthz.maxTokenSeconds` must be a whole number from 1 to 900'],
+    ],
+    [
+      'a word that is none of the set',
+      'trustDomains: acme.test\nextAuthz: { identity: header }\n',
+      ['remit.yaml:2:23: `extAuthz.identity` must be one of `peer`, `xfcc`: `header` is not'],
+    ],
+    [
+      'xfcc without a pinned proxy',
+      'trustDomains: acme.test\nextAuthz: { identity: xfcc }\n',
+      ['remit.yaml: `extAuthz.proxyId` is required with `identity: xfcc`: whose header is believed'],
+    ],
+    [
+      'an issuer without an SVID',
+      'trustDomains: acme.test\nissuer: { url: https://issuer.acme.test }\n',
+      ['remit.yaml: `svid` is required with `issuer`: its certificate serves HTTPS'],
+    ],
+    [
+      'an issuer over plain HTTP',
+      'trustDomains: acme.test\nsvid: { certificate: c, key: k, bundle: b }\nissuer: { url: http://issuer.acme.test }\n',
+      ['remit.yaml:3:16: `issuer.url` must be an `https:` URL without query, fragment and trailing slash: it is not'],
+    ],
+    ['broken YAML', 'trustDomains: [acme.test\n', [expect.stringMatching(/^remit\.yaml:\d+:\d+: /)]],
+    ['a scalar for the whole', 'just text\n', ['remit.yaml:1:1: must be a section of `key: value` lines']],
+    [
+      'several problems at once',
+      'trustDomains: acme.test\nextAuthz: { binding: none, checksInFlight: 0 }\n',
+      [expect.stringContaining('`extAuthz.binding`'), expect.stringContaining('`extAuthz.checksInFlight`')],
+    ],
+  ])('reports %s', (_name, yaml, problems) => {
+    expect(problemsOf(yaml)).toEqual(problems);
+  });
+});
