@@ -1,0 +1,86 @@
+import { Agent as HttpsAgent, request } from 'node:https';
+import type { Svid } from './authority.ts';
+
+/** What a server answered. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The body as text, at most 256 KiB. */
+  readonly body: string;
+}
+
+/** One HTTP call; everything but the host has a default. */
+export interface Call {
+  /** `host` header: which tool server is meant. */
+  readonly host: string;
+  /** Default `GET`. */
+  readonly method?: string;
+  /** Default `/`. */
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+const MAX_BODY_BYTES = 262_144;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * An agent as its workload would be: an SVID, and calls over mTLS to one address. It keeps its connection between calls.
+ *
+ * Lifecycle: `close` once.
+ */
+export class Agent {
+  readonly #svid: Svid;
+  readonly #tls: HttpsAgent;
+
+  /** @param bundlePem the anchors that servers must chain to */
+  constructor(svid: Svid, bundlePem: string) {
+    this.#svid = svid;
+    this.#tls = new HttpsAgent({ keepAlive: true, maxSockets: 4, ca: bundlePem, cert: svid.certPem, key: svid.keyPem });
+  }
+
+  get id(): string {
+    return this.#svid.id;
+  }
+
+  /** Makes a call to 127.0.0.1; rejects where no HTTP answer comes within 10 s. */
+  call(port: number, call: Call): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(
+        {
+          agent: this.#tls,
+          host: '127.0.0.1',
+          port,
+          method: call.method ?? 'GET',
+          path: call.path ?? '/',
+          headers: { ...call.headers, host: call.host },
+          timeout: TIMEOUT_MS,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let length = 0;
+          response.on('data', (chunk: Buffer) => {
+            length += chunk.length;
+            if (length > MAX_BODY_BYTES) response.destroy(new Error(`more than ${MAX_BODY_BYTES} bytes`));
+            else chunks.push(chunk);
+          });
+          response.on('error', reject);
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              headers: response.headers,
+              body: Buffer.concat(chunks).toString('utf8'),
+            }),
+          );
+        },
+      );
+      outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+      outgoing.on('error', reject);
+      outgoing.end(call.body);
+    });
+  }
+
+  close(): void {
+    this.#tls.destroy();
+  }
+}

@@ -1,0 +1,161 @@
+import { generateKeyPair, type KeyObject } from 'node:crypto';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom, trustDomainFrom, type SpiffeId } from '../identity/spiffe-id.ts';
+import type { Ports } from '../ports.ts';
+import { certificateFrom, type DistinguishedName, type KeyUsage } from './certificate.ts';
+
+/** A certificate with its key. */
+export interface Credential {
+  /** The certificate alone, PEM. The authority signs directly, so there is no intermediate. */
+  readonly certPem: string;
+  /** The private key, PKCS#8 PEM. A secret. */
+  readonly keyPem: string;
+}
+
+/** An X509-SVID with its key. */
+export interface Svid extends Credential {
+  /** The SPIFFE ID, `spiffe://<trust domain><path>`. */
+  readonly id: SpiffeId;
+}
+
+/** How long a certificate lives and which names it has beside its URI. */
+export interface SvidOptions {
+  /** Whole seconds from `notBeforeMs` to its end; default 3600. */
+  readonly ttlSeconds?: number;
+  /** Milliseconds since the epoch, cut to whole seconds; default 10 s ago, as SPIRE has it, for clocks that differ. */
+  readonly notBeforeMs?: number;
+  /** DNS names for TLS clients that know no SPIFFE, such as `localhost`. */
+  readonly dns?: readonly string[];
+  /** IPv4 addresses for the same clients. */
+  readonly ips?: readonly string[];
+}
+
+/** A certificate of any shape, also of one that the X509-SVID standard forbids: for showing that it is refused. */
+export interface CertificateOptions extends SvidOptions {
+  /** URI SANs, in order, as they are. */
+  readonly uris: readonly string[];
+  /** Whether it is a CA certificate; default no. */
+  readonly ca?: boolean;
+  /** Replaces the key usage of a leaf (`digitalSignature`) or a CA (`keyCertSign` and `cRLSign`). */
+  readonly keyUsages?: readonly KeyUsage[];
+}
+
+/** A throw-away trust domain: its CA signs until the process ends and its key is never written. */
+export interface Authority {
+  readonly trustDomain: string;
+  /** The trust bundle: the one CA certificate, PEM. */
+  readonly bundlePem: string;
+  /**
+   * Issues the X509-SVID of `path` (`/ns/agents/sa/planner`), good for both ends of TLS.
+   * @throws TypeError where `path` makes no SPIFFE ID.
+   */
+  readonly svid: (path: string, options?: SvidOptions) => Promise<Svid>;
+  /** Issues a certificate of any shape. */
+  readonly certificate: (options: CertificateOptions) => Promise<Credential>;
+}
+
+const defaultTtlSeconds = 3600;
+const backdateMs = 10_000;
+const leafUsages: readonly KeyUsage[] = ['digitalSignature'];
+const caUsages: readonly KeyUsage[] = ['keyCertSign', 'cRLSign'];
+
+/**
+ * Makes a trust domain with a new ECDSA P-256 CA that lives for `lifetimeSeconds` (default one day). For the demo, for
+ * `remit dev` and for tests; an operator has SPIRE.
+ * @throws TypeError where `trustDomain` is none.
+ * @see https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md sections 2 to 4
+ */
+export async function createAuthority(
+  trustDomain: string,
+  ports: Pick<Ports, 'nowMs' | 'randomBytes'>,
+  { lifetimeSeconds = 86_400 }: { readonly lifetimeSeconds?: number } = {},
+): Promise<Authority> {
+  if (isDeny(trustDomainFrom(trustDomain))) throw new TypeError(`\`${trustDomain}\` is not a trust domain`);
+  const keys = await newKeys();
+  const name = { organization: trustDomain, commonName: 'throw-away CA' };
+  const sign = signerFor({ name, key: keys.privateKey, ports });
+  const bundlePem = sign(keys.publicKey, name, {
+    uris: [`spiffe://${trustDomain}`],
+    ca: true,
+    ttlSeconds: lifetimeSeconds,
+  });
+
+  const certificate = async (options: CertificateOptions): Promise<Credential> => {
+    const leaf = await newKeys();
+    const certPem = sign(leaf.publicKey, { organization: trustDomain }, options);
+    return { certPem, keyPem: leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+  };
+  const svid = async (path: string, options: SvidOptions = {}): Promise<Svid> => {
+    const id = spiffeIdFrom(`spiffe://${trustDomain}${path}`);
+    if (isDeny(id)) throw new TypeError(`\`${path}\` is not the path of a spiffe id: ${id.detail}`);
+    return { id, ...(await certificate({ ...options, uris: [id] })) };
+  };
+  return { trustDomain, bundlePem, svid, certificate };
+}
+
+/** The files of one credential. */
+export interface CredentialFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Writes `<name>.pem` and `<name>.key` (mode 0600) into `folder`, which is made with mode 0700 where it is missing. */
+export async function writeCredential(folder: string, name: string, credential: Credential): Promise<CredentialFiles> {
+  return {
+    certificate: await writePrivately(folder, `${name}.pem`, credential.certPem),
+    key: await writePrivately(folder, `${name}.key`, credential.keyPem),
+  };
+}
+
+/** Writes the bundle of `authority` as `<name>.pem` (mode 0600) into `folder` and returns its path. */
+export const writeBundle = (folder: string, name: string, authority: Pick<Authority, 'bundlePem'>): Promise<string> =>
+  writePrivately(folder, `${name}.pem`, authority.bundlePem);
+
+async function writePrivately(folder: string, name: string, text: string): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, name);
+  await writeFile(path, text, { mode: 0o600 });
+  // `mode` counts for a new file only.
+  await chmod(path, 0o600);
+  return path;
+}
+
+const newKeys = (): Promise<{ readonly publicKey: KeyObject; readonly privateKey: KeyObject }> =>
+  promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+
+interface Signer {
+  readonly name: DistinguishedName;
+  readonly key: KeyObject;
+  readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
+}
+
+function signerFor({ name, key, ports }: Signer) {
+  return (publicKey: KeyObject, subject: DistinguishedName, options: CertificateOptions): string => {
+    const notBeforeMs = options.notBeforeMs ?? ports.nowMs() - backdateMs;
+    const ca = options.ca ?? false;
+    const content = {
+      serial: serialFrom(ports.randomBytes(16)),
+      issuer: name,
+      subject,
+      notBeforeMs,
+      notAfterMs: notBeforeMs + (options.ttlSeconds ?? defaultTtlSeconds) * 1000,
+      publicKey,
+      ca,
+      keyUsages: options.keyUsages ?? (ca ? caUsages : leafUsages),
+      uris: options.uris,
+      dns: options.dns ?? [],
+      ips: options.ips ?? [],
+    };
+    return certificateFrom(content, key);
+  };
+}
+
+/** A serial number of 16 bytes: positive and without a leading zero byte, whatever the random bytes are. */
+function serialFrom(random: Uint8Array): Uint8Array {
+  const bytes = Uint8Array.from(random);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes;
+}
