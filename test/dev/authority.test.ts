@@ -122,10 +122,7 @@ async function handshake(host: string, by: { ca: string; server: Pair; client: P
   if (address === null || typeof address === 'string') throw new Error('no port');
   const { certPem: cert, keyPem: key } = by.client;
   const { promise: closed, resolve: onClosed, reject } = Promise.withResolvers<unknown>();
-  connect({ host, port: address.port, cert, key, ca: by.ca, family: 4 })
-    .on('error', reject)
-    .on('close', onClosed)
-    .resume();
+  connect({ host, port: address.port, cert, key, ca: by.ca }).on('error', reject).on('close', onClosed).resume();
   await closed;
   server.close();
   return promise;
