@@ -1,0 +1,66 @@
+import { type Deny, isDeny } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import { type CheckFacts, checkFactsFrom, decodedCheckRequestFrom, type RequestRules } from './request.ts';
+import { type Answer, checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
+import type { CheckCall, CheckHandler, RefusalCause } from './server.ts';
+
+/**
+ * Judges one request. It is asked about a request that could not be read too, as the `Deny` that says why, so that this
+ * is recorded and traced like any other.
+ */
+export type Check = (
+  facts: CheckFacts | Deny,
+  call: Pick<CheckCall, 'deadlineMs' | 'signal' | 'metadata'>,
+) => Promise<Answer>;
+
+/** What the handler needs beside the check. */
+export interface AuthorizationOptions {
+  readonly rules: RequestRules;
+  readonly response: ResponseOptions;
+  /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
+  readonly refuse: (cause: RefusalCause) => Uint8Array;
+  /** Told of what a check threw. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** From bytes to bytes: decode, check, encode. Never rejects; whatever throws ends in a denial. */
+export function authorizationHandler(check: Check, options: AuthorizationOptions): CheckHandler {
+  return async (bytes, call) => {
+    try {
+      const request = decodedCheckRequestFrom(bytes);
+      const facts = isDeny(request) ? request : checkFactsFrom(request, call.metadata, options.rules);
+      return checkResponseFrom(await check(facts, call), options.response);
+    } catch (error) {
+      options.onFault?.(error);
+      return options.refuse('failed');
+    }
+  };
+}
+
+const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
+  overloaded: 'overloaded',
+  deadline: 'internal',
+  failed: 'internal',
+};
+
+/**
+ * The denials a server falls back to, encoded ahead. Each answer has its own decision id, and says so to `onRefusal`, since
+ * no check was there to record it.
+ */
+export function refusalsFrom(options: {
+  readonly response: ResponseOptions;
+  /** A new UUID. */
+  readonly newDecisionId: () => string;
+  readonly onRefusal?: (cause: RefusalCause, reason: ReasonCode, decisionId: string) => void;
+}): (cause: RefusalCause) => Uint8Array {
+  const prepared = {
+    overloaded: preparedDenial(REASONS.overloaded, options.response),
+    deadline: preparedDenial(REASONS.deadline, options.response),
+    failed: preparedDenial(REASONS.failed, options.response),
+  };
+  return (cause) => {
+    const decisionId = options.newDecisionId();
+    options.onRefusal?.(cause, REASONS[cause], decisionId);
+    return prepared[cause](decisionId);
+  };
+}

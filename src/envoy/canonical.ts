@@ -1,0 +1,165 @@
+import { type Deny, deny } from '../decision/decision.ts';
+
+/** Limits of one request; more of anything is `request.too-large`. Envoy's own defaults are 100 headers and 60 KiB. */
+export const LIMITS = Object.freeze({
+  /** Header lines, pseudo headers included. */
+  headers: 256,
+  /** All names and values together, in characters. */
+  headerChars: 65_536,
+  /** Path with query, in characters. */
+  targetChars: 8_192,
+  /** Host with port, in characters. */
+  hostChars: 261,
+});
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
+
+/**
+ * The method as it stands. Methods are compared exactly everywhere, so `get` has two readings
+ * (`request.not-canonical`); CONNECT, TRACE and unknown ones are `request.unsupported`.
+ */
+export function methodFrom(text: string): string | Deny {
+  if (!/^[A-Z]{1,32}$/.test(text)) return notCanonical('the method is not written in upper-case letters');
+  return METHODS.has(text) ? text : unsupported(`the method \`${text}\` is not supported`);
+}
+
+/** What a request is aimed at, in the one reading it has. */
+export interface Target {
+  /** As received, up to the first `?`. */
+  readonly path: string;
+  /** The path's segments, percent-decoded once; none for `/`, and an empty last one where the path ends in `/`. */
+  readonly segments: readonly string[];
+  /** As received, after the first `?`. */
+  readonly query: string;
+}
+
+/**
+ * Path and query of a request target, split at the first `?`. No URL parser reads it, since `//admin` is a host to one.
+ * Whatever two servers could read differently is `request.not-canonical`: anything but printable ASCII, `#`, `\`, `//`,
+ * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%` or control character, or escapes that are not
+ * UTF-8.
+ *
+ * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
+ */
+export function targetFrom(text: string): Target | Deny {
+  if (text.length > LIMITS.targetChars) return tooLarge(`the path is longer than ${LIMITS.targetChars} characters`);
+  if (text === '*') return unsupported('the target `*` is not supported');
+  const problem = targetProblem(text);
+  if (problem !== null) return notCanonical(problem);
+  const mark = text.indexOf('?');
+  const path = mark === -1 ? text : text.slice(0, mark);
+  const pathProblem = PATH_RULES.find(([pattern]) => pattern.test(path));
+  if (pathProblem !== undefined) return notCanonical(pathProblem[1]);
+  const segments = decodedSegments(path);
+  if (segments === null) return notCanonical('the escapes in the path are not UTF-8');
+  return { path, segments, query: mark === -1 ? '' : text.slice(mark + 1) };
+}
+
+const targetProblem = (text: string): string | null => {
+  if (!text.startsWith('/')) return 'the path does not start with `/`';
+  if (!/^[\x21-\x7e]*$/.test(text)) return 'the path has a character that is not printable ASCII';
+  return text.includes('#') ? 'the path has a fragment' : null;
+};
+
+const PATH_RULES: readonly (readonly [RegExp, string])[] = [
+  [/\\/, 'the path has a backslash'],
+  [/\/\//, 'the path has an empty segment'],
+  [/;/, 'the path has a parameter'],
+  [/%(?![0-9a-f]{2})/i, 'the path has an incomplete escape'],
+  [/%(?:2f|5c|25|2e)/i, 'the path has an escaped `/`, `\\`, `.` or `%`'],
+  [/%(?:[01][0-9a-f]|7f)/i, 'the path has an escaped control character'],
+  [/\/\.{1,2}(?:\/|$)/, 'the path has a dot segment'],
+];
+
+const decodedSegments = (path: string): readonly string[] | null => {
+  if (path === '/') return [];
+  const segments = path.slice(1).split('/');
+  if (!path.includes('%')) return segments;
+  try {
+    return segments.map((segment) => decodeURIComponent(segment));
+  } catch {
+    return null;
+  }
+};
+
+/** Whom a request is aimed at. */
+export interface Authority {
+  /** Lower case, without port, trailing dot and user; an IPv6 address keeps its brackets. */
+  readonly host: string;
+  /** 1 to 65535; `null` where none was sent. */
+  readonly port: number | null;
+}
+
+/** Host and port of an `:authority`. `request.not-canonical` for user information, lists, spaces and odd ports. */
+export function authorityFrom(text: string): Authority | Deny {
+  if (text.length > LIMITS.hostChars) return tooLarge(`the host is longer than ${LIMITS.hostChars} characters`);
+  const match = /^(\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*)\.?(?::([1-9][0-9]{0,4}))?$/.exec(text.toLowerCase());
+  const host = match?.[1];
+  if (host === undefined) return notCanonical('the host is not a plain name or address with an optional port');
+  const port = match?.[2] === undefined ? null : Number(match[2]);
+  return port !== null && port > 65_535 ? notCanonical('the port is out of range') : { host, port };
+}
+
+/** Headers whose meaning hangs on there being one of them. `authorization` is judged by the token stage. */
+const SINGLE: ReadonlySet<string> = new Set([
+  'content-encoding',
+  'content-type',
+  'dpop',
+  'host',
+  'mcp-method',
+  'mcp-name',
+  'mcp-session-id',
+  'txn-token',
+]);
+
+/**
+ * Header lines as a multimap with names in lower case, each name with its values in the order received. Denies with
+ * `request.too-large` over the limits, `request.not-canonical` for a name that is no token, a control character, or a
+ * header of which there must be one and are several, and `request.unsupported` for anything that turns the connection
+ * into a tunnel, since nothing after that could be seen.
+ *
+ * @param lines name and value of each line, in order
+ */
+export function headersFrom(
+  lines: readonly (readonly [name: string, value: string])[],
+): ReadonlyMap<string, readonly string[]> | Deny {
+  if (lines.length > LIMITS.headers) return tooLarge(`more than ${LIMITS.headers} headers`);
+  const headers = new Map<string, string[]>();
+  let chars = 0;
+  for (const [rawName, value] of lines) {
+    chars += rawName.length + value.length;
+    if (chars > LIMITS.headerChars) return tooLarge(`headers of more than ${LIMITS.headerChars} characters`);
+    const name = rawName.toLowerCase();
+    if (!/^:?[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return notCanonical('a header name is not a token');
+    // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+    if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value)) return notCanonical(`the header \`${name}\` has a control character`);
+    const values = headers.get(name);
+    if (values === undefined) headers.set(name, [value]);
+    else values.push(value);
+  }
+  return repeatedHeader(headers) ?? tunnel(headers) ?? headers;
+}
+
+const repeatedHeader = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
+  // A comma is how the map form of a request joins repeated headers; pseudo headers are never joined, and `:path` may
+  // have one of its own.
+  for (const [name, values] of headers) {
+    const isSingle = SINGLE.has(name);
+    const isRepeated = values.length > 1 || (isSingle && values[0]?.includes(',') === true);
+    if (isRepeated && (isSingle || name.startsWith(':'))) {
+      return notCanonical(`the header \`${name}\` has more than one value`);
+    }
+  }
+  return null;
+};
+
+const tunnel = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
+  const connection = (headers.get('connection') ?? []).join(',').toLowerCase().split(',');
+  const isTunnel =
+    headers.has('upgrade') || headers.has(':protocol') || connection.some((token) => token.trim() === 'upgrade');
+  return isTunnel ? unsupported('the request asks to upgrade the connection') : null;
+};
+
+const notCanonical = (detail: string): Deny => deny('request.not-canonical', detail);
+const unsupported = (detail: string): Deny => deny('request.unsupported', detail);
+const tooLarge = (detail: string): Deny => deny('request.too-large', detail);

@@ -1,0 +1,229 @@
+import { isIP } from 'node:net';
+import type { HttpCall } from '../action/call.ts';
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import type { PeerFacts } from '../identity/caller.ts';
+import { authorityFrom, headersFrom, methodFrom, targetFrom } from './canonical.ts';
+import { checkRequestType } from './proto.ts';
+
+/** What a CheckRequest says, parsed once; nothing after this reads the message again. */
+export interface CheckFacts {
+  readonly peer: PeerFacts;
+  readonly call: HttpCall;
+  readonly trace: {
+    /** `traceparent` of the gRPC metadata: the span of Envoy that asks. `null` where there is none or it is no such. */
+    readonly parent: string | null;
+    /** `traceparent` of the call: what the application says, which anybody can write. To link, never to parent. */
+    readonly application: string | null;
+  };
+  /** IP address of the other end of the connection. */
+  readonly sourceAddress: string | null;
+}
+
+/** What the operator says of the filter that asks. */
+export interface RequestRules {
+  /**
+   * `max_request_bytes` where the filter allows partial messages: a body that reaches it counts as partial, since Envoy
+   * may call it complete. `null` where it does not allow them.
+   */
+  readonly partialBodyBytes: number | null;
+}
+
+/** A CheckRequest as the codec gives it: absent fields are absent, bytes are Buffers. */
+export interface DecodedCheckRequest {
+  readonly attributes?: {
+    readonly source?: {
+      readonly principal?: string;
+      readonly certificate?: string;
+      readonly address?: { readonly socket_address?: { readonly address?: string } };
+    };
+    readonly request?: { readonly http?: DecodedHttpRequest };
+  };
+}
+
+interface DecodedHttpRequest {
+  readonly method?: string;
+  readonly path?: string;
+  readonly host?: string;
+  readonly scheme?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly header_map?: { readonly headers?: readonly DecodedHeader[] };
+  readonly body?: string;
+  readonly raw_body?: Uint8Array;
+}
+
+interface DecodedHeader {
+  readonly key?: string;
+  readonly value?: string;
+  readonly raw_value?: Uint8Array;
+}
+
+/** URL-encoded PEM of one certificate: more is no leaf. */
+const MAX_CERTIFICATE_CHARS = 32_768;
+
+/**
+ * The message in these bytes, or `request.malformed`. Never throws.
+ *
+ * @param bytes a serialised CheckRequest, at most what the server lets in
+ */
+export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
+  try {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // The codec has given every field of the message its declared type; `DecodedCheckRequest` names those that are read.
+    return checkRequestType.deserialize(buffer);
+  } catch (error) {
+    return malformed(`not a CheckRequest: ${error instanceof Error ? error.name : 'unknown error'}`);
+  }
+}
+
+/**
+ * The facts of one check, or why the request cannot be judged. Both shapes of headers and of bodies are read. Never
+ * throws on what the codec can give.
+ *
+ * @param metadata of the gRPC call, names in lower case
+ * @see https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
+ */
+export function checkFactsFrom(
+  request: DecodedCheckRequest,
+  metadata: ReadonlyMap<string, string>,
+  rules: RequestRules = { partialBodyBytes: null },
+): CheckFacts | Deny {
+  const http = request.attributes?.request?.http;
+  if (http === undefined) return deny('request.unsupported', 'the request is not HTTP');
+  const lines = headerLinesFrom(http);
+  if (isDeny(lines)) return lines;
+  const headers = headersFrom(lines);
+  if (isDeny(headers)) return headers;
+  const peer = peerFrom(request, headers);
+  if (isDeny(peer)) return peer;
+  const call = callFrom(http, headers, rules);
+  if (isDeny(call)) return call;
+  const trace = {
+    parent: traceparentFrom(metadata.get('traceparent')),
+    application: traceparentFrom(onlyValue(headers, 'traceparent')),
+  };
+  return { peer, call, trace, sourceAddress: sourceAddressFrom(request) };
+}
+
+function headerLinesFrom(http: DecodedHttpRequest): readonly (readonly [string, string])[] | Deny {
+  const map = Object.entries(http.headers ?? {});
+  const list = http.header_map?.headers ?? [];
+  if (map.length > 0 && list.length > 0) return malformed('both `headers` and `header_map` are filled');
+  if (map.length === 0 && list.length === 0) return malformed('neither `headers` nor `header_map` is filled');
+  if (map.length > 0) return map;
+  const lines: (readonly [string, string])[] = [];
+  for (const { key = '', value = '', raw_value: raw } of list) {
+    if (raw !== undefined && raw.length > 0 && value !== '') return malformed('a header has two values');
+    const text = raw === undefined || raw.length === 0 ? value : textFrom(raw);
+    if (text === null) return deny('request.not-canonical', 'a header value is not UTF-8');
+    lines.push([key, text]);
+  }
+  return lines;
+}
+
+function peerFrom(request: DecodedCheckRequest, headers: ReadonlyMap<string, readonly string[]>): PeerFacts | Deny {
+  const { principal = '', certificate = '' } = request.attributes?.source ?? {};
+  if (certificate.length > MAX_CERTIFICATE_CHARS) {
+    return deny('request.too-large', `a certificate of more than ${MAX_CERTIFICATE_CHARS} characters`);
+  }
+  if (principal.includes('\0') || certificate.includes('\0')) {
+    return deny('request.not-canonical', 'the peer has a NUL character');
+  }
+  return { principal, certificate, xfcc: headers.get('x-forwarded-client-cert') ?? [] };
+}
+
+function callFrom(
+  http: DecodedHttpRequest,
+  headers: ReadonlyMap<string, readonly string[]>,
+  rules: RequestRules,
+): HttpCall | Deny {
+  const disagreement = pseudoHeaderProblem(http, headers);
+  if (disagreement !== null) return disagreement;
+  const method = methodFrom(http.method ?? '');
+  if (isDeny(method)) return method;
+  const target = targetFrom(http.path ?? '');
+  if (isDeny(target)) return target;
+  if (http.headers !== undefined && target.path.includes('!')) {
+    return deny(
+      'request.not-canonical',
+      'the path has a `!`, which in this form also stands for a byte that was replaced',
+    );
+  }
+  const authority = authorityFrom(http.host ?? '');
+  if (isDeny(authority)) return authority;
+  const scheme = http.scheme ?? '';
+  if (scheme !== 'http' && scheme !== 'https') return deny('request.not-canonical', 'the scheme is not http or https');
+  const body = bodyFrom(http, headers, rules);
+  if (isDeny(body)) return body;
+  const plain = new Map([...headers].filter(([name]) => !name.startsWith(':')));
+  return { method, scheme, ...authority, ...target, headers: plain, body, requestId: requestIdFrom(headers) };
+}
+
+/** Fields and the headers they come from must agree, wherever the headers were sent along. */
+function pseudoHeaderProblem(http: DecodedHttpRequest, headers: ReadonlyMap<string, readonly string[]>): Deny | null {
+  const pairs = [
+    [':method', http.method],
+    [':path', http.path],
+    [':authority', http.host],
+    ['host', http.host],
+    [':scheme', http.scheme],
+  ] as const;
+  const differs = pairs.find(([name, field = '']) => headers.has(name) && headers.get(name)?.[0] !== field);
+  return differs === undefined
+    ? null
+    : deny('request.not-canonical', `the header \`${differs[0]}\` differs from the request`);
+}
+
+/** `null` where no body was inspected: there is none, it streams, or the filter does not send it. */
+function bodyFrom(
+  http: DecodedHttpRequest,
+  headers: ReadonlyMap<string, readonly string[]>,
+  rules: RequestRules,
+): Uint8Array | null | Deny {
+  const { body = '', raw_body: raw = EMPTY } = http;
+  if (body !== '' && raw.length > 0) return malformed('both `body` and `raw_body` are filled');
+  const partial = headers.get('x-envoy-auth-partial-body');
+  if (partial === undefined) return null;
+  const bytes = body === '' ? raw : Buffer.from(body);
+  if (partial.length !== 1 || partial[0] !== 'false') {
+    return deny('request.body-incomplete', 'a part of the body was sent to the check');
+  }
+  return rules.partialBodyBytes !== null && bytes.length >= rules.partialBodyBytes
+    ? deny('request.body-incomplete', `the body reaches the limit of ${rules.partialBodyBytes} bytes`)
+    : bytes;
+}
+
+const EMPTY = new Uint8Array(0);
+
+const onlyValue = (headers: ReadonlyMap<string, readonly string[]>, name: string): string | undefined => {
+  const values = headers.get(name);
+  return values?.length === 1 ? values[0] : undefined;
+};
+
+/** For correlation only, so what is no plain identifier is left out and not refused. */
+const requestIdFrom = (headers: ReadonlyMap<string, readonly string[]>): string | null => {
+  const id = onlyValue(headers, 'x-request-id');
+  return id !== undefined && /^[A-Za-z0-9._:/+=-]{1,128}$/.test(id) ? id : null;
+};
+
+/** @see https://www.w3.org/TR/trace-context/#traceparent-header */
+const traceparentFrom = (text: string | undefined): string | null =>
+  text !== undefined && /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(text)
+    ? text
+    : null;
+
+const sourceAddressFrom = (request: DecodedCheckRequest): string | null => {
+  const address = request.attributes?.source?.address?.socket_address?.address ?? '';
+  return isIP(address) === 0 ? null : address;
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+const textFrom = (bytes: Uint8Array): string | null => {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return null;
+  }
+};
+
+const malformed = (detail: string): Deny => deny('request.malformed', detail);

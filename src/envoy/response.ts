@@ -1,0 +1,166 @@
+import type { Decision, Deny } from '../decision/decision.ts';
+import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
+import { checkResponseType } from './proto.ts';
+
+/** What one check came to. */
+export interface Answer {
+  readonly decision: Decision;
+  /** Unique; printable ASCII, at most 128 characters. Joins Envoy's access log, the ledger and the span. */
+  readonly decisionId: string;
+  readonly taskId: string | null;
+  /** SPIFFE ID of the caller, once it is known. */
+  readonly agent: string | null;
+  /** Id of the action in the catalog, once it is known. */
+  readonly action: string | null;
+  /** Where a client learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
+  readonly resourceMetadataUrl: string | null;
+}
+
+/** What all answers of one process have in common. */
+export interface ResponseOptions {
+  /** The page that explains the reasons, each under its code as the anchor; `null` leaves the link out. */
+  readonly helpUrl: string | null;
+}
+
+/** Headers that Remit may set on the request it lets pass. Each one it does not set is removed. */
+export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent'] as const;
+
+/** Headers that never reach the upstream: what the agent proved itself with is not the upstream's to replay. */
+export const CREDENTIAL_HEADERS: readonly string[] = [
+  'authorization',
+  'proxy-authorization',
+  'dpop',
+  'txn-token',
+  'x-forwarded-client-cert',
+];
+
+/** Told to a client whose request may succeed when repeated unchanged. */
+const RETRY_AFTER_SECONDS = 1;
+/** Of text that an operator wrote and of URLs: what is longer is left out. */
+const MAX_TEXT_CHARS = 2_048;
+
+/**
+ * The bytes of the CheckResponse for an answer; the only place that builds one. Only `Allow` gives status code 0: to
+ * Envoy an unset status is an allow, whatever else the message says. Every header has both its `append` and its
+ * `append_action`, since versions of Envoy differ in which they obey (envoyproxy/envoy#43310).
+ *
+ * `x-remit-decision` is the same structured field (RFC 9651) to the upstream and to a client that was denied:
+ * `allow;id="…"` and `deny;reason=token.expired;id="…"`.
+ *
+ * Throws for an answer that no type checker would have let through; the caller answers with a prepared denial then.
+ *
+ * @see proto/envoy/service/auth/v3/external_auth.proto
+ */
+export function checkResponseFrom(answer: Answer, options: ResponseOptions): Buffer {
+  if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(answer.decisionId)) throw new Error('the decision id is not plain');
+  const { decision } = answer;
+  const response = decision.kind === 'allow' ? allowed(answer) : denied(answer, decision, options);
+  return checkResponseType.serialize({ ...response, dynamic_metadata: metadataFrom(answer) });
+}
+
+/** Stands in a prepared denial for the id that each use of it gets. */
+const PLACEHOLDER = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * A denial encoded once, for moments when there is no time to encode: each call copies it and writes the decision id in.
+ *
+ * @returns a function from a decision id of exactly 36 characters, as a UUID has, to the bytes
+ */
+export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (decisionId: string) => Buffer {
+  const decision: Deny = { kind: 'deny', reason, detail: '', policyIds: [], advice: null };
+  const nobody = { taskId: null, agent: null, action: null, resourceMetadataUrl: null };
+  const template = checkResponseFrom({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
+  const places: number[] = [];
+  for (let at = template.indexOf(PLACEHOLDER); at !== -1; at = template.indexOf(PLACEHOLDER, at + 1)) places.push(at);
+  return (decisionId) => {
+    if (!/^[0-9A-Za-z-]{36}$/.test(decisionId)) throw new Error('the decision id is no UUID');
+    const bytes = Buffer.from(template);
+    for (const at of places) bytes.write(decisionId, at, 'latin1');
+    return bytes;
+  };
+}
+
+function allowed(answer: Answer): object {
+  const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
+    'x-remit-decision': `allow;id="${answer.decisionId}"`,
+    'x-remit-task': plain(answer.taskId),
+    'x-remit-agent': plain(answer.agent),
+  };
+  const headers = OWNED_HEADERS.flatMap((name) => {
+    const value = values[name];
+    return value === null ? [] : [header(name, value)];
+  });
+  // INVARIANT: set or removed, never both: Envoy removes last, so a header that is in both lists would be gone.
+  const unset = OWNED_HEADERS.filter((name) => values[name] === null);
+  return { status: { code: 0 }, ok_response: { headers, headers_to_remove: [...CREDENTIAL_HEADERS, ...unset] } };
+}
+
+function denied(answer: Answer, decision: Deny, options: ResponseOptions): object {
+  const reason: Reason = reasons[decision.reason];
+  const help = plain(options.helpUrl);
+  const body = JSON.stringify({
+    error: errorOf(reason),
+    reason: decision.reason,
+    decision: answer.decisionId,
+    message: reason.text,
+    ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
+    ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
+  });
+  const headers = [
+    header('content-type', 'application/json'),
+    header('cache-control', 'no-store'),
+    header('x-remit-decision', `deny;reason=${decision.reason};id="${answer.decisionId}"`),
+    ...(reason.challenge === null ? [] : [header('www-authenticate', challengeFrom(reason, answer))]),
+    ...(reason.retryable ? [header('retry-after', String(RETRY_AFTER_SECONDS))] : []),
+  ];
+  return {
+    status: { code: reason.grpcStatus, message: decision.reason },
+    denied_response: { status: { code: reason.httpStatus }, headers, body },
+  };
+}
+
+/** The `error` of the body: the challenge's own where there is one, else its nearest kin in RFC 6749. */
+const errorOf = (reason: Reason): string => {
+  if (reason.challenge !== null) return reason.challenge === '' ? 'unauthorized' : reason.challenge;
+  if (reason.httpStatus === 503 || reason.httpStatus === 429) return 'temporarily_unavailable';
+  return reason.httpStatus === 403 ? 'access_denied' : 'invalid_request';
+};
+
+/** @see RFC 6750 section 3 and RFC 9728 section 5.1 */
+const challengeFrom = (reason: Reason, answer: Answer): string => {
+  const url = plain(answer.resourceMetadataUrl);
+  const parameters = [
+    ['realm', 'remit'],
+    ...(reason.challenge === ''
+      ? []
+      : [['error', reason.challenge ?? ''] as const, ['error_description', reason.text]]),
+    ...(url === null ? [] : [['resource_metadata', url]]),
+  ];
+  return `Bearer ${parameters.map(([name, value = '']) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`).join(', ')}`;
+};
+
+/** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */
+const metadataFrom = ({ decision, ...answer }: Answer): object => {
+  const values = {
+    decision_id: answer.decisionId,
+    decision: decision.kind,
+    reason: decision.kind === 'deny' ? decision.reason : null,
+    task_id: plain(answer.taskId),
+    action: plain(answer.action),
+    agent: plain(answer.agent),
+  };
+  const known = Object.entries(values).filter(([, value]) => value !== null);
+  return { fields: Object.fromEntries(known.map(([name, value]) => [name, { stringValue: value }])) };
+};
+
+const OVERWRITE_IF_EXISTS_OR_ADD = 2;
+
+const header = (key: string, value: string): object => ({
+  header: { key, value },
+  append: { value: false },
+  append_action: OVERWRITE_IF_EXISTS_OR_ADD,
+});
+
+/** Text that may stand in a header, or nothing: half of an identifier would be another identifier. */
+const plain = (text: string | null): string | null =>
+  text !== null && text.length <= MAX_TEXT_CHARS && /^[\x21-\x7e]+$/.test(text) ? text : null;
