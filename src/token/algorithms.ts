@@ -1,0 +1,44 @@
+/** A signature algorithm of the profile, by its fully specified JOSE name. */
+export type SignatureAlgorithm = 'ES256' | 'Ed25519' | 'RS256';
+
+/** What one algorithm demands of a key; one key has one algorithm. */
+export interface AlgorithmSpec {
+  readonly name: SignatureAlgorithm;
+  readonly keyType: 'EC' | 'OKP' | 'RSA';
+  /** The JWK `crv`; `null` for RSA. */
+  readonly curve: 'P-256' | 'Ed25519' | null;
+  /** JWK members that make the public key, each canonical base64url. */
+  readonly members: readonly string[];
+  /** Parameters that turn the key into a Web Crypto key for this algorithm alone. */
+  readonly parameters: { readonly name: string; readonly namedCurve?: string; readonly hash?: string };
+}
+
+const specs: readonly AlgorithmSpec[] = [
+  {
+    name: 'ES256',
+    keyType: 'EC',
+    curve: 'P-256',
+    members: ['x', 'y'],
+    parameters: { name: 'ECDSA', namedCurve: 'P-256' },
+  },
+  { name: 'Ed25519', keyType: 'OKP', curve: 'Ed25519', members: ['x'], parameters: { name: 'Ed25519' } },
+  {
+    name: 'RS256',
+    keyType: 'RSA',
+    curve: null,
+    members: ['n', 'e'],
+    parameters: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  },
+];
+
+/**
+ * Every algorithm a task token may be signed with; which of them an issuer may use is its own list. `EdDSA` is not one:
+ * it does not say which curve.
+ *
+ * @see RFC 7518 section 3.1, RFC 9864 section 2.2, RFC 8725 section 3.1
+ */
+export const algorithms: ReadonlyMap<string, AlgorithmSpec> = new Map(specs.map((spec) => [spec.name, spec]));
+
+/** The algorithm a key without `alg` is for, by its type and curve; `undefined` where the profile has none. */
+export const algorithmOfKey = (keyType: unknown, curve: unknown): AlgorithmSpec | undefined =>
+  specs.find((spec) => spec.keyType === keyType && (spec.curve === null || spec.curve === curve));

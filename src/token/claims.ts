@@ -1,0 +1,238 @@
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
+import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
+import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
+import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+
+/** A span elsewhere, by its identifiers in lower-case hex; neither is all zero. */
+export interface SpanReference {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+/** What a token is bound to: the digest of a certificate (RFC 8705) or of a DPoP key (RFC 9449), base64url SHA-256. */
+export interface Confirmation {
+  readonly kind: 'x5t#S256' | 'jkt';
+  readonly thumbprint: string;
+}
+
+/** A verified task token: an RFC 9068 access token for one task of one agent at one resource. */
+export interface TaskToken {
+  readonly kind: 'task-token';
+  readonly issuer: string;
+  readonly keyId: string;
+  /** The one resource it is for. */
+  readonly audience: string;
+  /** The delegating user, or the agent itself. */
+  readonly subject: string;
+  /** The agent. */
+  readonly clientId: SpiffeId;
+  /** Who acts for the subject, outermost first; empty where the subject is the agent. Only the first counts. */
+  readonly actors: readonly string[];
+  /** Seconds since the Unix epoch. */
+  readonly issuedAtSeconds: number;
+  /** Seconds since the Unix epoch. */
+  readonly expiresAtSeconds: number;
+  /** The `jti` claim. */
+  readonly tokenId: string;
+  /** The `txn` claim, a UUID in lower case. */
+  readonly taskId: string;
+  readonly scope: readonly string[];
+  readonly details: readonly AuthorizationDetail[];
+  /** `verifyTaskToken` never leaves it `null`: a token bound to nothing is refused. */
+  readonly confirmation: Confirmation | null;
+  /** `sha-256:` and the base64url digest of the declared intent. */
+  readonly intentHash: string;
+  /** The span of the token's issuance, signed into it. */
+  readonly issuance: SpanReference;
+  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
+  readonly digest: string;
+}
+
+/** The claims of a token as a value, with the one instant that only matters while verifying. */
+export interface TaskClaims {
+  readonly token: TaskToken;
+  /** Seconds since the Unix epoch; `null` where the token has no `nbf`. */
+  readonly notBeforeSeconds: number | null;
+}
+
+/** Bounds of the claims, in characters or entries. */
+export const claimLimits = Object.freeze({
+  maxCharacters: 512,
+  minTokenIdCharacters: 16,
+  maxTokenIdCharacters: 256,
+  maxScopeCharacters: 2048,
+  maxActors: 3,
+});
+
+/**
+ * The claims of a payload whose signature was verified, in the profile of a task token: `token.malformed` where one is
+ * absent or not of its form, `token.audience` where it is not for exactly one resource, `token.binding` where it is bound
+ * to nothing. Times and the audience's value are the verifier's to judge. Claims not named here are ignored.
+ *
+ * @see RFC 9068 section 2.2, RFC 8693 section 4.1, RFC 9396 section 9, RFC 7800 section 3.1
+ */
+export function taskClaimsFrom(
+  payload: unknown,
+  envelope: { readonly keyId: string; readonly digest: string },
+): TaskClaims | Deny {
+  const claims = membersFrom(payload, readers, { noun: 'claim', others: 'ignored' });
+  if (isProblem(claims)) return deny('token.malformed', claims.problem);
+  const [audience, ...others] = claims.aud;
+  if (audience === undefined || others.length > 0) {
+    return deny('token.audience', 'claim `aud` must name exactly one resource');
+  }
+  if (claims.cnf === null) return deny('token.binding', 'claim `cnf` is required: the token is bound to nothing');
+  const actorProblem = delegationProblem(claims.sub, claims.client_id, claims.act);
+  if (actorProblem !== null) return deny('token.malformed', actorProblem);
+  const token: TaskToken = {
+    kind: 'task-token',
+    issuer: claims.iss,
+    keyId: envelope.keyId,
+    audience,
+    subject: claims.sub,
+    clientId: claims.client_id,
+    actors: claims.act,
+    issuedAtSeconds: claims.iat,
+    expiresAtSeconds: claims.exp,
+    tokenId: claims.jti,
+    taskId: claims.txn,
+    scope: claims.scope,
+    details: claims.authorization_details,
+    confirmation: claims.cnf,
+    intentHash: claims.remit_intent.h,
+    issuance: claims.remit_intent.tp,
+    digest: envelope.digest,
+  };
+  return { token, notBeforeSeconds: claims.nbf };
+}
+
+/** The issuer a payload claims, for choosing keys before anything in it may be believed. */
+export function claimedIssuerOf(payload: unknown): string | Problem {
+  const claims = membersFrom(payload, { iss: readers.iss }, { noun: 'claim', others: 'ignored' });
+  return isProblem(claims) ? claims : claims.iss;
+}
+
+/** A subject other than the agent needs the agent as its actor. */
+function delegationProblem(subject: string, agent: SpiffeId, actors: readonly string[]): string | null {
+  const [actor] = actors;
+  if (actor === undefined) {
+    return subject === agent ? null : 'claim `act` is required where `sub` is not `client_id`';
+  }
+  return actor === agent ? null : 'claim `act` must name `client_id` as the outermost actor';
+}
+
+const { maxActors, maxCharacters, maxScopeCharacters, maxTokenIdCharacters, minTokenIdCharacters } = claimLimits;
+
+const name = text({ max: maxCharacters });
+
+const audience: Reader<readonly string[]> = (value) =>
+  Array.isArray(value) ? listOf(name, { min: 0, max: maxCharacters })(value) : one(name(value));
+
+const one = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
+
+const spiffeId: Reader<SpiffeId> = (value) => {
+  const read = text({ max: 2048 })(value);
+  if (isProblem(read)) return read;
+  const id = spiffeIdFrom(read);
+  return isDeny(id) ? { problem: 'must be a SPIFFE ID' } : id;
+};
+
+const actors: Reader<readonly string[]> = (value) => {
+  const chain: string[] = [];
+  let next = value;
+  while (next !== undefined) {
+    if (chain.length === maxActors) return { problem: `must nest at most ${maxActors} actors` };
+    const actor = membersFrom(next, { sub: name, act: nested }, { noun: 'member', others: 'refused' });
+    if (isProblem(actor)) return actor;
+    chain.push(actor.sub);
+    next = actor.act.value;
+  }
+  return chain;
+};
+
+/** Hands a member on unread, wrapped so that no member of its own is taken for a problem. */
+const nested = (value: unknown): { readonly value: unknown } => ({ value });
+
+const taskId = text({
+  max: 36,
+  grammar: {
+    matches: (id) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id),
+    words: 'a UUID in lower case',
+  },
+});
+
+const scopeText = text({
+  max: maxScopeCharacters,
+  grammar: {
+    matches: (scope) => /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(scope),
+    words: 'scope tokens separated by single spaces',
+  },
+});
+
+const scope: Reader<readonly string[]> = (value) => {
+  const read = optional(scopeText)(value);
+  return isProblem(read) ? read : (read?.split(' ') ?? []);
+};
+
+const thumbprint = text({
+  max: SHA256_BASE64URL_CHARACTERS,
+  grammar: { matches: isSha256Base64url, words: 'a SHA-256 digest in base64url' },
+});
+
+const confirmation: Reader<Confirmation> = (value) => {
+  const read = membersFrom(
+    value,
+    { 'x5t#S256': optional(thumbprint), jkt: optional(thumbprint) },
+    { noun: 'member', others: 'refused' },
+  );
+  if (isProblem(read)) return read;
+  const { 'x5t#S256': certificate, jkt } = read;
+  if (certificate !== null && jkt === null) return { kind: 'x5t#S256', thumbprint: certificate };
+  if (certificate === null && jkt !== null) return { kind: 'jkt', thumbprint: jkt };
+  return { problem: 'must have exactly one of `x5t#S256` and `jkt`' };
+};
+
+const INTENT_HASH_PREFIX = 'sha-256:';
+
+const intentHash = text({
+  max: INTENT_HASH_PREFIX.length + SHA256_BASE64URL_CHARACTERS,
+  grammar: {
+    matches: (hash) => hash.startsWith(INTENT_HASH_PREFIX) && isSha256Base64url(hash.slice(INTENT_HASH_PREFIX.length)),
+    words: '`sha-256:` and a digest in base64url',
+  },
+});
+
+/** A `traceparent` of version 00. @see W3C Trace Context section 3.2 */
+const TRACE_PARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
+
+const spanReference: Reader<SpanReference> = (value) => {
+  const read = text({ max: 55 })(value);
+  if (isProblem(read)) return read;
+  const [, traceId, spanId] = TRACE_PARENT.exec(read) ?? [];
+  return traceId === undefined || spanId === undefined
+    ? { problem: 'must be a trace context of version 00' }
+    : { traceId, spanId };
+};
+
+const intent: Reader<{ readonly h: string; readonly tp: SpanReference }> = (value) =>
+  value === undefined
+    ? { problem: 'is required' }
+    : membersFrom(value, { h: intentHash, tp: spanReference }, { noun: 'member', others: 'ignored' });
+
+const readers = {
+  iss: name,
+  aud: audience,
+  sub: name,
+  client_id: spiffeId,
+  act: actors,
+  iat: seconds,
+  nbf: optional(seconds),
+  exp: seconds,
+  jti: text({ min: minTokenIdCharacters, max: maxTokenIdCharacters }),
+  txn: taskId,
+  scope,
+  authorization_details: authorizationDetailsFrom,
+  cnf: optional(confirmation),
+  remit_intent: intent,
+};

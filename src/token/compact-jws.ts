@@ -1,0 +1,81 @@
+import { compactVerify, type CryptoKey } from 'jose';
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
+import { bytesFromBase64url } from './base64url.ts';
+import { isProblem, membersFrom, optional, text } from './members.ts';
+import { strictJsonFrom } from './strict-json.ts';
+
+/** A signed token taken apart, its signature not verified yet: nothing in it may be believed. */
+export interface CompactJws {
+  readonly compact: string;
+  readonly algorithm: SignatureAlgorithm;
+  readonly keyId: string | null;
+  readonly type: string | null;
+  readonly payload: Uint8Array;
+}
+
+/** Three dot-separated parts of base64url; the emptiness of the last two is judged later, with a better reason. */
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
+
+const MAX_HEADER_CHARACTERS = 256;
+
+/**
+ * The compact serialisation of a JWS, read strictly: `token.malformed` for more than `maxBytes`, any character outside
+ * base64url and dots, other than two dots, non-canonical base64url, a header that is not strict JSON, or one
+ * that has `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside the profile, `none` among them; `token.signature` for an
+ * empty signature. The length is looked at first, so that a huge input costs nothing.
+ *
+ * @see RFC 7515 section 7.1, RFC 8725 sections 3.1 and 3.10
+ */
+export function compactJwsFrom(compact: string, maxBytes: number): CompactJws | Deny {
+  if (compact.length > maxBytes) return deny('token.malformed', `the token is longer than ${maxBytes} bytes`);
+  if (!COMPACT.test(compact)) return deny('token.malformed', 'the token is not three parts of base64url');
+  const [header, payload, signature] = compact.split('.').map(bytesFromBase64url);
+  if (!header || !payload || !signature) return deny('token.malformed', 'the token is not canonical base64url');
+  const read = headerFrom(header);
+  if (isDeny(read)) return read;
+  if (signature.length === 0) return deny('token.signature', 'the signature is empty');
+  return { ...read, compact, payload };
+}
+
+function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
+  const json = strictJsonFrom(bytes);
+  if (isProblem(json)) return deny('token.malformed', `header ${json.problem}`);
+  const header = membersFrom(json.value, headerReaders, { noun: 'member', others: 'ignored' });
+  if (isProblem(header)) return deny('token.malformed', `header ${header.problem}`);
+  const spec = algorithms.get(header.alg);
+  if (spec === undefined) return deny('token.algorithm', 'header member `alg` is not an algorithm of the profile');
+  return { algorithm: spec.name, keyId: header.kid, type: header.typ };
+}
+
+const absent = (value: unknown) => (value === undefined ? null : { problem: 'is not accepted' });
+
+/**
+ * The first six bring or locate a key, change what is signed, or name what must be understood: nothing a token names is
+ * ever fetched, no key it carries is ever used, and no extension is.
+ */
+const headerReaders = {
+  crit: absent,
+  b64: absent,
+  jku: absent,
+  jwk: absent,
+  x5u: absent,
+  x5c: absent,
+  alg: text({ max: MAX_HEADER_CHARACTERS }),
+  kid: optional(text({ max: MAX_HEADER_CHARACTERS })),
+  typ: optional(text({ max: MAX_HEADER_CHARACTERS })),
+};
+
+/**
+ * The payload of a token whose signature the key verifies, with the algorithm the token was read with; else
+ * `token.signature`. The key must be one for that algorithm alone.
+ */
+export async function verifiedPayloadFrom(jws: CompactJws, key: CryptoKey): Promise<Uint8Array | Deny> {
+  try {
+    const { payload } = await compactVerify(jws.compact, key, { algorithms: [jws.algorithm] });
+    return payload;
+  } catch {
+    // jose throws for every signature it does not accept; its message may quote the token.
+    return deny('token.signature', 'the signature does not verify with the key of its issuer');
+  }
+}

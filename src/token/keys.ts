@@ -1,0 +1,139 @@
+import type { CryptoKey } from 'jose';
+import { deny, type Deny } from '../decision/decision.ts';
+import type { Ports } from '../ports.ts';
+import type { SignatureAlgorithm } from './algorithms.ts';
+import { type VerificationKey, verificationKeysFrom } from './jwks.ts';
+import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } from './jwks-refresh.ts';
+import { isProblem } from './members.ts';
+import type { After } from './timers.ts';
+import type { VerificationKeys } from './verify.ts';
+
+/** An issuer whose tokens are accepted, and where its keys come from. */
+export interface TrustedIssuer {
+  /** The `iss` of its tokens, compared exactly. */
+  readonly issuer: string;
+  /** What it may sign with. */
+  readonly algorithms: readonly SignatureAlgorithm[];
+  readonly source:
+    | { /** A JSON Web Key Set known here; `replace` changes it. */ readonly kind: 'static'; readonly jwks: unknown }
+    | { /** A key server asked in the background. */ readonly kind: 'remote'; readonly fetch: JwksFetch };
+}
+
+/** What a key ring works with. */
+export interface KeyRingOptions {
+  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
+  readonly after: After;
+  /** Told of every failed refresh and every refused set; for a log and a metric. Never has a key in it. */
+  readonly onProblem: (issuer: string, problem: string) => void;
+  /** `defaultRefreshRules` where absent. */
+  readonly rules?: Partial<RefreshRules>;
+}
+
+interface Held {
+  readonly algorithms: ReadonlySet<SignatureAlgorithm>;
+  /** `null` for an issuer whose keys are static. */
+  readonly refresh: JwksRefresh | null;
+  readonly current: () => readonly VerificationKey[] | null;
+}
+
+/**
+ * The verification keys of every trusted issuer, answered from memory: a key server that is slow or down costs a check
+ * nothing while held keys are within their grace, and an unknown key id schedules a refresh without waiting for it.
+ *
+ * Lifecycle: static keys are there from the constructor on; `start` begins refreshing the others; `close` ends that.
+ */
+export class KeyRing implements VerificationKeys {
+  readonly #issuers = new Map<string, Held>();
+  readonly #static = new Map<string, readonly VerificationKey[]>();
+  readonly #onProblem: KeyRingOptions['onProblem'];
+
+  /** @throws TypeError where an issuer is named twice: a mistake of the caller, not of the outside */
+  constructor(issuers: readonly TrustedIssuer[], options: KeyRingOptions) {
+    this.#onProblem = options.onProblem;
+    for (const trusted of issuers) {
+      if (this.#issuers.has(trusted.issuer)) throw new TypeError(`issuer \`${trusted.issuer}\` is named twice`);
+      this.#issuers.set(trusted.issuer, this.#heldFor(trusted, options));
+      if (trusted.source.kind === 'static') this.replace(trusted.issuer, trusted.source.jwks);
+    }
+  }
+
+  #heldFor({ algorithms, issuer, source }: TrustedIssuer, options: KeyRingOptions): Held {
+    const allowed = new Set(algorithms);
+    if (source.kind === 'static') {
+      return { algorithms: allowed, refresh: null, current: () => this.#static.get(issuer) ?? null };
+    }
+    const refresh = new JwksRefresh({
+      fetch: source.fetch,
+      algorithms: allowed,
+      rules: { ...defaultRefreshRules, ...options.rules },
+      ports: options.ports,
+      after: options.after,
+      onProblem: (problem) => options.onProblem(issuer, problem),
+    });
+    return { algorithms: allowed, refresh, current: () => refresh.current() };
+  }
+
+  /** Asks every key server once and goes on refreshing; resolves when each has answered or timed out. Never rejects. */
+  async start(): Promise<void> {
+    const refreshes = [...this.#issuers.values()].map(({ refresh }) => refresh).filter((refresh) => refresh !== null);
+    await Promise.all(refreshes.map((refresh) => refresh.start()));
+  }
+
+  /** @see VerificationKeys.keyFor */
+  keyFor(issuer: string, keyId: string | undefined, algorithm: string): CryptoKey | Deny {
+    const held = this.#issuers.get(issuer);
+    if (held === undefined) return deny('token.issuer', 'claim `iss` is not a trusted issuer');
+    if (!isOneOf(held.algorithms, algorithm)) {
+      return deny('token.algorithm', 'header member `alg` is not one its issuer may use');
+    }
+    const keys = held.current();
+    if (keys === null) return deny('token.keys-unavailable', 'the keys of the issuer are not held');
+    if (keyId === undefined) return onlyKeyFor(keys, algorithm);
+    const found = keys.find((key) => key.keyId === keyId);
+    if (found === undefined) {
+      held.refresh?.hint();
+      return deny('token.signature', 'unknown key id: header member `kid` is not a key of its issuer');
+    }
+    return found.algorithm === algorithm
+      ? found.key
+      : deny('token.algorithm', 'header member `alg` is not the algorithm of the key');
+  }
+
+  /**
+   * Replaces the keys of an issuer whose keys are static, such as Remit's own, at once and whole. A set that is refused
+   * leaves the old one in use; the problem is returned and told to `onProblem`.
+   */
+  replace(issuer: string, jwks: unknown): string | null {
+    const held = this.#issuers.get(issuer);
+    if (held === undefined || held.refresh !== null) return `issuer \`${issuer}\` has no static keys here`;
+    const keys = verificationKeysFrom(jwks, held.algorithms);
+    if (isProblem(keys)) {
+      const problem = `the key set ${keys.problem}`;
+      this.#onProblem(issuer, problem);
+      return problem;
+    }
+    this.#static.set(issuer, keys);
+    return null;
+  }
+
+  /** Issuers whose keys are not held now, sorted; empty means ready. */
+  ready(): readonly string[] {
+    const missing = [...this.#issuers].filter(([, held]) => held.current() === null);
+    return missing.map(([issuer]) => issuer).sort();
+  }
+
+  /** Ends every refresh. Held keys stay in use until their grace runs out. */
+  close(): void {
+    for (const { refresh } of this.#issuers.values()) refresh?.close();
+  }
+}
+
+const isOneOf = (names: ReadonlySet<string>, name: string): boolean => names.has(name);
+
+/** A token without a key id is unambiguous only where the issuer has a single key for its algorithm. */
+function onlyKeyFor(keys: readonly VerificationKey[], algorithm: string): CryptoKey | Deny {
+  const [only, ...others] = keys.filter((key) => key.algorithm === algorithm);
+  return only !== undefined && others.length === 0
+    ? only.key
+    : deny('token.signature', 'header member `kid` is required to choose a key');
+}

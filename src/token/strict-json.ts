@@ -1,0 +1,87 @@
+import type { Problem } from './members.ts';
+
+/** How deep objects and arrays may nest. */
+export const MAX_JSON_DEPTH = 32;
+
+/**
+ * The value of one JSON text, read so that no two readers can disagree about it: valid UTF-8 without a byte order mark,
+ * no duplicate member name at any depth, no U+0000 and no lone surrogate in a string, nesting of at most
+ * `MAX_JSON_DEPTH`. The caller bounds the length; the work is linear in it. The problem never quotes the text.
+ *
+ * @see RFC 8259, RFC 7493 (I-JSON), RFC 7519 section 4
+ */
+export function strictJsonFrom(bytes: Uint8Array): { readonly value: unknown } | Problem {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return { problem: 'is not valid UTF-8' };
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { problem: 'is not valid JSON' };
+  }
+  const problem = ambiguityOf(text);
+  return problem === null ? { value } : { problem };
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+
+/** One pass over text that `JSON.parse` accepted: there, a string followed by a colon is a member name. */
+function ambiguityOf(text: string): string | null {
+  const open: (Set<string> | null)[] = [];
+  for (let index = 0; index < text.length; index++) {
+    switch (text.charCodeAt(index)) {
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        if (open.length === MAX_JSON_DEPTH) return `nests deeper than ${MAX_JSON_DEPTH}`;
+        open.push(text.charCodeAt(index) === OPEN_BRACE ? new Set() : null);
+        break;
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        open.pop();
+        break;
+      case QUOTE: {
+        const end = endOfString(text, index);
+        const string = unquoted(text.slice(index, end));
+        if (string.includes('\0')) return 'has U+0000 in a string';
+        if (!string.isWellFormed()) return 'has a lone surrogate in a string';
+        if (isBeforeColon(text, end)) {
+          const names = open.at(-1);
+          if (names?.has(string) === true) return 'has a duplicate member name';
+          names?.add(string);
+        }
+        index = end - 1;
+        break;
+      }
+    }
+  }
+  return null;
+}
+
+/** Index just after the closing quote of the string that opens at `start`. */
+function endOfString(text: string, start: number): number {
+  let index = start + 1;
+  while (index < text.length && text.charCodeAt(index) !== QUOTE) {
+    index += text.charCodeAt(index) === BACKSLASH ? 2 : 1;
+  }
+  return index + 1;
+}
+
+function unquoted(literal: string): string {
+  return literal.includes('\\') ? String(JSON.parse(literal)) : literal.slice(1, -1);
+}
+
+function isBeforeColon(text: string, from: number): boolean {
+  let index = from;
+  while (index < text.length && ' \t\n\r'.includes(text.charAt(index))) index++;
+  return text.charCodeAt(index) === COLON;
+}
