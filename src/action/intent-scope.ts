@@ -1,0 +1,29 @@
+import { deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { AuthorizationDetail } from '../token/authorization-details.ts';
+import type { Action } from './http.ts';
+
+/**
+ * Whether the declared intent covers an action: one detail must name the server's audience among its locations and the
+ * action, or a family of it (`payments.*`), among its actions, and be within its times (from `not_before` until, and not
+ * including, `not_after`). `null` where it does; `action.outside-intent` otherwise. An intent without details covers
+ * nothing.
+ */
+export function outsideIntent(details: readonly AuthorizationDetail[], action: Action, nowMs: number): Deny | null {
+  const naming = details.filter(
+    (detail) =>
+      detail.locations.includes(action.server.audience) && detail.actions.some((granted) => covers(granted, action.id)),
+  );
+  if (naming.length === 0) {
+    return deny('action.outside-intent', `the intent names no \`${action.id}\` at \`${action.server.audience}\``);
+  }
+  if (naming.some((detail) => isOpen(detail, nowMs))) return null;
+  return deny('action.outside-intent', `the intent allows \`${action.id}\` at another time`);
+}
+
+/** `payments.*` covers whatever begins with `payments.`; `*` alone covers nothing, so that no intent is unbounded. */
+const covers = (granted: string, id: string): boolean =>
+  granted === id || (granted.length > 2 && granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
+
+const isOpen = ({ constraints }: AuthorizationDetail, nowMs: number): boolean =>
+  nowMs >= (constraints.notBeforeMs ?? -Infinity) && nowMs < (constraints.notAfterMs ?? Infinity);

@@ -1,0 +1,50 @@
+/** One segment of a path template: text that must be equal, or a parameter that takes any one non-empty segment. */
+export type TemplateSegment = { readonly literal: string } | { readonly parameter: string };
+
+/** A path template such as `/v1/payments/{id}`, parsed. */
+export interface PathTemplate {
+  readonly text: string;
+  readonly segments: readonly TemplateSegment[];
+  /** Names of the parameters, in order; each once. */
+  readonly parameters: readonly string[];
+}
+
+const MAX_TEMPLATE_LENGTH = 1024;
+const MAX_SEGMENTS = 32;
+const LITERAL = /^[A-Za-z0-9\-._~!$&'()*+,;=:@]+$/;
+const PARAMETER = /^\{([A-Za-z][A-Za-z0-9_-]{0,63})\}$/;
+
+/**
+ * Parses a path template: `/`, then segments that are literal text or one `{parameter}`. No wildcards, no regular
+ * expressions, no percent-encoding, no dot segments; at most 32 segments and 1,024 characters. A template may end in
+ * `/`, which then is part of what must be equal.
+ */
+export function pathTemplateFrom(text: string): PathTemplate | { readonly problem: string } {
+  if (!text.startsWith('/')) return { problem: 'a path template begins with `/`' };
+  if (text.length > MAX_TEMPLATE_LENGTH)
+    return { problem: `a path template has at most ${MAX_TEMPLATE_LENGTH} characters` };
+  const pieces = text.slice(1).split('/');
+  if (pieces.length > MAX_SEGMENTS) return { problem: `a path template has at most ${MAX_SEGMENTS} segments` };
+  const segments: TemplateSegment[] = [];
+  const parameters: string[] = [];
+  for (const [index, piece] of pieces.entries()) {
+    const segment = segmentFrom(piece, index === pieces.length - 1);
+    if ('problem' in segment) return segment;
+    if ('parameter' in segment) {
+      if (parameters.includes(segment.parameter))
+        return { problem: `the parameter \`${segment.parameter}\` appears twice` };
+      parameters.push(segment.parameter);
+    }
+    segments.push(segment);
+  }
+  return { text, segments, parameters };
+}
+
+function segmentFrom(piece: string, isLast: boolean): TemplateSegment | { readonly problem: string } {
+  if (piece === '') return isLast ? { literal: '' } : { problem: 'a path template has no empty segments' };
+  if (piece === '.' || piece === '..') return { problem: `\`${piece}\` is no segment of a canonical path` };
+  const parameter = PARAMETER.exec(piece)?.[1];
+  if (parameter !== undefined) return { parameter };
+  if (LITERAL.test(piece)) return { literal: piece };
+  return { problem: `\`${piece}\` is neither plain text nor one whole \`{parameter}\`` };
+}

@@ -1,0 +1,146 @@
+import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import type { Node, Pair } from 'yaml';
+import { placeAt } from './finding.ts';
+import type { Finding } from './finding.ts';
+
+/** A value with the place it stands at, in UTF-16 code units from the start of the file. */
+export interface Placed<Value> {
+  readonly value: Value;
+  readonly offset: number;
+}
+
+/** A node of the file, or where it is missed. */
+export type PlacedNode = Placed<Node | null>;
+
+/** A YAML file being read: its root, and the findings so far. */
+export interface YamlFile {
+  /** `null` where the file is empty or no YAML. */
+  readonly root: PlacedNode;
+  readonly findings: readonly Finding[];
+  readonly report: (offset: number, message: string, help?: string) => void;
+}
+
+const MAX_BYTES = 1024 * 1024;
+const MAX_YAML_FINDINGS = 20;
+
+/**
+ * Opens a YAML 1.2 file strictly: at most 1 MiB, one document, unique keys, no aliases, no tags beyond the core schema.
+ * What breaks these rules is a finding and leaves an empty root.
+ */
+export function openYaml(text: string, file: string): YamlFile {
+  const findings: Finding[] = [];
+  const report = (offset: number, message: string, help?: string): void => {
+    findings.push({ file, ...placeAt(text, offset), message, help: help ?? null });
+  };
+  const root = { value: null, offset: 0 };
+  if (Buffer.byteLength(text) > MAX_BYTES) report(0, `the file is larger than ${MAX_BYTES} bytes`);
+  if (findings.length > 0) return { root, findings, report };
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
+  for (const problem of [...document.errors, ...document.warnings].slice(0, MAX_YAML_FINDINGS)) {
+    report(problem.pos[0], yamlMessage(problem.message));
+  }
+  visit(document, {
+    Alias: (_key, alias) => report(offsetOf(alias, 0), 'aliases are not supported: write the value out'),
+  });
+  if (findings.length > 0) return { root, findings, report };
+  return { root: { value: document.contents, offset: offsetOf(document.contents, 0) }, findings, report };
+}
+
+const yamlMessage = (message: string): string => `no valid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+
+const offsetOf = (node: unknown, otherwise: number): number =>
+  typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
+    ? Number(node.range[0])
+    : otherwise;
+
+/** The entries of a mapping by key, in order; a finding and nothing where the node is no mapping. */
+export function entriesOf(
+  yaml: YamlFile,
+  node: PlacedNode,
+  what: string,
+): readonly (readonly [Placed<string>, PlacedNode])[] {
+  if (!isMap(node.value)) {
+    yaml.report(node.offset, `${what} must be a mapping`);
+    return [];
+  }
+  return node.value.items.flatMap((pair) => entryOf(yaml, pair, node.offset));
+}
+
+function entryOf(yaml: YamlFile, pair: Pair, otherwise: number): (readonly [Placed<string>, PlacedNode])[] {
+  const offset = offsetOf(pair.key, otherwise);
+  if (!isScalar(pair.key) || typeof pair.key.value !== 'string') {
+    yaml.report(offset, 'a key must be a string');
+    return [];
+  }
+  return [[{ value: pair.key.value, offset }, nodeOf(pair.value, offset)]];
+}
+
+const nodeOf = (value: unknown, otherwise: number): PlacedNode =>
+  isMap(value) || isSeq(value) || isScalar(value)
+    ? { value, offset: offsetOf(value, otherwise) }
+    : { value: null, offset: offsetOf(value, otherwise) };
+
+/** The values of a mapping whose keys are all known: each unknown key and each missing required one is a finding. */
+export function fieldsOf<Key extends string>(
+  yaml: YamlFile,
+  node: PlacedNode,
+  expected: { readonly what: string; readonly required: readonly Key[]; readonly optional?: readonly Key[] },
+): ReadonlyMap<Key, PlacedNode> {
+  const known: readonly Key[] = [...expected.required, ...(expected.optional ?? [])];
+  const fields = new Map<Key, PlacedNode>();
+  if (!isMap(node.value)) {
+    yaml.report(node.offset, `${expected.what} must be a mapping`);
+    return fields;
+  }
+  for (const [key, value] of entriesOf(yaml, node, expected.what)) {
+    const name = known.find((candidate) => candidate === key.value);
+    if (name === undefined)
+      yaml.report(key.offset, `unknown key \`${key.value}\` in ${expected.what}`, `known: ${known.join(', ')}`);
+    else fields.set(name, value);
+  }
+  for (const name of expected.required) {
+    if (!fields.has(name)) yaml.report(node.offset, `${expected.what} lacks the key \`${name}\``);
+  }
+  return fields;
+}
+
+/** The items of a sequence; a finding and nothing where the node is none. */
+export function itemsOf(yaml: YamlFile, node: PlacedNode, what: string): readonly PlacedNode[] {
+  if (isSeq(node.value)) return node.value.items.map((item) => nodeOf(item, node.offset));
+  yaml.report(node.offset, `${what} must be a list`);
+  return [];
+}
+
+/** A string that a grammar accepts; a finding and `null` otherwise. */
+export function stringOf(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  expected: { readonly what: string; readonly accepts: (value: string) => boolean; readonly rule: string },
+): Placed<string> | null {
+  if (node === undefined) return null;
+  const value = isScalar(node.value) ? node.value.value : undefined;
+  if (typeof value === 'string' && expected.accepts(value)) return { value, offset: node.offset };
+  const given = typeof value === 'string' || typeof value === 'number' ? ` \`${String(value).slice(0, 100)}\`` : '';
+  yaml.report(node.offset, `${expected.what}${given} must be ${expected.rule}`);
+  return null;
+}
+
+/** One of a closed set of words; a finding and `null` otherwise. */
+export function wordOf<Word extends string>(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  expected: { readonly what: string; readonly words: readonly Word[] },
+): Word | null {
+  const rule = `one of ${expected.words.map((word) => `\`${word}\``).join(', ')}`;
+  const accepts = (value: string): boolean => expected.words.some((word) => word === value);
+  const given = stringOf(yaml, node, { what: expected.what, accepts, rule });
+  return expected.words.find((word) => word === given?.value) ?? null;
+}
+
+/** `true` or `false`; a finding and `null` otherwise. */
+export function booleanOf(yaml: YamlFile, node: PlacedNode | undefined, what: string): boolean | null {
+  if (node === undefined) return null;
+  if (isScalar(node.value) && typeof node.value.value === 'boolean') return node.value.value;
+  yaml.report(node.offset, `${what} must be \`true\` or \`false\``);
+  return null;
+}

@@ -1,0 +1,251 @@
+import { describe, expect, it } from '@jest/globals';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import type { Catalog } from '../../src/action/catalog.ts';
+
+const server = (routes: string, head = 'hosts: [payments.acme.test]\n    audience: https://payments.acme.test') =>
+  `servers:\n  payments:\n    ${head}\n    routes:\n${routes}`;
+const route = (action: string, method: string, path: string, more = '') =>
+  `      - { action: ${action}, method: ${method}, path: '${path}', risk: low${more} }\n`;
+
+const mustLoad = (text: string): Catalog => {
+  const catalog = catalogFrom(text, 'actions.yaml');
+  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+  return catalog;
+};
+const findings = (text: string): readonly string[] => {
+  const catalog = catalogFrom(text, 'actions.yaml');
+  return 'findings' in catalog
+    ? catalog.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`)
+    : [];
+};
+
+describe('catalogFrom reads', () => {
+  it('servers, actions, risks and arguments, path parameters included', () => {
+    const catalog = mustLoad(
+      server(
+        route('payments.read', 'GET', '/v1/payments/{id}') +
+          `      - action: payments.create
+        method: POST
+        path: /v1/payments
+        risk: high
+        args:
+          amount: { from: query, type: long, required: true }
+          currency: { from: query }
+`,
+      ),
+    );
+    const read = catalog.actions.get('payments.read');
+    const create = catalog.actions.get('payments.create');
+    expect(read?.args).toEqual([{ name: 'id', from: 'path', type: 'string', required: true }]);
+    expect(read?.parameters).toEqual(new Map([['id', 2]]));
+    expect(create).toMatchObject({ risk: 'high', method: 'POST', template: '/v1/payments' });
+    expect(create?.args).toEqual([
+      { name: 'amount', from: 'query', type: 'long', required: true },
+      { name: 'currency', from: 'query', type: 'string', required: false },
+    ]);
+    expect(catalog.audiences).toEqual(new Set(['https://payments.acme.test']));
+    expect(catalog.serversByHost.get('payments.acme.test')).toBe(create?.server);
+    expect(catalog.serversByAudience.get('https://payments.acme.test')).toBe(create?.server);
+  });
+
+  it('a literal beside a parameter, and takes the literal', () => {
+    const catalog = mustLoad(
+      server(route('a.any', 'GET', '/a/{x}') + route('a.new', 'GET', '/a/new') + route('a.deep', 'GET', '/a/{x}/b')),
+    );
+    const payments = catalog.servers.get('payments');
+    if (payments === undefined) throw new Error('no server');
+    expect(catalog.find(payments, 'GET', ['a', 'new'])?.id).toBe('a.new');
+    expect(catalog.find(payments, 'GET', ['a', 'old'])?.id).toBe('a.any');
+    expect(catalog.find(payments, 'GET', ['a', 'new', 'b'])?.id).toBe('a.deep');
+    expect(catalog.find(payments, 'get', ['a', 'new'])).toBeUndefined();
+    expect(catalog.find(payments, 'GET', ['a', ''])).toBeUndefined();
+    expect(catalog.find(payments, 'GET', ['a'])).toBeUndefined();
+  });
+});
+
+describe('catalogFrom finds', () => {
+  const head = 'hosts: [a.test]\n    audience: ';
+  const rows: readonly (readonly [string, string, string])[] = [
+    ['an empty file', '', 'actions.yaml:1:1: the catalog must be a mapping'],
+    ['broken YAML', 'servers:\n  a: [\n', 'actions.yaml:3:1: no valid YAML: '],
+    ['a duplicate key', 'servers: {}\nservers: {}\n', 'actions.yaml:2:1: no valid YAML: map keys must be unique'],
+    ['an alias', 'servers: &a {}\nx: *a\n', 'actions.yaml:2:4: aliases are not supported: write the value out'],
+    ['a custom tag', 'servers: !!js {}\n', 'actions.yaml:1:10: no valid YAML: unresolved tag'],
+    ['an unknown key at the top', 'servers: {}\nserver: {}\n', 'actions.yaml:2:1: unknown key `server` in the catalog'],
+    ['an unknown key of a server', server('', 'host: [a.test]'), 'actions.yaml:3:5: unknown key `host` in a server'],
+    [
+      'a missing key of a server',
+      server('      []\n', 'hosts: [a.test]'),
+      'actions.yaml:3:5: a server lacks the key `audience`',
+    ],
+    [
+      'an unknown key of a route',
+      server(route('a', 'GET', '/', ', arg: {}')),
+      'actions.yaml:6:57: unknown key `arg` in a route',
+    ],
+    ['a missing key of a route', server('      - { action: a }\n'), 'actions.yaml:6:9: a route lacks the key `method`'],
+    ['a bad server id', 'servers: { Pay: {} }\n', 'actions.yaml:1:12: the server id `Pay` must be lower-case letters'],
+    [
+      'no host',
+      server('      []\n', `hosts: []\n    audience: https://a.test`),
+      'actions.yaml:3:12: a server has at least one host',
+    ],
+    [
+      'a host with a port',
+      server('      []\n', `hosts: ['a.test:8']\n    audience: https://a.test`),
+      'actions.yaml:3:13: the host `a.test:8` must be a lower-case host name',
+    ],
+    [
+      'a wildcard host',
+      server('      []\n', `hosts: ['*.test']\n    audience: https://a.test`),
+      'actions.yaml:3:13: the host `*.test` must be',
+    ],
+    [
+      'an upper-case host',
+      server('      []\n', `hosts: [A.test]\n    audience: https://a.test`),
+      'actions.yaml:3:13: the host `A.test` must be',
+    ],
+    [
+      'an http audience',
+      server('      []\n', `${head}http://a.test`),
+      'actions.yaml:4:15: the audience `http://a.test` must be an absolute `https` URI',
+    ],
+    [
+      'an audience with a fragment',
+      server('      []\n', `${head}'https://a.test/#x'`),
+      'actions.yaml:4:15: the audience `https://a.test/#x` must be',
+    ],
+    [
+      'an audience that is not canonical',
+      server('      []\n', `${head}https://A.test`),
+      'actions.yaml:4:15: the audience `https://A.test` must be',
+    ],
+    [
+      'an audience with a user',
+      server('      []\n', `${head}https://u@a.test`),
+      'actions.yaml:4:15: the audience `https://u@a.test` must be',
+    ],
+    ['an unknown method', server(route('a', 'get', '/')), 'actions.yaml:6:30: the method `get` must be one of `GET`'],
+    [
+      'an unknown risk',
+      server(`      - { action: a, method: GET, path: /, risk: none }\n`),
+      'actions.yaml:6:50: the risk `none` must be one of `low`',
+    ],
+    ['a reserved action', server(route('issue', 'GET', '/')), 'actions.yaml:6:19: the action `issue` must be'],
+    ['a risk as an action', server(route('high', 'GET', '/')), 'actions.yaml:6:19: the action `high` must be'],
+    ['an action with a space', server(route('a b', 'GET', '/')), 'actions.yaml:6:19: the action `a b` must be'],
+    [
+      'a template without slash',
+      server(route('a', 'GET', 'v1')),
+      'actions.yaml:6:41: the path `v1` is no template: a path template begins with `/`',
+    ],
+    [
+      'a template with a wildcard',
+      server(route('a', 'GET', '/{x*}')),
+      'actions.yaml:6:41: the path `/{x*}` is no template: `{x*}` is neither',
+    ],
+    [
+      'a template with an empty segment',
+      server(route('a', 'GET', '/a//b')),
+      'actions.yaml:6:41: the path `/a//b` is no template: a path template has no empty',
+    ],
+    [
+      'a template with a dot segment',
+      server(route('a', 'GET', '/a/../b')),
+      'actions.yaml:6:41: the path `/a/../b` is no template: `..` is no segment',
+    ],
+    [
+      'a template with a percent',
+      server(route('a', 'GET', '/a%2F')),
+      'actions.yaml:6:41: the path `/a%2F` is no template: ',
+    ],
+    [
+      'a parameter twice',
+      server(route('a', 'GET', '/{x}/{x}')),
+      'actions.yaml:6:41: the path `/{x}/{x}` is no template: the parameter `x` appears twice',
+    ],
+    [
+      'an argument of no parameter',
+      server(route('a', 'GET', '/', ', args: { y: { from: path } }')),
+      'actions.yaml:6:65: the path has no parameter `{y}`',
+    ],
+    [
+      'a parameter from the query',
+      server(route('a', 'GET', '/{y}', ', args: { y: { from: query } }')),
+      'actions.yaml:6:68: `y` is a parameter of the path, so it is taken from there',
+    ],
+    [
+      'an optional parameter',
+      server(route('a', 'GET', '/{y}', ', args: { y: { from: path, required: false } }')),
+      'actions.yaml:6:68: `y` is a parameter of the path, so it is always there',
+    ],
+    [
+      'an argument of an unknown type',
+      server(route('a', 'GET', '/', ', args: { y: { from: query, type: float } }')),
+      'actions.yaml:6:89: the type `float` must be one of `string`, `long`, `bool`',
+    ],
+    [
+      'an argument that Cedar would read',
+      server(route('a', 'GET', '/', ', args: { __entity: { from: query } }')),
+      'actions.yaml:6:65: the argument name `__entity` must be printable',
+    ],
+    [
+      'an argument with a word for required',
+      server(route('a', 'GET', '/', ', args: { y: { from: query, required: yes } }')),
+      'actions.yaml:6:93: `required` must be `true` or `false`',
+    ],
+    [
+      'an action twice',
+      server(route('a', 'GET', '/x') + route('a', 'GET', '/y')),
+      'actions.yaml:7:19: the action `a` is defined twice',
+    ],
+    [
+      'a route twice',
+      server(route('a', 'GET', '/x') + route('b', 'GET', '/x')),
+      'actions.yaml:7:41: `GET /x` overlaps with `GET /x` of `a`',
+    ],
+    [
+      'a route twice by shape',
+      server(route('a', 'GET', '/{x}') + route('b', 'GET', '/{y}')),
+      'actions.yaml:7:41: `GET /{y}` overlaps with `GET /{x}` of `a`',
+    ],
+    [
+      'routes that cross',
+      server(route('a', 'GET', '/x/{y}') + route('b', 'GET', '/{x}/y')),
+      'actions.yaml:7:41: `GET /{x}/y` overlaps with `GET /x/{y}` of `a`',
+    ],
+    [
+      'a host claimed twice',
+      server('      []\n') +
+        '  files:\n    hosts: [payments.acme.test]\n    audience: https://files.acme.test\n    routes: []\n',
+      'actions.yaml:8:13: the host `payments.acme.test` already belongs to the server `payments`',
+    ],
+    [
+      'an audience claimed twice',
+      server('      []\n') +
+        '  files:\n    hosts: [files.acme.test]\n    audience: https://payments.acme.test\n    routes: []\n',
+      'actions.yaml:9:15: the audience `https://payments.acme.test` already belongs to the server `payments`',
+    ],
+  ];
+  it.each(rows)('%s', (_name, text, expected) => {
+    expect(findings(text).some((found) => found.startsWith(expected)) ? expected : findings(text)).toBe(expected);
+  });
+
+  it('a file over 1 MiB and nesting beyond the stack, without throwing', () => {
+    expect(findings(`# ${'x'.repeat(1024 * 1024)}`)).toEqual([
+      'actions.yaml:1:1: the file is larger than 1048576 bytes',
+    ]);
+    expect(findings('['.repeat(500_000))[0]).toMatch(
+      /^actions\.yaml:1:\d+: no valid YAML: maximum call stack size exceeded$/,
+    );
+  });
+
+  it('everything in one run, in reading order', () => {
+    const text = server(route('a b', 'get', '/x') + route('c', 'GET', 'x'));
+    expect(findings(text).map((found) => found.split(': ')[0])).toEqual([
+      'actions.yaml:6:19',
+      'actions.yaml:6:32',
+      'actions.yaml:7:41',
+    ]);
+  });
+});

@@ -1,0 +1,256 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { HttpCall } from '../../src/action/call.ts';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { actionFrom } from '../../src/action/http.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+
+const loaded = catalogFrom(
+  `servers:
+  payments:
+    hosts: [payments.acme.test, pay.acme.test]
+    audience: https://payments.acme.test
+    routes:
+      - { action: root, method: GET, path: /, risk: low }
+      - { action: payments.list, method: GET, path: /v1/payments, risk: low }
+      - { action: payments.read, method: GET, path: '/v1/payments/{id}', risk: low, args: { id: { from: path, type: long } } }
+      - action: payments.create
+        method: POST
+        path: /v1/payments
+        risk: high
+        args:
+          amount: { from: query, type: long, required: true }
+          currency: { from: query }
+          urgent: { from: query, type: bool }
+      - { action: payments.refund, method: POST, path: '/v1/payments/{id}/refund', risk: high }
+`,
+  'actions.yaml',
+);
+if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
+const catalog = loaded;
+
+const call = (method: string, path: string, query = ''): HttpCall => ({
+  method,
+  scheme: 'https',
+  host: 'payments.acme.test',
+  port: null,
+  path,
+  segments: path.split('/').slice(1).map(decodeURIComponent),
+  query,
+  headers: new Map(),
+  body: null,
+  requestId: null,
+});
+
+const outcome = (given: HttpCall): unknown => {
+  const action = actionFrom(given, catalog);
+  return isDeny(action) ? `${action.reason}: ${action.detail}` : [action.id, Object.fromEntries(action.args)];
+};
+
+describe('actionFrom names the action', () => {
+  const rows: readonly (readonly [string, HttpCall, string, Record<string, unknown>])[] = [
+    ['the root', call('GET', '/'), 'root', {}],
+    ['the root without segments', { ...call('GET', '/'), segments: [] }, 'root', {}],
+    ['a plain route', call('GET', '/v1/payments'), 'payments.list', {}],
+    ['a plain route with a query nobody reads', call('GET', '/v1/payments', 'x=%zz;&&'), 'payments.list', {}],
+    ['a second host', { ...call('GET', '/v1/payments'), host: 'pay.acme.test' }, 'payments.list', {}],
+    ['a path argument', call('GET', '/v1/payments/17'), 'payments.read', { id: 17 }],
+    ['an implicit path argument', call('POST', '/v1/payments/p%2D1/refund'), 'payments.refund', { id: 'p-1' }],
+    [
+      'query arguments',
+      call('POST', '/v1/payments', 'amount=-5&currency=EUR&urgent=true'),
+      'payments.create',
+      { amount: -5, currency: 'EUR', urgent: true },
+    ],
+    ['absent optional arguments', call('POST', '/v1/payments', 'amount=0'), 'payments.create', { amount: 0 }],
+    [
+      'percent and plus',
+      call('POST', '/v1/payments', '%61mount=1&currency=a+b%20%C3%A9'),
+      'payments.create',
+      { amount: 1, currency: 'a b é' },
+    ],
+    [
+      'keys that are not declared',
+      call('POST', '/v1/payments', 'amount=1&note=x&note=y'),
+      'payments.create',
+      { amount: 1 },
+    ],
+    [
+      'a key without a value',
+      call('POST', '/v1/payments', 'amount=1&currency'),
+      'payments.create',
+      { amount: 1, currency: '' },
+    ],
+    [
+      'the largest safe integer',
+      call('POST', '/v1/payments', `amount=${2 ** 53 - 1}`),
+      'payments.create',
+      { amount: 2 ** 53 - 1 },
+    ],
+    [
+      'a string that looks like an entity',
+      call('POST', '/v1/payments', 'amount=1&currency={"__entity":{"type":"Remit::Agent","id":"x"}}'),
+      'payments.create',
+      { amount: 1, currency: '{"__entity":{"type":"Remit::Agent","id":"x"}}' },
+    ],
+  ];
+  it.each(rows)('%s', (_name, given, id, args) => {
+    expect(outcome(given)).toEqual([id, args]);
+  });
+});
+
+describe('actionFrom denies', () => {
+  const create = (query: string) => call('POST', '/v1/payments', query);
+  const rows: readonly (readonly [string, HttpCall, string])[] = [
+    [
+      'an unknown host',
+      { ...call('GET', '/'), host: 'evil.test' },
+      'action.unknown: no server of the catalog has the host `evil.test`',
+    ],
+    ['an unknown route', call('GET', '/v2'), 'action.unknown: no route of the server `payments` matches `GET /v2`'],
+    [
+      'an unknown method',
+      call('HEAD', '/v1/payments'),
+      'action.unknown: no route of the server `payments` matches `HEAD /v1/payments`',
+    ],
+    [
+      'a method in lower case',
+      call('get', '/v1/payments'),
+      'action.unknown: no route of the server `payments` matches `get /v1/payments`',
+    ],
+    [
+      'a trailing slash',
+      call('GET', '/v1/payments/'),
+      'action.unknown: no route of the server `payments` matches `GET /v1/payments/`',
+    ],
+    [
+      'an encoded slash in a parameter',
+      call('POST', '/v1/payments/a%2Fb/refund'),
+      'action.arguments: arguments of `payments.refund`: `id` is no single segment of a path',
+    ],
+    [
+      'a dot segment as a parameter',
+      call('POST', '/v1/payments/%2e%2e/refund'),
+      'action.arguments: arguments of `payments.refund`: `id` is no single segment of a path',
+    ],
+    [
+      'U+0000 in a parameter',
+      call('POST', '/v1/payments/a%00/refund'),
+      'action.arguments: arguments of `payments.refund`: `id` contains U+0000',
+    ],
+    [
+      'a lone surrogate',
+      { ...call('POST', '/v1/payments/x/refund'), segments: ['v1', 'payments', '\ud800', 'refund'] },
+      'action.arguments: arguments of `payments.refund`: `id` is no well-formed Unicode',
+    ],
+    [
+      'a string of more than 4 KiB',
+      call('POST', `/v1/payments/${'é'.repeat(2049)}/refund`),
+      'action.arguments: arguments of `payments.refund`: `id` is longer than 4096 bytes',
+    ],
+    ['a missing argument', create(''), 'action.arguments: arguments of `payments.create`: `amount` is missing'],
+    [
+      'an argument twice',
+      create('amount=1&amount=1'),
+      'action.arguments: arguments of `payments.create`: `amount` appears twice in the query',
+    ],
+    [
+      'an argument twice, once encoded',
+      create('amount=1&%61mount=9'),
+      'action.arguments: arguments of `payments.create`: `amount` appears twice in the query',
+    ],
+    [
+      'an argument in other case',
+      create('amount=1&Amount=9'),
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+    ],
+    [
+      'an argument as a list',
+      create('amount=1&amount[]=9'),
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+    ],
+    [
+      'an argument behind a blank',
+      create('amount=1&+amount=9'),
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+    ],
+    [
+      'a bare semicolon',
+      create('note=x;amount=9&amount=1'),
+      'action.arguments: arguments of `payments.create`: the query has a bare `;`, which has more than one reading',
+    ],
+    [
+      'a broken percent in a key',
+      create('amount=1&%zz=1'),
+      'action.arguments: arguments of `payments.create`: a key of the query is no percent-encoded UTF-8',
+    ],
+    [
+      'a broken percent in a value',
+      create('amount=1&currency=%'),
+      'action.arguments: arguments of `payments.create`: `currency` is no percent-encoded UTF-8',
+    ],
+    [
+      'overlong UTF-8',
+      create('amount=1&currency=%C0%AF'),
+      'action.arguments: arguments of `payments.create`: `currency` is no percent-encoded UTF-8',
+    ],
+    [
+      'an integer beyond 2^53',
+      create('amount=9007199254740993'),
+      'action.arguments: arguments of `payments.create`: `amount` is no safe integer',
+    ],
+    [
+      'a bool that is a number',
+      create('amount=1&urgent=1'),
+      'action.arguments: arguments of `payments.create`: `urgent` is neither `true` nor `false`',
+    ],
+    ...['', '1.5', '1e3', '+1', '01', '-0', '0x1', ' 1', 'NaN', '١'].map(
+      (amount) =>
+        [
+          `\`${amount}\` as an integer`,
+          create(`amount=${encodeURIComponent(amount)}`),
+          'action.arguments: arguments of `payments.create`: `amount` is no safe integer',
+        ] as const,
+    ),
+  ];
+  it.each(rows)('%s', (_name, given, expected) => {
+    expect(outcome(given)).toBe(expected);
+  });
+});
+
+describe('actionFrom', () => {
+  it('never throws and gives only declared arguments of declared types', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('', 'v1', 'payments', '\ud800', '..', '__entity'),
+    );
+    const query = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc
+        .array(fc.tuple(fc.constantFrom('amount', 'currency', 'urgent', '__entity', '%61mount', 'x'), fc.string()))
+        .map((pairs) => pairs.map((pair) => pair.join('=')).join('&')),
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom('GET', 'POST', 'x'),
+        fc.oneof(
+          fc.array(text),
+          fc.constant(['v1', 'payments']),
+          text.map((id) => ['v1', 'payments', id]),
+        ),
+        query,
+        (method, segments, given) => {
+          const action = actionFrom({ ...call(method, '/'), segments, query: given }, catalog);
+          if (isDeny(action)) return expect(['action.unknown', 'action.arguments']).toContain(action.reason);
+          const specs = new Map(catalog.actions.get(action.id)?.args.map((spec) => [spec.name, spec]));
+          for (const [name, value] of action.args) {
+            expect(typeof value).toBe(
+              { string: 'string', long: 'number', bool: 'boolean' }[specs.get(name)?.type ?? 'string'],
+            );
+          }
+        },
+      ),
+      { numRuns: 3000 },
+    );
+  });
+});
