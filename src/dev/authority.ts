@@ -86,7 +86,7 @@ export async function createAuthority(
   const certificate = async (options: CertificateOptions): Promise<Credential> => {
     const leaf = await newKeys();
     const certPem = sign(leaf.publicKey, { organization: trustDomain }, options);
-    return { certPem, keyPem: leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+    return { certPem, keyPem: leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }) };
   };
   const svid = async (path: string, options: SvidOptions = {}): Promise<Svid> => {
     const id = spiffeIdFrom(`spiffe://${trustDomain}${path}`);

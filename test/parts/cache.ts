@@ -1,0 +1,15 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
+
+/** The Envoys the wire is held against, oldest first. */
+export const envoyVersions = ['1.36.4', '1.37.0', '1.38.3', '1.39.3', ENVOY_VERSION] as const;
+
+/** The SPIRE the tests run against. */
+export const SPIRE_VERSION = '1.13.3';
+
+/** Where parts are kept: REMIT_CACHE, else `~/.cache/remit`; the same place as the command has. */
+export const cacheFolder = resolve(process.env['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
+
+/** Where SPIRE is installed, whether it is there or not. */
+export const spireFolder = join(cacheFolder, `spire-${SPIRE_VERSION}`);
