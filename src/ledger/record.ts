@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import type { ReasonCode } from '../decision/reasons.ts';
+import { canonicalJson } from './canonical-json.ts';
+import type { JsonValue } from './canonical-json.ts';
+
+/** What a decision came from, carried by every record of one. */
+interface Decided {
+  readonly decision: 'allow' | 'deny';
+  /** `null` on an allow, and on a refusal that has an OAuth error alone. */
+  readonly reason: ReasonCode | null;
+  readonly policyIds: readonly string[];
+  /** Hash of the policy set that was asked; `null` where none was. */
+  readonly policySet: string | null;
+}
+
+/** The span in which it happened. */
+interface Traced {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+/** An agent declared what it is about to do, and was granted it or not. */
+export interface IntentRecord extends Decided, Traced {
+  readonly kind: 'intent';
+  /** Milliseconds since the Unix epoch, as every instant of a record. */
+  readonly at: number;
+  /** `null` where the intent was refused: no task came of it. */
+  readonly task: string | null;
+  readonly agent: string | null;
+  readonly purpose: string | null;
+  readonly intentHash: string | null;
+  /** The `authorization_details`; `null` where they could not be read. */
+  readonly details: JsonValue;
+  /** The end of the task at the latest. */
+  readonly deadline: number | null;
+  /** The `error` of the OAuth answer; `null` on a grant. */
+  readonly error: string | null;
+}
+
+/** A token was issued. */
+export interface TokenRecord extends Traced {
+  readonly kind: 'token';
+  readonly at: number;
+  readonly task: string;
+  readonly agent: string;
+  /** base64url SHA-256 of the `jti`. */
+  readonly jtiDigest: string;
+  readonly audience: string;
+  readonly expires: number;
+  /** What the token is bound to: `x5t#S256` or `jkt`. */
+  readonly binding: string;
+}
+
+/** A call was decided. */
+export interface UseRecord extends Decided, Traced {
+  readonly kind: 'use';
+  readonly at: number;
+  readonly decisionId: string;
+  readonly task: string | null;
+  readonly agent: string | null;
+  readonly action: string | null;
+  /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
+  readonly tokenUse: number | null;
+  readonly jtiDigest: string | null;
+  readonly host: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+/** A task ended. */
+export interface EndRecord {
+  readonly kind: 'end';
+  readonly at: number;
+  readonly task: string;
+  readonly state: 'completed' | 'cancelled' | 'revoked' | 'expired';
+  readonly cause: string;
+  /** Who ended it: the agent's SPIFFE ID, `operator`, or `remit` for the deadline. */
+  readonly by: string;
+}
+
+/** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
+export type LedgerRecord = IntentRecord | TokenRecord | UseRecord | EndRecord;
+
+/** A record as it is stored and, later, hashed: never serialised a second time. */
+export interface EncodedRecord {
+  readonly kind: LedgerRecord['kind'];
+  readonly at: number;
+  readonly task: string | null;
+  /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
+  readonly bytes: Uint8Array;
+}
+
+/** C2SP tlog-tiles counts the bytes of an entry in 16 bits. */
+export const MAX_RECORD_BYTES = 65_535;
+
+/** A record that cannot be written; the text says why. */
+export interface RecordProblem {
+  readonly problem: string;
+}
+
+/**
+ * The bytes of a record.
+ *
+ * @returns a problem for text that is not well-formed, a number that is not finite, or more than `MAX_RECORD_BYTES`
+ */
+export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProblem {
+  const text = canonicalJson({ ...record });
+  if (typeof text !== 'string') return text;
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length > MAX_RECORD_BYTES) {
+    return { problem: `the record has ${bytes.length} bytes, more than ${MAX_RECORD_BYTES}` };
+  }
+  return { kind: record.kind, at: record.at, task: record.task, bytes };
+}
+
+/** Longest text of a record that the caller chose, in UTF-16 code units. */
+const MAX_TEXT = 2_048;
+
+/**
+ * Text from outside as a record can hold it: well-formed, and where it is longer than 2,048 code units cut and closed with
+ * the digest of the whole.
+ */
+export function recordText(text: string): string {
+  if (text.length <= MAX_TEXT) return text.toWellFormed();
+  const digest = createHash('sha256').update(text.toWellFormed(), 'utf8').digest('base64url');
+  return `${text.slice(0, MAX_TEXT).toWellFormed()}… sha-256:${digest}`;
+}
+
+/** The digest under which a record names a token: base64url SHA-256 of its `jti`. */
+export const jtiDigestOf = (tokenId: string): string =>
+  createHash('sha256').update(tokenId, 'utf8').digest('base64url');

@@ -1,0 +1,18 @@
+import type { LedgerRecord } from './record.ts';
+
+/** A stored record: its place in the ledger and its bytes. */
+export interface StoredRecord {
+  /** From 1, without a gap within one file. */
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A record with its place. */
+export type TimelineEntry = LedgerRecord & { readonly seq: number };
+
+/** The records of a task, in the order of the ledger. Only bytes that `encodedRecord` made may come in here. */
+export const timelineFrom = (records: readonly StoredRecord[]): readonly TimelineEntry[] =>
+  records.map(({ seq, bytes }) => {
+    const record = JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord;
+    return { ...record, seq };
+  });

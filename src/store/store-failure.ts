@@ -1,0 +1,66 @@
+import { type Deny, deny } from '../decision/decision.ts';
+
+/**
+ * A store that could not do what it was asked; returned, never thrown, and nothing of the call was kept.
+ *
+ * - `full`: the disk is full; the store stays usable and goes on by itself once there is space
+ * - `busy`: another process held the write lock for too long; the same call may succeed
+ * - `conflict`: a row with that key exists
+ * - `refused`: the input cannot be stored, such as text with U+0000
+ * - `unusable`: the file cannot be opened or is not ours
+ * - `broken`: an I/O error or a corrupt file; the store answers every later call so, and the process must end
+ */
+export interface StoreFailure {
+  readonly kind: 'store-failure';
+  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'broken';
+  /** What happened, for the operator; lower case, no final period. */
+  readonly detail: string;
+}
+
+/** A failure with its cause. */
+export const storeFailure = (code: StoreFailure['code'], detail: string): StoreFailure => ({
+  kind: 'store-failure',
+  code,
+  detail,
+});
+
+/** Whether a store's answer is a failure. */
+export const isStoreFailure = (value: unknown): value is StoreFailure =>
+  typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'store-failure';
+
+/** What a check is denied with when the state of its task could not be read. */
+export const stateUnavailable = (failure: StoreFailure): Deny => deny('task.state-unavailable', failure.detail);
+
+/** What a check is denied with when it could not be recorded. */
+export const ledgerUnavailable = (failure: StoreFailure): Deny => deny('ledger.unavailable', failure.detail);
+
+const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+const SQLITE_FULL = 13;
+const SQLITE_TOOBIG = 18;
+const SQLITE_CONSTRAINT = 19;
+
+/** Primary result codes after which the store is still sound. INVARIANT: what is not listed is fatal. */
+const sound: ReadonlyMap<number, { readonly code: StoreFailure['code']; readonly text: string }> = new Map([
+  [SQLITE_BUSY, { code: 'busy', text: 'the state file is locked by another process' }],
+  [SQLITE_LOCKED, { code: 'busy', text: 'the state file is locked' }],
+  [SQLITE_FULL, { code: 'full', text: 'the disk under the state file is full' }],
+  [SQLITE_TOOBIG, { code: 'refused', text: 'the row is larger than SQLite stores' }],
+  [SQLITE_CONSTRAINT, { code: 'conflict', text: 'a row with that key exists' }],
+]);
+
+/**
+ * The failure of an error that `node:sqlite` threw; `null` where the error is not SQLite's and therefore a bug.
+ *
+ * @see https://sqlite.org/rescode.html the low byte of an extended code is its primary code
+ */
+export function failureOfSqlite(error: unknown): StoreFailure | null {
+  if (!isSqliteError(error)) return null;
+  const known = sound.get(error.errcode & 0xff);
+  return known === undefined
+    ? storeFailure('broken', `SQLite failed with code ${error.errcode}: ${error.message}`)
+    : storeFailure(known.code, known.text);
+}
+
+const isSqliteError = (error: unknown): error is { readonly errcode: number; readonly message: string } =>
+  typeof error === 'object' && error !== null && 'errcode' in error && typeof error.errcode === 'number';

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { encodedRecord, jtiDigestOf, MAX_RECORD_BYTES, recordText } from '../../src/ledger/record.ts';
+import type { EndRecord } from '../../src/ledger/record.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+
+const end: EndRecord = { kind: 'end', at: 7, task: 't1', state: 'completed', cause: 'dönе', by: 'operator' };
+
+describe('encodedRecord', () => {
+  it('gives canonical JSON with what the store needs beside it', () => {
+    const encoded = encodedRecord(end);
+    if ('problem' in encoded) throw new Error(encoded.problem);
+    expect(encoded).toMatchObject({ kind: 'end', at: 7, task: 't1' });
+    expect(Buffer.from(encoded.bytes).toString('utf8')).toBe(
+      '{"at":7,"by":"operator","cause":"dönе","kind":"end","state":"completed","task":"t1"}',
+    );
+    expect(timelineFrom([{ seq: 3, bytes: encoded.bytes }])).toEqual([{ ...end, seq: 3 }]);
+  });
+
+  it.each<[string, Partial<EndRecord>, RegExp]>([
+    ['a lone surrogate', { cause: '\ud800' }, /^a string holds a lone surrogate$/],
+    ['an instant that is no number', { at: Number.NaN }, /^a number is not finite$/],
+    [
+      'more than 65,535 bytes',
+      { cause: 'x'.repeat(MAX_RECORD_BYTES) },
+      /^the record has 65\d\d\d bytes, more than 65535$/,
+    ],
+  ])('refuses %s', (_name, change, problem) => {
+    const encoded = encodedRecord({ ...end, ...change });
+    expect('problem' in encoded && encoded.problem).toMatch(problem);
+  });
+});
+
+describe('recordText', () => {
+  it.each([
+    ['keeps a short text', 'abc', 'abc'],
+    ['mends a lone surrogate', 'a\ud800', 'a\ufffd'],
+  ])('%s', (_name, text, expected) => {
+    expect(recordText(text)).toBe(expected);
+  });
+
+  it('cuts a long text, also within a surrogate pair, and closes it with the digest of the whole', () => {
+    const long = `${'a'.repeat(2_047)}😀${'b'.repeat(60_000)}`;
+    const cut = recordText(long);
+    expect(cut.length).toBeLessThan(2_110);
+    expect(cut.isWellFormed()).toBe(true);
+    expect(cut).toMatch(/a\ufffd… sha-256:[A-Za-z0-9_-]{43}$/);
+    expect(recordText(`${long}c`).slice(-43)).not.toBe(cut.slice(-43));
+  });
+});
+
+describe('jtiDigestOf', () => {
+  it('is the base64url SHA-256', () => {
+    expect(jtiDigestOf('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0');
+  });
+});

@@ -1,0 +1,62 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { encodedRecord } from '../../src/ledger/record.ts';
+import type { EncodedRecord, LedgerRecord } from '../../src/ledger/record.ts';
+import { openStore } from '../../src/store/sqlite.ts';
+import type { StoreOptions } from '../../src/store/sqlite.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { IssuedToken, Store } from '../../src/store/store.ts';
+import type { Task } from '../../src/task/task.ts';
+
+export const issuer = 'https://issuer.acme.test';
+
+/** Task number `n`: created at `n`, with a deadline at 100,000. */
+export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
+  id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`,
+  issuer,
+  agent: 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId,
+  purpose: 'pay the invoices of may',
+  intentHash: 'sha-256:x',
+  state: 'active',
+  createdAtMs: n,
+  deadlineMs: 100_000,
+  endedAtMs: null,
+  endCause: null,
+  issuance: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
+  detailsJson: '[]',
+  ...change,
+});
+
+export const tokenNumber = (n: number): IssuedToken => ({
+  jtiDigest: `digest-${n}`,
+  audience: 'https://payments.acme.test',
+  issuedAtMs: n,
+  expiresAtMs: n + 300_000,
+});
+
+export const encoded = (record: LedgerRecord): EncodedRecord => {
+  const result = encodedRecord(record);
+  if ('problem' in result) throw new Error(result.problem);
+  return result;
+};
+
+export const endRecord = (n: number, cause = ''): EncodedRecord =>
+  encoded({ kind: 'end', at: n, task: taskNumber(n).id, state: 'completed', cause, by: 'operator' });
+
+export const mustOpen = (path: string, options: Partial<StoreOptions> = {}): Store => {
+  const store = openStore(path, { nowMs: () => 1_000, ...options });
+  if (isStoreFailure(store)) throw new Error(store.detail);
+  return store;
+};
+
+/** A folder of its own for each test, removed after all. */
+export const scratch = (): { readonly folder: () => string; readonly remove: () => void } => {
+  const root = mkdtempSync(join(tmpdir(), 'remit-test-'));
+  chmodSync(root, 0o700);
+  return {
+    folder: () => mkdtempSync(join(root, 'case-')),
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  };
+};
