@@ -76,12 +76,10 @@ function peerCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
 }
 
 function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Caller | Deny {
-  const element = immediatePeer(facts.xfcc);
+  const elements = elementsOf(facts.xfcc);
+  if (isDeny(elements)) return elements;
+  const element = pinnedElement(elements, rules.proxyId);
   if (isDeny(element)) return element;
-  const [by, ...others] = element.by;
-  if (by === undefined || others.length > 0 || by !== rules.proxyId) {
-    return deny('identity.invalid', '`By` of xfcc must be the pinned proxy, exactly once');
-  }
   if (element.uri === null) return deny('identity.missing', 'xfcc has no `URI`');
   const id = acceptedId(element.uri, rules);
   if (isDeny(id)) return id;
@@ -107,8 +105,9 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): Leaf |
   }
   const leaf = (rules.leafFrom ?? leafFromUrlEncodedPem)(facts.certificate);
   if (isDeny(leaf)) return leaf;
-  if (leaf.id !== facts.principal)
+  if (leaf.id !== facts.principal) {
     return deny('identity.conflict', 'the principal is not the id of the peer certificate');
+  }
   if (!(leaf.notBeforeMs <= nowMs)) return deny('identity.invalid', 'the peer certificate is not valid yet');
   if (!(nowMs <= leaf.notAfterMs)) return deny('identity.invalid', 'the peer certificate has expired');
   return rules.anchors.length === 0 || isAnchored(leaf, nowMs, rules)
@@ -119,22 +118,39 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): Leaf |
 /** The header is not trusted in `peer` mode, and yet may not contradict: `URI`, and `Hash` where the leaf is known. */
 function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: Leaf | null): Deny | null {
   if (xfcc.length === 0) return null;
-  const element = immediatePeer(xfcc);
-  if (isDeny(element)) return deny('identity.conflict', `xfcc beside a principal could not be read: ${element.detail}`);
+  const elements = elementsOf(xfcc);
+  if (isDeny(elements)) {
+    return deny('identity.conflict', `xfcc beside a principal could not be read: ${elements.detail}`);
+  }
+  // The rightmost is of the nearest proxy; all that is left of it anyone may have written.
+  const element = elements.at(-1);
+  if (element === undefined) return null;
   if (element.uri !== null && element.uri !== id) {
     return deny('identity.conflict', 'the principal is not the `URI` of xfcc');
   }
   return leaf !== null && hashDiffers(element, leaf) ? hashConflict() : null;
 }
 
-/** The rightmost element, which the nearest proxy wrote; all that is left of it anyone may have written. */
-function immediatePeer(xfcc: readonly string[]): XfccElement | Deny {
+/**
+ * The rightmost element, if the pinned proxy wrote it, and it alone. Envoy does not escape names, so one certificate
+ * could make an element look like two; the proxy's own `By` to the left of the last element gives that away. A path that
+ * leads through the pinned proxy twice is refused with it.
+ */
+function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | null): XfccElement | Deny {
+  const element = elements.at(-1);
+  if (element === undefined || proxyId === null || element.by.length !== 1 || element.by[0] !== proxyId) {
+    return deny('identity.invalid', '`By` of xfcc must be the pinned proxy, exactly once');
+  }
+  return elements.flatMap(({ by }) => by).filter((by) => by === proxyId).length === 1
+    ? element
+    : deny('identity.invalid', '`By` of xfcc must be the pinned proxy in the last element alone');
+}
+
+/** The elements of the one header there must be. */
+function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
   const [value, ...others] = xfcc;
   if (value === undefined) return deny('identity.missing', 'the call has no xfcc');
-  if (others.length > 0) return deny('identity.invalid', 'the call must have one xfcc header');
-  const elements = xfccFrom(value);
-  if (isDeny(elements)) return elements;
-  return elements.at(-1) ?? deny('identity.missing', 'xfcc has no element');
+  return others.length === 0 ? xfccFrom(value) : deny('identity.invalid', 'the call must have one xfcc header');
 }
 
 function acceptedId(text: string, rules: IdentityRules): SpiffeId | Deny {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { X509Certificate } from 'node:crypto';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { isDeny } from '../../src/decision/decision.ts';
 import { leafCache, leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/identity/leaf.ts';
@@ -149,11 +149,7 @@ describe('leafFromPem', () => {
     ['another label', pem.replaceAll('CERTIFICATE', 'TRUSTED CERTIFICATE'), ONE_BLOCK],
     ['a key', pem.replaceAll('CERTIFICATE', 'PRIVATE KEY'), ONE_BLOCK],
     ['a NUL', pem.replace('\nMII', '\n\0MII'), ONE_BLOCK],
-    [
-      'base64 with bits to spare',
-      pemOf(`${body.replaceAll('=', '')}=`),
-      'the base64 of the certificate is not canonical',
-    ],
+    ['base64 padded too far', pemOf(`${body}=`), 'the base64 of the certificate is not canonical'],
     ['base64 of something else', pemOf('AAAA'), 'the certificate could not be read'],
     ['more than 16 KiB', pem.padEnd(16 * 1024 + 1, '\n'), 'the certificate must be at most 16384 bytes'],
   ])('denies %s', (_, text, detail) => {
