@@ -1,4 +1,4 @@
-import type { Decision, Deny } from '../decision/decision.ts';
+import { type Decision, type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { checkResponseType } from './proto.ts';
 
@@ -67,7 +67,7 @@ const PLACEHOLDER = '00000000-0000-0000-0000-000000000000';
  * @returns a function from a decision id of exactly 36 characters, as a UUID has, to the bytes
  */
 export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (decisionId: string) => Buffer {
-  const decision: Deny = { kind: 'deny', reason, detail: '', policyIds: [], advice: null };
+  const decision = deny(reason, '');
   const nobody = { taskId: null, agent: null, action: null, resourceMetadataUrl: null };
   const template = checkResponseFrom({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places: number[] = [];

@@ -53,6 +53,9 @@ export interface Grace {
 /** Kept back from the client's deadline so that the refusal arrives before it; a tenth of a short one. */
 const MARGIN_MS = 20;
 
+/** For connections that were cut off to be gone. */
+const CUT_MS = 1_000;
+
 /** A denial whose decision id is the nil UUID: nothing was there to give it one. */
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
 
@@ -70,6 +73,7 @@ export class AuthorizationServer {
   readonly #options: Required<Omit<ServerOptions, 'onFault'>> & Pick<ServerOptions, 'onFault'>;
   readonly #server: Server;
   readonly #setHealth: (isServing: boolean) => void;
+  readonly #addresses: string[] = [];
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
@@ -97,16 +101,15 @@ export class AuthorizationServer {
    * @returns the addresses as bound, or what stands in the way
    */
   async listen(addresses: readonly string[]): Promise<readonly string[] | { readonly problem: string }> {
-    const bound: string[] = [];
     for (const address of addresses) {
       const outcome = await this.#bind(address);
       if (typeof outcome !== 'string') {
         this.#server.forceShutdown();
         return outcome;
       }
-      bound.push(outcome);
+      this.#addresses.push(outcome);
     }
-    return bound;
+    return [...this.#addresses];
   }
 
   /** What the health service answers. Checks are answered either way. */
@@ -123,13 +126,16 @@ export class AuthorizationServer {
 
   async #drain({ noticeMs, graceMs }: Grace): Promise<void> {
     if (noticeMs > 0) await new Promise((resolve) => setTimeout(resolve, noticeMs));
+    // `drain` and not `forceShutdown` cuts off what is left: without channelz grpc-js 1.14 keeps no list of its sessions,
+    // and `forceShutdown` finds none.
+    for (const address of this.#addresses) this.#server.drain(address, graceMs);
     await new Promise<void>((resolve) => {
-      const cut = setTimeout(() => {
+      const giveUp = setTimeout(() => {
         this.#server.forceShutdown();
         resolve();
-      }, graceMs);
+      }, graceMs + CUT_MS);
       this.#server.tryShutdown(() => {
-        clearTimeout(cut);
+        clearTimeout(giveUp);
         resolve();
       });
     });
@@ -174,12 +180,11 @@ export class AuthorizationServer {
       settle(null);
     });
     const deadlineMs = this.#options.monotonicMs() + budgetMs;
-    void this.#bytesFrom(call.request, { metadata: carriedMetadata(call), deadlineMs, signal: abort.signal }).then(
-      settle,
-    );
+    const checkCall = { metadata: carriedMetadata(call), deadlineMs, signal: abort.signal };
+    this.#bytesFrom(call.request, checkCall).then(settle, () => settle(this.#refusal('failed')));
   };
 
-  /** The handler's answer, or a refusal in its place. Never rejects, never empty. */
+  /** The handler's answer, or a refusal in its place; never empty. Rejects only where `onFault` throws. */
   async #bytesFrom(request: Buffer, call: CheckCall): Promise<Uint8Array> {
     try {
       const bytes: unknown = await this.#handler(request, call);

@@ -1,0 +1,268 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isDeny } from '../../src/decision/decision.ts';
+import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
+
+const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
+const lines = (count: number) => Array.from({ length: count }, (_, index) => [`x-${index}`, ''] as const);
+const notCanonical = (detail: string) => denial('request.not-canonical', detail);
+
+describe('methodFrom', () => {
+  it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'])('takes %s', (method) => {
+    expect(methodFrom(method)).toBe(method);
+  });
+
+  it.each(['get', 'Get', 'GET ', '', 'GE\u0000T', 'M-SEARCH', 'A'.repeat(33)])(
+    'denies %j as another spelling',
+    (method) => {
+      expect(methodFrom(method)).toEqual(notCanonical('the method is not written in upper-case letters'));
+    },
+  );
+
+  it.each(['CONNECT', 'TRACE', 'BREW'])('denies %s as unsupported', (method) => {
+    expect(methodFrom(method)).toEqual(denial('request.unsupported', `the method \`${method}\` is not supported`));
+  });
+});
+
+describe('targetFrom', () => {
+  it.each([
+    ['/', { path: '/', segments: [], query: '' }],
+    ['/?', { path: '/', segments: [], query: '' }],
+    ['/v1/payments/42', { path: '/v1/payments/42', segments: ['v1', 'payments', '42'], query: '' }],
+    ['/v1/', { path: '/v1/', segments: ['v1', ''], query: '' }],
+    ['/a?b=/../;&c=?%00', { path: '/a', segments: ['a'], query: 'b=/../;&c=?%00' }],
+    ['/%61%20b/%C3%A9', { path: '/%61%20b/%C3%A9', segments: ['a b', 'é'], query: '' }],
+    ['/a.b/..c/.../d..', { path: '/a.b/..c/.../d..', segments: ['a.b', '..c', '...', 'd..'], query: '' }],
+  ])('reads %s', (text, target) => {
+    expect(targetFrom(text)).toEqual(target);
+  });
+
+  it.each([
+    ['', 'the path does not start with `/`'],
+    ['a', 'the path does not start with `/`'],
+    ['http://host/a', 'the path does not start with `/`'],
+    ['/a b', 'the path has a character that is not printable ASCII'],
+    ['/a\u0000', 'the path has a character that is not printable ASCII'],
+    ['/é', 'the path has a character that is not printable ASCII'],
+    ['/a\u007f', 'the path has a character that is not printable ASCII'],
+    ['/a?b\n', 'the path has a character that is not printable ASCII'],
+    ['/a#b', 'the path has a fragment'],
+    ['/a?b#c', 'the path has a fragment'],
+    ['/a\\b', 'the path has a backslash'],
+    ['//admin', 'the path has an empty segment'],
+    ['/a//b', 'the path has an empty segment'],
+    ['/admin;x', 'the path has a parameter'],
+    ['/..;x=/a', 'the path has a parameter'],
+    ['/a%', 'the path has an incomplete escape'],
+    ['/a%2', 'the path has an incomplete escape'],
+    ['/a%zz', 'the path has an incomplete escape'],
+    ['/a%u002f', 'the path has an incomplete escape'],
+    ['/a%2fb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/a%2Fb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/a%5cb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/a%252fb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/%2e%2E/b', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/a%00b', 'the path has an escaped control character'],
+    ['/a%0d%0ab', 'the path has an escaped control character'],
+    ['/a%7F', 'the path has an escaped control character'],
+    ['/a/../b', 'the path has a dot segment'],
+    ['/a/./b', 'the path has a dot segment'],
+    ['/a/..', 'the path has a dot segment'],
+    ['/.', 'the path has a dot segment'],
+    ['/a/..?b', 'the path has a dot segment'],
+    ['/%ff', 'the escapes in the path are not UTF-8'],
+    ['/%C0%AF', 'the escapes in the path are not UTF-8'],
+  ])('denies %j', (text, detail) => {
+    expect(targetFrom(text)).toEqual(notCanonical(detail));
+  });
+
+  it('denies the target of the whole server', () => {
+    expect(targetFrom('*')).toEqual(denial('request.unsupported', 'the target `*` is not supported'));
+  });
+
+  it('denies one character over the limit', () => {
+    const longest = `/${'a'.repeat(LIMITS.targetChars - 1)}`;
+    expect(targetFrom(longest)).toMatchObject({ path: longest });
+    expect(targetFrom(`${longest}a`)).toEqual(denial('request.too-large', 'the path is longer than 8192 characters'));
+  });
+
+  it('gives segments that join to the path they came from, and never a dot or an empty one in the middle', () => {
+    const text = fc.array(fc.constantFrom('/', '.', '%', '2', 'e', 'f', 'a', ';', '\\', '?', '%2e', '%61'), {
+      maxLength: 12,
+    });
+    fc.assert(
+      fc.property(text, (parts) => {
+        const target = targetFrom(`/${parts.join('')}`);
+        if (isDeny(target)) return;
+        expect(`/${target.segments.join('/')}`).toBe(decodeURIComponent(target.path));
+        expect(target.segments.slice(0, -1)).not.toContain('');
+        for (const segment of target.segments) expect(segment).not.toMatch(/^\.{1,2}$|[/\\\0]/);
+        // The parser of URLs is no reader here, but where it agrees on the host it must agree on the path.
+        expect(new URL(target.path, 'http://h').pathname).toBe(target.path);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('authorityFrom', () => {
+  it.each([
+    ['api.acme.test', 'api.acme.test', null],
+    ['API.Acme.Test', 'api.acme.test', null],
+    ['api.acme.test.', 'api.acme.test', null],
+    ['api.acme.test:8443', 'api.acme.test', 8443],
+    ['api.acme.test.:8443', 'api.acme.test', 8443],
+    ['127.0.0.1:1', '127.0.0.1', 1],
+    ['[::1]', '[::1]', null],
+    ['[2001:DB8::1]:443', '[2001:db8::1]', 443],
+    ['my_service', 'my_service', null],
+  ])('reads %s', (text, host, port) => {
+    expect(authorityFrom(text)).toEqual({ host, port });
+  });
+
+  it.each([
+    '',
+    '.',
+    'a..b',
+    'a..',
+    '.a',
+    'user@a',
+    'a,b',
+    'a b',
+    ' a',
+    'a\u0000',
+    'a:',
+    'a:0',
+    'a:08',
+    'a:x',
+    'a:1:2',
+    '[::1',
+    '::1',
+    'a/b',
+    'a%2eb',
+    'é',
+    'a:123456',
+    'a\n',
+  ])('denies %j', (text) => {
+    expect(authorityFrom(text)).toEqual(notCanonical('the host is not a plain name or address with an optional port'));
+  });
+
+  it('denies a port out of range and a host over the limit', () => {
+    expect(authorityFrom('a:65535')).toEqual({ host: 'a', port: 65_535 });
+    expect(authorityFrom('a:65536')).toEqual(notCanonical('the port is out of range'));
+    expect(authorityFrom('a'.repeat(262))).toEqual(
+      denial('request.too-large', 'the host is longer than 261 characters'),
+    );
+  });
+
+  it('never throws and is never slow', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom('a', '.', ':', '1', '[', ']', '_', 'İ'), maxLength: 300 }),
+        (text) => {
+          const authority = authorityFrom(text);
+          if (!isDeny(authority)) expect(authority.host).toBe(authority.host.toLowerCase());
+        },
+      ),
+    );
+  });
+});
+
+describe('headersFrom', () => {
+  it('keeps values in order under names in lower case', () => {
+    const headers = headersFrom([
+      ['Accept', 'a'],
+      ['x-b', ''],
+      ['accept', 'b, c'],
+      ['__proto__', 'x'],
+      [':path', '/a,b'],
+    ]);
+    expect(headers).toEqual(
+      new Map([
+        ['accept', ['a', 'b, c']],
+        ['x-b', ['']],
+        ['__proto__', ['x']],
+        [':path', ['/a,b']],
+      ]),
+    );
+  });
+
+  it.each([
+    'content-encoding',
+    'content-type',
+    'dpop',
+    'host',
+    'mcp-method',
+    'mcp-name',
+    'mcp-session-id',
+    'txn-token',
+  ])('denies two of %s, in two lines or in one', (name) => {
+    const detail = `the header \`${name}\` has more than one value`;
+    expect(headersFrom([[name, 'a']])).toEqual(new Map([[name, ['a']]]));
+    expect(
+      headersFrom([
+        [name, 'a'],
+        [name.toUpperCase(), 'a'],
+      ]),
+    ).toEqual(notCanonical(detail));
+    expect(headersFrom([[name, 'a,a']])).toEqual(notCanonical(detail));
+  });
+
+  it('denies a pseudo header twice', () => {
+    expect(
+      headersFrom([
+        [':path', '/a'],
+        [':path', '/b'],
+      ]),
+    ).toEqual(notCanonical('the header `:path` has more than one value'));
+  });
+
+  it('leaves two of `authorization` and of `x-forwarded-client-cert` to those who know them', () => {
+    expect(
+      headersFrom([
+        ['authorization', 'a'],
+        ['authorization', 'b'],
+        ['x-forwarded-client-cert', 'a,b'],
+      ]),
+    ).toEqual(
+      new Map([
+        ['authorization', ['a', 'b']],
+        ['x-forwarded-client-cert', ['a,b']],
+      ]),
+    );
+  });
+
+  it.each([
+    ['upgrade', 'websocket'],
+    ['upgrade', ''],
+    [':protocol', 'websocket'],
+    ['connection', 'Upgrade'],
+    ['connection', 'keep-alive, UPGRADE'],
+  ])('denies the tunnel of %s: %s', (name, value) => {
+    expect(headersFrom([[name, value]])).toEqual(
+      denial('request.unsupported', 'the request asks to upgrade the connection'),
+    );
+  });
+
+  it.each(['', ':', 'a b', 'a:b', 'a\u0000', 'é', 'a\n'])('denies the name %j', (name) => {
+    expect(headersFrom([[name, '']])).toEqual(notCanonical('a header name is not a token'));
+  });
+
+  it.each(['\u0000', 'a\r\nb: c', 'a\u007f', '\u001b['])('denies the value %j', (value) => {
+    expect(headersFrom([['x-a', value]])).toEqual(notCanonical('the header `x-a` has a control character'));
+  });
+
+  it('takes a tab and letters beyond ASCII', () => {
+    expect(headersFrom([['x-a', 'a\té']])).toEqual(new Map([['x-a', ['a\té']]]));
+  });
+
+  it('denies one header and one character over the limits', () => {
+    expect(isDeny(headersFrom(lines(LIMITS.headers)))).toBe(false);
+    expect(headersFrom(lines(LIMITS.headers + 1))).toEqual(denial('request.too-large', 'more than 256 headers'));
+    const value = 'a'.repeat(LIMITS.headerChars - 1);
+    expect(isDeny(headersFrom([['b', value]]))).toBe(false);
+    expect(headersFrom([['b', `${value}a`]])).toEqual(
+      denial('request.too-large', 'headers of more than 65536 characters'),
+    );
+  });
+});

@@ -1,0 +1,111 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { checkRequestType, checkResponseType } from '../../src/envoy/proto.ts';
+import { envoyCheckRequestType, envoyCheckResponseType } from './protos.ts';
+
+const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+const bytes = fc.uint8Array({ minLength: 1, maxLength: 12 }).map((array) => Buffer.from(array));
+const optional = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(model, { requiredKeys: [] });
+const map = <T>(value: fc.Arbitrary<T>) => fc.dictionary(fc.stringMatching(/^[a-z-]{1,8}$/), value, { maxKeys: 3 });
+
+const struct = fc.record({ fields: map(fc.record({ stringValue: text })) });
+const any = fc.record({ type_url: text, value: bytes });
+const metadata = optional({ filter_metadata: map(struct), typed_filter_metadata: map(any) });
+const socketAddress = optional({
+  protocol: fc.constantFrom(0, 1),
+  address: text,
+  port_value: fc.integer({ min: 0, max: 65_535 }),
+});
+const address = fc.oneof(
+  fc.record({ socket_address: socketAddress }),
+  fc.record({ pipe: optional({ path: text, mode: fc.nat() }) }),
+);
+const peer = optional({ address, service: text, labels: map(text), principal: text, certificate: text });
+const header = optional({ key: text, value: text, raw_value: bytes });
+const http = optional({
+  id: text,
+  method: text,
+  headers: map(text),
+  path: text,
+  host: text,
+  scheme: text,
+  query: text,
+  fragment: text,
+  size: fc.nat(),
+  protocol: text,
+  body: text,
+  raw_body: bytes,
+  header_map: fc.record({ headers: fc.array(header, { maxLength: 3 }) }),
+});
+const request = fc.record({
+  attributes: optional({
+    source: peer,
+    destination: peer,
+    request: optional({ time: optional({ seconds: fc.nat(), nanos: fc.nat() }), http }),
+    context_extensions: map(text),
+    metadata_context: metadata,
+    tls_session: optional({ sni: text }),
+    route_metadata_context: metadata,
+  }),
+});
+
+const option = optional({
+  header,
+  append: fc.record({ value: fc.boolean() }),
+  append_action: fc.constantFrom(0, 1, 2, 3),
+  keep_empty_value: fc.boolean(),
+});
+const options = fc.array(option, { maxLength: 3 });
+const httpStatus = fc.record({ code: fc.constantFrom(400, 401, 403, 413, 429, 503, 200, 302) });
+const denial = optional({ status: httpStatus, headers: options, body: text });
+const parameter = optional({ key: text, value: text });
+const status = optional({ code: fc.nat(16), message: text, details: fc.array(any, { maxLength: 2 }) });
+const response = fc
+  .tuple(
+    optional({ status, dynamic_metadata: struct }),
+    fc.oneof(
+      fc.constant({}),
+      fc.record({ denied_response: denial }),
+      fc.record({
+        ok_response: optional({
+          headers: options,
+          dynamic_metadata: struct,
+          headers_to_remove: fc.array(text, { maxLength: 3 }),
+          response_headers_to_add: options,
+          query_parameters_to_set: fc.array(parameter, { maxLength: 3 }),
+          query_parameters_to_remove: fc.array(text, { maxLength: 3 }),
+        }),
+      }),
+    ),
+  )
+  .map(([common, answer]) => Object.assign(common, answer));
+
+describe('the protos against an independent copy', () => {
+  it.each([
+    ['CheckRequest', request, checkRequestType, envoyCheckRequestType],
+    ['CheckResponse', response, checkResponseType, envoyCheckResponseType],
+  ])('%s: the bytes are the same, and each reads what the other wrote', (_name, arbitrary, ours, theirs) => {
+    fc.assert(
+      fc.property(arbitrary, (message) => {
+        const written = ours.serialize(message);
+        expect(written.equals(theirs.serialize(message))).toBe(true);
+        expect(ours.deserialize(written)).toEqual(theirs.deserialize(written));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('CheckResponse.error_response is field 5, which the copy does not know and skips', () => {
+    const message = { status: { code: 13 }, error_response: { status: { code: 503 }, body: 'no' } };
+    const written = checkResponseType.serialize(message);
+    expect(written.toString('hex')).toBe('0a02080d2a090a0308f7031a026e6f');
+    expect(checkResponseType.deserialize(written)).toEqual(message);
+    expect(envoyCheckResponseType.deserialize(written)).toEqual({ status: { code: 13 } });
+  });
+
+  it('a field nobody declared is skipped', () => {
+    const unknown = Buffer.from('0a00f8ac0101', 'hex');
+    expect(checkRequestType.deserialize(unknown)).toEqual({ attributes: {} });
+  });
+});

@@ -1,0 +1,53 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
+
+/**
+ * Envoy's own protos, as another package carries them: what this project's subset is held against. The copy is older than
+ * `CheckResponse.error_response`.
+ */
+const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps');
+
+const definitions = loadSync('envoy/service/auth/v3/external_auth.proto', {
+  keepCase: true,
+  includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(deps, name)),
+});
+
+const messageNamed = (name: string): MessageTypeDefinition<object, object> => {
+  const definition = definitions[name];
+  if (definition === undefined || !('deserialize' in definition)) throw new Error(`no message \`${name}\``);
+  return definition as MessageTypeDefinition<object, object>;
+};
+
+export const envoyCheckRequestType = messageNamed('envoy.service.auth.v3.CheckRequest');
+export const envoyCheckResponseType = messageNamed('envoy.service.auth.v3.CheckResponse');
+
+/** A header of a CheckResponse, as decoded. */
+export interface DecodedHeaderOption {
+  readonly header?: { readonly key?: string; readonly value?: string };
+  readonly append?: { readonly value?: boolean };
+  readonly append_action?: number;
+}
+
+/** A CheckResponse, as decoded: absent fields are absent. */
+export interface DecodedCheckResponse {
+  readonly status?: { readonly code?: number; readonly message?: string };
+  readonly denied_response?: {
+    readonly status?: { readonly code?: number };
+    readonly headers?: readonly DecodedHeaderOption[];
+    readonly body?: string;
+  };
+  readonly ok_response?: {
+    readonly headers?: readonly DecodedHeaderOption[];
+    readonly headers_to_remove?: readonly string[];
+  };
+  readonly dynamic_metadata?: { readonly fields?: Readonly<Record<string, { readonly stringValue?: string }>> };
+}
+
+/** What Envoy would read in these bytes. */
+export const readAsEnvoy = (bytes: Uint8Array): DecodedCheckResponse =>
+  envoyCheckResponseType.deserialize(Buffer.from(bytes));
+
+/** Names and values of headers of a CheckResponse. */
+export const valuesOf = (headers: readonly DecodedHeaderOption[] = []): Readonly<Record<string, string>> =>
+  Object.fromEntries(headers.map(({ header }) => [header?.key ?? '', header?.value ?? '']));

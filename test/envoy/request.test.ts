@@ -1,0 +1,288 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isDeny } from '../../src/decision/decision.ts';
+import { checkFactsFrom, decodedCheckRequestFrom, type DecodedCheckRequest } from '../../src/envoy/request.ts';
+import { envoyCheckRequestType } from './protos.ts';
+
+const nothing: ReadonlyMap<string, string> = new Map();
+const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+const http = { method: 'GET', path: '/v1/a?b=c', host: 'API.test:8443', scheme: 'https' };
+const pseudo = { ':method': 'GET', ':path': '/v1/a?b=c', ':authority': 'API.test:8443', ':scheme': 'https' };
+
+type Headers = Readonly<Record<string, string>>;
+const asMap = (headers: Headers, over: object = {}): DecodedCheckRequest => ({
+  attributes: { request: { http: { ...http, headers, ...over } } },
+});
+const asList = (
+  headers: readonly (readonly [string, string | Uint8Array])[],
+  over: object = {},
+): DecodedCheckRequest => {
+  const entries = headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value) }));
+  return { attributes: { request: { http: { ...http, header_map: { headers: entries }, ...over } } } };
+};
+const shapes = [
+  ['headers', (headers: Headers, over?: object) => asMap(headers, over)],
+  ['header_map', (headers: Headers, over?: object) => asList(Object.entries(headers), over)],
+] as const;
+const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
+
+describe('decodedCheckRequestFrom', () => {
+  it('reads what Envoy writes', () => {
+    const message = asMap({ a: 'b' }, { size: 5 });
+    const bytes = envoyCheckRequestType.serialize(message);
+    expect(decodedCheckRequestFrom(new Uint8Array(bytes))).toMatchObject(asMap({ a: 'b' }));
+  });
+
+  it.each([
+    ['a length beyond the end', '0aff'],
+    ['a varint without end', '08ffffffffffffffffffffff'],
+    ['an open group without end', '0b'.repeat(64)],
+  ])('denies %s', (_name, hex) => {
+    expect(decodedCheckRequestFrom(Buffer.from(hex, 'hex'))).toMatchObject({ reason: 'request.malformed' });
+  });
+
+  it('denies nesting that would exhaust the stack', () => {
+    // A Struct in a Struct in a Struct: each level is one field of a list value.
+    let value = Buffer.from('2a00', 'hex');
+    const lengths: Buffer[] = [];
+    const varint = (length: number): number[] =>
+      length < 128 ? [length] : [(length & 127) | 128, ...varint(length >>> 7)];
+    for (let size = value.length, level = 0; level < 20_000; level += 1) {
+      const inner = Buffer.from([0x0a, ...varint(size)]);
+      const outer = Buffer.from([0x32, ...varint(size + inner.length)]);
+      lengths.push(Buffer.concat([outer, inner]));
+      size += outer.length + inner.length;
+    }
+    value = Buffer.concat([...lengths.toReversed(), value]);
+    const wrap = (tag: number, content: Buffer) => Buffer.from([tag, ...varint(content.length), ...content]);
+    const field = Buffer.concat([wrap(0x0a, Buffer.from('a')), wrap(0x12, value)]);
+    const struct = wrap(0x0a, field);
+    const metadata = wrap(0x0a, Buffer.concat([wrap(0x0a, Buffer.from('n')), wrap(0x12, struct)]));
+    const bytes = wrap(0x0a, wrap(0x5a, metadata));
+    expect(decodedCheckRequestFrom(bytes)).toMatchObject({ reason: 'request.malformed' });
+  });
+
+  it('never throws, nor does what comes after', () => {
+    const whole = envoyCheckRequestType.serialize(asList(Object.entries(pseudo), { raw_body: Buffer.from('{}') }));
+    const mutated = fc
+      .tuple(fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 8 }), fc.nat(whole.length))
+      .map(([changes, length]) => {
+        const bytes = Buffer.from(whole);
+        for (const [at, byte] of changes) bytes[at] = byte;
+        return bytes.subarray(0, length);
+      });
+    const anything = fc.oneof(fc.uint8Array({ maxLength: 256 }), mutated);
+    fc.assert(
+      fc.property(anything, (bytes) => {
+        const request = decodedCheckRequestFrom(bytes);
+        const facts = isDeny(request) ? request : checkFactsFrom(request, nothing);
+        expect(typeof facts).toBe('object');
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+});
+
+describe('checkFactsFrom', () => {
+  it.each(shapes)('reads a call whose headers come as `%s`', (_shape, request) => {
+    const source = {
+      principal: 'spiffe://acme.test/a',
+      certificate: 'PEM',
+      address: { socket_address: { address: '10.0.0.1', port_value: 5 } },
+    };
+    const headers = { ...pseudo, authorization: 'Bearer x', 'x-request-id': 'r-1', traceparent };
+    const { attributes } = request({ ...headers, 'x-forwarded-client-cert': 'By=a' });
+    expect(checkFactsFrom({ attributes: { ...attributes, source } }, new Map([['traceparent', traceparent]]))).toEqual({
+      peer: { principal: 'spiffe://acme.test/a', certificate: 'PEM', xfcc: ['By=a'] },
+      call: {
+        method: 'GET',
+        scheme: 'https',
+        host: 'api.test',
+        port: 8443,
+        path: '/v1/a',
+        segments: ['v1', 'a'],
+        query: 'b=c',
+        headers: new Map([
+          ['authorization', ['Bearer x']],
+          ['x-request-id', ['r-1']],
+          ['traceparent', [traceparent]],
+          ['x-forwarded-client-cert', ['By=a']],
+        ]),
+        body: null,
+        requestId: 'r-1',
+      },
+      trace: { parent: traceparent, application: traceparent },
+      sourceAddress: '10.0.0.1',
+    });
+  });
+
+  it('keeps repeated headers apart where they come apart', () => {
+    const facts = checkFactsFrom(
+      asList([
+        ['authorization', 'Bearer a'],
+        ['Authorization', 'Bearer b'],
+      ]),
+      nothing,
+    );
+    expect(facts).toMatchObject({ call: { headers: new Map([['authorization', ['Bearer a', 'Bearer b']]]) } });
+    const merged = checkFactsFrom(asMap({ authorization: 'Bearer a,Bearer b' }), nothing);
+    expect(merged).toMatchObject({ call: { headers: new Map([['authorization', ['Bearer a,Bearer b']]]) } });
+  });
+
+  it('reads a header of `header_map` that has a value and no bytes', () => {
+    const header_map = { headers: [{ key: 'x-a', value: 'b' }, { key: 'x-empty' }] };
+    const facts = checkFactsFrom({ attributes: { request: { http: { ...http, header_map } } } }, nothing);
+    expect(facts).toMatchObject({
+      call: {
+        headers: new Map([
+          ['x-a', ['b']],
+          ['x-empty', ['']],
+        ]),
+      },
+    });
+  });
+
+  it.each([
+    ['nothing', {}],
+    ['no attributes', { attributes: {} }],
+    ['no request', { attributes: { source: {} } }],
+    ['a TCP connection', { attributes: { request: {} } }],
+  ])('denies %s', (_name, request) => {
+    expect(checkFactsFrom(request, nothing)).toEqual(denial('request.unsupported', 'the request is not HTTP'));
+  });
+
+  it.each([
+    [
+      'both shapes of headers',
+      { headers: { a: 'b' }, header_map: { headers: [{ key: 'a' }] } },
+      'both `headers` and `header_map` are filled',
+    ],
+    ['neither shape', { headers: {}, header_map: { headers: [] } }, 'neither `headers` nor `header_map` is filled'],
+    [
+      'a header with two values',
+      { header_map: { headers: [{ key: 'a', value: 'b', raw_value: Buffer.from('b') }] } },
+      'a header has two values',
+    ],
+    [
+      'both shapes of bodies',
+      { headers: { a: 'b' }, body: 'a', raw_body: Buffer.from('a') },
+      'both `body` and `raw_body` are filled',
+    ],
+  ])('denies %s', (_name, over, detail) => {
+    expect(checkFactsFrom({ attributes: { request: { http: { ...http, ...over } } } }, nothing)).toEqual(
+      denial('request.malformed', detail),
+    );
+  });
+
+  it.each([
+    ['a header value that is not UTF-8', asList([['x-a', Buffer.from([0xff])]]), 'a header value is not UTF-8'],
+    ['a NUL in a header', asMap({ 'x-a': '\0' }), 'the header `x-a` has a control character'],
+    ['a path unlike `:path`', asMap({ ':path': '/other' }), 'the header `:path` differs from the request'],
+    ['a method unlike `:method`', asMap({ ':method': 'POST' }), 'the header `:method` differs from the request'],
+    [
+      'a host unlike `:authority`',
+      asMap({ ':authority': 'api.test' }),
+      'the header `:authority` differs from the request',
+    ],
+    ['a `host` header of its own', asMap({ host: 'other' }), 'the header `host` differs from the request'],
+    ['a scheme that is none', asMap({ a: '' }, { scheme: 'HTTPS' }), 'the scheme is not http or https'],
+    ['no scheme', asMap({ a: '' }, { scheme: '' }), 'the scheme is not http or https'],
+    ['no method', asMap({ a: '' }, { method: '' }), 'the method is not written in upper-case letters'],
+    ['no path', asMap({ a: '' }, { path: '' }), 'the path does not start with `/`'],
+    ['no host', asMap({ a: '' }, { host: '' }), 'the host is not a plain name or address with an optional port'],
+    [
+      'a `!` that may stand for a byte',
+      asMap({ a: '' }, { path: '/a!' }),
+      'the path has a `!`, which in this form also stands for a byte that was replaced',
+    ],
+  ])('denies %s', (_name, request, detail) => {
+    expect(checkFactsFrom(request, nothing)).toEqual(denial('request.not-canonical', detail));
+  });
+
+  it('takes a `!` where the bytes are seen, and in a query', () => {
+    expect(checkFactsFrom(asList([['a', '']], { path: '/a!' }), nothing)).toMatchObject({ call: { path: '/a!' } });
+    expect(checkFactsFrom(asMap({ a: '' }, { path: '/a?b!' }), nothing)).toMatchObject({ call: { query: 'b!' } });
+  });
+
+  it.each([
+    ['principal', { principal: 'spiffe://a\0' }],
+    ['certificate', { certificate: '\0' }],
+  ])('denies a NUL in the %s', (_name, source) => {
+    const request = { attributes: { ...asMap({ a: 'b' }).attributes, source } };
+    expect(checkFactsFrom(request, nothing)).toEqual(denial('request.not-canonical', 'the peer has a NUL character'));
+  });
+
+  it('denies a certificate that is too long', () => {
+    const request = { attributes: { ...asMap({ a: 'b' }).attributes, source: { certificate: 'a'.repeat(32_769) } } };
+    expect(checkFactsFrom(request, nothing)).toEqual(
+      denial('request.too-large', 'a certificate of more than 32768 characters'),
+    );
+  });
+
+  it.each(shapes)('denies an upgrade and CONNECT in `%s`', (_shape, request) => {
+    expect(checkFactsFrom(request({ upgrade: 'websocket', connection: 'upgrade' }), nothing)).toMatchObject({
+      reason: 'request.unsupported',
+    });
+    expect(checkFactsFrom(request({ ':method': 'CONNECT' }, { method: 'CONNECT', path: '' }), nothing)).toMatchObject({
+      reason: 'request.unsupported',
+    });
+  });
+
+  const inspected = { 'x-envoy-auth-partial-body': 'false' };
+  it.each([
+    ['as bytes', { raw_body: Buffer.from('{"a":1}') }, Buffer.from('{"a":1}')],
+    ['as text', { body: '{"é":1}' }, Buffer.from('{"é":1}')],
+    ['and is empty', {}, Buffer.alloc(0)],
+  ])('gives a body that came %s', (_name, over, body) => {
+    const facts = checkFactsFrom(asMap(inspected, over), nothing);
+    expect(Buffer.from((!isDeny(facts) && facts.call.body) || 'none')).toEqual(
+      body.length === 0 ? Buffer.alloc(0) : body,
+    );
+  });
+
+  it('gives no body where Envoy does not say that it is whole', () => {
+    expect(checkFactsFrom(asMap({ a: '' }, { body: 'a' }), nothing)).toMatchObject({ call: { body: null } });
+  });
+
+  it.each(['true', '', 'FALSE', 'false,false'])('denies a partial body: %j', (value) => {
+    expect(checkFactsFrom(asMap({ 'x-envoy-auth-partial-body': value }, { body: 'a' }), nothing)).toEqual(
+      denial('request.body-incomplete', 'a part of the body was sent to the check'),
+    );
+  });
+
+  it('denies a body that reaches the limit, which Envoy may call whole', () => {
+    const rules = { partialBodyBytes: 4 };
+    expect(checkFactsFrom(asMap(inspected, { body: 'abc' }), nothing, rules)).toMatchObject({
+      call: { method: 'GET' },
+    });
+    expect(checkFactsFrom(asMap(inspected, { body: 'abcd' }), nothing, rules)).toEqual(
+      denial('request.body-incomplete', 'the body reaches the limit of 4 bytes'),
+    );
+  });
+
+  it.each([
+    ['another version, longer', `${traceparent}-x`],
+    ['upper case', traceparent.toUpperCase()],
+    ['no trace', `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`],
+    ['no span', `00-4bf92f3577b34da6a3ce929d0e0e4736-${'0'.repeat(16)}-01`],
+    ['the version that is none', `ff${traceparent.slice(2)}`],
+  ])('leaves out a traceparent with %s', (_name, text) => {
+    expect(checkFactsFrom(asMap({ traceparent: text }), new Map([['traceparent', text]]))).toMatchObject({
+      trace: { parent: null, application: null },
+    });
+  });
+
+  it('leaves out what is no identifier, no address, or there twice', () => {
+    const twice = asList([
+      ['traceparent', traceparent],
+      ['traceparent', traceparent],
+      ['x-request-id', 'a b'],
+    ]);
+    const source = { address: { socket_address: { address: 'name' } } };
+    expect(checkFactsFrom({ attributes: { ...twice.attributes, source } }, nothing)).toMatchObject({
+      call: { requestId: null },
+      trace: { parent: null, application: null },
+      sourceAddress: null,
+    });
+  });
+});

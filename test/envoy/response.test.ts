@@ -1,0 +1,213 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { deny } from '../../src/decision/decision.ts';
+import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
+import {
+  type Answer,
+  checkResponseFrom,
+  CREDENTIAL_HEADERS,
+  OWNED_HEADERS,
+  preparedDenial,
+} from '../../src/envoy/response.ts';
+import { readAsEnvoy, valuesOf } from './protos.ts';
+
+const options = { helpUrl: 'https://remit.test/reasons' };
+const id = '0198f6c1-0000-7000-8000-000000000000';
+const allow = { kind: 'allow', policyIds: ['p'] } as const;
+const answerFor = (over: Partial<Answer>): Answer => ({
+  decision: allow,
+  decisionId: id,
+  taskId: 't-1',
+  agent: 'spiffe://acme.test/planner',
+  action: 'payments.read',
+  resourceMetadataUrl: null,
+  ...over,
+});
+const codes = Object.keys(reasons) as ReasonCode[];
+
+describe('checkResponseFrom an allow', () => {
+  it('is code 0 with an ok_response that sets and removes', () => {
+    const response = readAsEnvoy(checkResponseFrom(answerFor({}), options));
+    expect(response.status).toEqual({ code: 0 });
+    expect(response.denied_response).toBeUndefined();
+    expect(valuesOf(response.ok_response?.headers)).toEqual({
+      'x-remit-decision': `allow;id="${id}"`,
+      'x-remit-task': 't-1',
+      'x-remit-agent': 'spiffe://acme.test/planner',
+    });
+    expect(response.ok_response?.headers_to_remove).toEqual(CREDENTIAL_HEADERS);
+  });
+
+  it('has ids and labels as dynamic metadata', () => {
+    expect(readAsEnvoy(checkResponseFrom(answerFor({}), options)).dynamic_metadata).toEqual({
+      fields: {
+        decision_id: { stringValue: id },
+        decision: { stringValue: 'allow' },
+        task_id: { stringValue: 't-1' },
+        action: { stringValue: 'payments.read' },
+        agent: { stringValue: 'spiffe://acme.test/planner' },
+      },
+    });
+  });
+
+  it.each([
+    ['is not known', { taskId: null, agent: null }],
+    ['has a line break', { taskId: 'a\r\nb: c', agent: 'a\nb' }],
+    ['is empty', { taskId: '', agent: '' }],
+    ['is not ASCII', { taskId: 'é', agent: 'spiffe://é' }],
+    ['is too long', { taskId: 'a'.repeat(2_049), agent: 'a'.repeat(2_049) }],
+  ])('removes the header of what %s', (_name, over) => {
+    const response = readAsEnvoy(checkResponseFrom(answerFor(over), options));
+    expect(Object.keys(valuesOf(response.ok_response?.headers))).toEqual(['x-remit-decision']);
+    expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'x-remit-task', 'x-remit-agent']);
+    expect(response.dynamic_metadata?.fields).not.toHaveProperty('task_id');
+  });
+
+  it('sets or removes each header it owns, never both', () => {
+    const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }));
+    fc.assert(
+      fc.property(text, text, text, (taskId, agent, action) => {
+        const { ok_response: ok } = readAsEnvoy(checkResponseFrom(answerFor({ taskId, agent, action }), options));
+        const set = (ok?.headers ?? []).map(({ header }) => header?.key ?? '');
+        const removed = ok?.headers_to_remove ?? [];
+        expect([...set, ...removed].toSorted()).toEqual([...OWNED_HEADERS, ...CREDENTIAL_HEADERS].toSorted());
+      }),
+    );
+  });
+});
+
+describe('checkResponseFrom a denial', () => {
+  it.each(codes)('%s is a denial to Envoy, with its status, header and body', (code) => {
+    const bytes = checkResponseFrom(answerFor({ decision: deny(code, 'the inner cause') }), options);
+    const response = readAsEnvoy(bytes);
+    const reason = reasons[code];
+    expect(response.status).toEqual({ code: reason.grpcStatus, message: code });
+    expect(response.status?.code).not.toBe(0);
+    expect(response.ok_response).toBeUndefined();
+    expect(response.denied_response?.status).toEqual({ code: reason.httpStatus });
+    const headers = valuesOf(response.denied_response?.headers);
+    expect(headers).toMatchObject({
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'x-remit-decision': `deny;reason=${code};id="${id}"`,
+    });
+    expect('www-authenticate' in headers).toBe(reason.challenge !== null);
+    expect(headers['retry-after']).toBe(reason.retryable ? '1' : undefined);
+    expect(JSON.parse(response.denied_response?.body ?? '')).toEqual({
+      error: expect.stringMatching(/^[a-z_]+$/),
+      reason: code,
+      decision: id,
+      message: reason.text,
+      help: `https://remit.test/reasons#${code}`,
+    });
+    expect(response.dynamic_metadata?.fields).toMatchObject({
+      decision: { stringValue: 'deny' },
+      reason: { stringValue: code },
+      decision_id: { stringValue: id },
+    });
+    expect(bytes.includes('inner cause')).toBe(false);
+  });
+
+  it.each([
+    ['token.missing', null, 'Bearer realm="remit"'],
+    ['token.missing', 'https://a.test/m', 'Bearer realm="remit", resource_metadata="https://a.test/m"'],
+    ['token.expired', null, 'Bearer realm="remit", error="invalid_token", error_description="the token has expired"'],
+    [
+      'action.outside-intent',
+      'https://a.test/"\\',
+      'Bearer realm="remit", error="insufficient_scope", error_description="the action is outside the declared intent of the task", resource_metadata="https://a.test/\\"\\\\"',
+    ],
+    ['token.missing', 'https://a.test/\r\nx: y', 'Bearer realm="remit"'],
+  ] as const)('challenges %s with metadata at %j', (code, resourceMetadataUrl, challenge) => {
+    const answer = answerFor({ decision: deny(code, ''), resourceMetadataUrl });
+    const response = readAsEnvoy(checkResponseFrom(answer, options));
+    expect(valuesOf(response.denied_response?.headers)['www-authenticate']).toBe(challenge);
+  });
+
+  it.each([
+    ['request.malformed', 'invalid_request'],
+    ['token.missing', 'unauthorized'],
+    ['token.expired', 'invalid_token'],
+    ['action.outside-intent', 'insufficient_scope'],
+    ['policy.forbidden', 'access_denied'],
+    ['task.exhausted', 'temporarily_unavailable'],
+    ['internal', 'temporarily_unavailable'],
+  ] as const)('calls %s the error %s', (code, error) => {
+    const response = readAsEnvoy(checkResponseFrom(answerFor({ decision: deny(code, '') }), options));
+    expect(JSON.parse(response.denied_response?.body ?? '')).toMatchObject({ error });
+  });
+
+  it('shows the advice of the policy, bounded, and leaves out a link that there is not', () => {
+    const decision = deny('policy.forbidden', '', { policyIds: ['p'], advice: `ask "treasury"\n${'a'.repeat(5_000)}` });
+    const response = readAsEnvoy(checkResponseFrom(answerFor({ decision }), { helpUrl: null }));
+    const body: unknown = JSON.parse(response.denied_response?.body ?? '');
+    expect(body).toEqual({
+      error: 'access_denied',
+      reason: 'policy.forbidden',
+      decision: id,
+      message: 'a policy forbids the action',
+      advice: expect.stringMatching(/^ask "treasury"\na{2033}$/),
+    });
+  });
+});
+
+describe('checkResponseFrom anything', () => {
+  const text = fc.option(fc.string({ unit: 'binary', maxLength: 40 }));
+  const anyAnswer = fc.record({
+    decision: fc.oneof(
+      fc.constant(allow),
+      fc.tuple(fc.constantFrom(...codes), text).map(([code, advice]) => deny(code, '', { policyIds: [], advice })),
+    ),
+    decisionId: fc.stringMatching(/^[0-9a-f-]{1,36}$/),
+    taskId: text,
+    agent: text,
+    action: text,
+    resourceMetadataUrl: text,
+  });
+
+  it('is code 0 for an allow alone, never empty, and safe in every header', () => {
+    fc.assert(
+      fc.property(anyAnswer, (answer) => {
+        const bytes = checkResponseFrom(answer, options);
+        expect(bytes.length).toBeGreaterThan(0);
+        const response = readAsEnvoy(bytes);
+        const isAllow = answer.decision.kind === 'allow';
+        expect((response.status?.code ?? 0) === 0).toBe(isAllow);
+        expect(response.ok_response !== undefined).toBe(isAllow);
+        expect(response.denied_response !== undefined).toBe(!isAllow);
+        for (const option of [...(response.ok_response?.headers ?? []), ...(response.denied_response?.headers ?? [])]) {
+          expect(option.append).toEqual({ value: false });
+          expect(option.append_action).toBe(2);
+          expect(option.header?.value).toMatch(/^[\x20-\x7e]+$/);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each([
+    ['a decision that is none', { decision: {} }],
+    ['a decision of another kind', { decision: { kind: 'maybe' } }],
+    ['a reason that is none', { decision: { kind: 'deny', reason: 'constructor' } }],
+    ['no decision id', { decisionId: '' }],
+    ['a decision id that would break out', { decisionId: 'a"b' }],
+    ['a decision id with a line break', { decisionId: 'a\nb' }],
+  ])('throws for %s', (_name, over) => {
+    expect(() => checkResponseFrom({ ...answerFor({}), ...over } as Answer, options)).toThrow();
+  });
+});
+
+describe('preparedDenial', () => {
+  it.each(codes)('%s is what the builder gives, with the id put in', (code) => {
+    const nobody = { taskId: null, agent: null, action: null };
+    const built = checkResponseFrom(answerFor({ decision: deny(code, ''), ...nobody }), options);
+    const prepare = preparedDenial(code, options);
+    expect(prepare(id).equals(built)).toBe(true);
+    expect(prepare('ffffffff-ffff-7fff-8fff-ffffffffffff').equals(built)).toBe(false);
+    expect(prepare(id).equals(built)).toBe(true);
+  });
+
+  it('throws for an id that is no UUID', () => {
+    expect(() => preparedDenial('internal', options)('a')).toThrow('the decision id is no UUID');
+  });
+});

@@ -1,0 +1,367 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client, credentials, logVerbosity, type ServiceError, setLogVerbosity } from '@grpc/grpc-js';
+import { service as healthService } from 'grpc-health-check';
+import { deny } from '../../src/decision/decision.ts';
+import { uuidV7 } from '../../src/decision/uuid.ts';
+import { authorizationHandler, type Check, refusalsFrom } from '../../src/envoy/authorization.ts';
+import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
+import { AuthorizationServer, type CheckCall, type CheckHandler, type ServerOptions } from '../../src/envoy/server.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { checkClient } from './client.ts';
+import { envoyCheckRequestType, readAsEnvoy } from './protos.ts';
+
+const response = { helpUrl: null };
+const refuse = refusalsFrom({
+  response,
+  newDecisionId: () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16)),
+});
+const options: ServerOptions = { ...systemPorts, refuse };
+const never = () => new Promise<never>(() => {});
+const request = envoyCheckRequestType.serialize({
+  attributes: {
+    request: {
+      http: {
+        method: 'GET',
+        path: '/',
+        host: 'a',
+        scheme: 'http',
+        header_map: { headers: [{ key: ':path', raw_value: Buffer.from('/') }] },
+      },
+    },
+  },
+});
+
+let folder = '';
+const closing: (() => unknown)[] = [];
+beforeAll(() => {
+  // grpc-js prints a line of its own when a port is in use.
+  setLogVerbosity(logVerbosity.NONE);
+  folder = mkdtempSync(join(tmpdir(), 'remit-server-'));
+});
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const started = async (handler: CheckHandler, over: Partial<ServerOptions> = {}, address = 'localhost:0') => {
+  const server = new AuthorizationServer(handler, { ...options, ...over });
+  closing.push(() => server.close({ noticeMs: 0, graceMs: 200 }));
+  const addresses = await server.listen([address]);
+  if (!Array.isArray(addresses)) throw new Error(JSON.stringify(addresses));
+  const client = checkClient(String(addresses[0]));
+  closing.unshift(client.close);
+  return { server, client, address: String(addresses[0]) };
+};
+
+const problemAt = async (address: string) => new AuthorizationServer(never, options).listen([address]);
+const bug = () => {
+  throw new Error('bug');
+};
+
+const until = async (condition: () => boolean) => {
+  for (let tries = 0; tries < 200 && !condition(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(condition()).toBe(true);
+};
+
+const reasonOf = (bytes: Uint8Array): string | undefined => {
+  const answer = readAsEnvoy(bytes);
+  expect(answer.status?.code ?? 0).not.toBe(0);
+  expect(answer.ok_response).toBeUndefined();
+  return answer.status?.message;
+};
+
+describe('AuthorizationServer.listen', () => {
+  it('serves on a Unix socket of mode 0660 and on TCP at once, and removes the socket at the end', async () => {
+    const path = join(folder, 'a.sock');
+    const server = new AuthorizationServer(async () => Buffer.from('hello'), options);
+    const addresses = await server.listen([`unix:${path}`, 'localhost:0']);
+    expect(addresses).toEqual([`unix:${path}`, expect.stringMatching(/^localhost:[1-9][0-9]*$/)]);
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    for (const address of Array.isArray(addresses) ? addresses : []) {
+      const client = checkClient(String(address));
+      expect(String(await client.check(request))).toBe('hello');
+      client.close();
+    }
+    await server.close({ noticeMs: 0, graceMs: 1_000 });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('takes the place of a socket that nobody answers', async () => {
+    const path = join(folder, 'stale.sock');
+    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', script]);
+    expect(existsSync(path)).toBe(true);
+    const { client } = await started(async () => Buffer.from('new'), {}, `unix:${path}`);
+    expect(String(await client.check(request))).toBe('new');
+  });
+
+  it('leaves a socket alone that somebody answers', async () => {
+    const path = join(folder, 'used.sock');
+    const { client } = await started(async () => Buffer.from('old'), {}, `unix:${path}`);
+    expect(await problemAt(`unix:${path}`)).toEqual({ problem: `address in use: \`unix:${path}\`` });
+    expect(String(await client.check(request))).toBe('old');
+  });
+
+  it('says so when a port is in use', async () => {
+    const other = createServer();
+    const port = await new Promise<number>((resolve) => {
+      other.listen(0, '127.0.0.1', () => {
+        const address = other.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+    closing.push(() => new Promise((resolve) => other.close(resolve)));
+    expect(await problemAt(`127.0.0.1:${port}`)).toEqual({ problem: `address in use: \`127.0.0.1:${port}\`` });
+  });
+
+  it.each([
+    ['a path that is not absolute', () => 'a.sock', (path: string) => `the socket path \`${path}\` is not absolute`],
+    [
+      'a path that is too long',
+      () => `/${'a'.repeat(107)}`,
+      (path: string) => `the socket path \`${path}\` is longer than 107 bytes`,
+    ],
+    [
+      'a folder that does not exist',
+      () => join(folder, 'no', 'a.sock'),
+      () => `the folder \`${join(folder, 'no')}\` of the socket does not exist`,
+    ],
+    [
+      'a file in its place',
+      () => {
+        writeFileSync(join(folder, 'file.sock'), 'precious');
+        return join(folder, 'file.sock');
+      },
+      (path: string) => `\`${path}\` exists and is not a socket`,
+    ],
+  ])('refuses %s', async (_name, pathOf, problemOf) => {
+    const path = pathOf();
+    expect(await problemAt(`unix:${path}`)).toEqual({ problem: problemOf(path) });
+  });
+
+  it('opens nothing when one address cannot be had', async () => {
+    const path = join(folder, 'first.sock');
+    const server = new AuthorizationServer(never, options);
+    expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');
+    await until(() => !existsSync(path));
+  });
+
+  // Root may write anywhere.
+  (process.getuid?.() === 0 ? it.skip : it)('says so when the folder may not be written to', async () => {
+    mkdirSync(join(folder, 'locked'));
+    chmodSync(join(folder, 'locked'), 0o500);
+    expect(await problemAt(`unix:${join(folder, 'locked', 'a.sock')}`)).toHaveProperty('problem');
+  });
+});
+
+describe('AuthorizationServer answering', () => {
+  it('hands over bytes, trace context, deadline and signal, and gives the bytes back', async () => {
+    const seen: { bytes: Uint8Array; call: CheckCall; nowMs: number }[] = [];
+    const { client, server } = await started(async (bytes, call) => {
+      seen.push({ bytes, call, nowMs: systemPorts.monotonicMs() });
+      return new Uint8Array([1, 2, 3]);
+    });
+    const metadata = { traceparent: 't', tracestate: 's', 'x-other': 'o' };
+    expect(await client.check(request, { timeoutMs: 2_000, metadata })).toEqual(Buffer.from([1, 2, 3]));
+    const [check] = seen;
+    expect(Buffer.from(check?.bytes ?? [])).toEqual(request);
+    expect(check?.call.metadata).toEqual(
+      new Map([
+        ['traceparent', 't'],
+        ['tracestate', 's'],
+      ]),
+    );
+    const leftMs = (check?.call.deadlineMs ?? 0) - (check?.nowMs ?? 0);
+    expect(leftMs).toBeGreaterThan(1_000);
+    expect(leftMs).toBeLessThanOrEqual(1_981);
+    expect(check?.call.signal.aborted).toBe(false);
+    expect(server.inFlight).toBe(0);
+  });
+
+  it('gives a check a deadline where the client sets none', async () => {
+    const { client } = await started(never, { maxCheckMs: 30 });
+    expect(reasonOf(await client.check(request))).toBe('internal');
+  });
+
+  it.each<[string, CheckHandler]>([
+    ['throws', bug],
+    ['rejects', () => Promise.reject(new Error('bug'))],
+    ['rejects with nothing', () => Promise.reject(undefined)],
+    ['gives no bytes', async () => new Uint8Array(0)],
+    ['gives nothing', async () => undefined as unknown as Uint8Array],
+    ['gives something else', async () => 'allow' as unknown as Uint8Array],
+  ])('denies when the handler %s', async (_name, handler) => {
+    const faults: unknown[] = [];
+    const { client, server } = await started(handler, { onFault: (error) => faults.push(error) });
+    expect(reasonOf(await client.check(request))).toBe('internal');
+    expect(faults).toHaveLength(1);
+    expect(server.inFlight).toBe(0);
+  });
+
+  it.each<[string, () => Uint8Array]>([
+    ['throws', bug],
+    ['gives nothing', () => new Uint8Array(0)],
+  ])('denies on its own when the refusal %s', async (_name, refuse) => {
+    const { client } = await started(() => Promise.reject(new Error('bug')), { refuse });
+    expect(reasonOf(await client.check(request))).toBe('internal');
+  });
+
+  it('denies when being told of a fault throws', async () => {
+    const { client } = await started(bug, { onFault: bug });
+    expect(reasonOf(await client.check(request))).toBe('internal');
+  });
+
+  it('denies before the deadline when the handler never answers, and tells the handler', async () => {
+    const signals: AbortSignal[] = [];
+    const { client, server } = await started((_bytes, { signal }) => {
+      signals.push(signal);
+      return never();
+    });
+    expect(reasonOf(await client.check(request, { timeoutMs: 300 }))).toBe('internal');
+    expect(signals[0]?.aborted).toBe(true);
+    expect(server.inFlight).toBe(0);
+  });
+
+  it('tells the handler when the client goes away, and counts the check no more', async () => {
+    const signals: AbortSignal[] = [];
+    const { client, server } = await started((_bytes, { signal }) => {
+      signals.push(signal);
+      return never();
+    });
+    const abort = new AbortController();
+    const outcome = client.check(request, { signal: abort.signal }).catch((error: ServiceError) => error.code);
+    await until(() => server.inFlight === 1);
+    abort.abort();
+    expect(await outcome).toBe(1);
+    await until(() => server.inFlight === 0);
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  it('sheds what is over the bound with a denial, each with an id of its own, and goes on', async () => {
+    const waiting: (() => void)[] = [];
+    const { client, server } = await started(
+      () => new Promise((resolve) => waiting.push(() => resolve(Buffer.from('done')))),
+      { maxInFlight: 4 },
+    );
+    const first = Array.from({ length: 4 }, () => client.check(request));
+    await until(() => server.inFlight === 4);
+    const shed = await Promise.all(Array.from({ length: 20 }, () => client.check(request)));
+    expect(new Set(shed.map(reasonOf))).toEqual(new Set(['overloaded']));
+    expect(
+      new Set(shed.map((bytes) => readAsEnvoy(bytes).dynamic_metadata?.fields?.['decision_id']?.stringValue)).size,
+    ).toBe(20);
+    expect(readAsEnvoy(shed[0] ?? Buffer.alloc(0)).denied_response?.status?.code).toBe(503);
+    for (const finish of waiting.splice(0)) finish();
+    expect((await Promise.all(first)).map(String)).toEqual(['done', 'done', 'done', 'done']);
+    const last = client.check(request);
+    await until(() => waiting.length === 1);
+    waiting[0]?.();
+    expect(String(await last)).toBe('done');
+  });
+});
+
+const healthAt = (address: string) => {
+  const client = new Client(address, credentials.createInsecure());
+  closing.unshift(() => client.close());
+  const method = healthService['Check'];
+  if (method === undefined) throw new Error('no health check');
+  return (service: string) =>
+    new Promise<unknown>((resolve) => {
+      client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        { service },
+        (error, answer) => resolve(answer !== undefined && 'status' in answer ? answer.status : error?.code),
+      );
+    });
+};
+
+describe('AuthorizationServer health and close', () => {
+  it('is not serving until told so', async () => {
+    const { server, address } = await started(never);
+    const health = healthAt(address);
+    for (const name of ['', AUTHORIZATION_SERVICE]) expect(await health(name)).toBe('NOT_SERVING');
+    expect(await health('other')).toBe(5);
+    server.setServing(true);
+    for (const name of ['', AUTHORIZATION_SERVICE]) expect(await health(name)).toBe('SERVING');
+    server.setServing(false);
+    expect(await health('')).toBe('NOT_SERVING');
+  });
+
+  it('says so while it drains, lets checks in flight end, and takes no more', async () => {
+    const waiting: (() => void)[] = [];
+    const { server, client, address } = await started(
+      () => new Promise((resolve) => waiting.push(() => resolve(Buffer.from('done')))),
+    );
+    const health = healthAt(address);
+    server.setServing(true);
+    const inFlight = client.check(request);
+    await until(() => waiting.length === 1);
+    const closed = server.close({ noticeMs: 100, graceMs: 5_000 });
+    expect(server.close({ noticeMs: 0, graceMs: 0 })).toBe(closed);
+    server.setServing(true);
+    expect(await health('')).toBe('NOT_SERVING');
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    waiting[0]?.();
+    expect(String(await inFlight)).toBe('done');
+    await closed;
+    await expect(client.check(request, { timeoutMs: 500 })).rejects.toThrow();
+  });
+
+  it('cuts off what does not end within its grace', async () => {
+    const { server, client } = await started(never);
+    const outcome = client.check(request).catch((error: ServiceError) => error.code);
+    await until(() => server.inFlight === 1);
+    const startMs = systemPorts.monotonicMs();
+    await server.close({ noticeMs: 0, graceMs: 50 });
+    expect(await outcome).not.toBe(0);
+    await until(() => server.inFlight === 0);
+    expect(systemPorts.monotonicMs() - startMs).toBeLessThan(2_000);
+  });
+});
+
+const answer = { decisionId: 'd', taskId: null, agent: null, action: null, resourceMetadataUrl: null };
+const call: CheckCall = { metadata: new Map(), deadlineMs: 1, signal: new AbortController().signal };
+const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>
+  authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse, ...(onFault && { onFault }) });
+
+describe('authorizationHandler', () => {
+  it('answers what the check says', async () => {
+    const handler = handlerOf(async () => ({ ...answer, decision: { kind: 'allow', policyIds: [] } }));
+    expect(readAsEnvoy(await handler(request, call)).ok_response).toBeDefined();
+  });
+
+  it('asks the check about what could not be read, too', async () => {
+    const asked: unknown[] = [];
+    const handler = handlerOf(async (facts) => {
+      asked.push(facts);
+      return { ...answer, decision: 'kind' in facts ? facts : deny('internal', '') };
+    });
+    expect(reasonOf(await handler(Buffer.from('0aff', 'hex'), call))).toBe('request.malformed');
+    expect(reasonOf(await handler(Buffer.alloc(0), call))).toBe('request.unsupported');
+    expect(reasonOf(await handler(request, call))).toBe('internal');
+    expect(asked).toEqual([
+      expect.objectContaining({ reason: 'request.malformed' }),
+      expect.objectContaining({ reason: 'request.unsupported' }),
+      expect.objectContaining({ call: expect.objectContaining({ path: '/' }) }),
+    ]);
+  });
+
+  it.each<[string, Check]>([
+    ['throws', bug],
+    ['rejects', () => Promise.reject(new Error('bug'))],
+    ['gives no answer', async () => undefined as never],
+    ['gives a decision that is none', async () => ({ ...answer, decision: {} as never })],
+  ])('denies when the check %s', async (_name, check) => {
+    const faults: unknown[] = [];
+    const handler = handlerOf(check, (error) => faults.push(error));
+    expect(reasonOf(await handler(request, call))).toBe('internal');
+    expect(faults).toHaveLength(1);
+  });
+});
