@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { Ports } from '../ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { MAX_JWKS_BYTES, type VerificationKey, verificationKeysFrom } from './jwks.ts';
@@ -101,10 +102,10 @@ export class JwksRefresh {
   /** Says that a key id was not found: the next attempt is brought forward as far as `hintIntervalMs` allows. */
   hint(): void {
     const { ports, rules } = this.#options;
-    const earliestMs = this.#attemptedAtMs + rules.hintIntervalMs;
-    if (this.#next !== null && earliestMs < this.#next.dueAtMs) {
-      this.#schedule(Math.max(0, earliestMs - ports.monotonicMs()));
-    }
+    const nowMs = ports.monotonicMs();
+    const dueAtMs = Math.max(nowMs, this.#attemptedAtMs + rules.hintIntervalMs);
+    // Only ever forward: a flood of hints must not put off the attempt that the first of them brought about.
+    if (this.#next !== null && dueAtMs < this.#next.dueAtMs) this.#schedule(dueAtMs - nowMs);
   }
 
   /** Gives up an attempt under way and makes no other. The held keys stay. */
@@ -179,7 +180,7 @@ export class JwksRefresh {
     try {
       response = await this.#options.fetch(signal, this.#etag);
     } catch (cause) {
-      return { problem: `the key server could not be asked: ${cause instanceof Error ? cause.message : 'unknown'}` };
+      return { problem: `the key server could not be asked: ${wordsOf(cause)}` };
     }
     // Without a set in use there is nothing that could be unchanged.
     if (response.status === 304 && this.#keys !== null) return { kind: 'unchanged', response };
@@ -190,4 +191,10 @@ export class JwksRefresh {
     const keys = verificationKeysFrom(json.value, this.#options.algorithms);
     return isProblem(keys) ? { problem: `the key set ${keys.problem}` } : { kind: 'set', keys, response };
   }
+}
+
+/** What an error says of itself; one for several addresses has a code alone. */
+function wordsOf(cause: unknown): string {
+  if (!types.isNativeError(cause)) return 'unknown';
+  return cause.message || ('code' in cause ? String(cause.code) : cause.name);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { authorizationDetailsFrom, authorizationDetailsLimits } from '../../src/token/authorization-details.ts';
 import { isProblem } from '../../src/token/members.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { bearerFrom, MAX_AUTHORIZATION_CHARACTERS } from '../../src/token/authorization-header.ts';
 import { denied } from './tokens.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isProblem } from '../../src/token/members.ts';
 import { MAX_JSON_DEPTH, strictJsonFrom } from '../../src/token/strict-json.ts';
 import { describeWithVectors, vectorBytes, vectorFiles } from './vectors.ts';
