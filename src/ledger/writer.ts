@@ -1,3 +1,5 @@
+import { after } from '../token/timers.ts';
+import type { After } from '../token/timers.ts';
 import { encodedRecord } from './record.ts';
 import type { EncodedRecord, LedgerRecord } from './record.ts';
 
@@ -15,15 +17,6 @@ export interface RecordSink {
    */
   readonly appendRecords: (batch: readonly EncodedRecord[]) => AppendFailure | null | Promise<AppendFailure | null>;
 }
-
-/** Runs something once, later; the result takes it back. */
-export type After = (delayMs: number, run: () => void) => () => void;
-
-/** The machine's own timers; they keep no process alive. */
-export const systemAfter: After = (delayMs, run) => {
-  const timer = setTimeout(run, delayMs).unref();
-  return () => clearTimeout(timer);
-};
 
 /** Bounds and delays of a writer. */
 export interface WriterLimits {
@@ -62,7 +55,7 @@ export class LedgerWriter {
 
   constructor(sink: RecordSink, options: { readonly after?: After; readonly limits?: Partial<WriterLimits> } = {}) {
     this.#sink = sink;
-    this.#after = options.after ?? systemAfter;
+    this.#after = options.after ?? after;
     this.#limits = { ...defaultLimits, ...options.limits };
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EncodedRecord, EndRecord } from '../../src/ledger/record.ts';
-import { LedgerWriter, systemAfter } from '../../src/ledger/writer.ts';
+import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { AppendFailure, WriterLimits } from '../../src/ledger/writer.ts';
 
 const end = (n: number): EndRecord => ({
@@ -159,7 +159,7 @@ describe('LedgerWriter.close', () => {
           return null;
         },
       },
-      { after: systemAfter, limits: { flushMs: 1 } },
+      { limits: { flushMs: 1 } },
     );
     writer.append(end(1));
     await new Promise((resolve) => setTimeout(resolve, 3));

@@ -1,0 +1,25 @@
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import { type Leaf, leafFromDer } from '../identity/leaf.ts';
+import { type TrustDomain, trustDomainOf } from '../identity/spiffe-id.ts';
+
+/**
+ * The workload at the other end of a connection whose certificate chain TLS has verified. Asked on every request: a
+ * connection can outlive its certificate.
+ *
+ * @param der the leaf; `undefined` where the client sent none
+ * @returns `identity.missing`, `identity.invalid` or `identity.untrusted-domain`
+ */
+export function clientFrom(
+  der: Uint8Array | undefined,
+  trustDomains: ReadonlySet<TrustDomain>,
+  nowMs: number,
+): Leaf | Deny {
+  if (der === undefined) return deny('identity.missing', 'the client presented no certificate');
+  const leaf = leafFromDer(der);
+  if (isDeny(leaf)) return leaf;
+  if (!trustDomains.has(trustDomainOf(leaf.id))) {
+    return deny('identity.untrusted-domain', 'the trust domain of the client certificate is not accepted');
+  }
+  if (nowMs < leaf.notBeforeMs) return deny('identity.invalid', 'the client certificate is not valid yet');
+  return nowMs > leaf.notAfterMs ? deny('identity.invalid', 'the client certificate has expired') : leaf;
+}

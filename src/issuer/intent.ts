@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { canonicalJson } from '../ledger/canonical-json.ts';
+import type { JsonValue } from '../ledger/canonical-json.ts';
+import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import type { TokenRequest } from './token-request.ts';
+
+/** What an agent declares that it is about to do, as it is granted: in the words of the catalog. */
+export interface Intent {
+  readonly agent: SpiffeId;
+  readonly server: Server;
+  /** `''` where the agent said nothing. */
+  readonly purpose: string;
+  /** Every action the intent comes to, each once, in the order of the catalog. */
+  readonly actions: readonly CatalogAction[];
+  /** The `authorization_details` as granted: as sent, with families replaced by the actions they stand for. */
+  readonly details: readonly JsonValue[];
+  /** `sha-256:` and the base64url SHA-256 of the canonical JSON of issuer, agent and details. */
+  readonly hash: string;
+  /** The first instant after which no entry holds, milliseconds since the Unix epoch; `null` where an entry is open. */
+  readonly notAfterMs: number | null;
+}
+
+/**
+ * The intent of a request, if the catalog knows all of it: the resource is the audience of a server and the one location of
+ * every entry, every action is one of that server, and all entries have one purpose.
+ *
+ * @returns `invalid_target`, `invalid_scope` or `invalid_authorization_details`
+ */
+export function intentFrom(
+  request: TokenRequest,
+  catalog: Catalog,
+  by: { readonly agent: SpiffeId; readonly issuer: string },
+): Intent | OAuthError {
+  const server = catalog.serversByAudience.get(request.resource);
+  if (server === undefined) return oauthError('invalid_target', 'the resource is not known here');
+  const purpose = purposeOf(request);
+  if (isOAuthError(purpose)) return purpose;
+  const entries = entriesOf(request, catalog, server);
+  if (isOAuthError(entries)) return entries;
+  const granted = new Set(entries.flat());
+  const actions = [...catalog.actions.values()].filter((action) => granted.has(action));
+  if (actions.length > MAX_ACTIONS) return tooMany();
+  const scopeProblem = problemOfScope(request.scope, actions);
+  if (scopeProblem !== null) return scopeProblem;
+  const details = request.detailsJson.map((detail, at) => withActions(detail, entries[at] ?? []));
+  const ends = request.details.map((detail) => detail.constraints.notAfterMs);
+  return {
+    agent: by.agent,
+    server,
+    purpose,
+    actions,
+    details,
+    hash: intentHash(by, details),
+    notAfterMs: ends.includes(null) ? null : Math.max(...ends.map((end) => end ?? 0)),
+  };
+}
+
+/** Each action is a policy decision of its own, so their number is what one request may cost. */
+const MAX_ACTIONS = 64;
+
+const tooMany = (): OAuthError => refused(`an intent has at most ${MAX_ACTIONS} actions`);
+
+const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
+
+function purposeOf({ details }: TokenRequest): string | OAuthError {
+  const purposes = new Set(details.map((detail) => detail.purpose).filter((purpose) => purpose !== null));
+  const [purpose = '', ...more] = purposes;
+  return more.length === 0 ? purpose : refused('one task has one purpose: the entries name several');
+}
+
+/** The actions of each entry. */
+function entriesOf(request: TokenRequest, catalog: Catalog, server: Server): (readonly CatalogAction[])[] | OAuthError {
+  if (request.details.reduce((count, detail) => count + detail.actions.length, 0) > MAX_ACTIONS) return tooMany();
+  const entries: CatalogAction[][] = [];
+  for (const detail of request.details) {
+    if (detail.locations.some((location) => location !== request.resource)) {
+      return refused('every location must be the requested resource');
+    }
+    const entry = new Set<CatalogAction>();
+    for (const asked of detail.actions) {
+      const matching = actionsOf(asked, catalog).filter((action) => action.server === server);
+      if (matching.length === 0) return refused(`the action ${asked} is not one of the resource`);
+      for (const action of matching) entry.add(action);
+    }
+    entries.push([...entry]);
+  }
+  return entries;
+}
+
+/** `payments.*` stands for whatever begins with `payments.`; `*` alone for nothing. The rule of `action/intent-scope`. */
+function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
+  const action = catalog.actions.get(asked);
+  if (action !== undefined) return [action];
+  if (asked.length <= 2 || !asked.endsWith('.*')) return [];
+  return [...catalog.actions.values()].filter(({ id }) => id.startsWith(asked.slice(0, -1)));
+}
+
+/** A token's scope is the list of its actions, so a scope that says something else cannot be granted as asked. */
+function problemOfScope(scope: TokenRequest['scope'], actions: readonly CatalogAction[]): OAuthError | null {
+  if (scope === null) return null;
+  const ids = new Set(actions.map((action) => action.id));
+  const isSame = new Set(scope).size === ids.size && scope.every((value) => ids.has(value));
+  return isSame
+    ? null
+    : oauthError('invalid_scope', 'the scope must list the actions of authorization_details, or be left out');
+}
+
+const withActions = (detail: JsonValue, actions: readonly CatalogAction[]): JsonValue => ({
+  // `authorizationDetailsFrom` refuses an entry that is not an object.
+  ...(detail as { readonly [name: string]: JsonValue }),
+  actions: actions.map((action) => action.id),
+});
+
+function intentHash(by: { readonly agent: SpiffeId; readonly issuer: string }, details: readonly JsonValue[]): string {
+  const value = { client_id: by.agent, authorization_details: details };
+  const text = canonicalJson({ typ: 'remit-intent', iss: by.issuer, value });
+  if (typeof text !== 'string')
+    throw new Error(`an intent that was strictly read has no canonical form: ${text.problem}`);
+  return `sha-256:${createHash('sha256').update(text, 'utf8').digest('base64url')}`;
+}

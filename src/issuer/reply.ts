@@ -1,0 +1,29 @@
+import type { OAuthError } from './oauth-error.ts';
+
+/** One answer of the issuer, before it is written. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** A JSON answer that no cache keeps, unless `headers` say otherwise. */
+export const jsonReply = (status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
+  status,
+  headers: {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    pragma: 'no-cache',
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  },
+  body: JSON.stringify(value),
+});
+
+/** The answer to a request that is refused. @see RFC 6749 section 5.2 */
+export const errorReply = (refusal: OAuthError, headers: Readonly<Record<string, string>> = {}): Reply =>
+  jsonReply(
+    refusal.status,
+    { error: refusal.error, error_description: refusal.description },
+    refusal.status === 503 ? { 'retry-after': '1', ...headers } : headers,
+  );

@@ -1,0 +1,93 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
+import type { JWK, JWTPayload } from 'jose';
+import { PRIVATE_MODE, privateFileProblem } from '../store/private-file.ts';
+
+/** The key that signs tokens, and its public half. The private key does not leave this value. */
+export interface SigningKey {
+  /** RFC 7638 thumbprint of the public key. */
+  readonly keyId: string;
+  readonly algorithm: 'ES256' | 'Ed25519' | 'RS256';
+  /** The public key with `kid`, `alg` and `use`. */
+  readonly publicJwk: JWK;
+  /** Signs an RFC 9068 access token. */
+  readonly sign: (claims: JWTPayload) => Promise<string>;
+}
+
+/** Why there is no key; names the file, never what is in it. */
+export interface SigningKeyProblem {
+  readonly problem: string;
+}
+
+/** Longest key file read, in bytes. */
+const MAX_BYTES = 16_384;
+const MIN_RSA_BITS = 2_048;
+
+/**
+ * The signing key in a file, PKCS#8 PEM or a private JWK: P-256, Ed25519, or RSA of at least 2,048 bits. A file that others
+ * may read is refused. Where there is none a P-256 key is made and written, mode 0600, before it is used.
+ */
+export async function signingKeyAt(path: string): Promise<SigningKey | SigningKeyProblem> {
+  try {
+    if (!isThere(path)) makeKey(path);
+    const stats = lstatSync(path);
+    const problem = privateFileProblem(path, stats);
+    if (problem !== null) return { problem: `signing key ${problem}` };
+    if (stats.size > MAX_BYTES) return { problem: `signing key \`${path}\` is larger than ${MAX_BYTES} bytes` };
+    return await signingKeyFrom(readFileSync(path, 'utf8'), path);
+  } catch (error) {
+    return { problem: `signing key \`${path}\` cannot be used: ${codeOf(error)}` };
+  }
+}
+
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** An error's code alone: the message of a parser could repeat what it read. */
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
+
+function makeKey(path: string): void {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const file = openSync(path, 'wx', PRIVATE_MODE);
+  try {
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function signingKeyFrom(text: string, path: string): Promise<SigningKey | SigningKeyProblem> {
+  const key = privateKeyFrom(text);
+  if (key === null) return { problem: `signing key \`${path}\` is neither a PKCS#8 PEM nor a private JWK` };
+  const algorithm = algorithmOf(key);
+  if (algorithm === null) {
+    return { problem: `signing key \`${path}\` must be P-256, Ed25519, or RSA of at least ${MIN_RSA_BITS} bits` };
+  }
+  const jwk = await exportJWK(createPublicKey(key));
+  const keyId = await calculateJwkThumbprint(jwk);
+  return {
+    keyId,
+    algorithm,
+    publicJwk: { ...jwk, kid: keyId, alg: algorithm, use: 'sig' },
+    sign: (claims) => new SignJWT(claims).setProtectedHeader({ typ: 'at+jwt', alg: algorithm, kid: keyId }).sign(key),
+  };
+}
+
+function privateKeyFrom(text: string): KeyObject | null {
+  try {
+    if (!text.trimStart().startsWith('{')) return createPrivateKey({ key: text, format: 'pem' });
+    return createPrivateKey({ key: JSON.parse(text), format: 'jwk' });
+  } catch {
+    return null;
+  }
+}
+
+function algorithmOf(key: KeyObject): SigningKey['algorithm'] | null {
+  const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return 'ES256';
+  if (key.asymmetricKeyType === 'ed25519') return 'Ed25519';
+  return key.asymmetricKeyType === 'rsa' && modulusLength >= MIN_RSA_BITS ? 'RS256' : null;
+}
