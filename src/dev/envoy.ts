@@ -53,6 +53,11 @@ export class EnvoyProcess {
     return address;
   }
 
+  /** Its process id. */
+  get pid(): number | undefined {
+    return this.#running.child.pid;
+  }
+
   /** What Envoy wrote on stdout, the access log: its last 500 lines, oldest first. */
   accessLog(): readonly string[] {
     return [...this.#running.stdout];
@@ -113,9 +118,21 @@ interface Running {
  */
 const watched = '(read -r _ <&3 || kill -TERM $$) >/dev/null 2>&1 & exec 3<&- "$@"';
 
-/** One worker is plenty; hot restart would share memory with other Envoys on this machine. */
-const always = ['--log-level', 'warning', '--concurrency', '1', '--disable-hot-restart'] as const;
-const argumentsFor = (folder: string): readonly string[] => ['-c', join(folder, 'envoy.yaml'), ...always];
+/**
+ * One worker is plenty; hot restart would share memory with other Envoys on this machine; the access log is to be seen now
+ * and not in 10 seconds.
+ */
+const argumentsFor = (folder: string): readonly string[] => [
+  '-c',
+  join(folder, 'envoy.yaml'),
+  '--log-level',
+  'warning',
+  '--concurrency',
+  '1',
+  '--disable-hot-restart',
+  '--file-flush-interval-msec',
+  '100',
+];
 
 async function launch({ binary, config, graceMs = 5_000 }: EnvoyOptions): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));

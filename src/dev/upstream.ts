@@ -1,0 +1,176 @@
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { once } from 'node:events';
+import type { HostPort } from './envoy-config.ts';
+
+/** The two tool servers there are. */
+export type ToolServerName = 'payments' | 'files';
+
+/** A call that reached a tool server. */
+export interface ReceivedCall {
+  readonly method: string;
+  /** As received, with its query. */
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  /** UTF-8, at most 64 KiB. */
+  readonly body: string;
+}
+
+type Answer = readonly [status: number, body: object];
+
+/** What a call does: its method, its path with `:name` for one segment, and the answer from what is in memory. */
+type Route = readonly [method: string, path: RegExp, answer: (segment: string, body: unknown) => Answer];
+
+const maxCalls = 100;
+const maxEntries = 1000;
+const maxBodyBytes = 65_536;
+
+/**
+ * A small tool server that answers JSON from memory, for the demo, `remit dev` and the tests. It trusts whoever connects:
+ * Envoy and Remit are what stands before it. Lifecycle: `start` gives one that listens, `close` ends it with all of its
+ * connections.
+ */
+export class ToolServer {
+  readonly name: ToolServerName;
+  readonly address: HostPort;
+  readonly #server: Server;
+  readonly #received: ReceivedCall[];
+
+  private constructor(name: ToolServerName, server: Server, received: ReceivedCall[]) {
+    this.name = name;
+    this.#server = server;
+    this.#received = received;
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('the tool server has no port');
+    this.address = { host: address.address, port: address.port };
+  }
+
+  /** Starts the tool server `name`, on a free port of loopback where none is given. Rejects where the port is taken. */
+  static async start(
+    name: ToolServerName,
+    { host, port }: HostPort = { host: '127.0.0.1', port: 0 },
+  ): Promise<ToolServer> {
+    const routes = tools[name]();
+    const received: ReceivedCall[] = [];
+    const server = createServer((request, response) => void answer(request, response));
+    const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const [status, body] = await answerTo(request, routes, received);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+    };
+    server.listen(port, host);
+    await once(server, 'listening');
+    return new ToolServer(name, server, received);
+  }
+
+  /** The last 100 calls that arrived here, oldest first. */
+  received(): readonly ReceivedCall[] {
+    return [...this.#received];
+  }
+
+  /** Stops listening and drops its connections. */
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+async function answerTo(request: IncomingMessage, routes: readonly Route[], received: ReceivedCall[]): Promise<Answer> {
+  const body = await bodyOf(request);
+  if (body === null) return [413, { error: 'the body is too long' }];
+  const { method = '', url = '', headers } = request;
+  received.push({ method, path: url, headers, body });
+  if (received.length > maxCalls) received.shift();
+  const [path = ''] = url.split('?', 1);
+  for (const [wanted, pattern, answer] of routes) {
+    const match = wanted === method ? pattern.exec(path) : null;
+    if (match !== null) return answer(match[1] ?? '', parsed(body));
+  }
+  return [404, { error: 'no such resource' }];
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length <= maxBodyBytes) chunks.push(chunk);
+    }
+  } catch {
+    // The client went away: nobody reads the answer.
+    return null;
+  }
+  return length > maxBodyBytes ? null : Buffer.concat(chunks).toString('utf8');
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}
+
+const fieldsOf = (body: unknown): object => (typeof body === 'object' && body !== null ? body : {});
+
+const found = (entry: object | undefined): Answer =>
+  entry === undefined ? [404, { error: 'no such resource' }] : [200, entry];
+
+/** Adds an entry; the oldest goes where there are too many. */
+function put(entries: Map<string, object>, id: string, entry: object): object {
+  entries.set(id, entry);
+  const [oldest] = entries.keys();
+  if (entries.size > maxEntries && oldest !== undefined) entries.delete(oldest);
+  return entry;
+}
+
+function paymentRoutes(): readonly Route[] {
+  const payments = new Map<string, object>([
+    ['p-1', { id: 'p-1', amount: 120, currency: 'EUR', to: 'Hotel Adler', status: 'settled' }],
+    ['p-2', { id: 'p-2', amount: 75, currency: 'EUR', to: 'City Taxi', status: 'settled' }],
+  ]);
+  let last = payments.size;
+  return [
+    ['GET', /^\/v1\/payments$/, () => [200, { payments: [...payments.values()] }]],
+    ['GET', /^\/v1\/payments\/([^/]+)$/, (id) => found(payments.get(id))],
+    [
+      'POST',
+      /^\/v1\/payments$/,
+      (_, body) => {
+        last += 1;
+        const id = `p-${last}`;
+        return [201, put(payments, id, { ...fieldsOf(body), id, status: 'accepted' })];
+      },
+    ],
+    [
+      'POST',
+      /^\/v1\/payments\/([^/]+)\/refund$/,
+      (id) => {
+        const payment = payments.get(id);
+        return found(payment && put(payments, id, { ...payment, status: 'refunded' }));
+      },
+    ],
+  ];
+}
+
+function fileRoutes(): readonly Route[] {
+  const files = new Map<string, object>([
+    ['trip-report', { name: 'trip-report', text: 'Two nights, one taxi.' }],
+    ['budget', { name: 'budget', text: 'Travel: 2,000 EUR.' }],
+  ]);
+  return [
+    ['GET', /^\/v1\/files$/, () => [200, { files: [...files.keys()] }]],
+    ['GET', /^\/v1\/files\/([^/]+)$/, (name) => found(files.get(name))],
+    ['PUT', /^\/v1\/files\/([^/]+)$/, (name, body) => [200, put(files, name, { ...fieldsOf(body), name })]],
+    ['DELETE', /^\/v1\/files\/([^/]+)$/, (name) => (files.delete(name) ? [200, { deleted: name }] : found(undefined))],
+  ];
+}
+
+const tools: Readonly<Record<ToolServerName, () => readonly Route[]>> = { payments: paymentRoutes, files: fileRoutes };

@@ -1,0 +1,189 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { envoyConfigProblem } from '../../src/dev/envoy.ts';
+import {
+  envoyConfigWithFiles,
+  envoyConfigWithSpire,
+  shippedEnvoyConfig,
+  shippedSpireConfig,
+  type EnvoyAddresses,
+  type EnvoyFiles,
+} from '../../src/dev/envoy-config.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { envoyVersions } from '../parts/cache.ts';
+
+const withFiles = await shippedEnvoyConfig();
+const withSpire = await shippedSpireConfig();
+const addresses: EnvoyAddresses = {
+  listener: { host: '127.0.0.1', port: 0 },
+  adminSocket: '/tmp/t/admin.sock',
+  remitSocket: '/tmp/t/check.sock',
+  payments: { host: '127.0.0.1', port: 1001 },
+  files: { host: '127.0.0.1', port: 1002 },
+  collector: { host: '127.0.0.1', port: 1003 },
+};
+const spire = { socket: '/tmp/t/agent.sock', id: 'spiffe://other.test/envoy', trustDomain: 'other.test' };
+
+let folder: string;
+let files: EnvoyFiles;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'remit-config-'));
+  const acme = await createAuthority('acme.test', systemPorts);
+  const partner = await createAuthority('partner.test', systemPorts);
+  files = {
+    ...(await writeCredential(folder, 'envoy', await acme.svid('/envoy'))),
+    bundles: new Map([
+      ['acme.test', await writeBundle(folder, 'acme', acme)],
+      ['partner.test', await writeBundle(folder, 'partner', partner)],
+    ]),
+  };
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Every leaf of a document: its path and its value. */
+function leaves(value: unknown, path = '', found = new Map<string, unknown>()): Map<string, unknown> {
+  if (typeof value !== 'object' || value === null) return found.set(path, value);
+  for (const [key, inner] of Object.entries(value)) leaves(inner, `${path}/${key}`, found);
+  return found;
+}
+
+/** What is in `changed` and not, or with another value, in `shipped`. */
+const differences = (shipped: string, changed: string): Record<string, unknown> => {
+  const before = leaves(parse(shipped));
+  return Object.fromEntries([...leaves(parse(changed))].filter(([path, value]) => before.get(path) !== value));
+};
+
+const clusters = '/static_resources/clusters';
+const endpoint = (index: number): string =>
+  `${clusters}/${index}/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address`;
+const tls = '/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config/common_tls_context';
+const common = {
+  '/admin/address/pipe/path': '/tmp/t/admin.sock',
+  '/static_resources/listeners/0/address/socket_address/address': '127.0.0.1',
+  '/static_resources/listeners/0/address/socket_address/port_value': 0,
+  [`${endpoint(0)}/pipe/path`]: '/tmp/t/check.sock',
+  [`${endpoint(1)}/socket_address/port_value`]: 1001,
+  [`${endpoint(2)}/socket_address/port_value`]: 1002,
+  [`${endpoint(3)}/socket_address/port_value`]: 1003,
+};
+const trustDomains = `${tls}/validation_context/custom_validator_config/typed_config/trust_domains`;
+
+describe('envoyConfigWithFiles', () => {
+  it('changes addresses and files of the shipped configuration and nothing else', () => {
+    const changed = envoyConfigWithFiles(withFiles, addresses, files);
+    expect(differences(withFiles, changed)).toEqual({
+      ...common,
+      [`${tls}/tls_certificates/0/certificate_chain/filename`]: files.certificate,
+      [`${tls}/tls_certificates/0/private_key/filename`]: files.key,
+      [`${trustDomains}/0/trust_bundle/filename`]: files.bundles.get('acme.test'),
+      [`${trustDomains}/1/name`]: 'partner.test',
+      [`${trustDomains}/1/trust_bundle/filename`]: files.bundles.get('partner.test'),
+    });
+    expect(Object.keys(differences(changed, withFiles))).toHaveLength(Object.keys(common).length + 3);
+  });
+
+  it('keeps the shipped collector where none is given', () => {
+    const changed = envoyConfigWithFiles(withFiles, { ...addresses, collector: null }, files);
+    expect(Object.keys(differences(withFiles, changed))).not.toContain(`${endpoint(3)}/socket_address/port_value`);
+  });
+
+  it('throws where the configuration has no such place', () => {
+    expect(() => envoyConfigWithFiles(withSpire, addresses, files)).toThrow(
+      'the envoy configuration has no `static_resources.listeners.name=agents.filter_chains.0.transport_socket.typed_config.common_tls_context.tls_certificates.0.certificate_chain.filename`',
+    );
+  });
+});
+
+describe('envoyConfigWithSpire', () => {
+  it('changes addresses and SPIFFE IDs of the shipped configuration and nothing else', () => {
+    expect(differences(withSpire, envoyConfigWithSpire(withSpire, addresses, spire))).toEqual({
+      ...common,
+      [`${tls}/tls_certificate_sds_secret_configs/0/name`]: 'spiffe://other.test/envoy',
+      [`${tls}/validation_context_sds_secret_config/name`]: 'spiffe://other.test',
+      [`${endpoint(4)}/pipe/path`]: '/tmp/t/agent.sock',
+    });
+  });
+});
+
+describe('the two shipped configurations', () => {
+  it('differ in the certificates and the SPIRE agent alone', () => {
+    const places = [`${tls}/tls_certificate`, `${tls}/validation_context`, `${clusters}/4/`];
+    const beside = [
+      ...Object.keys(differences(withFiles, withSpire)),
+      ...Object.keys(differences(withSpire, withFiles)),
+    ];
+    expect(beside.filter((path) => !places.some((place) => path.startsWith(place)))).toEqual([]);
+  });
+});
+
+describe.each([
+  ['envoy.yaml', withFiles],
+  ['envoy-spire.yaml', withSpire],
+])('the shipped %s', (_name, text) => {
+  const all = leaves(parse(text));
+  const under = (pattern: RegExp) => [...all].filter(([path]) => pattern.test(path));
+  const manager = '/static_resources/listeners/0/filter_chains/0/filters/0/typed_config';
+  const filter = `${manager}/http_filters/0/typed_config`;
+  const downstream = '/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config';
+
+  it.each([
+    ['failure_mode_allow', filter, false],
+    ['status_on_error/code', filter, 'ServiceUnavailable'],
+    ['include_peer_certificate', filter, true],
+    ['encode_raw_headers', filter, true],
+    ['validate_mutations', filter, true],
+    ['decoder_header_mutation_rules/disallow_is_error', filter, true],
+    ['with_request_body/allow_partial_message', filter, false],
+    ['with_request_body/pack_as_bytes', filter, true],
+    ['transport_api_version', filter, 'V3'],
+    ['normalize_path', manager, true],
+    ['merge_slashes', manager, true],
+    ['path_with_escaped_slashes_action', manager, 'REJECT_REQUEST'],
+    ['common_http_protocol_options/headers_with_underscores_action', manager, 'REJECT_REQUEST'],
+    ['forward_client_cert_details', manager, 'SANITIZE'],
+    ['use_remote_address', manager, true],
+    ['require_client_certificate', downstream, true],
+    ['disable_stateless_session_resumption', downstream, true],
+    ['common_tls_context/tls_params/tls_minimum_protocol_version', downstream, 'TLSv1_2'],
+  ])('has %s', (name, place, value) => {
+    expect(all.get(`${place}/${name}`)).toBe(value);
+  });
+
+  it('asks Remit directly before the router', () => {
+    const names = [...all].filter(([path]) => path.startsWith(`${manager}/http_filters/`) && path.endsWith('/name'));
+    expect(names.map(([, name]) => name)).toEqual(['envoy.filters.http.ext_authz', 'envoy.filters.http.router']);
+  });
+
+  it('has a route for everything, and none that switches Remit off', () => {
+    const hosts = under(/\/virtual_hosts\/\d+\/name$/);
+    const matches = under(/\/virtual_hosts\/\d+\/routes\/0\/match\//);
+    expect(under(/\/virtual_hosts\/\d+\/domains\//).map(([, domain]) => domain)).toContain('*');
+    expect(matches).toHaveLength(hosts.length);
+    expect(matches.every(([path, value]) => path.endsWith('/prefix') && value === '/')).toBe(true);
+    expect(text).not.toMatch(/typed_per_filter_config|ExtAuthzPerRoute|upgrade_configs:|retry_policy:/);
+  });
+});
+
+for (const version of envoyVersions) {
+  describeWith(envoyPart(version), `envoy --mode validate, Envoy ${version}`, (binary) => {
+    it('takes envoy.yaml without a warning', async () => {
+      expect(await envoyConfigProblem(binary, envoyConfigWithFiles(withFiles, addresses, files))).toBeNull();
+    });
+
+    it('takes envoy-spire.yaml without a warning', async () => {
+      expect(await envoyConfigProblem(binary, envoyConfigWithSpire(withSpire, addresses, spire))).toBeNull();
+    });
+  });
+}
+
+describeWith(envoyPart(), 'envoyConfigProblem', (binary) => {
+  it('says what is wrong', async () => {
+    expect(await envoyConfigProblem(binary, 'admin: { nonsense: 1 }')).toContain('nonsense');
+  });
+});
