@@ -61,7 +61,7 @@ export const claimLimits = Object.freeze({
   maxCharacters: 512,
   minTokenIdCharacters: 16,
   maxTokenIdCharacters: 256,
-  maxScopeCharacters: 2048,
+  maxScopeCharacters: 8192,
   maxActors: 3,
 });
 

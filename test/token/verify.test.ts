@@ -221,7 +221,7 @@ describe('verifyTaskToken denies the claim', () => {
       'scope as an array',
       { scope: ['a'] },
       'token.malformed',
-      'claim `scope` must be a string of 1 to 2048 characters',
+      'claim `scope` must be a string of 1 to 8192 characters',
     ],
     [
       'scope with two spaces',
