@@ -27,6 +27,8 @@ export interface CheckFacts {
   readonly peer: PeerFacts;
   readonly call: HttpCall;
   readonly trace: CallTrace;
+  /** IP address of the other end of the connection. */
+  readonly sourceAddress: string | null;
 }
 
 /** The trace contexts that arrive with a call, each a W3C `traceparent` or `null`. */
@@ -42,16 +44,24 @@ export interface CheckCall {
   /** On the monotonic clock; `Infinity` where the proxy named none. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
-  readonly trace: CallTrace;
+  /** Metadata of the gRPC call: its trace context. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 /** What the proxy is told. */
 export interface Answer {
   readonly decision: Decision;
+  /** UUIDv7; joins Envoy's access log, the record and the span. */
   readonly decisionId: string;
   readonly taskId: string | null;
+  /** SPIFFE ID of the caller, once it is known. */
   readonly agent: string | null;
+  /** Id of the action in the catalog, once it is known. */
   readonly action: string | null;
+  /** Where a client learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
+  readonly resourceMetadataUrl: string | null;
+  /** Trace of the check's span. */
+  readonly traceId: string;
 }
 
 /** What a check works with. */
@@ -71,7 +81,7 @@ export interface CheckServices {
   readonly tracer: Tracer;
 }
 
-/** Where uses are recorded. `false` means that the record was not taken. */
+/** Where uses are recorded: `append` within moments, `durable` before it answers; `false` is not recorded. */
 export interface UseLedger {
   append(record: LedgerRecord): boolean;
   durable(record: LedgerRecord): Promise<boolean>;
@@ -94,8 +104,10 @@ export function checkWith(services: CheckServices): Check {
       ? deny('overloaded', 'the deadline of the check passed before it was decided')
       : decide(facts, { binding: services.binding, policies });
     const judgement = { decisionId, decision, facts, policySet: isDeny(policies) ? null : policies.hash };
-    const settled = await settle(services, judgement, { startedAtMs, use, trace: call.trace });
-    return answerOf(settled);
+    const trace = isDeny(parsed)
+      ? { parent: call.metadata.get('traceparent') ?? null, application: null }
+      : parsed.trace;
+    return settle(services, judgement, { startedAtMs, use, trace });
   };
 }
 
@@ -153,7 +165,7 @@ interface Settling {
 }
 
 /** Traces and records a judgement. An allow that cannot be recorded becomes a denial, which is traced in its turn. */
-async function settle(services: CheckServices, judgement: Judgement, at: Settling): Promise<Judgement> {
+async function settle(services: CheckServices, judgement: Judgement, at: Settling): Promise<Answer> {
   const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
   const span = traceCheck(tracing, judgement, {
     ...at.trace,
@@ -162,14 +174,14 @@ async function settle(services: CheckServices, judgement: Judgement, at: Settlin
   });
   const { token } = judgement.facts;
   if (!isDeny(token)) services.uses.traced(token.digest, span);
-  if (await recorded(services.ledger, judgement, span)) return judgement;
-  if (isDeny(judgement.decision)) return judgement;
+  const isRecorded = await recorded(services.ledger, judgement, span);
+  if (isRecorded || isDeny(judgement.decision)) return answerOf(judgement, span);
   const unrecorded = { ...judgement, decision: deny('ledger.unavailable', 'the use could not be recorded') };
   traceCheck(tracing, unrecorded, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
-  return unrecorded;
+  return answerOf(unrecorded, span);
 }
 
-/** High risk waits for the disk, the rest for a place in the queue. */
+/** Whether a use is recorded: high risk waits for the disk, the rest for a place in the queue. */
 async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanReference): Promise<boolean> {
   const record = useRecord(judgement, span);
   const { action } = judgement.facts;
@@ -177,10 +189,12 @@ async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanRefer
   return waits ? ledger.durable(record) : ledger.append(record);
 }
 
-const answerOf = ({ decision, decisionId, facts }: Judgement): Answer => ({
+const answerOf = ({ decision, decisionId, facts }: Judgement, span: SpanReference): Answer => ({
   decision,
   decisionId,
   taskId: isDeny(facts.token) ? null : facts.token.taskId,
   agent: isDeny(facts.caller) ? null : facts.caller.id,
   action: isDeny(facts.action) ? null : facts.action.id,
+  resourceMetadataUrl: null,
+  traceId: span.traceId,
 });

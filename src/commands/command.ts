@@ -5,6 +5,8 @@ export interface CommandIo {
   /** Writes a line of talk: progress, warnings, errors. */
   readonly err: (line: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Version of Node.js, such as `26.13.1`. */
+  readonly runtimeVersion: string;
   /** Settles with the name of the first signal that asks the process to end. */
   readonly ended: Promise<string>;
   /** Calls back on each SIGHUP. */

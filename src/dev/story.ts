@@ -11,6 +11,8 @@ export interface Stage {
   readonly thief: Agent;
   /** A workload of another trust domain. */
   readonly stranger: Agent;
+  /** The decision that the tool server was told of with the last call that reached it. */
+  readonly lastDecision: () => string | undefined;
 }
 
 /** One step of the story, played. */
@@ -19,10 +21,16 @@ export interface Step {
   /** What was expected: an HTTP status and, for a denial, its reason. */
   readonly expected: Outcome;
   readonly seen: Outcome;
-  /** Id of the decision, to find its record and its trace by; `null` where the issuer answered. */
-  readonly decisionId: string | null;
+  /** The decision, to find its record and its trace by; `null` where the issuer answered. */
+  readonly decision: StepDecision | null;
   /** What the step is there to show. */
   readonly because: string;
+}
+
+/** Ids of one decision. */
+interface StepDecision {
+  readonly id: string;
+  readonly traceId: string;
 }
 
 /** What a call came to. */
@@ -38,6 +46,7 @@ export const asExpected = ({ expected, seen }: Step): boolean =>
 const PAYMENTS = 'payments.acme.test';
 const AUDIENCE = 'https://payments.acme.test';
 const allowed: Outcome = { status: 200, reason: null };
+const created: Outcome = { status: 201, reason: null };
 const denied = (status: number, reason: string): Outcome => ({ status, reason });
 
 /** The story's end: how each step went, and the task it was about. */
@@ -54,14 +63,14 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
     told(step);
   };
   const issued = await declare(stage, stage.planner, {
-    purpose: 'pay invoice 42',
+    purpose: 'settle payment p-1',
     actions: ['payments.read', 'payments.create'],
   });
   tell({
     title: 'the planner declares its intent and is issued a token',
     expected: allowed,
     seen: issued.seen,
-    decisionId: null,
+    decision: null,
     because: 'the token lives 300 s, for one task, one server and this certificate',
   });
   const overreach = await declare(stage, stage.reporter, { purpose: 'tidy up', actions: ['payments.refund'] });
@@ -69,24 +78,24 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
     title: 'the reporter declares an intent that policy does not grant it',
     expected: denied(400, 'invalid_authorization_details'),
     seen: overreach.seen,
-    decisionId: null,
+    decision: null,
     because: 'what may be granted is itself a Cedar decision',
   });
   const { token } = issued;
   for (const scene of scenes(stage, token)) {
     const reply = await scene.by.call(stage.envoyPort, withToken(scene.call, scene.token));
-    tell({ ...scene, ...outcomeOf(reply) });
+    tell({ ...scene, ...outcomeOf(reply, stage) });
   }
   tell(await complete(stage, issued.taskId));
   const after = await stage.planner.call(
     stage.envoyPort,
-    withToken({ host: PAYMENTS, path: '/v1/payments/42' }, token),
+    withToken({ host: PAYMENTS, path: '/v1/payments/p-1' }, token),
   );
   tell({
     title: 'the very next call with the same token',
     expected: denied(401, 'task.completed'),
     because: 'the token is unexpired and its signature good: the task is over',
-    ...outcomeOf(after),
+    ...outcomeOf(after, stage),
   });
   return { steps, taskId: issued.taskId };
 }
@@ -102,9 +111,9 @@ interface Scene {
 
 const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Scene[] => [
   {
-    title: 'the planner reads invoice 42',
+    title: 'the planner reads payment p-1',
     by: planner,
-    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    call: { host: PAYMENTS, path: '/v1/payments/p-1' },
     token,
     expected: allowed,
     because: 'first use: within the intent and permitted',
@@ -112,7 +121,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'the planner reads it again',
     by: planner,
-    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    call: { host: PAYMENTS, path: '/v1/payments/p-1' },
     token,
     expected: allowed,
     because: 'a reuse, linked to the use before and to the issuance',
@@ -122,13 +131,13 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
     by: planner,
     call: { host: PAYMENTS, method: 'POST', path: '/v1/payments?amount=100&currency=EUR' },
     token,
-    expected: allowed,
+    expected: created,
     because: 'high risk: the record is on disk before the answer',
   },
   {
     title: 'the planner refunds a payment',
     by: planner,
-    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments/42/refund' },
+    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments/p-1/refund' },
     token,
     expected: denied(403, 'action.outside-intent'),
     because: 'the declared intent names no refund',
@@ -136,7 +145,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'the planner calls without a token',
     by: planner,
-    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    call: { host: PAYMENTS, path: '/v1/payments/p-1' },
     token: null,
     expected: denied(401, 'token.missing'),
     because: 'an identity alone opens nothing',
@@ -152,7 +161,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'a thief presents the stolen token',
     by: thief,
-    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    call: { host: PAYMENTS, path: '/v1/payments/p-1' },
     token,
     expected: denied(401, 'token.binding'),
     because: 'the token is bound to the certificate of the planner',
@@ -160,7 +169,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'a workload of another trust domain calls',
     by: stranger,
-    call: { host: PAYMENTS, path: '/v1/payments/42' },
+    call: { host: PAYMENTS, path: '/v1/payments/p-1' },
     token,
     expected: denied(403, 'identity.untrusted-domain'),
     because: 'its certificate is good, its trust domain is not accepted',
@@ -170,7 +179,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
     by: thief,
     call: {
       host: PAYMENTS,
-      path: '/v1/payments/42',
+      path: '/v1/payments/p-1',
       headers: { 'x-forwarded-client-cert': `By=spiffe://acme.test/gateway;URI=${planner.id}` },
     },
     token,
@@ -182,11 +191,20 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
 const withToken = (call: Call, token: string | null): Call =>
   token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };
 
-function outcomeOf(reply: Reply): { readonly seen: Outcome; readonly decisionId: string | null } {
-  const body = jsonOf(reply);
-  const reason = reply.status === 200 ? null : textOf(body, 'reason');
-  return { seen: { status: reply.status, reason }, decisionId: textOf(body, 'decision') };
+/** What a call came to; the decision is in the denial's header, or in the one the tool server was sent. */
+function outcomeOf(reply: Reply, stage: Stage): { readonly seen: Outcome; readonly decision: StepDecision | null } {
+  const isAllowed = reply.status < 300;
+  const told = isAllowed ? stage.lastDecision() : reply.headers['x-remit-decision'];
+  return {
+    seen: { status: reply.status, reason: isAllowed ? null : textOf(jsonOf(reply), 'reason') },
+    decision: decisionFrom(String(told)),
+  };
 }
+
+const decisionFrom = (header: string): StepDecision | null => {
+  const [, id, traceId] = /;id="([^"]+)";trace="([0-9a-f]{32})"/.exec(header) ?? [];
+  return id === undefined || traceId === undefined ? null : { id, traceId };
+};
 
 interface Issued {
   readonly seen: Outcome;
@@ -229,7 +247,7 @@ async function complete({ planner, issuerPort, issuerHost }: Stage, taskId: stri
     title: 'the planner completes its task',
     expected: allowed,
     seen: { status: reply.status, reason: textOf(jsonOf(reply), 'error') },
-    decisionId: null,
+    decision: null,
     because: 'the end is on disk before it is acknowledged',
   };
 }

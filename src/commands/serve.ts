@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { configFrom, configProblemText } from '../config.ts';
+import { systemPorts } from '../ports.ts';
+import { startRemit } from '../remit.ts';
+import { runtimeFaults } from '../runtime-faults.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+
+const help = `usage: remit serve [--config FILE]
+
+Runs every role the configuration names, in one process: the ext_authz server that Envoy asks, the token issuer, and
+liveness and readiness.
+
+  remit serve                       with /etc/remit/remit.yaml
+  remit serve --config remit.yaml
+
+SIGHUP loads the policies and the certificates again; a set that is not good leaves the last good one in force.
+SIGTERM drains: it says "not serving", answers what is in flight, and ends.
+A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
+Spans go where the standard OTEL_* variables say, and nowhere without them.
+
+exit: 0 ended by a signal, 1 the state file failed while serving, 2 the configuration, a policy or an address is not good`;
+
+const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
+
+/** `remit serve`. */
+export const serve: Command = {
+  name: 'serve',
+  summary: 'run the roles that the configuration names',
+  help,
+  run: async (args, io) => {
+    const options = optionsFrom(args, { config: { type: 'string', short: 'c' } }, 0);
+    if (typeof options === 'string') return refused(io, options);
+    for (const fault of runtimeFaults(io.runtimeVersion)) io.err(`warning: ${fault}`);
+    const file = resolve(options.values.config ?? DEFAULT_CONFIG);
+    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
+    if (typeof text !== 'string') return refused(io, `cannot read the configuration \`${file}\`: ${text.code}`);
+    const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
+    if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
+
+    const fatal = Promise.withResolvers<string>();
+    const remit = await startRemit(read.value, {
+      ports: systemPorts,
+      environment: io.environment,
+      log: io.err,
+      onFatal: fatal.resolve,
+    });
+    if ('problem' in remit) return refused(io, remit.problem);
+    io.onReload(() => void remit.reload());
+    const failed = await Promise.race([io.ended.then(() => null), fatal.promise]);
+    if (failed !== null) io.err(`remit: ends, since the state file failed: ${failed}`);
+    await remit.close();
+    return failed === null ? EXIT.good : EXIT.no;
+  },
+};
+
+function refused(io: CommandIo, problem: string): number {
+  for (const line of problem.split('\n')) io.err(`remit serve: ${line}`);
+  return EXIT.bad;
+}

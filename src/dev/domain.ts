@@ -1,0 +1,184 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { configFrom, configProblemText } from '../config.ts';
+import type { Ports } from '../ports.ts';
+import { startRemit } from '../remit.ts';
+import type { Remit } from '../remit.ts';
+import { Agent } from './agent.ts';
+import { createAuthority, writeBundle, writeCredential } from './authority.ts';
+import type { Authority } from './authority.ts';
+import { isProblem } from './envoy-binary.ts';
+import type { Problem } from './envoy-binary.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from './envoy-config.ts';
+import { EnvoyProcess } from './envoy.ts';
+import type { Stage } from './story.ts';
+import { ToolServer } from './upstream.ts';
+
+/** What a throw-away trust domain is made from. */
+export interface DomainOptions {
+  /** An empty folder for certificates, sockets and state; the caller removes it. Its path has at most 80 bytes. */
+  readonly folder: string;
+  /** Envoy's binary. */
+  readonly envoy: string;
+  /** The folder of policies to decide by. */
+  readonly policies: string;
+  readonly ports: Ports;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told of what Remit reports while it runs. */
+  readonly log: (line: string) => void;
+}
+
+/** Names of the workloads that have an SVID in the folder. */
+const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
+
+/**
+ * A trust domain to play with: its CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers,
+ * Envoy in front of them with the shipped configuration, and Remit beside it. Everything listens on loopback or a socket.
+ *
+ * Lifecycle: `start` gives one that answers, or the problem after which nothing is left running; `stop` ends all of it.
+ */
+export class DevDomain {
+  readonly stage: Stage;
+  readonly remit: Remit;
+  /** Files and addresses for people, as name and value. */
+  readonly places: ReadonlyMap<string, string>;
+  readonly #stop: () => Promise<void>;
+
+  private constructor(parts: Pick<DevDomain, 'stage' | 'remit' | 'places'>, stop: () => Promise<void>) {
+    this.stage = parts.stage;
+    this.remit = parts.remit;
+    this.places = parts.places;
+    this.#stop = stop;
+  }
+
+  static async start(options: DomainOptions): Promise<DevDomain | Problem> {
+    const stops: (() => Promise<void>)[] = [];
+    const stop = async (): Promise<void> => {
+      for (const end of stops.splice(0).reverse()) await end();
+    };
+    try {
+      const domain = await build(options, stops);
+      if (isProblem(domain)) await stop();
+      return isProblem(domain) ? domain : new DevDomain(domain, stop);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#stop();
+  }
+}
+
+type Parts = Pick<DevDomain, 'stage' | 'remit' | 'places'>;
+
+async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | Problem> {
+  const acme = await createAuthority('acme.test', options.ports);
+  const other = await createAuthority('other.test', options.ports);
+  const files = await writeFiles(options, acme, other);
+  const remit = await startConfigured(options, files.config);
+  if (isProblem(remit)) return remit;
+  stops.push(() => remit.close());
+  const payments = await ToolServer.start('payments');
+  stops.push(() => payments.close());
+  const tools = await ToolServer.start('files');
+  stops.push(() => tools.close());
+  const shipped = await shippedEnvoyConfig();
+  const envoy = await EnvoyProcess.start({
+    binary: options.envoy,
+    config: (adminSocket) =>
+      envoyConfigWithFiles(
+        shipped,
+        {
+          listener: { host: '127.0.0.1', port: 0 },
+          adminSocket,
+          remitSocket: files.checkSocket,
+          payments: payments.address,
+          files: tools.address,
+          collector: null,
+        },
+        files.envoy,
+      ),
+  });
+  if (isProblem(envoy)) return envoy;
+  stops.push(() => envoy.stop());
+
+  const issuerPort = remit.issuerPort ?? 0;
+  const agentOf = async (authority: Authority, path: string): Promise<Agent> => {
+    const svid = await authority.svid(path);
+    if (authority === acme) await writeCredential(options.folder, path.split('/').at(-1) ?? '', svid);
+    const agent = new Agent(svid, acme.bundlePem);
+    stops.push(async () => agent.close());
+    return agent;
+  };
+  const [planner, reporter, thief] = await Promise.all(WORKLOADS.map((name) => agentOf(acme, `/ns/agents/sa/${name}`)));
+  const stranger = await agentOf(other, '/ns/agents/sa/planner');
+  if (planner === undefined || reporter === undefined || thief === undefined) return { problem: 'no agents were made' };
+  const lastDecision = (): string | undefined => payments.received().at(-1)?.headers['x-remit-decision']?.toString();
+  return {
+    remit,
+    stage: {
+      envoyPort: envoy.address.port,
+      issuerPort,
+      issuerHost: `localhost:${issuerPort}`,
+      planner,
+      reporter,
+      thief,
+      stranger,
+      lastDecision,
+    },
+    places: new Map([
+      ['folder', options.folder],
+      ['configuration', files.config],
+      ['envoy', `https://127.0.0.1:${envoy.address.port}`],
+      ['issuer', `https://localhost:${issuerPort}`],
+      ['readiness', `http://127.0.0.1:${remit.adminPort}/readyz`],
+      ['state', join(options.folder, 'state.db')],
+    ]),
+  };
+}
+
+async function startConfigured(
+  { folder, ports, environment, log }: DomainOptions,
+  file: string,
+): Promise<Remit | Problem> {
+  const read = configFrom(await readFile(file, 'utf8'), { file, folder, environment });
+  if ('problems' in read) return { problem: read.problems.map(configProblemText).join('\n') };
+  return startRemit(read.value, { ports, environment, log, onFatal: (detail) => log(`fatal: ${detail}`) });
+}
+
+async function writeFiles({ folder, policies }: DomainOptions, acme: Authority, other: Authority) {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const gateway = await writeCredential(
+    folder,
+    'gateway',
+    await acme.svid('/gateway', { dns: ['localhost'], ips: ['127.0.0.1'] }),
+  );
+  const remit = await writeCredential(
+    folder,
+    'remit',
+    await acme.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] }),
+  );
+  const bundle = await writeBundle(folder, 'bundle', acme);
+  const strangers = await writeBundle(folder, 'other-bundle', other);
+  const checkSocket = join(folder, 'check.sock');
+  const config = join(folder, 'remit.yaml');
+  const settings = {
+    trustDomains: ['acme.test'],
+    extAuthz: { listen: `unix:${checkSocket}` },
+    svid: { ...remit, bundle },
+    issuer: { listen: '127.0.0.1:0', url: 'https://issuer.acme.test', signingKey: 'signing-key.pem' },
+    admin: { listen: '127.0.0.1:0' },
+    policies,
+    state: 'sqlite:state.db',
+  };
+  await writeFile(config, stringify(settings), { mode: 0o600 });
+  // INVARIANT: Envoy is told to let the other domain in, so that it is Remit that refuses it, with a reason.
+  const bundles = new Map([
+    ['acme.test', bundle],
+    ['other.test', strangers],
+  ]);
+  return { config, checkSocket, envoy: { ...gateway, bundles } };
+}
