@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,13 +150,6 @@ describe('AuthorizationServer.listen', () => {
     expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');
     await until(() => !existsSync(path));
   });
-
-  // Root may write anywhere.
-  (process.getuid?.() === 0 ? it.skip : it)('says so when the folder may not be written to', async () => {
-    mkdirSync(join(folder, 'locked'));
-    chmodSync(join(folder, 'locked'), 0o500);
-    expect(await problemAt(`unix:${join(folder, 'locked', 'a.sock')}`)).toHaveProperty('problem');
-  });
 });
 
 describe('AuthorizationServer answering', () => {
@@ -178,7 +171,7 @@ describe('AuthorizationServer answering', () => {
     );
     const leftMs = (check?.call.deadlineMs ?? 0) - (check?.nowMs ?? 0);
     expect(leftMs).toBeGreaterThan(1_000);
-    expect(leftMs).toBeLessThanOrEqual(1_981);
+    expect(leftMs).toBeLessThanOrEqual(1_901);
     expect(check?.call.signal.aborted).toBe(false);
     expect(server.inFlight).toBe(0);
   });

@@ -1,0 +1,126 @@
+/** Where the parts of one run are. */
+export interface WireAddresses {
+  readonly adminSocket: string;
+  readonly checkSocket: string;
+  readonly upstreamPort: number;
+}
+
+/**
+ * The listeners, by how they ask: `raw` has headers line by line and bodies as bytes, `merged` has both as text, `open` is
+ * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need.
+ */
+export type ListenerName = 'raw' | 'merged' | 'open';
+
+const typed = (name: string) => ({ '@type': `type.googleapis.com/${name}` });
+
+const endpoint = (address: object) => [{ lb_endpoints: [{ endpoint: { address } }] }];
+
+const listener = (name: ListenerName) => ({
+  name,
+  address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+  filter_chains: [
+    {
+      filters: [
+        {
+          name: 'envoy.filters.network.http_connection_manager',
+          typed_config: {
+            ...typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+            stat_prefix: name,
+            // Nothing is put right on the way in, and a client's own XFCC passes: Remit sees the worst there is.
+            forward_client_cert_details: 'ALWAYS_FORWARD_ONLY',
+            delayed_close_timeout: '0.05s',
+            upgrade_configs: [{ upgrade_type: 'websocket' }],
+            access_log: [
+              {
+                name: 'envoy.access_loggers.stdout',
+                typed_config: {
+                  ...typed('envoy.extensions.access_loggers.stream.v3.StdoutAccessLog'),
+                  log_format: {
+                    json_format: {
+                      status: '%RESPONSE_CODE%',
+                      details: '%RESPONSE_CODE_DETAILS%',
+                      metadata: '%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%',
+                    },
+                  },
+                },
+              },
+            ],
+            http_filters: [
+              {
+                name: 'envoy.filters.http.ext_authz',
+                typed_config: {
+                  ...typed('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
+                  transport_api_version: 'V3',
+                  grpc_service: { envoy_grpc: { cluster_name: 'remit' }, timeout: '0.5s' },
+                  failure_mode_allow: name === 'open',
+                  status_on_error: { code: 'BadGateway' },
+                  include_peer_certificate: true,
+                  include_tls_session: true,
+                  encode_raw_headers: name !== 'merged',
+                  validate_mutations: true,
+                  decoder_header_mutation_rules: { disallow_is_error: true },
+                  with_request_body: {
+                    max_request_bytes: 65_536,
+                    allow_partial_message: false,
+                    pack_as_bytes: name !== 'merged',
+                  },
+                },
+              },
+              {
+                name: 'envoy.filters.http.router',
+                typed_config: typed('envoy.extensions.filters.http.router.v3.Router'),
+              },
+            ],
+            route_config: {
+              virtual_hosts: [
+                { name: 'all', domains: ['*'], routes: [{ match: { prefix: '' }, route: { cluster: 'upstream' } }] },
+              ],
+            },
+          },
+        },
+      ],
+    },
+  ],
+});
+
+/** The configuration of one run. YAML takes JSON. */
+export const wireConfig = ({ adminSocket, checkSocket, upstreamPort }: WireAddresses): string =>
+  JSON.stringify({
+    admin: { address: { pipe: { path: adminSocket } } },
+    static_resources: {
+      listeners: [listener('raw'), listener('merged'), listener('open')],
+      clusters: [
+        {
+          name: 'remit',
+          connect_timeout: '0.25s',
+          type: 'STATIC',
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              ...typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+          health_checks: [
+            {
+              timeout: '1s',
+              interval: '0.2s',
+              no_traffic_interval: '0.2s',
+              unhealthy_threshold: 1,
+              healthy_threshold: 1,
+              grpc_health_check: { service_name: 'envoy.service.auth.v3.Authorization' },
+            },
+          ],
+          load_assignment: { cluster_name: 'remit', endpoints: endpoint({ pipe: { path: checkSocket } }) },
+        },
+        {
+          name: 'upstream',
+          connect_timeout: '1s',
+          type: 'STATIC',
+          load_assignment: {
+            cluster_name: 'upstream',
+            endpoints: endpoint({ socket_address: { address: '127.0.0.1', port_value: upstreamPort } }),
+          },
+        },
+      ],
+    },
+  });

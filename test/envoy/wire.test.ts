@@ -1,0 +1,451 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { deny, isDeny } from '../../src/decision/decision.ts';
+import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
+import { uuidV7 } from '../../src/decision/uuid.ts';
+import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { authorizationHandler, type Check, refusalsFrom } from '../../src/envoy/authorization.ts';
+import type { CheckFacts } from '../../src/envoy/request.ts';
+import type { Answer } from '../../src/envoy/response.ts';
+import { AuthorizationServer, type CheckHandler } from '../../src/envoy/server.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { envoyVersions } from '../parts/cache.ts';
+import { type ListenerName, wireConfig } from './wire-config.ts';
+
+/** The answer to a request, as it came over the socket. */
+interface Answered {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+/** A request as the upstream saw it. */
+interface Forwarded {
+  readonly url: string;
+  /** Names in lower case, in order, repeated where they were. */
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: string;
+}
+
+const MAX_IN_FLIGHT = 16;
+const response = { helpUrl: 'https://remit.test/reasons' };
+const newDecisionId = () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16));
+const refuse = refusalsFrom({ response, newDecisionId });
+const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'] } });
+
+const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer => ({
+  decisionId: newDecisionId(),
+  taskId: null,
+  agent: null,
+  action: null,
+  resourceMetadataUrl: null,
+  ...over,
+});
+
+const handlerOf = (check: Check): CheckHandler =>
+  authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse });
+
+/** Bytes as they are, so that nothing on this side puts a request right. One request for each connection. */
+const send = (port: number, head: readonly string[], body: string | Uint8Array = '') =>
+  new Promise<Answered>((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    const chunks: Buffer[] = [];
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer')));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.once('error', reject);
+    socket.once('close', () => resolve(answeredFrom(Buffer.concat(chunks).toString('latin1'))));
+    socket.write(Buffer.from([...head, 'connection: close', '', ''].join('\r\n'), 'latin1'));
+    socket.write(body);
+  });
+
+const answeredFrom = (text: string): Answered => {
+  const [head = '', ...rest] = text.split('\r\n\r\n');
+  const [statusLine = '', ...lines] = head.split('\r\n');
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const [name = '', value = ''] = line.split(/: (.*)/);
+    headers.set(name, headers.has(name) ? `${headers.get(name)} | ${value}` : value);
+  }
+  return { status: Number(statusLine.split(' ')[1] ?? 0), headers, body: rest.join('\r\n\r\n') };
+};
+
+const get = (path: string, ...headers: readonly string[]) => [`GET ${path} HTTP/1.1`, 'host: Api.Test:80', ...headers];
+const post = (path: string, body: string | Uint8Array, ...headers: readonly string[]) => [
+  `POST ${path} HTTP/1.1`,
+  'host: api.test',
+  `content-length: ${Buffer.from(body).length}`,
+  ...headers,
+];
+
+const until = async (condition: () => boolean | Promise<boolean>) => {
+  for (let tries = 0; tries < 100 && !(await condition()); tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(await condition()).toBe(true);
+};
+
+/** Everything one version is tried with: Envoy, the server under test, an upstream that remembers. */
+class Wire {
+  handler: CheckHandler = handlerOf(allow);
+  readonly forwarded: Forwarded[] = [];
+  readonly faults: unknown[] = [];
+  readonly ports = new Map<string, number>();
+  readonly server: AuthorizationServer;
+  readonly envoy: EnvoyProcess;
+  readonly #upstream: Server;
+  readonly #folder: string;
+
+  private constructor(parts: {
+    readonly server: (wire: Wire) => AuthorizationServer;
+    readonly envoy: EnvoyProcess;
+    readonly upstream: Server;
+    readonly folder: string;
+  }) {
+    this.server = parts.server(this);
+    this.envoy = parts.envoy;
+    this.#upstream = parts.upstream;
+    this.#folder = parts.folder;
+    parts.upstream.on('request', (request, reply) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        const headers = request.rawHeaders.flatMap((text: string, index: number) =>
+          index % 2 === 0 ? [[text.toLowerCase(), request.rawHeaders[index + 1] ?? ''] as const] : [],
+        );
+        this.forwarded.push({ url: request.url ?? '', headers, body: Buffer.concat(chunks).toString() });
+        reply.end('upstream');
+      });
+    });
+  }
+
+  static async start(binary: string): Promise<Wire> {
+    const folder = await mkdtemp(join(tmpdir(), 'remit-wire-'));
+    const checkSocket = join(folder, 'check.sock');
+    const upstream = createServer();
+    const upstreamPort = await new Promise<number>((resolve) => {
+      upstream.listen(0, '127.0.0.1', () => {
+        const address = upstream.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+    const config = (adminSocket: string) => wireConfig({ adminSocket, checkSocket, upstreamPort });
+    const envoy = await EnvoyProcess.start({ binary, config });
+    if ('problem' in envoy) throw new Error(envoy.problem);
+    const server = (wire: Wire) =>
+      new AuthorizationServer((bytes, call) => wire.handler(bytes, call), {
+        ...systemPorts,
+        refuse,
+        maxInFlight: MAX_IN_FLIGHT,
+        onFault: (error) => wire.faults.push(error),
+      });
+    const wire = new Wire({ server, envoy, upstream, folder });
+    const listening = await wire.server.listen([`unix:${checkSocket}`]);
+    if ('problem' in listening) throw new Error(listening.problem);
+    const listeners: {
+      listener_statuses: { name: string; local_address: { socket_address: { port_value: number } } }[];
+    } = JSON.parse((await envoy.admin('/listeners?format=json')).body);
+    for (const { name, local_address: address } of listeners.listener_statuses) {
+      wire.ports.set(name, address.socket_address.port_value);
+    }
+    return wire;
+  }
+
+  readonly to = (listener: ListenerName, head: readonly string[], body?: string | Uint8Array): Promise<Answered> =>
+    send(this.ports.get(listener) ?? 0, head, body);
+
+  /** The status of a request over HTTP/2, or 0 where its stream was reset. */
+  readonly overHttp2 = (listener: ListenerName, headers: Readonly<Record<string, string>>): Promise<number> =>
+    new Promise((resolve) => {
+      const session = connectHttp2(`http://127.0.0.1:${this.ports.get(listener)}`);
+      const settle = (status: number) => {
+        session.destroy();
+        resolve(status);
+      };
+      session.on('error', () => settle(0));
+      session.once('remoteSettings', () => {
+        const stream = session.request({ ':authority': 'api.test', ...headers }, { endStream: true });
+        stream.on('error', () => settle(0)).on('close', () => settle(0));
+        stream.once('response', (head) => settle(Number(head[':status'])));
+      });
+    });
+
+  async stop(): Promise<void> {
+    await this.envoy.stop();
+    await this.server.close({ noticeMs: 0, graceMs: 100 });
+    this.#upstream.closeAllConnections();
+    await new Promise((resolve) => this.#upstream.close(resolve));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+for (const version of envoyVersions) {
+  describeWith(envoyPart(version), `AuthorizationServer asked by Envoy ${version}`, (binary) => {
+    let wire: Wire;
+    let seen: CheckFacts[] = [];
+    beforeAll(async () => {
+      wire = await Wire.start(binary);
+    });
+    afterAll(() => wire.stop());
+    beforeEach(() => {
+      seen = [];
+      wire.handler = handlerOf(async (facts, call) => {
+        if (isDeny(facts)) return answerWith({ decision: facts });
+        seen.push(facts);
+        return allow(facts, call);
+      });
+      wire.forwarded.length = 0;
+      wire.faults.length = 0;
+    });
+
+    it('is unhealthy to Envoy until it says that it serves', async () => {
+      const flags = async () => /remit::.*::health_flags::(.*)/.exec((await wire.envoy.admin('/clusters')).body)?.[1];
+      await until(async () => (await flags()) === '/failed_active_hc');
+      wire.server.setServing(true);
+      await until(async () => (await flags()) === 'healthy');
+    });
+
+    describe.each(['raw', 'merged'] as const)('through `%s`', (listener) => {
+      it('lets an allowed request pass, its headers set or removed and the credential gone', async () => {
+        const decisionId = newDecisionId();
+        wire.handler = handlerOf(async () =>
+          answerWith({ decision: { kind: 'allow', policyIds: [] }, decisionId, taskId: 'task-1', action: 'a.b' }),
+        );
+        const forged = ['x-remit-decision: forged', 'x-remit-task: forged', 'x-remit-agent: forged'];
+        const credentials = [
+          'authorization: Bearer secret',
+          'proxy-authorization: Basic secret',
+          'dpop: secret',
+          'txn-token: secret',
+          'x-forwarded-client-cert: By=spiffe://a/b;Hash=secret',
+        ];
+        const kept = ['accept: text/plain', 'x-app: 1'];
+        const answer = await wire.to(listener, get('/v1/a?b=c', ...forged, ...forged, ...credentials, ...kept));
+        expect(answer).toMatchObject({ status: 200, body: expect.stringContaining('upstream') });
+        expect(wire.forwarded).toHaveLength(1);
+        const [{ url, headers } = { url: '', headers: [] }] = wire.forwarded;
+        expect(url).toBe('/v1/a?b=c');
+        expect(headers.filter(([name]) => name.startsWith('x-remit-'))).toEqual([
+          ['x-remit-decision', `allow;id="${decisionId}"`],
+          ['x-remit-task', 'task-1'],
+        ]);
+        expect(JSON.stringify(headers)).not.toMatch(/secret|forged|authorization|dpop|txn-token|client-cert/);
+        expect(headers).toContainEqual(['accept', 'text/plain']);
+        expect(headers).toContainEqual(['x-app', '1']);
+      });
+
+      it.each<ReasonCode>([
+        'token.missing',
+        'action.outside-intent',
+        'task.exhausted',
+        'request.too-large',
+        'internal',
+      ])('gives the client the denial %s as it was built', async (code) => {
+        const decisionId = newDecisionId();
+        const resourceMetadataUrl = 'https://a.test/meta';
+        wire.handler = handlerOf(async () =>
+          answerWith({ decision: deny(code, 'x'), decisionId, resourceMetadataUrl }),
+        );
+        const answer = await wire.to(listener, get('/v1/a'));
+        const { httpStatus, text, challenge, retryable } = reasons[code];
+        expect(answer.status).toBe(httpStatus);
+        expect(JSON.parse(answer.body)).toMatchObject({ reason: code, decision: decisionId, message: text });
+        expect(answer.headers.get('content-type')).toBe('application/json');
+        expect(answer.headers.get('cache-control')).toBe('no-store');
+        expect(answer.headers.get('x-remit-decision')).toBe(`deny;reason=${code};id="${decisionId}"`);
+        expect(answer.headers.get('retry-after')).toBe(retryable ? '1' : undefined);
+        expect(answer.headers.get('www-authenticate')?.startsWith('Bearer realm="remit"')).toBe(
+          challenge === null ? undefined : true,
+        );
+        expect(wire.forwarded).toEqual([]);
+      });
+
+      it('shows the call as it is', async () => {
+        const body = '{"amount": 5, "to": "Zoë"}';
+        const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+        const headers = ['authorization: Bearer abc', 'content-type: application/json', `traceparent: ${traceparent}`];
+        expect((await wire.to(listener, post('/v1/p%20q/r?s=t&u', body, ...headers), body)).status).toBe(200);
+        expect(seen).toMatchObject([
+          {
+            peer: { principal: '', certificate: '', xfcc: [] },
+            call: {
+              method: 'POST',
+              scheme: 'http',
+              host: 'api.test',
+              port: null,
+              path: '/v1/p%20q/r',
+              segments: ['v1', 'p q', 'r'],
+              query: 's=t&u',
+              requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+            },
+            trace: { parent: null, application: traceparent },
+            sourceAddress: '127.0.0.1',
+          },
+        ]);
+        expect(seen[0]?.call.headers.get('authorization')).toEqual(['Bearer abc']);
+        expect(Buffer.from(seen[0]?.call.body ?? []).toString()).toBe(body);
+        expect(wire.forwarded).toMatchObject([{ body }]);
+      });
+
+      it('shows no body where there is none, and a host with its port', async () => {
+        expect((await wire.to(listener, get('/'))).status).toBe(200);
+        expect(seen).toMatchObject([{ call: { body: null, segments: [], host: 'api.test', port: 80 } }]);
+      });
+
+      it('shows a repeated header, apart or joined', async () => {
+        await wire.to(listener, get('/', 'authorization: Bearer a', 'authorization: Bearer b'));
+        expect(seen[0]?.call.headers.get('authorization')?.join(',')).toBe('Bearer a,Bearer b');
+      });
+
+      it('answers a body over the limit itself', async () => {
+        const body = 'a'.repeat(65_537);
+        expect((await wire.to(listener, post('/', body), body)).status).toBe(413);
+        expect(wire.forwarded).toEqual([]);
+      });
+
+      it.each([
+        ['a host for a path', get('//admin')],
+        ['dot segments', get('/a/../b')],
+        ['an escaped slash', get('/a%2fb')],
+        ['an escaped NUL', get('/a%00b')],
+        ['a path parameter', get('/a;b')],
+        ['a backslash', get('/a\\b')],
+        ['a fragment', get('/a#b')],
+        ['a byte over ASCII in the path', get('/a\xff')],
+        ['a second content type', get('/', 'content-type: a/b', 'content-type: c/d')],
+        ['a method in lower case', ['get / HTTP/1.1', 'host: a']],
+        ['a method nobody knows', ['BREW / HTTP/1.1', 'host: a']],
+        ['TRACE', ['TRACE / HTTP/1.1', 'host: a']],
+        ['CONNECT', ['CONNECT a:80 HTTP/1.1', 'host: a:80']],
+        ['the whole server', ['OPTIONS * HTTP/1.1', 'host: a']],
+        ['a user in the host', ['GET / HTTP/1.1', 'host: u@a']],
+        ['two hosts', ['GET / HTTP/1.1', 'host: a', 'host: b']],
+        ['an upgrade', get('/', 'connection: upgrade', 'upgrade: websocket')],
+      ])('forwards nothing that has %s', async (_name, head) => {
+        const { status } = await wire.to(listener, head);
+        expect(status).toBeGreaterThanOrEqual(400);
+        expect(wire.forwarded).toEqual([]);
+      });
+    });
+
+    it('denies a header that is not UTF-8 where its bytes are seen', async () => {
+      const answer = await wire.to('raw', get('/', 'x-a: \xff'));
+      expect(answer).toMatchObject({ status: 400, body: expect.stringContaining('request.not-canonical') });
+    });
+
+    it('shows a body byte for byte where it comes as bytes', async () => {
+      const body = Buffer.from([0, 255, 1, 254]);
+      expect((await wire.to('raw', post('/', body), body)).status).toBe(200);
+      expect(Buffer.from(seen[0]?.call.body ?? []).equals(body)).toBe(true);
+    });
+
+    it.each(['raw', 'merged'] as const)('forwards nothing odd that HTTP/2 lets through `%s`', async (listener) => {
+      const odd = [
+        { ':method': 'get' },
+        { ':path': '/a\xff' },
+        { ':path': '/a b' },
+        { ':path': '//admin' },
+        { ':path': 'a' },
+        { ':scheme': 'ftp', ':authority': 'u@a' },
+        { ':authority': 'a,b' },
+        { ':method': 'CONNECT', ':protocol': 'websocket' },
+      ];
+      const outcomes = await Promise.all(odd.map((headers) => wire.overHttp2(listener, headers)));
+      expect(outcomes).not.toContain(200);
+      expect(await wire.overHttp2(listener, { ':path': '/fine' })).toBe(200);
+      expect(wire.forwarded.map(({ url }) => url)).toEqual(['/fine']);
+      // Of two hosts Envoy itself leaves one, and that is the one that was judged.
+      const status = await wire.overHttp2(listener, { ':path': '/two', ':authority': 'a', host: 'b' });
+      const hosts = (wire.forwarded[1]?.headers ?? []).filter(([name]) => name === 'host').map(([, value]) => value);
+      expect(hosts).toEqual(status === 200 ? [seen.at(-1)?.call.host] : []);
+    });
+
+    it.each<[string, CheckHandler]>([
+      [
+        'throws',
+        () => {
+          throw new Error('bug');
+        },
+      ],
+      ['rejects', () => Promise.reject(new Error('bug'))],
+      ['never answers', () => new Promise<never>(() => {})],
+      ['answers nothing', async () => new Uint8Array(0)],
+      [
+        'has a check that throws',
+        handlerOf(() => {
+          throw new Error('bug');
+        }),
+      ],
+      ['has a check that answers nonsense', handlerOf(async () => ({ ...answerWith({ decision: {} as never }) }))],
+    ])('denies a request whose handler %s, even where errors let requests pass', async (_name, handler) => {
+      wire.handler = handler;
+      const listeners = ['raw', 'merged', 'open'] as const;
+      for (const answer of await Promise.all(listeners.map((listener) => wire.to(listener, get('/'))))) {
+        expect(answer).toMatchObject({ status: 503, body: expect.stringContaining('"internal"') });
+        expect(answer.headers.get('x-remit-decision')).toMatch(/^deny;reason=internal;id="[0-9a-f-]{36}"$/);
+      }
+      expect(wire.forwarded).toEqual([]);
+    });
+
+    it('forwards nothing when the answer is garbage', async () => {
+      for (const bytes of ['ff', '0aff', '12', 'deadbeef', '0b']) {
+        wire.handler = async () => Buffer.from(bytes, 'hex');
+        for (const listener of ['raw', 'merged'] as const) expect((await wire.to(listener, get('/'))).status).toBe(502);
+      }
+      expect(wire.forwarded).toEqual([]);
+    });
+
+    it('sheds what is over the bound with a denial, even where errors let requests pass', async () => {
+      wire.handler = async (bytes, call) => {
+        await new Promise((resolve) => setTimeout(resolve, 150));
+        return handlerOf(allow)(bytes, call);
+      };
+      const answers = await Promise.all(Array.from({ length: 48 }, () => wire.to('open', get('/'))));
+      const shed = answers.filter(({ status }) => status === 503);
+      expect(answers.filter(({ status }) => status === 200).length).toBe(answers.length - shed.length);
+      expect(shed.length).toBeGreaterThan(0);
+      for (const { headers } of shed) {
+        expect(headers.get('x-remit-decision')).toMatch(/^deny;reason=overloaded;/);
+        expect(headers.get('retry-after')).toBe('1');
+      }
+      expect(wire.forwarded).toHaveLength(answers.length - shed.length);
+      await until(() => wire.server.inFlight === 0);
+    });
+
+    // From here on nothing is asked any more.
+    it('lets a check in flight end when it closes, and forwards nothing after that', async () => {
+      const waiting: (() => void)[] = [];
+      wire.handler = async (bytes, call) => {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return handlerOf(allow)(bytes, call);
+      };
+      const inFlight = wire.to('raw', get('/last'));
+      await until(() => waiting.length === 1);
+      const closed = wire.server.close({ noticeMs: 0, graceMs: 2_000 });
+      waiting[0]?.();
+      expect((await inFlight).status).toBe(200);
+      await closed;
+      expect((await wire.to('raw', get('/after'))).status).toBe(502);
+      expect(wire.forwarded.map(({ url }) => url)).toEqual(['/last']);
+    });
+
+    it('told the access log the decisions and their ids', async () => {
+      await wire.envoy.stop();
+      const lines = wire.envoy.accessLog().map((line): unknown => JSON.parse(line));
+      const denied = {
+        decision: 'deny',
+        reason: 'task.exhausted',
+        decision_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      };
+      expect(lines).toContainEqual({ status: 429, details: 'ext_authz_denied', metadata: denied });
+      const allowed = expect.objectContaining({ decision: 'allow', task_id: 'task-1', action: 'a.b' });
+      expect(lines).toContainEqual({ status: 200, details: 'via_upstream', metadata: allowed });
+      expect(JSON.stringify(lines)).not.toMatch(/failure_mode_allowed/);
+    });
+  });
+}
