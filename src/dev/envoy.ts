@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Readable } from 'node:stream';
+import { Child } from './child.ts';
 import type { HostPort } from './envoy-config.ts';
 import type { Problem } from './envoy-binary.ts';
 
@@ -21,15 +20,12 @@ export interface EnvoyOptions {
   readonly graceMs?: number;
 }
 
-/** Lines of output that are held; older ones are dropped. */
-const heldLines = 500;
 const pollMs = 50;
 
 /**
  * One Envoy of our own, with its temporary folder. Lifecycle: `start` gives one that accepts connections, or the problem
- * after which nothing is left; `stop` ends it and removes the folder, and may be called twice. It runs in a process group of
- * its own, so Ctrl-C reaches the parent alone, which is to call `stop`. Where the parent dies without it, even by SIGKILL,
- * a shell that waits on a pipe from the parent sends Envoy the SIGTERM.
+ * after which nothing is left; `stop` ends it and removes the folder, and may be called twice. Like every {@link Child} it
+ * does not outlive this process.
  */
 export class EnvoyProcess {
   /** Where the first listener of the configuration accepts connections. */
@@ -44,7 +40,7 @@ export class EnvoyProcess {
     this.address = address;
   }
 
-  /** Starts Envoy and waits until it is ready. */
+  /** Starts Envoy and waits until it is ready. Throws what `config` throws. */
   static async start(options: EnvoyOptions): Promise<EnvoyProcess | Problem> {
     const running = await launch(options);
     const address = await readyAddress(running, options.readyWithinMs ?? 20_000);
@@ -55,17 +51,17 @@ export class EnvoyProcess {
 
   /** Its process id. */
   get pid(): number | undefined {
-    return this.#running.child.pid;
+    return this.#running.envoy.pid;
   }
 
   /** What Envoy wrote on stdout, the access log: its last 500 lines, oldest first. */
   accessLog(): readonly string[] {
-    return [...this.#running.stdout];
+    return [...this.#running.envoy.stdout];
   }
 
   /** What Envoy wrote on stderr: its last 500 lines, oldest first. */
   errorLog(): readonly string[] {
-    return [...this.#running.stderr];
+    return [...this.#running.envoy.stderr];
   }
 
   /** What the admin interface answers to a GET of `path`. Throws where it cannot be reached. */
@@ -75,7 +71,7 @@ export class EnvoyProcess {
 
   /** When Envoy ended, whoever ended it. */
   get exited(): Promise<void> {
-    return this.#running.exited;
+    return this.#running.envoy.exited;
   }
 
   /** Ends Envoy: SIGTERM, then SIGKILL after the grace period. */
@@ -89,34 +85,22 @@ export async function envoyConfigProblem(binary: string, config: string): Promis
   const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));
   try {
     await writeFile(join(folder, 'envoy.yaml'), config, { mode: 0o600 });
-    const child = spawn(binary, ['--mode', 'validate', ...argumentsFor(folder)], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+    return await new Promise((resolve) => {
+      execFile(binary, ['--mode', 'validate', ...argumentsFor(folder)], (error, _, stderr) => {
+        resolve(error === null && stderr === '' ? null : stderr || (error?.message ?? 'envoy failed'));
+      });
     });
-    const stderr = lastLines(child.stderr);
-    const code = await new Promise<number | null>((resolve) => {
-      child.once('error', () => resolve(null)).once('close', resolve);
-    });
-    return code === 0 && stderr.length === 0 ? null : stderr.join('\n') || `envoy ended with ${code}`;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 interface Running {
-  readonly child: ChildProcess;
+  readonly envoy: Child;
   readonly folder: string;
   readonly adminSocket: string;
-  readonly stdout: readonly string[];
-  readonly stderr: readonly string[];
-  readonly exited: Promise<void>;
   readonly graceMs: number;
 }
-
-/**
- * Runs its arguments in its own place (`exec`: the process id stays), with a watcher behind: `read` ends with a line when
- * `stop` says that all is well, and without one when the parent is gone.
- */
-const watched = '(read -r _ <&3 || kill -TERM $$) >/dev/null 2>&1 & exec 3<&- "$@"';
 
 /**
  * One worker is plenty; hot restart would share memory with other Envoys on this machine; the access log is to be seen now
@@ -137,57 +121,34 @@ const argumentsFor = (folder: string): readonly string[] => [
 async function launch({ binary, config, graceMs = 5_000 }: EnvoyOptions): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));
   const adminSocket = join(folder, 'admin.sock');
-  await writeFile(join(folder, 'envoy.yaml'), config(adminSocket), { mode: 0o600 });
-  const child = spawn('/bin/sh', ['-c', watched, 'sh', binary, ...argumentsFor(folder)], {
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    detached: true,
-  });
-  const exited = new Promise<void>((resolve) => {
-    child.once('error', () => resolve()).once('exit', () => resolve());
-  });
-  void exited.then(() => dismissWatcher(child));
-  const output = { stdout: lastLines(child.stdout), stderr: lastLines(child.stderr) };
-  return { child, folder, adminSocket, ...output, exited, graceMs };
-}
-
-/** Tells the watcher that Envoy has ended, so that it does not send a signal to whoever has its process id by then. */
-function dismissWatcher(child: ChildProcess): void {
-  const pipe = child.stdio[3];
-  if (pipe && 'write' in pipe) pipe.on('error', () => {}).end('ended\n');
+  try {
+    await writeFile(join(folder, 'envoy.yaml'), config(adminSocket), { mode: 0o600 });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+  return { envoy: new Child(binary, argumentsFor(folder)), folder, adminSocket, graceMs };
 }
 
 async function readyAddress(running: Running, withinMs: number): Promise<HostPort | Problem> {
   for (let waitedMs = 0; waitedMs < withinMs; waitedMs += pollMs) {
-    if (hasEnded(running.child)) return { problem: `envoy ended at start: ${running.stderr.slice(-5).join(' | ')}` };
+    if (running.envoy.ended) {
+      await running.envoy.exited;
+      return { problem: `envoy ended at start: ${lastWords(running)}` };
+    }
     const ready = await get(running.adminSocket, '/ready').catch(() => null);
     if (ready?.status === 200) return listenerAddress((await get(running.adminSocket, '/listeners?format=json')).body);
     await delay(pollMs);
   }
-  return { problem: `envoy was not ready within ${withinMs} ms: ${running.stderr.slice(-5).join(' | ')}` };
+  return { problem: `envoy was not ready within ${withinMs} ms: ${lastWords(running)}` };
 }
 
-async function end({ child, exited, graceMs, folder }: Running): Promise<void> {
-  if (!hasEnded(child)) {
-    child.kill('SIGTERM');
-    const killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-    await exited;
-    clearTimeout(killer);
-  }
+async function end({ envoy, graceMs, folder }: Running): Promise<void> {
+  await envoy.end(graceMs);
   await rm(folder, { recursive: true, force: true });
 }
 
-const hasEnded = (child: ChildProcess): boolean =>
-  child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
-
-function lastLines(stream: Readable | null): readonly string[] {
-  const lines: string[] = [];
-  if (stream === null) return lines;
-  createInterface({ input: stream }).on('line', (line) => {
-    lines.push(line);
-    if (lines.length > heldLines) lines.shift();
-  });
-  return lines;
-}
+const lastWords = ({ envoy }: Running): string => envoy.stderr.slice(-5).join(' | ');
 
 function listenerAddress(body: string): HostPort | Problem {
   const [, host, port] = /"address": "([^"]+)",\s*"port_value": (\d+)/.exec(body) ?? [];

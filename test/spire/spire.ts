@@ -1,0 +1,217 @@
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Child } from '../../src/dev/child.ts';
+import type { SpireBinaries } from '../parts.ts';
+
+/** The files of one X509-SVID as `spire-agent` writes them, and their contents. */
+export interface SpireSvid {
+  readonly certificate: string;
+  readonly key: string;
+  readonly bundle: string;
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly bundlePem: string;
+}
+
+/** Extras of a registration entry. */
+export interface EntryOptions {
+  /** Lifetime of its X509-SVIDs in seconds; default 3600. */
+  readonly ttlSeconds?: number;
+  readonly dns?: readonly string[];
+}
+
+const run = promisify(execFile);
+
+/**
+ * A real SPIRE server and agent of our own, in a temporary folder. Lifecycle: `start` gives one that serves, `stop` ends both
+ * and removes the folder. Everybody of this user may have every identity that is registered: the `unix` attestor tells
+ * users apart, so each side picks the one it wants by its SPIFFE ID.
+ */
+export class Spire {
+  readonly trustDomain: string;
+  /** The Workload API socket of the agent, for workloads and for Envoy's SDS. */
+  readonly workloadSocket: string;
+  readonly #folder: string;
+  readonly #binaries: SpireBinaries;
+  readonly #children: readonly Child[];
+  #fetches = 0;
+
+  private constructor(made: { folder: string; trustDomain: string; binaries: SpireBinaries; children: Child[] }) {
+    this.trustDomain = made.trustDomain;
+    this.workloadSocket = agentSocket(made.folder);
+    this.#folder = made.folder;
+    this.#binaries = made.binaries;
+    this.#children = made.children;
+  }
+
+  /** Starts both and waits until the agent has joined. Throws, with what SPIRE said, where it does not in 30 s. */
+  static async start(
+    binaries: SpireBinaries,
+    { trustDomain = 'acme.test' }: { readonly trustDomain?: string } = {},
+  ): Promise<Spire> {
+    const folder = await mkdtemp(join(tmpdir(), 'spire-'));
+    const children: Child[] = [];
+    try {
+      const port = await freePort();
+      await writeFile(join(folder, 'server.conf'), serverConfig(folder, trustDomain, port));
+      await writeFile(join(folder, 'agent.conf'), agentConfig(folder, trustDomain, port));
+      const server = new Child(binaries.server, ['run', '-config', join(folder, 'server.conf')]);
+      children.push(server);
+      const control = ['-socketPath', serverSocket(folder)];
+      await healthy(server, () => run(binaries.server, ['healthcheck', ...control]));
+      const bundle = await run(binaries.server, ['bundle', 'show', ...control]);
+      await writeFile(join(folder, 'bootstrap.pem'), bundle.stdout);
+      const node = ['-spiffeID', `spiffe://${trustDomain}/node`, '-output', 'json'];
+      const token: unknown = JSON.parse(
+        (await run(binaries.server, ['token', 'generate', ...control, ...node])).stdout,
+      );
+      const agent = new Child(binaries.agent, [
+        'run',
+        '-config',
+        join(folder, 'agent.conf'),
+        '-joinToken',
+        valueOf(token),
+      ]);
+      children.unshift(agent);
+      await healthy(agent, () => run(binaries.agent, ['healthcheck', '-socketPath', agentSocket(folder)]));
+      return new Spire({ folder, trustDomain, binaries, children });
+    } catch (error) {
+      await endAll(children, folder);
+      throw error;
+    }
+  }
+
+  /** Registers `path` (`/ns/agents/sa/planner`) for the processes of this user and returns its SPIFFE ID. */
+  async register(path: string, { ttlSeconds = 3600, dns = [] }: EntryOptions = {}): Promise<string> {
+    const id = `spiffe://${this.trustDomain}${path}`;
+    const flags = {
+      '-socketPath': serverSocket(this.#folder),
+      '-parentID': `spiffe://${this.trustDomain}/node`,
+      '-spiffeID': id,
+      '-selector': `unix:uid:${process.getuid?.() ?? 0}`,
+      '-x509SVIDTTL': String(ttlSeconds),
+    };
+    const names = dns.flatMap((name) => ['-dns', name]);
+    await run(this.#binaries.server, ['entry', 'create', ...Object.entries(flags).flat(), ...names]);
+    return id;
+  }
+
+  /** Fetches the X509-SVID of `id` from the agent, which learns of a new entry within a second or two. */
+  async fetchX509(id: string): Promise<SpireSvid> {
+    for (let attempt = 0; attempt < 60; attempt += 1) {
+      const svid = await this.#fetched(id);
+      if (svid !== null) return svid;
+      await delay(250);
+    }
+    throw new Error(`the agent has no svid for \`${id}\``);
+  }
+
+  /** Ends the agent and the server. */
+  stop(): Promise<void> {
+    return endAll(this.#children, this.#folder);
+  }
+
+  async #fetched(id: string): Promise<SpireSvid | null> {
+    this.#fetches += 1;
+    const folder = join(this.#folder, `svids-${this.#fetches}`);
+    await mkdir(folder);
+    try {
+      await run(this.#binaries.agent, ['api', 'fetch', 'x509', '-socketPath', this.workloadSocket, '-write', folder]);
+    } catch {
+      return null;
+    }
+    const count = (await readdir(folder)).filter((name) => /^svid\.\d+\.pem$/.test(name)).length;
+    for (let index = 0; index < count; index += 1) {
+      const files = {
+        certificate: join(folder, `svid.${index}.pem`),
+        key: join(folder, `svid.${index}.key`),
+        bundle: join(folder, `bundle.${index}.pem`),
+      };
+      const certPem = await readFile(files.certificate, 'utf8');
+      if (new X509Certificate(certPem).subjectAltName?.includes(`URI:${id}`) !== true) continue;
+      const [keyPem, bundlePem] = await Promise.all([readFile(files.key, 'utf8'), readFile(files.bundle, 'utf8')]);
+      return { ...files, certPem, keyPem, bundlePem };
+    }
+    return null;
+  }
+}
+
+const serverSocket = (folder: string): string => join(folder, 'server.sock');
+const agentSocket = (folder: string): string => join(folder, 'agent.sock');
+
+const serverConfig = (folder: string, trustDomain: string, port: number): string => `
+server {
+  trust_domain = "${trustDomain}"
+  bind_address = "127.0.0.1"
+  bind_port = ${port}
+  socket_path = "${serverSocket(folder)}"
+  data_dir = "${folder}/server"
+  log_level = "WARN"
+  experimental { cache_reload_interval = "1s" }
+}
+plugins {
+  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${folder}/server.sqlite3" } }
+  NodeAttestor "join_token" { plugin_data {} }
+  KeyManager "memory" { plugin_data {} }
+}
+`;
+
+const agentConfig = (folder: string, trustDomain: string, port: number): string => `
+agent {
+  trust_domain = "${trustDomain}"
+  server_address = "127.0.0.1"
+  server_port = ${port}
+  socket_path = "${agentSocket(folder)}"
+  trust_bundle_path = "${folder}/bootstrap.pem"
+  data_dir = "${folder}/agent"
+  log_level = "WARN"
+  experimental { sync_interval = "1s" }
+}
+plugins {
+  NodeAttestor "join_token" { plugin_data {} }
+  KeyManager "memory" { plugin_data {} }
+  WorkloadAttestor "unix" { plugin_data {} }
+}
+`;
+
+/** Waits until `check` passes. Throws where the child ends, or after 30 s. */
+async function healthy(child: Child, check: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 0; attempt < 120 && !child.ended; attempt += 1) {
+    const passed = await check().then(
+      () => true,
+      () => false,
+    );
+    if (passed) return;
+    await delay(250);
+  }
+  throw new Error(`spire did not come up: ${[...child.stdout, ...child.stderr].slice(-5).join(' | ')}`);
+}
+
+async function endAll(children: readonly Child[], folder: string): Promise<void> {
+  for (const child of children) await child.end();
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** A port of loopback that nobody had a moment ago: SPIRE does not take 0. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+function valueOf(token: unknown): string {
+  if (typeof token === 'object' && token !== null && 'value' in token && typeof token.value === 'string')
+    return token.value;
+  throw new Error('spire gave no join token');
+}
