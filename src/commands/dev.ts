@@ -52,7 +52,7 @@ declare an intent and get a token:
     --data-urlencode 'authorization_details=${JSON.stringify([{ ...detail, purpose: 'look at a payment' }])}'
 
 use it through Envoy:
-  curl -s ${as} --connect-to payments.acme.test:443:127.0.0.1:${stage.envoyPort} --insecure \\
+  curl -s ${as} --connect-to payments.acme.test:443:127.0.0.1:${stage.envoyPort} \\
     https://payments.acme.test/v1/payments/p-1 -H "authorization: Bearer $TOKEN"
 
 look at the tasks:

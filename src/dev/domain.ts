@@ -41,13 +41,16 @@ const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
 export class DevDomain {
   readonly stage: Stage;
   readonly remit: Remit;
+  /** Signs for `acme.test`, the trust domain that is accepted. */
+  readonly authority: Authority;
   /** Files and addresses for people, as name and value. */
   readonly places: ReadonlyMap<string, string>;
   readonly #stop: () => Promise<void>;
 
-  private constructor(parts: Pick<DevDomain, 'stage' | 'remit' | 'places'>, stop: () => Promise<void>) {
+  private constructor(parts: Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'places'>, stop: () => Promise<void>) {
     this.stage = parts.stage;
     this.remit = parts.remit;
+    this.authority = parts.authority;
     this.places = parts.places;
     this.#stop = stop;
   }
@@ -72,7 +75,7 @@ export class DevDomain {
   }
 }
 
-type Parts = Pick<DevDomain, 'stage' | 'remit' | 'places'>;
+type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'places'>;
 
 async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | Problem> {
   const acme = await createAuthority('acme.test', options.ports);
@@ -119,6 +122,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const lastDecision = (): string | undefined => payments.received().at(-1)?.headers['x-remit-decision']?.toString();
   return {
     remit,
+    authority: acme,
     stage: {
       envoyPort: envoy.address.port,
       issuerPort,
@@ -154,7 +158,7 @@ async function writeFiles({ folder, policies }: DomainOptions, acme: Authority, 
   const gateway = await writeCredential(
     folder,
     'gateway',
-    await acme.svid('/gateway', { dns: ['localhost'], ips: ['127.0.0.1'] }),
+    await acme.svid('/gateway', { dns: ['localhost', 'payments.acme.test', 'files.acme.test'], ips: ['127.0.0.1'] }),
   );
   const remit = await writeCredential(
     folder,
