@@ -1,0 +1,161 @@
+import { describe, expect, it } from '@jest/globals';
+import type { HttpCall } from '../src/action/call.ts';
+import type { Action } from '../src/action/http.ts';
+import { decide } from '../src/decide.ts';
+import type { Facts, Rules } from '../src/decide.ts';
+import { deny, isDeny } from '../src/decision/decision.ts';
+import type { Caller } from '../src/identity/caller.ts';
+import { spiffeIdFrom, trustDomainFrom } from '../src/identity/spiffe-id.ts';
+import type { EngineAnswer } from '../src/policy/engine.ts';
+import type { PolicySet } from '../src/policy/load.ts';
+import type { Task } from '../src/task/task.ts';
+import type { TaskToken } from '../src/token/claims.ts';
+
+const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
+  if (isDeny(value)) throw new Error(value.detail);
+  return value as Exclude<T, { readonly kind: 'deny' }>;
+};
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+const agent = must(spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner'));
+const server = { id: 'payments', hosts: new Set(['payments.acme.test']), audience: 'https://payments.acme.test' };
+const call: HttpCall = {
+  method: 'GET',
+  scheme: 'https',
+  host: 'payments.acme.test',
+  port: null,
+  path: '/v1/payments',
+  segments: ['v1', 'payments'],
+  query: '',
+  headers: new Map(),
+  body: null,
+  requestId: null,
+};
+const caller: Caller = {
+  id: agent,
+  trustDomain: must(trustDomainFrom('acme.test')),
+  source: 'peer',
+  certificateSha256: 'c'.repeat(43),
+  certificateNotAfterMs: nowMs + 1,
+};
+const action: Action = { id: 'payments.list', risk: 'low', server, endpoint: 'GET /v1/payments', args: new Map() };
+const token: TaskToken = {
+  kind: 'task-token',
+  issuer: 'https://issuer.acme.test',
+  keyId: 'k',
+  audience: server.audience,
+  subject: agent,
+  clientId: agent,
+  actors: [],
+  issuedAtSeconds: nowMs / 1000 - 10,
+  expiresAtSeconds: nowMs / 1000 + 290,
+  tokenId: 'j'.repeat(16),
+  taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
+  scope: [],
+  details: [
+    {
+      type: 'urn:remit:task',
+      locations: [server.audience],
+      actions: ['payments.list'],
+      constraints: { notBeforeMs: null, notAfterMs: null },
+      purpose: 'look',
+    },
+  ],
+  confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
+  intentHash: 'sha-256:x',
+  issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
+  digest: 'd',
+};
+const task: Task = {
+  id: token.taskId,
+  issuer: token.issuer,
+  agent,
+  purpose: 'look',
+  intentHash: token.intentHash,
+  state: 'active',
+  createdAtMs: nowMs - 10_000,
+  deadlineMs: nowMs + 10_000,
+  endedAtMs: null,
+  endCause: null,
+  issuance: token.issuance,
+  detailsJson: '[]',
+};
+
+const facts: Facts = { call, caller, token, task, action, use: 1, nowMs };
+
+const answering = (answer: EngineAnswer, ready = true): PolicySet =>
+  ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;
+
+const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
+
+const change = (changed: Partial<Facts>): Facts => ({ ...facts, ...changed });
+
+describe('decide', () => {
+  it('allows what every stage lets through', () => {
+    expect(decide(facts, rules)).toEqual({ kind: 'allow', policyIds: ['p'] });
+  });
+
+  it.each([
+    ['an unreadable request', change({ call: deny('request.malformed', 'd') }), rules, 'request.malformed'],
+    ['no identity', change({ caller: deny('identity.missing', 'd') }), rules, 'identity.missing'],
+    ['no token', change({ token: deny('token.missing', 'd') }), rules, 'token.missing'],
+    ['a stolen token', change({ caller: { ...caller, certificateSha256: 'e'.repeat(43) } }), rules, 'token.binding'],
+    ['an unreadable store', change({ task: deny('task.state-unavailable', 'd') }), rules, 'task.state-unavailable'],
+    ['a task that is not there', change({ task: undefined }), rules, 'task.unknown'],
+    ['a completed task', change({ task: { ...task, state: 'completed', endedAtMs: 1 } }), rules, 'task.completed'],
+    ['a task at its deadline', change({ task: { ...task, deadlineMs: nowMs } }), rules, 'task.expired'],
+    ['no policies', facts, { ...rules, policies: deny('policy.unavailable', 'd') }, 'policy.unavailable'],
+    ['an unknown action', change({ action: deny('action.unknown', 'd') }), rules, 'action.unknown'],
+    [
+      'the token of another server',
+      change({ action: { ...action, server: { ...server, audience: 'https://x.test' } } }),
+      rules,
+      'token.audience',
+    ],
+    [
+      'an action outside the intent',
+      change({ action: { ...action, id: 'payments.read' } }),
+      rules,
+      'action.outside-intent',
+    ],
+    ['a forbid', facts, { ...rules, policies: answering({ kind: 'forbidden', policyIds: ['f'] }) }, 'policy.forbidden'],
+    ['no permit', facts, { ...rules, policies: answering({ kind: 'not-permitted' }) }, 'policy.not-permitted'],
+    [
+      'a policy that errs',
+      facts,
+      { ...rules, policies: answering({ kind: 'error', policyIds: ['f'], detail: 'd' }) },
+      'policy.error',
+    ],
+    [
+      'an empty policy set that would permit',
+      facts,
+      { ...rules, policies: answering({ kind: 'permitted', policyIds: ['p'] }, false) },
+      'policy.unavailable',
+    ],
+  ] as const)('denies %s', (_name, given, by, reason) => {
+    expect(decide(given, by)).toMatchObject({ kind: 'deny', reason });
+  });
+
+  it('answers by the first stage that refuses, in the order of the data path', () => {
+    const refusals = [
+      { call: deny('request.malformed', '') },
+      { caller: deny('identity.missing', '') },
+      { token: deny('token.missing', '') },
+      { task: deny('task.state-unavailable', '') },
+      { action: deny('action.unknown', '') },
+    ] as const;
+    const seen = refusals.map((_, index) => decide(Object.assign({}, facts, ...refusals.slice(index)), rules));
+    expect(seen.map((decision) => isDeny(decision) && decision.reason)).toEqual([
+      'request.malformed',
+      'identity.missing',
+      'token.missing',
+      'task.state-unavailable',
+      'action.unknown',
+    ]);
+  });
+
+  it('shows the reason of the policy that forbids, and nothing else of it', () => {
+    const decision = decide(facts, { ...rules, policies: answering({ kind: 'forbidden', policyIds: ['f'] }) });
+    expect(decision).toMatchObject({ advice: 'ask a person', policyIds: ['f'] });
+  });
+});
