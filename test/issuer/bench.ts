@@ -1,0 +1,206 @@
+import { request as httpsRequest } from 'node:https';
+import type { IncomingHttpHeaders } from 'node:http';
+import { join, resolve } from 'node:path';
+import { createAuthority } from '../../src/dev/authority.ts';
+import type { Authority, Credential } from '../../src/dev/authority.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import { IssuerServer } from '../../src/issuer/server.ts';
+import type { TlsMaterial } from '../../src/issuer/server.ts';
+import type { IssuerServices } from '../../src/issuer/services.ts';
+import { signingKeyAt } from '../../src/issuer/signing-key.ts';
+import type { SpanAttributes } from '../../src/issuer/tracer.ts';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { authorize } from '../../src/policy/authorize.ts';
+import { loadPolicies } from '../../src/policy/load.ts';
+import type { PolicySet } from '../../src/policy/load.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { mustOpen } from '../store/samples.ts';
+
+export const issuerUrl = 'https://issuer.acme.test';
+export const audience = 'https://payments.acme.test';
+
+/** A span as the recording tracer keeps it. */
+export interface SeenSpan {
+  readonly name: string;
+  readonly parent: string | null;
+  readonly traceId: string;
+  readonly attributes: SpanAttributes;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+export interface Asking {
+  readonly method?: string;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** `null` presents no certificate. */
+  readonly as?: Credential | null;
+}
+
+export interface Bench {
+  readonly authority: Authority;
+  readonly planner: Credential;
+  readonly reporter: Credential;
+  readonly services: IssuerServices;
+  readonly server: IssuerServer;
+  readonly tls: TlsMaterial;
+  readonly port: number;
+  readonly spans: SeenSpan[];
+  /** Records of refusals. */
+  readonly refusals: LedgerRecord[];
+  readonly problems: string[];
+  readonly ask: (path: string, asking?: Asking) => Promise<Answer>;
+  /** Asks for a token; a parameter set to `undefined` is left out. */
+  readonly token: (change?: Parameters, as?: Credential) => Promise<Answer>;
+  readonly close: () => Promise<void>;
+}
+
+export type Parameters = Readonly<Record<string, string | undefined>>;
+
+export const details = (change: Record<string, unknown> = {}): string =>
+  JSON.stringify([
+    {
+      type: 'urn:remit:task',
+      locations: [audience],
+      actions: ['payments.read'],
+      purpose: 'pay the invoices of may',
+      ...change,
+    },
+  ]);
+
+let policies: Promise<PolicySet> | null = null;
+const examplePolicies = (): Promise<PolicySet> =>
+  (policies ??= loadPolicies(resolve(import.meta.dirname, '../../cedar-policies')).then((loaded) => {
+    if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
+    return loaded;
+  }));
+
+/** The real issuer over real mTLS, with the example policies, on a state file in `folder`. */
+export async function startBench(folder: string, change: Partial<IssuerServices> = {}): Promise<Bench> {
+  const authority = await createAuthority('acme.test', systemPorts);
+  const own = await authority.svid('/ns/remit/sa/issuer', { dns: ['issuer.acme.test'] });
+  const [planner, reporter] = await Promise.all([
+    authority.svid('/ns/agents/sa/planner'),
+    authority.svid('/ns/agents/sa/reporter'),
+  ]);
+  const set = await examplePolicies();
+  const signingKey = await signingKeyAt(join(folder, 'signing-key.pem'));
+  if ('problem' in signingKey) throw new Error(signingKey.problem);
+  const trustDomain = trustDomainFrom('acme.test');
+  if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
+  const spans: SeenSpan[] = [];
+  const refusals: LedgerRecord[] = [];
+  const problems: string[] = [];
+  const services: IssuerServices = {
+    settings: {
+      url: issuerUrl,
+      trustDomains: new Set([trustDomain]),
+      tokenSeconds: 300,
+      taskSeconds: 900,
+      maxTaskSeconds: 86_400,
+    },
+    ports: systemPorts,
+    store: change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: change.ports?.nowMs ?? systemPorts.nowMs }),
+    signingKey,
+    append: (record) => refusals.push(record) > 0,
+    catalog: () => set.catalog,
+    grant: (question) => authorize(set, question),
+    policySet: () => set.hash,
+    tracer: {
+      start: (name, attributes, parent) => {
+        const place = {
+          traceId: Buffer.from(systemPorts.randomBytes(16)).toString('hex'),
+          spanId: Buffer.from(systemPorts.randomBytes(8)).toString('hex'),
+        };
+        return {
+          ...place,
+          end: (last) =>
+            void spans.push({ name, parent, traceId: place.traceId, attributes: { ...attributes, ...last } }),
+        };
+      },
+    },
+    ...change,
+  };
+  const tls = { certificate: own.certPem, key: own.keyPem, bundle: authority.bundlePem };
+  const server = new IssuerServer({ services, tls, onProblem: (message) => problems.push(message) });
+  const { port } = await server.listen('127.0.0.1', 0);
+  const ask = (path: string, asking: Asking = {}) =>
+    call({ port, bundle: authority.bundlePem, as: planner, ...asking, path });
+  const token = (parameters: Parameters = {}, as: Credential = planner) => {
+    const all = {
+      grant_type: 'client_credentials',
+      resource: audience,
+      authorization_details: details(),
+      ...parameters,
+    };
+    const body = new URLSearchParams(
+      Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined),
+    );
+    return ask('/oauth/token', { as, method: 'POST', body: body.toString(), headers: formHeaders });
+  };
+  return {
+    authority,
+    planner,
+    reporter,
+    services,
+    server,
+    tls,
+    port,
+    spans,
+    refusals,
+    problems,
+    ask,
+    token,
+    close: async () => {
+      await server.close(1_000);
+      services.store.close();
+    },
+  };
+}
+
+export const formHeaders = { 'content-type': 'application/x-www-form-urlencoded' };
+
+interface Call extends Asking {
+  readonly port: number;
+  readonly bundle: string;
+  readonly path: string;
+}
+
+const call = ({ port, bundle, path, method = 'GET', body, headers = {}, as }: Call): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method,
+        headers,
+        ca: bundle,
+        servername: 'issuer.acme.test',
+        agent: false,
+        ...(as === null || as === undefined ? {} : { cert: as.certPem, key: as.keyPem }),
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            json: text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {},
+          });
+        });
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+  });

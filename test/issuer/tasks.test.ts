@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
+import { systemPorts } from '../../src/ports.ts';
+import { stateAt } from '../../src/task/task.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { mustOpen, scratch } from '../store/samples.ts';
+import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';
+
+const { folder, remove } = scratch();
+let bench: Bench;
+beforeAll(async () => {
+  bench = await startBench(folder());
+});
+afterAll(async () => {
+  await bench.close();
+  remove();
+});
+
+const newTask = async (): Promise<string> => String((await bench.token()).json['txn']);
+const post = (id: string, what: string, as = bench.planner): Promise<Answer> =>
+  bench.ask(`/tasks/${id}/${what}`, { method: 'POST', as });
+const stateOf = (id: string): string => {
+  const task = bench.services.store.taskOf(issuerUrl, id);
+  return task === undefined || isStoreFailure(task) ? 'none' : stateAt(task, bench.services.store.nowMs());
+};
+
+describe('POST /tasks/{id}/complete and cancel', () => {
+  it.each([
+    ['complete', 'completed', 'completed by the agent'],
+    ['cancel', 'cancelled', 'cancelled by the agent'],
+  ])('ends the task by %s, on disk before the answer', async (what, state, cause) => {
+    const id = await newTask();
+    expect(stateOf(id)).toBe('active');
+    const answer = await post(id, what);
+    expect([answer.status, answer.json['state'], answer.json['end_cause']]).toEqual([200, state, cause]);
+    expect(stateOf(id)).toBe(state);
+    expect(bench.spans.at(-1)).toMatchObject({
+      name: 'task.end',
+      attributes: { 'remit.task.id': id, 'remit.task.state': state },
+    });
+  });
+
+  it('acknowledges the same end again with the same instant, and refuses another', async () => {
+    const id = await newTask();
+    const first = await post(id, 'complete');
+    expect((await post(id, 'complete')).json).toEqual(first.json);
+    const other = await post(id, 'cancel');
+    expect([other.status, other.json]).toEqual([
+      409,
+      { error: 'task_ended', error_description: 'the task is already completed' },
+    ]);
+  });
+
+  it('hides the tasks of other agents, like those that never were', async () => {
+    const id = await newTask();
+    const absent = '0198c0de-0000-7000-8000-000000000001';
+    const answers = await Promise.all([
+      post(id, 'complete', bench.reporter),
+      post(id, 'cancel', bench.reporter),
+      bench.ask(`/tasks/${id}`, { as: bench.reporter }),
+      bench.ask(`/tasks/${id}/timeline`, { as: bench.reporter }),
+      post(absent, 'complete'),
+      bench.ask(`/tasks/${absent}`),
+    ]);
+    const hidden = { error: 'not_found', error_description: 'this client has no task with this id' };
+    expect(answers.map(({ status, json }) => [status, json])).toEqual(answers.map(() => [404, hidden]));
+    expect(stateOf(id)).toBe('active');
+  });
+
+  it('has one winner among 100 ends at the same time, and one record of it', async () => {
+    const id = await newTask();
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => post(id, n % 2 === 0 ? 'complete' : 'cancel')),
+    );
+    const state = stateOf(id);
+    const winners = answers.filter(({ status }) => status === 200);
+    expect(winners).toHaveLength(50);
+    expect(new Set(winners.map(({ json }) => JSON.stringify(json))).size).toBe(1);
+    expect(winners[0]?.json['state']).toBe(state);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(50);
+    const records = bench.services.store.recordsOf(id, 100);
+    expect(isStoreFailure(records) ? records : records.length).toBe(3);
+  });
+
+  it('refuses to complete a task whose deadline has passed, and calls it expired', async () => {
+    const clock = { aheadMs: 0 };
+    const late = await startBench(folder(), { ports: { ...systemPorts, nowMs: () => Date.now() + clock.aheadMs } });
+    const id = String((await late.token()).json['txn']);
+    clock.aheadMs = 901_000;
+    const answer = await late.ask(`/tasks/${id}/complete`, { method: 'POST' });
+    expect([answer.status, answer.json['error_description']]).toEqual([409, 'the task is already expired']);
+    clock.aheadMs = 0;
+    expect((await late.ask(`/tasks/${id}`)).json).toMatchObject({ state: 'expired', end_cause: 'deadline reached' });
+    await late.close();
+  });
+});
+
+describe('GET /tasks/{id}', () => {
+  it('gives the task in RFC 3339 and the words of OAuth', async () => {
+    const id = await newTask();
+    const { json } = await bench.ask(`/tasks/${id}`);
+    expect(json).toEqual({
+      id,
+      issuer: issuerUrl,
+      agent: 'spiffe://acme.test/ns/agents/sa/planner',
+      purpose: 'pay the invoices of may',
+      intent_hash: expect.stringMatching(/^sha-256:/),
+      state: 'active',
+      created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      deadline: expect.stringMatching(/Z$/),
+      ended_at: null,
+      end_cause: null,
+      trace_id: bench.spans.at(-1)?.traceId,
+      span_id: expect.stringMatching(/^[0-9a-f]{16}$/),
+      authorization_details: JSON.parse(details()),
+    });
+  });
+});
+
+describe('GET /tasks/{id}/timeline', () => {
+  it('gives the records of the task in order, from intent to end', async () => {
+    const id = await newTask();
+    await post(id, 'complete');
+    const { json } = await bench.ask(`/tasks/${id}/timeline`);
+    expect(json).toMatchObject({
+      task: { id, state: 'completed' },
+      truncated: false,
+      records: [
+        { kind: 'intent', task: id, decision: 'allow' },
+        { kind: 'token', task: id },
+        { kind: 'end', task: id, state: 'completed', by: 'spiffe://acme.test/ns/agents/sa/planner' },
+      ],
+    });
+  });
+});
+
+describe('the issuer over a restart', () => {
+  it('keeps tasks and its key, so that tokens live on and ends hold', async () => {
+    const at = folder();
+    const first = await startBench(at);
+    const ended = String((await first.token()).json['txn']);
+    const live = String((await first.token()).json['txn']);
+    await first.ask(`/tasks/${ended}/complete`, { method: 'POST' });
+    const { keyId } = first.services.signingKey;
+    await first.close();
+    const second = await startBench(at);
+    expect(second.services.signingKey.keyId).toBe(keyId);
+    const { store } = second.services;
+    expect([store.taskOf(issuerUrl, ended), store.taskOf(issuerUrl, live)]).toMatchObject([
+      { state: 'completed' },
+      { state: 'active' },
+    ]);
+    await second.close();
+  });
+
+  it('answers 503 from a store that is closed under it, and never a token', async () => {
+    const at = folder();
+    const store = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs });
+    const orphan = await startBench(at, { store });
+    const id = String((await orphan.token()).json['txn']);
+    store.close();
+    const answers = await Promise.all([
+      orphan.token(),
+      orphan.ask(`/tasks/${id}`),
+      orphan.ask(`/tasks/${id}/complete`, { method: 'POST' }),
+      orphan.ask(`/tasks/${id}/timeline`),
+    ]);
+    expect(answers.map(({ status, json }) => [status, json['error']])).toEqual(
+      answers.map(() => [503, 'temporarily_unavailable']),
+    );
+    await orphan.close();
+  });
+});

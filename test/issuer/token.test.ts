@@ -1,0 +1,526 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
+import type { CryptoKey, JSONWebKeySet } from 'jose';
+import { deny, isDeny } from '../../src/decision/decision.ts';
+import type { Decision } from '../../src/decision/decision.ts';
+import { leafFromPem } from '../../src/identity/leaf.ts';
+import { canonicalJson } from '../../src/ledger/canonical-json.ts';
+import type { JsonValue } from '../../src/ledger/canonical-json.ts';
+import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { verifyTaskToken } from '../../src/token/verify.ts';
+import { mustOpen, scratch } from '../store/samples.ts';
+import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
+
+const { folder, remove } = scratch();
+let bench: Bench;
+beforeAll(async () => {
+  bench = await startBench(folder());
+});
+afterAll(async () => {
+  await bench.close();
+  remove();
+});
+
+const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
+const leafOf = (pem: string) => {
+  const leaf = leafFromPem(pem);
+  if (isDeny(leaf)) throw new Error(leaf.detail);
+  return leaf;
+};
+
+describe('POST /oauth/token', () => {
+  it('issues a task token that a sidecar accepts, and says what it granted', async () => {
+    const answer = await bench.token({ client_id: plannerId });
+    expect(answer.status).toBe(200);
+    expect(answer.headers).toMatchObject({
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      pragma: 'no-cache',
+    });
+    const granted = JSON.parse(details()) as JsonValue;
+    expect(answer.json).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      expires_in: 300,
+      scope: 'payments.read',
+      authorization_details: granted,
+      txn: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    });
+    const compact = String(answer.json['access_token']);
+    const { publicJwk, keyId } = bench.services.signingKey;
+    const key = (await importJWK(publicJwk, 'ES256')) as CryptoKey;
+    const rules = { audiences: new Set([audience]), maxLifetimeSeconds: 900, clockSkewSeconds: 5, maxBytes: 8_192 };
+    const token = await verifyTaskToken(compact, rules, { keyFor: () => key }, Date.now());
+    if (isDeny(token)) throw new Error(token.detail);
+    const intent = { client_id: plannerId, authorization_details: granted };
+    const canonical = canonicalJson({ typ: 'remit-intent', iss: issuerUrl, value: intent });
+    const leaf = leafOf(bench.planner.certPem);
+    expect(token).toMatchObject({
+      issuer: issuerUrl,
+      keyId,
+      audience,
+      subject: plannerId,
+      clientId: plannerId,
+      taskId: answer.json['txn'],
+      scope: ['payments.read'],
+      confirmation: { kind: 'x5t#S256', thumbprint: leaf.sha256 },
+      intentHash: `sha-256:${createHash('sha256').update(String(canonical)).digest('base64url')}`,
+    });
+    expect(token.expiresAtSeconds - token.issuedAtSeconds).toBe(300);
+    expect(bench.spans.at(-1)).toMatchObject({ name: 'token.issue', traceId: token.issuance.traceId });
+  });
+
+  it('has the header and the claims of the profile and no others', async () => {
+    const answer = await bench.token();
+    const compact = String(answer.json['access_token']);
+    expect(decodeProtectedHeader(compact)).toEqual({
+      typ: 'at+jwt',
+      alg: 'ES256',
+      kid: await calculateJwkThumbprint(bench.services.signingKey.publicJwk),
+    });
+    const jwks = (await bench.ask('/.well-known/jwks.json')).json as unknown as JSONWebKeySet;
+    const { payload } = await jwtVerify(compact, createLocalJWKSet(jwks), {
+      issuer: issuerUrl,
+      audience,
+      typ: 'at+jwt',
+    });
+    expect(Object.keys(payload).toSorted()).toEqual([
+      'aud',
+      'authorization_details',
+      'client_id',
+      'cnf',
+      'exp',
+      'iat',
+      'iss',
+      'jti',
+      'remit_intent',
+      'scope',
+      'sub',
+      'txn',
+    ]);
+    expect(payload['remit_intent']).toEqual({
+      h: expect.stringMatching(/^sha-256:[\w-]{43}$/),
+      tp: expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/),
+    });
+    expect(payload.aud).toBe(audience);
+    expect(Buffer.from(String(payload.jti), 'base64url')).toHaveLength(16);
+  });
+
+  it('writes task, intent and token to disk, with the deciding policies and without the token', async () => {
+    const answer = await bench.token({
+      authorization_details: details({ actions: ['payments.create', 'payments.read'] }),
+    });
+    const id = String(answer.json['txn']);
+    const { store } = bench.services;
+    expect(store.taskOf(issuerUrl, id)).toMatchObject({
+      agent: plannerId,
+      state: 'active',
+      purpose: 'pay the invoices of may',
+    });
+    const records = store.recordsOf(id, 10);
+    if (isStoreFailure(records)) throw new Error(records.detail);
+    const { payload } = await jwtVerify(
+      String(answer.json['access_token']),
+      await importJWK(bench.services.signingKey.publicJwk, 'ES256'),
+    );
+    const timeline = timelineFrom(records);
+    expect(timeline).toMatchObject([
+      {
+        kind: 'intent',
+        task: id,
+        agent: plannerId,
+        decision: 'allow',
+        error: null,
+        reason: null,
+        policyIds: ['issue-high-risk', 'issue-low-risk'],
+        policySet: bench.services.policySet(),
+        details: answer.json['authorization_details'],
+      },
+      {
+        kind: 'token',
+        task: id,
+        jtiDigest: jtiDigestOf(String(payload.jti)),
+        audience,
+        expires: Number(payload.exp) * 1_000,
+        binding: 'x5t#S256',
+      },
+    ]);
+    const text = JSON.stringify(timeline);
+    expect(text).not.toContain(String(payload.jti));
+    expect(text).not.toContain(String(answer.json['access_token']).split('.')[2]);
+  });
+
+  it('grants a family as the actions it stands for, so that a later entry of the catalog is not granted', async () => {
+    const answer = await bench.token({ authorization_details: details({ actions: ['payments.*'] }) });
+    expect(answer.json['scope']).toBe('payments.list payments.read payments.create payments.refund');
+    expect(answer.json['authorization_details']).toMatchObject([
+      { actions: ['payments.list', 'payments.read', 'payments.create', 'payments.refund'] },
+    ]);
+  });
+
+  it('takes a scope that lists the actions, and a purpose in another script', async () => {
+    const answer = await bench.token({
+      scope: 'payments.read',
+      authorization_details: details({ purpose: '五月の請求書 💶' }),
+    });
+    expect([answer.status, answer.json['scope']]).toEqual([200, 'payments.read']);
+    expect(bench.services.store.taskOf(issuerUrl, String(answer.json['txn']))).toMatchObject({
+      purpose: '五月の請求書 💶',
+    });
+  });
+
+  it('continues the trace of the request', async () => {
+    const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00`;
+    const body = new URLSearchParams({ grant_type: 'x' }).toString();
+    await bench.ask('/oauth/token', { method: 'POST', body, headers: { ...formHeaders, traceparent } });
+    expect(bench.spans.at(-1)).toMatchObject({ parent: traceparent, attributes: { 'remit.decision': 'deny' } });
+  });
+
+  const unknownType = details({ type: 'urn:other' });
+  it.each<[string, Parameters, string, RegExp]>([
+    ['no grant type', { grant_type: undefined }, 'invalid_request', /^grant_type is required$/],
+    [
+      'another grant type',
+      { grant_type: 'password' },
+      'unsupported_grant_type',
+      /^the grant_type must be client_credentials$/,
+    ],
+    ['an empty grant type', { grant_type: '' }, 'invalid_request', /^grant_type is required$/],
+    ['no resource', { resource: undefined }, 'invalid_target', /^exactly one resource is required$/],
+    ['an unknown resource', { resource: 'https://evil.test' }, 'invalid_target', /^the resource is not known here$/],
+    ['a prefix of a resource', { resource: `${audience}/` }, 'invalid_target', /^the resource is not known here$/],
+    [
+      'another client id',
+      { client_id: 'spiffe://acme.test/ns/agents/sa/reporter' },
+      'invalid_client',
+      /^client_id must be the SPIFFE ID/,
+    ],
+    [
+      'a client secret',
+      { client_secret: 's3cret' },
+      'invalid_request',
+      /^client_secret is a second client authentication/,
+    ],
+    ['a client assertion', { client_assertion: 'x' }, 'invalid_request', /^client_assertion is a second/],
+    ['a txn', { txn: '0198c0de-0000-7000-8000-000000000001' }, 'invalid_request', /^txn is given by the issuer/],
+    [
+      'no details',
+      { authorization_details: undefined },
+      'invalid_authorization_details',
+      /is required: the intent of the task$/,
+    ],
+    [
+      'details that are no JSON',
+      { authorization_details: '[{' },
+      'invalid_authorization_details',
+      /is not valid JSON$/,
+    ],
+    [
+      'a duplicate member',
+      { authorization_details: '[{"type":"a","type":"b"}]' },
+      'invalid_authorization_details',
+      /duplicate member name$/,
+    ],
+    ['no entries', { authorization_details: '[]' }, 'invalid_authorization_details', /^authorization_details /],
+    [
+      'an unknown type',
+      { authorization_details: unknownType },
+      'invalid_authorization_details',
+      /must be `urn:remit:task`$/,
+    ],
+    [
+      'an unknown field',
+      { authorization_details: details({ x: 1 }) },
+      'invalid_authorization_details',
+      /unknown member `x`$/,
+    ],
+    [
+      'an unknown constraint',
+      { authorization_details: details({ constraints: { max_calls: 1 } }) },
+      'invalid_authorization_details',
+      /unknown constraint/,
+    ],
+    [
+      'another location',
+      { authorization_details: details({ locations: ['https://files.acme.test'] }) },
+      'invalid_authorization_details',
+      /^every location must be the requested resource$/,
+    ],
+    [
+      'one more location',
+      { authorization_details: details({ locations: [audience, 'https://files.acme.test'] }) },
+      'invalid_authorization_details',
+      /^every location must be/,
+    ],
+    [
+      'an unknown action',
+      { authorization_details: details({ actions: ['payments.burn'] }) },
+      'invalid_authorization_details',
+      /^the action payments.burn is not one of the resource$/,
+    ],
+    [
+      'an action of another server',
+      { authorization_details: details({ actions: ['files.read'] }) },
+      'invalid_authorization_details',
+      /^the action files.read is not one/,
+    ],
+    [
+      'every action there is',
+      { authorization_details: details({ actions: ['*'] }) },
+      'invalid_authorization_details',
+      /^the action \* is not one/,
+    ],
+    [
+      'an empty family',
+      { authorization_details: details({ actions: ['nothing.*'] }) },
+      'invalid_authorization_details',
+      /^the action nothing/,
+    ],
+    [
+      'an action with quotes',
+      { authorization_details: details({ actions: ['"\\'] }) },
+      'invalid_authorization_details',
+      /^the action '' is not one/,
+    ],
+    [
+      'two purposes',
+      {
+        authorization_details: JSON.stringify([...JSON.parse(details()), ...JSON.parse(details({ purpose: 'other' }))]),
+      },
+      'invalid_authorization_details',
+      /^one task has one purpose/,
+    ],
+    [
+      'a time that has passed',
+      { authorization_details: details({ constraints: { not_after: 1 } }) },
+      'invalid_authorization_details',
+      /^not_after has passed$/,
+    ],
+    ['an unknown scope', { scope: 'admin' }, 'invalid_scope', /^the scope must list the actions/],
+    ['a wider scope', { scope: 'payments.read payments.create' }, 'invalid_scope', /^the scope must list/],
+    ['a malformed scope', { scope: 'a  b' }, 'invalid_scope', /^the scope is malformed$/],
+    [
+      'too many actions',
+      {
+        authorization_details: JSON.stringify(
+          Array.from(
+            { length: 2 },
+            () => JSON.parse(details({ actions: Array.from({ length: 40 }, () => 'payments.read') }))[0],
+          ),
+        ),
+      },
+      'invalid_authorization_details',
+      /^an intent has at most 64 actions$/,
+    ],
+    [
+      'details longer than 16 KiB',
+      { authorization_details: details({ purpose: 'x'.repeat(17_000) }) },
+      'invalid_authorization_details',
+      /longer than 16384 characters$/,
+    ],
+    [
+      'details too large for a token',
+      {
+        authorization_details: JSON.stringify(
+          Array.from({ length: 30 }, () => JSON.parse(details({ purpose: 'x'.repeat(200) }))[0]),
+        ),
+      },
+      'invalid_authorization_details',
+      /^authorization_details are too large for a token$/,
+    ],
+  ])('refuses %s', async (_name, change, error, description) => {
+    const before = bench.refusals.length;
+    const answer = await bench.token(change);
+    expect([answer.status, answer.json['error']]).toEqual([error === 'invalid_client' ? 401 : 400, error]);
+    expect(answer.json['error_description']).toMatch(description);
+    expect(Object.keys(answer.json)).toEqual(['error', 'error_description']);
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(bench.refusals.slice(before)).toMatchObject([
+      { kind: 'intent', decision: 'deny', error, agent: plannerId, task: null },
+    ]);
+    expect(bench.spans.at(-1)).toMatchObject({
+      name: 'token.issue',
+      attributes: { 'remit.decision': 'deny', 'error.type': error },
+    });
+  });
+
+  it('refuses what the policies do not permit, naming the action and no policy', async () => {
+    const change = { authorization_details: details({ actions: ['payments.read', 'payments.create'] }) };
+    const answer = await bench.token(change, bench.reporter);
+    expect([answer.status, answer.json]).toEqual([
+      400,
+      {
+        error: 'invalid_authorization_details',
+        error_description: 'the action payments.create is not granted to this client',
+      },
+    ]);
+    expect(bench.refusals.at(-1)).toMatchObject({
+      agent: 'spiffe://acme.test/ns/agents/sa/reporter',
+      reason: 'policy.not-permitted',
+      purpose: 'pay the invoices of may',
+      intentHash: expect.stringMatching(/^sha-256:/),
+    });
+  });
+
+  it.each<[string, string]>([
+    ['grant_type', 'grant_type=client_credentials&grant_type=client_credentials'],
+    [
+      'authorization_details',
+      `grant_type=client_credentials&authorization_details=${encodeURIComponent(details())}&authorization_details=[]`,
+    ],
+    ['an unknown parameter', 'grant_type=client_credentials&x=1&x=2'],
+  ])('refuses %s sent twice', async (_name, body) => {
+    const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers: formHeaders });
+    expect(answer.json).toMatchObject({
+      error: 'invalid_request',
+      error_description: expect.stringMatching(/is sent more than once$/),
+    });
+  });
+
+  it('refuses a second resource as a target it cannot serve', async () => {
+    const body = `grant_type=client_credentials&resource=${audience}&resource=https://files.acme.test`;
+    const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers: formHeaders });
+    expect(answer.json).toEqual({ error: 'invalid_target', error_description: 'a token is for exactly one resource' });
+  });
+
+  it.each<[string, string | Buffer, Record<string, string>, string]>([
+    [
+      'JSON',
+      '{}',
+      { 'content-type': 'application/json' },
+      'the content-type must be application/x-www-form-urlencoded',
+    ],
+    ['no content type', 'a=b', {}, 'the content-type must be application/x-www-form-urlencoded'],
+    ['a stray %', 'a=%zz', formHeaders, 'the body is not a url-encoded form in UTF-8'],
+    [
+      'bytes that are not UTF-8',
+      Buffer.from([0x61, 0x3d, 0xff]),
+      formHeaders,
+      'the body is not a url-encoded form in UTF-8',
+    ],
+    ['too many parameters', 'a=1&'.repeat(65), formHeaders, 'more than 64 parameters'],
+    [
+      'an authorization header',
+      'grant_type=client_credentials',
+      { ...formHeaders, authorization: 'Basic x' },
+      'an authorization header is a second client authentication beside the certificate',
+    ],
+  ])('refuses a body with %s', async (_name, body, headers, description) => {
+    const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers });
+    expect([answer.status, answer.json]).toEqual([400, { error: 'invalid_request', error_description: description }]);
+  });
+
+  it('takes a charset, ignores unknown parameters, and counts an empty one as not sent', async () => {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded; charset=UTF-8' };
+    const body = `grant_type=client_credentials&resource=${audience}&scope=&client_secret&foo=bar&authorization_details=${encodeURIComponent(details())}`;
+    expect((await bench.ask('/oauth/token', { method: 'POST', body, headers })).status).toBe(200);
+  });
+});
+
+describe('the lifetime of a token', () => {
+  it('ends with the certificate, and a certificate about to end gets none', async () => {
+    const short = await bench.authority.svid('/ns/agents/sa/planner', { ttlSeconds: 60 });
+    const answer = await bench.token({}, short);
+    expect(answer.json['expires_in']).toBeGreaterThan(40);
+    expect(answer.json['expires_in']).toBeLessThanOrEqual(50);
+    const ending = await bench.authority.svid('/ns/agents/sa/planner', { ttlSeconds: 18 });
+    expect((await bench.token({}, ending)).json).toEqual({
+      error: 'invalid_client',
+      error_description: 'the client certificate ends in less than 10 s',
+    });
+  });
+
+  it('ends with the task, whose deadline is the not_after of the intent', async () => {
+    const notAfter = Math.floor(Date.now() / 1_000) + 100;
+    const answer = await bench.token({ authorization_details: details({ constraints: { not_after: notAfter } }) });
+    expect(answer.json['expires_in']).toBeGreaterThan(95);
+    expect(answer.json['expires_in']).toBeLessThanOrEqual(100);
+    const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+    expect(task).toMatchObject({ deadlineMs: notAfter * 1_000 });
+  });
+
+  it.each<[string, Record<string, unknown>, number]>([
+    ['15 minutes where the intent names none', {}, 900_000],
+    [
+      'a day where the intent asks for a year',
+      { constraints: { not_after: Math.floor(Date.now() / 1_000) + 31_536_000 } },
+      86_400_000,
+    ],
+  ])('of a task is %s', async (_name, change, lifeMs) => {
+    const answer = await bench.token({ authorization_details: details(change) });
+    const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+    if (task === undefined || isStoreFailure(task)) throw new Error('no task');
+    expect(task.deadlineMs - task.createdAtMs).toBeGreaterThan(lifeMs - 1_000);
+    expect(task.deadlineMs - task.createdAtMs).toBeLessThanOrEqual(lifeMs);
+  });
+});
+
+describe('an issuer in trouble', () => {
+  it.each<[string, Decision, string]>([
+    ['an erring policy', deny('policy.error', 'secret policy text'), 'the grant could not be decided'],
+    ['no policies', deny('policy.unavailable', 'x'), 'the grant could not be decided'],
+  ])('answers 503 for %s, and issues nothing', async (_name, decision, description) => {
+    const troubled = await startBench(folder(), { grant: () => decision });
+    const answer = await troubled.token();
+    expect([answer.status, answer.headers['retry-after'], answer.json]).toEqual([
+      503,
+      '1',
+      { error: 'temporarily_unavailable', error_description: description },
+    ]);
+    expect(troubled.services.store.tasks({})).toEqual([]);
+    await troubled.close();
+  });
+
+  it('answers 503 where no catalog is loaded', async () => {
+    const troubled = await startBench(folder(), {
+      catalog: () => deny('policy.unavailable', 'no policies are loaded'),
+    });
+    expect((await troubled.token()).json).toEqual({
+      error: 'temporarily_unavailable',
+      error_description: 'no policies are loaded',
+    });
+    await troubled.close();
+  });
+
+  it('signs nothing while the disk is full, and goes on when there is space', async () => {
+    const at = folder();
+    let signed = 0;
+    const small = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs, maxBytes: 72 * 1024 });
+    const troubled = await startBench(at, { store: small });
+    const counting = { ...troubled.services.signingKey, sign: () => ((signed += 1), Promise.resolve('t')) };
+    const counted = await startBench(folder(), { store: small, signingKey: counting });
+    let answers = 0;
+    let last = await counted.token();
+    while (last.status === 200 && answers < 200) {
+      answers += 1;
+      last = await counted.token();
+    }
+    expect(last.json).toEqual({
+      error: 'temporarily_unavailable',
+      error_description: 'the issuance could not be recorded',
+    });
+    expect(signed).toBe(answers);
+    expect(small.tasks({})).toHaveLength(answers);
+    expect(counted.refusals.at(-1)).toMatchObject({ error: 'temporarily_unavailable', reason: 'ledger.unavailable' });
+    await counted.server.close(0);
+    await troubled.close();
+  });
+
+  it('answers 500 for a fault of its own, says so to the operator, and keeps serving', async () => {
+    const troubled = await startBench(folder(), {
+      grant: () => {
+        throw new TypeError('a bug');
+      },
+    });
+    expect((await troubled.token()).json).toEqual({ error: 'server_error', error_description: 'the request failed' });
+    expect(troubled.problems).toEqual([expect.stringContaining('a bug')]);
+    expect(troubled.spans).toMatchObject([{ attributes: { 'remit.decision': 'deny', 'remit.reason': 'internal' } }]);
+    expect((await troubled.ask('/.well-known/jwks.json')).status).toBe(200);
+    await troubled.close();
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { taskJson } from '../../src/task/task-json.ts';
+import { taskNumber } from '../store/samples.ts';
+
+describe('taskJson', () => {
+  it('shows an unswept expiry as the sweep will write it', () => {
+    const task = taskNumber(1);
+    expect(taskJson(task, 99_999)).toMatchObject({ state: 'active', ended_at: null, end_cause: null });
+    expect(taskJson(task, 100_000)).toMatchObject({
+      state: 'expired',
+      ended_at: '1970-01-01T00:01:40.000Z',
+      end_cause: 'deadline reached',
+    });
+  });
+
+  it('shows an end as it was', () => {
+    const task = taskNumber(1, {
+      state: 'revoked',
+      endedAtMs: 5_000,
+      endCause: 'by hand',
+      detailsJson: '[{"type":"x"}]',
+    });
+    expect(taskJson(task, 200_000)).toMatchObject({
+      state: 'revoked',
+      ended_at: '1970-01-01T00:00:05.000Z',
+      end_cause: 'by hand',
+      authorization_details: [{ type: 'x' }],
+    });
+  });
+});
