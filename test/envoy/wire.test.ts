@@ -203,6 +203,10 @@ for (const version of envoyVersions) {
       wire.faults.length = 0;
     });
 
+    it('is asked by that version and no other', async () => {
+      expect((await wire.envoy.admin('/server_info')).body).toContain(`/${version}/`);
+    });
+
     it('is unhealthy to Envoy until it says that it serves', async () => {
       const flags = async () => /remit::.*::health_flags::(.*)/.exec((await wire.envoy.admin('/clusters')).body)?.[1];
       await until(async () => (await flags()) === '/failed_active_hc');
@@ -211,6 +215,8 @@ for (const version of envoyVersions) {
     });
 
     describe.each(['raw', 'merged'] as const)('through `%s`', (listener) => {
+      // Replaced and never appended to. The Envoys tried here, 1.37.0 among them, obey `append` alone and would replace
+      // without it too, so that both fields are sent (envoyproxy/envoy#43310) is held by the bytes in response.test.ts.
       it('lets an allowed request pass, its headers set or removed and the credential gone', async () => {
         const decisionId = newDecisionId();
         wire.handler = handlerOf(async () =>
