@@ -23,8 +23,11 @@ export interface ReceivedCall {
 
 type Answer = readonly [status: number, body: object];
 
-/** What a call does: its method, its path with `:name` for one segment, and the answer from what is in memory. */
-type Route = readonly [method: string, path: RegExp, answer: (segment: string, body: unknown) => Answer];
+/**
+ * What a call does: its method, its path with at most one segment captured, and the answer from what is in memory; `fields`
+ * are those of the query and of the JSON body.
+ */
+type Route = readonly [method: string, path: RegExp, answer: (segment: string, fields: object) => Answer];
 
 const maxCalls = 100;
 const maxEntries = 1000;
@@ -87,10 +90,11 @@ async function answerTo(request: IncomingMessage, routes: readonly Route[], rece
   const { method = '', url = '', headers } = request;
   received.push({ method, path: url, headers, body });
   if (received.length > maxCalls) received.shift();
-  const [path = ''] = url.split('?', 1);
+  const [path = '', query = ''] = url.split('?');
+  const fields = { ...Object.fromEntries(new URLSearchParams(query)), ...fieldsOf(body) };
   for (const [wanted, pattern, answer] of routes) {
     const match = wanted === method ? pattern.exec(path) : null;
-    if (match !== null) return answer(match[1] ?? '', parsed(body));
+    if (match !== null) return answer(match[1] ?? '', fields);
   }
   return [404, { error: 'no such resource' }];
 }
@@ -110,15 +114,15 @@ async function bodyOf(request: IncomingMessage): Promise<string | null> {
   return length > maxBodyBytes ? null : Buffer.concat(chunks).toString('utf8');
 }
 
-function parsed(body: string): unknown {
+/** The members of a JSON object; none where the body is something else. */
+function fieldsOf(body: string): object {
   try {
-    return JSON.parse(body);
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return null;
+    return {};
   }
 }
-
-const fieldsOf = (body: unknown): object => (typeof body === 'object' && body !== null ? body : {});
 
 const found = (entry: object | undefined): Answer =>
   entry === undefined ? [404, { error: 'no such resource' }] : [200, entry];
@@ -143,10 +147,10 @@ function paymentRoutes(): readonly Route[] {
     [
       'POST',
       /^\/v1\/payments$/,
-      (_, body) => {
+      (_, fields) => {
         last += 1;
         const id = `p-${last}`;
-        return [201, put(payments, id, { ...fieldsOf(body), id, status: 'accepted' })];
+        return [201, put(payments, id, { ...fields, id, status: 'accepted' })];
       },
     ],
     [
@@ -168,7 +172,7 @@ function fileRoutes(): readonly Route[] {
   return [
     ['GET', /^\/v1\/files$/, () => [200, { files: [...files.keys()] }]],
     ['GET', /^\/v1\/files\/([^/]+)$/, (name) => found(files.get(name))],
-    ['PUT', /^\/v1\/files\/([^/]+)$/, (name, body) => [200, put(files, name, { ...fieldsOf(body), name })]],
+    ['PUT', /^\/v1\/files\/([^/]+)$/, (name, fields) => [200, put(files, name, { ...fields, name })]],
     ['DELETE', /^\/v1\/files\/([^/]+)$/, (name) => (files.delete(name) ? [200, { deleted: name }] : found(undefined))],
   ];
 }

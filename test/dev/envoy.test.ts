@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request, type RequestOptions } from 'node:https';
 import { once } from 'node:events';
 import type { OutgoingHttpHeaders } from 'node:http';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { parseDocument } from 'yaml';
 import {
   createAuthority,
   writeBundle,
@@ -24,6 +25,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { startAllowAll, type AllowAll } from './allow-all.ts';
 
+const readme = join(import.meta.dirname, '../../deploy/envoy/README.md');
 const shipped = await shippedEnvoyConfig();
 let folder: string;
 let acme: Authority;
@@ -117,8 +119,8 @@ for (const version of envoyVersions) {
       envoy = await mustStart(binary, join(folder, `${version}.sock`));
     });
     afterAll(async () => {
-      await envoy.stop();
-      await remit.close();
+      await envoy?.stop();
+      await remit?.close();
     });
 
     it('takes a call with an SVID to the tool server of its host, whatever the port it names', async () => {
@@ -203,11 +205,7 @@ for (const version of envoyVersions) {
         headers: { authorization: 'Bearer s3cret' },
       });
       const id = answer.headers['x-request-id'];
-      let line: string | undefined;
-      while (line === undefined) {
-        await delay(50);
-        line = envoy.accessLog().find((entry) => entry.includes(`"request":"${String(id)}"`));
-      }
+      const line = await firstLine(envoy, `"request":"${String(id)}"`);
       expect(line).not.toContain('s3cret');
       expect(JSON.parse(line)).toMatchObject({
         peer: 'spiffe://acme.test/ns/agents/sa/planner',
@@ -218,7 +216,7 @@ for (const version of envoyVersions) {
         trace: expect.stringMatching(/^[0-9a-f]{32}$/),
         check_us: expect.anything(),
       });
-    }, 15_000);
+    });
   });
 }
 
@@ -230,9 +228,62 @@ describeWith(envoyPart(), 'the shipped envoy.yaml with a Remit that is not there
       expect(await call(envoy, planner)).toMatchObject({ status: 503 });
       expect(await call(envoy, planner, { headers: { host: 'elsewhere.test' } })).toMatchObject({ status: 503 });
       expect(payments.received()).toHaveLength(arrived);
+      expect(JSON.parse(await firstLine(envoy, '"status":503'))).toMatchObject({ details: 'ext_authz_error' });
     } finally {
       await envoy.stop();
     }
+  });
+});
+
+describeWith(envoyPart(), 'the README of the Envoy configuration', (binary) => {
+  let envoy: EnvoyProcess;
+  let remit: AllowAll;
+
+  beforeAll(async () => {
+    remit = await startAllowAll(join(folder, 'readme.sock'));
+    const shown = /```yaml\n(.*?)```/s.exec(await readFile(readme, 'utf8'))?.[1] ?? '';
+    const config = (adminSocket: string): string => {
+      const document = parseDocument(configFor(join(folder, 'readme.sock'))(adminSocket));
+      const here = shown
+        .replace('/run/remit-envoy/admin.sock', adminSocket)
+        .replace('0.0.0.0, port_value: 9902', '127.0.0.1, port_value: 0');
+      const added = parseDocument(here);
+      for (const list of ['listeners', 'clusters']) {
+        document.addIn(['static_resources', list], added.getIn(['static_resources', list, 0]));
+      }
+      return document.toString();
+    };
+    const started = await EnvoyProcess.start({ binary, config });
+    if (isProblem(started)) throw new Error(started.problem);
+    envoy = started;
+  });
+  afterAll(async () => {
+    await envoy?.stop();
+    await remit?.close();
+  });
+
+  it('shows a listener for the metrics and nothing else of the admin interface', async () => {
+    const { body } = await envoy.admin('/listeners?format=json');
+    const port = /"name": "metrics".*?"port_value": (\d+)/s.exec(body)?.[1];
+    const get = async (path: string, method = 'GET'): Promise<readonly [number, string]> => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
+      return [response.status, await response.text()];
+    };
+    expect(await get('/ready')).toEqual([200, 'LIVE\n']);
+    expect(await get('/stats/prometheus')).toEqual([200, expect.stringContaining('envoy_cluster_membership_healthy')]);
+    expect(await get('/quitquitquit', 'POST')).toEqual([404, '']);
+    expect(await get('/ready', 'POST')).toEqual([404, '']);
+    expect(await get('/config_dump')).toEqual([404, '']);
+  });
+
+  it('names statistics that there are', async () => {
+    await call(envoy, planner);
+    const { body } = await envoy.admin('/stats');
+    const alarms = [...(await readFile(readme, 'utf8')).matchAll(/`((?:http|cluster)\.[a-z_.]+)`/g)].map(
+      ([, name]) => name,
+    );
+    expect(alarms).toHaveLength(4);
+    for (const name of alarms) expect(body).toContain(`${name}: `);
   });
 });
 
@@ -275,6 +326,16 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
     await rm(dirname(adminSocket), { recursive: true });
   }, 20_000);
 });
+
+/** The first line of the access log with `part` in it, as soon as it is written. */
+async function firstLine(envoy: EnvoyProcess, part: string): Promise<string> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const line = envoy.accessLog().find((entry) => entry.includes(part));
+    if (line !== undefined) return line;
+    await delay(50);
+  }
+  throw new Error(`no line of the access log has ${part}`);
+}
 
 /** Whether the process `pid` ends within `withinMs`. */
 async function goneWithin(pid: number, withinMs: number): Promise<boolean> {

@@ -27,12 +27,16 @@ describe('ToolServer payments', () => {
       201,
       { id: 'p-3', amount: 5, to: 'Kiosk', status: 'accepted' },
     ]);
+    expect(await call(payments, 'POST', '/v1/payments?amount=7')).toEqual([
+      201,
+      { id: 'p-4', amount: '7', status: 'accepted' },
+    ]);
     expect(await call(payments, 'POST', '/v1/payments/p-3/refund')).toEqual([
       200,
       expect.objectContaining({ id: 'p-3', status: 'refunded' }),
     ]);
     const [, all] = await call(payments, 'GET', '/v1/payments?limit=10');
-    expect(all).toEqual({ payments: [expect.anything(), expect.anything(), expect.anything()] });
+    expect(all).toEqual({ payments: Array.from({ length: 4 }, () => expect.anything()) });
   });
 
   it.each([
