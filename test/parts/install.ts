@@ -15,7 +15,7 @@ const say = (line: string): void => {
 
 const modules = ['spire-server', 'spire-agent'].map((name) => `github.com/spiffe/spire/cmd/${name}`);
 
-/** SPIRE publishes no modules for `go install`, so both are built within a scratch module. Needs Go and a C compiler. */
+/** Builds both in a scratch module, whose versions are then those of SPIRE's own go.mod. Needs Go and a C compiler. */
 async function installSpire(): Promise<string | Problem> {
   if (existsSync(join(spireFolder, CACHE_MARKER))) return spireFolder;
   say(`building SPIRE ${SPIRE_VERSION} into ${spireFolder} (about 7 minutes on 2 cores, once)`);
@@ -24,8 +24,8 @@ async function installSpire(): Promise<string | Problem> {
       const go = (...args: string[]): void => {
         execFileSync('go', args, {
           cwd: scratch,
-          env: { ...process.env, GOBIN: scratch, GOFLAGS: '-modcacherw' },
-          stdio: ['ignore', 'ignore', 'inherit'],
+          env: { ...process.env, GOBIN: scratch },
+          stdio: ['ignore', 'ignore', 'pipe'],
         });
       };
       go('mod', 'init', 'scratch');
@@ -37,9 +37,8 @@ async function installSpire(): Promise<string | Problem> {
       return spireFolder;
     });
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
-    const advice = cause.includes('ENOENT') ? 'install Go 1.25 or later and a C compiler' : 'see above';
-    return { problem: `could not build SPIRE: ${cause}: ${advice}` };
+    const cause = error instanceof Error ? error.message.trim().split('\n').slice(-3).join(' | ') : String(error);
+    return { problem: `could not build SPIRE, which takes Go 1.25 or later and a C compiler: ${cause}` };
   }
 }
 
