@@ -20,20 +20,36 @@ export interface Place {
 }
 
 /**
- * The line and column of an offset.
+ * Gives the line and column of offsets in a text, which it reads once.
  *
- * @param offset in UTF-16 code units, as JavaScript counts; beyond the end counts as the end
+ * @returns of an offset in UTF-16 code units, as JavaScript counts; beyond the end counts as the end
  */
-export function placeAt(text: string, offset: number): Place {
-  const before = text.slice(0, Math.max(0, offset));
-  const lineStart = before.lastIndexOf('\n') + 1;
-  let line = 1;
-  for (let at = before.indexOf('\n'); at !== -1; at = before.indexOf('\n', at + 1)) line += 1;
-  return { line, column: Array.from(before.slice(lineStart)).length + 1 };
+export function placesIn(text: string): (offset: number) => Place {
+  const lineStarts = [0];
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lineStarts.push(at + 1);
+  return (offset) => {
+    const line = lastAtMost(lineStarts, offset);
+    return { line: line + 1, column: Array.from(text.slice(lineStarts[line], Math.max(0, offset))).length + 1 };
+  };
 }
 
-/** Findings in the order a reader meets them: by file, line and column. */
+/** Index of the last of the ascending values that is at most the given one; 0 where there is none. */
+function lastAtMost(values: readonly number[], value: number): number {
+  let low = 0;
+  let high = values.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((values[middle] ?? 0) <= value) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Findings in the order a reader meets them: by file, line and column; of one place, by message. */
 export const inReadingOrder = (findings: readonly Finding[]): readonly Finding[] =>
   findings.toSorted(
-    (a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.line - b.line || a.column - b.column,
+    (a, b) =>
+      inCodeUnits(a.file, b.file) || a.line - b.line || a.column - b.column || inCodeUnits(a.message, b.message),
   );
+
+const inCodeUnits = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

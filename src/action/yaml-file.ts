@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
 import type { Node, Pair } from 'yaml';
-import { placeAt } from './finding.ts';
+import { placesIn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
 /** A value with the place it stands at, in UTF-16 code units from the start of the file. */
@@ -29,8 +29,9 @@ const MAX_YAML_FINDINGS = 20;
  */
 export function openYaml(text: string, file: string): YamlFile {
   const findings: Finding[] = [];
+  const placeAt = placesIn(text);
   const report = (offset: number, message: string, help?: string): void => {
-    findings.push({ file, ...placeAt(text, offset), message, help: help ?? null });
+    findings.push({ file, ...placeAt(offset), message, help: help ?? null });
   };
   const root = { value: null, offset: 0 };
   if (Buffer.byteLength(text) > MAX_BYTES) report(0, `the file is larger than ${MAX_BYTES} bytes`);

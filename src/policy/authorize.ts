@@ -1,0 +1,31 @@
+import { deny } from '../decision/decision.ts';
+import type { Decision } from '../decision/decision.ts';
+import type { PolicySet } from './load.ts';
+import type { Question } from './question.ts';
+
+/**
+ * Decides a question by the policies: allowed only where one permits, none forbids and none errs. The only place an
+ * `Allow` is built. A set without policies denies with `policy.unavailable`. Never throws.
+ */
+export function authorize(policies: PolicySet, question: Question): Decision {
+  if (!policies.ready) return deny('policy.unavailable', 'the policy set is empty');
+  const answer = policies.ask(question);
+  switch (answer.kind) {
+    case 'permitted':
+      return { kind: 'allow', policyIds: answer.policyIds };
+    case 'forbidden': {
+      const { policyIds } = answer;
+      const advice = policyIds.map((id) => policies.adviceOf(id)).find((text) => text !== null) ?? null;
+      return deny('policy.forbidden', `forbidden by ${policyIds.map((id) => `\`${id}\``).join(', ')}`, {
+        policyIds,
+        advice,
+      });
+    }
+    case 'not-permitted':
+      return deny('policy.not-permitted', `no policy permits \`${question.action}\``);
+    case 'error':
+      return deny('policy.error', answer.detail, { policyIds: answer.policyIds, advice: null });
+    default:
+      return deny('policy.error', answer satisfies never);
+  }
+}

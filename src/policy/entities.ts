@@ -1,0 +1,113 @@
+import { isMap, isSeq, parseDocument } from 'yaml';
+import { placesIn } from '../action/finding.ts';
+import type { Finding } from '../action/finding.ts';
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import { NAMESPACE } from './schema.ts';
+import type { SourceFile } from './source.ts';
+
+/** Names an entity of Cedar. */
+export interface EntityUid {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** An entity of Cedar as the operator wrote it. */
+export interface Entity {
+  readonly uid: EntityUid;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly parents: readonly EntityUid[];
+  readonly tags?: Readonly<Record<string, unknown>>;
+}
+
+/** An entity with its place. */
+export interface PlacedEntity {
+  readonly entity: Entity;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A key that is equal exactly for equal names: a type never contains a blank. */
+export const entityKey = ({ type, id }: EntityUid): string => `${type} ${id}`;
+
+const AGENT = `${NAMESPACE}::Agent`;
+const TRUST_DOMAIN = `${NAMESPACE}::TrustDomain`;
+const ACTION = /(^|::)Action$/;
+
+/**
+ * Reads the entities of one file, a JSON list of `{uid, attrs, parents, tags?}`. What is only known with the schema is
+ * checked later; here an agent's id must be a SPIFFE ID, its trust domain its own, and actions are the catalog's.
+ */
+export function entitiesFrom(source: SourceFile): {
+  readonly entities: readonly PlacedEntity[];
+  readonly findings: readonly Finding[];
+} {
+  const placeAt = placesIn(source.text);
+  const at = (offset: number) => ({ file: source.file, ...placeAt(offset) });
+  const json = strictJsonFrom(Buffer.from(source.text));
+  if ('problem' in json)
+    return {
+      entities: [],
+      findings: [{ ...at(jsonErrorOffset(source)), message: `the file ${json.problem}`, help: null }],
+    };
+  if (!Array.isArray(json.value)) {
+    return { entities: [], findings: [{ ...at(0), message: 'the entities must be a list', help: null }] };
+  }
+  const places = placesOf(source);
+  const entities: PlacedEntity[] = [];
+  const findings: Finding[] = [];
+  for (const [index, item] of json.value.entries()) {
+    const place = at(places[index] ?? 0);
+    const entity = entityFrom(item);
+    const problem = 'problem' in entity ? entity.problem : problemOf(entity);
+    if (problem !== null) findings.push({ ...place, message: problem, help: null });
+    else if (!('problem' in entity)) entities.push({ entity, ...place });
+  }
+  return { entities, findings };
+}
+
+/** JSON is YAML too, and that parser knows where it stumbled. */
+const jsonErrorOffset = (source: SourceFile): number =>
+  parseDocument(source.text, { prettyErrors: false }).errors[0]?.pos[0] ?? 0;
+
+function placesOf(source: SourceFile): readonly number[] {
+  const { contents } = parseDocument(source.text, { prettyErrors: false });
+  return isSeq(contents) ? contents.items.map((item) => (isMap(item) ? (item.range?.[0] ?? 0) : 0)) : [];
+}
+
+function entityFrom(item: unknown): Entity | { readonly problem: string } {
+  if (!isRecord(item)) return { problem: 'an entity must be an object' };
+  const unknown = Object.keys(item).find((key) => !['uid', 'attrs', 'parents', 'tags'].includes(key));
+  if (unknown !== undefined) return { problem: `unknown member \`${unknown}\` in an entity` };
+  const uid = uidFrom(item['uid']);
+  if (uid === null) return { problem: '`uid` must be `{"type": …, "id": …}`' };
+  const { attrs, parents, tags } = item;
+  if (!isRecord(attrs)) return { problem: `\`attrs\` of \`${uid.id}\` must be an object` };
+  if (!Array.isArray(parents)) return { problem: `\`parents\` of \`${uid.id}\` must be a list` };
+  const uids = parents.flatMap((parent) => uidFrom(parent) ?? []);
+  if (uids.length < parents.length)
+    return { problem: `each of \`parents\` of \`${uid.id}\` must be \`{"type": …, "id": …}\`` };
+  if (tags !== undefined && !isRecord(tags)) return { problem: `\`tags\` of \`${uid.id}\` must be an object` };
+  return { uid, attrs, parents: uids, ...(tags === undefined ? {} : { tags }) };
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function uidFrom(value: unknown): EntityUid | null {
+  if (!isRecord(value)) return null;
+  if ('__entity' in value) return Object.keys(value).length === 1 ? uidFrom(value['__entity']) : null;
+  const { type, id, ...rest } = value;
+  return typeof type === 'string' && typeof id === 'string' && Object.keys(rest).length === 0 ? { type, id } : null;
+}
+
+function problemOf({ uid, parents }: Entity): string | null {
+  if (ACTION.test(uid.type)) return `the action \`${uid.id}\` belongs in the catalog`;
+  if (uid.type !== AGENT) return null;
+  const id = spiffeIdFrom(uid.id);
+  if (isDeny(id)) return `the agent \`${uid.id}\` has no SPIFFE ID: ${id.detail}`;
+  const foreign = parents.find((parent) => parent.type === TRUST_DOMAIN && parent.id !== trustDomainOf(id));
+  return foreign === undefined ? null : `the agent \`${uid.id}\` is not of the trust domain \`${foreign.id}\``;
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { catalogFrom } from '../action/catalog.ts';
+import type { Catalog } from '../action/catalog.ts';
+import { inReadingOrder } from '../action/finding.ts';
+import type { Finding } from '../action/finding.ts';
+import { compileInWorker } from './compile.ts';
+import type { Compile } from './compile.ts';
+import { Engine } from './engine.ts';
+import type { EngineAnswer, EngineRules } from './engine.ts';
+import { entitiesFrom, entityKey } from './entities.ts';
+import type { PolicyEntry } from './policy-file.ts';
+import type { Question } from './question.ts';
+import { sampleCalls } from './samples.ts';
+import { schemaFrom } from './schema.ts';
+import { readPolicySource, systemDisk } from './source.ts';
+import type { PolicyDisk, PolicySource } from './source.ts';
+
+/** A policy set in force: catalog, policies and entities, proved together and never changed. */
+export interface PolicySet {
+  /** `sha-256:` and the base64url digest of every input, names included; the folder's own name is not. */
+  readonly hash: string;
+  readonly catalog: Catalog;
+  /** The generated schema, as an editor wants it. */
+  readonly schema: string;
+  /** Of the policies that are enforced. */
+  readonly policyCount: number;
+  /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
+  readonly shadowIds: readonly string[];
+  /** What is legal but can hardly be meant. */
+  readonly warnings: readonly Finding[];
+  /** Whether any policy is enforced. A set that is not ready denies everything. */
+  readonly ready: boolean;
+  /** Never throws. */
+  readonly ask: (question: Question) => EngineAnswer;
+  /** The `@reason` of a policy. */
+  readonly adviceOf: (policyId: string) => string | null;
+}
+
+/** What loading works with. */
+export interface LoadPorts {
+  readonly disk: PolicyDisk;
+  readonly compile: Compile;
+}
+
+const systemLoadPorts = (): LoadPorts => ({ disk: systemDisk, compile: compileInWorker() });
+
+/** What is wrong with a folder. */
+export interface Findings {
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Loads a policy folder, all or nothing: the set in force, or every finding. The text reaches the engine of this thread
+ * only after it was proved in another.
+ */
+export async function loadPolicies(
+  folder: string,
+  ports: LoadPorts = systemLoadPorts(),
+): Promise<PolicySet | Findings> {
+  const source = await readPolicySource(folder, ports.disk);
+  if ('findings' in source) return source;
+  if ('unreadable' in source) return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
+  return policySetFrom(source, ports.compile);
+}
+
+const unfit = (file: string, message: string): Findings => ({
+  findings: [{ file, line: 1, column: 1, message, help: null }],
+});
+
+/** The policy set of a folder that was read, or every finding. */
+export async function policySetFrom(
+  source: PolicySource,
+  compile: Compile = compileInWorker(),
+): Promise<PolicySet | Findings> {
+  const catalog = catalogFrom(source.catalog.text, source.catalog.file);
+  const isCatalog = !('findings' in catalog);
+  const schema = isCatalog ? schemaFrom(source.schema.text, catalog) : null;
+  const isSchema = schema !== null && !('problem' in schema);
+  const read = source.entities.map(entitiesFrom);
+  const entities = read.flatMap((file) => file.entities);
+  const proof = await compile({
+    base: source.schema,
+    schema: isSchema ? schema : null,
+    policies: source.policies,
+    entities,
+    samples: isCatalog ? sampleCalls(catalog) : [],
+  });
+  if ('problem' in proof) return unfit(source.folder, `the policy set could not be compiled: ${proof.problem}`);
+  const findings = [
+    ...(isCatalog ? [] : catalog.findings),
+    ...read.flatMap((file) => file.findings),
+    ...proof.findings,
+    // A base that does not parse says so itself, with its place.
+    ...(schema === null || isSchema || proof.findings.some(({ file }) => file === source.schema.file)
+      ? []
+      : unfit(source.schema.file, schema.problem).findings),
+  ];
+  if (findings.length > 0 || !isCatalog || !isSchema) return { findings: inReadingOrder(findings) };
+  const byKey = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
+  const inputs = { hash: hashOf(source), catalog, schema: schema.text, warnings: proof.warnings };
+  try {
+    return setOf(inputs, proof.policies, byKey);
+  } catch (error) {
+    return unfit(source.folder, `the policy set could not be compiled: ${String(error)}`);
+  }
+}
+
+function setOf(
+  inputs: Pick<PolicySet, 'hash' | 'catalog' | 'schema' | 'warnings'>,
+  policies: readonly PolicyEntry[],
+  entities: EngineRules['entities'],
+): PolicySet {
+  const enforced = policies.filter((policy) => !policy.shadow);
+  const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
+  const engine = new Engine({
+    policies: new Map(enforced.map((policy) => [policy.id, policy.text])),
+    entities,
+    actionGroups: new Map<string, readonly string[]>([
+      ['issue', []],
+      ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
+    ]),
+  });
+  return {
+    ...inputs,
+    policyCount: enforced.length,
+    shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
+    ready: enforced.length > 0,
+    ask: (question) => engine.ask(question),
+    adviceOf: (policyId) => advice.get(policyId) ?? null,
+  };
+}
+
+/** Each name and text with its length before it, so that no two different folders are written the same. */
+function hashOf(source: PolicySource): string {
+  const hash = createHash('sha256');
+  for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
+    for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  }
+  return `sha-256:${hash.digest('base64url')}`;
+}

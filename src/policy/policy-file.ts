@@ -1,0 +1,154 @@
+import { placesIn } from '../action/finding.ts';
+import type { Finding, Place } from '../action/finding.ts';
+import type { Cedar } from './cedar.ts';
+import { cedarStatements, offsetOfByte } from './cedar-text.ts';
+import type { CedarStatement } from './cedar-text.ts';
+import { MAX_DEPTH, policyDepth } from './depth.ts';
+import type { SourceFile } from './source.ts';
+
+/** One policy of a file. */
+export interface PolicyEntry {
+  /** Its `@id`, unique in the set. */
+  readonly id: string;
+  readonly effect: 'permit' | 'forbid';
+  /** `@reason`: shown to the caller where this policy forbids. */
+  readonly reason: string | null;
+  /** `@shadow("true")`: evaluated and reported, never enforced. */
+  readonly shadow: boolean;
+  readonly text: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** Where it begins in its file, in UTF-16 code units. */
+  readonly offset: number;
+}
+
+/** A file with the places of its offsets. */
+export interface PlacedSource extends SourceFile {
+  readonly placeAt: (offset: number) => Place;
+}
+
+/** A file made ready for findings. */
+export const placed = (source: SourceFile): PlacedSource => ({ ...source, placeAt: placesIn(source.text) });
+
+/** The policies of one file, and what is wrong with it. */
+export interface PolicyFileParts {
+  readonly policies: readonly PolicyEntry[];
+  readonly findings: readonly Finding[];
+}
+
+/** An error of Cedar, as far as it is shown. */
+export interface CedarProblem {
+  readonly message: string;
+  readonly help: string | null;
+  readonly sourceLocations?: readonly { readonly label: string | null; readonly start: number }[];
+}
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
+const ANNOTATIONS = ['id', 'reason', 'shadow', 'description'];
+
+/**
+ * Splits a file into its policies and reads their annotations. A policy that nests too deeply is refused before the
+ * engine sees the file; one that does not parse refuses the file.
+ */
+export function policiesOf(source: PlacedSource, cedar: Cedar): PolicyFileParts {
+  const statements = cedarStatements(source.text);
+  const deep = statements.flatMap((statement) => deepFinding(source, statement) ?? []);
+  if (deep.length > 0) return { policies: [], findings: deep };
+  const parts = cedar.policySetTextToParts(source.text);
+  if (parts.type === 'failure') {
+    return { policies: [], findings: parts.errors.map((error) => cedarFinding(error, source)) };
+  }
+  const split = [...parts.policies, ...parts.policy_templates].sort();
+  const own = statements.map((statement) => statement.text).sort();
+  // INVARIANT: what is checked is what the engine parsed, statement by statement.
+  if (split.length !== own.length || split.some((text, index) => text !== own[index])) {
+    return { policies: [], findings: [at(source, 0, 'the file could not be split into its policies')] };
+  }
+  const entries = statements.map((statement) => policyOf(source, statement, cedar));
+  return {
+    policies: entries.flatMap((entry) => entry.policies),
+    findings: entries.flatMap((entry) => entry.findings),
+  };
+}
+
+const at = (source: PlacedSource, offset: number, message: string, help: string | null = null): Finding => ({
+  file: source.file,
+  ...source.placeAt(offset),
+  message,
+  help,
+});
+
+function deepFinding(source: PlacedSource, statement: CedarStatement): Finding | null {
+  const depth = policyDepth(statement.tokens);
+  if (depth <= MAX_DEPTH) return null;
+  const help = 'split it into several policies';
+  return at(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_DEPTH}`, help);
+}
+
+function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar): PolicyFileParts {
+  const json = cedar.policyToJson(statement.text);
+  if (json.type === 'failure') {
+    const isTemplate = statement.tokens.some(({ text }) => text === '?');
+    const template = at(source, statement.start, 'templates are not supported: name the principal or resource');
+    const errors = json.errors.map((error) => cedarFinding(error, source, statement.start));
+    return { policies: [], findings: isTemplate ? [template] : errors };
+  }
+  const findings: Finding[] = [];
+  const annotations = new Map<string, string | null>(Object.entries(json.json.annotations ?? {}));
+  const report = (name: string, message: string, help: string | null = null): void => {
+    findings.push(at(source, offsetOfAnnotation(statement, name), message, help));
+  };
+  for (const name of annotations.keys()) {
+    if (ANNOTATIONS.includes(name)) continue;
+    report(name, `unknown annotation \`@${name}\``, `known: ${ANNOTATIONS.map((known) => `@${known}`).join(', ')}`);
+  }
+  const id = annotations.get('id') ?? null;
+  if (id === null) report('id', 'the policy lacks an `@id`', 'begin it with `@id("…")`, unique in the set');
+  else if (!ID.test(id))
+    report('id', `the id \`${id.slice(0, 128)}\` must be letters, digits, \`.\`, \`_\` and \`-\`, at most 128`);
+  const reason = annotations.get('reason') ?? null;
+  if (annotations.has('reason') && !REASON.test(reason ?? ''))
+    report('reason', 'the reason must be 1 to 200 printable characters');
+  const shadow = annotations.get('shadow');
+  if (annotations.has('shadow') && shadow !== 'true') report('shadow', 'the only value of `@shadow` is `"true"`');
+  const { effect } = json.json;
+  const isShadow = shadow === 'true';
+  return {
+    policies: [{ id: id ?? '', effect, reason, shadow: isShadow, text: statement.text, ...place(source, statement) }],
+    findings,
+  };
+}
+
+const place = (
+  source: PlacedSource,
+  { start }: CedarStatement,
+): Place & { readonly file: string; readonly offset: number } => ({
+  file: source.file,
+  offset: start,
+  ...source.placeAt(start),
+});
+
+/** Of an annotation that is missing, the beginning of the policy. */
+function offsetOfAnnotation({ tokens, start }: CedarStatement, name: string): number {
+  const index = tokens.findIndex((token, at) => token.text === '@' && tokens[at + 1]?.text === name);
+  return tokens[index]?.start ?? start;
+}
+
+/** The errors of an answer that failed. */
+export const problemsOf = (answer: {
+  readonly type: string;
+  readonly errors?: readonly CedarProblem[];
+}): readonly CedarProblem[] => (answer.type === 'success' ? [] : (answer.errors ?? []));
+
+/** What Cedar says about a text that stands at an offset of a file, with the place in the file. */
+export function cedarFinding(error: CedarProblem, source: PlacedSource, from = 0): Finding {
+  const [location] = error.sourceLocations ?? [];
+  const offset = location === undefined ? 0 : offsetOfByte(source.text.slice(from), location.start);
+  const label = location?.label ?? null;
+  const message = error.message
+    .replace(/^for policy `[^`]*`, /, '')
+    .replace(/^failed to parse .*? from string: (error parsing schema: )?/, '');
+  return at(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
+}

@@ -1,0 +1,126 @@
+import { inReadingOrder } from '../action/finding.ts';
+import type { Finding } from '../action/finding.ts';
+import type { Cedar } from './cedar.ts';
+import type { PlacedEntity } from './entities.ts';
+import { entityProblems } from './entity-proof.ts';
+import { cedarFinding, placed, policiesOf, problemsOf } from './policy-file.ts';
+import type { CedarProblem, PlacedSource, PolicyEntry } from './policy-file.ts';
+import type { GeneratedSchema } from './schema.ts';
+import type { SourceFile } from './source.ts';
+
+/** What is to be proved: everything of a set but its catalog. Plain data, to be handed to another thread. */
+export interface ProofInput {
+  readonly base: SourceFile;
+  /** `null` where the catalog could not be read: then only the rest is checked. */
+  readonly schema: GeneratedSchema | null;
+  readonly policies: readonly SourceFile[];
+  readonly entities: readonly PlacedEntity[];
+  /** Questions as Remit asks them, which the schema must accept. */
+  readonly samples: readonly SampleCall[];
+}
+
+/** A call of the engine that validates the question against the schema. */
+export type SampleCall = Omit<Parameters<Cedar['statefulIsAuthorized']>[0], 'preparsedPolicySetId'>;
+
+/** What came of it. Only without findings may the policies be used. */
+export interface Proof {
+  readonly policies: readonly PolicyEntry[];
+  readonly findings: readonly Finding[];
+  /** What is legal but can hardly be meant, such as a policy that can never match. */
+  readonly warnings: readonly Finding[];
+}
+
+const SCHEMA = 'proof';
+
+/**
+ * Proves a policy set: base schema, policies and their ids, strict types, entities; every finding in one run. Runs where a
+ * trap of the engine does no harm.
+ */
+export function prove(input: ProofInput, cedar: Cedar): Proof {
+  const schemaFile = placed(input.base);
+  const sources = input.policies.map(placed);
+  const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
+  const parts = sources.map((source) => policiesOf(source, cedar));
+  const policies = parts.flatMap((part) => part.policies);
+  const findings = [...base, ...parts.flatMap((part) => part.findings), ...duplicates(policies)];
+  if (base.length > 0 || input.schema === null) return { policies, findings: inReadingOrder(findings), warnings: [] };
+  const misfit = schemaMisfit(input, input.schema, cedar);
+  if (misfit !== null) return { policies, findings: inReadingOrder([...findings, misfit]), warnings: [] };
+  const types = typeProblems(policies, sources, { cedar, schema: input.schema });
+  const entities = entityProblems(input.entities, input.base, cedar);
+  return {
+    policies,
+    findings: inReadingOrder([...findings, ...types.findings, ...entities]),
+    warnings: inReadingOrder(types.warnings),
+  };
+}
+
+function duplicates(policies: readonly PolicyEntry[]): readonly Finding[] {
+  const first = new Map<string, PolicyEntry>();
+  const findings: Finding[] = [];
+  for (const policy of policies) {
+    const { id, file, line, column } = policy;
+    const taken = first.get(id);
+    if (taken === undefined) first.set(id, policy);
+    else if (id !== '') {
+      const message = `the id \`${id}\` is taken by the policy at ${taken.file}:${taken.line}`;
+      findings.push({ file, line, column, message, help: null });
+    }
+  }
+  return findings;
+}
+
+/** The base schema must have room for the catalog's actions and take the context as Remit fills it. */
+function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): Finding | null {
+  const file = { file: input.base.file, line: 1, column: 1 };
+  const [generated] = problemsOf(cedar.checkParseSchema(schema.text));
+  if (generated !== undefined) {
+    return {
+      ...file,
+      message: `the actions of the catalog do not fit the schema: ${generated.message}`,
+      help: generated.help,
+    };
+  }
+  cedar.preparseSchema(SCHEMA, schema.text);
+  cedar.preparsePolicySet(SCHEMA, { staticPolicies: {} });
+  for (const sample of input.samples) {
+    const call = { ...sample, preparsedPolicySetId: SCHEMA, preparsedSchemaName: SCHEMA, validateRequest: true };
+    const [refused] = problemsOf(cedar.statefulIsAuthorized(call));
+    if (refused !== undefined) {
+      return { ...file, message: `the schema does not take what remit asks: ${refused.message}`, help: refused.help };
+    }
+  }
+  return null;
+}
+
+/** Strict validation. Policies are keyed by their index, since at this point an id may be missing or taken. */
+function typeProblems(
+  policies: readonly PolicyEntry[],
+  sources: readonly PlacedSource[],
+  by: { readonly cedar: Cedar; readonly schema: GeneratedSchema },
+): Pick<Proof, 'findings' | 'warnings'> {
+  const byFile = new Map(sources.map((source) => [source.file, source]));
+  const staticPolicies = Object.fromEntries(policies.map(({ text }, index) => [`policy${index}`, text]));
+  const answer = by.cedar.validate({ schema: by.schema.text, policies: { staticPolicies } });
+  // INVARIANT: schema and policies were parsed before, so a failure to parse them is a fault of ours.
+  if (answer.type === 'failure') throw new Error(`policies that parse were refused: ${answer.errors[0]?.message}`);
+  const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly Finding[] => {
+    const policy = policies[Number(found.policyId.slice('policy'.length))];
+    const source = policy && byFile.get(policy.file);
+    return source === undefined ? [] : [cedarFinding(found.error, source, policy?.offset)];
+  };
+  return {
+    findings: onePerPlace(answer.validationErrors.flatMap(place)),
+    warnings: onePerPlace(answer.validationWarnings.flatMap(place)),
+  };
+}
+
+/** A policy for many actions is checked for each of them, and what is wrong for all is said once. */
+function onePerPlace(findings: readonly Finding[]): readonly Finding[] {
+  const byPlace = Map.groupBy(inReadingOrder(findings), ({ file, line, column }) => `${line}:${column} ${file}`);
+  return [...byPlace.values()].flatMap(([first, ...more]) =>
+    first === undefined || more.length === 0
+      ? (first ?? [])
+      : { ...first, message: `${first.message}, and ${more.length} more for other actions` },
+  );
+}

@@ -1,0 +1,42 @@
+import type { ArgumentValue } from '../action/http.ts';
+import type { ArgumentSpec, Catalog } from '../action/catalog.ts';
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import { callFrom } from './engine.ts';
+import { issueQuestion, useQuestion } from './question.ts';
+import type { Question } from './question.ts';
+import type { SampleCall } from './proof.ts';
+
+const VALUES: Readonly<Record<ArgumentSpec['type'], ArgumentValue>> = { string: '', long: 0, bool: false };
+
+/**
+ * One question of each shape Remit asks, so that a base schema that was changed where Remit fills it is found when it is
+ * loaded and not at the first call. The common context is the same for every action, so one action stands for all.
+ */
+export function sampleCalls(catalog: Catalog): readonly SampleCall[] {
+  return sampleQuestions(catalog).map((question) => {
+    const { principal, action, resource, context } = callFrom(question, [], new Map());
+    // Without entities: the schema has the actions, and what the operator wrote is checked by itself.
+    return { principal, action, resource, context, entities: [] };
+  });
+}
+
+function sampleQuestions(catalog: Catalog): readonly Question[] {
+  const agent = spiffeIdFrom('spiffe://sample.test/agent');
+  const action = catalog.actions.values().next().value;
+  if (isDeny(agent) || action === undefined) return [];
+  const { server, id, risk } = action;
+  const issue = { agent, server, purpose: '', actions: [id], requested: { action: id, risk }, ttlSeconds: 0, nowMs: 0 };
+  const args = new Map(action.args.map(({ name, type }) => [name, VALUES[type]]));
+  const use = {
+    call: { method: action.method, host: '', path: action.template },
+    caller: { id: agent },
+    token: { kind: 'task-token', subject: agent, actors: [], details: [], expiresAtSeconds: 0 },
+    task: { purpose: '', createdAtMs: 0 },
+    action: { id, risk, server, endpoint: `${action.method} ${action.template}`, args },
+    binding: 'certificate',
+    use: 1,
+    nowMs: 0,
+  } as const;
+  return [issueQuestion(issue), useQuestion(use)];
+}

@@ -1,0 +1,61 @@
+import type { ArgumentSpec, Catalog, CatalogAction } from '../action/catalog.ts';
+import { cedarString, cedarTokens } from './cedar-text.ts';
+
+/** Cedar's namespace of everything Remit hands to a policy. */
+export const NAMESPACE = 'Remit';
+
+const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = { string: 'String', long: 'Long', bool: 'Bool' };
+
+/** The schema policies are checked against, and where the generated part begins in it. */
+export interface GeneratedSchema {
+  readonly text: string;
+  /** UTF-16 code units; what is before is the base, unchanged. */
+  readonly generatedFrom: number;
+}
+
+/**
+ * The base schema with one action for each of the catalog, in its risk group and with its own typed `context.args`,
+ * written before the closing brace of `namespace Remit`. A base without that namespace is a problem.
+ */
+export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
+  const end = endOfNamespace(base);
+  if (end === null) return { problem: `the base schema has no \`namespace ${NAMESPACE} { … }\`` };
+  const actions = [...catalog.actions.values()].map(actionDeclaration);
+  return { text: `${base.slice(0, end)}\n${actions.join('\n')}${base.slice(end)}`, generatedFrom: end };
+}
+
+function endOfNamespace(base: string): number | null {
+  const tokens = cedarTokens(base);
+  const start = tokens.findIndex(
+    (token, at) => token.text === 'namespace' && tokens[at + 1]?.text === NAMESPACE && tokens[at + 2]?.text === '{',
+  );
+  if (start === -1) return null;
+  let depth = 0;
+  for (const token of tokens.slice(start + 2)) {
+    if (token.text === '{') depth += 1;
+    if (token.text === '}') depth -= 1;
+    if (depth === 0) return token.start;
+  }
+  return null;
+}
+
+const actionDeclaration = (action: CatalogAction): string => `
+  // ${action.server.id}: ${action.method} ${action.template}
+  action ${cedarString(action.id)} in [Action::${cedarString(action.risk)}] appliesTo {
+    principal: Agent,
+    resource: Endpoint,
+    context: {
+      intent: Intent,
+      subject: String,
+      actors: Set<String>,
+      credential: Credential,
+      request: Request,
+      risk: String,
+      now: datetime,
+      args: {${action.args.map(argumentDeclaration).join(', ')}},
+    },
+  };
+`;
+
+const argumentDeclaration = ({ name, type, required }: ArgumentSpec): string =>
+  `${cedarString(name)}${required ? '' : '?'}: ${TYPES[type]}`;

@@ -1,0 +1,122 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Finding } from '../action/finding.ts';
+
+/** One file of a policy folder. */
+export interface SourceFile {
+  /** Within the folder, `/` between its parts. */
+  readonly name: string;
+  /** As findings name it: the folder as given, and the name. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** A policy folder as read: everything a policy set is made of. */
+export interface PolicySource {
+  readonly folder: string;
+  readonly catalog: SourceFile;
+  readonly schema: SourceFile;
+  /** By name. */
+  readonly policies: readonly SourceFile[];
+  /** By name. */
+  readonly entities: readonly SourceFile[];
+}
+
+/** What reading policies needs of a disk. Both reject where the path cannot be read. */
+export interface PolicyDisk {
+  /** Names of the entries of a folder. */
+  readonly list: (folder: string) => Promise<readonly string[]>;
+  /** The bytes of a regular file of at most `maxBytes`; `null` where it is larger or no regular file. */
+  readonly read: (file: string, maxBytes: number) => Promise<Uint8Array | null>;
+}
+
+/** The machine's own disk. */
+export const systemDisk: PolicyDisk = Object.freeze({
+  list: (folder: string) => readdir(folder),
+  read: async (file: string, maxBytes: number) => {
+    const about = await stat(file);
+    return about.isFile() && about.size <= maxBytes ? readFile(file) : null;
+  },
+});
+
+const CATALOG = 'actions.yaml';
+const SCHEMA = 'base.cedarschema';
+const POLICY_SUFFIX = '.cedar';
+const ENTITIES_SUFFIX = '.cedarentities.json';
+const SUBFOLDER = 'policies';
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
+const MAX_FILES = 1000;
+
+/**
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`, and every `*.cedar` of it and
+ * of its subfolder `policies`. Names that begin with a dot and all other files are left alone. Bounds: 8 MiB a file,
+ * 1,000 files. A file that cannot be read is a finding; a folder that cannot is `unreadable`, with the system's code.
+ */
+export async function readPolicySource(
+  folder: string,
+  disk: PolicyDisk = systemDisk,
+): Promise<PolicySource | { readonly findings: readonly Finding[] } | { readonly unreadable: string }> {
+  const names = await namesIn(folder, disk);
+  if ('unreadable' in names) return names;
+  const findings: Finding[] = [];
+  if (names.length > MAX_FILES) findings.push(finding(folder, `a policy folder has at most ${MAX_FILES} files`));
+  const files: SourceFile[] = [];
+  for (const name of names.slice(0, MAX_FILES)) {
+    const file = await fileFrom(folder, name, disk);
+    if ('message' in file) findings.push(file);
+    else files.push(file);
+  }
+  for (const required of [CATALOG, SCHEMA]) {
+    if (!names.includes(required)) findings.push(finding(join(folder, required), 'the file is missing'));
+  }
+  const catalog = files.find(({ name }) => name === CATALOG);
+  const schema = files.find(({ name }) => name === SCHEMA);
+  if (findings.length > 0 || catalog === undefined || schema === undefined) return { findings };
+  const policies = files.filter(({ name }) => name.endsWith(POLICY_SUFFIX));
+  const entities = files.filter(({ name }) => name.endsWith(ENTITIES_SUFFIX));
+  return { folder, catalog, schema, policies, entities };
+}
+
+const isSource = (name: string): boolean =>
+  !name.startsWith('.') &&
+  (name === CATALOG || name === SCHEMA || name.endsWith(POLICY_SUFFIX) || name.endsWith(ENTITIES_SUFFIX));
+
+/** The files to read, by name; in code unit order, whatever the disk's. */
+async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly string[] | { readonly unreadable: string }> {
+  try {
+    const entries = await disk.list(folder);
+    const names = entries.filter(isSource);
+    const within = entries.includes(SUBFOLDER) ? await disk.list(join(folder, SUBFOLDER)) : [];
+    const policies = within.filter((name) => isSource(name) && name.endsWith(POLICY_SUFFIX));
+    return [...names, ...policies.map((name) => `${SUBFOLDER}/${name}`)].sort();
+  } catch (error) {
+    return { unreadable: causeOf(error) };
+  }
+}
+
+async function fileFrom(folder: string, name: string, disk: PolicyDisk): Promise<SourceFile | Finding> {
+  const file = join(folder, name);
+  try {
+    const bytes = await disk.read(file, MAX_FILE_BYTES);
+    if (bytes === null) return finding(file, `the file is no regular file of at most ${MAX_FILE_BYTES} bytes`);
+    const text = textFrom(bytes);
+    if (text === null) return finding(file, 'the file is no valid UTF-8');
+    if (text.includes('\0')) return finding(file, 'the file contains U+0000');
+    return { name, file, text };
+  } catch (error) {
+    return finding(file, `the file could not be read: ${causeOf(error)}`);
+  }
+}
+
+function textFrom(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+const finding = (file: string, message: string): Finding => ({ file, line: 1, column: 1, message, help: null });
+
+const causeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

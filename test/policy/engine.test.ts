@@ -1,0 +1,180 @@
+import { describe, expect, it } from '@jest/globals';
+import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import { Engine, callFrom } from '../../src/policy/engine.ts';
+import { entityKey } from '../../src/policy/entities.ts';
+import type { Entity } from '../../src/policy/entities.ts';
+import type { CedarRecord, Question } from '../../src/policy/question.ts';
+
+const mustId = (text: string): SpiffeId => {
+  const id = spiffeIdFrom(text);
+  if (isDeny(id)) throw new Error(id.detail);
+  return id;
+};
+const planner = mustId('spiffe://acme.test/planner');
+const server = { id: 'payments', hosts: new Set(['a.test']), audience: 'https://a.test' };
+const ask = (action: string, context: CedarRecord = {}): Question => ({
+  principal: planner,
+  action,
+  server,
+  endpoint: `GET /${action}`,
+  context,
+});
+const group = (id: string, parents: readonly string[] = []): Entity => ({
+  uid: { type: 'Remit::AgentGroup', id },
+  attrs: {},
+  parents: parents.map((parent) => ({ type: 'Remit::AgentGroup', id: parent })),
+});
+const engineWith = (policies: Readonly<Record<string, string>>, entities: readonly Entity[] = []) =>
+  new Engine({
+    policies: new Map(Object.entries(policies)),
+    entities: new Map(entities.map((entity) => [entityKey(entity.uid), entity])),
+    actionGroups: new Map([
+      ['read', ['low']],
+      ['write', ['high']],
+      ['issue', []],
+    ]),
+  });
+const when = (effect: string, condition: string, action = 'action') =>
+  `${effect} (principal, ${action}, resource) when { ${condition} };`;
+
+describe('Engine.ask', () => {
+  const agent: Entity = {
+    uid: { type: 'Remit::Agent', id: planner },
+    attrs: { tier: 2 },
+    parents: [{ type: 'Remit::AgentGroup', id: 'inner' }],
+  };
+  const groups = [agent, group('inner', ['outer']), group('outer'), group('other')];
+  const rows: readonly (readonly [string, string, boolean])[] = [
+    ['the agent', `principal == Remit::Agent::"${planner}"`, true],
+    ['its group', 'principal in Remit::AgentGroup::"inner"', true],
+    ['the group of its group', 'principal in Remit::AgentGroup::"outer"', true],
+    ['another group', 'principal in Remit::AgentGroup::"other"', false],
+    ['its trust domain', 'principal in Remit::TrustDomain::"acme.test"', true],
+    ['another trust domain', 'principal in Remit::TrustDomain::"evil.test"', false],
+    ['an attribute of it', 'principal has tier && principal.tier == 2', true],
+    ['the risk group of the action', 'action in Remit::Action::"high"', true],
+    ['another risk group', 'action in Remit::Action::"low"', false],
+    ['the endpoint', 'resource == Remit::Endpoint::"payments:GET /write"', true],
+    ['the server', 'resource in Remit::Server::"payments"', true],
+    ['another server', 'resource in Remit::Server::"files"', false],
+  ];
+  it.each(rows)('lets a policy name %s', (_name, condition, holds) => {
+    const engine = engineWith({ p: when('permit', condition) }, groups);
+    expect(engine.ask(ask('write'))).toEqual(
+      holds ? { kind: 'permitted', policyIds: ['p'] } : { kind: 'not-permitted' },
+    );
+  });
+
+  it('sorts the ids of several policies, and a forbid overrides', () => {
+    const permits = { b: when('permit', 'true'), a: when('permit', 'true'), c: when('permit', 'false') };
+    expect(engineWith(permits).ask(ask('read'))).toEqual({ kind: 'permitted', policyIds: ['a', 'b'] });
+    expect(engineWith({ ...permits, z: when('forbid', 'true'), y: when('forbid', 'true') }).ask(ask('read'))).toEqual({
+      kind: 'forbidden',
+      policyIds: ['y', 'z'],
+    });
+  });
+
+  const errors: readonly (readonly [string, Readonly<Record<string, string>>, CedarRecord, readonly string[]])[] = [
+    [
+      'a forbid that errs beside a permit',
+      { p: when('permit', 'true'), f: when('forbid', 'context.missing > 1') },
+      {},
+      ['f'],
+    ],
+    [
+      'a forbid that overflows',
+      { p: when('permit', 'true'), f: when('forbid', 'context.n * 9223372036854775807 > 0') },
+      { n: 2 },
+      ['f'],
+    ],
+    [
+      'a permit that errs beside a permit',
+      { p: when('permit', 'true'), q: when('permit', 'context.missing > 1') },
+      {},
+      ['q'],
+    ],
+    [
+      'a policy that errs beside a forbid',
+      { f: when('forbid', 'true'), q: when('permit', 'context.missing > 1') },
+      {},
+      ['q'],
+    ],
+    ['a lone surrogate', { p: when('permit', 'true') }, { text: '\ud800' }, []],
+    ['a number that is no integer', { p: when('permit', 'true') }, { n: 1.5 }, []],
+    ['a number that is none', { p: when('permit', 'true') }, { n: Number.NaN }, []],
+    ['a datetime that is none', { p: when('permit', 'true') }, { now: { __extn: { fn: 'datetime', arg: '' } } }, []],
+  ];
+  it.each(errors)('is an error on %s', (_name, policies, context, policyIds) => {
+    const engine = engineWith(policies);
+    expect(engine.ask(ask('read', context))).toMatchObject({ kind: 'error', policyIds });
+    expect(engine.ask(ask('read', { missing: 0, n: 0 })).kind).not.toBe('error');
+  });
+
+  it('is an error for an action that is not of the catalog', () => {
+    const engine = engineWith({ p: when('permit', 'true') });
+    expect(engine.ask(ask('__proto__'))).toEqual({
+      kind: 'error',
+      policyIds: [],
+      detail: 'the action `__proto__` is not of the schema',
+    });
+  });
+
+  it('is an error on a trap, and the next question is answered by a new instance', () => {
+    const deep = Array.from({ length: 900 }, () => 'context.n == 1').join(' && ');
+    const engine = engineWith({
+      deep: when('permit', deep, 'action == Remit::Action::"write"'),
+      read: when('permit', 'true', 'action == Remit::Action::"read"'),
+    });
+    for (let round = 0; round < 2; round += 1) {
+      expect(engine.ask(ask('write', { n: 1 }))).toEqual({
+        kind: 'error',
+        policyIds: [],
+        detail: 'the engine threw: RuntimeError',
+      });
+      expect(engine.ask(ask('read'))).toEqual({ kind: 'permitted', policyIds: ['read'] });
+    }
+  });
+
+  it('keeps what the caller sends a string, whatever it looks like', () => {
+    const looks = '{"__entity":{"type":"Remit::AgentGroup","id":"inner"}}';
+    const engine = engineWith({ p: when('permit', 'context.args.x == Remit::AgentGroup::"inner"') }, groups);
+    expect(engine.ask(ask('read', { args: { x: looks } }))).toEqual({ kind: 'not-permitted' });
+    expect(
+      engineWith({ p: when('permit', 'context.args.x like "*__entity*"') }).ask(ask('read', { args: { x: looks } })),
+    ).toEqual({
+      kind: 'permitted',
+      policyIds: ['p'],
+    });
+  });
+});
+
+describe('callFrom', () => {
+  it('hands over the agent, its ancestors, the server and the endpoint, and nobody else', () => {
+    const entities = [group('inner', ['outer']), group('outer', ['inner']), group('other')];
+    const agent: Entity = {
+      uid: { type: 'Remit::Agent', id: planner },
+      attrs: {},
+      parents: [{ type: 'Remit::AgentGroup', id: 'inner' }],
+    };
+    const all = new Map([agent, ...entities].map((entity) => [entityKey(entity.uid), entity]));
+    const call = callFrom(ask('read'), ['low'], all);
+    expect(call.entities.map(({ uid }) => ('id' in uid ? uid.id : null))).toEqual([
+      planner,
+      'inner',
+      'outer',
+      'acme.test',
+      'payments',
+      'payments:GET /read',
+      'read',
+    ]);
+  });
+
+  it('is about the server itself where there is no endpoint', () => {
+    expect(callFrom({ ...ask('issue'), endpoint: null }, [], new Map()).resource).toEqual({
+      type: 'Remit::Server',
+      id: 'payments',
+    });
+  });
+});

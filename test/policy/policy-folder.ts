@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { freshCedar } from '../../src/policy/cedar.ts';
+import type { Compile } from '../../src/policy/compile.ts';
+import { policySetFrom } from '../../src/policy/load.ts';
+import type { PolicySet } from '../../src/policy/load.ts';
+import { prove } from '../../src/policy/proof.ts';
+import type { PolicySource, SourceFile } from '../../src/policy/source.ts';
+
+const file = (name: string, text: string): SourceFile => ({ name, file: `p/${name}`, text });
+
+/** The shipped base schema. */
+export const baseSchema = readFileSync('cedar-policies/base.cedarschema', 'utf8');
+/** The shipped catalog. */
+export const exampleCatalog = readFileSync('cedar-policies/actions.yaml', 'utf8');
+
+/** A policy folder `p` in memory: the shipped catalog and schema, one policy file `a.cedar`, entities where given. */
+export const folderWith = (
+  policies: string,
+  others: { readonly catalog?: string; readonly base?: string; readonly entities?: string } = {},
+): PolicySource => ({
+  folder: 'p',
+  catalog: file('actions.yaml', others.catalog ?? exampleCatalog),
+  schema: file('base.cedarschema', others.base ?? baseSchema),
+  policies: [file('a.cedar', policies)],
+  entities: others.entities === undefined ? [] : [file('e.cedarentities.json', others.entities)],
+});
+
+/** Proves on this thread: quicker, and enough where nothing can trap. */
+export const compileHere: Compile = async (input) => prove(input, freshCedar());
+
+/** The set of a folder that must load. */
+export async function mustLoad(source: PolicySource, compile: Compile = compileHere): Promise<PolicySet> {
+  const set = await policySetFrom(source, compile);
+  if ('findings' in set) throw new Error(JSON.stringify(set.findings));
+  return set;
+}
+
+/** What is found in a folder, a line each; `[]` where it loads. */
+export async function findingsOf(source: PolicySource, compile: Compile = compileHere): Promise<readonly string[]> {
+  const set = await policySetFrom(source, compile);
+  const findings = 'findings' in set ? set.findings : [];
+  return findings.map((found) => `${found.file}:${found.line}:${found.column}: ${found.message}`);
+}
