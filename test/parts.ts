@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from '@jest/globals';
@@ -6,7 +5,7 @@ import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binar
 import { cacheFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy, SPIRE, Python. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy and SPIRE. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -39,16 +38,6 @@ export function spireBinaries(): SpireBinaries | null {
   return whole && isExecutable(binaries.server) && isExecutable(binaries.agent) ? binaries : null;
 }
 
-/** The name to call Python 3 by, or null. */
-export function python(): string | null {
-  try {
-    execFileSync('python3', ['--version'], { stdio: 'ignore' });
-    return 'python3';
-  } catch {
-    return null;
-  }
-}
-
 /** Envoy of a version as a part. */
 export const envoyPart = (version: string = ENVOY_VERSION): Part<string> => ({
   name: `Envoy ${version}`,
@@ -62,9 +51,6 @@ export const spirePart = (): Part<SpireBinaries> => ({
   found: spireBinaries(),
   enable: 'npm run parts',
 });
-
-/** Python as a part. */
-export const pythonPart = (): Part<string> => ({ name: 'Python 3', found: python(), enable: 'install python3' });
 
 /** Two parts that a suite needs both of. */
 export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({
