@@ -58,6 +58,19 @@ describe('Authority.svid', () => {
     expect(new X509Certificate(svid.certPem).validFromDate.toISOString()).toBe('2026-11-24T12:01:00.000Z');
   });
 
+  it.each([
+    ['2049-12-31T23:59:59.000Z', '2050-01-01T00:00:00.000Z'],
+    ['2050-01-01T00:00:00.000Z', '2050-01-01T00:00:01.000Z'],
+  ])('writes the years before and after 2050 as they are to be: %s', async (from, to) => {
+    const svid = await acme.svid('/a', { notBeforeMs: Date.parse(from), ttlSeconds: 1 });
+    const certificate = new X509Certificate(svid.certPem);
+    expect([certificate.validFromDate.toISOString(), certificate.validToDate.toISOString()]).toEqual([from, to]);
+  });
+
+  it('refuses an address that is not IPv4', async () => {
+    await expect(acme.svid('/a', { ips: ['::1'] })).rejects.toThrow('`::1` is not an IPv4 address');
+  });
+
   it.each(['', 'a', '/', '/a/', '/a/../b', '/a b'])('refuses the path `%s`', async (path) => {
     await expect(acme.svid(path)).rejects.toThrow(`\`${path}\` is not the path of a spiffe id`);
   });

@@ -7,6 +7,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parseDocument } from 'yaml';
 import {
@@ -315,9 +316,13 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
   });
 
   it('ends with its parent, even one that is killed', async () => {
-    const parent = spawn(process.execPath, [join(import.meta.dirname, 'envoy-parent.ts'), binary, folder], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const parent = spawn(
+      process.execPath,
+      [fileURLToPath(new URL('./envoy-parent.ts', import.meta.url)), binary, folder],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     const [line] = await once(parent.stdout, 'data');
     const { pid, adminSocket } = JSON.parse(String(line));
     expect(existsSync(adminSocket)).toBe(true);
