@@ -42,7 +42,7 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const result = 'findings' in source ? source : await policySetFrom(source);
-  if (options.values.json === true) io.out(JSON.stringify(summaryOf(folder, result)));
+  if (options.values.json) io.out(JSON.stringify(summaryOf(folder, result)));
   else print(io, folder, { result, source: 'findings' in source ? null : source });
   return 'findings' in result ? EXIT.no : EXIT.good;
 }

@@ -1,4 +1,4 @@
-import { isMap, isSeq, parseDocument } from 'yaml';
+import { isNode, isSeq, parseDocument } from 'yaml';
 import { placesIn } from '../action/finding.ts';
 import type { Finding } from '../action/finding.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -74,7 +74,7 @@ const jsonErrorOffset = (source: SourceFile): number =>
 
 function placesOf(source: SourceFile): readonly number[] {
   const { contents } = parseDocument(source.text, { prettyErrors: false });
-  return isSeq(contents) ? contents.items.map((item) => (isMap(item) ? (item.range?.[0] ?? 0) : 0)) : [];
+  return isSeq(contents) ? contents.items.map((item) => (isNode(item) ? (item.range?.[0] ?? 0) : 0)) : [];
 }
 
 function entityFrom(item: unknown): Entity | { readonly problem: string } {

@@ -118,9 +118,14 @@ function typeProblems(
 /** A policy for many actions is checked for each of them, and what is wrong for all is said once. */
 function onePerPlace(findings: readonly Finding[]): readonly Finding[] {
   const byPlace = Map.groupBy(inReadingOrder(findings), ({ file, line, column }) => `${line}:${column} ${file}`);
-  return [...byPlace.values()].flatMap(([first, ...more]) =>
-    first === undefined || more.length === 0
-      ? (first ?? [])
-      : { ...first, message: `${first.message}, and ${more.length} more for other actions` },
-  );
+  const said: Finding[] = [];
+  for (const [first, ...more] of byPlace.values()) {
+    if (first === undefined) continue;
+    const { message } = first;
+    said.push({
+      ...first,
+      message: more.length === 0 ? message : `${message}, and ${more.length} more for other actions`,
+    });
+  }
+  return said;
 }

@@ -235,9 +235,9 @@ describe('catalogFrom finds', () => {
     expect(findings(`# ${'x'.repeat(1024 * 1024)}`)).toEqual([
       'actions.yaml:1:1: the file is larger than 1048576 bytes',
     ]);
-    expect(findings('['.repeat(500_000))[0]).toMatch(
-      /^actions\.yaml:1:\d+: no valid YAML: maximum call stack size exceeded$/,
-    );
+    const deep = findings('['.repeat(500_000));
+    expect(deep[0]).toMatch(/^actions\.yaml:1:\d+: no valid YAML: /);
+    expect(deep.length).toBeLessThanOrEqual(20);
   });
 
   it('everything in one run, in reading order', () => {

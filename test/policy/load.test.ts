@@ -6,6 +6,24 @@ import { baseSchema, compileHere, exampleCatalog, findingsOf, folderWith, mustLo
 const permit = '@id("p") permit (principal, action, resource);\n';
 const many = (count: number, text: string, between: string) => Array.from({ length: count }, () => text).join(between);
 
+const lying = async () => ({
+  policies: [
+    {
+      id: 'p',
+      effect: 'permit',
+      reason: null,
+      shadow: false,
+      text: 'permit',
+      file: 'p/a.cedar',
+      line: 1,
+      column: 1,
+      offset: 0,
+    } as const,
+  ],
+  findings: [],
+  warnings: [],
+});
+
 describe('policySetFrom finds', () => {
   const rows: readonly (readonly [string, Parameters<typeof folderWith>, readonly string[]])[] = [
     [
@@ -245,23 +263,6 @@ describe('loadPolicies', () => {
   });
 
   it('gives a set whose engine refused what was proved as a finding, not a throw', async () => {
-    const lying = async () => ({
-      policies: [
-        {
-          id: 'p',
-          effect: 'permit',
-          reason: null,
-          shadow: false,
-          text: 'permit',
-          file: 'p/a.cedar',
-          line: 1,
-          column: 1,
-          offset: 0,
-        } as const,
-      ],
-      findings: [],
-      warnings: [],
-    });
     const set = await policySetFrom(folderWith(permit), lying);
     expect(set).toMatchObject({
       findings: [{ message: expect.stringContaining('the policy set could not be compiled: ') }],

@@ -1,0 +1,136 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { policyValidate } from '../../src/commands/policy-validate.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), 'remit-validate-')), 'p');
+  cpSync('cedar-policies', folder, { recursive: true });
+});
+afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
+
+async function run(...args: readonly string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await policyValidate(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
+  return {
+    code,
+    out: out.map((line) => line.replaceAll(folder, 'p')),
+    err: err.map((line) => line.replaceAll(folder, 'p')),
+  };
+}
+
+describe('remit policy validate', () => {
+  it('says what a good folder holds', async () => {
+    const expected = {
+      code: 0,
+      out: ['cedar-policies: 14 policies (1 in shadow), 7 actions, 2 servers: valid'],
+      err: [],
+    };
+    expect(await run()).toEqual(expected);
+    expect(await run(folder)).toMatchObject({
+      code: 0,
+      out: ['p: 14 policies (1 in shadow), 7 actions, 2 servers: valid'],
+    });
+  });
+
+  it('prints each finding with its line, a caret and help', async () => {
+    writeFileSync(
+      join(folder, 'x.cedar'),
+      '@id("x")\tpermit (principal, action == Remit::Action::"payments.create", resource)\nwhen { "é" == "" || context.args.amont > 5 };\npermit (principal, action, resource);\n',
+    );
+    expect(await run(folder)).toEqual({
+      code: 1,
+      out: [
+        'p/x.cedar:2:21: attribute `args.amont` in context for Remit::Action::"payments.create" not found',
+        '  2 | when { "é" == "" || context.args.amont > 5 };',
+        '    |                     ^',
+        '  help: did you mean `amount`?',
+        'p/x.cedar:3:1: the policy lacks an `@id`',
+        '  3 | permit (principal, action, resource);',
+        '    | ^',
+        '  help: begin it with `@id("…")`, unique in the set',
+        'p: 2 findings',
+      ],
+      err: [],
+    });
+  });
+
+  it('prints warnings and is content', async () => {
+    writeFileSync(join(folder, 'x.cedar'), '@id("x") permit (principal, action, resource) when { false };\n');
+    const { code, out } = await run(folder);
+    expect(code).toBe(0);
+    expect(out[0]).toMatch(/^p\/x\.cedar:1:1: warning: policy is impossible/);
+    expect(out.at(-1)).toBe('p: 15 policies (1 in shadow), 7 actions, 2 servers: valid');
+  });
+
+  it('prints a file that could not be read', async () => {
+    rmSync(join(folder, 'actions.yaml'));
+    expect(await run(folder)).toEqual({
+      code: 1,
+      out: ['p/actions.yaml:1:1: the file is missing', 'p: 1 finding'],
+      err: [],
+    });
+  });
+
+  it('prints one object with --json', async () => {
+    const good = await run(folder, '--json');
+    expect(JSON.parse(good.out.join(''))).toMatchObject({
+      valid: true,
+      folder: 'p',
+      hash: expect.stringMatching(/^sha-256:/),
+      policies: 14,
+      actions: 7,
+      servers: 2,
+      shadow: ['night-freeze'],
+      findings: [],
+      warnings: [],
+    });
+    writeFileSync(join(folder, 'x.cedar'), 'permit (principal, action, resource);');
+    const bad = await run('--json', folder);
+    expect(bad.code).toBe(1);
+    expect(JSON.parse(bad.out.join(''))).toEqual({
+      valid: false,
+      folder: 'p',
+      findings: [
+        {
+          file: 'p/x.cedar',
+          line: 1,
+          column: 1,
+          message: 'the policy lacks an `@id`',
+          help: 'begin it with `@id("…")`, unique in the set',
+        },
+      ],
+      warnings: [],
+    });
+  });
+
+  const bad: readonly (readonly [string, readonly string[], string])[] = [
+    [
+      'a folder that is not there',
+      ['no/such'],
+      'remit policy validate: the policy folder `no/such` could not be read: ENOENT',
+    ],
+    [
+      'a file for a folder',
+      ['package.json'],
+      'remit policy validate: the policy folder `package.json` could not be read: ENOTDIR',
+    ],
+    ['an unknown option', ['--strict'], "Unknown option '--strict'"],
+    ['a second folder', ['a', 'b'], 'remit policy validate: unexpected argument `b`'],
+  ];
+  it.each(bad)('refuses %s', async (_name, args, message) => {
+    expect(await run(...args)).toEqual({ code: 2, out: [], err: [expect.stringContaining(message)] });
+  });
+
+  it('writes nothing of a file to the terminal but text', async () => {
+    writeFileSync(
+      join(folder, 'x.cedar'),
+      '@id("x") permit (principal, action, resource) when { "\u001b[31m" == 1 };\n',
+    );
+    const { out } = await run(folder);
+    expect(out.join('\n')).not.toContain('\u001b');
+  });
+});

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { freshCedar } from '../../src/policy/cedar.ts';
+import { schemaFrom } from '../../src/policy/schema.ts';
+import { baseSchema, exampleCatalog } from './policy-folder.ts';
+
+function mustGenerate(catalogText: string, base = baseSchema) {
+  const catalog = catalogFrom(catalogText, 'actions.yaml');
+  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+  const schema = schemaFrom(base, catalog);
+  if ('problem' in schema) throw new Error(schema.problem);
+  return schema;
+}
+
+describe('schemaFrom', () => {
+  it('adds each action in its risk group with its typed arguments', () => {
+    const { text } = mustGenerate(exampleCatalog);
+    expect(text).toContain(`
+  // payments: POST /v1/payments
+  action "payments.create" in [Action::"high"] appliesTo {
+    principal: Agent,
+    resource: Endpoint,
+    context: {
+      intent: Intent,
+      subject: String,
+      actors: Set<String>,
+      credential: Credential,
+      request: Request,
+      risk: String,
+      now: datetime,
+      args: {"amount": Long, "currency"?: String},
+    },
+  };
+`);
+    expect(text).toContain('args: {"id": String}');
+    expect(text).toContain('args: {}');
+  });
+
+  it('leaves the base as it is, up to the end of the namespace', () => {
+    const { text, generatedFrom } = mustGenerate(exampleCatalog, `${baseSchema}\nnamespace Other { entity Remit; }\n`);
+    expect(text.slice(0, generatedFrom)).toBe(baseSchema.slice(0, generatedFrom));
+    expect(text.endsWith('\n}\n\nnamespace Other { entity Remit; }\n')).toBe(true);
+  });
+
+  it('quotes names that are no Cedar identifiers', () => {
+    const names = ['page[size]', 'arg-name', 'if', 'in', 'a"b\\c', 'größe', 'true', '😀'];
+    const args = names.map((name) => `${JSON.stringify(name)}: { from: query, type: bool }`).join(', ');
+    const catalog = `servers:\n  s:\n    hosts: [a.test]\n    audience: https://a.test\n    routes:\n      - { action: A-1.in.2x, method: GET, path: /, risk: low, args: { ${args} } }\n`;
+    const cedar = freshCedar();
+    const json = cedar.schemaToJsonWithResolvedTypes(mustGenerate(catalog).text);
+    if (json.type === 'failure') throw new Error(JSON.stringify(json.errors));
+    const context = JSON.parse(JSON.stringify(json.json['Remit']?.actions['A-1.in.2x']?.appliesTo?.context));
+    expect(Object.keys(context.attributes.args.attributes).sort()).toEqual(names.toSorted());
+  });
+});
