@@ -9,6 +9,8 @@ const parse = (body: string | Uint8Array) => {
   return isOAuthError(form) ? form : Object.fromEntries(form);
 };
 
+const sorted = (all: readonly (readonly string[])[]) => all.map((pair) => JSON.stringify(pair)).toSorted();
+
 describe('formFrom', () => {
   it.each<[string, string, Record<string, readonly string[]>]>([
     ['pairs', 'a=1&b=2', { a: ['1'], b: ['2'] }],
@@ -41,7 +43,6 @@ describe('formFrom', () => {
         const read = isOAuthError(form)
           ? []
           : [...form].flatMap(([name, values]) => values.map((value) => [name, value]));
-        const sorted = (all: readonly (readonly string[])[]) => all.map((pair) => JSON.stringify(pair)).toSorted();
         expect(sorted(read)).toEqual(sorted(pairs));
       }),
     );

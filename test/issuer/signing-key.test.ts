@@ -36,17 +36,9 @@ describe('signingKeyAt', () => {
   });
 
   it.each<[string, () => string, SigningKey['algorithm']]>([
-    [
-      'a P-256 PEM',
-      () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(pem).toString(),
-      'ES256',
-    ],
-    ['an Ed25519 PEM', () => generateKeyPairSync('ed25519').privateKey.export(pem).toString(), 'Ed25519'],
-    [
-      'an RSA PEM',
-      () => generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey.export(pem).toString(),
-      'RS256',
-    ],
+    ['a P-256 PEM', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(pem), 'ES256'],
+    ['an Ed25519 PEM', () => generateKeyPairSync('ed25519').privateKey.export(pem), 'Ed25519'],
+    ['an RSA PEM', () => generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey.export(pem), 'RS256'],
     [
       'a private JWK',
       () => JSON.stringify(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })),

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { systemPorts } from '../../src/ports.ts';
 import { stateAt } from '../../src/task/task.ts';
@@ -135,6 +137,30 @@ describe('GET /tasks/{id}/timeline', () => {
 });
 
 describe('the issuer over a restart', () => {
+  it('has on disk whatever it acknowledged before it was killed', async () => {
+    const at = folder();
+    const child = spawn(process.execPath, ['--no-warnings', join(import.meta.dirname, 'killed-issuer.ts'), at], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.split('\n').length > 40) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    const acknowledged = output.split('\n').slice(0, -1);
+    const store = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs });
+    expect(acknowledged.length).toBeGreaterThanOrEqual(40);
+    for (const line of acknowledged) {
+      const [id = '', state = ''] = line.split(' ');
+      const task = store.taskOf(issuerUrl, id);
+      const isKept = task !== undefined && !isStoreFailure(task) && (state === 'active' || task.state === state);
+      const records = store.recordsOf(id, 10);
+      expect([line, isKept, isStoreFailure(records) ? 0 : records.length >= 2]).toEqual([line, true, true]);
+    }
+    store.close();
+  });
+
   it('keeps tasks and its key, so that tokens live on and ends hold', async () => {
     const at = folder();
     const first = await startBench(at);

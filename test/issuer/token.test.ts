@@ -59,6 +59,7 @@ describe('POST /oauth/token', () => {
     if (isDeny(token)) throw new Error(token.detail);
     const intent = { client_id: plannerId, authorization_details: granted };
     const canonical = canonicalJson({ typ: 'remit-intent', iss: issuerUrl, value: intent });
+    if (typeof canonical !== 'string') throw new Error(canonical.problem);
     const leaf = leafOf(bench.planner.certPem);
     expect(token).toMatchObject({
       issuer: issuerUrl,
@@ -69,7 +70,7 @@ describe('POST /oauth/token', () => {
       taskId: answer.json['txn'],
       scope: ['payments.read'],
       confirmation: { kind: 'x5t#S256', thumbprint: leaf.sha256 },
-      intentHash: `sha-256:${createHash('sha256').update(String(canonical)).digest('base64url')}`,
+      intentHash: `sha-256:${createHash('sha256').update(canonical).digest('base64url')}`,
     });
     expect(token.expiresAtSeconds - token.issuedAtSeconds).toBe(300);
     expect(bench.spans.at(-1)).toMatchObject({ name: 'token.issue', traceId: token.issuance.traceId });

@@ -1,0 +1,35 @@
+import { printable } from '../ledger/timeline-text.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { TaskState } from '../task/task.ts';
+import { type TaskJson, taskJson } from '../task/task-json.ts';
+import type { CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, reading, type Refusal, refusal, sourceOptions, stateFileOf } from './task-source.ts';
+
+const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired'];
+const DEFAULT_LIMIT = '50';
+const MAX_LIMIT = 1_000;
+
+/** `remit task list`: the newest tasks, a line each. */
+export async function taskList(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+  const own = { in: { type: 'string' }, agent: { type: 'string' }, limit: { type: 'string' } } as const;
+  const options = optionsFrom(args, { ...sourceOptions, ...own }, 0);
+  if (typeof options === 'string') return refusal(options);
+  const { agent, in: asked, json, limit: size = DEFAULT_LIMIT } = options.values;
+  const state = states.find((known) => known === asked);
+  if (asked !== undefined && state === undefined) return refusal(`--in must be one of ${states.join(', ')}`);
+  const limit = /^\d{1,4}$/.test(size) ? Number(size) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  const stateFile = await stateFileOf(options.values, io);
+  if (isRefusal(stateFile)) return stateFile;
+  return reading(stateFile, (store) => {
+    const found = store.tasks({ limit, ...(state && { state }), ...(agent !== undefined && { agent }) });
+    if (isStoreFailure(found)) return refusal(found.detail);
+    const tasks = found.map((task) => taskJson(task, store.nowMs()));
+    if (json === true) return JSON.stringify(tasks);
+    return tasks.length === 0 ? 'no tasks' : tasks.map(lineOf).join('\n');
+  });
+}
+
+const lineOf = (task: TaskJson): string =>
+  printable(`${task.id}  ${task.state.padEnd(9)}  ${task.created_at}  ${task.agent}  ${task.purpose || '-'}`);

@@ -1,0 +1,41 @@
+import { printable, timelineText } from '../ledger/timeline-text.ts';
+import { timelineFrom } from '../ledger/timeline.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import { type TaskJson, taskJson } from '../task/task-json.ts';
+import type { CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, reading, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
+
+/** Records shown of one task at most, the first ones. */
+const MAX_SHOWN = 1_000;
+
+/** `remit task show`: a task and all that happened in it. */
+export async function taskShow(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+  const options = optionsFrom(args, sourceOptions, 1);
+  if (typeof options === 'string') return refusal(options);
+  const [id] = options.operands;
+  if (id === undefined) return refusal('the id of a task is required');
+  const stateFile = await stateFileOf(options.values, io);
+  if (isRefusal(stateFile)) return stateFile;
+  return reading(stateFile, (store) => {
+    const found = taskWith(store, id);
+    if (isRefusal(found)) return found;
+    const stored = store.recordsOf(id, MAX_SHOWN);
+    if (isStoreFailure(stored)) return refusal(stored.detail);
+    const task = taskJson(found, store.nowMs());
+    const records = timelineFrom(stored);
+    if (options.values.json === true) return JSON.stringify({ task, records });
+    const more = stored.length < MAX_SHOWN ? [] : [`the first ${MAX_SHOWN} records are shown`];
+    return [...headOf(task), '', ...timelineText(records), ...more].join('\n');
+  });
+}
+
+const headOf = (task: TaskJson): readonly string[] =>
+  [
+    `task      ${task.id}`,
+    `agent     ${task.agent}`,
+    `purpose   ${task.purpose || '-'}`,
+    `intent    ${task.intent_hash}  trace ${task.trace_id}`,
+    `state     ${task.state}${task.end_cause === null ? '' : ` (${task.end_cause})`}`,
+    `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest`}`,
+  ].map(printable);

@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { configFrom, configProblemText } from '../config.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { systemPorts } from '../ports.ts';
+import { openStoreForReading } from '../store/sqlite.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { StoreReader } from '../store/store.ts';
+import type { Task } from '../task/task.ts';
+import { EXIT } from './command.ts';
+import type { CommandIo } from './command.ts';
+
+/** A line for the operator, and the exit code it means. */
+export interface Refusal {
+  readonly exit: number;
+  readonly message: string;
+}
+
+/** A refusal; bad use or bad input unless `exit` says otherwise. */
+export const refusal = (message: string, exit: number = EXIT.bad): Refusal => ({ exit, message });
+
+/** Whether a step refused. */
+export const isRefusal = (value: unknown): value is Refusal =>
+  typeof value === 'object' && value !== null && 'exit' in value;
+
+/** Options of every `remit task` command: where the tasks are, and in which form to print. */
+export const sourceOptions = {
+  config: { type: 'string', short: 'c' },
+  state: { type: 'string' },
+  json: { type: 'boolean' },
+} as const;
+
+const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
+
+/** The state file: `--state`, else the one of the configuration. */
+export async function stateFileOf(
+  values: { readonly config?: string | undefined; readonly state?: string | undefined },
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | Refusal> {
+  if (values.state !== undefined) return values.state;
+  const file = resolve(values.config ?? DEFAULT_CONFIG);
+  const text = await readFile(file, 'utf8').catch(() => null);
+  if (text === null) return refusal(`cannot read the configuration \`${file}\`: name one by --config, or --state FILE`);
+  const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
+  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : read.value.state;
+}
+
+/** Opens the state file for reading, hands it on and closes it. */
+export function reading(stateFile: string, use: (store: StoreReader) => string | Refusal): string | Refusal {
+  const store = openStoreForReading(stateFile, systemPorts);
+  if (isStoreFailure(store)) return refusal(store.detail);
+  try {
+    return use(store);
+  } finally {
+    store.close();
+  }
+}
+
+/** The task with this id, of whichever issuer. */
+export function taskWith(store: StoreReader, id: string): Task | Refusal {
+  const found = store.tasks({ id, limit: 1 });
+  if (isStoreFailure(found)) return refusal(found.detail);
+  return found[0] ?? refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+}

@@ -1,0 +1,50 @@
+import type { IntentRecord, LedgerRecord, UseRecord } from './record.ts';
+import type { TimelineEntry } from './timeline.ts';
+
+const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
+const NONE = '-';
+
+/** A timeline as a table for people, a line each, the names of the columns first; times are UTC. */
+export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
+  const rows = [HEAD, ...entries.map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable))];
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Text that a terminal shows and does not obey: records repeat words of clients. */
+export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+
+/** What, decision, reason, policies, trace. */
+function cellsOf(record: LedgerRecord): readonly string[] {
+  switch (record.kind) {
+    case 'intent':
+      return [`intent: ${record.purpose || NONE}`, ...decided(record, record.error), record.traceId];
+    case 'token': {
+      const until = new Date(record.expires).toISOString().slice(11, 19);
+      return [`token for ${record.audience} until ${until}`, NONE, NONE, NONE, record.traceId];
+    }
+    case 'use':
+      return [useText(record), ...decided(record, null), record.traceId];
+    case 'end':
+      return [`${record.state} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
+    default:
+      return [`unknown record ${String(record satisfies never)}`];
+  }
+}
+
+const useText = (use: UseRecord): string =>
+  [
+    use.tokenUse === null ? 'use' : `use ${use.tokenUse}`,
+    `${use.action ?? NONE} ${use.method} ${use.host}${use.path}`,
+  ].join(': ');
+
+const decided = (record: UseRecord | IntentRecord, error: string | null): readonly string[] => [
+  record.decision,
+  record.reason ?? error ?? NONE,
+  record.policyIds.join(' ') || NONE,
+];

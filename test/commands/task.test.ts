@@ -1,0 +1,252 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { task, taskCommand } from '../../src/commands/task.ts';
+import type { Store } from '../../src/store/store.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { encoded, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(() => {
+  store.close();
+  remove();
+});
+
+/** What serves meanwhile. */
+let store: Store;
+let file: string;
+beforeEach(() => {
+  file = join(folder(), 'state.db');
+  store = mustOpen(file, { nowMs: () => Date.now() });
+});
+
+const later = Date.now() + 3_600_000;
+const first = taskNumber(1, { deadlineMs: later });
+
+const insertFirst = (): void => {
+  const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
+  const decided = { decision: 'allow', reason: null, policySet: 'sha-256:p' } as const;
+  store.insertTask(first, tokenNumber(1), [
+    encoded({
+      kind: 'intent',
+      at: 1_000,
+      task: first.id,
+      agent: first.agent,
+      purpose: first.purpose,
+      intentHash: 'sha-256:x',
+      details: [],
+      deadline: later,
+      error: null,
+      policyIds: ['issue-low-risk'],
+      ...decided,
+      ...span,
+    }),
+    encoded({
+      kind: 'token',
+      at: 1_001,
+      task: first.id,
+      agent: first.agent,
+      jtiDigest: 'd',
+      audience: 'https://payments.acme.test',
+      expires: 301_000,
+      binding: 'x5t#S256',
+      ...span,
+    }),
+    encoded({
+      kind: 'use',
+      at: 2_000,
+      decisionId: 'u1',
+      task: first.id,
+      agent: first.agent,
+      action: 'payments.read',
+      tokenUse: 1,
+      jtiDigest: 'd',
+      host: 'payments.acme.test',
+      method: 'GET',
+      path: '/v1/payments/\u001b[31m7',
+      policyIds: ['payments-read'],
+      ...decided,
+      ...span,
+    }),
+    encoded({
+      kind: 'use',
+      at: 3_000,
+      decisionId: 'u2',
+      task: first.id,
+      agent: null,
+      action: null,
+      tokenUse: null,
+      jtiDigest: null,
+      host: 'payments.acme.test',
+      method: 'GET',
+      path: '/x',
+      policyIds: [],
+      ...decided,
+      decision: 'deny',
+      reason: 'action.unknown',
+      ...span,
+    }),
+  ]);
+};
+
+const run = async (...args: readonly string[]) => {
+  const lines: { out: string[]; err: string[] } = { out: [], err: [] };
+  const exit = await task(args, {
+    out: (line) => void lines.out.push(line),
+    err: (line) => void lines.err.push(line),
+    environment: {},
+  });
+  return { exit, out: lines.out.join('\n'), err: lines.err.join('\n') };
+};
+
+describe('remit task list', () => {
+  it('lists the newest tasks while another process serves', async () => {
+    insertFirst();
+    store.insertTask(taskNumber(2, { purpose: '', deadlineMs: 5_000 }), tokenNumber(2), []);
+    const { exit, out } = await run('list', '--state', file);
+    expect(exit).toBe(0);
+    expect(out.split('\n')).toEqual([
+      `${taskNumber(2).id}  expired    1970-01-01T00:00:00.002Z  ${first.agent}  -`,
+      `${first.id}  active     1970-01-01T00:00:00.001Z  ${first.agent}  pay the invoices of may`,
+    ]);
+    expect((await run('list', '--state', file, '--in', 'active')).out.split('\n')).toHaveLength(1);
+    expect((await run('list', '--state', file, '--limit', '1')).out).toContain(taskNumber(2).id);
+    expect((await run('list', '--state', file, '--agent', 'spiffe://acme.test/other')).out).toBe('no tasks');
+    expect(JSON.parse((await run('list', '--state', file, '--json')).out)).toMatchObject([
+      { state: 'expired' },
+      { state: 'active' },
+    ]);
+  });
+});
+
+describe('remit task show', () => {
+  it('prints the task and its timeline as a table that a terminal only shows', async () => {
+    insertFirst();
+    const { exit, out } = await run('show', first.id, '--state', file);
+    expect(exit).toBe(0);
+    expect(out.split('\n')).toEqual([
+      `task      ${first.id}`,
+      `agent     ${first.agent}`,
+      'purpose   pay the invoices of may',
+      `intent    sha-256:x  trace ${'a'.repeat(32)}`,
+      'state     active',
+      `lives     1970-01-01T00:00:00.001Z to ${new Date(later).toISOString()} at the latest`,
+      '',
+      expect.stringMatching(/^TIME {22}WHAT +DECISION {2}REASON +POLICIES +TRACE$/),
+      expect.stringMatching(
+        /^1970-01-01T00:00:01.000Z {2}intent: pay the invoices of may +allow +- +issue-low-risk {2}a{32}$/,
+      ),
+      expect.stringMatching(
+        /^1970-01-01T00:00:01.001Z {2}token for https:\/\/payments.acme.test until 00:05:01 +- +- +- +a{32}$/,
+      ),
+      expect.stringMatching(
+        /^1970-01-01T00:00:02.000Z {2}use 1: payments.read GET payments.acme.test\/v1\/payments\/\?\[31m7 +allow +- +payments-read +a{32}$/,
+      ),
+      expect.stringMatching(
+        /^1970-01-01T00:00:03.000Z {2}use: - GET payments.acme.test\/x +deny +action.unknown +- +a{32}$/,
+      ),
+    ]);
+    expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
+      task: { id: first.id },
+      records: [
+        { seq: 1, kind: 'intent' },
+        { kind: 'token' },
+        { kind: 'use' },
+        { kind: 'use', reason: 'action.unknown' },
+      ],
+    });
+  });
+
+  it('says 1 for a task that is not there', async () => {
+    expect(await run('show', 'nothing', '--state', file)).toMatchObject({
+      exit: 1,
+      err: 'remit task show: there is no task `nothing`',
+    });
+  });
+});
+
+describe('remit task end', () => {
+  it('ends a task under the process that serves, which sees it at once', async () => {
+    insertFirst();
+    const ended = await run('end', first.id, '--cause', 'the agent is compromised', '--state', file);
+    expect(ended).toMatchObject({ exit: 0, out: `${first.id} is revoked` });
+    expect(store.taskOf(issuer, first.id)).toMatchObject({ state: 'revoked', endCause: 'the agent is compromised' });
+    expect(await run('end', first.id, '--cause', 'again', '--state', file)).toMatchObject({
+      exit: 0,
+      out: `${first.id} was already revoked`,
+    });
+    expect(await run('end', first.id, '--cause', 'x', '--as', 'completed', '--state', file)).toMatchObject({
+      exit: 1,
+      err: 'remit task end: the task is already `revoked`',
+    });
+    const { out } = await run('show', first.id, '--state', file);
+    expect(out).toMatch(/revoked by operator: the agent is compromised/);
+    const records = store.recordsOf(first.id, 10);
+    expect(isStoreFailure(records) ? records : records.length).toBe(5);
+  });
+
+  it.each([
+    ['completed', 'completed'],
+    ['cancelled', 'cancelled'],
+  ])('ends it --as %s, in JSON where asked', async (as, state) => {
+    insertFirst();
+    const { out } = await run('end', first.id, '--cause', 'done', '--as', as, '--state', file, '--json');
+    expect(JSON.parse(out)).toMatchObject({ id: first.id, state, end_cause: 'done' });
+  });
+});
+
+describe('remit task', () => {
+  it.each<[string, readonly string[], RegExp]>([
+    ['nothing', [], /^remit task: `list`, `show` or `end` is required; see `remit task --help`$/],
+    ['another word', ['kill'], /^remit task: `list`, `show` or `end` is required/],
+    ['an unknown option', ['list', '--colour'], /^remit task list: .*Unknown option '--colour'/],
+    ['an operand too many', ['list', 'x'], /^remit task list: unexpected argument `x`$/],
+    ['a state that is none', ['list', '--in', 'done'], /--in must be one of active, suspended, completed/],
+    ['a limit of nothing', ['list', '--limit', '0'], /--limit must be a whole number from 1 to 1000$/],
+    ['a limit that is no number', ['list', '--limit', '1e2'], /--limit must be/],
+    ['no id to show', ['show'], /^remit task show: the id of a task is required$/],
+    ['no id to end', ['end', '--cause', 'x'], /the id of a task is required$/],
+    ['no cause', ['end', 'x'], /--cause is required: why is the task ended$/],
+    ['a long cause', ['end', 'x', '--cause', 'x'.repeat(257)], /--cause must have at most 256 characters$/],
+    [
+      'an end that is none',
+      ['end', 'x', '--cause', 'x', '--as', 'active'],
+      /--as must be one of revoked, cancelled, completed$/,
+    ],
+    [
+      'no configuration',
+      ['list', '--config', '/nonexistent.yaml'],
+      /cannot read the configuration `\/nonexistent.yaml`: name one by --config, or --state FILE$/,
+    ],
+    [
+      'no state file',
+      ['list', '--state', '/nonexistent.db'],
+      /state file `\/nonexistent.db` cannot be opened: ENOENT$/,
+    ],
+    [
+      'no state file to end in',
+      ['end', 'x', '--cause', 'x', '--state', '/nonexistent.db'],
+      /cannot be opened: ENOENT$/,
+    ],
+  ])('says 2 for %s', async (_name, args, message) => {
+    const { exit, out, err } = await run(...args);
+    expect([exit, out]).toEqual([2, '']);
+    expect(err).toMatch(message);
+  });
+
+  it('finds the state file by the configuration', async () => {
+    insertFirst();
+    const config = join(folder(), 'remit.yaml');
+    writeFileSync(config, `trustDomains: [acme.test]\nstate: sqlite:${file}\n`);
+    expect((await run('list', '--config', config)).out).toContain(first.id);
+    writeFileSync(config, 'trustDomains: [acme.test]\nstates: x\n');
+    expect(await run('list', '--config', config)).toMatchObject({
+      exit: 2,
+      err: expect.stringMatching(/remit.yaml:2:1: `states` is not a known key/),
+    });
+  });
+
+  it('explains itself', () => {
+    expect(taskCommand.help).toMatch(/^remit task: .*\n\nusage: remit task list/);
+  });
+});
