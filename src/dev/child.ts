@@ -24,36 +24,36 @@ export class Child {
   readonly stderr: readonly string[];
   /** When it ended, whoever ended it, and all that it wrote is here. */
   readonly exited: Promise<void>;
-  readonly #process: ChildProcess;
+  readonly #running: ChildProcess;
 
   constructor(binary: string, args: readonly string[]) {
-    this.#process = spawn('/bin/sh', ['-c', watched, 'sh', binary, ...args], {
+    this.#running = spawn('/bin/sh', ['-c', watched, 'sh', binary, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
-    this.stdout = lastLines(this.#process.stdout);
-    this.stderr = lastLines(this.#process.stderr);
-    this.#process.once('exit', () => dismissWatcher(this.#process));
+    this.stdout = lastLines(this.#running.stdout);
+    this.stderr = lastLines(this.#running.stderr);
+    this.#running.once('exit', () => dismissWatcher(this.#running));
     this.exited = new Promise((resolve) => {
-      this.#process.once('error', () => resolve()).once('close', () => resolve());
+      this.#running.once('error', () => resolve()).once('close', () => resolve());
     });
   }
 
   /** Its process id; undefined where it could not be started. */
   get pid(): number | undefined {
-    return this.#process.pid;
+    return this.#running.pid;
   }
 
   /** Whether it has ended, or never began. */
   get ended(): boolean {
-    return this.pid === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null;
+    return this.pid === undefined || this.#running.exitCode !== null || this.#running.signalCode !== null;
   }
 
   /** Sends SIGTERM, then SIGKILL when `graceMs` are over, and waits until it has ended. */
   async end(graceMs = 5_000): Promise<void> {
     if (this.ended) return;
-    this.#process.kill('SIGTERM');
-    const killer = setTimeout(() => this.#process.kill('SIGKILL'), graceMs);
+    this.#running.kill('SIGTERM');
+    const killer = setTimeout(() => this.#running.kill('SIGKILL'), graceMs);
     await this.exited;
     clearTimeout(killer);
   }
