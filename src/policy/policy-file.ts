@@ -1,5 +1,7 @@
 import { placesIn } from '../action/finding.ts';
 import type { Finding, Place } from '../action/finding.ts';
+import { annotationsFrom } from './annotations.ts';
+import type { Annotations } from './annotations.ts';
 import type { Cedar } from './cedar.ts';
 import { cedarStatements, offsetOfByte } from './cedar-text.ts';
 import type { CedarStatement } from './cedar-text.ts';
@@ -7,14 +9,8 @@ import { MAX_DEPTH, policyDepth } from './depth.ts';
 import type { SourceFile } from './source.ts';
 
 /** One policy of a file. */
-export interface PolicyEntry {
-  /** Its `@id`, unique in the set. */
-  readonly id: string;
+export interface PolicyEntry extends Annotations {
   readonly effect: 'permit' | 'forbid';
-  /** `@reason`: shown to the caller where this policy forbids. */
-  readonly reason: string | null;
-  /** `@shadow("true")`: evaluated and reported, never enforced. */
-  readonly shadow: boolean;
   readonly text: string;
   readonly file: string;
   readonly line: number;
@@ -43,10 +39,6 @@ export interface CedarProblem {
   readonly help: string | null;
   readonly sourceLocations?: readonly { readonly label: string | null; readonly start: number }[];
 }
-
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
-const ANNOTATIONS = ['id', 'reason', 'shadow', 'description'];
 
 /**
  * Splits a file into its policies and reads their annotations. A policy that nests too deeply is refused before the
@@ -95,29 +87,10 @@ function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar)
     const errors = json.errors.map((error) => cedarFinding(error, source, statement.start));
     return { policies: [], findings: isTemplate ? [template] : errors };
   }
-  const findings: Finding[] = [];
-  const annotations = new Map<string, string | null>(Object.entries(json.json.annotations ?? {}));
-  const report = (name: string, message: string, help: string | null = null): void => {
-    findings.push(at(source, offsetOfAnnotation(statement, name), message, help));
-  };
-  for (const name of annotations.keys()) {
-    if (ANNOTATIONS.includes(name)) continue;
-    report(name, `unknown annotation \`@${name}\``, `known: ${ANNOTATIONS.map((known) => `@${known}`).join(', ')}`);
-  }
-  const id = annotations.get('id') ?? null;
-  if (id === null) report('id', 'the policy lacks an `@id`', 'begin it with `@id("…")`, unique in the set');
-  else if (!ID.test(id))
-    report('id', `the id \`${id.slice(0, 128)}\` must be letters, digits, \`.\`, \`_\` and \`-\`, at most 128`);
-  const reason = annotations.get('reason') ?? null;
-  if (annotations.has('reason') && !REASON.test(reason ?? ''))
-    report('reason', 'the reason must be 1 to 200 printable characters');
-  const shadow = annotations.get('shadow');
-  if (annotations.has('shadow') && shadow !== 'true') report('shadow', 'the only value of `@shadow` is `"true"`');
-  const { effect } = json.json;
-  const isShadow = shadow === 'true';
+  const { annotations, problems } = annotationsFrom(new Map(Object.entries(json.json.annotations ?? {})));
   return {
-    policies: [{ id: id ?? '', effect, reason, shadow: isShadow, text: statement.text, ...place(source, statement) }],
-    findings,
+    policies: [{ ...annotations, effect: json.json.effect, text: statement.text, ...place(source, statement) }],
+    findings: problems.map(({ name, message, help }) => at(source, offsetOfAnnotation(statement, name), message, help)),
   };
 }
 

@@ -1,0 +1,63 @@
+/** What the annotations of a policy say. */
+export interface Annotations {
+  /** `@id`; `''` where it is missing. */
+  readonly id: string;
+  /** `@reason`: shown to the caller where this policy forbids. */
+  readonly reason: string | null;
+  /** `@shadow("true")`: evaluated and reported, never enforced. */
+  readonly shadow: boolean;
+}
+
+/** What is wrong with one annotation. */
+export interface AnnotationProblem {
+  readonly name: string;
+  readonly message: string;
+  readonly help: string | null;
+}
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
+const KNOWN = ['id', 'reason', 'shadow', 'description'];
+const MAX_SHOWN = 128;
+
+/** Reads the annotations of a policy, by name; `null` is the value of one that has none. All but `@id` may be absent. */
+export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
+  readonly annotations: Annotations;
+  readonly problems: readonly AnnotationProblem[];
+} {
+  const id = given.get('id') ?? '';
+  const reason = given.get('reason') ?? null;
+  const problems = [
+    ...unknownNames(given),
+    idProblem(given.get('id') ?? null),
+    given.has('reason') && !REASON.test(reason ?? '')
+      ? problem('reason', 'the reason must be 1 to 200 printable characters')
+      : null,
+    given.has('shadow') && given.get('shadow') !== 'true'
+      ? problem('shadow', 'the only value of `@shadow` is `"true"`')
+      : null,
+  ].filter((found) => found !== null);
+  return { annotations: { id, reason, shadow: given.get('shadow') === 'true' }, problems };
+}
+
+const problem = (name: string, message: string, help: string | null = null): AnnotationProblem => ({
+  name,
+  message,
+  help,
+});
+
+function unknownNames(given: ReadonlyMap<string, string | null>): readonly AnnotationProblem[] {
+  const help = `known: ${KNOWN.map((known) => `@${known}`).join(', ')}`;
+  return [...given.keys()]
+    .filter((name) => !KNOWN.includes(name))
+    .map((name) => problem(name, `unknown annotation \`@${name}\``, help));
+}
+
+function idProblem(id: string | null): AnnotationProblem | null {
+  if (id === null) return problem('id', 'the policy lacks an `@id`', 'begin it with `@id("…")`, unique in the set');
+  if (ID.test(id)) return null;
+  return problem(
+    'id',
+    `the id \`${id.slice(0, MAX_SHOWN)}\` must be letters, digits, \`.\`, \`_\` and \`-\`, at most 128`,
+  );
+}
