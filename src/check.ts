@@ -13,6 +13,7 @@ import { useRecord } from './ledger/use.ts';
 import type { LedgerRecord } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
+import { taskPermits } from './task/task.ts';
 import type { Task } from './task/task.ts';
 import { traceCheck } from './telemetry/span.ts';
 import { bearerFrom } from './token/authorization-header.ts';
@@ -22,7 +23,7 @@ import type { TokenUse, TokenUses } from './token/uses.ts';
 import { verifyTaskToken } from './token/verify.ts';
 import type { VerificationKeys } from './token/verify.ts';
 
-/** One call as the proxy described it, parsed and canonical. */
+/** One call as the proxy described it, parsed once and canonical; nothing after this reads the message again. */
 export interface CheckFacts {
   readonly peer: PeerFacts;
   readonly call: HttpCall;
@@ -60,8 +61,8 @@ export interface Answer {
   readonly action: string | null;
   /** Where a client learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
   readonly resourceMetadataUrl: string | null;
-  /** Trace of the check's span. */
-  readonly traceId: string;
+  /** Trace of the check's span; `null` where no check was made. */
+  readonly traceId: string | null;
 }
 
 /** What a check works with. */
@@ -76,6 +77,8 @@ export interface CheckServices {
   readonly policies: () => PolicySet | Deny;
   /** The task as it stands at this moment; never cached. */
   readonly tasks: (issuer: string, taskId: string) => Task | Deny | undefined;
+  /** The clock that tasks are judged by: it does not step back. Milliseconds since the Unix epoch. */
+  readonly taskClock: () => number;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
   readonly tracer: Tracer;
@@ -123,10 +126,8 @@ async function gather(
 ): Promise<Gathered> {
   const nowMs = services.ports.nowMs();
   if (isDeny(parsed)) {
-    return {
-      facts: { call: parsed, caller: parsed, token: parsed, task: parsed, action: parsed, use: 0, nowMs },
-      use: null,
-    };
+    const nothing = { call: parsed, caller: parsed, token: parsed, task: parsed, action: parsed, use: 0 };
+    return { facts: { ...nothing, nowMs, taskNowMs: services.taskClock() }, use: null };
   }
   const caller = callerFrom(parsed.peer, services.identity, nowMs);
   const token = isDeny(caller) ? caller : await tokenOf(services, parsed.call, policies, nowMs);
@@ -134,10 +135,8 @@ async function gather(
   const action = isDeny(policies) ? policies : actionFrom(parsed.call, policies.catalog);
   // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
   const task = isDeny(token) ? token : services.tasks(token.issuer, token.taskId);
-  return {
-    facts: { call: parsed.call, caller, token, task, action, use: use?.use ?? 0, nowMs: services.ports.nowMs() },
-    use,
-  };
+  const clocks = { nowMs: services.ports.nowMs(), taskNowMs: services.taskClock() };
+  return { facts: { call: parsed.call, caller, token, task, action, use: use?.use ?? 0, ...clocks }, use };
 }
 
 async function tokenOf(
@@ -164,7 +163,7 @@ interface Settling {
   readonly trace: CallTrace;
 }
 
-/** Traces and records a judgement. An allow that cannot be recorded becomes a denial, which is traced in its turn. */
+/** Traces and records a judgement. An allow that does not hold after that becomes a denial, traced in its turn. */
 async function settle(services: CheckServices, judgement: Judgement, at: Settling): Promise<Answer> {
   const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
   const span = traceCheck(tracing, judgement, {
@@ -174,19 +173,32 @@ async function settle(services: CheckServices, judgement: Judgement, at: Settlin
   });
   const { token } = judgement.facts;
   if (!isDeny(token)) services.uses.traced(token.digest, span);
-  const isRecorded = await recorded(services.ledger, judgement, span);
-  if (isRecorded || isDeny(judgement.decision)) return answerOf(judgement, span);
-  const unrecorded = { ...judgement, decision: deny('ledger.unavailable', 'the use could not be recorded') };
-  traceCheck(tracing, unrecorded, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
-  return answerOf(unrecorded, span);
+  const broken = await obligationProblem(services, judgement, span);
+  if (broken === null || isDeny(judgement.decision)) return answerOf(judgement, span);
+  const withdrawn = { ...judgement, decision: broken };
+  const again = traceCheck(tracing, withdrawn, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
+  services.ledger.append(useRecord(withdrawn, again));
+  return answerOf(withdrawn, again);
 }
 
-/** Whether a use is recorded: high risk waits for the disk, the rest for a place in the queue. */
-async function recorded(ledger: UseLedger, judgement: Judgement, span: SpanReference): Promise<boolean> {
-  const record = useRecord(judgement, span);
-  const { action } = judgement.facts;
-  const waits = judgement.decision.kind === 'allow' && !isDeny(action) && action.risk === 'high';
-  return waits ? ledger.durable(record) : ledger.append(record);
+/**
+ * What stands in the way of an allow once it is recorded. High risk waits for the disk, the rest for a place in the queue;
+ * who waited asks for the task again, since it may have ended meanwhile.
+ */
+async function obligationProblem(
+  services: CheckServices,
+  { decision, facts, ...ids }: Judgement,
+  span: SpanReference,
+): Promise<Deny | null> {
+  const record = useRecord({ decision, facts, ...ids }, span);
+  const { action, token } = facts;
+  const waits = decision.kind === 'allow' && !isDeny(action) && action.risk === 'high';
+  const isRecorded = waits ? await services.ledger.durable(record) : services.ledger.append(record);
+  if (!isRecorded) return deny('ledger.unavailable', 'the use could not be recorded');
+  if (!waits || isDeny(token)) return null;
+  const task = services.tasks(token.issuer, token.taskId);
+  const live = isDeny(task) ? task : taskPermits(task, token, services.taskClock());
+  return isDeny(live) ? live : null;
 }
 
 const answerOf = ({ decision, decisionId, facts }: Judgement, span: SpanReference): Answer => ({

@@ -23,8 +23,10 @@ export interface Facts {
   readonly action: Action | Deny;
   /** Which use of its token this is, from 1. */
   readonly use: number;
-  /** Milliseconds since the Unix epoch. */
+  /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
+  /** The clock of the store, which does not step back, in the same unit: the task is judged by it. */
+  readonly taskNowMs: number;
 }
 
 /** What a call is decided by. */
@@ -38,14 +40,14 @@ export interface Rules {
  * that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: Facts, rules: Rules): Decision {
-  const { call, caller, token, task, action, use, nowMs } = facts;
+  const { call, caller, token, task, action, use, nowMs, taskNowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
   if (isDeny(token)) return token;
   const unbound = bindingProblem(token, caller, rules.binding);
   if (unbound !== null) return unbound;
   if (isDeny(task)) return task;
-  const live = taskPermits(task, token, nowMs);
+  const live = taskPermits(task, token, taskNowMs);
   if (isDeny(live)) return live;
   if (isDeny(rules.policies)) return rules.policies;
   if (isDeny(action)) return action;

@@ -94,9 +94,6 @@ async function start(
   });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
-  // INVARIANT: tasks are judged by the clock of the store, which does not step back.
-  const ports: Ports = { ...options.ports, nowMs: () => store.nowMs() };
-
   const ledger = new LedgerWriter(store);
   closers.push(() => ledger.close());
 
@@ -106,21 +103,12 @@ async function start(
 
   const signingKey = config.issuer === null ? null : await signingKeyAt(config.issuer.signingKey);
   if (signingKey !== null && 'problem' in signingKey) return signingKey;
-  const keys = await keyRing(config, signingKey, { ports, log: options.log });
+  const keys = await keyRing(config, signingKey, options);
   if ('problem' in keys) return keys;
   closers.push(() => keys.close());
 
-  const parts: Parts = {
-    config,
-    ports,
-    wallMs: options.ports.nowMs,
-    store,
-    ledger,
-    policies,
-    keys,
-    telemetry,
-    log: options.log,
-  };
+  const { ports, log } = options;
+  const parts: Parts = { config, ports, log, store, ledger, policies, keys, telemetry };
   const issuer = signingKey === null ? null : await startIssuer(parts, signingKey);
   if (issuer !== null && 'problem' in issuer) return issuer;
   if (issuer !== null) closers.push(() => issuer.server.close(CLOSE_GRACE_MS));
@@ -155,10 +143,7 @@ async function start(
 /** What the roles share. */
 interface Parts {
   readonly config: Config;
-  /** With the clock of the store, which does not step back. */
   readonly ports: Ports;
-  /** The machine's own clock, on which gRPC counts deadlines. */
-  readonly wallMs: () => number;
   readonly store: Store;
   readonly ledger: LedgerWriter;
   readonly policies: CurrentPolicies;
@@ -326,6 +311,8 @@ function authorizationServer(parts: Parts): AuthorizationServer {
       const task = store.taskOf(issuer, taskId);
       return isStoreFailure(task) ? stateUnavailable(task) : task;
     },
+    // INVARIANT: tasks are judged by the clock of the store, which does not step back.
+    taskClock: () => store.nowMs(),
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger,
     tracer: telemetry.tracer,
@@ -346,7 +333,7 @@ function authorizationServer(parts: Parts): AuthorizationServer {
   return new AuthorizationServer(handler, {
     refuse,
     monotonicMs: ports.monotonicMs,
-    nowMs: parts.wallMs,
+    nowMs: ports.nowMs,
     maxInFlight: extAuthz.checksInFlight,
     onFault,
   });

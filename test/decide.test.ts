@@ -81,7 +81,7 @@ const task: Task = {
   detailsJson: '[]',
 };
 
-const facts: Facts = { call, caller, token, task, action, use: 1, nowMs };
+const facts: Facts = { call, caller, token, task, action, use: 1, nowMs, taskNowMs: nowMs };
 
 const answering = (answer: EngineAnswer, ready = true): PolicySet =>
   ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;

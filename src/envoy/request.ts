@@ -1,23 +1,10 @@
 import { isIP } from 'node:net';
 import type { HttpCall } from '../action/call.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import type { CheckFacts } from '../check.ts';
 import type { PeerFacts } from '../identity/caller.ts';
 import { authorityFrom, headersFrom, methodFrom, targetFrom } from './canonical.ts';
 import { checkRequestType } from './proto.ts';
-
-/** What a CheckRequest says, parsed once; nothing after this reads the message again. */
-export interface CheckFacts {
-  readonly peer: PeerFacts;
-  readonly call: HttpCall;
-  readonly trace: {
-    /** `traceparent` of the gRPC metadata: the span of Envoy that asks. `null` where there is none or it is no such. */
-    readonly parent: string | null;
-    /** `traceparent` of the call: what the application says, which anybody can write. To link, never to parent. */
-    readonly application: string | null;
-  };
-  /** IP address of the other end of the connection. */
-  readonly sourceAddress: string | null;
-}
 
 /** What the operator says of the filter that asks. */
 export interface RequestRules {

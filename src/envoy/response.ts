@@ -1,20 +1,7 @@
-import { type Decision, type Deny, deny } from '../decision/decision.ts';
+import type { Answer } from '../check.ts';
+import { type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { checkResponseType } from './proto.ts';
-
-/** What one check came to. */
-export interface Answer {
-  readonly decision: Decision;
-  /** Unique; printable ASCII, at most 128 characters. Joins Envoy's access log, the ledger and the span. */
-  readonly decisionId: string;
-  readonly taskId: string | null;
-  /** SPIFFE ID of the caller, once it is known. */
-  readonly agent: string | null;
-  /** Id of the action in the catalog, once it is known. */
-  readonly action: string | null;
-  /** Where a client learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
-  readonly resourceMetadataUrl: string | null;
-}
 
 /** What all answers of one process have in common. */
 export interface ResponseOptions {
@@ -45,7 +32,7 @@ const MAX_TEXT_CHARS = 2_048;
  * `append_action`, since versions of Envoy differ in which they obey (envoyproxy/envoy#43310).
  *
  * `x-remit-decision` is the same structured field (RFC 9651) to the upstream and to a client that was denied:
- * `allow;id="…"` and `deny;reason=token.expired;id="…"`.
+ * `allow;id="…";trace="…"` and `deny;reason=token.expired;id="…";trace="…"`.
  *
  * Throws for an answer that no type checker would have let through; the caller answers with a prepared denial then.
  *
@@ -68,7 +55,7 @@ const PLACEHOLDER = '00000000-0000-0000-0000-000000000000';
  */
 export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (decisionId: string) => Buffer {
   const decision = deny(reason, '');
-  const nobody = { taskId: null, agent: null, action: null, resourceMetadataUrl: null };
+  const nobody = { taskId: null, agent: null, action: null, resourceMetadataUrl: null, traceId: null };
   const template = checkResponseFrom({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places: number[] = [];
   for (let at = template.indexOf(PLACEHOLDER); at !== -1; at = template.indexOf(PLACEHOLDER, at + 1)) places.push(at);
@@ -80,9 +67,19 @@ export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (d
   };
 }
 
+/** The ids of a decision as parameters of the structured field. */
+const idsOf = (answer: Answer): string => {
+  const trace = traceIdOf(answer);
+  return `;id="${answer.decisionId}"${trace === null ? '' : `;trace="${trace}"`}`;
+};
+
+/** @see W3C Trace Context section 3.2.2.3 */
+const traceIdOf = ({ traceId }: Answer): string | null =>
+  traceId !== null && /^[0-9a-f]{32}$/.test(traceId) ? traceId : null;
+
 function allowed(answer: Answer): object {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
-    'x-remit-decision': `allow;id="${answer.decisionId}"`,
+    'x-remit-decision': `allow${idsOf(answer)}`,
     'x-remit-task': plain(answer.taskId),
     'x-remit-agent': plain(answer.agent),
   };
@@ -98,10 +95,12 @@ function allowed(answer: Answer): object {
 function denied(answer: Answer, decision: Deny, options: ResponseOptions): object {
   const reason: Reason = reasons[decision.reason];
   const help = plain(options.helpUrl);
+  const trace = traceIdOf(answer);
   const body = JSON.stringify({
     error: errorOf(reason),
     reason: decision.reason,
     decision: answer.decisionId,
+    ...(trace === null ? {} : { trace }),
     message: reason.text,
     ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
     ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
@@ -109,7 +108,7 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): objec
   const headers = [
     header('content-type', 'application/json'),
     header('cache-control', 'no-store'),
-    header('x-remit-decision', `deny;reason=${decision.reason};id="${answer.decisionId}"`),
+    header('x-remit-decision', `deny;reason=${decision.reason}${idsOf(answer)}`),
     ...(reason.challenge === null ? [] : [header('www-authenticate', challengeFrom(reason, answer))]),
     ...(reason.retryable ? [header('retry-after', String(RETRY_AFTER_SECONDS))] : []),
   ];
@@ -140,11 +139,13 @@ const challengeFrom = (reason: Reason, answer: Answer): string => {
 };
 
 /** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */
-const metadataFrom = ({ decision, ...answer }: Answer): object => {
+const metadataFrom = (answer: Answer): object => {
+  const { decision } = answer;
   const values = {
     decision_id: answer.decisionId,
     decision: decision.kind,
     reason: decision.kind === 'deny' ? decision.reason : null,
+    trace_id: traceIdOf(answer),
     task_id: plain(answer.taskId),
     action: plain(answer.action),
     agent: plain(answer.agent),

@@ -4,9 +4,10 @@ import type { TimelineEntry } from './timeline.ts';
 const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
 const NONE = '-';
 
-/** A timeline as a table for people, a line each, the names of the columns first; times are UTC. */
+/** A timeline as a table for people, by time, a line each, the names of the columns first; times are UTC. */
 export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
-  const rows = [HEAD, ...entries.map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable))];
+  const byTime = entries.toSorted((a, b) => a.at - b.at);
+  const rows = [HEAD, ...byTime.map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable))];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>
     row

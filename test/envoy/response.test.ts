@@ -2,17 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { deny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
-import {
-  type Answer,
-  checkResponseFrom,
-  CREDENTIAL_HEADERS,
-  OWNED_HEADERS,
-  preparedDenial,
-} from '../../src/envoy/response.ts';
+import type { Answer } from '../../src/check.ts';
+import { checkResponseFrom, CREDENTIAL_HEADERS, OWNED_HEADERS, preparedDenial } from '../../src/envoy/response.ts';
 import { readAsEnvoy, valuesOf } from './protos.ts';
 
 const options = { helpUrl: 'https://remit.test/reasons' };
 const id = '0198f6c1-0000-7000-8000-000000000000';
+const traceId = 'ab'.repeat(16);
 const allow = { kind: 'allow', policyIds: ['p'] } as const;
 const answerFor = (over: Partial<Answer>): Answer => ({
   decision: allow,
@@ -21,6 +17,7 @@ const answerFor = (over: Partial<Answer>): Answer => ({
   agent: 'spiffe://acme.test/planner',
   action: 'payments.read',
   resourceMetadataUrl: null,
+  traceId,
   ...over,
 });
 const codes = Object.keys(reasons) as ReasonCode[];
@@ -31,7 +28,7 @@ describe('checkResponseFrom an allow', () => {
     expect(response.status).toEqual({ code: 0 });
     expect(response.denied_response).toBeUndefined();
     expect(valuesOf(response.ok_response?.headers)).toEqual({
-      'x-remit-decision': `allow;id="${id}"`,
+      'x-remit-decision': `allow;id="${id}";trace="${traceId}"`,
       'x-remit-task': 't-1',
       'x-remit-agent': 'spiffe://acme.test/planner',
     });
@@ -45,6 +42,7 @@ describe('checkResponseFrom an allow', () => {
         decision: { stringValue: 'allow' },
         task_id: { stringValue: 't-1' },
         action: { stringValue: 'payments.read' },
+        trace_id: { stringValue: traceId },
         agent: { stringValue: 'spiffe://acme.test/planner' },
       },
     });
@@ -89,7 +87,7 @@ describe('checkResponseFrom a denial', () => {
     expect(headers).toMatchObject({
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      'x-remit-decision': `deny;reason=${code};id="${id}"`,
+      'x-remit-decision': `deny;reason=${code};id="${id}";trace="${traceId}"`,
     });
     expect('www-authenticate' in headers).toBe(reason.challenge !== null);
     expect(headers['retry-after']).toBe(reason.retryable ? '1' : undefined);
@@ -97,6 +95,7 @@ describe('checkResponseFrom a denial', () => {
       error: expect.stringMatching(/^[a-z_]+$/),
       reason: code,
       decision: id,
+      trace: traceId,
       message: reason.text,
       help: `https://remit.test/reasons#${code}`,
     });
@@ -145,6 +144,7 @@ describe('checkResponseFrom a denial', () => {
       error: 'access_denied',
       reason: 'policy.forbidden',
       decision: id,
+      trace: traceId,
       message: 'a policy forbids the action',
       advice: expect.stringMatching(/^ask "treasury"\na{2033}$/),
     });
@@ -163,6 +163,7 @@ describe('checkResponseFrom anything', () => {
     agent: text,
     action: text,
     resourceMetadataUrl: text,
+    traceId: text,
   });
 
   it('is code 0 for an allow alone, never empty, and safe in every header', () => {
@@ -199,7 +200,7 @@ describe('checkResponseFrom anything', () => {
 
 describe('preparedDenial', () => {
   it.each(codes)('%s is what the builder gives, with the id put in', (code) => {
-    const nobody = { taskId: null, agent: null, action: null };
+    const nobody = { taskId: null, agent: null, action: null, traceId: null };
     const built = checkResponseFrom(answerFor({ decision: deny(code, ''), ...nobody }), options);
     const prepare = preparedDenial(code, options);
     expect(prepare(id).equals(built)).toBe(true);

@@ -8,7 +8,8 @@ import { Client, credentials, logVerbosity, type ServiceError, setLogVerbosity }
 import { service as healthService } from 'grpc-health-check';
 import { deny } from '../../src/decision/decision.ts';
 import { uuidV7 } from '../../src/decision/uuid.ts';
-import { authorizationHandler, type Check, refusalsFrom } from '../../src/envoy/authorization.ts';
+import type { Check } from '../../src/check.ts';
+import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
 import { AuthorizationServer, type CheckCall, type CheckHandler, type ServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
@@ -319,7 +320,7 @@ describe('AuthorizationServer health and close', () => {
   });
 });
 
-const answer = { decisionId: 'd', taskId: null, agent: null, action: null, resourceMetadataUrl: null };
+const answer = { decisionId: 'd', taskId: null, agent: null, action: null, resourceMetadataUrl: null, traceId: null };
 const call: CheckCall = { metadata: new Map(), deadlineMs: 1, signal: new AbortController().signal };
 const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>
   authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse, ...(onFault && { onFault }) });

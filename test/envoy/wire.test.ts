@@ -9,9 +9,10 @@ import { deny, isDeny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import { authorizationHandler, type Check, refusalsFrom } from '../../src/envoy/authorization.ts';
-import type { CheckFacts } from '../../src/envoy/request.ts';
-import type { Answer } from '../../src/envoy/response.ts';
+import type { Check } from '../../src/check.ts';
+import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
+import type { CheckFacts } from '../../src/check.ts';
+import type { Answer } from '../../src/check.ts';
 import { AuthorizationServer, type CheckHandler } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -45,6 +46,7 @@ const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer =>
   agent: null,
   action: null,
   resourceMetadataUrl: null,
+  traceId: null,
   ...over,
 });
 
