@@ -127,7 +127,10 @@ async function start(
   closers.push(followGates(server, gates));
   const set = policies.get();
   options.log(`checks on ${bound.join(', ')}; spans to ${telemetry.destination}`);
-  if (!isDeny(set)) options.log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
+  if (!isDeny(set)) {
+    options.log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
+    for (const warning of set.warnings) options.log(`warning: ${findingLine(warning)}`);
+  }
   return {
     store,
     issuerPort: issuer?.port ?? null,
@@ -341,13 +344,13 @@ function authorizationServer(parts: Parts): AuthorizationServer {
 
 /** Keeps the health that Envoy sees in step with readiness; the result ends it. */
 function followGates(server: AuthorizationServer, gates: readonly Gate[]): () => void {
-  let cancel = (): void => undefined;
+  let cancel: (() => void) | null = null;
   const look = (): void => {
     server.setServing(unmetGates(gates).length === 0);
     cancel = after(READINESS_MS, look);
   };
   look();
-  return () => cancel();
+  return () => cancel?.();
 }
 
 const gatesOf = ({ policies, keys, ledger }: Parts): readonly Gate[] => [

@@ -20,16 +20,19 @@ export class AdminServer {
   readonly #server: Server;
 
   constructor(gates: readonly Gate[]) {
-    this.#server = createServer({ requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 }, (request, response) => {
-      const known = request.url === '/livez' || request.url === '/readyz';
-      if (!known) return answer(response, 404, 'not found');
-      if (request.method !== 'GET' && request.method !== 'HEAD') {
-        response.setHeader('allow', 'GET, HEAD');
-        return answer(response, 405, 'method not allowed');
-      }
-      const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
-      return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
-    });
+    this.#server = createServer(
+      { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
+      (request, response) => {
+        const known = request.url === '/livez' || request.url === '/readyz';
+        if (!known) return answer(response, 404, 'not found');
+        if (request.method !== 'GET' && request.method !== 'HEAD') {
+          response.setHeader('allow', 'GET, HEAD');
+          return answer(response, 405, 'method not allowed');
+        }
+        const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
+        return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
+      },
+    );
     this.#server.maxConnections = 64;
   }
 

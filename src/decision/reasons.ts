@@ -32,7 +32,13 @@ const identity = (text: string) =>
 const token = (text: string) =>
   ({ grpcStatus: UNAUTHENTICATED, httpStatus: 401, text, challenge: 'invalid_token', retryable: false }) as const;
 const scope = (text: string) =>
-  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: 'insufficient_scope', retryable: false }) as const;
+  ({
+    grpcStatus: PERMISSION_DENIED,
+    httpStatus: 403,
+    text,
+    challenge: 'insufficient_scope',
+    retryable: false,
+  }) as const;
 const policy = (text: string) =>
   ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
 const budget = (text: string) =>

@@ -47,22 +47,20 @@ async function shutDown(sdk: NodeSDK): Promise<void> {
   clearTimeout(timer);
 }
 
-/** The sampler for allows that `OTEL_TRACES_SAMPLER` names. @see OpenTelemetry SDK environment variables, general */
+/** Samplers by the names of `OTEL_TRACES_SAMPLER`. @see OpenTelemetry SDK environment variables, general */
+const samplers: ReadonlyMap<string, (ratio: number) => Sampler> = new Map<string, (ratio: number) => Sampler>([
+  ['always_on', () => new AlwaysOnSampler()],
+  ['always_off', () => new AlwaysOffSampler()],
+  ['traceidratio', (ratio) => new TraceIdRatioBasedSampler(ratio)],
+  ['parentbased_always_on', () => new ParentBasedSampler({ root: new AlwaysOnSampler() })],
+  ['parentbased_always_off', () => new ParentBasedSampler({ root: new AlwaysOffSampler() })],
+  ['parentbased_traceidratio', (ratio) => new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) })],
+]);
+
+/** The sampler for allows that the variables name; everything where they name none. */
 function samplerFrom(environment: Readonly<Record<string, string | undefined>>): Sampler {
   const given = Number(environment['OTEL_TRACES_SAMPLER_ARG'] ?? '1');
   const ratio = given >= 0 && given <= 1 ? given : 1;
-  switch (environment['OTEL_TRACES_SAMPLER']) {
-    case 'always_on':
-      return new AlwaysOnSampler();
-    case 'always_off':
-      return new AlwaysOffSampler();
-    case 'traceidratio':
-      return new TraceIdRatioBasedSampler(ratio);
-    case 'parentbased_always_off':
-      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
-    case 'parentbased_traceidratio':
-      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) });
-    default:
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
-  }
+  const named = samplers.get(environment['OTEL_TRACES_SAMPLER'] ?? 'parentbased_always_on');
+  return (named ?? (() => new AlwaysOnSampler()))(ratio);
 }

@@ -88,7 +88,10 @@ function median(values: readonly number[]): number {
 
 async function load(envoy: EnvoyProcess, headers: readonly string[], seconds: number): Promise<Run> {
   const { stdout } = await promisify(execFile)('wrk', [
-    ...['-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--latency'],
+    '-t1',
+    `-c${CONNECTIONS}`,
+    `-d${seconds}s`,
+    '--latency',
     ...headers.flatMap((header) => ['-H', header]),
     `http://127.0.0.1:${envoy.address.port}/v1/payments`,
   ]);

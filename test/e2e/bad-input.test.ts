@@ -67,8 +67,6 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
 
   const withToken = (token: string): Promise<Reply> => call({ authorization: `Bearer ${token}` });
 
-  const now = (): number => Math.floor(Date.now() / 1000);
-
   it('lets the sound token through that the others are made from', async () => {
     expect((await withToken(mint())).status).toBe(200);
   });
@@ -206,6 +204,8 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     expect(outcome).toBe('refused');
   });
 });
+
+const now = (): number => Math.floor(Date.now() / 1000);
 
 async function issuerKey(file: string): Promise<TestKey> {
   const privateKey: KeyObject = createPrivateKey(await readFile(file, 'utf8'));
