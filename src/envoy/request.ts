@@ -3,7 +3,8 @@ import type { HttpCall } from '../action/call.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { CheckFacts } from '../check.ts';
 import type { PeerFacts } from '../identity/caller.ts';
-import { authorityFrom, headersFrom, methodFrom, targetFrom } from './canonical.ts';
+import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from './canonical.ts';
+import { headerCountOf } from './header-count.ts';
 import { checkRequestType } from './proto.ts';
 
 /** What the operator says of the filter that asks. */
@@ -48,11 +49,14 @@ interface DecodedHeader {
 const MAX_CERTIFICATE_CHARS = 32_768;
 
 /**
- * The message in these bytes, or `request.malformed`. Never throws.
+ * The message in these bytes, or `request.malformed`, or `request.too-large` for too many headers. Never throws.
  *
  * @param bytes a serialised CheckRequest, at most what the server lets in
  */
 export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
+  if (headerCountOf(bytes) > LIMITS.headers) {
+    return deny('request.too-large', `the request has more than ${LIMITS.headers} headers`);
+  }
   try {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     // The codec has given every field of the message its declared type; `DecodedCheckRequest` names those that are read.
