@@ -125,22 +125,27 @@ async function start(
   if (typeof adminPort !== 'number') return adminPort;
 
   closers.push(followGates(server, gates));
-  const set = policies.get();
-  options.log(`checks on ${bound.join(', ')}; spans to ${telemetry.destination}`);
-  if (!isDeny(set)) {
-    options.log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
-    for (const warning of set.warnings) options.log(`warning: ${findingLine(warning)}`);
-  }
+  log(`checks on ${bound.join(', ')}; spans to ${telemetry.destination}`);
+  logPolicies(parts);
   return {
     store,
     issuerPort: issuer?.port ?? null,
     adminPort,
     flush: async () => void (await ledger.flush()),
     reload: async () => {
-      for (const finding of await policies.reload()) options.log(findingLine(finding));
+      const problems = await policies.reload();
+      for (const finding of problems) log(findingLine(finding));
+      if (problems.length === 0) logPolicies(parts);
       if (issuer !== null) await reloadTls(parts, issuer.server);
     },
   };
+}
+
+function logPolicies({ policies, log }: Parts): void {
+  const set = policies.get();
+  if (isDeny(set)) return;
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
 }
 
 /** What the roles share. */

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config.ts';
 import { systemPorts } from '../ports.ts';
 import { startRemit } from '../remit.ts';
+import type { Remit } from '../remit.ts';
 import { runtimeFaults } from '../runtime-faults.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -41,6 +42,8 @@ export const serve: Command = {
     if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
 
     const fatal = Promise.withResolvers<string>();
+    let serving: Remit | null = null;
+    io.onReload(() => void serving?.reload());
     const remit = await startRemit(read.value, {
       ports: systemPorts,
       environment: io.environment,
@@ -48,7 +51,7 @@ export const serve: Command = {
       onFatal: fatal.resolve,
     });
     if ('problem' in remit) return refused(io, remit.problem);
-    io.onReload(() => void remit.reload());
+    serving = remit;
     const failed = await Promise.race([io.ended.then(() => null), fatal.promise]);
     if (failed !== null) io.err(`remit: ends, since the state file failed: ${failed}`);
     await remit.close();

@@ -1,0 +1,114 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { describeWith, envoyPart } from '../parts.ts';
+import { ran, remit } from './process.ts';
+
+interface Span {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly attributes: readonly {
+    readonly key: string;
+    readonly value: { readonly stringValue?: string; readonly intValue?: number };
+  }[];
+  readonly links?: readonly {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly attributes: Span['attributes'];
+  }[];
+}
+
+const leftovers = (): readonly string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('remit-dev-'));
+const attribute = ({ attributes }: Pick<Span, 'attributes'>, key: string): string | undefined =>
+  attributes.find((one) => one.key === key)?.value.stringValue;
+
+describeWith(envoyPart(), 'remit demo', (envoy) => {
+  const spans: Span[] = [];
+  const collector = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+      for (const resource of body.resourceSpans) for (const scope of resource.scopeSpans) spans.push(...scope.spans);
+      response.setHeader('content-type', 'application/json').end('{}');
+    });
+  });
+  let endpoint = '';
+  let before: readonly string[] = [];
+  let played: Awaited<ReturnType<typeof ran>>;
+
+  beforeAll(async () => {
+    before = leftovers();
+    await new Promise<void>((done) => collector.listen(0, '127.0.0.1', done));
+    endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+    played = await ran(['demo'], {
+      ENVOY_BIN: envoy,
+      OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    });
+  }, 60_000);
+  afterAll(() => new Promise((done) => collector.close(done)));
+
+  it('plays every step as told and says so last', () => {
+    expect(played.out).toContain('demo: 13 of 13 steps as expected\n');
+    expect(played.out.trimEnd().split('\n').at(-1)).toBe('demo: 13 of 13 steps as expected');
+    expect(played.code).toBe(0);
+  });
+
+  it('prints no token and no key', () => {
+    expect(`${played.out}${played.err}`).not.toMatch(/eyJ|PRIVATE KEY/);
+  });
+
+  it('leaves nothing behind', () => {
+    expect(leftovers()).toEqual(before);
+  });
+
+  it('links each use with a token to the span that issued it, in the trace that the attribute names', () => {
+    const issuance = spans.find(
+      (span) => span.name === 'token.issue' && attribute(span, 'remit.task.id') !== undefined,
+    );
+    const uses = spans.filter((span) => span.name === 'remit.check' && attribute(span, 'remit.task.id') !== undefined);
+    expect(uses.length).toBeGreaterThanOrEqual(8);
+    for (const use of uses) {
+      const link = use.links?.find((one) => attribute(one, 'remit.link') === 'issued_by');
+      expect([link?.traceId, link?.spanId]).toEqual([issuance?.traceId, issuance?.spanId]);
+      expect(attribute(use, 'remit.intent.trace_id')).toBe(issuance?.traceId);
+    }
+    const reuses = uses.filter((span) => span.links?.some((one) => attribute(one, 'remit.link') === 'previous_use'));
+    expect(reuses).toHaveLength(uses.length - 1);
+  });
+
+  it('exports a span for every denial, with its reason', () => {
+    const reasons = spans.map((span) => attribute(span, 'remit.reason'));
+    for (const reason of [
+      'token.missing',
+      'token.binding',
+      'policy.forbidden',
+      'task.completed',
+      'identity.untrusted-domain',
+    ]) {
+      expect(reasons).toContain(reason);
+    }
+    expect(JSON.stringify(spans)).not.toMatch(/eyJ/);
+  });
+
+  it('stays with --keep, and ends on Ctrl-C with nothing left', async () => {
+    const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy });
+    await running.said('running until Ctrl-C');
+    expect(running.out()).toMatch(/ {2}envoy +https:\/\/127\.0\.0\.1:\d+/);
+    running.child.kill('SIGINT');
+    expect(await running.exit).not.toBe(2);
+    expect(leftovers()).toEqual(before);
+  });
+
+  it('ends on Ctrl-C in the middle with nothing left', async () => {
+    const running = remit(['demo'], { ENVOY_BIN: envoy });
+    await running.said('1. allow');
+    running.child.kill('SIGINT');
+    await running.exit;
+    expect(leftovers()).toEqual(before);
+  });
+});

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+
+const main = resolve(import.meta.dirname, '../../dist/main.js');
+
+/** A `remit` command as a process of its own, with what it wrote so far. */
+export interface Running {
+  readonly child: ChildProcess;
+  readonly out: () => string;
+  readonly err: () => string;
+  /** Exit code, or the name of the signal that ended it. */
+  readonly exit: Promise<number | string>;
+  /** Waits until it has written a text, on either stream; rejects when it ends before or after 20 s. */
+  readonly said: (text: string | RegExp) => Promise<void>;
+}
+
+/** Starts the built command; `npm test` builds it. */
+export function remit(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (out += String(chunk)));
+  child.stderr.on('data', (chunk: Buffer) => (err += String(chunk)));
+  const exit = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+  return {
+    child,
+    out: () => out,
+    err: () => err,
+    exit,
+    said: (text) => waitFor(child, exit, () => `${out}${err}`, text),
+  };
+}
+
+function waitFor(
+  child: ChildProcess,
+  exit: Promise<number | string>,
+  written: () => string,
+  text: string | RegExp,
+): Promise<void> {
+  const isSaid = (): boolean => (typeof text === 'string' ? written().includes(text) : text.test(written()));
+  return new Promise((settle, reject) => {
+    const look = (): void => {
+      if (!isSaid()) return;
+      clearTimeout(timer);
+      settle();
+    };
+    const timer = setTimeout(() => reject(new Error(`\`${text}\` was not said within 20 s: ${written()}`)), 20_000);
+    child.stdout?.on('data', look);
+    child.stderr?.on('data', look);
+    void exit.then((code) => {
+      look();
+      clearTimeout(timer);
+      reject(new Error(`ended with ${code} before it said \`${text}\`: ${written()}`));
+    });
+    look();
+  });
+}
+
+/** Runs a command to its end. */
+export async function ran(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ readonly code: number | string; readonly out: string; readonly err: string }> {
+  const running = remit(args, environment);
+  const code = await running.exit;
+  return { code, out: running.out(), err: running.err() };
+}

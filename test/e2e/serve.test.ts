@@ -1,0 +1,142 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { ran, remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const examples = resolve(import.meta.dirname, '../../cedar-policies');
+
+describe('remit serve', () => {
+  let folder = '';
+  const running: Running[] = [];
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'remit-serve-'));
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+  });
+  afterEach(async () => {
+    for (const { child, exit } of running.splice(0)) {
+      child.kill('SIGKILL');
+      await exit;
+    }
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const config = async (changed: Record<string, unknown> = {}, name = 'remit.yaml'): Promise<string> => {
+    const file = join(folder, name);
+    const sound = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      admin: { listen: '127.0.0.1:0' },
+      policies: 'policies',
+      state: 'sqlite:state.db',
+    };
+    await writeFile(file, stringify({ ...sound, ...changed }));
+    return file;
+  };
+
+  const serve = (file: string): Running => {
+    const started = remit(['serve', '--config', file]);
+    running.push(started);
+    return started;
+  };
+
+  const refusal = async (file: string): Promise<string> => {
+    const { code, err, out } = await ran(['serve', '--config', file]);
+    expect([code, out]).toEqual([2, '']);
+    return err.split('\n').filter((line) => !line.startsWith('warning: node '))[0] ?? '';
+  };
+
+  it('starts, says where, and ends with 0 on SIGTERM, leaving no socket', async () => {
+    const started = serve(await config());
+    await started.said(`checks on unix:${folder}/check.sock`);
+    started.child.kill('SIGTERM');
+    expect(await started.exit).toBe(0);
+    expect((await ran(['serve', '--config', await config({}, 'again.yaml'), '--nonsense'])).code).toBe(2);
+  });
+
+  it('refuses a configuration that is not there', async () => {
+    expect(await refusal(join(folder, 'none.yaml'))).toBe(
+      `remit serve: cannot read the configuration \`${folder}/none.yaml\`: ENOENT`,
+    );
+  });
+
+  it('refuses an unknown key, with its place', async () => {
+    const file = join(folder, 'typo.yaml');
+    await writeFile(file, 'trustDomains: acme.test\nextAuth: {}\n');
+    expect(await refusal(file)).toBe(
+      `remit serve: ${file}:2:1: \`extAuth\` is not a known key; did you mean \`extAuthz\`?`,
+    );
+  });
+
+  it('refuses a policy that is not right, with its place', async () => {
+    const policy = join(folder, 'policies/policies/payments.cedar');
+    await writeFile(policy, '@id("x")\npermit (principal, action, resource) when { context.nonsense };\n');
+    expect(await refusal(await config())).toMatch(new RegExp(`^remit serve: ${policy}:2:\\d+: `));
+  });
+
+  it('refuses a schema that is not right, with its place', async () => {
+    const schema = join(folder, 'policies/base.cedarschema');
+    await writeFile(schema, `${await readFile(schema, 'utf8')}\nentity ;\n`);
+    expect(await refusal(await config())).toMatch(new RegExp(`^remit serve: ${schema}:\\d+:\\d+: `));
+  });
+
+  it('refuses a policy folder that is not there', async () => {
+    expect(await refusal(await config({ policies: 'nowhere' }))).toBe(
+      `remit serve: ${folder}/nowhere:1:1: the policy folder could not be read: ENOENT`,
+    );
+  });
+
+  it('refuses a socket that is in use', async () => {
+    await serve(await config()).said('checks on');
+    const second = await config({ state: 'sqlite:other.db' }, 'second.yaml');
+    expect(await refusal(second)).toBe(`remit serve: address in use: \`unix:${folder}/check.sock\``);
+  });
+
+  it('refuses a state file that is none', async () => {
+    await writeFile(join(folder, 'state.db'), 'not a database, but long enough to be taken for one'.repeat(40), {
+      mode: 0o600,
+    });
+    expect(await refusal(await config())).toMatch(/^remit serve: .*state\.db/);
+  });
+
+  it('keeps the last good policies when a reload meets bad ones, and takes good ones', async () => {
+    const started = serve(await config());
+    await started.said('checks on');
+    const policy = join(folder, 'policies/policies/payments.cedar');
+    const good = await readFile(policy, 'utf8');
+    await writeFile(policy, 'permit (principal, action, resource)');
+    started.child.kill('SIGHUP');
+    await started.said(`${policy}:`);
+    await writeFile(policy, `${good}\n// another set\n`);
+    started.child.kill('SIGHUP');
+    await started.said(
+      /policies: \d+, actions: \d+, set sha-256:\S+\n[^]*policies: \d+, actions: \d+, set sha-256:\S+\n/,
+    );
+    started.child.kill('SIGTERM');
+    expect(await started.exit).toBe(0);
+  });
+});
+
+describe('remit', () => {
+  it.each([
+    ['--help', ['--help'], 0],
+    ['help of a command of two words', ['policy', 'validate', '--help'], 0],
+    ['help of demo', ['demo', '--help'], 0],
+    ['no command', [], 2],
+    ['an unknown command', ['sreve'], 2],
+    ['an unknown option', ['demo', '--fast'], 2],
+    ['an option without its value', ['serve', '--config'], 2],
+  ])('answers %s', async (_name, args, code) => {
+    const answer = await ran(args);
+    expect(answer.code).toBe(code);
+    expect(`${answer.out}${answer.err}`).not.toBe('');
+  });
+
+  it('validates the policies it comes with', async () => {
+    const { code, out } = await ran(['policy', 'validate', examples]);
+    expect(code).toBe(0);
+    expect(out).toContain('valid');
+  });
+});
