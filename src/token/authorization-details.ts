@@ -1,4 +1,14 @@
-import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import {
+  integer,
+  isProblem,
+  listOf,
+  membersFrom,
+  optional,
+  type Problem,
+  type Reader,
+  seconds,
+  text,
+} from './members.ts';
 
 /** The one authorization details type Remit issues and accepts. */
 export const AUTHORIZATION_DETAILS_TYPE = 'urn:remit:task';
@@ -10,15 +20,41 @@ export const authorizationDetailsLimits = Object.freeze({
   maxActions: 64,
   maxCharacters: 256,
   maxLocationCharacters: 2048,
+  maxArgumentCharacters: 128,
+  maxCalls: 1_000_000,
 });
 
-/** When an entry may be used: milliseconds since the Unix epoch, `null` where that side is open. */
+/** What all uses of an entry together may add up to in one argument of its actions. */
+export interface MaxAmount {
+  /** Name of the whole-number argument that is added up. */
+  readonly argument: string;
+  /** Most it may come to, in the unit of the argument: 0 to 2^53 - 1. */
+  readonly limit: number;
+  /** An argument that must have this value, such as the currency of the amount; `null` asks for none. */
+  readonly currency: { readonly argument: string; readonly value: string } | null;
+}
+
+/** When and how often an entry may be used; instants in milliseconds since the Unix epoch, `null` is no such limit. */
 export interface Constraints {
   /** First instant at which it may be used. */
   readonly notBeforeMs: number | null;
   /** First instant at which it may no longer be used. */
   readonly notAfterMs: number | null;
+  /** Allowed uses, 1 to 1,000,000. */
+  readonly maxCalls: number | null;
+  readonly maxAmount: MaxAmount | null;
+  /** Whether a token may be used for this entry once. */
+  readonly singleUse: boolean;
 }
+
+/** The constraints of an entry that names none. */
+export const unconstrained: Constraints = Object.freeze({
+  notBeforeMs: null,
+  notAfterMs: null,
+  maxCalls: null,
+  maxAmount: null,
+  singleUse: false,
+});
 
 /** One entry of `authorization_details`; entries are alternatives, and what an entry does not name it does not grant. */
 export interface AuthorizationDetail {
@@ -34,7 +70,8 @@ export interface AuthorizationDetail {
 /**
  * The entries of an RFC 9396 `authorization_details` value, as a token carries it and as a client asks for it. Strict:
  * at least one entry, no other type, no unknown member and no unknown constraint, every bound of
- * `authorizationDetailsLimits`. The constraints known are `not_before` and `not_after`, whole seconds since the epoch.
+ * `authorizationDetailsLimits`. The constraints known are `not_before` and `not_after` (whole seconds since the epoch),
+ * `max_calls`, `max_amount` (`argument`, `limit` and, where wished, `currency`) and `single_use`, which is `true` or absent.
  * The problem is a clause whose subject is the value itself: "entry 0 member `actions` is required".
  *
  * @see RFC 9396 sections 2 and 5
@@ -43,7 +80,8 @@ export function authorizationDetailsFrom(value: unknown): readonly Authorization
   return listOf(detailFrom, { max: authorizationDetailsLimits.maxEntries })(value);
 }
 
-const { maxActions, maxCharacters, maxLocationCharacters, maxLocations } = authorizationDetailsLimits;
+const { maxActions, maxArgumentCharacters, maxCalls, maxCharacters, maxLocationCharacters, maxLocations } =
+  authorizationDetailsLimits;
 
 const type: Reader<typeof AUTHORIZATION_DETAILS_TYPE> = (value) =>
   value === AUTHORIZATION_DETAILS_TYPE ? value : { problem: `must be \`${AUTHORIZATION_DETAILS_TYPE}\`` };
@@ -66,17 +104,53 @@ const purpose = text({
   grammar: { matches: (words) => !/[^\P{Cc}\t\n]/u.test(words), words: 'without control characters' },
 });
 
-const constraints: Reader<Constraints> = (value) => {
-  if (value === undefined) return { notBeforeMs: null, notAfterMs: null };
-  const read = membersFrom(
+/** Printable, and no name that Cedar's JSON form gives a meaning: the argument names of the catalog. */
+const argument = text({
+  max: maxArgumentCharacters,
+  grammar: {
+    matches: (name) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name) && !name.startsWith('__'),
+    words: 'an argument name',
+  },
+});
+
+const argumentValue = text({
+  max: maxCharacters,
+  grammar: { matches: (value) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value), words: 'printable' },
+});
+
+const currency: Reader<NonNullable<MaxAmount['currency']>> = (value) =>
+  membersFrom(value, { argument, value: argumentValue }, { noun: 'member', others: 'refused' });
+
+const maxAmount: Reader<MaxAmount> = (value) =>
+  membersFrom(
     value,
-    { not_before: optional(seconds), not_after: optional(seconds) },
-    { noun: 'constraint', others: 'refused' },
+    { argument, limit: integer(0, Number.MAX_SAFE_INTEGER), currency: optional(currency) },
+    { noun: 'member', others: 'refused' },
   );
+
+const singleUse: Reader<true> = (value) => (value === true ? value : { problem: 'must be `true`' });
+
+const constraintReaders = {
+  not_before: optional(seconds),
+  not_after: optional(seconds),
+  max_calls: optional(integer(1, maxCalls)),
+  max_amount: optional(maxAmount),
+  single_use: optional(singleUse),
+};
+
+const constraints: Reader<Constraints> = (value) => {
+  if (value === undefined) return unconstrained;
+  const read = membersFrom(value, constraintReaders, { noun: 'constraint', others: 'refused' });
   if (isProblem(read)) return read;
   const { not_before: from, not_after: to } = read;
   if (from !== null && to !== null && to <= from) return { problem: 'must have `not_after` later than `not_before`' };
-  return { notBeforeMs: from === null ? null : from * 1000, notAfterMs: to === null ? null : to * 1000 };
+  return {
+    notBeforeMs: from === null ? null : from * 1000,
+    notAfterMs: to === null ? null : to * 1000,
+    maxCalls: read.max_calls,
+    maxAmount: read.max_amount,
+    singleUse: read.single_use ?? false,
+  };
 };
 
 const readers = {

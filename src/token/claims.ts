@@ -29,6 +29,11 @@ export interface TaskToken {
   readonly clientId: SpiffeId;
   /** Who acts for the subject, outermost first; empty where the subject is the agent. Only the first counts. */
   readonly actors: readonly string[];
+  /**
+   * The `may_act` claim: the agent this token was made out for, to exchange it for one of its own. Such a token is for
+   * that exchange alone and carries no call, not even of `clientId`; `null` for every other token.
+   */
+  readonly delegate: SpiffeId | null;
   /** Seconds since the Unix epoch. */
   readonly issuedAtSeconds: number;
   /** Seconds since the Unix epoch. */
@@ -70,7 +75,7 @@ export const claimLimits = Object.freeze({
  * absent or not of its form, `token.audience` where it is not for exactly one resource, `token.binding` where it is bound
  * to nothing. Times and the audience's value are the verifier's to judge. Claims not named here are ignored.
  *
- * @see RFC 9068 section 2.2, RFC 8693 section 4.1, RFC 9396 section 9, RFC 7800 section 3.1
+ * @see RFC 9068 section 2.2, RFC 8693 sections 4.1 and 4.4, RFC 9396 section 9, RFC 7800 section 3.1
  */
 export function taskClaimsFrom(
   payload: unknown,
@@ -93,6 +98,7 @@ export function taskClaimsFrom(
     subject: claims.sub,
     clientId: claims.client_id,
     actors: claims.act,
+    delegate: claims.may_act?.sub ?? null,
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
@@ -150,6 +156,9 @@ const actors: Reader<readonly string[]> = (value) => {
   }
   return chain;
 };
+
+const delegate: Reader<{ readonly sub: SpiffeId }> = (value) =>
+  membersFrom(value, { sub: spiffeId }, { noun: 'member', others: 'refused' });
 
 /** Hands a member on unread, wrapped so that no member of its own is taken for a problem. */
 const nested = (value: unknown): { readonly value: unknown } => ({ value });
@@ -226,6 +235,7 @@ const readers = {
   sub: name,
   client_id: spiffeId,
   act: actors,
+  may_act: optional(delegate),
   iat: seconds,
   nbf: optional(seconds),
   exp: seconds,

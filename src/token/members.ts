@@ -74,6 +74,16 @@ export const seconds: Reader<number> = (value) => {
     : { problem: 'must be whole seconds since the epoch' };
 };
 
+/** Reads a required whole number from `min` to `max`, both included and both safe integers. */
+export const integer =
+  (min: number, max: number): Reader<number> =>
+  (value) => {
+    if (value === undefined) return { problem: 'is required' };
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+      ? value
+      : { problem: `must be a whole number from ${min} to ${max}` };
+  };
+
 /** Reads a required array of `min` to `max` entries, each through `reader`; a problem names the entry, counted from 0. */
 export const listOf =
   <T>(reader: Reader<T>, { min = 1, max }: { readonly min?: number; readonly max: number }): Reader<readonly T[]> =>

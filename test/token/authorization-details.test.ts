@@ -1,17 +1,34 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { authorizationDetailsFrom, authorizationDetailsLimits } from '../../src/token/authorization-details.ts';
+import {
+  authorizationDetailsFrom,
+  authorizationDetailsLimits,
+  type Constraints,
+  unconstrained,
+} from '../../src/token/authorization-details.ts';
 import { isProblem } from '../../src/token/members.ts';
 
 const sound = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
 
 describe('authorizationDetailsFrom', () => {
   it('reads every member', () => {
-    const constraints = { not_before: 1_700_000_000, not_after: 1_700_000_600 };
+    const constraints = {
+      not_before: 1_700_000_000,
+      not_after: 1_700_000_600,
+      max_calls: 20,
+      max_amount: { argument: 'amount', limit: 50_000, currency: { argument: 'currency', value: 'EUR' } },
+      single_use: true,
+    };
     expect(authorizationDetailsFrom([{ ...sound, constraints, purpose: 'pay the\ninvoices' }])).toEqual([
       {
         ...sound,
-        constraints: { notBeforeMs: 1_700_000_000_000, notAfterMs: 1_700_000_600_000 },
+        constraints: {
+          notBeforeMs: 1_700_000_000_000,
+          notAfterMs: 1_700_000_600_000,
+          maxCalls: 20,
+          maxAmount: { argument: 'amount', limit: 50_000, currency: { argument: 'currency', value: 'EUR' } },
+          singleUse: true,
+        },
         purpose: 'pay the\ninvoices',
       },
     ]);
@@ -21,10 +38,31 @@ describe('authorizationDetailsFrom', () => {
     expect(authorizationDetailsFrom([sound, { ...sound, constraints: {} }])).toEqual(
       Array.from({ length: 2 }, () => ({
         ...sound,
-        constraints: { notBeforeMs: null, notAfterMs: null },
+        constraints: { notBeforeMs: null, notAfterMs: null, maxCalls: null, maxAmount: null, singleUse: false },
         purpose: null,
       })),
     );
+  });
+
+  it.each<[string, object, Partial<Constraints>]>([
+    ['one call', { max_calls: 1 }, { maxCalls: 1 }],
+    ['a million calls', { max_calls: 1_000_000 }, { maxCalls: 1_000_000 }],
+    [
+      'an amount of nothing',
+      { max_amount: { argument: 'amount', limit: 0 } },
+      { maxAmount: { argument: 'amount', limit: 0, currency: null } },
+    ],
+    [
+      'the largest amount',
+      { max_amount: { argument: 'Betrag in €', limit: Number.MAX_SAFE_INTEGER } },
+      { maxAmount: { argument: 'Betrag in €', limit: Number.MAX_SAFE_INTEGER, currency: null } },
+    ],
+    ['a single use', { single_use: true }, { singleUse: true }],
+    ['a start alone', { not_before: 10 }, { notBeforeMs: 10_000 }],
+  ])('reads %s and leaves the rest open', (_name, constraints, expected) => {
+    expect(authorizationDetailsFrom([{ ...sound, constraints }])).toMatchObject([
+      { constraints: { ...unconstrained, ...expected } },
+    ]);
   });
 
   it.each<[string, unknown, string]>([
@@ -92,9 +130,62 @@ describe('authorizationDetailsFrom', () => {
     ],
     [
       'an unknown constraint',
-      [{ ...sound, constraints: { max_amount: 1 } }],
-      'entry 0 member `constraints` has an unknown constraint `max_amount`',
+      [{ ...sound, constraints: { max_calls: 1, max_bytes: 1 } }],
+      'entry 0 member `constraints` has an unknown constraint `max_bytes`',
     ],
+    ...(
+      [
+        ['no calls', { max_calls: 0 }, '`max_calls` must be a whole number from 1 to 1000000'],
+        ['too many calls', { max_calls: 1_000_001 }, '`max_calls` must be a whole number from 1 to 1000000'],
+        ['half a call', { max_calls: 1.5 }, '`max_calls` must be a whole number from 1 to 1000000'],
+        ['calls as text', { max_calls: '5' }, '`max_calls` must be a whole number from 1 to 1000000'],
+        ['calls of null', { max_calls: null }, '`max_calls` must be a whole number from 1 to 1000000'],
+        ['an amount alone', { max_amount: 500 }, '`max_amount` must be an object'],
+        ['an amount of no argument', { max_amount: { limit: 5 } }, '`max_amount` member `argument` is required'],
+        ['an amount without end', { max_amount: { argument: 'a' } }, '`max_amount` member `limit` is required'],
+        [
+          'an amount below nothing',
+          { max_amount: { argument: 'a', limit: -1 } },
+          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991',
+        ],
+        [
+          'an amount that is not exact',
+          { max_amount: { argument: 'a', limit: 2 ** 53 } },
+          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991',
+        ],
+        [
+          'an amount with an unknown member',
+          { max_amount: { argument: 'a', limit: 1, per: 'day' } },
+          '`max_amount` has an unknown member `per`',
+        ],
+        [
+          'an argument of a name that Cedar reads',
+          { max_amount: { argument: '__entity', limit: 1 } },
+          '`max_amount` member `argument` must be an argument name',
+        ],
+        [
+          'a currency as text',
+          { max_amount: { argument: 'a', limit: 1, currency: 'EUR' } },
+          '`max_amount` member `currency` must be an object',
+        ],
+        [
+          'a currency without its value',
+          { max_amount: { argument: 'a', limit: 1, currency: { argument: 'c' } } },
+          '`max_amount` member `currency` member `value` is required',
+        ],
+        [
+          'a currency with an unknown member',
+          { max_amount: { argument: 'a', limit: 1, currency: { argument: 'c', value: 'EUR', or: 'USD' } } },
+          '`max_amount` member `currency` has an unknown member `or`',
+        ],
+        ['no single use', { single_use: false }, '`single_use` must be `true`'],
+        ['a single use as text', { single_use: 'true' }, '`single_use` must be `true`'],
+      ] as const
+    ).map(([name, constraints, problem]): [string, unknown, string] => [
+      name,
+      [{ ...sound, constraints }],
+      `entry 0 member \`constraints\` constraint ${problem}`,
+    ]),
     ['constraints of null', [{ ...sound, constraints: null }], 'entry 0 member `constraints` must be an object'],
     [
       'an instant as text',
@@ -116,7 +207,10 @@ describe('authorizationDetailsFrom', () => {
         type: fc.constantFrom('urn:remit:task', 'x'),
         locations: fc.array(fc.oneof(fc.webUrl(), fc.string()), { maxLength: 3 }),
         actions: fc.array(fc.string(), { maxLength: 3 }),
-        constraints: fc.dictionary(fc.constantFrom('not_before', 'not_after', 'x'), fc.integer()),
+        constraints: fc.dictionary(
+          fc.constantFrom('not_before', 'not_after', 'max_calls', 'max_amount', 'single_use', 'x'),
+          fc.oneof(fc.integer(), fc.boolean(), fc.record({ argument: fc.string(), limit: fc.double() })),
+        ),
         purpose: fc.string({ unit: 'binary' }),
       },
       { requiredKeys: ['type'] },

@@ -2,6 +2,7 @@ import { createHash, createHmac, createPublicKey } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 import { KeyRing } from '../../src/token/keys.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import {
@@ -41,6 +42,7 @@ describe('verifyTaskToken accepts', () => {
       subject: agent,
       clientId: agent,
       actors: [],
+      delegate: null,
       issuedAtSeconds: nowSeconds - 10,
       expiresAtSeconds: nowSeconds + 290,
       tokenId: soundClaims.jti,
@@ -51,7 +53,7 @@ describe('verifyTaskToken accepts', () => {
           type: 'urn:remit:task',
           locations: [audience],
           actions: ['payments.create'],
-          constraints: { notBeforeMs: null, notAfterMs: null },
+          constraints: unconstrained,
           purpose: null,
         },
       ],
@@ -79,6 +81,7 @@ describe('verifyTaskToken accepts', () => {
       {},
       { subject: 'user:alice', actors: [agent, 'a', 'b'] },
     ],
+    ['a delegate', { may_act: { sub: 'spiffe://acme.test/helper' } }, {}, { delegate: 'spiffe://acme.test/helper' }],
     ['an expiry within the skew', { exp: nowSeconds - 4 }, {}, { expiresAtSeconds: nowSeconds - 4 }],
     ['an issuance within the skew', { iat: nowSeconds + 5 }, {}, { issuedAtSeconds: nowSeconds + 5 }],
     ['the longest life', { iat: nowSeconds, exp: nowSeconds + 900 }, {}, { expiresAtSeconds: nowSeconds + 900 }],
@@ -202,6 +205,22 @@ describe('verifyTaskToken denies the claim', () => {
     ['act with an exp', { act: { sub: 'x', exp: 1 } }, 'token.malformed', 'claim `act` has an unknown member `exp`'],
     ['act that is text', { act: 'x' }, 'token.malformed', 'claim `act` must be an object'],
 
+    ['may_act that is text', { may_act: agent }, 'token.malformed', 'claim `may_act` must be an object'],
+    ['may_act of null', { may_act: null }, 'token.malformed', 'claim `may_act` must be an object'],
+    ['may_act of nobody', { may_act: {} }, 'token.malformed', 'claim `may_act` member `sub` is required'],
+    [
+      'may_act of a user',
+      { may_act: { sub: 'user:alice' } },
+      'token.malformed',
+      'claim `may_act` member `sub` must be a SPIFFE ID',
+    ],
+    [
+      'may_act with another member',
+      { may_act: { sub: agent, iss: issuer } },
+      'token.malformed',
+      'claim `may_act` has an unknown member `iss`',
+    ],
+
     [
       'jti too short',
       { jti: 'a'.repeat(15) },
@@ -271,9 +290,9 @@ describe('verifyTaskToken denies the claim', () => {
 
     [
       'authorization_details of an unknown constraint',
-      { authorization_details: [{ ...soundClaims.authorization_details[0], constraints: { max_calls: 3 } }] },
+      { authorization_details: [{ ...soundClaims.authorization_details[0], constraints: { max_bytes: 3 } }] },
       'token.malformed',
-      'claim `authorization_details` entry 0 member `constraints` has an unknown constraint `max_calls`',
+      'claim `authorization_details` entry 0 member `constraints` has an unknown constraint `max_bytes`',
     ],
     [
       'authorization_details of another type',
@@ -565,7 +584,7 @@ describe('verifyTaskToken, for any input,', () => {
   });
 
   it('denies a sound token with any one claim changed to any JSON, or takes it for what it is', async () => {
-    const name = fc.constantFrom(...Object.keys(soundClaims), 'act', 'nbf');
+    const name = fc.constantFrom(...Object.keys(soundClaims), 'act', 'may_act', 'nbf');
     await fc.assert(
       fc.asyncProperty(name, fc.jsonValue(), async (claim, value) => {
         const answer = await verifyTaskToken(mint(es, { [claim]: value }), rules, keys, nowMs);
