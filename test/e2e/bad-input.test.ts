@@ -1,17 +1,15 @@
-import { createHash, createHmac, createPublicKey, X509Certificate } from 'node:crypto';
+import { createHash, createHmac, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { createPrivateKey } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import { Agent } from '../../src/dev/agent.ts';
 import type { Reply } from '../../src/dev/agent.ts';
-import { DevDomain } from '../../src/dev/domain.ts';
-import { systemPorts } from '../../src/ports.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { base64url, es256Key, signed } from '../token/tokens.ts';
 import type { TestKey } from '../token/tokens.ts';
 
@@ -20,35 +18,26 @@ const ISSUER = 'https://issuer.acme.test';
 
 /** Every bad input of a caller, through a real Envoy with the shipped configuration: each its own reason, never an allow. */
 describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
-  let folder = '';
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
   let agent: Agent;
   let key: TestKey;
   let claims: Record<string, unknown>;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'remit-bad-'));
-    const started = await DevDomain.start({
-      folder,
-      envoy,
-      policies: resolve(import.meta.dirname, '../../cedar-policies'),
-      ports: systemPorts,
-      environment: {},
-      log: () => undefined,
-    });
-    if (!(started instanceof DevDomain)) throw new Error(started.problem);
-    domain = started;
+    scratch = await scratchFolder('remit-bad-');
+    domain = await startDomain(envoy, { folder: scratch.folder });
     const svid = await domain.authority.svid('/ns/agents/sa/planner');
     agent = new Agent(svid, domain.authority.bundlePem);
-    key = await issuerKey(join(folder, 'signing-key.pem'));
-    claims = claimsOf(await declared(agent, domain));
+    key = await issuerKey(join(scratch.folder, 'signing-key.pem'));
+    claims = claimsOf((await mustDeclare(agent, domain)).token);
     expect(claims['cnf']).toEqual({ 'x5t#S256': thumbprintOf(svid.certPem) });
   });
 
   afterAll(async () => {
     agent?.close();
     await domain?.stop();
-    await rm(folder, { recursive: true, force: true });
+    await scratch?.remove();
   });
 
   const mint = (
@@ -211,27 +200,6 @@ async function issuerKey(file: string): Promise<TestKey> {
   const privateKey: KeyObject = createPrivateKey(await readFile(file, 'utf8'));
   const jwk = await exportJWK(createPublicKey(privateKey));
   return { algorithm: 'ES256', keyId: await calculateJwkThumbprint(jwk), privateKey, jwk: { ...jwk } };
-}
-
-async function declared(agent: Agent, { stage }: DevDomain): Promise<string> {
-  const detail = {
-    type: 'urn:remit:task',
-    locations: ['https://payments.acme.test'],
-    actions: ['payments.read', 'payments.create'],
-  };
-  const reply = await agent.call(stage.issuerPort, {
-    host: stage.issuerHost,
-    method: 'POST',
-    path: '/oauth/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: 'https://payments.acme.test',
-      authorization_details: JSON.stringify([{ ...detail, purpose: 'settle payment p-1' }]),
-    }).toString(),
-  });
-  expect(reply.status).toBe(200);
-  return JSON.parse(reply.body).access_token;
 }
 
 const claimsOf = (token: string): Record<string, unknown> => {

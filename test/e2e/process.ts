@@ -51,11 +51,13 @@ function waitFor(
     const timer = setTimeout(() => reject(new Error(`\`${text}\` was not said within 20 s: ${written()}`)), 20_000);
     child.stdout?.on('data', look);
     child.stderr?.on('data', look);
-    void exit.then((code) => {
+    const ended = async (): Promise<void> => {
+      const code = await exit;
       look();
       clearTimeout(timer);
       reject(new Error(`ended with ${code} before it said \`${text}\`: ${written()}`));
-    });
+    };
+    void ended();
     look();
   });
 }

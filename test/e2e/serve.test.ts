@@ -42,12 +42,6 @@ describe('remit serve', () => {
     return started;
   };
 
-  const refusal = async (file: string): Promise<string> => {
-    const { code, err, out } = await ran(['serve', '--config', file]);
-    expect([code, out]).toEqual([2, '']);
-    return err.split('\n').filter((line) => !line.startsWith('warning: node '))[0] ?? '';
-  };
-
   it('starts, says where, and ends with 0 on SIGTERM, leaving no socket', async () => {
     const started = serve(await config());
     await started.said(`checks on unix:${folder}/check.sock`);
@@ -140,3 +134,10 @@ describe('remit', () => {
     expect(out).toContain('valid');
   });
 });
+
+/** The line with which it refuses to start. */
+async function refusal(file: string): Promise<string> {
+  const { code, err, out } = await ran(['serve', '--config', file]);
+  expect([code, out]).toEqual([2, '']);
+  return err.split('\n').find((line) => !line.startsWith('warning: node ')) ?? '';
+}

@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Agent, Reply } from '../../src/dev/agent.ts';
+import { DevDomain } from '../../src/dev/domain.ts';
+import { systemPorts } from '../../src/ports.ts';
+
+/** The example policies. */
+export const examples = resolve(import.meta.dirname, '../../cedar-policies');
+
+/** A trust domain with a real Envoy, for one suite; throws where it cannot be started. */
+export async function startDomain(
+  envoy: string,
+  { folder, log }: { readonly folder: string; readonly log?: (line: string) => void },
+): Promise<DevDomain> {
+  const started = await DevDomain.start({
+    folder,
+    envoy,
+    policies: examples,
+    ports: systemPorts,
+    environment: {},
+    log: log ?? (() => undefined),
+  });
+  if (!(started instanceof DevDomain)) throw new Error(started.problem);
+  return started;
+}
+
+/** A folder that `remove` takes away. */
+export async function scratchFolder(
+  name: string,
+): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), name));
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** What an agent asks for in these tests, with what a test changes. */
+export interface Declaration {
+  readonly actions?: readonly string[];
+  readonly purpose?: string;
+  readonly constraints?: Readonly<Record<string, unknown>>;
+}
+
+/** Asks the issuer for a token at the payments server. */
+export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<Reply> {
+  const { actions = ['payments.read', 'payments.create'], purpose = 'settle payment p-1', constraints } = declaration;
+  const detail = {
+    type: 'urn:remit:task',
+    locations: ['https://payments.acme.test'],
+    actions,
+    purpose,
+    ...(constraints === undefined ? {} : { constraints }),
+  };
+  return agent.call(stage.issuerPort, {
+    host: stage.issuerHost,
+    method: 'POST',
+    path: '/oauth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      resource: 'https://payments.acme.test',
+      authorization_details: JSON.stringify([detail]),
+    }).toString(),
+  });
+}
+
+/** A token and its task; throws where the issuer refuses. */
+export async function mustDeclare(
+  agent: Agent,
+  domain: DevDomain,
+  declaration: Declaration = {},
+): Promise<{ readonly token: string; readonly taskId: string }> {
+  const reply = await declare(agent, domain, declaration);
+  const body = JSON.parse(reply.body);
+  if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+  return { token: body.access_token, taskId: body.txn };
+}
+
+/** Calls the payments server through Envoy; status and reason of the answer. */
+export async function callPayments(
+  agent: Agent,
+  { stage }: DevDomain,
+  {
+    token,
+    path = '/v1/payments/p-1',
+    method = 'GET',
+  }: { readonly token: string; readonly path?: string; readonly method?: string },
+): Promise<readonly [number, string | null]> {
+  const reply = await agent.call(stage.envoyPort, {
+    host: 'payments.acme.test',
+    method,
+    path,
+    headers: { authorization: `Bearer ${token}` },
+  });
+  return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
+}

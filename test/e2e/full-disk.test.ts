@@ -1,0 +1,69 @@
+import { execFileSync } from 'node:child_process';
+import { statfsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from '@jest/globals';
+import { describeWith, envoyPart } from '../parts.ts';
+import { callPayments, declare, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+/** A small disk of its own, or null where this user may not mount one. */
+function mountSmall(at: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'tmpfs', at], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const isRoot = process.getuid?.() === 0;
+
+describeWith(envoyPart(), 'a full disk under the state file', (envoy) => {
+  (isRoot ? it : it.skip)('denies with ledger.unavailable, and goes on when there is space (needs root)', async () => {
+    const { folder, remove } = await scratchFolder('remit-full-');
+    expect(mountSmall(folder)).toBe(true);
+    try {
+      const domain = await startDomain(envoy, { folder });
+      try {
+        const { planner } = domain.stage;
+        const { token } = await mustDeclare(planner, domain);
+        const pay = { token, path: '/v1/payments?amount=1&currency=EUR', method: 'POST' };
+        expect(await callPayments(planner, domain, pay)).toEqual([201, null]);
+
+        const { bavail, bsize } = statfsSync(folder);
+        await writeFile(join(folder, 'ballast'), Buffer.alloc(bavail * bsize, 1));
+        const refused = await until(
+          () => callPayments(planner, domain, pay),
+          ([status]) => status !== 201,
+        );
+        expect(refused).toEqual([503, 'ledger.unavailable']);
+        const unissued = await declare(planner, domain);
+        expect([unissued.status, JSON.parse(unissued.body).error]).toEqual([503, 'temporarily_unavailable']);
+
+        await rm(join(folder, 'ballast'));
+        expect(
+          await until(
+            () => callPayments(planner, domain, pay),
+            ([status]) => status === 201,
+          ),
+        ).toEqual([201, null]);
+      } finally {
+        await domain.stop();
+      }
+    } finally {
+      execFileSync('umount', ['-l', folder]);
+      await remove();
+    }
+  });
+});
+
+/** Tries at most 100 times, 50 ms apart; the last answer. */
+async function until<T>(attempt: () => Promise<T>, isEnough: (answer: T) => boolean): Promise<T> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const answer = await attempt();
+    if (isEnough(answer)) return answer;
+    await delay(50);
+  }
+  return attempt();
+}
