@@ -2,7 +2,7 @@ import { compactVerify, type CryptoKey } from 'jose';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
-import { isProblem, membersFrom, optional, text } from './members.ts';
+import { isProblem, membersFrom, optional, type Problem, text } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
 /** A signed token taken apart, its signature not verified yet: nothing in it may be believed. */
@@ -17,25 +17,44 @@ export interface CompactJws {
 /** Three dot-separated parts of base64url; the emptiness of the last two is judged later, with a better reason. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
 
-const MAX_HEADER_CHARACTERS = 256;
+/** Longest text in a header member. */
+export const MAX_HEADER_CHARACTERS = 256;
+
+/** The three parts of a compact serialisation as bytes; what is in them is not looked at. */
+export interface JwsParts {
+  readonly header: Uint8Array;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+}
 
 /**
- * The compact serialisation of a JWS, read strictly: `token.malformed` for more than `maxBytes`, any character outside
- * base64url and dots, other than two dots, non-canonical base64url, a header that is not strict JSON, or one
- * that has `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside the profile, `none` among them; `token.signature` for an
- * empty signature. The length is looked at first, so that a huge input costs nothing.
+ * The parts of a compact JWS, or why it is none, as a clause: more than `maxBytes`, any character outside base64url and
+ * dots, other than two dots, non-canonical base64url. The length is looked at first, so that a huge input costs nothing.
+ *
+ * @see RFC 7515 section 7.1
+ */
+export function jwsPartsFrom(compact: string, maxBytes: number): JwsParts | Problem {
+  if (compact.length > maxBytes) return { problem: `is longer than ${maxBytes} bytes` };
+  if (!COMPACT.test(compact)) return { problem: 'is not three parts of base64url' };
+  const [header, payload, signature] = compact.split('.').map(bytesFromBase64url);
+  if (!header || !payload || !signature) return { problem: 'is not canonical base64url' };
+  return { header, payload, signature };
+}
+
+/**
+ * The compact serialisation of a JWS, read strictly: `token.malformed` for what `jwsPartsFrom` refuses, a header that is
+ * not strict JSON, or one that has `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside
+ * the profile, `none` among them; `token.signature` for an empty signature.
  *
  * @see RFC 7515 section 7.1, RFC 8725 sections 3.1 and 3.10
  */
 export function compactJwsFrom(compact: string, maxBytes: number): CompactJws | Deny {
-  if (compact.length > maxBytes) return deny('token.malformed', `the token is longer than ${maxBytes} bytes`);
-  if (!COMPACT.test(compact)) return deny('token.malformed', 'the token is not three parts of base64url');
-  const [header, payload, signature] = compact.split('.').map(bytesFromBase64url);
-  if (!header || !payload || !signature) return deny('token.malformed', 'the token is not canonical base64url');
-  const read = headerFrom(header);
+  const parts = jwsPartsFrom(compact, maxBytes);
+  if (isProblem(parts)) return deny('token.malformed', `the token ${parts.problem}`);
+  const read = headerFrom(parts.header);
   if (isDeny(read)) return read;
-  if (signature.length === 0) return deny('token.signature', 'the signature is empty');
-  return { ...read, compact, payload };
+  if (parts.signature.length === 0) return deny('token.signature', 'the signature is empty');
+  return { ...read, compact, payload: parts.payload };
 }
 
 function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
@@ -48,7 +67,8 @@ function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' |
   return { algorithm: spec.name, keyId: header.kid, type: header.typ };
 }
 
-const absent = (value: unknown) => (value === undefined ? null : { problem: 'is not accepted' });
+/** Reads a header member that must not be there. */
+export const absent = (value: unknown) => (value === undefined ? null : { problem: 'is not accepted' });
 
 /**
  * The first six bring or locate a key, change what is signed, or name what must be understood: nothing a token names is
@@ -70,7 +90,10 @@ const headerReaders = {
  * The payload of a token whose signature the key verifies, with the algorithm the token was read with; else
  * `token.signature`. The key must be one for that algorithm alone.
  */
-export async function verifiedPayloadFrom(jws: CompactJws, key: CryptoKey): Promise<Uint8Array | Deny> {
+export async function verifiedPayloadFrom(
+  jws: Pick<CompactJws, 'compact' | 'algorithm'>,
+  key: CryptoKey,
+): Promise<Uint8Array | Deny> {
   try {
     const { payload } = await compactVerify(jws.compact, key, { algorithms: [jws.algorithm] });
     return payload;

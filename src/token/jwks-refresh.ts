@@ -1,7 +1,8 @@
 import { types } from 'node:util';
 import type { Ports } from '../ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
-import { MAX_JWKS_BYTES, type VerificationKey, verificationKeysFrom } from './jwks.ts';
+import type { VerificationKey } from './jwk.ts';
+import { MAX_JWKS_BYTES, verificationKeysFrom } from './jwks.ts';
 import { isProblem, type Problem } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import type { After } from './timers.ts';

@@ -1,0 +1,109 @@
+import { createHash, createPublicKey } from 'node:crypto';
+import type { CryptoKey } from 'jose';
+import { algorithmOfKey, algorithms, type AlgorithmSpec, type SignatureAlgorithm } from './algorithms.ts';
+import { bytesFromBase64url } from './base64url.ts';
+import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, text } from './members.ts';
+import { rsaWeakness } from './rsa-strength.ts';
+
+/** A public key for verifying signatures of exactly one algorithm. */
+export interface VerificationKey {
+  /** `null` where the key names none. */
+  readonly keyId: string | null;
+  readonly algorithm: SignatureAlgorithm;
+  readonly key: CryptoKey;
+  /** Base64url SHA-256 of the members that make the key. @see RFC 7638 section 3 */
+  readonly thumbprint: string;
+}
+
+/** A JSON Web Key that is sound, whether it can be used here or not. */
+export interface Jwk {
+  readonly keyId: string | null;
+  /** `null` where the key is for something else than verifying with an algorithm of the profile. */
+  readonly usable: VerificationKey | null;
+}
+
+/** Members of a secret: of a symmetric key, or the private half of a pair. @see RFC 7518 section 6, RFC 9964 */
+const SECRET_MEMBERS = ['k', 'd', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'priv'];
+
+const label = optional(text({ min: 0, max: 256 }));
+
+const readers = {
+  kty: text({ max: 64 }),
+  kid: label,
+  use: label,
+  alg: label,
+  crv: label,
+  key_ops: optional(listOf(text({ max: 64 }), { min: 0, max: 16 })),
+};
+
+/**
+ * Reads one public JSON Web Key. Refused is one that is symmetric or private, contradicts itself (an `alg` of another key
+ * type, a `use` and `key_ops` that differ, verifying mixed with another operation), is not on its curve, or is RSA and
+ * weak. No certificate or URL in it is looked at.
+ *
+ * @see RFC 7517 section 4, RFC 8725 section 3.1
+ */
+export const jwkFrom: Reader<Jwk> = (value) => {
+  const read = membersFrom(value, readers, { noun: 'member', others: 'ignored' });
+  if (isProblem(read)) return read;
+  const members = new Map<string, unknown>(Object.entries(Object(value)));
+  const secret = SECRET_MEMBERS.find((name) => members.has(name));
+  if (read.kty === 'oct') return { problem: 'is symmetric' };
+  if (secret !== undefined) return { problem: `has the secret member \`${secret}\`` };
+  const purpose = purposeOf(read.use, read.key_ops);
+  if (isProblem(purpose)) return purpose;
+  const spec = read.alg === null ? algorithmOfKey(read.kty, read.crv) : algorithms.get(read.alg);
+  if (purpose === 'other' || spec === undefined) return { keyId: read.kid, usable: null };
+  if (spec.keyType !== read.kty || spec.curve !== (spec.curve === null ? null : read.crv)) {
+    return { problem: `has an \`alg\` of another key type` };
+  }
+  const made = publicKeyFrom(members, spec);
+  return isProblem(made) ? made : { keyId: read.kid, usable: { keyId: read.kid, algorithm: spec.name, ...made } };
+};
+
+/** What a key is for, by its `use` and `key_ops`, which must agree; a key that says neither is for verifying. */
+function purposeOf(use: string | null, operations: readonly string[] | null): 'verify' | 'other' | Problem {
+  const isForVerifying = operations?.includes('verify') ?? (use === null || use === 'sig');
+  if (operations === null) return isForVerifying ? 'verify' : 'other';
+  if (use !== null && (use === 'sig') !== isForVerifying)
+    return { problem: 'has a `use` that differs from its `key_ops`' };
+  if (isForVerifying && operations.some((operation) => operation !== 'verify' && operation !== 'sign')) {
+    return { problem: 'has `key_ops` that mix verifying with another use' };
+  }
+  return isForVerifying ? 'verify' : 'other';
+}
+
+function publicKeyFrom(
+  members: ReadonlyMap<string, unknown>,
+  spec: AlgorithmSpec,
+): Pick<VerificationKey, 'key' | 'thumbprint'> | Problem {
+  const jwk: Record<string, string> = { kty: spec.keyType, ...(spec.curve === null ? {} : { crv: spec.curve }) };
+  for (const name of spec.members) {
+    const value = members.get(name);
+    if (typeof value !== 'string' || value === '' || bytesFromBase64url(value) === null) {
+      return { problem: `member \`${name}\` must be base64url` };
+    }
+    jwk[name] = value;
+  }
+  if (spec.keyType === 'RSA') {
+    const weakness = rsaWeakness(integerFrom(jwk['n']), integerFrom(jwk['e']));
+    if (weakness !== null) return { problem: weakness };
+  }
+  try {
+    const key = createPublicKey({ key: jwk, format: 'jwk' }).toCryptoKey(spec.parameters, false, ['verify']);
+    return { key, thumbprint: thumbprintOf(jwk) };
+  } catch {
+    // node:crypto throws for a point that is not on the curve and the like; its message says no more.
+    return { problem: 'is not a valid public key' };
+  }
+}
+
+/** Every member is plain base64url or a name of this project's own, so that its JSON has one spelling. */
+const thumbprintOf = (jwk: Readonly<Record<string, string>>): string => {
+  const members = Object.entries(jwk).sort(([left], [right]) => (left < right ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify(Object.fromEntries(members)))
+    .digest('base64url');
+};
+
+const integerFrom = (base64url = ''): bigint => BigInt(`0x0${Buffer.from(base64url, 'base64url').toString('hex')}`);
