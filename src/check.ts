@@ -10,10 +10,12 @@ import { callerFrom } from './identity/caller.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
 import type { Judgement } from './judgement.ts';
 import { useRecord } from './ledger/use.ts';
+import { jtiDigestOf } from './ledger/record.ts';
 import type { LedgerRecord } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
 import { taskPermits } from './task/task.ts';
+import type { IssuedTokenState } from './task/issued-token.ts';
 import type { Task } from './task/task.ts';
 import { traceCheck } from './telemetry/span.ts';
 import { bearerFrom } from './token/authorization-header.ts';
@@ -75,13 +77,19 @@ export interface CheckServices {
   readonly keys: VerificationKeys;
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
-  /** The task as it stands at this moment; never cached. */
-  readonly tasks: (issuer: string, taskId: string) => Task | Deny | undefined;
+  /** The task as it stands at this moment, with the token of that digest; never cached. */
+  readonly tasks: (issuer: string, taskId: string, jtiDigest: string) => UseState | Deny | undefined;
   /** The clock that tasks are judged by: it does not step back. Milliseconds since the Unix epoch. */
   readonly taskClock: () => number;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
   readonly tracer: Tracer;
+}
+
+/** What the store holds of a task and of one token of it. */
+export interface UseState {
+  readonly task: Task;
+  readonly issued: IssuedTokenState | undefined;
 }
 
 /** Where uses are recorded: `append` within moments, `durable` before it answers; `false` is not recorded. */
@@ -126,7 +134,7 @@ async function gather(
 ): Promise<Gathered> {
   const nowMs = services.ports.nowMs();
   if (isDeny(parsed)) {
-    const nothing = { call: parsed, caller: parsed, token: parsed, task: parsed, action: parsed, use: 0 };
+    const nothing = { call: parsed, caller: parsed, token: parsed, ...taskFacts(parsed), action: parsed, use: 0 };
     return { facts: { ...nothing, nowMs, taskNowMs: services.taskClock() }, use: null };
   }
   const caller = callerFrom(parsed.peer, services.identity, nowMs);
@@ -134,10 +142,16 @@ async function gather(
   const use = isDeny(token) ? null : services.uses.next(token.digest);
   const action = isDeny(policies) ? policies : actionFrom(parsed.call, policies.catalog);
   // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
-  const task = isDeny(token) ? token : services.tasks(token.issuer, token.taskId);
+  const state = isDeny(token) ? token : services.tasks(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   const clocks = { nowMs: services.ports.nowMs(), taskNowMs: services.taskClock() };
-  return { facts: { call: parsed.call, caller, token, task, action, use: use?.use ?? 0, ...clocks }, use };
+  return {
+    facts: { call: parsed.call, caller, token, ...taskFacts(state), action, use: use?.use ?? 0, ...clocks },
+    use,
+  };
 }
+
+const taskFacts = (state: UseState | Deny | undefined): Pick<Facts, 'task' | 'issued'> =>
+  state === undefined || isDeny(state) ? { task: state, issued: undefined } : state;
 
 async function tokenOf(
   services: CheckServices,
@@ -196,8 +210,8 @@ async function obligationProblem(
   const isRecorded = waits ? await services.ledger.durable(record) : services.ledger.append(record);
   if (!isRecorded) return deny('ledger.unavailable', 'the use could not be recorded');
   if (!waits || isDeny(token)) return null;
-  const task = services.tasks(token.issuer, token.taskId);
-  const live = isDeny(task) ? task : taskPermits(task, token, services.taskClock());
+  const { task, issued } = taskFacts(services.tasks(token.issuer, token.taskId, jtiDigestOf(token.tokenId)));
+  const live = isDeny(task) ? task : taskPermits(task, token, issued, services.taskClock());
   return isDeny(live) ? live : null;
 }
 

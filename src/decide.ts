@@ -10,6 +10,7 @@ import { useQuestion } from './policy/question.ts';
 import { bindingProblem } from './token/binding.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { TaskToken } from './token/claims.ts';
+import type { IssuedTokenState } from './task/issued-token.ts';
 import { taskPermits } from './task/task.ts';
 import type { Task } from './task/task.ts';
 
@@ -20,6 +21,8 @@ export interface Facts {
   readonly token: TaskToken | Deny;
   /** The task of the token as it stands now; `undefined` where the store knows none. */
   readonly task: Task | Deny | undefined;
+  /** What the store holds of the token itself; `undefined` where it is not one of the task. */
+  readonly issued: IssuedTokenState | undefined;
   readonly action: Action | Deny;
   /** Which use of its token this is, from 1. */
   readonly use: number;
@@ -40,14 +43,14 @@ export interface Rules {
  * that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: Facts, rules: Rules): Decision {
-  const { call, caller, token, task, action, use, nowMs, taskNowMs } = facts;
+  const { call, caller, token, task, issued, action, use, nowMs, taskNowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
   if (isDeny(token)) return token;
   const unbound = bindingProblem(token, caller, rules.binding);
   if (unbound !== null) return unbound;
   if (isDeny(task)) return task;
-  const live = taskPermits(task, token, taskNowMs);
+  const live = taskPermits(task, token, issued, taskNowMs);
   if (isDeny(live)) return live;
   if (isDeny(rules.policies)) return rules.policies;
   if (isDeny(action)) return action;

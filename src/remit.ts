@@ -315,9 +315,9 @@ function authorizationServer(parts: Parts): AuthorizationServer {
     clockSkewSeconds: extAuthz.clockSkewSeconds,
     keys,
     policies: () => policies.get(),
-    tasks: (issuer, taskId) => {
-      const task = store.taskOf(issuer, taskId);
-      return isStoreFailure(task) ? stateUnavailable(task) : task;
+    tasks: (issuer, taskId, jtiDigest) => {
+      const state = store.useStateOf(issuer, taskId, jtiDigest);
+      return isStoreFailure(state) ? stateUnavailable(state) : state;
     },
     // INVARIANT: tasks are judged by the clock of the store, which does not step back.
     taskClock: () => store.nowMs(),

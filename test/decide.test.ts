@@ -70,6 +70,8 @@ const task: Task = {
   id: token.taskId,
   issuer: token.issuer,
   agent,
+  subject: agent,
+  parentId: null,
   purpose: 'look',
   intentHash: token.intentHash,
   state: 'active',
@@ -79,9 +81,24 @@ const task: Task = {
   endCause: null,
   issuance: token.issuance,
   detailsJson: '[]',
+  idleMs: null,
+  lastUsedMs: nowMs - 10_000,
+  context: {},
+  contextRules: {},
+  risk: 'low',
+  generation: 1,
 };
 
-const facts: Facts = { call, caller, token, task, action, use: 1, nowMs, taskNowMs: nowMs };
+const issued = {
+  jtiDigest: 'd',
+  audience: server.audience,
+  issuedAtMs: nowMs,
+  expiresAtMs: nowMs + 1,
+  generation: 1,
+  revokedAtMs: null,
+  boundTo: 'c'.repeat(43),
+};
+const facts: Facts = { call, caller, token, task, issued, action, use: 1, nowMs, taskNowMs: nowMs };
 
 const answering = (answer: EngineAnswer, ready = true): PolicySet =>
   ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;
@@ -104,6 +121,7 @@ describe('decide', () => {
     ['a task that is not there', change({ task: undefined }), rules, 'task.unknown'],
     ['a completed task', change({ task: { ...task, state: 'completed', endedAtMs: 1 } }), rules, 'task.completed'],
     ['a task at its deadline', change({ task: { ...task, deadlineMs: nowMs } }), rules, 'task.expired'],
+    ['a token that was revoked', change({ issued: { ...issued, revokedAtMs: 1 } }), rules, 'token.revoked'],
     ['no policies', facts, { ...rules, policies: deny('policy.unavailable', 'd') }, 'policy.unavailable'],
     ['an unknown action', change({ action: deny('action.unknown', 'd') }), rules, 'action.unknown'],
     [

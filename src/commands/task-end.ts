@@ -50,7 +50,7 @@ function endIn(
 ): { readonly task: TaskJson; readonly changed: boolean } | Refusal {
   const found = taskWith(store, id);
   if (isRefusal(found)) return found;
-  const ended = store.endTask(found, event, 'operator');
+  const ended = store.applyTaskEvent(found, event, 'operator');
   if (isStoreFailure(ended)) return refusal(ended.detail);
   if (ended === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
   if ('problem' in ended) return refusal(`the task is already \`${ended.state}\``, EXIT.no);

@@ -49,15 +49,23 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
     id: uuidV7(nowMs, ports.randomBytes(UUID_RANDOM_BYTES)),
     issuer: settings.url,
     agent: grant.leaf.id,
+    subject: grant.leaf.id,
+    parentId: null,
     purpose: grant.intent.purpose,
     intentHash: grant.intent.hash,
     state: 'active',
     createdAtMs: nowMs,
     deadlineMs: grant.deadlineMs,
+    idleMs: null,
+    lastUsedMs: nowMs,
     endedAtMs: null,
     endCause: null,
     issuance: { traceId: span.traceId, spanId: span.spanId },
     detailsJson: JSON.stringify(grant.intent.details),
+    context: {},
+    contextRules: {},
+    risk: 'low',
+    generation: 1,
   };
   const tokenId = Buffer.from(ports.randomBytes(JTI_BYTES)).toString('base64url');
   const claims = tokenClaims(grant, { issuer: settings.url, taskId: task.id, tokenId, span });
@@ -74,6 +82,8 @@ function record(draft: Draft, services: IssuerServices): Draft | OAuthError {
     audience: grant.intent.server.audience,
     issuedAtMs: grant.issuedAtSeconds * 1_000,
     expiresAtMs: grant.expiresAtSeconds * 1_000,
+    generation: task.generation,
+    boundTo: grant.leaf.sha256,
   };
   const at = task.createdAtMs;
   const records: EncodedRecord[] = [];

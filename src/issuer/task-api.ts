@@ -68,7 +68,7 @@ const causes: Readonly<Record<'complete' | 'cancel', TaskEvent['cause']>> = {
 };
 
 function end(task: Task, kind: 'complete' | 'cancel', services: IssuerServices): Task | OAuthError {
-  const result = services.store.endTask(task, { kind, cause: causes[kind] }, task.agent);
+  const result = services.store.applyTaskEvent(task, { kind, cause: causes[kind] }, task.agent);
   if (isStoreFailure(result)) return unavailable(result);
   if (result === undefined) return oauthError('not_found', 'this client has no task with this id');
   return 'problem' in result ? oauthError('task_ended', `the task is already ${result.state}`) : result.task;

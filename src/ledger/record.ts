@@ -78,14 +78,30 @@ export interface EndRecord {
   readonly by: string;
 }
 
+/** Something happened to a task, or was learnt about it, that neither used nor ended it. */
+export interface EventRecord {
+  readonly kind: 'event';
+  readonly at: number;
+  /** `null` where it concerns no one task. */
+  readonly task: string | null;
+  readonly event: 'suspended' | 'resumed' | 'context' | 'risk' | 'token-revoked' | 'binding-violation' | 'signal';
+  readonly cause: string;
+  /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator`, or `remit`. */
+  readonly by: string;
+  /** What belongs to it: the changed values of a context, the level of a risk, the digest of a `jti`. */
+  readonly details: { readonly [name: string]: JsonValue };
+}
+
 /** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
-export type LedgerRecord = IntentRecord | TokenRecord | UseRecord | EndRecord;
+export type LedgerRecord = IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord;
 
 /** A record as it is stored and, later, hashed: never serialised a second time. */
 export interface EncodedRecord {
   readonly kind: LedgerRecord['kind'];
   readonly at: number;
   readonly task: string | null;
+  /** Whether it is an allowed use: its task has not been idle. */
+  readonly isAllowedUse: boolean;
   /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
   readonly bytes: Uint8Array;
 }
@@ -110,7 +126,8 @@ export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProbl
   if (bytes.length > MAX_RECORD_BYTES) {
     return { problem: `the record has ${bytes.length} bytes, more than ${MAX_RECORD_BYTES}` };
   }
-  return { kind: record.kind, at: record.at, task: record.task, bytes };
+  const isAllowedUse = record.kind === 'use' && record.decision === 'allow';
+  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, bytes };
 }
 
 /** Longest text of a record that the caller chose, in UTF-16 code units. */

@@ -1,4 +1,4 @@
-import type { IntentRecord, LedgerRecord, UseRecord } from './record.ts';
+import type { EventRecord, IntentRecord, LedgerRecord, UseRecord } from './record.ts';
 import type { TimelineEntry } from './timeline.ts';
 
 const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
@@ -33,10 +33,22 @@ function cellsOf(record: LedgerRecord): readonly string[] {
       return [useText(record), ...decided(record, null), record.traceId];
     case 'end':
       return [`${record.state} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
+    case 'event':
+      return [`${eventText[record.event]} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
     default:
       return [`unknown record ${String(record satisfies never)}`];
   }
 }
+
+const eventText: Readonly<Record<EventRecord['event'], string>> = {
+  suspended: 'suspended',
+  resumed: 'resumed',
+  context: 'context changed',
+  risk: 'risk changed',
+  'token-revoked': 'token revoked',
+  'binding-violation': 'token presented by another workload, noticed',
+  signal: 'signal',
+};
 
 const useText = (use: UseRecord): string =>
   [

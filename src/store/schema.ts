@@ -2,33 +2,50 @@
 export const APPLICATION_ID = 0x52656d74;
 
 /** The one version of the schema this build reads and writes; a file of another is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * The tables. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
- * other tables is refused where it holds one.
+ * other tables is refused where it holds one. The trigger holds what no code may break: an ended task stays as it ended.
  */
 export const SCHEMA = `
 CREATE TABLE tasks (
   issuer TEXT NOT NULL,
   id TEXT NOT NULL,
   agent TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  parent TEXT,
   purpose TEXT NOT NULL,
   intent_hash TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired')),
   created_ms INTEGER NOT NULL,
   deadline_ms INTEGER NOT NULL,
+  idle_ms INTEGER CHECK (idle_ms > 0),
+  last_used_ms INTEGER NOT NULL,
   ended_ms INTEGER,
   end_cause TEXT,
   trace_id TEXT NOT NULL,
   span_id TEXT NOT NULL,
   details TEXT NOT NULL,
+  context TEXT NOT NULL,
+  context_rules TEXT NOT NULL,
+  risk TEXT NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
+  generation INTEGER NOT NULL CHECK (generation > 0),
   PRIMARY KEY (issuer, id),
+  FOREIGN KEY (issuer, parent) REFERENCES tasks (issuer, id),
   CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended')))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tasks_open ON tasks (deadline_ms) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_due ON tasks (deadline_ms) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_idle_due ON tasks (last_used_ms + idle_ms) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
+CREATE INDEX tasks_idle ON tasks (id) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
+CREATE INDEX tasks_parent ON tasks (issuer, parent) WHERE ended_ms IS NULL AND parent IS NOT NULL;
+CREATE INDEX tasks_agent ON tasks (agent) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_subject ON tasks (subject) WHERE ended_ms IS NULL;
 CREATE INDEX tasks_created ON tasks (created_ms);
 CREATE INDEX tasks_id ON tasks (id);
+CREATE TRIGGER tasks_end_for_good BEFORE UPDATE ON tasks
+  WHEN OLD.ended_ms IS NOT NULL OR NEW.generation < OLD.generation
+  BEGIN SELECT RAISE(ABORT, 'an ended task does not change'); END;
 CREATE TABLE tokens (
   jti_digest TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,
@@ -36,9 +53,27 @@ CREATE TABLE tokens (
   audience TEXT NOT NULL,
   issued_ms INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  revoked_ms INTEGER,
+  bound_to TEXT NOT NULL,
   FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_task ON tokens (issuer, task);
+CREATE TABLE budgets (
+  issuer TEXT NOT NULL,
+  task TEXT NOT NULL,
+  name TEXT NOT NULL,
+  spent INTEGER NOT NULL CHECK (spent >= 0),
+  PRIMARY KEY (issuer, task, name),
+  FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE remembered (
+  kind TEXT NOT NULL,
+  key TEXT NOT NULL,
+  until_ms INTEGER NOT NULL,
+  PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remembered_until ON remembered (until_ms);
 CREATE TABLE records (
   seq INTEGER PRIMARY KEY,
   task TEXT,

@@ -110,9 +110,10 @@ function schemaProblem(db: DatabaseSync, path: string, access: OpenOptions['acce
     return storeFailure('unusable', `\`${path}\` is not a state file of Remit`);
   }
   if (version === SCHEMA_VERSION) return null;
+  const other = Number(version) < SCHEMA_VERSION ? 'an earlier build' : 'a later build';
   return storeFailure(
     'unusable',
-    `state file \`${path}\` has schema version ${String(version)}: this build reads version ${SCHEMA_VERSION}`,
+    `state file \`${path}\` was written by ${other} of Remit: it has schema version ${String(version)}, this build reads version ${SCHEMA_VERSION} alone`,
   );
 }
 

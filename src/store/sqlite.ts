@@ -1,19 +1,34 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import { encodedRecord, recordText } from '../ledger/record.ts';
-import type { EncodedRecord, EndRecord } from '../ledger/record.ts';
+import type { EncodedRecord } from '../ledger/record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
-import { afterEvent } from '../task/task.ts';
-import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
-import { ClockFloor } from './clock-floor.ts';
-import { openSqlite, scalar } from './sqlite-file.ts';
+import { expiryOf, stateAt } from '../task/task.ts';
+import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
+import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
+import { Connection } from './connection.ts';
+import { insertRecords, recordsOfTask } from './record-table.ts';
+import { rememberKey } from './replay-table.ts';
+import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
-import { failureOfSqlite, isStoreFailure, storeFailure } from './store-failure.ts';
+import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
-import type { IssuedToken, Store, StoreReader, TaskEnd, TaskFilter } from './store.ts';
-import { TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
+import type {
+  IssuedToken,
+  OpenTaskFilter,
+  Spend,
+  SpendProblem,
+  Store,
+  StoreReader,
+  TaskEnd,
+  TaskFilter,
+  TaskKey,
+  TokenOfTask,
+  UseState,
+} from './store.ts';
+import { amendTask, changeTask } from './task-change.ts';
+import { partProblem } from './task-parts.ts';
+import { valuesOf } from './task-row.ts';
+import { dueTasks, insertTaskRow, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import { insertTokenRow, revokeTokenRow, textsOf, tokenAt, useStateAt } from './token-table.ts';
 
-/** Largest result of a listing, and of one sweep. */
-const MAX_ROWS = 1_000;
 /** How far the clock in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
@@ -54,190 +69,149 @@ export function openStoreForReading(
 
 function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteStore | StoreFailure {
   const db = openSqlite(path, how);
-  return isStoreFailure(db) ? db : new SqliteStore(db, options);
+  return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
 }
-
-const SELECT_TASK = `SELECT ${TASK_COLUMNS} FROM tasks`;
 
 /** A store over one connection. Every call is one statement or one transaction, and synchronous. */
 class SqliteStore implements Store {
-  readonly #db: DatabaseSync;
-  readonly #clock: ClockFloor;
-  readonly #onFatal: (failure: StoreFailure) => void;
-  readonly #statements = new Map<string, StatementSync>();
-  #clockWrittenMs = 0;
-  #broken: StoreFailure | null = null;
+  readonly #connection: Connection;
 
-  constructor(db: DatabaseSync, options: StoreOptions) {
-    this.#db = db;
-    this.#onFatal = options.onFatal ?? (() => undefined);
-    this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
+  constructor(connection: Connection) {
+    this.#connection = connection;
   }
 
   nowMs(): number {
-    return this.#clock.nowMs();
+    return this.#connection.nowMs();
   }
 
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure {
-    return this.#run([issuer, id], () => this.#taskOf(issuer, id));
+    return this.#connection.read([issuer, id], () => taskAt(this.#connection, { issuer, id }));
+  }
+
+  useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
+    return this.#connection.read([issuer, id, jtiDigest], () =>
+      useStateAt(this.#connection, { issuer, id }, jtiDigest),
+    );
+  }
+
+  tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
+    return this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
   }
 
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure {
     const { id = null, agent = null, state = null } = filter;
-    const sql = `${SELECT_TASK} WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR ?3 =
-      CASE WHEN ended_ms IS NULL AND deadline_ms <= ?4 THEN 'expired' ELSE state END)
-      ORDER BY created_ms DESC, id DESC LIMIT ?5`;
-    return this.#run([id, agent, state], () =>
-      this.#statement(sql)
-        .all(id, agent, state, this.nowMs(), bounded(filter.limit ?? MAX_ROWS))
-        .map(taskFrom),
-    );
+    return this.#connection.read([id, agent, state], () => listTasks(this.#connection, filter));
+  }
+
+  openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
+    const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
+    return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
   }
 
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure {
-    const sql = 'SELECT seq, bytes FROM records WHERE task = ? ORDER BY seq LIMIT ?';
-    return this.#run([taskId], () =>
-      this.#statement(sql)
-        .all(taskId, bounded(limit))
-        // STRICT: `bytes` is a BLOB.
-        .map((row) => ({ seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array })),
-    );
+    return this.#connection.read([taskId], () => recordsOfTask(this.#connection, taskId, limit));
   }
 
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
-    const values = [token.jtiDigest, task.issuer, task.id, token.audience, token.issuedAtMs, token.expiresAtMs];
-    return this.#write([...valuesOf(task), ...values], () => {
-      this.#statement(`INSERT INTO tasks (${TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`).run(...valuesOf(task));
-      this.#statement('INSERT INTO tokens VALUES (?,?,?,?,?,?)').run(...values);
-      this.#insertRecords(records);
+    return this.#connection.write([...valuesOf(task), ...textsOf(token)], () => {
+      const problem = partProblem(this.#connection, task);
+      if (problem !== null) return problem;
+      insertTaskRow(this.#connection, task);
+      insertTokenRow(this.#connection, task, token);
+      insertRecords(this.#connection, records);
       return null;
     });
   }
 
-  endTask(
-    key: { readonly issuer: string; readonly id: string },
-    event: TaskEvent,
-    by: string,
-  ): TaskEnd | TaskConflict | undefined | StoreFailure {
-    return this.#write([key.issuer, key.id, event.cause, by], () => {
-      const task = this.#taskOf(key.issuer, key.id);
-      return task === undefined ? undefined : this.#end(task, event, by);
+  insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
+    return this.#connection.write([key.issuer, key.id, ...textsOf(token)], () => {
+      const task = taskAt(this.#connection, key);
+      if (task === undefined) return storeFailure('conflict', 'there is no such task');
+      const state = stateAt(task, this.nowMs());
+      if (state !== 'active') return storeFailure('conflict', `the task is \`${state}\``);
+      if (task.generation !== token.generation) return storeFailure('conflict', 'the task was suspended and resumed');
+      insertTokenRow(this.#connection, key, token);
+      insertRecords(this.#connection, records);
+      return null;
     });
+  }
+
+  applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure {
+    return this.#change(key, [event.cause, by], (task) => changeTask(this.#connection, task, event, by));
+  }
+
+  setContext(
+    key: TaskKey,
+    context: Readonly<Record<string, string>>,
+    by: string,
+    event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+  ): Task | TaskConflict | undefined | StoreFailure {
+    const texts = [by, event?.cause ?? '', ...Object.entries(context).flat()];
+    return this.#change(key, texts, (task) => {
+      const amended = amendTask(this.#connection, task, { context }, { cause: event?.cause ?? '', by });
+      if ('problem' in amended || event === undefined) return amended;
+      const changed = changeTask(this.#connection, amended, event, by);
+      return 'problem' in changed ? changed : changed.task;
+    });
+  }
+
+  setRisk(key: TaskKey, risk: TaskRisk, cause: string, by: string): Task | TaskConflict | undefined | StoreFailure {
+    return this.#change(key, [cause, by], (task) => amendTask(this.#connection, task, { risk }, { cause, by }));
+  }
+
+  revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure {
+    return this.#connection.write([jtiDigest, cause, by], () =>
+      revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
+    );
+  }
+
+  rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
+    return this.#connection.write([key], () => rememberKey(this.#connection, kind, { key, untilMs }));
+  }
+
+  spend(key: TaskKey, jtiDigest: string, spends: readonly Spend[]): null | SpendProblem | StoreFailure {
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    return this.#connection.write([key.issuer, key.id, jtiDigest, ...namesOf(spends)], () =>
+      spendFor(this.#connection, key, { jtiDigest, spends }),
+    );
   }
 
   endExpired(): number | StoreFailure {
-    const sql = `${SELECT_TASK} WHERE ended_ms IS NULL AND deadline_ms <= ? LIMIT ${MAX_ROWS}`;
-    const isIdle = this.#run([], () => this.#statement(sql).get(this.nowMs()) === undefined);
-    if (isStoreFailure(isIdle)) return isIdle;
-    if (isIdle && this.nowMs() - this.#clockWrittenMs < CLOCK_WRITE_MS) return 0;
-    return this.#write([], () => {
-      const due = this.#statement(sql).all(this.nowMs()).map(taskFrom);
-      for (const task of due) this.#end(task, { kind: 'expire', cause: 'deadline reached' }, 'remit');
-      return due.length;
-    });
+    const due = this.#connection.read([], () => dueTasks(this.#connection));
+    if (isStoreFailure(due)) return due;
+    if (due.length === 0 && this.#connection.clockLagMs() < CLOCK_WRITE_MS) return 0;
+    return this.#connection.write([], () => due.filter((key) => this.#expire(key)).length);
   }
 
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
-    return this.#write([], () => {
-      this.#insertRecords(batch);
+    return this.#connection.write([], () => {
+      insertRecords(this.#connection, batch);
       return null;
     });
   }
 
   close(): void {
-    if (this.#db.isOpen) this.#db.close();
-    this.#broken ??= storeFailure('broken', 'the state file is closed');
+    this.#connection.close();
   }
 
-  #taskOf(issuer: string, id: string): Task | undefined {
-    const row = this.#statement(`${SELECT_TASK} WHERE issuer = ? AND id = ?`).get(issuer, id);
-    return row === undefined ? undefined : taskFrom(row);
-  }
-
-  /** Within a transaction: the event, and its record where it changed something. */
-  #end(task: Task, event: TaskEvent, by: string): TaskEnd | TaskConflict {
-    const nowMs = this.nowMs();
-    const after = afterEvent(task, event, nowMs);
-    if ('problem' in after) return after;
-    if (after === task) return { task, changed: false };
-    this.#statement('UPDATE tasks SET state = ?, ended_ms = ?, end_cause = ? WHERE issuer = ? AND id = ?').run(
-      after.state,
-      after.endedAtMs,
-      after.endCause,
-      after.issuer,
-      after.id,
-    );
-    // `afterEvent` leads to the states of an `end` record alone.
-    const state = after.state as EndRecord['state'];
-    const record = encodedRecord({
-      kind: 'end',
-      at: nowMs,
-      task: task.id,
-      state,
-      cause: recordText(event.cause),
-      by: recordText(by),
-    });
-    if ('problem' in record) throw new Error(`an end has no record: ${record.problem}`);
-    this.#insertRecords([record]);
-    return { task: after, changed: true };
-  }
-
-  #insertRecords(records: readonly EncodedRecord[]): void {
-    const insert = this.#statement('INSERT INTO records (task, at_ms, kind, bytes) VALUES (?,?,?,?)');
-    for (const record of records) insert.run(record.task, record.at, record.kind, record.bytes);
-  }
-
-  /** One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. */
-  #write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
-    return this.#run(input, () => {
-      this.#db.exec('BEGIN IMMEDIATE');
-      try {
-        const result = work();
-        const nowMs = this.nowMs();
-        this.#statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
-        this.#db.exec('COMMIT');
-        this.#clockWrittenMs = nowMs;
-        return result;
-      } catch (error) {
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-        throw error;
-      }
+  /** One transaction on a task that is there. */
+  #change<T>(
+    key: TaskKey,
+    texts: readonly string[],
+    work: (task: Task) => T | TaskConflict,
+  ): T | TaskConflict | undefined | StoreFailure {
+    return this.#connection.write([key.issuer, key.id, ...texts], () => {
+      const task = taskAt(this.#connection, key);
+      return task === undefined ? undefined : work(task);
     });
   }
 
-  #run<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
-    if (this.#broken !== null) return this.#broken;
-    if (!input.every(isStorable)) {
-      return storeFailure('refused', 'text with U+0000 or a lone surrogate is not stored');
-    }
-    try {
-      return work();
-    } catch (error) {
-      const failure = failureOfSqlite(error);
-      if (failure === null) throw error;
-      if (failure.code === 'broken') this.#break(failure);
-      return failure;
-    }
-  }
-
-  /** INVARIANT: nothing is tried again on a connection that failed to read, write or sync. */
-  #break(failure: StoreFailure): void {
-    if (this.#broken !== null) return;
-    this.#broken = failure;
-    this.#onFatal(failure);
-  }
-
-  #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#db.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+  /** Within a transaction: read anew, since the expiry of a task takes its parts along. */
+  #expire(key: TaskKey): boolean {
+    const task = taskAt(this.#connection, key);
+    if (task === undefined || task.endedAtMs !== null || stateAt(task, this.nowMs()) !== 'expired') return false;
+    const ended = changeTask(this.#connection, task, { kind: 'expire', cause: expiryOf(task).cause }, 'remit');
+    return !('problem' in ended) && ended.changed;
   }
 }
-
-const isStorable = (value: SQLInputValue): boolean =>
-  typeof value !== 'string' || (!value.includes('\0') && value.isWellFormed());
-
-const bounded = (limit: number): number => Math.max(0, Math.min(MAX_ROWS, Math.trunc(limit)));

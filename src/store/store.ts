@@ -1,17 +1,30 @@
-import type { RecordSink } from '../ledger/writer.ts';
-import type { StoredRecord } from '../ledger/timeline.ts';
 import type { EncodedRecord } from '../ledger/record.ts';
-import type { Task, TaskConflict, TaskEvent, TaskState } from '../task/task.ts';
+import type { StoredRecord } from '../ledger/timeline.ts';
+import type { RecordSink } from '../ledger/writer.ts';
+import type { IssuedTokenState } from '../task/issued-token.ts';
+import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { StoreFailure } from './store-failure.ts';
 
-/** A token that was issued, as it is remembered: never the token itself. */
-export interface IssuedToken {
-  /** base64url SHA-256 of the `jti`. */
-  readonly jtiDigest: string;
-  readonly audience: string;
-  /** Milliseconds since the Unix epoch. */
-  readonly issuedAtMs: number;
-  readonly expiresAtMs: number;
+/** A token that is about to be issued. Its generation is the one of the task it was decided by. */
+export type IssuedToken = Omit<IssuedTokenState, 'revokedAtMs'>;
+
+/** What names a task. A task names itself. */
+export interface TaskKey {
+  readonly issuer: string;
+  readonly id: string;
+}
+
+/** A token with the task it belongs to. */
+export interface TokenOfTask extends IssuedTokenState {
+  readonly issuer: string;
+  readonly taskId: string;
+}
+
+/** What one use of a token is judged by. */
+export interface UseState {
+  readonly task: Task;
+  /** The token, if it is one of the task's. */
+  readonly issued: IssuedTokenState | undefined;
 }
 
 /** Which tasks to list, the newest first. */
@@ -24,11 +37,38 @@ export interface TaskFilter {
   readonly limit?: number;
 }
 
-/** What an event did to a task: `task` is the state after it, `changed` whether it was this call that ended it. */
+/** Which open tasks are meant: those that meet all that is given. */
+export interface OpenTaskFilter {
+  readonly agent?: string;
+  readonly subject?: string;
+  readonly id?: string;
+  /** The task of that token. */
+  readonly jtiDigest?: string;
+}
+
+/** What an event did to a task: `task` is the state after it, `changed` whether it was this call that brought it about. */
 export interface TaskEnd {
   readonly task: Task;
   readonly changed: boolean;
 }
+
+/**
+ * What one use takes from what its task was given, all of it counted for the task: a further token brings nothing back.
+ * Each `name` (default `''`) is a counter of its own within its kind. Numbers are whole, from 0 to 2^53 - 1.
+ */
+export type Spend =
+  | {
+      readonly kind: 'calls';
+      readonly limit: number;
+      readonly name?: string;
+      /** Default 1; more where a part of the task is handed on with so many. */
+      readonly count?: number;
+    }
+  | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
+  | { readonly kind: 'single-use'; readonly name?: string };
+
+/** Why nothing was spent: a limit, a second use, or that the task is not active or the token dead. */
+export type SpendProblem = 'exhausted' | 'replayed' | 'ended';
 
 /** What can be read while another process writes. */
 export interface StoreReader {
@@ -38,25 +78,62 @@ export interface StoreReader {
   nowMs(): number;
   /** The task with this issuer and id, read anew each time; `undefined` where there is none. */
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
+  /** The task with the token of that digest, read anew in one statement; `undefined` where there is no such task. */
+  useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
+  tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
+  /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
+  openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
   /** The first records of a task in the order of the ledger; at most `limit`. */
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure;
   close(): void;
 }
 
 /**
- * Tasks, tokens and records in one file. Every write is on disk when its call returns, or nothing of it is.
+ * Tasks, tokens, budgets and records in one file. Every write is one transaction with its records, on disk when its call
+ * returns, or nothing of it is.
  */
 export interface Store extends StoreReader, RecordSink {
-  /** Writes a task, its first token and the records of both in one transaction: before the token is signed. */
+  /**
+   * Writes a task, its first token and the records of both: before the token is signed. A part of a task is a `conflict`
+   * where that task is not active or has 1,000 open parts, and `refused` where it would outlive it by deadline or idle limit.
+   */
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
-  /** Applies the event in one transaction with its record. `undefined` where there is no such task. */
-  endTask(
-    key: { readonly issuer: string; readonly id: string },
-    event: TaskEvent,
+  /**
+   * Writes a further token of a task and its records: before it is signed. A `conflict` where there is no such task, it is
+   * not active, or its generation is no longer the token's.
+   */
+  insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
+  /**
+   * Applies the event and writes its record. An end or a suspension reaches every open part of the task in the same
+   * transaction, each with its own record; a resume reaches none. `undefined` where there is no such task.
+   */
+  applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure;
+  /**
+   * Puts a new context in the place of the old one, with the event it brings about, if any, in the same transaction.
+   * The task after both; a conflict where it has ended, `undefined` where there is none.
+   */
+  setContext(
+    key: TaskKey,
+    context: Readonly<Record<string, string>>,
     by: string,
-  ): TaskEnd | TaskConflict | undefined | StoreFailure;
-  /** Ends the open tasks whose deadline has passed, at most 1,000 in one call; how many it ended. */
+    event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+  ): Task | TaskConflict | undefined | StoreFailure;
+  /** Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none. */
+  setRisk(key: TaskKey, risk: TaskRisk, cause: string, by: string): Task | TaskConflict | undefined | StoreFailure;
+  /** Revokes one token; again is the same again. `false` where it is not known. */
+  revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure;
+  /**
+   * Remembers a key until an instant; `seen` where it was remembered already. Keys whose time has passed are forgotten;
+   * with 100,000 of one kind it fails as `full`, so the caller must refuse what it cannot remember.
+   */
+  rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
+  /**
+   * Counts all of the spends where the task is active, the token alive and every limit holds, and else none of them.
+   * `refused` where a number is not whole or out of range.
+   */
+  spend(key: TaskKey, jtiDigest: string, spends: readonly Spend[]): null | SpendProblem | StoreFailure;
+  /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
 }

@@ -1,44 +1,98 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import type { Task, TaskState } from '../task/task.ts';
+import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 
-/** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only `insertTask` writes one. */
+/** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only what `valuesOf` made is ever written. */
 export type TaskRow = Readonly<Record<string, SQLOutputValue>>;
 
+const columns = [
+  'issuer',
+  'id',
+  'agent',
+  'subject',
+  'parent',
+  'purpose',
+  'intent_hash',
+  'state',
+  'created_ms',
+  'deadline_ms',
+  'idle_ms',
+  'last_used_ms',
+  'ended_ms',
+  'end_cause',
+  'trace_id',
+  'span_id',
+  'details',
+  'context',
+  'context_rules',
+  'risk',
+  'generation',
+] as const;
+
 /** The columns of `tasks`, in the order in which `valuesOf` gives them. */
-export const TASK_COLUMNS =
-  'issuer, id, agent, purpose, intent_hash, state, created_ms, deadline_ms, ended_ms, end_cause, trace_id, span_id, details';
+export const TASK_COLUMNS = columns.map((column) => `tasks.${column}`).join(', ');
+
+/** Writes one row from the values of `valuesOf`. */
+export const INSERT_TASK = `INSERT INTO tasks (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
 
 /** A row as a task. */
 export const taskFrom = (row: TaskRow): Task => ({
   issuer: String(row['issuer']),
   id: String(row['id']),
-  // Both were of these types when `insertTask` wrote them.
+  // These were of their types when `valuesOf` made the row.
   agent: String(row['agent']) as SpiffeId,
   state: String(row['state']) as TaskState,
+  risk: String(row['risk']) as TaskRisk,
+  context: namesFrom(row['context']) as Task['context'],
+  contextRules: namesFrom(row['context_rules']) as Task['contextRules'],
+  subject: String(row['subject']),
+  parentId: textOrNull(row['parent']),
   purpose: String(row['purpose']),
   intentHash: String(row['intent_hash']),
   createdAtMs: Number(row['created_ms']),
   deadlineMs: Number(row['deadline_ms']),
-  endedAtMs: row['ended_ms'] === null ? null : Number(row['ended_ms']),
-  endCause: row['end_cause'] === null ? null : String(row['end_cause']),
+  idleMs: numberOrNull(row['idle_ms']),
+  lastUsedMs: Number(row['last_used_ms']),
+  endedAtMs: numberOrNull(row['ended_ms']),
+  endCause: textOrNull(row['end_cause']),
   issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
   detailsJson: String(row['details']),
+  generation: Number(row['generation']),
 });
+
+const textOrNull = (value: SQLOutputValue | undefined): string | null =>
+  value === null || value === undefined ? null : String(value);
+
+/** A whole number, or `null`. */
+export const numberOrNull = (value: SQLOutputValue | undefined): number | null =>
+  value === null || value === undefined ? null : Number(value);
+
+const none: Readonly<Record<string, string>> = Object.freeze({});
+
+const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
+  value === '{}' ? none : JSON.parse(String(value));
 
 /** A task as the values of its row. */
 export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.issuer,
   task.id,
   task.agent,
+  task.subject,
+  task.parentId,
   task.purpose,
   task.intentHash,
   task.state,
   task.createdAtMs,
   task.deadlineMs,
+  task.idleMs,
+  task.lastUsedMs,
   task.endedAtMs,
   task.endCause,
   task.issuance.traceId,
   task.issuance.spanId,
   task.detailsJson,
+  JSON.stringify(task.context),
+  JSON.stringify(task.contextRules),
+  task.risk,
+  task.generation,
 ];

@@ -1,42 +1,62 @@
-import type { TaskState, Task } from './task.ts';
-import { stateAt } from './task.ts';
+import type { ContextEffect, Task, TaskRisk, TaskState } from './task.ts';
+import { expiryOf, stateAt } from './task.ts';
 
 /** A task as the task API and `remit task … --json` show it; instants are RFC 3339 in UTC. */
 export interface TaskJson {
   readonly id: string;
   readonly issuer: string;
   readonly agent: string;
+  readonly subject: string;
+  /** The task it is a part of. */
+  readonly parent: string | null;
   readonly purpose: string;
   readonly intent_hash: string;
   /** The state that holds now. */
   readonly state: TaskState;
   readonly created_at: string;
   readonly deadline: string;
+  readonly idle_seconds: number | null;
+  readonly last_used_at: string;
   readonly ended_at: string | null;
   readonly end_cause: string | null;
   readonly trace_id: string;
   readonly span_id: string;
   readonly authorization_details: unknown;
+  readonly context: Readonly<Record<string, string>>;
+  readonly context_rules: Readonly<Record<string, ContextEffect>>;
+  readonly risk: TaskRisk;
+  readonly generation: number;
 }
 
 /** A task in the words of its JSON form. @param nowMs the store's clock */
 export function taskJson(task: Task, nowMs: number): TaskJson {
   const state = stateAt(task, nowMs);
   const isUnsweptExpiry = state === 'expired' && task.endedAtMs === null;
-  const endedAtMs = isUnsweptExpiry ? task.deadlineMs : task.endedAtMs;
+  const expiry = expiryOf(task);
+  const endedAtMs = isUnsweptExpiry ? expiry.atMs : task.endedAtMs;
   return {
     id: task.id,
     issuer: task.issuer,
     agent: task.agent,
+    subject: task.subject,
+    parent: task.parentId,
     purpose: task.purpose,
     intent_hash: task.intentHash,
     state,
-    created_at: new Date(task.createdAtMs).toISOString(),
-    deadline: new Date(task.deadlineMs).toISOString(),
-    ended_at: endedAtMs === null ? null : new Date(endedAtMs).toISOString(),
-    end_cause: isUnsweptExpiry ? 'deadline reached' : task.endCause,
+    created_at: instant(task.createdAtMs),
+    deadline: instant(task.deadlineMs),
+    idle_seconds: task.idleMs === null ? null : task.idleMs / 1_000,
+    last_used_at: instant(task.lastUsedMs),
+    ended_at: endedAtMs === null ? null : instant(endedAtMs),
+    end_cause: isUnsweptExpiry ? expiry.cause : task.endCause,
     trace_id: task.issuance.traceId,
     span_id: task.issuance.spanId,
     authorization_details: JSON.parse(task.detailsJson),
+    context: task.context,
+    context_rules: task.contextRules,
+    risk: task.risk,
+    generation: task.generation,
   };
 }
+
+const instant = (ms: number): string => new Date(ms).toISOString();

@@ -1,9 +1,16 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { SpanReference, TaskToken } from '../token/claims.ts';
+import type { IssuedTokenState } from './issued-token.ts';
 
 /** The life of one accepted intent. Only `active` permits. */
 export type TaskState = 'active' | 'suspended' | 'completed' | 'cancelled' | 'revoked' | 'expired';
+
+/** What a changed context value does to the task: nothing by itself where it is `ask`, Cedar is asked again. */
+export type ContextEffect = 'suspend' | 'revoke' | 'ask';
+
+/** How risky the task has come to be, by signals about its agent, user or device. */
+export type TaskRisk = 'low' | 'medium' | 'high';
 
 /** One accepted intent and what became of it. */
 export interface Task {
@@ -12,6 +19,10 @@ export interface Task {
   /** `iss` of the issuer that accepted the intent; ids are unique within it. */
   readonly issuer: string;
   readonly agent: SpiffeId;
+  /** The `sub` claim: the delegating user, or the agent itself. */
+  readonly subject: string;
+  /** The task of the same issuer this one was handed a part of: it ends and is suspended with it. */
+  readonly parentId: string | null;
   /** What the agent said it is doing; `''` where it said nothing. */
   readonly purpose: string;
   /** `sha-256:` and the base64url digest of the intent. */
@@ -22,82 +33,140 @@ export interface Task {
   readonly createdAtMs: number;
   /** The first instant at which the task no longer permits. */
   readonly deadlineMs: number;
+  /** An active task that is unused for that long is expired; `null` is no such limit. */
+  readonly idleMs: number | null;
+  /** The last allowed use of a task with an idle limit, of its children too, or its last resume; at first `createdAtMs`. */
+  readonly lastUsedMs: number;
   readonly endedAtMs: number | null;
   readonly endCause: string | null;
   /** The span in which the intent was accepted. */
   readonly issuance: SpanReference;
   /** The granted `authorization_details`, as JSON text. */
   readonly detailsJson: string;
+  /** Named values the task was accepted with, such as the version of the model. */
+  readonly context: Readonly<Record<string, string>>;
+  /** What a change of each value does; a name without a rule revokes. */
+  readonly contextRules: Readonly<Record<string, ContextEffect>>;
+  readonly risk: TaskRisk;
+  /** From 1; a resume adds 1, which kills the tokens of before. */
+  readonly generation: number;
 }
 
 /** What can happen to a task. */
 export interface TaskEvent {
-  readonly kind: 'complete' | 'cancel' | 'revoke' | 'expire';
-  /** Why, for people; kept with the task. */
+  readonly kind: 'complete' | 'cancel' | 'revoke' | 'expire' | 'suspend' | 'resume';
+  /** Why, for people; kept with the task where it ends it, and in the ledger. */
   readonly cause: string;
 }
 
-/** The event cannot happen to a task that has ended otherwise. */
+/**
+ * The event cannot happen: to a task that has ended otherwise (`ended`), or to a part of a task that is itself not active
+ * (`parent`), and `state` is then the parent's.
+ */
 export interface TaskConflict {
-  readonly problem: 'ended';
+  readonly problem: 'ended' | 'parent';
   readonly state: TaskState;
 }
 
 type Transitions = Readonly<Record<TaskState, Readonly<Record<TaskEvent['kind'], TaskState | null>>>>;
 
-const ended = { complete: null, cancel: null, revoke: null, expire: null } as const;
+const open = {
+  complete: 'completed',
+  cancel: 'cancelled',
+  revoke: 'revoked',
+  expire: 'expired',
+  suspend: 'suspended',
+  resume: 'active',
+} as const;
+const ended = { complete: null, cancel: null, revoke: null, expire: null, suspend: null, resume: null } as const;
 
 /**
  * From a state, by an event, to a state; `null` is a conflict. Where both states are the same the event has happened
  * before and changes nothing. INVARIANT: no row of an ended state leads anywhere else.
  */
 const transitions: Transitions = {
-  active: { complete: 'completed', cancel: 'cancelled', revoke: 'revoked', expire: 'expired' },
-  suspended: { complete: 'completed', cancel: 'cancelled', revoke: 'revoked', expire: 'expired' },
+  active: open,
+  suspended: open,
   completed: { ...ended, complete: 'completed' },
   cancelled: { ...ended, cancel: 'cancelled' },
   revoked: { ...ended, revoke: 'revoked' },
   expired: { ...ended, expire: 'expired' },
 };
 
+/** What happens to the open parts of a task when it ends or is suspended; nothing on a resume. */
+export const eventForParts: Readonly<Record<TaskEvent['kind'], TaskEvent['kind'] | null>> = {
+  complete: 'cancel',
+  cancel: 'cancel',
+  revoke: 'revoke',
+  expire: 'expire',
+  suspend: 'suspend',
+  resume: null,
+};
+
 /** Whether a task in this state can still change. */
-const isOpen = (state: TaskState): boolean => state === 'active' || state === 'suspended';
+export const isOpen = (state: TaskState): boolean => state === 'active' || state === 'suspended';
+
+/** When and why a task that is left alone expires. A suspended task does not idle: it has the deadline alone. */
+export function expiryOf(task: Task): { readonly atMs: number; readonly cause: string } {
+  const idleAtMs = task.idleMs === null || task.state === 'suspended' ? Infinity : task.lastUsedMs + task.idleMs;
+  return idleAtMs < task.deadlineMs
+    ? { atMs: idleAtMs, cause: 'idle limit reached' }
+    : { atMs: task.deadlineMs, cause: 'deadline reached' };
+}
 
 /**
- * The state that holds now: as written, except that an open task at or past its deadline is `expired`.
+ * The state that holds now: as written, except that an open task at or past its deadline or idle limit is `expired`.
  *
  * @param nowMs the store's floored clock (`Store.nowMs`), so that a clock that steps back revives nothing
  */
 export const stateAt = (task: Task, nowMs: number): TaskState =>
-  isOpen(task.state) && nowMs >= task.deadlineMs ? 'expired' : task.state;
+  isOpen(task.state) && nowMs >= expiryOf(task).atMs ? 'expired' : task.state;
 
 /**
- * The task after the event: the very same value where the event has happened before, a new one where it ends the task.
- * An event on a task that ended otherwise, its deadline included, is a conflict.
+ * The task after the event: the very same value where the event has happened before, a new one where it changes the task.
+ * An event on a task that ended otherwise, its expiry included, is a conflict.
  */
 export function afterEvent(task: Task, event: TaskEvent, nowMs: number): Task | TaskConflict {
   const from = stateAt(task, nowMs);
   const to = transitions[from][event.kind];
   if (to === null) return { problem: 'ended', state: from };
   if (to === task.state) return task;
-  const endedAtMs = to === 'expired' ? task.deadlineMs : nowMs;
+  if (to === 'suspended') return { ...task, state: to };
+  if (to === 'active') return { ...task, state: to, generation: task.generation + 1, lastUsedMs: nowMs };
+  const endedAtMs = to === 'expired' ? Math.min(expiryOf(task).atMs, nowMs) : nowMs;
   return { ...task, state: to, endedAtMs, endCause: event.cause };
 }
 
 /**
- * The task of the token, if it may still act now. Asked on every use and never cached.
+ * The task of the token, if it may still act now with that token. Asked on every use and never cached.
  *
  * @param task what the store holds under the token's issuer and `txn`; `undefined` where it holds nothing
- * @returns `task.unknown`, also where the stored issuer, id or agent is not the token's; `task.<state>` where it has ended
+ * @param issued what the store holds of the token itself under that task; `undefined` where it holds nothing
+ * @returns `task.unknown`, also where the stored issuer, id or agent is not the token's; `task.<state>` where the task is
+ *   not active; `token.revoked` where the token was revoked or is of before a resume
  */
-export function taskPermits(task: Task | undefined, token: TaskToken, nowMs: number): Task | Deny {
+export function taskPermits(
+  task: Task | undefined,
+  token: TaskToken,
+  issued: IssuedTokenState | undefined,
+  nowMs: number,
+): Task | Deny {
   if (task === undefined) return deny('task.unknown', 'the store holds no task with the id of the token');
   if (task.id !== token.taskId || task.issuer !== token.issuer) {
     return deny('task.unknown', 'the stored task is not the one of the token');
   }
   if (task.agent !== token.clientId) return deny('task.unknown', 'the task belongs to another agent');
+  if (issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
   const state = stateAt(task, nowMs);
-  return state === 'active' ? task : deny(`task.${state}`, `the task is \`${state}\`${causeOf(task)}`);
+  if (state !== 'active') return deny(`task.${state}`, `the task is \`${state}\`${causeOf(task)}`);
+  const problem = tokenProblem(task, issued);
+  return problem === null ? task : deny('token.revoked', problem);
+}
+
+/** Why a token of the task is dead while the task itself may live; `null` where it is alive. */
+export function tokenProblem(task: Task, issued: IssuedTokenState): string | null {
+  if (issued.revokedAtMs !== null) return 'the token was revoked';
+  return issued.generation === task.generation ? null : 'the token is of before the task was suspended and resumed';
 }
 
 const causeOf = (task: Task): string => (task.endCause === null ? '' : `: ${task.endCause}`);

@@ -5,6 +5,6 @@ import { mustOpen, taskNumber, tokenNumber } from './samples.ts';
 const store = mustOpen(process.argv[2] ?? '');
 for (let n = 1; ; n++) {
   store.insertTask(taskNumber(n), tokenNumber(n), []);
-  store.endTask(taskNumber(n), { kind: 'complete', cause: '' }, 'operator');
+  store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: '' }, 'operator');
   writeSync(1, `${n}\n`);
 }

@@ -17,15 +17,23 @@ export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
   id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`,
   issuer,
   agent: 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId,
+  subject: 'spiffe://acme.test/ns/agents/sa/planner',
+  parentId: null,
   purpose: 'pay the invoices of may',
   intentHash: 'sha-256:x',
   state: 'active',
   createdAtMs: n,
   deadlineMs: 100_000,
+  idleMs: null,
+  lastUsedMs: n,
   endedAtMs: null,
   endCause: null,
   issuance: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
   detailsJson: '[]',
+  context: {},
+  contextRules: {},
+  risk: 'low',
+  generation: 1,
   ...change,
 });
 
@@ -34,6 +42,8 @@ export const tokenNumber = (n: number): IssuedToken => ({
   audience: 'https://payments.acme.test',
   issuedAtMs: n,
   expiresAtMs: n + 300_000,
+  generation: 1,
+  boundTo: 'c'.repeat(43),
 });
 
 export const encoded = (record: LedgerRecord): EncodedRecord => {

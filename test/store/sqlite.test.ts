@@ -58,7 +58,7 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /has schema version 99: this build reads version 1$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 2 alone$/,
     ],
     [
       'a file damaged in the middle',
@@ -143,29 +143,29 @@ describe('Store.insertTask', () => {
     expect(store.taskOf(issuer, text)).toEqual(refused);
     expect(store.tasks({ agent: text })).toEqual(refused);
     expect(store.recordsOf(text, 1)).toEqual(refused);
-    expect(store.endTask({ issuer, id: 'x' }, { kind: 'revoke', cause: text }, 'operator')).toEqual(refused);
+    expect(store.applyTaskEvent({ issuer, id: 'x' }, { kind: 'revoke', cause: text }, 'operator')).toEqual(refused);
     store.close();
   });
 });
 
-describe('Store.endTask', () => {
+describe('Store.applyTaskEvent', () => {
   it('ends the task with its record, says the same again for the same end, and refuses another', () => {
     const store = mustOpen(newFile());
     const key = taskNumber(1);
     store.insertTask(key, tokenNumber(1), []);
-    expect(store.endTask(key, { kind: 'complete', cause: 'done' }, key.agent)).toMatchObject({
+    expect(store.applyTaskEvent(key, { kind: 'complete', cause: 'done' }, key.agent)).toMatchObject({
       changed: true,
       task: { state: 'completed', endedAtMs: 1_000, endCause: 'done' },
     });
-    expect(store.endTask(key, { kind: 'complete', cause: 'again' }, key.agent)).toMatchObject({
+    expect(store.applyTaskEvent(key, { kind: 'complete', cause: 'again' }, key.agent)).toMatchObject({
       changed: false,
       task: { endCause: 'done' },
     });
-    expect(store.endTask(key, { kind: 'revoke', cause: 'late' }, 'operator')).toEqual({
+    expect(store.applyTaskEvent(key, { kind: 'revoke', cause: 'late' }, 'operator')).toEqual({
       problem: 'ended',
       state: 'completed',
     });
-    expect(store.endTask(taskNumber(9), { kind: 'revoke', cause: '' }, 'operator')).toBeUndefined();
+    expect(store.applyTaskEvent(taskNumber(9), { kind: 'revoke', cause: '' }, 'operator')).toBeUndefined();
     const records = store.recordsOf(key.id, 10);
     expect(isStoreFailure(records) || records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()))).toEqual([
       { kind: 'end', at: 1_000, task: key.id, state: 'completed', cause: 'done', by: key.agent },
@@ -179,12 +179,14 @@ describe('Store.endTask', () => {
     serving.insertTask(taskNumber(1), tokenNumber(1), []);
     serving.insertTask(taskNumber(2), tokenNumber(2), []);
     const other = mustOpen(file, { access: 'write' });
-    other.endTask(taskNumber(1), { kind: 'revoke', cause: 'by hand' }, 'operator');
+    other.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: 'by hand' }, 'operator');
     expect(serving.taskOf(issuer, taskNumber(1).id)).toMatchObject({ state: 'revoked', endCause: 'by hand' });
-    serving.endTask(taskNumber(2), { kind: 'cancel', cause: 'x' }, 'operator');
+    serving.applyTaskEvent(taskNumber(2), { kind: 'cancel', cause: 'x' }, 'operator');
     expect(other.taskOf(issuer, taskNumber(2).id)).toMatchObject({ state: 'cancelled' });
     other.close();
-    expect(serving.endTask(taskNumber(1), { kind: 'revoke', cause: '' }, 'operator')).toMatchObject({ changed: false });
+    expect(serving.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: '' }, 'operator')).toMatchObject({
+      changed: false,
+    });
     serving.close();
   });
 
@@ -194,7 +196,7 @@ describe('Store.endTask', () => {
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     const other = new DatabaseSync(file);
     other.exec('BEGIN IMMEDIATE');
-    const end = () => store.endTask(taskNumber(1), { kind: 'complete', cause: '' }, 'operator');
+    const end = () => store.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator');
     expect(end()).toMatchObject({ code: 'busy', detail: 'the state file is locked by another process' });
     expect(store.taskOf(issuer, taskNumber(1).id)).toMatchObject({ state: 'active' });
     other.exec('ROLLBACK');
@@ -210,7 +212,7 @@ describe('Store.tasks', () => {
     for (let n = 1; n <= 4; n++) {
       store.insertTask(taskNumber(n, n === 2 ? { deadlineMs: 50_000 } : {}), tokenNumber(n), []);
     }
-    store.endTask(taskNumber(3), { kind: 'complete', cause: '' }, 'operator');
+    store.applyTaskEvent(taskNumber(3), { kind: 'complete', cause: '' }, 'operator');
     const numbers = (filter: Parameters<typeof store.tasks>[0]) => {
       const tasks = store.tasks(filter);
       return isStoreFailure(tasks) ? tasks : tasks.map((task) => task.createdAtMs);
@@ -315,7 +317,7 @@ describe('a broken store', () => {
     const failures = [
       reopened.taskOf(issuer, taskNumber(7).id),
       reopened.taskOf(issuer, taskNumber(8).id),
-      reopened.endTask(taskNumber(1), { kind: 'complete', cause: '' }, 'operator'),
+      reopened.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator'),
       reopened.appendRecords([endRecord(1)]),
       reopened.endExpired(),
       reopened.tasks({}),

@@ -4,6 +4,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { afterEvent, stateAt, taskPermits } from '../../src/task/task.ts';
 import type { Task, TaskEvent, TaskState } from '../../src/task/task.ts';
+import type { IssuedTokenState } from '../../src/task/issued-token.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 
 const agent = 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId;
@@ -13,15 +14,23 @@ const task: Task = {
   id: '0198c0de-0000-7000-8000-000000000001',
   issuer: 'https://issuer.acme.test',
   agent,
+  subject: agent,
+  parentId: null,
   purpose: 'pay the invoices of may',
   intentHash: 'sha-256:x',
   state: 'active',
   createdAtMs: 1_000,
   deadlineMs: 10_000,
+  idleMs: null,
+  lastUsedMs: 1_000,
   endedAtMs: null,
   endCause: null,
   issuance,
   detailsJson: '[]',
+  context: {},
+  contextRules: {},
+  risk: 'low',
+  generation: 1,
 };
 
 const token: TaskToken = {
@@ -32,6 +41,7 @@ const token: TaskToken = {
   subject: agent,
   clientId: agent,
   actors: [],
+  delegate: null,
   issuedAtSeconds: 1,
   expiresAtSeconds: 10,
   tokenId: 'jti',
@@ -44,13 +54,23 @@ const token: TaskToken = {
   digest: 'd',
 };
 
+const issued: IssuedTokenState = {
+  jtiDigest: 'd',
+  audience: token.audience,
+  issuedAtMs: 1_000,
+  expiresAtMs: 10_000,
+  generation: 1,
+  revokedAtMs: null,
+  boundTo: 'c'.repeat(43),
+};
+
 const inState = (state: TaskState): Task =>
   state === 'active' || state === 'suspended'
     ? { ...task, state }
     : { ...task, state, endedAtMs: 5_000, endCause: 'x' };
 
 const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired'];
-const kinds: readonly TaskEvent['kind'][] = ['complete', 'cancel', 'revoke', 'expire'];
+const kinds: readonly TaskEvent['kind'][] = ['complete', 'cancel', 'revoke', 'expire', 'suspend', 'resume'];
 
 describe('stateAt', () => {
   it.each<[string, Task, number, TaskState]>([
@@ -59,6 +79,10 @@ describe('stateAt', () => {
     ['a suspended task past its deadline', inState('suspended'), 10_000, 'expired'],
     ['a completed task past its deadline', inState('completed'), 20_000, 'completed'],
     ['a revoked task before its deadline', inState('revoked'), 2_000, 'revoked'],
+    ['the last millisecond before the idle limit', { ...task, idleMs: 500, lastUsedMs: 3_000 }, 3_499, 'active'],
+    ['the idle limit itself', { ...task, idleMs: 500, lastUsedMs: 3_000 }, 3_500, 'expired'],
+    ['the deadline before a later idle limit', { ...task, idleMs: 50_000 }, 10_000, 'expired'],
+    ['a suspended task, which does not idle', { ...inState('suspended'), idleMs: 500 }, 9_999, 'suspended'],
   ])('gives the state that holds: %s', (_name, subject, nowMs, expected) => {
     expect(stateAt(subject, nowMs)).toBe(expected);
   });
@@ -77,6 +101,35 @@ describe('afterEvent', () => {
       endCause: 'done',
     });
     expect(afterEvent(inState('suspended'), { kind, cause: 'done' }, 2_000)).toMatchObject({ state, endedAtMs: 2_000 });
+  });
+
+  it('suspends and resumes: a resume is a new generation and a new start of the idle time', () => {
+    const idle = { ...task, idleMs: 500 };
+    const suspended = afterEvent(idle, { kind: 'suspend', cause: 'x' }, 1_400);
+    expect(suspended).toEqual({ ...idle, state: 'suspended' });
+    if ('problem' in suspended) throw new Error(suspended.problem);
+    expect(afterEvent(suspended, { kind: 'suspend', cause: 'again' }, 1_400)).toBe(suspended);
+    expect(afterEvent(suspended, { kind: 'resume', cause: 'x' }, 9_000)).toEqual({
+      ...idle,
+      generation: 2,
+      lastUsedMs: 9_000,
+    });
+  });
+
+  it('changes nothing on a resume of an active task, so that its tokens stay', () => {
+    expect(afterEvent(task, { kind: 'resume', cause: 'x' }, 2_000)).toBe(task);
+  });
+
+  it.each(['suspend', 'resume'] as const)('refuses to %s what has expired unnoticed, suspended or not', (kind) => {
+    for (const subject of [task, inState('suspended')]) {
+      expect(afterEvent(subject, { kind, cause: '' }, 10_000)).toEqual({ problem: 'ended', state: 'expired' });
+    }
+  });
+
+  it('dates an expiry at the idle limit, or at the present where it is brought about before', () => {
+    const idle = { ...task, idleMs: 500 };
+    expect(afterEvent(idle, { kind: 'expire', cause: '' }, 9_000)).toMatchObject({ endedAtMs: 1_500 });
+    expect(afterEvent(idle, { kind: 'expire', cause: '' }, 1_200)).toMatchObject({ endedAtMs: 1_200 });
   });
 
   it('gives the very same task for an end that happened before', () => {
@@ -114,7 +167,7 @@ describe('afterEvent', () => {
 
 describe('taskPermits', () => {
   it('gives the task of the token while it is active', () => {
-    expect(taskPermits(task, token, 9_999)).toBe(task);
+    expect(taskPermits(task, token, issued, 9_999)).toBe(task);
   });
 
   it.each<[string, Task | undefined, Partial<TaskToken>, string, string]>([
@@ -140,7 +193,35 @@ describe('taskPermits', () => {
     ['revoked', inState('revoked'), {}, 'task.revoked', 'the task is `revoked`: x'],
     ['past its deadline', { ...task, deadlineMs: 2_000 }, {}, 'task.expired', 'the task is `expired`'],
   ])('denies: %s', (_name, stored, change, reason, detail) => {
-    const result = taskPermits(stored, { ...token, ...change }, 2_000);
+    const result = taskPermits(stored, { ...token, ...change }, issued, 2_000);
     expect(isDeny(result) && [result.reason, result.detail]).toEqual([reason, detail]);
+  });
+
+  it.each<[string, Task, IssuedTokenState | undefined, string, string]>([
+    ['a token the store does not hold', task, undefined, 'task.unknown', 'the store holds no such token of the task'],
+    ['a revoked token', task, { ...issued, revokedAtMs: 5 }, 'token.revoked', 'the token was revoked'],
+    [
+      'a token of before a resume',
+      { ...task, generation: 2 },
+      issued,
+      'token.revoked',
+      'the token is of before the task was suspended and resumed',
+    ],
+    ['a token of a later generation', task, { ...issued, generation: 2 }, 'token.revoked', 'the token is of before'],
+    [
+      'a revoked token of an ended task, by the task',
+      inState('completed'),
+      { ...issued, revokedAtMs: 5 },
+      'task.completed',
+      'the task is `completed`: x',
+    ],
+  ])('denies: %s', (_name, stored, held, reason, detail) => {
+    const result = taskPermits(stored, token, held, 2_000);
+    expect(isDeny(result) && [result.reason, result.detail]).toEqual([reason, expect.stringContaining(detail)]);
+  });
+
+  it('gives the task to a token of the generation it has come to', () => {
+    const resumed = { ...task, generation: 2 };
+    expect(taskPermits(resumed, token, { ...issued, generation: 2 }, 2_000)).toBe(resumed);
   });
 });

@@ -1,0 +1,101 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import { ClockFloor } from './clock-floor.ts';
+import { scalar } from './sqlite-file.ts';
+import { failureOfSqlite, storeFailure } from './store-failure.ts';
+import type { StoreFailure } from './store-failure.ts';
+
+/** What a connection needs from outside. */
+export interface ConnectionOptions {
+  /** Wall clock, milliseconds since the Unix epoch. */
+  readonly nowMs: () => number;
+  /** Called once, when the connection breaks. */
+  readonly onFatal?: (failure: StoreFailure) => void;
+}
+
+/**
+ * One connection to a state file with its clock, its prepared statements, and what it does about failures. Everything runs
+ * through `read` or `write`; after a failure to read, write or sync every later one fails the same.
+ */
+export class Connection {
+  readonly #db: DatabaseSync;
+  readonly #clock: ClockFloor;
+  readonly #onFatal: (failure: StoreFailure) => void;
+  readonly #statements = new Map<string, StatementSync>();
+  #clockWrittenMs = 0;
+  #broken: StoreFailure | null = null;
+
+  constructor(db: DatabaseSync, options: ConnectionOptions) {
+    this.#db = db;
+    this.#onFatal = options.onFatal ?? (() => undefined);
+    this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
+  }
+
+  /** The wall clock that does not step back, milliseconds since the Unix epoch. */
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  /** How far the clock in the file lags. */
+  clockLagMs(): number {
+    return this.nowMs() - this.#clockWrittenMs;
+  }
+
+  /** The statement of that text, prepared once. */
+  statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Runs something on the connection. @param input every text it hands on, refused here where it cannot be stored */
+  read<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
+    if (this.#broken !== null) return this.#broken;
+    if (!input.every(isStorable)) {
+      return storeFailure('refused', 'text with U+0000 or a lone surrogate is not stored');
+    }
+    try {
+      return work();
+    } catch (error) {
+      const failure = failureOfSqlite(error);
+      if (failure === null) throw error;
+      if (failure.code === 'broken') this.#break(failure);
+      return failure;
+    }
+  }
+
+  /** One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. */
+  write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
+    return this.read(input, () => {
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        const result = work();
+        const nowMs = this.nowMs();
+        this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
+        this.#db.exec('COMMIT');
+        this.#clockWrittenMs = nowMs;
+        return result;
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close();
+    this.#broken ??= storeFailure('broken', 'the state file is closed');
+  }
+
+  /** INVARIANT: nothing is tried again on a connection that failed to read, write or sync. */
+  #break(failure: StoreFailure): void {
+    if (this.#broken !== null) return;
+    this.#broken = failure;
+    this.#onFatal(failure);
+  }
+}
+
+const isStorable = (value: SQLInputValue): boolean =>
+  typeof value !== 'string' || (!value.includes('\0') && value.isWellFormed());

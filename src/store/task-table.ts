@@ -1,0 +1,121 @@
+import type { Task } from '../task/task.ts';
+import type { Connection } from './connection.ts';
+import type { OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
+
+/** Largest result of a listing, and of one sweep. */
+export const MAX_ROWS = 1_000;
+
+const SELECT_TASK = `SELECT ${TASK_COLUMNS} FROM tasks`;
+
+/** Whether the open task of a row has passed its deadline or idle limit at `?1`; the same rule as `expiryOf`. */
+const IS_DUE =
+  "tasks.ended_ms IS NULL AND (tasks.deadline_ms <= ?1 OR (tasks.state = 'active' AND tasks.idle_ms IS NOT NULL AND tasks.last_used_ms + tasks.idle_ms <= ?1))";
+
+/** The task with that key. */
+export function taskAt(connection: Connection, key: TaskKey): Task | undefined {
+  const row = connection.statement(`${SELECT_TASK} WHERE issuer = ? AND id = ?`).get(key.issuer, key.id);
+  return row === undefined ? undefined : taskFrom(row);
+}
+
+/** A limit as a listing takes it. */
+export const bounded = (limit: number): number => Math.max(0, Math.min(MAX_ROWS, Math.trunc(limit)));
+
+/** Tasks of whatever state, the newest first. */
+export function listTasks(connection: Connection, filter: TaskFilter): readonly Task[] {
+  const { id = null, agent = null, state = null } = filter;
+  const sql = `${SELECT_TASK} WHERE (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR agent = ?3)
+    AND (?4 IS NULL OR ?4 = CASE WHEN ${IS_DUE} THEN 'expired' ELSE state END)
+    ORDER BY created_ms DESC, id DESC LIMIT ?5`;
+  const rows = connection.statement(sql).all(connection.nowMs(), id, agent, state, bounded(filter.limit ?? MAX_ROWS));
+  return rows.map(taskFrom);
+}
+
+const openConditions = {
+  agent: 'tasks.agent = ?',
+  subject: 'tasks.subject = ?',
+  id: 'tasks.id = ?',
+  jtiDigest: '(tasks.issuer, tasks.id) IN (SELECT issuer, task FROM tokens WHERE jti_digest = ?)',
+} as const satisfies Record<keyof OpenTaskFilter, string>;
+
+/** Tasks that are open now, the newest first. Only what is asked for is in the statement, so that its index serves. */
+export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, limit: number): readonly Task[] {
+  const { agent, subject, id, jtiDigest } = filter;
+  const given = Object.entries({ agent, subject, id, jtiDigest }).filter(
+    (entry): entry is [keyof OpenTaskFilter, string] => entry[1] !== undefined,
+  );
+  const where = given.map(([name]) => ` AND ${openConditions[name]}`).join('');
+  const sql = `${SELECT_TASK} WHERE ended_ms IS NULL AND NOT (${IS_DUE})${where} ORDER BY created_ms DESC, id DESC LIMIT ?`;
+  const values = given.map(([, value]) => value);
+  return connection
+    .statement(sql)
+    .all(connection.nowMs(), ...values, bounded(limit))
+    .map(taskFrom);
+}
+
+/** Whether any task is due to expire, and which: at most `MAX_ROWS` keys. */
+export function dueTasks(connection: Connection): readonly TaskKey[] {
+  const sql = `SELECT issuer, id FROM tasks WHERE ended_ms IS NULL AND deadline_ms <= ?1 UNION
+    SELECT issuer, id FROM tasks
+    WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND last_used_ms + idle_ms <= ?1 AND state = 'active'
+    LIMIT ${MAX_ROWS}`;
+  const rows = connection.statement(sql).all(connection.nowMs());
+  return rows.map((row) => ({ issuer: String(row['issuer']), id: String(row['id']) }));
+}
+
+/** The open tasks that were handed a part of the task, or of such a part, the nearest first. */
+export function openPartsOf(connection: Connection, key: TaskKey): readonly Task[] {
+  const sql = `WITH RECURSIVE part (issuer, id, depth) AS (
+      SELECT issuer, id, 1 FROM tasks WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
+      UNION ALL
+      SELECT tasks.issuer, tasks.id, depth + 1 FROM tasks JOIN part ON tasks.issuer = part.issuer AND tasks.parent = part.id
+      WHERE tasks.ended_ms IS NULL AND tasks.parent IS NOT NULL)
+    SELECT ${TASK_COLUMNS} FROM part JOIN tasks USING (issuer, id) ORDER BY depth`;
+  return connection.statement(sql).all(key.issuer, key.id).map(taskFrom);
+}
+
+/** Writes a new task. */
+export function insertTaskRow(connection: Connection, task: Task): void {
+  connection.statement(INSERT_TASK).run(...valuesOf(task));
+}
+
+/** Writes what can change of a task. */
+export function updateTaskRow(connection: Connection, task: Task): void {
+  connection
+    .statement(
+      `UPDATE tasks SET state = ?, ended_ms = ?, end_cause = ?, last_used_ms = ?, generation = ?, context = ?, risk = ?
+       WHERE issuer = ? AND id = ?`,
+    )
+    .run(
+      task.state,
+      task.endedAtMs,
+      task.endCause,
+      task.lastUsedMs,
+      task.generation,
+      JSON.stringify(task.context),
+      task.risk,
+      task.issuer,
+      task.id,
+    );
+}
+
+/**
+ * A use of the task: its idle time and that of every task it is a part of starts anew. Nothing where it has no idle limit,
+ * since then none of those has one either. INVARIANT: what has expired by being idle stays so, however late the use is
+ * written.
+ */
+export function touchTask(connection: Connection, taskId: string, usedAtMs: number): void {
+  const nowMs = connection.nowMs();
+  connection
+    .statement(
+      `UPDATE tasks SET last_used_ms = ?2
+       WHERE (issuer, id) IN (
+         WITH RECURSIVE used (issuer, id) AS (
+           SELECT issuer, id FROM tasks WHERE id = ?1 AND ended_ms IS NULL AND idle_ms IS NOT NULL
+           UNION ALL
+           SELECT tasks.issuer, tasks.parent FROM tasks JOIN used USING (issuer, id) WHERE tasks.parent IS NOT NULL)
+         SELECT issuer, id FROM used)
+       AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3`,
+    )
+    .run(taskId, Math.min(usedAtMs, nowMs), nowMs);
+}
