@@ -1,19 +1,15 @@
-import { deny, isDeny, type Deny } from '../decision/decision.ts';
-import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
+import { deny, type Deny } from '../decision/decision.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
-import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
+import { type Confirmation, confirmation } from './confirmation.ts';
+import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
 
 /** A span elsewhere, by its identifiers in lower-case hex; neither is all zero. */
 export interface SpanReference {
   readonly traceId: string;
   readonly spanId: string;
-}
-
-/** What a token is bound to: the digest of a certificate (RFC 8705) or of a DPoP key (RFC 9449), base64url SHA-256. */
-export interface Confirmation {
-  readonly kind: 'x5t#S256' | 'jkt';
-  readonly thumbprint: string;
 }
 
 /** A verified task token: an RFC 9068 access token for one task of one agent at one resource. */
@@ -61,15 +57,6 @@ export interface TaskClaims {
   readonly notBeforeSeconds: number | null;
 }
 
-/** Bounds of the claims, in characters or entries. */
-export const claimLimits = Object.freeze({
-  maxCharacters: 512,
-  minTokenIdCharacters: 16,
-  maxTokenIdCharacters: 256,
-  maxScopeCharacters: 8192,
-  maxActors: 3,
-});
-
 /**
  * The claims of a payload whose signature was verified, in the profile of a task token: `token.malformed` where one is
  * absent or not of its form, `token.audience` where it is not for exactly one resource, `token.binding` where it is bound
@@ -115,7 +102,7 @@ export function taskClaimsFrom(
 
 /** The issuer a payload claims, for choosing keys before anything in it may be believed. */
 export function claimedIssuerOf(payload: unknown): string | Problem {
-  const claims = membersFrom(payload, { iss: readers.iss }, { noun: 'claim', others: 'ignored' });
+  const claims = membersFrom(payload, { iss: name }, { noun: 'claim', others: 'ignored' });
   return isProblem(claims) ? claims : claims.iss;
 }
 
@@ -128,27 +115,11 @@ function delegationProblem(subject: string, agent: SpiffeId, actors: readonly st
   return actor === agent ? null : 'claim `act` must name `client_id` as the outermost actor';
 }
 
-const { maxActors, maxCharacters, maxScopeCharacters, maxTokenIdCharacters, minTokenIdCharacters } = claimLimits;
-
-const name = text({ max: maxCharacters });
-
-const audience: Reader<readonly string[]> = (value) =>
-  Array.isArray(value) ? listOf(name, { min: 0, max: maxCharacters })(value) : one(name(value));
-
-const one = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
-
-const spiffeId: Reader<SpiffeId> = (value) => {
-  const read = text({ max: 2048 })(value);
-  if (isProblem(read)) return read;
-  const id = spiffeIdFrom(read);
-  return isDeny(id) ? { problem: 'must be a SPIFFE ID' } : id;
-};
-
 const actors: Reader<readonly string[]> = (value) => {
   const chain: string[] = [];
   let next = value;
   while (next !== undefined) {
-    if (chain.length === maxActors) return { problem: `must nest at most ${maxActors} actors` };
+    if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
     const actor = membersFrom(next, { sub: name, act: nested }, { noun: 'member', others: 'refused' });
     if (isProblem(actor)) return actor;
     chain.push(actor.sub);
@@ -162,45 +133,6 @@ const delegate: Reader<{ readonly sub: SpiffeId }> = (value) =>
 
 /** Hands a member on unread, wrapped so that no member of its own is taken for a problem. */
 const nested = (value: unknown): { readonly value: unknown } => ({ value });
-
-const taskId = text({
-  max: 36,
-  grammar: {
-    matches: (id) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id),
-    words: 'a UUID in lower case',
-  },
-});
-
-const scopeText = text({
-  max: maxScopeCharacters,
-  grammar: {
-    matches: (scope) => /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(scope),
-    words: 'scope tokens separated by single spaces',
-  },
-});
-
-const scope: Reader<readonly string[]> = (value) => {
-  const read = optional(scopeText)(value);
-  return isProblem(read) ? read : (read?.split(' ') ?? []);
-};
-
-const thumbprint = text({
-  max: SHA256_BASE64URL_CHARACTERS,
-  grammar: { matches: isSha256Base64url, words: 'a SHA-256 digest in base64url' },
-});
-
-const confirmation: Reader<Confirmation> = (value) => {
-  const read = membersFrom(
-    value,
-    { 'x5t#S256': optional(thumbprint), jkt: optional(thumbprint) },
-    { noun: 'member', others: 'refused' },
-  );
-  if (isProblem(read)) return read;
-  const { 'x5t#S256': certificate, jkt } = read;
-  if (certificate !== null && jkt === null) return { kind: 'x5t#S256', thumbprint: certificate };
-  if (certificate === null && jkt !== null) return { kind: 'jkt', thumbprint: jkt };
-  return { problem: 'must have exactly one of `x5t#S256` and `jkt`' };
-};
 
 const INTENT_HASH_PREFIX = 'sha-256:';
 
@@ -239,7 +171,7 @@ const readers = {
   iat: seconds,
   nbf: optional(seconds),
   exp: seconds,
-  jti: text({ min: minTokenIdCharacters, max: maxTokenIdCharacters }),
+  jti: tokenId,
   txn: taskId,
   scope,
   authorization_details: authorizationDetailsFrom,

@@ -2,6 +2,8 @@ import type { SignatureAlgorithm } from './algorithms.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { isProblem, listOf, membersFrom, type Problem } from './members.ts';
 
+export type { VerificationKey };
+
 /** Longest JSON Web Key Set read, in bytes. */
 export const MAX_JWKS_BYTES = 256 * 1024;
 

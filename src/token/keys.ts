@@ -3,16 +3,18 @@ import { deny, type Deny } from '../decision/decision.ts';
 import type { Ports } from '../ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import type { VerificationKey } from './jwk.ts';
+import type { IssuerKind, VerificationKeys } from './jwt.ts';
 import { verificationKeysFrom } from './jwks.ts';
 import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } from './jwks-refresh.ts';
 import { isProblem } from './members.ts';
 import type { After } from './timers.ts';
-import type { VerificationKeys } from './verify.ts';
 
 /** An issuer whose tokens are accepted, and where its keys come from. */
 export interface TrustedIssuer {
   /** The `iss` of its tokens, compared exactly. */
   readonly issuer: string;
+  /** What it is trusted with; `remit` by default. */
+  readonly kind?: IssuerKind;
   /** What it may sign with. */
   readonly algorithms: readonly SignatureAlgorithm[];
   readonly source:
@@ -31,6 +33,7 @@ export interface KeyRingOptions {
 }
 
 interface Held {
+  readonly kind: IssuerKind;
   readonly algorithms: ReadonlySet<SignatureAlgorithm>;
   /** `null` for an issuer whose keys are static. */
   readonly refresh: JwksRefresh | null;
@@ -58,10 +61,10 @@ export class KeyRing implements VerificationKeys {
     }
   }
 
-  #heldFor({ algorithms, issuer, source }: TrustedIssuer, options: KeyRingOptions): Held {
+  #heldFor({ algorithms, issuer, kind = 'remit', source }: TrustedIssuer, options: KeyRingOptions): Held {
     const allowed = new Set(algorithms);
     if (source.kind === 'static') {
-      return { algorithms: allowed, refresh: null, current: () => this.#static.get(issuer) ?? null };
+      return { kind, algorithms: allowed, refresh: null, current: () => this.#static.get(issuer) ?? null };
     }
     const refresh = new JwksRefresh({
       fetch: source.fetch,
@@ -71,7 +74,7 @@ export class KeyRing implements VerificationKeys {
       after: options.after,
       onProblem: (problem) => options.onProblem(issuer, problem),
     });
-    return { algorithms: allowed, refresh, current: () => refresh.current() };
+    return { kind, algorithms: allowed, refresh, current: () => refresh.current() };
   }
 
   /** Asks every key server once and goes on refreshing; resolves when each has answered or timed out. Never rejects. */
@@ -80,10 +83,16 @@ export class KeyRing implements VerificationKeys {
     await Promise.all(refreshes.map((refresh) => refresh.start()));
   }
 
+  /** What an issuer is trusted with; `undefined` where it is not trusted. */
+  kindOf(issuer: string): IssuerKind | undefined {
+    return this.#issuers.get(issuer)?.kind;
+  }
+
   /** @see VerificationKeys.keyFor */
-  keyFor(issuer: string, keyId: string | undefined, algorithm: string): CryptoKey | Deny {
+  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind: IssuerKind = 'remit'): CryptoKey | Deny {
     const held = this.#issuers.get(issuer);
     if (held === undefined) return deny('token.issuer', 'claim `iss` is not a trusted issuer');
+    if (held.kind !== kind) return deny('token.issuer', `claim \`iss\` is not an issuer of ${tokensOf[kind]}`);
     if (!isOneOf(held.algorithms, algorithm)) {
       return deny('token.algorithm', 'header member `alg` is not one its issuer may use');
     }
@@ -128,6 +137,12 @@ export class KeyRing implements VerificationKeys {
     for (const { refresh } of this.#issuers.values()) refresh?.close();
   }
 }
+
+const tokensOf: Readonly<Record<IssuerKind, string>> = {
+  remit: 'task tokens',
+  external: 'external tokens',
+  transaction: 'transaction tokens',
+};
 
 const isOneOf = (names: ReadonlySet<string>, name: string): boolean => names.has(name);
 

@@ -1,0 +1,32 @@
+import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
+import { isProblem, membersFrom, optional, type Reader, text } from './members.ts';
+
+/** What a token is bound to: the digest of a certificate (RFC 8705) or of a DPoP key (RFC 9449), base64url SHA-256. */
+export interface Confirmation {
+  readonly kind: 'x5t#S256' | 'jkt';
+  readonly thumbprint: string;
+}
+
+const thumbprint = text({
+  max: SHA256_BASE64URL_CHARACTERS,
+  grammar: { matches: isSha256Base64url, words: 'a SHA-256 digest in base64url' },
+});
+
+/**
+ * Reads a `cnf` claim: exactly one of `x5t#S256` and `jkt`. A binding of any other kind could not be checked, so it is
+ * refused.
+ *
+ * @see RFC 7800 section 3.1, RFC 8705 section 3.1, RFC 9449 section 6.1
+ */
+export const confirmation: Reader<Confirmation> = (value) => {
+  const read = membersFrom(
+    value,
+    { 'x5t#S256': optional(thumbprint), jkt: optional(thumbprint) },
+    { noun: 'member', others: 'refused' },
+  );
+  if (isProblem(read)) return read;
+  const { 'x5t#S256': certificate, jkt } = read;
+  if (certificate !== null && jkt === null) return { kind: 'x5t#S256', thumbprint: certificate };
+  if (certificate === null && jkt !== null) return { kind: 'jkt', thumbprint: jkt };
+  return { problem: 'must have exactly one of `x5t#S256` and `jkt`' };
+};

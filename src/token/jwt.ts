@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import type { CryptoKey } from 'jose';
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { claimedIssuerOf } from './claims.ts';
+import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from './compact-jws.ts';
+import { isProblem } from './members.ts';
+import { strictJsonFrom } from './strict-json.ts';
+
+/**
+ * What an issuer is trusted with: `remit` issues task tokens, `external` access tokens of its own kind, `transaction`
+ * transaction tokens. The rules of one never accept a token of another.
+ */
+export type IssuerKind = 'remit' | 'external' | 'transaction';
+
+/** The keys of trusted issuers. */
+export interface VerificationKeys {
+  /**
+   * The key to verify with, at once and without waiting. `token.issuer` for an issuer that is not trusted, or not with
+   * tokens of this kind (`remit` where none is named); `token.algorithm` for an algorithm it may not use,
+   * `token.signature` for a key id it does not have, `token.keys-unavailable` while its keys are not held. `keyId` is
+   * attacker input and is only ever compared.
+   */
+  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind?: IssuerKind): CryptoKey | Deny;
+}
+
+/** A signed JWT taken apart, its signature not verified yet. */
+export interface UnverifiedJwt {
+  readonly jws: CompactJws;
+  /** JSON of any form. */
+  readonly claims: unknown;
+  /** The `iss` claim. */
+  readonly issuer: string;
+}
+
+/**
+ * The parts of a compact JWT, read strictly; `compactJwsFrom` says how it denies, and `token.malformed` is a payload that
+ * is not strict JSON or names no issuer.
+ */
+export function unverifiedJwtFrom(compact: string, maxBytes: number): UnverifiedJwt | Deny {
+  const jws = compactJwsFrom(compact, maxBytes);
+  if (isDeny(jws)) return jws;
+  const payload = strictJsonFrom(jws.payload);
+  if (isProblem(payload)) return deny('token.malformed', `payload ${payload.problem}`);
+  const issuer = claimedIssuerOf(payload.value);
+  return isProblem(issuer) ? deny('token.malformed', issuer.problem) : { jws, claims: payload.value, issuer };
+}
+
+/**
+ * Why a token may not be believed, or `null` once its signature verifies with a key that its issuer has for tokens of
+ * this kind.
+ *
+ * INVARIANT: before that, the payload is believed in one thing only, whose keys to try.
+ */
+export async function signatureProblem(
+  { jws, issuer }: UnverifiedJwt,
+  keys: VerificationKeys,
+  kind: IssuerKind,
+): Promise<Deny | null> {
+  const key = keys.keyFor(issuer, jws.keyId ?? undefined, jws.algorithm, kind);
+  if (isDeny(key)) return key;
+  const verified = await verifiedPayloadFrom(jws, key);
+  return isDeny(verified) ? verified : null;
+}
+
+/** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */
+export const digestOf = (compact: string): string => createHash('sha256').update(compact).digest('base64url');
