@@ -96,7 +96,11 @@ describe('the structure of src', () => {
       /\bMath\.random\(|\bgetRandomValues\(|import \{[^}]*\brandom\w+[^}]*\} from 'node:crypto'/,
       ['ports.ts'],
     ],
-    ['protobuf and gRPC stay in envoy', /@grpc\/|grpc-health-check/, ['envoy/']],
+    [
+      'protobuf and gRPC stay in envoy and the workload api',
+      /@grpc\/|grpc-health-check/,
+      ['envoy/', 'identity/workload-api'],
+    ],
     ['the tracing SDK stays in telemetry', /@opentelemetry\/sdk/, ['telemetry/']],
     ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],
   ])('%s', (_rule, pattern, places) => {

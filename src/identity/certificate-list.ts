@@ -1,0 +1,49 @@
+import { X509Certificate } from 'node:crypto';
+import { elementsIn } from './certificate-extensions.ts';
+import { MAX_CERTIFICATE_BYTES } from './leaf.ts';
+
+/** Most certificates in one list: a chain has a few, the bundle of one trust domain a few more while its CA rotates. */
+export const MAX_CERTIFICATES = 256;
+
+const PEM_BLOCK = /-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----/g;
+
+/**
+ * The certificates of concatenated DER, as the Workload API has chains and bundles; none of no bytes. `null` is anything
+ * but whole certificates of at most 16 KiB each, or more than {@link MAX_CERTIFICATES}.
+ */
+export function certificatesFromDer(der: Uint8Array): readonly X509Certificate[] | null {
+  const elements = elementsIn(der);
+  if (elements === null || elements.length > MAX_CERTIFICATES) return null;
+  let start = 0;
+  const parts = elements.map(({ content }) => {
+    // Contents are views of `der`: where one ends, the next certificate begins.
+    const end = content.byteOffset - der.byteOffset + content.length;
+    const part = der.subarray(start, end);
+    start = end;
+    return part;
+  });
+  return certificatesFrom(parts);
+}
+
+/**
+ * The certificates of a PEM file, in order; none of a text without a block. Notes between the blocks are skipped. `null`
+ * is a block that is cut off, of another kind or no certificate of at most 16 KiB, or more than {@link MAX_CERTIFICATES}.
+ */
+export function certificatesFromPem(text: string): readonly X509Certificate[] | null {
+  if (text.replaceAll(PEM_BLOCK, '').includes('-----')) return null;
+  const blocks = [...text.matchAll(PEM_BLOCK)].map(([, base64 = '']) => Buffer.from(base64, 'base64'));
+  return blocks.length > MAX_CERTIFICATES ? null : certificatesFrom(blocks);
+}
+
+/** All or nothing. What OpenSSL read is all there was: it ignores bytes that follow a certificate. */
+function certificatesFrom(ders: readonly Uint8Array[]): readonly X509Certificate[] | null {
+  try {
+    const certificates = ders.map((der) => new X509Certificate(der));
+    const whole = certificates.every(
+      ({ raw }, at) => raw.length <= MAX_CERTIFICATE_BYTES && raw.equals(ders[at] ?? raw),
+    );
+    return whole ? certificates : null;
+  } catch {
+    return null;
+  }
+}

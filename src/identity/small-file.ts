@@ -1,0 +1,39 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Longest file that is read, in bytes: a bundle with every certificate it may have. */
+export const MAX_FILE_BYTES = 1024 * 1024;
+
+/** A file's text and who may open it. */
+export interface SmallFile {
+  readonly text: string;
+  /** Whether users who are neither the owner nor in the group of the file may read or write it. */
+  readonly isOpenToAll: boolean;
+}
+
+const OTHERS_READ_OR_WRITE = 0o006;
+
+/** Reads a regular file of at most 1 MiB. The problem names the file and never repeats what is in it. */
+export async function smallFile(path: string): Promise<SmallFile | { readonly problem: string }> {
+  try {
+    // Not to wait for the other end, should it be a pipe.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return await textOf(handle, path);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    return { problem: `cannot read \`${path}\`: ${code}` };
+  }
+}
+
+async function textOf(handle: FileHandle, path: string): Promise<SmallFile | { readonly problem: string }> {
+  const status = await handle.stat();
+  if (!status.isFile()) return { problem: `\`${path}\` is not a file` };
+  if (status.size > MAX_FILE_BYTES) return { problem: `\`${path}\` is longer than ${MAX_FILE_BYTES} bytes` };
+  const buffer = Buffer.alloc(status.size);
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+  return { text: buffer.toString('utf8', 0, bytesRead), isOpenToAll: (status.mode & OTHERS_READ_OR_WRITE) !== 0 };
+}

@@ -1,0 +1,200 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { type FSWatcher, watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Ports } from '../ports.ts';
+import { certificatesFromPem } from './certificate-list.ts';
+import { HeldSvid } from './held-svid.ts';
+import { smallFile } from './small-file.ts';
+import { svidFrom, type Svid, type SvidProblem, type SvidSource } from './svid.ts';
+
+/** Where an SVID lies, PEM. */
+export interface SvidFiles {
+  /** The leaf, then any intermediates. */
+  readonly certificate: string;
+  /** PKCS#8, SEC1 or PKCS#1, not encrypted. Nobody but its user and group may read it. */
+  readonly key: string;
+  /** The CA certificates of the SVID's own trust domain. */
+  readonly bundle: string;
+}
+
+/** What a source of files works with. */
+export interface SvidFilesOptions extends SvidFiles {
+  readonly ports: Pick<Ports, 'nowMs'>;
+  /** Runs something once, `delayMs` from now; the result takes that back. */
+  readonly after: (delayMs: number, run: () => void) => () => void;
+  /** Told of a problem when it begins or changes, for a log. Holds nothing secret. */
+  readonly onProblem?: (problem: string) => void;
+}
+
+/** From the first sign of a change to the reading, so that a set of files is read once it is all there. */
+const SETTLE_MS = 100;
+/** The files are looked at this often whatever the watching says: some file systems tell nothing. */
+const POLL_MS = 5_000;
+
+/**
+ * The SVID of three PEM files, read again when they change: written over, renamed into place, or behind a link that is
+ * switched, as Kubernetes does with what it mounts.
+ *
+ * A set that does not fit together (half written, a key of another certificate, past its end, a key that everybody may
+ * read) leaves the last good one in use and is told as a problem; it is read again with the next change.
+ *
+ * Lifecycle: `open` reads the files once and begins to watch; `close` once. Files that are not there yet are waited for.
+ */
+export class SvidFileSource implements SvidSource {
+  readonly #options: SvidFilesOptions;
+  readonly #held: HeldSvid;
+  readonly #watchers = new Map<string, FSWatcher>();
+  /** The files as they were when they were last read. */
+  #seen = '';
+  #cancelPoll: () => void = () => undefined;
+  #cancelSettle: (() => void) | null = null;
+  #reading: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  private constructor(options: SvidFilesOptions) {
+    this.#options = options;
+    this.#held = new HeldSvid({
+      nowMs: options.ports.nowMs,
+      ...(options.onProblem === undefined ? {} : { onProblem: options.onProblem }),
+    });
+  }
+
+  /** A source that has read its files once. Never rejects: what is wrong is its `problem`. */
+  static async open(options: SvidFilesOptions): Promise<SvidFileSource> {
+    const source = new SvidFileSource(options);
+    source.#watch();
+    await source.#look();
+    source.#poll();
+    return source;
+  }
+
+  current(): Svid | null {
+    return this.#held.current();
+  }
+
+  problem(): string | null {
+    return this.#held.problem();
+  }
+
+  onChange(listener: (svid: Svid) => void): () => void {
+    return this.#held.onChange(listener);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelPoll();
+    this.#cancelSettle?.();
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  get #paths(): readonly string[] {
+    const { certificate, key, bundle } = this.#options;
+    return [certificate, key, bundle];
+  }
+
+  /** Watches the folders and not the files: a file that is replaced is another one, under the same name. */
+  #watch(): void {
+    for (const folder of new Set(this.#paths.map((path) => dirname(path)))) {
+      if (this.#watchers.has(folder)) continue;
+      try {
+        const watcher = watch(folder, { persistent: false }, () => this.#settle());
+        watcher.on('error', () => this.#unwatch(folder, watcher));
+        this.#watchers.set(folder, watcher);
+      } catch {
+        // Not there, or no watches are left: the poll sees the change, and tries this again.
+      }
+    }
+  }
+
+  #unwatch(folder: string, watcher: FSWatcher): void {
+    watcher.close();
+    if (this.#watchers.get(folder) === watcher) this.#watchers.delete(folder);
+  }
+
+  /** Waits once for a burst of events and not anew for each: a folder that is never still is read all the same. */
+  #settle(): void {
+    if (this.#isClosed || this.#cancelSettle !== null) return;
+    this.#cancelSettle = this.#options.after(SETTLE_MS, () => {
+      this.#cancelSettle = null;
+      void this.#look();
+    });
+  }
+
+  #poll(): void {
+    if (this.#isClosed) return;
+    this.#cancelPoll = this.#options.after(POLL_MS, () => {
+      this.#watch();
+      void this.#look().then(() => this.#poll());
+    });
+  }
+
+  /** Reads the files where they have changed, one reading after the other. */
+  #look(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#readIfChanged());
+    return this.#reading;
+  }
+
+  async #readIfChanged(): Promise<void> {
+    const before = await this.#state();
+    if (this.#isClosed || before === this.#seen) return;
+    const svid = await this.#read();
+    if (this.#isClosed) return;
+    // Changed while it was read: what was read may be of two sets, and the event of the change is on its way.
+    if ((await this.#state()) !== before) return this.#settle();
+    this.#seen = before;
+    if ('problem' in svid) this.#held.report(svid.problem);
+    else this.#held.take(svid);
+  }
+
+  /** What tells one state of the files from another, following links. */
+  async #state(): Promise<string> {
+    const states = await Promise.all(
+      this.#paths.map((path) =>
+        stat(path).then(
+          ({ dev, ino, size, mtimeMs, ctimeMs }) => [dev, ino, size, mtimeMs, ctimeMs].join(' '),
+          () => 'none',
+        ),
+      ),
+    );
+    return states.join(', ');
+  }
+
+  async #read(): Promise<Svid | SvidProblem> {
+    const [certificate, key, bundle] = await Promise.all([
+      smallFile(this.#options.certificate),
+      smallFile(this.#options.key),
+      smallFile(this.#options.bundle),
+    ]);
+    if ('problem' in certificate) return certificate;
+    if ('problem' in key) return key;
+    if ('problem' in bundle) return bundle;
+    if (key.isOpenToAll)
+      return { problem: `every user may access the key \`${this.#options.key}\`: make its mode 0600` };
+    const chain = certificatesFromPem(certificate.text);
+    const privateKey = keyFrom(key.text);
+    const anchors = certificatesFromPem(bundle.text);
+    if (chain === null) return notWhole('certificate', this.#options.certificate);
+    if (privateKey === null)
+      return { problem: `\`${this.#options.key}\` is not one whole private key without a password` };
+    if (anchors === null) return notWhole('bundle', this.#options.bundle);
+    const svid = svidFrom(
+      { chain, key: privateKey, bundle: anchors, federated: new Map() },
+      this.#options.ports.nowMs(),
+    );
+    return 'problem' in svid ? { problem: `\`${this.#options.certificate}\`: ${svid.problem}` } : svid;
+  }
+}
+
+const notWhole = (what: string, path: string): SvidProblem => ({
+  problem: `the ${what} file \`${path}\` is not a row of whole pem certificates`,
+});
+
+function keyFrom(pem: string): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,105 @@
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { isDeny } from '../decision/decision.ts';
+import { certificatesFromDer } from './certificate-list.ts';
+import { trustDomainFrom, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
+import { svidFrom, type Svid, type SvidProblem } from './svid.ts';
+
+/** Which of several identities is meant; the first one where both are `null`. */
+export interface WantedSvid {
+  readonly id: SpiffeId | null;
+  readonly hint: string | null;
+}
+
+/** What one message of the stream came to. */
+export type SvidUpdate =
+  | {
+      readonly kind: 'svid';
+      readonly svid: Svid;
+      /** A foreign bundle that was left out. */ readonly problem: string | null;
+    }
+  | { /** To be discarded. */ readonly kind: 'unusable'; readonly problem: string }
+  | {
+      /** The identity that is wanted is not among those given any more. */ readonly kind: 'withdrawn';
+      readonly problem: string;
+    };
+
+/**
+ * Reads an X509SVIDResponse as it was decoded. A message is complete in itself, so what it does not have is gone.
+ *
+ * A foreign bundle that cannot be read is left out, and told: a partner's mistake must not keep our own SVID from being
+ * renewed. Everything of the SVID itself has to be right.
+ *
+ * @see SPIFFE Workload API sections 4.4, 4.5 and 5.2.1
+ */
+export function svidUpdateFrom(response: unknown, wanted: WantedSvid, nowMs: number): SvidUpdate {
+  const given = memberOf(response, 'svids');
+  if (!Array.isArray(given) || given.length === 0) return unusable('the message has no svid');
+  const entries: readonly unknown[] = given;
+  const entry = entries.find((candidate) => isWanted(candidate, wanted));
+  if (entry === undefined) return { kind: 'withdrawn', problem: notAmong(entries.length, wanted) };
+  const foreign = federatedFrom(memberOf(response, 'federated_bundles'));
+  const svid = svidOf(entry, foreign.bundles, nowMs);
+  return 'problem' in svid ? unusable(svid.problem) : { kind: 'svid', svid, problem: foreign.problem };
+}
+
+const isWanted = (entry: unknown, { id, hint }: WantedSvid): boolean =>
+  (id === null || memberOf(entry, 'spiffe_id') === id) && (hint === null || memberOf(entry, 'hint') === hint);
+
+const notAmong = (count: number, { id, hint }: WantedSvid): string => {
+  const name = [...(id === null ? [] : [`with id \`${id}\``]), ...(hint === null ? [] : [`with hint \`${hint}\``])];
+  return `none of the ${count} svids that the workload api gives is one ${name.join(' and ')}`;
+};
+
+function svidOf(
+  entry: unknown,
+  federated: ReadonlyMap<TrustDomain, readonly X509Certificate[]>,
+  nowMs: number,
+): Svid | SvidProblem {
+  const chain = certificatesOf(entry, 'x509_svid');
+  if (chain === null) return { problem: 'the certificates of the svid could not be read' };
+  const key = keyOf(memberOf(entry, 'x509_svid_key'));
+  if (key === null) return { problem: 'the key of the svid could not be read' };
+  const bundle = certificatesOf(entry, 'bundle');
+  if (bundle === null) return { problem: 'the bundle of the svid could not be read' };
+  const svid = svidFrom({ chain, key, bundle, federated }, nowMs);
+  return 'problem' in svid || svid.id === memberOf(entry, 'spiffe_id')
+    ? svid
+    : { problem: 'the certificate has another spiffe id than its message says' };
+}
+
+const certificatesOf = (entry: unknown, member: string): readonly X509Certificate[] | null => {
+  const der = memberOf(entry, member);
+  return der instanceof Uint8Array ? certificatesFromDer(der) : null;
+};
+
+function keyOf(der: unknown): KeyObject | null {
+  if (!(der instanceof Uint8Array)) return null;
+  try {
+    return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+  } catch {
+    return null;
+  }
+}
+
+function federatedFrom(given: unknown): {
+  readonly bundles: ReadonlyMap<TrustDomain, readonly X509Certificate[]>;
+  readonly problem: string | null;
+} {
+  const bundles = new Map<TrustDomain, readonly X509Certificate[]>();
+  let leftOut = 0;
+  for (const [name, der] of typeof given === 'object' && given !== null ? Object.entries(given) : []) {
+    const trustDomain = trustDomainFrom(name.replace(/^spiffe:\/\//, ''));
+    const certificates = der instanceof Uint8Array ? certificatesFromDer(der) : null;
+    if (isDeny(trustDomain) || certificates === null) leftOut += 1;
+    else bundles.set(trustDomain, certificates);
+  }
+  return { bundles, problem: leftOut === 0 ? null : `${leftOut} bundles of other trust domains could not be read` };
+}
+
+/** A member of a decoded message; absent members of the wire are absent here. */
+const memberOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null
+    ? (Object.getOwnPropertyDescriptor(value, name)?.value as unknown)
+    : undefined;
+
+const unusable = (problem: string): SvidUpdate => ({ kind: 'unusable', problem });
