@@ -44,6 +44,8 @@ export interface OpenTaskFilter {
   readonly id?: string;
   /** The task of that token. */
   readonly jtiDigest?: string;
+  /** Those that come after this one in the listing: its next page. */
+  readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
 }
 
 /** What an event did to a task: `task` is the state after it, `changed` whether it was this call that brought it about. */

@@ -36,20 +36,27 @@ const openConditions = {
   subject: 'tasks.subject = ?',
   id: 'tasks.id = ?',
   jtiDigest: '(tasks.issuer, tasks.id) IN (SELECT issuer, task FROM tokens WHERE jti_digest = ?)',
-} as const satisfies Record<keyof OpenTaskFilter, string>;
+} as const satisfies Record<Exclude<keyof OpenTaskFilter, 'olderThan'>, string>;
 
 /** Tasks that are open now, the newest first. Only what is asked for is in the statement, so that its index serves. */
 export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, limit: number): readonly Task[] {
-  const { agent, subject, id, jtiDigest } = filter;
+  const { agent, subject, id, jtiDigest, olderThan } = filter;
   const given = Object.entries({ agent, subject, id, jtiDigest }).filter(
-    (entry): entry is [keyof OpenTaskFilter, string] => entry[1] !== undefined,
+    (entry): entry is [keyof typeof openConditions, string] => entry[1] !== undefined,
   );
-  const where = given.map(([name]) => ` AND ${openConditions[name]}`).join('');
+  const conditions = given.map(([name]) => ` AND ${openConditions[name]}`);
+  if (olderThan !== undefined) conditions.push(' AND (tasks.created_ms, tasks.id) < (?, ?)');
+  const where = conditions.join('');
   const sql = `${SELECT_TASK} WHERE ended_ms IS NULL AND NOT (${IS_DUE})${where} ORDER BY created_ms DESC, id DESC LIMIT ?`;
   const values = given.map(([, value]) => value);
   return connection
     .statement(sql)
-    .all(connection.nowMs(), ...values, bounded(limit))
+    .all(
+      connection.nowMs(),
+      ...values,
+      ...(olderThan === undefined ? [] : [olderThan.createdAtMs, olderThan.id]),
+      bounded(limit),
+    )
     .map(taskFrom);
 }
 
