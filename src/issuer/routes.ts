@@ -1,8 +1,10 @@
+import { answerContext } from './context.ts';
 import { answerTokenRequest } from './issue.ts';
 import { answerJwks, answerMetadata } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { answerSignal } from './signals/receiver.ts';
 import { answerEnd, answerTask, answerTimeline } from './task-api.ts';
 
 /** Answers one request to an endpoint. */
@@ -11,7 +13,7 @@ export type Endpoint = (request: IssuerRequest, services: IssuerServices) => Rep
 interface Route {
   /** The path; `{id}` stands for a task id, and the issuer's own path comes before it. */
   readonly path: string;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly endpoint: Endpoint;
 }
 
@@ -22,6 +24,8 @@ const routes: readonly Route[] = [
   { path: '/tasks/{id}/timeline', method: 'GET', endpoint: answerTimeline },
   { path: '/tasks/{id}/complete', method: 'POST', endpoint: answerEnd('complete') },
   { path: '/tasks/{id}/cancel', method: 'POST', endpoint: answerEnd('cancel') },
+  { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext },
+  { path: '/signals', method: 'POST', endpoint: answerSignal },
 ];
 
 const TASK_ID = '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';

@@ -1,0 +1,66 @@
+import type { Deny } from '../../decision/decision.ts';
+import { isStoreFailure } from '../../store/store-failure.ts';
+import type { StoreFailure } from '../../store/store-failure.ts';
+import type { Task } from '../../task/task.ts';
+import { askAgain, isRefusal } from '../ask-again.ts';
+import type { IssuerServices } from '../services.ts';
+import type { SignalEffect } from './effects.ts';
+import type { EventMeaning } from './event.ts';
+import type { Target } from './targets.ts';
+
+/** What is applied: an effect, what the event said, and the words for the record. */
+export interface Applied {
+  readonly effect: SignalEffect;
+  readonly meaning: EventMeaning;
+  readonly cause: string;
+  /** The `iss` of the transmitter. */
+  readonly by: string;
+}
+
+/** Whether an event with this effect changes anything: what takes nothing away does not, except a level that is set. */
+export const hasEffect = ({ effect, meaning }: Pick<Applied, 'effect' | 'meaning'>): boolean =>
+  effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
+
+/** Applies the effect to one target. Doing it again changes nothing. A task that ended meanwhile is as good as any end. */
+export function applyTo(target: Target, applied: Applied, services: IssuerServices): StoreFailure | null {
+  const result = effectOn(target, applied, services);
+  return isStoreFailure(result) ? result : null;
+}
+
+function effectOn({ task, jtiDigest }: Target, applied: Applied, services: IssuerServices): unknown {
+  const { store } = services;
+  const { cause, by } = applied;
+  switch (applied.effect) {
+    case 'revoke':
+      return jtiDigest === null
+        ? store.applyTaskEvent(task, { kind: 'revoke', cause }, by)
+        : store.revokeToken(jtiDigest, cause, by);
+    case 'suspend':
+      return store.applyTaskEvent(task, { kind: 'suspend', cause }, by);
+    case 'risk':
+      return setRisk(task, applied, services);
+    case 'ask':
+      return ask(task, applied, services);
+    case 'ignore':
+      return null;
+  }
+}
+
+function setRisk(task: Task, { meaning, cause, by }: Applied, { store }: IssuerServices): unknown {
+  const risk = meaning.risk ?? 'high';
+  return task.risk === risk ? null : store.setRisk(task, risk, cause, by);
+}
+
+/** A refusal of the policies revokes; where they cannot be asked the task waits. */
+function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
+  const risk = applied.meaning.risk ?? task.risk;
+  const set = applied.meaning.risk === null ? null : setRisk(task, applied, services);
+  if (isStoreFailure(set)) return set;
+  const refusal = askAgain(task, { context: task.context, risk }, services);
+  return refusal === null ? null : services.store.applyTaskEvent(task, eventFor(refusal, applied.cause), applied.by);
+}
+
+const eventFor = (refusal: Deny, cause: string) =>
+  isRefusal(refusal)
+    ? ({ kind: 'revoke', cause: `${cause}: the policies no longer grant the task` } as const)
+    : ({ kind: 'suspend', cause: `${cause}: the policies could not be asked` } as const);

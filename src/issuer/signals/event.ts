@@ -1,0 +1,144 @@
+import { isProblem, membersFrom, optional, type Reader, seconds, text } from '../../token/members.ts';
+import type { Risk } from '../../action/catalog.ts';
+
+/** What the payload of an event says, as far as it matters here. */
+export interface EventMeaning {
+  /** Whether it takes something away: a session, a level, compliance. An event that does not has no effect. */
+  readonly isAdverse: boolean;
+  /** The level of a `risk-level-change`, else `null`. */
+  readonly risk: Risk | null;
+}
+
+/** A type of event that is understood. */
+export interface EventType {
+  /** The last part of its URI, unique here: what the operator calls it. */
+  readonly name: EventName;
+  readonly uri: string;
+  readonly meaning: Reader<EventMeaning>;
+}
+
+/** Every event that is understood, by the last part of its URI. */
+export type EventName =
+  | 'session-revoked'
+  | 'credential-change'
+  | 'token-claims-change'
+  | 'assurance-level-change'
+  | 'device-compliance-change'
+  | 'risk-level-change'
+  | 'session-established'
+  | 'session-presented'
+  | 'account-disabled'
+  | 'account-purged'
+  | 'account-credential-change-required'
+  | 'credential-compromise'
+  | 'sessions-revoked'
+  | 'verification'
+  | 'stream-updated';
+
+const MAX_CHARACTERS = 512;
+
+const word = text({ max: MAX_CHARACTERS });
+
+/** One of a closed list of words; they may have meanings elsewhere that are none here, so any other is refused. */
+const oneOf =
+  <T extends string>(...words: readonly T[]): Reader<T> =>
+  (value) =>
+    words.find((known) => known === value) ?? { problem: `must be one of ${words.join(', ')}` };
+
+/** Members that every event may have. `event_timestamp` in milliseconds is beyond the year 9999 and refused. */
+const common = {
+  event_timestamp: optional(seconds),
+  initiating_entity: optional(oneOf('admin', 'user', 'policy', 'system')),
+};
+
+/** An event by its own members and the common ones; members not named here are ignored. */
+const meaningOf =
+  <R extends Readonly<Record<string, Reader<unknown>>>>(
+    readers: R,
+    mean: (members: { readonly [K in keyof R]: R[K] extends Reader<infer T> ? T : never }) => EventMeaning,
+  ): Reader<EventMeaning> =>
+  (value) => {
+    const shared = membersFrom(value, common, ignoringOthers);
+    if (isProblem(shared)) return shared;
+    const read = membersFrom(value, readers, ignoringOthers);
+    return isProblem(read) ? read : mean(read);
+  };
+
+const ignoringOthers = { noun: 'member', others: 'ignored' } as const;
+
+const adverse: EventMeaning = { isAdverse: true, risk: null };
+const harmless: EventMeaning = { isAdverse: false, risk: null };
+
+const always = (meaning: EventMeaning): Reader<EventMeaning> => meaningOf({}, () => meaning);
+
+const claims: Reader<true> = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0
+    ? true
+    : { problem: 'must be an object with at least one claim' };
+
+const levels: Readonly<Record<'LOW' | 'MEDIUM' | 'HIGH', Risk>> = { LOW: 'low', MEDIUM: 'medium', HIGH: 'high' };
+
+const complianceStatus = oneOf('compliant', 'not-compliant');
+const riskLevel = oneOf('LOW', 'MEDIUM', 'HIGH');
+
+const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
+const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
+const SSF = 'https://schemas.openid.net/secevent/ssf/event-type/';
+
+const types: readonly (readonly [prefix: string, name: EventName, meaning: Reader<EventMeaning>])[] = [
+  [CAEP, 'session-revoked', always(adverse)],
+  [
+    CAEP,
+    'credential-change',
+    meaningOf(
+      { credential_type: word, change_type: oneOf('create', 'revoke', 'update', 'delete') },
+      ({ change_type: change }) => (change === 'revoke' || change === 'delete' ? adverse : harmless),
+    ),
+  ],
+  [CAEP, 'token-claims-change', meaningOf({ claims }, () => adverse)],
+  [
+    CAEP,
+    'assurance-level-change',
+    meaningOf(
+      { namespace: word, current_level: word, change_direction: optional(oneOf('increase', 'decrease')) },
+      // Without a direction nobody here can tell, since levels are ordered by their namespace: taken for the worse.
+      ({ change_direction: direction }) => (direction === 'increase' ? harmless : adverse),
+    ),
+  ],
+  [
+    CAEP,
+    'device-compliance-change',
+    meaningOf({ previous_status: complianceStatus, current_status: complianceStatus }, ({ current_status: status }) =>
+      status === 'not-compliant' ? adverse : harmless,
+    ),
+  ],
+  [
+    CAEP,
+    'risk-level-change',
+    meaningOf(
+      { principal: word, current_level: riskLevel, previous_level: optional(riskLevel) },
+      ({ current_level: level }) => ({ isAdverse: level === 'HIGH', risk: levels[level] }),
+    ),
+  ],
+  [CAEP, 'session-established', always(harmless)],
+  [CAEP, 'session-presented', always(harmless)],
+  [RISC, 'account-disabled', always(adverse)],
+  [RISC, 'account-purged', always(adverse)],
+  [RISC, 'account-credential-change-required', always(adverse)],
+  [RISC, 'credential-compromise', meaningOf({ credential_type: word }, () => adverse)],
+  [RISC, 'sessions-revoked', always(adverse)],
+  [SSF, 'verification', meaningOf({ state: optional(text({ min: 0, max: 2_048 })) }, () => harmless)],
+  [SSF, 'stream-updated', always(harmless)],
+];
+
+/**
+ * Every type of event that is understood, by its URI.
+ *
+ * @see OpenID CAEP 1.0 section 3, OpenID RISC 1.0 section 2, OpenID Shared Signals Framework 1.0 section 8.1.4
+ */
+export const eventTypes: ReadonlyMap<string, EventType> = new Map(
+  types.map(([prefix, name, meaning]) => [`${prefix}${name}`, { name, uri: `${prefix}${name}`, meaning }]),
+);
+
+/** Their names, for the operator's table. */
+export const eventNames: ReadonlySet<string> = new Set(types.map(([, name]) => name));

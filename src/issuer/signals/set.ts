@@ -1,0 +1,168 @@
+import { isDeny } from '../../decision/decision.ts';
+import { claimedIssuerOf } from '../../token/claims.ts';
+import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from '../../token/compact-jws.ts';
+import {
+  isProblem,
+  listOf,
+  membersFrom,
+  optional,
+  type Problem,
+  type Reader,
+  seconds,
+  text,
+} from '../../token/members.ts';
+import { strictJsonFrom } from '../../token/strict-json.ts';
+import type { VerificationKeys } from '../../token/verify.ts';
+import { type EventMeaning, type EventType, eventTypes } from './event.ts';
+import { type SignalError, signalError } from './signal-error.ts';
+import { type Subject, subject } from './subject.ts';
+import type { Transmitter } from './transmitter.ts';
+
+/** A Security Event Token whose signature and claims were verified. */
+export interface SecurityEvent {
+  readonly transmitter: Transmitter;
+  /** `jti`, unique among the tokens of the transmitter. */
+  readonly tokenId: string;
+  /** Seconds since the Unix epoch. */
+  readonly issuedAtSeconds: number;
+  readonly subject: Subject;
+  /** The type of the one event, a URI. */
+  readonly uri: string;
+  /** What that type is here, and what the event says; `null` where the type is not known here. */
+  readonly known: { readonly type: EventType; readonly meaning: EventMeaning } | null;
+}
+
+/** What a Security Event Token must keep to here. */
+export interface SetRules {
+  /** By their issuer. */
+  readonly transmitters: ReadonlyMap<string, Transmitter>;
+  /** The transmitters' keys, refreshed in the background. */
+  readonly keys: VerificationKeys;
+  /** Oldest `iat` accepted; 86,400 by default. What is older may be a replay that is no longer remembered. */
+  readonly maxAgeSeconds: number;
+  /** How far clocks may differ, either way; 60 by default. */
+  readonly clockSkewSeconds: number;
+}
+
+/** The keys of the transmitter are not held now: the same token may be accepted a moment later. */
+export const KEYS_UNAVAILABLE = 'keys-unavailable';
+
+/** Longest token read, in characters. */
+export const MAX_SET_CHARACTERS = 16_384;
+
+/** Nothing else signed by the same issuer is a signal. @see RFC 8417 section 2.3 */
+const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['secevent+jwt', 'application/secevent+jwt']);
+
+/**
+ * The event of a compact Security Event Token: signed by a key of a configured transmitter, for this receiver, recent, with
+ * a subject of its own and exactly one event. Never throws, and fetches nothing. That it was not received before is the
+ * receiver's to say.
+ *
+ * @param nowMs a clock that does not step back, milliseconds since the Unix epoch
+ * @see RFC 8417 section 2, RFC 8935 section 2.4, OpenID Shared Signals Framework 1.0 section 4
+ */
+export async function securityEventFrom(
+  compact: string,
+  rules: SetRules,
+  nowMs: number,
+): Promise<SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE> {
+  const jws = compactJwsFrom(compact, MAX_SET_CHARACTERS);
+  if (isDeny(jws)) {
+    return signalError(jws.reason === 'token.algorithm' ? 'invalid_key' : 'invalid_request', jws.detail);
+  }
+  if (!TOKEN_TYPES.has(jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
+  // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
+  const payload = strictJsonFrom(jws.payload);
+  if (isProblem(payload)) return malformed(`payload ${payload.problem}`);
+  const issuer = claimedIssuerOf(payload.value);
+  if (isProblem(issuer)) return malformed(issuer.problem);
+  const transmitter = rules.transmitters.get(issuer);
+  if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a transmitter known here');
+  const problem = await signatureProblem(jws, transmitter, rules.keys);
+  return problem ?? eventFrom(payload.value, transmitter, { ...rules, now: nowMs / 1_000 });
+}
+
+const malformed = (description: string): SignalError => signalError('invalid_request', description);
+
+async function signatureProblem(
+  jws: CompactJws,
+  transmitter: Transmitter,
+  keys: VerificationKeys,
+): Promise<SignalError | typeof KEYS_UNAVAILABLE | null> {
+  const key = keys.keyFor(transmitter.issuer, jws.keyId ?? undefined, jws.algorithm);
+  if (isDeny(key)) {
+    return key.reason === 'token.keys-unavailable' ? KEYS_UNAVAILABLE : signalError('invalid_key', key.detail);
+  }
+  const verified = await verifiedPayloadFrom(jws, key);
+  return isDeny(verified) ? signalError('authentication_failed', verified.detail) : null;
+}
+
+const MAX_CHARACTERS = 512;
+const MAX_AUDIENCES = 16;
+
+const word = text({ max: MAX_CHARACTERS });
+
+/** A claim that would make the token one of another kind. @see RFC 8417 section 4.5 and 4.6 */
+const absent: Reader<null> = (value) => (value === undefined ? null : { problem: 'must not be present' });
+
+const audience: Reader<readonly string[]> = (value) => {
+  if (Array.isArray(value)) return listOf(word, { max: MAX_AUDIENCES })(value);
+  const read = word(value);
+  return isProblem(read) ? read : [read];
+};
+
+interface RawEvent {
+  readonly uri: string;
+  /** Wrapped, so that no member of its own is taken for a problem. */
+  readonly payload: unknown;
+}
+
+const events: Reader<RawEvent> = (value) => {
+  if (value === undefined) return { problem: 'is required' };
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problem: 'must be an object' };
+  const [entry, ...others] = Object.entries(value);
+  if (entry === undefined || others.length > 0) return { problem: 'must have exactly one event' };
+  const [uri, payload] = entry;
+  if (isProblem(word(uri))) return { problem: `must name its event in 1 to ${MAX_CHARACTERS} characters` };
+  return { uri, payload };
+};
+
+const readers = {
+  iss: word,
+  sub: absent,
+  exp: absent,
+  aud: audience,
+  iat: seconds,
+  jti: word,
+  txn: optional(word),
+  toe: optional(seconds),
+  sub_id: subject,
+  events,
+};
+
+function eventFrom(
+  payload: unknown,
+  transmitter: Transmitter,
+  rules: SetRules & { readonly now: number },
+): SecurityEvent | SignalError {
+  const claims = membersFrom(payload, readers, { noun: 'claim', others: 'ignored' });
+  if (isProblem(claims)) return malformed(claims.problem);
+  if (!claims.aud.includes(transmitter.audience)) {
+    return signalError('invalid_audience', 'claim `aud` does not name this receiver');
+  }
+  if (claims.iat > rules.now + rules.clockSkewSeconds) return malformed('claim `iat` is in the future');
+  if (claims.iat < rules.now - rules.maxAgeSeconds) {
+    return malformed(`claim \`iat\` is more than ${rules.maxAgeSeconds} s ago`);
+  }
+  const known = knownFrom(claims.events);
+  if (isProblem(known)) return malformed(`the event ${known.problem}`);
+  const { jti: tokenId, iat: issuedAtSeconds, sub_id: about } = claims;
+  return { transmitter, tokenId, issuedAtSeconds, subject: about, uri: claims.events.uri, known };
+}
+
+function knownFrom({ uri, payload }: RawEvent): SecurityEvent['known'] | Problem {
+  const type = eventTypes.get(uri);
+  if (type === undefined) return null;
+  const meaning = type.meaning(payload);
+  return isProblem(meaning) ? meaning : { type, meaning };
+}
