@@ -24,7 +24,7 @@ export async function smallFile(path: string): Promise<SmallFile | { readonly pr
       await handle.close();
     }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
     return { problem: `cannot read \`${path}\`: ${code}` };
   }
 }

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 /** Longest path of a socket on Linux, in bytes. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-const UNIX = /^unix:(?:\/\/)?(\/[^?#\0]+)$/;
+const UNIX = /^unix:(?:\/\/)?(\/[^/?#\0][^?#\0]*)$/;
 const TCP = /^tcp:\/\/(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})$/;
 
 /**

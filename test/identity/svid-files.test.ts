@@ -1,0 +1,276 @@
+import { createPrivateKey } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createAuthority, type Authority, type Credential, type Svid as IssuedSvid } from '../../src/dev/authority.ts';
+import type { Svid } from '../../src/identity/svid.ts';
+import { SvidFileSource, type SvidFiles } from '../../src/identity/svid-files.ts';
+import { NOW_MS } from './certificates.ts';
+import { eventually, HeldTimers } from './held-timers.ts';
+
+const POLL_MS = 5_000;
+
+let acme: Authority;
+let planner: IssuedSvid;
+let renewed: IssuedSvid;
+
+beforeAll(async () => {
+  acme = await createAuthority('acme.test', { nowMs: () => NOW_MS, randomBytes: (n) => Buffer.alloc(n, 7) });
+  planner = await acme.svid('/ns/agents/sa/planner');
+  renewed = await acme.svid('/ns/agents/sa/planner');
+});
+
+const serves = (from: SvidFileSource, svid: Credential): Promise<void> =>
+  eventually(() => from.current()?.certificatePem === svid.certPem && from.problem() === null, 'the svid is served');
+const says = (from: SvidFileSource, problem: string): Promise<void> =>
+  eventually(() => from.problem() === problem, `\`${problem}\` is told, it is \`${from.problem()}\``);
+
+describe('SvidFileSource', () => {
+  let folder: string;
+  let files: SvidFiles;
+  let polls: HeldTimers;
+  let nowMs: number;
+  let source: SvidFileSource | null;
+  let problems: string[];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'svid-files-'));
+    files = {
+      certificate: join(folder, 'svid.pem'),
+      key: join(folder, 'svid.key'),
+      bundle: join(folder, 'bundle.pem'),
+    };
+    polls = new HeldTimers();
+    nowMs = NOW_MS;
+    source = null;
+    problems = [];
+  });
+  afterEach(async () => {
+    source?.close();
+    await rm(folder, { recursive: true });
+  });
+
+  /** Waits to settle are short and real, the poll is held. */
+  const opened = async (): Promise<SvidFileSource> => {
+    source = await SvidFileSource.open({
+      ...files,
+      ports: { nowMs: () => nowMs },
+      after: (delayMs, run) => {
+        if (delayMs === POLL_MS) return polls.after(delayMs, run);
+        const timer = setTimeout(run, delayMs / 10);
+        return () => clearTimeout(timer);
+      },
+      onProblem: (problem) => problems.push(problem),
+    });
+    return source;
+  };
+  const write = async (svid: Credential, bundlePem: string = acme.bundlePem): Promise<void> => {
+    await writeFile(files.certificate, svid.certPem);
+    await writeFile(files.key, svid.keyPem, { mode: 0o600 });
+    await writeFile(files.bundle, bundlePem);
+  };
+
+  it('serves the svid that is there when it opens', async () => {
+    await write(planner);
+    const svid = (await opened()).current();
+    expect(svid).toMatchObject({
+      id: 'spiffe://acme.test/ns/agents/sa/planner',
+      certificatePem: planner.certPem,
+      keyPem: planner.keyPem,
+    });
+    expect([...(svid?.bundles ?? [])]).toEqual([['acme.test', [acme.bundlePem]]]);
+    expect(source?.problem()).toBeNull();
+  });
+
+  it('takes an intermediate with the leaf, notes between certificates and a key in its old form', async () => {
+    const key = createPrivateKey(planner.keyPem).export({ type: 'sec1', format: 'pem' });
+    await write({ certPem: `# leaf\n${planner.certPem}\n# ca\n${acme.bundlePem}`, keyPem: key });
+    const svid = (await opened()).current();
+    expect(svid?.certificates.length).toBe(2);
+    expect(svid?.keyPem).toBe(planner.keyPem);
+  });
+
+  it('waits for files that are not there yet', async () => {
+    const from = await opened();
+    expect(from.current()).toBeNull();
+    expect(from.problem()).toBe(`cannot read \`${files.certificate}\`: ENOENT`);
+    await write(planner);
+    await serves(from, planner);
+  });
+
+  it('takes files that are written over, and tells them once', async () => {
+    await write(planner);
+    const from = await opened();
+    const told: Svid[] = [];
+    from.onChange((svid) => told.push(svid));
+    await write(renewed);
+    await serves(from, renewed);
+    await write(renewed);
+    await delay(100);
+    expect(told.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
+  });
+
+  it('takes files that are renamed into place', async () => {
+    await write(planner);
+    const from = await opened();
+    for (const [path, text] of [
+      [files.certificate, renewed.certPem],
+      [files.key, renewed.keyPem],
+    ] as const) {
+      await writeFile(`${path}.new`, text, { mode: 0o600 });
+      await rename(`${path}.new`, path);
+    }
+    await serves(from, renewed);
+  });
+
+  it('takes files behind a link that is switched, as kubernetes does', async () => {
+    const linked = async (name: string, svid: Credential): Promise<void> => {
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, 'svid.pem'), svid.certPem);
+      await writeFile(join(folder, name, 'svid.key'), svid.keyPem, { mode: 0o640 });
+      await writeFile(join(folder, name, 'bundle.pem'), acme.bundlePem);
+      await symlink(name, join(folder, '..data_tmp'));
+      await rename(join(folder, '..data_tmp'), join(folder, '..data'));
+    };
+    await linked('..2026_11_24', planner);
+    for (const name of ['svid.pem', 'svid.key', 'bundle.pem']) {
+      await symlink(join('..data', name), join(folder, name));
+    }
+    const from = await opened();
+    await serves(from, planner);
+    await linked('..2026_11_25', renewed);
+    await rm(join(folder, '..2026_11_24'), { recursive: true });
+    await serves(from, renewed);
+    expect(problems).toEqual([]);
+  });
+
+  it('sees a change by looking, where the file system tells nothing', async () => {
+    // The folder is not there when the watch begins, so there is no watch.
+    const late = join(folder, 'late');
+    files = { certificate: join(late, 'svid.pem'), key: join(late, 'svid.key'), bundle: join(late, 'bundle.pem') };
+    const from = await opened();
+    await mkdir(late);
+    await write(planner);
+    await delay(50);
+    expect(from.current()).toBeNull();
+    polls.fire();
+    await serves(from, planner);
+    await eventually(() => polls.delays.length === 1, 'the next look is due');
+  });
+
+  it('keeps the last good svid while the key is not yet that of the certificate', async () => {
+    await write(planner);
+    const from = await opened();
+    await writeFile(files.certificate, renewed.certPem);
+    await says(from, `\`${files.certificate}\`: the key is not the one of the certificate`);
+    expect(from.current()?.certificatePem).toBe(planner.certPem);
+    await writeFile(files.key, renewed.keyPem);
+    await serves(from, renewed);
+  });
+
+  it.each<[string, () => Promise<void>, () => string]>([
+    [
+      'a certificate half written',
+      () => truncate(files.certificate, 300),
+      () => `the certificate file \`${files.certificate}\` is not a row of whole pem certificates`,
+    ],
+    [
+      'a bundle half written',
+      () => writeFile(files.bundle, acme.bundlePem + acme.bundlePem.slice(0, 300)),
+      () => `the bundle file \`${files.bundle}\` is not a row of whole pem certificates`,
+    ],
+    [
+      'a key half written',
+      () => truncate(files.key, 100),
+      () => `\`${files.key}\` is not one whole private key without a password`,
+    ],
+    [
+      'a key with a password',
+      () =>
+        writeFile(
+          files.key,
+          createPrivateKey(renewed.keyPem).export({
+            type: 'pkcs8',
+            format: 'pem',
+            cipher: 'aes-256-cbc',
+            passphrase: 'x',
+          }),
+        ),
+      () => `\`${files.key}\` is not one whole private key without a password`,
+    ],
+    [
+      'an empty certificate',
+      () => truncate(files.certificate, 0),
+      () => `\`${files.certificate}\`: the svid has no certificate`,
+    ],
+    [
+      'an empty bundle',
+      () => truncate(files.bundle, 0),
+      () => `\`${files.certificate}\`: the bundle has no certificate`,
+    ],
+    ['a file that is gone', () => unlink(files.bundle), () => `cannot read \`${files.bundle}\`: ENOENT`],
+    [
+      'a file that is too long',
+      () => writeFile(files.bundle, ' '.repeat(1024 * 1024 + 1)),
+      () => `\`${files.bundle}\` is longer than 1048576 bytes`,
+    ],
+    [
+      'a key in the place of a certificate',
+      () => writeFile(files.certificate, renewed.keyPem),
+      () => `the certificate file \`${files.certificate}\` is not a row of whole pem certificates`,
+    ],
+    [
+      'the certificate of a ca',
+      () => writeFile(files.certificate, acme.bundlePem),
+      () => `\`${files.certificate}\`: the certificate must not be of a ca`,
+    ],
+    [
+      'a key that every user may read',
+      () => chmod(files.key, 0o644),
+      () => `every user may access the key \`${files.key}\`: make its mode 0600`,
+    ],
+    [
+      'a key that every user may write',
+      () => chmod(files.key, 0o602),
+      () => `every user may access the key \`${files.key}\`: make its mode 0600`,
+    ],
+  ])('keeps the last good svid and says what is wrong: %s', async (_what, spoil, problem) => {
+    await write(planner);
+    const from = await opened();
+    await spoil();
+    await says(from, problem());
+    expect(from.current()?.certificatePem).toBe(planner.certPem);
+    expect(problems).toContain(problem());
+  });
+
+  it('keeps the last good svid where an older one is put back that has ended', async () => {
+    const ended = await acme.svid('/ns/agents/sa/planner', { notBeforeMs: NOW_MS - 20_000, ttlSeconds: 10 });
+    await write(planner);
+    const from = await opened();
+    await write(ended);
+    await says(from, `\`${files.certificate}\`: the certificate ended at 2026-11-24T11:59:50.000Z`);
+    expect(from.current()?.certificatePem).toBe(planner.certPem);
+  });
+
+  it('serves its svid to the last instant of its validity and no longer', async () => {
+    await write(planner);
+    const from = await opened();
+    nowMs = from.current()?.notAfterMs ?? 0;
+    expect(from.current()).not.toBeNull();
+    nowMs += 1;
+    expect(from.current()).toBeNull();
+    expect(from.problem()).toMatch(/^the svid ended at 2026-11-24T/);
+  });
+
+  it('looks at nothing any more when it is closed, and keeps what it has', async () => {
+    await write(planner);
+    const from = await opened();
+    from.close();
+    expect(polls.delays).toEqual([]);
+    await write(renewed);
+    await delay(50);
+    expect(from.current()?.certificatePem).toBe(planner.certPem);
+  });
+});
