@@ -7,13 +7,9 @@ import type { StoreFailure } from '../../store/store-failure.ts';
 import type { IssuerServices } from '../services.ts';
 import { type Applied, applyTo, hasEffect } from './apply.ts';
 import type { SignalEffects } from './effects.ts';
-import type { SecurityEvent, SetRules } from './set.ts';
+import type { SecurityEvent } from './set.ts';
+import type { SignalServices } from './signal-services.ts';
 import { type Target, targetPages } from './targets.ts';
-
-/** What `POST /signals` works with. */
-export interface SignalServices extends SetRules {
-  readonly effects: SignalEffects;
-}
 
 /** A signal that was taken. */
 export interface Taken {
