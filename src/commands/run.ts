@@ -1,0 +1,125 @@
+import { resolve } from 'node:path';
+import { printable } from '../ledger/timeline-text.ts';
+import { systemPorts } from '../ports.ts';
+import type { HandoverForm } from '../run/handover.ts';
+import { runTask } from '../run/run-task.ts';
+import type { OnSignal } from '../run/signal-relay.ts';
+import { scrubbed } from '../run/secrets.ts';
+import { after } from '../token/timers.ts';
+import type { Command, CommandIo } from './command.ts';
+import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+const help = `usage: remit run --intent FILE [OPTION ...] -- COMMAND [ARGUMENT ...]
+
+Runs a command under a task of its own: declares the intent with the SVID of this workload, hands the command the tokens of
+the task while it runs, completes the task when the command exits with 0, and cancels it at any other end.
+
+  remit run --intent report.yaml --config remit.yaml -- python agent.py
+  remit run --intent report.yaml --issuer https://localhost:9472 --svid-cert svid.pem --svid-key svid.key \\
+    --bundle bundle.pem --token-file /run/agent/token -- ./agent
+
+${issuerHelp}
+  --token-file FILE hand the token over in a file of mode 0600 that is replaced by rename, instead of the endpoint
+  --env             hand it over in REMIT_TOKEN, which is not renewed, instead of the endpoint
+  --scrub WORD      default: secrets in the environment are not passed on, their names are printed; off: they are
+  --keep NAME       pass this one on all the same; may be repeated
+  --child           inside another run: take part of its task (not there yet)
+
+The command finds REMIT_TASK_ID, TRACEPARENT, and one of
+  REMIT_TOKEN_URL   GET it with \`Authorization: Bearer $REMIT_TOKEN_URL_AUTH\`: {"access_token", "token_type", "expires_in"};
+                    the token is renewed, and bound anew when the SVID is, so ask again rather than keep it
+  REMIT_TOKEN_FILE  the file of --token-file; read it again for each call
+  REMIT_TOKEN       with --env
+
+Signals are passed on; Ctrl-C reaches the command as if it had been called by hand, and what it means is the command's to
+say. SIGTERM and SIGHUP also mean that the task is cancelled. Where this process is killed outright, a watcher cancels the
+task and sends the command SIGTERM; the deadline of the task is the net below that.
+
+exit: that of the command, 128 and the number where a signal ended it, 126 or 127 where it cannot be started; before it was
+started: 1 the issuer refused the task, 2 bad use or bad input`;
+
+const options = {
+  ...issuerOptions,
+  'token-file': { type: 'string' },
+  env: { type: 'boolean' },
+  scrub: { type: 'string' },
+  keep: { type: 'string', multiple: true },
+  child: { type: 'boolean' },
+} as const;
+
+/** `remit run`. */
+export const run: Command = {
+  name: 'run',
+  summary: 'run a command under a task of its own',
+  help,
+  run: async (args, io) => {
+    const tell = (line: string): void => io.err(`remit run: ${line}`);
+    const result = await runWith(args, io, tell);
+    if (!isRefusal(result)) return result;
+    for (const line of result.message.split('\n')) tell(line);
+    return result.exit;
+  },
+};
+
+async function runWith(
+  args: readonly string[],
+  io: CommandIo,
+  tell: (line: string) => void,
+): Promise<number | Refusal> {
+  const split = args.includes('--') ? args.indexOf('--') : args.length;
+  const command = args.slice(split + 1);
+  const read = optionsFrom(args.slice(0, split), options, 0);
+  if (typeof read === 'string')
+    return refusal(split === args.length ? `${read}; the command comes after \`--\`` : read);
+  const { values } = read;
+  if ((command[0] ?? '') === '') return refusal('a command is required after `--`');
+  const nested = nestingProblem(io.environment, values.child === true);
+  if (nested !== null) return nested;
+  const handover = handoverFrom(values);
+  if (isRefusal(handover)) return handover;
+  const { scrub = 'default', keep = [] } = values;
+  if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
+  const issuer = await issuerFrom(values, io);
+  if (isRefusal(issuer)) return issuer;
+  const declaration = await declaredFrom(values, systemPorts.nowMs());
+  if (isRefusal(declaration)) return declaration;
+  const { environment, removed } = scrubbed(io.environment, { scrub: scrub === 'default', keep: new Set(keep) });
+  if (removed.length > 0) tell(`not passed on: ${removed.map(printable).join(', ')} (--keep NAME passes one on)`);
+  if (handover === 'variable') {
+    tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
+  }
+  return runTask(
+    { issuer, declaration, command, environment, handover },
+    { ports: systemPorts, after, onSignal: io.onSignal ?? firstOf(io.ended), tell },
+  );
+}
+
+function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): Refusal | null {
+  if (isChild) return refusal('--child is not there yet: the issuer cannot hand part of a task to another one');
+  if (outer === undefined || outer === '') return null;
+  return refusal(
+    `already inside the task ${printable(outer)}: a task within a task is refused; call the command as it is, or unset REMIT_TASK_ID`,
+  );
+}
+
+function handoverFrom(values: {
+  readonly env?: boolean | undefined;
+  readonly 'token-file'?: string | undefined;
+}): HandoverForm | Refusal {
+  const file = values['token-file'];
+  if (values.env === true) return file === undefined ? 'variable' : refusal('--env and --token-file: one of them');
+  return file === undefined ? 'endpoint' : { file: resolve(file) };
+}
+
+/** The first signal that asks for an end is all there is to hear. */
+const firstOf =
+  (ended: Promise<string>): OnSignal =>
+  (heard) => {
+    let isHeard = true;
+    void ended.then((signal) => (isHeard ? heard(signal as NodeJS.Signals) : undefined));
+    return () => {
+      isHeard = false;
+    };
+  };

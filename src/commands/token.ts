@@ -1,0 +1,112 @@
+import { printable } from '../ledger/timeline-text.ts';
+import { systemPorts } from '../ports.ts';
+import { IssuerClient } from '../run/issuer-client.ts';
+import { isIssuerProblem, problemLines } from '../run/issuer-problem.ts';
+import { isInsideRun, outerToken } from '../run/outer-run.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+const help = `usage: remit token [--format FORM]
+       remit token --intent FILE [OPTION ...] [--format FORM]
+
+Prints one token for other tools. Inside \`remit run\` it is the current one of that run; otherwise a task is declared for it,
+which stays open until somebody ends it or its deadline comes: prefer \`remit run\`, which ends it.
+
+  remit token --format headers                  in .mcp.json as a headersHelper, inside \`remit run\`
+  TOKEN=$(remit token --intent report.yaml --config remit.yaml)
+
+  --format FORM     raw      the token (default)
+                    headers  {"Authorization":"Bearer …"}
+                    json     {"access_token", "token_type", "expires_in", "txn"}, as far as they are known
+                    env      REMIT_TOKEN=… and REMIT_TASK_ID=…, a line each
+${issuerHelp}
+
+exit: 0 good, 1 there is no token: the issuer refused it, or the run has none now, 2 bad use or bad input`;
+
+const options = { ...issuerOptions, format: { type: 'string' } } as const;
+
+/** A token on its way to stdout. */
+interface Printed {
+  readonly token: string;
+  readonly expiresIn: number | null;
+  readonly taskId: string | null;
+}
+
+/** The forms a token is printed in. A token has no character that any of them would have to escape. */
+const formats: ReadonlyMap<string, (printed: Printed) => string> = new Map([
+  ['raw', ({ token }) => token],
+  ['headers', ({ token }) => JSON.stringify({ Authorization: `Bearer ${token}` })],
+  [
+    'json',
+    ({ token, expiresIn, taskId }) =>
+      JSON.stringify({
+        access_token: token,
+        token_type: 'Bearer',
+        ...(expiresIn === null ? {} : { expires_in: expiresIn }),
+        ...(taskId === null ? {} : { txn: taskId }),
+      }),
+  ],
+  [
+    'env',
+    ({ token, taskId }) => [`REMIT_TOKEN=${token}`, ...(taskId === null ? [] : [`REMIT_TASK_ID=${taskId}`])].join('\n'),
+  ],
+]);
+
+/** `remit token`. */
+export const token: Command = {
+  name: 'token',
+  summary: 'print one token for other tools',
+  help,
+  run: async (args, io) => {
+    const printed = await tokenWith(args, io);
+    if (!isRefusal(printed)) {
+      io.out(printed);
+      return EXIT.good;
+    }
+    for (const line of printed.message.split('\n')) io.err(`remit token: ${line}`);
+    return printed.exit;
+  },
+};
+
+async function tokenWith(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+  const read = optionsFrom(args, options, 0);
+  if (typeof read === 'string') return refusal(read);
+  const { format: name = 'raw', ...values } = read.values;
+  const format = formats.get(name);
+  if (format === undefined) return refusal(`--format must be one of ${[...formats.keys()].join(', ')}`);
+  const printed = isInsideRun(io.environment) ? await inherited(values, io) : await declared(values, io);
+  return isRefusal(printed) ? printed : format(printed);
+}
+
+type Values = Parameters<typeof issuerFrom>[0];
+
+async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | Refusal> {
+  if (values.intent !== undefined) {
+    return refusal('--intent is not taken inside `remit run`: its task has been declared; leave it out');
+  }
+  const outer = await outerToken(environment);
+  if (isProblem(outer)) return refusal(printable(outer.problem), EXIT.no);
+  // It is printed as it came, so it must be nothing but a token.
+  if (!/^[A-Za-z0-9._~+/=-]+$/.test(outer.token)) return refusal('what the run handed over is no token', EXIT.no);
+  return { ...outer, taskId: environment['REMIT_TASK_ID'] ?? null };
+}
+
+async function declared(values: Values, io: CommandIo): Promise<Printed | Refusal> {
+  const issuer = await issuerFrom(values, io);
+  if (isRefusal(issuer)) return issuer;
+  const nowMs = systemPorts.nowMs();
+  const declaration = await declaredFrom(values, nowMs);
+  if (isRefusal(declaration)) return declaration;
+  const client = new IssuerClient(issuer, systemPorts.nowMs);
+  const given = await client.declare(declaration, io.environment['TRACEPARENT'] ?? null);
+  if (isIssuerProblem(given)) return refusal(problemLines(given).join('\n'), EXIT.no);
+  io.err(
+    `remit token: task ${given.taskId} is open: end it by \`remit task end ${given.taskId} --cause …\`, or by POST ${issuer.url}/tasks/${given.taskId}/complete with the same SVID`,
+  );
+  const expiresIn = Math.max(0, Math.floor((given.expiresAtMs - systemPorts.nowMs()) / 1_000));
+  return { token: given.token, expiresIn, taskId: given.taskId };
+}

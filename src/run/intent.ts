@@ -1,0 +1,97 @@
+import { isCollection, isScalar } from 'yaml';
+import { inReadingOrder } from '../action/finding.ts';
+import type { Finding } from '../action/finding.ts';
+import { fieldsOf, itemsOf, openYaml, stringOf } from '../action/yaml-file.ts';
+import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
+import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../token/authorization-details.ts';
+import { isProblem } from '../token/members.ts';
+import { DURATION_RULE, secondsFrom } from './duration.ts';
+
+/** One entry of `access`: an `authorization_details` entry for one resource, as JSON. */
+export interface AccessEntry {
+  readonly resource: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** What a developer wrote down that a command is about to do. */
+export interface IntentFile {
+  readonly purpose: string;
+  /** At least one. */
+  readonly access: readonly AccessEntry[];
+  /** How long the task may take, in seconds; `null` leaves it to the issuer. */
+  readonly expiresInSeconds: number | null;
+}
+
+/**
+ * The intent of a YAML or JSON text: `purpose`, `access` (a list of `resource`, `actions` and `constraints`) and
+ * `expires_in`. Strict, as the token endpoint is: an unknown key or constraint is a finding, with its line and column.
+ */
+export function intentFileFrom(text: string, file: string): IntentFile | { readonly findings: readonly Finding[] } {
+  const yaml = openYaml(text, file);
+  if (yaml.findings.length > 0) return { findings: yaml.findings };
+  const fields = fieldsOf(yaml, yaml.root, {
+    what: 'an intent',
+    required: ['purpose', 'access'],
+    optional: ['expires_in', '$schema'],
+  });
+  const purpose = stringOf(yaml, fields.get('purpose'), {
+    what: 'the purpose',
+    accepts: (words) => words.trim() !== '',
+    rule: 'a sentence that says what the task is for',
+  });
+  const listed = fields.get('access');
+  const entries = listed === undefined ? [] : itemsOf(yaml, listed, '`access`');
+  if (listed !== undefined && entries.length === 0 && yaml.findings.length === 0) {
+    yaml.report(listed.offset, '`access` must have at least one entry');
+  }
+  const access = entries.map((entry) => accessFrom(yaml, entry, { purpose: purpose?.value ?? '', at: fields }));
+  const expiresInSeconds = expiryFrom(yaml, fields.get('expires_in'));
+  if (yaml.findings.length > 0 || purpose === null) return { findings: inReadingOrder(yaml.findings) };
+  return { purpose: purpose.value, access: access.filter((entry) => entry !== null), expiresInSeconds };
+}
+
+function accessFrom(
+  yaml: YamlFile,
+  entry: PlacedNode,
+  intent: { readonly purpose: string; readonly at: ReadonlyMap<string, PlacedNode> },
+): AccessEntry | null {
+  const before = yaml.findings.length;
+  const fields = fieldsOf(yaml, entry, {
+    what: 'an entry of `access`',
+    required: ['resource', 'actions'],
+    optional: ['constraints'],
+  });
+  const resource = stringOf(yaml, fields.get('resource'), {
+    what: 'a resource',
+    accepts: (uri) => uri !== '',
+    rule: 'the URL that the issuer knows the tool server by',
+  });
+  if (yaml.findings.length > before || resource === null || intent.purpose === '') return null;
+  const constraints = jsonOf(fields.get('constraints'));
+  const detail = {
+    type: AUTHORIZATION_DETAILS_TYPE,
+    locations: [resource.value],
+    actions: jsonOf(fields.get('actions')),
+    purpose: intent.purpose,
+    ...(constraints === undefined ? {} : { constraints }),
+  };
+  const read = authorizationDetailsFrom([detail]);
+  if (!isProblem(read)) return { resource: resource.value, detail };
+  const problem = read.problem.replace(/^entry 0 /, '').replace('member `locations` entry 0', 'member `resource`');
+  const [, member = ''] = /^member `([a-z_]+)`/.exec(problem) ?? [];
+  const place = fields.get(member as 'resource') ?? intent.at.get(member) ?? entry;
+  yaml.report(place.offset, problem.replace(/^member /, ''));
+  return null;
+}
+
+/** The plain value of a node: tags and aliases are refused before, so it is what JSON would say. */
+const jsonOf = (node: PlacedNode | undefined): unknown =>
+  isScalar(node?.value) || isCollection(node?.value) ? node.value.toJSON() : undefined;
+
+function expiryFrom(yaml: YamlFile, node: PlacedNode | undefined): number | null {
+  if (node === undefined) return null;
+  const value = isScalar(node.value) ? node.value.value : null;
+  const seconds = typeof value === 'string' || typeof value === 'number' ? secondsFrom(String(value)) : null;
+  if (seconds === null) yaml.report(node.offset, `\`expires_in\` must be ${DURATION_RULE}`);
+  return seconds;
+}

@@ -1,0 +1,171 @@
+import { printable } from '../ledger/timeline-text.ts';
+import { isProblem, membersFrom, optional, text } from '../token/members.ts';
+import type { Reader } from '../token/members.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import type { Declaration } from './declaration.ts';
+import { askIssuer } from './issuer-call.ts';
+import type { IssuerAnswer, IssuerPlace, IssuerRequest } from './issuer-call.ts';
+import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
+
+/** A token as the issuer gave it. */
+export interface TaskCredential {
+  readonly taskId: string;
+  /** The token itself. A secret. */
+  readonly token: string;
+  /** Its `token_type`. */
+  readonly type: string;
+  /** When it was asked for, and the first instant at which it no longer counts: milliseconds since the Unix epoch. */
+  readonly askedAtMs: number;
+  readonly expiresAtMs: number;
+  /** Thumbprint of the certificate it is bound to. */
+  readonly boundTo: string;
+}
+
+/** A task as the issuer shows it, as far as a run needs it. */
+export interface TaskView {
+  readonly id: string;
+  readonly state: string;
+  readonly deadline: string;
+  readonly endCause: string | null;
+  /** Raised by each resume; tokens of an earlier one are dead. 1 where the issuer does not tell it. */
+  readonly generation: number;
+  /** The `traceparent` of the span in which the intent was accepted; `null` where it is not told. */
+  readonly traceparent: string | null;
+}
+
+/**
+ * The issuer as the agent of one task sees it: OAuth over mTLS, a connection for each request.
+ *
+ * @see design 4.5; RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
+ */
+export class IssuerClient {
+  readonly #place: IssuerPlace;
+  readonly #nowMs: () => number;
+
+  constructor(place: IssuerPlace, nowMs: () => number) {
+    this.#place = place;
+    this.#nowMs = nowMs;
+  }
+
+  /** Declares an intent: the first token of a new task. @param traceparent of the caller, `null` where it has none */
+  declare(declaration: Declaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
+    const form = new URLSearchParams({
+      grant_type: 'client_credentials',
+      resource: declaration.resource,
+      authorization_details: JSON.stringify(declaration.details),
+    });
+    return this.#token('/oauth/token', {
+      body: form.toString(),
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        ...(traceparent === null ? {} : { traceparent }),
+      },
+    });
+  }
+
+  /** A further token of a living task, bound to the certificate on disk now. */
+  further(taskId: string): Promise<TaskCredential | IssuerProblem> {
+    return this.#token(`/tasks/${taskId}/token`, { body: '', headers: {} });
+  }
+
+  /** The task as it stands now. */
+  async task(taskId: string): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'GET', path: `/tasks/${taskId}`, headers: {}, body: '' });
+  }
+
+  /** Ends the task; the same end again is acknowledged again, another is `task_ended`. */
+  async end(taskId: string, by: 'complete' | 'cancel'): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
+  }
+
+  async #token(path: string, sent: Pick<IssuerRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
+    // Before it is sent, so that the token never counts for longer here than there.
+    const askedAtMs = this.#nowMs();
+    const answer = await askIssuer(this.#place, { method: 'POST', path, ...sent });
+    if (isIssuerProblem(answer)) return answer;
+    const read = valueOf(answer, tokenReaders);
+    if (isIssuerProblem(read)) return read;
+    return {
+      taskId: read.txn,
+      token: read.access_token,
+      type: read.token_type,
+      askedAtMs,
+      expiresAtMs: askedAtMs + read.expires_in * 1_000,
+      boundTo: answer.boundTo,
+    };
+  }
+
+  async #view(asked: IssuerRequest): Promise<TaskView | IssuerProblem> {
+    const answer = await askIssuer(this.#place, asked);
+    if (isIssuerProblem(answer)) return answer;
+    const read = valueOf(answer, taskReaders);
+    if (isIssuerProblem(read)) return read;
+    const isTraced = read.trace_id !== null && read.span_id !== null;
+    return {
+      id: read.id,
+      state: read.state,
+      deadline: read.deadline,
+      endCause: read.end_cause === null ? null : printable(read.end_cause),
+      generation: read.generation,
+      traceparent: isTraced ? `00-${read.trace_id}-${read.span_id}-01` : null,
+    };
+  }
+}
+
+const hex = (length: number): Reader<string> =>
+  text({
+    max: length,
+    grammar: { matches: (id) => new RegExp(`^[0-9a-f]{${length}}$`).test(id), words: `${length} digits in hex` },
+  });
+
+const taskId = text({
+  max: 36,
+  grammar: { matches: (id) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), words: 'a UUID' },
+});
+
+const MAX_TOKEN = 8_192;
+const MAX_SECONDS = 86_400;
+
+const wholeNumber =
+  (max: number): Reader<number> =>
+  (value) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max
+      ? value
+      : { problem: `must be a whole number from 1 to ${max}` };
+
+const tokenReaders = {
+  access_token: text({
+    max: MAX_TOKEN,
+    grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as RFC 6750 has it' },
+  }),
+  token_type: text({ max: 16, grammar: { matches: (type) => /^[A-Za-z]+$/.test(type), words: 'a word' } }),
+  expires_in: wholeNumber(MAX_SECONDS),
+  txn: taskId,
+};
+
+const taskReaders = {
+  id: taskId,
+  state: text({ max: 16, grammar: { matches: (state) => /^[a-z]+$/.test(state), words: 'a word' } }),
+  deadline: text({ max: 32, grammar: { matches: (at) => /^[0-9TZ:.-]+$/.test(at), words: 'an instant' } }),
+  end_cause: ((value) => (value === null ? null : optional(text({ max: 1_024 }))(value))) satisfies Reader<
+    string | null
+  >,
+  generation: ((value) => (value === undefined ? 1 : wholeNumber(2 ** 31)(value))) satisfies Reader<number>,
+  trace_id: optional(hex(32)),
+  span_id: optional(hex(16)),
+};
+
+const errorReaders = { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) };
+
+/** The members of an answer with status 200; anything else is the error it names. */
+function valueOf<R extends Readonly<Record<string, Reader<unknown>>>>({ status, body }: IssuerAnswer, readers: R) {
+  const json = strictJsonFrom(body);
+  const rules = { noun: 'member', others: 'ignored' } as const;
+  if (status === 200) {
+    const read = isProblem(json) ? json : membersFrom(json.value, readers, rules);
+    return isProblem(read) ? issuerProblem('unexpected-answer', `the answer ${read.problem}`) : read;
+  }
+  const read = isProblem(json) ? json : membersFrom(json.value, errorReaders, rules);
+  if (isProblem(read)) return issuerProblem('unexpected-answer', `status ${status} without an OAuth error`);
+  return issuerProblem(read.error, read.error_description ?? `status ${status}`);
+}

@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { isProblem, membersFrom, type Problem, text } from '../token/members.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+
+/** The token of the run around this process, as far as it is known here. */
+export interface OuterToken {
+  /** The token itself. A secret. */
+  readonly token: string;
+  /** Seconds it still counts; `null` where only the token is known. */
+  readonly expiresIn: number | null;
+}
+
+const TIMEOUT_MS = 15_000;
+const MAX_BYTES = 65_536;
+
+/** Whether this environment is one that `remit run` made. */
+export const isInsideRun = (environment: Readonly<Record<string, string | undefined>>): boolean =>
+  [environment['REMIT_TOKEN_URL'], environment['REMIT_TOKEN_FILE'], environment['REMIT_TOKEN']].some(Boolean);
+
+/** The current token of the run around this process: from its endpoint, its file or its variable. */
+export async function outerToken(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<OuterToken | Problem> {
+  const {
+    REMIT_TOKEN_URL: url,
+    REMIT_TOKEN_URL_AUTH: bearer = '',
+    REMIT_TOKEN_FILE: file,
+    REMIT_TOKEN = '',
+  } = environment;
+  if (url !== undefined) return fromEndpoint(url, bearer);
+  if (file === undefined) return { token: REMIT_TOKEN, expiresIn: null };
+  return readFile(file, 'utf8').then(
+    (token) => ({ token, expiresIn: null }),
+    (error: NodeJS.ErrnoException) => ({ problem: `\`${file}\` cannot be read: ${error.code ?? 'unknown error'}` }),
+  );
+}
+
+async function fromEndpoint(url: string, bearer: string): Promise<OuterToken | Problem> {
+  // The bearer is for this machine alone, whatever the variable says.
+  if (!/^http:\/\/127\.0\.0\.1:\d{1,5}\/token$/.test(url)) {
+    return { problem: 'REMIT_TOKEN_URL is not the endpoint of a run on this machine' };
+  }
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = { authorization: `Bearer ${bearer}` };
+    const asked = request(url, { agent: false, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    asked.once('response', resolve).once('error', reject).end();
+    const response = await promise;
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MAX_BYTES) return { problem: 'the token endpoint of the run answers too much' };
+      chunks.push(chunk);
+    }
+    return tokenFrom(response.statusCode ?? 0, Buffer.concat(chunks));
+  } catch {
+    return { problem: 'the token endpoint of the run does not answer: has its command ended?' };
+  }
+}
+
+const rules = { noun: 'member', others: 'ignored' } as const;
+
+function tokenFrom(status: number, body: Uint8Array): OuterToken | Problem {
+  const json = strictJsonFrom(body);
+  if (isProblem(json)) return { problem: `the answer of the token endpoint ${json.problem}` };
+  if (status !== 200) {
+    const refused = membersFrom(json.value, { error: text({ max: 64 }), error_description: text({ max: 512 }) }, rules);
+    return { problem: isProblem(refused) ? `status ${status}` : `${refused.error}: ${refused.error_description}` };
+  }
+  const read = membersFrom(json.value, { access_token: text({ max: 8_192 }), expires_in: seconds }, rules);
+  return isProblem(read) ? read : { token: read.access_token, expiresIn: read.expires_in };
+}
+
+const seconds = (value: unknown): number | Problem =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : { problem: 'must be whole seconds' };
