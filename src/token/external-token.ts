@@ -1,0 +1,142 @@
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { audience, name, scope } from './claim-readers.ts';
+import { absent } from './compact-jws.ts';
+import { type Confirmation, confirmation } from './confirmation.ts';
+import { digestOf, signatureProblem, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys } from './jwt.ts';
+import { lifetimeProblem } from './lifetime.ts';
+import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
+
+/** A verified access token of an external issuer: it says who calls and what an IAM lets them do, and names no task. */
+export interface ExternalToken {
+  readonly kind: 'external-token';
+  readonly issuer: string;
+  /** The one of its audiences that is a resource guarded here. */
+  readonly audience: string;
+  readonly subject: string;
+  /** `client_id`, or `azp` where that is absent. */
+  readonly clientId: string | null;
+  /** The tokens of `scope`, or of `scp` where that is absent. */
+  readonly scope: readonly string[];
+  /** Seconds since the Unix epoch. */
+  readonly issuedAtSeconds: number;
+  /** Seconds since the Unix epoch. */
+  readonly expiresAtSeconds: number;
+  /** The `jti` claim. */
+  readonly tokenId: string | null;
+  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
+  readonly digest: string;
+  /** `null` for a token that whoever holds it can use. */
+  readonly confirmation: Confirmation | null;
+}
+
+/** A `typ` that an issuer's access tokens may have; `absent` is a token without one. */
+export type ExternalTokenType = 'at+jwt' | 'JWT' | 'absent';
+
+/** What an external token must keep to here. */
+export interface ExternalTokenRules {
+  /** Types of the access tokens of each external issuer; `at+jwt` alone is what RFC 9068 asks. */
+  readonly types: ReadonlyMap<string, ReadonlySet<ExternalTokenType>>;
+  /** Resource URIs this sidecar guards; a token is for exactly one of them, and may be for others elsewhere. */
+  readonly audiences: ReadonlySet<string>;
+  /** Longest time between `iat` and `exp`; 3600 by default. */
+  readonly maxLifetimeSeconds: number;
+  /** How far clocks may differ, either way; 5 by default. */
+  readonly clockSkewSeconds: number;
+  /** Longest compact token; 8192 by default. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The external access token in a compact JWS: an RFC 9068 token, or a plain JWT where its issuer is configured for those,
+ * signed by a key of an issuer that is trusted as external, with `iss`, `sub`, `aud`, `iat` and `exp`, live at `nowMs` and
+ * for exactly one resource guarded here. A token of a Remit issuer is never taken for one (`token.issuer`), nor is a token
+ * that says it is an event (`events`). A `cnf` that could not be checked is refused. Denies as `verifyTaskToken` does.
+ * Never throws, and fetches nothing. That the caller is the one it is bound to is `bindingProblem`'s to say.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ * @see RFC 9068 section 4, RFC 8725 sections 3.8 to 3.12, RFC 8417 section 4.7
+ */
+export async function externalTokenFrom(
+  compact: string,
+  rules: ExternalTokenRules,
+  keys: VerificationKeys,
+  nowMs: number,
+): Promise<ExternalToken | Deny> {
+  const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
+  return isDeny(jwt) ? jwt : externalTokenOf(jwt, rules, keys, nowMs);
+}
+
+/** `externalTokenFrom` for a token that is already taken apart. */
+export async function externalTokenOf(
+  jwt: UnverifiedJwt,
+  rules: ExternalTokenRules,
+  keys: VerificationKeys,
+  nowMs: number,
+): Promise<ExternalToken | Deny> {
+  const types = rules.types.get(jwt.issuer);
+  if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
+  const type = typeOf(jwt.jws.type);
+  if (type === null || !types.has(type)) {
+    return deny('token.malformed', 'header member `typ` is not one its issuer is configured with');
+  }
+  const unsigned = await signatureProblem(jwt, keys, 'external');
+  if (unsigned !== null) return unsigned;
+  const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
+  if (isProblem(claims)) return deny('token.malformed', claims.problem);
+  const lifetime = { issuedAtSeconds: claims.iat, expiresAtSeconds: claims.exp, notBeforeSeconds: claims.nbf };
+  const dead = lifetimeProblem(lifetime, rules, nowMs);
+  if (dead !== null) return dead;
+  const [guarded, ...others] = new Set(claims.aud.filter((resource) => rules.audiences.has(resource)));
+  if (guarded === undefined) return deny('token.audience', 'claim `aud` is not a resource guarded here');
+  if (others.length > 0) return deny('token.audience', 'claim `aud` names more than one resource guarded here');
+  return {
+    kind: 'external-token',
+    issuer: claims.iss,
+    audience: guarded,
+    subject: claims.sub,
+    clientId: claims.client_id ?? claims.azp,
+    scope: claims.scope ?? claims.scp ?? [],
+    issuedAtSeconds: claims.iat,
+    expiresAtSeconds: claims.exp,
+    tokenId: claims.jti,
+    digest: digestOf(jwt.jws.compact),
+    confirmation: claims.cnf,
+  };
+}
+
+/** The names of each type; a `typ` without `/` is short for one of `application/`. @see RFC 7515 section 4.1.9 */
+const typesByName: ReadonlyMap<string, ExternalTokenType> = new Map([
+  ['at+jwt', 'at+jwt'],
+  ['application/at+jwt', 'at+jwt'],
+  ['jwt', 'JWT'],
+  ['application/jwt', 'JWT'],
+]);
+
+const typeOf = (type: string | null): ExternalTokenType | null =>
+  type === null ? 'absent' : (typesByName.get(type.toLowerCase()) ?? null);
+
+const MAX_SCOPES = 512;
+
+/** Scopes as text, or as the array that several issuers send. */
+const scopes: Reader<readonly string[] | null> = (value) => {
+  if (value === undefined) return null;
+  if (!Array.isArray(value)) return scope(value);
+  const entries = listOf(scope, { min: 0, max: MAX_SCOPES })(value);
+  return isProblem(entries) ? entries : entries.flat();
+};
+
+const readers = {
+  events: absent,
+  iss: name,
+  aud: audience,
+  sub: name,
+  client_id: optional(name),
+  azp: optional(name),
+  iat: seconds,
+  nbf: optional(seconds),
+  exp: seconds,
+  jti: optional(name),
+  scope: scopes,
+  scp: scopes,
+  cnf: optional(confirmation),
+};

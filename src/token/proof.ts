@@ -1,0 +1,149 @@
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import type { SignatureAlgorithm } from './algorithms.ts';
+import { tokenId } from './claim-readers.ts';
+import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, verifiedPayloadFrom } from './compact-jws.ts';
+import { jwkFrom, type VerificationKey } from './jwk.ts';
+import { digestOf } from './jwt.ts';
+import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import { strictJsonFrom } from './strict-json.ts';
+import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
+
+/** A DPoP proof that was verified for one request: whoever sent the request holds the private key. */
+export interface Proof {
+  /** RFC 7638 thumbprint of the key, base64url SHA-256: what `cnf.jkt` of a token names. */
+  readonly thumbprint: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** The `jti` claim: one proof is for one request, which `ProofMemory` holds it to. */
+  readonly proofId: string;
+  /** Seconds since the Unix epoch. */
+  readonly issuedAtSeconds: number;
+}
+
+/** What a proof must keep to here. */
+export interface ProofRules {
+  /** Oldest `iat`, seconds ago; 60 by default. A proof is remembered for as long. */
+  readonly pastSeconds: number;
+  /** Furthest `iat` ahead, in seconds, for clocks that differ; 5 by default. */
+  readonly futureSeconds: number;
+  readonly algorithms: ReadonlySet<SignatureAlgorithm>;
+  /** Longest proof; 8192 by default. */
+  readonly maxBytes: number;
+}
+
+/** The defaults of `ProofRules`. */
+export const defaultProofRules: ProofRules = Object.freeze({
+  pastSeconds: 60,
+  futureSeconds: 5,
+  algorithms: new Set<SignatureAlgorithm>(['ES256', 'Ed25519', 'RS256']),
+  maxBytes: 8192,
+});
+
+/** The request a proof has to be for. */
+export interface ProvenRequest {
+  /** As sent; compared exactly. */
+  readonly method: string;
+  /** Its target by the configured external URL (`targetUriOf`), never by the host it names. Query and fragment do not count. */
+  readonly url: string;
+  /** The access token that came with it; `null` where none did, as at a token endpoint. */
+  readonly accessToken: string | null;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  readonly rules: ProofRules;
+}
+
+/**
+ * The proof in the values of a request's `DPoP` header: exactly one, of its type, signed by the public key it carries, for
+ * this method, this target and this access token, and of this moment. Anything else is `token.proof`, whose detail names
+ * the member or claim and never its value. A key is taken from `jwk` alone: nothing a proof names is fetched, and a `kid` is
+ * not looked at. That the key is the one a token is bound to is `bindingProblem`'s to say, that the proof was not used
+ * before `ProofMemory`'s. Never throws.
+ *
+ * @see RFC 9449 sections 4.2 and 4.3
+ */
+export async function proofFrom(values: readonly string[], request: ProvenRequest): Promise<Proof | Deny> {
+  const [compact, ...others] = values;
+  if (compact === undefined) return refused('no `DPoP` header');
+  if (others.length > 0) return refused('more than one `DPoP` header');
+  const parts = jwsPartsFrom(compact, request.rules.maxBytes);
+  if (isProblem(parts)) return refused(`the proof ${parts.problem}`);
+  const key = headerKeyFrom(parts.header, request.rules);
+  if (isProblem(key)) return refused(`proof header ${key.problem}`);
+  const verified = await verifiedPayloadFrom({ compact, algorithm: key.algorithm }, key.key);
+  if (isDeny(verified)) return refused('the signature of the proof does not verify with its key');
+  const claims = claimsFrom(verified);
+  if (isProblem(claims)) return refused(`proof ${claims.problem}`);
+  const other = requestProblem(claims, request);
+  if (other !== null) return refused(other);
+  const { thumbprint, algorithm } = key;
+  return { thumbprint, algorithm, proofId: claims.jti, issuedAtSeconds: claims.iat };
+}
+
+const refused = (detail: string): Deny => deny('token.proof', detail);
+
+const type: Reader<string> = (value) => (value === 'dpop+jwt' ? value : { problem: 'must be `dpop+jwt`' });
+
+const publicKey: Reader<VerificationKey> = (value) => {
+  if (value === undefined) return { problem: 'is required' };
+  const read = jwkFrom(value);
+  if (isProblem(read)) return read;
+  return read.usable ?? { problem: 'is not a key for an algorithm of the profile' };
+};
+
+const headerReaders = {
+  crit: absent,
+  b64: absent,
+  jku: absent,
+  x5u: absent,
+  x5c: absent,
+  x5t: absent,
+  'x5t#S256': absent,
+  typ: type,
+  alg: text({ max: MAX_HEADER_CHARACTERS }),
+  jwk: publicKey,
+};
+
+function headerKeyFrom(bytes: Uint8Array, { algorithms }: ProofRules): VerificationKey | Problem {
+  const json = strictJsonFrom(bytes);
+  if (isProblem(json)) return json;
+  const header = membersFrom(json.value, headerReaders, { noun: 'member', others: 'ignored' });
+  if (isProblem(header)) return header;
+  const { alg, jwk } = header;
+  if (alg !== jwk.algorithm) return { problem: 'member `alg` is not the algorithm of the key' };
+  return algorithms.has(jwk.algorithm) ? jwk : { problem: 'member `alg` is not an algorithm that is accepted' };
+}
+
+const claimReaders = {
+  jti: tokenId,
+  htm: text({ max: 64 }),
+  htu: text({ max: MAX_TARGET_URI_CHARACTERS }),
+  iat: seconds,
+  ath: optional(text({ max: 256 })),
+};
+
+interface ProofClaims {
+  readonly jti: string;
+  readonly htm: string;
+  readonly htu: string;
+  readonly iat: number;
+  readonly ath: string | null;
+}
+
+function claimsFrom(payload: Uint8Array): ProofClaims | Problem {
+  const json = strictJsonFrom(payload);
+  if (isProblem(json)) return { problem: `payload ${json.problem}` };
+  return membersFrom(json.value, claimReaders, { noun: 'claim', others: 'ignored' });
+}
+
+function requestProblem({ htm, htu, iat, ath }: ProofClaims, request: ProvenRequest): string | null {
+  const { accessToken, method, nowMs, rules, url } = request;
+  const [target, expected] = [targetUriFrom(htu), targetUriFrom(url)];
+  if (htm !== method) return 'proof claim `htm` is not the method of the call';
+  if (isProblem(target)) return `proof claim \`htu\` ${target.problem}`;
+  if (isProblem(expected)) return `the external URL of the call ${expected.problem}`;
+  if (target !== expected) return 'proof claim `htu` is not the target of the call';
+  if (!(nowMs / 1000 <= iat + rules.pastSeconds)) return `proof claim \`iat\` is more than ${rules.pastSeconds} s ago`;
+  if (nowMs / 1000 < iat - rules.futureSeconds) return 'proof claim `iat` is in the future';
+  if (accessToken === null) return null;
+  if (ath === null) return 'proof claim `ath` is required';
+  return ath === digestOf(accessToken) ? null : 'proof claim `ath` is not the access token of the call';
+}

@@ -1,0 +1,142 @@
+import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
+import { name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
+import { digestOf, signatureProblem, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
+import { lifetimeProblem } from './lifetime.ts';
+import { isProblem, membersFrom, optional, type Reader, seconds, text } from './members.ts';
+
+/** Longest life of a transaction token, in seconds. */
+export const MAX_TRANSACTION_TOKEN_SECONDS = 60;
+
+/** The media type of a transaction token; nothing else is one, and it is nothing else. */
+export const TRANSACTION_TOKEN_TYPE = 'txntoken+jwt';
+
+/** What one allowed call does, for the services behind the one it goes to. */
+export interface TransactionFacts {
+  /** `txn`: the task. */
+  readonly taskId: string;
+  /** `sub`: the delegating user, or the agent itself. */
+  readonly subject: string;
+  /** `req_wl`: the workload that asked. */
+  readonly agent: SpiffeId;
+  /** Id of the action in the catalog. */
+  readonly action: string;
+  /** URI of the resource the call goes to. */
+  readonly resource: string;
+  /** Digest of the arguments, never the arguments; `null` where it is not known. */
+  readonly argsDigest: string | null;
+  /** Scope of the task token; where it is empty the action stands for it. */
+  readonly scope: readonly string[];
+  /** W3C trace context of the call; `null` where there is none. */
+  readonly traceparent: string | null;
+  /** IP address the call came from; `null` where it is not known. */
+  readonly requestIp: string | null;
+}
+
+/** A verified transaction token. It says in which task a call is made; it proves nothing about who sends it. */
+export interface TransactionToken extends TransactionFacts {
+  readonly kind: 'transaction-token';
+  readonly issuer: string;
+  readonly keyId: string;
+  /** `aud`: the trust domain it is for. */
+  readonly trustDomain: string;
+  /** Seconds since the Unix epoch. */
+  readonly issuedAtSeconds: number;
+  /** Seconds since the Unix epoch. */
+  readonly expiresAtSeconds: number;
+  /** The `jti` claim. */
+  readonly tokenId: string;
+  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
+  readonly digest: string;
+}
+
+/** What a transaction token must keep to here. */
+export interface TransactionTokenRules {
+  readonly trustDomain: TrustDomain;
+  /** How far clocks may differ, either way; 5 by default. */
+  readonly clockSkewSeconds: number;
+  /** Longest compact token; 8192 by default. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The transaction token in a compact JWS: of its own type, signed by a key its issuer has for transaction tokens and for
+ * nothing else, for this trust domain, live at `nowMs` and of at most 60 s. Denies with the `token.*` reasons of
+ * `verifyTaskToken`. Never throws, and fetches nothing. It is no credential: it is bound to nobody and may be replayed.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ * @see draft-ietf-oauth-transaction-tokens sections 6 and 7
+ */
+export async function transactionTokenFrom(
+  compact: string,
+  rules: TransactionTokenRules,
+  keys: VerificationKeys,
+  nowMs: number,
+): Promise<TransactionToken | Deny> {
+  const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
+  if (isDeny(jwt)) return jwt;
+  const { keyId, type } = jwt.jws;
+  if (type !== TRANSACTION_TOKEN_TYPE) {
+    return deny('token.malformed', `header member \`typ\` must be \`${TRANSACTION_TOKEN_TYPE}\``);
+  }
+  if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
+  const unsigned = await signatureProblem(jwt, keys, 'transaction');
+  if (unsigned !== null) return unsigned;
+  const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
+  if (isProblem(claims)) return deny('token.malformed', claims.problem);
+  const lifetime = { issuedAtSeconds: claims.iat, expiresAtSeconds: claims.exp, notBeforeSeconds: null };
+  const limits = { ...rules, maxLifetimeSeconds: MAX_TRANSACTION_TOKEN_SECONDS };
+  const dead = lifetimeProblem(lifetime, limits, nowMs);
+  if (dead !== null) return dead;
+  if (claims.aud !== rules.trustDomain) return deny('token.audience', 'claim `aud` is not the trust domain');
+  return {
+    kind: 'transaction-token',
+    issuer: claims.iss,
+    keyId,
+    trustDomain: claims.aud,
+    taskId: claims.txn,
+    subject: claims.sub,
+    agent: claims.req_wl,
+    action: claims.tctx.action,
+    resource: claims.tctx.resource,
+    argsDigest: claims.tctx.args_digest,
+    scope: claims.scope,
+    traceparent: claims.rctx?.traceparent ?? null,
+    requestIp: claims.rctx?.req_ip ?? null,
+    issuedAtSeconds: claims.iat,
+    expiresAtSeconds: claims.exp,
+    tokenId: claims.jti,
+    digest: digestOf(compact),
+  };
+}
+
+const requiredScope: Reader<readonly string[]> = (value) =>
+  value === undefined ? { problem: 'is required' } : scope(value);
+
+const word = text({ max: 2048 });
+
+const transactionContext = (value: unknown) =>
+  value === undefined
+    ? { problem: 'is required' }
+    : membersFrom(
+        value,
+        { action: word, resource: word, args_digest: optional(word) },
+        { noun: 'member', others: 'ignored' },
+      );
+
+const requesterContext = (value: unknown) =>
+  membersFrom(value, { traceparent: optional(word), req_ip: optional(word) }, { noun: 'member', others: 'ignored' });
+
+const readers = {
+  iss: name,
+  aud: name,
+  txn: taskId,
+  sub: name,
+  req_wl: spiffeId,
+  scope: requiredScope,
+  tctx: transactionContext,
+  rctx: optional(requesterContext),
+  iat: seconds,
+  exp: seconds,
+  jti: tokenId,
+};
