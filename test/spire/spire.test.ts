@@ -1,9 +1,11 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { createAuthority, type Credential } from '../../src/dev/authority.ts';
@@ -11,8 +13,13 @@ import { isProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
+import { firstSvid } from '../../src/identity/first-svid.ts';
 import { leafFromPem } from '../../src/identity/leaf.ts';
+import { spiffeIdFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts';
+import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
+import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { after } from '../../src/token/timers.ts';
 import { startAllowAll, type AllowAll } from '../dev/allow-all.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { Spire } from './spire.ts';
@@ -36,6 +43,78 @@ describeWith(spirePart(), 'SPIRE', (binaries) => {
     expect(existsSync(spire.workloadSocket)).toBe(false);
   }, 60_000);
 });
+
+describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
+  let spire: Spire;
+  let source: WorkloadApiSource;
+
+  beforeAll(async () => {
+    spire = await Spire.start(binaries);
+    source = sourceAt(spire, planner);
+  }, 60_000);
+  afterAll(async () => {
+    source?.close();
+    await spire?.stop();
+  });
+
+  it('says that no registration entry matches, and has its svid once one does', async () => {
+    await until(() => source.problem()?.includes('no registration entry matches it') === true, 10_000);
+    await spire.register(planner, { ttlSeconds: 20 });
+    const svid = await firstSvid(source, { withinMs: 20_000, after });
+    if ('problem' in svid) throw new Error(svid.problem);
+    expect(svid.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
+    expect(source.problem()).toBeNull();
+    const [anchor = ''] = svid.bundles.get('acme.test' as TrustDomain) ?? [];
+    expect(new X509Certificate(svid.certificatePem).verify(new X509Certificate(anchor).publicKey)).toBe(true);
+  }, 30_000);
+
+  it('follows two rotations without a gap', async () => {
+    const seen: string[] = [];
+    let gaps = 0;
+    const end = source.onChange((svid) => seen.push(svid.certificatePem));
+    await until(() => {
+      gaps += source.current() === null ? 1 : 0;
+      return seen.length === 2;
+    }, 20_000);
+    end();
+    expect(gaps).toBe(0);
+    expect(new Set(seen).size).toBe(2);
+    expect(source.current()?.certificatePem).toBe(seen[1]);
+    expect(source.problem()).toBeNull();
+  }, 30_000);
+
+  it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
+    await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
+    await until(() => source.current() === null, 10_000);
+    expect(source.problem()).toContain('no registration entry matches it');
+    await spire.register(planner);
+    await until(() => source.current() !== null, 20_000);
+  }, 40_000);
+
+  it('keeps the svid while the agent is gone', async () => {
+    const held = source.current();
+    await spire.stopAgent();
+    await until(() => source.problem() !== null, 10_000);
+    expect(source.problem()).toMatch(/^the workload api failed with UNAVAILABLE: /);
+    expect(source.current()).toBe(held);
+  }, 20_000);
+});
+
+const sourceAt = (spire: Spire, path: string): WorkloadApiSource => {
+  const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
+  const id = spiffeIdFrom(`spiffe://${spire.trustDomain}${path}`);
+  if (typeof target !== 'string' || isDeny(id)) throw new Error('no source of an svid');
+  return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after });
+};
+
+/** Looks every 50 ms; throws after `withinMs`. */
+async function until(isTrue: () => boolean, withinMs: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < withinMs; waitedMs += 50) {
+    if (isTrue()) return;
+    await delay(50);
+  }
+  throw new Error(`it did not come to pass within ${withinMs} ms`);
+}
 
 describeWith(
   both(spirePart(), envoyPart()),

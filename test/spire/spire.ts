@@ -103,6 +103,20 @@ export class Spire {
     return id;
   }
 
+  /** Takes back what {@link register} registered under `id`. */
+  async unregister(id: string): Promise<void> {
+    const control = ['-socketPath', serverSocket(this.#folder)];
+    const shown = await run(this.#binaries.server, ['entry', 'show', ...control, '-spiffeID', id, '-output', 'json']);
+    for (const [, entryId = ''] of shown.stdout.matchAll(/"id":\s*"([0-9a-f-]{36})"/g)) {
+      await run(this.#binaries.server, ['entry', 'delete', ...control, '-entryID', entryId]);
+    }
+  }
+
+  /** Ends the agent alone; the server goes on. */
+  async stopAgent(): Promise<void> {
+    await this.#children[0]?.end();
+  }
+
   /** Fetches the X509-SVID of `id` from the agent, which learns of a new entry within a second or two. */
   async fetchX509(id: string): Promise<SpireSvid> {
     for (let attempt = 0; attempt < 60; attempt += 1) {

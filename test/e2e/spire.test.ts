@@ -1,0 +1,151 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { request } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Reply } from '../../src/dev/agent.ts';
+import { tlsMaterialOf } from '../../src/identity/svid.ts';
+import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
+import { RotatingAgent } from '../spire/rotating-agent.ts';
+import { SpireDomain } from '../spire/spire-domain.ts';
+
+const HOST = 'payments.acme.test';
+const payment = { host: HOST, path: '/v1/payments/p-1' };
+const intent = {
+  resource: 'https://payments.acme.test',
+  detail: {
+    type: 'urn:remit:task',
+    locations: ['https://payments.acme.test'],
+    actions: ['payments.read'],
+    purpose: 'watch payment p-1',
+  },
+};
+
+const settingsOf = (domain: SpireDomain, binding: 'certificate' | 'spiffe-id') => ({
+  ...intent,
+  binding,
+  envoyPort: domain.envoy.address.port,
+  issuerPort: domain.issuerPort,
+});
+
+const reasonOf = ({ body }: Reply): unknown => JSON.parse(body).reason;
+
+describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs from SPIRE', ([spire, envoy]) => {
+  describe('one task', () => {
+    let domain: SpireDomain;
+    let agent: RotatingAgent;
+
+    beforeAll(async () => {
+      domain = await SpireDomain.start({ spire, envoy, binding: 'certificate', ttlSeconds: 3600 });
+      agent = await RotatingAgent.start(domain.planner, settingsOf(domain, 'certificate'));
+    }, 60_000);
+    afterAll(async () => {
+      await agent?.close();
+      await domain?.stop();
+    });
+
+    it('allows a call with the token of a declared intent, and its reuse', async () => {
+      expect((await agent.call(payment)).status).toBe(200);
+      expect((await agent.call(payment)).status).toBe(200);
+      expect(domain.payments.received().length).toBe(2);
+    });
+
+    it('refuses a call outside the intent', async () => {
+      const reply = await agent.call({ host: HOST, path: '/v1/payments/p-1/refund', method: 'POST' });
+      expect([reply.status, reasonOf(reply)]).toEqual([403, 'action.outside-intent']);
+    });
+
+    it('refuses the very next call once the task is complete', async () => {
+      expect((await agent.complete()).status).toBe(200);
+      const reply = await agent.call(payment);
+      expect([reply.status, reasonOf(reply)]).toEqual([401, 'task.completed']);
+      expect(domain.payments.received().length).toBe(2);
+    });
+  });
+
+  it.each(['spiffe-id'] as const)(
+    'fails no call while every SVID rotates more than twice under load: tokens bound by %s',
+    async (binding) => {
+      const domain = await SpireDomain.start({ spire, envoy, binding, ttlSeconds: 20 });
+      try {
+        const seen = await rotatedUnderLoad(domain, binding);
+        expect(seen.failures).toEqual([]);
+        expect(seen.calls).toBeGreaterThan(500);
+        expect(seen.handshakes).toBeGreaterThan(20);
+        // The first certificate and those of three rotations.
+        expect(Math.min(seen.envoyCertificates, seen.issuerCertificates)).toBeGreaterThanOrEqual(4);
+        expect(seen.rotations).toBeGreaterThanOrEqual(3);
+        if (binding === 'certificate') expect(seen.rebinds).toBeGreaterThanOrEqual(3);
+      } finally {
+        await domain.stop();
+      }
+    },
+    60_000,
+  );
+});
+
+/** Calls through Envoy and to the issuer without a pause until everybody has had three rotations, for at most 40 s. */
+async function rotatedUnderLoad(domain: SpireDomain, binding: 'certificate' | 'spiffe-id') {
+  const agent = await RotatingAgent.start(domain.planner, settingsOf(domain, binding));
+  const load = { failures: agent.problems, calls: 0, handshakes: 0, isOver: false };
+  const envoyCertificates = new Set<string>();
+  const issuerCertificates = new Set<string>();
+
+  const untilOver = async (pauseMs: number, turn: () => Promise<void>): Promise<void> => {
+    while (!load.isOver) {
+      await turn().catch((error: unknown) => load.failures.push(String(error)));
+      await delay(pauseMs);
+    }
+  };
+  const callOnce = async (): Promise<void> => {
+    load.calls += 1;
+    const reply = await agent.call(payment);
+    if (reply.status !== 200) load.failures.push(`call ${load.calls}: ${reply.status} ${reply.body}`);
+  };
+  const shakeHands = async (): Promise<void> => {
+    load.handshakes += 2;
+    envoyCertificates.add(await certificateAt(domain, domain.envoy.address.port, HOST));
+    issuerCertificates.add(await certificateAt(domain, domain.issuerPort, 'localhost'));
+  };
+  const isEnough = (): boolean =>
+    Math.min(agent.rotations, envoyCertificates.size - 1, issuerCertificates.size - 1) >= 3;
+  const watch = async (): Promise<void> => {
+    const deadlineMs = Date.now() + 40_000;
+    while (Date.now() < deadlineMs && !isEnough()) await delay(100);
+    load.isOver = true;
+  };
+  await Promise.all([watch(), untilOver(2, callOnce), untilOver(2, callOnce), untilOver(250, shakeHands)]);
+  await agent.close();
+  return {
+    ...load,
+    rotations: agent.rotations,
+    rebinds: agent.rebinds,
+    envoyCertificates: envoyCertificates.size,
+    issuerCertificates: issuerCertificates.size,
+  };
+}
+
+/** Makes a new connection under the planner's SVID and tells the certificate it was answered with, once HTTP was too. */
+async function certificateAt(domain: SpireDomain, port: number, name: string): Promise<string> {
+  const svid = domain.planner.current();
+  if (svid === null) throw new Error(domain.planner.problem() ?? 'no svid');
+  const { certificate, key, bundle } = tlsMaterialOf(svid);
+  const asked = request({
+    host: '127.0.0.1',
+    port,
+    path: '/.well-known/jwks.json',
+    agent: false,
+    ca: bundle,
+    cert: certificate,
+    key,
+    servername: name,
+    headers: { host: name },
+  });
+  asked.end();
+  const [response] = await once(asked, 'response');
+  const { raw } = (response.socket as TLSSocket).getPeerCertificate();
+  response.resume();
+  await once(response, 'end');
+  return new X509Certificate(raw).fingerprint256;
+}

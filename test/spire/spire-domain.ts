@@ -1,0 +1,183 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { configFrom, configProblemText } from '../../src/config.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
+import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { ToolServer } from '../../src/dev/upstream.ts';
+import { firstSvid } from '../../src/identity/first-svid.ts';
+import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
+import { tlsMaterialOf, type Svid } from '../../src/identity/svid.ts';
+import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
+import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { startRemit, type Remit } from '../../src/remit.ts';
+import { after } from '../../src/token/timers.ts';
+import type { SpireBinaries } from '../parts.ts';
+import { Spire } from './spire.ts';
+
+/** What a domain on SVIDs from SPIRE is made from. */
+export interface SpireDomainOptions {
+  readonly spire: SpireBinaries;
+  readonly envoy: string;
+  readonly binding: 'certificate' | 'spiffe-id';
+  /** Lifetime of everybody's X509-SVIDs. Of 20 s, backdated by 10 s, the agent renews each after about 5 s. */
+  readonly ttlSeconds: number;
+}
+
+const planner = '/ns/agents/sa/planner';
+const gateway = '/ns/gateway/sa/envoy';
+const sidecar = '/ns/remit/sa/remit';
+
+/**
+ * Everything on SVIDs from a real SPIRE: Envoy with the shipped configuration, Remit with its issuer, a tool server, and the
+ * source of the planner's SVID. Lifecycle: `start` gives one that answers or throws with nothing left; `stop` once.
+ */
+export class SpireDomain {
+  readonly remit: Remit;
+  readonly envoy: EnvoyProcess;
+  readonly payments: ToolServer;
+  /** The planner's own source. */
+  readonly planner: WorkloadApiSource;
+  /** What Remit and the sources said. */
+  readonly log: readonly string[];
+  readonly #stop: () => Promise<void>;
+
+  private constructor(parts: Parts, stop: () => Promise<void>) {
+    this.remit = parts.remit;
+    this.envoy = parts.envoy;
+    this.payments = parts.payments;
+    this.planner = parts.planner;
+    this.log = parts.log;
+    this.#stop = stop;
+  }
+
+  static async start(options: SpireDomainOptions): Promise<SpireDomain> {
+    const stops: (() => Promise<void> | void)[] = [];
+    const stop = async (): Promise<void> => {
+      for (const end of stops.splice(0).reverse()) await end();
+    };
+    try {
+      return new SpireDomain(await build(options, stops), stop);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  get issuerPort(): number {
+    return this.remit.issuerPort ?? 0;
+  }
+
+  stop(): Promise<void> {
+    return this.#stop();
+  }
+}
+
+type Parts = Pick<SpireDomain, 'remit' | 'envoy' | 'payments' | 'planner' | 'log'>;
+
+async function build(options: SpireDomainOptions, stops: (() => Promise<void> | void)[]): Promise<Parts> {
+  const { ttlSeconds } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'remit-spire-'));
+  stops.push(() => rm(folder, { recursive: true, force: true }));
+  const spire = await Spire.start(options.spire);
+  stops.push(() => spire.stop());
+  await spire.register(planner, { ttlSeconds });
+  await spire.register(sidecar, { ttlSeconds, dns: ['localhost'] });
+  const gatewayId = await spire.register(gateway, { ttlSeconds, dns: ['payments.acme.test'] });
+
+  const log: string[] = [];
+  const sourceOf = (path: string): WorkloadApiSource => {
+    const source = sourceFor(spire, path, (problem) => log.push(`${path}: ${problem}`));
+    stops.push(() => source.close());
+    return source;
+  };
+  const [plannerSource, remitSource] = [sourceOf(planner), sourceOf(sidecar)];
+  await Promise.all([plannerSource, remitSource].map(arrived));
+
+  const remit = await remitOn(remitSource, { ...options, folder, log });
+  stops.push(() => remit.close());
+  const payments = await ToolServer.start('payments');
+  stops.push(() => payments.close());
+  const shipped = await shippedSpireConfig();
+  const envoy = await EnvoyProcess.start({
+    binary: options.envoy,
+    config: (adminSocket) =>
+      envoyConfigWithSpire(
+        shipped,
+        {
+          listener: { host: '127.0.0.1', port: 0 },
+          adminSocket,
+          remitSocket: join(folder, 'check.sock'),
+          payments: payments.address,
+          files: payments.address,
+          collector: null,
+        },
+        { socket: spire.workloadSocket, id: gatewayId, trustDomain: spire.trustDomain },
+      ),
+  });
+  if (isProblem(envoy)) throw new Error(envoy.problem);
+  stops.push(() => envoy.stop());
+  return { remit, envoy, payments, planner: plannerSource, log };
+}
+
+function sourceFor(spire: Spire, path: string, onProblem: (problem: string) => void): WorkloadApiSource {
+  const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
+  const id = spiffeIdFrom(`spiffe://${spire.trustDomain}${path}`);
+  if (typeof target !== 'string' || isDeny(id)) throw new Error('no source of an svid');
+  return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after, onProblem });
+}
+
+async function arrived(source: WorkloadApiSource): Promise<void> {
+  const svid = await firstSvid(source, { withinMs: 20_000, after });
+  if ('problem' in svid) throw new Error(svid.problem);
+}
+
+/** Remit with its SVID in files, which are written anew and read again whenever the SVID rotates. */
+async function remitOn(
+  source: WorkloadApiSource,
+  { folder, binding, log }: { folder: string; binding: string; log: string[] },
+): Promise<Remit> {
+  const files = {
+    certificate: join(folder, 'remit.pem'),
+    key: join(folder, 'remit.key'),
+    bundle: join(folder, 'ca.pem'),
+  };
+  const write = async (svid: Svid): Promise<void> => {
+    for (const [name, text] of Object.entries(tlsMaterialOf(svid))) {
+      const path = files[name as keyof typeof files];
+      await writeFile(`${path}.new`, text, { mode: 0o600 });
+      await rename(`${path}.new`, path);
+    }
+  };
+  const first = source.current();
+  if (first === null) throw new Error('no svid');
+  await write(first);
+  const settings = {
+    trustDomains: ['acme.test'],
+    extAuthz: { listen: `unix:${join(folder, 'check.sock')}`, binding },
+    svid: files,
+    issuer: { listen: '127.0.0.1:0', url: 'https://issuer.acme.test', signingKey: 'signing-key.pem' },
+    admin: { listen: '127.0.0.1:0' },
+    policies: resolve(import.meta.dirname, '../../cedar-policies'),
+    state: 'sqlite:state.db',
+  };
+  const read = configFrom(stringify(settings), { file: 'remit.yaml', folder, environment: {} });
+  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
+  const onLine = (line: string): void => void log.push(line);
+  const remit = await startRemit(read.value, { ports: systemPorts, environment: {}, log: onLine, onFatal: onLine });
+  if ('problem' in remit) throw new Error(remit.problem);
+  let writing = Promise.resolve();
+  const ignore = source.onChange((svid) => {
+    writing = writing.then(() => write(svid)).then(() => remit.reload());
+  });
+  const close = async (): Promise<void> => {
+    ignore();
+    await writing;
+    await remit.close();
+  };
+  return { ...remit, close };
+}
