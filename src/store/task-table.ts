@@ -12,9 +12,11 @@ const SELECT_TASK = `SELECT ${TASK_COLUMNS} FROM tasks`;
 const IS_DUE =
   "tasks.ended_ms IS NULL AND (tasks.deadline_ms <= ?1 OR (tasks.state = 'active' AND tasks.idle_ms IS NOT NULL AND tasks.last_used_ms + tasks.idle_ms <= ?1))";
 
+const SELECT_ONE = `${SELECT_TASK} WHERE issuer = ? AND id = ?`;
+
 /** The task with that key. */
 export function taskAt(connection: Connection, key: TaskKey): Task | undefined {
-  const row = connection.statement(`${SELECT_TASK} WHERE issuer = ? AND id = ?`).get(key.issuer, key.id);
+  const row = connection.statement(SELECT_ONE).get(key.issuer, key.id);
   return row === undefined ? undefined : taskFrom(row);
 }
 
@@ -60,10 +62,10 @@ export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, li
     .map(taskFrom);
 }
 
-/** Whether any task is due to expire, and which: at most `MAX_ROWS` keys. */
+/** The tasks that are due to expire, at most `MAX_ROWS`; one may be there twice. */
 export function dueTasks(connection: Connection): readonly TaskKey[] {
-  const sql = `SELECT issuer, id FROM tasks WHERE ended_ms IS NULL AND deadline_ms <= ?1 UNION
-    SELECT issuer, id FROM tasks
+  const sql = `SELECT issuer, id FROM tasks INDEXED BY tasks_due WHERE ended_ms IS NULL AND deadline_ms <= ?1
+    UNION ALL SELECT issuer, id FROM tasks INDEXED BY tasks_idle_due
     WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND last_used_ms + idle_ms <= ?1 AND state = 'active'
     LIMIT ${MAX_ROWS}`;
   const rows = connection.statement(sql).all(connection.nowMs());
@@ -73,11 +75,13 @@ export function dueTasks(connection: Connection): readonly TaskKey[] {
 /** The open tasks that were handed a part of the task, or of such a part, the nearest first. */
 export function openPartsOf(connection: Connection, key: TaskKey): readonly Task[] {
   const sql = `WITH RECURSIVE part (issuer, id, depth) AS (
-      SELECT issuer, id, 1 FROM tasks WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
+      SELECT issuer, id, 1 FROM tasks INDEXED BY tasks_parent
+      WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
       UNION ALL
-      SELECT tasks.issuer, tasks.id, depth + 1 FROM tasks JOIN part ON tasks.issuer = part.issuer AND tasks.parent = part.id
+      SELECT tasks.issuer, tasks.id, depth + 1 FROM part CROSS JOIN tasks INDEXED BY tasks_parent
+      ON tasks.issuer = part.issuer AND tasks.parent = part.id
       WHERE tasks.ended_ms IS NULL AND tasks.parent IS NOT NULL)
-    SELECT ${TASK_COLUMNS} FROM part JOIN tasks USING (issuer, id) ORDER BY depth`;
+    SELECT ${TASK_COLUMNS} FROM part CROSS JOIN tasks ON tasks.issuer = part.issuer AND tasks.id = part.id ORDER BY depth`;
   return connection.statement(sql).all(key.issuer, key.id).map(taskFrom);
 }
 
@@ -118,9 +122,9 @@ export function touchTask(connection: Connection, taskId: string, usedAtMs: numb
       `UPDATE tasks SET last_used_ms = ?2
        WHERE (issuer, id) IN (
          WITH RECURSIVE used (issuer, id) AS (
-           SELECT issuer, id FROM tasks WHERE id = ?1 AND ended_ms IS NULL AND idle_ms IS NOT NULL
+           SELECT issuer, id FROM tasks INDEXED BY tasks_idle WHERE id = ?1 AND ended_ms IS NULL AND idle_ms IS NOT NULL
            UNION ALL
-           SELECT tasks.issuer, tasks.parent FROM tasks JOIN used USING (issuer, id) WHERE tasks.parent IS NOT NULL)
+           SELECT tasks.issuer, tasks.parent FROM used CROSS JOIN tasks USING (issuer, id) WHERE tasks.parent IS NOT NULL)
          SELECT issuer, id FROM used)
        AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3`,
     )

@@ -21,12 +21,14 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
   boundTo: String(row['bound_to']),
 });
 
-/** The task with the token, in one look: asked on every use. */
+/** One look; a constant, so that its text is hashed once. */
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS} FROM tasks
+  LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
+  WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
+
+/** The task with the token: asked on every use. */
 export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): UseState | undefined {
-  const sql = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS} FROM tasks
-    LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
-    WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
-  const row = connection.statement(sql).get(key.issuer, key.id, jtiDigest);
+  const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
   if (row === undefined) return undefined;
   return { task: taskFrom(row), issued: row['jti_digest'] === null ? undefined : tokenFrom(row) };
 }
