@@ -1,0 +1,69 @@
+import type { ExternalTokenRules } from '../../src/token/external-token.ts';
+import type { IssuerKind } from '../../src/token/jwt.ts';
+import { KeyRing } from '../../src/token/keys.ts';
+import { audience, issuer, jwksOf, nowSeconds, signed, type TestKey } from './tokens.ts';
+
+/** An IAM beside Remit. */
+export const externalIssuer = 'https://iam.acme.test';
+
+export const externalRules: ExternalTokenRules = {
+  types: new Map([[externalIssuer, new Set(['at+jwt', 'JWT', 'absent'] as const)]]),
+  audiences: new Set([audience, 'https://ledger.acme.test']),
+  maxLifetimeSeconds: 3600,
+  clockSkewSeconds: 5,
+  maxBytes: 8192,
+};
+
+/** The claims of a sound external token. */
+export const externalClaims = {
+  iss: externalIssuer,
+  aud: audience,
+  sub: 'alice',
+  client_id: 'portal',
+  iat: nowSeconds - 10,
+  exp: nowSeconds + 1_800,
+  jti: 'token-1',
+  scope: 'read write',
+};
+
+/** An external token: the sound one, with members of claims and header changed; `undefined` leaves a member out. */
+export const externalToken = (
+  key: TestKey,
+  claims: Readonly<Record<string, unknown>> = {},
+  header: Readonly<Record<string, unknown>> = {},
+): string =>
+  signed(
+    key,
+    JSON.stringify({ typ: 'at+jwt', alg: key.algorithm, kid: key.keyId, ...header }),
+    JSON.stringify({ ...externalClaims, ...claims }),
+  );
+
+const issuers: Readonly<Record<IssuerKind, string>> = {
+  remit: issuer,
+  external: externalIssuer,
+  transaction: 'https://txn.acme.test',
+};
+
+/** A key ring that trusts an issuer of each kind named with its key, and never refreshes. */
+export const mixedRing = (keys: Partial<Readonly<Record<IssuerKind, TestKey>>>): KeyRing =>
+  new KeyRing(
+    (['remit', 'external', 'transaction'] as const).flatMap((kind) => {
+      const key = keys[kind];
+      if (key === undefined) return [];
+      return [
+        {
+          issuer: issuers[kind],
+          kind,
+          algorithms: [key.algorithm],
+          source: { kind: 'static' as const, jwks: jwksOf(key) },
+        },
+      ];
+    }),
+    {
+      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      after: () => () => undefined,
+      onProblem: (name, problem) => {
+        throw new Error(`${name}: ${problem}`);
+      },
+    },
+  );
