@@ -70,3 +70,26 @@ export const scratch = (): { readonly folder: () => string; readonly remove: () 
     remove: () => rmSync(root, { recursive: true, force: true }),
   };
 };
+
+/** The record of a use of task number `n` at an instant. */
+export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = 'allow'): EncodedRecord =>
+  encoded({
+    kind: 'use',
+    at,
+    decisionId: `use-${n}`,
+    task: taskNumber(n).id,
+    agent: taskNumber(n).agent,
+    credential: 'task-token',
+    action: 'payments.read',
+    decision,
+    reason: decision === 'allow' ? null : 'policy.forbidden',
+    policyIds: [],
+    policySet: null,
+    tokenUse: 1,
+    jtiDigest: `digest-${n}`,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+    host: 'payments.acme.test',
+    method: 'GET',
+    path: '/v1/payments',
+  });

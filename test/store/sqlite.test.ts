@@ -401,6 +401,7 @@ describe('Store.appendRecords', () => {
       decisionId: 'd',
       task: null,
       agent: null,
+      credential: null,
       action: null,
       decision: 'deny',
       reason: 'token.missing',
