@@ -2,13 +2,18 @@ import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import type { Caller } from '../../src/identity/caller.ts';
 import { spiffeIdFrom, type SpiffeId, trustDomainOf } from '../../src/identity/spiffe-id.ts';
-import { type BindingMode, bindingProblem } from '../../src/token/binding.ts';
+import type { AuthorizationScheme } from '../../src/token/authorization-header.ts';
+import { type BindingMode, bindingProblem, type Presentation } from '../../src/token/binding.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
+import { type ExternalToken, externalTokenFrom } from '../../src/token/external-token.ts';
+import type { Proof } from '../../src/token/proof.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
-import { agent, certificateSha256, denied, es256Key, mint, nowMs, ringOf, rules } from './tokens.ts';
+import { externalRules, externalToken, mixedRing } from './external-tokens.ts';
+import { agent, certificateSha256, denied, es256Key, mint, nowMs, nowSeconds, ringOf, rules } from './tokens.ts';
 
 const key = es256Key();
 const keys = ringOf([key]);
+const externalKeys = mixedRing({ external: key });
 
 function mustBeId(text: string): SpiffeId {
   const id = spiffeIdFrom(text);
@@ -22,44 +27,177 @@ async function mustVerify(claims: Readonly<Record<string, unknown>> = {}): Promi
   return token;
 }
 
-const callerAs = (id: string, certificate: string | null): Caller => ({
-  id: mustBeId(id),
-  trustDomain: trustDomainOf(mustBeId(id)),
-  source: 'peer',
-  certificateSha256: certificate,
-  certificateNotAfterMs: null,
+async function mustBeExternal(claims: Readonly<Record<string, unknown>>): Promise<ExternalToken> {
+  const token = await externalTokenFrom(externalToken(key, claims), externalRules, externalKeys, nowMs);
+  if (isDeny(token)) throw new Error(token.detail);
+  return token;
+}
+
+const proofBy = (thumbprint: string): Proof => ({
+  thumbprint,
+  algorithm: 'ES256',
+  proofId: 'e1j3V_bKic8-LAEB',
+  issuedAtSeconds: nowSeconds,
 });
 
-describe('bindingProblem', () => {
-  const other = certificateSha256.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'));
-  const x5t = { 'x5t#S256': certificateSha256 };
-  const jkt = { jkt: certificateSha256 };
-  const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+interface Arrival {
+  readonly id?: string;
+  readonly certificate?: string | null;
+  readonly scheme?: AuthorizationScheme;
+  readonly proof?: Proof | null;
+}
 
-  it.each<[string, BindingMode, object, string, string | null]>([
-    ['the same certificate', 'certificate', x5t, agent, certificateSha256],
-    ['the same workload after its certificate was rotated', 'spiffe-id', x5t, agent, other],
-    ['the same workload without a certificate', 'spiffe-id', x5t, agent, null],
-  ])('lets %s through in mode %s', async (_name, mode, cnf, id, certificate) => {
-    expect(bindingProblem(await mustVerify({ cnf }), callerAs(id, certificate), mode)).toBeNull();
+const arrived = ({
+  id = agent,
+  certificate = certificateSha256,
+  scheme = 'Bearer',
+  proof = null,
+}: Arrival): Presentation => {
+  const caller: Caller = {
+    id: mustBeId(id),
+    trustDomain: trustDomainOf(mustBeId(id)),
+    source: 'peer',
+    certificateSha256: certificate,
+    certificateNotAfterMs: null,
+  };
+  return { caller, scheme, proof };
+};
+
+const other = certificateSha256.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'));
+const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+const hop = 'spiffe://acme.test/gateway';
+const x5t = { 'x5t#S256': certificateSha256 };
+const jkt = { jkt: certificateSha256 };
+const proof = proofBy(certificateSha256);
+const modes: readonly BindingMode[] = ['certificate', 'spiffe-id', 'dpop'];
+
+describe('bindingProblem lets through', () => {
+  it.each<[string, BindingMode, object, Arrival]>([
+    ['the same certificate', 'certificate', x5t, {}],
+    ['the same workload after its certificate was rotated', 'spiffe-id', x5t, { certificate: other }],
+    ['the same workload without a certificate', 'spiffe-id', x5t, { certificate: null }],
+    ['the same workload with its key', 'certificate', jkt, { certificate: other, scheme: 'DPoP', proof }],
+    ['the same workload with its key', 'spiffe-id', jkt, { certificate: null, scheme: 'DPoP', proof }],
+    ['the key through a hop', 'dpop', jkt, { id: hop, certificate: other, scheme: 'DPoP', proof }],
+    ['the key of the agent itself', 'dpop', jkt, { scheme: 'DPoP', proof }],
+  ])('%s in mode %s', async (_name, mode, cnf, arrival) => {
+    expect(bindingProblem(await mustVerify({ cnf }), arrived(arrival), mode)).toBeNull();
+  });
+});
+
+describe('bindingProblem denies', () => {
+  const asDpop = { scheme: 'DPoP', proof } as const;
+  const identity = 'claim `client_id` is not the caller';
+  const certificate = 'claim `cnf` is not the certificate of the caller';
+  const mustBearer = 'a token that is not bound to a DPoP key must be sent as `Bearer`';
+  it.each<[string, BindingMode, object, Arrival, string, string]>([
+    ['another workload', 'certificate', x5t, { id: thief }, 'token.binding', identity],
+    ['another workload', 'spiffe-id', x5t, { id: thief }, 'token.binding', identity],
+    ['a caller whose ID begins alike', 'spiffe-id', x5t, { id: `${agent}-2` }, 'token.binding', identity],
+    ['another workload that has the key', 'certificate', jkt, { id: thief, ...asDpop }, 'token.binding', identity],
+    ['another workload that has the key', 'spiffe-id', jkt, { id: thief, ...asDpop }, 'token.binding', identity],
+    ['another certificate', 'certificate', x5t, { certificate: other }, 'token.binding', certificate],
+    ['a cut digest', 'certificate', x5t, { certificate: other.slice(0, 42) }, 'token.binding', certificate],
+    [
+      'no certificate',
+      'certificate',
+      x5t,
+      { certificate: null },
+      'token.binding',
+      'the certificate of the caller is not known',
+    ],
+    [
+      'a certificate behind a hop',
+      'dpop',
+      x5t,
+      {},
+      'token.binding',
+      'claim `cnf` must be a DPoP key where a hop ends TLS',
+    ],
+    ...modes.flatMap((mode): [string, BindingMode, object, Arrival, string, string][] => [
+      [
+        'a DPoP key without a proof',
+        mode,
+        jkt,
+        {},
+        'token.proof',
+        'a token bound to a DPoP key must be sent as `DPoP`',
+      ],
+      [
+        'a DPoP key sent as Bearer beside its proof',
+        mode,
+        jkt,
+        { proof },
+        'token.proof',
+        'a token bound to a DPoP key must be sent as `DPoP`',
+      ],
+      [
+        'a DPoP key whose proof was not read',
+        mode,
+        jkt,
+        { scheme: 'DPoP' },
+        'token.proof',
+        'a token bound to a DPoP key needs a proof',
+      ],
+      [
+        'the proof of another key',
+        mode,
+        jkt,
+        { scheme: 'DPoP', proof: proofBy(other) },
+        'token.binding',
+        'claim `cnf` is not the key of the proof',
+      ],
+      ['a certificate sent as DPoP', mode, x5t, asDpop, 'token.proof', mustBearer],
+    ]),
+  ])('%s in mode %s', async (_name, mode, cnf, arrival, reason, detail) => {
+    expect(denied(bindingProblem(await mustVerify({ cnf }), arrived(arrival), mode))).toEqual([reason, detail]);
   });
 
-  it.each<[string, BindingMode, object, string, string | null, string]>([
-    ['another workload', 'certificate', x5t, thief, certificateSha256, 'claim `client_id` is not the caller'],
-    ['another workload', 'spiffe-id', x5t, thief, certificateSha256, 'claim `client_id` is not the caller'],
-    ['a caller whose ID begins alike', 'spiffe-id', x5t, `${agent}-2`, null, 'claim `client_id` is not the caller'],
-    ['another certificate', 'certificate', x5t, agent, other, 'claim `cnf` is not the certificate of the caller'],
-    ['a cut digest', 'certificate', x5t, agent, other.slice(0, 42), 'claim `cnf` is not the certificate of the caller'],
-    ['no certificate', 'certificate', x5t, agent, null, 'the certificate of the caller is not known'],
-    ['a DPoP key', 'certificate', jkt, agent, certificateSha256, 'proof of possession by DPoP is not enabled'],
-  ])('denies %s in mode %s', async (_name, mode, cnf, id, certificate, detail) => {
-    const problem = bindingProblem(await mustVerify({ cnf }), callerAs(id, certificate), mode);
-    expect(denied(problem)).toEqual(['token.binding', detail]);
-  });
-
-  it('denies a token bound to nothing in mode certificate', async () => {
+  it.each(modes)('a task token bound to nothing in mode %s', async (mode) => {
     const token: TaskToken = { ...(await mustVerify()), confirmation: null };
-    const problem = bindingProblem(token, callerAs(agent, certificateSha256), 'certificate');
-    expect(denied(problem)).toEqual(['token.binding', 'claim `cnf` is required']);
+    expect(denied(bindingProblem(token, arrived({}), mode))).toEqual(['token.binding', 'claim `cnf` is required']);
+  });
+
+  it.each(modes.flatMap((mode) => [agent, thief].map((id): [string, BindingMode] => [id, mode])))(
+    'a token made out for a delegate, sent by %s in mode %s',
+    async (id, mode) => {
+      const token = await mustVerify({ cnf: jkt, may_act: { sub: thief } });
+      expect(denied(bindingProblem(token, arrived({ id, ...asDpop }), mode))).toEqual([
+        'token.binding',
+        'claim `may_act`: the token is for an exchange by its delegate, not for calls',
+      ]);
+    },
+  );
+
+  it.each<[string, BindingMode, object, Arrival, [string, string] | null]>([
+    ['bound to nothing', 'certificate', {}, { id: hop }, null],
+    ['bound to nothing', 'dpop', {}, { id: hop }, null],
+    ['bound to nothing, sent as DPoP', 'dpop', {}, asDpop, ['token.proof', mustBearer]],
+    ['bound to the certificate', 'certificate', { cnf: x5t }, { id: hop }, null],
+    [
+      'bound to another certificate',
+      'certificate',
+      { cnf: x5t },
+      { certificate: other },
+      ['token.binding', certificate],
+    ],
+    ['bound to another certificate', 'spiffe-id', { cnf: x5t }, { certificate: other }, ['token.binding', certificate]],
+    [
+      'bound to a certificate',
+      'dpop',
+      { cnf: x5t },
+      {},
+      ['token.binding', 'claim `cnf` must be a DPoP key where a hop ends TLS'],
+    ],
+    ['bound to the key', 'spiffe-id', { cnf: jkt }, { id: hop, ...asDpop }, null],
+    [
+      'bound to a key, sent as Bearer',
+      'certificate',
+      { cnf: jkt },
+      {},
+      ['token.proof', 'a token bound to a DPoP key must be sent as `DPoP`'],
+    ],
+  ])('or lets through an external token %s in mode %s', async (_name, mode, claims, arrival, expected) => {
+    expect(denied(bindingProblem(await mustBeExternal({ ...claims }), arrived(arrival), mode))).toEqual(expected);
   });
 });

@@ -3,6 +3,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import type { JwksFetch, JwksResponse } from '../../src/token/jwks-refresh.ts';
 import { KeyRing } from '../../src/token/keys.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
+import { externalIssuer, mixedRing } from './external-tokens.ts';
 import {
   denied,
   ed25519Key,
@@ -148,6 +149,23 @@ describe('KeyRing.keyFor', () => {
       'token.signature',
       'header member `kid` is required to choose a key',
     ]);
+  });
+
+  it('gives a key for tokens of the kind alone that its issuer is trusted with', () => {
+    const kinds = ['remit', 'external', 'transaction'] as const;
+    const mixed = mixedRing({ remit: one, external: one, transaction: one });
+    const names = [issuer, externalIssuer, 'https://txn.acme.test'];
+    const found = names.map((name) => kinds.map((kind) => denied(mixed.keyFor(name, 'one', 'ES256', kind))));
+    const refusal = (of: string) => ['token.issuer', `claim \`iss\` is not an issuer of ${of}`];
+    const key = expect.objectContaining({ type: 'public' });
+    expect(found).toEqual([
+      [key, refusal('external tokens'), refusal('transaction tokens')],
+      [refusal('task tokens'), key, refusal('transaction tokens')],
+      [refusal('task tokens'), refusal('external tokens'), key],
+    ]);
+    expect([...names, 'https://evil.test'].map((name) => mixed.kindOf(name))).toEqual([...kinds, undefined]);
+    expect(isDeny(mixed.keyFor(issuer, 'one', 'ES256'))).toBe(false);
+    expect(isDeny(mixed.keyFor(externalIssuer, 'one', 'ES256'))).toBe(true);
   });
 
   it('keeps the keys of one issuer from another', async () => {
