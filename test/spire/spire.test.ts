@@ -83,10 +83,27 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     expect(source.problem()).toBeNull();
   }, 30_000);
 
+  it('has the bundle of a trust domain that is federated with', async () => {
+    const { bundlePem } = await createAuthority('other.test', systemPorts);
+    await spire.federate('other.test', bundlePem);
+    await spire.register('/ns/agents/sa/envoy', { federatesWith: ['other.test'] });
+    const federated = sourceAt(spire, '/ns/agents/sa/envoy');
+    try {
+      const svid = await firstSvid(federated, { withinMs: 20_000, after });
+      if ('problem' in svid) throw new Error(svid.problem);
+      expect([...svid.bundles.keys()].toSorted()).toEqual(['acme.test', 'other.test']);
+      expect(svid.bundles.get('other.test' as TrustDomain)).toEqual([bundlePem]);
+    } finally {
+      federated.close();
+    }
+  }, 30_000);
+
   it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
     await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
     await until(() => source.current() === null, 10_000);
-    expect(source.problem()).toContain('no registration entry matches it');
+    expect(source.problem()).toContain('none of the 1 svids that the workload api gives is one with id');
+    await spire.unregister('spiffe://acme.test/ns/agents/sa/envoy');
+    await until(() => source.problem()?.includes('no registration entry matches it') === true, 10_000);
     await spire.register(planner);
     await until(() => source.current() !== null, 20_000);
   }, 40_000);

@@ -25,6 +25,8 @@ export interface EntryOptions {
   /** Lifetime of its X509-SVIDs in seconds; default 3600. */
   readonly ttlSeconds?: number;
   readonly dns?: readonly string[];
+  /** Foreign trust domains whose bundles come with its SVID; each first needs {@link Spire.federate}. */
+  readonly federatesWith?: readonly string[];
 }
 
 const run = promisify(execFile);
@@ -89,7 +91,10 @@ export class Spire {
   }
 
   /** Registers `path` (`/ns/agents/sa/planner`) for the processes of this user and returns its SPIFFE ID. */
-  async register(path: string, { ttlSeconds = 3600, dns = [] }: EntryOptions = {}): Promise<string> {
+  async register(
+    path: string,
+    { ttlSeconds = 3600, dns = [], federatesWith = [] }: EntryOptions = {},
+  ): Promise<string> {
     const id = `spiffe://${this.trustDomain}${path}`;
     const flags = {
       '-socketPath': serverSocket(this.#folder),
@@ -98,9 +103,20 @@ export class Spire {
       '-selector': `unix:uid:${process.getuid?.() ?? 0}`,
       '-x509SVIDTTL': String(ttlSeconds),
     };
-    const names = dns.flatMap((name) => ['-dns', name]);
-    await run(this.#binaries.server, ['entry', 'create', ...Object.entries(flags).flat(), ...names]);
+    const more = [
+      ...dns.flatMap((name) => ['-dns', name]),
+      ...federatesWith.flatMap((name) => ['-federatesWith', `spiffe://${name}`]),
+    ];
+    await run(this.#binaries.server, ['entry', 'create', ...Object.entries(flags).flat(), ...more]);
     return id;
+  }
+
+  /** Tells the server the bundle of a foreign trust domain. */
+  async federate(trustDomain: string, bundlePem: string): Promise<void> {
+    const path = join(this.#folder, `${trustDomain}.pem`);
+    await writeFile(path, bundlePem);
+    const bundle = ['-id', `spiffe://${trustDomain}`, '-path', path, '-format', 'pem'];
+    await run(this.#binaries.server, ['bundle', 'set', '-socketPath', serverSocket(this.#folder), ...bundle]);
   }
 
   /** Takes back what {@link register} registered under `id`. */
