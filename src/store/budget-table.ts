@@ -5,6 +5,7 @@ import { useStateAt } from './token-table.ts';
 
 /** What a spend adds to which counter, and how far that may go. */
 interface Charge {
+  readonly task: string | undefined;
   readonly name: string;
   readonly amount: number;
   readonly limit: number;
@@ -12,14 +13,14 @@ interface Charge {
 }
 
 function chargeOf(spend: Spend): Charge {
-  const name = `${spend.kind}:${spend.name ?? ''}`;
+  const counter = { task: spend.task, name: `${spend.kind}:${spend.name ?? ''}` };
   switch (spend.kind) {
     case 'calls':
-      return { name, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted' };
+      return { ...counter, amount: 1, limit: spend.limit, problem: 'exhausted' };
     case 'amount':
-      return { name, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
+      return { ...counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
     case 'single-use':
-      return { name, amount: 1, limit: 1, problem: 'replayed' };
+      return { ...counter, amount: 1, limit: 1, problem: 'replayed' };
     default:
       return spend satisfies never;
   }
@@ -34,7 +35,8 @@ export function spendsProblem(spends: readonly Spend[]): string | null {
 }
 
 /** Text of the spends, for the store to prove. */
-export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map((spend) => spend.name ?? '');
+export const namesOf = (spends: readonly Spend[]): readonly string[] =>
+  spends.flatMap(({ name = '', task = '' }) => [name, task]);
 
 /** Within a transaction: counts every spend, or none. Spends of one counter add up. */
 export function spendFor(
@@ -45,23 +47,31 @@ export function spendFor(
   const use = useStateAt(connection, key, jtiDigest);
   if (use?.issued === undefined || stateAt(use.task, connection.nowMs()) !== 'active') return 'ended';
   if (tokenProblem(use.task, use.issued) !== null) return 'ended';
-  const totals = new Map<string, number>();
-  for (const { name, amount, limit, problem } of spends.map(chargeOf)) {
-    const spent = totals.get(name) ?? spentOf(connection, key, name);
+  const counters = new Map<string, Counter>();
+  for (const { task = key.id, name, amount, limit, problem } of spends.map(chargeOf)) {
+    const counter = { issuer: key.issuer, task, name };
+    const { spent } = counters.get(`${task} ${name}`) ?? { spent: spentOf(connection, counter) };
     // Not `spent + amount > limit`: the sum may be past what a number holds.
     if (spent > limit - amount) return problem;
-    totals.set(name, spent + amount);
+    counters.set(`${task} ${name}`, { ...counter, spent: spent + amount });
   }
-  for (const [name, total] of totals) setSpent(connection, key, { name, total });
+  for (const counter of counters.values()) setSpent(connection, counter);
   return null;
 }
 
-function spentOf(connection: Connection, { issuer, id }: TaskKey, name: string): number {
-  const sql = 'SELECT spent FROM budgets WHERE issuer = ? AND task = ? AND name = ?';
-  return Number(connection.statement(sql).get(issuer, id, name)?.['spent'] ?? 0);
+interface Counter {
+  readonly issuer: string;
+  readonly task: string;
+  readonly name: string;
+  readonly spent: number;
 }
 
-function setSpent(connection: Connection, { issuer, id }: TaskKey, counter: { name: string; total: number }): void {
+function spentOf(connection: Connection, { issuer, task, name }: Omit<Counter, 'spent'>): number {
+  const sql = 'SELECT spent FROM budgets WHERE issuer = ? AND task = ? AND name = ?';
+  return Number(connection.statement(sql).get(issuer, task, name)?.['spent'] ?? 0);
+}
+
+function setSpent(connection: Connection, { issuer, task, name, spent }: Counter): void {
   const sql = 'INSERT INTO budgets VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET spent = excluded.spent';
-  connection.statement(sql).run(issuer, id, counter.name, counter.total);
+  connection.statement(sql).run(issuer, task, name, spent);
 }

@@ -3,7 +3,7 @@ import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
 import { storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
-import { openPartsOf, taskAt } from './task-table.ts';
+import { countOpenParts, taskAt } from './task-table.ts';
 
 /** Open parts below one task that was declared, and the depth they may reach: an end reaches all of them in one commit. */
 const MAX_PARTS = 1_000;
@@ -23,15 +23,25 @@ export function partProblem(connection: Connection, task: Task): StoreFailure | 
   return boundProblem(connection, parent);
 }
 
-function boundProblem(connection: Connection, parent: Task): StoreFailure | null {
-  let root = parent;
-  for (let depth = 1; root.parentId !== null; depth++) {
-    if (depth === MAX_DEPTH) return storeFailure('conflict', `a task has parts within parts ${MAX_DEPTH} deep at most`);
-    const above = taskAt(connection, { issuer: root.issuer, id: root.parentId });
-    if (above === undefined) break;
-    root = above;
+/** The tasks this one is part of, the nearest first. */
+export function wholesOf(connection: Connection, task: Task): readonly Task[] {
+  const above: Task[] = [];
+  let next: Task | undefined = task;
+  while (next.parentId !== null) {
+    next = taskAt(connection, { issuer: task.issuer, id: next.parentId });
+    if (next === undefined) break;
+    above.push(next);
   }
-  return openPartsOf(connection, root).length < MAX_PARTS
+  return above;
+}
+
+function boundProblem(connection: Connection, parent: Task): StoreFailure | null {
+  const above = wholesOf(connection, parent);
+  if (above.length >= MAX_DEPTH) {
+    return storeFailure('conflict', `a task has parts within parts ${MAX_DEPTH} deep at most`);
+  }
+  const root = above.at(-1) ?? parent;
+  return countOpenParts(connection, root) < MAX_PARTS
     ? null
     : storeFailure('conflict', `a task has ${MAX_PARTS} open parts at most`);
 }

@@ -72,18 +72,26 @@ export function dueTasks(connection: Connection): readonly TaskKey[] {
   return rows.map((row) => ({ issuer: String(row['issuer']), id: String(row['id']) }));
 }
 
+/** The keys of the open tasks that were handed a part of task `?2` of issuer `?1`, or of such a part. */
+const PARTS = `WITH RECURSIVE part (issuer, id, depth) AS (
+  SELECT issuer, id, 1 FROM tasks INDEXED BY tasks_parent
+  WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
+  UNION ALL
+  SELECT tasks.issuer, tasks.id, depth + 1 FROM part CROSS JOIN tasks INDEXED BY tasks_parent
+  ON tasks.issuer = part.issuer AND tasks.parent = part.id
+  WHERE tasks.ended_ms IS NULL AND tasks.parent IS NOT NULL)`;
+
+const COUNT_PARTS = `${PARTS} SELECT count(*) AS parts FROM part`;
+const SELECT_PARTS = `${PARTS} SELECT ${TASK_COLUMNS} FROM part
+  CROSS JOIN tasks ON tasks.issuer = part.issuer AND tasks.id = part.id ORDER BY depth`;
+
 /** The open tasks that were handed a part of the task, or of such a part, the nearest first. */
-export function openPartsOf(connection: Connection, key: TaskKey): readonly Task[] {
-  const sql = `WITH RECURSIVE part (issuer, id, depth) AS (
-      SELECT issuer, id, 1 FROM tasks INDEXED BY tasks_parent
-      WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
-      UNION ALL
-      SELECT tasks.issuer, tasks.id, depth + 1 FROM part CROSS JOIN tasks INDEXED BY tasks_parent
-      ON tasks.issuer = part.issuer AND tasks.parent = part.id
-      WHERE tasks.ended_ms IS NULL AND tasks.parent IS NOT NULL)
-    SELECT ${TASK_COLUMNS} FROM part CROSS JOIN tasks ON tasks.issuer = part.issuer AND tasks.id = part.id ORDER BY depth`;
-  return connection.statement(sql).all(key.issuer, key.id).map(taskFrom);
-}
+export const openPartsOf = (connection: Connection, { issuer, id }: TaskKey): readonly Task[] =>
+  connection.statement(SELECT_PARTS).all(issuer, id).map(taskFrom);
+
+/** How many those are. */
+export const countOpenParts = (connection: Connection, { issuer, id }: TaskKey): number =>
+  Number(connection.statement(COUNT_PARTS).get(issuer, id)?.['parts']);
 
 /** Writes a new task. */
 export function insertTaskRow(connection: Connection, task: Task): void {
