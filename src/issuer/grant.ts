@@ -1,17 +1,36 @@
-import { isDeny } from '../decision/decision.ts';
+import { type Deny, isDeny } from '../decision/decision.ts';
 import type { Leaf } from '../identity/leaf.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { JsonValue } from '../ledger/canonical-json.ts';
 import { issueQuestion } from '../policy/question.ts';
+import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
+import type { Store } from '../store/store.ts';
+import type { TaskContext } from '../task/context-change.ts';
+import type { Task } from '../task/task.ts';
+import { authorizationDetailsFrom } from '../token/authorization-details.ts';
+import { claimLimits } from '../token/claim-readers.ts';
+import { isProblem } from '../token/members.ts';
 import { clientFrom } from './client.ts';
+import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
 import { type Intent, intentFrom } from './intent.ts';
+import { isCovered, wideningOf } from './narrowing.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
+import { bindingOf } from './proof-of-key.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import { tokenRequestFrom } from './token-request.ts';
+import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
-/** What may be issued: the intent, for how long, and who said so. */
-export interface Grant {
-  readonly leaf: Leaf;
+/** What may be issued: the intent, on whose behalf, for how long, and who said so. */
+export interface Grant extends Client {
   readonly intent: Intent;
+  readonly origin: Origin;
+  /** What the task is accepted with. */
+  readonly context: TaskContext;
+  /** Whom the token is made out for; `null` for the client itself. */
+  readonly delegate: TokenRequest['delegate'];
+  /** Whether a token was exchanged for it, which the answer then says. */
+  readonly isExchange: boolean;
   /** Seconds since the Unix epoch, as `iat` and `exp` of the token. */
   readonly issuedAtSeconds: number;
   readonly expiresAtSeconds: number;
@@ -31,16 +50,86 @@ export interface Judged {
 /** A certificate that ends sooner is too near its end to bind a token to. */
 const MIN_CERTIFICATE_SECONDS = 10;
 
-/** Judges a token request: client, form, intent, lifetimes, policy, in this order, and the first that refuses is the answer. */
-export function grantFrom(request: IssuerRequest, services: IssuerServices): Judged {
+/**
+ * Judges a token request: client, form, key, subject token, intent, lifetimes, policy, in this order, and the first that
+ * refuses is the answer. Nothing is awaited after a task was looked at.
+ */
+export async function grantFrom(request: IssuerRequest, services: IssuerServices): Promise<Judged> {
   const leaf = authenticated(request, services);
   if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
-  const intent = declared(request, services, leaf);
+  const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
+  const asked = askedFrom(request, leaf);
+  if (isOAuthError(asked)) return refuse(asked);
+  const binding = await bindingOf(request, leaf, services);
+  if (isOAuthError(binding)) return refuse(binding);
+  const client = { leaf, binding };
+  const origin =
+    asked.subject === null ? autonomous(leaf) : await originOf(asked.subject, { request: asked, client }, services);
+  return isOAuthError(origin) ? refuse(origin) : judge({ client, origin, asked }, services);
+}
+
+/** Judges whether a task goes on with a further token of all its authority: the intent and the policies anew. */
+export function grantAgain(task: Task, client: Client, services: IssuerServices): Judged {
+  const origin = originOfTask(task, services);
+  return isOAuthError(origin)
+    ? { leaf: client.leaf, intent: null, outcome: origin }
+    : judge({ client, origin, asked: nothing }, services);
+}
+
+const nothing: TokenRequest = {
+  subject: null,
+  resource: null,
+  details: null,
+  scope: null,
+  context: null,
+  delegate: null,
+};
+
+function originOfTask(task: Task, { store }: IssuerServices): Origin | OAuthError {
+  const actors = actorsOf(task, store);
+  if (isDeny(actors)) {
+    return oauthError('temporarily_unavailable', 'the state of the task is not available', actors);
+  }
+  const json: unknown = JSON.parse(task.detailsJson);
+  const values = authorizationDetailsFrom(json);
+  return isProblem(values)
+    ? oauthError('invalid_authorization_details', `the authorization_details of the task ${values.problem}`)
+    : // They were read as entries just now.
+      ofTask(task, actors, { values, json: json as readonly JsonValue[] });
+}
+
+/** Who acts in a task for its subject, outermost first: its agent, and those that handed it on. */
+function actorsOf(task: Task, store: Store): readonly string[] | Deny {
+  const actors: string[] = [];
+  let next: Task | undefined = task;
+  while (next !== undefined && next.agent !== task.subject && actors.length < claimLimits.maxActors) {
+    actors.push(next.agent);
+    const parent: ReturnType<Store['taskOf']> =
+      next.parentId === null ? undefined : store.taskOf(task.issuer, next.parentId);
+    if (isStoreFailure(parent)) return stateUnavailable(parent);
+    next = parent;
+  }
+  return actors;
+}
+
+/** A request with all that it rests on. */
+interface Case {
+  readonly client: Client;
+  readonly origin: Origin;
+  readonly asked: TokenRequest;
+}
+
+function judge({ client, origin, asked }: Case, services: IssuerServices): Judged {
+  const { leaf } = client;
+  const intent = declared({ client, origin, asked }, services);
   if (isOAuthError(intent)) return { leaf, intent: null, outcome: intent };
-  const lifetime = lifetimeOf(leaf, intent, services);
+  const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return { leaf, intent, outcome: lifetime };
-  const policyIds = permitted(intent, lifetime, services);
-  return { leaf, intent, outcome: isOAuthError(policyIds) ? policyIds : { leaf, intent, ...lifetime, policyIds } };
+  const policyIds = permitted({ client, origin, asked }, { intent, lifetime }, services);
+  if (isOAuthError(policyIds)) return { leaf, intent, outcome: policyIds };
+  const { context, delegate, subject } = asked;
+  const grant = { ...client, intent, origin, context: context ?? {}, delegate, isExchange: subject !== null };
+  return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
 function authenticated(request: IssuerRequest, services: IssuerServices): Leaf | OAuthError {
@@ -52,7 +141,7 @@ function authenticated(request: IssuerRequest, services: IssuerServices): Leaf |
     : oauthError('invalid_client', `the client certificate ends in less than ${MIN_CERTIFICATE_SECONDS} s`);
 }
 
-function declared(request: IssuerRequest, services: IssuerServices, leaf: Leaf): Intent | OAuthError {
+function askedFrom(request: IssuerRequest, leaf: Leaf): TokenRequest | OAuthError {
   if (request.hasAuthorization) {
     return oauthError(
       'invalid_request',
@@ -60,39 +149,84 @@ function declared(request: IssuerRequest, services: IssuerServices, leaf: Leaf):
     );
   }
   const form = formFrom(request.body, request.contentType);
-  if (isOAuthError(form)) return form;
-  const asked = tokenRequestFrom(form, leaf.id);
-  if (isOAuthError(asked)) return asked;
+  return isOAuthError(form) ? form : tokenRequestFrom(form, leaf.id);
+}
+
+/** The intent, within what the origin leaves; that of a task stays the task's, whatever part of it a token carries. */
+function declared({ client, origin, asked }: Case, services: IssuerServices): Intent | OAuthError {
+  const declaration = declarationFrom(asked, origin);
+  if (isOAuthError(declaration)) return declaration;
   const catalog = services.catalog();
   if (isDeny(catalog)) return oauthError('temporarily_unavailable', 'no policies are loaded', catalog);
-  return intentFrom(asked, catalog, { agent: leaf.id, issuer: services.settings.url });
+  const intent = intentFrom(declaration, catalog, { agent: client.leaf.id, issuer: services.settings.url });
+  if (isOAuthError(intent)) return intent;
+  const problem = originProblem(intent, origin);
+  if (problem !== null) return problem;
+  if (origin.place.kind !== 'same-task') return intent;
+  const { purpose, intentHash } = origin.place.task;
+  return intent.purpose === '' || intent.purpose === purpose
+    ? { ...intent, purpose, hash: intentHash }
+    : oauthError('invalid_authorization_details', 'the purpose of a task does not change');
+}
+
+function originProblem(intent: Intent, { resources, scope, within }: Origin): OAuthError | null {
+  if (resources !== null && !resources.includes(intent.server.audience)) {
+    return oauthError('invalid_target', 'the subject_token is for another resource');
+  }
+  const wider = scope === null ? undefined : intent.actions.find((action) => !isCovered(action.id, scope));
+  if (wider !== undefined) {
+    return oauthError('invalid_scope', `the action ${wider.id} is not in the scope of the subject_token`);
+  }
+  const widening = within === null ? null : wideningOf(intent.authority, within);
+  return widening === null ? null : oauthError('invalid_authorization_details', widening);
 }
 
 type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs'>;
 
 /**
- * The task lives to the end of its intent, else for the default time, and never longer than the longest; the token never
- * beyond its own time, the task or the certificate it is bound to.
+ * The task lives to the end of its intent, else for the default time, never longer than the longest and than what it comes
+ * from; the token never beyond its own time, the task, the subject token or the certificate of its client.
  */
-function lifetimeOf(leaf: Leaf, intent: Intent, services: IssuerServices): Lifetime | OAuthError {
+function lifetimeOf(
+  leaf: Leaf,
+  { intent, origin }: { readonly intent: Intent; readonly origin: Origin },
+  services: IssuerServices,
+): Lifetime | OAuthError {
   const { tokenSeconds, taskSeconds, maxTaskSeconds } = services.settings;
   const startMs = services.store.nowMs();
-  const deadlineMs = Math.min(intent.notAfterMs ?? startMs + taskSeconds * 1_000, startMs + maxTaskSeconds * 1_000);
+  const ownEndMs = origin.place.kind === 'same-task' ? Infinity : startMs + taskSeconds * 1_000;
+  const endMs = Math.min(intent.notAfterMs ?? ownEndMs, origin.deadlineMs);
+  const deadlineMs =
+    origin.place.kind === 'same-task'
+      ? origin.place.task.deadlineMs
+      : Math.min(endMs, startMs + maxTaskSeconds * 1_000);
   const issuedAtSeconds = Math.floor(services.ports.nowMs() / 1_000);
   const expiresAtSeconds = Math.min(
     issuedAtSeconds + tokenSeconds,
-    Math.floor(deadlineMs / 1_000),
+    Math.floor(Math.min(endMs, deadlineMs) / 1_000),
     Math.floor(leaf.notAfterMs / 1_000),
+    origin.expiresAtSeconds,
   );
-  return deadlineMs > startMs && expiresAtSeconds > issuedAtSeconds
-    ? { issuedAtSeconds, expiresAtSeconds, deadlineMs }
-    : oauthError('invalid_authorization_details', 'not_after has passed');
+  if (deadlineMs > startMs && expiresAtSeconds > issuedAtSeconds) {
+    return { issuedAtSeconds, expiresAtSeconds, deadlineMs };
+  }
+  return intent.notAfterMs !== null && intent.notAfterMs <= startMs
+    ? oauthError('invalid_authorization_details', 'not_after has passed')
+    : oauthError('invalid_request', 'there is less than a second left for a token');
 }
 
 /** The ids of the policies that permit every action of the intent: one decision each, all or nothing. */
-function permitted(intent: Intent, lifetime: Lifetime, services: IssuerServices): readonly string[] | OAuthError {
+function permitted(
+  { origin: { place }, asked }: Case,
+  { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
+  services: IssuerServices,
+): readonly string[] | OAuthError {
   const policyIds = new Set<string>();
   const actions = intent.actions.map((action) => action.id);
+  const delegation = delegationOf(place, services.store);
+  if (isDeny(delegation)) {
+    return oauthError('temporarily_unavailable', 'the state of the task is not available', delegation);
+  }
   for (const action of intent.actions) {
     const decision = services.grant(
       issueQuestion({
@@ -102,6 +236,8 @@ function permitted(intent: Intent, lifetime: Lifetime, services: IssuerServices)
         actions,
         requested: { action: action.id, risk: action.risk },
         ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
+        taskContext: place.kind === 'same-task' ? place.task.context : (asked.context ?? {}),
+        delegation,
         nowMs: lifetime.issuedAtSeconds * 1_000,
       }),
     );
@@ -113,4 +249,23 @@ function permitted(intent: Intent, lifetime: Lifetime, services: IssuerServices)
     for (const id of decision.policyIds) policyIds.add(id);
   }
   return [...policyIds].toSorted();
+}
+
+/** Who handed the task on, and through how many hands it went; `undefined` where its agent declared it. */
+function delegationOf(
+  place: Origin['place'],
+  store: Store,
+): { readonly parent: SpiffeId; readonly depth: number } | undefined | Deny {
+  if (place.kind === 'new-task') return undefined;
+  const above = place.kind === 'part' ? [place.parent.task] : [];
+  let next = place.kind === 'part' ? place.parent.task : place.task;
+  while (next.parentId !== null && above.length < claimLimits.maxActors) {
+    const parent = store.taskOf(next.issuer, next.parentId);
+    if (isStoreFailure(parent)) return stateUnavailable(parent);
+    if (parent === undefined) break;
+    above.push(parent);
+    next = parent;
+  }
+  const [parent] = above;
+  return parent === undefined ? undefined : { parent: parent.agent, depth: above.length };
 }

@@ -3,8 +3,17 @@ import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
+import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import type { TokenRequest } from './token-request.ts';
+import type { AskedDetails } from './token-request.ts';
+
+/** What is asked for, complete: where, what, and under which scope. */
+export interface Declaration {
+  readonly resource: string;
+  readonly details: AskedDetails;
+  /** `null` where none was asked for. */
+  readonly scope: readonly string[] | null;
+}
 
 /** What an agent declares that it is about to do, as it is granted: in the words of the catalog. */
 export interface Intent {
@@ -16,6 +25,8 @@ export interface Intent {
   readonly actions: readonly CatalogAction[];
   /** The `authorization_details` as granted: as sent, with families replaced by the actions they stand for. */
   readonly details: readonly JsonValue[];
+  /** The same as values. */
+  readonly authority: readonly AuthorizationDetail[];
   /** `sha-256:` and the base64url SHA-256 of the canonical JSON of issuer, agent and details. */
   readonly hash: string;
   /** The first instant after which no entry holds, milliseconds since the Unix epoch; `null` where an entry is open. */
@@ -29,7 +40,7 @@ export interface Intent {
  * @returns `invalid_target`, `invalid_scope` or `invalid_authorization_details`
  */
 export function intentFrom(
-  request: TokenRequest,
+  request: Declaration,
   catalog: Catalog,
   by: { readonly agent: SpiffeId; readonly issuer: string },
 ): Intent | OAuthError {
@@ -44,14 +55,18 @@ export function intentFrom(
   if (actions.length > MAX_ACTIONS) return tooMany();
   const scopeProblem = problemOfScope(request.scope, actions);
   if (scopeProblem !== null) return scopeProblem;
-  const details = request.detailsJson.map((detail, at) => withActions(detail, entries[at] ?? []));
-  const ends = request.details.map((detail) => detail.constraints.notAfterMs);
+  const details = request.details.json.map((detail, at) => withActions(detail, entries[at] ?? []));
+  const ends = request.details.values.map((detail) => detail.constraints.notAfterMs);
   return {
     agent: by.agent,
     server,
     purpose,
     actions,
     details,
+    authority: request.details.values.map((detail, at) => ({
+      ...detail,
+      actions: (entries[at] ?? []).map((action) => action.id),
+    })),
     hash: intentHash(by, details),
     notAfterMs: ends.includes(null) ? null : Math.max(...ends.map((end) => end ?? 0)),
   };
@@ -64,17 +79,18 @@ const tooMany = (): OAuthError => refused(`an intent has at most ${MAX_ACTIONS} 
 
 const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
 
-function purposeOf({ details }: TokenRequest): string | OAuthError {
-  const purposes = new Set(details.map((detail) => detail.purpose).filter((purpose) => purpose !== null));
+function purposeOf({ details }: Declaration): string | OAuthError {
+  const purposes = new Set(details.values.map((detail) => detail.purpose).filter((purpose) => purpose !== null));
   const [purpose = '', ...more] = purposes;
   return more.length === 0 ? purpose : refused('one task has one purpose: the entries name several');
 }
 
 /** The actions of each entry. */
-function entriesOf(request: TokenRequest, catalog: Catalog, server: Server): (readonly CatalogAction[])[] | OAuthError {
-  if (request.details.reduce((count, detail) => count + detail.actions.length, 0) > MAX_ACTIONS) return tooMany();
+function entriesOf(request: Declaration, catalog: Catalog, server: Server): (readonly CatalogAction[])[] | OAuthError {
+  if (request.details.values.reduce((count, detail) => count + detail.actions.length, 0) > MAX_ACTIONS)
+    return tooMany();
   const entries: CatalogAction[][] = [];
-  for (const detail of request.details) {
+  for (const detail of request.details.values) {
     if (detail.locations.some((location) => location !== request.resource)) {
       return refused('every location must be the requested resource');
     }
@@ -98,7 +114,7 @@ function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
 }
 
 /** A token's scope is the list of its actions, so a scope that says something else cannot be granted as asked. */
-function problemOfScope(scope: TokenRequest['scope'], actions: readonly CatalogAction[]): OAuthError | null {
+function problemOfScope(scope: Declaration['scope'], actions: readonly CatalogAction[]): OAuthError | null {
   if (scope === null) return null;
   const ids = new Set(actions.map((action) => action.id));
   const isSame = new Set(scope).size === ids.size && scope.every((value) => ids.has(value));

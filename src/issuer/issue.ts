@@ -1,149 +1,100 @@
-import type { JWTPayload } from 'jose';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
-import { encodedRecord, jtiDigestOf } from '../ledger/record.ts';
-import type { EncodedRecord, IntentRecord, TokenRecord } from '../ledger/record.ts';
-import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
+import { jtiDigestOf } from '../ledger/record.ts';
 import type { Task } from '../task/task.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { type Grant, grantFrom, type Judged } from './grant.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import { type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import { isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
+import { tokenTypes } from './subject-issuer.ts';
+import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
 import type { SpanAttributes } from './tracer.ts';
 
 /**
- * `POST /oauth/token`: accepts an intent as a task and issues its first token, or refuses it. Both are traced and recorded.
+ * `POST /oauth/token`: accepts an intent as a task and issues its first token, or a further token of a task, or refuses it.
+ * Both are traced and recorded.
+ */
+export const answerTokenRequest = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
+  answerWithToken(() => grantFrom(request, services), request, services);
+
+/**
+ * Answers with the token that `judge` grants, or with its refusal.
  * INVARIANT: record, then sign, then reply: no token exists whose issuance is not on disk.
  */
-export async function answerTokenRequest(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+export async function answerWithToken(
+  judge: () => Judged | Promise<Judged>,
+  request: Pick<IssuerRequest, 'traceparent'>,
+  services: IssuerServices,
+): Promise<Reply> {
   const span = services.tracer.start('token.issue', {}, request.traceparent);
   let attributes: SpanAttributes = { 'remit.decision': 'deny', 'remit.reason': 'internal' };
   try {
-    const judged = grantFrom(request, services);
+    const judged = await judge();
     const draft = isOAuthError(judged.outcome) ? judged.outcome : draftOf(judged.outcome, span, services);
-    const recorded = isOAuthError(draft) ? draft : record(draft, services);
+    const recorded = isOAuthError(draft) ? draft : record(draft, span, services);
     attributes = attributesOf(judged, recorded, services);
     if (isOAuthError(recorded)) return refuse(recorded, judged, { span, services });
-    return replyOf(recorded, await services.signingKey.sign(recorded.claims));
+    return replyOf(recorded, await services.signingKeys.current().sign(recorded.claims));
   } finally {
     span.end(attributes);
   }
-}
-
-/** A token that is ready to be recorded and then signed. */
-interface Draft {
-  readonly grant: Grant;
-  readonly task: Task;
-  readonly tokenId: string;
-  readonly claims: JWTPayload;
 }
 
 /** 128 random bits make a `jti` that nobody guesses. */
 const JTI_BYTES = 16;
 
 function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): Draft | OAuthError {
-  const { ports, settings, store } = services;
+  const { ports, settings } = services;
+  const { place } = grant.origin;
+  const task = place.kind === 'same-task' ? place.task : newTask(grant, span, services);
+  const tokenId = Buffer.from(ports.randomBytes(JTI_BYTES)).toString('base64url');
+  const claims = tokenClaims(grant, { issuer: settings.url, task, tokenId });
+  const token = {
+    jtiDigest: jtiDigestOf(tokenId),
+    audience: audienceOf(grant, settings.url),
+    issuedAtMs: grant.issuedAtSeconds * 1_000,
+    expiresAtMs: grant.expiresAtSeconds * 1_000,
+    generation: task.generation,
+    boundTo: grant.binding.thumbprint,
+  };
+  return isIssuable(claims)
+    ? { grant, task, token, claims }
+    : oauthError('invalid_authorization_details', 'authorization_details are too large for a token');
+}
+
+function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: IssuerServices): Task {
+  const { place, subject } = grant.origin;
+  const parent = place.kind === 'part' ? place.parent.task : null;
   const nowMs = store.nowMs();
-  const task: Task = {
+  return {
     id: uuidV7(nowMs, ports.randomBytes(UUID_RANDOM_BYTES)),
     issuer: settings.url,
     agent: grant.leaf.id,
-    subject: grant.leaf.id,
-    parentId: null,
+    subject,
+    parentId: parent?.id ?? null,
     purpose: grant.intent.purpose,
     intentHash: grant.intent.hash,
     state: 'active',
     createdAtMs: nowMs,
     deadlineMs: grant.deadlineMs,
-    idleMs: null,
+    idleMs: idleMsOf(settings.idleSeconds, parent?.idleMs ?? null),
     lastUsedMs: nowMs,
     endedAtMs: null,
     endCause: null,
     issuance: { traceId: span.traceId, spanId: span.spanId },
     detailsJson: JSON.stringify(grant.intent.details),
-    context: {},
-    contextRules: {},
-    risk: 'low',
+    context: grant.context,
+    contextRules: settings.contextRules,
+    risk: parent?.risk ?? 'low',
     generation: 1,
   };
-  const tokenId = Buffer.from(ports.randomBytes(JTI_BYTES)).toString('base64url');
-  const claims = tokenClaims(grant, { issuer: settings.url, taskId: task.id, tokenId, span });
-  return isIssuable(claims)
-    ? { grant, task, tokenId, claims }
-    : oauthError('invalid_authorization_details', 'authorization_details are too large for a token');
 }
 
-/** Puts the task, its token and the records of both on disk, in one transaction. */
-function record(draft: Draft, services: IssuerServices): Draft | OAuthError {
-  const { grant, task } = draft;
-  const token = {
-    jtiDigest: jtiDigestOf(draft.tokenId),
-    audience: grant.intent.server.audience,
-    issuedAtMs: grant.issuedAtSeconds * 1_000,
-    expiresAtMs: grant.expiresAtSeconds * 1_000,
-    generation: task.generation,
-    boundTo: grant.leaf.sha256,
-  };
-  const at = task.createdAtMs;
-  const records: EncodedRecord[] = [];
-  for (const entry of [
-    intentRecord(
-      { judged: { leaf: grant.leaf, intent: grant.intent, outcome: grant }, task, at, span: task.issuance },
-      services,
-    ),
-    tokenRecord(task, { ...token, at }),
-  ]) {
-    const encoded = encodedRecord(entry);
-    if ('problem' in encoded)
-      return oauthError('invalid_authorization_details', 'authorization_details cannot be recorded');
-    records.push(encoded);
-  }
-  const failure = services.store.insertTask(task, token, records);
-  return isStoreFailure(failure)
-    ? oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(failure))
-    : draft;
-}
-
-const tokenRecord = (
-  task: Task,
-  token: { readonly at: number; readonly jtiDigest: string; readonly audience: string; readonly expiresAtMs: number },
-): TokenRecord => ({
-  kind: 'token',
-  at: token.at,
-  task: task.id,
-  agent: task.agent,
-  jtiDigest: token.jtiDigest,
-  audience: token.audience,
-  expires: token.expiresAtMs,
-  binding: 'x5t#S256',
-  ...task.issuance,
-});
-
-/** The record of an intent, with the same fields where it was granted and where it was refused. */
-function intentRecord(
-  of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: SpanReference },
-  services: IssuerServices,
-): IntentRecord {
-  const { leaf, intent, outcome } = of.judged;
-  const isRefused = isOAuthError(outcome);
-  return {
-    kind: 'intent',
-    at: of.at,
-    task: of.task?.id ?? null,
-    agent: leaf?.id ?? null,
-    purpose: intent?.purpose ?? null,
-    intentHash: intent?.hash ?? null,
-    details: intent?.details ?? null,
-    deadline: of.task?.deadlineMs ?? null,
-    decision: isRefused ? 'deny' : 'allow',
-    error: isRefused ? outcome.error : null,
-    reason: isRefused ? (outcome.cause?.reason ?? null) : null,
-    policyIds: isRefused ? (outcome.cause?.policyIds ?? []) : outcome.policyIds,
-    policySet: services.policySet(),
-    traceId: of.span.traceId,
-    spanId: of.span.spanId,
-  };
+/** The shorter of the operator's limit and that of the task it is a part of. */
+function idleMsOf(idleSeconds: number | null, parentMs: number | null): number | null {
+  const limits = [idleSeconds === null ? null : idleSeconds * 1_000, parentMs].filter((limit) => limit !== null);
+  return limits.length === 0 ? null : Math.min(...limits);
 }
 
 /** Records a refusal, as well as it can be, and answers it. */
@@ -157,16 +108,24 @@ function refuse(
   return errorReply(refusal);
 }
 
-/** @see RFC 6749 section 5.1, RFC 9396 section 7 */
-const replyOf = ({ grant, task }: Draft, token: string): Reply =>
-  jsonReply(200, {
+/**
+ * A token that is made out for a delegate is none that a resource takes, so its type is not that of one.
+ *
+ * @see RFC 6749 section 5.1, RFC 8693 section 2.2.1, RFC 9396 section 7, RFC 9449 section 5
+ */
+function replyOf({ grant, task }: Draft, token: string): Reply {
+  const isForDelegate = grant.delegate !== null;
+  const type = grant.binding.kind === 'jkt' ? 'DPoP' : 'Bearer';
+  return jsonReply(200, {
     access_token: token,
-    token_type: 'Bearer',
+    ...(grant.isExchange ? { issued_token_type: isForDelegate ? tokenTypes.jwt : tokenTypes.accessToken } : {}),
+    token_type: isForDelegate ? 'N_A' : type,
     expires_in: grant.expiresAtSeconds - grant.issuedAtSeconds,
     scope: scopeOf(grant),
     authorization_details: grant.intent.details,
     txn: task.id,
   });
+}
 
 function attributesOf(judged: Judged, recorded: Draft | OAuthError, services: IssuerServices): SpanAttributes {
   const policySet = services.policySet();

@@ -1,29 +1,49 @@
 import { AUTHORIZATION_DETAILS_TYPE } from '../token/authorization-details.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import { JWKS_MAX_AGE_SECONDS } from './key-schedule.ts';
 import { jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { grantTypes } from './token-request.ts';
 
 /** Clients and sidecars ask again after this long; a new key must be published that much earlier. 5 minutes. */
-const CACHE = { 'cache-control': 'public, max-age=300', pragma: '' };
+export const CACHE = { 'cache-control': `public, max-age=${JWKS_MAX_AGE_SECONDS}`, pragma: '' };
 
-/** `GET /.well-known/oauth-authorization-server`. @see RFC 8414 section 2, RFC 8705 section 3.3, RFC 9396 section 10 */
-export const answerMetadata = (_request: IssuerRequest, { settings, signingKey }: IssuerServices): Reply =>
-  jsonReply(
+/**
+ * `GET /.well-known/oauth-authorization-server`: what this issuer does, and nothing that it does not.
+ *
+ * @see RFC 8414 section 2, RFC 8705 section 3.3, RFC 9396 section 10, RFC 9449 section 5.1
+ */
+export function answerMetadata(_request: IssuerRequest, { settings, signingKeys, proofs }: IssuerServices): Reply {
+  const endpoints = {
+    token_endpoint: `${settings.url}/oauth/token`,
+    introspection_endpoint: `${settings.url}/oauth/introspect`,
+    revocation_endpoint: `${settings.url}/oauth/revoke`,
+  };
+  return jsonReply(
     200,
     {
       issuer: settings.url,
-      token_endpoint: `${settings.url}/oauth/token`,
+      ...endpoints,
       jwks_uri: `${settings.url}/.well-known/jwks.json`,
       response_types_supported: [],
-      grant_types_supported: ['client_credentials'],
+      grant_types_supported: grantTypes,
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
+      introspection_endpoint_auth_methods_supported: ['tls_client_auth'],
+      revocation_endpoint_auth_methods_supported: ['tls_client_auth'],
       authorization_details_types_supported: [AUTHORIZATION_DETAILS_TYPE],
       tls_client_certificate_bound_access_tokens: true,
-      mtls_endpoint_aliases: { token_endpoint: `${settings.url}/oauth/token` },
-      access_token_signing_alg_values_supported: [signingKey.algorithm],
+      mtls_endpoint_aliases: endpoints,
+      ...dpopAlgorithms(proofs !== null),
+      access_token_signing_alg_values_supported: [...new Set(signingKeys.jwks().keys.map(({ alg }) => alg))],
     },
     CACHE,
   );
+}
+
+/** Which algorithms a DPoP proof may be signed with; nothing where none is taken. */
+export const dpopAlgorithms = (isTaken: boolean): { readonly dpop_signing_alg_values_supported?: readonly string[] } =>
+  isTaken ? { dpop_signing_alg_values_supported: [...defaultProofRules.algorithms] } : {};
 
 /** `GET /.well-known/jwks.json`: the keys that tokens are verified with. @see RFC 7517 section 5 */
-export const answerJwks = (_request: IssuerRequest, { signingKey }: IssuerServices): Reply =>
-  jsonReply(200, { keys: [signingKey.publicJwk] }, { ...CACHE, 'content-type': 'application/jwk-set+json' });
+export const answerJwks = (_request: IssuerRequest, { signingKeys }: IssuerServices): Reply =>
+  jsonReply(200, signingKeys.jwks(), { ...CACHE, 'content-type': 'application/jwk-set+json' });

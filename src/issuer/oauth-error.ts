@@ -4,13 +4,17 @@ import type { Deny } from '../decision/decision.ts';
 const statusOf = {
   invalid_request: 400,
   invalid_client: 401,
+  invalid_grant: 400,
   unsupported_grant_type: 400,
   invalid_scope: 400,
   invalid_target: 400,
   invalid_authorization_details: 400,
+  invalid_dpop_proof: 400,
+  access_denied: 403,
   not_found: 404,
   method_not_allowed: 405,
   task_ended: 409,
+  task_suspended: 409,
   server_error: 500,
   temporarily_unavailable: 503,
 } as const;
@@ -18,7 +22,7 @@ const statusOf = {
 /** A request that is refused. */
 export interface OAuthError {
   readonly kind: 'oauth-error';
-  /** @see RFC 6749 section 5.2, RFC 8707 section 2, RFC 9396 section 5 */
+  /** @see RFC 6749 section 5.2, RFC 8707 section 2, RFC 9396 section 5, RFC 9449 section 5 */
   readonly error: keyof typeof statusOf;
   readonly status: number;
   /** For the developer of the client: printable ASCII without quotes and backslashes, at most 300 characters. */

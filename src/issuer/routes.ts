@@ -1,11 +1,14 @@
 import { answerContext } from './context.ts';
+import { answerIntrospection } from './introspect.ts';
 import { answerTokenRequest } from './issue.ts';
 import { answerJwks, answerMetadata } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, type Reply } from './reply.ts';
+import { answerResourceMetadata } from './resource-metadata.ts';
+import { answerRevocation } from './revoke.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { answerSignal } from './signals/receiver.ts';
-import { answerEnd, answerTask, answerTimeline } from './task-api.ts';
+import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeline } from './task-api.ts';
 
 /** Answers one request to an endpoint. */
 export type Endpoint = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
@@ -20,38 +23,54 @@ interface Route {
 const routes: readonly Route[] = [
   { path: '/.well-known/jwks.json', method: 'GET', endpoint: answerJwks },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
+  { path: '/oauth/introspect', method: 'POST', endpoint: answerIntrospection },
+  { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation },
   { path: '/tasks/{id}', method: 'GET', endpoint: answerTask },
   { path: '/tasks/{id}/timeline', method: 'GET', endpoint: answerTimeline },
-  { path: '/tasks/{id}/complete', method: 'POST', endpoint: answerEnd('complete') },
-  { path: '/tasks/{id}/cancel', method: 'POST', endpoint: answerEnd('cancel') },
+  { path: '/tasks/{id}/complete', method: 'POST', endpoint: answerEvent('complete') },
+  { path: '/tasks/{id}/cancel', method: 'POST', endpoint: answerEvent('cancel') },
+  { path: '/tasks/{id}/suspend', method: 'POST', endpoint: answerEvent('suspend') },
+  { path: '/tasks/{id}/resume', method: 'POST', endpoint: answerResume },
+  { path: '/tasks/{id}/token', method: 'POST', endpoint: answerFurtherToken },
   { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext },
   { path: '/signals', method: 'POST', endpoint: answerSignal },
 ];
 
-const TASK_ID = '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
+const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
+const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 
-/** The endpoint a request is for, with the task id of its path (`''` where it has none); else the refusal. */
-export type Found = { readonly endpoint: Endpoint; readonly taskId: string } | Reply;
+/** The endpoint a request is for, with the ids in its path (`''` where it has none); else the refusal. */
+export type Found = { readonly endpoint: Endpoint; readonly taskId: string; readonly serverId: string } | Reply;
 
-/** Finds endpoints by method and path. RFC 8414 puts its path before that of the issuer, everything else comes after. */
+/** Finds endpoints by method and path. Well-known documents put their path before that of the issuer, all others after. */
 export function routerOf(issuerUrl: string): (method: string, path: string) => Found {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
   const table = routes.map(({ path, method, endpoint }) => ({ pattern: patternOf(prefix + path), method, endpoint }));
-  const metadata = patternOf(`/.well-known/oauth-authorization-server${prefix}`);
-  table.push({ pattern: metadata, method: 'GET', endpoint: answerMetadata });
+  for (const { path, endpoint } of [
+    { path: `/.well-known/oauth-authorization-server${prefix}`, endpoint: answerMetadata },
+    { path: `/.well-known/oauth-protected-resource${prefix}/{server}`, endpoint: answerResourceMetadata },
+  ]) {
+    table.push({ pattern: patternOf(path), method: 'GET', endpoint });
+  }
   return (method, path) => {
     for (const route of table) {
       const match = route.pattern.exec(path);
       if (match === null) continue;
       const isServed = method === route.method || (method === 'HEAD' && route.method === 'GET');
-      return isServed ? { endpoint: route.endpoint, taskId: match[1] ?? '' } : notAllowed(route.method);
+      const { taskId = '', serverId = '' } = match.groups ?? {};
+      return isServed ? { endpoint: route.endpoint, taskId, serverId } : notAllowed(route.method);
     }
     return errorReply(oauthError('not_found', 'there is nothing at this path'));
   };
 }
 
 const patternOf = (path: string): RegExp =>
-  new RegExp(`^${path.replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`).replace('{id}', TASK_ID)}$`);
+  new RegExp(
+    `^${path
+      .replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`)
+      .replace('{id}', TASK_ID)
+      .replace('{server}', SERVER_ID)}$`,
+  );
 
 const notAllowed = (method: Route['method']): Reply =>
   errorReply(oauthError('method_not_allowed', `this path takes ${method} alone`), {

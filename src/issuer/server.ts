@@ -122,12 +122,15 @@ export class IssuerServer {
     if (body === null) return closing(tooLarge());
     return found.endpoint(
       {
+        path,
         body,
         contentType: request.headers['content-type'],
         hasAuthorization: request.headers.authorization !== undefined,
         traceparent: headerOf(request, 'traceparent'),
         certificate: request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate()?.raw : undefined,
+        dpop: request.headersDistinct['dpop'] ?? [],
         taskId: found.taskId,
+        serverId: found.serverId,
       },
       this.#services,
     );

@@ -1,11 +1,17 @@
 import type { Catalog } from '../action/catalog.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
-import type { TrustDomain } from '../identity/spiffe-id.ts';
+import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { Question } from '../policy/question.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
-import type { SigningKey } from './signing-key.ts';
+import type { BindingEffect } from '../task/binding-violation.ts';
+import type { ContextEffect } from '../task/task.ts';
+import type { VerificationKeys } from '../token/jwt.ts';
+import type { ProofMemory } from '../token/proof-memory.ts';
+import type { SignalServices } from './signals/signal-services.ts';
+import type { TokenKeys } from './signing-keys.ts';
+import type { SubjectIssuer } from './subject-issuer.ts';
 import type { IssuanceTracer } from './tracer.ts';
 
 /** What the operator decides about the issuer. */
@@ -20,6 +26,20 @@ export interface IssuerSettings {
   readonly taskSeconds: number;
   /** The longest a task may live, whatever its intent says. Default 86,400 s. */
   readonly maxTaskSeconds: number;
+  /** A task that is unused for so long expires. Default `null`: none does. */
+  readonly idleSeconds: number | null;
+  /** What a change of a named value of a task's context does; a name without a rule revokes. Default none. */
+  readonly contextRules: Readonly<Record<string, ContextEffect>>;
+  /** Whose tokens are taken as `subject_token` beside the issuer's own. Default none. */
+  readonly subjectIssuers: readonly SubjectIssuer[];
+  /** What is done about a token that another workload presents. Default `revoke-token`. */
+  readonly bindingEffect: BindingEffect;
+  /** Workloads that may introspect every token, such as resource servers; all others their own alone. Default none. */
+  readonly introspectors: ReadonlySet<SpiffeId>;
+  /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
+  readonly operators: ReadonlySet<SpiffeId>;
+  /** Workloads that may change the context of any task; by default each agent its own alone. */
+  readonly contextWriters?: ReadonlySet<SpiffeId>;
 }
 
 /** What the issuer works with. */
@@ -27,7 +47,11 @@ export interface IssuerServices {
   readonly settings: IssuerSettings;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly store: Store;
-  readonly signingKey: SigningKey;
+  readonly signingKeys: TokenKeys;
+  /** The keys of `settings.subjectIssuers`; they never hold those of the issuer itself. */
+  readonly subjectKeys: VerificationKeys;
+  /** Remembers the proofs of the `DPoP` headers sent to the issuer; `null` where no token is bound to such a key. */
+  readonly proofs: ProofMemory | null;
   /** Takes the record of a refusal; `false` where it is not taken, which changes nothing for the client. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The catalog in force, or why there is none. */
@@ -37,10 +61,14 @@ export interface IssuerServices {
   /** Hash of the policy set in force; `null` where none is. */
   readonly policySet: () => string | null;
   readonly tracer: IssuanceTracer;
+  /** What `POST /signals` works with; where absent there is nothing at that path. */
+  readonly signals?: SignalServices;
 }
 
 /** One request as the server hands it to an endpoint. */
 export interface IssuerRequest {
+  /** As it was sent, without a query. */
+  readonly path: string;
   readonly body: Uint8Array;
   readonly contentType: string | undefined;
   /** Whether it carries an `authorization` header: a second client authentication. */
@@ -48,6 +76,10 @@ export interface IssuerRequest {
   readonly traceparent: string | null;
   /** DER of the client's verified certificate. */
   readonly certificate: Uint8Array | undefined;
+  /** The values of the `DPoP` header, as received. */
+  readonly dpop: readonly string[];
   /** What the path's `{id}` was, on paths that have one. */
   readonly taskId: string;
+  /** What the path's `{server}` was, on paths that have one. */
+  readonly serverId: string;
 }

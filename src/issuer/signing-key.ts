@@ -1,9 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
 import type { JWK, JWTPayload } from 'jose';
-import { PRIVATE_MODE, privateFileProblem } from '../store/private-file.ts';
+import { privateFileProblem } from '../store/private-file.ts';
+import { writePrivateFile } from './private-write.ts';
 
 /** The key that signs tokens, and its public half. The private key does not leave this value. */
 export interface SigningKey {
@@ -27,11 +28,10 @@ const MIN_RSA_BITS = 2_048;
 
 /**
  * The signing key in a file, PKCS#8 PEM or a private JWK: P-256, Ed25519, or RSA of at least 2,048 bits. A file that others
- * may read is refused. Where there is none a P-256 key is made and written, mode 0600, before it is used.
+ * may read is refused.
  */
 export async function signingKeyAt(path: string): Promise<SigningKey | SigningKeyProblem> {
   try {
-    if (!isThere(path)) makeKey(path);
     const stats = lstatSync(path);
     const problem = privateFileProblem(path, stats);
     if (problem !== null) return { problem: `signing key ${problem}` };
@@ -42,21 +42,14 @@ export async function signingKeyAt(path: string): Promise<SigningKey | SigningKe
   }
 }
 
-const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-
 /** An error's code alone: the message of a parser could repeat what it read. */
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
 
-function makeKey(path: string): void {
+/** Makes a P-256 key in a new file, mode 0600, on disk before it is used. Throws where the file is there already. */
+export function makeSigningKey(path: string): void {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const file = openSync(path, 'wx', PRIVATE_MODE);
-  try {
-    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+  writePrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
 async function signingKeyFrom(text: string, path: string): Promise<SigningKey | SigningKeyProblem> {

@@ -1,11 +1,15 @@
 import { isDeny } from '../decision/decision.ts';
+import type { Leaf } from '../identity/leaf.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
-import type { Task, TaskEvent } from '../task/task.ts';
+import { isOpen, stateAt, type Task, type TaskEvent } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { clientFrom } from './client.ts';
+import { grantAgain, type Judged } from './grant.ts';
+import { answerWithToken } from './issue.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import { bindingOf } from './proof-of-key.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import type { SpanAttributes } from './tracer.ts';
@@ -13,66 +17,198 @@ import type { SpanAttributes } from './tracer.ts';
 /** Records of one timeline at most; `truncated` says that there are more. */
 const MAX_TIMELINE = 999;
 
-/** `GET /tasks/{id}`: the task as it stands now, for its own agent. */
+/** `GET /tasks/{id}`: the task as it stands now, for its own agent and for operators. */
 export function answerTask(request: IssuerRequest, services: IssuerServices): Reply {
-  const task = ownTask(request, services);
-  return isOAuthError(task) ? errorReply(task) : jsonReply(200, taskJson(task, services.store.nowMs()));
+  const held = taskFor(request, services);
+  return isOAuthError(held) ? errorReply(held) : jsonReply(200, taskJson(held.task, services.store.nowMs()));
 }
 
-/** `GET /tasks/{id}/timeline`: what happened in the task, in the order of the ledger, for its own agent. */
+/** `GET /tasks/{id}/timeline`: what happened in the task, in the order of the ledger, for its own agent and for operators. */
 export function answerTimeline(request: IssuerRequest, services: IssuerServices): Reply {
-  const task = ownTask(request, services);
-  if (isOAuthError(task)) return errorReply(task);
-  const records = services.store.recordsOf(task.id, MAX_TIMELINE + 1);
+  const held = taskFor(request, services);
+  if (isOAuthError(held)) return errorReply(held);
+  const records = services.store.recordsOf(held.task.id, MAX_TIMELINE + 1);
   if (isStoreFailure(records)) return errorReply(unavailable(records));
   return jsonReply(200, {
-    task: taskJson(task, services.store.nowMs()),
+    task: taskJson(held.task, services.store.nowMs()),
     records: timelineFrom(records.slice(0, MAX_TIMELINE)),
     truncated: records.length > MAX_TIMELINE,
   });
 }
 
 /**
- * `POST /tasks/{id}/complete` and `…/cancel`: ends the task for its own agent; on disk before it is acknowledged. The same
- * end again is acknowledged again, another is a 409 with the state that holds.
+ * `POST /tasks/{id}/complete`, `…/cancel` and `…/suspend`: for its own agent and, all but the first, for operators; on disk
+ * before it is acknowledged, for the task and all its parts. The same again is acknowledged again, anything else on a task
+ * that has ended is a 409 with the state that holds.
  */
-export const answerEnd =
-  (kind: 'complete' | 'cancel') =>
+export const answerEvent =
+  (kind: 'complete' | 'cancel' | 'suspend') =>
   (request: IssuerRequest, services: IssuerServices): Reply => {
-    const span = services.tracer.start('task.end', { 'remit.task.id': request.taskId }, request.traceparent);
+    const name = kind === 'suspend' ? 'task.suspend' : 'task.end';
+    const span = services.tracer.start(name, { 'remit.task.id': request.taskId }, request.traceparent);
     let attributes: SpanAttributes = { 'remit.reason': 'internal' };
     try {
-      const task = ownTask(request, services);
-      const ended = isOAuthError(task) ? task : end(task, kind, services);
-      attributes = isOAuthError(ended)
-        ? { 'error.type': ended.error, 'http.response.status_code': ended.status }
-        : { 'remit.task.state': ended.state, 'remit.agent': ended.agent, 'http.response.status_code': 200 };
-      return isOAuthError(ended) ? errorReply(ended) : jsonReply(200, taskJson(ended, services.store.nowMs()));
+      const held = taskFor(request, services);
+      const changed = isOAuthError(held) ? held : happen(held, kind, services);
+      attributes = attributesOf(changed);
+      return isOAuthError(changed) ? errorReply(changed) : jsonReply(200, taskJson(changed, services.store.nowMs()));
     } finally {
       span.end(attributes);
     }
   };
 
+/**
+ * `POST /tasks/{id}/resume`: a suspended task goes on, and every token of before is dead. Its own agent, where it was itself
+ * who suspended it, is answered with a new token, as `…/token` is; the policies are asked anew first, and where they refuse
+ * the task stays suspended. An operator may resume any task and is answered with the task, since a token is its agent's.
+ */
+export async function answerResume(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+  const held = taskFor(request, services);
+  if (isOAuthError(held)) return errorReply(held);
+  return held.isAgent ? resumeByAgent(request, services) : resumeByOperator(held, request, services);
+}
+
+function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerServices): Reply {
+  const span = services.tracer.start('task.resume', { 'remit.task.id': request.taskId }, request.traceparent);
+  let attributes: SpanAttributes = { 'remit.reason': 'internal' };
+  try {
+    const resumed = happen(held, 'resume', services);
+    attributes = attributesOf(resumed);
+    return isOAuthError(resumed) ? errorReply(resumed) : jsonReply(200, taskJson(resumed, services.store.nowMs()));
+  } finally {
+    span.end(attributes);
+  }
+}
+
+const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
+  again(request, services, (held) => {
+    const state = stateAt(held.task, services.store.nowMs());
+    if (!isOpen(state)) return endedAlready(state);
+    if (state === 'suspended' && !isAgentsToResume(held.task, services)) {
+      return oauthError('access_denied', 'the task was not suspended by its agent: an operator must resume it');
+    }
+    return () => happen(held, 'resume', services);
+  });
+
+/**
+ * `POST /tasks/{id}/token`: a further token of an active task for its own agent, with all of the task's authority, bound to
+ * the key presented now; the policies are asked anew. This is how an agent goes on after its token has run out, after its
+ * certificate was rotated, and after an operator has resumed the task.
+ */
+export const answerFurtherToken = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
+  again(request, services, ({ task }) => {
+    const state = stateAt(task, services.store.nowMs());
+    if (state === 'suspended') return oauthError('task_suspended', 'the task is suspended');
+    return state === 'active' ? () => task : endedAlready(state);
+  });
+
+/** What is left to do once the policies have granted the token: gives the task that it is for. */
+type Step = () => Task | OAuthError;
+
+/** A further token of a task, where `admit` lets its agent go on. Nothing is awaited once the task was looked at. */
+const again = (
+  request: IssuerRequest,
+  services: IssuerServices,
+  admit: (held: Held) => Step | OAuthError,
+): Promise<Reply> =>
+  answerWithToken(
+    async (): Promise<Judged> => {
+      const leaf = clientOf(request, services);
+      if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
+      const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
+      if (request.body.length > 0) return refuse(oauthError('invalid_request', 'this path takes no body'));
+      const binding = await bindingOf(request, leaf, services);
+      if (isOAuthError(binding)) return refuse(binding);
+      const held = taskFor(request, services);
+      if (isOAuthError(held)) return refuse(held);
+      if (!held.isAgent) return refuse(notFound());
+      const step = admit(held);
+      if (isOAuthError(step)) return refuse(step);
+      const judged = grantAgain(held.task, { leaf, binding }, services);
+      if (isOAuthError(judged.outcome)) return judged;
+      const task = step();
+      if (isOAuthError(task)) return { ...judged, outcome: task };
+      const origin = { ...judged.outcome.origin, place: { kind: 'same-task', task } as const };
+      return { ...judged, outcome: { ...judged.outcome, origin } };
+    },
+    request,
+    services,
+  );
+
+/** A task as one of those who may see it: its agent, or an operator. */
+interface Held {
+  readonly task: Task;
+  readonly client: Leaf;
+  readonly isAgent: boolean;
+}
+
+function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): Leaf | OAuthError {
+  const leaf = clientFrom(request.certificate, settings.trustDomains, ports.nowMs());
+  return isDeny(leaf) ? oauthError('invalid_client', leaf.detail, leaf) : leaf;
+}
+
 /** A task of another agent is not found, so that nobody learns which ids exist. */
-function ownTask(request: IssuerRequest, services: IssuerServices): Task | OAuthError {
-  const leaf = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
-  if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
+function taskFor(request: IssuerRequest, services: IssuerServices): Held | OAuthError {
+  const client = clientOf(request, services);
+  if (isOAuthError(client)) return client;
   const task = services.store.taskOf(services.settings.url, request.taskId);
   if (isStoreFailure(task)) return unavailable(task);
-  return task?.agent === leaf.id ? task : oauthError('not_found', 'this client has no task with this id');
+  const isAgent = task?.agent === client.id;
+  return task !== undefined && (isAgent || services.settings.operators.has(client.id))
+    ? { task, client, isAgent }
+    : notFound();
 }
 
-const causes: Readonly<Record<'complete' | 'cancel', TaskEvent['cause']>> = {
-  complete: 'completed by the agent',
-  cancel: 'cancelled by the agent',
-};
+const notFound = (): OAuthError => oauthError('not_found', 'this client has no task with this id');
 
-function end(task: Task, kind: 'complete' | 'cancel', services: IssuerServices): Task | OAuthError {
-  const result = services.store.applyTaskEvent(task, { kind, cause: causes[kind] }, task.agent);
+const endedAlready = (state: Task['state']): OAuthError => oauthError('task_ended', `the task is already ${state}`);
+
+const verbs = {
+  complete: 'completed',
+  cancel: 'cancelled',
+  suspend: 'suspended',
+  resume: 'resumed',
+} as const;
+
+/** Why, for people; by it the agent's own suspension is known from one that was done to it. */
+const causeOf = (kind: keyof typeof verbs, isAgent: boolean): TaskEvent['cause'] =>
+  `${verbs[kind]} by ${isAgent ? 'the agent' : 'an operator'}`;
+
+function happen(
+  { task, client, isAgent }: Held,
+  kind: keyof typeof verbs,
+  services: IssuerServices,
+): Task | OAuthError {
+  if (kind === 'complete' && !isAgent) {
+    return oauthError('access_denied', 'only its own agent can say that a task is complete');
+  }
+  const result = services.store.applyTaskEvent(task, { kind, cause: causeOf(kind, isAgent) }, client.id);
   if (isStoreFailure(result)) return unavailable(result);
-  if (result === undefined) return oauthError('not_found', 'this client has no task with this id');
-  return 'problem' in result ? oauthError('task_ended', `the task is already ${result.state}`) : result.task;
+  if (result === undefined) return notFound();
+  if (!('problem' in result)) return result.task;
+  return result.problem === 'ended'
+    ? endedAlready(result.state)
+    : oauthError('task_suspended', `the task it is part of is ${result.state}`);
 }
+
+/**
+ * Whether what last happened to the task was that its agent suspended it, or that it was suspended with the task it is part
+ * of, which must be active again for a resume. What a signal, a changed context or an operator did is not the agent's to
+ * undo, also where the task was suspended already. Of a task with more records than one timeline shows it is not known.
+ */
+function isAgentsToResume(task: Task, { store }: IssuerServices): boolean {
+  const records = store.recordsOf(task.id, MAX_TIMELINE + 1);
+  if (isStoreFailure(records) || records.length > MAX_TIMELINE) return false;
+  const last = timelineFrom(records).findLast((entry) => entry.kind === 'event' && entry.event !== 'token-revoked');
+  if (last?.kind !== 'event' || last.event !== 'suspended') return false;
+  if (task.parentId !== null && last.cause.startsWith(`it is part of task \`${task.parentId}\``)) return true;
+  return last.by === task.agent && last.cause === causeOf('suspend', true);
+}
+
+const attributesOf = (task: Task | OAuthError): SpanAttributes =>
+  isOAuthError(task)
+    ? { 'error.type': task.error, 'http.response.status_code': task.status }
+    : { 'remit.task.state': task.state, 'remit.agent': task.agent, 'http.response.status_code': 200 };
 
 const unavailable = (failure: StoreFailure): OAuthError =>
   failure.code === 'refused'

@@ -1,68 +1,100 @@
+import { isDeny } from '../decision/decision.ts';
+import { type SpiffeId, spiffeIdFrom } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
+import { type TaskContext, taskContextFrom } from '../task/context-change.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Form } from './form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import { tokenTypes } from './subject-issuer.ts';
+
+/** Entries of `authorization_details`, as values and as the JSON they were read from; strictly read, so both say the same. */
+export interface AskedDetails {
+  readonly values: readonly AuthorizationDetail[];
+  readonly json: readonly JsonValue[];
+}
+
+/** A token that says on whose behalf, or from which task, the client asks. */
+export interface AskedSubject {
+  readonly token: string;
+  /** Its `subject_token_type`. */
+  readonly type: string;
+}
 
 /** What a client asks of the token endpoint, in its own words and not yet judged. */
 export interface TokenRequest {
-  /** The one resource the token is for. */
-  readonly resource: string;
-  readonly details: readonly AuthorizationDetail[];
-  /** The same as the JSON that was sent; strictly read, so both say the same. */
-  readonly detailsJson: readonly JsonValue[];
+  /** `null` with `client_credentials`: the client acts for itself. */
+  readonly subject: AskedSubject | null;
+  /** The one resource the token is for; `null` where a token exchange leaves it to the subject token. */
+  readonly resource: string | null;
+  /** `null` where a token exchange leaves them to the subject token. */
+  readonly details: AskedDetails | null;
   /** `null` where the client asked for no scope. */
   readonly scope: readonly string[] | null;
+  /** Named values the task is to be accepted with; `null` where none were sent. */
+  readonly context: TaskContext | null;
+  /** The workload the token is to be made out for, `delegate`; `null` where it is for the client itself. */
+  readonly delegate: SpiffeId | null;
 }
 
-/** Longest `authorization_details` read, in characters. */
-const MAX_DETAILS = 16_384;
+/** Longest JSON parameter read, in characters. */
+const MAX_JSON = 16_384;
+
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+/** The `grant_type` values that are taken. */
+export const grantTypes: readonly string[] = ['client_credentials', TOKEN_EXCHANGE];
 
 /**
- * Reads a `client_credentials` request. Parameters it does not know are ignored (RFC 6749 section 3.2), repeated ones
- * refused; the client is known by its certificate, so any other credential is a second one and refused, and so is `txn`,
- * which the issuer alone gives.
+ * Reads a `client_credentials` or token exchange request. Parameters it does not know are ignored (RFC 6749 section 3.2),
+ * repeated ones refused; the client is known by its certificate, so any other credential is a second one and refused, and
+ * so is `txn`, which the issuer alone gives.
+ *
+ * Two parameters are our own: `task_context`, a JSON object of the named values the task is accepted with, and `delegate`,
+ * with which a client exchanges a token of its own for one that this other workload can exchange.
  *
  * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal where it is sent
- * @see RFC 6749 section 4.4.2, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
+ * @see RFC 6749 section 4.4.2, RFC 8693 section 2.1, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
  */
 export function tokenRequestFrom(form: Form, clientId: string): TokenRequest | OAuthError {
   const problem = envelopeProblem(form, clientId);
   if (problem !== null) return problem;
-  const resource = resourceFrom(form);
+  const isExchange = form.get('grant_type')?.[0] === TOKEN_EXCHANGE;
+  const subject = isExchange ? subjectFrom(form) : null;
+  if (isOAuthError(subject)) return subject;
+  const resource = resourceFrom(form, isExchange);
   if (isOAuthError(resource)) return resource;
-  const details = detailsFrom(form);
+  const details = detailsFrom(form, isExchange);
   if (isOAuthError(details)) return details;
   const scope = form.get('scope')?.[0];
   if (scope !== undefined && !SCOPE.test(scope)) return oauthError('invalid_scope', 'the scope is malformed');
-  return { resource, ...details, scope: scope === undefined ? null : scope.split(' ') };
+  const context = contextFrom(form);
+  if (isOAuthError(context)) return context;
+  const delegate = delegateFrom(form, isExchange);
+  if (isOAuthError(delegate)) return delegate;
+  return { subject, resource, details, scope: scope === undefined ? null : scope.split(' '), context, delegate };
 }
 
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
-/** What may be sent more than once; `resource` has its own error. */
-const repeatable: ReadonlySet<string> = new Set(['resource']);
+/** What may be sent more than once by its own standard; both have an error of their own. */
+const repeatable: ReadonlySet<string> = new Set(['resource', 'audience']);
 
 /** Parameters that are another way to authenticate. */
 const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type'];
 
-function envelopeProblem(form: Form, clientId: string): OAuthError | null {
+const invalid = (description: string): OAuthError => oauthError('invalid_request', description);
+
+/** Why a form of a client that is known by its certificate is refused, whatever the endpoint; `null` where it is not. */
+export function clientProblem(form: Form, clientId: string): OAuthError | null {
   for (const [name, values] of form) {
-    if (values.length > 1 && !repeatable.has(name)) {
-      return oauthError('invalid_request', `the parameter ${name} is sent more than once`);
-    }
+    if (values.length > 1 && !repeatable.has(name)) return invalid(`the parameter ${name} is sent more than once`);
   }
-  const grantType = form.get('grant_type')?.[0];
-  if (grantType === undefined) return oauthError('invalid_request', 'grant_type is required');
-  if (grantType !== 'client_credentials') {
-    return oauthError('unsupported_grant_type', 'the grant_type must be client_credentials');
-  }
-  if (form.has('txn')) return oauthError('invalid_request', 'txn is given by the issuer and cannot be asked for');
   const credential = otherCredentials.find((name) => form.has(name));
   if (credential !== undefined) {
-    return oauthError('invalid_request', `${credential} is a second client authentication beside the certificate`);
+    return invalid(`${credential} is a second client authentication beside the certificate`);
   }
   const sent = form.get('client_id')?.[0];
   return sent === undefined || sent === clientId
@@ -70,22 +102,74 @@ function envelopeProblem(form: Form, clientId: string): OAuthError | null {
     : oauthError('invalid_client', 'client_id must be the SPIFFE ID of the client certificate');
 }
 
-function resourceFrom(form: Form): string | OAuthError {
+function envelopeProblem(form: Form, clientId: string): OAuthError | null {
+  const problem = clientProblem(form, clientId);
+  if (problem !== null) return problem;
+  const grantType = form.get('grant_type')?.[0];
+  if (grantType === undefined) return invalid('grant_type is required');
+  if (!grantTypes.includes(grantType)) {
+    return oauthError('unsupported_grant_type', `the grant_type must be ${grantTypes.join(' or ')}`);
+  }
+  return form.has('txn') ? invalid('txn is given by the issuer and cannot be asked for') : null;
+}
+
+function subjectFrom(form: Form): AskedSubject | OAuthError {
+  const token = form.get('subject_token')?.[0];
+  const type = form.get('subject_token_type')?.[0];
+  if (token === undefined) return invalid('subject_token is required');
+  if (type === undefined) return invalid('subject_token_type is required');
+  if (!Object.values<string>(tokenTypes).includes(type)) return invalid('the subject_token_type is not supported');
+  if (form.has('actor_token') || form.has('actor_token_type')) {
+    return invalid('the actor is the client of the connection: an actor_token is not taken');
+  }
+  const requested = form.get('requested_token_type')?.[0] ?? tokenTypes.accessToken;
+  return requested === tokenTypes.accessToken ? { token, type } : invalid('the requested_token_type is not supported');
+}
+
+function resourceFrom(form: Form, isExchange: boolean): string | null | OAuthError {
   const [resource, ...more] = form.get('resource') ?? [];
-  if (resource === undefined) return oauthError('invalid_target', 'exactly one resource is required');
-  return more.length === 0 ? resource : oauthError('invalid_target', 'a token is for exactly one resource');
+  if (resource === undefined && !isExchange) return oauthError('invalid_target', 'exactly one resource is required');
+  const audiences = isExchange ? (form.get('audience') ?? []) : [];
+  if (more.length > 0 || audiences.length > 1) {
+    return oauthError('invalid_target', 'a token is for exactly one resource');
+  }
+  const [audience = null] = audiences;
+  if (resource === undefined) return audience;
+  return audience === null || audience === resource
+    ? resource
+    : oauthError('invalid_target', 'resource and audience must name the same');
 }
 
 const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
 
-function detailsFrom(form: Form): Pick<TokenRequest, 'details' | 'detailsJson'> | OAuthError {
+function detailsFrom(form: Form, isExchange: boolean): AskedDetails | null | OAuthError {
   const text = form.get('authorization_details')?.[0];
-  if (text === undefined) return refused('authorization_details is required: the intent of the task');
-  if (text.length > MAX_DETAILS) return refused(`authorization_details is longer than ${MAX_DETAILS} characters`);
+  if (text === undefined) {
+    return isExchange ? null : refused('authorization_details is required: the intent of the task');
+  }
+  if (text.length > MAX_JSON) return refused(`authorization_details is longer than ${MAX_JSON} characters`);
   const json = strictJsonFrom(Buffer.from(text, 'utf8'));
   if (isProblem(json)) return refused(`authorization_details ${json.problem}`);
-  const details = authorizationDetailsFrom(json.value);
-  if (isProblem(details)) return refused(`authorization_details ${details.problem}`);
+  const values = authorizationDetailsFrom(json.value);
+  if (isProblem(values)) return refused(`authorization_details ${values.problem}`);
   // `authorizationDetailsFrom` refuses what is not an array, and the strict reader gives nothing but JSON.
-  return { details, detailsJson: json.value as readonly JsonValue[] };
+  return { values, json: json.value as readonly JsonValue[] };
+}
+
+function contextFrom(form: Form): TaskContext | null | OAuthError {
+  const text = form.get('task_context')?.[0];
+  if (text === undefined) return null;
+  if (text.length > MAX_JSON) return invalid(`task_context is longer than ${MAX_JSON} characters`);
+  const json = strictJsonFrom(Buffer.from(text, 'utf8'));
+  if (isProblem(json)) return invalid(`task_context ${json.problem}`);
+  const context = taskContextFrom(json.value);
+  return isProblem(context) ? invalid(`task_context ${context.problem}`) : context.values;
+}
+
+function delegateFrom(form: Form, isExchange: boolean): SpiffeId | null | OAuthError {
+  const text = form.get('delegate')?.[0];
+  if (text === undefined) return null;
+  if (!isExchange) return invalid('delegate needs a subject_token of the client itself');
+  const id = spiffeIdFrom(text);
+  return isDeny(id) ? invalid('delegate must be a SPIFFE ID') : id;
 }

@@ -3,18 +3,19 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { Authority, Credential } from '../../src/dev/authority.ts';
-import { isDeny } from '../../src/decision/decision.ts';
+import { deny, isDeny } from '../../src/decision/decision.ts';
 import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
 import type { TlsMaterial } from '../../src/issuer/server.ts';
 import type { IssuerServices } from '../../src/issuer/services.ts';
-import { signingKeyAt } from '../../src/issuer/signing-key.ts';
+import { SigningKeys } from '../../src/issuer/signing-keys.ts';
 import type { SpanAttributes } from '../../src/issuer/tracer.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { after } from '../../src/token/timers.ts';
 import { mustOpen } from '../store/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
@@ -58,6 +59,10 @@ export interface Bench {
   readonly ask: (path: string, asking?: Asking) => Promise<Answer>;
   /** Asks for a token; a parameter set to `undefined` is left out. */
   readonly token: (change?: Parameters, as?: Credential) => Promise<Answer>;
+  /** Posts a form; a parameter set to `undefined` is left out. */
+  readonly form: (path: string, parameters: Parameters, as?: Credential) => Promise<Answer>;
+  /** Exchanges a token. */
+  readonly exchange: (subjectToken: string, change?: Parameters, as?: Credential) => Promise<Answer>;
   readonly close: () => Promise<void>;
 }
 
@@ -74,6 +79,11 @@ export const details = (change: Record<string, unknown> = {}): string =>
     },
   ]);
 
+/** What is different from a plain issuer. */
+export type BenchChange = Partial<Omit<IssuerServices, 'settings'>> & {
+  readonly settings?: Partial<IssuerServices['settings']>;
+};
+
 let policies: Promise<PolicySet> | null = null;
 const examplePolicies = (): Promise<PolicySet> =>
   (policies ??= loadPolicies(resolve(import.meta.dirname, '../../cedar-policies')).then((loaded) => {
@@ -82,7 +92,7 @@ const examplePolicies = (): Promise<PolicySet> =>
   }));
 
 /** The real issuer over real mTLS, with the example policies, on a state file in `folder`. */
-export async function startBench(folder: string, change: Partial<IssuerServices> = {}): Promise<Bench> {
+export async function startBench(folder: string, { settings = {}, ...change }: BenchChange = {}): Promise<Bench> {
   const authority = await createAuthority('acme.test', systemPorts);
   const own = await authority.svid('/ns/remit/sa/issuer', { dns: ['issuer.acme.test'] });
   const [planner, reporter] = await Promise.all([
@@ -90,8 +100,9 @@ export async function startBench(folder: string, change: Partial<IssuerServices>
     authority.svid('/ns/agents/sa/reporter'),
   ]);
   const set = await examplePolicies();
-  const signingKey = await signingKeyAt(join(folder, 'signing-key.pem'));
-  if ('problem' in signingKey) throw new Error(signingKey.problem);
+  const ports = change.ports ?? systemPorts;
+  const signingKeys = await SigningKeys.open(join(folder, 'signing-key.pem'), { ports, after });
+  if ('problem' in signingKeys) throw new Error(signingKeys.problem);
   const trustDomain = trustDomainFrom('acme.test');
   if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
   const spans: SeenSpan[] = [];
@@ -104,10 +115,19 @@ export async function startBench(folder: string, change: Partial<IssuerServices>
       tokenSeconds: 300,
       taskSeconds: 900,
       maxTaskSeconds: 86_400,
+      idleSeconds: null,
+      contextRules: {},
+      subjectIssuers: [],
+      bindingEffect: 'revoke-token',
+      introspectors: new Set(),
+      operators: new Set(),
+      ...settings,
     },
     ports: systemPorts,
-    store: change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: change.ports?.nowMs ?? systemPorts.nowMs }),
-    signingKey,
+    store: change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs }),
+    signingKeys,
+    subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
+    proofs: null,
     append: (record) => refusals.push(record) > 0,
     catalog: () => set.catalog,
     grant: (question) => authorize(set, question),
@@ -132,6 +152,11 @@ export async function startBench(folder: string, change: Partial<IssuerServices>
   const { port } = await server.listen('127.0.0.1', 0);
   const ask = (path: string, asking: Asking = {}) =>
     call({ port, bundle: authority.bundlePem, as: planner, ...asking, path });
+  const form = (path: string, parameters: Parameters, as: Credential = planner) => {
+    const sent = Object.entries(parameters).filter((pair): pair is [string, string] => pair[1] !== undefined);
+    const body = new URLSearchParams(sent).toString();
+    return ask(path, { as, method: 'POST', body, headers: formHeaders });
+  };
   const token = (parameters: Parameters = {}, as: Credential = planner) => {
     const all = {
       grant_type: 'client_credentials',
@@ -139,11 +164,10 @@ export async function startBench(folder: string, change: Partial<IssuerServices>
       authorization_details: details(),
       ...parameters,
     };
-    const body = new URLSearchParams(
-      Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined),
-    );
-    return ask('/oauth/token', { as, method: 'POST', body: body.toString(), headers: formHeaders });
+    return form('/oauth/token', all, as);
   };
+  const exchange = (subjectToken: string, parameters: Parameters = {}, as: Credential = planner) =>
+    form('/oauth/token', { ...exchangeParameters, subject_token: subjectToken, ...parameters }, as);
   return {
     authority,
     planner,
@@ -157,12 +181,20 @@ export async function startBench(folder: string, change: Partial<IssuerServices>
     problems,
     ask,
     token,
+    form,
+    exchange,
     close: async () => {
       await server.close(1_000);
+      signingKeys.close();
       services.store.close();
     },
   };
 }
+
+const exchangeParameters = {
+  grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+};
 
 export const formHeaders = { 'content-type': 'application/x-www-form-urlencoded' };
 

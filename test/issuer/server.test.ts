@@ -98,16 +98,23 @@ describe('GET /.well-known', () => {
       'content-type': 'application/json',
       'cache-control': 'public, max-age=300',
     });
+    const endpoints = {
+      token_endpoint: 'https://issuer.acme.test/oauth/token',
+      introspection_endpoint: 'https://issuer.acme.test/oauth/introspect',
+      revocation_endpoint: 'https://issuer.acme.test/oauth/revoke',
+    };
     expect(answer.json).toEqual({
       issuer: 'https://issuer.acme.test',
-      token_endpoint: 'https://issuer.acme.test/oauth/token',
+      ...endpoints,
       jwks_uri: 'https://issuer.acme.test/.well-known/jwks.json',
       response_types_supported: [],
-      grant_types_supported: ['client_credentials'],
+      grant_types_supported: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
+      introspection_endpoint_auth_methods_supported: ['tls_client_auth'],
+      revocation_endpoint_auth_methods_supported: ['tls_client_auth'],
       authorization_details_types_supported: ['urn:remit:task'],
       tls_client_certificate_bound_access_tokens: true,
-      mtls_endpoint_aliases: { token_endpoint: 'https://issuer.acme.test/oauth/token' },
+      mtls_endpoint_aliases: endpoints,
       access_token_signing_alg_values_supported: ['ES256'],
     });
   });

@@ -3,7 +3,7 @@ import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
-import { signingKeyAt } from '../../src/issuer/signing-key.ts';
+import { makeSigningKey, signingKeyAt } from '../../src/issuer/signing-key.ts';
 import type { SigningKey } from '../../src/issuer/signing-key.ts';
 import { scratch } from '../store/samples.ts';
 
@@ -26,15 +26,6 @@ const written = (text: string | Buffer): string => {
 const pem = { type: 'pkcs8', format: 'pem' } as const;
 
 describe('signingKeyAt', () => {
-  it('makes a P-256 key with mode 0600 where there is none, and finds the same one again', async () => {
-    const path = newPath();
-    const made = await mustLoad(path);
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(readFileSync(path, 'utf8')).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
-    expect((await mustLoad(path)).publicJwk).toEqual(made.publicJwk);
-    expect(made.algorithm).toBe('ES256');
-  });
-
   it.each<[string, () => string, SigningKey['algorithm']]>([
     ['a P-256 PEM', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(pem), 'ES256'],
     ['an Ed25519 PEM', () => generateKeyPairSync('ed25519').privateKey.export(pem), 'Ed25519'],
@@ -103,5 +94,16 @@ describe('signingKeyAt', () => {
     const result = await signingKeyAt(path());
     expect('problem' in result && result.problem).toMatch(problem);
     expect(JSON.stringify(result)).not.toContain('c2VjcmV0');
+  });
+});
+
+describe('makeSigningKey', () => {
+  it('makes a P-256 key with mode 0600, and never over another file', async () => {
+    const path = newPath();
+    makeSigningKey(path);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path, 'utf8')).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
+    expect((await mustLoad(path)).algorithm).toBe('ES256');
+    expect(() => makeSigningKey(path)).toThrow(/EEXIST/);
   });
 });

@@ -115,6 +115,14 @@ describe('GET /tasks/{id}', () => {
       trace_id: bench.spans.at(-1)?.traceId,
       span_id: expect.stringMatching(/^[0-9a-f]{16}$/),
       authorization_details: JSON.parse(details()),
+      subject: 'spiffe://acme.test/ns/agents/sa/planner',
+      parent: null,
+      context: {},
+      context_rules: {},
+      generation: 1,
+      idle_seconds: null,
+      last_used_at: json['created_at'],
+      risk: 'low',
     });
   });
 });
@@ -167,10 +175,10 @@ describe('the issuer over a restart', () => {
     const ended = String((await first.token()).json['txn']);
     const live = String((await first.token()).json['txn']);
     await first.ask(`/tasks/${ended}/complete`, { method: 'POST' });
-    const { keyId } = first.services.signingKey;
+    const { keyId } = first.services.signingKeys.current();
     await first.close();
     const second = await startBench(at);
-    expect(second.services.signingKey.keyId).toBe(keyId);
+    expect(second.services.signingKeys.current().keyId).toBe(keyId);
     const { store } = second.services;
     expect([store.taskOf(issuerUrl, ended), store.taskOf(issuerUrl, live)]).toMatchObject([
       { state: 'completed' },

@@ -1,0 +1,37 @@
+import { isDeny } from '../decision/decision.ts';
+import type { Leaf } from '../identity/leaf.ts';
+import { clientFrom } from './client.ts';
+import { type Form, formFrom } from './form.ts';
+import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import type { IssuerRequest, IssuerServices } from './services.ts';
+import { clientProblem } from './token-request.ts';
+
+/** A form with the client that sent it. */
+export interface ClientForm {
+  readonly leaf: Leaf;
+  readonly form: Form;
+  /** The required parameter `token`. */
+  readonly token: string;
+}
+
+/**
+ * The form of a client that asks about a token of its choice, at the introspection and the revocation endpoint.
+ *
+ * @see RFC 7009 section 2.1, RFC 7662 section 2.1
+ */
+export function clientFormFrom(request: IssuerRequest, services: IssuerServices): ClientForm | OAuthError {
+  const leaf = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
+  if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
+  if (request.hasAuthorization) {
+    return oauthError(
+      'invalid_request',
+      'an authorization header is a second client authentication beside the certificate',
+    );
+  }
+  const form = formFrom(request.body, request.contentType);
+  if (isOAuthError(form)) return form;
+  const problem = clientProblem(form, leaf.id);
+  if (problem !== null) return problem;
+  const token = form.get('token')?.[0];
+  return token === undefined ? oauthError('invalid_request', 'token is required') : { leaf, form, token };
+}

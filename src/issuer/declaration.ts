@@ -1,0 +1,39 @@
+import type { JsonValue } from '../ledger/canonical-json.ts';
+import type { Declaration } from './intent.ts';
+import { type OAuthError, oauthError } from './oauth-error.ts';
+import type { Origin } from './origin.ts';
+import type { AskedDetails, TokenRequest } from './token-request.ts';
+
+/** What is asked for, with what the client left to its subject token filled in; a `scope` alone picks actions from that. */
+export function declarationFrom(request: TokenRequest, { inherited }: Origin): Declaration | OAuthError {
+  const { details, resource, scope } = request;
+  if (inherited === null) {
+    if (resource === null) return oauthError('invalid_target', 'exactly one resource is required');
+    return details === null
+      ? oauthError('invalid_authorization_details', 'authorization_details is required: the intent of the task')
+      : { resource, details, scope };
+  }
+  const own = inherited.values[0]?.locations[0];
+  if (own === undefined || (resource !== null && resource !== own)) {
+    return oauthError('invalid_target', 'the resource must be that of the subject_token');
+  }
+  if (details !== null) return { resource: own, details, scope };
+  if (scope === null) return { resource: own, details: inherited, scope };
+  const picked = only(new Set(scope), inherited);
+  const known = new Set(picked.values.flatMap(({ actions }) => actions));
+  return scope.every((action) => known.has(action))
+    ? { resource: own, details: picked, scope }
+    : oauthError('invalid_scope', 'the scope is wider than that of the subject_token');
+}
+
+/** The entries with those actions alone; an entry that is left without any is left out. */
+function only(actions: ReadonlySet<string>, details: AskedDetails): AskedDetails {
+  const values = details.values.map((entry) => ({ ...entry, actions: entry.actions.filter((id) => actions.has(id)) }));
+  const json = details.json.map((entry, at) => ({
+    // Entries are objects: they were read as such.
+    ...(entry as { readonly [name: string]: JsonValue }),
+    actions: values[at]?.actions ?? [],
+  }));
+  const isKept = (at: number): boolean => (values[at]?.actions.length ?? 0) > 0;
+  return { values: values.filter((_, at) => isKept(at)), json: json.filter((_, at) => isKept(at)) };
+}

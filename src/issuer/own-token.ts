@@ -1,0 +1,70 @@
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import { jtiDigestOf } from '../ledger/record.ts';
+import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
+import type { IssuedTokenState } from '../task/issued-token.ts';
+import { type Task, taskPermits } from '../task/task.ts';
+import type { TaskToken } from '../token/claims.ts';
+import { unverifiedJwtFrom } from '../token/jwt.ts';
+import { taskTokenOf } from '../token/verify.ts';
+import type { IssuerServices } from './services.ts';
+
+/** A task token of this issuer whose signature and claims are good; whether its task is, `liveToken` says. */
+export interface OwnToken {
+  readonly token: TaskToken;
+  /** The payload as it was signed. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+const MAX_TOKEN_BYTES = 8_192;
+
+/** Whether a token says that it is one of this issuer; nothing in it is believed by that. */
+export function isOwn(compact: string, { settings }: IssuerServices): boolean {
+  const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
+  return !isDeny(jwt) && jwt.issuer === settings.url;
+}
+
+/** A task token that this issuer has signed and that has not expired, by its own clock without tolerance. */
+export async function ownTokenFrom(compact: string, services: IssuerServices): Promise<OwnToken | Deny> {
+  const { ports, settings, signingKeys } = services;
+  const catalog = services.catalog();
+  if (isDeny(catalog)) return catalog;
+  const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
+  if (isDeny(jwt)) return jwt;
+  const token = await taskTokenOf(
+    jwt,
+    {
+      // A token made out for a delegate is for the issuer.
+      audiences: new Set([...catalog.audiences, settings.url]),
+      maxLifetimeSeconds: 900,
+      clockSkewSeconds: 0,
+      maxBytes: MAX_TOKEN_BYTES,
+    },
+    {
+      keyFor: (issuer, keyId, algorithm) =>
+        issuer === settings.url
+          ? signingKeys.verificationKey(keyId, algorithm)
+          : deny('token.issuer', 'claim `iss` is not this issuer'),
+    },
+    ports.nowMs(),
+  );
+  // `taskTokenOf` refuses a payload that is not an object.
+  return isDeny(token) ? token : { token, claims: jwt.claims as Readonly<Record<string, unknown>> };
+}
+
+/** A token with its task, both alive now. */
+export interface LiveToken extends OwnToken {
+  readonly task: Task;
+  readonly issued: IssuedTokenState;
+}
+
+/** The token with its task, where both may still act. Nothing is awaited, so what follows at once finds it so. */
+export function liveToken(own: OwnToken, { store }: IssuerServices): LiveToken | Deny {
+  const { token } = own;
+  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
+  if (isStoreFailure(state)) return stateUnavailable(state);
+  const task = taskPermits(state?.task, token, state?.issued, store.nowMs());
+  if (isDeny(task)) return task;
+  return state?.issued === undefined
+    ? deny('task.unknown', 'the store holds no such token of the task')
+    : { ...own, task, issued: state.issued };
+}

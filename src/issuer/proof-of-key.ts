@@ -1,0 +1,35 @@
+import { isDeny } from '../decision/decision.ts';
+import type { Leaf } from '../identity/leaf.ts';
+import type { Confirmation } from '../token/confirmation.ts';
+import { defaultProofRules, proofFrom } from '../token/proof.ts';
+import { type OAuthError, oauthError } from './oauth-error.ts';
+import type { IssuerRequest, IssuerServices } from './services.ts';
+
+/**
+ * What a token is bound to: the key of the request's DPoP proof where it has one, else the client's certificate. A proof is
+ * for this path of the configured URL and for one request.
+ *
+ * @returns `invalid_dpop_proof`, also where such a binding is not configured
+ * @see RFC 8705 section 3.1, RFC 9449 section 5
+ */
+export async function bindingOf(
+  request: Pick<IssuerRequest, 'dpop' | 'path'>,
+  leaf: Leaf,
+  { ports, proofs, settings }: IssuerServices,
+): Promise<Confirmation | OAuthError> {
+  if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
+  if (proofs === null) return oauthError('invalid_dpop_proof', 'tokens are not bound to a DPoP key here');
+  const nowMs = ports.nowMs();
+  const proof = await proofFrom(request.dpop, {
+    method: 'POST',
+    url: new URL(request.path, settings.url).href,
+    accessToken: null,
+    nowMs,
+    rules: defaultProofRules,
+  });
+  if (isDeny(proof)) return oauthError('invalid_dpop_proof', proof.detail, proof);
+  const used = proofs.use(proof, nowMs);
+  return used === null
+    ? { kind: 'jkt', thumbprint: proof.thumbprint }
+    : oauthError('invalid_dpop_proof', used.detail, used);
+}

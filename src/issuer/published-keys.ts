@@ -1,0 +1,54 @@
+import { lstatSync, readFileSync } from 'node:fs';
+import type { JWK } from 'jose';
+import { privateFileProblem } from '../store/private-file.ts';
+import { isProblem, listOf, membersFrom, type Problem, type Reader, text } from '../token/members.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import type { Published } from './key-schedule.ts';
+
+/** A key as it was published. The file holds no private key, but whoever can write it can add a key. */
+export interface PublishedKey extends Published {
+  readonly jwk: JWK;
+}
+
+const MAX_BYTES = 262_144;
+const MAX_KEYS = 64;
+
+/** The keys that were published and since when, as `publishedText` wrote them; none where there is no file yet. */
+export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return [];
+  const problem = privateFileProblem(path, stats);
+  if (problem !== null) return { problem: `the list of published keys ${problem}` };
+  if (stats.size > MAX_BYTES) {
+    return { problem: `the list of published keys \`${path}\` is larger than ${MAX_BYTES} bytes` };
+  }
+  const json = strictJsonFrom(readFileSync(path));
+  const read = isProblem(json) ? json : membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
+  return isProblem(read) ? { problem: `the list of published keys \`${path}\` ${read.problem}` } : read.keys;
+}
+
+/** The keys as text for the file. */
+export const publishedText = (keys: readonly PublishedKey[]): string =>
+  `${JSON.stringify({ keys: keys.map(({ publishedMs, jwk }) => ({ publishedMs, jwk })) }, null, 2)}\n`;
+
+const instant: Reader<number> = (value) =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : { problem: 'must be milliseconds' };
+
+const publicJwk: Reader<JWK & { readonly kid: string }> = (value) => {
+  const member = text({ max: 2_048 });
+  const read = membersFrom(value, { kty: member, kid: member, alg: member }, { noun: 'member', others: 'ignored' });
+  if (isProblem(read)) return read;
+  const members = Object.entries(Object(value)).filter((entry): entry is [string, string] => {
+    return PUBLIC_MEMBERS.has(entry[0]) && typeof entry[1] === 'string';
+  });
+  return { ...Object.fromEntries(members), ...read };
+};
+
+const PUBLIC_MEMBERS: ReadonlySet<string> = new Set(['kty', 'kid', 'alg', 'use', 'crv', 'x', 'y', 'n', 'e']);
+
+const publishedKey: Reader<PublishedKey> = (value) => {
+  const read = membersFrom(value, { publishedMs: instant, jwk: publicJwk }, { noun: 'member', others: 'refused' });
+  return isProblem(read) ? read : { keyId: read.jwk.kid, publishedMs: read.publishedMs, jwk: read.jwk };
+};
+
+const readers = { keys: listOf(publishedKey, { min: 0, max: MAX_KEYS }) };

@@ -1,0 +1,89 @@
+import type { JWTPayload } from 'jose';
+import { encodedRecord } from '../ledger/record.ts';
+import type { EncodedRecord, IntentRecord, TokenRecord } from '../ledger/record.ts';
+import type { IssuedToken, Store } from '../store/store.ts';
+import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
+import type { Task } from '../task/task.ts';
+import type { SpanReference } from '../token/claims.ts';
+import type { Grant, Judged } from './grant.ts';
+import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import type { IssuerServices } from './services.ts';
+
+/** A token that is ready to be recorded and then signed. */
+export interface Draft {
+  readonly grant: Grant;
+  readonly task: Task;
+  readonly token: IssuedToken;
+  readonly claims: JWTPayload;
+}
+
+/** Puts the token on disk, with the task where it is new and the records of both, in one transaction. */
+export function record(draft: Draft, span: SpanReference, services: IssuerServices): Draft | OAuthError {
+  const { grant, task } = draft;
+  const at = services.store.nowMs();
+  const records: EncodedRecord[] = [];
+  const judged = { leaf: grant.leaf, intent: grant.intent, outcome: grant };
+  for (const entry of [
+    ...(grant.origin.place.kind === 'same-task' ? [] : [intentRecord({ judged, task, at, span }, services)]),
+    tokenRecord(draft, { at, span }),
+  ]) {
+    const encoded = encodedRecord(entry);
+    if ('problem' in encoded) {
+      return oauthError('invalid_authorization_details', 'authorization_details cannot be recorded');
+    }
+    records.push(encoded);
+  }
+  return written(draft, records, services.store) ?? draft;
+}
+
+function written({ grant, task, token }: Draft, records: readonly EncodedRecord[], store: Store): OAuthError | null {
+  const { place } = grant.origin;
+  const failure =
+    place.kind === 'same-task' ? store.insertToken(task, token, records) : store.insertTask(task, token, records);
+  if (!isStoreFailure(failure)) return null;
+  return failure.code === 'conflict' && place.kind !== 'new-task'
+    ? oauthError('invalid_request', `the subject_token cannot be used: ${failure.detail}`)
+    : oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(failure));
+}
+
+const tokenRecord = (
+  { grant, task, token }: Draft,
+  { at, span }: { readonly at: number; readonly span: SpanReference },
+): TokenRecord => ({
+  kind: 'token',
+  at,
+  task: task.id,
+  agent: task.agent,
+  jtiDigest: token.jtiDigest,
+  audience: token.audience,
+  expires: token.expiresAtMs,
+  binding: grant.binding.kind,
+  traceId: span.traceId,
+  spanId: span.spanId,
+});
+
+/** The record of an intent, with the same fields where it was granted and where it was refused. */
+export function intentRecord(
+  of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: SpanReference },
+  services: IssuerServices,
+): IntentRecord {
+  const { leaf, intent, outcome } = of.judged;
+  const isRefused = isOAuthError(outcome);
+  return {
+    kind: 'intent',
+    at: of.at,
+    task: of.task?.id ?? null,
+    agent: leaf?.id ?? null,
+    purpose: intent?.purpose ?? null,
+    intentHash: intent?.hash ?? null,
+    details: intent?.details ?? null,
+    deadline: of.task?.deadlineMs ?? null,
+    decision: isRefused ? 'deny' : 'allow',
+    error: isRefused ? outcome.error : null,
+    reason: isRefused ? (outcome.cause?.reason ?? null) : null,
+    policyIds: isRefused ? (outcome.cause?.policyIds ?? []) : outcome.policyIds,
+    policySet: services.policySet(),
+    traceId: of.span.traceId,
+    spanId: of.span.spanId,
+  };
+}

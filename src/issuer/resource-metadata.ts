@@ -1,0 +1,43 @@
+import type { Server } from '../action/catalog.ts';
+import { isDeny } from '../decision/decision.ts';
+import { AUTHORIZATION_DETAILS_TYPE } from '../token/authorization-details.ts';
+import { CACHE, dpopAlgorithms } from './metadata.ts';
+import { oauthError } from './oauth-error.ts';
+import { errorReply, jsonReply, type Reply } from './reply.ts';
+import type { IssuerRequest, IssuerServices } from './services.ts';
+
+/**
+ * Where a client that was turned away finds out how to get in: the `resource_metadata` of a challenge.
+ *
+ * @param issuerUrl an `https:` URL without a trailing slash
+ * @see RFC 9728 sections 3.1 and 5.1
+ */
+export function resourceMetadataUrl(issuerUrl: string, server: Pick<Server, 'id'>): string {
+  const { origin, pathname } = new URL(issuerUrl);
+  return `${origin}/.well-known/oauth-protected-resource${pathname.replace(/\/$/, '')}/${server.id}`;
+}
+
+/**
+ * `GET /.well-known/oauth-protected-resource/{server}`: what a server of the catalog asks of its clients. It is the issuer
+ * that says so, since what is behind Envoy need not know of any of it.
+ *
+ * @see RFC 9728 section 2, RFC 9396 section 10
+ */
+export function answerResourceMetadata({ serverId }: IssuerRequest, services: IssuerServices): Reply {
+  const catalog = services.catalog();
+  if (isDeny(catalog)) return errorReply(oauthError('temporarily_unavailable', 'no policies are loaded', catalog));
+  const server = catalog.servers.get(serverId);
+  if (server === undefined) return errorReply(oauthError('not_found', 'there is nothing at this path'));
+  return jsonReply(
+    200,
+    {
+      resource: server.audience,
+      authorization_servers: [services.settings.url],
+      bearer_methods_supported: ['header'],
+      authorization_details_types_supported: [AUTHORIZATION_DETAILS_TYPE],
+      tls_client_certificate_bound_access_tokens: true,
+      ...dpopAlgorithms(services.proofs !== null),
+    },
+    CACHE,
+  );
+}

@@ -1,0 +1,78 @@
+import { isDeny } from '../decision/decision.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { jtiDigestOf } from '../ledger/record.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { StoreFailure } from '../store/store-failure.ts';
+import { clientFormFrom, type ClientForm } from './client-form.ts';
+import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import { ownTokenFrom } from './own-token.ts';
+import { errorReply, jsonReply, type Reply } from './reply.ts';
+import type { IssuerRequest, IssuerServices } from './services.ts';
+
+/** The `token_type_hint` that takes the whole task with it; `token` is then one of its tokens, or its id. */
+const TASK_HINT = 'urn:remit:task';
+
+/** Closes what a revocation found. */
+type Revoked = Readonly<Record<string, string>>;
+
+/**
+ * `POST /oauth/revoke`: ends a token of the client, or with the hint `urn:remit:task` its task with all tokens and parts; on
+ * disk before the answer. What is unknown, expired or revoked already is 200 as well: it is of no more use. A live token of
+ * another client is refused and untouched.
+ *
+ * @see RFC 7009 section 2
+ */
+export async function answerRevocation(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+  const span = services.tracer.start('token.revoke', {}, request.traceparent);
+  let attributes: Revoked = { 'remit.reason': 'internal' };
+  try {
+    const asked = clientFormFrom(request, services);
+    const revoked = isOAuthError(asked) ? asked : await revoke(asked, services);
+    attributes = isOAuthError(revoked) ? { 'error.type': revoked.error } : revoked;
+    return isOAuthError(revoked) ? errorReply(revoked) : jsonReply(200, {});
+  } finally {
+    span.end(attributes);
+  }
+}
+
+async function revoke({ leaf, form, token }: ClientForm, services: IssuerServices): Promise<Revoked | OAuthError> {
+  const isTask = form.get('token_type_hint')?.[0] === TASK_HINT;
+  if (isTask && TASK_ID.test(token)) return revokeTask(token, leaf.id, services);
+  const own = await ownTokenFrom(token, services);
+  if (isDeny(own)) {
+    return own.reason === 'policy.unavailable'
+      ? oauthError('temporarily_unavailable', 'no policies are loaded', own)
+      : {};
+  }
+  if (own.token.clientId !== leaf.id) {
+    return oauthError('invalid_grant', 'the token was issued to another client');
+  }
+  return isTask
+    ? revokeTask(own.token.taskId, leaf.id, services)
+    : revokeToken(jtiDigestOf(own.token.tokenId), { by: leaf.id, taskId: own.token.taskId }, services);
+}
+
+const TASK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const CAUSE = 'revoked by the agent';
+
+function revokeToken(
+  jtiDigest: string,
+  { by, taskId }: { readonly by: SpiffeId; readonly taskId: string },
+  { store }: IssuerServices,
+): Revoked | OAuthError {
+  const done = store.revokeToken(jtiDigest, CAUSE, by);
+  return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': by, 'remit.task.id': taskId };
+}
+
+/** A task of another agent, or one that ended otherwise, is left as it is: its tokens are of no use to this client. */
+function revokeTask(id: string, agent: SpiffeId, { settings, store }: IssuerServices): Revoked | OAuthError {
+  const task = store.taskOf(settings.url, id);
+  if (isStoreFailure(task)) return unavailable(task);
+  if (task?.agent !== agent) return {};
+  const done = store.applyTaskEvent(task, { kind: 'revoke', cause: CAUSE }, agent);
+  return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': agent, 'remit.task.id': id };
+}
+
+const unavailable = (_failure: StoreFailure): OAuthError =>
+  oauthError('temporarily_unavailable', 'the revocation could not be recorded');

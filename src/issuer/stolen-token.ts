@@ -1,0 +1,28 @@
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { jtiDigestOf } from '../ledger/record.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import { settleBindingViolation } from '../task/binding-violation.ts';
+import type { OwnToken } from './own-token.ts';
+import type { IssuerServices } from './services.ts';
+
+/**
+ * What follows where a workload presents a token of another: by default the token is dead from now on, as it is when that is
+ * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
+ */
+export function settleStolenToken({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
+  const { append, settings, store } = services;
+  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
+  if (isStoreFailure(state)) return;
+  const violation = {
+    issuer: token.issuer,
+    taskId: token.taskId,
+    issued: state?.issued,
+    presentedBy,
+    nowMs: store.nowMs(),
+  };
+  const outcome = settleBindingViolation(store, violation, {
+    effect: settings.bindingEffect,
+    isFailure: isStoreFailure,
+  });
+  if (outcome.record !== null) append(outcome.record);
+}

@@ -1,0 +1,230 @@
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import type { Leaf } from '../identity/leaf.ts';
+import { trustDomainOf } from '../identity/spiffe-id.ts';
+import {
+  AUTHORIZATION_DETAILS_TYPE,
+  type AuthorizationDetail,
+  authorizationDetailsFrom,
+} from '../token/authorization-details.ts';
+import { audience, claimLimits, name, scope, spiffeId } from '../token/claim-readers.ts';
+import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from '../token/compact-jws.ts';
+import { type Confirmation, confirmation } from '../token/confirmation.ts';
+import type { VerificationKeys } from '../token/jwt.ts';
+import { lifetimeProblem } from '../token/lifetime.ts';
+import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from '../token/members.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import type { SubjectIssuer } from './subject-issuer.ts';
+
+/** On whose behalf an agent acts, and what that leaves it. */
+export interface Subject {
+  /** The `sub` of the subject token. */
+  readonly id: string;
+  /** Who acts for the subject already, outermost first. */
+  readonly actors: readonly string[];
+  /** Seconds since the Unix epoch: nothing that comes of it lives longer. */
+  readonly expiresAtSeconds: number;
+  /** Actions or families that can be granted; `null` where the token does not say. */
+  readonly scope: readonly string[] | null;
+  /** Its entries of our own type; `null` where it has none. */
+  readonly details: readonly AuthorizationDetail[] | null;
+  /** Resources it is for; `null` where it does not say. */
+  readonly resources: readonly string[] | null;
+}
+
+/** What a subject token is judged by. */
+export interface SubjectRules {
+  readonly issuers: readonly SubjectIssuer[];
+  readonly keys: VerificationKeys;
+  /** The actor: the client at the other end of the connection. */
+  readonly leaf: Leaf;
+  /** Thumbprint of the key of the request's DPoP proof; `null` without one. */
+  readonly proofThumbprint: string | null;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+}
+
+/** Longest subject token, in bytes. */
+export const MAX_SUBJECT_TOKEN_BYTES = 16_384;
+/** How far clocks may differ for `iat` and `nbf`. A token that has expired here is never exchanged. */
+const CLOCK_SKEW_SECONDS = 60;
+
+const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
+  ['at+jwt', 'access-token'],
+  ['application/at+jwt', 'access-token'],
+  ['oauth-id-jag+jwt', 'id-jag'],
+  ['application/oauth-id-jag+jwt', 'id-jag'],
+  ['JWT', 'jwt-svid'],
+  ['JOSE', 'jwt-svid'],
+]);
+
+/**
+ * The subject of a token of a configured issuer: of the one kind its `typ` says, signed, live, for this audience, and such
+ * that this client may act on it: one that is bound, or names its actor, is for that one alone. Each kind has its own
+ * rules, so that no token passes for another kind.
+ *
+ * @returns `token.*` with what is wrong; never a value of the token
+ * @see RFC 8693 sections 2.1 and 4.4, RFC 8725 section 3.12, RFC 9068 section 4, the JWT-SVID standard section 5
+ */
+export async function subjectFrom(compact: string, rules: SubjectRules): Promise<Subject | Deny> {
+  const jws = compactJwsFrom(compact, MAX_SUBJECT_TOKEN_BYTES);
+  if (isDeny(jws)) return jws;
+  const kind = jws.type === null ? 'jwt-svid' : kinds.get(jws.type);
+  if (kind === undefined) return deny('token.malformed', 'header member `typ` is not that of a subject token');
+  const json = strictJsonFrom(jws.payload);
+  if (isProblem(json)) return deny('token.malformed', `payload ${json.problem}`);
+  const issuer = issuerOf(json.value, kind, rules.issuers);
+  if (isDeny(issuer)) return issuer;
+  // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
+  const unsigned = await signatureProblem(jws, issuer, rules.keys);
+  if (unsigned !== null) return unsigned;
+  return kind === 'jwt-svid' ? workload(json.value, issuer, rules) : delegator(json.value, issuer, rules);
+}
+
+function issuerOf(
+  payload: unknown,
+  kind: SubjectIssuer['kind'],
+  issuers: readonly SubjectIssuer[],
+): SubjectIssuer | Deny {
+  const claimed = kind === 'jwt-svid' ? trustDomainIn(payload) : issIn(payload);
+  if (isProblem(claimed)) return deny('token.malformed', claimed.problem);
+  const found = issuers.find((issuer) => issuer.kind === kind && issuer.issuer === claimed);
+  return found ?? deny('token.issuer', 'its issuer is not accepted for tokens of this kind');
+}
+
+function issIn(payload: unknown): string | Problem {
+  const claims = membersFrom(payload, { iss: name }, { noun: 'claim', others: 'ignored' });
+  return isProblem(claims) ? claims : claims.iss;
+}
+
+/** A JWT-SVID is verified by the bundle of the trust domain of its `sub`; its `iss` says nothing. */
+function trustDomainIn(payload: unknown): string | Problem {
+  const claims = membersFrom(payload, { sub: spiffeId }, { noun: 'claim', others: 'ignored' });
+  return isProblem(claims) ? claims : `spiffe://${trustDomainOf(claims.sub)}`;
+}
+
+async function signatureProblem(jws: CompactJws, issuer: SubjectIssuer, keys: VerificationKeys): Promise<Deny | null> {
+  if (issuer.kind === 'jwt-svid' && jws.algorithm === 'Ed25519') {
+    return deny('token.algorithm', 'header member `alg` is not one of the JWT-SVID standard');
+  }
+  const key = keys.keyFor(issuer.issuer, jws.keyId ?? undefined, jws.algorithm, 'external');
+  if (isDeny(key)) return key;
+  const verified = await verifiedPayloadFrom(jws, key);
+  return isDeny(verified) ? verified : null;
+}
+
+const times = { exp: seconds, nbf: optional(seconds), iat: optional(seconds) };
+
+function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRules): Subject | Deny {
+  const claims = membersFrom(payload, { sub: spiffeId, aud: audience, ...times }, ignoringOthers);
+  if (isProblem(claims)) return deny('token.malformed', claims.problem);
+  const problem = liveProblem(claims, nowMs);
+  if (problem !== null) return problem;
+  if (!claims.aud.includes(issuer.audience)) return wrongAudience();
+  return {
+    id: claims.sub,
+    actors: [],
+    expiresAtSeconds: claims.exp,
+    scope: null,
+    details: null,
+    resources: null,
+  };
+}
+
+function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules): Subject | Deny {
+  const claims = membersFrom(payload, delegatorReaders, ignoringOthers);
+  if (isProblem(claims)) return deny('token.malformed', claims.problem);
+  const problem = liveProblem(claims, rules.nowMs);
+  if (problem !== null) return problem;
+  const isForUs = claims.aud.includes(issuer.audience) && (issuer.kind === 'access-token' || claims.aud.length === 1);
+  if (!isForUs) return wrongAudience();
+  const actor = actorProblem(claims, issuer, rules);
+  if (actor !== null) return actor;
+  return {
+    id: claims.sub,
+    actors: claims.act,
+    expiresAtSeconds: claims.exp,
+    scope: issuer.scope === 'limits' && claims.scope.length > 0 ? claims.scope : null,
+    details: claims.authorization_details,
+    resources: issuer.kind === 'id-jag' ? claims.resource : null,
+  };
+}
+
+const ignoringOthers = { noun: 'claim', others: 'ignored' } as const;
+const wrongAudience = (): Deny => deny('token.audience', 'claim `aud` is not the one for this issuer');
+
+const liveProblem = (
+  { exp, nbf, iat }: { readonly exp: number; readonly nbf: number | null; readonly iat: number | null },
+  nowMs: number,
+): Deny | null =>
+  nowMs >= exp * 1_000
+    ? deny('token.expired', 'claim `exp` has passed')
+    : lifetimeProblem(
+        { expiresAtSeconds: exp, notBeforeSeconds: nbf, issuedAtSeconds: iat ?? Math.min(exp - 1, nowMs / 1_000) },
+        { maxLifetimeSeconds: Infinity, clockSkewSeconds: CLOCK_SKEW_SECONDS },
+        nowMs,
+      );
+
+interface ActorClaims {
+  readonly client_id: string;
+  readonly may_act: { readonly sub: string } | null;
+  readonly cnf: Confirmation | null;
+}
+
+/** An assertion is made out for one client; a bound token is for who holds the key; `may_act` names who may act. */
+function actorProblem(
+  { client_id: client, may_act: mayAct, cnf }: ActorClaims,
+  issuer: SubjectIssuer,
+  { leaf, proofThumbprint }: SubjectRules,
+): Deny | null {
+  if (issuer.kind === 'id-jag' && client !== leaf.id) {
+    return deny('token.binding', 'claim `client_id` is not this client');
+  }
+  if (mayAct !== null && mayAct.sub !== leaf.id) return deny('token.binding', 'claim `may_act` is not this client');
+  if (cnf === null) return null;
+  const held = cnf.kind === 'x5t#S256' ? leaf.sha256 : proofThumbprint;
+  return held === cnf.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of this client');
+}
+
+/** The chain of actors, outermost first. What else an actor's issuer says of it is not ours to judge. */
+const actors: Reader<readonly string[]> = (value) => {
+  const chain: string[] = [];
+  let next = value;
+  while (next !== undefined) {
+    if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
+    const actor = membersFrom(next, { sub: name, act: unread }, { noun: 'member', others: 'ignored' });
+    if (isProblem(actor)) return actor;
+    chain.push(actor.sub);
+    next = actor.act.value;
+  }
+  return chain;
+};
+
+const unread = (value: unknown): { readonly value: unknown } => ({ value });
+
+/** Entries of other types are about other things. */
+const details: Reader<readonly AuthorizationDetail[] | null> = (value) => {
+  if (value === undefined) return null;
+  if (!Array.isArray(value)) return { problem: 'must be an array' };
+  const own = value.filter((entry) => Object(entry).type === AUTHORIZATION_DETAILS_TYPE);
+  return own.length === 0 ? null : authorizationDetailsFrom(own);
+};
+
+const resources: Reader<readonly string[] | null> = (value) => (value === undefined ? null : audience(value));
+
+const mayAct: Reader<{ readonly sub: string }> = (value) =>
+  membersFrom(value, { sub: name }, { noun: 'member', others: 'refused' });
+
+const delegatorReaders = {
+  sub: name,
+  aud: audience,
+  ...times,
+  iat: seconds,
+  jti: text({ max: claimLimits.maxTokenIdCharacters }),
+  client_id: name,
+  act: actors,
+  may_act: optional(mayAct),
+  cnf: optional(confirmation),
+  scope,
+  authorization_details: details,
+  resource: resources,
+};
