@@ -1,4 +1,4 @@
-import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { deny, type Deny } from '../decision/decision.ts';
 
 /** Longest `authorization` value read, in characters. */
 export const MAX_AUTHORIZATION_CHARACTERS = 16 * 1024;
@@ -45,11 +45,4 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   return scheme === undefined
     ? deny('token.missing', 'the `authorization` header has another scheme than `Bearer` and `DPoP`')
     : { scheme, token };
-}
-
-/** `credentialFrom` where no proof of possession is read: `token.proof` for the `DPoP` scheme. */
-export function bearerFrom(values: readonly string[]): string | Deny {
-  const presented = credentialFrom(values);
-  if (isDeny(presented)) return presented;
-  return presented.scheme === 'Bearer' ? presented.token : deny('token.proof', 'the `DPoP` scheme is not enabled');
 }

@@ -28,21 +28,24 @@ export interface ProofMemoryOptions {
 export class ProofMemory {
   readonly #pastSeconds: number;
   readonly #max: number;
-  readonly #known = new Set<string>();
-  /** By the second of `iat`, so that what is over goes in one piece. */
-  readonly #bySecond = new Map<number, string[]>();
-  /** Whole seconds: no proof issued before is remembered, so none is accepted. */
+  /** Seconds of `iat` that one bucket holds, so that there are about sixty of them. */
+  readonly #bucketSeconds: number;
+  /** By the time of `iat`: what is over goes with its bucket, in one piece, however much it is. */
+  readonly #buckets = new Map<number, Set<string>>();
+  #size = 0;
+  /** Whole seconds: a proof issued before is refused, since it may have been forgotten. */
   #horizonSeconds: number;
 
   constructor({ pastSeconds, max = DEFAULT_MAX_PROOFS, startedAtMs }: ProofMemoryOptions) {
     this.#pastSeconds = pastSeconds;
     this.#max = max;
+    this.#bucketSeconds = Math.max(1, Math.ceil(pastSeconds / 60));
     this.#horizonSeconds = Math.floor(startedAtMs / 1000);
   }
 
   /** Proofs remembered now, at most `max`. */
   get size(): number {
-    return this.#known.size;
+    return this.#size;
   }
 
   /**
@@ -55,23 +58,29 @@ export class ProofMemory {
     this.#sweep(Math.ceil(nowMs / 1000) - this.#pastSeconds);
     if (issuedAtSeconds < this.#horizonSeconds) return deny('token.proof', 'the proof is older than the replay memory');
     const digest = createHash('sha256').update(`${thumbprint}.${proofId}`).digest('base64url');
-    if (this.#known.has(digest)) return deny('token.proof', 'the proof was used before');
-    if (this.#known.size >= this.#max) return deny('token.proof', 'the replay memory is full');
-    this.#known.add(digest);
-    const second = this.#bySecond.get(issuedAtSeconds);
-    if (second === undefined) this.#bySecond.set(issuedAtSeconds, [digest]);
-    else second.push(digest);
+    for (const known of this.#buckets.values()) {
+      if (known.has(digest)) return deny('token.proof', 'the proof was used before');
+    }
+    if (this.#size >= this.#max) return deny('token.proof', 'the replay memory is full');
+    this.#remember(digest, Math.floor(issuedAtSeconds / this.#bucketSeconds));
     return null;
   }
 
-  /** Forgets the proofs issued before `seconds`, and refuses them from then on. */
+  #remember(digest: string, bucket: number): void {
+    const known = this.#buckets.get(bucket) ?? new Set();
+    known.add(digest);
+    this.#buckets.set(bucket, known);
+    this.#size += 1;
+  }
+
+  /** Refuses the proofs issued before `seconds` from now on, and forgets them as far as their bucket is over. */
   #sweep(seconds: number): void {
     if (seconds <= this.#horizonSeconds) return;
     this.#horizonSeconds = seconds;
-    for (const [second, digests] of this.#bySecond) {
-      if (second >= seconds) continue;
-      for (const digest of digests) this.#known.delete(digest);
-      this.#bySecond.delete(second);
+    for (const [bucket, known] of this.#buckets) {
+      if ((bucket + 1) * this.#bucketSeconds > seconds) continue;
+      this.#buckets.delete(bucket);
+      this.#size -= known.size;
     }
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
-import { bearerFrom, credentialFrom, MAX_AUTHORIZATION_CHARACTERS } from '../../src/token/authorization-header.ts';
+import { credentialFrom, MAX_AUTHORIZATION_CHARACTERS } from '../../src/token/authorization-header.ts';
 import { denied } from './tokens.ts';
 
 describe('credentialFrom', () => {
@@ -66,13 +66,5 @@ describe('credentialFrom', () => {
         return values.length === 1 && /^[\w.~+/-]+=*$/.test(read.token) && values[0] === `${read.scheme} ${read.token}`;
       }),
     );
-  });
-});
-
-describe('bearerFrom', () => {
-  it('takes the token of `Bearer` alone', () => {
-    expect(bearerFrom(['Bearer a.b.c'])).toBe('a.b.c');
-    expect(denied(bearerFrom(['DPoP a.b.c']))).toEqual(['token.proof', 'the `DPoP` scheme is not enabled']);
-    expect(denied(bearerFrom([]))).toEqual(['token.missing', 'no `authorization` header']);
   });
 });

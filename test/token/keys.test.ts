@@ -107,6 +107,7 @@ const serving =
   () =>
     Promise.resolve(answer(jwksOf(...keys)));
 const down: JwksFetch = () => Promise.reject(new Error('connect ECONNREFUSED'));
+const refusal = (of: string) => ['token.issuer', `claim \`iss\` is not an issuer of ${of}`];
 const held = ['token.keys-unavailable', 'the keys of the issuer are not held'];
 
 describe('KeyRing.keyFor', () => {
@@ -156,7 +157,6 @@ describe('KeyRing.keyFor', () => {
     const mixed = mixedRing({ remit: one, external: one, transaction: one });
     const names = [issuer, externalIssuer, 'https://txn.acme.test'];
     const found = names.map((name) => kinds.map((kind) => denied(mixed.keyFor(name, 'one', 'ES256', kind))));
-    const refusal = (of: string) => ['token.issuer', `claim \`iss\` is not an issuer of ${of}`];
     const key = expect.objectContaining({ type: 'public' });
     expect(found).toEqual([
       [key, refusal('external tokens'), refusal('transaction tokens')],

@@ -1,10 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AuthorizationScheme } from '../../src/token/authorization-header.ts';
+import * as oauth from 'oauth4webapi';
+import { isDeny } from '../../src/decision/decision.ts';
+import { type AuthorizationScheme, credentialFrom } from '../../src/token/authorization-header.ts';
 import type { Confirmation } from '../../src/token/confirmation.ts';
 import { jwkFrom } from '../../src/token/jwk.ts';
 import { isProblem } from '../../src/token/members.ts';
 import { possessionFrom } from '../../src/token/possession.ts';
+import { defaultProofRules } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
+import { targetUriOf } from '../../src/token/target-uri.ts';
 import { accessToken, bareJwk, proofBy, request } from './proofs.ts';
 import { certificateSha256, denied, es256Key, nowMs, type TestKey } from './tokens.ts';
 
@@ -74,4 +78,40 @@ describe('possessionFrom', () => {
     ]);
     expect(memory.size).toBe(0);
   });
+});
+
+describe('possessionFrom with a stock client', () => {
+  it.each(['ES256', 'Ed25519', 'RS256'] as const)(
+    'takes what oauth4webapi sends with a key for %s',
+    async (algorithm) => {
+      const client: oauth.Client = { client_id: 'planner' };
+      const handle = oauth.DPoP(client, await oauth.generateKeyPair(algorithm));
+      const url = new URL('https://gateway.acme.test/v1/payments/a%20b?currency=EUR');
+      const sent: Record<string, string>[] = [];
+      await oauth.protectedResourceRequest(accessToken, 'PUT', url, undefined, null, {
+        DPoP: handle,
+        [oauth.customFetch]: (_url: string, { headers }: { readonly headers: Record<string, string> }) => {
+          sent.push(headers);
+          return Promise.resolve(new Response());
+        },
+      });
+      const [headers = {}] = sent;
+      const presented = credentialFrom([headers['authorization'] ?? '']);
+      if (isDeny(presented)) throw new Error(presented.detail);
+      const confirmation: Confirmation = { kind: 'jkt', thumbprint: await handle.calculateThumbprint() };
+      const atMs = Date.now();
+      const proof = await possessionFrom(
+        [headers['dpop'] ?? ''],
+        { ...presented, confirmation },
+        {
+          method: 'PUT',
+          url: targetUriOf('https://gateway.acme.test', '/v1/payments/a%20b'),
+          nowMs: atMs,
+          rules: defaultProofRules,
+          memory: new ProofMemory({ pastSeconds: 60, startedAtMs: atMs - 60_000 }),
+        },
+      );
+      expect(proof).toMatchObject({ algorithm, thumbprint: confirmation.thumbprint });
+    },
+  );
 });
