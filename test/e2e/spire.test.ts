@@ -64,7 +64,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs
     });
   });
 
-  it.each(['spiffe-id'] as const)(
+  it.each(['spiffe-id', 'certificate'] as const)(
     'fails no call while every SVID rotates more than twice under load: tokens bound by %s',
     async (binding) => {
       const domain = await SpireDomain.start({ spire, envoy, binding, ttlSeconds: 20 });
