@@ -52,6 +52,17 @@ export const spirePart = (): Part<SpireBinaries> => ({
   enable: 'npm run parts',
 });
 
+/** Debian's strace, which makes system calls fail, as a part. */
+export const stracePart = (): Part<string> => ({
+  name: 'strace',
+  found:
+    (process.env['PATH'] ?? '')
+      .split(':')
+      .map((folder) => join(folder, 'strace'))
+      .find(isExecutable) ?? null,
+  enable: 'apt-get install -y strace',
+});
+
 /** Two parts that a suite needs both of. */
 export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({
   name: `${a.name} and ${b.name}`,

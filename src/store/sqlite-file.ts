@@ -36,7 +36,7 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
     db = new DatabaseSync(path, { readOnly: options.access === 'read', allowExtension: false });
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     db.enableDefensive(true);
-    const problem = problemOf(db, path, options);
+    const problem = problemOf(db, path, options) ?? (options.access === 'read' ? null : syncFolder(path));
     if (problem === null) return db;
     db.close();
     return problem;
@@ -64,11 +64,20 @@ function createFile(path: string): void {
     closeSync(openSync(path, 'wx', PRIVATE_MODE));
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error;
-    return;
   }
+}
+
+/**
+ * Puts the names of the file and of its log on disk. SQLite does that too, but says nothing where it fails, and what is
+ * acknowledged later would be gone with the name.
+ */
+function syncFolder(path: string): StoreFailure | null {
   const folder = openSync(dirname(path), 'r');
   try {
     fsyncSync(folder);
+    return null;
+  } catch (error) {
+    return storeFailure('unusable', `the folder of state file \`${path}\` cannot be synced: ${systemCode(error)}`);
   } finally {
     closeSync(folder);
   }
