@@ -49,7 +49,7 @@ const codeOf = (error: unknown): string =>
 /** Makes a P-256 key in a new file, mode 0600, on disk before it is used. Throws where the file is there already. */
 export function makeSigningKey(path: string): void {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  writePrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  writePrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }
 
 async function signingKeyFrom(text: string, path: string): Promise<SigningKey | SigningKeyProblem> {

@@ -38,8 +38,9 @@ export const audienceOf = (grant: Grant, issuer: string): string =>
   grant.delegate === null ? grant.intent.server.audience : issuer;
 
 /** The chain as nested `act` claims, the first outermost; nothing where the subject acts for itself. */
-const actOf = (actors: readonly string[]): { readonly act?: JWTPayload } =>
-  actors.reduceRight<{ readonly act?: JWTPayload }>((inner, sub) => ({ act: { sub, ...inner } }), {});
+function actOf([sub, ...inner]: readonly string[]): { readonly act?: JWTPayload } {
+  return sub === undefined ? {} : { act: { sub, ...actOf(inner) } };
+}
 
 /** The scope of a grant: its actions. */
 export const scopeOf = (grant: Grant): string => grant.intent.actions.map((action) => action.id).join(' ');
