@@ -1,36 +1,51 @@
 import type { HttpCall } from './action/call.ts';
 import type { Action } from './action/http.ts';
-import { outsideIntent } from './action/intent-scope.ts';
+import { coveringDetail } from './action/intent-scope.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { Caller } from './identity/caller.ts';
 import { authorize } from './policy/authorize.ts';
 import type { PolicySet } from './policy/load.ts';
 import { useQuestion } from './policy/question.ts';
+import type { AuthorizationScheme } from './token/authorization-header.ts';
 import { bindingProblem } from './token/binding.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { TaskToken } from './token/claims.ts';
+import type { Credential } from './token/credential.ts';
+import type { Proof } from './token/proof.ts';
 import type { IssuedTokenState } from './task/issued-token.ts';
 import { taskPermits } from './task/task.ts';
 import type { Task } from './task/task.ts';
+
+/** How the credential reached Remit. */
+export interface Presented {
+  readonly scheme: AuthorizationScheme;
+  /** The verified proof of possession of this call, or why it is none; `null` where none was sent. */
+  readonly proof: Proof | null | Deny;
+}
 
 /** What is known about one call when it is decided; each stage's result, or the denial it came to. */
 export interface Facts {
   readonly call: HttpCall | Deny;
   readonly caller: Caller | Deny;
-  readonly token: TaskToken | Deny;
-  /** The task of the token as it stands now; `undefined` where the store knows none. */
+  readonly credential: Credential | Deny;
+  readonly presented: Presented;
+  /** The task of a task token as it stands now; `undefined` where the store knows none. */
   readonly task: Task | Deny | undefined;
   /** What the store holds of the token itself; `undefined` where it is not one of the task. */
   readonly issued: IssuedTokenState | undefined;
   readonly action: Action | Deny;
-  /** Which use of its token this is, from 1. */
+  /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
   /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
   /** The clock of the store, which does not step back, in the same unit: the task is judged by it. */
   readonly taskNowMs: number;
 }
+
+/** The task token of the call; `null` where it has none that was verified. */
+export const taskTokenOf = ({ credential }: Pick<Facts, 'credential'>): TaskToken | null =>
+  !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
 
 /** What a call is decided by. */
 export interface Rules {
@@ -39,27 +54,52 @@ export interface Rules {
 }
 
 /**
- * Decides one call: identity, token, binding, task, action, intent, policy, in the order of the data path, and the first
- * that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
+ * Decides one call: identity, credential, binding, task, action, intent, policy, in the order of the data path, and the
+ * first that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: Facts, rules: Rules): Decision {
-  const { call, caller, token, task, issued, action, use, nowMs, taskNowMs } = facts;
+  const { call, caller, credential, action, use, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
-  if (isDeny(token)) return token;
-  const unbound = bindingProblem(token, caller, rules.binding);
+  if (isDeny(credential)) return credential;
+  const unbound = credential.kind === 'workload-identity' ? null : heldBy(caller, credential, facts, rules);
   if (unbound !== null) return unbound;
+  const task = credential.kind === 'task-token' ? liveTask(credential, facts) : null;
   if (isDeny(task)) return task;
-  const live = taskPermits(task, token, issued, taskNowMs);
-  if (isDeny(live)) return live;
   if (isDeny(rules.policies)) return rules.policies;
+  const refused = refusedCredential(credential, action, rules);
+  if (refused !== null) return refused;
   if (isDeny(action)) return action;
-  if (token.audience !== action.server.audience)
-    return deny('token.audience', 'the token is for another server of the catalog');
-  const outside = outsideIntent(token.details, action, nowMs);
-  if (outside !== null) return outside;
-  return authorize(
-    rules.policies,
-    useQuestion({ call, caller, token, task: live, action, binding: rules.binding, use, nowMs }),
-  );
+  const covered = credential.kind === 'task-token' ? coveringDetail(credential.details, action, nowMs) : null;
+  if (isDeny(covered)) return covered;
+  const { binding, policies } = rules;
+  return authorize(policies, useQuestion({ call, caller, credential, task, action, binding, use, nowMs }));
+}
+
+function heldBy(
+  caller: Caller,
+  token: Exclude<Credential, { readonly kind: 'workload-identity' }>,
+  { presented: { proof, scheme } }: Facts,
+  { binding }: Rules,
+): Deny | null {
+  return isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
+}
+
+const liveTask = (token: TaskToken, { task, issued, taskNowMs }: Facts): Task | Deny =>
+  isDeny(task) ? task : taskPermits(task, token, issued, taskNowMs);
+
+/**
+ * A task token is good for every action; another credential for those whose catalog entry names it. Where a hop ends TLS an
+ * identity alone is the hop's, and good for nothing.
+ */
+function refusedCredential(credential: Credential, action: Action | Deny, { binding }: Rules): Deny | null {
+  const isAccepted = credential.kind === 'task-token' || (!isDeny(action) && action.accepts.has(credential.kind));
+  if (credential.kind === 'workload-identity') {
+    return isAccepted && binding !== 'dpop' ? null : deny('token.missing', 'no `authorization` header');
+  }
+  if (isDeny(action)) return action;
+  if (!isAccepted) return deny('token.issuer', `the action takes no \`${credential.kind}\``);
+  return credential.audience === action.server.audience
+    ? null
+    : deny('token.audience', 'the token is for another server of the catalog');
 }

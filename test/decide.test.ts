@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { CredentialKind } from '../src/action/catalog.ts';
 import type { HttpCall } from '../src/action/call.ts';
 import type { Action } from '../src/action/http.ts';
 import { decide } from '../src/decide.ts';
@@ -9,7 +10,10 @@ import { spiffeIdFrom, trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import type { EngineAnswer } from '../src/policy/engine.ts';
 import type { PolicySet } from '../src/policy/load.ts';
 import type { Task } from '../src/task/task.ts';
+import { unconstrained } from '../src/token/authorization-details.ts';
 import type { TaskToken } from '../src/token/claims.ts';
+import { workloadIdentity } from '../src/token/credential.ts';
+import type { ExternalToken } from '../src/token/external-token.ts';
 
 const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
   if (isDeny(value)) throw new Error(value.detail);
@@ -18,7 +22,12 @@ const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const agent = must(spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner'));
-const server = { id: 'payments', hosts: new Set(['payments.acme.test']), audience: 'https://payments.acme.test' };
+const server = {
+  id: 'payments',
+  hosts: new Set(['payments.acme.test']),
+  audience: 'https://payments.acme.test',
+  transactionToken: false,
+};
 const call: HttpCall = {
   method: 'GET',
   scheme: 'https',
@@ -38,7 +47,14 @@ const caller: Caller = {
   certificateSha256: 'c'.repeat(43),
   certificateNotAfterMs: nowMs + 1,
 };
-const action: Action = { id: 'payments.list', risk: 'low', server, endpoint: 'GET /v1/payments', args: new Map() };
+const action: Action = {
+  id: 'payments.list',
+  risk: 'low',
+  server,
+  endpoint: 'GET /v1/payments',
+  accepts: new Set(['task-token']),
+  args: new Map(),
+};
 const token: TaskToken = {
   kind: 'task-token',
   issuer: 'https://issuer.acme.test',
@@ -57,11 +73,12 @@ const token: TaskToken = {
       type: 'urn:remit:task',
       locations: [server.audience],
       actions: ['payments.list'],
-      constraints: { notBeforeMs: null, notAfterMs: null },
+      constraints: unconstrained,
       purpose: 'look',
     },
   ],
   confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
+  delegate: null,
   intentHash: 'sha-256:x',
   issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
   digest: 'd',
@@ -98,7 +115,34 @@ const issued = {
   revokedAtMs: null,
   boundTo: 'c'.repeat(43),
 };
-const facts: Facts = { call, caller, token, task, issued, action, use: 1, nowMs, taskNowMs: nowMs };
+const presented = { scheme: 'Bearer', proof: null } as const;
+const external: ExternalToken = {
+  kind: 'external-token',
+  issuer: 'https://idp.acme.test',
+  audience: server.audience,
+  subject: 'alice',
+  clientId: null,
+  scope: ['payments'],
+  issuedAtSeconds: 0,
+  expiresAtSeconds: nowMs,
+  tokenId: null,
+  digest: 'x',
+  confirmation: null,
+};
+const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });
+
+const facts: Facts = {
+  call,
+  caller,
+  credential: token,
+  presented,
+  task,
+  issued,
+  action,
+  use: 1,
+  nowMs,
+  taskNowMs: nowMs,
+};
 
 const answering = (answer: EngineAnswer, ready = true): PolicySet =>
   ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;
@@ -115,7 +159,7 @@ describe('decide', () => {
   it.each([
     ['an unreadable request', change({ call: deny('request.malformed', 'd') }), rules, 'request.malformed'],
     ['no identity', change({ caller: deny('identity.missing', 'd') }), rules, 'identity.missing'],
-    ['no token', change({ token: deny('token.missing', 'd') }), rules, 'token.missing'],
+    ['no token', change({ credential: deny('token.missing', 'd') }), rules, 'token.missing'],
     ['a stolen token', change({ caller: { ...caller, certificateSha256: 'e'.repeat(43) } }), rules, 'token.binding'],
     ['an unreadable store', change({ task: deny('task.state-unavailable', 'd') }), rules, 'task.state-unavailable'],
     ['a task that is not there', change({ task: undefined }), rules, 'task.unknown'],
@@ -154,11 +198,47 @@ describe('decide', () => {
     expect(decide(given, by)).toMatchObject({ kind: 'deny', reason });
   });
 
+  it.each([
+    ['an external token where the action takes one', { credential: external, action: accepting('external-token') }],
+    [
+      'an identity alone where the action takes one',
+      { credential: workloadIdentity, action: accepting('workload-identity') },
+    ],
+  ] as const)('asks the policies about %s, without a task', (_name, changed) => {
+    expect(decide(change({ ...changed, task: undefined, issued: undefined }), rules)).toMatchObject({ kind: 'allow' });
+  });
+
+  it.each([
+    ['a proof that is not good', { presented: { scheme: 'DPoP', proof: deny('token.proof', 'old') } }, 'token.proof'],
+    ['an external token where the action takes a task token', { credential: external }, 'token.issuer'],
+    ['an identity alone where the action takes a task token', { credential: workloadIdentity }, 'token.missing'],
+    [
+      'an identity alone at an unknown action',
+      { credential: workloadIdentity, action: deny('action.unknown', '') },
+      'token.missing',
+    ],
+    [
+      'the external token of another server',
+      { credential: { ...external, audience: 'https://x.test' }, action: accepting('external-token') },
+      'token.audience',
+    ],
+    [
+      'an external token bound to another certificate',
+      {
+        credential: { ...external, confirmation: { kind: 'x5t#S256', thumbprint: 'e'.repeat(43) } },
+        action: accepting('external-token'),
+      },
+      'token.binding',
+    ],
+  ] as const)('denies %s', (_name, changed, reason) => {
+    expect(decide(change(changed), rules)).toMatchObject({ kind: 'deny', reason });
+  });
+
   it('answers by the first stage that refuses, in the order of the data path', () => {
     const refusals = [
       { call: deny('request.malformed', '') },
       { caller: deny('identity.missing', '') },
-      { token: deny('token.missing', '') },
+      { credential: deny('token.missing', '') },
       { task: deny('task.state-unavailable', '') },
       { action: deny('action.unknown', '') },
     ] as const;

@@ -15,11 +15,19 @@ export interface ArgumentSpec {
   readonly required: boolean;
 }
 
+/**
+ * What a call can be authenticated with: a task token, a token of a configured external issuer, or the workload identity
+ * alone.
+ */
+export type CredentialKind = 'task-token' | 'external-token' | 'workload-identity';
+
 /** One server of the file, each value with its place. */
 export interface ServerEntry {
   readonly id: Placed<string>;
   readonly hosts: readonly Placed<string>[];
   readonly audience: Placed<string>;
+  /** Whether calls to it carry a transaction token of Remit. Default no. */
+  readonly transactionToken: boolean;
   readonly actions: readonly ActionEntry[];
 }
 
@@ -29,10 +37,14 @@ export interface ActionEntry {
   readonly risk: Risk;
   readonly method: string;
   readonly template: Placed<PathTemplate>;
+  /** The credentials it can be called with; its own, else its server's, else a task token alone. */
+  readonly accepts: ReadonlySet<CredentialKind>;
   readonly args: readonly ArgumentSpec[];
 }
 
 const RISKS = ['low', 'medium', 'high'] as const;
+const CREDENTIAL_KINDS = ['task-token', 'external-token', 'workload-identity'] as const;
+const TASK_TOKEN_ALONE: ReadonlySet<CredentialKind> = new Set(['task-token']);
 /** Ids that Remit's own actions and the risk groups have in the schema. */
 const RESERVED_IDS = new Set<string>([...RISKS, 'issue']);
 const SERVER_ID = /^[a-z][a-z0-9_-]{0,62}$/;
@@ -61,14 +73,21 @@ function serverEntry(yaml: YamlFile, id: Placed<string>, node: PlacedNode): Serv
       `the server id \`${id.value}\` must be lower-case letters, digits, \`-\` and \`_\`, at most 63`,
     );
   }
-  const fields = fieldsOf(yaml, node, { what: 'a server', required: ['hosts', 'audience', 'routes'] });
+  const fields = fieldsOf(yaml, node, {
+    what: 'a server',
+    required: ['hosts', 'audience', 'routes'],
+    optional: ['accepts', 'transactionToken'],
+  });
   const hosts = hostsOf(yaml, fields.get('hosts'));
   const rule = 'an absolute `https` URI without user and fragment';
   const audience = stringOf(yaml, fields.get('audience'), { what: 'the audience', accepts: isAudience, rule });
   const routes = fields.get('routes');
   const items = routes === undefined ? [] : itemsOf(yaml, routes, '`routes`');
-  const actions = items.flatMap((item) => actionEntry(yaml, item) ?? []);
-  return audience === null ? null : { id, hosts, audience, actions };
+  const accepts = acceptsOf(yaml, fields.get('accepts')) ?? TASK_TOKEN_ALONE;
+  const actions = items.flatMap((item) => actionEntry(yaml, item, accepts) ?? []);
+  const wanted = fields.get('transactionToken');
+  const transactionToken = wanted === undefined ? false : booleanOf(yaml, wanted, '`transactionToken`');
+  return audience === null ? null : { id, hosts, audience, transactionToken: transactionToken === true, actions };
 }
 
 function hostsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<string>[] {
@@ -90,11 +109,21 @@ function isAudience(value: string): boolean {
   return isCanonical && !value.includes('#') && url.username === '' && url.password === '';
 }
 
-function actionEntry(yaml: YamlFile, node: PlacedNode): ActionEntry | null {
+/** The credentials of a list of words; `null` where there is no list. */
+function acceptsOf(yaml: YamlFile, node: PlacedNode | undefined): ReadonlySet<CredentialKind> | null {
+  if (node === undefined) return null;
+  const items = itemsOf(yaml, node, '`accepts`');
+  if (items.length === 0) yaml.report(node.offset, '`accepts` names at least one kind of credential');
+  return new Set(
+    items.flatMap((item) => wordOf(yaml, item, { what: 'the credential', words: CREDENTIAL_KINDS }) ?? []),
+  );
+}
+
+function actionEntry(yaml: YamlFile, node: PlacedNode, serverAccepts: ReadonlySet<CredentialKind>): ActionEntry | null {
   const fields = fieldsOf(yaml, node, {
     what: 'a route',
     required: ['action', 'method', 'path', 'risk'],
-    optional: ['args'],
+    optional: ['args', 'accepts'],
   });
   const rule = 'words of letters, digits, `-` and `_` joined by dots, at most 128 characters, and none of Remit’s own';
   const id = stringOf(yaml, fields.get('action'), { what: 'the action', accepts: isActionId, rule });
@@ -103,7 +132,8 @@ function actionEntry(yaml: YamlFile, node: PlacedNode): ActionEntry | null {
   const template = templateOf(yaml, fields.get('path'));
   const args = template === null ? [] : argumentSpecs(yaml, fields.get('args'), template.value);
   if (id === null || method === null || risk === null || template === null) return null;
-  return { id, method, risk, template, args };
+  const accepts = acceptsOf(yaml, fields.get('accepts')) ?? serverAccepts;
+  return { id, method, risk, template, accepts, args };
 }
 
 const isActionId = (value: string): boolean =>

@@ -1,12 +1,12 @@
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
 import { readCatalog } from './catalog-file.ts';
-import type { ActionEntry, ArgumentSpec, Risk, ServerEntry } from './catalog-file.ts';
+import type { ActionEntry, ArgumentSpec, CredentialKind, Risk, ServerEntry } from './catalog-file.ts';
 import { Routes } from './routes.ts';
 import type { YamlFile } from './yaml-file.ts';
 import { openYaml } from './yaml-file.ts';
 
-export type { ArgumentSpec, Risk } from './catalog-file.ts';
+export type { ArgumentSpec, CredentialKind, Risk } from './catalog-file.ts';
 
 /** A downstream server, in the operator's words. */
 export interface Server {
@@ -15,6 +15,8 @@ export interface Server {
   readonly hosts: ReadonlySet<string>;
   /** The resource URI its tokens are issued for. No two servers share one. */
   readonly audience: string;
+  /** Whether calls to it carry a transaction token, so that what stands behind it knows the task. */
+  readonly transactionToken: boolean;
 }
 
 /** What an agent can do, in the operator's words. */
@@ -27,6 +29,8 @@ export interface CatalogAction {
   readonly template: string;
   /** Of a path parameter, the index of its segment. */
   readonly parameters: ReadonlyMap<string, number>;
+  /** What it can be called with. */
+  readonly accepts: ReadonlySet<CredentialKind>;
   readonly args: readonly ArgumentSpec[];
 }
 
@@ -69,6 +73,7 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
       id: entry.id.value,
       hosts: new Set(entry.hosts.map((host) => host.value)),
       audience: entry.audience.value,
+      transactionToken: entry.transactionToken,
     };
     servers.set(server.id, server);
     for (const host of entry.hosts) claim(serversByHost, host, { server, what: 'host', yaml });
@@ -120,6 +125,7 @@ function addAction(
         'parameter' in segment ? [[segment.parameter, index] as const] : [],
       ),
     ),
+    accepts: entry.accepts,
     args: entry.args,
   };
   if (actions.has(action.id)) return yaml.report(entry.id.offset, `the action \`${action.id}\` is defined twice`);

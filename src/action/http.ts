@@ -1,7 +1,7 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { HttpCall } from './call.ts';
-import type { ArgumentSpec, Catalog, CatalogAction, Risk, Server } from './catalog.ts';
+import type { ArgumentSpec, Catalog, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
 import { queryValues } from './query.ts';
 
 /** What one argument can be; never an object, so nothing the caller sends can become a Cedar entity. */
@@ -14,6 +14,8 @@ export interface Action {
   readonly server: Server;
   /** `GET /v1/payments/{id}` */
   readonly endpoint: string;
+  /** What it can be called with. */
+  readonly accepts: ReadonlySet<CredentialKind>;
   /** By name; exactly those the catalog declares, of the declared type, optional ones only where sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
 }
@@ -43,7 +45,8 @@ export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
   }
   const args = argumentsOf(entry, segments, call.query);
   if (isDeny(args)) return args;
-  return { id: entry.id, risk: entry.risk, server, endpoint: `${entry.method} ${entry.template}`, args };
+  const { id, risk, accepts } = entry;
+  return { id, risk, server, endpoint: `${entry.method} ${entry.template}`, accepts, args };
 }
 
 const shown = (text: string): string => `\`${text.slice(0, MAX_SHOWN).toWellFormed()}\``;

@@ -4,12 +4,15 @@ import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import type { Action } from './http.ts';
 
 /**
- * Whether the declared intent covers an action: one detail must name the server's audience among its locations and the
- * action, or a family of it (`payments.*`), among its actions, and be within its times (from `not_before` until, and not
- * including, `not_after`). `null` where it does; `action.outside-intent` otherwise. An intent without details covers
- * nothing.
+ * The detail of the declared intent that covers an action: the first that names the server's audience among its locations
+ * and the action, or a family of it (`payments.*`), among its actions, and is within its times (from `not_before` until,
+ * and not including, `not_after`). `action.outside-intent` where there is none; an intent without details covers nothing.
  */
-export function outsideIntent(details: readonly AuthorizationDetail[], action: Action, nowMs: number): Deny | null {
+export function coveringDetail(
+  details: readonly AuthorizationDetail[],
+  action: Action,
+  nowMs: number,
+): AuthorizationDetail | Deny {
   const naming = details.filter(
     (detail) =>
       detail.locations.includes(action.server.audience) && detail.actions.some((granted) => covers(granted, action.id)),
@@ -17,8 +20,8 @@ export function outsideIntent(details: readonly AuthorizationDetail[], action: A
   if (naming.length === 0) {
     return deny('action.outside-intent', `the intent names no \`${action.id}\` at \`${action.server.audience}\``);
   }
-  if (naming.some((detail) => isOpen(detail, nowMs))) return null;
-  return deny('action.outside-intent', `the intent allows \`${action.id}\` at another time`);
+  const open = naming.find((detail) => isOpen(detail, nowMs));
+  return open ?? deny('action.outside-intent', `the intent allows \`${action.id}\` at another time`);
 }
 
 /** `payments.*` covers whatever begins with `payments.`; `*` alone covers nothing, so that no intent is unbounded. */

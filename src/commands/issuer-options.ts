@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { configFrom, configProblemText } from '../config.ts';
+import { configFrom, configProblemText } from '../config/config.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import { type SvidSettings, svidSettingsFrom } from '../identity/svid-settings.ts';
+import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { declarationFrom } from '../run/declaration.ts';
 import type { Declaration } from '../run/declaration.ts';
 import { DURATION_RULE, secondsFrom } from '../run/duration.ts';
@@ -24,6 +26,7 @@ export const issuerOptions = {
   'svid-cert': { type: 'string' },
   'svid-key': { type: 'string' },
   bundle: { type: 'string' },
+  'workload-api': { type: 'string' },
 } as const;
 
 /** The part of their help that these commands share. */
@@ -33,9 +36,10 @@ export const issuerHelp = `  --intent FILE     what the task is for and what it 
   --ttl DURATION    the longest the task may take, instead of \`expires_in\`: 90s, 15m, 2h
   --issuer URL      the issuer, such as https://localhost:9472
   --issuer-id ID    its SPIFFE ID; without it the certificate must be for the host of the URL
-  --svid-cert FILE  the SVID of this workload, its key, and the bundle the issuer is verified against: PEM files, read
-  --svid-key FILE   anew for each request, so that whatever renews them needs to tell nobody
+  --svid-cert FILE  the SVID of this workload, its key, and the bundle the issuer is verified against: PEM files, which
+  --svid-key FILE   are watched, so that whatever renews them needs to tell nobody
   --bundle FILE
+  --workload-api A  the SPIFFE Workload API instead, such as unix:/run/spire/agent.sock; default SPIFFE_ENDPOINT_SOCKET
   --config FILE     take issuer and SVID from \`issuer.url\` and \`svid\` of a configuration, where no option names them`;
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
@@ -45,21 +49,40 @@ export async function issuerFrom(values: Values, io: Pick<CommandIo, 'environmen
   const configured = values.config === undefined ? null : await configuredIssuer(values.config, io);
   if (isRefusal(configured)) return configured;
   const url = (values.issuer ?? configured?.url ?? '').replace(/\/$/, '');
-  const files = {
-    certificate: values['svid-cert'] ?? configured?.svid?.certificate,
-    key: values['svid-key'] ?? configured?.svid?.key,
-    bundle: values.bundle ?? configured?.svid?.bundle,
-  };
   if (url === '') return refusal('--issuer URL is required, or --config with an `issuer.url`');
   if (!isHttps(url)) return refusal(`--issuer \`${url}\` must be an https: URL without query and fragment`);
-  const { certificate, key, bundle } = files;
-  if (certificate === undefined || key === undefined || bundle === undefined) {
-    return refusal('--svid-cert, --svid-key and --bundle are required, or --config with an `svid`');
-  }
   const id = values['issuer-id'] === undefined ? null : spiffeIdFrom(values['issuer-id']);
   if (isDeny(id)) return refusal(`--issuer-id: ${id.detail}`);
-  return { url, id, svid: { certificate: resolve(certificate), key: resolve(key), bundle: resolve(bundle) } };
+  const svid = svidFrom(values, { configured: configured?.svid ?? null, io });
+  return isRefusal(svid) ? svid : { url, id, svid };
 }
+
+/** By option, else by configuration, else by the variable of the SPIFFE standards. */
+function svidFrom(
+  values: Values,
+  other: { readonly configured: SvidSettings | null; readonly io: Pick<CommandIo, 'environment'> },
+): SvidSettings | Refusal {
+  const { 'svid-cert': certificate, 'svid-key': key, bundle, 'workload-api': api } = values;
+  const named = [certificate, key, bundle].filter((file) => file !== undefined);
+  if (named.length === 0 && api === undefined && other.configured !== null) return other.configured;
+  const address = api ?? (named.length === 0 ? other.io.environment['SPIFFE_ENDPOINT_SOCKET'] : undefined);
+  const target = address === undefined ? null : workloadApiTargetFrom(address);
+  if (isProblem(target)) return refusal(`--workload-api: ${target.problem}`);
+  const settings = svidSettingsFrom({
+    workloadApi: target,
+    id: null,
+    hint: null,
+    certificate: pathOf(certificate),
+    key: pathOf(key),
+    bundle: pathOf(bundle),
+  });
+  if (!isProblem(settings)) return settings;
+  return refusal(
+    '--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`; one of them',
+  );
+}
+
+const pathOf = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
 
 function isHttps(url: string): boolean {
   if (!URL.canParse(url)) return false;
@@ -67,12 +90,10 @@ function isHttps(url: string): boolean {
   return protocol === 'https:' && search === '' && hash === '' && username === '';
 }
 
-type Svid = IssuerPlace['svid'];
-
 async function configuredIssuer(
   name: string,
   io: Pick<CommandIo, 'environment'>,
-): Promise<{ readonly url: string | null; readonly svid: Svid | null } | Refusal> {
+): Promise<{ readonly url: string | null; readonly svid: SvidSettings | null } | Refusal> {
   const file = resolve(name);
   const text = await textOf(file, 'the configuration');
   if (isRefusal(text)) return text;

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { configFrom, configProblemText } from '../config.ts';
+import { configFrom, configProblemText } from '../config/config.ts';
 import { systemPorts } from '../ports.ts';
-import { startRemit } from '../remit.ts';
-import type { Remit } from '../remit.ts';
+import { startRemit } from '../remit/remit.ts';
+import type { Remit } from '../remit/remit.ts';
 import { runtimeFaults } from '../runtime-faults.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { configFrom, configProblemText } from '../config.ts';
+import { configFrom, configProblemText } from '../config/config.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
 import { openStoreForReading } from '../store/sqlite.ts';

@@ -2,6 +2,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
 import { IssuerClient } from '../run/issuer-client.ts';
 import { isIssuerProblem, problemLines } from '../run/issuer-problem.ts';
+import { OwnSvid } from '../run/own-svid.ts';
 import { isInsideRun, outerToken } from '../run/outer-run.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
@@ -101,8 +102,10 @@ async function declared(values: Values, io: CommandIo): Promise<Printed | Refusa
   const nowMs = systemPorts.nowMs();
   const declaration = await declaredFrom(values, nowMs);
   if (isRefusal(declaration)) return declaration;
-  const client = new IssuerClient(issuer, systemPorts.nowMs);
+  const svid = await OwnSvid.open(issuer.svid, systemPorts);
+  const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
   const given = await client.declare(declaration, io.environment['TRACEPARENT'] ?? null);
+  svid.close();
   if (isIssuerProblem(given)) return refusal(problemLines(given).join('\n'), EXIT.no);
   io.err(
     `remit token: task ${given.taskId} is open: end it by \`remit task end ${given.taskId} --cause …\`, or by POST ${issuer.url}/tasks/${given.taskId}/complete with the same SVID`,

@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { configFrom, configProblemText } from '../config.ts';
+import { configFrom, configProblemText } from '../config/config.ts';
 import type { Ports } from '../ports.ts';
-import { startRemit } from '../remit.ts';
-import type { Remit } from '../remit.ts';
+import { startRemit } from '../remit/remit.ts';
+import type { Remit } from '../remit/remit.ts';
 import { Agent } from './agent.ts';
 import { createAuthority, writeBundle, writeCredential } from './authority.ts';
 import type { Authority } from './authority.ts';

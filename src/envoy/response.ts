@@ -1,4 +1,4 @@
-import type { Answer } from '../check.ts';
+import type { Answer } from '../check-services.ts';
 import { type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { checkResponseType } from './proto.ts';
@@ -10,14 +10,13 @@ export interface ResponseOptions {
 }
 
 /** Headers that Remit may set on the request it lets pass. Each one it does not set is removed. */
-export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent'] as const;
+export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent', 'txn-token'] as const;
 
 /** Headers that never reach the upstream: what the agent proved itself with is not the upstream's to replay. */
 export const CREDENTIAL_HEADERS: readonly string[] = [
   'authorization',
   'proxy-authorization',
   'dpop',
-  'txn-token',
   'x-forwarded-client-cert',
 ];
 
@@ -55,7 +54,14 @@ const PLACEHOLDER = '00000000-0000-0000-0000-000000000000';
  */
 export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (decisionId: string) => Buffer {
   const decision = deny(reason, '');
-  const nobody = { taskId: null, agent: null, action: null, resourceMetadataUrl: null, traceId: null };
+  const nobody = {
+    taskId: null,
+    agent: null,
+    action: null,
+    resourceMetadataUrl: null,
+    traceId: null,
+    transactionToken: null,
+  };
   const template = checkResponseFrom({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places: number[] = [];
   for (let at = template.indexOf(PLACEHOLDER); at !== -1; at = template.indexOf(PLACEHOLDER, at + 1)) places.push(at);
@@ -77,11 +83,18 @@ const idsOf = (answer: Answer): string => {
 const traceIdOf = ({ traceId }: Answer): string | null =>
   traceId !== null && /^[0-9a-f]{32}$/.test(traceId) ? traceId : null;
 
+/** INVARIANT: an upstream that is to be handed a token is not called without one. */
+function transactionTokenOf({ transactionToken }: Answer): string | null {
+  if (transactionToken === null || /^[A-Za-z0-9_.-]{1,8192}$/.test(transactionToken)) return transactionToken;
+  throw new Error('the transaction token is not a compact JWS');
+}
+
 function allowed(answer: Answer): object {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
     'x-remit-decision': `allow${idsOf(answer)}`,
     'x-remit-task': plain(answer.taskId),
     'x-remit-agent': plain(answer.agent),
+    'txn-token': transactionTokenOf(answer),
   };
   const headers = OWNED_HEADERS.flatMap((name) => {
     const value = values[name];

@@ -58,6 +58,8 @@ export interface UseRecord extends Decided, Traced {
   readonly decisionId: string;
   readonly task: string | null;
   readonly agent: string | null;
+  /** `task-token`, `external-token` or `workload-identity`; `null` without a verified one. */
+  readonly credential: string | null;
   readonly action: string | null;
   /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
   readonly tokenUse: number | null;

@@ -5,7 +5,7 @@ import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
-import type { TaskToken } from '../token/claims.ts';
+import type { Credential } from '../token/credential.ts';
 
 /** A value of Cedar in its JSON form. Only `now` is ever an extension value; no value is an entity. */
 export type CedarValue = string | number | boolean | readonly CedarValue[] | CedarRecord;
@@ -27,47 +27,77 @@ export interface Question {
   readonly context: CedarRecord;
 }
 
-/** What is known about one use of a task token. */
+/** What is known about one use of a credential. */
 export interface UseFacts {
   readonly call: Pick<HttpCall, 'method' | 'host' | 'path'>;
   readonly caller: Pick<Caller, 'id'>;
-  readonly token: Pick<TaskToken, 'kind' | 'subject' | 'actors' | 'details' | 'expiresAtSeconds'>;
-  readonly task: Pick<Task, 'purpose' | 'createdAtMs'>;
+  readonly credential: Credential;
+  /** `null` where the credential is of no task. */
+  readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'context'> | null;
   readonly action: Action;
   readonly binding: BindingMode;
-  /** Which use of its token this is, from 1. */
+  /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
 
-/** The question whether one call of a task may pass. */
-export const useQuestion = ({ call, caller, token, task, action, binding, use, nowMs }: UseFacts): Question => ({
-  principal: caller.id,
-  action: action.id,
-  server: action.server,
-  endpoint: action.endpoint,
+/**
+ * The question whether one call may pass. Without a task the intent is empty: no purpose, no actions, and whatever a policy
+ * asks of an intent does not hold.
+ */
+export const useQuestion = (facts: UseFacts): Question => ({
+  principal: agentOf(facts),
+  action: facts.action.id,
+  server: facts.action.server,
+  endpoint: facts.action.endpoint,
   context: {
-    intent: {
-      purpose: task.purpose,
-      actions: distinct(token.details.flatMap((detail) => detail.actions)),
-      ageSeconds: Math.max(0, wholeSeconds(nowMs - task.createdAtMs)),
-    },
-    subject: token.subject,
-    actors: distinct(token.actors),
-    credential: {
-      kind: token.kind,
-      binding,
-      secondsLeft: Math.max(0, token.expiresAtSeconds - wholeSeconds(nowMs)),
-      uses: use,
-    },
-    request: { method: call.method, host: call.host, path: call.path },
-    // The level that risk signals have raised; no signal is received yet.
-    risk: 'low',
-    now: datetime(nowMs),
-    args: Object.fromEntries(action.args),
+    intent: intentOf(facts),
+    ...delegationOf(facts),
+    credential: credentialOf(facts),
+    request: { method: facts.call.method, host: facts.call.host, path: facts.call.path },
+    taskContext: contextOf(facts.task?.context ?? {}),
+    // The level that signals have raised the task to.
+    risk: facts.task?.risk ?? 'low',
+    now: datetime(facts.nowMs),
+    args: Object.fromEntries(facts.action.args),
   },
 });
+
+/** Who acts: the agent a task token was issued to, which is the caller except where a hop ends TLS; else the caller. */
+export const agentOf = ({ caller, credential }: Pick<UseFacts, 'caller' | 'credential'>): SpiffeId =>
+  credential.kind === 'task-token' ? credential.clientId : caller.id;
+
+function intentOf({ credential, task, nowMs }: UseFacts): CedarRecord {
+  const details = credential.kind === 'task-token' ? credential.details : [];
+  return {
+    purpose: task?.purpose ?? '',
+    actions: distinct(details.flatMap((detail) => detail.actions)),
+    ageSeconds: task === null ? 0 : Math.max(0, wholeSeconds(nowMs - task.createdAtMs)),
+  };
+}
+
+function delegationOf({ caller, credential }: UseFacts): CedarRecord {
+  const subject = credential.kind === 'workload-identity' ? caller.id : credential.subject;
+  return { subject, actors: credential.kind === 'task-token' ? distinct(credential.actors) : [] };
+}
+
+function credentialOf({ credential, binding, use, nowMs }: UseFacts): CedarRecord {
+  if (credential.kind === 'workload-identity') {
+    return { kind: credential.kind, binding: 'none', scope: [], secondsLeft: 0, uses: 0 };
+  }
+  return {
+    kind: credential.kind,
+    binding: credential.confirmation === null ? 'none' : credential.confirmation.kind === 'jkt' ? 'dpop' : binding,
+    scope: distinct(credential.scope),
+    secondsLeft: Math.max(0, credential.expiresAtSeconds - wholeSeconds(nowMs)),
+    uses: use,
+  };
+}
+
+/** Named values as `name=value`, since Cedar has no records of names that a schema does not know. */
+const contextOf = (context: Readonly<Record<string, string>>): readonly string[] =>
+  distinct(Object.entries(context).map(([name, value]) => `${name}=${value}`));
 
 /** What is known when a token is asked for. */
 export interface IssueFacts {
@@ -79,6 +109,10 @@ export interface IssueFacts {
   /** The one action the question is about; an intent is granted only where each of its actions is. */
   readonly requested: { readonly action: string; readonly risk: Risk };
   readonly ttlSeconds: number;
+  /** The context the task has or asks for. */
+  readonly taskContext?: Readonly<Record<string, string>>;
+  /** Who hands a part of its task to the agent, and how many hands it has been through; absent for a task of its own. */
+  readonly delegation?: { readonly parent: SpiffeId; readonly depth: number } | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
@@ -93,6 +127,10 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
     intent: { purpose: facts.purpose, actions: distinct(facts.actions) },
     requested: { action: facts.requested.action, risk: facts.requested.risk },
     ttlSeconds: facts.ttlSeconds,
+    taskContext: contextOf(facts.taskContext ?? {}),
+    ...(facts.delegation === undefined
+      ? {}
+      : { delegation: { parent: facts.delegation.parent, depth: facts.delegation.depth } }),
     now: datetime(facts.nowMs),
   },
 });

@@ -2,6 +2,7 @@ import type { ArgumentValue } from '../action/http.ts';
 import type { ArgumentSpec, Catalog } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import { workloadIdentity } from '../token/credential.ts';
 import { callFrom } from './engine.ts';
 import { issueQuestion, useQuestion } from './question.ts';
 import type { Question } from './question.ts';
@@ -26,14 +27,24 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
   const action = catalog.actions.values().next().value;
   if (isDeny(agent) || action === undefined) return [];
   const { server, id, risk } = action;
-  const issue = { agent, server, purpose: '', actions: [id], requested: { action: id, risk }, ttlSeconds: 0, nowMs: 0 };
+  const issue = {
+    agent,
+    server,
+    purpose: '',
+    actions: [id],
+    requested: { action: id, risk },
+    ttlSeconds: 0,
+    taskContext: { name: 'value' },
+    delegation: { parent: agent, depth: 1 },
+    nowMs: 0,
+  };
   const args = new Map(action.args.map(({ name, type }) => [name, VALUES[type]]));
   const use = {
     call: { method: action.method, host: '', path: action.template },
     caller: { id: agent },
-    token: { kind: 'task-token', subject: agent, actors: [], details: [], expiresAtSeconds: 0 },
-    task: { purpose: '', createdAtMs: 0 },
-    action: { id, risk, server, endpoint: `${action.method} ${action.template}`, args },
+    credential: workloadIdentity,
+    task: { purpose: '', createdAtMs: 0, risk: 'low', context: { name: 'value' } },
+    action: { id, risk, server, endpoint: `${action.method} ${action.template}`, accepts: action.accepts, args },
     binding: 'certificate',
     use: 1,
     nowMs: 0,

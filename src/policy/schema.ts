@@ -50,6 +50,7 @@ const actionDeclaration = (action: CatalogAction): string => `
       actors: Set<String>,
       credential: Credential,
       request: Request,
+      taskContext: Set<String>,
       risk: String,
       now: datetime,
       args: {${action.args.map(argumentDeclaration).join(', ')}},

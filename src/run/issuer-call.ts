@@ -4,15 +4,17 @@ import type { PeerCertificate } from 'node:tls';
 import { isDeny } from '../decision/decision.ts';
 import { leafFromDer } from '../identity/leaf.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { type Svid, tlsMaterialOf } from '../identity/svid.ts';
+import type { SvidSettings } from '../identity/svid-settings.ts';
 import { issuerProblem, type IssuerProblem } from './issuer-problem.ts';
-import { readSvid, type SvidFiles } from './svid-files.ts';
-import { isProblem } from '../token/members.ts';
+import { thumbprintOf } from './own-svid.ts';
 
 /** Which issuer is asked, and as whom. */
 export interface IssuerPlace {
   /** Its URL, `https:` without a trailing slash. */
   readonly url: string;
-  readonly svid: SvidFiles;
+  /** Where the SVID of the agent is from. */
+  readonly svid: SvidSettings;
   /** Its SPIFFE ID; `null` checks its certificate by the host of the URL instead. */
   readonly id: SpiffeId | null;
 }
@@ -38,17 +40,18 @@ const TIMEOUT_MS = 10_000;
 const MAX_BODY_BYTES = 262_144;
 
 /**
- * Makes one request on a connection of its own, so that the SVID is the one on disk now. Gives up after 10 s, and on an
- * answer of more than 256 KiB.
+ * Makes one request with `svid`, on a connection of its own. Gives up after 10 s, and on an answer of more than 256 KiB.
  *
- * @returns `svid` or `unreachable` where no answer came
+ * @returns `unreachable` where no answer came
  */
-export async function askIssuer(place: IssuerPlace, asked: IssuerRequest): Promise<IssuerAnswer | IssuerProblem> {
-  const svid = await readSvid(place.svid);
-  if (isProblem(svid)) return issuerProblem('svid', svid.problem);
+export async function askIssuer(
+  place: Pick<IssuerPlace, 'url' | 'id'>,
+  svid: Svid,
+  asked: IssuerRequest,
+): Promise<IssuerAnswer | IssuerProblem> {
+  const { certificate: cert, key, bundle: ca } = tlsMaterialOf(svid);
   try {
-    const answer = await exchange(place, asked, { cert: svid.certificate, key: svid.key, ca: svid.bundle });
-    return { ...answer, boundTo: svid.leaf.sha256 };
+    return { ...(await exchange(place, asked, { cert, key, ca })), boundTo: thumbprintOf(svid) };
   } catch (error) {
     return issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reasonOf(error)}`);
   }
@@ -57,7 +60,7 @@ export async function askIssuer(place: IssuerPlace, asked: IssuerRequest): Promi
 type Tls = Readonly<Record<'cert' | 'key' | 'ca', string>>;
 
 async function exchange(
-  { url, id }: IssuerPlace,
+  { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
   asked: IssuerRequest,
   tls: Tls,
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {

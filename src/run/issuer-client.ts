@@ -5,6 +5,7 @@ import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Declaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
 import type { IssuerAnswer, IssuerPlace, IssuerRequest } from './issuer-call.ts';
+import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 
 /** A token as the issuer gave it. */
@@ -33,18 +34,25 @@ export interface TaskView {
   readonly traceparent: string | null;
 }
 
+/** As whom a client asks, and by what clock it counts. */
+export interface ClientOptions {
+  /** The SVID of the agent, asked for before each connection. */
+  readonly svid: Pick<OwnSvid, 'now'>;
+  readonly nowMs: () => number;
+}
+
 /**
  * The issuer as the agent of one task sees it: OAuth over mTLS, a connection for each request.
  *
  * @see design 4.5; RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
  */
 export class IssuerClient {
-  readonly #place: IssuerPlace;
-  readonly #nowMs: () => number;
+  readonly #place: Pick<IssuerPlace, 'url' | 'id'>;
+  readonly #options: ClientOptions;
 
-  constructor(place: IssuerPlace, nowMs: () => number) {
+  constructor(place: Pick<IssuerPlace, 'url' | 'id'>, options: ClientOptions) {
     this.#place = place;
-    this.#nowMs = nowMs;
+    this.#options = options;
   }
 
   /** Declares an intent: the first token of a new task. @param traceparent of the caller, `null` where it has none */
@@ -78,10 +86,15 @@ export class IssuerClient {
     return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
   }
 
+  async #ask(asked: IssuerRequest): Promise<IssuerAnswer | IssuerProblem> {
+    const svid = await this.#options.svid.now();
+    return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(this.#place, svid, asked);
+  }
+
   async #token(path: string, sent: Pick<IssuerRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
     // Before it is sent, so that the token never counts for longer here than there.
-    const askedAtMs = this.#nowMs();
-    const answer = await askIssuer(this.#place, { method: 'POST', path, ...sent });
+    const askedAtMs = this.#options.nowMs();
+    const answer = await this.#ask({ method: 'POST', path, ...sent });
     if (isIssuerProblem(answer)) return answer;
     const read = valueOf(answer, tokenReaders);
     if (isIssuerProblem(read)) return read;
@@ -96,7 +109,7 @@ export class IssuerClient {
   }
 
   async #view(asked: IssuerRequest): Promise<TaskView | IssuerProblem> {
-    const answer = await askIssuer(this.#place, asked);
+    const answer = await this.#ask(asked);
     if (isIssuerProblem(answer)) return answer;
     const read = valueOf(answer, taskReaders);
     if (isIssuerProblem(read)) return read;

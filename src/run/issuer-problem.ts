@@ -32,6 +32,7 @@ const transient: ReadonlySet<string> = new Set([
   'svid',
   'unreachable',
   'unexpected-answer',
+  'invalid_client',
   'server_error',
   'temporarily_unavailable',
   'task_suspended',
@@ -39,7 +40,10 @@ const transient: ReadonlySet<string> = new Set([
 
 /** What a developer can do about each error. */
 const cures: ReadonlyMap<string, string> = new Map([
-  ['svid', 'name the files of this workload by --svid-cert, --svid-key and --bundle; something must keep them fresh'],
+  [
+    'svid',
+    'name the files of this workload by --svid-cert, --svid-key and --bundle, or its Workload API by --workload-api',
+  ],
   [
     'unreachable',
     'is `remit serve` running there, does --issuer name its host and port, and is --bundle its trust domain?',

@@ -8,8 +8,8 @@ import type { IssuerPlace } from './issuer-call.ts';
 import { IssuerClient } from './issuer-client.ts';
 import type { TaskCredential, TaskView } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
+import { OwnSvid } from './own-svid.ts';
 import { SignalRelay, type OnSignal } from './signal-relay.ts';
-import { thumbprintNow } from './svid-files.ts';
 import { Watcher } from './watched.ts';
 
 /** A command and the task it runs under. */
@@ -47,13 +47,16 @@ export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
   const watcher = new Watcher(plan.issuer, () =>
     world.tell('the watcher has ended: if this process is killed now, the task ends by its deadline alone'),
   );
+  const svid = await OwnSvid.open(plan.issuer.svid, world.ports);
   try {
-    const client = new IssuerClient(plan.issuer, world.ports.nowMs);
+    const client = new IssuerClient(plan.issuer, { svid, nowMs: world.ports.nowMs });
     const credential = await client.declare(plan.declaration, plan.environment['TRACEPARENT'] ?? null);
-    if (!isIssuerProblem(credential)) return await runDeclared({ plan, world, relay, watcher, client }, credential);
+    if (!isIssuerProblem(credential))
+      return await runDeclared({ plan, world, relay, watcher, svid, client }, credential);
     for (const line of problemLines(credential)) world.tell(line);
     return REFUSED;
   } finally {
+    svid.close();
     watcher.dismiss();
     relay.close();
   }
@@ -64,6 +67,7 @@ interface Run {
   readonly world: RunWorld;
   readonly relay: SignalRelay;
   readonly watcher: Watcher;
+  readonly svid: OwnSvid;
   readonly client: IssuerClient;
 }
 
@@ -80,7 +84,10 @@ async function runDeclared(run: Run, credential: TaskCredential): Promise<number
   }
 }
 
-async function runCommand({ plan, world, relay, watcher, client }: Run, credential: TaskCredential): Promise<number> {
+async function runCommand(
+  { plan, world, relay, watcher, svid, client }: Run,
+  credential: TaskCredential,
+): Promise<number> {
   const { tell, ports, after } = world;
   const task = await client.task(credential.taskId);
   if (isIssuerProblem(task)) {
@@ -91,7 +98,7 @@ async function runCommand({ plan, world, relay, watcher, client }: Run, credenti
   const handover = await handOver(
     plan.handover,
     { credential, generation: task.generation },
-    { client, thumbprintNow: () => thumbprintNow(plan.issuer.svid), nowMs: ports.nowMs, after, tell, ports },
+    { client, svid, nowMs: ports.nowMs, after, tell, ports },
   );
   if ('problem' in handover) {
     tell(handover.problem);

@@ -1,12 +1,13 @@
 import type { After } from '../token/timers.ts';
 import type { IssuerClient, TaskCredential } from './issuer-client.ts';
+import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 
 /** What a keeper works with. */
 export interface KeeperOptions {
   readonly client: Pick<IssuerClient, 'further' | 'task'>;
-  /** Thumbprint of the certificate on disk; `null` where there is none to be read just now. */
-  readonly thumbprintNow: () => Promise<string | null>;
+  /** The SVID that tokens are to be bound to. */
+  readonly svid: Pick<OwnSvid, 'thumbprint'>;
   readonly nowMs: () => number;
   readonly after: After;
   /** Told of each new token before anybody else learns of it; the keeper waits for it. */
@@ -26,8 +27,8 @@ const SERVED = 2 / 3;
 const MAX_PAUSE_MS = 10_000;
 
 /**
- * Keeps a token of one task fresh: a new one after two thirds of its life, whenever the certificate on disk changes, and
- * after a resume. Each is asked for with the certificate that is there then, which is what re-binds it. The task's deadline
+ * Keeps a token of one task fresh: a new one after two thirds of its life, whenever the SVID is renewed, and
+ * after a resume. Each is asked for with the SVID that there is then, which is what re-binds it. The task's deadline
  * is never moved: near it tokens get shorter, and at the end there is none.
  *
  * Lifecycle: keeps from the constructor to `close`; the end of the task, by whomever, ends the keeping too.
@@ -54,9 +55,9 @@ export class TokenKeeper {
     this.#stop = options.after(LOOK_MS, () => void this.#look());
   }
 
-  /** The token to use now, bound to the certificate on disk now; waits while it is replaced. */
+  /** The token to use now, bound to the SVID of now; waits while it is replaced. */
   async current(): Promise<TaskCredential | IssuerProblem> {
-    if (!this.#isEnded && (this.#hasRunOut() || (await this.#isUnbound()))) await this.#renew();
+    if (!this.#isEnded && (this.#hasRunOut() || this.#isUnbound())) await this.#renew();
     if (this.#without !== null && (this.#isEnded || this.#without.error === 'task_suspended' || this.#hasRunOut())) {
       return this.#without;
     }
@@ -69,7 +70,7 @@ export class TokenKeeper {
   }
 
   async #look(): Promise<void> {
-    if ((await this.#isUnbound()) || this.#isDue()) await this.#renew();
+    if (this.#isUnbound() || this.#isDue()) await this.#renew();
     if (!this.#isEnded && this.#options.nowMs() >= this.#heartbeatAtMs) await this.#heartbeat();
     if (!this.#isEnded) this.#stop = this.#options.after(LOOK_MS, () => void this.#look());
   }
@@ -83,8 +84,8 @@ export class TokenKeeper {
     return this.#options.nowMs() >= this.#held.expiresAtMs - MARGIN_MS;
   }
 
-  async #isUnbound(): Promise<boolean> {
-    const thumbprint = await this.#options.thumbprintNow();
+  #isUnbound(): boolean {
+    const thumbprint = this.#options.svid.thumbprint();
     return thumbprint !== null && thumbprint !== this.#held.boundTo;
   }
 

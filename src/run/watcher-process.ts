@@ -6,6 +6,7 @@ import { systemPorts } from '../ports.ts';
 import type { IssuerPlace } from './issuer-call.ts';
 import { IssuerClient } from './issuer-client.ts';
 import { isIssuerProblem } from './issuer-problem.ts';
+import { OwnSvid } from './own-svid.ts';
 import type { WatcherNote } from './watched.ts';
 
 /**
@@ -63,10 +64,11 @@ function terminate(pid: number): void {
 }
 
 async function cancel(issuer: IssuerPlace, task: string): Promise<void> {
-  const client = new IssuerClient(issuer, systemPorts.nowMs);
+  const svid = await OwnSvid.open(issuer.svid, systemPorts);
+  const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
   for (const pauseMs of [...PAUSES_MS, null]) {
     const ended = await client.end(task, 'cancel');
-    if (!isIssuerProblem(ended) || !ended.isTransient || pauseMs === null) return;
+    if (!isIssuerProblem(ended) || !ended.isTransient || pauseMs === null) return svid.close();
     await delay(pauseMs);
   }
 }

@@ -1,5 +1,6 @@
 import { isSpanContextValid, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags } from '@opentelemetry/api';
 import type { Attributes, Link, SpanContext, Tracer } from '@opentelemetry/api';
+import { taskTokenOf } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { Judgement } from '../judgement.ts';
@@ -71,7 +72,8 @@ export function spanContextFrom(traceparent: string | null): SpanContext | null 
 
 function linksOf({ facts }: Judgement, on: CheckTrace): Link[] {
   const links: Link[] = [];
-  if (!isDeny(facts.token)) links.push(linkTo(facts.token.issuance, 'issued_by'));
+  const token = taskTokenOf(facts);
+  if (token !== null) links.push(linkTo(token.issuance, 'issued_by'));
   if (on.previousUse !== null) links.push(linkTo(on.previousUse, 'previous_use'));
   const application = spanContextFrom(on.application);
   if (application !== null) links.push({ context: application, attributes: { 'remit.link': 'application' } });
@@ -84,6 +86,7 @@ const linkTo = (span: SpanReference, kind: string): Link => ({
 });
 
 function attributesOf({ decision, decisionId, facts, policySet }: Judgement): Attributes {
+  const token = taskTokenOf(facts);
   return {
     'remit.decision': decision.kind,
     'remit.decision.id': decisionId,
@@ -93,13 +96,14 @@ function attributesOf({ decision, decisionId, facts, policySet }: Judgement): At
     ...(isDeny(decision) ? { 'remit.reason': decision.reason, 'remit.detail': decision.detail } : {}),
     ...(isDeny(facts.caller) ? {} : { 'remit.agent': facts.caller.id }),
     ...(isDeny(facts.action) ? {} : { 'remit.action': facts.action.id, 'http.route': facts.action.endpoint }),
-    ...(isDeny(facts.token)
+    ...(isDeny(facts.credential) ? {} : { 'remit.credential': facts.credential.kind }),
+    ...(facts.use === 0 ? {} : { 'remit.token.use': facts.use }),
+    ...(token === null
       ? {}
       : {
-          'remit.task.id': facts.token.taskId,
-          'remit.intent.hash': facts.token.intentHash,
-          'remit.intent.trace_id': facts.token.issuance.traceId,
-          'remit.token.use': facts.use,
+          'remit.task.id': token.taskId,
+          'remit.intent.hash': token.intentHash,
+          'remit.intent.trace_id': token.issuance.traceId,
         }),
     ...(isDeny(facts.call)
       ? {}

@@ -1,28 +1,35 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Action } from '../../src/action/http.ts';
-import { outsideIntent } from '../../src/action/intent-scope.ts';
+import { coveringDetail } from '../../src/action/intent-scope.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 import type { AuthorizationDetail } from '../../src/token/authorization-details.ts';
 
 const action: Action = {
   id: 'payments.create',
   risk: 'high',
-  server: { id: 'payments', hosts: new Set(['payments.acme.test']), audience: 'https://payments.acme.test' },
+  server: {
+    id: 'payments',
+    hosts: new Set(['payments.acme.test']),
+    audience: 'https://payments.acme.test',
+    transactionToken: false,
+  },
   endpoint: 'POST /v1/payments',
+  accepts: new Set(['task-token']),
   args: new Map(),
 };
 const detail = (actions: readonly string[], more: Partial<AuthorizationDetail> = {}): AuthorizationDetail => ({
   type: 'urn:remit:task',
   locations: ['https://payments.acme.test'],
   actions,
-  constraints: { notBeforeMs: null, notAfterMs: null },
+  constraints: unconstrained,
   purpose: null,
   ...more,
 });
 const between = (notBeforeMs: number | null, notAfterMs: number | null) => ({
-  constraints: { notBeforeMs, notAfterMs },
+  constraints: { ...unconstrained, notBeforeMs, notAfterMs },
 });
 
-describe('outsideIntent', () => {
+describe('coveringDetail', () => {
   const within: readonly (readonly [string, readonly AuthorizationDetail[]])[] = [
     ['the action itself', [detail(['payments.create'])]],
     ['its family', [detail(['payments.*'])]],
@@ -32,7 +39,7 @@ describe('outsideIntent', () => {
     ['one open window of two', [detail(['payments.*'], between(0, 5)), detail(['payments.*'], between(5, 2000))]],
   ];
   it.each(within)('covers %s', (_name, details) => {
-    expect(outsideIntent(details, action, 1000)).toBeNull();
+    expect(coveringDetail(details, action, 1000)).toMatchObject({ type: 'urn:remit:task' });
   });
 
   const named = 'the intent names no `payments.create` at `https://payments.acme.test`';
@@ -52,6 +59,6 @@ describe('outsideIntent', () => {
     ['a time after', [detail(['payments.create'], between(null, 1000))], timed],
   ];
   it.each(outside)('denies %s', (_name, details, message) => {
-    expect(outsideIntent(details, action, 1000)).toMatchObject({ reason: 'action.outside-intent', detail: message });
+    expect(coveringDetail(details, action, 1000)).toMatchObject({ reason: 'action.outside-intent', detail: message });
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { deny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
-import type { Answer } from '../../src/check.ts';
+import type { Answer } from '../../src/check-services.ts';
 import { checkResponseFrom, CREDENTIAL_HEADERS, OWNED_HEADERS, preparedDenial } from '../../src/envoy/response.ts';
 import { readAsEnvoy, valuesOf } from './protos.ts';
 
@@ -18,6 +18,7 @@ const answerFor = (over: Partial<Answer>): Answer => ({
   action: 'payments.read',
   resourceMetadataUrl: null,
   traceId,
+  transactionToken: null,
   ...over,
 });
 const codes = Object.keys(reasons) as ReasonCode[];
@@ -32,7 +33,18 @@ describe('checkResponseFrom an allow', () => {
       'x-remit-task': 't-1',
       'x-remit-agent': 'spiffe://acme.test/planner',
     });
-    expect(response.ok_response?.headers_to_remove).toEqual(CREDENTIAL_HEADERS);
+    expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'txn-token']);
+  });
+
+  it('hands the upstream a transaction token where there is one, in the place of what the client sent', () => {
+    const response = readAsEnvoy(checkResponseFrom(answerFor({ transactionToken: 'a.b.c' }), options));
+    expect(valuesOf(response.ok_response?.headers)).toMatchObject({ 'txn-token': 'a.b.c' });
+    expect(response.ok_response?.headers_to_remove).not.toContain('txn-token');
+    expect(JSON.stringify(response.dynamic_metadata)).not.toContain('a.b.c');
+  });
+
+  it('throws rather than allow without a transaction token that is asked for', () => {
+    expect(() => checkResponseFrom(answerFor({ transactionToken: 'a\r\nb' }), options)).toThrow('compact JWS');
   });
 
   it('has ids and labels as dynamic metadata', () => {
@@ -57,7 +69,12 @@ describe('checkResponseFrom an allow', () => {
   ])('removes the header of what %s', (_name, over) => {
     const response = readAsEnvoy(checkResponseFrom(answerFor(over), options));
     expect(Object.keys(valuesOf(response.ok_response?.headers))).toEqual(['x-remit-decision']);
-    expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'x-remit-task', 'x-remit-agent']);
+    expect(response.ok_response?.headers_to_remove).toEqual([
+      ...CREDENTIAL_HEADERS,
+      'x-remit-task',
+      'x-remit-agent',
+      'txn-token',
+    ]);
     expect(response.dynamic_metadata?.fields).not.toHaveProperty('task_id');
   });
 
@@ -164,6 +181,7 @@ describe('checkResponseFrom anything', () => {
     action: text,
     resourceMetadataUrl: text,
     traceId: text,
+    transactionToken: fc.option(fc.stringMatching(/^[A-Za-z0-9_.-]{1,40}$/)),
   });
 
   it('is code 0 for an allow alone, never empty, and safe in every header', () => {
@@ -200,7 +218,7 @@ describe('checkResponseFrom anything', () => {
 
 describe('preparedDenial', () => {
   it.each(codes)('%s is what the builder gives, with the id put in', (code) => {
-    const nobody = { taskId: null, agent: null, action: null, traceId: null };
+    const nobody = { taskId: null, agent: null, action: null, traceId: null, transactionToken: null };
     const built = checkResponseFrom(answerFor({ decision: deny(code, ''), ...nobody }), options);
     const prepare = preparedDenial(code, options);
     expect(prepare(id).equals(built)).toBe(true);

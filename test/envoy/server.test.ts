@@ -320,7 +320,15 @@ describe('AuthorizationServer health and close', () => {
   });
 });
 
-const answer = { decisionId: 'd', taskId: null, agent: null, action: null, resourceMetadataUrl: null, traceId: null };
+const answer = {
+  decisionId: 'd',
+  taskId: null,
+  agent: null,
+  action: null,
+  resourceMetadataUrl: null,
+  traceId: null,
+  transactionToken: null,
+};
 const call: CheckCall = { metadata: new Map(), deadlineMs: 1, signal: new AbortController().signal };
 const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>
   authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse, ...(onFault && { onFault }) });

@@ -11,8 +11,8 @@ import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import type { Check } from '../../src/check.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
-import type { CheckFacts } from '../../src/check.ts';
-import type { Answer } from '../../src/check.ts';
+import type { CheckFacts } from '../../src/check-services.ts';
+import type { Answer } from '../../src/check-services.ts';
 import { AuthorizationServer, type CheckHandler } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -47,6 +47,7 @@ const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer =>
   action: null,
   resourceMetadataUrl: null,
   traceId: null,
+  transactionToken: null,
   ...over,
 });
 

@@ -13,7 +13,7 @@ const mustId = (text: string): SpiffeId => {
   return id;
 };
 const planner = mustId('spiffe://acme.test/planner');
-const server = { id: 'payments', hosts: new Set(['a.test']), audience: 'https://a.test' };
+const server = { id: 'payments', hosts: new Set(['a.test']), audience: 'https://a.test', transactionToken: false };
 const ask = (action: string, context: CedarRecord = {}): Question => ({
   principal: planner,
   action,

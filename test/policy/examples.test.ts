@@ -10,6 +10,7 @@ import { freshCedar } from '../../src/policy/cedar.ts';
 import { callFrom } from '../../src/policy/engine.ts';
 import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 import { issueQuestion, useQuestion } from '../../src/policy/question.ts';
 import type { Question, UseFacts } from '../../src/policy/question.ts';
 
@@ -42,27 +43,34 @@ function use(
 ): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
-  const { server, risk, method, template } = action;
+  const { server, risk, method, template, accepts } = action;
   return useQuestion({
     call: { method, host: 'a.test', path: template },
     caller: { id: agentOf(agent) },
-    token: {
+    credential: {
       kind: 'task-token',
+      issuer: 'https://issuer.acme.test',
+      keyId: 'k',
+      audience: server.audience,
       subject: 'user',
+      clientId: agentOf(agent),
       actors: [],
-      details: [
-        {
-          type: 'urn:remit:task',
-          locations: [server.audience],
-          actions: [id],
-          constraints: { notBeforeMs: null, notAfterMs: null },
-          purpose,
-        },
-      ],
+      issuedAtSeconds: 1_799_999_800,
       expiresAtSeconds: 1_800_000_100,
+      tokenId: 'j'.repeat(16),
+      taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
+      scope: [id],
+      details: [
+        { type: 'urn:remit:task', locations: [server.audience], actions: [id], constraints: unconstrained, purpose },
+      ],
+      confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
+      delegate: null,
+      intentHash: 'sha-256:x',
+      issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
+      digest: 'd',
     },
-    task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000 },
-    action: { id, risk, server, endpoint: `${method} ${template}`, args: new Map(Object.entries(args)) },
+    task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000, risk: 'low', context: { model: 'm-1' } },
+    action: { id, risk, server, endpoint: `${method} ${template}`, accepts, args: new Map(Object.entries(args)) },
     binding,
     use: 1,
     nowMs: NOW_MS,
@@ -280,7 +288,14 @@ describe('useQuestion and issueQuestion', () => {
         intent: { purpose: 'pay the rent', actions: ['payments.create'], ageSeconds: 60 },
         subject: 'user',
         actors: [],
-        credential: { kind: 'task-token', binding: 'certificate', secondsLeft: 100, uses: 1 },
+        credential: {
+          kind: 'task-token',
+          binding: 'certificate',
+          scope: ['payments.create'],
+          secondsLeft: 100,
+          uses: 1,
+        },
+        taskContext: ['model=m-1'],
         request: { method: 'POST', host: 'a.test', path: '/v1/payments' },
         risk: 'low',
         now: { __extn: { fn: 'datetime', arg: '2027-01-15T08:00:00Z' } },

@@ -26,6 +26,7 @@ describe('schemaFrom', () => {
       actors: Set<String>,
       credential: Credential,
       request: Request,
+      taskContext: Set<String>,
       risk: String,
       now: datetime,
       args: {"amount": Long, "currency"?: String},

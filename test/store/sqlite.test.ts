@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -365,29 +363,6 @@ describe('openStoreForReading', () => {
     expect(failureOf(openStoreForReading(file, options)).detail).toBe(
       `state file \`${file}\` cannot be opened: ENOENT`,
     );
-  });
-});
-
-describe('a killed writer', () => {
-  it('loses nothing that it acknowledged', async () => {
-    const file = newFile();
-    mustOpen(file).close();
-    const child = spawn(process.execPath, ['--no-warnings', join(import.meta.dirname, 'killed-writer.ts'), file], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.split('\n').length > 50) child.kill('SIGKILL');
-    });
-    await once(child, 'close');
-    const acknowledged = output.split('\n').slice(0, -1);
-    const store = mustOpen(file);
-    for (const line of acknowledged) {
-      expect(store.taskOf(issuer, taskNumber(Number(line)).id)).toMatchObject({ state: 'completed' });
-    }
-    expect(acknowledged.length).toBeGreaterThanOrEqual(50);
-    store.close();
   });
 });
 

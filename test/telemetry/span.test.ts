@@ -22,7 +22,14 @@ const judgement = (decision: Decision): Judgement =>
     facts: {
       call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test' },
       caller: { id: 'spiffe://acme.test/planner' },
-      token: { taskId: 't-1', intentHash: 'sha-256:intent', issuance, tokenId: 'a-secret-jti', digest: 'digest' },
+      credential: {
+        kind: 'task-token',
+        taskId: 't-1',
+        intentHash: 'sha-256:intent',
+        issuance,
+        tokenId: 'a-secret-jti',
+        digest: 'digest',
+      },
       action: { id: 'payments.list', endpoint: 'GET /v1/payments' },
       task: undefined,
       use: 2,
@@ -72,6 +79,7 @@ describe('traceCheck', () => {
       'remit.policy.ids': ['x'],
       'remit.policy.set': 'sha-256:set',
       'remit.cache': 'bypass',
+      'remit.credential': 'task-token',
       'remit.agent': 'spiffe://acme.test/planner',
       'remit.action': 'payments.list',
       'remit.task.id': 't-1',

@@ -43,6 +43,8 @@ function effectOn({ task, jtiDigest }: Target, applied: Applied, services: Issue
       return ask(task, applied, services);
     case 'ignore':
       return null;
+    default:
+      return applied.effect satisfies never;
   }
 }
 

@@ -1,4 +1,5 @@
 import { isDeny } from '../../decision/decision.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
 import { claimedIssuerOf } from '../../token/claims.ts';
 import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from '../../token/compact-jws.ts';
 import {
@@ -14,7 +15,7 @@ import {
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import type { VerificationKeys } from '../../token/verify.ts';
 import { type EventMeaning, type EventType, eventTypes } from './event.ts';
-import { type SignalError, signalError } from './signal-error.ts';
+import { type SignalError, type SignalErrorCode, signalError } from './signal-error.ts';
 import { type Subject, subject } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';
 
@@ -67,9 +68,7 @@ export async function securityEventFrom(
   nowMs: number,
 ): Promise<SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE> {
   const jws = compactJwsFrom(compact, MAX_SET_CHARACTERS);
-  if (isDeny(jws)) {
-    return signalError(jws.reason === 'token.algorithm' ? 'invalid_key' : 'invalid_request', jws.detail);
-  }
+  if (isDeny(jws)) return signalError(errOf.get(jws.reason) ?? 'invalid_request', jws.detail);
   if (!TOKEN_TYPES.has(jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
   // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
   const payload = strictJsonFrom(jws.payload);
@@ -81,6 +80,12 @@ export async function securityEventFrom(
   const problem = await signatureProblem(jws, transmitter, rules.keys);
   return problem ?? eventFrom(payload.value, transmitter, { ...rules, now: nowMs / 1_000 });
 }
+
+/** What keeps a token from being one at all, where it is not its form. */
+const errOf: ReadonlyMap<ReasonCode, SignalErrorCode> = new Map([
+  ['token.algorithm', 'invalid_key'],
+  ['token.signature', 'authentication_failed'],
+]);
 
 const malformed = (description: string): SignalError => signalError('invalid_request', description);
 

@@ -72,12 +72,13 @@ async function applyToAll(
   for (const page of targetPages(signal.subject, services.store, parties)) {
     if (isStoreFailure(page)) return page;
     for (let start = 0; start < page.length; start += TURN) {
-      if (count > 0) await setImmediate();
       const targets = page.slice(start, start + TURN);
       const failure = applyInTurn(signal, applied, { targets, services });
       if (failure !== null) return failure;
       count += targets.length;
+      await setImmediate();
     }
+    await setImmediate();
   }
   return count;
 }

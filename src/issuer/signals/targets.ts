@@ -40,14 +40,20 @@ export function* targetPages(
   if (wanted.some((keys) => keys.length === 0)) return;
   const jtiDigest = wanted.flat().find((key) => key.by === 'jtiDigest')?.value ?? null;
   const ofToken = jtiDigest === null ? [] : store.openTasks({ jtiDigest }, 1);
-  if (isStoreFailure(ofToken)) return yield ofToken;
+  if (isStoreFailure(ofToken)) {
+    yield ofToken;
+    return;
+  }
   const isMeant = (task: Task): boolean =>
     task.issuer === parties.issuer &&
     wanted.every((keys) => keys.some((key) => isKnownBy(task, key, ofToken[0]?.id ?? null)));
   const seen = new Set<string>();
   for (const filter of filtersOf(wanted)) {
     for (const page of pagesOf(filter, store)) {
-      if (isStoreFailure(page)) return yield page;
+      if (isStoreFailure(page)) {
+        yield page;
+        return;
+      }
       const fresh = page.filter((task) => !seen.has(task.id) && isMeant(task));
       for (const task of fresh) seen.add(task.id);
       yield fresh.map((task) => ({ task, jtiDigest }));
@@ -85,6 +91,8 @@ function isKnownBy(task: Task, key: Key, holder: string | null): boolean {
       return task.id === holder;
     case 'context':
       return Object.hasOwn(task.context, key.name) && task.context[key.name] === key.value;
+    default:
+      return key satisfies never;
   }
 }
 
@@ -118,6 +126,8 @@ function keysOf(role: SubjectRole, is: SimpleSubject, { issuer, transmitter }: P
       return isUser ? [{ by: 'subject', value: is.subject }] : inContext(role, is.subject);
     case 'email':
       return isUser ? [...new Set([is.email, is.email.toLowerCase()])].map((value) => ({ by: 'subject', value })) : [];
+    default:
+      return is satisfies never;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { configFrom, configProblemText } from '../src/config.ts';
+import { configFrom, configProblemText } from '../../src/config/config.ts';
 
 const read = (yaml: string, environment: Record<string, string> = {}) =>
   configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment });

@@ -117,6 +117,38 @@ export const listOf =
     return values;
   };
 
+/** `true` or `false`. */
+export const flag: Field<boolean> = (given) => {
+  const value = scalarOf(given);
+  if (value === true || value === 'true') return true;
+  return value === false || value === 'false' ? false : report(given, 'must be `true` or `false`');
+};
+
+/** A section whose keys are names of the operator's own, each with a value of the same kind; at most 64. */
+export const mapOf =
+  <T>(field: Field<T>): Field<ReadonlyMap<string, T>> =>
+  (given) => {
+    if (!isMap(given.node)) return report(given, 'must be a section of `name: value` lines');
+    if (given.node.items.length > 64) return report(given, 'must have at most 64 entries');
+    const values = new Map<string, T>();
+    for (const pair of given.node.items) {
+      const name = String(isScalar(pair.key) ? pair.key.value : pair.key);
+      const value = field({ ...given, node: pair.value as Node | null, path: `${given.path}.${name}` });
+      if (value !== undefined) values.set(name, value);
+    }
+    return values;
+  };
+
+/** What a field gives, made into something else; `make` gives it, or a problem in words. */
+export const made =
+  <T, U extends object | string>(field: Field<T>, make: (value: T) => NoInfer<U> | Problem): Field<U> =>
+  (given) => {
+    const value = field(given);
+    if (value === undefined) return undefined;
+    const outcome = make(value);
+    return isProblem(outcome) ? report(given, outcome.problem) : outcome;
+  };
+
 /** A section: each key is read by its field, and a key without a field is an error. */
 export const section =
   <T extends object>(fields: { readonly [K in keyof T]: Field<T[K]> }): Field<T> =>

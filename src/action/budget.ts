@@ -1,0 +1,33 @@
+import { deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { AuthorizationDetail } from '../token/authorization-details.ts';
+import type { Action } from './http.ts';
+
+/** What one allowed use takes from what its task was given; counted for the whole task, whichever token it comes with. */
+export type Spend =
+  | { readonly kind: 'calls'; readonly limit: number }
+  | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
+  | { readonly kind: 'single-use' };
+
+/**
+ * What a use takes, by the constraints of the detail that covers it; nothing where it has none. An argument that is to be
+ * added up must be there and be a whole number of 0 or more, and a currency must be the one that was granted:
+ * `action.outside-intent` otherwise.
+ */
+export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly Spend[] | Deny {
+  const { maxCalls, maxAmount, singleUse } = constraints;
+  const spends: Spend[] = [];
+  if (singleUse) spends.push({ kind: 'single-use' });
+  if (maxCalls !== null) spends.push({ kind: 'calls', limit: maxCalls });
+  if (maxAmount === null) return spends;
+  const amount = action.args.get(maxAmount.argument);
+  if (typeof amount !== 'number' || amount < 0) {
+    return deny('action.outside-intent', `\`max_amount\` needs \`${maxAmount.argument}\`, a whole number of 0 or more`);
+  }
+  const { currency, argument: name, limit } = maxAmount;
+  if (currency !== null && action.args.get(currency.argument) !== currency.value) {
+    return deny('action.outside-intent', `\`max_amount\` is granted for one value of \`${currency.argument}\` alone`);
+  }
+  spends.push({ kind: 'amount', name, amount, limit });
+  return spends;
+}

@@ -1,0 +1,137 @@
+import { resolve } from 'node:path';
+import { svidSettingsFrom } from '../identity/svid-settings.ts';
+import type { SvidFields, SvidSettings } from '../identity/svid-settings.ts';
+import type { TrustDomain } from '../identity/spiffe-id.ts';
+import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
+import { extAuthz } from './ext-authz.ts';
+import type { ExtAuthzConfig } from './ext-authz.ts';
+import { integer, listOf, made, optional, readFields, section, text, word } from './fields.ts';
+import type { ConfigProblem } from './fields.ts';
+import { issuer } from './issuer.ts';
+import type { IssuerConfig, KeyedIssuer } from './issuer.ts';
+import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
+import type { Address } from './values.ts';
+
+/** An external issuer whose tokens calls may carry. */
+export interface AcceptedIssuer extends KeyedIssuer {
+  /** `remit`: task tokens of another Remit that shares the state; `external`: access tokens of an IAM. Default `remit`. */
+  readonly kind: 'remit' | 'external';
+  /** `external` only: the `typ` of its access tokens. Default `at+jwt`. */
+  readonly types: readonly ('at+jwt' | 'JWT' | 'absent')[];
+}
+
+/** The whole configuration, frozen. Every field has a default except `trustDomains`. */
+export interface Config {
+  /** SPIFFE trust domains whose workloads may call, such as `acme.test`. */
+  readonly trustDomains: readonly TrustDomain[];
+  readonly extAuthz: ExtAuthzConfig;
+  /** The sidecar's own SVID: from the Workload API, or three PEM files, watched. Needed by the issuer. */
+  readonly svid: SvidSettings | null;
+  /** `null` where this process has no such role. */
+  readonly issuer: IssuerConfig | null;
+  /** Issuers besides the one of this process. Default none. */
+  readonly acceptedIssuers: readonly AcceptedIssuer[];
+  /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
+  readonly maxExternalTokenSeconds: number;
+  /** Liveness and readiness. Default `127.0.0.1:9471`. */
+  readonly admin: { readonly listen: Address };
+  /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
+  readonly policies: string;
+  /** SQLite file with tasks and records. Default `/var/lib/remit/state.db`. */
+  readonly state: string;
+}
+
+const stateFile = (folder: string) =>
+  text<string>('`sqlite:/path`', (value) =>
+    value.startsWith('sqlite:')
+      ? resolve(folder, value.slice('sqlite:'.length))
+      : { problem: 'only `sqlite:` is known' },
+  );
+
+const svid = (folder: string) =>
+  made<SvidFields, SvidSettings>(
+    section<SvidFields>({
+      workloadApi: optional(
+        text('a Workload API address such as `unix:///run/spire/agent.sock`', workloadApiTargetFrom),
+        null,
+      ),
+      id: optional(spiffeId, null),
+      hint: optional(identifier, null),
+      certificate: optional(pathIn(folder), null),
+      key: optional(pathIn(folder), null),
+      bundle: optional(pathIn(folder), null),
+    }),
+    svidSettingsFrom,
+  );
+
+const configField = (folder: string) =>
+  section<Config>({
+    trustDomains: listOf(trustDomain),
+    extAuthz,
+    svid: optional(svid(folder), null),
+    issuer: optional(issuer(folder), null),
+    acceptedIssuers: optional(
+      listOf(
+        section<AcceptedIssuer>({
+          issuer: identifier,
+          jwks: jwksIn(folder),
+          algorithms,
+          kind: optional(word(['remit', 'external']), 'remit'),
+          types: optional(listOf(word(['at+jwt', 'JWT', 'absent'])), ['at+jwt']),
+        }),
+      ),
+      [],
+    ),
+    maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
+    admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
+    policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
+    state: optional(stateFile(folder), '/var/lib/remit/state.db'),
+  });
+
+/**
+ * The configuration of a YAML text; scalar fields are overridden by `REMIT_…` variables.
+ *
+ * @param folder relative paths in the file start here: the folder of the file
+ * @returns every problem of the file in one go, each with line, column and field
+ */
+export function configFrom(
+  yaml: string,
+  at: {
+    readonly file: string;
+    readonly folder: string;
+    readonly environment: Readonly<Record<string, string | undefined>>;
+  },
+): { readonly value: Config } | { readonly problems: readonly ConfigProblem[] } {
+  const read = readFields(configField(at.folder), { text: yaml, file: at.file, environment: at.environment });
+  if ('problems' in read) return read;
+  const problem = contradiction(read.value);
+  return problem === null ? read : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
+}
+
+/** Fields that are good by themselves and not together. */
+const contradiction = (config: Config): { readonly field: string; readonly message: string } | null => {
+  if (config.extAuthz.identity === 'xfcc' && config.extAuthz.proxyId === null) {
+    return { field: 'extAuthz.proxyId', message: 'is required with `identity: xfcc`: whose header is believed' };
+  }
+  if (config.issuer !== null && config.svid === null) {
+    return { field: 'svid', message: 'is required with `issuer`: its certificate serves HTTPS' };
+  }
+  if (config.issuer !== null && config.issuer.listen.kind !== 'tcp') {
+    return { field: 'issuer.listen', message: 'must be `host:port`' };
+  }
+  if (config.admin.listen.kind !== 'tcp') return { field: 'admin.listen', message: 'must be `host:port`' };
+  const twice = repeated(config);
+  return twice === undefined ? null : { field: 'acceptedIssuers', message: `names \`${twice}\` twice` };
+};
+
+const repeated = ({ acceptedIssuers, issuer: own }: Config): string | undefined => {
+  const names = [...(own === null ? [] : [own.url]), ...acceptedIssuers.map((accepted) => accepted.issuer)];
+  return names.find((name, index) => names.indexOf(name) !== index);
+};
+
+/** One problem as a line: `file:line:column: field message`. */
+export const configProblemText = (problem: ConfigProblem): string =>
+  [
+    problem.line === 0 ? problem.file : `${problem.file}:${problem.line}:${problem.column}`,
+    problem.field === '' ? problem.message : `\`${problem.field}\` ${problem.message}`,
+  ].join(': ');

@@ -1,0 +1,45 @@
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { integer, listOf, optional, section, word } from './fields.ts';
+import { address, httpsUrl, spiffeId } from './values.ts';
+import type { Address } from './values.ts';
+
+/** What Envoy asks. */
+export interface ExtAuthzConfig {
+  /** Default `unix:/run/remit/check.sock`. */
+  readonly listen: readonly Address[];
+  /** Where the caller's identity comes from. Default `peer`. */
+  readonly identity: 'peer' | 'xfcc';
+  /** `xfcc` only: the SPIFFE ID of the proxy that writes the header, which its `By` must equal. */
+  readonly proxyId: SpiffeId | null;
+  /** `xfcc` only: peers that may forward another workload's identity. Default none. */
+  readonly forwarders: readonly SpiffeId[];
+  /** What a token must be bound to. Default `certificate`. */
+  readonly binding: 'certificate' | 'spiffe-id' | 'dpop';
+  /** What callers know this gateway as, for DPoP proofs; default the audience of the server that is called. */
+  readonly externalUrl: string | null;
+  /** What is done about a token in the hands of another workload. Default `revoke-token`. */
+  readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
+  /** Checks decided at the same time; one more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
+  readonly checksInFlight: number;
+  /** Longest life of an accepted token. Default 900 s, 1 to 900. */
+  readonly maxTokenSeconds: number;
+  /** Tolerated difference of clocks. Default 5 s, 0 to 60. */
+  readonly clockSkewSeconds: number;
+  /** Envoy's `max_request_bytes`: a body of this length may be cut. Default 65,536, 1 to 1,048,576. */
+  readonly maxBodyBytes: number;
+}
+
+/** Reads the section `extAuthz`. */
+export const extAuthz = section<ExtAuthzConfig>({
+  listen: optional(listOf(address), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
+  identity: optional(word(['peer', 'xfcc']), 'peer'),
+  proxyId: optional(spiffeId, null),
+  forwarders: optional(listOf(spiffeId), []),
+  binding: optional(word(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
+  externalUrl: optional(httpsUrl, null),
+  onBindingViolation: optional(word(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
+  checksInFlight: optional(integer(1, 100_000), 256),
+  maxTokenSeconds: optional(integer(1, 900), 900),
+  clockSkewSeconds: optional(integer(0, 60), 5),
+  maxBodyBytes: optional(integer(1, 1_048_576), 65_536),
+});

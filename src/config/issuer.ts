@@ -1,0 +1,106 @@
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { integer, listOf, mapOf, optional, section, word } from './fields.ts';
+import { address, algorithms, httpsUrl, identifier, jwksIn, pathIn, spiffeId } from './values.ts';
+import type { Address } from './values.ts';
+
+/** Whose keys are where. */
+export interface KeyedIssuer {
+  /** Exact value of `iss`. */
+  readonly issuer: string;
+  /** Where its JWKS is: an `https:` URL, or a file. */
+  readonly jwks: string;
+  /** Accepted `alg` values. Default `ES256`. */
+  readonly algorithms: readonly ('ES256' | 'Ed25519' | 'RS256')[];
+}
+
+/** An issuer whose tokens say on whose behalf an agent acts. */
+export interface SubjectIssuerConfig extends KeyedIssuer {
+  readonly kind: 'access-token' | 'id-jag' | 'jwt-svid';
+  /** What `aud` must name; default the `url` of the issuer. */
+  readonly audience: string | null;
+  /** Whether values of `scope` are actions that limit the grant. Default `ignored`. */
+  readonly scope: 'limits' | 'ignored';
+}
+
+/** Who may push Security Event Tokens. */
+export interface TransmitterConfig extends KeyedIssuer {
+  /** What `aud` must be or contain; default the `url` of the issuer. */
+  readonly audience: string | null;
+  /** Issuers whose users it may name. Default itself. */
+  readonly subjectIssuers: readonly string[] | null;
+}
+
+/** The token issuer. */
+export interface IssuerConfig {
+  /** Default `127.0.0.1:9472`. */
+  readonly listen: Address;
+  /** The issuer identifier, an `https:` URL without a trailing slash; `iss` of every token. */
+  readonly url: string;
+  /** Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Made where there is nothing. */
+  readonly signingKey: string;
+  /** Key that signs transaction tokens, one PEM file; made where it does not exist. Default none: none are signed. */
+  readonly transactionKey: string | null;
+  /** Life of a token. Default 300 s, 10 to 900. */
+  readonly tokenSeconds: number;
+  /** Life of a task whose intent names none. Default 900 s, 10 to 86,400. */
+  readonly taskSeconds: number;
+  /** A task unused for so long expires. Default none, 10 to 86,400. */
+  readonly idleSeconds: number | null;
+  /** What a change of a named value of a task's context does; a name without a rule revokes. */
+  readonly context: ReadonlyMap<string, 'suspend' | 'revoke' | 'ask'>;
+  /** Workloads that may change the context of any task. Default each agent its own alone. */
+  readonly contextWriters: readonly SpiffeId[];
+  /** Workloads that may introspect every token. Default none. */
+  readonly introspectors: readonly SpiffeId[];
+  /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
+  readonly operators: readonly SpiffeId[];
+  readonly subjectIssuers: readonly SubjectIssuerConfig[];
+  /** `null`: no signals are received. */
+  readonly signals: {
+    readonly transmitters: readonly TransmitterConfig[];
+    /** Event name to effect, beside the defaults. */
+    readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'ignore'>;
+  } | null;
+}
+
+/** Reads the section `issuer`. */
+export const issuer = (folder: string) => {
+  const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms };
+  return section<IssuerConfig>({
+    listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9472 }),
+    url: httpsUrl,
+    signingKey: optional(pathIn(folder), '/var/lib/remit/signing-keys'),
+    transactionKey: optional(pathIn(folder), null),
+    tokenSeconds: optional(integer(10, 900), 300),
+    taskSeconds: optional(integer(10, 86_400), 900),
+    idleSeconds: optional(integer(10, 86_400), null),
+    context: optional(mapOf(word(['suspend', 'revoke', 'ask'])), new Map()),
+    contextWriters: optional(listOf(spiffeId), []),
+    introspectors: optional(listOf(spiffeId), []),
+    operators: optional(listOf(spiffeId), []),
+    subjectIssuers: optional(
+      listOf(
+        section<SubjectIssuerConfig>({
+          ...keyed,
+          kind: word(['access-token', 'id-jag', 'jwt-svid']),
+          audience: optional(identifier, null),
+          scope: optional(word(['limits', 'ignored']), 'ignored'),
+        }),
+      ),
+      [],
+    ),
+    signals: optional(
+      section({
+        transmitters: listOf(
+          section<TransmitterConfig>({
+            ...keyed,
+            audience: optional(identifier, null),
+            subjectIssuers: optional(listOf(identifier), null),
+          }),
+        ),
+        effects: optional(mapOf(word(['revoke', 'suspend', 'ask', 'risk', 'ignore'])), new Map()),
+      }),
+      null,
+    ),
+  });
+};

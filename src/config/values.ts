@@ -1,0 +1,62 @@
+import { isAbsolute, resolve } from 'node:path';
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom, trustDomainFrom } from '../identity/spiffe-id.ts';
+import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
+import { listOf, optional, text, word } from './fields.ts';
+
+/** Where a server listens: a Unix socket by its absolute path, or a host and port. */
+export type Address =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** `unix:/path` or `host:port`. */
+export const address = text<Address>('`unix:/path` or `host:port`', (value) => {
+  if (value.startsWith('unix:')) {
+    const path = value.slice('unix:'.length);
+    if (!isAbsolute(path)) return { problem: 'the path of the socket must be absolute' };
+    return Buffer.byteLength(path) > 107 ? { problem: 'a socket path has at most 107 bytes' } : { kind: 'unix', path };
+  }
+  const at = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
+  const port = Number(at?.[3]);
+  return at && port <= 65_535 ? { kind: 'tcp', host: at[1] ?? at[2] ?? '', port } : { problem: 'it is neither' };
+});
+
+/** An address as it is written. */
+export const addressText = (value: Address): string => {
+  if (value.kind === 'unix') return `unix:${value.path}`;
+  return value.host.includes(':') ? `[${value.host}]:${value.port}` : `${value.host}:${value.port}`;
+};
+
+/** A SPIFFE trust domain. */
+export const trustDomain = text<TrustDomain>('a SPIFFE trust domain such as `acme.test`', (value) => {
+  const parsed = trustDomainFrom(value);
+  return isDeny(parsed) ? { problem: parsed.detail } : parsed;
+});
+
+/** The SPIFFE ID of a workload. */
+export const spiffeId = text<SpiffeId>('a SPIFFE ID such as `spiffe://acme.test/gateway`', (value) => {
+  const parsed = spiffeIdFrom(value);
+  return isDeny(parsed) ? { problem: parsed.detail } : parsed;
+});
+
+/** An identifier that is compared exactly; issuers are not all URLs. */
+export const identifier = text<string>('an identifier of at most 2048 characters', (value) =>
+  /^[\x21-\x7e]{1,2048}$/.test(value) ? value : { problem: 'it has a character that is not printable ASCII' },
+);
+
+/** An `https:` URL as issuers and gateways are known by. */
+export const httpsUrl = text<string>('an `https:` URL without query, fragment and trailing slash', (value) =>
+  /^https:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$/.test(value)
+    ? value
+    : { problem: 'it is not' },
+);
+
+/** A path; a relative one begins in `folder`. */
+export const pathIn = (folder: string) => text<string>('a path', (value) => resolve(folder, value));
+
+/** Where a key set is: an `https:` URL, or a file. */
+export const jwksIn = (folder: string) =>
+  text<string>('an `https:` URL or a file', (value) => (value.startsWith('https://') ? value : resolve(folder, value)));
+
+/** Accepted `alg` values; ES256 where none are given. */
+export const algorithms = optional(listOf(word(['ES256', 'Ed25519', 'RS256'])), ['ES256']);

@@ -1,0 +1,121 @@
+import type { HttpCall } from './action/call.ts';
+import { actionFrom } from './action/http.ts';
+import type { CheckFacts, CheckServices } from './check-services.ts';
+import type { Facts, Presented } from './decide.ts';
+import { isDeny } from './decision/decision.ts';
+import type { Deny } from './decision/decision.ts';
+import { callerFrom } from './identity/caller.ts';
+import { jtiDigestOf } from './ledger/record.ts';
+import type { PolicySet } from './policy/load.ts';
+import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
+import { credentialFrom } from './token/authorization-header.ts';
+import type { PresentedToken } from './token/authorization-header.ts';
+import type { TaskToken } from './token/claims.ts';
+import { tokenCredentialFrom, workloadIdentity } from './token/credential.ts';
+import type { Credential } from './token/credential.ts';
+import type { ExternalToken } from './token/external-token.ts';
+import { possessionFrom } from './token/possession.ts';
+import type { Proof } from './token/proof.ts';
+import { targetUriOf } from './token/target-uri.ts';
+import type { TokenUse } from './token/uses.ts';
+
+/** The facts of a check, and what came before this use of its token; `null` without a token. */
+export interface Gathered {
+  readonly facts: Facts;
+  readonly use: TokenUse | null;
+}
+
+const MAX_TOKEN_BYTES = 8192;
+const plain: Presented = { scheme: 'Bearer', proof: null };
+
+/** Gathers what one call is decided by: identity, credential with its proof, action, and last the state of the task. */
+export async function gather(
+  services: CheckServices,
+  parsed: CheckFacts | Deny,
+  policies: PolicySet | Deny,
+): Promise<Gathered> {
+  const nowMs = services.ports.nowMs();
+  if (isDeny(parsed)) return { facts: unreadable(parsed, nowMs), use: null };
+  const { call, peer } = parsed;
+  const caller = callerFrom(peer, services.identity, nowMs);
+  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs });
+  const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
+  const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
+  const use = digest === null ? null : services.uses.next(digest);
+  const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
+  const rest = { call, caller, credential, presented, action, use: use?.use ?? 0, nowMs: services.ports.nowMs() };
+  // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
+  const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
+  return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
+}
+
+const noTask: Pick<Facts, 'task' | 'issued'> = { task: undefined, issued: undefined };
+
+/** The task of a token with the token itself, as the store has them at this moment. */
+export function taskState({ store }: CheckServices, token: TaskToken): Pick<Facts, 'task' | 'issued'> {
+  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
+  if (isStoreFailure(state)) return { task: stateUnavailable(state), issued: undefined };
+  return state ?? noTask;
+}
+
+const unreadable = (parsed: Deny, nowMs: number): Facts => ({
+  call: parsed,
+  caller: parsed,
+  credential: parsed,
+  presented: plain,
+  ...noTask,
+  action: parsed,
+  use: 0,
+  nowMs,
+  taskNowMs: nowMs,
+});
+
+interface Found {
+  readonly credential: Credential;
+  readonly presented: Presented;
+}
+
+/** The credential of a call, verified, with the proof that came with it. Without an `authorization` header: the identity. */
+async function credentialOf(
+  services: CheckServices,
+  call: HttpCall,
+  { policies, nowMs }: { readonly policies: PolicySet | Deny; readonly nowMs: number },
+): Promise<Found | Deny> {
+  const values = call.headers.get('authorization') ?? [];
+  if (values.length === 0) return { credential: workloadIdentity, presented: plain };
+  const sent = credentialFrom(values);
+  if (isDeny(sent)) return sent;
+  if (isDeny(policies)) return policies;
+  const { audiences } = policies.catalog;
+  const task = {
+    audiences,
+    maxLifetimeSeconds: services.maxTokenSeconds,
+    clockSkewSeconds: services.clockSkewSeconds,
+    maxBytes: MAX_TOKEN_BYTES,
+  };
+  const external = { ...services.externalTokens, audiences };
+  const credential = await tokenCredentialFrom(sent.token, { task, external }, services.keys, nowMs);
+  if (isDeny(credential)) return credential;
+  const proof = await proofOf(services, call, { sent, credential, policies });
+  return { credential, presented: { scheme: sent.scheme, proof } };
+}
+
+/** The proof that a call came with: for its target as callers know it, and used up by this. */
+function proofOf(
+  { proofs, store }: CheckServices,
+  call: HttpCall,
+  of: { readonly sent: PresentedToken; readonly credential: TaskToken | ExternalToken; readonly policies: PolicySet },
+): Promise<Proof | null | Deny> {
+  const base = proofs.externalUrl ?? of.policies.catalog.serversByHost.get(call.host)?.audience ?? '';
+  return possessionFrom(
+    call.headers.get('dpop') ?? [],
+    { ...of.sent, confirmation: of.credential.confirmation },
+    {
+      method: call.method,
+      url: targetUriOf(base, call.path),
+      nowMs: store.nowMs(),
+      rules: proofs.rules,
+      memory: proofs.memory,
+    },
+  );
+}

@@ -1,0 +1,99 @@
+import { checkWith } from '../check.ts';
+import type { CheckServices } from '../check-services.ts';
+import { addressText } from '../config/values.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
+import { AuthorizationServer } from '../envoy/server.ts';
+import { leafCache } from '../identity/leaf.ts';
+import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { ProofMemory } from '../token/proof-memory.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
+import { TokenUses } from '../token/uses.ts';
+import { isStartProblem } from './parts.ts';
+import type { Parts, StartProblem } from './parts.ts';
+
+/** The server that Envoy asks, listening. */
+export interface CheckRole {
+  readonly server: AuthorizationServer;
+  /** The addresses as bound. */
+  readonly bound: readonly string[];
+}
+
+const MAX_TOKENS_COUNTED = 100_000;
+const MAX_LEAVES_CACHED = 1024;
+const MAX_TOKEN_BYTES = 8192;
+const CLOSE_GRACE_MS = 5000;
+const HELP_URL = null;
+
+/** Starts the server that Envoy asks; not serving yet, by its health. */
+export async function startChecks(
+  parts: Parts,
+  { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
+): Promise<CheckRole | StartProblem> {
+  const { config, ports, log } = parts;
+  const response = { helpUrl: HELP_URL };
+  const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
+  const refuse = refusalsFrom({
+    response,
+    newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
+  });
+  const check = checkWith(servicesOf(parts, keys, transactionToken));
+  const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
+  const server = new AuthorizationServer(authorizationHandler(check, { rules, response, refuse, onFault }), {
+    refuse,
+    onFault,
+    monotonicMs: ports.monotonicMs,
+    nowMs: ports.nowMs,
+    maxInFlight: config.extAuthz.checksInFlight,
+  });
+  const bound = await server.listen(config.extAuthz.listen.map(addressText));
+  return isStartProblem(bound) ? bound : { server, bound };
+}
+
+/** Lets checks in flight end, and closes every address. */
+export const closeChecks = ({ server }: CheckRole): Promise<void> =>
+  server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
+
+const nameOf = (error: unknown): string =>
+  error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
+
+function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTokenSigner | null): CheckServices {
+  const { config, ports, store, ledger, policies, telemetry } = parts;
+  const { extAuthz, issuer } = config;
+  return {
+    ports,
+    identity: {
+      mode: extAuthz.identity,
+      trustDomains: new Set(config.trustDomains),
+      proxyId: extAuthz.proxyId,
+      forwarders: new Set(extAuthz.forwarders),
+      anchors: [],
+      leafFrom: leafCache(MAX_LEAVES_CACHED),
+    },
+    binding: extAuthz.binding,
+    onBindingViolation: extAuthz.onBindingViolation,
+    maxTokenSeconds: extAuthz.maxTokenSeconds,
+    clockSkewSeconds: extAuthz.clockSkewSeconds,
+    externalTokens: {
+      types: new Map(config.acceptedIssuers.map((accepted) => [accepted.issuer, new Set(accepted.types)])),
+      maxLifetimeSeconds: config.maxExternalTokenSeconds,
+      clockSkewSeconds: extAuthz.clockSkewSeconds,
+      maxBytes: MAX_TOKEN_BYTES,
+    },
+    keys,
+    proofs: {
+      externalUrl: extAuthz.externalUrl,
+      rules: defaultProofRules,
+      memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
+    },
+    policies: () => policies.get(),
+    store,
+    uses: new TokenUses(MAX_TOKENS_COUNTED),
+    ledger,
+    tracer: telemetry.tracer,
+    transactionToken,
+    resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
+  };
+}

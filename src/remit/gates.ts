@@ -1,0 +1,41 @@
+import { unmetGates } from '../admin/readiness.ts';
+import type { Gate } from '../admin/readiness.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { AuthorizationServer } from '../envoy/server.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { after } from '../token/timers.ts';
+import type { Parts } from './parts.ts';
+
+const LOOK_MS = 500;
+
+/** What must hold before this process is ready; each names what is missing. */
+export const gatesOf = ({ policies, ledger, svid }: Parts, keys: KeyRing): readonly Gate[] => [
+  {
+    name: 'policies',
+    problem: () => {
+      const set = policies.get();
+      if (isDeny(set)) return set.detail;
+      return set.ready ? null : 'the policy set is empty';
+    },
+  },
+  {
+    name: 'keys',
+    problem: () => {
+      const missing = keys.ready();
+      return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
+    },
+  },
+  { name: 'ledger', problem: () => ledger.problem },
+  { name: 'svid', problem: () => (svid === null || svid.current() !== null ? null : (svid.problem() ?? 'no SVID')) },
+];
+
+/** Keeps the health that Envoy sees in step with readiness; the result ends it. */
+export function followGates(server: AuthorizationServer, gates: readonly Gate[]): () => void {
+  let cancel: (() => void) | null = null;
+  const look = (): void => {
+    server.setServing(unmetGates(gates).length === 0);
+    cancel = after(LOOK_MS, look);
+  };
+  look();
+  return () => cancel?.();
+}

@@ -1,0 +1,150 @@
+import { addressText } from '../config/values.ts';
+import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
+import { isDeny } from '../decision/decision.ts';
+import { firstSvid } from '../identity/first-svid.ts';
+import { tlsMaterialOf } from '../identity/svid.ts';
+import { IssuerServer } from '../issuer/server.ts';
+import type { IssuerSettings } from '../issuer/services.ts';
+import { defaultSignalEffects } from '../issuer/signals/effects.ts';
+import type { SignalServices } from '../issuer/signals/signal-services.ts';
+import type { SigningKeys } from '../issuer/signing-keys.ts';
+import { authorize } from '../policy/authorize.ts';
+import { issuerTracer } from '../telemetry/issuance.ts';
+import { KeyRing } from '../token/keys.ts';
+import { ProofMemory } from '../token/proof-memory.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import { after } from '../token/timers.ts';
+import { openKeyRing } from './keys.ts';
+import { codeOf, isStartProblem } from './parts.ts';
+import type { Parts, StartProblem } from './parts.ts';
+
+/** The issuer, serving. */
+export interface IssuerRole {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const MAX_TASK_SECONDS = 86_400;
+const CLOSE_GRACE_MS = 5000;
+const FIRST_SVID_MS = 10_000;
+const SIGNAL_MAX_AGE_SECONDS = 86_400;
+const SIGNAL_SKEW_SECONDS = 60;
+
+/** Starts the issuer of the configuration on its SVID, and gives it each renewed one. */
+export async function startIssuer(
+  parts: Parts,
+  config: IssuerConfig,
+  signingKeys: SigningKeys,
+): Promise<IssuerRole | StartProblem> {
+  const { svid, log } = parts;
+  const { listen } = config;
+  if (svid === null || listen.kind !== 'tcp')
+    return { problem: 'the issuer needs `svid`, and to listen on `host:port`' };
+  const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
+  if (isStartProblem(subjectKeys)) return subjectKeys;
+  const signals = await signalServices(parts, config);
+  if (isStartProblem(signals)) return signals;
+  const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
+  if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
+  try {
+    const server = new IssuerServer({
+      tls: tlsMaterialOf(first),
+      onProblem: log,
+      services: {
+        ...sharedServices(parts, config),
+        signingKeys,
+        subjectKeys,
+        ...(signals === null ? {} : { signals }),
+      },
+    });
+    const stopRenewing = svid.onChange((renewed) => server.reload(tlsMaterialOf(renewed)));
+    const { port } = await server.listen(listen.host, listen.port);
+    const close = async (): Promise<void> => {
+      stopRenewing();
+      subjectKeys.close();
+      if (signals?.keys instanceof KeyRing) signals.keys.close();
+      await server.close(CLOSE_GRACE_MS);
+    };
+    return { port, close };
+  } catch (error) {
+    return { problem: `the issuer cannot serve on \`${addressText(listen)}\`: ${codeOf(error)}` };
+  }
+}
+
+const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
+
+function sharedServices(
+  { config: { extAuthz, trustDomains }, ports, store, ledger, policies, telemetry }: Parts,
+  config: IssuerConfig,
+) {
+  return {
+    settings: { ...settingsOf(config, new Set(trustDomains)), bindingEffect: extAuthz.onBindingViolation },
+    ports,
+    store,
+    proofs: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
+    append: ledger.append.bind(ledger),
+    catalog: () => {
+      const set = policies.get();
+      return isDeny(set) ? set : set.catalog;
+    },
+    grant: (question: Parameters<typeof authorize>[1]) => {
+      const set = policies.get();
+      return isDeny(set) ? set : authorize(set, question);
+    },
+    policySet: () => {
+      const set = policies.get();
+      return isDeny(set) ? null : set.hash;
+    },
+    tracer: issuerTracer({ tracer: telemetry.tracer, randomBytes: ports.randomBytes }),
+  };
+}
+
+const settingsOf = (
+  config: IssuerConfig,
+  trustDomains: IssuerSettings['trustDomains'],
+): Omit<IssuerSettings, 'bindingEffect'> => ({
+  url: config.url,
+  trustDomains,
+  tokenSeconds: config.tokenSeconds,
+  taskSeconds: config.taskSeconds,
+  maxTaskSeconds: MAX_TASK_SECONDS,
+  idleSeconds: config.idleSeconds,
+  contextRules: Object.fromEntries(config.context),
+  contextWriters: new Set(config.contextWriters),
+  introspectors: new Set(config.introspectors),
+  operators: new Set(config.operators),
+  subjectIssuers: config.subjectIssuers.map(({ kind, issuer, audience, scope }) => ({
+    kind,
+    issuer,
+    audience: audience ?? config.url,
+    scope,
+  })),
+});
+
+/** What signals are received with; `null` where none are. */
+async function signalServices(parts: Parts, config: IssuerConfig): Promise<SignalServices | null | StartProblem> {
+  if (config.signals === null) return null;
+  const unknown = [...config.signals.effects.keys()].find((name) => !Object.hasOwn(defaultSignalEffects, name));
+  if (unknown !== undefined) {
+    const known = Object.keys(defaultSignalEffects).join(', ');
+    return { problem: `\`issuer.signals.effects.${unknown}\` is not an event; known: ${known}` };
+  }
+  const keys = await openKeyRing(
+    parts,
+    config.signals.transmitters.map((transmitter) => ({ ...transmitter, kind: 'external' }) as const),
+    null,
+  );
+  if (isStartProblem(keys)) return keys;
+  return {
+    keys,
+    transmitters: new Map(
+      config.signals.transmitters.map(({ issuer, audience, subjectIssuers }) => [
+        issuer,
+        { issuer, audience: audience ?? config.url, subjectIssuers: new Set(subjectIssuers ?? [issuer]) },
+      ]),
+    ),
+    effects: { ...defaultSignalEffects, ...Object.fromEntries(config.signals.effects) },
+    maxAgeSeconds: SIGNAL_MAX_AGE_SECONDS,
+    clockSkewSeconds: SIGNAL_SKEW_SECONDS,
+  };
+}

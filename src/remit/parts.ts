@@ -1,0 +1,34 @@
+import type { Config } from '../config/config.ts';
+import type { SvidSource } from '../identity/svid.ts';
+import type { LedgerWriter } from '../ledger/writer.ts';
+import type { CurrentPolicies } from '../policy/current.ts';
+import type { Ports } from '../ports.ts';
+import type { Store } from '../store/store.ts';
+import type { Telemetry } from '../telemetry/sdk.ts';
+
+/** What the roles of one process share. */
+export interface Parts {
+  readonly config: Config;
+  readonly ports: Ports;
+  readonly store: Store;
+  readonly ledger: LedgerWriter;
+  readonly policies: CurrentPolicies;
+  /** `null` where the configuration names none. */
+  readonly svid: SvidSource | null;
+  readonly telemetry: Telemetry;
+  /** Told, a line each, of what an operator should know. Never a secret. */
+  readonly log: (line: string) => void;
+}
+
+/** Why a role did not start: one line for each finding. */
+export interface StartProblem {
+  readonly problem: string;
+}
+
+/** Whether a role did not start. */
+export const isStartProblem = (value: unknown): value is StartProblem =>
+  typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
+
+/** A system error by its code, anything else by nothing: neither repeats what was read. */
+export const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

@@ -1,0 +1,172 @@
+import type { Finding } from '../action/finding.ts';
+import { AdminServer } from '../admin/server.ts';
+import type { Config } from '../config/config.ts';
+import { addressText } from '../config/values.ts';
+import { isDeny } from '../decision/decision.ts';
+import { openSvidSource } from '../identity/svid-settings.ts';
+import { SigningKeys } from '../issuer/signing-keys.ts';
+import { LedgerWriter } from '../ledger/writer.ts';
+import { CurrentPolicies } from '../policy/current.ts';
+import { loadPolicies } from '../policy/load.ts';
+import type { Ports } from '../ports.ts';
+import { openStore } from '../store/sqlite.ts';
+import type { Store } from '../store/store.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import { startTelemetry } from '../telemetry/sdk.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { after } from '../token/timers.ts';
+import { closeChecks, startChecks } from './check-role.ts';
+import { followGates, gatesOf } from './gates.ts';
+import { startIssuer } from './issuer-role.ts';
+import { openKeyRing } from './keys.ts';
+import { codeOf, isStartProblem } from './parts.ts';
+import type { Parts, StartProblem } from './parts.ts';
+import { openTransactionTokens } from './transaction-key.ts';
+
+/** What a process of Remit is made with, besides its configuration. */
+export interface RemitOptions {
+  readonly ports: Ports;
+  /** For the `OTEL_*` variables alone; the configuration has been read. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told, a line each, of what an operator should know. Never a secret. */
+  readonly log: (line: string) => void;
+  /** Called once when the state file fails: everything is denied from then on, and the process must end. */
+  readonly onFatal: (detail: string) => void;
+}
+
+/** All roles of one configuration, running. */
+export interface Remit {
+  readonly store: Store;
+  /** Port of the issuer; `null` where there is none. */
+  readonly issuerPort: number | null;
+  readonly adminPort: number;
+  /** Loads policies and signing keys again; what is not good is logged and leaves the old ones in force. */
+  reload(): Promise<void>;
+  /** Publishes a new signing key, which signs six minutes later. The problem where it cannot. */
+  rotateKeys(): Promise<string | null>;
+  /** Writes what waits to be recorded. */
+  flush(): Promise<void>;
+  /** Drains and ends every role. */
+  close(): Promise<void>;
+}
+
+type Closer = () => Promise<unknown> | void;
+
+/** Starts every role that the configuration names, or none. */
+export async function startRemit(config: Config, options: RemitOptions): Promise<Remit | StartProblem> {
+  const closers: Closer[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  const parts = await openParts(config, options, closers);
+  const started = isStartProblem(parts) ? parts : await startRoles(parts, closers);
+  if (!isStartProblem(started)) return { ...started, close };
+  await close();
+  return started;
+}
+
+/** Opens what the roles share: traces, state, ledger, SVID and policies. */
+async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
+  const { ports, log } = options;
+  const telemetry = startTelemetry(options.environment);
+  closers.push(() => telemetry.close());
+  const store = openStore(config.state, { nowMs: ports.nowMs, onFatal: (failure) => options.onFatal(failure.detail) });
+  if (isStoreFailure(store)) return { problem: store.detail };
+  closers.push(() => store.close());
+  const ledger = new LedgerWriter(store);
+  closers.push(() => ledger.close());
+  const policies = new CurrentPolicies(() => loadPolicies(config.policies));
+  const findings = await policies.reload();
+  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  const onProblem = (problem: string): void => log(`svid: ${problem}`);
+  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
+  closers.push(() => svid?.close());
+  return { config, ports, log, store, ledger, policies, svid, telemetry };
+}
+
+async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
+  const { config, store, ledger, policies, telemetry, log } = parts;
+  const keys = await openKeys(parts, closers);
+  if (isStartProblem(keys)) return keys;
+  const { ring, signingKeys } = keys;
+  const issuer =
+    config.issuer === null || signingKeys === null ? null : await startIssuer(parts, config.issuer, signingKeys);
+  if (isStartProblem(issuer)) return issuer;
+  closers.push(() => issuer?.close());
+  const transactionToken = await openTransactionTokens(parts);
+  if (isStartProblem(transactionToken)) return transactionToken;
+  const checks = await startChecks(parts, { keys: ring, transactionToken });
+  if (isStartProblem(checks)) return checks;
+  closers.push(() => closeChecks(checks));
+  const gates = gatesOf(parts, ring);
+  const admin = new AdminServer(gates);
+  closers.push(() => admin.close());
+  const adminPort = await listenAdmin(admin, parts);
+  if (isStartProblem(adminPort)) return adminPort;
+  closers.push(followGates(checks.server, gates));
+  log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
+  logPolicies(parts);
+  return {
+    store,
+    issuerPort: issuer?.port ?? null,
+    adminPort,
+    flush: async () => void (await ledger.flush()),
+    rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
+    reload: async () => {
+      const problems = await policies.reload();
+      for (const finding of problems) log(findingLine(finding));
+      if (problems.length === 0) logPolicies(parts);
+      await signingKeys?.reload();
+    },
+  };
+}
+
+interface Keys {
+  readonly ring: KeyRing;
+  /** `null` where this process issues nothing. */
+  readonly signingKeys: SigningKeys | null;
+}
+
+/** The keys that tokens are verified with, in step with those that this process signs with. */
+async function openKeys(parts: Parts, closers: Closer[]): Promise<Keys | StartProblem> {
+  const { config, ports, log } = parts;
+  const { issuer } = config;
+  let ring: KeyRing | null = null;
+  const signingKeys =
+    issuer === null
+      ? null
+      : await SigningKeys.open(issuer.signingKey, {
+          ports,
+          after,
+          onProblem: log,
+          onPublished: (jwks) => void ring?.replace(issuer.url, jwks),
+        });
+  if (isStartProblem(signingKeys)) return signingKeys;
+  closers.push(() => signingKeys?.close());
+  const own = issuer === null || signingKeys === null ? null : { issuer: issuer.url, jwks: signingKeys.jwks() };
+  const opened = await openKeyRing(parts, config.acceptedIssuers, own);
+  if (isStartProblem(opened)) return opened;
+  ring = opened;
+  closers.push(() => opened.close());
+  return { ring: opened, signingKeys };
+}
+
+async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
+  const { listen } = config.admin;
+  if (listen.kind !== 'tcp') return { problem: 'admin listens on `host:port`' };
+  try {
+    return await admin.listen(listen);
+  } catch (error) {
+    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
+  }
+}
+
+const findingLine = ({ file, line, column, message, help }: Finding): string =>
+  `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
+
+function logPolicies({ policies, log }: Parts): void {
+  const set = policies.get();
+  if (isDeny(set)) return;
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
+}

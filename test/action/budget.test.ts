@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals';
+import { spendsOf } from '../../src/action/budget.ts';
+import type { Action, ArgumentValue } from '../../src/action/http.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
+import type { AuthorizationDetail, Constraints } from '../../src/token/authorization-details.ts';
+
+const detail = (constraints: Partial<Constraints>): AuthorizationDetail => ({
+  type: 'urn:remit:task',
+  locations: ['https://payments.acme.test'],
+  actions: ['payments.create'],
+  constraints: { ...unconstrained, ...constraints },
+  purpose: null,
+});
+
+const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
+  id: 'payments.create',
+  risk: 'high',
+  server: {
+    id: 'payments',
+    hosts: new Set(['payments.acme.test']),
+    audience: 'https://payments.acme.test',
+    transactionToken: false,
+  },
+  endpoint: 'POST /v1/payments',
+  accepts: new Set(['task-token']),
+  args: new Map(Object.entries(args)),
+});
+
+const maxAmount = { argument: 'amount', limit: 500, currency: null };
+const inEuro = { ...maxAmount, currency: { argument: 'currency', value: 'EUR' } };
+
+describe('spendsOf', () => {
+  it.each<[string, Partial<Constraints>, Readonly<Record<string, ArgumentValue>>, unknown]>([
+    ['nothing without constraints', {}, { amount: 5 }, []],
+    ['nothing for times, which are judged before', { notBeforeMs: 1, notAfterMs: 2 }, {}, []],
+    ['a call', { maxCalls: 3 }, {}, [{ kind: 'calls', limit: 3 }]],
+    ['the one use', { singleUse: true }, {}, [{ kind: 'single-use' }]],
+    ['an amount', { maxAmount }, { amount: 5 }, [{ kind: 'amount', name: 'amount', amount: 5, limit: 500 }]],
+    ['an amount of nothing', { maxAmount }, { amount: 0 }, [{ kind: 'amount', name: 'amount', amount: 0, limit: 500 }]],
+    [
+      'all of them',
+      { singleUse: true, maxCalls: 3, maxAmount: inEuro },
+      { amount: 5, currency: 'EUR' },
+      [{ kind: 'single-use' }, { kind: 'calls', limit: 3 }, { kind: 'amount', name: 'amount', amount: 5, limit: 500 }],
+    ],
+  ])('takes %s', (_name, constraints, args, spends) => {
+    expect(spendsOf(detail(constraints), action(args))).toEqual(spends);
+  });
+
+  it.each<[string, Partial<Constraints>, Readonly<Record<string, ArgumentValue>>, string]>([
+    ['no amount', { maxAmount }, {}, '`max_amount` needs `amount`, a whole number of 0 or more'],
+    [
+      'an amount that is a text',
+      { maxAmount },
+      { amount: '5' },
+      '`max_amount` needs `amount`, a whole number of 0 or more',
+    ],
+    ['an amount below 0', { maxAmount }, { amount: -1 }, '`max_amount` needs `amount`, a whole number of 0 or more'],
+    [
+      'another currency',
+      { maxAmount: inEuro },
+      { amount: 5, currency: 'USD' },
+      '`max_amount` is granted for one value of `currency` alone',
+    ],
+    ['no currency', { maxAmount: inEuro }, { amount: 5 }, '`max_amount` is granted for one value of `currency` alone'],
+  ])('denies %s', (_name, constraints, args, message) => {
+    expect(spendsOf(detail(constraints), action(args))).toMatchObject({
+      reason: 'action.outside-intent',
+      detail: message,
+    });
+  });
+});

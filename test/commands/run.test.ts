@@ -1,0 +1,141 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { CommandIo } from '../../src/commands/command.ts';
+import { run } from '../../src/commands/run.ts';
+import { token } from '../../src/commands/token.ts';
+import { issuerUrl } from '../issuer/bench.ts';
+import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../run/domain.ts';
+import { scratch } from '../store/samples.ts';
+
+const { folder, remove } = scratch();
+let domain: RunDomain;
+beforeAll(async () => {
+  domain = await startRunDomain(folder());
+});
+afterAll(async () => {
+  await domain.close();
+  remove();
+});
+
+/** Runs `remit token` in this process. */
+async function print(words: readonly string[], environment: Record<string, string> = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io: CommandIo = {
+    out: (line) => void out.push(line),
+    err: (line) => void err.push(line),
+    environment,
+    runtimeVersion: '26.0.0',
+    ended: new Promise(() => undefined),
+    onReload: () => undefined,
+  };
+  return { code: await token.run(words, io), out: out.join('\n'), err: err.join('\n') };
+}
+
+const declare = (...words: string[]) => print(['--intent', domain.intent, ...domain.options, ...words]);
+
+describe('remit token', () => {
+  it('declares a task, prints its token and says how to end it', async () => {
+    const { code, out, err } = await declare();
+    const { txn, iss } = claimsOf(out);
+    expect([code, iss, domain.stateOf(String(txn))]).toEqual([0, issuerUrl, 'active']);
+    expect(err).toContain(`task ${String(txn)} is open: end it by \`remit task end ${String(txn)} --cause …\``);
+    expect(err).not.toContain('eyJ');
+  });
+
+  it('prints the forms that other tools take', async () => {
+    const headers = JSON.parse((await declare('--format', 'headers')).out) as Record<string, string>;
+    expect(headers['Authorization']).toMatch(/^Bearer eyJ/);
+    const json = JSON.parse((await declare('--format', 'json')).out) as Record<string, unknown>;
+    expect(json).toEqual({
+      access_token: expect.stringMatching(/^eyJ/),
+      token_type: 'Bearer',
+      expires_in: expect.any(Number),
+      txn: claimsOf(String(json['access_token']))['txn'],
+    });
+    expect((await declare('--format', 'env')).out).toMatch(/^REMIT_TOKEN=eyJ\S+\nREMIT_TASK_ID=[0-9a-f-]{36}$/);
+  });
+
+  it('prints the token of the run around it: from endpoint, file and variable', async () => {
+    const program = [
+      process.execPath,
+      '--no-warnings',
+      join(import.meta.dirname, '../run/remit.ts'),
+      'token',
+      '--format',
+      'env',
+    ];
+    for (const form of [[], ['--token-file', join(folder(), 'token')], ['--env']]) {
+      const words = ['run', '--intent', domain.intent, ...domain.options, ...form, '--', ...program];
+      const { code, out, err } = await startCommand(words).ended;
+      const [, printed = '', id = ''] = /^REMIT_TOKEN=(\S+)\nREMIT_TASK_ID=(\S+)$/m.exec(out) ?? [];
+      expect([form, code, claimsOf(printed)['txn'], domain.stateOf(id)]).toEqual([form, 0, id, 'completed']);
+      expect(err).toContain(`task ${id} is completed`);
+    }
+  });
+
+  it.each([
+    ['an unknown form', ['--format', 'xml'], {}, 2, '--format must be one of raw, headers, json, env'],
+    ['no intent', [], {}, 2, '--issuer URL is required'],
+    ['a word too many', ['x'], {}, 2, 'unexpected argument `x`'],
+    ['an intent inside a run', ['--intent', 'x'], { REMIT_TOKEN: 'a' }, 2, '--intent is not taken inside `remit run`'],
+    ['a run that has ended', [], { REMIT_TOKEN_URL: 'http://127.0.0.1:1/token' }, 1, 'does not answer'],
+    ['an endpoint elsewhere', [], { REMIT_TOKEN_URL: 'http://evil.test/token' }, 1, 'is not the endpoint of a run'],
+    ['a file that is gone', [], { REMIT_TOKEN_FILE: '/nowhere' }, 1, '`/nowhere` cannot be read: ENOENT'],
+    ['a variable that holds no token', [], { REMIT_TOKEN: 'a\nb: c' }, 1, 'what the run handed over is no token'],
+  ] as [string, string[], Record<string, string>, number, string][])(
+    'refuses %s',
+    async (_name, words, environment, code, message) => {
+      const printed = await print(words, environment);
+      expect([printed.code, printed.out, printed.err]).toEqual([code, '', expect.stringContaining(message)]);
+    },
+  );
+
+  it('says what the issuer has against it', async () => {
+    const file = join(folder(), 'intent.yaml');
+    writeFileSync(file, intentText(['files.read'], ['https://nowhere.test']));
+    const { code, err } = await print(['--intent', file, ...domain.options]);
+    expect([code, err]).toEqual([1, expect.stringContaining('invalid_target: the resource is not known here')]);
+    expect(err).toContain('to do: name a resource as the issuer knows it');
+  });
+});
+
+describe('remit run', () => {
+  it('takes issuer and SVID from a configuration, and an option before it', async () => {
+    const config = join(folder(), 'remit.yaml');
+    const svid = Object.fromEntries(
+      [
+        ['certificate', 'reporter.pem'],
+        ['key', 'reporter.key'],
+        ['bundle', 'bundle.pem'],
+      ].map(([field = '', file = '']) => [field, join(domain.folder, file)]),
+    );
+    writeFileSync(
+      config,
+      JSON.stringify({ trustDomains: ['acme.test'], svid, issuer: { url: 'https://localhost:1' } }),
+    );
+    const words = ['run', '--intent', domain.intent, '--config', config, '--', 'true'];
+    expect((await startCommand(words).ended).err).toContain('unreachable: no answer from `https://localhost:1`');
+    const [issuer = '', url = '', idOption = '', id = ''] = domain.options;
+    const { code, err } = await startCommand(['run', issuer, url, idOption, id, ...words.slice(1)]).ended;
+    const [, task = ''] = /task (\S+),/.exec(err) ?? [];
+    expect([code, domain.task(task)?.agent]).toEqual([0, 'spiffe://acme.test/ns/agents/sa/reporter']);
+  });
+
+  it('names every option in its help', () => {
+    for (const option of [
+      '--intent',
+      '--issuer-id',
+      '--token-file',
+      '--env',
+      '--scrub',
+      '--keep',
+      '--child',
+      '--ttl',
+    ]) {
+      expect(run.help).toContain(option);
+    }
+    expect([run.name, token.name]).toEqual(['run', 'token']);
+  });
+});

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
+import { defaultSignalEffects, type SignalEffects } from '../../../src/issuer/signals/effects.ts';
+import type { SignalServices } from '../../../src/issuer/signals/signal-services.ts';
+import { jtiDigestOf } from '../../../src/ledger/record.ts';
+import { isStoreFailure } from '../../../src/store/store-failure.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { stateAt, type Task } from '../../../src/task/task.ts';
+import { KeyRing } from '../../../src/token/keys.ts';
+import { taskNumber, tokenNumber } from '../../store/samples.ts';
+import { es256Key, jwksOf, rs256Key, signed, type TestKey } from '../../token/tokens.ts';
+import { type Answer, type Bench, issuerUrl } from '../bench.ts';
+
+export const transmitterIssuer = 'https://idp.acme.test';
+export const receiver = 'https://issuer.acme.test/signals';
+
+export const es = es256Key('idp-es');
+export const rs = rs256Key('idp-rs');
+
+/** The URI of an event, by the last part of it. */
+export const eventUri = (name: string, family: 'caep' | 'risc' | 'ssf' = 'caep'): string =>
+  `https://schemas.openid.net/secevent/${family}/event-type/${name}`;
+
+/** What the receiver works with: one transmitter with two keys, and `https://lost.test`, whose keys are not held. */
+export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServices => {
+  const keys = new KeyRing(
+    [
+      {
+        issuer: transmitterIssuer,
+        algorithms: ['ES256', 'RS256'],
+        source: { kind: 'static', jwks: jwksOf(es, rs) },
+      },
+      {
+        issuer: 'https://lost.test',
+        algorithms: ['ES256'],
+        source: { kind: 'remote', fetch: () => Promise.reject(new Error('down')) },
+      },
+    ],
+    {
+      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      after: () => () => undefined,
+      onProblem: () => undefined,
+    },
+  );
+  const transmitters = [transmitterIssuer, 'https://lost.test'].map(
+    (issuer) => [issuer, { issuer, audience: receiver, subjectIssuers: new Set([issuer]) }] as const,
+  );
+  return {
+    transmitters: new Map(transmitters),
+    keys,
+    maxAgeSeconds: 86_400,
+    clockSkewSeconds: 60,
+    effects: { ...defaultSignalEffects, ...effects },
+  };
+};
+
+export type Members = Readonly<Record<string, unknown>>;
+
+/** The claims of a sound token: a session of alice was revoked. */
+export const soundSet = (): Members => ({
+  iss: transmitterIssuer,
+  aud: receiver,
+  iat: Math.floor(Date.now() / 1_000),
+  jti: randomUUID(),
+  sub_id: { format: 'iss_sub', iss: transmitterIssuer, sub: 'alice' },
+  events: { [eventUri('session-revoked')]: {} },
+});
+
+/** A signed token: the sound one with claims and header members changed; `undefined` leaves one out. */
+export const setOf = (claims: Members = {}, header: Members = {}, key: TestKey = es): string =>
+  signed(
+    key,
+    JSON.stringify({ typ: 'secevent+jwt', alg: key.algorithm, kid: key.keyId, ...header }),
+    JSON.stringify({ ...soundSet(), ...claims }),
+  );
+
+export const setHeaders = { 'content-type': 'application/secevent+jwt' };
+
+export const push = (
+  bench: Bench,
+  body: string,
+  headers: Readonly<Record<string, string>> = setHeaders,
+): Promise<Answer> => bench.ask('/signals', { method: 'POST', body, headers });
+
+let number = 0;
+
+/** A new task with one token, both on disk. */
+export function newTask(store: Store, change: Partial<Task> = {}): { readonly task: Task; readonly tokenId: string } {
+  number += 1;
+  const nowMs = store.nowMs();
+  const task = taskNumber(number, {
+    issuer: issuerUrl,
+    createdAtMs: nowMs,
+    lastUsedMs: nowMs,
+    deadlineMs: nowMs + 900_000,
+    agent: 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId,
+    detailsJson: JSON.stringify([
+      { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.read'] },
+    ]),
+    ...change,
+  });
+  const tokenId = `token-${number}-0123456789`;
+  const failure = store.insertTask(task, { ...tokenNumber(number), jtiDigest: jtiDigestOf(tokenId) }, []);
+  if (isStoreFailure(failure)) throw new Error(failure.detail);
+  return { task, tokenId };
+}
+
+/** The task as the store holds it now. */
+export function taskNow(store: Store, { id }: Task): Task {
+  const task = store.taskOf(issuerUrl, id);
+  if (task === undefined || isStoreFailure(task)) throw new Error('the task is gone');
+  return { ...task, state: stateAt(task, store.nowMs()) };
+}
+
+/** The records of a task as JSON, the oldest first. */
+export function recordsOf(store: Store, taskId: string): readonly Members[] {
+  const records = store.recordsOf(taskId, 100);
+  if (isStoreFailure(records)) throw new Error(records.detail);
+  return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()) as Members);
+}
