@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
 import { systemPorts } from '../../../src/ports.ts';
-import { isStoreFailure } from '../../../src/store/store-failure.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { es256Key, signed } from '../../token/tokens.ts';
 import { mustOpen, scratch } from '../../store/samples.ts';
@@ -36,6 +35,19 @@ afterAll(async () => {
 
 const store = () => bench.services.store;
 const issSub = (sub: string, iss = transmitterIssuer) => ({ format: 'iss_sub', iss, sub });
+
+const session = (id: string) => ({ format: 'opaque', id });
+const refusal = async (body: string, headers?: Readonly<Record<string, string>>) => {
+  const { task } = newTask(store(), { subject: 'alice' });
+  const answer = await push(bench, body, headers);
+  expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'content-language': 'en' });
+  expect(taskNow(store(), task).state).toBe('active');
+  expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'error.type': answer.json['err'] });
+  return [answer.status, answer.json['err'], answer.json['description']];
+};
+const now = () => Math.floor(Date.now() / 1_000);
+const header = (change: Members) => JSON.stringify({ typ: 'secevent+jwt', alg: 'ES256', kid: es.keyId, ...change });
+const sound = () => JSON.stringify(soundSet());
 
 /** State and risk of a task of a new user after one event about that user. */
 async function after(uri: string, payload: Members): Promise<readonly [string, string]> {
@@ -315,7 +327,6 @@ describe('POST /signals', () => {
 
 describe('the subject of a signal', () => {
   const reporter = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;
-  const session = (id: string) => ({ format: 'opaque', id });
 
   it('jwt_id is that token, and its task goes on', async () => {
     const { task, tokenId } = newTask(store());
@@ -457,15 +468,6 @@ describe('the subject of a signal', () => {
 });
 
 describe('POST /signals refuses', () => {
-  const refusal = async (body: string, headers?: Readonly<Record<string, string>>) => {
-    const { task } = newTask(store(), { subject: 'alice' });
-    const answer = await push(bench, body, headers);
-    expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'content-language': 'en' });
-    expect(taskNow(store(), task).state).toBe('active');
-    expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'error.type': answer.json['err'] });
-    return [answer.status, answer.json['err'], answer.json['description']];
-  };
-  const now = () => Math.floor(Date.now() / 1_000);
   const revoked = eventUri('session-revoked');
 
   it.each<[string, Members, string, string]>([
@@ -586,9 +588,6 @@ describe('POST /signals refuses', () => {
   ])('%s', async (_name, claims, err, description) => {
     expect(await refusal(setOf(claims))).toEqual([400, err, description]);
   });
-
-  const header = (change: Members) => JSON.stringify({ typ: 'secevent+jwt', alg: 'ES256', kid: es.keyId, ...change });
-  const sound = () => JSON.stringify(soundSet());
 
   it.each<[string, () => string, string, string]>([
     ['another typ', () => setOf({}, { typ: 'JWT' }), 'invalid_request', 'header member `typ` must be `secevent+jwt`'],

@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { deny } from '../../src/decision/decision.ts';
+import type { ReasonCode } from '../../src/decision/reasons.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { Question } from '../../src/policy/question.ts';
+import type { Task } from '../../src/task/task.ts';
+import type { Credential } from '../../src/dev/authority.ts';
+import { scratch } from '../store/samples.ts';
+import { type Answer, type Bench, startBench } from './bench.ts';
+import { newTask, recordsOf, taskNow } from './signals/transmitter.ts';
+
+const { folder, remove } = scratch();
+const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;
+const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
+let bench: Bench;
+/** What the policies answer; `null` lets the real ones answer. */
+let refusal: ReasonCode | null = null;
+const asked: Question[] = [];
+
+beforeAll(async () => {
+  const first = await startBench(folder());
+  const { grant, settings } = first.services;
+  await first.close();
+  bench = await startBench(folder(), {
+    settings: { ...settings, contextWriters: new Set(['spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId]) },
+    grant: (question) => {
+      asked.push(question);
+      return refusal === null ? grant(question) : deny(refusal, 'no');
+    },
+  });
+});
+afterAll(async () => {
+  await bench.close();
+  remove();
+});
+
+const store = () => bench.services.store;
+const headers = { 'content-type': 'application/json' };
+const put = (task: Pick<Task, 'id'>, body: string, as: Credential = bench.planner, type = headers): Promise<Answer> =>
+  bench.ask(`/tasks/${task.id}/context`, { method: 'PUT', body, headers: type, as });
+const putContext = (task: Task, context: unknown): Promise<Answer> => put(task, JSON.stringify({ context }));
+
+const context = { model: 'm-1', node: 'n-1', posture: 'good', session: 's-1' };
+const contextRules = { model: 'ask', node: 'suspend', posture: 'revoke' } as const;
+const accepted = (change: Partial<Task> = {}) => newTask(store(), { context, contextRules, ...change }).task;
+
+describe('PUT /tasks/{id}/context', () => {
+  it.each<[string, object, ReasonCode | null, string]>([
+    ['nothing', {}, null, 'active'],
+    ['a value to ask about, granted', { model: 'm-2' }, null, 'active'],
+    ['a value to ask about, not permitted', { model: 'm-2' }, 'policy.not-permitted', 'revoked'],
+    ['a value to ask about, forbidden', { model: 'm-2' }, 'policy.forbidden', 'revoked'],
+    ['a value to ask about, no answer', { model: 'm-2' }, 'policy.unavailable', 'suspended'],
+    ['a value that suspends', { node: 'n-2' }, null, 'suspended'],
+    ['a value that revokes', { posture: 'bad' }, null, 'revoked'],
+    ['a value without a rule', { session: 's-2' }, null, 'revoked'],
+    ['a value to ask about and one that suspends', { model: 'm-2', node: 'n-2' }, null, 'suspended'],
+    [
+      'a value to ask about, refused, and one that suspends',
+      { model: 'm-2', node: 'n-2' },
+      'policy.forbidden',
+      'revoked',
+    ],
+    ['one of each', { model: 'm-2', node: 'n-2', posture: 'bad' }, null, 'revoked'],
+    ['a new name', { region: 'eu' }, null, 'revoked'],
+    ['a name that is gone', { posture: undefined }, null, 'revoked'],
+    ['a name to suspend by that is gone', { node: undefined }, null, 'suspended'],
+  ])('with %s changed (%j), where the policies answer %s: %s', async (_name, change, answer, state) => {
+    refusal = answer;
+    const task = accepted();
+    const reply = await putContext(task, { ...context, ...change });
+    refusal = null;
+    expect([reply.status, reply.json['state']]).toEqual([200, state]);
+    const now = taskNow(store(), task);
+    expect([now.state, now.context]).toEqual([state, JSON.parse(JSON.stringify({ ...context, ...change }))]);
+    expect(reply.json).toMatchObject({ id: task.id, context: now.context });
+  });
+
+  it('asks about each granted action as the issuance did', async () => {
+    asked.length = 0;
+    const details = [
+      {
+        type: 'urn:remit:task',
+        locations: ['https://payments.acme.test'],
+        actions: ['payments.read', 'payments.list'],
+      },
+    ];
+    const task = accepted({ detailsJson: JSON.stringify(details) });
+    expect((await putContext(task, { ...context, model: 'm-3' })).status).toBe(200);
+    expect(asked).toMatchObject(
+      ['payments.read', 'payments.list'].map((action) => ({
+        principal: plannerId,
+        action: 'issue',
+        server: { audience: 'https://payments.acme.test' },
+        context: {
+          intent: { purpose: 'pay the invoices of may', actions: ['payments.list', 'payments.read'] },
+          requested: { action },
+        },
+      })),
+    );
+  });
+
+  it('records what changed, by whom, and what came of it', async () => {
+    const task = accepted();
+    await putContext(task, { ...context, node: 'n-2' });
+    const cause = 'the context changed: node';
+    expect(recordsOf(store(), task.id)).toMatchObject([
+      { kind: 'event', event: 'context', by: plannerId, details: { node: 'n-2' } },
+      { kind: 'event', event: 'suspended', cause, by: plannerId },
+    ]);
+    expect(bench.spans.at(-1)).toMatchObject({
+      name: 'task.context',
+      attributes: { 'remit.task.id': task.id, 'remit.task.state': 'suspended', 'http.response.status_code': 200 },
+    });
+  });
+
+  it('changes and records nothing where nothing changed', async () => {
+    const task = accepted();
+    expect((await putContext(task, context)).json).toMatchObject({ state: 'active' });
+    expect(recordsOf(store(), task.id)).toEqual([]);
+  });
+
+  it('leaves a suspended task suspended when the old value is back', async () => {
+    const task = accepted();
+    await putContext(task, { ...context, node: 'n-2' });
+    expect((await putContext(task, context)).json).toMatchObject({ state: 'suspended', context });
+  });
+
+  it('is open to the writers of contexts, and to no other agent', async () => {
+    const task = accepted();
+    const body = JSON.stringify({ context: { ...context, node: 'n-2' } });
+    const other = await put(task, body, bench.reporter);
+    expect([other.status, other.json]).toEqual([
+      404,
+      { error: 'not_found', error_description: 'this client has no task with this id' },
+    ]);
+    const foreign = accepted({ agent: reporterId });
+    expect((await put(foreign, body)).status).toBe(404);
+    expect(taskNow(store(), foreign).state).toBe('active');
+    const monitor = await bench.authority.svid('/ns/agents/sa/monitor');
+    expect((await put(task, body, monitor)).json).toMatchObject({ state: 'suspended' });
+    expect((await put({ id: '0198c0de-0000-7000-8000-eeeeeeeeeeee' }, body, monitor)).status).toBe(404);
+  });
+
+  it('is a conflict on a task that has ended', async () => {
+    const task = accepted();
+    store().applyTaskEvent(task, { kind: 'complete', cause: 'done' }, plannerId);
+    const reply = await putContext(task, { ...context, model: 'm-2' });
+    expect([reply.status, reply.json]).toEqual([
+      409,
+      { error: 'task_ended', error_description: 'the task is already completed' },
+    ]);
+  });
+
+  it.each([
+    ['no JSON', 'hello', 'the body is not valid JSON'],
+    ['a duplicate name', '{"context":{"a":"1","a":"2"}}', 'the body has a duplicate member name'],
+    ['another member', '{"context":{},"x":1}', 'the body has an unknown member `x`'],
+    ['no context', '{}', 'the body member `context` is required'],
+    ['an array', '{"context":[]}', 'the body member `context` must be an object'],
+    ['a number', '{"context":{"a":1}}', 'the body member `context` value `a` must be a string of 0 to 256 characters'],
+    [
+      'a long value',
+      JSON.stringify({ context: { a: 'x'.repeat(257) } }),
+      'the body member `context` value `a` must be a string of 0 to 256 characters',
+    ],
+    [
+      'a name that is none',
+      '{"context":{"__proto__":"x"}}',
+      'the body member `context` has a name that is not a letter and up to 63 letters, digits, _, . and -',
+    ],
+    [
+      'too many names',
+      JSON.stringify({ context: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`n${n}`, ''])) }),
+      'the body member `context` must have at most 16 names',
+    ],
+    ['a large body', JSON.stringify({ context: {}, x: 'x'.repeat(17_000) }), 'the body is larger than 16384 bytes'],
+  ])('refuses %s', async (_name, body, description) => {
+    const task = accepted();
+    const reply = await put(task, body);
+    expect([reply.status, reply.json]).toEqual([400, { error: 'invalid_request', error_description: description }]);
+    expect(taskNow(store(), task).state).toBe('active');
+  });
+
+  it('refuses another content-type', async () => {
+    const reply = await put(accepted(), '{}', bench.planner, { 'content-type': 'text/plain' });
+    expect([reply.status, reply.json['error_description']]).toEqual([400, 'the content-type must be application/json']);
+  });
+
+  it('takes PUT alone', async () => {
+    const answer = await bench.ask(`/tasks/${accepted().id}/context`, { method: 'POST' });
+    expect([answer.status, answer.headers['allow']]).toEqual([405, 'PUT']);
+  });
+
+  it('answers any JSON with 200 or 400, and never with a fault', async () => {
+    const task = accepted();
+    await fc.assert(
+      fc.asyncProperty(fc.jsonValue(), async (value) => {
+        const answers = [await put(task, JSON.stringify(value)), await put(task, JSON.stringify({ context: value }))];
+        expect(answers.every(({ status }) => [200, 400, 409].includes(status))).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
+    expect(bench.problems).toEqual([]);
+  });
+});

@@ -1,0 +1,134 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { deny, isDeny } from '../../../src/decision/decision.ts';
+import type { ReasonCode } from '../../../src/decision/reasons.ts';
+import type { SignalEffect } from '../../../src/issuer/signals/effects.ts';
+import { jtiDigestOf } from '../../../src/ledger/record.ts';
+import { isStoreFailure } from '../../../src/store/store-failure.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { taskPermits, type Task } from '../../../src/task/task.ts';
+import { taskClaimsFrom } from '../../../src/token/claims.ts';
+import { scratch, tokenNumber } from '../../store/samples.ts';
+import { soundClaims } from '../../token/tokens.ts';
+import { type Bench, issuerUrl, startBench } from '../bench.ts';
+import {
+  eventUri,
+  newTask,
+  push,
+  recordsOf,
+  setOf,
+  signalServices,
+  taskNow,
+  transmitterIssuer,
+} from './transmitter.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** One event with the effect that the operator gave it. */
+async function withEffect(
+  effect: SignalEffect,
+  bench: Bench,
+  payload: object = {},
+): Promise<ReturnType<typeof newTask>> {
+  const made = newTask(bench.services.store, { subject: 'alice' });
+  const events = { [eventUri('session-revoked')]: payload };
+  expect((await push(bench, setOf({ events }))).status).toBe(202);
+  expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.effect': effect });
+  return made;
+}
+
+const start = (effect: SignalEffect, refusal: ReasonCode | null = null): Promise<Bench> =>
+  startBench(folder(), {
+    signals: signalServices({ 'session-revoked': effect, 'risk-level-change': effect }),
+    ...(refusal === null ? {} : { grant: () => deny(refusal, 'no') }),
+  });
+
+describe('the effect the operator gives an event', () => {
+  it.each<[SignalEffect, ReasonCode | null, string, string]>([
+    ['revoke', null, 'revoked', 'low'],
+    ['suspend', null, 'suspended', 'low'],
+    ['risk', null, 'active', 'high'],
+    ['ignore', null, 'active', 'low'],
+    ['ask', null, 'active', 'low'],
+    ['ask', 'policy.not-permitted', 'revoked', 'low'],
+    ['ask', 'policy.forbidden', 'revoked', 'low'],
+    ['ask', 'policy.error', 'suspended', 'low'],
+    ['ask', 'policy.unavailable', 'suspended', 'low'],
+  ])('%s, where the policies answer %s, leaves the task %s with risk %s', async (effect, refusal, state, risk) => {
+    const bench = await start(effect, refusal);
+    const { task } = await withEffect(effect, bench);
+    const now = taskNow(bench.services.store, task);
+    expect([now.state, now.risk]).toEqual([state, risk]);
+    await bench.close();
+  });
+
+  it('ask says in the record what the policies answered', async () => {
+    const bench = await start('ask', 'policy.forbidden');
+    const { task } = await withEffect('ask', bench);
+    expect(recordsOf(bench.services.store, task.id).at(-1)).toMatchObject({
+      kind: 'end',
+      state: 'revoked',
+      cause: 'signal session-revoked: the policies no longer grant the task',
+      by: transmitterIssuer,
+    });
+    await bench.close();
+  });
+
+  it('ask sets the level of a risk before it asks', async () => {
+    const bench = await start('ask', 'policy.error');
+    const { task } = newTask(bench.services.store, { subject: 'alice' });
+    const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: 'HIGH' } };
+    await push(bench, setOf({ events }));
+    const now = taskNow(bench.services.store, task);
+    expect([now.state, now.risk]).toEqual(['suspended', 'high']);
+    await bench.close();
+  });
+
+  it('ask revokes a task whose action the catalog no longer has', async () => {
+    const bench = await start('ask');
+    const details = [{ type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.gone'] }];
+    const { task } = newTask(bench.services.store, { subject: 'alice', detailsJson: JSON.stringify(details) });
+    await push(bench, setOf());
+    expect(taskNow(bench.services.store, task).state).toBe('revoked');
+    await bench.close();
+  });
+
+  it.each<[SignalEffect, string]>([
+    ['suspend', 'task.suspended'],
+    ['revoke', 'task.revoked'],
+  ])('%s refuses the token at the next check: %s', async (effect, reason) => {
+    const bench = await start(effect);
+    const { store } = bench.services;
+    const { task, tokenId } = newTask(store, { subject: 'alice' });
+    expect(nextCheck(store, task, tokenId)).toMatchObject({ id: task.id });
+    await push(bench, setOf());
+    expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason });
+    if (effect === 'suspend') {
+      store.applyTaskEvent(task, { kind: 'resume', cause: 'looked at' }, 'operator');
+      expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
+    }
+    await bench.close();
+  });
+
+  it('revoke of a jwt_id refuses that token at the next check, and no other of the task', async () => {
+    const bench = await start('revoke');
+    const { store } = bench.services;
+    const { task, tokenId } = newTask(store);
+    const other = 'another-token-of-the-task';
+    store.insertToken(task, { ...tokenNumber(0), jtiDigest: jtiDigestOf(other) }, []);
+    await push(bench, setOf({ sub_id: { format: 'jwt_id', iss: issuerUrl, jti: tokenId } }));
+    expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
+    expect(nextCheck(store, task, other)).toMatchObject({ id: task.id });
+    await bench.close();
+  });
+});
+
+/** What the state of the task says to a use of that token. */
+function nextCheck(store: Store, task: Task, tokenId: string): unknown {
+  const payload = { ...soundClaims, iss: issuerUrl, txn: task.id, jti: tokenId };
+  const claims = taskClaimsFrom(payload, { keyId: 'k', digest: 'd' });
+  if (isDeny(claims)) return claims;
+  const state = store.useStateOf(issuerUrl, task.id, jtiDigestOf(tokenId));
+  if (isStoreFailure(state)) return state;
+  return taskPermits(state?.task, claims.token, state?.issued, store.nowMs());
+}
