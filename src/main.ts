@@ -1,38 +1,79 @@
 #!/usr/bin/env node
-import type { Command, CommandIo } from './commands/command.ts';
 import { EXIT } from './commands/command.ts';
-import { demo } from './commands/demo.ts';
-import { dev } from './commands/dev.ts';
-import { policyValidateCommand } from './commands/policy-validate.ts';
-import { serve } from './commands/serve.ts';
-import { taskCommand } from './commands/task.ts';
+import type { Command, CommandIo } from './commands/command.ts';
 
-const commands: readonly Command[] = [serve, dev, demo, policyValidateCommand, taskCommand];
+/** A command by the words that call it; its code is loaded when it is called. */
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+const entries: readonly Entry[] = [
+  {
+    name: 'serve',
+    summary: 'run the roles that the configuration names',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    name: 'run',
+    summary: 'run a command under a task of its own',
+    load: async () => (await import('./commands/run.ts')).run,
+  },
+  {
+    name: 'token',
+    summary: 'print one token for other tools',
+    load: async () => (await import('./commands/token.ts')).token,
+  },
+  {
+    name: 'task',
+    summary: 'list, show or end tasks',
+    load: async () => (await import('./commands/task.ts')).taskCommand,
+  },
+  {
+    name: 'policy validate',
+    summary: 'check policies, schema, entities and action catalog',
+    load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
+  },
+  {
+    name: 'dev',
+    summary: 'a throw-away trust domain with Envoy, to play with',
+    load: async () => (await import('./commands/dev.ts')).dev,
+  },
+  {
+    name: 'demo',
+    summary: 'play the story of one task through a real Envoy',
+    load: async () => (await import('./commands/demo.ts')).demo,
+  },
+];
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
 usage: remit COMMAND [ARGUMENT ...]
 
-${commands.map(({ name, summary }) => `  ${name.padEnd(16)} ${summary}`).join('\n')}
+${entries.map(({ name, summary }) => `  ${name.padEnd(16)} ${summary}`).join('\n')}
 
   remit COMMAND --help   what a command takes, with examples
-exit: 0 good, 1 the answer is no, 2 bad use or bad input`;
+exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its command`;
 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
-  const command = commands.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
-  const rest = words.slice(command?.name.split(' ').length ?? 0);
-  const asksHelp = rest.includes('--help') || rest.includes('-h');
-  if (command === undefined) {
+  const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
+  const rest = words.slice(entry?.name.split(' ').length ?? 0);
+  // What stands behind `--` is another command's.
+  const own = rest.slice(0, rest.indexOf('--') === -1 ? rest.length : rest.indexOf('--'));
+  const asksHelp = own.includes('--help') || own.includes('-h');
+  if (entry === undefined) {
     const isHelp = words.length === 0 || asksHelp || words[0] === 'help';
     (isHelp ? io.out : io.err)(isHelp ? help : `remit: \`${words.join(' ')}\` is not a command\n\n${help}`);
     return words.length > 0 && isHelp ? EXIT.good : EXIT.bad;
   }
-  if (asksHelp) {
-    io.out(command.help);
-    return EXIT.good;
-  }
-  return command.run(rest, io);
+  const command = await entry.load();
+  if (!asksHelp) return command.run(rest, io);
+  io.out(command.help);
+  return EXIT.good;
 }
+
+const passable = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
 const ended = new Promise<string>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
@@ -45,4 +86,10 @@ process.exitCode = await main(process.argv.slice(2), {
   runtimeVersion: process.versions.node,
   ended,
   onReload: (reload) => void process.on('SIGHUP', reload),
+  onSignal: (heard) => {
+    for (const signal of passable) process.on(signal, heard);
+    return () => {
+      for (const signal of passable) process.off(signal, heard);
+    };
+  },
 });

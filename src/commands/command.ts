@@ -32,8 +32,6 @@ export const EXIT = {
 export interface Command {
   /** The words that call it, such as `policy validate`. */
   readonly name: string;
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** What `--help` prints: usage with examples, options with their defaults, exit codes. */
   readonly help: string;
   /** Runs with the words after its name and gives the exit code. */

@@ -28,7 +28,6 @@ const MAX_RECORDS = 100;
 /** `remit demo`. */
 export const demo: Command = {
   name: 'demo',
-  summary: 'play the story of one task through a real Envoy',
   help,
   run: async (args, io) => {
     const options = optionsFrom(args, { keep: { type: 'boolean' } }, 0);

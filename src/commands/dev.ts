@@ -17,7 +17,6 @@ exit: 0 ended by a signal, 2 it could not be started`;
 /** `remit dev`. */
 export const dev: Command = {
   name: 'dev',
-  summary: 'a throw-away trust domain with Envoy, to play with',
   help,
   run: async (args, io) => {
     const options = optionsFrom(args, { policies: { type: 'string' } }, 0);

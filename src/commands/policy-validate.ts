@@ -26,7 +26,6 @@ exit: 0 valid, 1 findings, 2 bad use or an unreadable folder`;
 /** `remit policy validate`. */
 export const policyValidateCommand: Command = {
   name: 'policy validate',
-  summary: 'check policies, schema, entities and action catalog',
   help,
   run: policyValidate,
 };

@@ -52,7 +52,6 @@ const options = {
 /** `remit run`. */
 export const run: Command = {
   name: 'run',
-  summary: 'run a command under a task of its own',
   help,
   run: async (args, io) => {
     const tell = (line: string): void => io.err(`remit run: ${line}`);

@@ -29,7 +29,6 @@ const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 /** `remit serve`. */
 export const serve: Command = {
   name: 'serve',
-  summary: 'run the roles that the configuration names',
   help,
   run: async (args, io) => {
     const options = optionsFrom(args, { config: { type: 'string', short: 'c' } }, 0);

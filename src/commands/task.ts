@@ -29,7 +29,6 @@ exit: 0 good, 1 no such task or it has ended otherwise, 2 bad use or a state fil
 /** `remit task`. */
 export const taskCommand: Command = {
   name: 'task',
-  summary: 'list, show or end tasks',
   help,
   run: task,
 };

@@ -60,7 +60,6 @@ const formats: ReadonlyMap<string, (printed: Printed) => string> = new Map([
 /** `remit token`. */
 export const token: Command = {
   name: 'token',
-  summary: 'print one token for other tools',
   help,
   run: async (args, io) => {
     const printed = await tokenWith(args, io);

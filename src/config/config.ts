@@ -25,7 +25,7 @@ export interface Config {
   /** SPIFFE trust domains whose workloads may call, such as `acme.test`. */
   readonly trustDomains: readonly TrustDomain[];
   readonly extAuthz: ExtAuthzConfig;
-  /** The sidecar's own SVID: from the Workload API, or three PEM files, watched. Needed by the issuer. */
+  /** The sidecar's own SVID: from the Workload API (default where SPIFFE_ENDPOINT_SOCKET says), or PEM files. Needed by the issuer. */
   readonly svid: SvidSettings | null;
   /** `null` where this process has no such role. */
   readonly issuer: IssuerConfig | null;
@@ -64,11 +64,17 @@ const svid = (folder: string) =>
     svidSettingsFrom,
   );
 
-const configField = (folder: string) =>
+/** The Workload API where the SPIFFE variable says it is, for a configuration that names no SVID. @see SPIFFE Workload Endpoint section 4 */
+function svidOf(environment: Readonly<Record<string, string | undefined>>): SvidSettings | null {
+  const target = workloadApiTargetFrom(environment['SPIFFE_ENDPOINT_SOCKET'] ?? '');
+  return typeof target === 'string' ? { kind: 'workload-api', target, id: null, hint: null } : null;
+}
+
+const configField = (folder: string, environment: Readonly<Record<string, string | undefined>>) =>
   section<Config>({
     trustDomains: listOf(trustDomain),
     extAuthz,
-    svid: optional(svid(folder), null),
+    svid: optional(svid(folder), svidOf(environment)),
     issuer: optional(issuer(folder), null),
     acceptedIssuers: optional(
       listOf(
@@ -102,7 +108,11 @@ export function configFrom(
     readonly environment: Readonly<Record<string, string | undefined>>;
   },
 ): { readonly value: Config } | { readonly problems: readonly ConfigProblem[] } {
-  const read = readFields(configField(at.folder), { text: yaml, file: at.file, environment: at.environment });
+  const read = readFields(configField(at.folder, at.environment), {
+    text: yaml,
+    file: at.file,
+    environment: at.environment,
+  });
   if ('problems' in read) return read;
   const problem = contradiction(read.value);
   return problem === null ? read : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };

@@ -25,6 +25,8 @@ export interface DomainOptions {
   readonly policies: string;
   readonly ports: Ports;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Sections of the configuration, merged over those it needs, a level deep. */
+  readonly settings?: Readonly<Record<string, unknown>>;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -153,7 +155,7 @@ async function startConfigured(
   return startRemit(read.value, { ports, environment, log, onFatal: (detail) => log(`fatal: ${detail}`) });
 }
 
-async function writeFiles({ folder, policies }: DomainOptions, acme: Authority, other: Authority) {
+async function writeFiles({ folder, policies, settings = {} }: DomainOptions, acme: Authority, other: Authority) {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gateway = await writeCredential(
     folder,
@@ -169,7 +171,7 @@ async function writeFiles({ folder, policies }: DomainOptions, acme: Authority, 
   const strangers = await writeBundle(folder, 'other-bundle', other);
   const checkSocket = join(folder, 'check.sock');
   const config = join(folder, 'remit.yaml');
-  const settings = {
+  const needed: Readonly<Record<string, unknown>> = {
     trustDomains: ['acme.test'],
     extAuthz: { listen: `unix:${checkSocket}` },
     svid: { ...remit, bundle },
@@ -178,11 +180,22 @@ async function writeFiles({ folder, policies }: DomainOptions, acme: Authority, 
     policies,
     state: 'sqlite:state.db',
   };
-  await writeFile(config, stringify(settings), { mode: 0o600 });
+  await writeFile(config, stringify(mergedOver(needed, settings)), { mode: 0o600 });
   // INVARIANT: Envoy is told to let the other domain in, so that it is Remit that refuses it, with a reason.
   const bundles = new Map([
     ['acme.test', bundle],
     ['other.test', strangers],
   ]);
   return { config, checkSocket, envoy: { ...gateway, bundles } };
+}
+
+const isSection = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function mergedOver(below: Readonly<Record<string, unknown>>, above: Readonly<Record<string, unknown>>): object {
+  const sections = Object.entries(above).map(([name, value]) => {
+    const under = below[name];
+    return [name, isSection(value) && isSection(under) ? { ...under, ...value } : value] as const;
+  });
+  return { ...below, ...Object.fromEntries(sections) };
 }

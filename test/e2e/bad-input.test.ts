@@ -103,6 +103,8 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
         mint({
           client_id: 'spiffe://acme.test/ns/agents/sa/reporter',
           sub: 'spiffe://acme.test/ns/agents/sa/reporter',
+          // Not a token that was issued: a stolen one would be revoked for all.
+          jti: 'a-token-nobody-issued',
         }),
       401,
       'token.binding',

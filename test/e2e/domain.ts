@@ -11,15 +11,20 @@ export const examples = resolve(import.meta.dirname, '../../cedar-policies');
 /** A trust domain with a real Envoy, for one suite; throws where it cannot be started. */
 export async function startDomain(
   envoy: string,
-  { folder, log }: { readonly folder: string; readonly log?: (line: string) => void },
+  options: {
+    readonly folder: string;
+    readonly log?: (line: string) => void;
+    readonly settings?: Readonly<Record<string, unknown>>;
+    readonly policies?: string;
+  },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({
-    folder,
     envoy,
     policies: examples,
     ports: systemPorts,
     environment: {},
-    log: log ?? (() => undefined),
+    log: () => undefined,
+    ...options,
   });
   if (!(started instanceof DevDomain)) throw new Error(started.problem);
   return started;

@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
@@ -10,7 +10,6 @@ import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
-import { tlsMaterialOf, type Svid } from '../../src/identity/svid.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/ports.ts';
@@ -95,10 +94,10 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
     stops.push(() => source.close());
     return source;
   };
-  const [plannerSource, remitSource] = [sourceOf(planner), sourceOf(sidecar)];
-  await Promise.all([plannerSource, remitSource].map(arrived));
+  const plannerSource = sourceOf(planner);
+  await arrived(plannerSource);
 
-  const remit = await remitOn(remitSource, { ...options, folder, log });
+  const remit = await remitOn(spire, { ...options, folder, log });
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
@@ -136,30 +135,15 @@ async function arrived(source: WorkloadApiSource): Promise<void> {
   if ('problem' in svid) throw new Error(svid.problem);
 }
 
-/** Remit with its SVID in files, which are written anew and read again whenever the SVID rotates. */
+/** Remit with its SVID from the agent itself, over the Workload API. */
 async function remitOn(
-  source: WorkloadApiSource,
+  spire: Spire,
   { folder, binding, log }: { folder: string; binding: string; log: string[] },
 ): Promise<Remit> {
-  const files = {
-    certificate: join(folder, 'remit.pem'),
-    key: join(folder, 'remit.key'),
-    bundle: join(folder, 'ca.pem'),
-  };
-  const write = async (svid: Svid): Promise<void> => {
-    for (const [name, text] of Object.entries(tlsMaterialOf(svid))) {
-      const path = files[name as keyof typeof files];
-      await writeFile(`${path}.new`, text, { mode: 0o600 });
-      await rename(`${path}.new`, path);
-    }
-  };
-  const first = source.current();
-  if (first === null) throw new Error('no svid');
-  await write(first);
   const settings = {
     trustDomains: ['acme.test'],
     extAuthz: { listen: `unix:${join(folder, 'check.sock')}`, binding },
-    svid: files,
+    svid: { workloadApi: `unix://${spire.workloadSocket}`, id: `spiffe://acme.test${sidecar}` },
     issuer: { listen: '127.0.0.1:0', url: 'https://issuer.acme.test', signingKey: 'signing-key.pem' },
     admin: { listen: '127.0.0.1:0' },
     policies: resolve(import.meta.dirname, '../../cedar-policies'),
@@ -170,14 +154,5 @@ async function remitOn(
   const onLine = (line: string): void => void log.push(line);
   const remit = await startRemit(read.value, { ports: systemPorts, environment: {}, log: onLine, onFatal: onLine });
   if ('problem' in remit) throw new Error(remit.problem);
-  let writing = Promise.resolve();
-  const ignore = source.onChange((svid) => {
-    writing = writing.then(() => write(svid)).then(() => remit.reload());
-  });
-  const close = async (): Promise<void> => {
-    ignore();
-    await writing;
-    await remit.close();
-  };
-  return { ...remit, close };
+  return remit;
 }
