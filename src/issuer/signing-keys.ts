@@ -165,7 +165,12 @@ export class SigningKeys implements TokenKeys {
     const kept = this.#isFolder ? before.filter(({ keyId }) => signers.has(keyId)) : before;
     const known = new Set(kept.map(({ keyId }) => keyId));
     const added = [...signers.values()].filter(({ keyId }) => !known.has(keyId));
-    const all = [...kept, ...added.map(({ keyId, publicJwk }) => ({ keyId, publishedMs: nowMs, jwk: publicJwk }))];
+    // One after the other, also where the clock stands still or steps back: the order is what a rotation goes by.
+    const firstMs = Math.max(nowMs, ...kept.map(({ publishedMs }) => publishedMs + 1));
+    const all = [
+      ...kept,
+      ...added.map(({ keyId, publicJwk }, at) => ({ keyId, publishedMs: firstMs + at, jwk: publicJwk })),
+    ];
     const schedule = scheduleOf(this.#scheduled({ signers, published: all }), nowMs);
     const dead = new Set(schedule.dead);
     const published = all.filter(({ keyId }) => !dead.has(keyId));

@@ -452,15 +452,16 @@ describe('self-exchange of a live task token', () => {
   });
 });
 
-describe('a chain of agents', () => {
-  const chained = async (change: Parameters = {}) => {
-    const parent = await bench.token({
-      authorization_details: details({ actions: ['payments.read', 'payments.list'] }),
-    });
-    const made = await bench.exchange(tokenOf(parent), { delegate: reporterId, ...change });
-    return { parent, made };
-  };
+/** A token of the planner, and one made of it for the reporter. */
+const chained = async (change: Parameters = {}) => {
+  const parent = await bench.token({
+    authorization_details: details({ actions: ['payments.read', 'payments.list'] }),
+  });
+  const made = await bench.exchange(tokenOf(parent), { delegate: reporterId, ...change });
+  return { parent, made };
+};
 
+describe('a chain of agents', () => {
   it('makes a token out for the delegate, which no resource takes', async () => {
     const { parent, made } = await chained({ scope: 'payments.read' });
     expect([made.status, made.json['token_type'], made.json['issued_token_type']]).toEqual([200, 'N_A', jwt]);

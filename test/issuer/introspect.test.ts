@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import type { Svid } from '../../src/dev/authority.ts';
+import { resourceMetadataUrl } from '../../src/issuer/resource-metadata.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { mustOpen, scratch } from '../store/samples.ts';
+import { type Answer, audience, type Bench, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
+import { mustBeId, plannerId, reporterId } from './idp.ts';
+
+const { folder, remove } = scratch();
+let bench: Bench;
+let gateway: Svid;
+const gatewayId = 'spiffe://acme.test/ns/gateway/sa/gateway';
+beforeAll(async () => {
+  bench = await startBench(folder(), { settings: { introspectors: new Set([mustBeId(gatewayId)]) } });
+  gateway = await bench.authority.svid('/ns/gateway/sa/gateway');
+});
+afterAll(async () => {
+  await bench.close();
+  remove();
+});
+
+const tokenOf = (answer: Answer): string => String(answer.json['access_token']);
+const introspect = (token: string, as = bench.planner, change: Parameters = {}): Promise<Answer> =>
+  bench.form('/oauth/introspect', { token, ...change }, as);
+const revoke = (token: string, change: Parameters = {}, as = bench.planner): Promise<Answer> =>
+  bench.form('/oauth/revoke', { token, ...change }, as);
+
+describe('POST /oauth/introspect', () => {
+  it('tells an agent all about its own live token', async () => {
+    const issued = await bench.token();
+    const answer = await introspect(tokenOf(issued));
+    const { remit_intent: _intent, ...claims } = decodeJwt(tokenOf(issued));
+    expect([answer.status, answer.headers['cache-control']]).toEqual([200, 'no-store']);
+    expect(answer.json).toEqual({ active: true, token_type: 'Bearer', ...claims });
+    expect(answer.json).toMatchObject({ client_id: plannerId, aud: audience, txn: issued.json['txn'] });
+  });
+
+  it('tells a configured introspector about every token, and everybody else nothing', async () => {
+    const token = tokenOf(await bench.token());
+    expect((await introspect(token, gateway)).json).toMatchObject({ active: true, sub: plannerId });
+    expect((await introspect(token, bench.reporter)).json).toEqual({ active: false });
+  });
+
+  it.each<[string, () => Promise<string>]>([
+    ['no token at all', () => Promise.resolve('x')],
+    [
+      'a token of an ended task',
+      async () => {
+        const issued = await bench.token();
+        await bench.ask(`/tasks/${String(issued.json['txn'])}/complete`, { method: 'POST' });
+        return tokenOf(issued);
+      },
+    ],
+    [
+      'a token of a suspended task',
+      async () => {
+        const issued = await bench.token();
+        await bench.ask(`/tasks/${String(issued.json['txn'])}/suspend`, { method: 'POST' });
+        return tokenOf(issued);
+      },
+    ],
+    [
+      'a revoked token',
+      async () => {
+        const token = tokenOf(await bench.token());
+        await revoke(token);
+        return token;
+      },
+    ],
+    [
+      'an expired token',
+      async () => {
+        const claims = decodeJwt(tokenOf(await bench.token()));
+        const iat = Number(claims.iat) - 400;
+        return bench.services.signingKeys.current().sign({ ...claims, iat, exp: iat + 300 });
+      },
+    ],
+    ['a token with a broken signature', async () => `${tokenOf(await bench.token()).slice(0, -4)}AAAA`],
+  ])('says that %s is not active, and no more', async (_name, token) => {
+    const answer = await introspect(await token());
+    expect([answer.status, answer.json]).toEqual([200, { active: false }]);
+  });
+
+  it.each<[string, Parameters, string, string]>([
+    ['no token', { token: undefined }, 'invalid_request', 'token is required'],
+    ['a client secret', { client_secret: 'x' }, 'invalid_request', 'client_secret is a second client authentication'],
+    ['another client id', { client_id: reporterId }, 'invalid_client', 'client_id must be the SPIFFE ID'],
+  ])('refuses %s', async (_name, change, error, description) => {
+    const answer = await introspect('x', bench.planner, change);
+    expect([answer.status, answer.json['error']]).toEqual([error === 'invalid_client' ? 401 : 400, error]);
+    expect(answer.json['error_description']).toContain(description);
+  });
+
+  it('refuses a token that is sent twice, another content type, and a foreign workload', async () => {
+    const twice = { method: 'POST', body: 'token=a&token=b', headers: formHeaders };
+    expect((await bench.ask('/oauth/introspect', twice)).json['error_description']).toMatch(/sent more than once$/);
+    const json = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+    expect((await bench.ask('/oauth/introspect', json)).json['error']).toBe('invalid_request');
+    const foreign = await bench.authority.certificate({ uris: ['spiffe://evil.test/x'] });
+    const answer = await bench.form('/oauth/introspect', { token: 'x' }, foreign);
+    expect([answer.status, answer.json['error']]).toEqual([401, 'invalid_client']);
+  });
+});
+
+describe('POST /oauth/revoke', () => {
+  it('ends the one token on disk before the answer, and leaves its task to live', async () => {
+    const issued = await bench.token();
+    const answer = await revoke(tokenOf(issued));
+    expect([answer.status, answer.json]).toEqual([200, {}]);
+    expect((await introspect(tokenOf(issued))).json).toEqual({ active: false });
+    const path = `/tasks/${String(issued.json['txn'])}`;
+    expect((await bench.ask(path)).json['state']).toBe('active');
+    const further = await bench.ask(`${path}/token`, { method: 'POST' });
+    expect((await introspect(tokenOf(further))).json['active']).toBe(true);
+    expect((await bench.ask(`${path}/timeline`)).json['records']).toMatchObject([
+      { kind: 'intent' },
+      { kind: 'token' },
+      { kind: 'event', event: 'token-revoked', by: plannerId, cause: 'revoked by the agent' },
+      { kind: 'token' },
+    ]);
+  });
+
+  it.each<[string, (issued: Answer) => string]>([
+    ['a token of the task', tokenOf],
+    ['the id of the task', (issued) => String(issued.json['txn'])],
+  ])('ends the whole task by its hint and %s', async (_name, token) => {
+    const issued = await bench.token();
+    expect((await revoke(token(issued), { token_type_hint: 'urn:remit:task' })).status).toBe(200);
+    expect((await bench.ask(`/tasks/${String(issued.json['txn'])}`)).json).toMatchObject({
+      state: 'revoked',
+      end_cause: 'revoked by the agent',
+    });
+  });
+
+  it.each<[string, string]>([
+    ['an unknown token', 'x'],
+    ['an unknown task', '0198c0de-0000-7000-8000-000000000001'],
+  ])('answers 200 for %s', async (_name, token) => {
+    const answer = await revoke(token, { token_type_hint: 'urn:remit:task' });
+    expect([answer.status, answer.json]).toEqual([200, {}]);
+  });
+
+  it('is the same again, with any hint', async () => {
+    const token = tokenOf(await bench.token());
+    for (const hint of ['access_token', 'refresh_token', 'x']) {
+      expect((await revoke(token, { token_type_hint: hint })).status).toBe(200);
+    }
+  });
+
+  it('refuses a token of another client and leaves it, and its task, alive', async () => {
+    const issued = await bench.token();
+    const refused = await revoke(tokenOf(issued), {}, bench.reporter);
+    expect([refused.status, refused.json]).toEqual([
+      400,
+      { error: 'invalid_grant', error_description: 'the token was issued to another client' },
+    ]);
+    await revoke(String(issued.json['txn']), { token_type_hint: 'urn:remit:task' }, bench.reporter);
+    expect((await introspect(tokenOf(issued))).json['active']).toBe(true);
+  });
+
+  it('answers 503 where the revocation is not on disk, and introspection where the state is not known', async () => {
+    const at = folder();
+    const store = mustOpen(`${at}/state.db`, { nowMs: systemPorts.nowMs });
+    const orphan = await startBench(at, { store });
+    const token = tokenOf(await orphan.token());
+    store.close();
+    for (const path of ['/oauth/revoke', '/oauth/introspect']) {
+      const answer = await orphan.form(path, { token });
+      expect([answer.status, answer.headers['retry-after'], answer.json['error']]).toEqual([
+        503,
+        '1',
+        'temporarily_unavailable',
+      ]);
+    }
+    await orphan.close();
+  });
+});
+
+describe('GET /.well-known/oauth-protected-resource', () => {
+  it('says what a server of the catalog asks of its clients', async () => {
+    const url = new URL(resourceMetadataUrl(issuerUrl, { id: 'payments' }));
+    expect(url.href).toBe('https://issuer.acme.test/.well-known/oauth-protected-resource/payments');
+    const answer = await bench.ask(url.pathname);
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/json']);
+    expect(answer.json).toEqual({
+      resource: audience,
+      authorization_servers: [issuerUrl],
+      bearer_methods_supported: ['header'],
+      authorization_details_types_supported: ['urn:remit:task'],
+      tls_client_certificate_bound_access_tokens: true,
+    });
+  });
+
+  it('is nothing for a server that the catalog has not', async () => {
+    expect((await bench.ask('/.well-known/oauth-protected-resource/none')).status).toBe(404);
+    expect((await bench.ask('/.well-known/oauth-protected-resource/__proto__')).status).toBe(404);
+  });
+
+  it('puts the path of the issuer after its own', async () => {
+    const url = resourceMetadataUrl('https://issuer.acme.test/remit/v1', { id: 'payments' });
+    expect(url).toBe('https://issuer.acme.test/.well-known/oauth-protected-resource/remit/v1/payments');
+    const deep = await startBench(folder(), { settings: { url: 'https://issuer.acme.test/remit/v1' } });
+    expect((await deep.ask(new URL(url).pathname)).json).toMatchObject({ resource: audience });
+    await deep.close();
+  });
+});
