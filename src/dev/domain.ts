@@ -45,14 +45,20 @@ export class DevDomain {
   readonly remit: Remit;
   /** Signs for `acme.test`, the trust domain that is accepted. */
   readonly authority: Authority;
+  /** The payments server, with what arrived there. */
+  readonly payments: ToolServer;
   /** Files and addresses for people, as name and value. */
   readonly places: ReadonlyMap<string, string>;
   readonly #stop: () => Promise<void>;
 
-  private constructor(parts: Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'places'>, stop: () => Promise<void>) {
+  private constructor(
+    parts: Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'payments' | 'places'>,
+    stop: () => Promise<void>,
+  ) {
     this.stage = parts.stage;
     this.remit = parts.remit;
     this.authority = parts.authority;
+    this.payments = parts.payments;
     this.places = parts.places;
     this.#stop = stop;
   }
@@ -77,7 +83,7 @@ export class DevDomain {
   }
 }
 
-type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'places'>;
+type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'payments' | 'places'>;
 
 async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | Problem> {
   const acme = await createAuthority('acme.test', options.ports);
@@ -125,6 +131,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   return {
     remit,
     authority: acme,
+    payments,
     stage: {
       envoyPort: envoy.address.port,
       issuerPort,

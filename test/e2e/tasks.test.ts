@@ -1,0 +1,291 @@
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash, X509Certificate } from 'node:crypto';
+import { Agent } from '../../src/dev/agent.ts';
+import type { Reply } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { es256Key, jwksOf, signed } from '../token/tokens.ts';
+import { callPayments, declare, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+const idpKey = es256Key('idp-1');
+const IDP = 'https://idp.acme.test';
+const AUDIENCE = 'https://payments.acme.test';
+const PAY = { path: '/v1/payments?amount=100&currency=EUR', method: 'POST' };
+
+/** Tasks and tokens of issue "Tasks and tokens", each through a real Envoy with the shipped configuration. */
+describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-tasks-');
+    const { folder } = scratch;
+    await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(idpKey)));
+    const policies = join(folder, 'policies');
+    await cp(examples, policies, { recursive: true });
+    const catalog = join(policies, 'actions.yaml');
+    const text = await readFile(catalog, 'utf8');
+    await writeFile(
+      catalog,
+      text
+        .replace(
+          'audience: https://payments.acme.test',
+          'audience: https://payments.acme.test\n    transactionToken: true',
+        )
+        .replace(
+          "path: '/v1/payments/{id}', risk: low",
+          "path: '/v1/payments/{id}', risk: low, accepts: [task-token, external-token, workload-identity]",
+        ),
+    );
+    domain = await startDomain(envoy, {
+      folder,
+      policies,
+      settings: {
+        acceptedIssuers: [{ issuer: IDP, jwks: 'idp.json', kind: 'external', types: ['at+jwt', 'JWT'] }],
+        issuer: {
+          transactionKey: 'transaction-key.pem',
+          context: { model: 'suspend', network: 'revoke', locale: 'ask' },
+          operators: ['spiffe://acme.test/ns/agents/sa/reporter'],
+          subjectIssuers: [
+            { issuer: IDP, jwks: 'idp.json', kind: 'access-token', audience: 'https://issuer.acme.test' },
+          ],
+          signals: { transmitters: [{ issuer: IDP, jwks: 'idp.json' }] },
+        },
+      },
+    });
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  const post = (agent: Agent, path: string, body = '', type = 'application/x-www-form-urlencoded'): Promise<Reply> =>
+    agent.call(domain.stage.issuerPort, {
+      host: domain.stage.issuerHost,
+      method: 'POST',
+      path,
+      headers: { 'content-type': type },
+      body,
+    });
+
+  const form = (fields: Readonly<Record<string, string>>): string => new URLSearchParams(fields).toString();
+
+  describe('constraints at use', () => {
+    it('allows `max_calls` and no more, however many come at once', async () => {
+      const { planner } = domain.stage;
+      const { token } = await mustDeclare(planner, domain, {
+        actions: ['payments.read'],
+        constraints: { max_calls: 3 },
+      });
+      const answers = await Promise.all(Array.from({ length: 12 }, () => callPayments(planner, domain, { token })));
+      expect(answers.filter(([status]) => status === 200)).toHaveLength(3);
+      expect(answers.filter(([, reason]) => reason === 'task.exhausted')).toHaveLength(9);
+      expect(answers.find(([, reason]) => reason === 'task.exhausted')?.[0]).toBe(429);
+    });
+
+    it('adds `max_amount` up over the uses of a task', async () => {
+      const { planner } = domain.stage;
+      const constraints = {
+        max_amount: { argument: 'amount', limit: 250, currency: { argument: 'currency', value: 'EUR' } },
+      };
+      const { token } = await mustDeclare(planner, domain, { actions: ['payments.create'], constraints });
+      const reasons: (string | null)[] = [];
+      for (let n = 0; n < 3; n += 1) reasons.push((await callPayments(planner, domain, { token, ...PAY }))[1]);
+      expect(reasons).toEqual([null, null, 'task.exhausted']);
+    });
+
+    it('burns a `single_use` token at its first use', async () => {
+      const { planner } = domain.stage;
+      const { token } = await mustDeclare(planner, domain, {
+        actions: ['payments.read'],
+        constraints: { single_use: true },
+      });
+      expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+      expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.replayed']);
+    });
+
+    it('refuses a constraint that it does not know, when it is asked for', async () => {
+      const reply = await declare(domain.stage.planner, domain, { constraints: { max_pages: 3 } });
+      expect([reply.status, JSON.parse(reply.body).error]).toEqual([400, 'invalid_authorization_details']);
+    });
+  });
+
+  it('suspends a task at once, and resumes it with a new token alone', async () => {
+    const { planner, reporter } = domain.stage;
+    const { token, taskId } = await mustDeclare(planner, domain);
+    expect((await post(reporter, `/tasks/${taskId}/suspend`)).status).toBe(200);
+    expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.suspended']);
+    const resumed = await post(planner, `/tasks/${taskId}/resume`);
+    // Suspended by another, so it is not for the agent itself to resume.
+    expect(resumed.status).not.toBe(200);
+    const resumedByOperator = await post(reporter, `/tasks/${taskId}/resume`);
+    expect(resumedByOperator.status).toBe(200);
+    expect(await callPayments(planner, domain, { token })).toEqual([401, 'token.revoked']);
+  });
+
+  it('lets a changed context suspend or revoke by its rule', async () => {
+    const { planner } = domain.stage;
+    const put = (taskId: string, context: Readonly<Record<string, string>>): Promise<Reply> =>
+      planner.call(domain.stage.issuerPort, {
+        host: domain.stage.issuerHost,
+        method: 'PUT',
+        path: `/tasks/${taskId}/context`,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ context }),
+      });
+    for (const [name, reason] of [
+      ['model', 'task.suspended'],
+      ['network', 'task.revoked'],
+    ] as const) {
+      const { token, taskId } = await mustDeclare(planner, domain);
+      expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+      expect((await put(taskId, { [name]: 'changed' })).status).toBe(200);
+      expect(await callPayments(planner, domain, { token })).toEqual([401, reason]);
+    }
+  });
+
+  it('ends a task on a security event about its agent', async () => {
+    const { planner } = domain.stage;
+    const { token } = await mustDeclare(planner, domain);
+    const event = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
+    const set = signed(
+      idpKey,
+      JSON.stringify({ typ: 'secevent+jwt', alg: 'ES256', kid: idpKey.keyId }),
+      JSON.stringify({
+        iss: IDP,
+        aud: 'https://issuer.acme.test',
+        iat: Math.floor(Date.now() / 1000),
+        jti: `set-${Date.now()}`,
+        sub_id: { format: 'uri', uri: planner.id },
+        events: { [event]: {} },
+      }),
+    );
+    const pushed = await post(domain.stage.reporter, '/signals', set, 'application/secevent+jwt');
+    expect([pushed.status, pushed.body]).toEqual([202, '']);
+    expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.revoked']);
+  });
+
+  it('revokes a token that another workload presents, for its own agent too', async () => {
+    const { planner, thief } = domain.stage;
+    const { token, taskId } = await mustDeclare(planner, domain);
+    expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+    expect(await callPayments(thief, domain, { token })).toEqual([401, 'token.binding']);
+    expect(await callPayments(planner, domain, { token })).toEqual([401, 'token.revoked']);
+    await domain.remit.flush();
+    const records = domain.remit.store.recordsOf(taskId, 100);
+    expect(
+      JSON.stringify(Array.isArray(records) ? records.map(({ bytes }) => Buffer.from(bytes).toString()) : []),
+    ).toContain('binding-violation');
+  });
+
+  it('follows a task token to a rotated certificate by self-exchange, with no later end', async () => {
+    const { authority, stage } = domain;
+    const { token, taskId } = await mustDeclare(stage.planner, domain);
+    const renewed = await authority.svid('/ns/agents/sa/planner');
+    const rotated = new Agent(renewed, authority.bundlePem);
+    try {
+      expect(await callPayments(rotated, domain, { token })).toEqual([401, 'token.binding']);
+      const reply = await post(
+        rotated,
+        '/oauth/token',
+        form({
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: token,
+          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        }),
+      );
+      const body = JSON.parse(reply.body);
+      expect([reply.status, body.txn]).toEqual([200, taskId]);
+      const [before, after] = [token, body.access_token].map(claimsIn);
+      expect(after?.['cnf']).toEqual({ 'x5t#S256': thumbprintOf(renewed.certPem) });
+      expect(Number(after?.['exp'])).toBeLessThanOrEqual(Number(before?.['exp']));
+      expect(await callPayments(rotated, domain, { token: body.access_token })).toEqual([200, null]);
+    } finally {
+      rotated.close();
+    }
+  });
+
+  it('issues for a user by token exchange, and carries both to the tool server in a transaction token', async () => {
+    const { planner, lastDecision } = domain.stage;
+    const now = Math.floor(Date.now() / 1000);
+    const subjectToken = signed(
+      idpKey,
+      JSON.stringify({ typ: 'at+jwt', alg: 'ES256', kid: idpKey.keyId }),
+      JSON.stringify({
+        iss: IDP,
+        sub: 'alice',
+        aud: 'https://issuer.acme.test',
+        client_id: 'portal',
+        iat: now,
+        exp: now + 120,
+        jti: `user-${now}-0123456789`,
+      }),
+    );
+    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'for alice' };
+    const reply = await post(
+      planner,
+      '/oauth/token',
+      form({
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token: subjectToken,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        resource: AUDIENCE,
+        authorization_details: JSON.stringify([detail]),
+      }),
+    );
+    const { access_token: token, txn } = JSON.parse(reply.body);
+    expect(reply.status).toBe(200);
+    const claims = claimsIn(token);
+    expect([claims['sub'], claims['client_id'], claims['act']]).toEqual(['alice', planner.id, { sub: planner.id }]);
+    expect(Number(claims['exp'])).toBeLessThanOrEqual(now + 120);
+    expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+    expect(lastDecision()).toContain('allow;id=');
+    const handed = claimsIn(String(domain.payments.received().at(-1)?.headers['txn-token']));
+    expect([handed['txn'], handed['sub'], handed['req_wl']]).toEqual([txn, 'alice', planner.id]);
+    expect(Number(handed['exp']) - Number(handed['iat'])).toBeLessThanOrEqual(60);
+  });
+
+  describe('layers', () => {
+    const iamToken = (): string => {
+      const now = Math.floor(Date.now() / 1000);
+      return signed(
+        idpKey,
+        JSON.stringify({ typ: 'JWT', alg: 'ES256', kid: idpKey.keyId }),
+        JSON.stringify({ iss: IDP, sub: 'planner', aud: AUDIENCE, iat: now, exp: now + 600, scope: 'payments' }),
+      );
+    };
+
+    it('lets IAM carry an action whose catalog entry says so, and demands a task token for the rest', async () => {
+      const { planner } = domain.stage;
+      expect(await callPayments(planner, domain, { token: iamToken() })).toEqual([200, null]);
+      expect(await callPayments(planner, domain, { token: iamToken(), path: '/v1/payments' })).toEqual([
+        401,
+        'token.issuer',
+      ]);
+      expect(await callPayments(planner, domain, { token: iamToken(), ...PAY })).toEqual([401, 'token.issuer']);
+    });
+
+    it('lets an identity alone carry the same action, and no other', async () => {
+      const { planner, envoyPort } = domain.stage;
+      const bare = (path: string): Promise<Reply> => planner.call(envoyPort, { host: 'payments.acme.test', path });
+      expect((await bare('/v1/payments/p-1')).status).toBe(200);
+      expect(JSON.parse((await bare('/v1/payments')).body).reason).toBe('token.missing');
+    });
+  });
+
+  it('challenges with where the resource says which issuer it takes tokens from', async () => {
+    const { planner, envoyPort } = domain.stage;
+    const reply = await planner.call(envoyPort, { host: 'payments.acme.test', path: '/v1/payments' });
+    expect(reply.headers['www-authenticate']).toContain(
+      'resource_metadata="https://issuer.acme.test/.well-known/oauth-protected-resource/payments"',
+    );
+  });
+});
+
+const claimsIn = (token: string): Record<string, unknown> =>
+  JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
+
+const thumbprintOf = (pem: string): string =>
+  createHash('sha256').update(new X509Certificate(pem).raw).digest('base64url');
