@@ -1,34 +1,23 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, expect, it } from '@jest/globals';
 import { describeWith, stracePart } from '../parts.ts';
 import { mustOpen, scratch } from './samples.ts';
 import { ledgerProblem, spentIn } from './state-file.ts';
 import { seenAfter, seenOf, steps } from './steps.ts';
+import { compiledOnce, writerWords } from './writer-process.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
+
+const environment = compiledOnce(folder());
 
 /** How many processes run at a time: the machine has two cores, and they wait for the disk. */
 const LANES = 3;
 /** More injections than any run makes system calls of one kind. */
 const MAX_CALLS = 1_000;
-
-/** Each process would else compile the same files anew. */
-const cached = { ...process.env, NODE_COMPILE_CACHE: folder() };
-beforeAll(() => {
-  execFileSync(process.execPath, [...writer(join(folder(), 'state.db'))], { env: cached });
-});
-
-const writer = (file: string): readonly string[] => [
-  '--no-warnings',
-  join(import.meta.dirname, 'killed-writer.ts'),
-  file,
-  '1',
-  '1',
-];
 
 interface Run {
   readonly file: string;
@@ -42,8 +31,8 @@ async function runWith(strace: string, call: string, fault: string): Promise<Run
   const at = folder();
   const [file, log] = [join(at, 'state.db'), join(at, 'log')];
   const tracing = ['-f', '--seccomp-bpf', '-qq', '-o', log, '-e', `trace=${call}`, '-e', `inject=${call}:${fault}`];
-  const child = spawn(strace, [...tracing, process.execPath, ...writer(file)], {
-    env: cached,
+  const child = spawn(strace, [...tracing, process.execPath, ...writerWords(file, '1', '1')], {
+    env: environment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const chunks: Buffer[] = [];
