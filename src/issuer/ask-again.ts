@@ -1,27 +1,26 @@
 import type { CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { issueQuestion } from '../policy/question.ts';
+import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import type { Task } from '../task/task.ts';
-import type { TaskContext } from '../task/context-change.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
+import { delegationOf } from './grant.ts';
 import type { IssuerServices } from './services.ts';
 
-/** What is different from when the task was accepted. */
-export interface Circumstances {
-  readonly context: TaskContext;
-  readonly risk: Task['risk'];
-}
-
 /**
- * Asks the policies again what they were asked when the task was accepted, for each of its actions: `null` where all are
- * still granted, else the first refusal. An action that the catalog no longer has is refused.
+ * Asks the policies again what they were asked when the task was accepted, for each of its actions and with its context as
+ * given here: `null` where all are still granted, else the first refusal. An action that the catalog no longer has is
+ * refused.
+ *
+ * @param task the task as it would go on
  */
-export function askAgain(task: Task, circumstances: Circumstances, services: IssuerServices): Deny | null {
+export function askAgain(task: Task, services: IssuerServices): Deny | null {
   const catalog = services.catalog();
   if (isDeny(catalog)) return catalog;
   const details = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   if (isProblem(details)) return deny('policy.not-permitted', 'the granted authorization_details are not readable');
+  const delegation = delegationOf({ kind: 'same-task', task }, services.store);
+  if (isDeny(delegation)) return delegation;
   const actions = details.flatMap((detail) => detail.actions);
   for (const detail of details) {
     const server = catalog.serversByAudience.get(detail.locations[0] ?? '');
@@ -30,7 +29,7 @@ export function askAgain(task: Task, circumstances: Circumstances, services: Iss
       if (server === undefined || action?.server !== server) {
         return deny('policy.not-permitted', `the catalog no longer has the action \`${id}\``);
       }
-      const refusal = refusalOf({ task, server, action, actions }, circumstances, services);
+      const refusal = refusalOf({ task, server, action, actions, delegation }, services);
       if (refusal !== null) return refusal;
     }
   }
@@ -46,11 +45,11 @@ interface Asked {
   readonly server: Server;
   readonly action: CatalogAction;
   readonly actions: readonly string[];
+  readonly delegation: IssueFacts['delegation'];
 }
 
 function refusalOf(
-  { task, server, action, actions }: Asked,
-  _circumstances: Circumstances,
+  { task, server, action, actions, delegation }: Asked,
   { grant, ports, settings, store }: IssuerServices,
 ): Deny | null {
   const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - store.nowMs()) / 1_000));
@@ -62,6 +61,8 @@ function refusalOf(
       actions,
       requested: { action: action.id, risk: action.risk },
       ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
+      taskContext: task.context,
+      delegation,
       nowMs: ports.nowMs(),
     }),
   );

@@ -96,7 +96,7 @@ function eventOf(
   const effects = contextEffects(task, names);
   const cause = `the context changed: ${names.join(', ')}`;
   if (effects.has('revoke')) return { kind: 'revoke', cause };
-  const refusal = effects.has('ask') ? askAgain(task, { context, risk: task.risk }, services) : null;
+  const refusal = effects.has('ask') ? askAgain({ ...task, context }, services) : null;
   if (refusal !== null && isRefusal(refusal)) {
     return { kind: 'revoke', cause: `${cause}: the policies no longer grant the task` };
   }

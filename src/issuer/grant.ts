@@ -252,7 +252,7 @@ function permitted(
 }
 
 /** Who handed the task on, and through how many hands it went; `undefined` where its agent declared it. */
-function delegationOf(
+export function delegationOf(
   place: Origin['place'],
   store: Store,
 ): { readonly parent: SpiffeId; readonly depth: number } | undefined | Deny {

@@ -96,6 +96,7 @@ describe('PUT /tasks/{id}/context', () => {
         context: {
           intent: { purpose: 'pay the invoices of may', actions: ['payments.list', 'payments.read'] },
           requested: { action },
+          taskContext: ['model=m-3', 'node=n-1', 'posture=good', 'session=s-1'],
         },
       })),
     );

@@ -58,7 +58,7 @@ function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
   const risk = applied.meaning.risk ?? task.risk;
   const set = applied.meaning.risk === null ? null : setRisk(task, applied, services);
   if (isStoreFailure(set)) return set;
-  const refusal = askAgain(task, { context: task.context, risk }, services);
+  const refusal = askAgain({ ...task, risk }, services);
   return refusal === null ? null : services.store.applyTaskEvent(task, eventFor(refusal, applied.cause), applied.by);
 }
 

@@ -1,7 +1,6 @@
-import { isDeny } from '../../decision/decision.ts';
+import { type Deny, isDeny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
-import { claimedIssuerOf } from '../../token/claims.ts';
-import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from '../../token/compact-jws.ts';
+import { signatureProblem, unverifiedJwtFrom, type VerificationKeys } from '../../token/jwt.ts';
 import {
   isProblem,
   listOf,
@@ -12,8 +11,6 @@ import {
   seconds,
   text,
 } from '../../token/members.ts';
-import { strictJsonFrom } from '../../token/strict-json.ts';
-import type { VerificationKeys } from '../../token/verify.ts';
 import { type EventMeaning, type EventType, eventTypes } from './event.ts';
 import { type SignalError, type SignalErrorCode, signalError } from './signal-error.ts';
 import { type Subject, subject } from './subject.ts';
@@ -37,7 +34,7 @@ export interface SecurityEvent {
 export interface SetRules {
   /** By their issuer. */
   readonly transmitters: ReadonlyMap<string, Transmitter>;
-  /** The transmitters' keys, refreshed in the background. */
+  /** The transmitters' keys, of the kind `external`, refreshed in the background. */
   readonly keys: VerificationKeys;
   /** Oldest `iat` accepted; 86,400 by default. What is older may be a replay that is no longer remembered. */
   readonly maxAgeSeconds: number;
@@ -67,40 +64,28 @@ export async function securityEventFrom(
   rules: SetRules,
   nowMs: number,
 ): Promise<SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE> {
-  const jws = compactJwsFrom(compact, MAX_SET_CHARACTERS);
-  if (isDeny(jws)) return signalError(errOf.get(jws.reason) ?? 'invalid_request', jws.detail);
-  if (!TOKEN_TYPES.has(jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
-  // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
-  const payload = strictJsonFrom(jws.payload);
-  if (isProblem(payload)) return malformed(`payload ${payload.problem}`);
-  const issuer = claimedIssuerOf(payload.value);
-  if (isProblem(issuer)) return malformed(issuer.problem);
-  const transmitter = rules.transmitters.get(issuer);
+  const jwt = unverifiedJwtFrom(compact, MAX_SET_CHARACTERS);
+  if (isDeny(jwt)) return refusalOf(jwt);
+  if (!TOKEN_TYPES.has(jwt.jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
+  const transmitter = rules.transmitters.get(jwt.issuer);
   if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a transmitter known here');
-  const problem = await signatureProblem(jws, transmitter, rules.keys);
-  return problem ?? eventFrom(payload.value, transmitter, { ...rules, now: nowMs / 1_000 });
+  const problem = await signatureProblem(jwt, rules.keys, 'external');
+  if (problem?.reason === 'token.keys-unavailable') return KEYS_UNAVAILABLE;
+  if (problem !== null) return refusalOf(problem);
+  return eventFrom(jwt.claims, transmitter, { ...rules, now: nowMs / 1_000 });
 }
 
-/** What keeps a token from being one at all, where it is not its form. */
+/** The code of a denial; what is not here is not a token in form. */
 const errOf: ReadonlyMap<ReasonCode, SignalErrorCode> = new Map([
+  ['token.issuer', 'invalid_issuer'],
   ['token.algorithm', 'invalid_key'],
   ['token.signature', 'authentication_failed'],
 ]);
 
-const malformed = (description: string): SignalError => signalError('invalid_request', description);
+const refusalOf = ({ reason, detail }: Deny): SignalError =>
+  signalError(errOf.get(reason) ?? 'invalid_request', detail);
 
-async function signatureProblem(
-  jws: CompactJws,
-  transmitter: Transmitter,
-  keys: VerificationKeys,
-): Promise<SignalError | typeof KEYS_UNAVAILABLE | null> {
-  const key = keys.keyFor(transmitter.issuer, jws.keyId ?? undefined, jws.algorithm);
-  if (isDeny(key)) {
-    return key.reason === 'token.keys-unavailable' ? KEYS_UNAVAILABLE : signalError('invalid_key', key.detail);
-  }
-  const verified = await verifiedPayloadFrom(jws, key);
-  return isDeny(verified) ? signalError('authentication_failed', verified.detail) : null;
-}
+const malformed = (description: string): SignalError => signalError('invalid_request', description);
 
 const MAX_CHARACTERS = 512;
 const MAX_AUDIENCES = 16;

@@ -268,7 +268,7 @@ describe('POST /signals', () => {
       signals: {
         ...signals,
         transmitters: new Map([...transmitters, [other.issuer, other]]),
-        keys: { keyFor: (_issuer, kid, algorithm) => keys.keyFor(transmitterIssuer, kid, algorithm) },
+        keys: { keyFor: (_issuer, ...rest) => keys.keyFor(transmitterIssuer, ...rest) },
       },
     });
     const { task } = newTask(both.services.store, { subject: 'alice' });
@@ -621,7 +621,7 @@ describe('POST /signals refuses', () => {
     [
       'an unknown key',
       () => setOf({}, { kid: 'gone' }),
-      'invalid_key',
+      'authentication_failed',
       'unknown key id: header member `kid` is not a key of its issuer',
     ],
     [

@@ -27,11 +27,13 @@ export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServ
     [
       {
         issuer: transmitterIssuer,
+        kind: 'external',
         algorithms: ['ES256', 'RS256'],
         source: { kind: 'static', jwks: jwksOf(es, rs) },
       },
       {
         issuer: 'https://lost.test',
+        kind: 'external',
         algorithms: ['ES256'],
         source: { kind: 'remote', fetch: () => Promise.reject(new Error('down')) },
       },
