@@ -10,6 +10,7 @@ import type { TaskCredential, TaskView } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 import { OwnSvid } from './own-svid.ts';
 import { SignalRelay, type OnSignal } from './signal-relay.ts';
+import { tracedBy } from './trace.ts';
 import { Watcher } from './watched.ts';
 
 /** A command and the task it runs under. */
@@ -107,7 +108,11 @@ async function runCommand(
   try {
     if (relay.stoppedBy !== null) return exitCodeOfSignal(relay.stoppedBy);
     tell(`task ${task.id}, until ${task.deadline} at the latest`);
-    const variables = { ...tracedBy(plan.environment, task), REMIT_TASK_ID: task.id, ...handover.variables };
+    const variables = {
+      ...tracedBy(plan.environment, task.traceparent),
+      REMIT_TASK_ID: task.id,
+      ...handover.variables,
+    };
     const child = startChild(plan.command, variables);
     relay.passTo(child);
     if (child.pid !== undefined) watcher.tell({ pid: child.pid });
@@ -117,14 +122,6 @@ async function runCommand(
   } finally {
     await handover.close();
   }
-}
-
-/** The environment in which the command's spans hang below the one of its intent. */
-function tracedBy(environment: RunPlan['environment'], { traceparent }: TaskView): Record<string, string> {
-  if (traceparent === null) return { ...environment };
-  const { TRACEPARENT: outer = '', TRACESTATE: state, ...rest } = environment;
-  const isSameTrace = outer.slice(3, 35) === traceparent.slice(3, 35);
-  return { ...rest, ...(state !== undefined && isSameTrace ? { TRACESTATE: state } : {}), TRACEPARENT: traceparent };
 }
 
 /** An end that is not answered is asked for again after these pauses, in milliseconds. */

@@ -1,21 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
-import { systemPorts } from '../ports.ts';
 import type { IssuerPlace } from './issuer-call.ts';
-import { IssuerClient } from './issuer-client.ts';
-import { isIssuerProblem } from './issuer-problem.ts';
-import { OwnSvid } from './own-svid.ts';
 import type { WatcherNote } from './watched.ts';
 
 /**
  * The program of `Watcher`: listens to the wrapper, and where it falls silent without a goodbye, ends the command and the
  * task. A program of its own, so it reads its own `process`. It never says anything.
  */
-
-/** A cancel that is not answered is tried again after these pauses, in milliseconds. */
-const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000, 15_000];
 
 interface Known {
   issuer: IssuerPlace | null;
@@ -35,7 +27,11 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
 if (known.file !== null) await rm(known.file, { force: true }).catch(() => undefined);
-if (known.issuer !== null && known.task !== null) await cancel(known.issuer, known.task);
+if (known.issuer !== null && known.task !== null) {
+  // Not before it is needed: a watcher that waits, as nearly all do to their end, is to be small.
+  const { cancelTask } = await import('./cancel-task.ts');
+  await cancelTask(known.issuer, known.task);
+}
 
 /** The wrapper alone holds the other end and writes nothing but notes, the last of them perhaps cut by its death. */
 function noteFrom(line: string): WatcherNote | Record<string, never> {
@@ -60,15 +56,5 @@ function terminate(pid: number): void {
     process.kill(pid, 'SIGTERM');
   } catch {
     // It has ended.
-  }
-}
-
-async function cancel(issuer: IssuerPlace, task: string): Promise<void> {
-  const svid = await OwnSvid.open(issuer.svid, systemPorts);
-  const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
-  for (const pauseMs of [...PAUSES_MS, null]) {
-    const ended = await client.end(task, 'cancel');
-    if (!isIssuerProblem(ended) || !ended.isTransient || pauseMs === null) return svid.close();
-    await delay(pauseMs);
   }
 }

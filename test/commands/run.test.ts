@@ -61,7 +61,7 @@ describe('remit token', () => {
     const program = [
       process.execPath,
       '--no-warnings',
-      join(import.meta.dirname, '../run/remit.ts'),
+      join(import.meta.dirname, '../run/remit-process.ts'),
       'token',
       '--format',
       'env',

@@ -1,0 +1,15 @@
+/**
+ * The environment in which the spans of a command hang below the one of its intent.
+ *
+ * @param traceparent of the span in which the intent was accepted; `null` leaves the environment as it is
+ * @see W3C Trace Context; OpenTelemetry, environment variables as context propagation carriers
+ */
+export function tracedBy(
+  environment: Readonly<Record<string, string>>,
+  traceparent: string | null,
+): Readonly<Record<string, string>> {
+  if (traceparent === null) return environment;
+  const { TRACEPARENT: outer = '', TRACESTATE: state, ...rest } = environment;
+  const isSameTrace = outer.slice(3, 35) === traceparent.slice(3, 35);
+  return { ...rest, ...(state !== undefined && isSameTrace ? { TRACESTATE: state } : {}), TRACEPARENT: traceparent };
+}
