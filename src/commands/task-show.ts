@@ -36,6 +36,12 @@ const headOf = (task: TaskJson): readonly string[] =>
     `agent     ${task.agent}`,
     `purpose   ${task.purpose || '-'}`,
     `intent    ${task.intent_hash}  trace ${task.trace_id}`,
-    `state     ${task.state}${task.end_cause === null ? '' : ` (${task.end_cause})`}`,
-    `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest`}`,
+    ...(task.subject === task.agent ? [] : [`for       ${task.subject}`]),
+    ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
+    `state     ${task.state}${task.end_cause === null ? '' : ` (${task.end_cause})`}  risk ${task.risk}`,
+    `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest${idleOf(task)}`}`,
+    ...Object.entries(task.context).map(([name, value]) => `context   ${name}: ${value}`),
   ].map(printable);
+
+const idleOf = ({ idle_seconds: seconds }: TaskJson): string =>
+  seconds === null ? '' : `, or ${seconds} s after its last use`;

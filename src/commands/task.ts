@@ -1,30 +1,34 @@
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { taskEnd } from './task-end.ts';
+import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
 
-const help = `remit task: which tasks there are, what they did, and their end by hand
+const help = `remit task: which tasks there are, what they did, and their course by hand
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task show ID
        remit task end ID --cause TEXT [--as revoked|cancelled|completed]
+       remit task suspend ID --cause TEXT
+       remit task resume ID --cause TEXT
 
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
   --state FILE    the state file itself, instead
-  --json          list: an array of tasks; show: the task and its records; end: the task
+  --json          list: an array of tasks; show: the task and its records; else the task
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50
   --cause TEXT    why, for those who read the record later
   --as END        default revoked
 
-A task that is ended here is refused from the very next call, also while \`remit serve\` runs on the same file.
+A task that is ended or suspended here is refused from the very next call, also while \`remit serve\` runs on the same file,
+and so is every part of it that was handed on. Its resume leaves its earlier tokens dead: the agent asks for a new one.
+A part that was suspended with it is resumed by itself.
 
   remit task list --in active
   remit task show 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
   remit task end 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --cause 'agent is compromised'
 
-exit: 0 good, 1 no such task or it has ended otherwise, 2 bad use or a state file that cannot be used`;
+exit: 0 good, 1 no such task or its state does not allow it, 2 bad use or a state file that cannot be used`;
 
 /** `remit task`. */
 export const taskCommand: Command = {
@@ -37,6 +41,8 @@ const subcommands = new Map([
   ['list', taskList],
   ['show', taskShow],
   ['end', taskEnd],
+  ['suspend', taskChange('suspend')],
+  ['resume', taskChange('resume')],
 ]);
 
 /** Runs `remit task` with the words after its name; the exit code is the answer. */
@@ -46,7 +52,7 @@ export async function task(
 ): Promise<number> {
   const subcommand = subcommands.get(name);
   if (subcommand === undefined) {
-    io.err('remit task: `list`, `show` or `end` is required; see `remit task --help`');
+    io.err('remit task: `list`, `show`, `end`, `suspend` or `resume` is required; see `remit task --help`');
     return EXIT.bad;
   }
   const result = await subcommand(args, io);

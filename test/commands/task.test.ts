@@ -131,7 +131,7 @@ describe('remit task show', () => {
       `agent     ${first.agent}`,
       'purpose   pay the invoices of may',
       `intent    sha-256:x  trace ${'a'.repeat(32)}`,
-      'state     active',
+      'state     active  risk low',
       `lives     1970-01-01T00:00:00.001Z to ${new Date(later).toISOString()} at the latest`,
       '',
       expect.stringMatching(/^TIME {22}WHAT +DECISION {2}REASON +POLICIES +TRACE$/),
@@ -197,10 +197,60 @@ describe('remit task end', () => {
   });
 });
 
+describe('remit task suspend and resume', () => {
+  it('hold a task under the process that serves and let it go on with new tokens alone', async () => {
+    insertFirst();
+    const change = (word: string, id = first.id) => run(word, id, '--cause', 'look at it', '--state', file);
+    expect(await change('suspend')).toMatchObject({ exit: 0, out: `${first.id} is suspended` });
+    expect(await change('suspend')).toMatchObject({ exit: 0, out: `${first.id} was already suspended` });
+    expect(store.taskOf(issuer, first.id)).toMatchObject({ state: 'suspended' });
+    expect(await change('resume')).toMatchObject({ exit: 0, out: `${first.id} is active` });
+    expect(store.useStateOf(issuer, first.id, 'digest-1')).toMatchObject({
+      task: { state: 'active', generation: 2 },
+      issued: { generation: 1 },
+    });
+    const { out } = await run('show', first.id, '--state', file);
+    expect(out).toMatch(/resumed by operator: look at it/);
+    expect(out).toMatch(/suspended by operator: look at it/);
+    await run('end', first.id, '--cause', 'x', '--state', file);
+    expect(await change('resume')).toMatchObject({
+      exit: 1,
+      err: 'remit task resume: the task is already `revoked`',
+    });
+    expect(await change('suspend', 'nothing')).toMatchObject({ exit: 1 });
+  });
+
+  it('do not let a part go on before the task it is part of; show tells both and the context', async () => {
+    insertFirst();
+    const part = taskNumber(2, {
+      deadlineMs: later,
+      idleMs: 60_000,
+      lastUsedMs: Date.now(),
+      parentId: first.id,
+      subject: 'user-7',
+      context: { model: 'm-1' },
+    });
+    store.insertTask(part, tokenNumber(2), []);
+    await run('suspend', first.id, '--cause', 'x', '--state', file);
+    expect(await run('resume', part.id, '--cause', 'x', '--state', file, '--json')).toMatchObject({
+      exit: 1,
+      err: 'remit task resume: the task it is part of is `suspended`',
+    });
+    const { out } = await run('show', part.id, '--state', file);
+    expect(out.split('\n').slice(4, 9)).toEqual([
+      'for       user-7',
+      `part of   ${first.id}`,
+      'state     suspended  risk low',
+      expect.stringMatching(/ at the latest, or 60 s after its last use$/),
+      'context   model: m-1',
+    ]);
+  });
+});
+
 describe('remit task', () => {
   it.each<[string, readonly string[], RegExp]>([
-    ['nothing', [], /^remit task: `list`, `show` or `end` is required; see `remit task --help`$/],
-    ['another word', ['kill'], /^remit task: `list`, `show` or `end` is required/],
+    ['nothing', [], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required; see `remit task --help`$/],
+    ['another word', ['kill'], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required/],
     ['an unknown option', ['list', '--colour'], /^remit task list: .*Unknown option '--colour'/],
     ['an operand too many', ['list', 'x'], /^remit task list: unexpected argument `x`$/],
     ['a state that is none', ['list', '--in', 'done'], /--in must be one of active, suspended, completed/],
@@ -208,7 +258,8 @@ describe('remit task', () => {
     ['a limit that is no number', ['list', '--limit', '1e2'], /--limit must be/],
     ['no id to show', ['show'], /^remit task show: the id of a task is required$/],
     ['no id to end', ['end', '--cause', 'x'], /the id of a task is required$/],
-    ['no cause', ['end', 'x'], /--cause is required: why is the task ended$/],
+    ['no id to suspend', ['suspend', '--cause', 'x'], /^remit task suspend: the id of a task is required$/],
+    ['no cause', ['end', 'x'], /--cause is required: why, for those who read the record later$/],
     ['a long cause', ['end', 'x', '--cause', 'x'.repeat(257)], /--cause must have at most 256 characters$/],
     [
       'an end that is none',

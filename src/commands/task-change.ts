@@ -1,0 +1,86 @@
+import { printable } from '../ledger/timeline-text.ts';
+import { systemPorts } from '../ports.ts';
+import { openStore } from '../store/sqlite.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { Store } from '../store/store.ts';
+import type { TaskEvent } from '../task/task.ts';
+import { type TaskJson, taskJson } from '../task/task-json.ts';
+import { EXIT } from './command.ts';
+import type { CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
+
+const ends: ReadonlyMap<string, TaskEvent['kind']> = new Map([
+  ['revoked', 'revoke'],
+  ['cancelled', 'cancel'],
+  ['completed', 'complete'],
+]);
+const MAX_CAUSE = 256;
+
+type Io = Pick<CommandIo, 'environment'>;
+
+const causeOption = { cause: { type: 'string' } } as const;
+
+/** `remit task end`: ends a task by hand, on disk when it says so. */
+export async function taskEnd(args: readonly string[], io: Io): Promise<string | Refusal> {
+  const options = optionsFrom(args, { ...sourceOptions, ...causeOption, as: { type: 'string' } }, 1);
+  if (typeof options === 'string') return refusal(options);
+  const { as = 'revoked', ...values } = options.values;
+  const kind = ends.get(as);
+  if (kind === undefined) return refusal(`--as must be one of ${[...ends.keys()].join(', ')}`);
+  return change({ id: options.operands[0], kind, values }, io);
+}
+
+/** `remit task suspend` and `remit task resume`: holds a task by hand and lets it go on, on disk when it says so. */
+export const taskChange =
+  (kind: 'suspend' | 'resume') =>
+  async (args: readonly string[], io: Io): Promise<string | Refusal> => {
+    const options = optionsFrom(args, { ...sourceOptions, ...causeOption }, 1);
+    if (typeof options === 'string') return refusal(options);
+    return change({ id: options.operands[0], kind, values: options.values }, io);
+  };
+
+interface Asked {
+  readonly id: string | undefined;
+  readonly kind: TaskEvent['kind'];
+  readonly values: Parameters<typeof stateFileOf>[0] & {
+    readonly cause?: string | undefined;
+    readonly json?: boolean | undefined;
+  };
+}
+
+async function change({ id, kind, values }: Asked, io: Io): Promise<string | Refusal> {
+  const { cause = '', json } = values;
+  if (id === undefined) return refusal('the id of a task is required');
+  if (cause === '') return refusal('--cause is required: why, for those who read the record later');
+  if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
+  const stateFile = await stateFileOf(values, io);
+  if (isRefusal(stateFile)) return stateFile;
+  const store = openStore(stateFile, { ...systemPorts, access: 'write' });
+  if (isStoreFailure(store)) return refusal(store.detail);
+  try {
+    const changed = changeIn(store, id, { kind, cause });
+    if (isRefusal(changed)) return changed;
+    if (json === true) return JSON.stringify(changed.task);
+    return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;
+  } finally {
+    store.close();
+  }
+}
+
+function changeIn(
+  store: Store,
+  id: string,
+  event: TaskEvent,
+): { readonly task: TaskJson; readonly changed: boolean } | Refusal {
+  const found = taskWith(store, id);
+  if (isRefusal(found)) return found;
+  const changed = store.applyTaskEvent(found, event, 'operator');
+  if (isStoreFailure(changed)) return refusal(changed.detail);
+  if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+  if ('problem' in changed) {
+    const of = changed.problem === 'parent' ? 'the task it is part of is' : 'the task is already';
+    return refusal(`${of} \`${changed.state}\``, EXIT.no);
+  }
+  return { task: taskJson(changed.task, store.nowMs()), changed: changed.changed };
+}

@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { Store } from '../../src/store/store.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { stateAt } from '../../src/task/task.ts';
+import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { ledgerProblem } from './state-file.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+const startMs = Date.UTC(2026, 10, 24, 12);
+/** One by its deadline, one by its idle limit, and one that lives on. */
+const byDeadline = taskNumber(1, { createdAtMs: startMs, lastUsedMs: startMs, deadlineMs: startMs + MINUTE });
+const byIdling = { ...byDeadline, id: taskNumber(2).id, deadlineMs: startMs + 48 * HOUR, idleMs: MINUTE };
+const lasting = { ...byIdling, id: taskNumber(3).id, idleMs: null };
+
+const stateOf = (store: Store, id: string): string => {
+  const task = store.taskOf(issuer, id);
+  return task === undefined || isStoreFailure(task) ? 'none' : stateAt(task, store.nowMs());
+};
+const states = (store: Store): readonly string[] => [byDeadline, byIdling, lasting].map(({ id }) => stateOf(store, id));
+
+describe('a clock that steps', () => {
+  const steps: readonly (readonly [string, number])[] = [
+    ['-1 s', -SECOND],
+    ['-5 min', -5 * MINUTE],
+    ['-1 h', -HOUR],
+    ['-25 h', -25 * HOUR],
+    ['+1 h', HOUR],
+  ];
+
+  const afterStep = (stepMs: number, isSwept: boolean) => {
+    const clock = { nowMs: startMs };
+    const file = join(folder(), 'state.db');
+    const open = (): Store => mustOpen(file, { nowMs: () => clock.nowMs });
+    const store = open();
+    for (const [n, task] of [byDeadline, byIdling, lasting].entries()) store.insertTask(task, tokenNumber(n), []);
+    clock.nowMs += 2 * MINUTE;
+    expect(states(store)).toEqual(['expired', 'expired', 'active']);
+    if (isSwept) expect(store.endExpired()).toBe(2);
+    // Any write carries the clock into the file.
+    else store.appendRecords([]);
+    clock.nowMs += stepMs;
+    return { file, open, store };
+  };
+
+  it.each(steps)('by %s never revives an expiry that was written, nor does a restart after it', (_name, stepMs) => {
+    const { file, open, store } = afterStep(stepMs, true);
+    const kinds = ['resume', 'suspend', 'complete'] as const;
+    const tried = kinds.map((kind) => store.applyTaskEvent(byDeadline, { kind, cause: '' }, 'operator'));
+    expect(tried).toEqual(kinds.map(() => ({ problem: 'ended', state: 'expired' })));
+    expect(states(store)).toEqual(['expired', 'expired', 'active']);
+    store.close();
+    const again = open();
+    expect(states(again)).toEqual(['expired', 'expired', 'active']);
+    expect(again.taskOf(issuer, byDeadline.id)).toMatchObject({ endedAtMs: startMs + MINUTE });
+    again.close();
+    expect(ledgerProblem(file)).toBeNull();
+  });
+
+  it.each(steps.filter(([, stepMs]) => stepMs >= -24 * HOUR))(
+    'by %s does not even revive one that nobody has written yet, nor does a restart after it',
+    (_name, stepMs) => {
+      const { open, store } = afterStep(stepMs, false);
+      expect(states(store)).toEqual(['expired', 'expired', 'active']);
+      store.close();
+      const again = open();
+      expect(states(again)).toEqual(['expired', 'expired', 'active']);
+      expect(again.endExpired()).toBe(2);
+      again.close();
+    },
+  );
+
+  it('back does not bring back what it had for a spend, a token or a part', () => {
+    const { store } = afterStep(-5 * MINUTE, false);
+    expect(store.spend(byDeadline, 'digest-0', [{ kind: 'calls', limit: 9 }])).toBe('ended');
+    expect(store.insertToken(byDeadline, tokenNumber(8), [])).toMatchObject({ detail: 'the task is `expired`' });
+    const part = { ...byDeadline, id: taskNumber(9).id, parentId: byDeadline.id };
+    expect(store.insertTask(part, tokenNumber(9), [])).toMatchObject({
+      detail: 'the task it is part of is `expired`',
+    });
+    store.close();
+  });
+});
