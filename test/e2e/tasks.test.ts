@@ -123,6 +123,9 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     const resumedByOperator = await post(reporter, `/tasks/${taskId}/resume`);
     expect(resumedByOperator.status).toBe(200);
     expect(await callPayments(planner, domain, { token })).toEqual([401, 'token.revoked']);
+    const further = await post(planner, `/tasks/${taskId}/token`);
+    expect(further.status).toBe(200);
+    expect(await callPayments(planner, domain, { token: JSON.parse(further.body).access_token })).toEqual([200, null]);
   });
 
   it('lets a changed context suspend or revoke by its rule', async () => {
@@ -205,6 +208,52 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     } finally {
       rotated.close();
     }
+  });
+
+  it('hands a part of a task to another agent, at most what it has, and ends it with the whole', async () => {
+    const { planner, reporter, thief } = domain.stage;
+    const { token, taskId } = await mustDeclare(planner, domain);
+    const exchange = (by: Agent, fields: Readonly<Record<string, string>>): Promise<Reply> =>
+      post(
+        by,
+        '/oauth/token',
+        form({
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+          ...fields,
+        }),
+      );
+    const details = (actions: readonly string[]): string =>
+      JSON.stringify([{ type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'settle payment p-1' }]);
+    const handed = await exchange(planner, {
+      subject_token: token,
+      delegate: reporter.id,
+      authorization_details: details(['payments.read']),
+    });
+    expect(handed.status).toBe(200);
+    const ticket = JSON.parse(handed.body).access_token;
+    expect(await callPayments(planner, domain, { token: ticket })).toEqual([401, 'token.audience']);
+    const wider = await exchange(reporter, {
+      subject_token: ticket,
+      authorization_details: details(['payments.create']),
+    });
+    expect(wider.status).toBe(400);
+
+    const taken = await exchange(reporter, { subject_token: ticket });
+    expect(taken.status).toBe(200);
+    const part = JSON.parse(taken.body);
+    expect(part.txn).not.toBe(taskId);
+    const { sub, act, client_id: client } = claimsIn(part.access_token);
+    expect([sub, act, client]).toEqual([planner.id, { sub: reporter.id }, reporter.id]);
+    expect(await callPayments(reporter, domain, { token: part.access_token })).toEqual([200, null]);
+    expect((await callPayments(reporter, domain, { token: part.access_token, ...PAY }))[1]).toBe(
+      'action.outside-intent',
+    );
+
+    expect((await exchange(thief, { subject_token: ticket })).status).toBe(400);
+    expect((await post(planner, `/tasks/${taskId}/complete`)).status).toBe(200);
+    const [status, reason] = await callPayments(reporter, domain, { token: part.access_token });
+    expect([status, reason?.startsWith('task.')]).toEqual([401, true]);
   });
 
   it('issues for a user by token exchange, and carries both to the tool server in a transaction token', async () => {

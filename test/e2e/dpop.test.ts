@@ -1,0 +1,122 @@
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { SignJWT } from 'jose';
+import { Agent } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { scratchFolder, startDomain } from './domain.ts';
+
+const AUDIENCE = 'https://payments.acme.test';
+
+interface ProofOptions {
+  readonly method: string;
+  readonly url: string;
+  readonly token?: string;
+  readonly issuedAtSeconds?: number;
+  readonly id?: string;
+  readonly key?: ReturnType<typeof newKey>;
+}
+
+const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+/** An agent behind a hop that ends TLS: Envoy sees the hop's certificate, the agent proves itself with a key of its own. */
+describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  let hop: Agent;
+  let token = '';
+  const own = newKey();
+
+  const proof = ({ method, url, token: of, issuedAtSeconds, id, key = own }: ProofOptions): Promise<string> =>
+    new SignJWT({
+      jti: id ?? randomUUID(),
+      htm: method,
+      htu: url,
+      iat: issuedAtSeconds ?? Math.floor(Date.now() / 1000),
+      ...(of === undefined ? {} : { ath: createHash('sha256').update(of).digest('base64url') }),
+    })
+      .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey.export({ format: 'jwk' }) })
+      .sign(key.privateKey);
+
+  const call = async (dpop: string | null, scheme = 'DPoP'): Promise<readonly [number, string | null]> => {
+    const reply = await hop.call(domain.stage.envoyPort, {
+      host: 'payments.acme.test',
+      path: '/v1/payments/p-1?x=1',
+      headers: { authorization: `${scheme} ${token}`, ...(dpop === null ? {} : { dpop }) },
+    });
+    return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
+  };
+
+  const target = { method: 'GET', url: `${AUDIENCE}/v1/payments/p-1` };
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-dpop-');
+    domain = await startDomain(envoy, { folder: scratch.folder, settings: { extAuthz: { binding: 'dpop' } } });
+    hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
+    // The issuer takes no proof of before it started.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const reply = await domain.stage.planner.call(domain.stage.issuerPort, {
+      host: domain.stage.issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        dpop: await proof({ method: 'POST', url: 'https://issuer.acme.test/oauth/token' }),
+      },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: AUDIENCE,
+        authorization_details: JSON.stringify([
+          { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'look' },
+        ]),
+      }).toString(),
+    });
+    const body = JSON.parse(reply.body);
+    expect([reply.status, body.token_type]).toEqual([200, 'DPoP']);
+    token = body.access_token;
+  });
+  afterAll(async () => {
+    hop?.close();
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  it('allows a call with a proof by the key of the token, for the URL that callers know', async () => {
+    expect(await call(await proof({ ...target, token }))).toEqual([200, null]);
+  });
+
+  it('takes each proof once', async () => {
+    const once = await proof({ ...target, token });
+    expect(await call(once)).toEqual([200, null]);
+    expect(await call(once)).toEqual([401, 'token.proof']);
+  });
+
+  it.each<[string, () => Promise<string | null>, string, string]>([
+    ['no proof', () => Promise.resolve(null), 'DPoP', 'token.proof'],
+    ['the token sent as Bearer', () => proof({ ...target, token }), 'Bearer', 'token.proof'],
+    ['a proof of another method', () => proof({ ...target, method: 'POST', token }), 'DPoP', 'token.proof'],
+    [
+      'a proof of another URL',
+      () => proof({ ...target, url: `${AUDIENCE}/v1/payments`, token }),
+      'DPoP',
+      'token.proof',
+    ],
+    ['a proof of another token', () => proof({ ...target, token: 'another' }), 'DPoP', 'token.proof'],
+    ['a proof without the token', () => proof(target), 'DPoP', 'token.proof'],
+    [
+      'an old proof',
+      () => proof({ ...target, token, issuedAtSeconds: Math.floor(Date.now() / 1000) - 120 }),
+      'DPoP',
+      'token.proof',
+    ],
+    [
+      'a proof of the future',
+      () => proof({ ...target, token, issuedAtSeconds: Math.floor(Date.now() / 1000) + 120 }),
+      'DPoP',
+      'token.proof',
+    ],
+    ['a proof by another key', () => proof({ ...target, token, key: newKey() }), 'DPoP', 'token.binding'],
+  ])('denies %s', async (_name, made, scheme, reason) => {
+    expect(await call(await made(), scheme)).toEqual([401, reason]);
+  });
+});
