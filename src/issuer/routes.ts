@@ -20,6 +20,8 @@ interface Route {
   readonly endpoint: Endpoint;
 }
 
+const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSignal };
+
 const routes: readonly Route[] = [
   { path: '/.well-known/jwks.json', method: 'GET', endpoint: answerJwks },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
@@ -33,7 +35,7 @@ const routes: readonly Route[] = [
   { path: '/tasks/{id}/resume', method: 'POST', endpoint: answerResume },
   { path: '/tasks/{id}/token', method: 'POST', endpoint: answerFurtherToken },
   { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext },
-  { path: '/signals', method: 'POST', endpoint: answerSignal },
+  signals,
 ];
 
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
@@ -43,15 +45,26 @@ const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 export type Found = { readonly endpoint: Endpoint; readonly taskId: string; readonly serverId: string } | Reply;
 
 /** Finds endpoints by method and path. Well-known documents put their path before that of the issuer, all others after. */
-export function routerOf(issuerUrl: string): (method: string, path: string) => Found {
+export function routerOf(
+  issuerUrl: string,
+  serves: 'all' | 'signals' = 'all',
+): (method: string, path: string) => Found {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
-  const table = routes.map(({ path, method, endpoint }) => ({ pattern: patternOf(prefix + path), method, endpoint }));
-  for (const { path, endpoint } of [
-    { path: `/.well-known/oauth-authorization-server${prefix}`, endpoint: answerMetadata },
-    { path: `/.well-known/oauth-protected-resource${prefix}/{server}`, endpoint: answerResourceMetadata },
-  ]) {
-    table.push({ pattern: patternOf(path), method: 'GET', endpoint });
-  }
+  const after = (serves === 'all' ? routes : [signals]).map(({ path, method, endpoint }) => ({
+    path: prefix + path,
+    method,
+    endpoint,
+  }));
+  const before: readonly Route[] = [
+    { path: `/.well-known/oauth-authorization-server${prefix}`, method: 'GET', endpoint: answerMetadata },
+    {
+      path: `/.well-known/oauth-protected-resource${prefix}/{server}`,
+      method: 'GET',
+      endpoint: answerResourceMetadata,
+    },
+  ];
+  const served = serves === 'all' ? [...after, ...before] : after;
+  const table = served.map(({ path, method, endpoint }) => ({ pattern: patternOf(path), method, endpoint }));
   return (method, path) => {
     for (const route of table) {
       const match = route.pattern.exec(path);

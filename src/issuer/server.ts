@@ -39,11 +39,16 @@ export interface IssuerServerOptions {
   /** Told of faults that no client can be told of; never of a token or a key. */
   readonly onProblem?: (message: string) => void;
   readonly after?: After;
+  /**
+   * `all` (default), or `signals`: `POST /signals` alone and without client certificates, for transmitters that have no SVID
+   * to present; what they push is authenticated by its signature.
+   */
+  readonly serves?: 'all' | 'signals';
 }
 
 /**
- * The issuer over HTTPS with required client certificates. Lives from `listen` to `close`; between them it ends tasks whose
- * deadline has passed. A client without a certificate of the bundle fails in the handshake.
+ * The issuer over HTTPS with required client certificates, where it serves all. Lives from `listen` to `close`; between them
+ * it ends tasks whose deadline has passed. A client without a certificate of the bundle fails in the handshake.
  */
 export class IssuerServer {
   readonly #services: IssuerServices;
@@ -51,19 +56,21 @@ export class IssuerServer {
   readonly #find: (method: string, path: string) => Found;
   readonly #onProblem: (message: string) => void;
   readonly #after: After;
+  readonly #servesAll: boolean;
   #stopSweep: () => void = () => undefined;
 
   constructor(options: IssuerServerOptions) {
     this.#services = options.services;
-    this.#find = routerOf(options.services.settings.url);
+    this.#servesAll = options.serves !== 'signals';
+    this.#find = routerOf(options.services.settings.url, options.serves);
     this.#onProblem = options.onProblem ?? (() => undefined);
     this.#after = options.after ?? after;
     this.#server = createServer(
       {
         ...limits,
         ...contextOf(options.tls),
-        requestCert: true,
-        rejectUnauthorized: true,
+        requestCert: this.#servesAll,
+        rejectUnauthorized: this.#servesAll,
         ALPNProtocols: ['http/1.1'],
       },
       (request, response) => void this.#serve(request, response),
@@ -81,7 +88,7 @@ export class IssuerServer {
       });
     });
     this.#server.on('error', (error) => this.#onProblem(`the issuer's socket failed: ${error.message}`));
-    this.#sweep();
+    if (this.#servesAll) this.#sweep();
     // A server that listens on TCP has an address of this form.
     return this.#server.address() as AddressInfo;
   }
