@@ -3,28 +3,41 @@ import type { AuthorizationDetail, Constraints } from '../token/authorization-de
 /**
  * The first thing that entries grant and the entries they must stay within do not, as words for the client; `null` where
  * there is none. Within means: for each location and each action of an entry there is one entry that has both and whose
- * every constraint is as wide or wider. Budgets are compared by what they allow: what is left of them is counted at use, in
- * the task and in the one it is part of.
+ * every constraint is as wide or wider.
  */
 export function wideningOf(
   details: readonly AuthorizationDetail[],
   within: readonly AuthorizationDetail[],
 ): string | null {
-  for (const detail of details) {
-    for (const location of detail.locations) {
-      for (const action of detail.actions) {
-        const granting = within.filter((entry) => entry.locations.includes(location) && hasAction(entry, action));
-        if (granting.length === 0) return `the action ${action} is not one the subject_token carries`;
-        if (!granting.some((entry) => isWithin(detail.constraints, entry.constraints))) {
-          return `the constraints of the action ${action} are wider than those of the subject_token`;
-        }
+  for (const { actions, constraints, locations } of details) {
+    for (const location of locations) {
+      for (const action of actions) {
+        if (grantingEntry({ location, action, constraints }, within) !== undefined) continue;
+        return within.some((entry) => has(entry, location, action))
+          ? `the constraints of the action ${action} are wider than those of the subject_token`
+          : `the action ${action} is not one the subject_token carries`;
       }
     }
   }
   return null;
 }
 
-const hasAction = ({ actions }: AuthorizationDetail, action: string): boolean => isCovered(action, actions);
+/** One action at one location under its constraints. */
+export interface Authority {
+  readonly location: string;
+  readonly action: string;
+  readonly constraints: Constraints;
+}
+
+/** The first entry that grants as much; `undefined` where none does. */
+export const grantingEntry = (
+  { location, action, constraints }: Authority,
+  entries: readonly AuthorizationDetail[],
+): AuthorizationDetail | undefined =>
+  entries.find((entry) => has(entry, location, action) && isWithin(constraints, entry.constraints));
+
+const has = (entry: AuthorizationDetail, location: string, action: string): boolean =>
+  entry.locations.includes(location) && isCovered(action, entry.actions);
 
 /** Whether an action is one of the names, or in one of the families such as `payments.*`. */
 export const isCovered = (action: string, names: readonly string[]): boolean =>

@@ -3,10 +3,15 @@ import { encodedRecord } from '../ledger/record.ts';
 import type { EncodedRecord, IntentRecord, TokenRecord } from '../ledger/record.ts';
 import type { IssuedToken, Store } from '../store/store.ts';
 import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
+import type { StoreFailure } from '../store/store-failure.ts';
 import type { Task } from '../task/task.ts';
+import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { SpanReference } from '../token/claims.ts';
+import { isProblem } from '../token/members.ts';
 import type { Grant, Judged } from './grant.ts';
+import { handedBudget } from './handed-budget.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import type { LiveToken } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A token that is ready to be recorded and then signed. */
@@ -38,12 +43,34 @@ export function record(draft: Draft, span: SpanReference, services: IssuerServic
 
 function written({ grant, task, token }: Draft, records: readonly EncodedRecord[], store: Store): OAuthError | null {
   const { place } = grant.origin;
+  const unspent = place.kind === 'part' ? takeFrom(place.parent, grant, store) : null;
+  if (unspent !== null) return unspent;
   const failure =
     place.kind === 'same-task' ? store.insertToken(task, token, records) : store.insertTask(task, token, records);
   if (!isStoreFailure(failure)) return null;
   return failure.code === 'conflict' && place.kind !== 'new-task'
     ? oauthError('invalid_request', `the subject_token cannot be used: ${failure.detail}`)
-    : oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(failure));
+    : unrecorded(failure);
+}
+
+const unrecorded = (failure: StoreFailure): OAuthError =>
+  oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(failure));
+
+/**
+ * Takes what is handed on from the budgets of the task, on disk before the part is: a crash between the two loses some of a
+ * budget, and never gives it twice.
+ */
+function takeFrom({ task, issued }: LiveToken, grant: Grant, store: Store): OAuthError | null {
+  const own = authorizationDetailsFrom(JSON.parse(task.detailsJson));
+  const spends = isProblem(own) ? own : handedBudget(grant.intent.authority, own);
+  if (isProblem(spends)) return oauthError('invalid_authorization_details', spends.problem);
+  if (spends.length === 0) return null;
+  const problem = store.spend(task, issued.jtiDigest, spends);
+  if (problem === null) return null;
+  if (isStoreFailure(problem)) return unrecorded(problem);
+  return problem === 'ended'
+    ? oauthError('invalid_request', 'the subject_token cannot be used: its task has ended')
+    : oauthError('invalid_authorization_details', 'the task has not so much of its budget left to hand on');
 }
 
 const tokenRecord = (

@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import type { Svid } from '../../src/dev/authority.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf.ts';
+import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch } from '../store/samples.ts';
@@ -561,6 +562,54 @@ describe('a chain of agents', () => {
     const { made } = await chained();
     const answer = await bench.exchange(tokenOf(made), change, bench.reporter);
     expect([answer.status, answer.json['error']]).toEqual([400, error]);
+  });
+
+  it('takes what it hands on from the budgets of the task, and never hands on more than is left', async () => {
+    const constraints = { max_calls: 5, max_amount: { argument: 'amount', limit: 100 } };
+    const parent = await bench.token({ authorization_details: details({ constraints }) });
+    const hand = async (calls: number, limit: number): Promise<Answer> => {
+      const part = { max_calls: calls, max_amount: { argument: 'amount', limit } };
+      const made = await bench.exchange(tokenOf(parent), {
+        delegate: reporterId,
+        authorization_details: details({ constraints: part }),
+      });
+      return bench.exchange(tokenOf(made), {}, bench.reporter);
+    };
+    expect((await hand(3, 60)).status).toBe(200);
+    const left = 'the task has not so much of its budget left to hand on';
+    expect((await hand(3, 10)).json).toMatchObject({
+      error: 'invalid_authorization_details',
+      error_description: left,
+    });
+    expect((await hand(1, 41)).json['error_description']).toBe(left);
+    expect((await hand(2, 40)).status).toBe(200);
+    const { store } = bench.services;
+    const [key, jti] = [taskOf(parent), jtiDigestOf(String(claimsOf(parent).jti))];
+    expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
+  });
+
+  it('hands a single use on as the one use of the task', async () => {
+    const constraints = { single_use: true };
+    const parent = await bench.token({ authorization_details: details({ constraints }) });
+    const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
+    expect((await bench.exchange(tokenOf(made), {}, bench.reporter)).status).toBe(200);
+    expect((await bench.exchange(tokenOf(made), {}, bench.reporter)).json['error']).toBe(
+      'invalid_authorization_details',
+    );
+  });
+
+  it('hands on 10,000 calls at most', async () => {
+    const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 10_001 } }) });
+    const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
+    const all = await bench.exchange(tokenOf(made), {}, bench.reporter);
+    expect(all.json['error_description']).toBe('at most 10000 calls of a limited task can be handed on');
+    const constraints = { max_calls: 10_000 };
+    const most = await bench.exchange(
+      tokenOf(made),
+      { authorization_details: details({ constraints }) },
+      bench.reporter,
+    );
+    expect(most.status).toBe(200);
   });
 
   it('asks the policies for the delegate too', async () => {
