@@ -139,6 +139,3 @@ const types: readonly (readonly [prefix: string, name: EventName, meaning: Reade
 export const eventTypes: ReadonlyMap<string, EventType> = new Map(
   types.map(([prefix, name, meaning]) => [`${prefix}${name}`, { name, uri: `${prefix}${name}`, meaning }]),
 );
-
-/** Their names, for the operator's table. */
-export const eventNames: ReadonlySet<string> = new Set(types.map(([, name]) => name));
