@@ -11,11 +11,8 @@ export interface CommandIo {
   readonly ended: Promise<string>;
   /** Calls back on each SIGHUP. */
   readonly onReload: (reload: () => void) => void;
-  /**
-   * Calls back on each signal that a process can pass on, none of which ends it from then on; the result takes that back.
-   * Where it is absent, `ended` is all that is heard.
-   */
-  readonly onSignal?: (heard: (signal: NodeJS.Signals) => void) => () => void;
+  /** Calls back on each signal that can be passed on, none of which ends this process from then on; the result takes it back. */
+  readonly onSignal: (heard: (signal: NodeJS.Signals) => void) => () => void;
 }
 
 /** Exit codes of every command. */

@@ -3,7 +3,6 @@ import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
 import type { HandoverForm } from '../run/handover.ts';
 import { runTask } from '../run/run-task.ts';
-import type { OnSignal } from '../run/signal-relay.ts';
 import { scrubbed } from '../run/secrets.ts';
 import { after } from '../token/timers.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -33,9 +32,10 @@ The command finds REMIT_TASK_ID, TRACEPARENT, and one of
   REMIT_TOKEN_FILE  the file of --token-file; read it again for each call
   REMIT_TOKEN       with --env
 
-Signals are passed on; Ctrl-C reaches the command as if it had been called by hand, and what it means is the command's to
-say. SIGTERM and SIGHUP also mean that the task is cancelled. Where this process is killed outright, a watcher cancels the
-task and sends the command SIGTERM; the deadline of the task is the net below that.
+Stdin, stdout and stderr are the command's own; further open files are not passed on. Signals are. Ctrl-C reaches the
+command as if it had been called by hand, and what it means is the command's to say. SIGTERM and SIGHUP also mean that the
+task is cancelled. Where this process is killed outright, a watcher cancels the task and sends the command SIGTERM; the
+deadline of the task is the net below that.
 
 exit: that of the command, 128 and the number where a signal ended it, 126 or 127 where it cannot be started; before it was
 started: 1 the issuer refused the task, 2 bad use or bad input`;
@@ -91,7 +91,7 @@ async function runWith(
   }
   return runTask(
     { issuer, declaration, command, environment, handover },
-    { ports: systemPorts, after, onSignal: io.onSignal ?? firstOf(io.ended), tell },
+    { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
 }
 
@@ -111,14 +111,3 @@ function handoverFrom(values: {
   if (values.env === true) return file === undefined ? 'variable' : refusal('--env and --token-file: one of them');
   return file === undefined ? 'endpoint' : { file: resolve(file) };
 }
-
-/** The first signal that asks for an end is all there is to hear. */
-const firstOf =
-  (ended: Promise<string>): OnSignal =>
-  (heard) => {
-    let isHeard = true;
-    void ended.then((signal) => (isHeard ? heard(signal as NodeJS.Signals) : undefined));
-    return () => {
-      isHeard = false;
-    };
-  };

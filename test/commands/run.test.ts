@@ -29,6 +29,7 @@ async function print(words: readonly string[], environment: Record<string, strin
     runtimeVersion: '26.0.0',
     ended: new Promise(() => undefined),
     onReload: () => undefined,
+    onSignal: () => () => undefined,
   };
   return { code: await token.run(words, io), out: out.join('\n'), err: err.join('\n') };
 }
@@ -61,7 +62,7 @@ describe('remit token', () => {
     const program = [
       process.execPath,
       '--no-warnings',
-      join(import.meta.dirname, '../run/remit-process.ts'),
+      join(import.meta.dirname, '../../src/main.ts'),
       'token',
       '--format',
       'env',

@@ -19,6 +19,7 @@ const issuerId = 'spiffe://acme.test/ns/remit/sa/issuer' as SpiffeId;
 export interface RunDomain {
   readonly folder: string;
   readonly store: Store;
+  readonly authority: Bench['authority'];
   readonly spans: Bench['spans'];
   readonly place: IssuerPlace;
   /** The options that name the issuer and the SVID. */
@@ -59,6 +60,7 @@ export async function startRunDomain(
   return {
     folder,
     store,
+    authority: bench.authority,
     spans: bench.spans,
     place: { url, id: issuerId, svid: { kind: 'files', ...planner, bundle } },
     options: [
@@ -113,7 +115,7 @@ export interface Ended {
 /** Shared by all starts, which take half the time with it. */
 const compileCache = join(tmpdir(), 'remit-test-compile-cache');
 
-const entry = join(import.meta.dirname, 'remit-process.ts');
+const entry = join(import.meta.dirname, '../../src/main.ts');
 
 /** The words that start `remit` as a program of its own. */
 export const remitProgram: readonly string[] = [process.execPath, '--no-warnings', entry];

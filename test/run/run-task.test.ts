@@ -229,29 +229,17 @@ describe('remit run: the environment of the command', () => {
 });
 
 describe('remit run: tokens while the command runs', () => {
-  it('renews them before they end, by the endpoint, for an agent in Python', async () => {
-    const script = `${AGENT}
+  it('renews them before they end: by the endpoint, for an agent in Python, and in the file, whole at any moment', async () => {
+    const file = join(folder(), 'token');
+    const renewing = python(`${AGENT}
 first = token()
 print(first['token_type'], first['expires_in'], first['access_token'])
 end = time.time() + 15
 while token()['access_token'] == first['access_token'] and time.time() < end: time.sleep(0.2)
 print(token()['access_token'])
-`;
-    const { code, out, err } = await python(script).ended;
-    const [type, expiresIn, first = '', second = ''] = out.trim().split(/\s/);
-    expect([code, type]).toEqual([0, 'Bearer']);
-    expect(Number(expiresIn)).toBeGreaterThan(7);
-    const [one, two] = [claimsOf(first), claimsOf(second)];
-    expect([one['txn'], two['txn'], two['cnf']]).toEqual([taskIn(err), taskIn(err), one['cnf']]);
-    expect(two['jti']).not.toBe(one['jti']);
-    expect(Number(two['exp'])).toBeGreaterThan(Number(one['exp']));
-    // Renewed with a third of the life to go.
-    expect(Number(two['iat'])).toBeLessThan(Number(one['exp']) - 1);
-  });
-
-  it('renews them in the file, which is private, whole at any moment and gone afterwards', async () => {
-    const file = join(folder(), 'token');
-    const script = `
+`);
+    const rereading = python(
+      `
 import os, time
 read = lambda: open(os.environ['REMIT_TOKEN_FILE']).read()
 first = read()
@@ -259,10 +247,22 @@ end = time.time() + 15
 seen = set([first])
 while len(seen) < 2 and time.time() < end: seen.add(read())
 print(oct(os.stat(os.environ['REMIT_TOKEN_FILE']).st_mode & 0o777), *[len(t.split('.')) for t in seen])
-`;
-    const { out, err } = await python(script, { words: ['--token-file', file] }).ended;
-    expect(out).toBe('0o600 3 3\n');
-    expect([existsSync(file), domain.stateOf(taskIn(err))]).toEqual([false, 'completed']);
+`,
+      { words: ['--token-file', file] },
+    );
+    const [asked, reread] = await Promise.all([renewing.ended, rereading.ended]);
+    const [type, expiresIn, first = '', second = ''] = asked.out.trim().split(/\s/);
+    expect([asked.code, type]).toEqual([0, 'Bearer']);
+    expect(Number(expiresIn)).toBeGreaterThan(7);
+    const [one, two] = [claimsOf(first), claimsOf(second)];
+    const id = taskIn(asked.err);
+    expect([one['txn'], two['txn'], two['cnf']]).toEqual([id, id, one['cnf']]);
+    expect(two['jti']).not.toBe(one['jti']);
+    expect(Number(two['exp'])).toBeGreaterThan(Number(one['exp']));
+    // Renewed with a third of the life to go.
+    expect(Number(two['iat'])).toBeLessThan(Number(one['exp']) - 1);
+    expect(reread.out).toBe('0o600 3 3\n');
+    expect([existsSync(file), domain.stateOf(taskIn(reread.err))]).toEqual([false, 'completed']);
   });
 
   it('binds them anew when the SVID is renewed', async () => {
