@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { encodedRecord, jtiDigestOf, MAX_RECORD_BYTES, recordText } from '../../src/ledger/record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { allowedUse, taskNumber } from '../store/samples.ts';
 
 const end: EndRecord = { kind: 'end', at: 7, task: 't1', state: 'completed', cause: 'dönе', by: 'operator' };
 
@@ -27,6 +28,15 @@ describe('encodedRecord', () => {
   ])('refuses %s', (_name, change, problem) => {
     const encoded = encodedRecord({ ...end, ...change });
     expect('problem' in encoded && encoded.problem).toMatch(problem);
+  });
+});
+
+describe('encodedRecord of a use', () => {
+  it.each([
+    ['allow', true],
+    ['deny', false],
+  ] as const)('says of an %s whether its task was used: %s', (decision, isAllowedUse) => {
+    expect(allowedUse(1, 5, decision)).toMatchObject({ kind: 'use', task: taskNumber(1).id, isAllowedUse });
   });
 });
 

@@ -49,11 +49,12 @@ describe('a task that is used and ended at the same time', () => {
           await pause();
           if (await use(store, limit, pause)) happened.push('allow');
         });
-        const ender = pause().then(() => {
+        const end = async (): Promise<void> => {
+          await pause();
           store.applyTaskEvent(key, { kind: 'complete', cause: '' }, 'operator');
           happened.push('end');
-        });
-        await s.waitFor(Promise.all([...users, ender]));
+        };
+        await s.waitFor(Promise.all([...users, end()]));
         const allowed = happened.filter((what) => what === 'allow').length;
         expect(happened.slice(happened.indexOf('end') + 1)).toEqual([]);
         expect(allowed).toBeLessThanOrEqual(limit);
@@ -95,24 +96,25 @@ describe('a task that is used and ended at the same time', () => {
   });
 });
 
-describe('two processes on one state file', () => {
-  const spender = async (file: string, limit: number) => {
-    const child = spawn(
-      process.execPath,
-      ['--no-warnings', join(import.meta.dirname, 'killed-spender.ts'), file, String(limit)],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    const lines = createInterface(child.stdout);
-    const said: string[] = [];
-    lines.on('line', (line) => said.push(line));
-    await once(lines, 'line');
-    const closed = once(child, 'close');
-    return async (): Promise<string> => {
-      await closed;
-      return said.at(-1) ?? '';
-    };
+/** Another process that spends; what it said last, once it has ended. */
+const spender = async (file: string, limit: number) => {
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', join(import.meta.dirname, 'killed-spender.ts'), file, String(limit)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const lines = createInterface(child.stdout);
+  const said: string[] = [];
+  lines.on('line', (line) => said.push(line));
+  await once(lines, 'line');
+  const closed = once(child, 'close');
+  return async (): Promise<string> => {
+    await closed;
+    return said.at(-1) ?? '';
   };
+};
 
+describe('two processes on one state file', () => {
   it('spend what there is and not one more', async () => {
     const file = join(folder(), 'state.db');
     withTask(file).close();

@@ -42,10 +42,11 @@ async function runWith(strace: string, call: string, fault: string): Promise<Run
   return { file, lines, exit, isInjected: readFileSync(log, 'utf8').includes('(INJECTED)') };
 }
 
+const isAcknowledged = (line: string): boolean => /^1 \d+$/.test(line);
+
 /** What is wrong with what a faulty process said and left behind; opened here without a fault. */
 function problemOf({ file, lines }: Run): string | null {
   const broken = lines.indexOf('failed broken');
-  const isAcknowledged = (line: string): boolean => /^1 \d+$/.test(line);
   if (broken !== -1 && lines.slice(broken).some((line) => line !== 'failed broken')) {
     return 'something was done after the store was broken';
   }

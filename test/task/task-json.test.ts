@@ -13,6 +13,32 @@ describe('taskJson', () => {
     });
   });
 
+  it('shows an unswept idle limit in the same way, and what else there is to the task', () => {
+    const task = taskNumber(1, {
+      idleMs: 90_000,
+      lastUsedMs: 5_000,
+      subject: 'user-7',
+      parentId: 'parent',
+      context: { model: 'm' },
+      contextRules: { model: 'ask' },
+      risk: 'medium',
+      generation: 3,
+    });
+    expect(taskJson(task, 95_000)).toMatchObject({
+      state: 'expired',
+      ended_at: '1970-01-01T00:01:35.000Z',
+      end_cause: 'idle limit reached',
+      idle_seconds: 90,
+      last_used_at: '1970-01-01T00:00:05.000Z',
+      subject: 'user-7',
+      parent: 'parent',
+      context: { model: 'm' },
+      context_rules: { model: 'ask' },
+      risk: 'medium',
+      generation: 3,
+    });
+  });
+
   it('shows an end as it was', () => {
     const task = taskNumber(1, {
       state: 'revoked',
