@@ -57,6 +57,8 @@ export interface IssuerConfig {
   readonly subjectIssuers: readonly SubjectIssuerConfig[];
   /** `null`: no signals are received. */
   readonly signals: {
+    /** A further address where signals alone are taken, without a client certificate. Default none. */
+    readonly listen: Address | null;
     readonly transmitters: readonly TransmitterConfig[];
     /** Event name to effect, beside the defaults. */
     readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'ignore'>;
@@ -91,6 +93,7 @@ export const issuer = (folder: string) => {
     ),
     signals: optional(
       section({
+        listen: optional(address, null),
         transmitters: listOf(
           section<TransmitterConfig>({
             ...keyed,

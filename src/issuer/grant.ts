@@ -217,7 +217,7 @@ function lifetimeOf(
 
 /** The ids of the policies that permit every action of the intent: one decision each, all or nothing. */
 function permitted(
-  { origin: { place }, asked }: Case,
+  { origin: { actors, place, subject }, asked }: Case,
   { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
   services: IssuerServices,
 ): readonly string[] | OAuthError {
@@ -236,7 +236,10 @@ function permitted(
         actions,
         requested: { action: action.id, risk: action.risk },
         ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
+        subject,
+        actors,
         taskContext: place.kind === 'same-task' ? place.task.context : (asked.context ?? {}),
+        risk: place.kind === 'same-task' ? place.task.risk : 'low',
         delegation,
         nowMs: lifetime.issuedAtSeconds * 1_000,
       }),

@@ -101,6 +101,8 @@ export function intentRecord(
     at: of.at,
     task: of.task?.id ?? null,
     agent: leaf?.id ?? null,
+    subject: of.task?.subject ?? null,
+    parent: of.task?.parentId ?? null,
     purpose: intent?.purpose ?? null,
     intentHash: intent?.hash ?? null,
     details: intent?.details ?? null,

@@ -27,6 +27,10 @@ export interface IntentRecord extends Decided, Traced {
   /** `null` where the intent was refused: no task came of it. */
   readonly task: string | null;
   readonly agent: string | null;
+  /** On whose behalf; `null` where no task came of it. */
+  readonly subject: string | null;
+  /** The task it is a part of; `null` for a task of its own. */
+  readonly parent: string | null;
   readonly purpose: string | null;
   readonly intentHash: string | null;
   /** The `authorization_details`; `null` where they could not be read. */

@@ -109,6 +109,12 @@ export interface IssueFacts {
   /** The one action the question is about; an intent is granted only where each of its actions is. */
   readonly requested: { readonly action: string; readonly risk: Risk };
   readonly ttlSeconds: number;
+  /** On whose behalf: a user, or the agent itself, which is the default. */
+  readonly subject?: string;
+  /** Who acts for the subject, the agent first; none where it is the subject. */
+  readonly actors?: readonly string[];
+  /** The level that signals have raised the task to. Default `low`. */
+  readonly risk?: Risk;
   /** The context the task has or asks for. */
   readonly taskContext?: Readonly<Record<string, string>>;
   /** Who hands a part of its task to the agent, and how many hands it has been through; absent for a task of its own. */
@@ -128,6 +134,9 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
     requested: { action: facts.requested.action, risk: facts.requested.risk },
     ttlSeconds: facts.ttlSeconds,
     taskContext: contextOf(facts.taskContext ?? {}),
+    subject: facts.subject ?? facts.agent,
+    actors: distinct(facts.actors ?? []),
+    risk: facts.risk ?? 'low',
     ...(facts.delegation === undefined
       ? {}
       : { delegation: { parent: facts.delegation.parent, depth: facts.delegation.depth } }),

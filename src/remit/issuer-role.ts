@@ -1,4 +1,5 @@
 import { addressText } from '../config/values.ts';
+import type { Address } from '../config/values.ts';
 import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
 import { isDeny } from '../decision/decision.ts';
 import { firstSvid } from '../identity/first-svid.ts';
@@ -38,36 +39,48 @@ export async function startIssuer(
 ): Promise<IssuerRole | StartProblem> {
   const { svid, log } = parts;
   const { listen } = config;
-  if (svid === null || listen.kind !== 'tcp')
-    return { problem: 'the issuer needs `svid`, and to listen on `host:port`' };
+  if (svid === null) return { problem: 'the issuer needs `svid`' };
   const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
   if (isStartProblem(subjectKeys)) return subjectKeys;
   const signals = await signalServices(parts, config);
   if (isStartProblem(signals)) return signals;
   const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
   if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
+  const services = {
+    ...sharedServices(parts, config),
+    signingKeys,
+    subjectKeys,
+    ...(signals === null ? {} : { signals }),
+  };
+  const tls = tlsMaterialOf(first);
+  const server = new IssuerServer({ tls, services, onProblem: log });
+  const further = config.signals?.listen ?? null;
+  const signalServer = further === null ? null : new IssuerServer({ tls, services, onProblem: log, serves: 'signals' });
+  const stopRenewing = svid.onChange((renewed) => {
+    for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
+  });
+  const close = async (): Promise<void> => {
+    stopRenewing();
+    subjectKeys.close();
+    if (signals?.keys instanceof KeyRing) signals.keys.close();
+    await Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]);
+  };
+  const port = await listenOn(server, listen);
+  const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
+  for (const outcome of [port, signalPort]) {
+    if (!isStartProblem(outcome)) continue;
+    await close();
+    return outcome;
+  }
+  return isStartProblem(port) ? port : { port, close };
+}
+
+async function listenOn(server: IssuerServer, address: Address): Promise<number | StartProblem> {
+  if (address.kind !== 'tcp') return { problem: 'the issuer listens on `host:port`' };
   try {
-    const server = new IssuerServer({
-      tls: tlsMaterialOf(first),
-      onProblem: log,
-      services: {
-        ...sharedServices(parts, config),
-        signingKeys,
-        subjectKeys,
-        ...(signals === null ? {} : { signals }),
-      },
-    });
-    const stopRenewing = svid.onChange((renewed) => server.reload(tlsMaterialOf(renewed)));
-    const { port } = await server.listen(listen.host, listen.port);
-    const close = async (): Promise<void> => {
-      stopRenewing();
-      subjectKeys.close();
-      if (signals?.keys instanceof KeyRing) signals.keys.close();
-      await server.close(CLOSE_GRACE_MS);
-    };
-    return { port, close };
+    return (await server.listen(address.host, address.port)).port;
   } catch (error) {
-    return { problem: `the issuer cannot serve on \`${addressText(listen)}\`: ${codeOf(error)}` };
+    return { problem: `the issuer cannot serve on \`${addressText(address)}\`: ${codeOf(error)}` };
   }
 }
 

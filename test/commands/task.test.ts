@@ -32,6 +32,8 @@ const insertFirst = (): void => {
       at: 1_000,
       task: first.id,
       agent: first.agent,
+      subject: null,
+      parent: null,
       purpose: first.purpose,
       intentHash: 'sha-256:x',
       details: [],
