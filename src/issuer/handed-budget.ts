@@ -48,8 +48,7 @@ function spendsOf(inner: Constraints, outer: Constraints): readonly Spend[] | Pr
   if (outer.maxCalls !== null) {
     const calls = inner.maxCalls ?? outer.maxCalls;
     if (calls > MAX_CALLS) return { problem: `at most ${MAX_CALLS} calls of a limited task can be handed on` };
-    const limit = outer.maxCalls;
-    spends.push(...Array.from({ length: calls }, () => ({ kind: 'calls', limit }) as const));
+    spends.push({ kind: 'calls', limit: outer.maxCalls, count: calls });
   }
   if (outer.maxAmount !== null) {
     const { argument: name, limit } = outer.maxAmount;

@@ -5,7 +5,6 @@ import { useStateAt } from './token-table.ts';
 
 /** What a spend adds to which counter, and how far that may go. */
 interface Charge {
-  readonly task: string | undefined;
   readonly name: string;
   readonly amount: number;
   readonly limit: number;
@@ -13,14 +12,14 @@ interface Charge {
 }
 
 function chargeOf(spend: Spend): Charge {
-  const counter = { task: spend.task, name: `${spend.kind}:${spend.name ?? ''}` };
+  const name = `${spend.kind}:${spend.name ?? ''}`;
   switch (spend.kind) {
     case 'calls':
-      return { ...counter, amount: 1, limit: spend.limit, problem: 'exhausted' };
+      return { name, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted' };
     case 'amount':
-      return { ...counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
+      return { name, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
     case 'single-use':
-      return { ...counter, amount: 1, limit: 1, problem: 'replayed' };
+      return { name, amount: 1, limit: 1, problem: 'replayed' };
     default:
       return spend satisfies never;
   }
@@ -35,8 +34,7 @@ export function spendsProblem(spends: readonly Spend[]): string | null {
 }
 
 /** Text of the spends, for the store to prove. */
-export const namesOf = (spends: readonly Spend[]): readonly string[] =>
-  spends.flatMap(({ name = '', task = '' }) => [name, task]);
+export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);
 
 /** Within a transaction: counts every spend, or none. Spends of one counter add up. */
 export function spendFor(
@@ -47,31 +45,27 @@ export function spendFor(
   const use = useStateAt(connection, key, jtiDigest);
   if (use?.issued === undefined || stateAt(use.task, connection.nowMs()) !== 'active') return 'ended';
   if (tokenProblem(use.task, use.issued) !== null) return 'ended';
-  const counters = new Map<string, Counter>();
-  for (const { task = key.id, name, amount, limit, problem } of spends.map(chargeOf)) {
-    const counter = { issuer: key.issuer, task, name };
-    const { spent } = counters.get(`${task} ${name}`) ?? { spent: spentOf(connection, counter) };
+  const totals = new Map<string, number>();
+  for (const { name, amount, limit, problem } of spends.map(chargeOf)) {
+    const spent = totals.get(name) ?? spentOf(connection, key, name);
     // Not `spent + amount > limit`: the sum may be past what a number holds.
     if (spent > limit - amount) return problem;
-    counters.set(`${task} ${name}`, { ...counter, spent: spent + amount });
+    totals.set(name, spent + amount);
   }
-  for (const counter of counters.values()) setSpent(connection, counter);
+  for (const [name, spent] of totals) setSpent(connection, key, { name, spent });
   return null;
 }
 
-interface Counter {
-  readonly issuer: string;
-  readonly task: string;
-  readonly name: string;
-  readonly spent: number;
-}
-
-function spentOf(connection: Connection, { issuer, task, name }: Omit<Counter, 'spent'>): number {
+function spentOf(connection: Connection, { issuer, id }: TaskKey, name: string): number {
   const sql = 'SELECT spent FROM budgets WHERE issuer = ? AND task = ? AND name = ?';
-  return Number(connection.statement(sql).get(issuer, task, name)?.['spent'] ?? 0);
+  return Number(connection.statement(sql).get(issuer, id, name)?.['spent'] ?? 0);
 }
 
-function setSpent(connection: Connection, { issuer, task, name, spent }: Counter): void {
+function setSpent(
+  connection: Connection,
+  { issuer, id }: TaskKey,
+  { name, spent }: { readonly name: string; readonly spent: number },
+): void {
   const sql = 'INSERT INTO budgets VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET spent = excluded.spent';
-  connection.statement(sql).run(issuer, task, name, spent);
+  connection.statement(sql).run(issuer, id, name, spent);
 }

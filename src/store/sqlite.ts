@@ -24,7 +24,7 @@ import type {
   UseState,
 } from './store.ts';
 import { amendTask, changeTask } from './task-change.ts';
-import { partProblem, wholesOf } from './task-parts.ts';
+import { partProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
 import { dueTasks, insertTaskRow, listOpenTasks, listTasks, taskAt } from './task-table.ts';
 import { insertTokenRow, revokeTokenRow, textsOf, tokenAt, useStateAt } from './token-table.ts';
@@ -96,10 +96,6 @@ class SqliteStore implements Store {
 
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
     return this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
-  }
-
-  wholesOf(task: Task): readonly Task[] | StoreFailure {
-    return this.#connection.read([task.issuer, task.parentId], () => wholesOf(this.#connection, task));
   }
 
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure {

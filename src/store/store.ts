@@ -55,15 +55,19 @@ export interface TaskEnd {
 }
 
 /**
- * What one use takes from what a task was given, counted for the whole task: a further token brings nothing back. Each
- * `name` (default `''`) is a counter of its own within its kind. `task` is whose counter it is: the task's own by default, or
- * that of one it is part of, so that parts do not multiply what was given. Numbers are whole, from 0 to 2^53 - 1.
+ * What one use takes from what its task was given, counted for the whole task: a further token brings nothing back. Each
+ * `name` (default `''`) is a counter of its own within its kind. Numbers are whole, from 0 to 2^53 - 1.
  */
-export type Spend = { readonly name?: string; readonly task?: string } & (
-  | { readonly kind: 'calls'; readonly limit: number }
-  | { readonly kind: 'amount'; readonly amount: number; readonly limit: number }
-  | { readonly kind: 'single-use' }
-);
+export type Spend =
+  | {
+      readonly kind: 'calls';
+      readonly name?: string;
+      readonly limit: number;
+      /** Default 1; more where a part of the task is handed on with so many. */
+      readonly count?: number;
+    }
+  | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
+  | { readonly kind: 'single-use'; readonly name?: string };
 
 /** Why nothing was spent: a limit, a second use, or that the task is not active or the token dead. */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended';
@@ -79,8 +83,6 @@ export interface StoreReader {
   /** The task with the token of that digest, read anew in one statement; `undefined` where there is no such task. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
-  /** The tasks this one is part of, the nearest first; empty where it was declared by itself. */
-  wholesOf(task: Task): readonly Task[] | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
   /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;

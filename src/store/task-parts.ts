@@ -24,7 +24,7 @@ export function partProblem(connection: Connection, task: Task): StoreFailure | 
 }
 
 /** The tasks this one is part of, the nearest first. */
-export function wholesOf(connection: Connection, task: Task): readonly Task[] {
+function wholesOf(connection: Connection, task: Task): readonly Task[] {
   const above: Task[] = [];
   let next: Task | undefined = task;
   while (next.parentId !== null) {

@@ -14,7 +14,7 @@ const withTask = (file = join(folder(), 'state.db')): Store => {
   return store;
 };
 const spend = (store: Store, ...spends: readonly Spend[]) => store.spend(key, 'digest-1', spends);
-const calls = (limit: number, more: { name?: string; task?: string } = {}): Spend => ({
+const calls = (limit: number, more: { name?: string; count?: number } = {}): Spend => ({
   kind: 'calls',
   limit,
   ...more,
@@ -40,6 +40,11 @@ describe('Store.spend', () => {
       'counters of different names apart',
       [[calls(1, { name: 'a' })], [calls(1, { name: 'b' })], [calls(1, { name: 'a' })]],
       [null, null, 'exhausted'],
+    ],
+    [
+      'many calls at once, as they are handed on',
+      [[calls(9, { count: 7 })], [calls(9, { count: 3 })], [calls(9, { count: 2 })]],
+      [null, 'exhausted', null],
     ],
     [
       'amounts up to their limit, and not one more',
@@ -82,6 +87,7 @@ describe('Store.spend', () => {
     ['no number', amount(Number.NaN, 100)],
     ['more than a number holds', amount(2 ** 53, 100)],
     ['a limit that is none', calls(Infinity)],
+    ['a count of less than nothing', calls(5, { count: -1 })],
   ])('refuses %s', (_name, bad) => {
     const store = withTask();
     expect(spend(store, calls(1), bad)).toMatchObject({
@@ -89,23 +95,6 @@ describe('Store.spend', () => {
       detail: 'a budget is counted in whole numbers from 0 to 2^53 - 1',
     });
     expect(spend(store, calls(1))).toBeNull();
-    store.close();
-  });
-
-  it('counts for the tasks it is part of too, so that parts do not multiply what was given', () => {
-    const store = withTask();
-    for (const n of [2, 3]) store.insertTask(taskNumber(n, { parentId: key.id }), tokenNumber(n), []);
-    const part = (n: number) => store.spend(taskNumber(n), `digest-${n}`, [calls(2), calls(3, { task: key.id })]);
-    expect([part(2), part(2), part(2), part(3), part(3), spend(store, calls(3))]).toEqual([
-      null,
-      null,
-      'exhausted',
-      null,
-      'exhausted',
-      'exhausted',
-    ]);
-    expect(store.spend(taskNumber(3), 'digest-3', [calls(2, { task: 'nowhere' })])).toMatchObject({ code: 'conflict' });
-    expect(spend(store, calls(4))).toBeNull();
     store.close();
   });
 

@@ -172,13 +172,6 @@ describe('Store.insertTask of a part', () => {
     store.close();
   });
 
-  it('names the tasks a part is part of, the nearest first', () => {
-    const { store, insert } = stage();
-    const tasks = [insert(1), insert(2, partOf(1)), insert(3, partOf(2))];
-    expect(tasks.map((task) => store.wholesOf(task))).toEqual([[], [tasks[0]], [tasks[1], tasks[0]]]);
-    store.close();
-  });
-
   it('bounds the depth of parts and their number', () => {
     const { store, insert, state } = stage();
     insert(1);
