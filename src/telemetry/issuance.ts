@@ -21,7 +21,7 @@ export const issuerTracer = (tracing: Tracing): IssuerTracer => ({
     const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
     const span = tracing.tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, context);
     return {
-      ...placeOf(span.spanContext(), tracing),
+      ...placeOf(span.spanContext(), { ...tracing, parent }),
       end: (last) => {
         span.setAttributes(last);
         span.end();

@@ -46,17 +46,23 @@ export function traceCheck(tracing: Tracing, judgement: Judgement, on: CheckTrac
   const fault = isDeny(judgement.decision) && reasons[judgement.decision.reason].httpStatus === 503;
   if (fault) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
-  return placeOf(span.spanContext(), tracing);
+  return placeOf(span.spanContext(), { ...tracing, parent });
 }
 
 /**
- * A span's place, as it is stored and signed. Where tracing is off, spans have no identity of their own and get a random
- * one, so that a use can be joined to its issuance all the same.
+ * A span's place, as it is stored and signed. Where tracing is off, a span has no identity of its own but its parent's, or
+ * none: it gets a random one, in the trace of its parent where it has one, so that a use can be joined to its issuance.
  */
-export const placeOf = (context: SpanContext, { randomBytes }: Pick<Tracing, 'randomBytes'>): SpanReference =>
-  isSpanContextValid(context)
-    ? { traceId: context.traceId, spanId: context.spanId }
-    : { traceId: Buffer.from(randomBytes(16)).toString('hex'), spanId: Buffer.from(randomBytes(8)).toString('hex') };
+export function placeOf(
+  context: SpanContext,
+  { parent, randomBytes }: Pick<Tracing, 'randomBytes'> & { readonly parent: SpanContext | null },
+): SpanReference {
+  if (isSpanContextValid(context) && context.spanId !== parent?.spanId) {
+    return { traceId: context.traceId, spanId: context.spanId };
+  }
+  const hex = (bytes: number): string => Buffer.from(randomBytes(bytes)).toString('hex');
+  return { traceId: parent?.traceId ?? hex(16), spanId: hex(8) };
+}
 
 /** Reads a W3C `traceparent`; `null` for anything that is none. @see W3C Trace Context section 3.2 */
 export function spanContextFrom(traceparent: string | null): SpanContext | null {

@@ -108,6 +108,8 @@ describe('traceCheck', () => {
     const tracer = trace.getTracer('nobody registered a provider');
     const place = traceCheck({ tracer, randomBytes: zeros }, judgement(allow), { ...on, parent: null });
     expect(place).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
+    const child = traceCheck({ tracer, randomBytes: zeros }, judgement(allow), on);
+    expect(child).toEqual({ traceId: '3'.repeat(32), spanId: 'ab'.repeat(8) });
   });
 });
 
