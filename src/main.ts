@@ -27,7 +27,7 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'task',
-    summary: 'list, show or end tasks',
+    summary: 'list, show, suspend, resume or end tasks',
     load: async () => (await import('./commands/task.ts')).taskCommand,
   },
   {

@@ -117,13 +117,6 @@ export const listOf =
     return values;
   };
 
-/** `true` or `false`. */
-export const flag: Field<boolean> = (given) => {
-  const value = scalarOf(given);
-  if (value === true || value === 'true') return true;
-  return value === false || value === 'false' ? false : report(given, 'must be `true` or `false`');
-};
-
 /** A section whose keys are names of the operator's own, each with a value of the same kind; at most 64. */
 export const mapOf =
   <T>(field: Field<T>): Field<ReadonlyMap<string, T>> =>

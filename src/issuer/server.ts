@@ -29,8 +29,6 @@ const limits = {
   connectionsCheckingInterval: 1_000,
 } as const;
 const MAX_CONNECTIONS = 1_024;
-/** How often tasks past their deadline are ended. */
-const SWEEP_MS = 1_000;
 
 /** What an issuer server is made with. */
 export interface IssuerServerOptions {
@@ -47,8 +45,8 @@ export interface IssuerServerOptions {
 }
 
 /**
- * The issuer over HTTPS with required client certificates, where it serves all. Lives from `listen` to `close`; between them
- * it ends tasks whose deadline has passed. A client without a certificate of the bundle fails in the handshake.
+ * The issuer over HTTPS with required client certificates, where it serves all. Lives from `listen` to `close`. A client
+ * without a certificate of the bundle fails in the handshake.
  */
 export class IssuerServer {
   readonly #services: IssuerServices;
@@ -56,12 +54,10 @@ export class IssuerServer {
   readonly #find: (method: string, path: string) => Found;
   readonly #onProblem: (message: string) => void;
   readonly #after: After;
-  readonly #servesAll: boolean;
-  #stopSweep: () => void = () => undefined;
 
   constructor(options: IssuerServerOptions) {
     this.#services = options.services;
-    this.#servesAll = options.serves !== 'signals';
+    const servesAll = options.serves !== 'signals';
     this.#find = routerOf(options.services.settings.url, options.serves);
     this.#onProblem = options.onProblem ?? (() => undefined);
     this.#after = options.after ?? after;
@@ -69,8 +65,8 @@ export class IssuerServer {
       {
         ...limits,
         ...contextOf(options.tls),
-        requestCert: this.#servesAll,
-        rejectUnauthorized: this.#servesAll,
+        requestCert: servesAll,
+        rejectUnauthorized: servesAll,
         ALPNProtocols: ['http/1.1'],
       },
       (request, response) => void this.#serve(request, response),
@@ -88,7 +84,6 @@ export class IssuerServer {
       });
     });
     this.#server.on('error', (error) => this.#onProblem(`the issuer's socket failed: ${error.message}`));
-    if (this.#servesAll) this.#sweep();
     // A server that listens on TCP has an address of this form.
     return this.#server.address() as AddressInfo;
   }
@@ -100,7 +95,6 @@ export class IssuerServer {
 
   /** Takes no new request, lets those under way come to their end for at most `graceMs`, then cuts them. */
   async close(graceMs: number): Promise<void> {
-    this.#stopSweep();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -141,12 +135,6 @@ export class IssuerServer {
       },
       this.#services,
     );
-  }
-
-  #sweep(): void {
-    const ended = this.#services.store.endExpired();
-    if (typeof ended !== 'number') this.#onProblem(`tasks past their deadline could not be ended: ${ended.detail}`);
-    this.#stopSweep = this.#after(SWEEP_MS, () => this.#sweep());
   }
 }
 

@@ -50,6 +50,9 @@ export interface Remit {
   close(): Promise<void>;
 }
 
+/** How often tasks past their deadline are ended. */
+const SWEEP_MS = 1000;
+
 type Closer = () => Promise<unknown> | void;
 
 /** Starts every role that the configuration names, or none. */
@@ -73,6 +76,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const store = openStore(config.state, { nowMs: ports.nowMs, onFatal: (failure) => options.onFatal(failure.detail) });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
+  closers.push(endExpiredTasks(store, log));
   const ledger = new LedgerWriter(store);
   closers.push(() => ledger.close());
   const policies = new CurrentPolicies(() => loadPolicies(config.policies));
@@ -82,6 +86,18 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
   return { config, ports, log, store, ledger, policies, svid, telemetry };
+}
+
+/** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
+function endExpiredTasks(store: Store, log: (line: string) => void): () => void {
+  let cancel: (() => void) | null = null;
+  const sweep = (): void => {
+    const ended = store.endExpired();
+    if (isStoreFailure(ended)) log(`tasks past their deadline could not be ended: ${ended.detail}`);
+    cancel = after(SWEEP_MS, sweep);
+  };
+  sweep();
+  return () => cancel?.();
 }
 
 async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
