@@ -54,6 +54,11 @@ use it through Envoy:
   curl -s ${as} --connect-to payments.acme.test:443:127.0.0.1:${stage.envoyPort} \\
     https://payments.acme.test/v1/payments/p-1 -H "authorization: Bearer $TOKEN"
 
+or let a command find its token, and end the task with the command:
+  npx remit run --intent ${folder}/intent.yaml --issuer ${places.get('issuer')} --svid-cert ${folder}/planner.pem \\
+    --svid-key ${folder}/planner.key --bundle ${folder}/bundle.pem -- sh -c \\
+    'curl -s -H "authorization: Bearer $REMIT_TOKEN_URL_AUTH" $REMIT_TOKEN_URL'
+
 look at the tasks:
   npx remit task list --state ${places.get('state')}
 `;

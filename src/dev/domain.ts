@@ -31,6 +31,12 @@ export interface DomainOptions {
   readonly log: (line: string) => void;
 }
 
+/** What `remit run` can be tried with. */
+const EXAMPLE_INTENT = {
+  purpose: 'look at a payment',
+  access: [{ resource: 'https://payments.acme.test', actions: ['payments.read'] }],
+};
+
 /** Names of the workloads that have an SVID in the folder. */
 const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
 
@@ -187,6 +193,7 @@ async function writeFiles({ folder, policies, settings = {} }: DomainOptions, ac
     policies,
     state: 'sqlite:state.db',
   };
+  await writeFile(join(folder, 'intent.yaml'), stringify(EXAMPLE_INTENT), { mode: 0o600 });
   await writeFile(config, stringify(mergedOver(needed, settings)), { mode: 0o600 });
   // INVARIANT: Envoy is told to let the other domain in, so that it is Remit that refuses it, with a reason.
   const bundles = new Map([

@@ -1,0 +1,72 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { callPayments, scratchFolder, startDomain } from './domain.ts';
+import { ran } from './process.ts';
+
+/** An agent that knows nothing of Remit but where its token is. */
+const AGENT = `
+import http from 'node:http'; import https from 'node:https'; import fs from 'node:fs';
+const get = (lib, options) => new Promise((done, fail) => lib.get(options, (r) => {
+  let body = ''; r.on('data', (c) => (body += c)); r.on('end', () => done({ status: r.statusCode, body }));
+}).on('error', fail));
+const folder = process.argv[2], port = process.argv[3];
+const answer = await get(http, Object.assign(new URL(process.env.REMIT_TOKEN_URL), {
+  headers: { authorization: 'Bearer ' + process.env.REMIT_TOKEN_URL_AUTH } }));
+const token = JSON.parse(answer.body).access_token;
+fs.writeFileSync(folder + '/seen-token', token, { mode: 0o600 });
+const read = (name) => fs.readFileSync(folder + '/' + name);
+const call = await get(https, { host: '127.0.0.1', port, servername: 'payments.acme.test', path: '/v1/payments/p-1',
+  ca: read('bundle.pem'), cert: read('planner.pem'), key: read('planner.key'),
+  headers: { host: 'payments.acme.test', authorization: 'Bearer ' + token } });
+console.log('task', process.env.REMIT_TASK_ID, 'status', call.status, 'secret', process.env.OPENAI_API_KEY ?? 'gone');
+process.exit(Number(process.argv[4]));
+`;
+
+describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-run-');
+    domain = await startDomain(envoy, { folder: scratch.folder });
+    await writeFile(join(scratch.folder, 'agent.mjs'), AGENT);
+    await writeFile(
+      join(scratch.folder, 'intent.yaml'),
+      'purpose: look at a payment\naccess:\n  - resource: https://payments.acme.test\n    actions: [payments.read]\n',
+    );
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  it.each([
+    [0, 'task.completed'],
+    [3, 'task.cancelled'],
+  ])('runs an agent that exits with %i under a task that ends as %s', async (code, reason) => {
+    const { folder } = scratch;
+    const { envoyPort, issuerPort, planner } = domain.stage;
+    const flags = ['--svid-cert', 'planner.pem', '--svid-key', 'planner.key', '--bundle', 'bundle.pem'];
+    const files = flags.map((word) => (word.startsWith('--') ? word : join(folder, word)));
+    const agent = [process.execPath, join(folder, 'agent.mjs'), folder, String(envoyPort), String(code)];
+    const { code: seen, out } = await ran(
+      [
+        'run',
+        '--intent',
+        join(folder, 'intent.yaml'),
+        '--issuer',
+        `https://localhost:${issuerPort}`,
+        ...files,
+        '--',
+        ...agent,
+      ],
+      { OPENAI_API_KEY: 'sk-inherited' },
+    );
+    expect(out).toMatch(/^task [0-9a-f-]{36} status 200 secret gone$/m);
+    expect(seen).toBe(code);
+    const token = await readFile(join(folder, 'seen-token'), 'utf8');
+    expect(await callPayments(planner, domain, { token })).toEqual([401, reason]);
+  });
+});
