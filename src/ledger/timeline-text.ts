@@ -3,12 +3,16 @@ import type { TimelineEntry } from './timeline.ts';
 
 const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
 const NONE = '-';
+/** A cell that is longer pushes its own row alone. */
+const MAX_COLUMN = 72;
 
 /** A timeline as a table for people, by time, a line each, the names of the columns first; times are UTC. */
 export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
   const byTime = entries.toSorted((a, b) => a.at - b.at);
   const rows = [HEAD, ...byTime.map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable))];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = HEAD.map((_, column) =>
+    Math.min(MAX_COLUMN, Math.max(...rows.map((row) => row[column]?.length ?? 0))),
+  );
   return rows.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
