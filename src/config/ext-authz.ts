@@ -19,6 +19,8 @@ export interface ExtAuthzConfig {
   readonly externalUrl: string | null;
   /** What is done about a token in the hands of another workload. Default `revoke-token`. */
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
+  /** The page that explains the reasons, `deploy/reasons.md` where your people read it; each denial links into it. Default none. */
+  readonly helpUrl: string | null;
   /** Checks decided at the same time; one more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /** Longest life of an accepted token. Default 900 s, 1 to 900. */
@@ -38,6 +40,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   binding: optional(word(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
   onBindingViolation: optional(word(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
+  helpUrl: optional(httpsUrl, null),
   checksInFlight: optional(integer(1, 100_000), 256),
   maxTokenSeconds: optional(integer(1, 900), 900),
   clockSkewSeconds: optional(integer(0, 60), 5),

@@ -25,7 +25,6 @@ const MAX_TOKENS_COUNTED = 100_000;
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
-const HELP_URL = null;
 
 /** Starts the server that Envoy asks; not serving yet, by its health. */
 export async function startChecks(
@@ -33,7 +32,7 @@ export async function startChecks(
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log } = parts;
-  const response = { helpUrl: HELP_URL };
+  const response = { helpUrl: config.extAuthz.helpUrl };
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
   const refuse = refusalsFrom({
     response,

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { reasons } from '../src/decision/reasons.ts';
+import { uuidV7 } from '../src/decision/uuid.ts';
+
+describe('reasons', () => {
+  it('are documented, each with its status and its text, and nothing else is', () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../deploy/reasons.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`([^`]+)` \| (\d+) \| (.*?) \| .+ \|$/gm)];
+    expect(rows.map(([, anchor, code, status, text]) => [anchor, code, Number(status), text])).toEqual(
+      Object.entries(reasons).map(([code, reason]) => [code, code, reason.httpStatus, reason.text]),
+    );
+  });
+
+  it.each(Object.entries(reasons))('%s is a denial to Envoy and to the client', (code, reason) => {
+    expect(code).toMatch(/^[a-z]+(\.[a-z-]+)?$/);
+    expect(reason.grpcStatus).toBeGreaterThan(0);
+    expect(reason.httpStatus).toBeGreaterThanOrEqual(400);
+    expect(reason.retryable).toBe(reason.httpStatus === 503);
+  });
+});
+
+describe('uuidV7', () => {
+  it('carries the time first, so that ids sort by it, and its version and variant', () => {
+    const random = fc.uint8Array({ minLength: 16, maxLength: 16 });
+    const time = fc.integer({ min: 0, max: 2 ** 48 - 2 });
+    fc.assert(
+      fc.property(time, random, random, (nowMs, one, two) => {
+        const [a, b] = [uuidV7(nowMs, one), uuidV7(nowMs + 1, two)];
+        expect(a).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+        expect(Number.parseInt(a.replaceAll('-', '').slice(0, 12), 16)).toBe(nowMs);
+        expect(a < b).toBe(true);
+      }),
+    );
+  });
+});
