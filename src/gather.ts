@@ -1,5 +1,5 @@
+import { actionFrom } from './action/action.ts';
 import type { HttpCall } from './action/call.ts';
-import { actionFrom } from './action/http.ts';
 import type { CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { spendsOf } from './action/budget.ts';
+import type { ArgumentValue } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
 import type { Answer, CallTrace, CheckServices } from './check-services.ts';
 import { taskTokenOf } from './decide.ts';
@@ -142,7 +143,7 @@ async function transactionToken(
 }
 
 /** Digest of the arguments in canonical JSON; `null` where there are none. */
-function argsDigestOf(args: ReadonlyMap<string, string | number | boolean>): string | null {
+function argsDigestOf(args: ReadonlyMap<string, ArgumentValue>): string | null {
   const text = args.size === 0 ? null : canonicalJson(Object.fromEntries(args));
   return typeof text === 'string' ? `sha-256:${createHash('sha256').update(text, 'utf8').digest('base64url')}` : null;
 }

@@ -52,7 +52,13 @@ const action: Action = {
   risk: 'low',
   server,
   endpoint: 'GET /v1/payments',
+  kind: 'http',
+  isSession: false,
+  isDecidedOnHeaders: true,
   accepts: new Set(['task-token']),
+  labels: new Set(),
+  staticSecrets: [],
+  jsonRpcId: null,
   args: new Map(),
 };
 const token: TaskToken = {

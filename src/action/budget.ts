@@ -12,11 +12,12 @@ export type Spend =
 /**
  * What a use takes, by the constraints of the detail that covers it; nothing where it has none. An argument that is to be
  * added up must be there and be a whole number of 0 or more, and a currency must be the one that was granted:
- * `action.outside-intent` otherwise.
+ * `action.outside-intent` otherwise. What only opens, keeps or lists a session takes nothing.
  */
 export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly Spend[] | Deny {
   const { maxCalls, maxAmount, singleUse } = constraints;
   const spends: Spend[] = [];
+  if (action.isSession) return spends;
   if (singleUse) spends.push({ kind: 'single-use' });
   if (maxCalls !== null) spends.push({ kind: 'calls', limit: maxCalls });
   if (maxAmount === null) return spends;

@@ -1,12 +1,17 @@
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
+import type { ArgumentSpec } from './catalog-arguments.ts';
 import { readCatalog } from './catalog-file.ts';
-import type { ActionEntry, ArgumentSpec, CredentialKind, Risk, ServerEntry } from './catalog-file.ts';
+import type { RouteEntry, ServerEntry } from './catalog-file.ts';
+import type { ActionHead, Defaults, Risk } from './catalog-head.ts';
+import type { MessageEntry } from './catalog-protocols.ts';
 import { Routes } from './routes.ts';
-import type { YamlFile } from './yaml-file.ts';
+import type { PathTemplate } from './template.ts';
+import type { Placed, YamlFile } from './yaml-file.ts';
 import { openYaml } from './yaml-file.ts';
 
-export type { ArgumentSpec, CredentialKind, Risk } from './catalog-file.ts';
+export type { ArgumentSpec } from './catalog-arguments.ts';
+export type { CredentialKind, Risk } from './catalog-head.ts';
 
 /** A downstream server, in the operator's words. */
 export interface Server {
@@ -19,20 +24,57 @@ export interface Server {
   readonly transactionToken: boolean;
 }
 
+/** The protocol an action is attempted in. */
+export type ActionKind = 'http' | 'mcp' | 'grpc' | 'a2a';
+
 /** What an agent can do, in the operator's words. */
-export interface CatalogAction {
+export interface CatalogAction extends Defaults {
   readonly id: string;
+  readonly kind: ActionKind;
   readonly risk: Risk;
   readonly server: Server;
   readonly method: string;
   /** `/v1/payments/{id}` */
   readonly template: string;
+  /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket`; of no two actions of a server the same. */
+  readonly endpoint: string;
+  /** Whether it only opens, keeps or lists: what any task at the server may do. */
+  readonly isSession: boolean;
   /** Of a path parameter, the index of its segment. */
   readonly parameters: ReadonlyMap<string, number>;
-  /** What it can be called with. */
-  readonly accepts: ReadonlySet<CredentialKind>;
   readonly args: readonly ArgumentSpec[];
 }
+
+/** An MCP server of the catalog. */
+export interface McpServer {
+  /** `/mcp`, without parameters. */
+  readonly path: string;
+  /** By name, exactly. A tool’s argument pointers begin at `params.arguments`. */
+  readonly tools: ReadonlyMap<string, CatalogAction>;
+  /** `initialize`, `ping`, notifications, lists, streams and the end of a session: `<server>.mcp.session`. */
+  readonly session: CatalogAction;
+  /** `null` where the catalog does not name them. Its argument is `uri`. */
+  readonly resources: CatalogAction | null;
+  /** `null` where the catalog does not name them. Its argument is `name`. */
+  readonly prompts: CatalogAction | null;
+  /** What no other entry covers; `null` where that is `action.unknown`. */
+  readonly other: CatalogAction | null;
+}
+
+/** An A2A agent of the catalog. */
+export interface A2aAgent {
+  /** `/a2a`, without parameters. */
+  readonly path: string;
+  /** By JSON-RPC method, exactly. Argument pointers begin at `params`. */
+  readonly methods: ReadonlyMap<string, CatalogAction>;
+}
+
+/** What a method and a path on a server lead to. */
+export type RouteTarget =
+  | { readonly kind: 'http'; readonly action: CatalogAction }
+  | { readonly kind: 'grpc'; readonly action: CatalogAction }
+  | { readonly kind: 'mcp'; readonly mcp: McpServer }
+  | { readonly kind: 'a2a'; readonly a2a: A2aAgent };
 
 /** The action catalog: everything a call can be. What it does not name is `action.unknown`. */
 export interface Catalog {
@@ -42,16 +84,16 @@ export interface Catalog {
   readonly serversByAudience: ReadonlyMap<string, Server>;
   /** Every audience of the catalog. */
   readonly audiences: ReadonlySet<string>;
-  /** The action a method and path segments on a server come to. */
-  readonly find: (server: Server, method: string, segments: readonly string[]) => CatalogAction | undefined;
+  /** What method and path segments on a server lead to. */
+  readonly find: (server: Server, method: string, segments: readonly string[]) => RouteTarget | undefined;
 }
 
 /** At most this many actions; more is a finding. */
 export const MAX_ACTIONS = 10_000;
 
 /**
- * Reads `actions.yaml`: servers with their hosts, audience and HTTP routes. All or nothing: the catalog, or everything
- * that is wrong with it. Bounds: 1 MiB, 10,000 actions, no YAML aliases.
+ * Reads `actions.yaml`: servers with their hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or nothing:
+ * the catalog, or everything that is wrong with it. Bounds: 1 MiB, 10,000 actions, no YAML aliases.
  *
  * @param file its name in findings
  */
@@ -67,7 +109,7 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
   const actions = new Map<string, CatalogAction>();
   const serversByHost = new Map<string, Server>();
   const serversByAudience = new Map<string, Server>();
-  const routes = new Map<Server, Routes<CatalogAction>>();
+  const routes = new Map<Server, Routes<Placement>>();
   for (const entry of entries) {
     const server: Server = {
       id: entry.id.value,
@@ -78,9 +120,9 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
     servers.set(server.id, server);
     for (const host of entry.hosts) claim(serversByHost, host, { server, what: 'host', yaml });
     claim(serversByAudience, entry.audience, { server, what: 'audience', yaml });
-    const table = new Routes<CatalogAction>();
+    const table = new Routes<Placement>();
     routes.set(server, table);
-    for (const action of entry.actions) addAction(action, { server, actions, table, yaml });
+    addServer(entry, { server, actions, table, yaml });
   }
   if (actions.size > MAX_ACTIONS)
     yaml.report(0, `a catalog has at most ${MAX_ACTIONS} actions, this one ${actions.size}`);
@@ -90,13 +132,13 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
     serversByHost,
     serversByAudience,
     audiences: new Set(serversByAudience.keys()),
-    find: (server, method, segments) => routes.get(server)?.find(method, segments),
+    find: (server, method, segments) => routes.get(server)?.find(method, segments)?.target,
   };
 }
 
 function claim(
   claimed: Map<string, Server>,
-  name: { readonly value: string; readonly offset: number },
+  name: Placed<string>,
   by: { readonly server: Server; readonly what: string; readonly yaml: YamlFile },
 ): void {
   const other = claimed.get(name.value);
@@ -104,38 +146,132 @@ function claim(
   else by.yaml.report(name.offset, `the ${by.what} \`${name.value}\` already belongs to the server \`${other.id}\``);
 }
 
-function addAction(
-  entry: ActionEntry,
-  into: {
-    readonly server: Server;
-    readonly actions: Map<string, CatalogAction>;
-    readonly table: Routes<CatalogAction>;
-    readonly yaml: YamlFile;
-  },
-): void {
-  const { server, actions, table, yaml } = into;
-  const action: CatalogAction = {
-    id: entry.id.value,
-    risk: entry.risk,
-    server,
-    method: entry.method,
-    template: entry.template.value.text,
-    parameters: new Map(
-      entry.template.value.segments.flatMap((segment, index) =>
-        'parameter' in segment ? [[segment.parameter, index] as const] : [],
-      ),
-    ),
-    accepts: entry.accepts,
-    args: entry.args,
+/** A target with what a finding calls it. */
+interface Placement {
+  readonly target: RouteTarget;
+  readonly shown: string;
+}
+
+interface Into {
+  readonly server: Server;
+  readonly actions: Map<string, CatalogAction>;
+  readonly table: Routes<Placement>;
+  readonly yaml: YamlFile;
+}
+
+function addServer(entry: ServerEntry, into: Into): void {
+  for (const route of entry.routes) addRoute(route, into);
+  for (const method of entry.grpc) {
+    const place = { kind: 'grpc', method: 'POST', path: method.path } as const;
+    const action = added(method, { ...place, endpoint: `POST ${method.path.value.text}` }, into);
+    if (action !== null) placeAt(place, { target: { kind: 'grpc', action }, shown: shownOf(action) }, into);
+  }
+  if (entry.mcp !== null) addMcp(entry.mcp, into);
+  if (entry.a2a !== null) addA2a(entry.a2a, into);
+}
+
+function addRoute(route: RouteEntry, into: Into): void {
+  const { method, template: path } = route;
+  const action = added(route, { kind: 'http', method, path, endpoint: `${method} ${path.value.text}` }, into);
+  if (action !== null) placeAt({ method, path }, { target: { kind: 'http', action }, shown: shownOf(action) }, into);
+}
+
+const shownOf = ({ endpoint, id }: CatalogAction): string => `\`${endpoint}\` of \`${id}\``;
+
+function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
+  const { path } = entry;
+  const one = (message: MessageEntry, name = message.name.value): CatalogAction | null => {
+    const isSession = message === entry.session;
+    return added(
+      message,
+      { kind: 'mcp', method: 'POST', path, endpoint: `${path.value.text} ${name}`, isSession },
+      into,
+    );
   };
-  if (actions.has(action.id)) return yaml.report(entry.id.offset, `the action \`${action.id}\` is defined twice`);
+  const session = one(entry.session);
+  const tools = new Map<string, CatalogAction>();
+  for (const tool of entry.tools) {
+    const action = one(tool, `tools/${tool.name.value}`);
+    if (action !== null) tools.set(tool.name.value, action);
+  }
+  const resources = entry.resources === null ? null : one(entry.resources);
+  const prompts = entry.prompts === null ? null : one(entry.prompts);
+  const other = entry.other === null ? null : one(entry.other);
+  if (session === null) return;
+  const mcp: McpServer = { path: path.value.text, tools, session, resources, prompts, other };
+  for (const method of ['POST', 'GET', 'DELETE']) {
+    placeAt(
+      { method, path },
+      { target: { kind: 'mcp', mcp }, shown: `\`${method} ${path.value.text}\` of \`mcp\`` },
+      into,
+    );
+  }
+}
+
+function addA2a({ path, methods }: NonNullable<ServerEntry['a2a']>, into: Into): void {
+  const actions = new Map<string, CatalogAction>();
+  for (const entry of methods) {
+    const endpoint = `${path.value.text} ${entry.name.value}`;
+    const action = added(entry, { kind: 'a2a', method: 'POST', path, endpoint }, into);
+    if (action !== null) actions.set(entry.name.value, action);
+  }
+  const a2a: A2aAgent = { path: path.value.text, methods: actions };
+  const shown = `\`POST ${path.value.text}\` of \`a2a\``;
+  placeAt({ method: 'POST', path }, { target: { kind: 'a2a', a2a }, shown }, into);
+}
+
+interface ActionPlace {
+  readonly kind: ActionKind;
+  readonly method: string;
+  readonly path: Placed<PathTemplate>;
+  readonly endpoint: string;
+  readonly isSession?: boolean;
+}
+
+/** The action of an entry, now of the catalog; `null` where its id is taken. */
+function added(
+  entry: ActionHead & { readonly args: readonly ArgumentSpec[] },
+  { kind, method, path, endpoint, isSession = false }: ActionPlace,
+  { server, actions, yaml }: Into,
+): CatalogAction | null {
+  const { id, risk, accepts, labels, staticSecrets, upgrades, args } = entry;
+  if (actions.has(id.value)) {
+    yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
+    return null;
+  }
+  const parameters = path.value.segments.flatMap((segment, index) =>
+    'parameter' in segment ? [[segment.parameter, index] as const] : [],
+  );
+  const action: CatalogAction = {
+    id: id.value,
+    kind,
+    risk,
+    server,
+    method,
+    template: path.value.text,
+    endpoint,
+    isSession,
+    parameters: new Map(parameters),
+    accepts,
+    labels,
+    staticSecrets,
+    upgrades,
+    args,
+  };
   actions.set(action.id, action);
-  const collision = table.add(action.method, entry.template.value, action);
+  return action;
+}
+
+function placeAt(
+  { method, path }: { readonly method: string; readonly path: Placed<PathTemplate> },
+  placement: Placement,
+  { table, yaml }: Into,
+): void {
+  const collision = table.add(method, path.value, placement);
   if (collision === null) return;
-  const { id, method, template } = collision.collidesWith;
   yaml.report(
-    entry.template.offset,
-    `\`${action.method} ${action.template}\` overlaps with \`${method} ${template}\` of \`${id}\``,
+    path.offset,
+    `\`${method} ${path.value.text}\` overlaps with ${collision.collidesWith.shown}`,
     'of two routes that share paths, one must be more specific in every segment',
   );
 }

@@ -1,99 +1,127 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { isProblem } from '../token/members.ts';
+import { argumentFromText } from './argument.ts';
+import type { ArgumentValue } from './argument.ts';
 import type { HttpCall } from './call.ts';
-import type { ArgumentSpec, Catalog, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
+import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
+import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
 import { queryValues } from './query.ts';
+import type { StaticSecretException } from './static-secret-exception.ts';
 
-/** What one argument can be; never an object, so nothing the caller sends can become a Cedar entity. */
-export type ArgumentValue = string | number | boolean;
+export type { ArgumentValue } from './argument.ts';
 
 /** What a call attempts: an action of the catalog with its arguments. */
 export interface Action {
   readonly id: string;
+  readonly kind: ActionKind;
   readonly risk: Risk;
   readonly server: Server;
-  /** `GET /v1/payments/{id}` */
+  /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket` */
   readonly endpoint: string;
+  /** Whether it only opens, keeps or lists a session: what any task at the server may do. */
+  readonly isSession: boolean;
+  /** Whether the message itself was not looked at, so that a stream need not be held back. */
+  readonly isDecidedOnHeaders: boolean;
   /** What it can be called with. */
   readonly accepts: ReadonlySet<CredentialKind>;
+  /** What it deals with, in the operator’s words. */
+  readonly labels: ReadonlySet<string>;
+  /** Long-lived credentials that may pass with it. */
+  readonly staticSecrets: readonly StaticSecretException[];
   /** By name; exactly those the catalog declares, of the declared type, optional ones only where sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
+  /** `id` of the JSON-RPC request it came in; `null` where there is none. */
+  readonly jsonRpcId: string | number | null;
 }
 
-const MAX_STRING_BYTES = 4096;
-const MAX_SHOWN = 200;
-/** No sign on zero, no leading zeros, no exponent: one spelling for each number. */
-const LONG = /^(0|-?[1-9]\d{0,15})$/;
-/** In one segment of a path these could be read as more than one segment. */
-const PATH_SEPARATOR = /[/\\]|^\.{1,2}$/;
+/** The action of a catalog entry, with the arguments of one call. */
+export function actionOf(
+  entry: CatalogAction,
+  call: {
+    readonly args: Action['args'];
+    readonly isDecidedOnHeaders: boolean;
+    readonly jsonRpcId?: Action['jsonRpcId'];
+  },
+): Action {
+  const { id, kind, risk, server, endpoint, isSession, accepts, labels, staticSecrets } = entry;
+  const { args, isDecidedOnHeaders, jsonRpcId = null } = call;
+  return {
+    id,
+    kind,
+    risk,
+    server,
+    endpoint,
+    isSession,
+    isDecidedOnHeaders,
+    accepts,
+    labels,
+    staticSecrets,
+    args,
+    jsonRpcId,
+  };
+}
 
 /**
- * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`; arguments that
- * are missing, of another type, over 4 KiB, no well-formed Unicode, with U+0000 or with more than one reading deny with
- * `action.arguments`. Pure, never throws.
+ * The action of a call to an HTTP route. Arguments that are missing, of another type, over 4 KiB, no well-formed Unicode,
+ * with U+0000 or with more than one reading deny with `action.arguments`. The body is read where an argument stands in it,
+ * and only then: it must be `application/json` without content encoding, and must have been sent to the check. Pure,
+ * never throws.
  */
-export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
-  const server = catalog.serversByHost.get(call.host);
-  if (server === undefined) return deny('action.unknown', `no server of the catalog has the host ${shown(call.host)}`);
-  const segments = call.segments.length === 0 ? [''] : call.segments;
-  const entry = catalog.find(server, call.method, segments);
-  if (entry === undefined) {
-    return deny(
-      'action.unknown',
-      `no route of the server \`${server.id}\` matches ${shown(`${call.method} ${call.path}`)}`,
-    );
-  }
-  const args = argumentsOf(entry, segments, call.query);
-  if (isDeny(args)) return args;
-  const { id, risk, accepts } = entry;
-  return { id, risk, server, endpoint: `${entry.method} ${entry.template}`, accepts, args };
+export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
+  const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
+  if (isDeny(text)) return text;
+  const isDecidedOnHeaders = !entry.args.some((spec) => spec.from === 'body');
+  if (isDecidedOnHeaders) return actionOf(entry, { args: text, isDecidedOnHeaders });
+  const body = bodyArguments(entry, call);
+  return isDeny(body) ? body : actionOf(entry, { args: new Map([...text, ...body]), isDecidedOnHeaders });
 }
 
-const shown = (text: string): string => `\`${text.slice(0, MAX_SHOWN).toWellFormed()}\``;
-
-function argumentsOf(
+function textArguments(
   entry: CatalogAction,
   segments: readonly string[],
   query: string,
 ): ReadonlyMap<string, ArgumentValue> | Deny {
   const fromQuery = entry.args.filter((spec) => spec.from === 'query').map((spec) => spec.name);
   const values = queryValues(query, new Set(fromQuery));
-  if ('problem' in values) return refused(entry, values.problem);
+  if ('problem' in values) return refusedArguments(entry, values.problem);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
+    if (spec.from === 'body') continue;
     const text = spec.from === 'path' ? segments[entry.parameters.get(spec.name) ?? -1] : values.get(spec.name);
     if (text === undefined) {
-      if (spec.required) return refused(entry, `\`${spec.name}\` is missing`);
+      if (spec.required) return refusedArguments(entry, `\`${spec.name}\` is missing`);
       continue;
     }
-    const value = valueOf(spec, text);
-    if (typeof value === 'object') return refused(entry, `\`${spec.name}\` ${value.problem}`);
+    const value = argumentFromText(spec, text);
+    if (isProblem(value)) return refusedArguments(entry, `\`${spec.name}\` ${value.problem}`);
     args.set(spec.name, value);
   }
   return args;
 }
 
-const refused = (entry: CatalogAction, problem: string): Deny =>
+function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
+  const problem = bodyProblem(call);
+  if (problem !== null) return refusedArguments(entry, problem);
+  if (call.body === null) return refusedArguments(entry, 'the body was not sent to the check');
+  const json = exactJsonFrom(call.body);
+  if ('problem' in json) return refusedArguments(entry, `the body ${json.problem}`);
+  if (typeof json.value !== 'object' || json.value === null || Array.isArray(json.value))
+    return refusedArguments(entry, 'the body is no JSON object');
+  const read = jsonArguments(entry.args, json.value);
+  return 'problem' in read ? refusedArguments(entry, read.problem) : read.args;
+}
+
+/** UTF-8 alone, as RFC 8259 has it: another `charset` is another reading. */
+const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?$/i;
+
+function bodyProblem({ headers }: HttpCall): string | null {
+  const type = headers.get('content-type') ?? [];
+  if (type.length !== 1 || !JSON_TYPE.test(type[0] ?? '')) return 'the content type is not `application/json`';
+  const encodings = headers.get('content-encoding') ?? [];
+  return encodings.every((encoding) => encoding === 'identity') ? null : 'the body is encoded';
+}
+
+/** The refusal of arguments, with the action they were for. */
+const refusedArguments = (entry: CatalogAction, problem: string): Deny =>
   deny('action.arguments', `arguments of \`${entry.id}\`: ${problem}`);
-
-type Read = (text: string) => ArgumentValue | { readonly problem: string };
-
-const readers: Readonly<Record<ArgumentSpec['type'], Read>> = {
-  long: (text) =>
-    LONG.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : { problem: 'is no safe integer' },
-  bool: (text) =>
-    text === 'true' || text === 'false' ? text === 'true' : { problem: 'is neither `true` nor `false`' },
-  string: (text) => stringFrom(text),
-};
-
-function valueOf(spec: ArgumentSpec, text: string): ArgumentValue | { readonly problem: string } {
-  if (spec.from === 'path' && PATH_SEPARATOR.test(text)) return { problem: 'is no single segment of a path' };
-  return readers[spec.type](text);
-}
-
-function stringFrom(text: string): string | { readonly problem: string } {
-  if (!text.isWellFormed()) return { problem: 'is no well-formed Unicode' };
-  if (text.includes('\0')) return { problem: 'contains U+0000' };
-  if (Buffer.byteLength(text) > MAX_STRING_BYTES) return { problem: `is longer than ${MAX_STRING_BYTES} bytes` };
-  return text;
-}

@@ -7,6 +7,8 @@ import type { Action } from './http.ts';
  * The detail of the declared intent that covers an action: the first that names the server's audience among its locations
  * and the action, or a family of it (`payments.*`), among its actions, and is within its times (from `not_before` until,
  * and not including, `not_after`). `action.outside-intent` where there is none; an intent without details covers nothing.
+ * What only opens, keeps or lists a session is covered by whatever is granted at its server, since nothing there can be
+ * used without it.
  */
 export function coveringDetail(
   details: readonly AuthorizationDetail[],
@@ -15,7 +17,8 @@ export function coveringDetail(
 ): AuthorizationDetail | Deny {
   const naming = details.filter(
     (detail) =>
-      detail.locations.includes(action.server.audience) && detail.actions.some((granted) => covers(granted, action.id)),
+      detail.locations.includes(action.server.audience) &&
+      (action.isSession || detail.actions.some((granted) => covers(granted, action.id))),
   );
   if (naming.length === 0) {
     return deny('action.outside-intent', `the intent names no \`${action.id}\` at \`${action.server.audience}\``);

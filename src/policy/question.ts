@@ -1,13 +1,13 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Risk, Server } from '../action/catalog.ts';
-import type { Action } from '../action/http.ts';
+import type { Action, ArgumentValue } from '../action/http.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
 
-/** A value of Cedar in its JSON form. Only `now` is ever an extension value; no value is an entity. */
+/** A value of Cedar in its JSON form. Only `now` and decimals are extension values; no value is an entity. */
 export type CedarValue = string | number | boolean | readonly CedarValue[] | CedarRecord;
 
 /** A record of Cedar. Its names are Remit's own or the catalog's, never the caller's. */
@@ -60,9 +60,17 @@ export const useQuestion = (facts: UseFacts): Question => ({
     // The level that signals have raised the task to.
     risk: facts.task?.risk ?? 'low',
     now: datetime(facts.nowMs),
-    args: Object.fromEntries(facts.action.args),
+    args: Object.fromEntries(Array.from(facts.action.args, ([name, value]) => [name, cedarValueOf(value)])),
   },
 });
+
+/** Only what was read as a decimal becomes one: no argument is an object that the caller shaped. */
+const cedarValueOf = (value: ArgumentValue): CedarValue =>
+  typeof value === 'object' && 'decimal' in value
+    ? { __extn: { fn: 'decimal', arg: value.decimal } }
+    : typeof value === 'object'
+      ? distinct(value)
+      : value;
 
 /** Who acts: the agent a task token was issued to, which is the caller except where a hop ends TLS; else the caller. */
 export const agentOf = ({ caller, credential }: Pick<UseFacts, 'caller' | 'credential'>): SpiffeId =>

@@ -1,3 +1,4 @@
+import { actionOf } from '../action/http.ts';
 import type { ArgumentValue } from '../action/http.ts';
 import type { ArgumentSpec, Catalog } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -8,7 +9,13 @@ import { issueQuestion, useQuestion } from './question.ts';
 import type { Question } from './question.ts';
 import type { SampleCall } from './proof.ts';
 
-const VALUES: Readonly<Record<ArgumentSpec['type'], ArgumentValue>> = { string: '', long: 0, bool: false };
+const VALUES: Readonly<Record<ArgumentSpec['type'], ArgumentValue>> = {
+  string: '',
+  long: 0,
+  bool: false,
+  decimal: { decimal: '0.0' },
+  strings: [],
+};
 
 /**
  * One question of each shape Remit asks, so that a base schema that was changed where Remit fills it is found when it is
@@ -44,7 +51,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     caller: { id: agent },
     credential: workloadIdentity,
     task: { purpose: '', createdAtMs: 0, risk: 'low', context: { name: 'value' } },
-    action: { id, risk, server, endpoint: `${action.method} ${action.template}`, accepts: action.accepts, args },
+    action: actionOf(action, { args, isDecidedOnHeaders: true }),
     binding: 'certificate',
     use: 1,
     nowMs: 0,

@@ -4,7 +4,13 @@ import { cedarString, cedarTokens } from './cedar-text.ts';
 /** Cedar's namespace of everything Remit hands to a policy. */
 export const NAMESPACE = 'Remit';
 
-const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = { string: 'String', long: 'Long', bool: 'Bool' };
+const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = {
+  string: 'String',
+  long: 'Long',
+  bool: 'Bool',
+  decimal: 'decimal',
+  strings: 'Set<String>',
+};
 
 /** The schema policies are checked against, and where the generated part begins in it. */
 export interface GeneratedSchema {
@@ -40,7 +46,7 @@ function endOfNamespace(base: string): number | null {
 }
 
 const actionDeclaration = (action: CatalogAction): string => `
-  // ${action.server.id}: ${action.method} ${action.template}
+  // ${action.server.id}: ${action.endpoint}
   action ${cedarString(action.id)} in [Action::${cedarString(action.risk)}] appliesTo {
     principal: Agent,
     resource: Endpoint,

@@ -22,7 +22,13 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
     transactionToken: false,
   },
   endpoint: 'POST /v1/payments',
+  kind: 'http',
+  isSession: false,
+  isDecidedOnHeaders: true,
   accepts: new Set(['task-token']),
+  labels: new Set(),
+  staticSecrets: [],
+  jsonRpcId: null,
   args: new Map(Object.entries(args)),
 });
 

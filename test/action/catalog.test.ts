@@ -54,9 +54,13 @@ describe('catalogFrom reads', () => {
     );
     const payments = catalog.servers.get('payments');
     if (payments === undefined) throw new Error('no server');
-    expect(catalog.find(payments, 'GET', ['a', 'new'])?.id).toBe('a.new');
-    expect(catalog.find(payments, 'GET', ['a', 'old'])?.id).toBe('a.any');
-    expect(catalog.find(payments, 'GET', ['a', 'new', 'b'])?.id).toBe('a.deep');
+    const found = (...[server, method, segments]: Parameters<Catalog['find']>): string | undefined => {
+      const target = catalog.find(server, method, segments);
+      return target?.kind === 'http' ? target.action.id : undefined;
+    };
+    expect(found(payments, 'GET', ['a', 'new'])).toBe('a.new');
+    expect(found(payments, 'GET', ['a', 'old'])).toBe('a.any');
+    expect(found(payments, 'GET', ['a', 'new', 'b'])).toBe('a.deep');
     expect(catalog.find(payments, 'get', ['a', 'new'])).toBeUndefined();
     expect(catalog.find(payments, 'GET', ['a', ''])).toBeUndefined();
     expect(catalog.find(payments, 'GET', ['a'])).toBeUndefined();

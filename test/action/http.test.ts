@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
-import { actionFrom } from '../../src/action/http.ts';
+import { actionFrom } from '../../src/action/action.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 
 const loaded = catalogFrom(
@@ -244,9 +244,11 @@ describe('actionFrom', () => {
           if (isDeny(action)) return expect(['action.unknown', 'action.arguments']).toContain(action.reason);
           const specs = new Map(catalog.actions.get(action.id)?.args.map((spec) => [spec.name, spec]));
           for (const [name, value] of action.args) {
-            expect(typeof value).toBe(
-              { string: 'string', long: 'number', bool: 'boolean' }[specs.get(name)?.type ?? 'string'],
-            );
+            const typeOf = new Map([
+              ['long', 'number'],
+              ['bool', 'boolean'],
+            ]);
+            expect(typeof value).toBe(typeOf.get(specs.get(name)?.type ?? '') ?? 'string');
           }
         },
       ),

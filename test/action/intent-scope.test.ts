@@ -14,7 +14,13 @@ const action: Action = {
     transactionToken: false,
   },
   endpoint: 'POST /v1/payments',
+  kind: 'http',
+  isSession: false,
+  isDecidedOnHeaders: true,
   accepts: new Set(['task-token']),
+  labels: new Set(),
+  staticSecrets: [],
+  jsonRpcId: null,
   args: new Map(),
 };
 const detail = (actions: readonly string[], more: Partial<AuthorizationDetail> = {}): AuthorizationDetail => ({

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { ArgumentSpec } from '../../src/action/catalog.ts';
+import { actionOf } from '../../src/action/http.ts';
 import type { ArgumentValue } from '../../src/action/http.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
@@ -43,7 +44,7 @@ function use(
 ): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
-  const { server, risk, method, template, accepts } = action;
+  const { server, method, template } = action;
   return useQuestion({
     call: { method, host: 'a.test', path: template },
     caller: { id: agentOf(agent) },
@@ -70,7 +71,7 @@ function use(
       digest: 'd',
     },
     task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000, risk: 'low', context: { model: 'm-1' } },
-    action: { id, risk, server, endpoint: `${method} ${template}`, accepts, args: new Map(Object.entries(args)) },
+    action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
     binding,
     use: 1,
     nowMs: NOW_MS,
@@ -244,6 +245,8 @@ describe('useQuestion and issueQuestion', () => {
       string: fc.oneof(text, fc.constant('{"__entity":{"type":"Remit::Agent","id":"x"}}')),
       long: fc.maxSafeInteger(),
       bool: fc.boolean(),
+      decimal: fc.integer({ min: 0, max: 9999 }).map((value) => ({ decimal: `${value}.5` })),
+      strings: fc.array(text),
     };
     const question = fc.constantFrom(...set.catalog.actions.values()).chain((action) =>
       fc

@@ -1,0 +1,40 @@
+import { deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { HttpCall } from './call.ts';
+import type { Catalog, RouteTarget } from './catalog.ts';
+import { grpcActionFrom } from './grpc.ts';
+import { httpActionFrom } from './http.ts';
+import type { Action } from './http.ts';
+
+const MAX_SHOWN = 200;
+/** RFC 9110 sections 9.3.1 and 9.3.2: a body has no meaning here, so two servers may differ about what follows. */
+const WITHOUT_BODY = new Set(['GET', 'HEAD']);
+
+/**
+ * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`, a `GET` or
+ * `HEAD` with a body with `request.unsupported`, arguments that are not as the catalog declares them with
+ * `action.arguments`. Pure, never throws.
+ */
+export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
+  if (WITHOUT_BODY.has(call.method) && hasBody(call))
+    return deny('request.unsupported', `a \`${call.method}\` with a body is not supported`);
+  const server = catalog.serversByHost.get(call.host);
+  if (server === undefined) return deny('action.unknown', `no server of the catalog has the host ${shown(call.host)}`);
+  const target = catalog.find(server, call.method, call.segments.length === 0 ? [''] : call.segments);
+  if (target !== undefined) return actionAt(target, call);
+  const what = shown(`${call.method} ${call.path}`);
+  return deny('action.unknown', `no route of the server \`${server.id}\` matches ${what}`);
+}
+
+function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
+  if (target.kind === 'http') return httpActionFrom(call, target.action);
+  if (target.kind === 'grpc') return grpcActionFrom(call, target.action);
+  return deny('action.unknown', `calls of \`${target.kind}\` are not read`);
+}
+
+function hasBody({ headers, body }: HttpCall): boolean {
+  const length = headers.get('content-length') ?? [];
+  return (body?.length ?? 0) > 0 || headers.has('transfer-encoding') || length.some((value) => value !== '0');
+}
+
+const shown = (text: string): string => `\`${text.slice(0, MAX_SHOWN).toWellFormed()}\``;

@@ -1,0 +1,155 @@
+import type { PathTemplate } from './template.ts';
+import { booleanOf, entriesOf, fieldsOf, stringOf, wordOf } from './yaml-file.ts';
+import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
+
+/**
+ * What an argument must be. `long` is a safe integer, +-(2^53 - 1); `decimal` a number of at most 4 decimal places;
+ * `strings` a list of strings, which policies see as a set.
+ */
+export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
+
+/** Where an argument is taken from and what it must be. */
+export type ArgumentSpec = TextArgument | BodyArgument;
+
+/** An argument that stands as text in the path or the query. */
+export interface TextArgument {
+  readonly name: string;
+  readonly from: 'path' | 'query';
+  readonly type: ArgumentType;
+  readonly required: boolean;
+}
+
+/** An argument that stands in JSON: in the body of an HTTP route, in the arguments of a tool, in the `params` of A2A. */
+export interface BodyArgument {
+  readonly name: string;
+  readonly from: 'body';
+  /** The member names on the way to it; at least one. @see RFC 6901 */
+  readonly pointer: readonly string[];
+  readonly type: ArgumentType;
+  readonly required: boolean;
+}
+
+const TYPES = ['string', 'long', 'bool', 'decimal', 'strings'] as const;
+const TEXT_TYPES = ['string', 'long', 'bool'] as const;
+const MAX_NAME_LENGTH = 128;
+const MAX_ARGS = 64;
+const MAX_POINTER_LENGTH = 1024;
+const MAX_POINTER_DEPTH = 8;
+
+/**
+ * The declared arguments of an HTTP route, and each path parameter that is not declared as a required string.
+ *
+ * @param bodyIsRead whether the method has a body that means something
+ */
+export function routeArguments(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  route: { readonly template: PathTemplate; readonly bodyIsRead: boolean },
+): readonly ArgumentSpec[] {
+  const declared = declaredIn(yaml, node);
+  const specs = declared.flatMap(([name, value]) => routeArgument(yaml, { name, value, ...route }) ?? []);
+  const names = new Set(declared.map(([name]) => name.value));
+  const implicit = route.template.parameters.filter((name) => !names.has(name));
+  return [...implicit.map((name) => ({ name, from: 'path', type: 'string', required: true }) as const), ...specs];
+}
+
+/** The declared arguments of a message: each at its pointer, which is `/` and its name where none is written. */
+export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] =>
+  declaredIn(yaml, node).flatMap(([name, value]) => {
+    checkName(yaml, name);
+    const fields = fieldsOf(yaml, value, {
+      what: 'an argument',
+      required: [],
+      optional: ['pointer', 'type', 'required'],
+    });
+    return bodyArgument(yaml, name, fields) ?? [];
+  });
+
+function declaredIn(yaml: YamlFile, node: PlacedNode | undefined): readonly (readonly [Placed<string>, PlacedNode])[] {
+  const declared = node === undefined ? [] : entriesOf(yaml, node, '`args`');
+  if (declared.length > MAX_ARGS) yaml.report(node?.offset ?? 0, `an action has at most ${MAX_ARGS} arguments`);
+  return declared;
+}
+
+function routeArgument(
+  yaml: YamlFile,
+  entry: {
+    readonly name: Placed<string>;
+    readonly value: PlacedNode;
+    readonly template: PathTemplate;
+    readonly bodyIsRead: boolean;
+  },
+): ArgumentSpec | null {
+  const { name, value, template } = entry;
+  checkName(yaml, name);
+  const fields = fieldsOf(yaml, value, {
+    what: 'an argument',
+    required: ['from'],
+    optional: ['pointer', 'type', 'required'],
+  });
+  const from = wordOf(yaml, fields.get('from'), { what: '`from`', words: ['path', 'query', 'body'] });
+  const isParameter = template.parameters.includes(name.value);
+  if (from !== null && from !== 'path' && isParameter)
+    yaml.report(name.offset, `\`${name.value}\` is a parameter of the path, so it is taken from there`);
+  if (from === 'body') {
+    if (!entry.bodyIsRead) yaml.report(name.offset, 'a `GET` or `HEAD` has no body to take an argument from');
+    return bodyArgument(yaml, name, fields);
+  }
+  const pointer = fields.get('pointer');
+  if (pointer !== undefined) yaml.report(pointer.offset, '`pointer` is for arguments from the body');
+  const type = fields.has('type')
+    ? wordOf(yaml, fields.get('type'), { what: 'the type', words: TEXT_TYPES })
+    : 'string';
+  const required = requiredOf(yaml, fields.get('required'), from === 'path');
+  if (from === null || type === null || required === null) return null;
+  if (from === 'path' && !isParameter) yaml.report(name.offset, `the path has no parameter \`{${name.value}}\``);
+  if (from === 'path' && !required)
+    yaml.report(name.offset, `\`${name.value}\` is a parameter of the path, so it is always there`);
+  return { name: name.value, from, type, required };
+}
+
+function bodyArgument(
+  yaml: YamlFile,
+  name: Placed<string>,
+  fields: Pick<ReadonlyMap<'pointer' | 'type' | 'required', PlacedNode>, 'get' | 'has'>,
+): BodyArgument | null {
+  const type = fields.has('type') ? wordOf(yaml, fields.get('type'), { what: 'the type', words: TYPES }) : 'string';
+  const required = requiredOf(yaml, fields.get('required'), false);
+  const pointer = fields.has('pointer') ? pointerOf(yaml, fields.get('pointer')) : [name.value];
+  if (type === null || required === null || pointer === null) return null;
+  return { name: name.value, from: 'body', pointer, type, required };
+}
+
+const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
+  node === undefined ? otherwise : booleanOf(yaml, node, '`required`');
+
+function pointerOf(yaml: YamlFile, node: PlacedNode | undefined): readonly string[] | null {
+  const rule = `a JSON pointer of 1 to ${MAX_POINTER_DEPTH} member names, such as \`/order/total\``;
+  const text = stringOf(yaml, node, { what: 'the pointer', accepts: isPointer, rule });
+  return text === null ? null : tokensOf(text.value);
+}
+
+/** A `~` that is not `~0` or `~1` is an error. Indexes of arrays are no member names and lead nowhere. */
+const isPointer = (text: string): boolean =>
+  text.length <= MAX_POINTER_LENGTH &&
+  /^(\/([^~/]|~[01])+)+$/.test(text) &&
+  tokensOf(text).length <= MAX_POINTER_DEPTH &&
+  text.isWellFormed();
+
+const tokensOf = (pointer: string): readonly string[] =>
+  pointer
+    .slice(1)
+    .split('/')
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+
+function checkName(yaml: YamlFile, name: Placed<string>): void {
+  if (isArgumentName(name.value)) return;
+  yaml.report(
+    name.offset,
+    `the argument name \`${name.value.slice(0, 100)}\` must be printable, at most 128 characters, and not begin with \`__\``,
+  );
+}
+
+/** Cedar’s JSON form gives a meaning to `__entity`, `__extn` and `__expr`, so no name begins that way. */
+const isArgumentName = (value: string): boolean =>
+  value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value) && !value.startsWith('__');

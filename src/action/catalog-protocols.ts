@@ -1,0 +1,168 @@
+import { messageArguments } from './catalog-arguments.ts';
+import type { ArgumentSpec } from './catalog-arguments.ts';
+import { actionFields, actionHead } from './catalog-head.ts';
+import type { ActionHead, Defaults } from './catalog-head.ts';
+import { pathTemplateFrom } from './template.ts';
+import type { PathTemplate } from './template.ts';
+import { entriesOf, fieldsOf, stringOf } from './yaml-file.ts';
+import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
+
+/** An action of the file with its arguments. */
+export interface MessageEntry extends ActionHead {
+  /** Of the tool or method, as it stands on the wire. */
+  readonly name: Placed<string>;
+  readonly args: readonly ArgumentSpec[];
+}
+
+/** An MCP server of the file. */
+export interface McpEntry {
+  readonly path: Placed<PathTemplate>;
+  /** What opens, keeps and lists; not written, always there. */
+  readonly session: MessageEntry;
+  readonly tools: readonly MessageEntry[];
+  readonly resources: MessageEntry | null;
+  readonly prompts: MessageEntry | null;
+  readonly other: MessageEntry | null;
+}
+
+/** A method of a gRPC service of the file, named `acme.payments.v1.Payments/Get`. */
+export interface GrpcEntry extends MessageEntry {
+  readonly path: Placed<PathTemplate>;
+}
+
+/** An A2A agent of the file. */
+export interface A2aEntry {
+  readonly path: Placed<PathTemplate>;
+  readonly methods: readonly MessageEntry[];
+}
+
+const MAX_NAME_LENGTH = 256;
+const GRPC_SERVICE = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
+const GRPC_METHOD = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** The `mcp` of a server. */
+export function mcpEntry(
+  yaml: YamlFile,
+  node: PlacedNode,
+  server: { readonly id: string; readonly defaults: Defaults },
+): McpEntry | null {
+  const { defaults } = server;
+  const fields = fieldsOf(yaml, node, {
+    what: '`mcp`',
+    required: ['path'],
+    optional: ['tools', 'resources', 'prompts', 'other'],
+  });
+  const path = fixedPath(yaml, fields.get('path'));
+  const tools = messages(yaml, fields.get('tools'), { what: 'a tool', all: '`tools`', defaults });
+  const one = (key: 'resources' | 'prompts' | 'other', args: readonly ArgumentSpec[]): MessageEntry | null => {
+    const value = fields.get(key);
+    return value === undefined ? null : familyEntry(yaml, { key, value, args }, defaults);
+  };
+  const resources = one('resources', [optionalString('uri')]);
+  const prompts = one('prompts', [optionalString('name')]);
+  const other = one('other', []);
+  if (path === null) return null;
+  const { offset } = path;
+  const session: MessageEntry = {
+    ...defaults,
+    id: { value: `${server.id}.mcp.session`, offset },
+    name: { value: 'session', offset },
+    risk: 'low',
+    args: [],
+  };
+  return { path, session, tools, resources, prompts, other };
+}
+
+const optionalString = (name: string): ArgumentSpec => ({
+  name,
+  from: 'body',
+  pointer: [name],
+  type: 'string',
+  required: false,
+});
+
+function familyEntry(
+  yaml: YamlFile,
+  family: { readonly key: string; readonly value: PlacedNode; readonly args: readonly ArgumentSpec[] },
+  defaults: Defaults,
+): MessageEntry | null {
+  const { key, value, args } = family;
+  const fields = actionFields(yaml, value, `\`${key}\``);
+  const written = fields.get('args');
+  if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are given`);
+  const head = actionHead(yaml, fields, defaults);
+  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args };
+}
+
+/** The `grpc` of a server: each method of each service. */
+export function grpcEntries(yaml: YamlFile, node: PlacedNode, defaults: Defaults): readonly GrpcEntry[] {
+  const services = fieldsOf(yaml, node, { what: '`grpc`', required: ['services'] }).get('services');
+  if (services === undefined) return [];
+  return entriesOf(yaml, services, '`services`').flatMap(([service, value]) => {
+    if (!GRPC_SERVICE.test(service.value) || service.value.length > MAX_NAME_LENGTH)
+      yaml.report(service.offset, 'a gRPC service is named with its package, such as `acme.payments.v1.Payments`');
+    const methods = fieldsOf(yaml, value, { what: 'a gRPC service', required: ['methods'] }).get('methods');
+    if (methods === undefined) return [];
+    return entriesOf(yaml, methods, '`methods`').flatMap(([method, entry]) => {
+      return grpcEntry(yaml, { service: service.value, method, entry }, defaults) ?? [];
+    });
+  });
+}
+
+function grpcEntry(
+  yaml: YamlFile,
+  of: { readonly service: string; readonly method: Placed<string>; readonly entry: PlacedNode },
+  defaults: Defaults,
+): GrpcEntry | null {
+  const { service, method, entry } = of;
+  if (!GRPC_METHOD.test(method.value) || method.value.length > MAX_NAME_LENGTH)
+    yaml.report(method.offset, 'a gRPC method is a name of letters, digits and `_`');
+  const fields = actionFields(yaml, entry, 'a gRPC method');
+  const args = fields.get('args');
+  if (args !== undefined) yaml.report(args.offset, 'a gRPC method has no arguments: it is decided on headers');
+  const head = actionHead(yaml, fields, defaults);
+  const template = pathTemplateFrom(`/${service}/${method.value}`);
+  if (head === null || 'problem' in template) return null;
+  const { offset } = method;
+  const name = { value: `${service}/${method.value}`, offset };
+  return { ...head, name, path: { value: template, offset }, args: [] };
+}
+
+/** The `a2a` of a server. */
+export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
+  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'] });
+  const path = fixedPath(yaml, fields.get('path'));
+  const methods = messages(yaml, fields.get('methods'), { what: 'an A2A method', all: '`methods`', defaults });
+  return path === null ? null : { path, methods };
+}
+
+function messages(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  of: { readonly what: string; readonly all: string; readonly defaults: Defaults },
+): readonly MessageEntry[] {
+  if (node === undefined) return [];
+  return entriesOf(yaml, node, of.all).flatMap(([name, value]) => {
+    if (!isWireName(name.value)) {
+      yaml.report(name.offset, `the name of ${of.what} must be printable, 1 to ${MAX_NAME_LENGTH} characters`);
+    }
+    const fields = actionFields(yaml, value, of.what);
+    const head = actionHead(yaml, fields, of.defaults);
+    const args = messageArguments(yaml, fields.get('args'));
+    return head === null ? [] : [{ ...head, name, args }];
+  });
+}
+
+const isWireName = (value: string): boolean =>
+  value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value);
+
+/** A path without parameters. */
+function fixedPath(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTemplate> | null {
+  const text = stringOf(yaml, node, { what: 'the path', accepts: () => true, rule: 'a path' });
+  if (text === null) return null;
+  const template = pathTemplateFrom(text.value);
+  const problem = 'problem' in template ? template.problem : 'it has a parameter';
+  if (!('problem' in template) && template.parameters.length === 0) return { value: template, offset: text.offset };
+  yaml.report(text.offset, `\`${text.value.slice(0, 100)}\` is no fixed path: ${problem}`);
+  return null;
+}

@@ -1,0 +1,89 @@
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import { argumentFromJson } from './argument.ts';
+import type { ArgumentValue } from './argument.ts';
+import type { ArgumentSpec, BodyArgument } from './catalog-arguments.ts';
+
+/**
+ * The value of a JSON message, strict as `strictJsonFrom` is, in which a number that a double cannot hold exactly as it is
+ * written is no number (`NaN`): `0.1` is, `9007199254740993` and `1.0000000000000000001` are not.
+ */
+export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | Problem {
+  const strict = strictJsonFrom(bytes);
+  if ('problem' in strict) return strict;
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  return { value: JSON.parse(text, exactly) };
+}
+
+function exactly(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== 'number') return value;
+  return digitsOf(context?.source ?? '') === digitsOf(String(value)) ? value : Number.NaN;
+}
+
+/** A number as its significant digits and the place of the point, so that `1e2`, `100` and `100.0` are equal. */
+function digitsOf(source: string): string {
+  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(source);
+  if (match === null) return 'none';
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
+  const all = `${whole}${fraction}`.replace(/^0+/, '');
+  const digits = all.replace(/0+$/, '');
+  return digits === '' ? '0' : `${sign}${digits}e${Number(exponent) - fraction.length + (all.length - digits.length)}`;
+}
+
+/**
+ * The arguments that stand in a JSON value, each at its pointer. What the catalog does not name is not looked at. A member
+ * that is `null` is absent. A member on the way to an argument beside another that differs from it in letter case alone
+ * has two readings, as has one with only such a name: some decoders ignore case.
+ */
+export function jsonArguments(
+  specs: readonly ArgumentSpec[],
+  root: unknown,
+): { readonly args: ReadonlyMap<string, ArgumentValue> } | Problem {
+  const args = new Map<string, ArgumentValue>();
+  const namesOf = loweredNames();
+  for (const spec of specs) {
+    if (spec.from !== 'body') continue;
+    const found = valueAt(root, spec, namesOf);
+    if ('problem' in found) return found;
+    if (found.value === undefined || found.value === null) {
+      if (spec.required) return { problem: `\`${spec.name}\` is missing` };
+      continue;
+    }
+    const value = argumentFromJson(spec.type, found.value);
+    if (isProblem(value)) return { problem: `\`${spec.name}\` ${value.problem}` };
+    args.set(spec.name, value);
+  }
+  return { args };
+}
+
+type NamesOf = (object: object) => ReadonlyMap<string, number>;
+
+function valueAt(root: unknown, spec: BodyArgument, namesOf: NamesOf): { readonly value: unknown } | Problem {
+  let value = root;
+  for (const name of spec.pointer) {
+    if (value === undefined || value === null) return { value: undefined };
+    if (typeof value !== 'object' || Array.isArray(value)) return { problem: `\`${spec.name}\` is not in an object` };
+    const isThere = Object.hasOwn(value, name);
+    if ((namesOf(value).get(lowered(name)) ?? 0) > (isThere ? 1 : 0))
+      return { problem: `a member can be taken for the way to \`${spec.name}\`, but is not equal to it` };
+    value = isThere ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+  }
+  return { value };
+}
+
+/** How often each name occurs in an object, letter case aside; counted once for each object. */
+function loweredNames(): NamesOf {
+  const counted = new Map<object, ReadonlyMap<string, number>>();
+  return (object) => {
+    const known = counted.get(object);
+    if (known !== undefined) return known;
+    const names = new Map<string, number>();
+    for (const name of Object.keys(object)) names.set(lowered(name), (names.get(lowered(name)) ?? 0) + 1);
+    counted.set(object, names);
+    return names;
+  };
+}
+
+/** By upper case first, so that `ſ` and `K` (the Kelvin sign) are met as Go's decoder meets them. */
+const lowered = (name: string): string => name.toUpperCase().toLowerCase();
