@@ -36,8 +36,9 @@ export interface Target {
 /**
  * Path and query of a request target, split at the first `?`. No URL parser reads it, since `//admin` is a host to one.
  * Whatever two servers could read differently is `request.not-canonical`: anything but printable ASCII, `#`, `\`, `//`,
- * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%` or control character, or escapes that are not
- * UTF-8.
+ * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%`, `;`, `?`, `#` or control character, escapes
+ * that are not UTF-8, or letters that compatibility normalisation turns into one of these. So is a query that names
+ * another method.
  *
  * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
  */
@@ -52,8 +53,24 @@ export function targetFrom(text: string): Target | Deny {
   if (pathProblem !== undefined) return notCanonical(pathProblem[1]);
   const segments = decodedSegments(path);
   if (segments === null) return notCanonical('the escapes in the path are not UTF-8');
-  return { path, segments, query: mark === -1 ? '' : text.slice(mark + 1) };
+  if (segments.some(foldsToSyntax))
+    return notCanonical('the path has a letter that some take for `/`, `\\`, `.` or the like');
+  const query = mark === -1 ? '' : text.slice(mark + 1);
+  return METHOD_IN_QUERY.test(query) ? notCanonical('the query names another method') : { path, segments, query };
 }
+
+/** Rails, Laravel and others take the method from here. */
+const METHOD_IN_QUERY = /(?:^|[&;])(?:_|%5f)method(?:=|&|;|$)/i;
+
+/**
+ * Whether compatibility normalisation, which some file systems and frameworks apply, makes syntax of this segment: `／` is
+ * a `/` then and `．．` climbs. Control characters beyond ASCII are refused as those within are.
+ */
+const foldsToSyntax = (segment: string): boolean => {
+  if (/^[\x20-\x7e]*$/.test(segment)) return false;
+  const folded = segment.normalize('NFKC');
+  return /[/\\;?#%\p{Cc}\u2044\u2215\u2216\u29f5\u29f8]/u.test(folded) || /^\.{1,2}$/.test(folded);
+};
 
 const targetProblem = (text: string): string | null => {
   if (!text.startsWith('/')) return 'the path does not start with `/`';
@@ -67,6 +84,7 @@ const PATH_RULES: readonly (readonly [RegExp, string])[] = [
   [/;/, 'the path has a parameter'],
   [/%(?![0-9a-f]{2})/i, 'the path has an incomplete escape'],
   [/%(?:2f|5c|25|2e)/i, 'the path has an escaped `/`, `\\`, `.` or `%`'],
+  [/%(?:3b|3f|23)/i, 'the path has an escaped `;`, `?` or `#`'],
   [/%(?:[01][0-9a-f]|7f)/i, 'the path has an escaped control character'],
   [/\/\.{1,2}(?:\/|$)/, 'the path has a dot segment'],
 ];
@@ -103,20 +121,31 @@ export function authorityFrom(text: string): Authority | Deny {
 /** Headers whose meaning hangs on there being one of them. `authorization` is judged by the token stage. */
 const SINGLE: ReadonlySet<string> = new Set([
   'content-encoding',
+  'content-length',
   'content-type',
   'dpop',
+  'expect',
   'host',
   'mcp-method',
   'mcp-name',
+  'mcp-protocol-version',
   'mcp-session-id',
+  'transfer-encoding',
   'txn-token',
 ]);
 
+/** What HTTP/1 and HTTP/2 have together; no proxy hands on another one. */
+const PSEUDO: ReadonlySet<string> = new Set([':method', ':path', ':authority', ':scheme', ':protocol']);
+
+/** What `connection` may say of the connection itself; any other word removes the header of that name on the way. */
+const CONNECTION_WORDS: ReadonlySet<string> = new Set(['', 'close', 'keep-alive', 'te']);
+
 /**
  * Header lines as a multimap with names in lower case, each name with its values in the order received. Denies with
- * `request.too-large` over the limits, `request.not-canonical` for a name that is no token, a control character, or a
- * header of which there must be one and are several, and `request.unsupported` for anything that turns the connection
- * into a tunnel, since nothing after that could be seen.
+ * `request.too-large` over the limits, `request.not-canonical` for a name that is no token, one with an underscore (to many
+ * servers `_` and `-` are one letter), an unknown pseudo header, a control character, a header of which there must be one
+ * and are several, or a `connection` that takes other headers away; and `request.unsupported` for anything that turns the
+ * connection into a tunnel, since nothing after that could be seen.
  *
  * @param lines name and value of each line, in order
  */
@@ -131,13 +160,15 @@ export function headersFrom(
     if (chars > LIMITS.headerChars) return tooLarge(`headers of more than ${LIMITS.headerChars} characters`);
     const name = rawName.toLowerCase();
     if (!/^:?[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return notCanonical('a header name is not a token');
+    if (name.includes('_')) return notCanonical('a header name has an underscore');
+    if (name.startsWith(':') && !PSEUDO.has(name)) return notCanonical('a pseudo header is unknown');
     // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
     if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value)) return notCanonical(`the header \`${name}\` has a control character`);
     const values = headers.get(name);
     if (values === undefined) headers.set(name, [value]);
     else values.push(value);
   }
-  return repeatedHeader(headers) ?? tunnel(headers) ?? headers;
+  return repeatedHeader(headers) ?? connectionProblem(headers) ?? headers;
 }
 
 const repeatedHeader = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
@@ -153,12 +184,18 @@ const repeatedHeader = (headers: ReadonlyMap<string, readonly string[]>): Deny |
   return null;
 };
 
-const tunnel = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
-  const connection = (headers.get('connection') ?? []).join(',').toLowerCase().split(',');
-  const isTunnel =
-    headers.has('upgrade') || headers.has(':protocol') || connection.some((token) => token.trim() === 'upgrade');
-  return isTunnel ? unsupported('the request asks to upgrade the connection') : null;
+const connectionProblem = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
+  const words = (headers.get('connection') ?? []).join(',').toLowerCase().split(',');
+  const connection = words.map((word) => word.trim());
+  if (TUNNELS.some((name) => headers.has(name)) || connection.includes('upgrade')) {
+    return unsupported('the request asks to upgrade the connection');
+  }
+  return connection.every((word) => CONNECTION_WORDS.has(word))
+    ? null
+    : notCanonical('the header `connection` takes other headers away');
 };
+
+const TUNNELS = ['upgrade', ':protocol', 'http2-settings'] as const;
 
 const notCanonical = (detail: string): Deny => deny('request.not-canonical', detail);
 const unsupported = (detail: string): Deny => deny('request.unsupported', detail);

@@ -4,6 +4,7 @@ import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { CheckFacts } from '../check-services.ts';
 import type { PeerFacts } from '../identity/caller.ts';
 import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from './canonical.ts';
+import { framingProblem } from './framing.ts';
 import { headerCountOf } from './header-count.ts';
 import { checkRequestType } from './proto.ts';
 
@@ -143,8 +144,12 @@ function callFrom(
   if (isDeny(authority)) return authority;
   const scheme = http.scheme ?? '';
   if (scheme !== 'http' && scheme !== 'https') return deny('request.not-canonical', 'the scheme is not http or https');
+  const replaced = replacementProblem(headers, { method, path: http.path ?? '' });
+  if (replaced !== null) return replaced;
   const body = bodyFrom(http, headers, rules);
   if (isDeny(body)) return body;
+  const framing = framingProblem({ method, headers, body });
+  if (framing !== null) return framing;
   const plain = new Map([...headers].filter(([name]) => !name.startsWith(':')));
   return { method, scheme, ...authority, ...target, headers: plain, body, requestId: requestIdFrom(headers) };
 }
@@ -162,6 +167,32 @@ function pseudoHeaderProblem(http: DecodedHttpRequest, headers: ReadonlyMap<stri
   return differs === undefined
     ? null
     : deny('request.not-canonical', `the header \`${differs[0]}\` differs from the request`);
+}
+
+/** Headers that some servers and frameworks obey in place of the method or the path, by what they replace. */
+const REPLACEMENTS: readonly (readonly [name: string, replaces: 'method' | 'path'])[] = [
+  ['x-http-method', 'method'],
+  ['x-http-method-override', 'method'],
+  ['x-method-override', 'method'],
+  ['x-original-method', 'method'],
+  ['x-forwarded-method', 'method'],
+  ['x-original-uri', 'path'],
+  ['x-original-url', 'path'],
+  ['x-rewrite-url', 'path'],
+  ['x-forwarded-uri', 'path'],
+];
+
+/** A header that replaces what was decided on must say the same, however often it is there. */
+function replacementProblem(
+  headers: ReadonlyMap<string, readonly string[]>,
+  request: { readonly method: string; readonly path: string },
+): Deny | null {
+  const differs = REPLACEMENTS.find(([name, replaces]) =>
+    headers.get(name)?.some((value) => value !== request[replaces]),
+  );
+  return differs === undefined
+    ? null
+    : deny('request.not-canonical', `the header \`${differs[0]}\` names another ${differs[1]}`);
 }
 
 /** `null` where no body was inspected: there is none, it streams, or the filter does not send it. */

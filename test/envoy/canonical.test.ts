@@ -62,6 +62,16 @@ describe('targetFrom', () => {
     ['/a%5cb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
     ['/a%252fb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
     ['/%2e%2E/b', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/a%3Bx', 'the path has an escaped `;`, `?` or `#`'],
+    ['/a%3fx', 'the path has an escaped `;`, `?` or `#`'],
+    ['/a%23x', 'the path has an escaped `;`, `?` or `#`'],
+    ['/a%EF%BC%8Fb', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
+    ['/%EF%BC%8E%EF%BC%8E/b', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
+    ['/%E2%80%A5/b', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
+    ['/a%E2%88%95b', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
+    ['/a%C2%85b', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
+    ['/a?_method=DELETE', 'the query names another method'],
+    ['/a?b&%5FMethod=put', 'the query names another method'],
     ['/a%00b', 'the path has an escaped control character'],
     ['/a%0d%0ab', 'the path has an escaped control character'],
     ['/a%7F', 'the path has an escaped control character'],
@@ -174,14 +184,14 @@ describe('headersFrom', () => {
       ['Accept', 'a'],
       ['x-b', ''],
       ['accept', 'b, c'],
-      ['__proto__', 'x'],
+      ['constructor', 'x'],
       [':path', '/a,b'],
     ]);
     expect(headers).toEqual(
       new Map([
         ['accept', ['a', 'b, c']],
         ['x-b', ['']],
-        ['__proto__', ['x']],
+        ['constructor', ['x']],
         [':path', ['/a,b']],
       ]),
     );
@@ -189,12 +199,16 @@ describe('headersFrom', () => {
 
   it.each([
     'content-encoding',
+    'content-length',
     'content-type',
     'dpop',
+    'expect',
     'host',
     'mcp-method',
     'mcp-name',
+    'mcp-protocol-version',
     'mcp-session-id',
+    'transfer-encoding',
     'txn-token',
   ])('denies two of %s, in two lines or in one', (name) => {
     const detail = `the header \`${name}\` has more than one value`;
@@ -238,10 +252,33 @@ describe('headersFrom', () => {
     [':protocol', 'websocket'],
     ['connection', 'Upgrade'],
     ['connection', 'keep-alive, UPGRADE'],
+    ['connection', 'authorization, upgrade'],
+    ['http2-settings', 'AAMAAABk'],
   ])('denies the tunnel of %s: %s', (name, value) => {
     expect(headersFrom([[name, value]])).toEqual(
       denial('request.unsupported', 'the request asks to upgrade the connection'),
     );
+  });
+
+  it.each(['close', 'Keep-Alive', 'TE, close', ''])('takes `connection: %s`', (value) => {
+    expect(headersFrom([['connection', value]])).toEqual(new Map([['connection', [value]]]));
+  });
+
+  it.each(['authorization', 'close, x-remit-decision', 'keep-alive,txn-token'])('denies `connection: %s`', (value) => {
+    expect(headersFrom([['connection', value]])).toEqual(
+      notCanonical('the header `connection` takes other headers away'),
+    );
+  });
+
+  it.each(['mcp_name', 'x_forwarded_client_cert', 'content_length', '__proto__'])(
+    'denies the underscore of %s',
+    (name) => {
+      expect(headersFrom([[name, 'a']])).toEqual(notCanonical('a header name has an underscore'));
+    },
+  );
+
+  it.each([':status', ':paths', ':x'])('denies the pseudo header %s', (name) => {
+    expect(headersFrom([[name, 'a']])).toEqual(notCanonical('a pseudo header is unknown'));
   });
 
   it.each(['', ':', 'a b', 'a:b', 'a\u0000', 'é', 'a\n'])('denies the name %j', (name) => {

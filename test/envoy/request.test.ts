@@ -234,10 +234,149 @@ describe('checkFactsFrom', () => {
     ['as text', { body: '{"é":1}' }, Buffer.from('{"é":1}')],
     ['and is empty', {}, Buffer.alloc(0)],
   ])('gives a body that came %s', (_name, over, body) => {
-    const facts = checkFactsFrom(asMap(inspected, over), nothing);
+    const facts = checkFactsFrom(asMap(inspected, { method: 'POST', ...over }), nothing);
     expect(Buffer.from((!isDeny(facts) && facts.call.body) || 'none')).toEqual(
       body.length === 0 ? Buffer.alloc(0) : body,
     );
+  });
+
+  const posted = { method: 'POST' };
+  it.each<readonly [string, Headers, object, string, string]>([
+    ['a GET whose body was seen', inspected, { body: 'a' }, 'request.not-canonical', 'a GET request has content'],
+    ['a GET with a length', { 'content-length': '5' }, {}, 'request.not-canonical', 'a GET request has content'],
+    [
+      'a HEAD in chunks',
+      { 'transfer-encoding': 'chunked' },
+      { method: 'HEAD' },
+      'request.not-canonical',
+      'a HEAD request has content',
+    ],
+    [
+      'two lengths',
+      { 'content-length': '5,5' },
+      posted,
+      'request.not-canonical',
+      'the header `content-length` has more than one value',
+    ],
+    [
+      'a length with a sign',
+      { 'content-length': '+5' },
+      posted,
+      'request.not-canonical',
+      'the `content-length` is no number',
+    ],
+    [
+      'a length in hexadecimal',
+      { 'content-length': '0x5' },
+      posted,
+      'request.not-canonical',
+      'the `content-length` is no number',
+    ],
+    [
+      'a length beside chunks',
+      { 'content-length': '5', 'transfer-encoding': 'chunked' },
+      posted,
+      'request.not-canonical',
+      'there is a `content-length` beside `transfer-encoding`',
+    ],
+    [
+      'two transfer encodings',
+      { 'transfer-encoding': 'gzip, chunked' },
+      posted,
+      'request.not-canonical',
+      'the header `transfer-encoding` has more than one value',
+    ],
+    [
+      'a transfer encoding of another name',
+      { 'transfer-encoding': 'xchunked' },
+      posted,
+      'request.not-canonical',
+      'the `transfer-encoding` is not `chunked`',
+    ],
+    [
+      'a body that was cut short',
+      { ...inspected, 'content-length': '9' },
+      { ...posted, body: '{}' },
+      'request.body-incomplete',
+      'the body is not as long as its `content-length`',
+    ],
+    [
+      'a body that the caller says was seen',
+      { ...inspected, 'content-length': '9' },
+      posted,
+      'request.body-incomplete',
+      'the body is not as long as its `content-length`',
+    ],
+    [
+      'a body longer than announced',
+      { ...inspected, 'content-length': '1' },
+      { ...posted, body: '{}' },
+      'request.body-incomplete',
+      'the body is not as long as its `content-length`',
+    ],
+    ['a compressed body', { 'content-encoding': 'gzip' }, posted, 'request.unsupported', 'the body is compressed'],
+    [
+      'a body compressed by an unknown encoding',
+      { 'content-encoding': '' },
+      posted,
+      'request.unsupported',
+      'the body is compressed',
+    ],
+    [
+      'a body compressed twice',
+      { 'content-encoding': 'identity, br' },
+      posted,
+      'request.not-canonical',
+      'the header `content-encoding` has more than one value',
+    ],
+    [
+      'an expectation that is unknown',
+      { expect: '200-ok' },
+      posted,
+      'request.unsupported',
+      'the `expect` header is not `100-continue`',
+    ],
+  ])('denies %s', (_name, headers, over, reason, detail) => {
+    for (const [, request] of shapes) {
+      expect(checkFactsFrom(request(headers, over), nothing)).toEqual(denial(reason, detail));
+    }
+  });
+
+  it.each<readonly [string, Headers, object]>([
+    ['a length of nothing on a GET', { 'content-length': '0' }, {}],
+    ['chunks', { ...inspected, 'transfer-encoding': 'Chunked' }, { ...posted, body: '{}' }],
+    ['the announced length', { ...inspected, 'content-length': '3' }, { ...posted, body: 'é!' }],
+    ['a DELETE with a body', { ...inspected, 'content-length': '2' }, { method: 'DELETE', body: '{}' }],
+    ['a length where no body is seen', { 'content-length': '3' }, posted],
+    ['a body that is not compressed', { 'content-encoding': 'Identity' }, posted],
+    ['an expectation that is known', { expect: '100-Continue' }, posted],
+  ])('takes %s', (_name, headers, over) => {
+    for (const [, request] of shapes) expect(isDeny(checkFactsFrom(request(headers, over), nothing))).toBe(false);
+  });
+
+  it.each([
+    ['x-http-method-override', 'DELETE', 'method'],
+    ['x-http-method', 'get', 'method'],
+    ['x-method-override', '', 'method'],
+    ['x-original-method', 'POST', 'method'],
+    ['x-forwarded-method', 'POST', 'method'],
+    ['x-original-url', '/admin', 'path'],
+    ['x-original-uri', '/v1/a', 'path'],
+    ['x-rewrite-url', '/v1/a?b=c&d', 'path'],
+    ['x-forwarded-uri', '//v1/a?b=c', 'path'],
+  ])('denies %s that names another thing than the request', (name, value, what) => {
+    const same = what === 'method' ? http.method : http.path;
+    for (const [, request] of shapes) {
+      expect(checkFactsFrom(request({ [name]: value }), nothing)).toEqual(
+        denial('request.not-canonical', `the header \`${name}\` names another ${what}`),
+      );
+      expect(checkFactsFrom(request({ [name]: same }), nothing)).toMatchObject({ call: { method: 'GET' } });
+    }
+    const twice = asList([
+      [name, same],
+      [name, value],
+    ]);
+    expect(checkFactsFrom(twice, nothing)).toMatchObject({ reason: 'request.not-canonical' });
   });
 
   it('gives no body where Envoy does not say that it is whole', () => {
@@ -252,10 +391,10 @@ describe('checkFactsFrom', () => {
 
   it('denies a body that reaches the limit, which Envoy may call whole', () => {
     const rules = { partialBodyBytes: 4 };
-    expect(checkFactsFrom(asMap(inspected, { body: 'abc' }), nothing, rules)).toMatchObject({
-      call: { method: 'GET' },
+    expect(checkFactsFrom(asMap(inspected, { ...posted, body: 'abc' }), nothing, rules)).toMatchObject({
+      call: { method: 'POST' },
     });
-    expect(checkFactsFrom(asMap(inspected, { body: 'abcd' }), nothing, rules)).toEqual(
+    expect(checkFactsFrom(asMap(inspected, { ...posted, body: 'abcd' }), nothing, rules)).toEqual(
       denial('request.body-incomplete', 'the body reaches the limit of 4 bytes'),
     );
   });
