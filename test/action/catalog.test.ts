@@ -67,6 +67,195 @@ describe('catalogFrom reads', () => {
   });
 });
 
+const protocols = `servers:
+  tickets:
+    hosts: [tickets.acme.test]
+    audience: https://tickets.acme.test
+    labels: [internal]
+    mcp:
+      path: /mcp
+      tools:
+        create_ticket:
+          action: tickets.create
+          risk: medium
+          labels: [customer-data]
+          args:
+            title: { required: true }
+            '/priority (1-5)': { pointer: '/meta~1data/priority', type: long }
+        'delete ticket': { action: tickets.delete, risk: high }
+      resources: { action: tickets.resources, risk: low }
+    a2a:
+      path: /a2a
+      methods:
+        message/send: { action: tickets.ask, risk: medium, args: { text: { pointer: /message/text } } }
+    grpc:
+      services:
+        acme.tickets.v1.Tickets:
+          methods:
+            Get: { action: tickets.rpc-get, risk: low }
+    routes:
+      - { action: tickets.page, method: GET, path: '/{page}', risk: low }
+      - action: tickets.import
+        method: POST
+        path: /import
+        risk: high
+        upgrades: true
+        staticSecrets:
+          exceptions:
+            - { header: authorization, owner: billing team, until: '2027-02-28' }
+            - { digest: 'sha-256:${'A'.repeat(43)}', owner: billing team, until: '2027-02-28' }
+        args:
+          total: { from: body, type: decimal, pointer: /order/total, required: true }
+          tags: { from: body, type: strings }
+`;
+
+describe('catalogFrom reads the protocols', () => {
+  const catalog = mustLoad(protocols);
+  const tickets = catalog.servers.get('tickets');
+  if (tickets === undefined) throw new Error('no server');
+  const target = (method: string, path: string) => catalog.find(tickets, method, path.slice(1).split('/'));
+
+  it('MCP tools by name, with a session of their own', () => {
+    const found = target('POST', '/mcp');
+    if (found?.kind !== 'mcp') throw new Error('no mcp');
+    const { tools, session, resources, prompts, other } = found.mcp;
+    expect([...tools.keys()]).toEqual(['create_ticket', 'delete ticket']);
+    expect(tools.get('create_ticket')).toMatchObject({
+      id: 'tickets.create',
+      kind: 'mcp',
+      endpoint: '/mcp tools/create_ticket',
+      labels: new Set(['internal', 'customer-data']),
+      isSession: false,
+      args: [
+        { name: 'title', from: 'body', pointer: ['title'], type: 'string', required: true },
+        { name: '/priority (1-5)', from: 'body', pointer: ['meta/data', 'priority'], type: 'long', required: false },
+      ],
+    });
+    expect(session).toMatchObject({ id: 'tickets.mcp.session', risk: 'low', isSession: true });
+    expect(catalog.actions.get('tickets.mcp.session')).toBe(session);
+    expect([resources?.id, prompts, other]).toEqual(['tickets.resources', null, null]);
+  });
+
+  it('the path of MCP before a parameter beside it, for the methods of MCP alone', () => {
+    expect(target('GET', '/mcp')?.kind).toBe('mcp');
+    expect(target('DELETE', '/mcp')?.kind).toBe('mcp');
+    expect(target('GET', '/mcq')).toMatchObject({ kind: 'http', action: { id: 'tickets.page' } });
+    expect(target('PUT', '/mcp')).toBeUndefined();
+    expect(target('POST', '/mcp/')).toBeUndefined();
+    expect(target('POST', '/MCP')).toBeUndefined();
+  });
+
+  it('gRPC methods by their path, and A2A methods by name', () => {
+    expect(target('POST', '/acme.tickets.v1.Tickets/Get')).toMatchObject({
+      kind: 'grpc',
+      action: { id: 'tickets.rpc-get', kind: 'grpc', endpoint: 'POST /acme.tickets.v1.Tickets/Get' },
+    });
+    expect(target('POST', '/acme.tickets.v1.Tickets/get')).toBeUndefined();
+    const agent = target('POST', '/a2a');
+    if (agent?.kind !== 'a2a') throw new Error('no a2a');
+    expect(agent.a2a.methods.get('message/send')).toMatchObject({
+      id: 'tickets.ask',
+      args: [{ name: 'text', pointer: ['message', 'text'] }],
+    });
+  });
+
+  it('arguments of the body, upgrades and exceptions for static secrets up to the end of their day', () => {
+    expect(catalog.actions.get('tickets.import')).toMatchObject({
+      upgrades: true,
+      staticSecrets: [
+        { digest: null, header: 'authorization', owner: 'billing team', untilMs: Date.UTC(2027, 2, 1) },
+        { digest: `sha-256:${'A'.repeat(43)}`, header: null, owner: 'billing team', untilMs: Date.UTC(2027, 2, 1) },
+      ],
+      args: [
+        { name: 'total', from: 'body', pointer: ['order', 'total'], type: 'decimal', required: true },
+        { name: 'tags', from: 'body', pointer: ['tags'], type: 'strings', required: false },
+      ],
+    });
+    expect(catalog.actions.get('tickets.page')).toMatchObject({ upgrades: false, staticSecrets: [] });
+  });
+});
+
+describe('catalogFrom finds in the protocols', () => {
+  const rows: readonly (readonly [string, readonly [string, string], string])[] = [
+    [
+      'a route on the path of MCP',
+      ['path: /import', 'path: /mcp'],
+      'actions.yaml:7:13: `POST /mcp` overlaps with `POST /mcp` of `tickets.import`',
+    ],
+    ['A2A on the path of MCP', ['path: /a2a', 'path: /mcp'], '`POST /mcp` overlaps with `POST /mcp` of `mcp`'],
+    [
+      'a route on a gRPC method',
+      ['path: /import', 'path: /acme.tickets.v1.Tickets/Get'],
+      '`POST /acme.tickets.v1.Tickets/Get` overlaps with',
+    ],
+    ['a tool twice', ["'delete ticket'", 'create_ticket'], 'no valid YAML: map keys must be unique'],
+    ['an action twice', ['tickets.delete', 'tickets.create'], 'the action `tickets.create` is defined twice'],
+    [
+      'an action in the place of the session',
+      ['tickets.ask', 'tickets.mcp.session'],
+      'the action `tickets.mcp.session` is defined twice',
+    ],
+    ['a parameter in the path of MCP', ['path: /mcp', "path: '/{x}'"], '`/{x}` is no fixed path: it has a parameter'],
+    ['an unprintable tool', ["'delete ticket'", '"delete\\u202eticket"'], 'the name of a tool must be printable'],
+    [
+      'a service without package form',
+      ['acme.tickets.v1.Tickets:', 'acme/Tickets:'],
+      'a gRPC service is named with its package',
+    ],
+    ['a gRPC method that is none', ['Get: {', "'Get/x': {"], 'a gRPC method is a name of letters'],
+    [
+      'arguments of a gRPC method',
+      ['rpc-get, risk: low', 'rpc-get, risk: low, args: {}'],
+      'a gRPC method has no arguments',
+    ],
+    [
+      'arguments of resources',
+      ['resources, risk: low', 'resources, risk: low, args: {}'],
+      'the arguments of `resources` are given',
+    ],
+    ['a pointer without slash', ['/order/total', 'total'], 'the pointer `total` must be a JSON pointer'],
+    ['a pointer to everything', ['/order/total', "''"], 'the pointer `` must be a JSON pointer'],
+    ['a bad escape in a pointer', ['/order/total', '/a~2'], 'the pointer `/a~2` must be a JSON pointer'],
+    [
+      'a pointer of an argument of the path',
+      ["path: '/{page}', risk: low", "path: '/{page}', risk: low, args: { page: { from: path, pointer: /a } }"],
+      '`pointer` is for arguments from the body',
+    ],
+    [
+      'an argument from the body of GET',
+      ["path: '/{page}', risk: low", "path: '/{page}', risk: low, args: { a: { from: body } }"],
+      'a `GET` or `HEAD` has no body',
+    ],
+    ['a label in capitals', ['[internal]', '[Internal]'], 'the label `Internal` must be'],
+    [
+      'an exception without end',
+      [", until: '2027-02-28' }\n            - {", ' }\n            - {'],
+      'an exception lacks the key `until`',
+    ],
+    ['an exception that ends on no day', ['2027-02-28', '2027-02-29'], '`until` `2027-02-29` must be a day'],
+    [
+      'an exception for everything',
+      ['header: authorization, ', ''],
+      'an exception names the `digest` of a secret, or the `header`',
+    ],
+    ['a header in capitals', ['header: authorization', 'header: Authorization'], 'the header `Authorization` must be'],
+    ['a secret in the place of its digest', ['sha-256:', 'sk-'], 'must be `sha-256:` and 43 characters'],
+    ['a word for upgrades', ['upgrades: true', 'upgrades: yes'], '`upgrades` must be `true` or `false`'],
+  ];
+  it.each(rows)('%s', (_name, [from, to], expected) => {
+    const text = protocols.replace(from, to);
+    expect(text).not.toBe(protocols);
+    const found = findings(text);
+    expect(found.some((line) => line.includes(expected)) ? expected : found).toBe(expected);
+  });
+
+  it('a server of nothing', () => {
+    expect(findings('servers: { a: { hosts: [a.test], audience: https://a.test } }\n')).toEqual([
+      'actions.yaml:1:15: a server has at least one of `routes`, `mcp`, `grpc` and `a2a`',
+    ]);
+  });
+});
+
 describe('catalogFrom finds', () => {
   const head = 'hosts: [a.test]\n    audience: ';
   const rows: readonly (readonly [string, string, string])[] = [

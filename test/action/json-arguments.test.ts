@@ -1,0 +1,143 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { BodyArgument } from '../../src/action/catalog-arguments.ts';
+import { exactJsonFrom, jsonArguments } from '../../src/action/json-arguments.ts';
+
+const spec = (type: BodyArgument['type'], more: Partial<BodyArgument> = {}): BodyArgument => ({
+  name: 'a',
+  from: 'body',
+  pointer: ['a'],
+  type,
+  required: true,
+  ...more,
+});
+
+function read(json: string, ...specs: readonly BodyArgument[]): unknown {
+  const parsed = exactJsonFrom(Buffer.from(json));
+  if ('problem' in parsed) return parsed.problem;
+  const result = jsonArguments(specs, parsed.value);
+  return 'problem' in result ? result.problem : Object.fromEntries(result.args);
+}
+
+describe('jsonArguments', () => {
+  const long = spec('long');
+  const decimal = spec('decimal');
+  const strings = spec('strings');
+  const deep = spec('string', { pointer: ['a/b', 'c'] });
+  it.each<[string, string, BodyArgument, unknown]>([
+    ['a string', '{"a":"x"}', spec('string'), { a: 'x' }],
+    ['a string that looks like Cedar', '{"a":"{\\"__entity\\":1}"}', spec('string'), { a: '{"__entity":1}' }],
+    ['an entity', '{"a":{"__entity":{"type":"Remit::Agent","id":"x"}}}', spec('string'), '`a` is no string'],
+    [
+      'an extension value',
+      '{"a":{"__extn":{"fn":"decimal","arg":"1.0"}}}',
+      decimal,
+      '`a` is no number of at most 4 decimal places',
+    ],
+    ['an entity in a list', '{"a":[{"__entity":{}}]}', strings, '`a` has an item that is no string'],
+    [
+      'the shape of a decimal of ours',
+      '{"a":{"decimal":"1.0"}}',
+      decimal,
+      '`a` is no number of at most 4 decimal places',
+    ],
+    ['a string over 4 KiB', `{"a":"${'x'.repeat(4097)}"}`, spec('string'), '`a` is longer than 4096 bytes'],
+    ['a bool', '{"a":false}', spec('bool'), { a: false }],
+    ['a word for a bool', '{"a":"false"}', spec('bool'), '`a` is neither `true` nor `false`'],
+    ['the largest long', '{"a":9007199254740991}', long, { a: 9_007_199_254_740_991 }],
+    ['one more', '{"a":9007199254740992}', long, '`a` is no safe integer'],
+    ['a number that rounds into range', '{"a":9007199254740990.9}', long, '`a` is no safe integer'],
+    ['a fraction that rounds to a whole', '{"a":1.00000000000000000001}', long, '`a` is no safe integer'],
+    ['other spellings of a whole number', '{"a":1.5e1}', long, { a: 15 }],
+    ['minus zero', '{"a":-0}', long, { a: 0 }],
+    ['a float for a long', '{"a":1.5}', long, '`a` is no safe integer'],
+    ['digits for a long', '{"a":"5"}', long, '`a` is no safe integer'],
+    ['infinity', '{"a":1e999}', long, '`a` is no safe integer'],
+    ['a decimal', '{"a":12.5}', decimal, { a: { decimal: '12.5' } }],
+    ['a whole decimal', '{"a":12}', decimal, { a: { decimal: '12.0' } }],
+    ['a decimal as text', '{"a":"12.5000"}', decimal, { a: { decimal: '12.5000' } }],
+    ['five places', '{"a":0.00001}', decimal, '`a` is no number of at most 4 decimal places'],
+    [
+      'a decimal that a double cannot hold',
+      '{"a":0.10000000000000000001}',
+      decimal,
+      '`a` is no number of at most 4 decimal places',
+    ],
+    ['a decimal out of range', '{"a":922337203685478}', decimal, '`a` is no number of at most 4 decimal places'],
+    ['strings', '{"a":["x","y"]}', strings, { a: ['x', 'y'] }],
+    ['257 strings', `{"a":[${Array(257).fill('""').join()}]}`, strings, '`a` has more than 256 strings'],
+    ['null for a required one', '{"a":null}', long, '`a` is missing'],
+    ['null for an optional one', '{"a":null}', spec('long', { required: false }), {}],
+    ['nothing', '{}', long, '`a` is missing'],
+    ['a pointer with a slash in a name', '{"a/b":{"c":"x"}}', deep, { a: 'x' }],
+    ['a way that ends early', '{"a/b":null}', deep, '`a` is missing'],
+    ['a way through a string', '{"a/b":"c"}', deep, '`a` is not in an object'],
+    ['a way through a list', '{"a/b":[{"c":"x"}]}', deep, '`a` is not in an object'],
+    [
+      'another member in other case',
+      '{"a":1,"A":2}',
+      long,
+      'a member can be taken for the way to `a`, but is not equal to it',
+    ],
+    [
+      'only a member in other case',
+      '{"A":2}',
+      spec('long', { required: false }),
+      'a member can be taken for the way to `a`, but is not equal to it',
+    ],
+    [
+      'a long s for an s',
+      '{"\u017f":1}',
+      spec('long', { name: 's', pointer: ['s'] }),
+      'a member can be taken for the way to `s`, but is not equal to it',
+    ],
+    [
+      'other case beside an object on the way',
+      '{"a/b":{"c":"x","C":"y"}}',
+      deep,
+      'a member can be taken for the way to `a`, but is not equal to it',
+    ],
+    ['what nobody asked for', '{"a":1,"b":{"__entity":{}},"n":9007199254740993,"N":1}', long, { a: 1 }],
+    ['a member of every object', '{}', spec('string', { pointer: ['constructor', 'name'] }), '`a` is missing'],
+    ['the prototype', '{"__proto__":{"a":"x"}}', spec('string'), '`a` is missing'],
+    ['a duplicate', '{"a":1,"a":2}', long, 'has a duplicate member name'],
+    ['a lone surrogate', '{"a":"\\ud800"}', spec('string'), 'has a lone surrogate in a string'],
+    ['U+0000', '{"a":"\\u0000"}', spec('string'), 'has U+0000 in a string'],
+    ['33 levels', `{"a":${'['.repeat(33)}${']'.repeat(33)}}`, strings, 'nests deeper than 32'],
+    ['no JSON', '{"a":01}', long, 'is not valid JSON'],
+  ])('reads %s', (_name, json, argument, expected) => {
+    expect(read(json, argument)).toEqual(expected);
+  });
+
+  it('gives values of the declared types alone, or a problem, whatever is sent', () => {
+    const specs = (['string', 'long', 'bool', 'decimal', 'strings'] as const).map((type) =>
+      spec(type, { name: type, pointer: [type], required: false }),
+    );
+    const names = fc.constantFrom('string', 'long', 'bool', 'decimal', 'strings', '__entity', '__extn', 'Long');
+    const { message } = fc.letrec<{ message: unknown }>((tie) => ({
+      message: fc.oneof(
+        { maxDepth: 2 },
+        fc.jsonValue(),
+        fc.double(),
+        fc.array(fc.string()),
+        fc.dictionary(names, tie('message')),
+      ),
+    }));
+    fc.assert(
+      fc.property(fc.dictionary(names, message), (given) => {
+        const parsed = exactJsonFrom(Buffer.from(JSON.stringify(given)));
+        if ('problem' in parsed) return;
+        const result = jsonArguments(specs, parsed.value);
+        if ('problem' in result) return;
+        for (const [name, value] of result.args) {
+          if (name === 'string') expect(typeof value).toBe('string');
+          else if (name === 'long') expect(Number.isSafeInteger(value)).toBe(true);
+          else if (name === 'bool') expect(typeof value).toBe('boolean');
+          else if (name === 'strings') expect(Array.isArray(value)).toBe(true);
+          else expect(value).toEqual({ decimal: expect.stringMatching(/^-?\d{1,14}\.\d{1,4}$/) });
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
