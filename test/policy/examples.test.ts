@@ -139,6 +139,20 @@ const permits: readonly Row[] = [
     () => use('planner', 'files.delete', { args: { name: 'draft-1' } }),
     'files-delete',
   ],
+  ['tickets-use', 'the reporter to open a session', () => use('reporter', 'tickets.mcp.session'), 'tickets-use'],
+  [
+    'tickets-use',
+    'the reporter to look up a customer',
+    () => use('reporter', 'tickets.search-customers', { args: { query: 'a' } }),
+    'tickets-use',
+  ],
+  [
+    'tickets-use',
+    'the reporter to write a ticket for a team',
+    () =>
+      use('reporter', 'tickets.create', { args: { title: 'a', 'assigned-to': 'team-a', priority: 2, tags: ['b'] } }),
+    'tickets-use',
+  ],
 ];
 
 const NONE = 'policy.not-permitted';
@@ -178,6 +192,19 @@ const denials: readonly Row[] = [
     'a private file',
     () => use('planner', 'files.read', { args: { name: 'private-1' } }),
     'policy.forbidden: files-private: private files are not for agents',
+  ],
+  ['tickets-use', 'an agent nobody knows', () => use('thief', 'tickets.mcp.session'), NONE],
+  [
+    'tickets-urgent',
+    'a ticket of priority 1',
+    () => use('reporter', 'tickets.create', { args: { title: 'a', priority: 1 } }),
+    'policy.forbidden: tickets-urgent: tickets of priority 1 are written by people',
+  ],
+  [
+    'tickets-assignee',
+    'a ticket for a person',
+    () => use('reporter', 'tickets.create', { args: { title: 'a', 'assigned-to': 'ann' } }),
+    'policy.forbidden: tickets-assignee: agents assign tickets to teams, not to people',
   ],
   [
     'risk-raised',
