@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { spendsOf } from './action/budget.ts';
 import type { ArgumentValue } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
+import { jsonRpcIdOf } from './action/json-rpc-id.ts';
 import type { Answer, CallTrace, CheckServices } from './check-services.ts';
 import { taskTokenOf } from './decide.ts';
 import type { Facts } from './decide.ts';
@@ -161,7 +162,15 @@ const answerOf = (
   resourceMetadataUrl: isDeny(facts.action) ? null : services.resourceMetadataUrl(facts.action.server.id),
   traceId: span.traceId,
   transactionToken: handed,
+  ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
 });
+
+/** What a client that speaks JSON-RPC needs to match the denial to its request. */
+function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcId'> {
+  const inForce = policies();
+  const id = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcIdOf(call, inForce.catalog);
+  return id === undefined ? {} : { jsonRpcId: id };
+}
 
 const agentIn = ({ caller, credential }: Facts): string | null => {
   if (isDeny(caller)) return null;

@@ -1,10 +1,12 @@
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { a2aActionFrom } from './a2a.ts';
 import type { HttpCall } from './call.ts';
 import type { Catalog, RouteTarget } from './catalog.ts';
 import { grpcActionFrom } from './grpc.ts';
 import { httpActionFrom } from './http.ts';
 import type { Action } from './http.ts';
+import { mcpActionFrom } from './mcp.ts';
 
 const MAX_SHOWN = 200;
 /** RFC 9110 sections 9.3.1 and 9.3.2: a body has no meaning here, so two servers may differ about what follows. */
@@ -29,7 +31,7 @@ export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
 function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
   if (target.kind === 'http') return httpActionFrom(call, target.action);
   if (target.kind === 'grpc') return grpcActionFrom(call, target.action);
-  return deny('action.unknown', `calls of \`${target.kind}\` are not read`);
+  return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);
 }
 
 function hasBody({ headers, body }: HttpCall): boolean {

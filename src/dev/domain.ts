@@ -11,6 +11,7 @@ import type { Authority } from './authority.ts';
 import { isProblem } from './envoy-binary.ts';
 import type { Problem } from './envoy-binary.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from './envoy-config.ts';
+import type { HostPort } from './envoy-config.ts';
 import { EnvoyProcess } from './envoy.ts';
 import type { Stage } from './story.ts';
 import { ToolServer } from './upstream.ts';
@@ -27,6 +28,8 @@ export interface DomainOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Sections of the configuration, merged over those it needs, a level deep. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** What answers as `files.acme.test`. Default a tool server of its own. */
+  readonly filesServer?: HostPort;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -100,8 +103,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
-  const tools = await ToolServer.start('files');
-  stops.push(() => tools.close());
+  const filesServer = options.filesServer ?? (await startFiles(stops));
   const shipped = await shippedEnvoyConfig();
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
@@ -113,7 +115,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
           adminSocket,
           remitSocket: files.checkSocket,
           payments: payments.address,
-          files: tools.address,
+          files: filesServer,
           collector: null,
         },
         files.envoy,
@@ -157,6 +159,12 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
       ['state', join(options.folder, 'state.db')],
     ]),
   };
+}
+
+async function startFiles(stops: (() => Promise<void>)[]): Promise<HostPort> {
+  const files = await ToolServer.start('files');
+  stops.push(() => files.close());
+  return files.address;
 }
 
 async function startConfigured(

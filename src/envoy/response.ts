@@ -107,17 +107,7 @@ function allowed(answer: Answer): object {
 
 function denied(answer: Answer, decision: Deny, options: ResponseOptions): object {
   const reason: Reason = reasons[decision.reason];
-  const help = plain(options.helpUrl);
-  const trace = traceIdOf(answer);
-  const body = JSON.stringify({
-    error: errorOf(reason),
-    reason: decision.reason,
-    decision: answer.decisionId,
-    ...(trace === null ? {} : { trace }),
-    message: reason.text,
-    ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
-    ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
-  });
+  const body = JSON.stringify(bodyFrom(answer, decision, options));
   const headers = [
     header('content-type', 'application/json'),
     header('cache-control', 'no-store'),
@@ -129,6 +119,29 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): objec
     status: { code: reason.grpcStatus, message: decision.reason },
     denied_response: { status: { code: reason.httpStatus }, headers, body },
   };
+}
+
+/** Code of a JSON-RPC error that says a call was denied: AuthZEN's binding for MCP, in the range left to implementations. */
+const JSON_RPC_DENIED = -32_001;
+
+/**
+ * What a client is told. To a call that is JSON-RPC it is a JSON-RPC error under the id of the request, so that a client
+ * hands it to its caller as it would the server's own.
+ *
+ * @see https://www.jsonrpc.org/specification section 5.1
+ */
+function bodyFrom(answer: Answer, decision: Deny, options: ResponseOptions): object {
+  const reason: Reason = reasons[decision.reason];
+  const help = plain(options.helpUrl);
+  const trace = traceIdOf(answer);
+  const ids = { reason: decision.reason, decision: answer.decisionId, ...(trace === null ? {} : { trace }) };
+  const hints = {
+    ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
+    ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
+  };
+  if (answer.jsonRpcId === undefined) return { error: errorOf(reason), ...ids, message: reason.text, ...hints };
+  const error = { code: JSON_RPC_DENIED, message: reason.text, data: { ...ids, ...hints } };
+  return { jsonrpc: '2.0', id: answer.jsonRpcId, error };
 }
 
 /** The `error` of the body: the challenge's own where there is one, else its nearest kin in RFC 6749. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Agent, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
+import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/ports.ts';
 
 /** The example policies. */
@@ -16,6 +17,7 @@ export async function startDomain(
     readonly log?: (line: string) => void;
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
+    readonly filesServer?: HostPort;
   },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({

@@ -1,0 +1,72 @@
+import { deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { HttpCall } from './call.ts';
+import type { JsonRpcMessage } from './json-rpc.ts';
+import { objectMembers } from './json-rpc.ts';
+import type { McpTarget } from './mcp-target.ts';
+
+/** The revisions whose streamable HTTP transport is understood, oldest first. */
+export const MCP_REVISIONS = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
+
+/** From here on a request says its method in a header too. */
+const WITH_METHOD_HEADER = '2026-07-28';
+const VERSION_IN_BODY = 'io.modelcontextprotocol/protocolVersion';
+
+const SINGLE = ['mcp-protocol-version', 'mcp-method', 'mcp-name'];
+
+type Headers = HttpCall['headers'];
+
+/**
+ * Why the protocol version of a call cannot be accepted: `request.unsupported` for one that is not in `MCP_REVISIONS`,
+ * `request.not-canonical` where a header of MCP is repeated; `null` where it can. A call without a version is of the first
+ * revision.
+ */
+export function mcpVersionProblem(headers: Headers): Deny | null {
+  const repeated = SINGLE.find((name) => (headers.get(name)?.length ?? 0) > 1);
+  if (repeated !== undefined)
+    return deny('request.not-canonical', `the header \`${repeated}\` has more than one value`);
+  const version = headerOf(headers, 'mcp-protocol-version');
+  if (version === null || MCP_REVISIONS.some((revision) => revision === version)) return null;
+  return deny('request.unsupported', 'the revision of MCP is not supported');
+}
+
+/**
+ * Why the headers of a call and its message are not one thing: whoever routes by the headers must see what the server acts
+ * on. `Mcp-Method` and `Mcp-Name` must agree with the message where they are sent, and the method must be sent from
+ * revision 2026-07-28 on. `null` where they agree.
+ *
+ * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
+ */
+export function mcpHeaderProblem(headers: Headers, message: JsonRpcMessage, target: McpTarget): Deny | null {
+  const version = headerOf(headers, 'mcp-protocol-version');
+  const method = headerOf(headers, 'mcp-method');
+  const sent = message.kind === 'call' ? message.method : null;
+  if (method !== null && method !== sent) return differs('mcp-method');
+  const isRequest = message.kind === 'call' && message.id !== null;
+  if (method === null && isRequest && version === WITH_METHOD_HEADER) {
+    return deny('request.malformed', `revision ${WITH_METHOD_HEADER} requires the header \`mcp-method\``);
+  }
+  const name = headerOf(headers, 'mcp-name');
+  if (name !== null && headerTextFrom(name) !== target.name) return differs('mcp-name');
+  return message.kind === 'call' && versionDiffers(version, message.params) ? differs('mcp-protocol-version') : null;
+}
+
+const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
+
+/** Text of a header that may be in the Base64 form for what is not plain ASCII; `undefined` where it is not well formed. */
+function headerTextFrom(value: string): string | undefined {
+  const wrapped = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/.exec(value)?.[1];
+  if (wrapped === undefined) return /^[\x20-\x7e]*$/.test(value) && !value.startsWith('=?base64?') ? value : undefined;
+  const bytes = Buffer.from(wrapped, 'base64');
+  const text = bytes.toString('utf8');
+  // One spelling for each text: canonical Base64 of well-formed UTF-8.
+  return bytes.toString('base64') === wrapped && Buffer.from(text).equals(bytes) ? text : undefined;
+}
+
+function versionDiffers(header: string | null, params: ReadonlyMap<string, unknown>): boolean {
+  const inBody = objectMembers(params.get('_meta'))?.get(VERSION_IN_BODY);
+  return inBody !== undefined && header !== null && inBody !== header;
+}
+
+const differs = (header: string): Deny =>
+  deny('request.not-canonical', `the header \`${header}\` differs from the message`);

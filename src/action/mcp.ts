@@ -1,0 +1,64 @@
+import { deny, isDeny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { HttpCall } from './call.ts';
+import type { CatalogAction, McpServer } from './catalog.ts';
+import { actionOf } from './http.ts';
+import type { Action } from './http.ts';
+import { jsonArguments } from './json-arguments.ts';
+import { jsonRpcFrom } from './json-rpc.ts';
+import type { JsonRpcMessage } from './json-rpc.ts';
+import { mcpHeaderProblem, mcpVersionProblem } from './mcp-headers.ts';
+import { mcpTargetFrom } from './mcp-target.ts';
+import type { McpTarget } from './mcp-target.ts';
+
+const MAX_SHOWN = 200;
+
+/**
+ * The action of a call to the endpoint of an MCP server, over streamable HTTP of revisions 2025-03-26 to 2026-07-28. The
+ * message is what is decided about; headers of MCP must agree with it. A `GET` opens a stream and a `DELETE` ends a session:
+ * they have no message and are decided on their headers. A tool, family or method that the catalog does not name denies
+ * with `action.unknown`, unless the server has an `other`. Pure, never throws.
+ */
+export function mcpActionFrom(call: HttpCall, mcp: McpServer): Action | Deny {
+  const version = mcpVersionProblem(call.headers);
+  if (version !== null) return version;
+  if (call.method !== 'POST') return withoutMessage(call, mcp);
+  const message = jsonRpcFrom(call);
+  if (isDeny(message)) return message;
+  const target = mcpTargetFrom(message);
+  if (isDeny(target)) return target;
+  return mcpHeaderProblem(call.headers, message, target) ?? attempted(message, target, mcp);
+}
+
+function withoutMessage(call: HttpCall, mcp: McpServer): Action | Deny {
+  const { method, headers, body } = call;
+  if ((body?.length ?? 0) > 0)
+    return deny('request.unsupported', `a \`${method}\` of MCP with a body is not supported`);
+  const named = ['mcp-method', 'mcp-name'].find((name) => headers.has(name));
+  return named === undefined
+    ? actionOf(mcp.session, { args: new Map(), isDecidedOnHeaders: true })
+    : deny('request.not-canonical', `a \`${method}\` of MCP has the header \`${named}\``);
+}
+
+function attempted(message: JsonRpcMessage, target: McpTarget, mcp: McpServer): Action | Deny {
+  const { entry, root } = entryOf(target, mcp);
+  const found = entry ?? mcp.other;
+  if (found === null) return deny('action.unknown', `the catalog does not name ${shown(target)}`);
+  const read = jsonArguments(found.args, root);
+  if ('problem' in read) return deny('action.arguments', `arguments of \`${found.id}\`: ${read.problem}`);
+  return actionOf(found, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id });
+}
+
+/** The entry for a target, `null` where the catalog has none, and the JSON that its arguments are taken from. */
+function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAction | null; readonly root: object } {
+  if (target.kind === 'tool')
+    return { entry: mcp.tools.get(target.name) ?? null, root: Object.fromEntries(target.arguments) };
+  if (target.kind === 'resource') return { entry: mcp.resources, root: { uri: target.name } };
+  if (target.kind === 'prompt') return { entry: mcp.prompts, root: { name: target.name } };
+  return { entry: target.kind === 'session' ? mcp.session : null, root: {} };
+}
+
+const shown = (target: McpTarget): string =>
+  target.kind === 'other'
+    ? `the method \`${target.method}\``
+    : `the ${target.kind} \`${(target.name ?? '').slice(0, MAX_SHOWN).toWellFormed()}\``;

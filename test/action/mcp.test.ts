@@ -1,0 +1,370 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { HttpCall } from '../../src/action/call.ts';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { jsonRpcIdOf } from '../../src/action/json-rpc-id.ts';
+import { mcpActionFrom } from '../../src/action/mcp.ts';
+import { MCP_REVISIONS } from '../../src/action/mcp-headers.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+
+const loaded = catalogFrom(
+  `servers:
+  tools:
+    hosts: [tools.acme.test]
+    audience: https://tools.acme.test
+    mcp:
+      path: /mcp
+      tools:
+        create_ticket:
+          action: tickets.create
+          risk: medium
+          args:
+            title: { required: true }
+            priority: { type: long }
+            notify: { type: strings }
+        'café €': { action: tickets.cafe, risk: low }
+      resources: { action: tools.read, risk: low }
+  open:
+    hosts: [open.acme.test]
+    audience: https://open.acme.test
+    mcp:
+      path: /mcp
+      prompts: { action: open.prompt, risk: low }
+      other: { action: open.other, risk: high }
+`,
+  'actions.yaml',
+);
+if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
+const catalog = loaded;
+
+type Headers = Readonly<Record<string, string | readonly string[]>>;
+
+const call = (body: unknown, headers: Headers = {}, over: Partial<HttpCall> = {}): HttpCall => ({
+  method: 'POST',
+  scheme: 'https',
+  host: 'tools.acme.test',
+  port: null,
+  path: '/mcp',
+  segments: ['mcp'],
+  query: '',
+  headers: new Map(
+    Object.entries({ 'content-type': 'application/json', ...headers }).map(([name, value]) => [name, [value].flat()]),
+  ),
+  body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(JSON.stringify(body)),
+  requestId: null,
+  ...over,
+});
+
+const message = (method: string, params?: unknown, id: unknown = 1): object => ({
+  jsonrpc: '2.0',
+  ...(id === undefined ? {} : { id }),
+  method,
+  ...(params === undefined ? {} : { params }),
+});
+const create = (args: unknown): object => message('tools/call', { name: 'create_ticket', arguments: args });
+
+function outcome(given: HttpCall): unknown {
+  const server = catalog.serversByHost.get(given.host);
+  const target = server === undefined ? undefined : catalog.find(server, given.method, given.segments);
+  if (target?.kind !== 'mcp') throw new Error('not a call of MCP');
+  const action = mcpActionFrom(given, target.mcp);
+  return isDeny(action) ? `${action.reason}: ${action.detail}` : [action.id, Object.fromEntries(action.args)];
+}
+
+const onOpen = { host: 'open.acme.test' };
+
+describe('mcpActionFrom names the action', () => {
+  it.each<[string, HttpCall, string, object]>([
+    ['a tool', call(create({ title: 'x', priority: 2 })), 'tickets.create', { title: 'x', priority: 2 }],
+    ['a list', call(create({ title: 'x', notify: ['a'] })), 'tickets.create', { title: 'x', notify: ['a'] }],
+    [
+      'arguments nobody declared',
+      call(create({ title: 'x', __entity: { type: 'T', id: 'i' } })),
+      'tickets.create',
+      { title: 'x' },
+    ],
+    [
+      'a tool as notification',
+      call({ jsonrpc: '2.0', method: 'tools/call', params: { name: 'create_ticket', arguments: { title: 'x' } } }),
+      'tickets.create',
+      { title: 'x' },
+    ],
+    ['a tool without arguments', call(message('tools/call', { name: 'café €' })), 'tickets.cafe', {}],
+    ['a resource', call(message('resources/read', { uri: 'file:///a' })), 'tools.read', { uri: 'file:///a' }],
+    ['a subscription', call(message('resources/subscribe', { uri: 'file:///a' })), 'tools.read', { uri: 'file:///a' }],
+    [
+      'the completion of a resource',
+      call(message('completion/complete', { ref: { type: 'ref/resource', uri: 'file:///{x}' } })),
+      'tools.read',
+      { uri: 'file:///{x}' },
+    ],
+    ['a prompt', call(message('prompts/get', { name: 'greet' }), {}, onOpen), 'open.prompt', { name: 'greet' }],
+    ['a tool that falls to `other`', call(create({}), {}, onOpen), 'open.other', {}],
+    ['a method that falls to `other`', call(message('acme/extension'), {}, onOpen), 'open.other', {}],
+    ['an answer to the server', call({ jsonrpc: '2.0', id: 1, result: {} }), 'tools.mcp.session', {}],
+    ...[
+      'initialize',
+      'ping',
+      'server/discover',
+      'tools/list',
+      'resources/list',
+      'resources/templates/list',
+      'prompts/list',
+      'logging/setLevel',
+      'subscriptions/listen',
+      'notifications/initialized',
+      'notifications/cancelled',
+    ].map((method) => [method, call(message(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object]),
+    ['a task', call(message('tasks/get', { taskId: 't' })), 'tools.mcp.session', {}],
+    ['a stream', call('', {}, { method: 'GET' }), 'tools.mcp.session', {}],
+    ['the end of a session', call('', {}, { method: 'DELETE', body: null }), 'tools.mcp.session', {}],
+    ...MCP_REVISIONS.map(
+      (revision) =>
+        [
+          revision,
+          call(message('ping'), { 'mcp-protocol-version': revision, 'mcp-method': 'ping' }),
+          'tools.mcp.session',
+          {},
+        ] as [string, HttpCall, string, object],
+    ),
+    [
+      'headers that agree',
+      call(create({ title: 'x' }), { 'mcp-method': 'tools/call', 'mcp-name': 'create_ticket' }),
+      'tickets.create',
+      { title: 'x' },
+    ],
+    [
+      'a name in Base64',
+      call(message('tools/call', { name: 'café €' }), { 'mcp-name': `=?base64?${base64('café €')}?=` }),
+      'tickets.cafe',
+      {},
+    ],
+    [
+      'a task in the header',
+      call(message('tasks/cancel', { taskId: 't' }), { 'mcp-name': 't' }),
+      'tools.mcp.session',
+      {},
+    ],
+  ])('%s', (_name, given, id, args) => {
+    expect(outcome(given)).toEqual([id, args]);
+  });
+});
+
+describe('mcpActionFrom denies', () => {
+  it.each<[string, HttpCall, string]>([
+    [
+      'an unknown tool',
+      call(message('tools/call', { name: 'drop' })),
+      'action.unknown: the catalog does not name the tool `drop`',
+    ],
+    [
+      'a tool in other case',
+      call(message('tools/call', { name: 'Create_Ticket' })),
+      'action.unknown: the catalog does not name the tool `Create_Ticket`',
+    ],
+    [
+      'a tool called `__proto__`',
+      call('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"__proto__"}}'),
+      'action.unknown: the catalog does not name the tool `__proto__`',
+    ],
+    [
+      'a family the catalog does not name',
+      call(message('prompts/get', { name: 'x' })),
+      'action.unknown: the catalog does not name the prompt `x`',
+    ],
+    ['an unknown method', call(message('acme/x')), 'action.unknown: the catalog does not name the method `acme/x`'],
+    [
+      'a method in other case',
+      call(message('Tools/call', { name: 'create_ticket' })),
+      'action.unknown: the catalog does not name the method `Tools/call`',
+    ],
+    ['a missing argument', call(create({})), 'action.arguments: arguments of `tickets.create`: `title` is missing'],
+    [
+      'an argument of another type',
+      call(create({ title: 'x', priority: '2' })),
+      'action.arguments: arguments of `tickets.create`: `priority` is no safe integer',
+    ],
+    [
+      'an argument that is an entity',
+      call(create({ title: { __entity: { type: 'T', id: 'i' } } })),
+      'action.arguments: arguments of `tickets.create`: `title` is no string',
+    ],
+    [
+      'an integer beyond 2^53',
+      call(
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_ticket","arguments":{"title":"x","priority":9007199254740993}}}',
+      ),
+      'action.arguments: arguments of `tickets.create`: `priority` is no safe integer',
+    ],
+    [
+      'an argument in other case',
+      call(create({ title: 'x', Title: 'y' })),
+      'action.arguments: arguments of `tickets.create`: a member can be taken for the way to `title`, but is not equal to it',
+    ],
+    ['a tool without name', call(message('tools/call', {})), 'request.malformed: the tool has no name'],
+    [
+      'arguments as a list',
+      call(message('tools/call', { name: 'create_ticket', arguments: [] })),
+      'request.malformed: the arguments are no object',
+    ],
+    [
+      'a resource without URI',
+      call(message('resources/read', { uri: 1 })),
+      'request.malformed: the resource has no name',
+    ],
+    [
+      'a completion of nothing',
+      call(message('completion/complete', { ref: { type: 'x' } })),
+      'request.malformed: the completion refers to neither a prompt nor a resource',
+    ],
+    [
+      'a second name',
+      call(message('tools/call', { name: 'create_ticket', Name: 'drop' })),
+      'request.not-canonical: a parameter can be taken for `name`',
+    ],
+    [
+      'second arguments',
+      call(message('tools/call', { name: 'create_ticket', ARGUMENTS: {} })),
+      'request.not-canonical: a parameter can be taken for `arguments`',
+    ],
+    [
+      'a second reference',
+      call(message('completion/complete', { ref: { type: 'ref/prompt', Type: 'ref/resource' } })),
+      'request.not-canonical: a member of `ref` can be taken for `type`',
+    ],
+    ['a batch', call([create({ title: 'x' })]), 'request.unsupported: the message is a batch'],
+    [
+      'a stream with a body',
+      call('{}', {}, { method: 'DELETE' }),
+      'request.unsupported: a `DELETE` of MCP with a body is not supported',
+    ],
+    [
+      'a stream with a method',
+      call('', { 'mcp-method': 'ping' }, { method: 'GET' }),
+      'request.not-canonical: a `GET` of MCP has the header `mcp-method`',
+    ],
+    ...['2024-11-05', '2026-07-29', '', 'x'].map(
+      (revision) =>
+        [
+          `revision \`${revision}\``,
+          call(message('ping'), { 'mcp-protocol-version': revision }),
+          'request.unsupported: the revision of MCP is not supported',
+        ] as [string, HttpCall, string],
+    ),
+    [
+      'two revisions',
+      call(message('ping'), { 'mcp-protocol-version': ['2025-06-18', '2025-11-25'] }),
+      'request.not-canonical: the header `mcp-protocol-version` has more than one value',
+    ],
+    [
+      'an unknown revision of a stream',
+      call('', { 'mcp-protocol-version': 'x' }, { method: 'GET' }),
+      'request.unsupported: the revision of MCP is not supported',
+    ],
+    [
+      'another method in the header',
+      call(create({ title: 'x' }), { 'mcp-method': 'tools/list' }),
+      'request.not-canonical: the header `mcp-method` differs from the message',
+    ],
+    [
+      'a method in the header of an answer',
+      call({ jsonrpc: '2.0', id: 1, result: {} }, { 'mcp-method': 'ping' }),
+      'request.not-canonical: the header `mcp-method` differs from the message',
+    ],
+    [
+      'another name in the header',
+      call(create({ title: 'x' }), { 'mcp-name': 'list_tickets' }),
+      'request.not-canonical: the header `mcp-name` differs from the message',
+    ],
+    [
+      'a name in the header of what has none',
+      call(message('tools/list'), { 'mcp-name': 'x' }),
+      'request.not-canonical: the header `mcp-name` differs from the message',
+    ],
+    [
+      'no method header where the revision has it',
+      call(message('ping'), { 'mcp-protocol-version': '2026-07-28' }),
+      'request.malformed: revision 2026-07-28 requires the header `mcp-method`',
+    ],
+    [
+      'another revision in the message',
+      call(message('ping', { _meta: { 'io.modelcontextprotocol/protocolVersion': '2025-06-18' } }), {
+        'mcp-protocol-version': '2025-11-25',
+      }),
+      'request.not-canonical: the header `mcp-protocol-version` differs from the message',
+    ],
+    ...[
+      ['raw text beyond ASCII', 'café €'],
+      ['another spelling of the Base64', `=?base64?${base64('café €')}=?=`],
+      ['upper-case markers', `=?BASE64?${base64('café €')}?=`],
+      ['Base64 of no UTF-8', `=?base64?${Buffer.from([0xff]).toString('base64')}?=`],
+      ['Base64 without end', `=?base64?${base64('café €')}`],
+    ].map(
+      ([name, header = '']) =>
+        [
+          `a name as ${name}`,
+          call(message('tools/call', { name: 'café €' }), { 'mcp-name': header }),
+          'request.not-canonical: the header `mcp-name` differs from the message',
+        ] as [string, HttpCall, string],
+    ),
+  ])('%s', (_name, given, expected) => {
+    expect(outcome(given)).toBe(expected);
+  });
+});
+
+describe('mcpActionFrom', () => {
+  it('says which calls were decided on their headers, and keeps the id of the request', () => {
+    const mcp = catalog.find(catalog.serversByHost.get('tools.acme.test') as never, 'POST', ['mcp']);
+    if (mcp?.kind !== 'mcp') throw new Error('not a server of MCP');
+    expect(mcpActionFrom(call('', {}, { method: 'GET' }), mcp.mcp)).toMatchObject({
+      isDecidedOnHeaders: true,
+      isSession: true,
+      jsonRpcId: null,
+    });
+    expect(mcpActionFrom(call(create({ title: 'x' })), mcp.mcp)).toMatchObject({
+      isDecidedOnHeaders: false,
+      isSession: false,
+      jsonRpcId: 1,
+      kind: 'mcp',
+    });
+  });
+
+  it('never throws, and gives a tool for nothing but its own name', () => {
+    const names = fc.oneof(
+      fc.constantFrom('name', 'Name', 'arguments', 'uri', 'ref', '_meta', '__proto__'),
+      fc.string(),
+    );
+    const params = fc.dictionary(names, fc.oneof(fc.constantFrom('create_ticket', 'drop'), fc.jsonValue()));
+    fc.assert(
+      fc.property(
+        fc.constantFrom('tools/call', 'resources/read', 'completion/complete', 'x'),
+        params,
+        (method, given) => {
+          const got = outcome(call(message(method, given)));
+          if (Array.isArray(got) && got[0] === 'tickets.create') {
+            expect([method, given['name']]).toEqual(['tools/call', 'create_ticket']);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('jsonRpcIdOf', () => {
+  it.each<[string, HttpCall, unknown]>([
+    ['a request', call(message('ping', {}, 'r')), 'r'],
+    ['a request that is denied', call(message('tools/call', { name: 'drop' }, 9)), 9],
+    ['a notification', call({ jsonrpc: '2.0', method: 'notifications/initialized' }), null],
+    ['an answer', call({ jsonrpc: '2.0', id: 3, result: {} }), null],
+    ['what cannot be read', call('{'), null],
+    ['a stream', call('', {}, { method: 'GET' }), undefined],
+    ['another path', call(message('ping'), {}, { path: '/x', segments: ['x'] }), undefined],
+    ['another host', call(message('ping'), {}, { host: 'x.acme.test' }), undefined],
+  ])('%s', (_name, given, id) => {
+    expect(jsonRpcIdOf(given, catalog)).toBe(id);
+  });
+});
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}

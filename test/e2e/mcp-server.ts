@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { Server } from '@modelcontextprotocol/sdk/server/index.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import {
+  CallToolRequestSchema,
+  ListResourcesRequestSchema,
+  ListToolsRequestSchema,
+  ReadResourceRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import type { HostPort } from '../../src/dev/envoy-config.ts';
+
+declare global {
+  // The SDK's types name it, and those of Node have it under another name.
+  type HeadersInit = ConstructorParameters<typeof Headers>[0];
+}
+
+/** An MCP server made with the official SDK, with sessions and streams, and what reached it. */
+export interface McpTestServer {
+  readonly address: HostPort;
+  /** Each tool that was run, with the arguments it was run with. */
+  readonly ran: readonly (readonly [tool: string, args: unknown])[];
+  /** Method and headers of each HTTP request that arrived. */
+  readonly requests: readonly { readonly method: string; readonly headers: IncomingHttpHeaders }[];
+  readonly close: () => Promise<void>;
+}
+
+const TOOLS = ['read_file', 'delete_file', 'share_file', 'format_disk'];
+
+/** Starts it on a free port of loopback, at `/mcp`. */
+export async function startMcpServer(): Promise<McpTestServer> {
+  const ran: (readonly [string, unknown])[] = [];
+  const requests: { method: string; headers: IncomingHttpHeaders }[] = [];
+  const sessions = new Map<string, StreamableHTTPServerTransport>();
+  const open = async (): Promise<StreamableHTTPServerTransport> => {
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (id) => void sessions.set(id, transport),
+    });
+    await toolServer(ran).connect(transport);
+    return transport;
+  };
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    requests.push({ method: request.method ?? '', headers: request.headers });
+    const id = request.headers['mcp-session-id'];
+    const transport = (typeof id === 'string' ? sessions.get(id) : undefined) ?? (await open());
+    await transport.handleRequest(request, response);
+  };
+  const http = createServer((request, response) => void answer(request, response));
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  const address = http.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return {
+    address: { host: '127.0.0.1', port: address.port },
+    ran,
+    requests,
+    close: async () => {
+      for (const transport of sessions.values()) await transport.close();
+      const closed = once(http, 'close');
+      http.close();
+      http.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function toolServer(ran: (readonly [string, unknown])[]): Server {
+  const server = new Server({ name: 'files', version: '1.0.0' }, { capabilities: { tools: {}, resources: {} } });
+  server.setRequestHandler(ListToolsRequestSchema, () => ({
+    tools: TOOLS.map((name) => ({ name, inputSchema: { type: 'object' as const } })),
+  }));
+  server.setRequestHandler(CallToolRequestSchema, ({ params }) => {
+    ran.push([params.name, params.arguments]);
+    return { content: [{ type: 'text' as const, text: `${params.name} was run` }] };
+  });
+  server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: [] }));
+  server.setRequestHandler(ReadResourceRequestSchema, ({ params }) => ({
+    contents: [{ uri: params.uri, text: 'a resource' }],
+  }));
+  return server;
+}

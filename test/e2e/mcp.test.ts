@@ -1,0 +1,328 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Agent } from '../../src/dev/agent.ts';
+import type { Svid } from '../../src/dev/authority.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { examples, scratchFolder, startDomain } from './domain.ts';
+import { startMcpServer } from './mcp-server.ts';
+import type { McpTestServer } from './mcp-server.ts';
+
+const HOST = 'files.acme.test';
+const AUDIENCE = 'https://files.acme.test';
+
+const CATALOG = `servers:
+  files:
+    hosts: [${HOST}]
+    audience: ${AUDIENCE}
+    mcp:
+      path: /mcp
+      tools:
+        read_file: { action: files.read, risk: low, args: { name: { required: true } } }
+        delete_file: { action: files.delete, risk: low, args: { name: {} } }
+        share_file: { action: files.share, risk: low }
+      resources: { action: files.resource, risk: low }
+`;
+
+const POLICIES = `
+@id("files-read")
+permit (
+  principal in Remit::AgentGroup::"agents",
+  action in [
+    Remit::Action::"files.mcp.session",
+    Remit::Action::"files.read",
+    Remit::Action::"files.share",
+    Remit::Action::"files.resource"
+  ],
+  resource in Remit::Server::"files"
+);
+
+@id("files-private")
+@reason("private files are not for agents")
+forbid (principal, action == Remit::Action::"files.read", resource)
+when { context.args.name like "private-*" };
+
+@id("resources-private")
+forbid (principal, action == Remit::Action::"files.resource", resource)
+when { context.args has uri && context.args.uri like "file:///private/*" };
+`;
+
+/** The official SDK, client and server, with a real Envoy and Remit between them. */
+describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let server: McpTestServer;
+  let domain: DevDomain;
+  let agent: Agent;
+  let svid: Svid;
+  let token: string;
+  let connection: Connection;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-mcp-');
+    server = await startMcpServer();
+    const policies = join(scratch.folder, 'policies');
+    await writePolicies(policies);
+    domain = await startDomain(envoy, { folder: scratch.folder, policies, filesServer: server.address });
+    svid = await domain.authority.svid('/ns/agents/sa/planner');
+    agent = new Agent(svid, domain.authority.bundlePem);
+    token = await tokenFor(['files.read', 'files.delete', 'files.resource']);
+    connection = await connect(token);
+  });
+
+  afterAll(async () => {
+    await connection?.client.close();
+    agent?.close();
+    await domain?.stop();
+    await server?.close();
+    await scratch?.remove();
+  });
+
+  async function tokenFor(actions: readonly string[]): Promise<string> {
+    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'read the trip report' };
+    const reply = await agent.call(domain.stage.issuerPort, {
+      host: domain.stage.issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: AUDIENCE,
+        authorization_details: JSON.stringify([detail]),
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+    return JSON.parse(reply.body).access_token;
+  }
+
+  /** A connection of the SDK's client, with the last response that its transport saw. */
+  interface Connection {
+    readonly client: Client;
+    readonly transport: StreamableHTTPClientTransport;
+    readonly responses: Response[];
+  }
+
+  async function connect(bearer: string | null, responses: Response[] = []): Promise<Connection> {
+    const transport = new StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
+      requestInit: bearer === null ? {} : { headers: { authorization: `Bearer ${bearer}` } },
+      fetch: async (url, init) => {
+        const response = await fetchOverMtls(url, init);
+        responses.push(response);
+        return response;
+      },
+    });
+    const client = new Client({ name: 'planner', version: '1.0.0' });
+    await client.connect(transport);
+    return { client, transport, responses };
+  }
+
+  /** `fetch` as an agent's runtime would have it: its SVID, the mesh's anchors, and Envoy wherever the name leads. */
+  function fetchOverMtls(url: string | URL, init: RequestInit = {}): Promise<Response> {
+    const { pathname } = new URL(url);
+    const headers = Object.fromEntries(new Headers(init.headers));
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port: domain.stage.envoyPort,
+        path: pathname,
+        method: init.method ?? 'GET',
+        headers: { ...headers, host: HOST },
+        ca: domain.authority.bundlePem,
+        cert: svid.certPem,
+        key: svid.keyPem,
+        agent: false,
+        ...(init.signal ? { signal: init.signal } : {}),
+      },
+      (incoming) => {
+        incoming.on('error', () => undefined);
+        const status = incoming.statusCode ?? 0;
+        const got = Object.entries(incoming.headers).flatMap(([name, value]) =>
+          [value ?? []].flat().map((one) => [name, one] as [string, string]),
+        );
+        const body = status === 202 || status === 204 ? null : (Readable.toWeb(incoming) as ReadableStream);
+        resolve(new Response(body, { status, headers: got }));
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(typeof init.body === 'string' ? init.body : undefined);
+    return promise;
+  }
+
+  /** Runs a tool that is denied: what the caller of the SDK's client is told, and what the transport was. */
+  async function denied(run: () => Promise<unknown>) {
+    const before = server.ran.length;
+    const error = await run().then(
+      () => {
+        throw new Error('the call was not denied');
+      },
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(StreamableHTTPError);
+    expect(server.ran.length).toBe(before);
+    const { code, message } = error as StreamableHTTPError;
+    const body = JSON.parse(message.slice(message.indexOf('{')));
+    return { status: code, body, response: connection.responses.at(-1) };
+  }
+
+  const callTool = (name: string, args: Record<string, unknown> = {}): Promise<unknown> =>
+    connection.client.callTool({ name, arguments: args });
+
+  it('opens a session, lists tools and lets an allowed tool run with its arguments', async () => {
+    expect((await connection.client.listTools()).tools.map((tool) => tool.name)).toContain('read_file');
+    const result = await callTool('read_file', { name: 'trip-report' });
+    expect(result).toMatchObject({ content: [{ type: 'text', text: 'read_file was run' }] });
+    expect(server.ran.at(-1)).toEqual(['read_file', { name: 'trip-report' }]);
+    const headers = server.requests.at(-1)?.headers;
+    expect(headers?.['x-remit-decision']).toMatch(/^allow;id="/);
+    expect(headers?.authorization).toBeUndefined();
+  });
+
+  it('lets the stream of the server through, and an allowed resource', async () => {
+    await expect(connection.client.readResource({ uri: 'file:///trip' })).resolves.toMatchObject({
+      contents: [{ text: 'a resource' }],
+    });
+    expect(server.requests.some(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  it.each<[string, () => Promise<unknown>, number, string, string | undefined]>([
+    [
+      'a tool that no policy permits',
+      () => callTool('delete_file', { name: 'x' }),
+      403,
+      'policy.not-permitted',
+      undefined,
+    ],
+    ['a tool the catalog does not name', () => callTool('format_disk'), 403, 'action.unknown', undefined],
+    ['a tool outside the intent', () => callTool('share_file'), 403, 'action.outside-intent', undefined],
+    [
+      'an argument that a policy forbids',
+      () => callTool('read_file', { name: 'private-diary' }),
+      403,
+      'policy.forbidden',
+      'private files are not for agents',
+    ],
+    ['an argument that is missing', () => callTool('read_file'), 403, 'action.arguments', undefined],
+    [
+      'an argument that would be an entity',
+      () => callTool('read_file', { name: { __entity: { type: 'T', id: 'i' } } }),
+      403,
+      'action.arguments',
+      undefined,
+    ],
+    [
+      'a resource that a policy forbids',
+      () => connection.client.readResource({ uri: 'file:///private/diary' }),
+      403,
+      'policy.forbidden',
+      undefined,
+    ],
+    [
+      'a family the catalog does not name',
+      () => connection.client.getPrompt({ name: 'x' }),
+      403,
+      'action.unknown',
+      undefined,
+    ],
+  ])('the client shows its caller the denial of %s', async (_name, run, status, reason, advice) => {
+    const { body, ...got } = await denied(run);
+    expect(got.status).toBe(status);
+    expect(got.response?.headers.get('x-remit-decision')).toContain(`deny;reason=${reason};`);
+    expect(body).toMatchObject({ jsonrpc: '2.0', id: expect.any(Number), error: { code: -32_001, data: { reason } } });
+    expect(body.error.data.advice).toBe(advice);
+    expect(got.response?.headers.get('x-remit-decision')).toContain(body.error.data.decision);
+  });
+
+  it('the client reads what is lacking from `WWW-Authenticate`', async () => {
+    const { response } = await denied(() => callTool('share_file'));
+    if (response === undefined) throw new Error('no response');
+    expect(extractWWWAuthenticateParams(response).error).toBe('insufficient_scope');
+  });
+
+  it.each<[string, string | null, string, string | undefined]>([
+    ['without a token', null, 'token.missing', undefined],
+    ['with a broken token', 'a.b.c', 'token.malformed', 'invalid_token'],
+  ])('a session %s is refused with a 401 that the client understands', async (_name, bearer, reason, challenge) => {
+    const responses: Response[] = [];
+    const error = await connect(bearer, responses).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(StreamableHTTPError);
+    expect(error).toMatchObject({ code: 401, message: expect.stringContaining(`"reason":"${reason}"`) });
+    const [response] = responses;
+    if (response === undefined) throw new Error('no response');
+    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer realm="remit"/);
+    expect(extractWWWAuthenticateParams(response).error).toBe(challenge);
+  });
+
+  const readFileCall =
+    '{"jsonrpc":"2.0","id":"r","method":"tools/call","params":{"name":"read_file","arguments":{"name":"trip"}}}';
+  it.each<[string, string, Record<string, string>, number, string, unknown]>([
+    ['a batch', `[${readFileCall}]`, {}, 403, 'request.unsupported', null],
+    [
+      'a second name',
+      readFileCall.replace('"name":"read_file"', '"name":"read_file","name":"delete_file"'),
+      {},
+      400,
+      'request.malformed',
+      null,
+    ],
+    [
+      'a second name in other case',
+      readFileCall.replace('"name":"read_file"', '"name":"read_file","Name":"delete_file"'),
+      {},
+      400,
+      'request.not-canonical',
+      'r',
+    ],
+    ['another name in the header', readFileCall, { 'mcp-name': 'delete_file' }, 400, 'request.not-canonical', 'r'],
+    ['another method in the header', readFileCall, { 'mcp-method': 'ping' }, 400, 'request.not-canonical', 'r'],
+    ['an unknown revision', readFileCall, { 'mcp-protocol-version': '2099-01-01' }, 403, 'request.unsupported', 'r'],
+    ['another content type', readFileCall, { 'content-type': 'text/plain' }, 403, 'request.unsupported', null],
+  ])('%s is refused and never reaches the server', async (_name, body, headers, status, reason, id) => {
+    const before = server.requests.length;
+    const reply = await agent.call(domain.stage.envoyPort, {
+      host: HOST,
+      method: 'POST',
+      path: '/mcp',
+      headers: {
+        'content-type': 'application/json',
+        'content-length': String(Buffer.byteLength(body)),
+        accept: 'application/json, text/event-stream',
+        authorization: `Bearer ${token}`,
+        ...headers,
+      },
+      body,
+    });
+    const answer = JSON.parse(reply.body);
+    expect([reply.status, answer.id, answer.error.code, answer.error.data.reason]).toEqual([
+      status,
+      id,
+      -32_001,
+      reason,
+    ]);
+    expect(server.requests.length).toBe(before);
+  });
+
+  it('lets the client end its session', async () => {
+    const { client, transport } = await connect(token);
+    await transport.terminateSession();
+    await client.close();
+    expect(server.requests.some(({ method }) => method === 'DELETE')).toBe(true);
+  });
+});
+
+/** A folder of policies with an MCP server for all there is, and the example's schema, agents and rules of issuing. */
+async function writePolicies(folder: string): Promise<void> {
+  await mkdir(join(folder, 'policies'), { recursive: true });
+  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
+  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
+  await writeFile(join(folder, 'actions.yaml'), CATALOG);
+  await writeFile(join(folder, 'policies', 'files.cedar'), POLICIES);
+}
