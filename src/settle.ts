@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { spendsOf } from './action/budget.ts';
-import type { ArgumentValue } from './action/http.ts';
+import type { Action, ArgumentValue } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
 import { jsonRpcIdOf } from './action/json-rpc-id.ts';
 import type { Answer, CallTrace, CheckServices } from './check-services.ts';
@@ -16,6 +16,8 @@ import { useRecord } from './ledger/use.ts';
 import { agentOf } from './policy/question.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
 import { settleBindingViolation } from './task/binding-violation.ts';
+import { historyWith } from './task/history.ts';
+import type { HistoryEntry, TaskHistory } from './task/history.ts';
 import { taskPermits } from './task/task.ts';
 import { traceCheck } from './telemetry/span.ts';
 import type { SpanReference, TaskToken } from './token/claims.ts';
@@ -29,6 +31,8 @@ export interface Settling {
   readonly trace: CallTrace;
   /** Address of the other end, for the transaction token. */
   readonly sourceAddress: string | null;
+  /** Decides again, by facts that have changed meanwhile. */
+  readonly decideBy: (facts: Facts) => Decision;
 }
 
 /**
@@ -36,7 +40,7 @@ export interface Settling {
  * the upstream is handed. An allow that does not hold becomes a denial, traced and recorded in its turn.
  */
 export async function settle(services: CheckServices, judged: Judgement, at: Settling): Promise<Answer> {
-  const judgement = { ...judged, decision: spent(services, judged) };
+  const judgement = held(services, judged, at.decideBy);
   settleStolenToken(services, judgement);
   const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
   const { startedAtMs, trace, use } = at;
@@ -53,25 +57,52 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
   return answerOf(services, withdrawn, { span: again, transactionToken: null });
 }
 
+/**
+ * The judgement once the use is in the budgets and the history of its task. INVARIANT: what is added to the history was
+ * decided by all that was in it before, so a history that changed meanwhile is judged anew, without an await in between.
+ */
+function held(services: CheckServices, judged: Judgement, decideBy: Settling['decideBy']): Judgement {
+  const decision = spent(services, judged);
+  const token = taskTokenOf(judged.facts);
+  if (decision !== 'history-changed' || token === null) return { ...judged, decision: orChangedTwice(decision) };
+  const facts = { ...judged.facts, ...taskState(services, token), taskNowMs: services.store.nowMs() };
+  const again = { ...judged, facts, decision: decideBy(facts) };
+  return { ...again, decision: orChangedTwice(spent(services, again)) };
+}
+
+const orChangedTwice = (decision: Decision | 'history-changed'): Decision =>
+  decision === 'history-changed'
+    ? deny('task.state-unavailable', 'the history of the task changed again and again while the use was decided')
+    : decision;
+
 /** The decision after the use has taken from its task what it takes: all of it at once, or nothing and a denial. */
-function spent({ store }: CheckServices, { decision, facts }: Judgement): Decision {
+function spent({ store }: CheckServices, { decision, facts }: Judgement): Decision | 'history-changed' {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return decision;
   const detail = coveringDetail(token.details, facts.action, facts.nowMs);
   if (isDeny(detail)) return detail;
   const spends = spendsOf(detail, facts.action);
   if (isDeny(spends)) return spends;
-  if (spends.length === 0) return decision;
-  const problem = store.spend({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId), spends);
-  if (problem === null) return decision;
+  const entry = entryOf(facts.history, facts.action);
+  if (spends.length === 0 && entry === undefined) return decision;
+  const key = { issuer: token.issuer, id: token.taskId };
+  const problem = store.spend(key, jtiDigestOf(token.tokenId), spends, entry);
+  if (problem === null || problem === 'history-changed') return problem ?? decision;
   if (isStoreFailure(problem)) return stateUnavailable(problem);
   return spendDenials[problem];
+}
+
+/** What the use adds to the history; `undefined` where that is nothing new, so that nothing is written. */
+function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined {
+  const entry = { version: history.version, action: action.id, labels: [...action.labels] };
+  return historyWith(history, entry) === 'same' ? undefined : entry;
 }
 
 const spendDenials = {
   exhausted: deny('task.exhausted', 'the use takes more than is left of a constraint'),
   replayed: deny('task.replayed', 'the token was used before, and its constraint allows one use'),
   ended: deny('token.revoked', 'the task or the token ended while the use was decided'),
+  'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
@@ -129,6 +160,7 @@ async function transactionToken(
   try {
     return await sign({
       taskId: token.taskId,
+      tokenDigest: jtiDigestOf(token.tokenId),
       subject: token.subject,
       agent: agentOf({ caller, credential }),
       action: action.id,

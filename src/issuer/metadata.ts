@@ -1,7 +1,8 @@
 import { AUTHORIZATION_DETAILS_TYPE } from '../token/authorization-details.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import { JWKS_MAX_AGE_SECONDS } from './key-schedule.ts';
-import { jsonReply, type Reply } from './reply.ts';
+import { oauthError } from './oauth-error.ts';
+import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { grantTypes } from './token-request.ts';
 
@@ -47,3 +48,9 @@ export const dpopAlgorithms = (isTaken: boolean): { readonly dpop_signing_alg_va
 /** `GET /.well-known/jwks.json`: the keys that tokens are verified with. @see RFC 7517 section 5 */
 export const answerJwks = (_request: IssuerRequest, { signingKeys }: IssuerServices): Reply =>
   jsonReply(200, signingKeys.jwks(), { ...CACHE, 'content-type': 'application/jwk-set+json' });
+
+/** `GET /transactions/jwks.json`: the key that transaction tokens are verified with, and nothing else. */
+export const answerTransactionJwks = (_request: IssuerRequest, { transactions }: IssuerServices): Reply =>
+  transactions === undefined
+    ? errorReply(oauthError('not_found', 'no transaction tokens are signed here'))
+    : jsonReply(200, transactions.jwks, { ...CACHE, 'content-type': 'application/jwk-set+json' });

@@ -3,15 +3,17 @@ import type { Leaf } from '../identity/leaf.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import type { Task } from '../task/task.ts';
-import type { AuthorizationDetail } from '../token/authorization-details.ts';
+import { type AuthorizationDetail, authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import type { Confirmation } from '../token/confirmation.ts';
+import { isProblem } from '../token/members.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import { isOwn, type LiveToken, liveToken, type OwnToken, ownTokenFrom } from './own-token.ts';
+import { isOwn, type LiveToken, liveToken, type OwnToken, ownTokenFrom, type ParentTask } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 import { settleStolenToken } from './stolen-token.ts';
 import { type Subject, subjectFrom } from './subject-token.ts';
 import { tokenTypes } from './subject-issuer.ts';
+import { liveTransactionFrom } from './transaction-subject.ts';
 import type { AskedDetails, AskedSubject, TokenRequest } from './token-request.ts';
 
 /** Where the authority of a token comes from, and how far it goes. */
@@ -38,7 +40,7 @@ export interface Origin {
 /** The task a token is issued for: a new one, a part of one that another agent was given, or one that lives. */
 export type Place =
   | { readonly kind: 'new-task' }
-  | { readonly kind: 'part'; readonly parent: LiveToken }
+  | { readonly kind: 'part'; readonly parent: ParentTask }
   | { readonly kind: 'same-task'; readonly task: Task };
 
 /** The client acts for itself. */
@@ -87,6 +89,11 @@ export async function originOf(
   { request, client }: { readonly request: TokenRequest; readonly client: Client },
   services: IssuerServices,
 ): Promise<Origin | OAuthError> {
+  if (asked.type === tokenTypes.transaction) {
+    return request.delegate === null
+      ? inTransaction(asked, client, services)
+      : oauthError('invalid_request', 'delegate needs a subject_token of the client itself');
+  }
   if (!isOwn(asked.token, services)) {
     return request.delegate === null
       ? delegated(asked, client, services)
@@ -143,6 +150,25 @@ async function delegated(
         inherited: null,
         place: { kind: 'new-task' },
       };
+}
+
+/** A transaction token: a part of the task of the call it came with, for as long as it lives, to be asked for in so many words. */
+async function inTransaction(
+  asked: AskedSubject,
+  { leaf }: Client,
+  services: IssuerServices,
+): Promise<Origin | OAuthError> {
+  const live = await liveTransactionFrom(asked.token, services);
+  if (isDeny(live)) return unusable(live);
+  const { transaction, parent } = live;
+  const { agent, expiresAtSeconds, scope, subject } = transaction;
+  const within = authorizationDetailsFrom(JSON.parse(parent.task.detailsJson));
+  if (isProblem(within)) return oauthError('server_error', 'the task of the subject_token could not be read');
+  const actors = actorsAfter({ id: subject, actors: subject === agent ? [] : [agent] }, leaf);
+  if (isOAuthError(actors)) return actors;
+  const place = { kind: 'part', parent } as const;
+  const { deadlineMs } = parent.task;
+  return { subject, actors, expiresAtSeconds, deadlineMs, within, scope, resources: null, inherited: null, place };
 }
 
 /** What a client may call each kind of subject token. */

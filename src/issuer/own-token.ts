@@ -57,6 +57,9 @@ export interface LiveToken extends OwnToken {
   readonly issued: IssuedTokenState;
 }
 
+/** A task that a part is taken of, with the token that says so. */
+export type ParentTask = Pick<LiveToken, 'task' | 'issued'>;
+
 /** The token with its task, where both may still act. Nothing is awaited, so what follows at once finds it so. */
 export function liveToken(own: OwnToken, { store }: IssuerServices): LiveToken | Deny {
   const { token } = own;

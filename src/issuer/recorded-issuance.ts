@@ -11,7 +11,7 @@ import { isProblem } from '../token/members.ts';
 import type { Grant, Judged } from './grant.ts';
 import { handedBudget } from './handed-budget.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import type { LiveToken } from './own-token.ts';
+import type { ParentTask } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A token that is ready to be recorded and then signed. */
@@ -60,7 +60,7 @@ const unrecorded = (failure: StoreFailure): OAuthError =>
  * Takes what is handed on from the budgets of the task, on disk before the part is: a crash between the two loses some of a
  * budget, and never gives it twice.
  */
-function takeFrom({ task, issued }: LiveToken, grant: Grant, store: Store): OAuthError | null {
+function takeFrom({ task, issued }: ParentTask, grant: Grant, store: Store): OAuthError | null {
   const own = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   const spends = isProblem(own) ? own : handedBudget(grant.intent.authority, own);
   if (isProblem(spends)) return oauthError('invalid_authorization_details', spends.problem);

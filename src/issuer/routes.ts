@@ -1,7 +1,7 @@
 import { answerContext } from './context.ts';
 import { answerIntrospection } from './introspect.ts';
 import { answerTokenRequest } from './issue.ts';
-import { answerJwks, answerMetadata } from './metadata.ts';
+import { answerJwks, answerMetadata, answerTransactionJwks } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, type Reply } from './reply.ts';
 import { answerResourceMetadata } from './resource-metadata.ts';
@@ -24,6 +24,7 @@ const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSigna
 
 const routes: readonly Route[] = [
   { path: '/.well-known/jwks.json', method: 'GET', endpoint: answerJwks },
+  { path: '/transactions/jwks.json', method: 'GET', endpoint: answerTransactionJwks },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
   { path: '/oauth/introspect', method: 'POST', endpoint: answerIntrospection },
   { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation },

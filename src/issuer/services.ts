@@ -10,7 +10,7 @@ import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import type { ProofMemory } from '../token/proof-memory.ts';
 import type { SignalServices } from './signals/signal-services.ts';
-import type { TokenKeys } from './signing-keys.ts';
+import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 import type { IssuanceTracer } from './tracer.ts';
 
@@ -50,6 +50,13 @@ export interface IssuerServices {
   readonly signingKeys: TokenKeys;
   /** The keys of `settings.subjectIssuers`; they never hold those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;
+  /** The transaction tokens that are signed here; absent where none are. */
+  readonly transactions?: {
+    /** Of the keys they are verified with, which verify nothing else. */
+    readonly keys: VerificationKeys;
+    readonly jwks: PublicJwks;
+    readonly trustDomain: TrustDomain;
+  };
   /** Remembers the proofs of the `DPoP` headers sent to the issuer; `null` where no token is bound to such a key. */
   readonly proofs: ProofMemory | null;
   /** Takes the record of a refusal; `false` where it is not taken, which changes nothing for the client. */

@@ -22,4 +22,5 @@ export const tokenTypes = Object.freeze({
   accessToken: 'urn:ietf:params:oauth:token-type:access_token',
   jwt: 'urn:ietf:params:oauth:token-type:jwt',
   idJag: 'urn:ietf:params:oauth:token-type:id-jag',
+  transaction: 'urn:ietf:params:oauth:token-type:txn_token',
 });

@@ -5,7 +5,7 @@ import { isDeny } from '../decision/decision.ts';
 import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import { IssuerServer } from '../issuer/server.ts';
-import type { IssuerSettings } from '../issuer/services.ts';
+import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
 import { defaultSignalEffects } from '../issuer/signals/effects.ts';
 import type { SignalServices } from '../issuer/signals/signal-services.ts';
 import type { SigningKeys } from '../issuer/signing-keys.ts';
@@ -25,6 +25,12 @@ export interface IssuerRole {
   close(): Promise<void>;
 }
 
+/** What the issuer signs with, and takes back. */
+export interface IssuerKeys {
+  readonly signingKeys: SigningKeys;
+  readonly transactions: IssuerServices['transactions'];
+}
+
 const MAX_TASK_SECONDS = 86_400;
 const CLOSE_GRACE_MS = 5000;
 const FIRST_SVID_MS = 10_000;
@@ -35,7 +41,7 @@ const SIGNAL_SKEW_SECONDS = 60;
 export async function startIssuer(
   parts: Parts,
   config: IssuerConfig,
-  signingKeys: SigningKeys,
+  { signingKeys, transactions }: IssuerKeys,
 ): Promise<IssuerRole | StartProblem> {
   const { svid, log } = parts;
   const { listen } = config;
@@ -51,6 +57,7 @@ export async function startIssuer(
     signingKeys,
     subjectKeys,
     ...(signals === null ? {} : { signals }),
+    ...(transactions === undefined ? {} : { transactions }),
   };
   const tls = tlsMaterialOf(first);
   const server = new IssuerServer({ tls, services, onProblem: log });

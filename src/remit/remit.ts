@@ -21,7 +21,7 @@ import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
-import { openTransactionTokens } from './transaction-key.ts';
+import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */
 export interface RemitOptions {
@@ -105,13 +105,15 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
+  const transactions = await openTransactions(parts);
+  if (isStartProblem(transactions)) return transactions;
   const issuer =
-    config.issuer === null || signingKeys === null ? null : await startIssuer(parts, config.issuer, signingKeys);
+    config.issuer === null || signingKeys === null
+      ? null
+      : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified });
   if (isStartProblem(issuer)) return issuer;
   closers.push(() => issuer?.close());
-  const transactionToken = await openTransactionTokens(parts);
-  if (isStartProblem(transactionToken)) return transactionToken;
-  const checks = await startChecks(parts, { keys: ring, transactionToken });
+  const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null });
   if (isStartProblem(checks)) return checks;
   closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);

@@ -65,6 +65,7 @@ const claimsOf = ({ argsDigest, requestIp, traceparent, ...facts }: TransactionF
   tctx: {
     action: facts.action,
     resource: facts.resource,
+    token_digest: facts.tokenDigest,
     ...(argsDigest === null ? {} : { args_digest: argsDigest }),
   },
   rctx: {

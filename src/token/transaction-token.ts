@@ -15,6 +15,8 @@ export const TRANSACTION_TOKEN_TYPE = 'txntoken+jwt';
 export interface TransactionFacts {
   /** `txn`: the task. */
   readonly taskId: string;
+  /** base64url SHA-256 of the `jti` of the task token of the call, whose end is its end too. */
+  readonly tokenDigest: string;
   /** `sub`: the delegating user, or the agent itself. */
   readonly subject: string;
   /** `req_wl`: the workload that asked. */
@@ -99,6 +101,7 @@ export async function transactionTokenFrom(
     agent: claims.req_wl,
     action: claims.tctx.action,
     resource: claims.tctx.resource,
+    tokenDigest: claims.tctx.token_digest,
     argsDigest: claims.tctx.args_digest,
     scope: claims.scope,
     traceparent: claims.rctx?.traceparent ?? null,
@@ -120,7 +123,7 @@ const transactionContext = (value: unknown) =>
     ? { problem: 'is required' }
     : membersFrom(
         value,
-        { action: word, resource: word, args_digest: optional(word) },
+        { action: word, resource: word, token_digest: word, args_digest: optional(word) },
         { noun: 'member', others: 'ignored' },
       );
 

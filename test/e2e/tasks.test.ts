@@ -70,6 +70,8 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       body,
     });
 
+  const transactionToken = () => domain.payments.received().at(-1)?.headers['txn-token'];
+
   const form = (fields: Readonly<Record<string, string>>): string => new URLSearchParams(fields).toString();
 
   describe('constraints at use', () => {
@@ -291,9 +293,32 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(Number(claims['exp'])).toBeLessThanOrEqual(now + 120);
     expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
     expect(lastDecision()).toContain('allow;id=');
-    const handed = claimsIn(String(domain.payments.received().at(-1)?.headers['txn-token']));
+    const handed = claimsIn(String(transactionToken()));
     expect([handed['txn'], handed['sub'], handed['req_wl']]).toEqual([txn, 'alice', planner.id]);
     expect(Number(handed['exp']) - Number(handed['iat'])).toBeLessThanOrEqual(60);
+
+    const { reporter: service } = domain.stage;
+    const exchange = (asked: readonly string[], subject = String(transactionToken())): Promise<Reply> =>
+      post(
+        service,
+        '/oauth/token',
+        form({
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: subject,
+          subject_token_type: 'urn:ietf:params:oauth:token-type:txn_token',
+          resource: AUDIENCE,
+          authorization_details: JSON.stringify([{ ...detail, actions: asked }]),
+        }),
+      );
+    const own = JSON.parse((await exchange(['payments.read'])).body);
+    expect([claimsIn(own.access_token)['sub'], claimsIn(own.access_token)['client_id']]).toEqual(['alice', service.id]);
+    expect(await callPayments(service, domain, { token: own.access_token })).toEqual([200, null]);
+    expect((await exchange(['payments.list'])).status).toBe(400);
+    expect((await exchange(['payments.read'], token)).status).toBe(400);
+    // No credential itself, and dead with its task.
+    expect((await callPayments(planner, domain, { token: String(transactionToken()) }))[1]).toMatch(/^token\./);
+    expect((await post(planner, `/tasks/${txn}/complete`)).status).toBe(200);
+    expect((await exchange(['payments.read'])).status).toBe(400);
   });
 
   describe('layers', () => {

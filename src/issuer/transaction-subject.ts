@@ -1,0 +1,45 @@
+import { deny, type Deny, isDeny } from '../decision/decision.ts';
+import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
+import { stateAt, tokenProblem } from '../task/task.ts';
+import { transactionTokenFrom } from '../token/transaction-token.ts';
+import type { TransactionToken } from '../token/transaction-token.ts';
+import type { ParentTask } from './own-token.ts';
+import type { IssuerServices } from './services.ts';
+
+/** A transaction token with the task it was signed in, both alive now. */
+export interface LiveTransaction {
+  readonly transaction: TransactionToken;
+  readonly parent: ParentTask;
+}
+
+const CLOCK_SKEW_SECONDS = 5;
+const MAX_BYTES = 8192;
+
+/**
+ * What a transaction token stands for: the task of the call it was handed out with. It is no credential, so the client that
+ * presents it is known by its certificate, and what it is granted is a part of that task as the policies decide. With the
+ * task, or with the task token of that call, it is dead too.
+ *
+ * @see draft-ietf-oauth-transaction-tokens section 5
+ */
+export async function liveTransactionFrom(
+  compact: string,
+  { ports, settings, store, transactions }: IssuerServices,
+): Promise<LiveTransaction | Deny> {
+  if (transactions === undefined) return deny('token.issuer', 'no transaction tokens are signed here');
+  const rules = {
+    trustDomain: transactions.trustDomain,
+    clockSkewSeconds: CLOCK_SKEW_SECONDS,
+    maxBytes: MAX_BYTES,
+  };
+  const transaction = await transactionTokenFrom(compact, rules, transactions.keys, ports.nowMs());
+  if (isDeny(transaction)) return transaction;
+  const state = store.useStateOf(settings.url, transaction.taskId, transaction.tokenDigest);
+  if (isStoreFailure(state)) return stateUnavailable(state);
+  if (state?.issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
+  const { task, issued } = state;
+  const now = stateAt(task, store.nowMs());
+  if (now !== 'active') return deny(`task.${now}`, `the task is \`${now}\``);
+  const problem = tokenProblem(task, issued);
+  return problem === null ? { transaction, parent: { task, issued } } : deny('token.revoked', problem);
+}
