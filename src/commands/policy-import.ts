@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { parse, stringify } from 'yaml';
+import { catalogFrom } from '../action/catalog.ts';
+import type { Imported } from '../action/import/entry.ts';
+import { importedMcpTools } from '../action/import/mcp-tools.ts';
+import { importedOpenApi } from '../action/import/openapi.ts';
+import { importedProto } from '../action/import/proto.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+
+const help = `remit policy import: the catalog entries for what exists, for review
+
+usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST]
+
+  openapi      an OpenAPI 3 document, YAML or JSON
+  mcp-tools    what an MCP server answers to \`tools/list\`, JSON
+  proto        a .proto file with services
+  --server ID  the id of the server in actions.yaml; default \`server\`
+  --host HOST  its host, as callers name it; default the document's, else \`ID.example\`
+
+Prints a server for actions.yaml, with each argument and its type. Nobody but you knows what an action can do: read the
+risk of each, and take out what no agent needs, before you copy it. What could not be taken over is listed at the end.
+
+  remit policy import openapi petstore.yaml --server petstore
+  remit policy import mcp-tools tools.json --server tickets --host tickets.acme.test
+
+exit: 0 printed, 1 printed, but not yet a catalog that loads, 2 bad use or an unreadable file`;
+
+/** `remit policy import`. */
+export const policyImport: Command = { name: 'policy import', help, run: importEntries };
+
+type Importer = (text: string, id: string) => Imported | Problem;
+
+const importers: ReadonlyMap<string, Importer> = new Map<string, Importer>([
+  ['openapi', (text, id) => fromDocument(text, (document) => importedOpenApi(document, id))],
+  ['mcp-tools', (text, id) => fromDocument(text, (document) => importedMcpTools(document, id))],
+  ['proto', importedProto],
+]);
+
+const MAX_BYTES = 16 * 1024 * 1024;
+
+async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>): Promise<number> {
+  const options = optionsFrom(args, { server: { type: 'string', default: 'server' }, host: { type: 'string' } }, 2);
+  if (typeof options === 'string') return refused(io, options);
+  const [kind = '', file] = options.operands;
+  const importer = importers.get(kind);
+  if (importer === undefined || file === undefined)
+    return refused(io, `expected ${[...importers.keys()].join('|')} and a FILE`);
+  const text = await textOf(file);
+  if (isProblem(text)) return refused(io, `\`${file}\` ${text.problem}`);
+  const { server: id, host } = options.values;
+  const imported = importer(text, id);
+  if (isProblem(imported)) return refused(io, `\`${file}\`: ${imported.problem}`);
+  return print(io, imported, { id, host });
+}
+
+function print(
+  io: Pick<CommandIo, 'out' | 'err'>,
+  { server, notes }: Imported,
+  { id, host }: { readonly id: string; readonly host: string | undefined },
+): number {
+  const named = host ?? `${id}.example`;
+  const placed = host === undefined && 'hosts' in server ? {} : { hosts: [named], audience: `https://${named}` };
+  const { hosts, audience, ...rest } = { ...server, ...placed };
+  const text = stringify(
+    { servers: { [id]: { hosts, audience, ...rest } } },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  );
+  io.out(text.trimEnd());
+  for (const note of notes) io.out(`# ${note}`);
+  const catalog = catalogFrom(text, 'actions.yaml');
+  if (!('findings' in catalog)) return EXIT.good;
+  for (const { line, column, message } of catalog.findings) io.err(`actions.yaml:${line}:${column}: ${message}`);
+  return EXIT.no;
+}
+
+function fromDocument(text: string, read: (document: unknown) => Imported | Problem): Imported | Problem {
+  let document: unknown;
+  try {
+    document = parse(text);
+  } catch {
+    return { problem: 'it is neither YAML nor JSON' };
+  }
+  return read(document);
+}
+
+async function textOf(file: string): Promise<string | Problem> {
+  try {
+    const text = await readFile(file, 'utf8');
+    return text.length > MAX_BYTES ? { problem: `is larger than ${MAX_BYTES} bytes` } : text;
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    return { problem: `cannot be read: ${code}` };
+  }
+}
+
+function refused(io: Pick<CommandIo, 'err'>, problem: string): number {
+  io.err(`remit policy import: ${problem}`);
+  return EXIT.bad;
+}
