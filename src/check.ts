@@ -1,7 +1,8 @@
 import type { Answer, CheckCall, CheckFacts, CheckServices } from './check-services.ts';
 import { decide } from './decide.ts';
+import type { Facts } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
-import type { Deny } from './decision/decision.ts';
+import type { Decision, Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { gather } from './gather.ts';
 import { settle } from './settle.ts';
@@ -20,15 +21,17 @@ export function checkWith(services: CheckServices): Check {
     const policies = services.policies();
     const { facts, use } = await gather(services, parsed, policies);
     const isLate = call.signal.aborted || services.ports.monotonicMs() > call.deadlineMs;
+    const decideBy = (known: Facts): Decision => decide(known, { binding: services.binding, policies });
     const decision = isLate
       ? deny('overloaded', 'the deadline of the check passed before it was decided')
-      : decide(facts, { binding: services.binding, policies });
+      : decideBy(facts);
     const policySet = isDeny(policies) ? null : policies.hash;
     const unread = {
       trace: { parent: call.metadata.get('traceparent') ?? null, application: null },
       sourceAddress: null,
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
-    return settle(services, { decisionId, decision, facts, policySet }, { startedAtMs, use, trace, sourceAddress });
+    const at = { startedAtMs, use, trace, sourceAddress, decideBy };
+    return settle(services, { decisionId, decision, facts, policySet }, at);
   };
 }

@@ -13,6 +13,7 @@ import type { BindingMode } from './token/binding.ts';
 import type { TaskToken } from './token/claims.ts';
 import type { Credential } from './token/credential.ts';
 import type { Proof } from './token/proof.ts';
+import type { TaskHistory } from './task/history.ts';
 import type { IssuedTokenState } from './task/issued-token.ts';
 import { taskPermits } from './task/task.ts';
 import type { Task } from './task/task.ts';
@@ -34,6 +35,8 @@ export interface Facts {
   readonly task: Task | Deny | undefined;
   /** What the store holds of the token itself; `undefined` where it is not one of the task. */
   readonly issued: IssuedTokenState | undefined;
+  /** What the task was allowed before this; empty without a task. */
+  readonly history: TaskHistory;
   readonly action: Action | Deny;
   /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
@@ -58,7 +61,7 @@ export interface Rules {
  * first that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: Facts, rules: Rules): Decision {
-  const { call, caller, credential, action, use, nowMs } = facts;
+  const { call, caller, credential, action, history, use, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
   if (isDeny(credential)) return credential;
@@ -73,7 +76,7 @@ export function decide(facts: Facts, rules: Rules): Decision {
   const covered = credential.kind === 'task-token' ? coveringDetail(credential.details, action, nowMs) : null;
   if (isDeny(covered)) return covered;
   const { binding, policies } = rules;
-  return authorize(policies, useQuestion({ call, caller, credential, task, action, binding, use, nowMs }));
+  return authorize(policies, useQuestion({ call, caller, credential, task, history, action, binding, use, nowMs }));
 }
 
 function heldBy(

@@ -1,5 +1,5 @@
-import { actionFrom } from './action/action.ts';
 import type { HttpCall } from './action/call.ts';
+import { actionFrom } from './action/action.ts';
 import type { CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
@@ -8,6 +8,7 @@ import { callerFrom } from './identity/caller.ts';
 import { jtiDigestOf } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
+import { noHistory } from './task/history.ts';
 import { credentialFrom } from './token/authorization-header.ts';
 import type { PresentedToken } from './token/authorization-header.ts';
 import type { TaskToken } from './token/claims.ts';
@@ -49,12 +50,14 @@ export async function gather(
   return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
 }
 
-const noTask: Pick<Facts, 'task' | 'issued'> = { task: undefined, issued: undefined };
+type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
 
-/** The task of a token with the token itself, as the store has them at this moment. */
-export function taskState({ store }: CheckServices, token: TaskToken): Pick<Facts, 'task' | 'issued'> {
+const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
+
+/** The task of a token with the token itself and the history, as the store has them at this moment. */
+export function taskState({ store }: CheckServices, token: TaskToken): TaskFacts {
   const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
-  if (isStoreFailure(state)) return { task: stateUnavailable(state), issued: undefined };
+  if (isStoreFailure(state)) return { ...noTask, task: stateUnavailable(state) };
   return state ?? noTask;
 }
 

@@ -9,6 +9,7 @@ import type { Caller } from '../src/identity/caller.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import type { EngineAnswer } from '../src/policy/engine.ts';
 import type { PolicySet } from '../src/policy/load.ts';
+import { noHistory } from '../src/task/history.ts';
 import type { Task } from '../src/task/task.ts';
 import { unconstrained } from '../src/token/authorization-details.ts';
 import type { TaskToken } from '../src/token/claims.ts';
@@ -144,6 +145,7 @@ const facts: Facts = {
   presented,
   task,
   issued,
+  history: noHistory,
   action,
   use: 1,
   nowMs,

@@ -3,6 +3,7 @@ import type { Risk, Server } from '../action/catalog.ts';
 import type { Action, ArgumentValue } from '../action/http.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
@@ -34,6 +35,8 @@ export interface UseFacts {
   readonly credential: Credential;
   /** `null` where the credential is of no task. */
   readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'context'> | null;
+  /** What the task was allowed before this use; empty where there is none. */
+  readonly history: TaskHistory;
   readonly action: Action;
   readonly binding: BindingMode;
   /** Which use of its token this is, from 1; 0 without a token. */
@@ -57,6 +60,8 @@ export const useQuestion = (facts: UseFacts): Question => ({
     credential: credentialOf(facts),
     request: { method: facts.call.method, host: facts.call.host, path: facts.call.path },
     taskContext: contextOf(facts.task?.context ?? {}),
+    task: { actions: facts.history.actions, labels: facts.history.labels },
+    labels: distinct([...facts.action.labels]),
     // The level that signals have raised the task to.
     risk: facts.task?.risk ?? 'low',
     now: datetime(facts.nowMs),

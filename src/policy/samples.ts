@@ -51,6 +51,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     caller: { id: agent },
     credential: workloadIdentity,
     task: { purpose: '', createdAtMs: 0, risk: 'low', context: { name: 'value' } },
+    history: { version: 1, actions: [id], labels: ['label'] },
     action: actionOf(action, { args, isDecidedOnHeaders: true }),
     binding: 'certificate',
     use: 1,

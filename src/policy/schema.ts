@@ -57,6 +57,8 @@ const actionDeclaration = (action: CatalogAction): string => `
       credential: Credential,
       request: Request,
       taskContext: Set<String>,
+      task: {actions: Set<String>, labels: Set<String>},
+      labels: Set<String>,
       risk: String,
       now: datetime,
       args: {${action.args.map(argumentDeclaration).join(', ')}},

@@ -1,5 +1,7 @@
 import { stateAt, tokenProblem } from '../task/task.ts';
+import type { HistoryEntry } from '../task/history.ts';
 import type { Connection } from './connection.ts';
+import { addToHistory } from './history-table.ts';
 import type { Spend, SpendProblem, TaskKey } from './store.ts';
 import { useStateAt } from './token-table.ts';
 
@@ -36,11 +38,19 @@ export function spendsProblem(spends: readonly Spend[]): string | null {
 /** Text of the spends, for the store to prove. */
 export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);
 
-/** Within a transaction: counts every spend, or none. Spends of one counter add up. */
+/** Within a transaction: counts every spend and adds the entry, or does neither. Spends of one counter add up. */
 export function spendFor(
   connection: Connection,
   key: TaskKey,
-  { jtiDigest, spends }: { readonly jtiDigest: string; readonly spends: readonly Spend[] },
+  {
+    jtiDigest,
+    spends,
+    entry,
+  }: {
+    readonly jtiDigest: string;
+    readonly spends: readonly Spend[];
+    readonly entry?: HistoryEntry | undefined;
+  },
 ): SpendProblem | null {
   const use = useStateAt(connection, key, jtiDigest);
   if (use?.issued === undefined || stateAt(use.task, connection.nowMs()) !== 'active') return 'ended';
@@ -52,6 +62,8 @@ export function spendFor(
     if (spent > limit - amount) return problem;
     totals.set(name, spent + amount);
   }
+  const full = entry === undefined ? null : addToHistory(connection, key, { entry, now: use.history });
+  if (full !== null) return full;
   for (const [name, spent] of totals) setSpent(connection, key, { name, spent });
   return null;
 }

@@ -2,7 +2,7 @@
 export const APPLICATION_ID = 0x52656d74;
 
 /** The one version of the schema this build reads and writes; a file of another is refused. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * The tables. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
@@ -67,6 +67,15 @@ CREATE TABLE budgets (
   PRIMARY KEY (issuer, task, name),
   FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE histories (
+  issuer TEXT NOT NULL,
+  task TEXT NOT NULL,
+  version INTEGER NOT NULL CHECK (version > 0),
+  actions TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  PRIMARY KEY (issuer, task),
+  FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
+) STRICT;
 CREATE TABLE remembered (
   kind TEXT NOT NULL,
   key TEXT NOT NULL,

@@ -1,6 +1,7 @@
 import type { EncodedRecord } from '../ledger/record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import { expiryOf, stateAt } from '../task/task.ts';
+import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
@@ -169,11 +170,17 @@ class SqliteStore implements Store {
     return this.#connection.write([key], () => rememberKey(this.#connection, kind, { key, untilMs }));
   }
 
-  spend(key: TaskKey, jtiDigest: string, spends: readonly Spend[]): null | SpendProblem | StoreFailure {
+  spend(
+    key: TaskKey,
+    jtiDigest: string,
+    spends: readonly Spend[],
+    entry?: HistoryEntry,
+  ): null | SpendProblem | StoreFailure {
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
-    return this.#connection.write([key.issuer, key.id, jtiDigest, ...namesOf(spends)], () =>
-      spendFor(this.#connection, key, { jtiDigest, spends }),
+    const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
+    return this.#connection.write([key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts], () =>
+      spendFor(this.#connection, key, { jtiDigest, spends, entry }),
     );
   }
 

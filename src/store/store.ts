@@ -2,6 +2,7 @@ import type { EncodedRecord } from '../ledger/record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { RecordSink } from '../ledger/writer.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
+import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { StoreFailure } from './store-failure.ts';
 
@@ -25,6 +26,7 @@ export interface UseState {
   readonly task: Task;
   /** The token, if it is one of the task's. */
   readonly issued: IssuedTokenState | undefined;
+  readonly history: TaskHistory;
 }
 
 /** Which tasks to list, the newest first. */
@@ -69,8 +71,11 @@ export type Spend =
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
   | { readonly kind: 'single-use'; readonly name?: string };
 
-/** Why nothing was spent: a limit, a second use, or that the task is not active or the token dead. */
-export type SpendProblem = 'exhausted' | 'replayed' | 'ended';
+/**
+ * Why nothing was spent: a limit, a second use, that the task is not active or the token dead; that the history is another
+ * than the use was decided by, or has no room for it.
+ */
+export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
 /** What can be read while another process writes. */
 export interface StoreReader {
@@ -80,7 +85,7 @@ export interface StoreReader {
   nowMs(): number;
   /** The task with this issuer and id, read anew each time; `undefined` where there is none. */
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
-  /** The task with the token of that digest, read anew in one statement; `undefined` where there is no such task. */
+  /** The task with the token of that digest and its history, read anew in one statement; `undefined` where there is no such task. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
@@ -131,10 +136,16 @@ export interface Store extends StoreReader, RecordSink {
    */
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
   /**
-   * Counts all of the spends where the task is active, the token alive and every limit holds, and else none of them.
-   * `refused` where a number is not whole or out of range.
+   * Counts all of the spends and adds the entry to the history, where the task is active, the token alive, every limit
+   * holds and the history is still of the version of the entry; and else does nothing. `refused` where a number is not
+   * whole or out of range.
    */
-  spend(key: TaskKey, jtiDigest: string, spends: readonly Spend[]): null | SpendProblem | StoreFailure;
+  spend(
+    key: TaskKey,
+    jtiDigest: string,
+    spends: readonly Spend[],
+    entry?: HistoryEntry,
+  ): null | SpendProblem | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;

@@ -2,6 +2,7 @@ import type { SQLOutputValue } from 'node:sqlite';
 import { recordText } from '../ledger/record.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { Connection } from './connection.ts';
+import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
 import { insertRecord } from './record-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from './store.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
@@ -22,15 +23,20 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
 });
 
 /** One look; a constant, so that its text is hashed once. */
-const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS} FROM tasks
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS} FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
+  ${JOIN_HISTORY}
   WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
 
-/** The task with the token: asked on every use. */
+/** The task with the token and the history: asked on every use. */
 export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): UseState | undefined {
   const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
   if (row === undefined) return undefined;
-  return { task: taskFrom(row), issued: row['jti_digest'] === null ? undefined : tokenFrom(row) };
+  return {
+    task: taskFrom(row),
+    issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
+    history: historyFrom(row),
+  };
 }
 
 /** The token of that digest with its task. */

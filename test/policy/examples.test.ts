@@ -11,6 +11,8 @@ import { freshCedar } from '../../src/policy/cedar.ts';
 import { callFrom } from '../../src/policy/engine.ts';
 import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
+import { noHistory } from '../../src/task/history.ts';
+import type { TaskHistory } from '../../src/task/history.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import { issueQuestion, useQuestion } from '../../src/policy/question.ts';
 import type { Question, UseFacts } from '../../src/policy/question.ts';
@@ -33,6 +35,7 @@ interface Use {
   readonly purpose?: string;
   readonly ageSeconds?: number;
   readonly binding?: UseFacts['binding'];
+  readonly history?: Partial<TaskHistory>;
 }
 
 const NOW_MS = 1_800_000_000_123;
@@ -40,7 +43,7 @@ const NOW_MS = 1_800_000_000_123;
 function use(
   agent: string,
   id: string,
-  { args = {}, purpose = 'pay the rent', ageSeconds = 60, binding = 'certificate' }: Use = {},
+  { args = {}, purpose = 'pay the rent', ageSeconds = 60, binding = 'certificate', history = {} }: Use = {},
 ): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
@@ -71,6 +74,7 @@ function use(
       digest: 'd',
     },
     task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000, risk: 'low', context: { model: 'm-1' } },
+    history: { ...noHistory, ...history },
     action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
     binding,
     use: 1,
@@ -326,6 +330,8 @@ describe('useQuestion and issueQuestion', () => {
           uses: 1,
         },
         taskContext: ['model=m-1'],
+        task: { actions: [], labels: [] },
+        labels: [],
         request: { method: 'POST', host: 'a.test', path: '/v1/payments' },
         risk: 'low',
         now: { __extn: { fn: 'datetime', arg: '2027-01-15T08:00:00Z' } },

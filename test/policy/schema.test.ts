@@ -27,6 +27,8 @@ describe('schemaFrom', () => {
       credential: Credential,
       request: Request,
       taskContext: Set<String>,
+      task: {actions: Set<String>, labels: Set<String>},
+      labels: Set<String>,
       risk: String,
       now: datetime,
       args: {"amount": Long, "currency"?: String},
