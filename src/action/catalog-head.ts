@@ -1,6 +1,6 @@
 import { staticSecretExceptions } from './static-secret-exception.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
-import { booleanOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
+import { fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** How much harm an action can do; also the name of the action group it is in. */
@@ -20,8 +20,6 @@ export interface Defaults {
   readonly labels: ReadonlySet<string>;
   /** Long-lived credentials that may pass; its own are added. */
   readonly staticSecrets: readonly StaticSecretException[];
-  /** Whether it may turn the connection into a tunnel, such as a WebSocket; its own replaces it. Default no. */
-  readonly upgrades: boolean;
 }
 
 /** What every action of the file says of itself. */
@@ -31,7 +29,7 @@ export interface ActionHead extends Defaults {
 }
 
 /** Keys that a server and each of its actions may have. */
-export const DEFAULT_KEYS = ['accepts', 'labels', 'staticSecrets', 'upgrades'] as const;
+export const DEFAULT_KEYS = ['accepts', 'labels', 'staticSecrets'] as const;
 /** Keys that each action has. */
 export const HEAD_KEYS = ['action', 'risk'] as const;
 
@@ -46,12 +44,11 @@ const MAX_ID_LENGTH = 128;
 const LABEL = /^[a-z][a-z0-9_-]{0,62}$/;
 const MAX_LABELS = 16;
 
-/** What actions are by default: a task token alone, no labels, no exceptions, no upgrades. */
+/** What actions are by default: a task token alone, no labels, no exceptions. */
 export const NO_DEFAULTS: Defaults = {
   accepts: new Set(['task-token']),
   labels: new Set(),
   staticSecrets: [],
-  upgrades: false,
 };
 
 /** Id and risk of an action, with what it takes from its server; `null` where one of the two is missing or wrong. */
@@ -73,12 +70,10 @@ export function defaultsFrom(
   fields: Fields<(typeof DEFAULT_KEYS)[number]>,
   inherited: Defaults,
 ): Defaults {
-  const upgrades = fields.has('upgrades') ? booleanOf(yaml, fields.get('upgrades'), '`upgrades`') : inherited.upgrades;
   return {
     accepts: acceptsOf(yaml, fields.get('accepts')) ?? inherited.accepts,
     labels: new Set([...inherited.labels, ...labelsOf(yaml, fields.get('labels'))]),
     staticSecrets: [...inherited.staticSecrets, ...staticSecretExceptions(yaml, fields.get('staticSecrets'))],
-    upgrades: upgrades === true,
   };
 }
 

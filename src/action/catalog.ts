@@ -234,7 +234,7 @@ function added(
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, yaml }: Into,
 ): CatalogAction | null {
-  const { id, risk, accepts, labels, staticSecrets, upgrades, args } = entry;
+  const { id, risk, accepts, labels, staticSecrets, args } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -255,7 +255,6 @@ function added(
     accepts,
     labels,
     staticSecrets,
-    upgrades,
     args,
   };
   actions.set(action.id, action);

@@ -7,19 +7,22 @@ import type { ArgumentSpec, BodyArgument } from './catalog-arguments.ts';
 
 /**
  * The value of a JSON message, strict as `strictJsonFrom` is, in which a number that a double cannot hold exactly as it is
- * written is no number (`NaN`): `0.1` is, `9007199254740993` and `1.0000000000000000001` are not.
+ * written is no number (`Infinity`): `0.1` is, `9007199254740993` and `1.0000000000000000001` are not. Linear in the length.
  */
 export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | Problem {
   const strict = strictJsonFrom(bytes);
   if ('problem' in strict) return strict;
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-  return { value: JSON.parse(text, exactly) };
+  if (!LONG_NUMBER.test(text)) return strict;
+  const exact = text.replaceAll(STRING_OR_LONG_NUMBER, (token) =>
+    token.startsWith('"') || digitsOf(token) === digitsOf(String(Number(token))) ? token : '1e999',
+  );
+  return exact === text ? strict : { value: JSON.parse(exact) };
 }
 
-function exactly(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  if (typeof value !== 'number') return value;
-  return digitsOf(context?.source ?? '') === digitsOf(String(value)) ? value : Number.NaN;
-}
+/** A number of 16 characters or with an exponent; every other one is exact, since a double holds any 15 digits. */
+const LONG_NUMBER = /\d[\d.eE+-]{15}|\d[eE]/;
+const STRING_OR_LONG_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}|-?\d[\d.]{0,15}[eE][\d+-]+/g;
 
 /** A number as its significant digits and the place of the point, so that `1e2`, `100` and `100.0` are equal. */
 function digitsOf(source: string): string {
@@ -27,8 +30,9 @@ function digitsOf(source: string): string {
   if (match === null) return 'none';
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
   const all = `${whole}${fraction}`.replace(/^0+/, '');
-  const digits = all.replace(/0+$/, '');
-  return digits === '' ? '0' : `${sign}${digits}e${Number(exponent) - fraction.length + (all.length - digits.length)}`;
+  let end = all.length;
+  while (all[end - 1] === '0') end--;
+  return end === 0 ? '0' : `${sign}${all.slice(0, end)}e${Number(exponent) - fraction.length + (all.length - end)}`;
 }
 
 /**

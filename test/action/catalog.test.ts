@@ -99,7 +99,6 @@ const protocols = `servers:
         method: POST
         path: /import
         risk: high
-        upgrades: true
         staticSecrets:
           exceptions:
             - { header: authorization, owner: billing team, until: '2027-02-28' }
@@ -159,9 +158,8 @@ describe('catalogFrom reads the protocols', () => {
     });
   });
 
-  it('arguments of the body, upgrades and exceptions for static secrets up to the end of their day', () => {
+  it('arguments of the body, and exceptions for static secrets up to the end of their day', () => {
     expect(catalog.actions.get('tickets.import')).toMatchObject({
-      upgrades: true,
       staticSecrets: [
         { digest: null, header: 'authorization', owner: 'billing team', untilMs: Date.UTC(2027, 2, 1) },
         { digest: `sha-256:${'A'.repeat(43)}`, header: null, owner: 'billing team', untilMs: Date.UTC(2027, 2, 1) },
@@ -171,7 +169,7 @@ describe('catalogFrom reads the protocols', () => {
         { name: 'tags', from: 'body', pointer: ['tags'], type: 'strings', required: false },
       ],
     });
-    expect(catalog.actions.get('tickets.page')).toMatchObject({ upgrades: false, staticSecrets: [] });
+    expect(catalog.actions.get('tickets.page')).toMatchObject({ staticSecrets: [] });
   });
 });
 
@@ -240,7 +238,11 @@ describe('catalogFrom finds in the protocols', () => {
     ],
     ['a header in capitals', ['header: authorization', 'header: Authorization'], 'the header `Authorization` must be'],
     ['a secret in the place of its digest', ['sha-256:', 'sk-'], 'must be `sha-256:` and 43 characters'],
-    ['a word for upgrades', ['upgrades: true', 'upgrades: yes'], '`upgrades` must be `true` or `false`'],
+    [
+      'upgrades, which are refused everywhere',
+      ['staticSecrets:', 'upgrades: true\n        staticSecrets:'],
+      'unknown key `upgrades` in a route',
+    ],
   ];
   it.each(rows)('%s', (_name, [from, to], expected) => {
     const text = protocols.replace(from, to);

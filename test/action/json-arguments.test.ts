@@ -104,6 +104,18 @@ describe('jsonArguments', () => {
     ['a lone surrogate', '{"a":"\\ud800"}', spec('string'), 'has a lone surrogate in a string'],
     ['U+0000', '{"a":"\\u0000"}', spec('string'), 'has U+0000 in a string'],
     ['33 levels', `{"a":${'['.repeat(33)}${']'.repeat(33)}}`, strings, 'nests deeper than 32'],
+    [
+      'a large number beside a string that looks like one',
+      '{"9007199254740993":"9007199254740993","a":1e3}',
+      long,
+      { a: 1000 },
+    ],
+    [
+      'a long number in a string',
+      '{"a":"9007199254740993 \\" 1e400"}',
+      spec('string'),
+      { a: '9007199254740993 " 1e400' },
+    ],
     ['no JSON', '{"a":01}', long, 'is not valid JSON'],
   ])('reads %s', (_name, json, argument, expected) => {
     expect(read(json, argument)).toEqual(expected);
@@ -139,5 +151,16 @@ describe('jsonArguments', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it('reads 64 KiB of the worst numbers without stalling', () => {
+    const many = Array(3000).fill('9007199254740993.5').join();
+    for (const value of [`1${'0'.repeat(65_000)}1`, `0.${'0'.repeat(65_000)}1`, `[${many}]`]) {
+      const bytes = Buffer.from(`{"b":${value}}`);
+      const start = performance.now();
+      expect('value' in exactJsonFrom(bytes)).toBe(true);
+      // Linear is a few milliseconds; the quadratic reading of this was 5 seconds.
+      expect(performance.now() - start).toBeLessThan(500);
+    }
   });
 });
