@@ -82,7 +82,7 @@ export interface CheckServices {
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
   /** Tasks are read anew on each use and never cached; its clock does not step back. */
-  readonly store: Pick<Store, 'nowMs' | 'useStateOf' | 'spend' | 'revokeToken' | 'applyTaskEvent'>;
+  readonly store: Pick<Store, 'nowMs' | 'useStateOf' | 'spend' | 'revokeToken' | 'applyTaskEvent' | 'noteSecrets'>;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
   readonly tracer: Tracer;

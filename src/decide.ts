@@ -1,6 +1,8 @@
 import type { HttpCall } from './action/call.ts';
 import type { Action } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
+import { forbiddenSecret } from './action/static-secret.ts';
+import type { StaticSecret } from './action/static-secret.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { Caller } from './identity/caller.ts';
@@ -29,6 +31,8 @@ export interface Presented {
 export interface Facts {
   readonly call: HttpCall | Deny;
   readonly caller: Caller | Deny;
+  /** The long-lived credentials in the call. */
+  readonly secrets: readonly StaticSecret[];
   readonly credential: Credential | Deny;
   readonly presented: Presented;
   /** The task of a task token as it stands now; `undefined` where the store knows none. */
@@ -64,6 +68,8 @@ export function decide(facts: Facts, rules: Rules): Decision {
   const { call, caller, credential, action, history, use, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
+  const secret = staticSecret(facts);
+  if (secret !== null) return secret;
   if (isDeny(credential)) return credential;
   const unbound = credential.kind === 'workload-identity' ? null : heldBy(caller, credential, facts, rules);
   if (unbound !== null) return unbound;
@@ -77,6 +83,14 @@ export function decide(facts: Facts, rules: Rules): Decision {
   if (isDeny(covered)) return covered;
   const { binding, policies } = rules;
   return authorize(policies, useQuestion({ call, caller, credential, task, history, action, binding, use, nowMs }));
+}
+
+/** Before the credential is judged: a key in the place of a token is named as what it is. */
+function staticSecret({ secrets, action, nowMs }: Facts): Deny | null {
+  const secret = forbiddenSecret(secrets, isDeny(action) ? [] : action.staticSecrets, nowMs);
+  if (secret === null) return null;
+  const { kind, where, name } = secret;
+  return deny('token.static-secret', `a long-lived secret (\`${kind}\`) in the ${where} \`${name}\``);
 }
 
 function heldBy(

@@ -1,5 +1,8 @@
 import type { HttpCall } from './action/call.ts';
+import type { Action } from './action/http.ts';
 import { actionFrom } from './action/action.ts';
+import { forbiddenSecret, staticSecretsIn } from './action/static-secret.ts';
+import type { StaticSecret } from './action/static-secret.ts';
 import type { CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
@@ -39,12 +42,23 @@ export async function gather(
   if (isDeny(parsed)) return { facts: unreadable(parsed, nowMs), use: null };
   const { call, peer } = parsed;
   const caller = callerFrom(peer, services.identity, nowMs);
-  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs });
+  const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
+  const secrets = staticSecretsIn(call, nowMs);
+  const isExcepted = isSecretAlone(secrets, action, nowMs);
+  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs, isExcepted });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
   const use = digest === null ? null : services.uses.next(digest);
-  const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
-  const rest = { call, caller, credential, presented, action, use: use?.use ?? 0, nowMs: services.ports.nowMs() };
+  const rest = {
+    call,
+    caller,
+    secrets,
+    credential,
+    presented,
+    action,
+    use: use?.use ?? 0,
+    nowMs: services.ports.nowMs(),
+  };
   // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
   return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
@@ -64,6 +78,7 @@ export function taskState({ store }: CheckServices, token: TaskToken): TaskFacts
 const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   call: parsed,
   caller: parsed,
+  secrets: [],
   credential: parsed,
   presented: plain,
   ...noTask,
@@ -72,6 +87,12 @@ const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   nowMs,
   taskNowMs: nowMs,
 });
+
+/** Whether `authorization` holds a static secret that may pass: it is the upstream's, and the caller has its identity alone. */
+function isSecretAlone(secrets: readonly StaticSecret[], action: Action | Deny, nowMs: number): boolean {
+  const sent = secrets.filter(({ where, name }) => where === 'header' && name === 'authorization');
+  return sent.length > 0 && !isDeny(action) && forbiddenSecret(sent, action.staticSecrets, nowMs) === null;
+}
 
 interface Found {
   readonly credential: Credential;
@@ -82,10 +103,14 @@ interface Found {
 async function credentialOf(
   services: CheckServices,
   call: HttpCall,
-  { policies, nowMs }: { readonly policies: PolicySet | Deny; readonly nowMs: number },
+  {
+    policies,
+    nowMs,
+    isExcepted,
+  }: { readonly policies: PolicySet | Deny; readonly nowMs: number; readonly isExcepted: boolean },
 ): Promise<Found | Deny> {
   const values = call.headers.get('authorization') ?? [];
-  if (values.length === 0) return { credential: workloadIdentity, presented: plain };
+  if (values.length === 0 || isExcepted) return { credential: workloadIdentity, presented: plain };
   const sent = credentialFrom(values);
   if (isDeny(sent)) return sent;
   if (isDeny(policies)) return policies;

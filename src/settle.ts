@@ -42,6 +42,7 @@ export interface Settling {
 export async function settle(services: CheckServices, judged: Judgement, at: Settling): Promise<Answer> {
   const judgement = held(services, judged, at.decideBy);
   settleStolenToken(services, judgement);
+  noteSecrets(services, judgement);
   const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
   const { startedAtMs, trace, use } = at;
   const span = traceCheck(tracing, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
@@ -104,6 +105,15 @@ const spendDenials = {
   ended: deny('token.revoked', 'the task or the token ended while the use was decided'),
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;
+
+/** Keeps the inventory of static secrets, of known callers. What cannot be written stands in nobody's way: they are denied. */
+function noteSecrets({ store }: CheckServices, { facts: { secrets, caller, action } }: Judgement): void {
+  if (secrets.length === 0 || isDeny(caller)) return;
+  const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
+  store.noteSecrets(
+    secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })),
+  );
+}
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
 function settleStolenToken(services: CheckServices, { decision, facts }: Judgement): void {

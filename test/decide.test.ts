@@ -138,9 +138,12 @@ const external: ExternalToken = {
 };
 const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });
 
+const secret = { kind: 'api-key', where: 'header', name: 'x-api-key', digest: 'sha-256:x' } as const;
+
 const facts: Facts = {
   call,
   caller,
+  secrets: [],
   credential: token,
   presented,
   task,
@@ -167,6 +170,12 @@ describe('decide', () => {
   it.each([
     ['an unreadable request', change({ call: deny('request.malformed', 'd') }), rules, 'request.malformed'],
     ['no identity', change({ caller: deny('identity.missing', 'd') }), rules, 'identity.missing'],
+    [
+      'a static secret, before its credential is judged',
+      change({ secrets: [secret], credential: deny('token.malformed', 'd') }),
+      rules,
+      'token.static-secret',
+    ],
     ['no token', change({ credential: deny('token.missing', 'd') }), rules, 'token.missing'],
     ['a stolen token', change({ caller: { ...caller, certificateSha256: 'e'.repeat(43) } }), rules, 'token.binding'],
     ['an unreadable store', change({ task: deny('task.state-unavailable', 'd') }), rules, 'task.state-unavailable'],
@@ -240,6 +249,15 @@ describe('decide', () => {
     ],
   ] as const)('denies %s', (_name, changed, reason) => {
     expect(decide(change(changed), rules)).toMatchObject({ kind: 'deny', reason });
+  });
+
+  it('lets a static secret pass by an exception of the action until its last day is over', () => {
+    const exception = { digest: null, header: 'x-api-key', owner: 'team payments', untilMs: nowMs + 1 };
+    const excepted = change({ secrets: [secret], action: { ...action, staticSecrets: [exception] } });
+    expect(decide(excepted, rules)).toMatchObject({ kind: 'allow' });
+    expect(decide({ ...excepted, nowMs: nowMs + 1 }, rules)).toEqual(
+      deny('token.static-secret', 'a long-lived secret (`api-key`) in the header `x-api-key`'),
+    );
   });
 
   it('answers by the first stage that refuses, in the order of the data path', () => {

@@ -76,6 +76,18 @@ CREATE TABLE histories (
   PRIMARY KEY (issuer, task),
   FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
 ) STRICT;
+CREATE TABLE static_secrets (
+  digest TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  action TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  place TEXT NOT NULL,
+  first_seen_ms INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL,
+  count INTEGER NOT NULL CHECK (count > 0),
+  PRIMARY KEY (digest, agent, action)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX static_secrets_last_seen ON static_secrets (last_seen_ms);
 CREATE TABLE remembered (
   kind TEXT NOT NULL,
   key TEXT NOT NULL,

@@ -7,12 +7,15 @@ import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
 import { insertRecords, recordsOfTask } from './record-table.ts';
 import { rememberKey } from './replay-table.ts';
+import { SecretNotes, sightings, writeSightings } from './secret-table.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 import type {
   IssuedToken,
+  SecretSighting,
+  SeenSecret,
   OpenTaskFilter,
   Spend,
   SpendProblem,
@@ -76,6 +79,7 @@ function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteSt
 /** A store over one connection. Every call is one statement or one transaction, and synchronous. */
 class SqliteStore implements Store {
   readonly #connection: Connection;
+  readonly #secretNotes = new SecretNotes();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -107,6 +111,10 @@ class SqliteStore implements Store {
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
     const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
     return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
+  }
+
+  staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {
+    return this.#connection.read([], () => sightings(this.#connection, limit));
   }
 
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure {
@@ -182,6 +190,19 @@ class SqliteStore implements Store {
     return this.#connection.write([key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts], () =>
       spendFor(this.#connection, key, { jtiDigest, spends, entry }),
     );
+  }
+
+  noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure {
+    const due = this.#secretNotes.due(seen, this.nowMs());
+    if (due.length === 0) return null;
+    const texts = due.flatMap(({ secret: { digest, kind, place, agent, action } }) => [
+      digest,
+      kind,
+      place,
+      agent,
+      action,
+    ]);
+    return this.#connection.write(texts, () => writeSightings(this.#connection, due));
   }
 
   endExpired(): number | StoreFailure {

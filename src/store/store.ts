@@ -77,6 +77,25 @@ export type Spend =
  */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
+/** A static secret in a call, and whose call it was. Never the secret itself. */
+export interface SeenSecret {
+  readonly digest: string;
+  readonly kind: string;
+  /** `header authorization`, `query api_key` */
+  readonly place: string;
+  readonly agent: string;
+  /** Id of the catalog; `''` where it names none. */
+  readonly action: string;
+}
+
+/** How often a secret was seen with one agent at one action. */
+export interface SecretSighting extends SeenSecret {
+  /** Milliseconds since the Unix epoch, as exact as it is written: once a minute. */
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  readonly count: number;
+}
+
 /** What can be read while another process writes. */
 export interface StoreReader {
   /**
@@ -91,6 +110,8 @@ export interface StoreReader {
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
   /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
+  /** The static secrets that were seen, the last seen first; at most `limit`. */
+  staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** The first records of a task in the order of the ledger; at most `limit`. */
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure;
   close(): void;
@@ -146,6 +167,11 @@ export interface Store extends StoreReader, RecordSink {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
+  /**
+   * Notes static secrets that were seen in a call. Each is written once a minute at most, new ones ten a second at most; of
+   * more than 10,000 those go that were not seen for the longest.
+   */
+  noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;

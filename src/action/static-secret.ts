@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import type { HttpCall } from './call.ts';
+import type { StaticSecretException } from './static-secret-exception.ts';
+
+/** A long-lived credential in a call. Never the secret itself. */
+export interface StaticSecret {
+  /** What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` where only its place says so. */
+  readonly kind: string;
+  readonly where: 'header' | 'query';
+  /** Of the header or the query parameter, in lower case; `?` where the name is none to show. */
+  readonly name: string;
+  /** `sha-256:` and the base64url digest of the secret. */
+  readonly digest: string;
+}
+
+/** A token that lives longer than this is no better than a key, in milliseconds. */
+const MAX_LIFETIME_MS = 24 * 3_600_000;
+/** More in one call say nothing new. */
+const MAX_FOUND = 16;
+/** A payload beyond this is not read: a token of this size is no token that Remit lets pass. */
+const MAX_JWT_CHARS = 16_384;
+
+/** Anchored, with bounded or single repetition: each is decided in one pass over its word. */
+const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
+  ['aws-access-key', /^(?:AKIA|ABIA|ACCA)[A-Z2-7]{16}(?:\/|$)/],
+  ['github-token', /^(?:gh[oprsu]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})$/],
+  ['gitlab-token', /^gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[A-Za-z0-9_.-]{20,300}$/],
+  ['slack-token', /^xox[abeoprs]-[A-Za-z0-9-]{10,300}$/],
+  ['stripe-key', /^[rs]k_(?:live|test)_[A-Za-z0-9]{16,300}$/],
+  ['sk-key', /^sk-[A-Za-z0-9_-]{20,300}$/],
+  ['google-api-key', /^AIza[A-Za-z0-9_-]{35}$/],
+  ['npm-token', /^npm_[A-Za-z0-9]{36}$/],
+  ['hugging-face-token', /^hf_[A-Za-z0-9]{30,64}$/],
+  ['sendgrid-key', /^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}$/],
+];
+
+/** The words of a value that a credential can be. */
+const WORD = /[A-Za-z0-9_~+/.-]+/g;
+const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----/;
+const JWT = /^eyJ[A-Za-z0-9_-]*\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/;
+
+/** Headers whose value is a key, whatever it looks like. */
+const KEY_HEADERS: ReadonlySet<string> = new Set([
+  'api-key',
+  'apikey',
+  'ocp-apim-subscription-key',
+  'private-token',
+  'x-access-token',
+  'x-api-key',
+  'x-api-token',
+  'x-apikey',
+  'x-auth-key',
+  'x-auth-token',
+  'x-functions-key',
+  'x-gitlab-token',
+  'x-goog-api-key',
+  'x-vault-token',
+]);
+
+/** Query parameters whose value is a secret, by their name in lower case without `-` and `_`. */
+const KEY_PARAMETERS: ReadonlySet<string> = new Set([
+  'accesstoken',
+  'apikey',
+  'apitoken',
+  'authtoken',
+  'clientsecret',
+  'password',
+  'privatetoken',
+  'secret',
+]);
+/** Those that are a secret where they look like one, since pages and objects have keys and tokens too. */
+const AMBIGUOUS_PARAMETERS: ReadonlySet<string> = new Set(['auth', 'key', 'token']);
+const LOOKS_RANDOM = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.+/=-]{20,}$/;
+
+/** Schemes of `authorization` that carry no secret: a signature, or the answer to a challenge. */
+const SAFE_SCHEMES: ReadonlySet<string> = new Set([
+  'aws4-hmac-sha256',
+  'digest',
+  'hoba',
+  'negotiate',
+  'ntlm',
+  'signature',
+]);
+/** Those whose token is judged by its own look here, and by the token stage after that. */
+const TOKEN_SCHEMES: ReadonlySet<string> = new Set(['bearer', 'dpop']);
+/** Proofs of possession have no `exp`, and are good for one call. */
+const PROOF_HEADERS: ReadonlySet<string> = new Set(['dpop', 'signature', 'signature-input']);
+
+/**
+ * The long-lived credentials a call carries in its headers and its query: JWTs without `exp` or with one more than 24 hours
+ * away, keys of known shapes, and whatever stands in `Basic` and other schemes, in headers and in parameters made for keys.
+ * At most 16; one pass over what the call's own limits let through. Pure, never throws.
+ */
+export function staticSecretsIn(call: Pick<HttpCall, 'headers' | 'query'>, nowMs: number): readonly StaticSecret[] {
+  const found: StaticSecret[] = [];
+  for (const [name, values] of call.headers) {
+    if (PROOF_HEADERS.has(name)) continue;
+    for (const value of values) collect(found, { where: 'header', name }, inHeader(name, value, nowMs));
+  }
+  for (const field of call.query === '' ? [] : call.query.split('&')) {
+    const equals = field.indexOf('=');
+    const name = readable(equals === -1 ? field : field.slice(0, equals));
+    // A key can stand where a name should; then it is not shown.
+    const bare = secretsOf(name, nowMs);
+    collect(found, { where: 'query', name: bare.length > 0 ? '' : name }, bare);
+    if (equals !== -1)
+      collect(found, { where: 'query', name }, inParameter(name, readable(field.slice(equals + 1)), nowMs));
+  }
+  return found;
+}
+
+/** What stands in the way of the call: the first secret no exception lets pass. `null` where there is none. */
+export function forbiddenSecret(
+  secrets: readonly StaticSecret[],
+  exceptions: readonly StaticSecretException[],
+  nowMs: number,
+): StaticSecret | null {
+  return secrets.find((secret) => !exceptions.some((exception) => lets(exception, secret, nowMs))) ?? null;
+}
+
+const lets = ({ digest, header, untilMs }: StaticSecretException, secret: StaticSecret, nowMs: number): boolean =>
+  nowMs < untilMs &&
+  (digest === null || digest === secret.digest) &&
+  (header === null || (secret.where === 'header' && header === secret.name));
+
+interface Seen {
+  readonly kind: string;
+  readonly secret: string;
+}
+
+const SHOWN_NAME = /^[a-z0-9_.-]{1,64}$/;
+
+function collect(
+  found: StaticSecret[],
+  { where, name }: Pick<StaticSecret, 'where' | 'name'>,
+  seen: readonly Seen[],
+): void {
+  const shown = name.toLowerCase();
+  for (const { kind, secret } of seen) {
+    if (found.length >= MAX_FOUND) return;
+    const digest = `sha-256:${createHash('sha256').update(secret, 'utf8').digest('base64url')}`;
+    found.push({ kind, where, name: SHOWN_NAME.test(shown) ? shown : '?', digest });
+  }
+}
+
+function inHeader(name: string, value: string, nowMs: number): readonly Seen[] {
+  const isAuthorization = name === 'authorization' || name === 'proxy-authorization';
+  if (isAuthorization) return inAuthorization(value, nowMs);
+  return KEY_HEADERS.has(name) ? keyed(value, nowMs) : secretsOf(value, nowMs);
+}
+
+function inAuthorization(value: string, nowMs: number): readonly Seen[] {
+  const space = value.indexOf(' ');
+  const scheme = value.slice(0, Math.max(0, space)).toLowerCase();
+  const rest = value.slice(space + 1).trim();
+  if (scheme === '' || TOKEN_SCHEMES.has(scheme) || SAFE_SCHEMES.has(scheme)) return secretsOf(value, nowMs);
+  if (scheme === 'basic') return rest === '' ? [] : [{ kind: 'basic', secret: rest }];
+  return keyed(rest, nowMs);
+}
+
+function inParameter(name: string, value: string, nowMs: number): readonly Seen[] {
+  const plain = name.toLowerCase().replaceAll(/[-_]/g, '');
+  const isKey = KEY_PARAMETERS.has(plain) || (AMBIGUOUS_PARAMETERS.has(plain) && LOOKS_RANDOM.test(value));
+  return isKey ? keyed(value, nowMs) : secretsOf(value, nowMs);
+}
+
+/** A value in a place made for keys: all of it is one, unless it is a JWT of its own short life. */
+function keyed(value: string, nowMs: number): readonly Seen[] {
+  const secret = value.trim();
+  const known = secretsOf(secret, nowMs);
+  if (known.length > 0 || secret === '' || isShortLived(secret, nowMs)) return known;
+  return [{ kind: 'api-key', secret }];
+}
+
+/** The secrets of known shapes in a text. */
+function secretsOf(text: string, nowMs: number): readonly Seen[] {
+  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', secret: text }];
+  const seen: Seen[] = [];
+  for (const [word] of text.matchAll(WORD)) {
+    const kind = kindOf(word, nowMs);
+    if (kind !== null) seen.push({ kind, secret: word });
+    if (seen.length >= MAX_FOUND) break;
+  }
+  return seen;
+}
+
+const kindOf = (word: string, nowMs: number): string | null =>
+  jwtLife(word, nowMs) === 'long' ? 'jwt' : (SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null);
+
+const isShortLived = (word: string, nowMs: number): boolean => jwtLife(word, nowMs) === 'short';
+
+/** How long a JWT still lives by its own word; `null` for what is none. */
+function jwtLife(word: string, nowMs: number): 'long' | 'short' | null {
+  if (!word.startsWith('eyJ') || word.length > MAX_JWT_CHARS) return null;
+  const payload = JWT.exec(word)?.[1];
+  if (payload === undefined) return null;
+  const claims = claimsOf(payload);
+  if (claims === null) return null;
+  const { exp } = claims;
+  return typeof exp === 'number' && exp * 1000 <= nowMs + MAX_LIFETIME_MS ? 'short' : 'long';
+}
+
+function claimsOf(payload: string): { readonly exp?: unknown } | null {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? claims : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Percent-decoded once; as it is where it cannot be. */
+function readable(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,58 @@
+import { printable } from '../ledger/timeline-text.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { SecretSighting } from '../store/store.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, reading, refusal, sourceOptions, stateFileOf } from './task-source.ts';
+import type { Refusal } from './task-source.ts';
+
+const MAX_LISTED = 10_000;
+
+const help = `remit secrets: which long-lived secrets agents were seen to send
+
+usage: remit secrets list
+
+  --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
+  --state FILE    the state file itself, instead
+  --json          an array, with instants in milliseconds since 1970
+
+A line each, the last seen first: its digest, what it looks like, where it stood, the agent, the action, first and last seen,
+and how often. A secret itself is never kept. A call with one is refused as \`token.static-secret\`, unless an exception under
+\`staticSecrets\` in actions.yaml names its digest or header, an owner and the last day.
+
+  remit secrets list --json
+
+exit: 0 good, 2 bad use or a state file that cannot be used`;
+
+/** `remit secrets`. */
+export const secrets: Command = { name: 'secrets', help, run };
+
+async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment'>): Promise<number> {
+  const [name, ...args] = words;
+  const result = name === 'list' ? await list(args, io) : refusal('`list` is required; see `remit secrets --help`');
+  if (!isRefusal(result)) {
+    io.out(result);
+    return EXIT.good;
+  }
+  for (const line of result.message.split('\n')) io.err(`remit secrets: ${line}`);
+  return result.exit;
+}
+
+async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+  const options = optionsFrom(args, sourceOptions, 0);
+  if (typeof options === 'string') return refusal(options);
+  const stateFile = await stateFileOf(options.values, io);
+  if (isRefusal(stateFile)) return stateFile;
+  return reading(stateFile, (store) => {
+    const found = store.staticSecrets(MAX_LISTED);
+    if (isStoreFailure(found)) return refusal(found.detail);
+    if (options.values.json === true) return JSON.stringify(found);
+    return found.length === 0 ? 'no static secrets' : found.map(lineOf).join('\n');
+  });
+}
+
+const lineOf = ({ digest, kind, place, agent, action, firstSeenMs, lastSeenMs, count }: SecretSighting): string => {
+  const [first, last] = [firstSeenMs, lastSeenMs].map((ms) => new Date(ms).toISOString());
+  return printable(`${digest}  ${kind}  ${place}  ${agent}  ${action || '-'}  ${first}  ${last}  ${count}`);
+};

@@ -1,0 +1,159 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { forbiddenSecret, staticSecretsIn } from '../../src/action/static-secret.ts';
+import type { StaticSecret } from '../../src/action/static-secret.ts';
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+const nowSeconds = nowMs / 1000;
+const HOUR = 3600;
+
+const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const jwt = (claims: unknown): string => `${base64url({ alg: 'ES256' })}.${base64url(claims)}.c2ln`;
+const eternal = jwt({ sub: 'ci' });
+const short = jwt({ sub: 'ci', exp: nowSeconds + 300 });
+const github = `ghp_${'aB3'.repeat(12)}`;
+
+const inHeaders = (headers: Readonly<Record<string, string>>): readonly StaticSecret[] =>
+  staticSecretsIn(
+    { headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])), query: '' },
+    nowMs,
+  );
+const inQuery = (query: string): readonly StaticSecret[] => staticSecretsIn({ headers: new Map(), query }, nowMs);
+const seen = (secrets: readonly StaticSecret[]) =>
+  secrets.map(({ kind, where, name }) => `${kind} in ${where} ${name}`);
+
+const shapes: readonly (readonly [kind: string, secret: string])[] = [
+  ['jwt', eternal],
+  ['jwt', jwt({ exp: nowSeconds + 24 * HOUR + 1 })],
+  ['jwt', jwt({ exp: '1' })],
+  ['aws-access-key', 'AKIAIOSFODNN7EXAMPLE'],
+  ['github-token', github],
+  ['github-token', `github_pat_${'A1'.repeat(11)}_${'b2'.repeat(29)}`],
+  ['gitlab-token', `glpat-${'x1'.repeat(10)}`],
+  ['slack-token', `xoxb-${'1'.repeat(12)}-${'a'.repeat(24)}`],
+  ['stripe-key', `sk_live_${'a1'.repeat(12)}`],
+  ['sk-key', `sk-proj-${'a1'.repeat(20)}`],
+  ['google-api-key', `AIza${'a'.repeat(35)}`],
+  ['npm-token', `npm_${'a1'.repeat(18)}`],
+  ['hugging-face-token', `hf_${'a'.repeat(34)}`],
+  ['sendgrid-key', `SG.${'a'.repeat(22)}.${'b'.repeat(43)}`],
+];
+
+describe('staticSecretsIn', () => {
+  it.each(shapes)('finds a %s wherever it stands: %s', (kind, secret) => {
+    expect(seen(inHeaders({ authorization: `Bearer ${secret}` }))).toEqual([`${kind} in header authorization`]);
+    expect(seen(inHeaders({ 'x-api-key': secret }))).toEqual([`${kind} in header x-api-key`]);
+    expect(seen(inHeaders({ cookie: `a=b; session=${secret}; c=d` }))).toEqual([`${kind} in header cookie`]);
+    expect(seen(inHeaders({ 'x-of-ours': `"${secret}"` }))).toEqual([`${kind} in header x-of-ours`]);
+    expect(seen(inQuery(`a=b&q=${encodeURIComponent(secret)}`))).toEqual([`${kind} in query q`]);
+    expect(seen(inQuery(secret))).toEqual([`${kind} in query ?`]);
+    expect(new Set([...inHeaders({ 'x-api-key': secret }), ...inQuery(`q=${secret}`)].map((s) => s.digest)).size).toBe(
+      1,
+    );
+  });
+
+  it.each([
+    ['basic', { authorization: 'Basic dXNlcjpwYXNz' }, 'basic in header authorization'],
+    ['basic of a proxy', { 'proxy-authorization': 'basic dXNlcjpwYXNz' }, 'basic in header proxy-authorization'],
+    ['another scheme', { authorization: 'ApiKey 12345' }, 'api-key in header authorization'],
+    [
+      'a signature that names a key',
+      { authorization: 'AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261124/x' },
+      'aws-access-key in header authorization',
+    ],
+    ['x-api-key', { 'x-api-key': 'hunter2' }, 'api-key in header x-api-key'],
+    ['api-key', { 'api-key': 'hunter2' }, 'api-key in header api-key'],
+    ['x-auth-token', { 'x-auth-token': 'hunter2' }, 'api-key in header x-auth-token'],
+    ['private-token', { 'private-token': 'hunter2' }, 'api-key in header private-token'],
+    ['a private key', { 'x-pem': '-----BEGIN EC PRIVATE KEY-----MHcC' }, 'private-key in header x-pem'],
+  ])('finds %s by its place', (_name, headers, expected) => {
+    expect(seen(inHeaders(headers))).toEqual([expected]);
+  });
+
+  it.each([
+    ['api_key=hunter2', 'api-key in query api_key'],
+    ['API-KEY=hunter2', 'api-key in query api-key'],
+    ['access%5Ftoken=hunter2', 'api-key in query access_token'],
+    ['x=1&password=hunter2', 'api-key in query password'],
+    ['key=a1b2c3d4e5f6a7b8c9d0', 'api-key in query key'],
+    ['token=a1b2c3d4e5f6a7b8c9d0', 'api-key in query token'],
+  ])('finds the parameter in %s', (query, expected) => {
+    expect(seen(inQuery(query))).toEqual([expected]);
+  });
+
+  it.each([
+    ['a short-lived token', { authorization: `Bearer ${short}`, 'x-access-token': short, cookie: `s=${short}` }, ''],
+    ['a token that has expired', { authorization: `Bearer ${jwt({ exp: 1 })}` }, ''],
+    ['a proof of possession', { dpop: jwt({ iat: nowSeconds, htm: 'GET' }) }, ''],
+    ['an opaque token, which the token stage refuses', { authorization: 'Bearer secret' }, ''],
+    ['the answer to a challenge', { authorization: 'Negotiate YIIZ' }, ''],
+    ['ids and traces', { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`, 'idempotency-key': 'k-1' }, ''],
+    ['pages and objects', {}, 'key=photos/1.png&token=2&page_token=a1b2c3d4e5f6a7b8c9d0e1'],
+    ['empty values', { 'x-api-key': '', authorization: 'Basic ' }, 'api_key=&access_token'],
+  ])('lets %s be', (_name, headers, query) => {
+    const given = new Map(Object.entries(headers).map(([name, value]): [string, string[]] => [name, [value]]));
+    expect(staticSecretsIn({ headers: given, query }, nowMs)).toEqual([]);
+  });
+
+  it('shows nothing of a secret but its digest', () => {
+    const secrets = [
+      ...inHeaders({ 'x-api-key': github, authorization: 'Basic dXNlcjpwYXNz' }),
+      ...inQuery(`${github}=1`),
+    ];
+    expect(secrets).toHaveLength(3);
+    expect(JSON.stringify(secrets)).not.toMatch(/ghp_|dXNl/i);
+    for (const { digest } of secrets) expect(digest).toMatch(/^sha-256:[A-Za-z0-9_-]{43}$/);
+  });
+
+  it.each([
+    ['words', 'eyJ.'.repeat(262_144)],
+    ['one word', 'eyJa'.repeat(262_144)],
+    ['keys', `${github} `.repeat(25_000)],
+    ['a key without an end', `sk-${'a'.repeat(1_048_576)}`],
+    ['beginnings of a private key', '-----BEGIN A '.repeat(80_000)],
+  ])('looks through 1 MB of %s within a second, and finds 16 secrets at most', (_name, value) => {
+    const startedAt = performance.now();
+    expect(inHeaders({ 'x-api-key': value, cookie: value }).length).toBeLessThanOrEqual(16);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  it('never throws', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (value, query) => {
+        staticSecretsIn(
+          {
+            headers: new Map([
+              ['authorization', [value]],
+              ['x', [value]],
+            ]),
+            query,
+          },
+          nowMs,
+        );
+      }),
+    );
+  });
+});
+
+describe('forbiddenSecret', () => {
+  const [secret] = inHeaders({ 'x-api-key': 'hunter2' });
+  if (secret === undefined) throw new Error('no secret');
+  const untilMs = Date.UTC(2026, 10, 25);
+  const exception = { digest: null, header: 'x-api-key', owner: 'team payments', untilMs };
+
+  it.each([
+    ['no exception', [], nowMs, secret],
+    ['the exception of its header', [exception], nowMs, null],
+    ['the exception of its digest', [{ ...exception, header: null, digest: secret.digest }], nowMs, null],
+    ['the last moment of its last day', [exception], untilMs - 1, null],
+    ['the day after', [exception], untilMs, secret],
+    ['the exception of another header', [{ ...exception, header: 'api-key' }], nowMs, secret],
+    ['the exception of another secret', [{ ...exception, digest: 'sha-256:x' }], nowMs, secret],
+  ])('by %s', (_name, exceptions, atMs, expected) => {
+    expect(forbiddenSecret([secret], exceptions, atMs)).toBe(expected);
+  });
+
+  it('does not take a parameter for a header', () => {
+    expect(forbiddenSecret(inQuery('api_key=1'), [{ ...exception, header: 'api_key' }], nowMs)).not.toBeNull();
+  });
+});
