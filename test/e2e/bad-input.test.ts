@@ -118,7 +118,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
 
   it.each<[string, () => Promise<Reply>, number, string | null]>([
     ['no token', () => call({}), 401, 'token.missing'],
-    ['another scheme', () => call({ authorization: 'Basic cGxhbm5lcjpzZWNyZXQ=' }), 401, 'token.missing'],
+    ['another scheme', () => call({ authorization: 'Basic cGxhbm5lcjpzZWNyZXQ=' }), 403, 'token.static-secret'],
     [
       'two tokens in one header',
       () => call({ authorization: `Bearer ${mint()}, Bearer ${mint()}` }),

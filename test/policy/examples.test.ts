@@ -197,6 +197,16 @@ const denials: readonly Row[] = [
     () => use('planner', 'files.read', { args: { name: 'private-1' } }),
     'policy.forbidden: files-private: private files are not for agents',
   ],
+  [
+    'customer-data-stays',
+    'a payment after a look at customers',
+    () =>
+      use('planner', 'payments.create', {
+        args: { amount: 500 },
+        history: { version: 1, actions: ['tickets.search-customers'], labels: ['customer-data'] },
+      }),
+    'policy.forbidden: customer-data-stays: after reading customer data, nothing leaves the company',
+  ],
   ['tickets-use', 'an agent nobody knows', () => use('thief', 'tickets.mcp.session'), NONE],
   [
     'tickets-urgent',
@@ -331,7 +341,7 @@ describe('useQuestion and issueQuestion', () => {
         },
         taskContext: ['model=m-1'],
         task: { actions: [], labels: [] },
-        labels: [],
+        labels: ['external'],
         request: { method: 'POST', host: 'a.test', path: '/v1/payments' },
         risk: 'low',
         now: { __extn: { fn: 'datetime', arg: '2027-01-15T08:00:00Z' } },
