@@ -32,7 +32,7 @@ describe('remit policy validate', () => {
     expect(await run()).toEqual(expected);
     expect(await run(folder)).toMatchObject({
       code: 0,
-      out: ['p: 19 policies (1 in shadow), 10 actions, 3 servers: valid'],
+      out: ['p: 18 policies (1 in shadow), 10 actions, 3 servers: valid'],
     });
   });
 
