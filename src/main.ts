@@ -31,9 +31,19 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/task.ts')).taskCommand,
   },
   {
+    name: 'secrets',
+    summary: 'list the long-lived secrets that agents sent',
+    load: async () => (await import('./commands/secrets.ts')).secrets,
+  },
+  {
     name: 'policy validate',
     summary: 'check policies, schema, entities and action catalog',
     load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
+  },
+  {
+    name: 'policy import',
+    summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
+    load: async () => (await import('./commands/policy-import.ts')).policyImport,
   },
   {
     name: 'dev',

@@ -101,7 +101,14 @@ function attributesOf({ decision, decisionId, facts, policySet }: Judgement): At
     ...(policySet === null ? {} : { 'remit.policy.set': policySet }),
     ...(isDeny(decision) ? { 'remit.reason': decision.reason, 'remit.detail': decision.detail } : {}),
     ...(isDeny(facts.caller) ? {} : { 'remit.agent': facts.caller.id }),
-    ...(isDeny(facts.action) ? {} : { 'remit.action': facts.action.id, 'http.route': facts.action.endpoint }),
+    ...(isDeny(facts.action)
+      ? {}
+      : {
+          'remit.action': facts.action.id,
+          'remit.action.kind': facts.action.kind,
+          'remit.decided_on': facts.action.isDecidedOnHeaders ? 'headers' : 'request',
+          'http.route': facts.action.endpoint,
+        }),
     ...(isDeny(facts.credential) ? {} : { 'remit.credential': facts.credential.kind }),
     ...(facts.use === 0 ? {} : { 'remit.token.use': facts.use }),
     ...(token === null
