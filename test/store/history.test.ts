@@ -113,7 +113,7 @@ describe('two processes on one state file', () => {
 });
 
 async function writer(file: string, mine: string, other: string): Promise<string> {
-  const words = ['--no-warnings', join(import.meta.dirname, 'history-writer.ts'), file, mine, other];
+  const words = ['--no-warnings', join(import.meta.dirname, 'killed-historian.ts'), file, mine, other];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout.on('data', (data) => (said += String(data)));

@@ -3,7 +3,7 @@ import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { issuer, mustOpen, taskNumber } from './samples.ts';
 
 /**
- * `history-writer.ts FILE MINE OTHER`: notes a use with the label MINE, unless the history has OTHER, over and over until one
+ * `killed-historian.ts FILE MINE OTHER`: notes a use with the label MINE, unless the history has OTHER, over and over until one
  * of the two is in it; prints which it was.
  */
 const [file = '', mine = '', other = ''] = process.argv.slice(2);
