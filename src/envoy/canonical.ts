@@ -37,7 +37,8 @@ export interface Target {
  * Path and query of a request target, split at the first `?`. No URL parser reads it, since `//admin` is a host to one.
  * Whatever two servers could read differently is `request.not-canonical`: anything but printable ASCII, `#`, `\`, `//`,
  * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%`, `;`, `?`, `#` or control character, escapes
- * that are not UTF-8, or letters that compatibility normalisation turns into one of these. So is a query that names
+ * that are not UTF-8 or stand for what needs none, blanks at the edge of a segment, or letters that compatibility
+ * normalisation turns into one of these. So is a query that names
  * another method.
  *
  * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
@@ -53,8 +54,8 @@ export function targetFrom(text: string): Target | Deny {
   if (pathProblem !== undefined) return notCanonical(pathProblem[1]);
   const segments = decodedSegments(path);
   if (segments === null) return notCanonical('the escapes in the path are not UTF-8');
-  if (segments.some(foldsToSyntax))
-    return notCanonical('the path has a letter that some take for `/`, `\\`, `.` or the like');
+  const letter = segments.map(letterProblem).find((problem) => problem !== null);
+  if (letter !== undefined) return notCanonical(letter);
   const query = mark === -1 ? '' : text.slice(mark + 1);
   return METHOD_IN_QUERY.test(query) ? notCanonical('the query names another method') : { path, segments, query };
 }
@@ -63,13 +64,16 @@ export function targetFrom(text: string): Target | Deny {
 const METHOD_IN_QUERY = /(?:^|[&;])(?:_|%5f)method(?:=|&|;|$)/i;
 
 /**
- * Whether compatibility normalisation, which some file systems and frameworks apply, makes syntax of this segment: `／` is
- * a `/` then and `．．` climbs. Control characters beyond ASCII are refused as those within are.
+ * Compatibility normalisation, which some file systems and frameworks apply, makes syntax of letters: `／` is a `/` then and
+ * `．．` climbs. Others cut blanks from the edges. Control characters beyond ASCII are refused as those within are.
  */
-const foldsToSyntax = (segment: string): boolean => {
-  if (/^[\x20-\x7e]*$/.test(segment)) return false;
+const letterProblem = (segment: string): string | null => {
+  if (/^[\x21-\x7e]*$/.test(segment)) return null;
   const folded = segment.normalize('NFKC');
-  return /[/\\;?#%\p{Cc}\u2044\u2215\u2216\u29f5\u29f8]/u.test(folded) || /^\.{1,2}$/.test(folded);
+  if (folded !== folded.trim()) return 'the path has a segment with a blank at its edge';
+  return /[/\\;?#%\p{Cc}\u2044\u2215\u2216\u29f5\u29f8]/u.test(folded) || /^\.{1,2}$/.test(folded)
+    ? 'the path has a letter that some take for `/`, `\\`, `.` or the like'
+    : null;
 };
 
 const targetProblem = (text: string): string | null => {
@@ -84,6 +88,7 @@ const PATH_RULES: readonly (readonly [RegExp, string])[] = [
   [/;/, 'the path has a parameter'],
   [/%(?![0-9a-f]{2})/i, 'the path has an incomplete escape'],
   [/%(?:2f|5c|25|2e)/i, 'the path has an escaped `/`, `\\`, `.` or `%`'],
+  [/%(?:3[0-9]|[46][1-9a-f]|[57][0-9a]|2d|5f|7e)/i, 'the path has an escape that is not needed'],
   [/%(?:3b|3f|23)/i, 'the path has an escaped `;`, `?` or `#`'],
   [/%(?:[01][0-9a-f]|7f)/i, 'the path has an escaped control character'],
   [/\/\.{1,2}(?:\/|$)/, 'the path has a dot segment'],

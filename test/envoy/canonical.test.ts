@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
+import { pathsOf } from '../e2e/bypass-reading.ts';
 
 const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
 const lines = (count: number) => Array.from({ length: count }, (_, index) => [`x-${index}`, ''] as const);
@@ -31,7 +32,7 @@ describe('targetFrom', () => {
     ['/v1/payments/42', { path: '/v1/payments/42', segments: ['v1', 'payments', '42'], query: '' }],
     ['/v1/', { path: '/v1/', segments: ['v1', ''], query: '' }],
     ['/a?b=/../;&c=?%00', { path: '/a', segments: ['a'], query: 'b=/../;&c=?%00' }],
-    ['/%61%20b/%C3%A9', { path: '/%61%20b/%C3%A9', segments: ['a b', 'é'], query: '' }],
+    ['/a%20b/%C3%A9', { path: '/a%20b/%C3%A9', segments: ['a b', 'é'], query: '' }],
     ['/a.b/..c/.../d..', { path: '/a.b/..c/.../d..', segments: ['a.b', '..c', '...', 'd..'], query: '' }],
   ])('reads %s', (text, target) => {
     expect(targetFrom(text)).toEqual(target);
@@ -62,6 +63,13 @@ describe('targetFrom', () => {
     ['/a%5cb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
     ['/a%252fb', 'the path has an escaped `/`, `\\`, `.` or `%`'],
     ['/%2e%2E/b', 'the path has an escaped `/`, `\\`, `.` or `%`'],
+    ['/%61', 'the path has an escape that is not needed'],
+    ['/a%5Ab', 'the path has an escape that is not needed'],
+    ['/a%37', 'the path has an escape that is not needed'],
+    ['/a%7E', 'the path has an escape that is not needed'],
+    ['/a%20/b', 'the path has a segment with a blank at its edge'],
+    ['/%C2%A0', 'the path has a segment with a blank at its edge'],
+    ['/%C2%A8', 'the path has a segment with a blank at its edge'],
     ['/a%3Bx', 'the path has an escaped `;`, `?` or `#`'],
     ['/a%3fx', 'the path has an escaped `;`, `?` or `#`'],
     ['/a%23x', 'the path has an escaped `;`, `?` or `#`'],
@@ -109,6 +117,104 @@ describe('targetFrom', () => {
         for (const segment of target.segments) expect(segment).not.toMatch(/^\.{1,2}$|[/\\\0]/);
         // The parser of URLs is no reader here, but where it agrees on the host it must agree on the path.
         expect(new URL(target.path, 'http://h').pathname).toBe(target.path);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('targetFrom, authorityFrom and headersFrom', () => {
+  const escape = fc.nat(255).map((byte) => `%${byte.toString(16).padStart(2, '0')}`);
+  const letter = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 2 }).map((text) => {
+    return encodeURIComponent(text.toWellFormed());
+  });
+  const syntax = fc.constantFrom(
+    '/',
+    '.',
+    '..',
+    ';',
+    '\\',
+    '?',
+    '#',
+    '%',
+    '%2e',
+    '%2F',
+    '%c0%af',
+    '%EF%BC%8F',
+    '%252f',
+    'a',
+  );
+
+  it('take no path that a sloppy reader takes differently', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(syntax, escape, letter), { maxLength: 8 }), (parts) => {
+        const text = `/${parts.join('')}`;
+        const target = targetFrom(text);
+        if (isDeny(target)) return;
+        const [asIs = '', once, twice] = pathsOf(text);
+        const whole = `/${target.segments.join('/')}`.replace(/(?<=.)\/$/, '');
+        expect([once, twice]).toEqual([0, 1].map(() => whole.normalize('NFKC').toLowerCase()));
+        expect(asIs.split('/')).toHaveLength(whole.split('/').length);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('take no host that a sloppy reader takes differently', () => {
+    const unit = fc.constantFrom(
+      'a',
+      'B',
+      '.',
+      ':',
+      '1',
+      '[',
+      ']',
+      '_',
+      '@',
+      '/',
+      '\\',
+      '#',
+      '?',
+      ',',
+      ' ',
+      '%2e',
+      'é',
+    );
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 12 }), (text) => {
+        const authority = authorityFrom(text);
+        if (isDeny(authority) || text.startsWith('[')) return;
+        const [read = ''] = (text.split('@').at(-1) ?? '').split(/[/\\#?, ]/);
+        expect(authority.host).toBe(read.toLowerCase().replace(/\.?(?::\d+)?$/, ''));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('take no header that a sloppy reader takes for another or finds twice', () => {
+    const name = fc.constantFrom(
+      'Content-Length',
+      'content_length',
+      'host',
+      'HOST',
+      'x-a',
+      'X_A',
+      'dpop',
+      'x-b ',
+      ':path',
+    );
+    const value = fc.string({ unit: fc.constantFrom('a', ',', '\r', '\n', '\0', '\t', ':', ' '), maxLength: 4 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value), { maxLength: 4 }), (sent) => {
+        const headers = headersFrom(sent);
+        if (isDeny(headers)) return;
+        for (const [key, values] of headers) {
+          expect(key).toMatch(/^[:a-z-]+$/);
+          for (const each of values) expect(each).not.toMatch(/[\r\n\0]/);
+          const same = sent.filter(([other]) => other.trim().toLowerCase().replaceAll('_', '-') === key);
+          expect(values).toEqual(same.map(([, each]) => each));
+          if (['content-length', 'host', 'dpop', ':path'].includes(key)) expect(values).toHaveLength(1);
+        }
       }),
       { numRuns: 2_000 },
     );
