@@ -1,6 +1,7 @@
 import type { Answer } from '../check-services.ts';
 import { type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
+import { defaultProofRules } from '../token/proof.ts';
 import { checkResponseType } from './proto.ts';
 
 /** What all answers of one process have in common. */
@@ -112,7 +113,9 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): objec
     header('content-type', 'application/json'),
     header('cache-control', 'no-store'),
     header('x-remit-decision', `deny;reason=${decision.reason}${idsOf(answer)}`),
-    ...(reason.challenge === null ? [] : [header('www-authenticate', challengeFrom(reason, answer))]),
+    ...(reason.challenge === null
+      ? []
+      : [header('www-authenticate', challengeFrom(reason, answer, schemeOf(decision)))]),
     ...(reason.retryable ? [header('retry-after', String(RETRY_AFTER_SECONDS))] : []),
   ];
   return {
@@ -151,17 +154,30 @@ const errorOf = (reason: Reason): string => {
   return reason.httpStatus === 403 ? 'access_denied' : 'invalid_request';
 };
 
+/** What a challenge asks for: a proof is asked for with what it may be signed with. @see RFC 9449 section 7.1 */
+interface Scheme {
+  readonly name: 'Bearer' | 'DPoP';
+  readonly error: string | null;
+  readonly algs: string | null;
+}
+
+const schemeOf = ({ reason }: Deny): Scheme =>
+  reason === 'token.proof'
+    ? { name: 'DPoP', error: 'invalid_dpop_proof', algs: [...defaultProofRules.algorithms].join(' ') }
+    : { name: 'Bearer', error: null, algs: null };
+
 /** @see RFC 6750 section 3 and RFC 9728 section 5.1 */
-const challengeFrom = (reason: Reason, answer: Answer): string => {
+const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string => {
   const url = plain(answer.resourceMetadataUrl);
   const parameters = [
     ['realm', 'remit'],
     ...(reason.challenge === ''
       ? []
-      : [['error', reason.challenge ?? ''] as const, ['error_description', reason.text]]),
+      : [['error', scheme.error ?? reason.challenge ?? ''] as const, ['error_description', reason.text]]),
+    ...(scheme.algs === null ? [] : [['algs', scheme.algs]]),
     ...(url === null ? [] : [['resource_metadata', url]]),
   ];
-  return `Bearer ${parameters.map(([name, value = '']) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`).join(', ')}`;
+  return `${scheme.name} ${parameters.map(([name, value = '']) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`).join(', ')}`;
 };
 
 /** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */

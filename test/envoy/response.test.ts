@@ -133,6 +133,11 @@ describe('checkResponseFrom a denial', () => {
       'https://a.test/"\\',
       'Bearer realm="remit", error="insufficient_scope", error_description="the action is outside the declared intent of the task", resource_metadata="https://a.test/\\"\\\\"',
     ],
+    [
+      'token.proof',
+      null,
+      'DPoP realm="remit", error="invalid_dpop_proof", error_description="the proof of possession is not valid", algs="ES256 Ed25519 RS256"',
+    ],
     ['token.missing', 'https://a.test/\r\nx: y', 'Bearer realm="remit"'],
   ] as const)('challenges %s with metadata at %j', (code, resourceMetadataUrl, challenge) => {
     const answer = answerFor({ decision: deny(code, ''), resourceMetadataUrl });
