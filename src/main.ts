@@ -70,8 +70,9 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
   const rest = words.slice(entry?.name.split(' ').length ?? 0);
   // What stands behind `--` is another command's.
-  const own = rest.slice(0, rest.indexOf('--') === -1 ? rest.length : rest.indexOf('--'));
-  const asksHelp = own.includes('--help') || own.includes('-h');
+  const end = rest.indexOf('--');
+  const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
+  const asksHelp = own.has('--help') || own.has('-h');
   if (entry === undefined) {
     const isHelp = words.length === 0 || asksHelp || words[0] === 'help';
     (isHelp ? io.out : io.err)(isHelp ? help : `remit: \`${words.join(' ')}\` is not a command\n\n${help}`);

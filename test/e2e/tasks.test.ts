@@ -72,8 +72,6 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
 
   const transactionToken = () => domain.payments.received().at(-1)?.headers['txn-token'];
 
-  const form = (fields: Readonly<Record<string, string>>): string => new URLSearchParams(fields).toString();
-
   describe('constraints at use', () => {
     it('allows `max_calls` and no more, however many come at once', async () => {
       const { planner } = domain.stage;
@@ -225,8 +223,6 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
           ...fields,
         }),
       );
-    const details = (actions: readonly string[]): string =>
-      JSON.stringify([{ type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'settle payment p-1' }]);
     const handed = await exchange(planner, {
       subject_token: token,
       delegate: reporter.id,
@@ -322,15 +318,6 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
   });
 
   describe('layers', () => {
-    const iamToken = (): string => {
-      const now = Math.floor(Date.now() / 1000);
-      return signed(
-        idpKey,
-        JSON.stringify({ typ: 'JWT', alg: 'ES256', kid: idpKey.keyId }),
-        JSON.stringify({ iss: IDP, sub: 'planner', aud: AUDIENCE, iat: now, exp: now + 600, scope: 'payments' }),
-      );
-    };
-
     it('lets IAM carry an action whose catalog entry says so, and demands a task token for the rest', async () => {
       const { planner } = domain.stage;
       expect(await callPayments(planner, domain, { token: iamToken() })).toEqual([200, null]);
@@ -363,3 +350,17 @@ const claimsIn = (token: string): Record<string, unknown> =>
 
 const thumbprintOf = (pem: string): string =>
   createHash('sha256').update(new X509Certificate(pem).raw).digest('base64url');
+
+const form = (fields: Readonly<Record<string, string>>): string => new URLSearchParams(fields).toString();
+
+const details = (actions: readonly string[]): string =>
+  JSON.stringify([{ type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'settle payment p-1' }]);
+
+const iamToken = (): string => {
+  const now = Math.floor(Date.now() / 1000);
+  return signed(
+    idpKey,
+    JSON.stringify({ typ: 'JWT', alg: 'ES256', kid: idpKey.keyId }),
+    JSON.stringify({ iss: IDP, sub: 'planner', aud: AUDIENCE, iat: now, exp: now + 600, scope: 'payments' }),
+  );
+};
