@@ -4,7 +4,7 @@ import { systemPorts } from '../ports.ts';
 import type { HandoverForm } from '../run/handover.ts';
 import { runTask } from '../run/run-task.ts';
 import { scrubbed } from '../run/secrets.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';

@@ -6,7 +6,7 @@ import type { Ports } from '../ports.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
-import type { After } from '../token/timers.ts';
+import type { After } from '../timers.ts';
 import { scheduleOf } from './key-schedule.ts';
 import { replacePrivateFile } from './private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';

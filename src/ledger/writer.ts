@@ -1,5 +1,5 @@
-import { after } from '../token/timers.ts';
-import type { After } from '../token/timers.ts';
+import { after } from '../timers.ts';
+import type { After } from '../timers.ts';
 import { encodedRecord } from './record.ts';
 import type { EncodedRecord, LedgerRecord } from './record.ts';
 

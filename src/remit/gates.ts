@@ -3,7 +3,7 @@ import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { KeyRing } from '../token/keys.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import type { Parts } from './parts.ts';
 
 const LOOK_MS = 500;

@@ -14,7 +14,7 @@ import { issuerTracer } from '../telemetry/issuance.ts';
 import { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import { openKeyRing } from './keys.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';

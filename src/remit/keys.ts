@@ -8,7 +8,7 @@ import type { JwksFetch } from '../token/jwks-refresh.ts';
 import { httpsJwksFetch } from '../token/jwks-fetch.ts';
 import { KeyRing } from '../token/keys.ts';
 import type { TrustedIssuer } from '../token/keys.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 

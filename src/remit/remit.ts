@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import { startTelemetry } from '../telemetry/sdk.ts';
 import type { KeyRing } from '../token/keys.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import { closeChecks, startChecks } from './check-role.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';

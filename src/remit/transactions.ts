@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { IssuerServices } from '../issuer/services.ts';
 import { makeSigningKey, signingKeyAt } from '../issuer/signing-key.ts';
 import { KeyRing } from '../token/keys.ts';
-import { after } from '../token/timers.ts';
+import { after } from '../timers.ts';
 import { transactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { codeOf, isStartProblem } from './parts.ts';

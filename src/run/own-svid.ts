@@ -3,7 +3,7 @@ import { firstSvid } from '../identity/first-svid.ts';
 import type { Svid, SvidProblem, SvidSource } from '../identity/svid.ts';
 import { openSvidSource, type SvidSettings } from '../identity/svid-settings.ts';
 import type { Ports } from '../ports.ts';
-import { after, type After } from '../token/timers.ts';
+import { after, type After } from '../timers.ts';
 
 /** The agent of the Workload API may have to fetch the first one. Files are there or they are not. */
 const FIRST_MS = { 'workload-api': 10_000, files: 0 } as const;

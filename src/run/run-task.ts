@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Ports } from '../ports.ts';
-import type { After } from '../token/timers.ts';
+import type { After } from '../timers.ts';
 import { exitCodeOf, exitCodeOfSignal, startChild } from './child.ts';
 import type { Declaration } from './declaration.ts';
 import { handOver, type HandoverForm } from './handover.ts';

@@ -1,4 +1,4 @@
-import type { After } from '../token/timers.ts';
+import type { After } from '../timers.ts';
 import type { IssuerClient, TaskCredential } from './issuer-client.ts';
 import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';

@@ -5,7 +5,7 @@ import type { VerificationKey } from './jwk.ts';
 import { MAX_JWKS_BYTES, verificationKeysFrom } from './jwks.ts';
 import { isProblem, type Problem } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
-import type { After } from './timers.ts';
+import type { After } from '../timers.ts';
 
 /** One answer of a key server. */
 export interface JwksResponse {

@@ -7,7 +7,7 @@ import type { IssuerKind, VerificationKeys } from './jwt.ts';
 import { verificationKeysFrom } from './jwks.ts';
 import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } from './jwks-refresh.ts';
 import { isProblem } from './members.ts';
-import type { After } from './timers.ts';
+import type { After } from '../timers.ts';
 
 /** An issuer whose tokens are accepted, and where its keys come from. */
 export interface TrustedIssuer {

@@ -15,7 +15,7 @@ import { authorize } from '../../src/policy/authorize.ts';
 import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { systemPorts } from '../../src/ports.ts';
-import { after } from '../../src/token/timers.ts';
+import { after } from '../../src/timers.ts';
 import { mustOpen } from '../store/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';

@@ -265,7 +265,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
   it('answers 503 while the keys of the issuer are not held', async () => {
     const { KeyRing } = await import('../../src/token/keys.ts');
     const { systemPorts } = await import('../../src/ports.ts');
-    const { after } = await import('../../src/token/timers.ts');
+    const { after } = await import('../../src/timers.ts');
     const none = new KeyRing(
       [
         {

@@ -6,7 +6,7 @@ import { type SpiffeId, spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SubjectIssuer } from '../../src/issuer/subject-issuer.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { KeyRing } from '../../src/token/keys.ts';
-import { after } from '../../src/token/timers.ts';
+import { after } from '../../src/timers.ts';
 import { issuerUrl } from './bench.ts';
 
 export const idpUrl = 'https://idp.acme.test';

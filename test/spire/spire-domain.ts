@@ -14,7 +14,7 @@ import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { startRemit, type Remit } from '../../src/remit/remit.ts';
-import { after } from '../../src/token/timers.ts';
+import { after } from '../../src/timers.ts';
 import type { SpireBinaries } from '../parts.ts';
 import { Spire } from './spire.ts';
 

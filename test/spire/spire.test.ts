@@ -19,7 +19,7 @@ import { spiffeIdFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts'
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/ports.ts';
-import { after } from '../../src/token/timers.ts';
+import { after } from '../../src/timers.ts';
 import { startAllowAll, type AllowAll } from '../dev/allow-all.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { Spire } from './spire.ts';

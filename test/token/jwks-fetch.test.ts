@@ -6,7 +6,7 @@ import { createAuthority } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { httpsJwksFetch } from '../../src/token/jwks-fetch.ts';
 import { KeyRing } from '../../src/token/keys.ts';
-import { after } from '../../src/token/timers.ts';
+import { after } from '../../src/timers.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { denied, es256Key, issuer, jwksOf, mint, nowMs, rules } from './tokens.ts';
 
