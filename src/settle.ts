@@ -106,7 +106,7 @@ const spendDenials = {
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;
 
-/** Keeps the inventory of static secrets, of known callers. What cannot be written stands in nobody's way: they are denied. */
+/** Keeps the inventory of static secrets, of known callers. A failure to write it changes no decision. */
 function noteSecrets({ store }: CheckServices, { facts: { secrets, caller, action } }: Judgement): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };

@@ -20,7 +20,9 @@ function mountSmall(at: string): boolean {
 const isRoot = process.getuid?.() === 0;
 
 describeWith(envoyPart(), 'a full disk under the state file', (envoy) => {
-  (isRoot ? it : it.skip)('denies with ledger.unavailable, and goes on when there is space (needs root)', async () => {
+  const title = 'denies with ledger.unavailable, and goes on when there is space';
+  const itAsRoot = isRoot ? it : it.skip;
+  itAsRoot(isRoot ? title : `${title} (skipped: needs root, to mount a tmpfs)`, async () => {
     const { folder, remove } = await scratchFolder('remit-full-');
     expect(mountSmall(folder)).toBe(true);
     try {

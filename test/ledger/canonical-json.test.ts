@@ -71,8 +71,8 @@ describe('canonicalJson', () => {
     );
   });
 
-  (names.length > 0 ? it.each(names) : it.skip.each(['the vectors of RFC 8785 are not on this machine']))(
-    'writes the RFC 8785 vector %s byte for byte',
+  (names.length > 0 ? it.each(names) : it.skip.each(['(skipped: they are not on this machine)']))(
+    'writes the RFC 8785 vectors byte for byte: %s',
     (name) => {
       const value = JSON.parse(readFileSync(resolve(vectors, 'input', name), 'utf8')) as JsonValue;
       const text = canonicalJson(value);
