@@ -63,8 +63,7 @@ async function play(
 
 /** The record of the task, as `remit task show` prints it. */
 async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly string[]> {
-  await remit.flush();
-  const records = remit.store.recordsOf(taskId, MAX_RECORDS);
+  const records = await remit.recordsOf(taskId, MAX_RECORDS);
   return isStoreFailure(records)
     ? [`the record of the task could not be read: ${records.detail}`]
     : ['', `task ${taskId}`, ...timelineText(timelineFrom(records)), ''];

@@ -1,10 +1,11 @@
 import { printable, timelineText } from '../ledger/timeline-text.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
+import { recordsOfTask } from '../store/ledger/task-records.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, reading, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
+import { isRefusal, reading, type Refusal, refusal, sourceOf, sourceOptions, taskWith } from './task-source.ts';
 
 /** Records shown of one task at most, the first ones. */
 const MAX_SHOWN = 1_000;
@@ -15,12 +16,12 @@ export async function taskShow(args: readonly string[], io: Pick<CommandIo, 'env
   if (typeof options === 'string') return refusal(options);
   const [id] = options.operands;
   if (id === undefined) return refusal('the id of a task is required');
-  const stateFile = await stateFileOf(options.values, io);
-  if (isRefusal(stateFile)) return stateFile;
-  return reading(stateFile, (store) => {
+  const source = await sourceOf(options.values, io);
+  if (isRefusal(source)) return source;
+  return reading(source.state, (store) => {
     const found = taskWith(store, id);
     if (isRefusal(found)) return found;
-    const stored = store.recordsOf(id, MAX_SHOWN);
+    const stored = recordsOfTask({ folder: source.ledger, store }, id, MAX_SHOWN);
     if (isStoreFailure(stored)) return refusal(stored.detail);
     const task = taskJson(found, store.nowMs());
     const records = timelineFrom(stored);

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
@@ -27,22 +27,46 @@ export const isRefusal = (value: unknown): value is Refusal =>
 export const sourceOptions = {
   config: { type: 'string', short: 'c' },
   state: { type: 'string' },
+  ledger: { type: 'string' },
   json: { type: 'boolean' },
 } as const;
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
-/** The state file: `--state`, else the one of the configuration. */
-export async function stateFileOf(
-  values: { readonly config?: string | undefined; readonly state?: string | undefined },
+/** Where the tasks and their records are. */
+export interface Source {
+  readonly state: string;
+  /** The folder of the ledger. */
+  readonly ledger: string;
+}
+
+/** The state file and the ledger: `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
+export async function sourceOf(
+  values: {
+    readonly config?: string | undefined;
+    readonly state?: string | undefined;
+    readonly ledger?: string | undefined;
+  },
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | Refusal> {
-  if (values.state !== undefined) return values.state;
+): Promise<Source | Refusal> {
+  const { state, ledger } = values;
+  if (state !== undefined) return { state, ledger: ledger ?? join(dirname(state), 'ledger') };
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null) return refusal(`cannot read the configuration \`${file}\`: name one by --config, or --state FILE`);
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : read.value.state;
+  return 'problems' in read
+    ? refusal(read.problems.map(configProblemText).join('\n'))
+    : { state: read.value.state, ledger: ledger ?? read.value.ledger.folder };
+}
+
+/** The state file alone. */
+export async function stateFileOf(
+  values: Parameters<typeof sourceOf>[0],
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | Refusal> {
+  const source = await sourceOf(values, io);
+  return isRefusal(source) ? source : source.state;
 }
 
 /** Opens the state file for reading, hands it on and closes it. */

@@ -14,6 +14,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
 
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
   --state FILE    the state file itself, instead
+  --ledger DIR    show: the ledger; default the one of the configuration, or \`ledger\` beside the state file
   --json          list: an array of tasks; show: the task and its records; else the task
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50

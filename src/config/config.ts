@@ -9,6 +9,8 @@ import { integer, listOf, made, optional, readFields, section, text, word } from
 import type { ConfigProblem } from './fields.ts';
 import { issuer } from './issuer.ts';
 import type { IssuerConfig, KeyedIssuer } from './issuer.ts';
+import { ledger, ledgerConfigOf } from './ledger.ts';
+import type { LedgerConfig, LedgerFields } from './ledger.ts';
 import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -37,9 +39,13 @@ export interface Config {
   readonly admin: { readonly listen: Address };
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly policies: string;
-  /** SQLite file with tasks and records. Default `/var/lib/remit/state.db`. */
+  /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
   readonly state: string;
+  readonly ledger: LedgerConfig;
 }
+
+/** The configuration as it is written. */
+type ConfigFields = Omit<Config, 'ledger'> & { readonly ledger: LedgerFields };
 
 const stateFile = (folder: string) =>
   text<string>('`sqlite:/path`', (value) =>
@@ -71,7 +77,7 @@ function svidOf(environment: Readonly<Record<string, string | undefined>>): Svid
 }
 
 const configField = (folder: string, environment: Readonly<Record<string, string | undefined>>) =>
-  section<Config>({
+  section<ConfigFields>({
     trustDomains: listOf(trustDomain),
     extAuthz,
     svid: optional(svid(folder), svidOf(environment)),
@@ -92,6 +98,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
     policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
+    ledger: ledger(folder),
   });
 
 /**
@@ -114,8 +121,9 @@ export function configFrom(
     environment: at.environment,
   });
   if ('problems' in read) return read;
-  const problem = contradiction(read.value);
-  return problem === null ? read : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
+  const value = Object.freeze({ ...read.value, ledger: ledgerConfigOf(read.value.ledger, read.value.state) });
+  const problem = contradiction(value);
+  return problem === null ? { value } : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
 }
 
 /** Fields that are good by themselves and not together. */

@@ -3,8 +3,10 @@ import type { Decision, Deny } from '../decision/decision.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { Question } from '../policy/question.ts';
+import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
+import type { StoreFailure } from '../store/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
@@ -61,6 +63,8 @@ export interface IssuerServices {
   readonly proofs: ProofMemory | null;
   /** Takes the record of a refusal; `false` where it is not taken, which changes nothing for the client. */
   readonly append: (record: LedgerRecord) => boolean;
+  /** The first records of a task in the order of the ledger, also those that are on their way there; at most `limit`. */
+  readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
   /** The catalog in force, or why there is none. */
   readonly catalog: () => Catalog | Deny;
   /** Decides whether one action may be granted. */

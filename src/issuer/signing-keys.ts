@@ -8,7 +8,7 @@ import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
 import type { After } from '../timers.ts';
 import { scheduleOf } from './key-schedule.ts';
-import { replacePrivateFile } from './private-write.ts';
+import { replacePrivateFile } from '../store/private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';
 import { makeSigningKey, type SigningKey, signingKeyAt, type SigningKeyProblem } from './signing-key.ts';
 

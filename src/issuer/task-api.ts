@@ -24,10 +24,10 @@ export function answerTask(request: IssuerRequest, services: IssuerServices): Re
 }
 
 /** `GET /tasks/{id}/timeline`: what happened in the task, in the order of the ledger, for its own agent and for operators. */
-export function answerTimeline(request: IssuerRequest, services: IssuerServices): Reply {
+export async function answerTimeline(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const held = taskFor(request, services);
   if (isOAuthError(held)) return errorReply(held);
-  const records = services.store.recordsOf(held.task.id, MAX_TIMELINE + 1);
+  const records = await services.recordsOf(held.task.id, MAX_TIMELINE + 1);
   if (isStoreFailure(records)) return errorReply(unavailable(records));
   return jsonReply(200, {
     task: taskJson(held.task, services.store.nowMs()),
@@ -194,13 +194,11 @@ function happen(
 /**
  * Whether what last happened to the task was that its agent suspended it, or that it was suspended with the task it is part
  * of, which must be active again for a resume. What a signal, a changed context or an operator did is not the agent's to
- * undo, also where the task was suspended already. Of a task with more records than one timeline shows it is not known.
+ * undo, also where the task was suspended already.
  */
 function isAgentsToResume(task: Task, { store }: IssuerServices): boolean {
-  const records = store.recordsOf(task.id, MAX_TIMELINE + 1);
-  if (isStoreFailure(records) || records.length > MAX_TIMELINE) return false;
-  const last = timelineFrom(records).findLast((entry) => entry.kind === 'event' && entry.event !== 'token-revoked');
-  if (last?.kind !== 'event' || last.event !== 'suspended') return false;
+  const last = store.lastEventOf(task);
+  if (last === undefined || isStoreFailure(last) || last.event !== 'suspended') return false;
   if (task.parentId !== null && last.cause.startsWith(`it is part of task \`${task.parentId}\``)) return true;
   return last.by === task.agent && last.cause === causeOf('suspend', true);
 }

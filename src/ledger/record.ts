@@ -98,8 +98,31 @@ export interface EventRecord {
   readonly details: { readonly [name: string]: JsonValue };
 }
 
+/** A policy set came into force. */
+export interface PolicyRecord {
+  readonly kind: 'policy';
+  readonly at: number;
+  readonly task: null;
+  /** Hash of the set. */
+  readonly policySet: string;
+  readonly policies: number;
+  readonly actions: number;
+}
+
+/** The last record under a checkpoint: when it was made, and what the log still holds. */
+export interface CheckpointRecord {
+  readonly kind: 'checkpoint';
+  readonly at: number;
+  readonly task: null;
+  /** Records of the log with this one: the size that is signed. */
+  readonly size: number;
+  /** The first record that is still kept; those before were given up as the retention says. */
+  readonly first: number;
+}
+
 /** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
-export type LedgerRecord = IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord;
+export type LedgerRecord =
+  IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord | PolicyRecord | CheckpointRecord;
 
 /** A record as it is stored and, later, hashed: never serialised a second time. */
 export interface EncodedRecord {
@@ -112,8 +135,8 @@ export interface EncodedRecord {
   readonly bytes: Uint8Array;
 }
 
-/** C2SP tlog-tiles counts the bytes of an entry in 16 bits. */
-export const MAX_RECORD_BYTES = 65_535;
+/** C2SP tlog-tiles counts the bytes of an entry in 16 bits; what the log puts around a record takes less than 256. */
+export const MAX_RECORD_BYTES = 65_535 - 256;
 
 /** A record that cannot be written; the text says why. */
 export interface RecordProblem {
@@ -132,6 +155,14 @@ export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProbl
   if (bytes.length > MAX_RECORD_BYTES) {
     return { problem: `the record has ${bytes.length} bytes, more than ${MAX_RECORD_BYTES}` };
   }
+  return encodedAs(record, bytes);
+}
+
+/** The same of bytes that `encodedRecord` made. */
+export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
+  encodedAs(JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord, bytes);
+
+function encodedAs(record: LedgerRecord, bytes: Uint8Array): EncodedRecord {
   const isAllowedUse = record.kind === 'use' && record.decision === 'allow';
   return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, bytes };
 }

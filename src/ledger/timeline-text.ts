@@ -39,6 +39,12 @@ function cellsOf(record: LedgerRecord): readonly string[] {
       return [`${record.state} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
     case 'event':
       return [`${eventText[record.event]} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
+    case 'policy': {
+      const what = `policy set of ${record.policies} policies and ${record.actions} actions in force`;
+      return [what, NONE, NONE, record.policySet, NONE];
+    }
+    case 'checkpoint':
+      return [`checkpoint of ${record.size} records`, NONE, NONE, NONE, NONE];
     default:
       return [`unknown record ${String(record satisfies never)}`];
   }

@@ -9,13 +9,19 @@ export interface AppendFailure {
   readonly detail: string;
 }
 
+/** A record on its way into the ledger. */
+export interface HandedRecord extends EncodedRecord {
+  /** Its number in the outbox of the state file, if it comes from there: the ledger takes no number twice. */
+  readonly outbox?: number;
+}
+
 /** Where records go. */
 export interface RecordSink {
   /**
    * Writes the batch whole and durably, or not at all. An empty batch is a probe: it must fail where a full one would.
    * The answer may come later, so that a sink in a worker thread fits.
    */
-  readonly appendRecords: (batch: readonly EncodedRecord[]) => AppendFailure | null | Promise<AppendFailure | null>;
+  readonly appendRecords: (batch: readonly HandedRecord[]) => AppendFailure | null | Promise<AppendFailure | null>;
 }
 
 /** Bounds and delays of a writer. */
@@ -32,8 +38,16 @@ export interface WriterLimits {
 
 const defaultLimits: WriterLimits = { maxQueued: 4_096, maxBatch: 256, flushMs: 50, durableMs: 1 };
 
+/** What a writer needs from outside. */
+export interface WriterOptions {
+  readonly after?: After;
+  readonly limits?: Partial<WriterLimits>;
+  /** Called after each commit with what it wrote. */
+  readonly onCommitted?: (batch: readonly HandedRecord[]) => void;
+}
+
 interface Waiting {
-  readonly record: EncodedRecord;
+  readonly record: HandedRecord;
   /** Answers the call that waits for the commit; `null` in batch mode. */
   readonly settle: ((isWritten: boolean) => void) | null;
 }
@@ -47,16 +61,18 @@ export class LedgerWriter {
   readonly #sink: RecordSink;
   readonly #after: After;
   readonly #limits: WriterLimits;
+  readonly #onCommitted: (batch: readonly HandedRecord[]) => void;
   #queue: Waiting[] = [];
   #state: 'open' | 'failing' | 'closed' = 'open';
   #cause = '';
   #timer: { readonly dueMs: number; readonly cancel: () => void } | null = null;
   #flushing: Promise<void> | null = null;
 
-  constructor(sink: RecordSink, options: { readonly after?: After; readonly limits?: Partial<WriterLimits> } = {}) {
+  constructor(sink: RecordSink, options: WriterOptions = {}) {
     this.#sink = sink;
     this.#after = options.after ?? after;
     this.#limits = { ...defaultLimits, ...options.limits };
+    this.#onCommitted = options.onCommitted ?? (() => undefined);
   }
 
   /** Records waiting to be written. */
@@ -76,6 +92,12 @@ export class LedgerWriter {
    * @returns `false` where the queue is full, the last commit failed, or the record cannot be encoded
    */
   append(record: LedgerRecord): boolean {
+    const encoded = encodedRecord(record);
+    return !('problem' in encoded) && this.#enqueue(encoded, null) === null;
+  }
+
+  /** Takes a record of the outbox, where it waits until it is on disk here. @returns `false` where it is not taken now */
+  take(record: HandedRecord): boolean {
     return this.#enqueue(record, null) === null;
   }
 
@@ -85,8 +107,10 @@ export class LedgerWriter {
    * @returns `true` once it is on disk; `false` where it is not and will not be
    */
   durable(record: LedgerRecord): Promise<boolean> {
+    const encoded = encodedRecord(record);
+    if ('problem' in encoded) return Promise.resolve(false);
     return new Promise((resolve) => {
-      if (this.#enqueue(record, resolve) !== null) resolve(false);
+      if (this.#enqueue(encoded, resolve) !== null) resolve(false);
     });
   }
 
@@ -109,12 +133,10 @@ export class LedgerWriter {
     return problem;
   }
 
-  #enqueue(record: LedgerRecord, settle: Waiting['settle']): string | null {
+  #enqueue(record: HandedRecord, settle: Waiting['settle']): string | null {
     if (this.#state !== 'open') return this.problem;
     if (this.#queue.length >= this.#limits.maxQueued) return 'the queue of the ledger is full';
-    const encoded = encodedRecord(record);
-    if ('problem' in encoded) return encoded.problem;
-    this.#queue.push({ record: encoded, settle });
+    this.#queue.push({ record, settle });
     if (this.#queue.length >= this.#limits.maxBatch) this.#flushWithin(0);
     else this.#flushWithin(settle === null ? this.#limits.flushMs : this.#limits.durableMs);
     return null;
@@ -149,7 +171,7 @@ export class LedgerWriter {
     }
   }
 
-  async #append(records: readonly EncodedRecord[]): Promise<AppendFailure | null> {
+  async #append(records: readonly HandedRecord[]): Promise<AppendFailure | null> {
     if (records.length === 0 && this.#state === 'open') return null;
     try {
       return await this.#sink.appendRecords(records);
@@ -162,6 +184,7 @@ export class LedgerWriter {
     this.#queue = this.#queue.slice(batch.length);
     if (this.#state === 'failing') this.#state = 'open';
     for (const waiting of batch) waiting.settle?.(true);
+    if (batch.length > 0) this.#onCommitted(batch.map(({ record }) => record));
   }
 
   /**

@@ -90,7 +90,7 @@ function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTo
     policies: () => policies.get(),
     store,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
-    ledger,
+    ledger: ledger.writer,
     tracer: telemetry.tracer,
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),

@@ -25,7 +25,7 @@ export const gatesOf = ({ policies, ledger, svid }: Parts, keys: KeyRing): reado
       return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
     },
   },
-  { name: 'ledger', problem: () => ledger.problem },
+  { name: 'ledger', problem: () => ledger.writer.problem },
   { name: 'svid', problem: () => (svid === null || svid.current() !== null ? null : (svid.problem() ?? 'no SVID')) },
 ];
 

@@ -102,7 +102,8 @@ function sharedServices(
     ports,
     store,
     proofs: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
-    append: ledger.append.bind(ledger),
+    append: ledger.writer.append.bind(ledger.writer),
+    recordsOf: ledger.recordsOf,
     catalog: () => {
       const set = policies.get();
       return isDeny(set) ? set : set.catalog;

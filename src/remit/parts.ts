@@ -1,9 +1,9 @@
 import type { Config } from '../config/config.ts';
 import type { SvidSource } from '../identity/svid.ts';
-import type { LedgerWriter } from '../ledger/writer.ts';
 import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
+import type { Ledger } from './ledger.ts';
 import type { Telemetry } from '../telemetry/sdk.ts';
 
 /** What the roles of one process share. */
@@ -11,7 +11,7 @@ export interface Parts {
   readonly config: Config;
   readonly ports: Ports;
   readonly store: Store;
-  readonly ledger: LedgerWriter;
+  readonly ledger: Ledger;
   readonly policies: CurrentPolicies;
   /** `null` where the configuration names none. */
   readonly svid: SvidSource | null;

@@ -5,7 +5,6 @@ import { addressText } from '../config/values.ts';
 import { isDeny } from '../decision/decision.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
-import { LedgerWriter } from '../ledger/writer.ts';
 import { CurrentPolicies } from '../policy/current.ts';
 import { loadPolicies } from '../policy/load.ts';
 import type { Ports } from '../ports.ts';
@@ -19,6 +18,8 @@ import { closeChecks, startChecks } from './check-role.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
+import { openLedger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 import { openTransactions } from './transactions.ts';
@@ -44,6 +45,8 @@ export interface Remit {
   reload(): Promise<void>;
   /** Publishes a new signing key, which signs six minutes later. The problem where it cannot. */
   rotateKeys(): Promise<string | null>;
+  /** The first records of a task in the order of the ledger, with those on their way; at most `limit`. */
+  readonly recordsOf: Ledger['recordsOf'];
   /** Writes what waits to be recorded. */
   flush(): Promise<void>;
   /** Drains and ends every role. */
@@ -73,19 +76,26 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const { ports, log } = options;
   const telemetry = startTelemetry(options.environment);
   closers.push(() => telemetry.close());
-  const store = openStore(config.state, { nowMs: ports.nowMs, onFatal: (failure) => options.onFatal(failure.detail) });
+  let relay: (() => void) | null = null;
+  const store = openStore(config.state, {
+    nowMs: ports.nowMs,
+    onFatal: (failure) => options.onFatal(failure.detail),
+    onRecords: () => relay?.(),
+  });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   closers.push(endExpiredTasks(store, log));
-  const ledger = new LedgerWriter(store);
-  closers.push(() => ledger.close());
+  const opened = await openLedger(config, store, options);
+  if (isStartProblem(opened)) return opened;
+  closers.push(() => opened.close());
+  relay = opened.relay;
   const policies = new CurrentPolicies(() => loadPolicies(config.policies));
   const findings = await policies.reload();
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
-  return { config, ports, log, store, ledger, policies, svid, telemetry };
+  return { config, ports, log, store, ledger: opened, policies, svid, telemetry };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -101,7 +111,7 @@ function endExpiredTasks(store: Store, log: (line: string) => void): () => void 
 }
 
 async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, store, ledger, policies, telemetry, log } = parts;
+  const { store, ledger, policies, telemetry, config, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -128,7 +138,8 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
     store,
     issuerPort: issuer?.port ?? null,
     adminPort,
-    flush: async () => void (await ledger.flush()),
+    flush: () => ledger.flush(),
+    recordsOf: ledger.recordsOf,
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
       const problems = await policies.reload();

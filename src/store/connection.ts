@@ -10,6 +10,8 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
+  /** Called after each commit that wrote records. */
+  readonly onRecords?: () => void;
 }
 
 /**
@@ -20,13 +22,16 @@ export class Connection {
   readonly #db: DatabaseSync;
   readonly #clock: ClockFloor;
   readonly #onFatal: (failure: StoreFailure) => void;
+  readonly #onRecords: () => void;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
+  #hasRecords = false;
 
   constructor(db: DatabaseSync, options: ConnectionOptions) {
     this.#db = db;
     this.#onFatal = options.onFatal ?? (() => undefined);
+    this.#onRecords = options.onRecords ?? (() => undefined);
     this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
   }
 
@@ -68,7 +73,8 @@ export class Connection {
 
   /** One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
-    return this.read(input, () => {
+    this.#hasRecords = false;
+    const outcome = this.read(input, () => {
       this.#db.exec('BEGIN IMMEDIATE');
       try {
         const result = work();
@@ -79,9 +85,17 @@ export class Connection {
         return result;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+        this.#hasRecords = false;
         throw error;
       }
     });
+    if (this.#hasRecords) this.#onRecords();
+    return outcome;
+  }
+
+  /** Within a transaction: records were written, of which `onRecords` is told once they are on disk. */
+  wroteRecords(): void {
+    this.#hasRecords = true;
   }
 
   close(): void {

@@ -1,14 +1,16 @@
-/** `Remt`: marks the file as ours, so that no other database is taken for one. */
-export const APPLICATION_ID = 0x52656d74;
+import type { FileFormat } from './sqlite-file.ts';
 
-/** The one version of the schema this build reads and writes; a file of another is refused. */
-export const SCHEMA_VERSION = 3;
+/** `Remt`. */
+const APPLICATION_ID = 0x52656d74;
+
+const SCHEMA_VERSION = 4;
 
 /**
- * The tables. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
+ * The tables. The outbox holds the records of what was written here until they are in the ledger; its numbers are never used
+ * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
  * other tables is refused where it holds one. The trigger holds what no code may break: an ended task stays as it ended.
  */
-export const SCHEMA = `
+const SCHEMA = `
 CREATE TABLE tasks (
   issuer TEXT NOT NULL,
   id TEXT NOT NULL,
@@ -31,6 +33,9 @@ CREATE TABLE tasks (
   context_rules TEXT NOT NULL,
   risk TEXT NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
   generation INTEGER NOT NULL CHECK (generation > 0),
+  last_event TEXT,
+  last_event_by TEXT,
+  last_event_cause TEXT,
   PRIMARY KEY (issuer, id),
   FOREIGN KEY (issuer, parent) REFERENCES tasks (issuer, id),
   CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended')))
@@ -95,14 +100,19 @@ CREATE TABLE remembered (
   PRIMARY KEY (kind, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remembered_until ON remembered (until_ms);
-CREATE TABLE records (
-  seq INTEGER PRIMARY KEY,
+CREATE TABLE outbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
   task TEXT,
   at_ms INTEGER NOT NULL,
   kind TEXT NOT NULL,
   bytes BLOB NOT NULL
 ) STRICT;
-CREATE INDEX records_task ON records (task, seq) WHERE task IS NOT NULL;
+CREATE INDEX outbox_task ON outbox (task, seq) WHERE task IS NOT NULL;
+CREATE TABLE file (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  file_id TEXT NOT NULL
+) STRICT;
+INSERT INTO file VALUES (1, lower(hex(randomblob(16))));
 CREATE TABLE clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   max_wall_seen_ms INTEGER NOT NULL
@@ -111,3 +121,11 @@ INSERT INTO clock VALUES (1, 0);
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/** The state file. */
+export const stateFormat: FileFormat = {
+  name: 'state file',
+  applicationId: APPLICATION_ID,
+  version: SCHEMA_VERSION,
+  schema: SCHEMA,
+};

@@ -2,7 +2,6 @@ import { closeSync, fsyncSync, lstatSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE, privateFileProblem } from './private-file.ts';
-import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts';
 import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
@@ -19,42 +18,56 @@ const WRITER_PRAGMAS = [
   'PRAGMA cell_size_check = ON',
 ].join(';');
 
-/** How a state file is opened. */
+/** What a file of ours is known by, and holds. */
+export interface FileFormat {
+  /** What messages call it: `state file`. */
+  readonly name: string;
+  /** Marks the file as ours, so that no other database is taken for one. */
+  readonly applicationId: number;
+  /** The one version of the schema this build reads and writes; a file of another is refused. */
+  readonly version: number;
+  /** Makes the tables and sets both marks. */
+  readonly schema: string;
+}
+
+/** How a file is opened. */
 export interface OpenOptions {
+  readonly format: FileFormat;
   /** `create` makes the file where there is none; `write` and `read` need it to be there. */
   readonly access: 'create' | 'write' | 'read';
   /** The file's largest size; a write beyond it fails as on a full disk. */
   readonly maxBytes: number;
 }
 
-/** Opens a state file and proves that it is sound, private and of this schema; a failure leaves nothing open. */
+/** Opens a file and proves that it is sound, private and of this schema; a failure leaves nothing open. */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
-  const unfit = prepareFile(path, options.access);
+  const unfit = prepareFile(path, options);
   if (unfit !== null) return unfit;
   let db: DatabaseSync | null = null;
   try {
     db = new DatabaseSync(path, { readOnly: options.access === 'read', allowExtension: false });
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     db.enableDefensive(true);
-    const problem = problemOf(db, path, options) ?? (options.access === 'read' ? null : syncFolder(path));
+    const problem =
+      problemOf(db, path, options) ?? (options.access === 'read' ? null : syncFolder(path, options.format));
     if (problem === null) return db;
     db.close();
     return problem;
   } catch (error) {
     if (db?.isOpen === true) db.close();
-    return openFailure(path, error);
+    return openFailure(path, options.format, error);
   }
 }
 
 /** Makes the file with its mode before SQLite sees it, since `-wal` and `-shm` take theirs from it. */
-function prepareFile(path: string, access: OpenOptions['access']): StoreFailure | null {
-  if (path === '' || path.includes('\0')) return storeFailure('refused', 'the path of the state file is not a path');
+function prepareFile(path: string, { access, format: { name } }: OpenOptions): StoreFailure | null {
+  if (path === '' || path.includes('\0')) return storeFailure('refused', `the path of the ${name} is not a path`);
   try {
     if (access === 'create') createFile(path);
     const problem = privateFileProblem(path, lstatSync(path));
-    return problem === null ? null : storeFailure('unusable', `state file ${problem}`);
+    return problem === null ? null : storeFailure('unusable', `${name} ${problem}`);
   } catch (error) {
-    return storeFailure('unusable', `state file \`${path}\` cannot be opened: ${systemCode(error)}`);
+    return storeFailure('unusable', `${name} \`${path}\` cannot be opened: ${systemCode(error)}`);
   }
 }
 
@@ -71,13 +84,13 @@ function createFile(path: string): void {
  * Puts the names of the file and of its log on disk. SQLite does that too, but says nothing where it fails, and what is
  * acknowledged later would be gone with the name.
  */
-function syncFolder(path: string): StoreFailure | null {
+function syncFolder(path: string, { name }: FileFormat): StoreFailure | null {
   const folder = openSync(dirname(path), 'r');
   try {
     fsyncSync(folder);
     return null;
   } catch (error) {
-    return storeFailure('unusable', `the folder of state file \`${path}\` cannot be synced: ${systemCode(error)}`);
+    return storeFailure('unusable', `the folder of ${name} \`${path}\` cannot be synced: ${systemCode(error)}`);
   } finally {
     closeSync(folder);
   }
@@ -86,50 +99,52 @@ function syncFolder(path: string): StoreFailure | null {
 const systemCode = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
 
-const openFailure = (path: string, error: unknown): StoreFailure => {
+const openFailure = (path: string, { name }: FileFormat, error: unknown): StoreFailure => {
   const failure = failureOfSqlite(error);
   if (failure === null) throw error;
   return storeFailure(
     failure.code === 'broken' ? 'unusable' : failure.code,
-    `state file \`${path}\` cannot be opened: ${failure.detail}`,
+    `${name} \`${path}\` cannot be opened: ${failure.detail}`,
   );
 };
 
 function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreFailure | null {
   const version = sqliteVersionProblem(String(scalar(db, 'SELECT sqlite_version()')));
   if (version !== null) return storeFailure('unusable', version);
-  const foreign = schemaProblem(db, path, options.access);
+  const foreign = schemaProblem(db, path, options);
   if (foreign !== null) return foreign;
   if (options.access === 'read') return null;
   const damage = scalar(db, 'PRAGMA quick_check(1)');
-  if (damage !== 'ok') return storeFailure('unusable', `state file \`${path}\` is damaged: ${String(damage)}`);
+  if (damage !== 'ok') {
+    return storeFailure('unusable', `${options.format.name} \`${path}\` is damaged: ${String(damage)}`);
+  }
   db.exec(WRITER_PRAGMAS);
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pageBytes))}`);
-  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db);
-  return durabilityProblem(db, path);
+  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db, options.format);
+  return durabilityProblem(db, path, options.format);
 }
 
 /** An empty file is fit to become ours; any other must carry our mark and the version of this build. */
-function schemaProblem(db: DatabaseSync, path: string, access: OpenOptions['access']): StoreFailure | null {
+function schemaProblem(db: DatabaseSync, path: string, { access, format }: OpenOptions): StoreFailure | null {
   const isEmpty = scalar(db, 'SELECT count(*) FROM sqlite_schema') === 0;
   const version = scalar(db, 'PRAGMA user_version');
   if (isEmpty && version === 0 && access !== 'read') return null;
-  if (scalar(db, 'PRAGMA application_id') !== APPLICATION_ID) {
-    return storeFailure('unusable', `\`${path}\` is not a state file of Remit`);
+  if (scalar(db, 'PRAGMA application_id') !== format.applicationId) {
+    return storeFailure('unusable', `\`${path}\` is not a ${format.name} of Remit`);
   }
-  if (version === SCHEMA_VERSION) return null;
-  const other = Number(version) < SCHEMA_VERSION ? 'an earlier build' : 'a later build';
+  if (version === format.version) return null;
+  const other = Number(version) < format.version ? 'an earlier build' : 'a later build';
   return storeFailure(
     'unusable',
-    `state file \`${path}\` was written by ${other} of Remit: it has schema version ${String(version)}, this build reads version ${SCHEMA_VERSION} alone`,
+    `${format.name} \`${path}\` was written by ${other} of Remit: it has schema version ${String(version)}, this build reads version ${format.version} alone`,
   );
 }
 
-function createSchema(db: DatabaseSync): void {
+function createSchema(db: DatabaseSync, format: FileFormat): void {
   db.exec('BEGIN IMMEDIATE');
   try {
-    if (scalar(db, 'PRAGMA user_version') === 0) db.exec(SCHEMA);
+    if (scalar(db, 'PRAGMA user_version') === 0) db.exec(format.schema);
     db.exec('COMMIT');
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');
@@ -138,14 +153,11 @@ function createSchema(db: DatabaseSync): void {
 }
 
 /** Reads back what was set: a pragma that does not take hold says nothing. */
-function durabilityProblem(db: DatabaseSync, path: string): StoreFailure | null {
+function durabilityProblem(db: DatabaseSync, path: string, { name }: FileFormat): StoreFailure | null {
   const isDurable = scalar(db, 'PRAGMA journal_mode') === 'wal' && scalar(db, 'PRAGMA synchronous') === 2;
   return isDurable
     ? null
-    : storeFailure(
-        'unusable',
-        `state file \`${path}\` cannot be used with a synced write-ahead log on this file system`,
-      );
+    : storeFailure('unusable', `${name} \`${path}\` cannot be used with a synced write-ahead log on this file system`);
 }
 
 /** The first column of the first row. */

@@ -1,19 +1,21 @@
 import type { EncodedRecord } from '../ledger/record.ts';
-import type { StoredRecord } from '../ledger/timeline.ts';
 import { expiryOf, stateAt } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
-import { insertRecords, recordsOfTask } from './record-table.ts';
+import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { SecretNotes, sightings, writeSightings } from './secret-table.ts';
+import { stateFormat } from './schema.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 import type {
   IssuedToken,
+  LastEvent,
+  OutboxRecord,
   SecretSighting,
   SeenSecret,
   OpenTaskFilter,
@@ -26,11 +28,21 @@ import type {
   TaskKey,
   TokenOfTask,
   UseState,
+  WaitingRecord,
 } from './store.ts';
 import { amendTask, changeTask } from './task-change.ts';
 import { partProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
-import { dueTasks, insertTaskRow, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import {
+  dueTasks,
+  idlingTasks,
+  insertTaskRow,
+  lastEventAt,
+  listOpenTasks,
+  listTasks,
+  taskAt,
+  touchTask,
+} from './task-table.ts';
 import { insertTokenRow, revokeTokenRow, textsOf, tokenAt, useStateAt } from './token-table.ts';
 
 /** How far the clock in the file may lag where nothing else is written. */
@@ -46,6 +58,8 @@ export interface StoreOptions {
    * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
    */
   readonly onFatal?: (failure: StoreFailure) => void;
+  /** Called after each commit that put records into the outbox: they are to be handed to the ledger. */
+  readonly onRecords?: () => void;
   /** `create` (default) makes the file where there is none; `write` needs it to be there. */
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
@@ -58,6 +72,7 @@ export interface StoreOptions {
  */
 export function openStore(path: string, options: StoreOptions): Store | StoreFailure {
   return opened(path, options, {
+    format: stateFormat,
     access: options.access ?? 'create',
     maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
   });
@@ -68,7 +83,7 @@ export function openStoreForReading(
   path: string,
   options: { readonly nowMs: () => number },
 ): StoreReader | StoreFailure {
-  return opened(path, options, { access: 'read', maxBytes: DEFAULT_MAX_BYTES });
+  return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
 function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteStore | StoreFailure {
@@ -117,7 +132,19 @@ class SqliteStore implements Store {
     return this.#connection.read([], () => sightings(this.#connection, limit));
   }
 
-  recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure {
+  lastEventOf(key: TaskKey): LastEvent | undefined | StoreFailure {
+    return this.#connection.read([key.issuer, key.id], () => lastEventAt(this.#connection, key));
+  }
+
+  fileId(): string | StoreFailure {
+    return this.#connection.read([], () => fileIdOf(this.#connection));
+  }
+
+  outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {
+    return this.#connection.read([], () => outboxAfter(this.#connection, after, limit));
+  }
+
+  recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure {
     return this.#connection.read([taskId], () => recordsOfTask(this.#connection, taskId, limit));
   }
 
@@ -215,6 +242,20 @@ class SqliteStore implements Store {
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
     return this.#connection.write([], () => {
       insertRecords(this.#connection, batch);
+      return null;
+    });
+  }
+
+  forget(upTo: number): null | StoreFailure {
+    return this.#connection.write([], () => forgetOutbox(this.#connection, upTo));
+  }
+
+  touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure {
+    const idling = this.#connection.read([...used.keys()], () => idlingTasks(this.#connection, used));
+    if (isStoreFailure(idling)) return idling;
+    if (idling.length === 0) return null;
+    return this.#connection.write([], () => {
+      for (const [task, at] of idling) touchTask(this.#connection, task, at);
       return null;
     });
   }

@@ -1,6 +1,5 @@
 import type { EncodedRecord } from '../ledger/record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
-import type { RecordSink } from '../ledger/writer.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
@@ -8,6 +7,24 @@ import type { StoreFailure } from './store-failure.ts';
 
 /** A token that is about to be issued. Its generation is the one of the task it was decided by. */
 export type IssuedToken = Omit<IssuedTokenState, 'revokedAtMs'>;
+
+/** A record that waits to be handed to the ledger. */
+export interface OutboxRecord extends EncodedRecord {
+  /** Its number in this file, from 1; never used again. */
+  readonly outbox: number;
+}
+
+/** A record of the outbox as it is read beside those of the ledger. */
+export interface WaitingRecord extends StoredRecord {
+  readonly outbox: number;
+}
+
+/** What last happened to a task that neither used nor ended it, but for its tokens. */
+export interface LastEvent {
+  readonly event: string;
+  readonly by: string;
+  readonly cause: string;
+}
 
 /** What names a task. A task names itself. */
 export interface TaskKey {
@@ -112,16 +129,22 @@ export interface StoreReader {
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
   /** The static secrets that were seen, the last seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
-  /** The first records of a task in the order of the ledger; at most `limit`. */
-  recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure;
+  /** What last happened to the task; `undefined` where nothing did or there is none. */
+  lastEventOf(key: TaskKey): LastEvent | undefined | StoreFailure;
+  /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
+  fileId(): string | StoreFailure;
+  /** The records that wait to be handed to the ledger, with a number above `after`, in their order; at most `limit`. */
+  outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
+  /** The first records of a task that wait in the outbox; at most `limit`. */
+  recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure;
   close(): void;
 }
 
 /**
- * Tasks, tokens, budgets and records in one file. Every write is one transaction with its records, on disk when its call
- * returns, or nothing of it is.
+ * Tasks, tokens and budgets in one file. Every write is one transaction with its records, on disk when its call returns, or
+ * nothing of it is; the records wait in an outbox until the ledger has them.
  */
-export interface Store extends StoreReader, RecordSink {
+export interface Store extends StoreReader {
   /**
    * Writes a task, its first token and the records of both: before the token is signed. A part of a task is a `conflict`
    * where that task is not active or has 1,000 open parts, and `refused` where it would outlive it by deadline or idle limit.
@@ -174,5 +197,13 @@ export interface Store extends StoreReader, RecordSink {
   noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
+  /** Puts records into the outbox whose making is no other write. */
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
+  /** Forgets the records of the outbox up to that number: the ledger has them. */
+  forget(upTo: number): null | StoreFailure;
+  /**
+   * The tasks were used at these instants, so their idle time starts anew. Costs a write only where one of them has an idle
+   * limit.
+   */
+  touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
 }

@@ -4,7 +4,7 @@ import type { EndRecord, EventRecord } from '../ledger/record.ts';
 import { afterEvent, eventForParts, isOpen, stateAt } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
 import type { Connection } from './connection.ts';
-import { insertRecord } from './record-table.ts';
+import { insertRecord } from './outbox-table.ts';
 import type { TaskEnd } from './store.ts';
 import { openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
 

@@ -1,6 +1,6 @@
 import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
-import type { OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import type { LastEvent, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
 /** Largest result of a listing, and of one sweep. */
@@ -116,6 +116,39 @@ export function updateTaskRow(connection: Connection, task: Task): void {
       task.issuer,
       task.id,
     );
+}
+
+/** Of these tasks, those with an idle limit. */
+export function idlingTasks(
+  connection: Connection,
+  used: ReadonlyMap<string, number>,
+): readonly (readonly [string, number])[] {
+  const find = connection.statement(
+    'SELECT 1 FROM tasks INDEXED BY tasks_idle WHERE id = ? AND ended_ms IS NULL AND idle_ms IS NOT NULL LIMIT 1',
+  );
+  return [...used].filter(([id]) => find.get(id) !== undefined);
+}
+
+/** What last happened to the task. */
+export function lastEventAt(connection: Connection, { issuer, id }: TaskKey): LastEvent | undefined {
+  const row = connection
+    .statement('SELECT last_event, last_event_by, last_event_cause FROM tasks WHERE issuer = ? AND id = ?')
+    .get(issuer, id);
+  if (row === undefined || row['last_event'] === null) return undefined;
+  return {
+    event: String(row['last_event']),
+    by: String(row['last_event_by']),
+    cause: String(row['last_event_cause']),
+  };
+}
+
+/** Remembers what happened to an open task. */
+export function noteLastEvent(connection: Connection, taskId: string, { event, by, cause }: LastEvent): void {
+  connection
+    .statement(
+      'UPDATE tasks SET last_event = ?, last_event_by = ?, last_event_cause = ? WHERE id = ? AND ended_ms IS NULL',
+    )
+    .run(event, by, cause, taskId);
 }
 
 /**

@@ -3,7 +3,7 @@ import { recordText } from '../ledger/record.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { Connection } from './connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
-import { insertRecord } from './record-table.ts';
+import { insertRecord } from './outbox-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from './store.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
 

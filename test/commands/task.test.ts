@@ -153,7 +153,7 @@ describe('remit task show', () => {
     expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
       task: { id: first.id },
       records: [
-        { seq: 1, kind: 'intent' },
+        { seq: null, kind: 'intent' },
         { kind: 'token' },
         { kind: 'use' },
         { kind: 'use', reason: 'action.unknown' },

@@ -108,6 +108,7 @@ export async function startBench(folder: string, { settings = {}, ...change }: B
   const spans: SeenSpan[] = [];
   const refusals: LedgerRecord[] = [];
   const problems: string[] = [];
+  const store = change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs });
   const services: IssuerServices = {
     settings: {
       url: issuerUrl,
@@ -124,7 +125,8 @@ export async function startBench(folder: string, { settings = {}, ...change }: B
       ...settings,
     },
     ports: systemPorts,
-    store: change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs }),
+    store,
+    recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
     signingKeys,
     subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
     proofs: null,

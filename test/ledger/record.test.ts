@@ -21,9 +21,9 @@ describe('encodedRecord', () => {
     ['a lone surrogate', { cause: '\ud800' }, /^a string holds a lone surrogate$/],
     ['an instant that is no number', { at: Number.NaN }, /^a number is not finite$/],
     [
-      'more than 65,535 bytes',
+      'more than 65,279 bytes',
       { cause: 'x'.repeat(MAX_RECORD_BYTES) },
-      /^the record has 65\d\d\d bytes, more than 65535$/,
+      /^the record has 65\d\d\d bytes, more than 65279$/,
     ],
   ])('refuses %s', (_name, change, problem) => {
     const encoded = encodedRecord({ ...end, ...change });

@@ -56,7 +56,7 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 3 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 4 alone$/,
     ],
     [
       'a file damaged in the middle',
@@ -101,7 +101,9 @@ describe('Store.insertTask', () => {
     const again = mustOpen(file);
     expect(again.taskOf(issuer, task.id)).toEqual(task);
     const records = again.recordsOf(task.id, 10);
-    expect(isStoreFailure(records) || records.map(({ seq, bytes }) => [seq, Buffer.from(bytes).toString()])).toEqual([
+    expect(
+      isStoreFailure(records) || records.map(({ outbox, bytes }) => [outbox, Buffer.from(bytes).toString()]),
+    ).toEqual([
       [1, expect.stringContaining('"first"')],
       [2, expect.stringContaining('"second"')],
     ]);
@@ -393,7 +395,7 @@ describe('Store.appendRecords', () => {
     expect(store.appendRecords([use, endRecord(1)])).toBeNull();
     store.close();
     const db = new DatabaseSync(file);
-    const rows = db.prepare('SELECT seq, task, kind, bytes FROM records ORDER BY seq').all();
+    const rows = db.prepare('SELECT seq, task, kind, bytes FROM outbox ORDER BY seq').all();
     expect(rows.map((row) => [row['seq'], row['task'], row['kind']])).toEqual([
       [1, null, 'use'],
       [2, taskNumber(1).id, 'end'],

@@ -18,7 +18,7 @@ export const spentIn = (file: string, taskId: string): number =>
 /** What is wrong with the records of a file: a gap, or bytes that are not canonical JSON. */
 export const ledgerProblem = (file: string): string | null =>
   reading(file, (db) => {
-    const rows = db.prepare('SELECT seq, bytes FROM records ORDER BY seq').all();
+    const rows = db.prepare('SELECT seq, bytes FROM outbox ORDER BY seq').all();
     for (const [index, row] of rows.entries()) {
       if (row['seq'] !== index + 1) return `record ${index + 1} has seq ${String(row['seq'])}`;
       const text = Buffer.from(row['bytes'] as Uint8Array).toString('utf8');

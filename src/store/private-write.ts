@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { PRIVATE_MODE } from '../store/private-file.ts';
+import { PRIVATE_MODE } from './private-file.ts';
 
 /** Writes a new file that its owner alone may read, and has it on disk, name and all, on return. Throws where it exists. */
 export function writePrivateFile(path: string, text: string): void {

@@ -1,0 +1,91 @@
+import type { Config } from '../config/config.ts';
+import { LedgerWriter } from '../ledger/writer.ts';
+import type { StoredRecord } from '../ledger/timeline.ts';
+import { LogThread } from '../store/ledger/log-thread.ts';
+import { recordsOfTask } from '../store/ledger/task-records.ts';
+import { OutboxRelay } from '../store/outbox-relay.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { StoreFailure } from '../store/store-failure.ts';
+import type { Store } from '../store/store.ts';
+import { after } from '../timers.ts';
+import type { StartProblem } from './parts.ts';
+
+/** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
+export interface Ledger {
+  readonly writer: LedgerWriter;
+  /** Hands on the records that the state file holds; called after each of its commits. */
+  readonly relay: () => void;
+  /** The first records of a task, in the order of the ledger, with those on their way; at most `limit`. */
+  readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
+  /** Writes all that waits. */
+  readonly flush: () => Promise<void>;
+  /** Writes all that waits, signs the last head, and ends the thread. */
+  readonly close: () => Promise<void>;
+}
+
+/** What the ledger tells of. */
+export interface LedgerReports {
+  readonly log: (line: string) => void;
+  readonly onFatal: (detail: string) => void;
+}
+
+/** Opens the ledger of a configuration, and hands it what waits in the state file. */
+export async function openLedger(
+  { ledger: settings, trustDomains }: Pick<Config, 'ledger' | 'trustDomains'>,
+  store: Store,
+  { log, onFatal }: LedgerReports,
+): Promise<Ledger | StartProblem> {
+  const fileId = store.fileId();
+  if (isStoreFailure(fileId)) return { problem: fileId.detail };
+  const thread = await LogThread.open(
+    { settings: { ...settings, trustDomain: trustDomains[0] ?? 'none' }, fileId },
+    {
+      onFatal: (failure) => onFatal(failure.detail),
+      onCheckpoint: (made) => {
+        const problem = isStoreFailure(made) ? made.detail : made.problem;
+        if (problem !== null) log(`ledger: ${problem}`);
+      },
+    },
+  );
+  if (isStoreFailure(thread)) return { problem: thread.detail };
+  log(
+    `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
+  );
+  const writer = new LedgerWriter(thread, {
+    onCommitted: (batch) => {
+      relay.committed(batch);
+      store.touchTasks(usedIn(batch));
+    },
+  });
+  const relay = new OutboxRelay(store, writer, { after, taken: thread.taken });
+  relay.start();
+  const flush = async (): Promise<void> => {
+    relay.pump();
+    await writer.flush();
+  };
+  return {
+    writer,
+    relay: () => relay.pump(),
+    flush,
+    recordsOf: async (taskId, limit) => {
+      await flush();
+      return recordsOfTask({ folder: settings.folder, store }, taskId, limit);
+    },
+    close: async () => {
+      relay.pump();
+      await writer.close();
+      const failure = await thread.close();
+      if (failure !== null) log(`ledger: ${failure.detail}`);
+      relay.close();
+    },
+  };
+}
+
+/** The tasks of the allowed uses in a batch, each with the instant of its last one. */
+function usedIn(batch: Parameters<OutboxRelay['committed']>[0]): ReadonlyMap<string, number> {
+  const used = new Map<string, number>();
+  for (const { isAllowedUse, task, at } of batch) {
+    if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
+  }
+  return used;
+}

@@ -1,0 +1,240 @@
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
+import { rangeBytes, rangeFrom } from '../../ledger/compact-range.ts';
+import type { CompactRange } from '../../ledger/compact-range.ts';
+import type { Head } from '../../ledger/leaf.ts';
+import { openSqlite, scalar } from '../sqlite-file.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
+import type { StoreFailure } from '../store-failure.ts';
+import { segmentFormat } from './segment-format.ts';
+
+/** Where a log stands after a record: what the tree and the next record need. */
+export interface LogState {
+  readonly range: CompactRange;
+  readonly head: Head;
+}
+
+/** What a new segment goes on from. */
+export interface SegmentStart {
+  readonly origin: string;
+  readonly carried: LogState;
+  readonly createdMs: number;
+  /** How far the outbox of each state file has been taken. */
+  readonly taken: ReadonlyMap<string, number>;
+  /** The checkpoint of all that was carried over, so that it stays proved once the segments before are given up. */
+  readonly checkpoint: KeptCheckpoint | null;
+}
+
+/** A record as a row: its leaf, and what it can be found by. */
+export interface SegmentRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly kind: string;
+  readonly task: string | null;
+  readonly agent: string | null;
+  readonly action: string | null;
+  readonly decision: string | null;
+  readonly decisionId: string | null;
+  readonly traceId: string | null;
+  readonly bytes: Uint8Array;
+}
+
+/** A checkpoint as it is kept: the signed note and the tree it was made of. */
+export interface KeptCheckpoint {
+  readonly atMs: number;
+  readonly range: CompactRange;
+  readonly note: string;
+}
+
+/** Rows written at once, where the log stands after them, and how far the outboxes were taken for them. */
+export interface SegmentBatch {
+  readonly rows: readonly SegmentRow[];
+  readonly state: LogState;
+  readonly taken: ReadonlyMap<string, number>;
+}
+
+/** No segment may grow beyond this, whatever its limit: a page count that SQLite holds it to. */
+const MAX_BYTES = 64 * 1024 ** 3;
+
+/** How a segment is opened: `start` makes one; `write` goes on with it; `read` looks at it beside the process that writes. */
+export type SegmentAccess = { readonly start: SegmentStart } | 'write' | 'read';
+
+/**
+ * One segment of a log: an SQLite file with its records, its checkpoints, and the tree before its first record. Synchronous;
+ * the log's thread writes it, anyone may read. Lives until `close`.
+ */
+export class Segment {
+  readonly path: string;
+  readonly origin: string;
+  readonly carried: LogState;
+  readonly createdMs: number;
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  private constructor(path: string, db: DatabaseSync, row: Readonly<Record<string, SQLOutputValue>>) {
+    this.path = path;
+    this.#db = db;
+    this.origin = String(row['origin']);
+    this.carried = { range: mustRange(row['carried']), head: blob(row['carried_head']) };
+    this.createdMs = Number(row['created_ms']);
+  }
+
+  /** Opens a segment, or makes it; `unfinished` is a file whose making was interrupted: it holds nothing. */
+  static open(path: string, access: SegmentAccess): Segment | StoreFailure | 'unfinished' {
+    const isNew = typeof access === 'object';
+    const db = openSqlite(path, {
+      format: segmentFormat,
+      access: isNew ? 'create' : access,
+      maxBytes: MAX_BYTES,
+    });
+    if (isStoreFailure(db)) return db;
+    try {
+      if (isNew) begin(db, access.start);
+      const row = db.prepare('SELECT * FROM log').get();
+      if (row !== undefined) return new Segment(path, db, row);
+      db.close();
+      return 'unfinished';
+    } catch (error) {
+      if (db.isOpen) db.close();
+      return failureOfSqlite(error) ?? storeFailure('unusable', `ledger segment \`${path}\` is damaged`);
+    }
+  }
+
+  /** Where the log stands after the last record of this segment. */
+  state(): LogState {
+    const row = this.#one('SELECT range, head FROM log');
+    return { range: mustRange(row['range']), head: blob(row['head']) };
+  }
+
+  /** How far the outbox of each state file has been taken. */
+  taken(): ReadonlyMap<string, number> {
+    const rows = this.#statement('SELECT file_id, outbox FROM taken').all();
+    return new Map(rows.map((row) => [String(row['file_id']), Number(row['outbox'])]));
+  }
+
+  /** Writes a batch, on disk when this returns; throws what SQLite throws, and nothing of it is kept. */
+  append({ rows, state, taken }: SegmentBatch): void {
+    this.#transaction(() => {
+      const insert = this.#statement('INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?)');
+      for (const row of rows) {
+        insert.run(
+          row.seq,
+          row.at,
+          row.kind,
+          row.task,
+          row.agent,
+          row.action,
+          row.decision,
+          row.decisionId,
+          row.traceId,
+          row.bytes,
+        );
+      }
+      this.#statement('UPDATE log SET range = ?, head = ?').run(rangeBytes(state.range), state.head);
+      writeTaken(this.#statement(WRITE_TAKEN), taken);
+    });
+  }
+
+  /** Keeps a checkpoint, on disk when this returns: before anybody is shown it. */
+  keep(checkpoint: KeptCheckpoint): void {
+    this.#transaction(() => writeCheckpoint(this.#statement(WRITE_CHECKPOINT), checkpoint));
+  }
+
+  /** The last checkpoint of this segment. */
+  lastCheckpoint(): KeptCheckpoint | null {
+    const row = this.#statement('SELECT * FROM checkpoints ORDER BY size DESC LIMIT 1').get();
+    return row === undefined ? null : checkpointFrom(row);
+  }
+
+  /** All checkpoints of this segment, by size; the first may be one carried over. */
+  *checkpoints(): Generator<KeptCheckpoint> {
+    for (const row of this.#db.prepare('SELECT * FROM checkpoints ORDER BY size').iterate()) yield checkpointFrom(row);
+  }
+
+  /** The leaves from a number on, in their order. */
+  *leaves(fromSeq: number): Generator<{ readonly seq: number; readonly bytes: Uint8Array }> {
+    const sql = 'SELECT seq, bytes FROM records WHERE seq >= ? ORDER BY seq';
+    for (const row of this.#db.prepare(sql).iterate(fromSeq)) {
+      yield { seq: Number(row['seq']), bytes: blob(row['bytes']) };
+    }
+  }
+
+  /** Rows by a condition on their columns, in their order. @param where SQL of this module's callers, never of a user */
+  *rows(
+    where: string,
+    values: readonly (string | number)[],
+  ): Generator<{ readonly seq: number; readonly bytes: Uint8Array }> {
+    const sql = `SELECT seq, bytes FROM records WHERE ${where} ORDER BY seq`;
+    for (const row of this.#db.prepare(sql).iterate(...values))
+      yield { seq: Number(row['seq']), bytes: blob(row['bytes']) };
+  }
+
+  /** Bytes of the file with its log. */
+  bytes(): number {
+    return Number(scalar(this.#db, 'PRAGMA page_count')) * Number(scalar(this.#db, 'PRAGMA page_size'));
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #transaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #one(sql: string): Readonly<Record<string, SQLOutputValue>> {
+    return this.#statement(sql).get() ?? {};
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+const WRITE_TAKEN = 'INSERT INTO taken VALUES (?1,?2) ON CONFLICT DO UPDATE SET outbox = ?2';
+
+function writeTaken(write: StatementSync, taken: ReadonlyMap<string, number>): void {
+  for (const [file, outbox] of taken) write.run(file, outbox);
+}
+
+const WRITE_CHECKPOINT = 'INSERT INTO checkpoints (size, at_ms, range, note) VALUES (?,?,?,?)';
+
+function writeCheckpoint(write: StatementSync, { atMs, range, note }: KeptCheckpoint): void {
+  write.run(range.size, atMs, rangeBytes(range), note);
+}
+
+function begin(db: DatabaseSync, { origin, carried, createdMs, taken, checkpoint }: SegmentStart): void {
+  if (db.prepare('SELECT 1 FROM log').get() !== undefined) return;
+  db.exec('BEGIN IMMEDIATE');
+  const range = rangeBytes(carried.range);
+  db.prepare('INSERT INTO log VALUES (1,?,?,?,?,?,?)').run(origin, range, carried.head, range, carried.head, createdMs);
+  writeTaken(db.prepare(WRITE_TAKEN), taken);
+  if (checkpoint !== null) writeCheckpoint(db.prepare(WRITE_CHECKPOINT), checkpoint);
+  db.exec('COMMIT');
+}
+
+const checkpointFrom = (row: Readonly<Record<string, SQLOutputValue>>): KeptCheckpoint => ({
+  atMs: Number(row['at_ms']),
+  range: mustRange(row['range']),
+  note: String(row['note']),
+});
+
+/** STRICT: the column is a BLOB. */
+const blob = (value: SQLOutputValue | undefined): Uint8Array => value as Uint8Array;
+
+function mustRange(value: SQLOutputValue | undefined): CompactRange {
+  const range = rangeFrom(blob(value));
+  if (range === null) throw new Error('the tree of a segment is damaged');
+  return range;
+}

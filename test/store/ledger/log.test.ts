@@ -1,0 +1,333 @@
+import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { openedCheckpoint } from '../../../src/ledger/checkpoint.ts';
+import { appended, emptyRange } from '../../../src/ledger/compact-range.ts';
+import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
+import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
+import { isProblem } from '../../../src/token/members.ts';
+import { notesIn } from '../../../src/store/ledger/checkpoint-file.ts';
+import { Log } from '../../../src/store/ledger/log.ts';
+import { readLog } from '../../../src/store/ledger/log-reader.ts';
+import { isStoreFailure } from '../../../src/store/store-failure.ts';
+import { scratch } from '../samples.ts';
+import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const FILE = 'f'.repeat(32);
+
+/** What the last note of a log says, read with the key that is pinned. */
+const headIn = (notes: readonly string[], verifierKey: string) => {
+  const key = noteKeyFrom(verifierKey);
+  if (isProblem(key)) throw new Error(key.problem);
+  const head = openedCheckpoint(notes.at(-1) ?? '', key);
+  if (isProblem(head)) throw new Error(head.problem);
+  return head;
+};
+
+const rootOfLog = (ledger: string): Uint8Array => {
+  const root = readLog(ledger, (log) =>
+    rootOf([...log.leaves()].reduce((range, { bytes }) => appended(range, leafHash(bytes)), emptyRange).nodes),
+  );
+  if (root === null || isStoreFailure(root)) throw new Error('unread');
+  return root;
+};
+
+describe('Log.append', () => {
+  it('numbers records from 1, links each to the one before, and frames them as canonical JSON', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings, portsAt(1_234));
+    expect(log.append([incoming(1), incoming(2)], FILE)).toBeNull();
+    expect(log.append([incoming(3)], FILE)).toBeNull();
+    const leaves = readLog(settings.folder, (reader) => [...reader.leaves()].map(({ bytes }) => Buffer.from(bytes)));
+    if (leaves === null || isStoreFailure(leaves)) throw new Error('unread');
+    const prevs = ['', ...leaves.map((leaf) => leafHash(leaf).toString('base64'))];
+    for (const [index, leaf] of leaves.entries()) {
+      expect(leaf.toString()).toMatch(
+        /^\{"boot":"[0-9a-f]{32}","mono":1234,"prev":"[^"]*","record":\{.*\},"seq":\d+\}$/,
+      );
+      expect(JSON.parse(leaf.toString())).toMatchObject({
+        prev: prevs[index],
+        seq: index + 1,
+        record: { at: index + 1 },
+      });
+    }
+    log.close();
+  });
+
+  it('takes no number of an outbox twice, also after a restart, and tells files apart', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    log.append([incoming(1, 1), incoming(2, 2)], FILE);
+    log.append([incoming(2, 2), incoming(3, 3), incoming(9)], FILE);
+    expect(log.takenOf(FILE)).toBe(3);
+    log.close();
+    const again = mustOpenLog(settings);
+    again.append([incoming(3, 3), incoming(4, 4)], FILE);
+    again.append([incoming(5, 1)], 'other');
+    expect([again.takenOf(FILE), again.takenOf('other')]).toEqual([4, 1]);
+    again.close();
+    expect(
+      contents(settings.folder)
+        .records.filter(([, kind]) => kind === 'end')
+        .map(([, , at]) => at),
+    ).toEqual([1, 2, 3, 9, 4, 5]);
+  });
+
+  it('writes nothing of a batch where the file is locked, and goes on once it is not', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    log.append([incoming(1)], FILE);
+    const [segment = ''] = readdirSync(settings.folder).filter((name) => name.endsWith('.db') && name !== 'lock.db');
+    // Another connection holds the write lock for longer than the writer waits: a failure that goes away.
+    const holder = new DatabaseSync(join(settings.folder, segment));
+    holder.exec('BEGIN IMMEDIATE');
+    expect(failureOf(log.append([incoming(2)], FILE))).toMatchObject({ code: 'busy' });
+    holder.exec('ROLLBACK');
+    holder.close();
+    expect(log.append([incoming(3)], FILE)).toBeNull();
+    log.close();
+    expect(contents(settings.folder).records.map(([seq, , at]) => [seq, at])).toEqual([
+      [1, 1],
+      [2, 3],
+      [3, 1_000],
+    ]);
+  });
+});
+
+describe('Log.checkpoint', () => {
+  it('signs the root of all records with its own record, keeps the note, and hands it out', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings, portsAt(7_000));
+    log.append([incoming(1), incoming(2)], FILE);
+    const made = log.checkpoint();
+    expect(made).toMatchObject({ atMs: 7_000, size: 3, problem: null });
+    const { records, notes } = contents(settings.folder);
+    expect(records.at(-1)).toEqual([3, 'checkpoint', 7_000]);
+    expect(notesIn(settings.checkpointFile ?? '')).toEqual(notes);
+    const head = headIn(notes, log.verifierKey);
+    expect(head.origin).toMatch(/^remit\.acme\.test\/main\/[0-9a-f]{32}$/);
+    expect(head.size).toBe(3);
+    expect(Buffer.from(head.root)).toEqual(Buffer.from(rootOfLog(settings.folder)));
+    expect(log.checkpoint()).toBeNull();
+    log.close();
+    expect(contents(settings.folder).notes).toHaveLength(1);
+  });
+
+  it('is due after 1,000 records, and made when the log is closed', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    log.append(
+      Array.from({ length: 999 }, (_, n) => incoming(n)),
+      FILE,
+    );
+    expect(log.isCheckpointDue).toBe(false);
+    log.append([incoming(1_000)], FILE);
+    expect(log.isCheckpointDue).toBe(true);
+    const { verifierKey } = log;
+    expect(log.close()).toBeNull();
+    expect(headIn(contents(settings.folder).notes, verifierKey).size).toBe(1_001);
+  });
+
+  it('goes on where the file outside cannot be written, and says so', () => {
+    const settings = settingsIn(folder(), { checkpointFile: '/proc/none/checkpoints.txt' });
+    const log = mustOpenLog(settings);
+    log.append([incoming(1)], FILE);
+    expect(log.checkpoint()).toMatchObject({
+      size: 2,
+      problem: 'the checkpoint could not be appended to `/proc/none/checkpoints.txt`: ENOENT',
+    });
+    log.close();
+  });
+});
+
+describe('segments', () => {
+  it('begin anew at a size and go on with the same tree, numbers and name', () => {
+    const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 } });
+    const log = mustOpenLog(settings);
+    for (let n = 1; n <= 4; n++) {
+      log.append([incoming(n, n)], FILE);
+      log.checkpoint();
+    }
+    const { verifierKey } = log;
+    log.close();
+    const files = readdirSync(settings.folder).filter((name) => name.endsWith('.db') && name !== 'lock.db');
+    expect(files).toEqual([0, 2, 4, 6, 8].map((size) => `segment-${String(size).padStart(16, '0')}.db`));
+    const { records, notes } = contents(settings.folder);
+    expect(records.map(([seq]) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    const head = headIn(notes, verifierKey);
+    expect(head.size).toBe(8);
+    expect(Buffer.from(head.root)).toEqual(Buffer.from(rootOfLog(settings.folder)));
+    const again = mustOpenLog(settings);
+    expect([again.size, again.takenOf(FILE)]).toEqual([8, 4]);
+    again.close();
+  });
+
+  it('begin anew at an age', () => {
+    const settings = settingsIn(folder(), { segment: { maxBytes: 1024 ** 3, maxAgeMs: 500 } });
+    const clock = { nowMs: 1_000 };
+    const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => clock.nowMs });
+    log.append([incoming(1)], FILE);
+    log.checkpoint();
+    clock.nowMs = 1_500;
+    log.append([incoming(2)], FILE);
+    log.checkpoint();
+    expect(
+      readdirSync(settings.folder).filter((name) => name.startsWith('segment-') && name.endsWith('.db')),
+    ).toHaveLength(2);
+    log.close();
+  });
+
+  it.each([
+    ['a size of all', { maxBytes: 200_000, maxAgeMs: 86_400_000 }],
+    ['an age', { maxBytes: 1024 ** 3, maxAgeMs: 0 }],
+  ])('are given up, the oldest first, beyond %s, and the log says from where on it is kept', (_name, retain) => {
+    const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 }, retain });
+    const clock = { nowMs: 1_000 };
+    const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => (clock.nowMs += 10) });
+    for (let n = 1; n <= 3; n++) {
+      log.append([incoming(n)], FILE);
+      log.checkpoint();
+    }
+    log.append([incoming(4)], FILE);
+    const made = log.checkpoint();
+    expect(made).toMatchObject({ size: 8 });
+    log.close();
+    const segments = readdirSync(settings.folder).filter((name) => name.startsWith('segment-') && name.endsWith('.db'));
+    expect(segments.length).toBeLessThan(3);
+    const again = mustOpenLog(settings);
+    expect(again.size).toBe(8);
+    expect(again.append([incoming(5)], FILE)).toBeNull();
+    again.close();
+    const { records } = contents(settings.folder);
+    const first = Number(/(\d{16})/.exec(segments[0] ?? '')?.[1]) + 1;
+    expect(first).toBeGreaterThan(1);
+    expect(records[0]?.[0]).toBe(first);
+    const said = readLog(settings.folder, (reader) =>
+      [...reader.find("kind = 'checkpoint'", [])].map(({ bytes }) => Buffer.from(bytes).toString()),
+    );
+    if (said === null || isStoreFailure(said)) throw new Error('unread');
+    expect(said.at(-1)).toContain(`"first":${first},`);
+  });
+
+  it('whose making was interrupted is made again', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    log.append([incoming(1)], FILE);
+    log.close();
+    writeFileSync(join(settings.folder, 'segment-0000000000000002.db'), '', { mode: 0o600 });
+    const again = mustOpenLog(settings);
+    expect(again.append([incoming(2)], FILE)).toBeNull();
+    again.close();
+    expect(contents(settings.folder).records.map(([seq]) => seq)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('Log.open', () => {
+  /** A log with a checkpoint at 3 and a record after it, as a killed process leaves it. */
+  const killed = () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    log.append([incoming(1), incoming(2)], FILE);
+    log.checkpoint();
+    log.append([incoming(3), incoming(4)], FILE);
+    const copy = settingsIn(folder());
+    cpSync(settings.folder, copy.folder, { recursive: true });
+    cpSync(settings.keyFile, copy.keyFile);
+    cpSync(settings.checkpointFile ?? '', copy.checkpointFile ?? '');
+    log.close();
+    return copy;
+  };
+  const altered = (settings: { readonly folder: string }, sql: string): void => {
+    const db = new DatabaseSync(join(settings.folder, 'segment-0000000000000000.db'));
+    db.exec(sql);
+    db.close();
+  };
+
+  it('goes on after a kill, and makes its files for the owner alone', () => {
+    const settings = killed();
+    const log = mustOpenLog(settings);
+    expect(log.size).toBe(5);
+    log.close();
+    const names = readdirSync(settings.folder).filter((name) => !name.endsWith('-journal'));
+    for (const path of [
+      ...names.map((name) => join(settings.folder, name)),
+      settings.keyFile,
+      settings.checkpointFile ?? '',
+    ]) {
+      expect([path, statSync(path).mode & 0o777]).toEqual([path, 0o600]);
+    }
+    expect(statSync(settings.folder).mode & 0o777).toBe(0o700);
+  });
+
+  it('lets one process write at a time', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
+      code: 'busy',
+      detail: `the ledger \`${settings.folder}\` is in use by another process`,
+    });
+    log.close();
+    mustOpenLog(settings).close();
+  });
+
+  it.each<[string, (settings: ReturnType<typeof killed>) => void, RegExp]>([
+    [
+      'a record since the last checkpoint was changed',
+      (settings) =>
+        altered(
+          settings,
+          "UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), 'completed', 'cancelled') AS BLOB) WHERE seq = 5",
+        ),
+      /its records since the last checkpoint are not those that were written/,
+    ],
+    [
+      'a record is missing',
+      (settings) => altered(settings, 'DELETE FROM records WHERE seq = 4'),
+      /record 4 is missing/,
+    ],
+    [
+      'the tail was cut and the state set back to the checkpoint',
+      (settings) => {
+        altered(settings, 'DELETE FROM records WHERE seq > 3');
+        altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
+        appendFileSync(settings.checkpointFile ?? '', '');
+      },
+      /^$/,
+    ],
+    [
+      'the key is another',
+      (settings) => rmSync(settings.keyFile),
+      /its last checkpoint is not signed by a known key, read with `.*ledger-key\.pem`/,
+    ],
+    [
+      'it was set back to a state before a checkpoint that was handed out',
+      (settings) => {
+        altered(settings, 'DELETE FROM records; DELETE FROM checkpoints');
+        altered(settings, 'UPDATE log SET range = carried, head = carried_head');
+      },
+      /it ends at record 0, but `.*checkpoints\.txt` has a checkpoint of 3 records/,
+    ],
+    [
+      'the key is one for other things',
+      (settings) => writeFileSync(settings.keyFile, readFileSync(settings.checkpointFile ?? '')),
+      /^ledger key `.*` is not an Ed25519 key in PKCS#8 PEM$/,
+    ],
+  ])('where %s', (_name, harm, detail) => {
+    const settings = killed();
+    harm(settings);
+    const opened = Log.open(settings, portsAt(1));
+    if (detail.source === '^$') {
+      // Records that no checkpoint covers can be cut without a trace: this is what a checkpoint every 5 s bounds.
+      expect(isStoreFailure(opened)).toBe(false);
+      if (!isStoreFailure(opened)) opened.close();
+      return;
+    }
+    expect(failureOf(opened)).toMatchObject({ code: 'unusable', detail: expect.stringMatching(detail) });
+    // What was refused is not held.
+    expect(failureOf(Log.open(settings, portsAt(1))).detail).toMatch(detail);
+  });
+});
