@@ -204,6 +204,7 @@ const answerOf = (
   resourceMetadataUrl: isDeny(facts.action) ? null : services.resourceMetadataUrl(facts.action.server.id),
   traceId: span.traceId,
   transactionToken: handed,
+  passing: isDeny(decision) ? [] : facts.passing,
   ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
 });
 

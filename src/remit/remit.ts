@@ -73,7 +73,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const { ports, log } = options;
   const telemetry = startTelemetry(options.environment);
   closers.push(() => telemetry.close());
-  const store = openStore(config.state, { nowMs: ports.nowMs, onFatal: (failure) => options.onFatal(failure.detail) });
+  const store = openStore(config.state, { ...ports, onFatal: (failure) => options.onFatal(failure.detail) });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   closers.push(endExpiredTasks(store, log));

@@ -2,7 +2,10 @@
 export const APPLICATION_ID = 0x52656d74;
 
 /** The one version of the schema this build reads and writes; a file of another is refused. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
+
+/** Length of the key that secrets are digested with, made with the file. */
+export const DIGEST_KEY_BYTES = 32;
 
 /**
  * The tables. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
@@ -88,6 +91,10 @@ CREATE TABLE static_secrets (
   PRIMARY KEY (digest, agent, action)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX static_secrets_last_seen ON static_secrets (last_seen_ms);
+CREATE TABLE digest_key (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  key BLOB NOT NULL CHECK (length(key) = ${DIGEST_KEY_BYTES})
+) STRICT;
 CREATE TABLE remembered (
   kind TEXT NOT NULL,
   key TEXT NOT NULL,

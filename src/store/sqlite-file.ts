@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, lstatSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE, privateFileProblem } from './private-file.ts';
-import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+import { APPLICATION_ID, DIGEST_KEY_BYTES, SCHEMA, SCHEMA_VERSION } from './schema.ts';
 import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
@@ -20,12 +20,18 @@ const WRITER_PRAGMAS = [
 ].join(';');
 
 /** How a state file is opened. */
-export interface OpenOptions {
-  /** `create` makes the file where there is none; `write` and `read` need it to be there. */
-  readonly access: 'create' | 'write' | 'read';
+export type OpenOptions = {
   /** The file's largest size; a write beyond it fails as on a full disk. */
   readonly maxBytes: number;
-}
+} & (
+  | { readonly access: 'read' }
+  | {
+      /** `create` makes the file where there is none; `write` and `read` need it to be there. */
+      readonly access: 'create' | 'write';
+      /** Cryptographically strong, for the key of a file that is empty. */
+      readonly randomBytes: (length: number) => Uint8Array;
+    }
+);
 
 /** Opens a state file and proves that it is sound, private and of this schema; a failure leaves nothing open. */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
@@ -106,7 +112,7 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   db.exec(WRITER_PRAGMAS);
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pageBytes))}`);
-  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db);
+  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db, options.randomBytes(DIGEST_KEY_BYTES));
   return durabilityProblem(db, path);
 }
 
@@ -126,10 +132,13 @@ function schemaProblem(db: DatabaseSync, path: string, access: OpenOptions['acce
   );
 }
 
-function createSchema(db: DatabaseSync): void {
+function createSchema(db: DatabaseSync, digestKey: Uint8Array): void {
   db.exec('BEGIN IMMEDIATE');
   try {
-    if (scalar(db, 'PRAGMA user_version') === 0) db.exec(SCHEMA);
+    if (scalar(db, 'PRAGMA user_version') === 0) {
+      db.exec(SCHEMA);
+      db.prepare('INSERT INTO digest_key VALUES (1, ?)').run(digestKey);
+    }
     db.exec('COMMIT');
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');

@@ -5,9 +5,10 @@ import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
+import type { ConnectionOptions } from './connection.ts';
 import { insertRecords, recordsOfTask } from './record-table.ts';
 import { rememberKey } from './replay-table.ts';
-import { SecretNotes, sightings, writeSightings } from './secret-table.ts';
+import { SecretNotes, secretDigests, sightings, writeSightings } from './secret-table.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
@@ -41,6 +42,8 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 export interface StoreOptions {
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
+  /** Cryptographically strong random bytes. */
+  readonly randomBytes: (length: number) => Uint8Array;
   /**
    * Called once, when the store breaks: an I/O error, a corrupt file. The process must stop serving and end, since after a
    * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
@@ -60,6 +63,7 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
   return opened(path, options, {
     access: options.access ?? 'create',
     maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
+    randomBytes: options.randomBytes,
   });
 }
 
@@ -71,7 +75,7 @@ export function openStoreForReading(
   return opened(path, options, { access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
-function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteStore | StoreFailure {
+function opened(path: string, options: ConnectionOptions, how: OpenOptions): SqliteStore | StoreFailure {
   const db = openSqlite(path, how);
   return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
 }
@@ -80,9 +84,11 @@ function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteSt
 class SqliteStore implements Store {
   readonly #connection: Connection;
   readonly #secretNotes = new SecretNotes();
+  readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.digestOf = secretDigests(connection);
   }
 
   nowMs(): number {
