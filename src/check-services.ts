@@ -1,5 +1,6 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { HttpCall } from './action/call.ts';
+import type { PassingHeader } from './action/excepted-secret.ts';
 import type { JsonRpcId } from './action/json-rpc.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
@@ -58,6 +59,8 @@ export interface Answer {
   readonly traceId: string | null;
   /** A transaction token for the upstream, which asked for one; a secret of one minute. */
   readonly transactionToken: string | null;
+  /** Headers for credentials that the upstream gets all the same, since an exception of the route lets pass what is in them. */
+  readonly passing: readonly PassingHeader[];
   /** Of a denied call that is JSON-RPC, the id of the request, `null` where it has none. Absent for other calls. */
   readonly jsonRpcId?: JsonRpcId | null;
 }
@@ -82,7 +85,10 @@ export interface CheckServices {
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
   /** Tasks are read anew on each use and never cached; its clock does not step back. */
-  readonly store: Pick<Store, 'nowMs' | 'useStateOf' | 'spend' | 'revokeToken' | 'applyTaskEvent' | 'noteSecrets'>;
+  readonly store: Pick<
+    Store,
+    'nowMs' | 'useStateOf' | 'spend' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
+  >;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
   readonly tracer: Tracer;

@@ -1,7 +1,8 @@
 import type { HttpCall } from './action/call.ts';
 import type { Action } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
-import { forbiddenSecret } from './action/static-secret.ts';
+import { forbiddenSecret } from './action/excepted-secret.ts';
+import type { PassingHeader } from './action/excepted-secret.ts';
 import type { StaticSecret } from './action/static-secret.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
@@ -33,6 +34,8 @@ export interface Facts {
   readonly caller: Caller | Deny;
   /** The long-lived credentials in the call. */
   readonly secrets: readonly StaticSecret[];
+  /** Headers for credentials that hold one of them alone, which may pass: the upstream's, so not what the call is made with. */
+  readonly passing: readonly PassingHeader[];
   readonly credential: Credential | Deny;
   readonly presented: Presented;
   /** The task of a task token as it stands now; `undefined` where the store knows none. */
@@ -87,7 +90,7 @@ export function decide(facts: Facts, rules: Rules): Decision {
 
 /** Before the credential is judged: a key in the place of a token is named as what it is. */
 function staticSecret({ secrets, action, nowMs }: Facts): Deny | null {
-  const secret = forbiddenSecret(secrets, isDeny(action) ? [] : action.staticSecrets, nowMs);
+  const secret = forbiddenSecret(secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   if (secret === null) return null;
   const { kind, where, name } = secret;
   return deny('token.static-secret', `a long-lived secret (\`${kind}\`) in the ${where} \`${name}\``);

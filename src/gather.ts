@@ -1,8 +1,7 @@
 import type { HttpCall } from './action/call.ts';
-import type { Action } from './action/http.ts';
 import { actionFrom } from './action/action.ts';
-import { forbiddenSecret, staticSecretsIn } from './action/static-secret.ts';
-import type { StaticSecret } from './action/static-secret.ts';
+import { passingHeaders } from './action/excepted-secret.ts';
+import { staticSecretsIn } from './action/static-secret.ts';
 import type { CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
@@ -43,9 +42,11 @@ export async function gather(
   const { call, peer } = parsed;
   const caller = callerFrom(peer, services.identity, nowMs);
   const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
-  const secrets = staticSecretsIn(call, nowMs);
-  const isExcepted = isSecretAlone(secrets, action, nowMs);
-  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs, isExcepted });
+  const secrets = staticSecretsIn(call, { nowMs, digestOf: (secret) => services.store.digestOf(secret) });
+  const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
+  // INVARIANT: a header that reaches the upstream was never taken for the credential of the call.
+  const isUpstreams = passing.includes('authorization');
+  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
   const use = digest === null ? null : services.uses.next(digest);
@@ -53,6 +54,7 @@ export async function gather(
     call,
     caller,
     secrets,
+    passing,
     credential,
     presented,
     action,
@@ -79,6 +81,7 @@ const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   call: parsed,
   caller: parsed,
   secrets: [],
+  passing: [],
   credential: parsed,
   presented: plain,
   ...noTask,
@@ -88,29 +91,26 @@ const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   taskNowMs: nowMs,
 });
 
-/** Whether `authorization` holds a static secret that may pass: it is the upstream's, and the caller has its identity alone. */
-function isSecretAlone(secrets: readonly StaticSecret[], action: Action | Deny, nowMs: number): boolean {
-  const sent = secrets.filter(({ where, name }) => where === 'header' && name === 'authorization');
-  return sent.length > 0 && !isDeny(action) && forbiddenSecret(sent, action.staticSecrets, nowMs) === null;
-}
-
 interface Found {
   readonly credential: Credential;
   readonly presented: Presented;
 }
 
-/** The credential of a call, verified, with the proof that came with it. Without an `authorization` header: the identity. */
+/**
+ * The credential of a call, verified, with the proof that came with it. The identity alone where there is no `authorization`
+ * header, or what is in it is the upstream's.
+ */
 async function credentialOf(
   services: CheckServices,
   call: HttpCall,
   {
     policies,
     nowMs,
-    isExcepted,
-  }: { readonly policies: PolicySet | Deny; readonly nowMs: number; readonly isExcepted: boolean },
+    isUpstreams,
+  }: { readonly policies: PolicySet | Deny; readonly nowMs: number; readonly isUpstreams: boolean },
 ): Promise<Found | Deny> {
   const values = call.headers.get('authorization') ?? [];
-  if (values.length === 0 || isExcepted) return { credential: workloadIdentity, presented: plain };
+  if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
   const sent = credentialFrom(values);
   if (isDeny(sent)) return sent;
   if (isDeny(policies)) return policies;

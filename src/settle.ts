@@ -38,6 +38,10 @@ export interface Settling {
 /**
  * Makes a decision hold: spends what the use takes from its task, settles a stolen token, traces, records, and signs what
  * the upstream is handed. An allow that does not hold becomes a denial, traced and recorded in its turn.
+ *
+ * What was spent stays spent, and in the history, where the use is denied after that: its record found no room, its task
+ * ended while it waited for the disk, its transaction token could not be signed. A budget can so run out early, and never
+ * late, and what other uses were decided by meanwhile stays true.
  */
 export async function settle(services: CheckServices, judged: Judgement, at: Settling): Promise<Answer> {
   const judgement = held(services, judged, at.decideBy);
@@ -204,6 +208,7 @@ const answerOf = (
   resourceMetadataUrl: isDeny(facts.action) ? null : services.resourceMetadataUrl(facts.action.server.id),
   traceId: span.traceId,
   transactionToken: handed,
+  passing: isDeny(decision) ? [] : facts.passing,
   ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
 });
 

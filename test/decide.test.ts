@@ -138,12 +138,19 @@ const external: ExternalToken = {
 };
 const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });
 
-const secret = { kind: 'api-key', where: 'header', name: 'x-api-key', digest: 'sha-256:x' } as const;
+const secret = {
+  kind: 'api-key',
+  where: 'header',
+  name: 'x-api-key',
+  digest: 'hmac-sha-256:x',
+  sha256: 'sha-256:x',
+} as const;
 
 const facts: Facts = {
   call,
   caller,
   secrets: [],
+  passing: [],
   credential: token,
   presented,
   task,

@@ -3,7 +3,10 @@ import type { Deny } from '../decision/decision.ts';
 import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import type { Action } from './http.ts';
 
-/** What one allowed use takes from what its task was given; counted for the whole task, whichever token it comes with. */
+/**
+ * What one allowed use takes from what its task was given; counted for the whole task, whichever token it comes with. It is
+ * taken before the use is recorded, and not given back where the use is denied after that.
+ */
 export type Spend =
   | { readonly kind: 'calls'; readonly limit: number }
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }

@@ -3,7 +3,11 @@ import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** A long-lived credential that may pass on a route until a day, and who answers for that. */
 export interface StaticSecretException {
-  /** `sha-256:` and the base64url digest of the one secret; `null` where any may pass. */
+  /**
+   * Of the one secret: as `remit secrets list` shows it, which is good for the one state file, or `sha-256:` and its
+   * base64url digest, which is good everywhere but names a weak password to whoever reads the catalog. `null` where any
+   * may pass.
+   */
   readonly digest: string | null;
   /** The one header it may stand in, lower case; `null` where it may stand anywhere. */
   readonly header: string | null;
@@ -28,8 +32,8 @@ function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException 
   const fields = fieldsOf(yaml, node, { what, required: ['owner', 'until'], optional: ['digest', 'header'] });
   const digest = stringOf(yaml, fields.get('digest'), {
     what: 'the digest',
-    accepts: (value) => /^sha-256:[A-Za-z0-9_-]{43}$/.test(value),
-    rule: '`sha-256:` and 43 characters of base64url',
+    accepts: (value) => /^(?:hmac-)?sha-256:[A-Za-z0-9_-]{43}$/.test(value),
+    rule: '`hmac-sha-256:` or `sha-256:` and 43 characters of base64url',
   });
   const header = stringOf(yaml, fields.get('header'), {
     what: 'the header',

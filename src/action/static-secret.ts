@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { HttpCall } from './call.ts';
-import type { StaticSecretException } from './static-secret-exception.ts';
+import { jwtLife } from './jwt-life.ts';
 
 /** A long-lived credential in a call. Never the secret itself. */
 export interface StaticSecret {
@@ -9,16 +9,22 @@ export interface StaticSecret {
   readonly where: 'header' | 'query';
   /** Of the header or the query parameter, in lower case; `?` where the name is none to show. */
   readonly name: string;
-  /** `sha-256:` and the base64url digest of the secret. */
+  /** Its digest under the key of the state file; what may be shown of it. */
   readonly digest: string;
+  /** `sha-256:` and the base64url digest of the secret. Never shown: a weak password can be guessed from it. */
+  readonly sha256: string;
 }
 
-/** A token that lives longer than this is no better than a key, in milliseconds. */
-const MAX_LIFETIME_MS = 24 * 3_600_000;
-/** More in one call say nothing new. */
-const MAX_FOUND = 16;
-/** A payload beyond this is not read: a token of this size is no token that Remit lets pass. */
-const MAX_JWT_CHARS = 16_384;
+/** What secrets are looked for with. */
+export interface SecretSearch {
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  /** The digest of a secret that may be shown. */
+  readonly digestOf: (secret: string) => string;
+}
+
+/** More are not looked for, so a call with that many has perhaps one that nobody looked at. */
+export const MAX_FOUND = 16;
 
 /** Anchored, with bounded or single repetition: each is decided in one pass over its word. */
 const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
@@ -37,7 +43,6 @@ const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
 /** The words of a value that a credential can be. */
 const WORD = /[A-Za-z0-9_~+/.-]+/g;
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----/;
-const JWT = /^eyJ[A-Za-z0-9_-]*\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/;
 
 /** Headers whose value is a key, whatever it looks like. */
 const KEY_HEADERS: ReadonlySet<string> = new Set([
@@ -91,8 +96,11 @@ const PROOF_HEADERS: ReadonlySet<string> = new Set(['dpop', 'signature', 'signat
  * away, keys of known shapes, and whatever stands in `Basic` and other schemes, in headers and in parameters made for keys.
  * At most 16; one pass over what the call's own limits let through. Pure, never throws.
  */
-export function staticSecretsIn(call: Pick<HttpCall, 'headers' | 'query'>, nowMs: number): readonly StaticSecret[] {
-  const found: StaticSecret[] = [];
+export function staticSecretsIn(
+  call: Pick<HttpCall, 'headers' | 'query'>,
+  { nowMs, digestOf }: SecretSearch,
+): readonly StaticSecret[] {
+  const found: Found[] = [];
   for (const [name, values] of call.headers) {
     if (PROOF_HEADERS.has(name)) continue;
     for (const value of values) collect(found, { where: 'header', name }, inHeader(name, value, nowMs));
@@ -106,40 +114,29 @@ export function staticSecretsIn(call: Pick<HttpCall, 'headers' | 'query'>, nowMs
     if (equals !== -1)
       collect(found, { where: 'query', name }, inParameter(name, readable(field.slice(equals + 1)), nowMs));
   }
-  return found;
+  return found.map(({ kind, where, name, secret }) => {
+    return { kind, where, name, digest: digestOf(secret), sha256: sha256Of(secret) };
+  });
 }
 
-/** What stands in the way of the call: the first secret no exception lets pass. `null` where there is none. */
-export function forbiddenSecret(
-  secrets: readonly StaticSecret[],
-  exceptions: readonly StaticSecretException[],
-  nowMs: number,
-): StaticSecret | null {
-  return secrets.find((secret) => !exceptions.some((exception) => lets(exception, secret, nowMs))) ?? null;
-}
-
-const lets = ({ digest, header, untilMs }: StaticSecretException, secret: StaticSecret, nowMs: number): boolean =>
-  nowMs < untilMs &&
-  (digest === null || digest === secret.digest) &&
-  (header === null || (secret.where === 'header' && header === secret.name));
+/** `sha-256:` and the base64url digest of a secret. */
+export const sha256Of = (secret: string): string =>
+  `sha-256:${createHash('sha256').update(secret, 'utf8').digest('base64url')}`;
 
 interface Seen {
   readonly kind: string;
   readonly secret: string;
 }
 
+type Found = Seen & Pick<StaticSecret, 'where' | 'name'>;
+
 const SHOWN_NAME = /^[a-z0-9_.-]{1,64}$/;
 
-function collect(
-  found: StaticSecret[],
-  { where, name }: Pick<StaticSecret, 'where' | 'name'>,
-  seen: readonly Seen[],
-): void {
+function collect(found: Found[], { where, name }: Pick<StaticSecret, 'where' | 'name'>, seen: readonly Seen[]): void {
   const shown = name.toLowerCase();
   for (const { kind, secret } of seen) {
     if (found.length >= MAX_FOUND) return;
-    const digest = `sha-256:${createHash('sha256').update(secret, 'utf8').digest('base64url')}`;
-    found.push({ kind, where, name: SHOWN_NAME.test(shown) ? shown : '?', digest });
+    found.push({ kind, where, name: SHOWN_NAME.test(shown) ? shown : '?', secret });
   }
 }
 
@@ -188,26 +185,6 @@ const kindOf = (word: string, nowMs: number): string | null =>
   jwtLife(word, nowMs) === 'long' ? 'jwt' : (SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null);
 
 const isShortLived = (word: string, nowMs: number): boolean => jwtLife(word, nowMs) === 'short';
-
-/** How long a JWT still lives by its own word; `null` for what is none. */
-function jwtLife(word: string, nowMs: number): 'long' | 'short' | null {
-  if (!word.startsWith('eyJ') || word.length > MAX_JWT_CHARS) return null;
-  const payload = JWT.exec(word)?.[1];
-  if (payload === undefined) return null;
-  const claims = claimsOf(payload);
-  if (claims === null) return null;
-  const { exp } = claims;
-  return typeof exp === 'number' && exp * 1000 <= nowMs + MAX_LIFETIME_MS ? 'short' : 'long';
-}
-
-function claimsOf(payload: string): { readonly exp?: unknown } | null {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? claims : null;
-  } catch {
-    return null;
-  }
-}
 
 /** Percent-decoded once; as it is where it cannot be. */
 function readable(text: string): string {

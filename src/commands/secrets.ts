@@ -18,8 +18,9 @@ usage: remit secrets list
   --json          an array, with instants in milliseconds since 1970
 
 A line each, the last seen first: its digest, what it looks like, where it stood, the agent, the action, first and last seen,
-and how often. A secret itself is never kept. A call with one is refused as \`token.static-secret\`, unless an exception under
-\`staticSecrets\` in actions.yaml names its digest or header, an owner and the last day.
+and how often. A secret itself is never kept: its digest is made with a key of the state file, so that nobody can guess a weak
+one from this list, and is another in another state file. A call with one is refused as \`token.static-secret\`, unless an
+exception under \`staticSecrets\` in actions.yaml names its digest or header, an owner and the last day.
 
   remit secrets list --json
 

@@ -13,13 +13,11 @@ export interface ResponseOptions {
 /** Headers that Remit may set on the request it lets pass. Each one it does not set is removed. */
 export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent', 'txn-token'] as const;
 
-/** Headers that never reach the upstream: what the agent proved itself with is not the upstream's to replay. */
-export const CREDENTIAL_HEADERS: readonly string[] = [
-  'authorization',
-  'proxy-authorization',
-  'dpop',
-  'x-forwarded-client-cert',
-];
+/**
+ * Headers that do not reach the upstream: what the agent proved itself with is not the upstream's to replay. Those that an
+ * answer lets pass are the upstream's own secret, which the call was not judged by.
+ */
+export const CREDENTIAL_HEADERS = ['authorization', 'proxy-authorization', 'dpop', 'x-forwarded-client-cert'] as const;
 
 /** Told to a client whose request may succeed when repeated unchanged. */
 const RETRY_AFTER_SECONDS = 1;
@@ -62,6 +60,7 @@ export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (d
     resourceMetadataUrl: null,
     traceId: null,
     transactionToken: null,
+    passing: [],
   };
   const template = checkResponseFrom({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places: number[] = [];
@@ -103,7 +102,9 @@ function allowed(answer: Answer): object {
   });
   // INVARIANT: set or removed, never both: Envoy removes last, so a header that is in both lists would be gone.
   const unset = OWNED_HEADERS.filter((name) => values[name] === null);
-  return { status: { code: 0 }, ok_response: { headers, headers_to_remove: [...CREDENTIAL_HEADERS, ...unset] } };
+  const passing: ReadonlySet<string> = new Set(answer.passing);
+  const withheld = CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
+  return { status: { code: 0 }, ok_response: { headers, headers_to_remove: [...withheld, ...unset] } };
 }
 
 function denied(answer: Answer, decision: Deny, options: ResponseOptions): object {

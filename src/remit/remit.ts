@@ -78,7 +78,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
   const store = openStore(config.state, {
-    nowMs: ports.nowMs,
+    ...ports,
     onFatal: (failure) => options.onFatal(failure.detail),
     onRecords: () => relay?.(),
   });

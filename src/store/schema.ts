@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite';
 import type { FileFormat } from './sqlite-file.ts';
 
 /** `Remt`. */
@@ -5,10 +6,13 @@ const APPLICATION_ID = 0x52656d74;
 
 const SCHEMA_VERSION = 4;
 
+/** Length of the key that secrets are digested with, made with the file. */
+const DIGEST_KEY_BYTES = 32;
+
 /**
  * The tables. The outbox holds the records of what was written here until they are in the ledger; its numbers are never used
- * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node; text that comes into the
- * other tables is refused where it holds one. The trigger holds what no code may break: an ended task stays as it ended.
+ * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions
+ * of Node; text that comes into the other tables is refused where it holds one. The trigger holds what no code may break: an ended task stays as it ended.
  */
 const SCHEMA = `
 CREATE TABLE tasks (
@@ -93,6 +97,10 @@ CREATE TABLE static_secrets (
   PRIMARY KEY (digest, agent, action)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX static_secrets_last_seen ON static_secrets (last_seen_ms);
+CREATE TABLE digest_key (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  key BLOB NOT NULL CHECK (length(key) = ${DIGEST_KEY_BYTES})
+) STRICT;
 CREATE TABLE remembered (
   kind TEXT NOT NULL,
   key TEXT NOT NULL,
@@ -127,5 +135,10 @@ export const stateFormat: FileFormat = {
   name: 'state file',
   applicationId: APPLICATION_ID,
   version: SCHEMA_VERSION,
-  schema: SCHEMA,
 };
+
+/** Makes the tables of a state file. @param randomBytes cryptographically strong, for the key that secrets are digested with */
+export function createState(db: DatabaseSync, randomBytes: (length: number) => Uint8Array): void {
+  db.exec(SCHEMA);
+  db.prepare('INSERT INTO digest_key VALUES (1, ?)').run(randomBytes(DIGEST_KEY_BYTES));
+}

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Connection } from './connection.ts';
 import type { SecretSighting, SeenSecret } from './store.ts';
@@ -41,6 +42,24 @@ export class SecretNotes {
     this.#newInSecond += 1;
     return this.#newInSecond <= MAX_NEW_A_SECOND;
   }
+}
+
+/**
+ * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. The same secret has the
+ * same digest at every agent and after every restart, and another in another state file.
+ *
+ * What it protects from: a password that can be guessed is not guessed from what leaves the state file, in the list of a
+ * command, a ticket or a catalog. What it does not: the key is in the state file, so that a restored one goes on naming
+ * secrets as before; whoever reads the file, or a copy of it, can guess against it as against a plain digest. Keep copies
+ * as private as the file.
+ *
+ * @see RFC 2104
+ */
+export function secretDigests(connection: Connection): (secret: string) => string {
+  const key = connection.statement('SELECT key FROM digest_key').get()?.['key'];
+  // The table holds one row with the file's schema, in one transaction; `STRICT` and its check hold the type and the length.
+  if (!(key instanceof Uint8Array)) throw new Error('the state file has no digest key');
+  return (secret) => `hmac-sha-256:${createHmac('sha256', key).update(secret, 'utf8').digest('base64url')}`;
 }
 
 /** Within a transaction: writes sightings, and forgets those that there is no room for. */

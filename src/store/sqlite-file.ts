@@ -18,7 +18,7 @@ const WRITER_PRAGMAS = [
   'PRAGMA cell_size_check = ON',
 ].join(';');
 
-/** What a file of ours is known by, and holds. */
+/** What a file of ours is known by. */
 export interface FileFormat {
   /** What messages call it: `state file`. */
   readonly name: string;
@@ -26,18 +26,22 @@ export interface FileFormat {
   readonly applicationId: number;
   /** The one version of the schema this build reads and writes; a file of another is refused. */
   readonly version: number;
-  /** Makes the tables and sets both marks. */
-  readonly schema: string;
 }
 
 /** How a file is opened. */
-export interface OpenOptions {
+export type OpenOptions = {
   readonly format: FileFormat;
-  /** `create` makes the file where there is none; `write` and `read` need it to be there. */
-  readonly access: 'create' | 'write' | 'read';
   /** The file's largest size; a write beyond it fails as on a full disk. */
   readonly maxBytes: number;
-}
+} & (
+  | { readonly access: 'read' }
+  | {
+      /** `create` makes the file where there is none; `write` and `read` need it to be there. */
+      readonly access: 'create' | 'write';
+      /** Makes the tables of an empty file and sets both marks, within a transaction. */
+      readonly create: (db: DatabaseSync) => void;
+    }
+);
 
 /** Opens a file and proves that it is sound, private and of this schema; a failure leaves nothing open. */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
@@ -121,7 +125,7 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   db.exec(WRITER_PRAGMAS);
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pageBytes))}`);
-  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db, options.format);
+  if (scalar(db, 'PRAGMA user_version') === 0) createSchema(db, options.create);
   return durabilityProblem(db, path, options.format);
 }
 
@@ -141,10 +145,10 @@ function schemaProblem(db: DatabaseSync, path: string, { access, format }: OpenO
   );
 }
 
-function createSchema(db: DatabaseSync, format: FileFormat): void {
+function createSchema(db: DatabaseSync, create: (db: DatabaseSync) => void): void {
   db.exec('BEGIN IMMEDIATE');
   try {
-    if (scalar(db, 'PRAGMA user_version') === 0) db.exec(format.schema);
+    if (scalar(db, 'PRAGMA user_version') === 0) create(db);
     db.exec('COMMIT');
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');

@@ -4,10 +4,11 @@ import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
+import type { ConnectionOptions } from './connection.ts';
 import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
-import { SecretNotes, sightings, writeSightings } from './secret-table.ts';
-import { stateFormat } from './schema.ts';
+import { createState, stateFormat } from './schema.ts';
+import { SecretNotes, secretDigests, sightings, writeSightings } from './secret-table.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
@@ -53,6 +54,8 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 export interface StoreOptions {
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
+  /** Cryptographically strong random bytes. */
+  readonly randomBytes: (length: number) => Uint8Array;
   /**
    * Called once, when the store breaks: an I/O error, a corrupt file. The process must stop serving and end, since after a
    * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
@@ -75,6 +78,7 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
     format: stateFormat,
     access: options.access ?? 'create',
     maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
+    create: (db) => createState(db, options.randomBytes),
   });
 }
 
@@ -86,7 +90,7 @@ export function openStoreForReading(
   return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
-function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteStore | StoreFailure {
+function opened(path: string, options: ConnectionOptions, how: OpenOptions): SqliteStore | StoreFailure {
   const db = openSqlite(path, how);
   return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
 }
@@ -95,9 +99,11 @@ function opened(path: string, options: StoreOptions, how: OpenOptions): SqliteSt
 class SqliteStore implements Store {
   readonly #connection: Connection;
   readonly #secretNotes = new SecretNotes();
+  readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.digestOf = secretDigests(connection);
   }
 
   nowMs(): number {

@@ -96,6 +96,7 @@ export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed
 
 /** A static secret in a call, and whose call it was. Never the secret itself. */
 export interface SeenSecret {
+  /** What `digestOf` gives for it. */
   readonly digest: string;
   readonly kind: string;
   /** `header authorization`, `query api_key` */
@@ -190,6 +191,8 @@ export interface Store extends StoreReader {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
+  /** `hmac-sha-256:` and the base64url digest of a secret under the key of this store: the same after every restart. */
+  digestOf(secret: string): string;
   /**
    * Notes static secrets that were seen in a call. Each is written once a minute at most, new ones ten a second at most; of
    * more than 10,000 those go that were not seen for the longest.

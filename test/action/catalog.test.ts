@@ -237,7 +237,11 @@ describe('catalogFrom finds in the protocols', () => {
       'an exception names the `digest` of a secret, or the `header`',
     ],
     ['a header in capitals', ['header: authorization', 'header: Authorization'], 'the header `Authorization` must be'],
-    ['a secret in the place of its digest', ['sha-256:', 'sk-'], 'must be `sha-256:` and 43 characters'],
+    [
+      'a secret in the place of its digest',
+      ['sha-256:', 'sk-'],
+      'must be `hmac-sha-256:` or `sha-256:` and 43 characters',
+    ],
     [
       'upgrades, which are refused everywhere',
       ['staticSecrets:', 'upgrades: true\n        staticSecrets:'],

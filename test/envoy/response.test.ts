@@ -19,8 +19,10 @@ const answerFor = (over: Partial<Answer>): Answer => ({
   resourceMetadataUrl: null,
   traceId,
   transactionToken: null,
+  passing: [],
   ...over,
 });
+const anyPassing = fc.subarray(['authorization', 'proxy-authorization'] as const);
 const codes = Object.keys(reasons) as ReasonCode[];
 
 describe('checkResponseFrom an allow', () => {
@@ -41,6 +43,18 @@ describe('checkResponseFrom an allow', () => {
     expect(valuesOf(response.ok_response?.headers)).toMatchObject({ 'txn-token': 'a.b.c' });
     expect(response.ok_response?.headers_to_remove).not.toContain('txn-token');
     expect(JSON.stringify(response.dynamic_metadata)).not.toContain('a.b.c');
+  });
+
+  it('leaves the upstream the header that holds a secret of its own, and takes every other away', () => {
+    const passing = ['authorization'] as const;
+    const response = readAsEnvoy(checkResponseFrom(answerFor({ passing }), options));
+    expect(response.ok_response?.headers_to_remove).toEqual([
+      'proxy-authorization',
+      'dpop',
+      'x-forwarded-client-cert',
+      'txn-token',
+    ]);
+    expect(Object.keys(valuesOf(response.ok_response?.headers))).not.toContain('authorization');
   });
 
   it('throws rather than allow without a transaction token that is asked for', () => {
@@ -81,11 +95,14 @@ describe('checkResponseFrom an allow', () => {
   it('sets or removes each header it owns, never both', () => {
     const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }));
     fc.assert(
-      fc.property(text, text, text, (taskId, agent, action) => {
-        const { ok_response: ok } = readAsEnvoy(checkResponseFrom(answerFor({ taskId, agent, action }), options));
+      fc.property(text, text, text, anyPassing, (taskId, agent, action, passing) => {
+        const bytes = checkResponseFrom(answerFor({ taskId, agent, action, passing }), options);
+        const { ok_response: ok } = readAsEnvoy(bytes);
         const set = (ok?.headers ?? []).map(({ header }) => header?.key ?? '');
         const removed = ok?.headers_to_remove ?? [];
-        expect([...set, ...removed].toSorted()).toEqual([...OWNED_HEADERS, ...CREDENTIAL_HEADERS].toSorted());
+        expect([...set, ...removed, ...passing].toSorted()).toEqual(
+          [...OWNED_HEADERS, ...CREDENTIAL_HEADERS].toSorted(),
+        );
       }),
     );
   });
@@ -212,6 +229,7 @@ describe('checkResponseFrom anything', () => {
     resourceMetadataUrl: text,
     traceId: text,
     transactionToken: fc.option(fc.stringMatching(/^[A-Za-z0-9_.-]{1,40}$/)),
+    passing: anyPassing,
   });
 
   it('is code 0 for an allow alone, never empty, and safe in every header', () => {

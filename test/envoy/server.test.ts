@@ -328,6 +328,7 @@ const answer = {
   resourceMetadataUrl: null,
   traceId: null,
   transactionToken: null,
+  passing: [],
 };
 const call: CheckCall = { metadata: new Map(), deadlineMs: 1, signal: new AbortController().signal };
 const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>

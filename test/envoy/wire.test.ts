@@ -48,6 +48,7 @@ const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer =>
   resourceMetadataUrl: null,
   traceId: null,
   transactionToken: null,
+  passing: [],
   ...over,
 });
 

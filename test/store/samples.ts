@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +57,7 @@ export const endRecord = (n: number, cause = ''): EncodedRecord =>
   encoded({ kind: 'end', at: n, task: taskNumber(n).id, state: 'completed', cause, by: 'operator' });
 
 export const mustOpen = (path: string, options: Partial<StoreOptions> = {}): Store => {
-  const store = openStore(path, { nowMs: () => 1_000, ...options });
+  const store = openStore(path, { nowMs: () => 1_000, randomBytes, ...options });
   if (isStoreFailure(store)) throw new Error(store.detail);
   return store;
 };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,7 +11,7 @@ import { encoded, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber 
 const { folder, remove } = scratch();
 afterAll(remove);
 const newFile = (): string => join(folder(), 'state.db');
-const options = { nowMs: () => 1_000 };
+const options = { nowMs: () => 1_000, randomBytes };
 
 const failureOf = (value: unknown): StoreFailure => {
   if (!isStoreFailure(value)) throw new Error('it did not fail');
@@ -57,6 +58,12 @@ describe('openStore', () => {
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
       /was written by a later build of Remit: it has schema version 99, this build reads version 4 alone$/,
+    ],
+    [
+      'an earlier schema',
+      (file) => (mustOpen(file).close(), setVersion(file, 3)),
+      'unusable',
+      /was written by an earlier build of Remit: it has schema version 3, this build reads version 4 alone$/,
     ],
     [
       'a file damaged in the middle',

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite';
 import type { FileFormat } from '../sqlite-file.ts';
 
 /** `Reml`. */
@@ -54,5 +55,7 @@ export const segmentFormat: FileFormat = {
   name: 'ledger segment',
   applicationId: APPLICATION_ID,
   version: SCHEMA_VERSION,
-  schema: SCHEMA,
 };
+
+/** Makes the tables of a segment. */
+export const createSegment = (db: DatabaseSync): void => db.exec(SCHEMA);

@@ -5,7 +5,7 @@ import type { Head } from '../../ledger/leaf.ts';
 import { openSqlite, scalar } from '../sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
-import { segmentFormat } from './segment-format.ts';
+import { createSegment, segmentFormat } from './segment-format.ts';
 
 /** Where a log stands after a record: what the tree and the next record need. */
 export interface LogState {
@@ -81,11 +81,11 @@ export class Segment {
   /** Opens a segment, or makes it; `unfinished` is a file whose making was interrupted: it holds nothing. */
   static open(path: string, access: SegmentAccess): Segment | StoreFailure | 'unfinished' {
     const isNew = typeof access === 'object';
-    const db = openSqlite(path, {
-      format: segmentFormat,
-      access: isNew ? 'create' : access,
-      maxBytes: MAX_BYTES,
-    });
+    const how = { format: segmentFormat, maxBytes: MAX_BYTES };
+    const db = openSqlite(
+      path,
+      access === 'read' ? { ...how, access } : { ...how, access: isNew ? 'create' : access, create: createSegment },
+    );
     if (isStoreFailure(db)) return db;
     try {
       if (isNew) begin(db, access.start);

@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { trace } from '@opentelemetry/api';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { HttpCall } from '../src/action/call.ts';
+import type { Answer, CheckServices, UseLedger } from '../src/check-services.ts';
+import { decide } from '../src/decide.ts';
+import type { Facts } from '../src/decide.ts';
+import { isDeny } from '../src/decision/decision.ts';
+import type { Decision } from '../src/decision/decision.ts';
+import { gather } from '../src/gather.ts';
+import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
+import { jtiDigestOf } from '../src/ledger/record.ts';
+import { LedgerWriter } from '../src/ledger/writer.ts';
+import type { PolicySet } from '../src/policy/load.ts';
+import { settle } from '../src/settle.ts';
+import { isStoreFailure } from '../src/store/store-failure.ts';
+import type { Store } from '../src/store/store.ts';
+import type { TaskHistory } from '../src/task/history.ts';
+import { ProofMemory } from '../src/token/proof-memory.ts';
+import { defaultProofRules } from '../src/token/proof.ts';
+import { TokenUses } from '../src/token/uses.ts';
+import { exampleCatalog, folderWith, mustLoad } from './policy/policy-folder.ts';
+import { mustOpen, scratch, taskNumber, tokenNumber } from './store/samples.ts';
+import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from './token/tokens.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = es256Key();
+const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
+const task = taskNumber(1, { id: soundClaims.txn, issuer, deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 });
+const jtiDigest = jtiDigestOf(soundClaims.jti);
+
+/** What one use asks for: reading has the label `customer-data`, creating is of high risk. */
+const uses = {
+  list: { method: 'GET', path: '/v1/payments', query: '' },
+  read: { method: 'GET', path: '/v1/payments/p-1', query: '' },
+  create: { method: 'POST', path: '/v1/payments', query: 'amount=1' },
+} as const;
+
+const POLICIES = `
+@id("all") permit (principal, action, resource);
+@id("stays") forbid (principal, action == Remit::Action::"payments.create", resource)
+when { context has task && context.task.labels.contains("customer-data") };`;
+
+let policies: PolicySet;
+let store: Store;
+let ledger: LedgerWriter;
+
+beforeAll(async () => {
+  const plain = "path: '/v1/payments/{id}', risk: low";
+  const catalog = exampleCatalog.replace(plain, `${plain}, labels: [customer-data]`);
+  policies = await mustLoad(folderWith(POLICIES, { catalog }));
+});
+beforeEach(() => {
+  store = mustOpen(join(folder(), 'state.db'), { nowMs: ports.nowMs });
+  const inserted = store.insertTask(task, { ...tokenNumber(1), jtiDigest, expiresAtMs: nowMs + 290_000 }, []);
+  expect(inserted).toBeNull();
+  ledger = new LedgerWriter(store);
+});
+afterEach(async () => {
+  await ledger.close();
+  store.close();
+});
+
+const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
+  if (isDeny(value)) throw new Error(value.detail);
+  return value as Exclude<T, { readonly kind: 'deny' }>;
+};
+
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
+  ports,
+  identity: {
+    mode: 'peer',
+    trustDomains: new Set([must(trustDomainFrom('acme.test'))]),
+    proxyId: null,
+    forwarders: new Set(),
+    anchors: [],
+  },
+  binding: 'spiffe-id',
+  onBindingViolation: 'revoke-token',
+  maxTokenSeconds: 900,
+  clockSkewSeconds: 5,
+  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
+  keys: ringOf([key]),
+  proofs: {
+    externalUrl: null,
+    rules: defaultProofRules,
+    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
+  },
+  policies: () => policies,
+  store,
+  uses: new TokenUses(10),
+  ledger,
+  tracer: trace.getTracer('none'),
+  transactionToken: null,
+  resourceMetadataUrl: () => null,
+  ...over,
+});
+
+type Constraints = Readonly<Record<string, unknown>>;
+
+const callOf = ({ method, path, query }: (typeof uses)[keyof typeof uses], constraints?: Constraints): HttpCall => {
+  const actions = ['payments.list', 'payments.read', 'payments.create'];
+  const detail = { type: 'urn:remit:task', locations: [audience], actions };
+  const granted = constraints === undefined ? detail : { ...detail, constraints };
+  const token = mint(key, { authorization_details: [granted], cnf: { 'x5t#S256': 'c'.repeat(43) } });
+  return {
+    method,
+    scheme: 'https',
+    host: 'payments.acme.test',
+    port: null,
+    path,
+    segments: path.slice(1).split('/'),
+    query,
+    headers: new Map([['authorization', [`Bearer ${token}`]]]),
+    body: null,
+    requestId: null,
+  };
+};
+
+/** A check in its two halves, so that a test can put another use between them. */
+async function begin(
+  services: CheckServices,
+  use: keyof typeof uses,
+  constraints?: Constraints,
+): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null };
+  const peer = { principal: agent, certificate: '', xfcc: [] };
+  const gathered = await gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
+  const decideBy = (facts: Facts): Decision => decide(facts, { binding: services.binding, policies });
+  const decided = decideBy(gathered.facts);
+  const judgement = { decisionId: `d-${use}`, decision: decided, facts: gathered.facts, policySet: policies.hash };
+  const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
+  return { decided, end: () => settle(services, judgement, at) };
+}
+
+const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();
+
+const history = (): TaskHistory => {
+  const state = store.useStateOf(issuer, task.id, jtiDigest);
+  if (state === undefined || isStoreFailure(state)) throw new Error('no state');
+  return state.history;
+};
+
+describe('settle where two uses of a task meet', () => {
+  it('denies the second by what the first has added meanwhile, and records what holds', async () => {
+    const services = servicesWith();
+    const create = await begin(services, 'create');
+    const read = await begin(services, 'read');
+    expect([create.decided.kind, read.decided.kind]).toEqual(['allow', 'allow']);
+    expect((await read.end()).decision).toMatchObject({ kind: 'allow' });
+    const answer = await create.end();
+    expect(answer.decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['stays'] });
+    expect(history()).toEqual({ version: 1, actions: ['payments.read'], labels: ['customer-data'] });
+    await ledger.flush();
+    const records = store.recordsOf(task.id, 10);
+    if (isStoreFailure(records)) throw new Error(records.detail);
+    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+    expect(written.map(({ action, decision }) => [action, decision])).toEqual([
+      ['payments.read', 'allow'],
+      ['payments.create', 'deny'],
+    ]);
+  });
+
+  it('lets both pass in the other order, since nothing was read before', async () => {
+    const services = servicesWith();
+    const read = await begin(services, 'read');
+    const create = await begin(services, 'create');
+    expect((await create.end()).decision.kind).toBe('allow');
+    expect((await read.end()).decision.kind).toBe('allow');
+    expect(history()).toMatchObject({ version: 2, actions: ['payments.create', 'payments.read'] });
+  });
+
+  it('counts the second once, though it is judged twice', async () => {
+    const services = servicesWith();
+    const constraints = { max_calls: 2 };
+    const list = await begin(services, 'list', constraints);
+    await check(services, 'read', constraints);
+    expect((await list.end()).decision.kind).toBe('allow');
+    expect((await check(services, 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
+  });
+
+  it('denies the second by an end of the task that came in between', async () => {
+    const services = servicesWith();
+    const list = await begin(services, 'list');
+    await check(services, 'read');
+    store.applyTaskEvent(task, { kind: 'complete', cause: '' }, agent);
+    expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
+    expect(history().actions).toEqual(['payments.read']);
+  });
+
+  it('denies, and spends nothing, where the history changes again while it judges anew', async () => {
+    let others = 0;
+    const services = servicesWith();
+    const crowded = servicesWith({
+      store: {
+        nowMs: () => store.nowMs(),
+        digestOf: (secret) => store.digestOf(secret),
+        useStateOf: (...args) => store.useStateOf(...args),
+        applyTaskEvent: (...args) => store.applyTaskEvent(...args),
+        revokeToken: (...args) => store.revokeToken(...args),
+        noteSecrets: (seen) => store.noteSecrets(seen),
+        spend: (...args) => {
+          others += 1;
+          const { version } = history();
+          expect(store.spend(task, jtiDigest, [], { version, action: `other.${others}`, labels: [] })).toBeNull();
+          return store.spend(...args);
+        },
+      },
+    });
+    const constraints = { max_calls: 1 };
+    expect((await check(crowded, 'list', constraints)).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'task.state-unavailable',
+      detail: 'the history of the task changed again and again while the use was decided',
+    });
+    expect(history().actions).toEqual(['other.1', 'other.2']);
+    expect((await check(services, 'list', constraints)).decision.kind).toBe('allow');
+  });
+});
+
+/** A ledger that writes a record durably while its task is suspended. */
+const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
+  append: (record) => writer.append(record),
+  durable: (record) => {
+    store.applyTaskEvent(task, { kind: 'suspend', cause: '' }, 'operator');
+    return writer.durable(record);
+  },
+});
+
+describe('settle where a use is denied after it was spent', () => {
+  const constraints = { max_calls: 1 };
+  it.each<[string, keyof typeof uses, () => UseLedger, string]>([
+    ['cannot be recorded', 'read', () => new LedgerWriter(store, { limits: { maxQueued: 0 } }), 'ledger.unavailable'],
+    [
+      'cannot be on disk first',
+      'create',
+      () => new LedgerWriter(store, { limits: { maxQueued: 0 } }),
+      'ledger.unavailable',
+    ],
+    ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
+  ])('keeps one spent, and in the history, that %s', async (_name, use, writer, reason) => {
+    expect((await check(servicesWith({ ledger: writer() }), use, constraints)).decision).toMatchObject({ reason });
+    expect(history().actions).toEqual([`payments.${use}`]);
+    // A suspended task goes on with a token of its next generation.
+    store.applyTaskEvent(task, { kind: 'resume', cause: '' }, 'operator');
+    const generation = reason === 'task.suspended' ? 2 : 1;
+    const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
+    expect(store.insertToken(task, further, [])).toBeNull();
+    expect(store.spend(task, further.jtiDigest, [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+  });
+});
