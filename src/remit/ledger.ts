@@ -13,6 +13,8 @@ import type { StartProblem } from './parts.ts';
 /** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
 export interface Ledger {
   readonly writer: LedgerWriter;
+  /** Where it is, how long it was when it was opened, and the key to pin, in words. */
+  readonly notice: string;
   /** Hands on the records that the state file holds; called after each of its commits. */
   readonly relay: () => void;
   /** The first records of a task, in the order of the ledger, with those on their way; at most `limit`. */
@@ -65,6 +67,7 @@ export async function openLedger(
   };
   return {
     writer,
+    notice: `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
     relay: () => relay.pump(),
     flush,
     recordsOf: async (taskId, limit) => {

@@ -133,6 +133,7 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   if (isStartProblem(adminPort)) return adminPort;
   closers.push(followGates(checks.server, gates));
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
+  log(ledger.notice);
   logPolicies(parts);
   return {
     store,
