@@ -11,7 +11,8 @@ export type ArgumentValue = string | number | boolean | Decimal | readonly strin
 export type Decimal = { readonly decimal: string };
 
 const MAX_STRING_BYTES = 4096;
-const MAX_STRINGS = 256;
+/** Of one argument; more is no list of strings. */
+export const MAX_STRINGS = 256;
 /** No sign on zero, no leading zeros, no exponent: one spelling for each number. */
 const LONG = /^(0|-?[1-9]\d{0,15})$/;
 /** 14 and 4 digits are within Cedar's range of +-922337203685477.5807. */

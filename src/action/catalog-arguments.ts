@@ -1,3 +1,4 @@
+import { Scalar } from 'yaml';
 import type { PathTemplate } from './template.ts';
 import { booleanOf, entriesOf, fieldsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
@@ -9,7 +10,7 @@ import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
 
 /** Where an argument is taken from and what it must be. */
-export type ArgumentSpec = TextArgument | BodyArgument;
+export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument;
 
 /** An argument that stands as text in the path or the query. */
 export interface TextArgument {
@@ -25,6 +26,16 @@ export interface BodyArgument {
   readonly from: 'body';
   /** The member names on the way to it; at least one. @see RFC 6901 */
   readonly pointer: readonly string[];
+  readonly type: ArgumentType;
+  readonly required: boolean;
+}
+
+/** An argument that stands in the protobuf message of a gRPC call. */
+export interface MessageArgument {
+  readonly name: string;
+  readonly from: 'message';
+  /** The field names on the way to it, as the `.proto` file has them; at least one. */
+  readonly path: readonly string[];
   readonly type: ArgumentType;
   readonly required: boolean;
 }
@@ -64,6 +75,35 @@ export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): 
     });
     return bodyArgument(yaml, name, fields) ?? [];
   });
+
+/** The declared arguments of a gRPC method, each with its place: at its field path, which is its name where none is written. */
+export const grpcArguments = (
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+): readonly (MessageArgument & { readonly offset: number })[] =>
+  declaredIn(yaml, node).flatMap(([name, value]) => {
+    checkName(yaml, name);
+    const fields = fieldsOf(yaml, value, {
+      what: 'an argument',
+      required: [],
+      optional: ['field', 'type', 'required'],
+    });
+    const type = typeIn(yaml, fields.get('type'));
+    const required = requiredOf(yaml, fields.get('required'), false);
+    const field = fieldPathOf(yaml, fields.get('field') ?? { ...name, value: new Scalar(name.value) });
+    if (type === null || required === null || field === null) return [];
+    return [{ name: name.value, from: 'message', path: field.value.split('.'), type, required, offset: field.offset }];
+  });
+
+function fieldPathOf(yaml: YamlFile, node: PlacedNode): Placed<string> | null {
+  const rule = `1 to ${MAX_POINTER_DEPTH} field names of the message joined by dots, such as \`order.amount_cents\``;
+  return stringOf(yaml, node, { what: 'the field', accepts: isFieldPath, rule });
+}
+
+const isFieldPath = (text: string): boolean =>
+  text.length <= MAX_POINTER_LENGTH &&
+  /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text) &&
+  text.split('.').length <= MAX_POINTER_DEPTH;
 
 function declaredIn(yaml: YamlFile, node: PlacedNode | undefined): readonly (readonly [Placed<string>, PlacedNode])[] {
   const declared = node === undefined ? [] : entriesOf(yaml, node, '`args`');
@@ -113,12 +153,15 @@ function bodyArgument(
   name: Placed<string>,
   fields: Pick<ReadonlyMap<'pointer' | 'type' | 'required', PlacedNode>, 'get' | 'has'>,
 ): BodyArgument | null {
-  const type = fields.has('type') ? wordOf(yaml, fields.get('type'), { what: 'the type', words: TYPES }) : 'string';
+  const type = typeIn(yaml, fields.get('type'));
   const required = requiredOf(yaml, fields.get('required'), false);
   const pointer = fields.has('pointer') ? pointerOf(yaml, fields.get('pointer')) : [name.value];
   if (type === null || required === null || pointer === null) return null;
   return { name: name.value, from: 'body', pointer, type, required };
 }
+
+const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
+  node === undefined ? 'string' : wordOf(yaml, node, { what: 'the type', words: TYPES });
 
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
   node === undefined ? otherwise : booleanOf(yaml, node, '`required`');

@@ -2,8 +2,11 @@ import { routeArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { actionHead, DEFAULT_KEYS, defaultsFrom, HEAD_KEYS, NO_DEFAULTS } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
-import { a2aEntry, grpcEntries, mcpEntry } from './catalog-protocols.ts';
-import type { A2aEntry, GrpcEntry, McpEntry } from './catalog-protocols.ts';
+import type { DescriptorSets } from './catalog-descriptor-sets.ts';
+import { grpcEntries } from './catalog-grpc.ts';
+import type { GrpcEntry } from './catalog-grpc.ts';
+import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
+import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
 import { booleanOf, entriesOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
@@ -38,14 +41,18 @@ const MAX_HOST_LENGTH = 253;
 const MAX_AUDIENCE_LENGTH = 2048;
 
 /** Reads the entries of `actions.yaml`; what cannot be read is a finding of the file and left out. */
-export function readCatalog(yaml: YamlFile): readonly ServerEntry[] {
+export function readCatalog(yaml: YamlFile, sets: DescriptorSets): readonly ServerEntry[] {
   if (yaml.findings.length > 0) return [];
   const servers = fieldsOf(yaml, yaml.root, { what: 'the catalog', required: ['servers'] }).get('servers');
   if (servers === undefined) return [];
-  return entriesOf(yaml, servers, '`servers`').flatMap(([id, node]) => serverEntry(yaml, id, node) ?? []);
+  return entriesOf(yaml, servers, '`servers`').flatMap(([id, node]) => serverEntry(yaml, { id, node }, sets) ?? []);
 }
 
-function serverEntry(yaml: YamlFile, id: Placed<string>, node: PlacedNode): ServerEntry | null {
+function serverEntry(
+  yaml: YamlFile,
+  { id, node }: { readonly id: Placed<string>; readonly node: PlacedNode },
+  sets: DescriptorSets,
+): ServerEntry | null {
   if (!SERVER_ID.test(id.value)) {
     yaml.report(
       id.offset,
@@ -72,7 +79,7 @@ function serverEntry(yaml: YamlFile, id: Placed<string>, node: PlacedNode): Serv
     transactionToken: wanted !== undefined && booleanOf(yaml, wanted, '`transactionToken`') === true,
     routes: items.flatMap((item) => routeEntry(yaml, item, defaults) ?? []),
     mcp: mcp === undefined ? null : mcpEntry(yaml, mcp, { id: id.value, defaults }),
-    grpc: grpc === undefined ? [] : grpcEntries(yaml, grpc, defaults),
+    grpc: grpc === undefined ? [] : grpcEntries(yaml, grpc, { defaults, sets }),
     a2a: a2a === undefined ? null : a2aEntry(yaml, a2a, defaults),
   };
   return audience === null ? null : { ...entry, audience };

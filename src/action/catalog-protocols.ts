@@ -25,11 +25,6 @@ export interface McpEntry {
   readonly other: MessageEntry | null;
 }
 
-/** A method of a gRPC service of the file, named `acme.payments.v1.Payments/Get`. */
-export interface GrpcEntry extends MessageEntry {
-  readonly path: Placed<PathTemplate>;
-}
-
 /** An A2A agent of the file. */
 export interface A2aEntry {
   readonly path: Placed<PathTemplate>;
@@ -37,8 +32,6 @@ export interface A2aEntry {
 }
 
 const MAX_NAME_LENGTH = 256;
-const GRPC_SERVICE = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
-const GRPC_METHOD = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** The `mcp` of a server. */
 export function mcpEntry(
@@ -92,40 +85,6 @@ function familyEntry(
   if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are given`);
   const head = actionHead(yaml, fields, defaults);
   return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args };
-}
-
-/** The `grpc` of a server: each method of each service. */
-export function grpcEntries(yaml: YamlFile, node: PlacedNode, defaults: Defaults): readonly GrpcEntry[] {
-  const services = fieldsOf(yaml, node, { what: '`grpc`', required: ['services'] }).get('services');
-  if (services === undefined) return [];
-  return entriesOf(yaml, services, '`services`').flatMap(([service, value]) => {
-    if (!GRPC_SERVICE.test(service.value) || service.value.length > MAX_NAME_LENGTH)
-      yaml.report(service.offset, 'a gRPC service is named with its package, such as `acme.payments.v1.Payments`');
-    const methods = fieldsOf(yaml, value, { what: 'a gRPC service', required: ['methods'] }).get('methods');
-    if (methods === undefined) return [];
-    return entriesOf(yaml, methods, '`methods`').flatMap(([method, entry]) => {
-      return grpcEntry(yaml, { service: service.value, method, entry }, defaults) ?? [];
-    });
-  });
-}
-
-function grpcEntry(
-  yaml: YamlFile,
-  of: { readonly service: string; readonly method: Placed<string>; readonly entry: PlacedNode },
-  defaults: Defaults,
-): GrpcEntry | null {
-  const { service, method, entry } = of;
-  if (!GRPC_METHOD.test(method.value) || method.value.length > MAX_NAME_LENGTH)
-    yaml.report(method.offset, 'a gRPC method is a name of letters, digits and `_`');
-  const fields = actionFields(yaml, entry, 'a gRPC method');
-  const args = fields.get('args');
-  if (args !== undefined) yaml.report(args.offset, 'a gRPC method has no arguments: it is decided on headers');
-  const head = actionHead(yaml, fields, defaults);
-  const template = pathTemplateFrom(`/${service}/${method.value}`);
-  if (head === null || 'problem' in template) return null;
-  const { offset } = method;
-  const name = { value: `${service}/${method.value}`, offset };
-  return { ...head, name, path: { value: template, offset }, args: [] };
 }
 
 /** The `a2a` of a server. */

@@ -1,10 +1,13 @@
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
+import { descriptorSetsIn } from './catalog-descriptor-sets.ts';
+import type { DescriptorFiles } from './catalog-descriptor-sets.ts';
 import { readCatalog } from './catalog-file.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { ActionHead, Defaults, Risk } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
+import type { MessageShape } from './protobuf/message-shape.ts';
 import { Routes } from './routes.ts';
 import type { PathTemplate } from './template.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
@@ -43,6 +46,8 @@ export interface CatalogAction extends Defaults {
   /** Of a path parameter, the index of its segment. */
   readonly parameters: ReadonlyMap<string, number>;
   readonly args: readonly ArgumentSpec[];
+  /** What the arguments of a gRPC method are read from; `null` where it has none, and for any other kind. */
+  readonly message: MessageShape | null;
 }
 
 /** An MCP server of the catalog. */
@@ -96,10 +101,15 @@ export const MAX_ACTIONS = 10_000;
  * the catalog, or everything that is wrong with it. Bounds: 1 MiB, 10,000 actions, no YAML aliases.
  *
  * @param file its name in findings
+ * @param descriptorFiles the descriptor sets it names
  */
-export function catalogFrom(text: string, file: string): Catalog | { readonly findings: readonly Finding[] } {
+export function catalogFrom(
+  text: string,
+  file: string,
+  descriptorFiles: DescriptorFiles = new Map(),
+): Catalog | { readonly findings: readonly Finding[] } {
   const yaml = openYaml(text, file);
-  const entries = readCatalog(yaml);
+  const entries = readCatalog(yaml, descriptorSetsIn(descriptorFiles));
   const catalog = assemble(entries, yaml);
   return yaml.findings.length > 0 ? { findings: inReadingOrder(yaml.findings) } : catalog;
 }
@@ -230,11 +240,11 @@ interface ActionPlace {
 
 /** The action of an entry, now of the catalog; `null` where its id is taken. */
 function added(
-  entry: ActionHead & { readonly args: readonly ArgumentSpec[] },
+  entry: ActionHead & { readonly args: readonly ArgumentSpec[]; readonly message?: MessageShape | null },
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, yaml }: Into,
 ): CatalogAction | null {
-  const { id, risk, accepts, labels, staticSecrets, args } = entry;
+  const { id, risk, accepts, labels, staticSecrets, args, message = null } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -256,6 +266,7 @@ function added(
     labels,
     staticSecrets,
     args,
+    message,
   };
   actions.set(action.id, action);
   return action;

@@ -87,7 +87,7 @@ function textArguments(
   if ('problem' in values) return refusedArguments(entry, values.problem);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
-    if (spec.from === 'body') continue;
+    if (spec.from === 'body' || spec.from === 'message') continue;
     const text = spec.from === 'path' ? segments[entry.parameters.get(spec.name) ?? -1] : values.get(spec.name);
     if (text === undefined) {
       if (spec.required) return refusedArguments(entry, `\`${spec.name}\` is missing`);

@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { catalogFrom } from '../action/catalog.ts';
+import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
+import { importedDescriptorSet } from '../action/import/descriptor-set.ts';
 import type { Imported } from '../action/import/entry.ts';
 import { importedMcpTools } from '../action/import/mcp-tools.ts';
 import { importedOpenApi } from '../action/import/openapi.ts';
 import { importedProto } from '../action/import/proto.ts';
+import { descriptorSetFrom } from '../action/protobuf/descriptor-set.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 import { EXIT } from './command.ts';
@@ -17,7 +21,8 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
 
   openapi      an OpenAPI 3 document, YAML or JSON
   mcp-tools    what an MCP server answers to \`tools/list\`, JSON
-  proto        a .proto file with services
+  proto        a .proto file with services; or a descriptor set, which has the arguments too:
+               \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
   --server ID  the id of the server in actions.yaml; default \`server\`
   --host HOST  its host, as callers name it; default the document's, else \`ID.example\`
 
@@ -25,6 +30,7 @@ Prints a server for actions.yaml, with each argument and its type. Nobody but yo
 risk of each, and take out what no agent needs, before you copy it. What could not be taken over is listed at the end.
 
   remit policy import openapi petstore.yaml --server petstore
+  remit policy import proto shop.binpb --server shop --host shop.acme.test
   remit policy import mcp-tools tools.json --server tickets --host tickets.acme.test
 
 exit: 0 printed, 1 printed, but not yet a catalog that loads, 2 bad use or an unreadable file`;
@@ -32,12 +38,18 @@ exit: 0 printed, 1 printed, but not yet a catalog that loads, 2 bad use or an un
 /** `remit policy import`. */
 export const policyImport: Command = { name: 'policy import', help, run: importEntries };
 
-type Importer = (text: string, id: string) => Imported | Problem;
+interface Source {
+  readonly bytes: Uint8Array;
+  /** As it will be called beside the catalog. */
+  readonly file: string;
+}
+
+type Importer = (source: Source, id: string) => Imported | Problem;
 
 const importers: ReadonlyMap<string, Importer> = new Map<string, Importer>([
-  ['openapi', (text, id) => fromDocument(text, (document) => importedOpenApi(document, id))],
-  ['mcp-tools', (text, id) => fromDocument(text, (document) => importedMcpTools(document, id))],
-  ['proto', importedProto],
+  ['openapi', (source, id) => fromDocument(source, (document) => importedOpenApi(document, id))],
+  ['mcp-tools', (source, id) => fromDocument(source, (document) => importedMcpTools(document, id))],
+  ['proto', fromProto],
 ]);
 
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -49,18 +61,19 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
   const importer = importers.get(kind);
   if (importer === undefined || file === undefined)
     return refused(io, `expected ${[...importers.keys()].join('|')} and a FILE`);
-  const text = await textOf(file);
-  if (isProblem(text)) return refused(io, `\`${file}\` ${text.problem}`);
+  const bytes = await bytesOf(file);
+  if (isProblem(bytes)) return refused(io, `\`${file}\` ${bytes.problem}`);
   const { server: id, host } = options.values;
-  const imported = importer(text, id);
+  const source = { bytes, file: basename(file) };
+  const imported = importer(source, id);
   if (isProblem(imported)) return refused(io, `\`${file}\`: ${imported.problem}`);
-  return print(io, imported, { id, host });
+  return print(io, imported, { id, host, files: new Map([[source.file, bytes]]) });
 }
 
 function print(
   io: Pick<CommandIo, 'out' | 'err'>,
   { server, notes }: Imported,
-  { id, host }: { readonly id: string; readonly host: string | undefined },
+  { id, host, files }: { readonly id: string; readonly host: string | undefined; readonly files: DescriptorFiles },
 ): number {
   const named = host ?? `${id}.example`;
   const placed = host === undefined && 'hosts' in server ? {} : { hosts: [named], audience: `https://${named}` };
@@ -71,26 +84,34 @@ function print(
   );
   io.out(text.trimEnd());
   for (const note of notes) io.out(`# ${note}`);
-  const catalog = catalogFrom(text, 'actions.yaml');
+  const catalog = catalogFrom(text, 'actions.yaml', files);
   if (!('findings' in catalog)) return EXIT.good;
   for (const { line, column, message } of catalog.findings) io.err(`actions.yaml:${line}:${column}: ${message}`);
   return EXIT.no;
 }
 
-function fromDocument(text: string, read: (document: unknown) => Imported | Problem): Imported | Problem {
+/** No text is a descriptor set with services in it, and no descriptor set is text. */
+function fromProto({ bytes, file }: Source, id: string): Imported | Problem {
+  const set = descriptorSetFrom(bytes);
+  return isProblem(set) ? importedProto(textOf(bytes), id) : importedDescriptorSet(set, { id, file });
+}
+
+function fromDocument({ bytes }: Source, read: (document: unknown) => Imported | Problem): Imported | Problem {
   let document: unknown;
   try {
-    document = parse(text);
+    document = parse(textOf(bytes));
   } catch {
     return { problem: 'it is neither YAML nor JSON' };
   }
   return read(document);
 }
 
-async function textOf(file: string): Promise<string | Problem> {
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
+
+async function bytesOf(file: string): Promise<Uint8Array | Problem> {
   try {
-    const text = await readFile(file, 'utf8');
-    return text.length > MAX_BYTES ? { problem: `is larger than ${MAX_BYTES} bytes` } : text;
+    const bytes = await readFile(file);
+    return bytes.length > MAX_BYTES ? { problem: `is larger than ${MAX_BYTES} bytes` } : bytes;
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     return { problem: `cannot be read: ${code}` };

@@ -30,6 +30,8 @@ export interface DomainOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** What answers as `files.acme.test`. Default a tool server of its own. */
   readonly filesServer?: HostPort;
+  /** Changes the text of the shipped configuration of Envoy before it is used. */
+  readonly envoyConfig?: (shipped: string) => string;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -104,7 +106,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const filesServer = options.filesServer ?? (await startFiles(stops));
-  const shipped = await shippedEnvoyConfig();
+  const shipped = (options.envoyConfig ?? ((text) => text))(await shippedEnvoyConfig());
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>

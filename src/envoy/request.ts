@@ -195,7 +195,10 @@ function replacementProblem(
     : deny('request.not-canonical', `the header \`${differs[0]}\` names another ${differs[1]}`);
 }
 
-/** `null` where no body was inspected: there is none, it streams, or the filter does not send it. */
+/**
+ * `null` where no body was inspected: there is none, it streams, the filter does not send it, or it is a gRPC message sent
+ * as text, in which Envoy has replaced every byte that is no UTF-8 and with it the numbers.
+ */
 function bodyFrom(
   http: DecodedHttpRequest,
   headers: ReadonlyMap<string, readonly string[]>,
@@ -204,7 +207,7 @@ function bodyFrom(
   const { body = '', raw_body: raw = EMPTY } = http;
   if (body !== '' && raw.length > 0) return malformed('both `body` and `raw_body` are filled');
   const partial = headers.get('x-envoy-auth-partial-body');
-  if (partial === undefined) return null;
+  if (partial === undefined || (body !== '' && isGrpc(headers))) return null;
   const bytes = body === '' ? raw : Buffer.from(body);
   if (partial.length !== 1 || partial[0] !== 'false') {
     return deny('request.body-incomplete', 'a part of the body was sent to the check');
@@ -213,6 +216,9 @@ function bodyFrom(
     ? deny('request.body-incomplete', `the body reaches the limit of ${rules.partialBodyBytes} bytes`)
     : bytes;
 }
+
+const isGrpc = (headers: ReadonlyMap<string, readonly string[]>): boolean =>
+  headers.get('content-type')?.some((type) => type.toLowerCase().startsWith('application/grpc')) === true;
 
 const EMPTY = new Uint8Array(0);
 

@@ -3,6 +3,7 @@ import { catalogFrom } from '../action/catalog.ts';
 import type { Catalog } from '../action/catalog.ts';
 import { inReadingOrder } from '../action/finding.ts';
 import type { Finding } from '../action/finding.ts';
+import { isProblem } from '../token/members.ts';
 import { compileInWorker } from './compile.ts';
 import type { Compile } from './compile.ts';
 import { Engine } from './engine.ts';
@@ -72,7 +73,7 @@ export async function policySetFrom(
   source: PolicySource,
   compile: Compile = compileInWorker(),
 ): Promise<PolicySet | Findings> {
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file);
+  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
   const isCatalog = !('findings' in catalog);
   const schema = isCatalog ? schemaFrom(source.schema.text, catalog) : null;
   const isSchema = schema !== null && !('problem' in schema);
@@ -130,11 +131,16 @@ function setOf(
   };
 }
 
-/** Each name and text with its length before it, so that no two different folders are written the same. */
+/** Each name and content with its length before it, so that no two different folders are written the same. */
 function hashOf(source: PolicySource): string {
   const hash = createHash('sha256');
   for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
     for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  }
+  for (const [name, bytes] of source.descriptorSets) {
+    // A set in force has read every one of them.
+    const read = isProblem(bytes) ? Buffer.from(bytes.problem) : bytes;
+    for (const part of [Buffer.from(name), read]) hash.update(`${part.length}:`).update(part);
   }
   return `sha-256:${hash.digest('base64url')}`;
 }

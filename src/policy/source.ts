@@ -1,6 +1,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { descriptorSetNames } from '../action/catalog-descriptor-sets.ts';
+import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
 import type { Finding } from '../action/finding.ts';
+import type { Problem } from '../token/members.ts';
 
 /** One file of a policy folder. */
 export interface SourceFile {
@@ -15,6 +18,8 @@ export interface SourceFile {
 export interface PolicySource {
   readonly folder: string;
   readonly catalog: SourceFile;
+  /** The descriptor sets that the catalog names. */
+  readonly descriptorSets: DescriptorFiles;
   readonly schema: SourceFile;
   /** By name. */
   readonly policies: readonly SourceFile[];
@@ -46,11 +51,13 @@ const ENTITIES_SUFFIX = '.cedarentities.json';
 const SUBFOLDER = 'policies';
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 const MAX_FILES = 1000;
+const MAX_DESCRIPTOR_SETS = 16;
+const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
  * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`, and every `*.cedar` of it and
- * of its subfolder `policies`. Names that begin with a dot and all other files are left alone. Bounds: 8 MiB a file,
- * 1,000 files. A file that cannot be read is a finding; a folder that cannot is `unreadable`, with the system's code.
+ * of its subfolder `policies`, and the descriptor sets that the catalog names. Names that begin with a dot and all other
+ * files are left alone. Bounds: 8 MiB a file, 1,000 files, 16 descriptor sets of 2 MiB. A file that cannot be read is a finding; a folder that cannot is `unreadable`, with the system's code.
  */
 export async function readPolicySource(
   folder: string,
@@ -74,7 +81,8 @@ export async function readPolicySource(
   if (findings.length > 0 || catalog === undefined || schema === undefined) return { findings };
   const policies = files.filter(({ name }) => name.endsWith(POLICY_SUFFIX));
   const entities = files.filter(({ name }) => name.endsWith(ENTITIES_SUFFIX));
-  return { folder, catalog, schema, policies, entities };
+  const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
+  return { folder, catalog, descriptorSets, schema, policies, entities };
 }
 
 const isSource = (name: string): boolean =>
@@ -91,6 +99,28 @@ async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly strin
     return [...names, ...policies.map((name) => `${SUBFOLDER}/${name}`)].sort();
   } catch (error) {
     return { unreadable: causeOf(error) };
+  }
+}
+
+/** What cannot be read is said where the catalog names it. */
+async function descriptorSetsOf(folder: string, { text }: SourceFile, disk: PolicyDisk): Promise<DescriptorFiles> {
+  const sets = new Map<string, Uint8Array | Problem>();
+  for (const [index, name] of descriptorSetNames(text).entries()) {
+    const isOver = index >= MAX_DESCRIPTOR_SETS;
+    sets.set(
+      name,
+      isOver ? { problem: `is more than ${MAX_DESCRIPTOR_SETS}` } : await bytesFrom(join(folder, name), disk),
+    );
+  }
+  return sets;
+}
+
+async function bytesFrom(file: string, disk: PolicyDisk): Promise<Uint8Array | Problem> {
+  try {
+    const bytes = await disk.read(file, MAX_DESCRIPTOR_SET_BYTES);
+    return bytes ?? { problem: `is no regular file of at most ${MAX_DESCRIPTOR_SET_BYTES} bytes` };
+  } catch (error) {
+    return { problem: `could not be read: ${causeOf(error)}` };
   }
 }
 

@@ -204,7 +204,7 @@ describe('catalogFrom finds in the protocols', () => {
     [
       'arguments of a gRPC method',
       ['rpc-get, risk: low', 'rpc-get, risk: low, args: {}'],
-      'a gRPC method has no arguments',
+      'the arguments of a gRPC method need the `descriptorSet` of its messages',
     ],
     [
       'arguments of resources',

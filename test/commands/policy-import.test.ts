@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { CommandIo } from '../../src/commands/command.ts';
 import { policyImport } from '../../src/commands/policy-import.ts';
+import { shopSet } from '../action/protobuf/shop.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -12,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-async function run(text: string | null, kind: string, ...options: readonly string[]) {
+async function run(text: string | Uint8Array | null, kind: string, ...options: readonly string[]) {
   const out: string[] = [];
   const err: string[] = [];
   const file = join(folder, 'x');
@@ -171,6 +172,42 @@ service Empty {}
         },
       },
     });
+  });
+
+  it('writes the methods of a descriptor set, with the arguments of their messages', async () => {
+    const { code, err, servers, notes } = await run(shopSet, 'proto', '--server', 'shop', '--host', 'shop.acme.test');
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    const { descriptorSet, services } = servers.shop.grpc;
+    expect(descriptorSet).toBe('x');
+    expect(Object.keys(services)).toEqual(['acme.shop.v1.Shop', 'acme.legacy.Legacy', 'acme.edition.Edition']);
+    expect(services['acme.shop.v1.Shop'].methods).toMatchObject({
+      PlaceOrder: {
+        action: 'shop.Shop-PlaceOrder',
+        risk: 'medium',
+        args: {
+          customer: {},
+          'order.amount_cents': { type: 'long' },
+          'order.first.count': { type: 'long' },
+          tags: { type: 'strings' },
+          priority: {},
+          gift: { type: 'bool' },
+          discount: { type: 'decimal' },
+        },
+      },
+      Upload: { action: 'shop.Shop-Upload', risk: 'medium' },
+    });
+    expect(services['acme.shop.v1.Shop'].methods.Upload).not.toHaveProperty('args');
+    const place = '# `acme.shop.v1.Shop/PlaceOrder`: ';
+    expect(notes).toEqual(
+      expect.arrayContaining([
+        `${place}\`order.next\` is a message in itself`,
+        `${place}\`notes\` has no type of an argument`,
+        `${place}\`attachment\` has no type of an argument`,
+        `${place}\`more\` has no type of an argument`,
+        `${place}\`weight\` has no type of an argument`,
+        '# `acme.shop.v1.Shop/Upload`: it takes a stream, so it is decided on headers',
+      ]),
+    );
   });
 
   it('says what in its output is not yet a catalog', async () => {

@@ -240,6 +240,16 @@ describe('checkFactsFrom', () => {
     );
   });
 
+  it.each([
+    ['nothing of a gRPC message that came as text, in which numbers were replaced', { body: '!!' }, null],
+    ['a gRPC message that came as bytes', { raw_body: Buffer.from([255]) }, [255]],
+  ])('gives %s', (_name, over, body) => {
+    const headers = { ...inspected, 'content-type': 'application/grpc+proto' };
+    const facts = checkFactsFrom(asMap(headers, { method: 'POST', ...over }), nothing);
+    if (isDeny(facts)) throw new Error(facts.detail);
+    expect(facts.call.body && [...facts.call.body]).toEqual(body);
+  });
+
   const posted = { method: 'POST' };
   it.each<readonly [string, Headers, object, string, string]>([
     ['a GET whose body was seen', inspected, { body: 'a' }, 'request.not-canonical', 'a GET request has content'],

@@ -197,10 +197,13 @@ describe('policySetFrom', () => {
         folderWith(permit, { catalog: `${exampleCatalog}\n` }),
         folderWith(permit, { entities: '[]' }),
         { ...folderWith(permit), folder: 'elsewhere' },
+        folderWith(permit, { descriptorSets: new Map([['a.binpb', new Uint8Array([1])]]) }),
+        folderWith(permit, { descriptorSets: new Map([['a.binpb', new Uint8Array([2])]]) }),
+        folderWith(permit, { descriptorSets: new Map([['b.binpb', new Uint8Array([1])]]) }),
       ].map(async (source) => (await mustLoad(source)).hash),
     );
     expect(hashes[0]).toMatch(/^sha-256:[A-Za-z0-9_-]{43}$/);
-    expect(new Set(hashes).size).toBe(5);
+    expect(new Set(hashes).size).toBe(8);
     expect(hashes[5]).toBe(hashes[0]);
   });
 

@@ -16,10 +16,16 @@ export const exampleCatalog = readFileSync('cedar-policies/actions.yaml', 'utf8'
 /** A policy folder `p` in memory: the shipped catalog and schema, one policy file `a.cedar`, entities where given. */
 export const folderWith = (
   policies: string,
-  others: { readonly catalog?: string; readonly base?: string; readonly entities?: string } = {},
+  others: {
+    readonly catalog?: string;
+    readonly base?: string;
+    readonly entities?: string;
+    readonly descriptorSets?: PolicySource['descriptorSets'];
+  } = {},
 ): PolicySource => ({
   folder: 'p',
   catalog: file('actions.yaml', others.catalog ?? exampleCatalog),
+  descriptorSets: others.descriptorSets ?? new Map(),
   schema: file('base.cedarschema', others.base ?? baseSchema),
   policies: [file('a.cedar', policies)],
   entities: others.entities === undefined ? [] : [file('e.cedarentities.json', others.entities)],

@@ -23,6 +23,8 @@ const findings = async () => {
   );
 };
 
+const grpc = (name: string) => `{ grpc: { descriptorSet: ${name} } }`;
+
 describe('readPolicySource', () => {
   it('reads what is part of a set, by name, and leaves the rest alone', async () => {
     write('b.cedar', 'b');
@@ -46,6 +48,27 @@ describe('readPolicySource', () => {
       ],
       entities: [{ name: 'e.cedarentities.json' }],
     });
+  });
+
+  it('reads the descriptor sets that the catalog names, and why one cannot be read', async () => {
+    const more = Array.from({ length: 14 }, (_, index) => `s${index}: ${grpc(`s${index}.binpb`)}`);
+    mkdirSync(join(folder, 'protos'));
+    write('protos/a.binpb', new Uint8Array([0, 255]));
+    write('b.binpb', Buffer.alloc(2 * 1024 * 1024 + 1));
+    write('other.binpb', 'x');
+    write(
+      'actions.yaml',
+      `servers: { a: ${grpc('protos/a.binpb')}, b: ${grpc('b.binpb')}, ${more.join(', ')}, z: ${grpc('z.binpb')} }`,
+    );
+    const source = await readPolicySource(folder);
+    if (!('descriptorSets' in source)) throw new Error('no source');
+    const sets = [...source.descriptorSets].map(([name, set]) => [name, 'problem' in set ? set.problem : [...set]]);
+    expect([...sets.slice(0, 3), sets.at(-1)]).toEqual([
+      ['protos/a.binpb', [0, 255]],
+      ['b.binpb', 'is no regular file of at most 2097152 bytes'],
+      ['s0.binpb', 'could not be read: ENOENT'],
+      ['z.binpb', 'is more than 16'],
+    ]);
   });
 
   it('follows links, as a mounted ConfigMap has them', async () => {

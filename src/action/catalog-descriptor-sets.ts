@@ -1,0 +1,62 @@
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { descriptorSetFrom } from './protobuf/descriptor-set.ts';
+import type { DescriptorSet } from './protobuf/descriptor-set.ts';
+import { entriesOf, openYaml, stringOf } from './yaml-file.ts';
+import type { PlacedNode, YamlFile } from './yaml-file.ts';
+
+/** The bytes of each descriptor set that a catalog names, by name, or why they could not be read. */
+export type DescriptorFiles = ReadonlyMap<string, Uint8Array | Problem>;
+
+/** Gives a descriptor set by the name of its file, read once. */
+export type DescriptorSets = (name: string) => DescriptorSet | Problem;
+
+const MAX_NAME_LENGTH = 255;
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
+
+/**
+ * The names of the descriptor sets in the text of a catalog, each once, in order: which files to read before it is read. A
+ * catalog that is no YAML names none.
+ */
+export function descriptorSetNames(text: string): readonly string[] {
+  // Most name none, and need not be parsed twice.
+  if (!text.includes('descriptorSet')) return [];
+  const yaml = openYaml(text, '');
+  if (yaml.findings.length > 0) return [];
+  // What is wrong on the way is found when the catalog is read.
+  const under = (node: PlacedNode, key: string): readonly PlacedNode[] =>
+    entriesOf(yaml, node, '').flatMap(([name, value]) => (name.value === key ? [value] : []));
+  const servers = under(yaml.root, 'servers').flatMap((node) => entriesOf(yaml, node, ''));
+  const named = servers.flatMap(([, server]) => under(server, 'grpc').flatMap((grpc) => under(grpc, 'descriptorSet')));
+  return [...new Set(named.flatMap((node) => nameOf(yaml, node)?.value ?? []))];
+}
+
+/** The descriptor sets of these files. */
+export function descriptorSetsIn(files: DescriptorFiles): DescriptorSets {
+  const read = new Map<string, DescriptorSet | Problem>();
+  return (name) => {
+    const known = read.get(name);
+    if (known !== undefined) return known;
+    const bytes = files.get(name) ?? { problem: 'was not read' };
+    const set = isProblem(bytes) ? bytes : descriptorSetFrom(bytes);
+    read.set(name, set);
+    return set;
+  };
+}
+
+/** The descriptor set that a value of the catalog names; a finding and `null` where it cannot be had. */
+export function descriptorSetOf(yaml: YamlFile, node: PlacedNode, sets: DescriptorSets): DescriptorSet | null {
+  const name = nameOf(yaml, node);
+  if (name === null) return null;
+  const set = sets(name.value);
+  if (!isProblem(set)) return set;
+  yaml.report(name.offset, `the descriptor set \`${name.value}\` ${set.problem}`);
+  return null;
+}
+
+const nameOf = (yaml: YamlFile, node: PlacedNode) =>
+  stringOf(yaml, node, {
+    what: 'the descriptor set',
+    accepts: (value) => value.length <= MAX_NAME_LENGTH && NAME.test(value),
+    rule: 'a file beside the catalog or in a folder beside it, such as `shop.binpb`, named with letters, digits, `.`, `_` and `-`',
+  });

@@ -1,0 +1,110 @@
+import { describe, expect, it } from '@jest/globals';
+import { actionFrom } from '../../src/action/action.ts';
+import type { HttpCall } from '../../src/action/call.ts';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import { encoded, framed, shopSet } from './protobuf/shop.ts';
+
+const catalog = catalogFrom(
+  `servers:
+  shop:
+    hosts: [shop.acme.test]
+    audience: https://shop.acme.test
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder:
+              action: shop.order
+              risk: high
+              args: { customer: {}, amount: { field: order.amount_cents, type: long, required: true } }
+            Upload: { action: shop.upload, risk: low }
+`,
+  'actions.yaml',
+  new Map([['shop.binpb', shopSet]]),
+);
+if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+
+const call = (body: Uint8Array | null, method = 'PlaceOrder'): HttpCall => ({
+  method: 'POST',
+  scheme: 'https',
+  host: 'shop.acme.test',
+  port: null,
+  path: `/acme.shop.v1.Shop/${method}`,
+  segments: ['acme.shop.v1.Shop', method],
+  query: '',
+  headers: new Map([['content-type', ['application/grpc']]]),
+  body,
+  requestId: null,
+});
+
+const outcome = (given: HttpCall): unknown => {
+  const action = actionFrom(given, catalog);
+  return isDeny(action)
+    ? `${action.reason}: ${action.detail}`
+    : [action.id, action.isDecidedOnHeaders, Object.fromEntries(action.args)];
+};
+
+const order = encoded({ customer: 'ada', order: { amount_cents: '1250' } });
+const prefix = (...bytes: readonly number[]): Uint8Array => Uint8Array.from(bytes);
+
+describe('grpcActionFrom with a descriptor set', () => {
+  it.each([
+    ['takes arguments from the message', framed(order), ['shop.order', false, { customer: 'ada', amount: 1250 }]],
+    ['refuses no body', null, 'request.body-incomplete: the gRPC message was not sent to the check as bytes'],
+    ['refuses an empty body', prefix(), 'request.body-incomplete: the gRPC message has no whole prefix'],
+    ['refuses a cut prefix', prefix(0, 0, 0, 0), 'request.body-incomplete: the gRPC message has no whole prefix'],
+    ['refuses a compressed message', framed(order, 1), 'request.unsupported: the gRPC message is compressed'],
+    ['refuses another flag', framed(order, 128), 'request.malformed: the gRPC message has a flag that is none'],
+    [
+      'refuses a cut message',
+      framed(order).subarray(0, -1),
+      'request.body-incomplete: the gRPC message is shorter than its prefix says',
+    ],
+    [
+      'refuses a second message',
+      Buffer.concat([framed(order), framed(order)]),
+      'request.malformed: more follows the one gRPC message of the call',
+    ],
+    [
+      'refuses a byte too many',
+      Buffer.concat([framed(order), prefix(0)]),
+      'request.malformed: more follows the one gRPC message of the call',
+    ],
+    [
+      'refuses a length over 1 MiB before there are as many bytes',
+      prefix(0, 0, 16, 0, 1),
+      'request.too-large: the gRPC message is longer than 1048576 bytes',
+    ],
+    [
+      'refuses a message without a required argument',
+      framed(encoded({ customer: 'ada' })),
+      'action.arguments: arguments of `shop.order`: `amount` is missing',
+    ],
+    [
+      'refuses no message',
+      framed(new Uint8Array(0)),
+      'action.arguments: arguments of `shop.order`: `amount` is missing',
+    ],
+    [
+      'refuses a field twice',
+      framed(Buffer.concat([order, encoded({ customer: 'eve' })])),
+      'action.arguments: the message of `shop.order` has the field `customer` twice',
+    ],
+    [
+      'refuses what is no message',
+      framed(prefix(0xff)),
+      'request.malformed: the message of `shop.order` has a number that is not written as protobuf writes it',
+    ],
+  ])('%s', (_name, body, expected) => {
+    expect(outcome(call(body))).toEqual(expected);
+  });
+
+  it.each([
+    ['without a body', null],
+    ['with whatever body', framed(order, 1)],
+  ])('decides a stream on its headers, %s', (_name, body) => {
+    expect(outcome(call(body, 'Upload'))).toEqual(['shop.upload', true, {}]);
+  });
+});

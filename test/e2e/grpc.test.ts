@@ -1,0 +1,288 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { compressionAlgorithms, credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
+import type { ClientReadableStream, ClientWritableStream, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
+import { Agent } from '../../src/dev/agent.ts';
+import type { Svid } from '../../src/dev/authority.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { encoded, shopService, shopSet } from '../action/protobuf/shop.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { examples, scratchFolder, startDomain } from './domain.ts';
+import { startShopServer } from './shop-server.ts';
+import type { ShopServer } from './shop-server.ts';
+
+const HOST = 'files.acme.test';
+const AUDIENCE = `https://${HOST}`;
+
+const CATALOG = `servers:
+  files:
+    hosts: [${HOST}]
+    audience: ${AUDIENCE}
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder: { action: files.order, risk: low, args: { customer: {}, amount: { field: order.amount_cents, type: long, required: true } } }
+            Watch: { action: files.watch, risk: low, args: { customer: { required: true } } }
+            Upload: { action: files.upload, risk: low }
+`;
+
+const POLICIES = `
+@id("shop")
+permit (principal in Remit::AgentGroup::"agents", action, resource in Remit::Server::"files")
+unless { action == Remit::Action::"issue" };
+
+@id("issue-shop")
+permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"issue", resource in Remit::Server::"files");
+
+@id("small-orders")
+@reason("orders over 100.00 are placed by people")
+forbid (principal, action == Remit::Action::"files.order", resource)
+when { context.args.amount > 10000 };
+
+@id("watch-own")
+forbid (principal, action == Remit::Action::"files.watch", resource)
+unless { context.args.customer == "ada" };
+`;
+
+/** The shipped configuration with an HTTP/2 tool server, and one method whose stream is not held back. */
+function withGrpc(shipped: string): string {
+  const cluster = '    - name: files\n      type: STATIC\n';
+  const route =
+    '                        - match: { prefix: / }\n                          route: { cluster: files, timeout: 15s }\n';
+  expect(shipped).toContain(cluster);
+  expect(shipped).toContain(route);
+  const streaming = `- match: { path: /acme.shop.v1.Shop/Upload }
+                          route: { cluster: files, timeout: 15s }
+                          typed_per_filter_config:
+                            envoy.filters.http.ext_authz:
+                              '@type': type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                              check_settings: { disable_request_body_buffering: true }
+`;
+  return shipped
+    .replace(cluster, `${cluster}      typed_extension_protocol_options: *http2\n`)
+    .replace(route, `                        ${streaming}${route}`);
+}
+
+/** How a call ended: its gRPC status, the reason of the denial where it was one, and the answer. */
+interface Outcome {
+  readonly code: number;
+  readonly reason: string | null;
+  readonly answer?: unknown;
+}
+
+const outcomeOf = (error: ServiceError | null, answer?: unknown): Outcome => {
+  const decision = error?.metadata?.get('x-remit-decision')[0]?.toString();
+  return { code: error?.code ?? 0, reason: /reason=([a-z.-]+)/.exec(decision ?? '')?.[1] ?? null, answer };
+};
+
+const order = (cents: number): Uint8Array => encoded({ customer: 'ada', order: { amount_cents: cents } });
+
+async function writePolicies(folder: string): Promise<void> {
+  await mkdir(folder);
+  await writeFile(join(folder, 'actions.yaml'), CATALOG);
+  await writeFile(join(folder, 'shop.binpb'), shopSet);
+  await writeFile(join(folder, 'shop.cedar'), POLICIES);
+  for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
+    await copyFile(join(examples, name), join(folder, name));
+}
+
+/** A real grpc-js client and server, with a real Envoy and Remit between them. */
+describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let server: ShopServer;
+  let domain: DevDomain;
+  let agent: Agent;
+  let svid: Svid;
+  let token: string;
+  let client: InstanceType<ServiceClientConstructor>;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-grpc-');
+    server = await startShopServer();
+    const policies = join(scratch.folder, 'policies');
+    await writePolicies(policies);
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      policies,
+      filesServer: server.address,
+      envoyConfig: withGrpc,
+    });
+    svid = await domain.authority.svid('/ns/agents/sa/planner');
+    agent = new Agent(svid, domain.authority.bundlePem);
+    token = await tokenFor(['files.order', 'files.watch', 'files.upload']);
+    client = connected();
+  });
+
+  afterAll(async () => {
+    client?.close();
+    agent?.close();
+    await domain?.stop();
+    server?.close();
+    await scratch?.remove();
+  });
+
+  function connected(options: Readonly<Record<string, unknown>> = {}): InstanceType<ServiceClientConstructor> {
+    const { acme } = loadPackageDefinition({ 'acme.shop.v1.Shop': shopService }) as never as {
+      acme: { shop: { v1: { Shop: ServiceClientConstructor } } };
+    };
+    const identity = credentials.createSsl(
+      Buffer.from(domain.authority.bundlePem),
+      Buffer.from(svid.keyPem),
+      Buffer.from(svid.certPem),
+    );
+    return new acme.shop.v1.Shop(`127.0.0.1:${domain.stage.envoyPort}`, identity, {
+      'grpc.ssl_target_name_override': HOST,
+      'grpc.default_authority': HOST,
+      ...options,
+    });
+  }
+
+  async function tokenFor(actions: readonly string[]): Promise<string> {
+    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'order what is missing' };
+    const reply = await agent.call(domain.stage.issuerPort, {
+      host: domain.stage.issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: AUDIENCE,
+        authorization_details: JSON.stringify([detail]),
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+    return JSON.parse(reply.body).access_token;
+  }
+
+  const metadata = (): Metadata => {
+    const made = new Metadata();
+    made.set('authorization', `Bearer ${token}`);
+    return made;
+  };
+
+  /** Sends these bytes as the one message of the call. */
+  const place = (bytes: Uint8Array, by = client): Promise<Outcome> =>
+    new Promise((resolve) => {
+      by.makeUnaryRequest(
+        '/acme.shop.v1.Shop/PlaceOrder',
+        (one: Uint8Array) => Buffer.from(one),
+        (one: Buffer) => one.toString('latin1'),
+        bytes,
+        metadata(),
+        { deadline: Date.now() + 10_000 },
+        (error, answer) => resolve(outcomeOf(error, answer)),
+      );
+    });
+
+  it('an allowed message arrives as it was sent', async () => {
+    expect(await place(order(10_000))).toMatchObject({ code: status.OK, reason: null, answer: '\n\x03o-1' });
+    expect(server.arrived.at(-1)).toMatchObject({
+      method: 'PlaceOrder',
+      request: { customer: 'ada', order: { amount_cents: '10000' } },
+      decision: expect.stringMatching(/^allow;/),
+    });
+  });
+
+  it.each<readonly [string, () => Promise<Outcome>, number, string]>([
+    ['what a policy forbids', () => place(order(10_001)), status.PERMISSION_DENIED, 'policy.forbidden'],
+    [
+      'a field twice, the last of which the server would take',
+      () => place(Buffer.concat([order(1), order(1_000_000)])),
+      status.PERMISSION_DENIED,
+      'action.arguments',
+    ],
+    [
+      'a message without what is required',
+      () => place(encoded({ customer: 'ada' })),
+      status.PERMISSION_DENIED,
+      'action.arguments',
+    ],
+    [
+      'an amount beyond the safe integers',
+      () => place(encoded({ order: { amount_cents: '9007199254740993' } })),
+      status.PERMISSION_DENIED,
+      'action.arguments',
+    ],
+    [
+      'a message of too many fields',
+      () => place(Buffer.alloc(2 * 8193, Buffer.from([0x58, 1]))),
+      status.UNKNOWN,
+      'request.too-large',
+    ],
+    ['what is no message', () => place(Buffer.from([0xff])), status.INTERNAL, 'request.malformed'],
+    [
+      'a compressed message',
+      async () => {
+        const gzip = connected({ 'grpc.default_compression_algorithm': compressionAlgorithms.gzip });
+        const outcome = await place(encoded({ customer: 'a'.repeat(2000), order: { amount_cents: 1 } }), gzip);
+        gzip.close();
+        return outcome;
+      },
+      status.PERMISSION_DENIED,
+      'request.unsupported',
+    ],
+  ])('%s is denied and never arrives', async (_name, run, code, reason) => {
+    const before = server.arrived.length;
+    expect(await run()).toMatchObject({ code, reason });
+    expect(server.arrived).toHaveLength(before);
+  });
+
+  const watch = (customer: string): Promise<readonly [readonly unknown[], Outcome]> =>
+    new Promise((resolve) => {
+      const got: unknown[] = [];
+      const stream: ClientReadableStream<unknown> = client['Watch']?.({ customer }, metadata());
+      stream.on('data', (one) => got.push(one));
+      stream.on('error', (error) => resolve([got, outcomeOf(error as ServiceError)]));
+      stream.on('end', () => resolve([got, outcomeOf(null)]));
+    });
+
+  it('a stream of answers is decided on its one message', async () => {
+    expect(await watch('ada')).toMatchObject([[{ id: 'o-1' }, { id: 'o-2' }], { code: status.OK }]);
+    expect(await watch('eve')).toMatchObject([[], { code: status.PERMISSION_DENIED, reason: 'policy.forbidden' }]);
+  });
+
+  it('a stream of messages is decided on its headers, and passes before it has ended', async () => {
+    const before = server.arrived.length;
+    const answered = Promise.withResolvers<Outcome>();
+    const stream: ClientWritableStream<object> = client['Upload']?.(
+      metadata(),
+      (error: ServiceError | null, answer: unknown) => answered.resolve(outcomeOf(error, answer)),
+    );
+    stream.write({ customer: 'ada' });
+    while (server.arrived.length === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    stream.write({ customer: 'eve' });
+    stream.end();
+    expect(await answered.promise).toMatchObject({ code: status.OK, answer: { id: 'all' } });
+    expect(server.arrived.slice(before)).toMatchObject([
+      { method: 'Upload', request: { customer: 'ada' } },
+      { method: 'Upload', request: { customer: 'eve' } },
+    ]);
+  });
+
+  it('a stream without a token is denied', async () => {
+    const answered = Promise.withResolvers<Outcome>();
+    const stream: ClientWritableStream<object> = client['Upload']?.(new Metadata(), (error: ServiceError | null) =>
+      answered.resolve(outcomeOf(error)),
+    );
+    stream.on('error', () => undefined);
+    expect(await answered.promise).toMatchObject({ code: status.UNAUTHENTICATED, reason: 'token.missing' });
+  });
+
+  it('a stream outside the intent is denied before any of it arrives', async () => {
+    const before = server.arrived.length;
+    const whole = token;
+    token = await tokenFor(['files.order']);
+    const answered = Promise.withResolvers<Outcome>();
+    const stream: ClientWritableStream<object> = client['Upload']?.(metadata(), (error: ServiceError | null) =>
+      answered.resolve(outcomeOf(error)),
+    );
+    stream.on('error', () => undefined);
+    stream.write({ customer: 'ada' });
+    expect(await answered.promise).toMatchObject({ code: status.PERMISSION_DENIED, reason: 'action.outside-intent' });
+    token = whole;
+    expect(server.arrived).toHaveLength(before);
+  });
+});
