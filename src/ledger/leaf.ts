@@ -1,44 +1,77 @@
-import { leafHash } from './merkle.ts';
+import { integer, isProblem, membersFrom, text, type Problem, type Reader } from '../token/members.ts';
+import { base64Of, bytesFromBase64 } from './base64.ts';
+import { canonicalJson, type JsonValue } from './canonical-json.ts';
+import { HASH_BYTES } from './merkle.ts';
 
-/** Where a log stands: the hash of its last record, empty before the first. */
-export type Head = Uint8Array;
-
-/** What a leaf says of where and when its record was taken into the log. */
-export interface LeafFrame {
-  /** Place in the log, from 1. */
-  readonly seq: number;
-  /** Leaf hash of the record before; empty for the first. */
-  readonly prev: Head;
-  /** Names the run of the process, 32 hex digits: `mono` counts from its start. */
-  readonly boot: string;
-  /** Whole milliseconds on the monotonic clock. */
-  readonly mono: number;
-}
-
-/** A leaf with its hash. */
+/** A record in its place: what is hashed to a leaf of the tree. */
 export interface Leaf {
-  readonly bytes: Uint8Array;
-  readonly hash: Uint8Array;
+  /** Which start of the process wrote it: 16 bytes in hex. */
+  readonly boot: string;
+  /** Milliseconds on the monotonic clock of that start. */
+  readonly mono: number;
+  /** Leaf hash of the record before in base64; empty for record 1. */
+  readonly prev: string;
+  /** As it was recorded. Its members are not those of a `LedgerRecord` for certain: another version may have written it. */
+  readonly record: { readonly [name: string]: JsonValue };
+  /** The number of the record, from 1; its Merkle index is one less. */
+  readonly seq: number;
 }
+
+/** Bytes of a leaf at most: C2SP tlog-tiles counts them in 16 bits. */
+export const MAX_LEAF_BYTES = 65_535;
 
 /**
- * The leaf of a record: canonical JSON of the frame with the record in it, whose bytes are taken as they are. INVARIANT: the
- * names stand in the order of RFC 8785, and the record is canonical JSON already.
+ * The bytes of a leaf: canonical JSON. They take at most 180 more than the record.
+ *
+ * @param record canonical JSON of an object, in UTF-8
+ * @returns a problem where they would be more than `MAX_LEAF_BYTES`
  */
-export function leafOf({ seq, prev, boot, mono }: LeafFrame, record: Uint8Array): Leaf {
-  const before = `{"boot":"${boot}","mono":${mono},"prev":"${Buffer.from(prev).toString('base64')}","record":`;
-  const bytes = Buffer.concat([Buffer.from(before), record, Buffer.from(`,"seq":${seq}}`)]);
-  return { bytes, hash: leafHash(bytes) };
+export function leafBytes(
+  record: Uint8Array,
+  { boot, mono, prev, seq }: Pick<Leaf, 'boot' | 'mono' | 'seq'> & { readonly prev: Uint8Array | null },
+): Uint8Array | Problem {
+  // The names are in the order of RFC 8785, so that canonical parts make a canonical whole.
+  const head = `{"boot":"${boot}","mono":${JSON.stringify(mono)},"prev":"${prev === null ? '' : base64Of(prev)}","record":`;
+  const bytes = Buffer.concat([Buffer.from(head, 'utf8'), record, Buffer.from(`,"seq":${seq}}`, 'utf8')]);
+  return bytes.length <= MAX_LEAF_BYTES ? bytes : tooLong(bytes);
 }
 
-/** The bytes of the record in a leaf that `leafOf` made. */
-export function recordIn(leaf: Uint8Array): Uint8Array {
-  const text = Buffer.from(leaf);
-  const start = text.indexOf(RECORD) + RECORD.length;
-  return text.subarray(start, text.lastIndexOf(SEQ));
+const tooLong = ({ length }: Uint8Array): Problem => ({ problem: `has ${length} bytes, more than ${MAX_LEAF_BYTES}` });
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The leaf of stored bytes, which must be its one canonical form. */
+export function leafFrom(bytes: Uint8Array): Leaf | Problem {
+  if (bytes.length > MAX_LEAF_BYTES) return tooLong(bytes);
+  let stored: string;
+  let value: JsonValue;
+  try {
+    stored = utf8.decode(bytes);
+    value = JSON.parse(stored);
+  } catch {
+    return { problem: 'is not JSON in UTF-8' };
+  }
+  if (canonicalJson(value) !== stored) return { problem: 'is not canonical JSON' };
+  const leaf = membersFrom(value, readers, { noun: 'member', others: 'refused' });
+  if (isProblem(leaf) || (leaf.seq === 1) === (leaf.prev === '')) return leaf;
+  return { problem: 'must have an empty `prev` in record 1, and there alone' };
 }
 
-/** The first of these is the frame's own: what stands before it holds no quote of its choosing. */
-const RECORD = ',"record":';
-/** The last of these is the frame's own: after it comes a number alone. */
-const SEQ = ',"seq":';
+const milliseconds: Reader<number> = (value) =>
+  typeof value === 'number' && value >= 0 ? value : { problem: 'must be a number, 0 or more' };
+
+const object: Reader<{ readonly [name: string]: JsonValue }> = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? // Part of a JSON value that was parsed.
+      (value as { readonly [name: string]: JsonValue })
+    : { problem: 'must be an object' };
+
+const isHashOrNothing = (base64: string): boolean => base64 === '' || bytesFromBase64(base64)?.length === HASH_BYTES;
+
+const readers = {
+  boot: text({ max: 32, grammar: { matches: (value) => /^[0-9a-f]{32}$/.test(value), words: '16 bytes in hex' } }),
+  mono: milliseconds,
+  prev: text({ min: 0, max: 44, grammar: { matches: isHashOrNothing, words: 'empty or 32 bytes in base64' } }),
+  record: object,
+  seq: integer(1, Number.MAX_SAFE_INTEGER),
+};

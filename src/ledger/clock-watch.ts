@@ -1,0 +1,87 @@
+import type { OpenedAnchor } from './head-check.ts';
+import type { Remark } from './verdict.ts';
+
+/** Looks at the instants that records claim, in the order of the records. */
+export interface ClockWatch {
+  /** @param at of the record: milliseconds since the Unix epoch; anything else is passed over */
+  readonly see: (seq: number, at: unknown) => void;
+  readonly found: () => { readonly remarks: readonly Remark[]; readonly remarkCount: number };
+}
+
+/** How far a claimed instant may lie outside what anchors allow: for the delay of an anchor, and for clocks that differ. */
+const TOLERANCE_MS = 60_000;
+const MAX_REMARKS = 100;
+
+/**
+ * Remarks on a clock that stepped back, and on instants that the anchors speak against: what an anchor covers existed when
+ * it was received, and what it does not cover came later, but for the time the anchor took to get there. So a clock can
+ * lie unseen between two anchors alone. Of the records between two anchors the first is named.
+ *
+ * @param anchors by size; those without an instant bound nothing
+ */
+export function clockWatch(anchors: readonly OpenedAnchor[]): ClockWatch {
+  const spans = spansOf(anchors);
+  const remarks: Remark[] = [];
+  let remarkCount = 0;
+  let current = 0;
+  let last = Number.NEGATIVE_INFINITY;
+  const said = { early: -1, late: -1 };
+  const add = (seq: number, remark: string): void => {
+    if (remarkCount++ < MAX_REMARKS) remarks.push({ seq, remark });
+  };
+  return {
+    see: (seq, at) => {
+      if (typeof at !== 'number') return;
+      if (at < last) add(seq, `the clock stepped back by ${last - at} ms`);
+      last = at;
+      while ((spans[current]?.upTo ?? Number.POSITIVE_INFINITY) < seq) current++;
+      const { earliest, latest } = spans[current] ?? unbounded;
+      if (at > latest + TOLERANCE_MS && said.late < current) {
+        add(seq, `the clock was ahead: the record claims ${at}, its anchor was received at ${latest}`);
+        said.late = current;
+      }
+      if (at < earliest - TOLERANCE_MS && said.early < current) {
+        add(
+          seq,
+          `the clock was behind or an anchor late: the record claims ${at}, the anchor before it was received at ${earliest}`,
+        );
+        said.early = current;
+      }
+    },
+    found: () => ({ remarks, remarkCount }),
+  };
+}
+
+/** When the records between two anchors can have been written, in milliseconds since the Unix epoch. */
+interface Span {
+  /** The last of these records. */
+  readonly upTo: number;
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+const unbounded: Span = Object.freeze({
+  upTo: Number.POSITIVE_INFINITY,
+  earliest: Number.NEGATIVE_INFINITY,
+  latest: Number.POSITIVE_INFINITY,
+});
+
+function spansOf(anchors: readonly OpenedAnchor[]): readonly Span[] {
+  const received = new Map<number, number>();
+  for (const { size, atMs } of anchors) {
+    if (atMs !== null) received.set(size, Math.min(atMs, received.get(size) ?? atMs));
+  }
+  // What a later anchor bounds, bounds the records before it too.
+  let { earliest, latest } = unbounded;
+  const latestBy = new Map<number, number>();
+  for (const [size, atMs] of [...received].toReversed()) {
+    latest = Math.min(latest, atMs);
+    latestBy.set(size, latest);
+  }
+  const spans: Span[] = [];
+  for (const [upTo, atMs] of received) {
+    spans.push({ upTo, earliest, latest: latestBy.get(upTo) ?? atMs });
+    earliest = Math.max(earliest, atMs);
+  }
+  return [...spans, { ...unbounded, earliest }];
+}
