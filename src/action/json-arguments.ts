@@ -15,7 +15,7 @@ export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | 
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   if (!LONG_NUMBER.test(text)) return strict;
   const exact = text.replaceAll(STRING_OR_LONG_NUMBER, (token) =>
-    token.startsWith('"') || digitsOf(token) === digitsOf(String(Number(token))) ? token : '1e999',
+    token.startsWith('"') || isExact(token) ? token : '1e999',
   );
   return exact === text ? strict : { value: JSON.parse(exact) };
 }
@@ -23,6 +23,16 @@ export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | 
 /** A number of 16 characters or with an exponent; every other one is exact, since a double holds any 15 digits. */
 const LONG_NUMBER = /\d[\d.eE+-]{15}|\d[eE]/;
 const STRING_OR_LONG_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}|-?\d[\d.]{0,15}[eE][\d+-]+/g;
+
+/** Below it doubles have fewer than 15 digits, and nothing that a tool counts in is that small: none of it is exact. */
+const LEAST = 1e-307;
+
+function isExact(token: string): boolean {
+  const size = Math.abs(Number(token));
+  if (size === Infinity) return false;
+  if (size < LEAST) return size === 0 && !/^-?[0.]*[1-9]/.test(token);
+  return token.length <= 15 || digitsOf(token) === digitsOf(String(Number(token)));
+}
 
 /** A number as its significant digits and the place of the point, so that `1e2`, `100` and `100.0` are equal. */
 function digitsOf(source: string): string {
