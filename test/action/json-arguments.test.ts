@@ -165,6 +165,17 @@ describe('jsonArguments', () => {
   });
 });
 
+/** Digits and power of ten of a number, in whole numbers. */
+const wholeOf = (text: string): readonly [bigint, number] => {
+  const [, mantissa = '', fraction = '', power = '0'] = /^(-?\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
+  return [BigInt(mantissa + fraction), Number(power) - fraction.length];
+};
+const isEqual = (one: string, other: string): boolean => {
+  const [a, b] = [wholeOf(one), wholeOf(other)];
+  const least = Math.min(a[1], b[1]);
+  return a[0] * 10n ** BigInt(a[1] - least) === b[0] * 10n ** BigInt(b[1] - least);
+};
+
 describe('exactJsonFrom', () => {
   const digits = fc.stringMatching(/^(0|[1-9]\d{0,17})(\.\d{1,18})?$/);
   const exponent = fc.oneof(
@@ -172,17 +183,6 @@ describe('exactJsonFrom', () => {
     fc.tuple(fc.constantFrom('e', 'E', 'e+', 'e-'), fc.nat(340)).map(([mark, power]) => `${mark}${power}`),
   );
   const number = fc.tuple(fc.constantFrom('', '-'), digits, exponent).map((parts) => parts.join(''));
-
-  /** Digits and power of ten of a number, in whole numbers. */
-  const wholeOf = (text: string): readonly [bigint, number] => {
-    const [, mantissa = '', fraction = '', power = '0'] = /^(-?\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
-    return [BigInt(mantissa + fraction), Number(power) - fraction.length];
-  };
-  const isEqual = (one: string, other: string): boolean => {
-    const [a, b] = [wholeOf(one), wholeOf(other)];
-    const least = Math.min(a[1], b[1]);
-    return a[0] * 10n ** BigInt(a[1] - least) === b[0] * 10n ** BigInt(b[1] - least);
-  };
 
   it.each([
     ['15 digits', '900719925474099', 900_719_925_474_099],
