@@ -1,6 +1,6 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { HttpCall } from './action/call.ts';
-import type { JsonRpcId } from './action/json-rpc.ts';
+import type { JsonRpcDenial } from './action/json-rpc-denial.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
 import type { LedgerRecord } from './ledger/record.ts';
@@ -58,8 +58,8 @@ export interface Answer {
   readonly traceId: string | null;
   /** A transaction token for the upstream, which asked for one; a secret of one minute. */
   readonly transactionToken: string | null;
-  /** Of a denied call that is JSON-RPC, the id of the request, `null` where it has none. Absent for other calls. */
-  readonly jsonRpcId?: JsonRpcId | null;
+  /** Of a denied call that is JSON-RPC. Absent for other calls. */
+  readonly jsonRpcDenial?: JsonRpcDenial;
 }
 
 /** What a check works with. */
