@@ -1,7 +1,7 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { HttpCall } from './action/call.ts';
 import type { PassingHeader } from './action/excepted-secret.ts';
-import type { JsonRpcId } from './action/json-rpc.ts';
+import type { JsonRpcDenial } from './action/json-rpc-denial.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
 import type { LedgerRecord } from './ledger/record.ts';
@@ -61,8 +61,8 @@ export interface Answer {
   readonly transactionToken: string | null;
   /** Headers for credentials that the upstream gets all the same, since an exception of the route lets pass what is in them. */
   readonly passing: readonly PassingHeader[];
-  /** Of a denied call that is JSON-RPC, the id of the request, `null` where it has none. Absent for other calls. */
-  readonly jsonRpcId?: JsonRpcId | null;
+  /** Of a denied call that is JSON-RPC. Absent for other calls. */
+  readonly jsonRpcDenial?: JsonRpcDenial;
 }
 
 /** What a check works with. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { spendsOf } from './action/budget.ts';
 import type { Action, ArgumentValue } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
-import { jsonRpcIdOf } from './action/json-rpc-id.ts';
+import { jsonRpcDenialOf } from './action/json-rpc-denial.ts';
 import type { Answer, CallTrace, CheckServices } from './check-services.ts';
 import { taskTokenOf } from './decide.ts';
 import type { Facts } from './decide.ts';
@@ -213,10 +213,10 @@ const answerOf = (
 });
 
 /** What a client that speaks JSON-RPC needs to match the denial to its request. */
-function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcId'> {
+function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {
   const inForce = policies();
-  const id = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcIdOf(call, inForce.catalog);
-  return id === undefined ? {} : { jsonRpcId: id };
+  const denial = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcDenialOf(call, inForce.catalog);
+  return denial === undefined ? {} : { jsonRpcDenial: denial };
 }
 
 const agentIn = ({ caller, credential }: Facts): string | null => {

@@ -9,7 +9,18 @@ const optional = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> 
   fc.record(model, { requiredKeys: [] });
 const map = <T>(value: fc.Arbitrary<T>) => fc.dictionary(fc.stringMatching(/^[a-z-]{1,8}$/), value, { maxKeys: 3 });
 
-const struct = fc.record({ fields: map(fc.record({ stringValue: text })) });
+const { struct } = fc.letrec<{ struct: unknown; value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3, depthIdentifier: 'value' },
+    fc.record({ stringValue: text }),
+    fc.record({ numberValue: fc.double({ noNaN: true }) }),
+    fc.record({ boolValue: fc.boolean() }),
+    fc.constant({ nullValue: 0 }),
+    fc.record({ structValue: tie('struct') }),
+    fc.record({ listValue: fc.record({ values: fc.array(tie('value'), { maxLength: 3 }) }) }),
+  ),
+  struct: fc.record({ fields: map(tie('value')) }),
+}));
 const any = fc.record({ type_url: text, value: bytes });
 const metadata = optional({ filter_metadata: map(struct), typed_filter_metadata: map(any) });
 const socketAddress = optional({
