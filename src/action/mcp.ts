@@ -46,7 +46,10 @@ function attempted(message: JsonRpcMessage, target: McpTarget, mcp: McpServer): 
   if (found === null) return deny('action.unknown', `the catalog does not name ${shown(target)}`);
   const read = jsonArguments(found.args, root);
   if ('problem' in read) return deny('action.arguments', `arguments of \`${found.id}\`: ${read.problem}`);
-  return actionOf(found, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id });
+  const sent = { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id };
+  if (message.kind === 'answer') return actionOf(found, sent);
+  const tool = target.kind === 'tool' ? cut(target.name) : null;
+  return actionOf(found, { ...sent, mcp: { method: cut(message.method), tool } });
 }
 
 /** The entry for a target, `null` where the catalog has none, and the JSON that its arguments are taken from. */
@@ -59,6 +62,6 @@ function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAc
 }
 
 const shown = (target: McpTarget): string =>
-  target.kind === 'other'
-    ? `the method \`${target.method}\``
-    : `the ${target.kind} \`${(target.name ?? '').slice(0, MAX_SHOWN).toWellFormed()}\``;
+  target.kind === 'other' ? `the method \`${target.method}\`` : `the ${target.kind} \`${cut(target.name ?? '')}\``;
+
+const cut = (text: string): string => text.slice(0, MAX_SHOWN).toWellFormed();

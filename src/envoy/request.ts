@@ -23,7 +23,7 @@ export interface DecodedCheckRequest {
     readonly source?: {
       readonly principal?: string;
       readonly certificate?: string;
-      readonly address?: { readonly socket_address?: { readonly address?: string } };
+      readonly address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
     };
     readonly request?: { readonly http?: DecodedHttpRequest };
   };
@@ -93,7 +93,7 @@ export function checkFactsFrom(
     parent: traceparentFrom(metadata.get('traceparent')),
     application: traceparentFrom(onlyValue(headers, 'traceparent')),
   };
-  return { peer, call, trace, sourceAddress: sourceAddressFrom(request) };
+  return { peer, call, trace, ...sourceFrom(request) };
 }
 
 function headerLinesFrom(http: DecodedHttpRequest): readonly (readonly [string, string])[] | Deny {
@@ -233,9 +233,10 @@ const traceparentFrom = (text: string | undefined): string | null =>
     ? text
     : null;
 
-const sourceAddressFrom = (request: DecodedCheckRequest): string | null => {
-  const address = request.attributes?.source?.address?.socket_address?.address ?? '';
-  return isIP(address) === 0 ? null : address;
+const sourceFrom = (request: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddress' | 'sourcePort'> => {
+  const { address = '', port_value: port = 0 } = request.attributes?.source?.address?.socket_address ?? {};
+  if (isIP(address) === 0) return { sourceAddress: null, sourcePort: null };
+  return { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
