@@ -16,6 +16,9 @@ export interface Tracing {
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
+/** The name of the span of a check. */
+export const CHECK_SPAN = 'remit.check';
+
 /** What a check's span hangs on, besides the judgement itself. */
 export interface CheckTrace {
   /** `traceparent` of the gRPC metadata that Envoy sent: the parent. */
@@ -38,7 +41,7 @@ export function traceCheck(tracing: Tracing, judgement: Judgement, on: CheckTrac
   const parent = spanContextFrom(on.parent);
   const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
   const span = tracing.tracer.startSpan(
-    'remit.check',
+    CHECK_SPAN,
     {
       kind: SpanKind.SERVER,
       startTime: on.startedAtMs,
