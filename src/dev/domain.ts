@@ -30,6 +30,8 @@ export interface DomainOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** What answers as `files.acme.test`. Default a tool server of its own. */
   readonly filesServer?: HostPort;
+  /** Where Envoy sends its spans, OTLP over gRPC. Default where the shipped configuration does. */
+  readonly collector?: HostPort;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -116,7 +118,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
           remitSocket: files.checkSocket,
           payments: payments.address,
           files: filesServer,
-          collector: null,
+          collector: options.collector ?? null,
         },
         files.envoy,
       ),

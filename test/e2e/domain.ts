@@ -18,6 +18,8 @@ export async function startDomain(
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
     readonly filesServer?: HostPort;
+    readonly collector?: HostPort;
+    readonly environment?: Readonly<Record<string, string | undefined>>;
   },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({
