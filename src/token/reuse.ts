@@ -41,7 +41,8 @@ export interface Circumstances {
 
 /** What is remembered of the allowed uses of a token: of the node the first, of the rest the latest few. */
 export interface AllowedUses extends Pick<Circumstances, 'address' | 'certificate'> {
-  readonly traces: readonly string[];
+  /** Marks of them: where each call is a trace of its own, a hundred thousand tokens have eight each. */
+  readonly traces: readonly number[];
   readonly connections: readonly string[];
   readonly servers: readonly string[];
   readonly risks: readonly string[];
@@ -61,7 +62,7 @@ export function reuseClasses(before: AllowedUses | null, now: Circumstances): re
   if (before.address !== now.address || before.certificate !== now.certificate) classes.push('other-node');
   if (isOther(before.risks, now.risk)) classes.push('other-class');
   if (isOther(before.servers, now.server)) classes.push('other-server');
-  const isSameTrace = now.traceId !== null && before.traces.includes(now.traceId);
+  const isSameTrace = now.traceId !== null && before.traces.includes(markOf(now.traceId));
   if (!isSameTrace) classes.push('other-trace');
   if (isOther(before.connections, now.connection)) classes.push('other-connection');
   if (isSameTrace) classes.push('same-trace');
@@ -78,15 +79,19 @@ export function rememberedWith(before: AllowedUses | null, now: Circumstances): 
   return {
     address: before === null ? now.address : before.address,
     certificate: before === null ? now.certificate : before.certificate,
-    traces: listWith(before?.traces ?? [], now.traceId),
+    traces: listWith(before?.traces ?? [], now.traceId === null ? null : markOf(now.traceId)),
     connections: listWith(before?.connections ?? [], now.connection),
     servers: listWith(before?.servers ?? [], now.server),
     risks: listWith(before?.risks ?? [], now.risk),
   };
 }
 
-const listWith = (list: readonly string[], value: string | null): readonly string[] =>
-  value === null || list.includes(value) ? list : [...list.slice(1 - MAX_REMEMBERED), value];
+/** The last 30 bits of a trace id, which are random: one pair in a thousand million is taken for the same trace. */
+const markOf = (traceId: string): number => Number.parseInt(traceId.slice(-8), 16) & 0x3fff_ffff;
+
+/** `concat` and not a spread, which leaves room for more elements than there will be. */
+const listWith = <T extends string | number>(list: readonly T[], value: T | null): readonly T[] =>
+  value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED).concat(value);
 
 /** The most telling of the classes of one use, for a label that takes one; `null` of none. */
 export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>

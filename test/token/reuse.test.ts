@@ -64,7 +64,7 @@ describe('reuseClasses', () => {
 
   it('remembers no more than its bound, and takes what it forgot for another', () => {
     const circumstances = fc.record({
-      traceId: fc.option(fc.string()),
+      traceId: fc.option(fc.nat(20).map((n) => n.toString(16).padStart(8, '0').repeat(4))),
       connection: fc.option(fc.string()),
       address: fc.option(fc.string()),
       certificate: fc.option(fc.string()),
@@ -76,7 +76,7 @@ describe('reuseClasses', () => {
         let before: AllowedUses | null = null;
         for (const use of uses) before = rememberedWith(before, use);
         const { traces = [], connections = [], servers = [], risks = [] } = before ?? {};
-        for (const list of [traces, connections, servers, risks]) {
+        for (const list of [[...traces], [...connections], [...servers], [...risks]] as (string | number)[][]) {
           expect(list.length).toBeLessThanOrEqual(MAX_REMEMBERED);
           expect(new Set(list).size).toBe(list.length);
         }
