@@ -24,6 +24,8 @@ export interface CheckFacts {
   readonly trace: CallTrace;
   /** IP address of the other end of the connection. */
   readonly sourceAddress: string | null;
+  /** Its port. */
+  readonly sourcePort: number | null;
 }
 
 /** The trace contexts that arrive with a call, each a W3C `traceparent` or `null`. */

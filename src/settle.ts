@@ -9,6 +9,7 @@ import type { Facts } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import { taskState } from './gather.ts';
+import { isPresentedByAnother } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
 import { canonicalJson } from './ledger/canonical-json.ts';
 import { jtiDigestOf } from './ledger/record.ts';
@@ -51,7 +52,10 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
   const { startedAtMs, trace, use } = at;
   const span = traceCheck(tracing, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
   const { credential } = judgement.facts;
-  if (!isDeny(credential) && credential.kind !== 'workload-identity') services.uses.traced(credential.digest, span);
+  if (use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
+    services.uses.traced(credential.digest, span);
+    if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, use);
+  }
   const broken = await recordProblem(services, judgement, span);
   const handed = broken ?? (await transactionToken(services, judgement, { span, sourceAddress: at.sourceAddress }));
   if (!isDeny(handed)) return answerOf(services, judgement, { span, transactionToken: handed });
@@ -120,11 +124,11 @@ function noteSecrets({ store }: CheckServices, { facts: { secrets, caller, actio
 }
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
-function settleStolenToken(services: CheckServices, { decision, facts }: Judgement): void {
+function settleStolenToken(services: CheckServices, judgement: Judgement): void {
+  const { facts } = judgement;
   const token = taskTokenOf(facts);
   const { caller } = facts;
-  const isStolen = isDeny(decision) && decision.reason === 'token.binding' && token !== null && !isDeny(caller);
-  if (!isStolen || caller.id === token.clientId) return;
+  if (!isPresentedByAnother(judgement) || token === null || isDeny(caller)) return;
   const { record } = settleBindingViolation(
     services.store,
     {

@@ -105,7 +105,7 @@ describe('the structure of src', () => {
       /@grpc\/|grpc-health-check/,
       ['envoy/', 'identity/workload-api'],
     ],
-    ['the tracing SDK stays in telemetry', /@opentelemetry\/sdk/, ['telemetry/']],
+    ['the tracing SDK stays in telemetry', /@opentelemetry\/(?:sdk|exporter)/, ['telemetry/']],
     ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],
   ])('%s', (_rule, pattern, places) => {
     const found = sources.filter(({ text }) => pattern.test(text.replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, '')));

@@ -2,10 +2,10 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
-import { cacheFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
+import { cacheFolder, JAEGER_VERSION, jaegerFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy and SPIRE. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy, SPIRE and Jaeger. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -38,6 +38,12 @@ export function spireBinaries(): SpireBinaries | null {
   return whole && isExecutable(binaries.server) && isExecutable(binaries.agent) ? binaries : null;
 }
 
+/** Jaeger with everything in one process, or null. */
+export function jaegerBinary(): string | null {
+  const binary = join(jaegerFolder, 'all-in-one');
+  return existsSync(join(jaegerFolder, CACHE_MARKER)) && isExecutable(binary) ? binary : null;
+}
+
 /** Envoy of a version as a part. */
 export const envoyPart = (version: string = ENVOY_VERSION): Part<string> => ({
   name: `Envoy ${version}`,
@@ -49,6 +55,13 @@ export const envoyPart = (version: string = ENVOY_VERSION): Part<string> => ({
 export const spirePart = (): Part<SpireBinaries> => ({
   name: `SPIRE ${SPIRE_VERSION}`,
   found: spireBinaries(),
+  enable: 'npm run parts',
+});
+
+/** Jaeger as a part. */
+export const jaegerPart = (): Part<string> => ({
+  name: `Jaeger ${JAEGER_VERSION}`,
+  found: jaegerBinary(),
   enable: 'npm run parts',
 });
 

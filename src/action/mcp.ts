@@ -62,10 +62,12 @@ function attempted(
   const read = jsonArguments(found.args, root);
   if ('problem' in read) return deny('action.arguments', `arguments of \`${found.id}\`: ${read.problem}`);
   const called = target.kind === 'tool' ? { sent: target.arguments, args: read.args, specs: found.args } : null;
-  return (
-    mcpParamProblem(headers, called) ??
-    actionOf(found, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id })
-  );
+  const mismatch = mcpParamProblem(headers, called);
+  if (mismatch !== null) return mismatch;
+  const sent = { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id };
+  if (message.kind === 'answer') return actionOf(found, sent);
+  const tool = target.kind === 'tool' ? cut(target.name) : null;
+  return actionOf(found, { ...sent, mcp: { method: cut(message.method), tool } });
 }
 
 /** The entry for a target, `null` where the catalog has none, and the JSON that its arguments are taken from. */
@@ -78,6 +80,6 @@ function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAc
 }
 
 const shown = (target: McpTarget): string =>
-  target.kind === 'other'
-    ? `the method \`${target.method}\``
-    : `the ${target.kind} \`${(target.name ?? '').slice(0, MAX_SHOWN).toWellFormed()}\``;
+  target.kind === 'other' ? `the method \`${target.method}\`` : `the ${target.kind} \`${cut(target.name ?? '')}\``;
+
+const cut = (text: string): string => text.slice(0, MAX_SHOWN).toWellFormed();

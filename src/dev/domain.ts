@@ -32,6 +32,8 @@ export interface DomainOptions {
   readonly filesServer?: HostPort;
   /** Changes the text of the shipped configuration of Envoy before it is used. */
   readonly envoyConfig?: (shipped: string) => string;
+  /** Where Envoy sends its spans, OTLP over gRPC. Default where the shipped configuration does. */
+  readonly collector?: HostPort;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -118,7 +120,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
           remitSocket: files.checkSocket,
           payments: payments.address,
           files: filesServer,
-          collector: null,
+          collector: options.collector ?? null,
         },
         files.envoy,
       ),

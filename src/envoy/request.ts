@@ -26,7 +26,7 @@ export interface DecodedCheckRequest {
     readonly source?: {
       readonly principal?: string;
       readonly certificate?: string;
-      readonly address?: { readonly socket_address?: { readonly address?: string } };
+      readonly address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
     };
     readonly request?: { readonly http?: DecodedHttpRequest };
     readonly metadata_context?: { readonly filter_metadata?: DecodedMetadata };
@@ -106,7 +106,7 @@ export function checkFactsFrom(
     peer,
     call: mcpReadings.length === 0 ? call : { ...call, mcpReadings },
     trace,
-    sourceAddress: sourceAddressFrom(request),
+    ...sourceFrom(request),
   };
 }
 
@@ -253,9 +253,10 @@ const traceparentFrom = (text: string | undefined): string | null =>
     ? text
     : null;
 
-const sourceAddressFrom = (request: DecodedCheckRequest): string | null => {
-  const address = request.attributes?.source?.address?.socket_address?.address ?? '';
-  return isIP(address) === 0 ? null : address;
+const sourceFrom = (request: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddress' | 'sourcePort'> => {
+  const { address = '', port_value: port = 0 } = request.attributes?.source?.address?.socket_address ?? {};
+  if (isIP(address) === 0) return { sourceAddress: null, sourcePort: null };
+  return { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

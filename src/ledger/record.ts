@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
+import type { ReuseClass } from '../token/reuse.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { JsonValue } from './canonical-json.ts';
 
@@ -67,6 +68,8 @@ export interface UseRecord extends Decided, Traced {
   readonly action: string | null;
   /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
   readonly tokenUse: number | null;
+  /** What this use is against the allowed ones before it, and `after-end`, `other-identity`; empty without a verified token. */
+  readonly reuse: readonly ReuseClass[];
   readonly jtiDigest: string | null;
   readonly host: string;
   readonly method: string;

@@ -71,7 +71,7 @@ export async function startRemit(config: Config, options: RemitOptions): Promise
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
   const { ports, log } = options;
-  const telemetry = startTelemetry(options.environment);
+  const telemetry = startTelemetry(options.environment, { log });
   closers.push(() => telemetry.close());
   const store = openStore(config.state, { ...ports, onFatal: (failure) => options.onFatal(failure.detail) });
   if (isStoreFailure(store)) return { problem: store.detail };

@@ -326,6 +326,7 @@ describe('mcpActionFrom', () => {
       isSession: false,
       jsonRpcId: 1,
       kind: 'mcp',
+      mcp: { method: 'tools/call', tool: 'create_ticket' },
     });
   });
 

@@ -113,6 +113,7 @@ describe('checkFactsFrom', () => {
       },
       trace: { parent: traceparent, application: traceparent },
       sourceAddress: '10.0.0.1',
+      sourcePort: 5,
     });
   });
 
@@ -432,6 +433,7 @@ describe('checkFactsFrom', () => {
       call: { requestId: null },
       trace: { parent: null, application: null },
       sourceAddress: null,
+      sourcePort: null,
     });
   });
 });

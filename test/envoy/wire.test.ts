@@ -114,6 +114,7 @@ for (const version of envoyVersions) {
             },
             trace: { parent: null, application: traceparent },
             sourceAddress: '127.0.0.1',
+            sourcePort: expect.any(Number),
           },
         ]);
         expect(seen[0]?.call.headers.get('authorization')).toEqual(['Bearer abc']);

@@ -13,3 +13,9 @@ export const cacheFolder = resolve(process.env['REMIT_CACHE'] ?? join(homedir(),
 
 /** Where SPIRE is installed, whether it is there or not. */
 export const spireFolder = join(cacheFolder, `spire-${SPIRE_VERSION}`);
+
+/** The Jaeger the tests run against: the newest that the Go module path reaches, since its v2 has no path of its own. */
+export const JAEGER_VERSION = '1.76.0';
+
+/** Where Jaeger is installed, whether it is there or not. */
+export const jaegerFolder = join(cacheFolder, `jaeger-${JAEGER_VERSION}`);

@@ -390,6 +390,7 @@ describe('Store.appendRecords', () => {
       policyIds: [],
       policySet: null,
       tokenUse: null,
+      reuse: [],
       jtiDigest: null,
       traceId: 'a'.repeat(32),
       spanId: 'b'.repeat(16),
