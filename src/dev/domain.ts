@@ -30,6 +30,8 @@ export interface DomainOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** What answers as `files.acme.test`. Default a tool server of its own. */
   readonly filesServer?: HostPort;
+  /** Changes Envoy's configuration, YAML. Default as it is shipped. */
+  readonly envoyConfig?: (shipped: string) => string;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -104,7 +106,8 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const filesServer = options.filesServer ?? (await startFiles(stops));
-  const shipped = await shippedEnvoyConfig();
+  const { envoyConfig = (text) => text } = options;
+  const shipped = envoyConfig(await shippedEnvoyConfig());
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>

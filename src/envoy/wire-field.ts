@@ -16,18 +16,21 @@ export const wholeOf = (bytes: Uint8Array): Range => ({ from: 0, to: bytes.lengt
  * Calls back with the range of each length-delimited field `number` of the message in `message`, without decoding it. Ends at
  * bytes that are no message; never throws by itself.
  *
+ * @returns whether `message` was walked to its end
+ *
  * @see https://protobuf.dev/programming-guides/encoding
  */
-export function eachField(bytes: Uint8Array, message: Range, number: number, found: (field: Range) => void): void {
+export function eachField(bytes: Uint8Array, message: Range, number: number, found: (field: Range) => void): boolean {
   const at = { offset: message.from, to: message.to };
   while (at.offset < at.to) {
     const tag = varint(bytes, at);
     const length = valueLength(bytes, tag & 7, at);
-    if (length === null || length > at.to - at.offset) return;
+    if (length === null || length > at.to - at.offset) return false;
     const from = at.offset;
     at.offset += length;
     if ((tag & 7) === LENGTH_DELIMITED && tag >>> 3 === number) found({ from, to: at.offset });
   }
+  return true;
 }
 
 interface Cursor {

@@ -18,6 +18,7 @@ export async function startDomain(
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
     readonly filesServer?: HostPort;
+    readonly envoyConfig?: (shipped: string) => string;
   },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({
