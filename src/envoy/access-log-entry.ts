@@ -1,8 +1,9 @@
 import type { LoggedDecision, ServedCall } from '../outcome/served-call.ts';
 import { recordText } from '../ledger/record.ts';
-import { accessLogEntryType, structType } from './proto.ts';
+import { loggedDecisionFrom, plain } from './logged-decision.ts';
+import { accessLogEntryType } from './proto.ts';
 import { responseFlagsFrom, type DecodedFlags } from './response-flags.ts';
-import { eachField, wholeOf, type Range } from './wire-field.ts';
+import { eachField, wholeOf } from './wire-field.ts';
 
 /** Why an entry cannot be read. */
 export interface EntryProblem {
@@ -11,10 +12,8 @@ export interface EntryProblem {
 
 /** Bounds of an entry; one over them is refused, and its stream with it. */
 const MAX_ENTRY_BYTES = 131_072;
-/** Of headers and names of a certificate, each of which can be an object of hundreds of bytes for four. */
+/** Of headers, names of a certificate and namespaces: each can be an object of hundreds of bytes for four. */
 const MAX_PARTS = 256;
-/** Of our own namespace of the metadata; `envoy/response.ts` writes less. */
-const MAX_METADATA_BYTES = 16_384;
 /** Of text that only the proxy chooses. */
 const MAX_WORD_CHARS = 256;
 
@@ -65,12 +64,13 @@ const FAILURE_MODE_HEADER = 'x-envoy-auth-failure-mode-allowed';
  */
 export function servedCallFrom(bytes: Buffer): ServedCall | EntryProblem | null {
   if (bytes.length > MAX_ENTRY_BYTES) return { problem: `an entry has more than ${MAX_ENTRY_BYTES} bytes` };
-  if (partCountOf(bytes) > MAX_PARTS) return { problem: `an entry has more than ${MAX_PARTS} headers and names` };
+  if (partCountOf(bytes) > MAX_PARTS)
+    return { problem: `an entry has more than ${MAX_PARTS} headers, names and namespaces` };
   try {
     // The codec has given every field its declared type; `DecodedEntry` names those that are read.
     const entry: DecodedEntry = accessLogEntryType.deserialize(bytes);
     const state = stateOf(entry);
-    return state === null ? null : callFrom(entry, state, decisionFrom(bytes));
+    return state === null ? null : callFrom(entry, state, loggedDecisionFrom(bytes));
   } catch (error) {
     return { problem: `not an access log entry: ${error instanceof Error ? error.name : 'unknown error'}` };
   }
@@ -138,13 +138,6 @@ const peerFrom = (tls: NonNullable<DecodedEntry['common_properties']>['tls_prope
   return plain(names.find(({ uri }) => uri?.startsWith('spiffe://'))?.uri);
 };
 
-/** Text of the answer to a check, which has no other characters; see `envoy/response.ts`. */
-const plain = (text: string | undefined): string | null =>
-  text !== undefined && /^[\x21-\x7e]{1,2048}$/.test(text) ? text : null;
-
-const uuid = (text: string | undefined): string | null =>
-  text !== undefined && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? text : null;
-
 /** The numbers of the fields that are counted or found without decoding what lies around them. */
 const COMMON = 1;
 const TLS = 4;
@@ -154,55 +147,16 @@ const METADATA = 17;
 const FILTER_METADATA = 1;
 const REQUEST = 3;
 const REQUEST_HEADERS = 13;
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
 
 function partCountOf(bytes: Buffer): number {
   let count = 0;
   const add = (): void => void (count += 1);
   eachField(bytes, wholeOf(bytes), REQUEST, (request) => void eachField(bytes, request, REQUEST_HEADERS, add));
   eachField(bytes, wholeOf(bytes), COMMON, (common) => {
+    eachField(bytes, common, METADATA, (metadata) => void eachField(bytes, metadata, FILTER_METADATA, add));
     eachField(bytes, common, TLS, (tls) => {
       eachField(bytes, tls, PEER_CERTIFICATE, (peer) => void eachField(bytes, peer, SUBJECT_ALT_NAME, add));
     });
   });
   return count;
-}
-
-/** Where Envoy puts what the answer to a check said. @see https://github.com/envoyproxy/envoy ext_authz, dynamic metadata */
-const NAMESPACE = 'envoy.filters.http.ext_authz';
-
-/** The decision in the metadata; `null` where there is none, and where what there is has no id of ours. */
-function decisionFrom(bytes: Buffer): LoggedDecision | null {
-  const found = namespaceIn(bytes);
-  if (found === null || found.to - found.from > MAX_METADATA_BYTES) return null;
-  const struct: { readonly fields?: Readonly<Record<string, { readonly stringValue?: string }>> } =
-    structType.deserialize(bytes.subarray(found.from, found.to));
-  const values = new Map(Object.entries(struct.fields ?? {}).map(([name, value]) => [name, value.stringValue]));
-  const id = uuid(values.get('decision_id'));
-  const kind = values.get('decision');
-  if (id === null) return null;
-  return {
-    id,
-    kind: kind === 'allow' || kind === 'deny' ? kind : null,
-    task: uuid(values.get('task_id')),
-    agent: plain(values.get('agent')),
-    action: plain(values.get('action')),
-  };
-}
-
-/** The bytes of our namespace alone: what other filters wrote may be large and deep. */
-function namespaceIn(bytes: Buffer): Range | null {
-  let found: Range | null = null;
-  const entryFound = (entry: Range): void => {
-    let isOurs = false;
-    let value: Range | null = null;
-    eachField(bytes, entry, MAP_KEY, ({ from, to }) => (isOurs = bytes.toString('latin1', from, to) === NAMESPACE));
-    eachField(bytes, entry, MAP_VALUE, (range) => (value = range));
-    if (isOurs) found = value;
-  };
-  eachField(bytes, wholeOf(bytes), COMMON, (common) => {
-    eachField(bytes, common, METADATA, (metadata) => void eachField(bytes, metadata, FILTER_METADATA, entryFound));
-  });
-  return found;
 }

@@ -43,8 +43,5 @@ export const checkResponseType = authorization('envoy.service.auth.v3.CheckRespo
 // Sizes are far below 2^53.
 const accessLog = codecsIn('envoy/service/accesslog/v3/als.proto', { longs: Number });
 
-/** The codec of one entry of the access log, which is read without its stream message. `metadata` is left to {@link structType}: other filters' values are not ours to decode. */
+/** The codec of one entry of the access log, without its metadata: what other filters wrote is not ours to decode. */
 export const accessLogEntryType = accessLog('envoy.data.accesslog.v3.HTTPAccessLogEntry');
-
-/** The codec of one namespace of metadata. */
-export const structType = accessLog('google.protobuf.Struct');

@@ -16,9 +16,9 @@ export interface Waiting {
 
 /** How many uses are kept. */
 export interface PendingLimits {
-  /** Uses whose outcome is awaited; at the bound the oldest is given up and counted. Default 50,000. */
+  /** Uses whose outcome is awaited; over it the oldest 64th is given up and counted. Default 50,000. */
   readonly maxWaiting: number;
-  /** Uses that were reported missing and may still get their outcome; at the bound the oldest goes. Default 10,000. */
+  /** Uses that were reported missing and may still get their outcome; over it the oldest 64th goes. Default 10,000. */
   readonly maxOverdue: number;
 }
 
@@ -47,9 +47,7 @@ export class PendingUses {
   add({ decisionId, taskId, agent, action, decision }: AwaitedUse, nowMs: number): void {
     const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind } };
     this.#waiting.set(decisionId, { use, sinceMs: nowMs });
-    if (this.#waiting.size <= this.#limits.maxWaiting) return;
-    dropOldest(this.#waiting);
-    this.#givenUp += 1;
+    this.#givenUp += dropOldest(this.#waiting, this.#limits.maxWaiting);
   }
 
   /** The call of a use goes on: it waits anew. */
@@ -76,7 +74,7 @@ export class PendingUses {
     for (const { use } of found) {
       this.#waiting.delete(use.decisionId);
       this.#overdue.set(use.decisionId, use);
-      if (this.#overdue.size > this.#limits.maxOverdue) dropOldest(this.#overdue);
+      dropOldest(this.#overdue, this.#limits.maxOverdue);
     }
     return found;
   }
@@ -89,7 +87,17 @@ export class PendingUses {
   }
 }
 
-function dropOldest(map: Map<string, unknown>): void {
-  const [oldest] = map.keys();
-  if (oldest !== undefined) map.delete(oldest);
+/**
+ * Makes room in a map with more than `max` entries; how many went. Many at once, since a Map steps over all it has deleted to
+ * find its oldest.
+ */
+function dropOldest(map: Map<string, unknown>, max: number): number {
+  if (map.size <= max) return 0;
+  const before = map.size;
+  const target = max - Math.floor(max / 64);
+  for (const key of map.keys()) {
+    if (map.size <= target) break;
+    map.delete(key);
+  }
+  return before - map.size;
 }

@@ -106,15 +106,6 @@ for (const version of envoyVersions) {
       }
     };
 
-    const until = async <T>(found: () => Promise<T | undefined>): Promise<T> => {
-      for (let tries = 0; tries < 200; tries += 1) {
-        const value = await found();
-        if (value !== undefined) return value;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      throw new Error('it did not come');
-    };
-
     /** The use of a path, once it has its outcome, and that outcome. */
     const outcomeOf = (path: string): Promise<readonly [UseRecord, OutcomeRecord]> =>
       until(async () => {
@@ -256,4 +247,14 @@ for (const version of envoyVersions) {
       expect(lines[at + 1]).toMatch(/ {2}outcome: 200, \d+ ms \(upstream \d+ ms\), 0 B in, 5 B out, 2 attempts {2,}-/);
     });
   });
+}
+
+/** What `found` gives, once it gives something. */
+async function until<T>(found: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const value = await found();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('it did not come');
 }

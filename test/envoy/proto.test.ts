@@ -113,12 +113,11 @@ const flagNames = [
 ] as const;
 const flags = fc
   .tuple(fc.subarray([...flagNames]), optional({ unauthorized_details: fc.record({ reason: fc.constantFrom(0, 1) }) }))
-  .map(([names, unauthorized]) => ({ ...Object.fromEntries(names.map((name) => [name, true])), ...unauthorized }));
+  .map(([names, unauthorized]) => Object.assign(unauthorized, Object.fromEntries(names.map((name) => [name, true]))));
 const subjectAltNames = fc.array(fc.oneof(fc.record({ uri: text }), fc.record({ dns: text })), { maxLength: 3 });
 const entry = optional({
   common_properties: optional({
     tls_properties: optional({ peer_certificate_properties: optional({ subject_alt_name: subjectAltNames }) }),
-    start_time: duration,
     time_to_first_upstream_tx_byte: duration,
     time_to_last_upstream_rx_byte: duration,
     upstream_cluster: text,
