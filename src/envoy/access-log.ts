@@ -44,9 +44,11 @@ const MAX_NAME_CHARS = 128;
 export function addAccessLog(server: Server, sink: AccessLogSink, options: AccessLogOptions = {}): () => void {
   const { maxStreams = 256, onFault } = options;
   const ends = new Set<() => void>();
+  // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
+  let reading = 0;
   let isClosed = false;
   const stream = (call: ServerReadableStream<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
-    if (isClosed || ends.size >= maxStreams) {
+    if (isClosed || reading >= maxStreams) {
       respond({ code: isClosed ? status.UNAVAILABLE : status.RESOURCE_EXHAUSTED, details: 'no more streams' });
       return;
     }
@@ -58,13 +60,16 @@ export function addAccessLog(server: Server, sink: AccessLogSink, options: Acces
     };
     const finish = (): void => end(null);
     ends.add(finish);
-    // Without it a stream that was cut off is read for ever.
+    // A log that was cut off is no fault of the sink.
     call.on('cancelled', finish);
     call.on('error', finish);
-    readStream(call, sink).then(end, (error: unknown) => {
-      if (ends.has(finish)) onFault?.(error);
-      end('the entry could not be taken');
-    });
+    reading += 1;
+    readStream(call, sink)
+      .finally(() => (reading -= 1))
+      .then(end, (error: unknown) => {
+        if (ends.has(finish)) onFault?.(error);
+        end('the entry could not be taken');
+      });
   };
   server.addService(ACCESS_LOG_SERVICE, { StreamAccessLogs: stream });
   return () => {

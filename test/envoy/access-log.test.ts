@@ -200,6 +200,22 @@ describe('the access log service', () => {
     await until(() => names.includes('`again`'));
   });
 
+  it('holds the place of a log that was cut off until its entry is recorded', async () => {
+    const held: (() => void)[] = [];
+    take = () => new Promise((resolve) => void held.push(resolve));
+    const logs = Array.from({ length: 256 }, open);
+    for (const { stream } of logs) stream.write(messageBytes([entryOf()], 'g'));
+    await until(() => held.length === 256);
+    for (const { stream } of logs) stream.cancel();
+    await Promise.all(logs.map(({ ended }) => ended));
+    expect(await open().ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    for (const release of held) release();
+    await until(() => left === 256);
+    open().stream.write(messageBytes([entryOf()], 'again'));
+    await until(() => names.includes('`again`'));
+    expect(faults).toEqual([]);
+  });
+
   it('does not hold up the end of the server', async () => {
     const { stream, ended } = open();
     stream.write(messageBytes([entryOf()], 'g'));

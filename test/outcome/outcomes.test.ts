@@ -228,6 +228,19 @@ describe('Outcomes that do not come', () => {
     expect(found().filter(([kind]) => kind === 'access-log-lost')).toHaveLength(2);
   });
 
+  it('do not make a log lost that has gone only just now', async () => {
+    const { outcomes, found, pass } = heldOutcomes();
+    const leave = outcomes.opened('`gateway`');
+    outcomes.answered(useNumber(1));
+    await pass(40_000);
+    leave();
+    outcomes.answered(useNumber(2));
+    await pass(30_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+    await pass(40_000);
+    expect(found().map(([kind]) => kind)).toEqual(['outcome-missing', 'access-log-lost', 'outcome-missing']);
+  });
+
   it('do not make a log lost of which one stream is still open', async () => {
     const { outcomes, found, pass } = heldOutcomes();
     outcomes.opened('`gateway`')();
