@@ -5,6 +5,7 @@ import type { JsonRpcDenial } from './action/json-rpc-denial.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
 import type { LedgerRecord } from './ledger/record.ts';
+import type { AwaitedUse } from './outcome/pending-uses.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store/store.ts';
@@ -93,6 +94,8 @@ export interface CheckServices {
   >;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
+  /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
+  readonly outcomes: { answered(use: AwaitedUse): void };
   readonly tracer: Tracer;
   /** Signs what servers that ask for it are handed; `null` where this process has no key for it. */
   readonly transactionToken: TransactionTokenSigner | null;

@@ -32,6 +32,9 @@ export function checkWith(services: CheckServices): Check {
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
     const at = { startedAtMs, use, trace, sourceAddress, decideBy };
-    return settle(services, { decisionId, decision, facts, policySet }, at);
+    const answer = await settle(services, { decisionId, decision, facts, policySet }, at);
+    // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
+    if (!call.signal.aborted) services.outcomes.answered(answer);
+    return answer;
   };
 }

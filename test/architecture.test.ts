@@ -23,6 +23,7 @@ const rank: Readonly<Record<string, number>> = {
   'judgement.ts': 7,
   ledger: 8,
   telemetry: 8,
+  outcome: 9,
   store: 9,
   'check-services.ts': 10,
   'gather.ts': 11,

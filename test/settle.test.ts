@@ -96,6 +96,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   tracer: trace.getTracer('none'),
   transactionToken: null,
   resourceMetadataUrl: () => null,
+  outcomes: { answered: () => undefined },
   ...over,
 });
 

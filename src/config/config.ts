@@ -9,6 +9,8 @@ import { integer, listOf, made, optional, readFields, section, text, word } from
 import type { ConfigProblem } from './fields.ts';
 import { issuer } from './issuer.ts';
 import type { IssuerConfig, KeyedIssuer } from './issuer.ts';
+import { outcomes } from './outcomes.ts';
+import type { OutcomesConfig } from './outcomes.ts';
 import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -39,6 +41,7 @@ export interface Config {
   readonly policies: string;
   /** SQLite file with tasks and records. Default `/var/lib/remit/state.db`. */
   readonly state: string;
+  readonly outcomes: OutcomesConfig;
 }
 
 const stateFile = (folder: string) =>
@@ -92,6 +95,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
     policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
+    outcomes,
   });
 
 /**

@@ -108,7 +108,8 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const filesServer = options.filesServer ?? (await startFiles(stops));
-  const shipped = (options.envoyConfig ?? ((text) => text))(await shippedEnvoyConfig());
+  const { envoyConfig = (text) => text } = options;
+  const shipped = envoyConfig(await shippedEnvoyConfig());
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>

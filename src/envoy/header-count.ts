@@ -1,4 +1,4 @@
-import { fieldsWithin } from './wire-fields.ts';
+import { fieldsWithin, wholeOf } from './wire-fields.ts';
 
 /** The fields that lead from a CheckRequest to its headers, as in proto/envoy/service/auth/v3. */
 const ATTRIBUTES = 1;
@@ -15,7 +15,7 @@ const HEADER_MAP_ENTRIES = 1;
  */
 export function headerCountOf(bytes: Uint8Array): number {
   let count = 0;
-  fieldsWithin(bytes, { from: 0, to: bytes.length }, ATTRIBUTES, (attributes) => {
+  fieldsWithin(bytes, wholeOf(bytes), ATTRIBUTES, (attributes) => {
     fieldsWithin(bytes, attributes, REQUEST, (request) => {
       fieldsWithin(bytes, request, HTTP, (http) => {
         fieldsWithin(bytes, http, HEADERS, () => (count += 1));

@@ -1,4 +1,4 @@
-import { fieldsWithin } from './wire-fields.ts';
+import { fieldsWithin, wholeOf } from './wire-fields.ts';
 import type { Range } from './wire-fields.ts';
 
 /** The fields that lead from a CheckRequest to the metadata in it, as in proto/envoy/service/auth/v3. */
@@ -19,7 +19,7 @@ const LIST_VALUES = 1;
  */
 export function metadataCountOf(bytes: Uint8Array, most: number): number {
   const counter = { bytes, most, count: 0 };
-  fieldsWithin(bytes, { from: 0, to: bytes.length }, ATTRIBUTES, (attributes) => {
+  fieldsWithin(bytes, wholeOf(bytes), ATTRIBUTES, (attributes) => {
     for (const field of METADATA) {
       fieldsWithin(bytes, attributes, field, (metadata) => {
         for (const map of NAMESPACES) {

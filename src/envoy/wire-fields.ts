@@ -5,28 +5,38 @@ const START_GROUP = 3;
 const END_GROUP = 4;
 const FIXED32 = 5;
 
-/** A part of the bytes. */
+/** A part of the bytes: from the first, up to and without the last. */
 export interface Range {
   readonly from: number;
   readonly to: number;
 }
 
+/** All of the bytes. */
+export const wholeOf = (bytes: Uint8Array): Range => ({ from: 0, to: bytes.length });
+
 /**
  * Calls back with the range of each length-delimited field `number` of the message in `message`, until the bytes are no
  * message. The fields of a group count as those of the message it is in: never fewer than a codec finds.
  *
+ * @returns whether the message was walked to its end
  * @see https://protobuf.dev/programming-guides/encoding
  */
-export function fieldsWithin(bytes: Uint8Array, message: Range, number: number, found: (field: Range) => void): void {
+export function fieldsWithin(
+  bytes: Uint8Array,
+  message: Range,
+  number: number,
+  found: (field: Range) => void,
+): boolean {
   const at = { offset: message.from, to: message.to };
   while (at.offset < at.to) {
     const tag = varint(bytes, at);
     const length = valueLength(bytes, tag & 7, at);
-    if (length === null || length > at.to - at.offset) return;
+    if (length === null || length > at.to - at.offset) return false;
     const from = at.offset;
     at.offset += length;
     if ((tag & 7) === LENGTH_DELIMITED && tag >>> 3 === number) found({ from, to: at.offset });
   }
+  return true;
 }
 
 interface Cursor {

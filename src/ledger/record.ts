@@ -101,8 +101,53 @@ export interface EventRecord {
   readonly details: { readonly [name: string]: JsonValue };
 }
 
+/** How the call of a use went, as Envoy's access log tells. */
+export interface OutcomeRecord {
+  readonly kind: 'outcome';
+  /** When Envoy told it. */
+  readonly at: number;
+  readonly decisionId: string;
+  /** Whether this process made the decision; where not, task, agent, action and decision are what Envoy was told then. */
+  readonly known: boolean;
+  readonly task: string | null;
+  readonly agent: string | null;
+  readonly action: string | null;
+  readonly decision: 'allow' | 'deny' | null;
+  /** What the client was answered; `null` where it was answered nothing. */
+  readonly status: number | null;
+  /** Envoy's `response_code_details`. */
+  readonly details: string;
+  /** Envoy's response flags, in the letters of its text log. */
+  readonly flags: readonly string[];
+  readonly durationMs: number | null;
+  readonly upstreamMs: number | null;
+  /** Of the bodies. */
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** More than 1 where Envoy repeated the call, which nobody decides again. */
+  readonly attempts: number;
+  readonly upstreamCluster: string | null;
+}
+
+/** Decisions and what Envoy did do not agree. */
+export interface FindingRecord {
+  readonly kind: 'finding';
+  readonly at: number;
+  readonly finding: 'bypass' | 'failure-mode-allowed' | 'denied-but-served' | 'outcome-missing' | 'access-log-lost';
+  /** How many it stands for: more than 1 in the summary of a flood. */
+  readonly count: number;
+  readonly decisionId: string | null;
+  readonly task: string | null;
+  /** Of a call without a decision, the SPIFFE ID in its certificate. */
+  readonly agent: string | null;
+  readonly action: string | null;
+  /** What is known of the call. */
+  readonly details: { readonly [name: string]: JsonValue };
+}
+
 /** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
-export type LedgerRecord = IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord;
+export type LedgerRecord =
+  IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord | OutcomeRecord | FindingRecord;
 
 /** A record as it is stored and, later, hashed: never serialised a second time. */
 export interface EncodedRecord {
