@@ -22,7 +22,7 @@ const rank: Readonly<Record<string, number>> = {
   'decide.ts': 6,
   'judgement.ts': 7,
   ledger: 8,
-  telemetry: 8,
+  telemetry: 9,
   store: 9,
   'check-services.ts': 10,
   'gather.ts': 11,
@@ -93,7 +93,11 @@ describe('the structure of src', () => {
       /kind: 'allow'(?! \|)/,
       ['decision/decision.ts', 'policy/authorize.ts'],
     ],
-    ['the process is read in main alone', /(?<![.#])\bprocess\.|node:process/, ['main.ts', 'run/watcher-process.ts']],
+    [
+      'the process is read in main alone, and measured in telemetry/process-usage',
+      /(?<![.#])\bprocess\.|node:process/,
+      ['main.ts', 'run/watcher-process.ts', 'telemetry/process-usage.ts'],
+    ],
     ['the wall clock is read in ports alone', /\bDate\.now\(|\bnew Date\(\)/, ['ports.ts']],
     [
       'randomness is drawn in ports alone',

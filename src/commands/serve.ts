@@ -12,7 +12,7 @@ import { optionsFrom } from './options.ts';
 const help = `usage: remit serve [--config FILE]
 
 Runs every role the configuration names, in one process: the ext_authz server that Envoy asks, the token issuer, and
-liveness and readiness.
+liveness, readiness and metrics.
 
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml

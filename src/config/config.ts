@@ -33,7 +33,7 @@ export interface Config {
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
-  /** Liveness and readiness. Default `127.0.0.1:9471`. */
+  /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
   readonly admin: { readonly listen: Address };
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly policies: string;

@@ -6,6 +6,7 @@ import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { checkMetrics } from '../telemetry/check-metrics.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
@@ -31,12 +32,13 @@ export async function startChecks(
   parts: Parts,
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
-  const { config, ports, log } = parts;
+  const { config, ports, log, metrics } = parts;
   const response = { helpUrl: config.extAuthz.helpUrl };
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
+    onRefusal: (cause) => metrics.serverRefusals.of({ cause }).inc(),
   });
   const check = checkWith(servicesOf(parts, keys, transactionToken));
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
@@ -59,7 +61,7 @@ const nameOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
 
 function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTokenSigner | null): CheckServices {
-  const { config, ports, store, ledger, policies, telemetry } = parts;
+  const { config, metrics, ports, store, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -92,6 +94,7 @@ function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTo
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger,
     tracer: telemetry.tracer,
+    onChecked: checkMetrics(metrics),
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
   };

@@ -12,6 +12,10 @@ import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
+import { formatFor } from '../telemetry/exposition.ts';
+import { newMetrics } from '../telemetry/metrics.ts';
+import { measureProcess } from '../telemetry/process-usage.ts';
+import { recordMetrics } from '../telemetry/record-metrics.ts';
 import { startTelemetry } from '../telemetry/sdk.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
@@ -19,6 +23,7 @@ import { closeChecks, startChecks } from './check-role.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
+import { countedLoad, measuredSink, measureRoles } from './measures.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 import { openTransactions } from './transactions.ts';
@@ -73,19 +78,25 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const { ports, log } = options;
   const telemetry = startTelemetry(options.environment);
   closers.push(() => telemetry.close());
-  const store = openStore(config.state, { nowMs: ports.nowMs, onFatal: (failure) => options.onFatal(failure.detail) });
+  const metrics = newMetrics();
+  closers.push(measureProcess(metrics));
+  const store = openStore(config.state, {
+    nowMs: ports.nowMs,
+    onFatal: (failure) => options.onFatal(failure.detail),
+    onRecords: recordMetrics(metrics),
+  });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   closers.push(endExpiredTasks(store, log));
-  const ledger = new LedgerWriter(store);
+  const ledger = new LedgerWriter(measuredSink(store, { metrics, ports }));
   closers.push(() => ledger.close());
-  const policies = new CurrentPolicies(() => loadPolicies(config.policies));
+  const policies = new CurrentPolicies(countedLoad(() => loadPolicies(config.policies), { metrics, ports }));
   const findings = await policies.reload();
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
-  return { config, ports, log, store, ledger, policies, svid, telemetry };
+  return { config, ports, log, store, ledger, policies, svid, telemetry, metrics };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -117,7 +128,8 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   if (isStartProblem(checks)) return checks;
   closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);
-  const admin = new AdminServer(gates);
+  measureRoles(parts, { checks: checks.server, gates, keys: ring });
+  const admin = new AdminServer(gates, (accept) => parts.metrics.scrape(formatFor(accept)));
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;

@@ -56,7 +56,7 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 3 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 4 alone$/,
     ],
     [
       'a file damaged in the middle',

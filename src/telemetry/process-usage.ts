@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { performance } from 'node:perf_hooks';
+import type { Metrics } from './metrics.ts';
+
+const RESOLUTION_MS = 10;
+
+/**
+ * Measures this process at each scrape: memory, CPU, the delay of its event loop and what it runs on. The result ends it.
+ */
+export function measureProcess(metrics: Metrics): () => void {
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  delay.enable();
+  const cpu = metrics.cpuSeconds.of({});
+  let countedCpu = 0;
+  metrics.startTime.of({}).set(performance.timeOrigin / 1000);
+  metrics.buildInfo.of({ version: ownVersion(), node: process.versions.node }).set(1);
+  metrics.beforeScrape(() => {
+    const { user, system } = process.cpuUsage();
+    const seconds = (user + system) / 1e6;
+    cpu.inc(seconds - countedCpu);
+    countedCpu = seconds;
+    metrics.residentBytes.of({}).set(process.memoryUsage.rss());
+    for (const quantile of ['0.5', '0.99', '1'] as const) {
+      const nanoseconds = delay.percentile(Number(quantile) * 100);
+      // What the histogram counts includes its own timer.
+      metrics.eventLoopDelay.of({ quantile }).set(Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000));
+    }
+    delay.reset();
+  });
+  return () => void delay.disable();
+}
+
+function ownVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const manifest: unknown = JSON.parse(text);
+  const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : null;
+  return typeof version === 'string' ? version : 'unknown';
+}
