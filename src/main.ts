@@ -90,9 +90,13 @@ const ended = new Promise<string>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
 });
 
+// A reader that has gone must not end a server: whoever writes to a closed stream finds it closed.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 process.exitCode = await main(process.argv.slice(2), {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
+  stdout: process.stdout,
   environment: process.env,
   runtimeVersion: process.versions.node,
   ended,

@@ -7,6 +7,7 @@ import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
 import { checkMetrics } from '../telemetry/check-metrics.ts';
+import { decisionLog } from '../telemetry/decision-log.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
@@ -60,8 +61,19 @@ export const closeChecks = ({ server }: CheckRole): Promise<void> =>
 const nameOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
 
+function observerOf({ decisionStream, metrics }: Parts): CheckServices['onChecked'] {
+  const count = checkMetrics(metrics);
+  if (decisionStream === null) return count;
+  const dropped = metrics.decisionLogDropped.of({});
+  const log = decisionLog(decisionStream, () => dropped.inc());
+  return (check) => {
+    count(check);
+    log(check);
+  };
+}
+
 function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTokenSigner | null): CheckServices {
-  const { config, metrics, ports, store, ledger, policies, telemetry } = parts;
+  const { config, ports, store, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -94,7 +106,7 @@ function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTo
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger,
     tracer: telemetry.tracer,
-    onChecked: checkMetrics(metrics),
+    onChecked: observerOf(parts),
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
   };

@@ -4,6 +4,7 @@ import type { LedgerWriter } from '../ledger/writer.ts';
 import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/sdk.ts';
 
@@ -18,6 +19,8 @@ export interface Parts {
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
+  /** Where decisions are logged; `null` where they are not. */
+  readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
 }

@@ -12,6 +12,7 @@ import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { newMetrics } from '../telemetry/metrics.ts';
 import { measureProcess } from '../telemetry/process-usage.ts';
@@ -35,6 +36,8 @@ export interface RemitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
+  /** Where decisions are logged, if the configuration says so; absent, they are not. */
+  readonly stdout?: LogStream;
   /** Called once when the state file fails: everything is denied from then on, and the process must end. */
   readonly onFatal: (detail: string) => void;
 }
@@ -96,7 +99,8 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
-  return { config, ports, log, store, ledger, policies, svid, telemetry, metrics };
+  const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
+  return { config, ports, log, store, ledger, policies, svid, telemetry, metrics, decisionStream };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
