@@ -102,8 +102,8 @@ export const metricTable = {
   ),
   eventLoopDelay: gauge(
     'remit_event_loop_delay_seconds',
-    'Delay of the event loop since the last scrape, by quantile; its resolution is 10 ms',
-    { quantile: ['0.5', '0.99', '1'] },
+    'Delay of the event loop since the last scrape: median, 99th percentile and longest; its resolution is 10 ms',
+    { stat: ['p50', 'p99', 'max'] },
   ),
   buildInfo: gauge('remit_build_info', 'Version of Remit and of its runtime; always 1', { version: null, node: null }),
   cpuSeconds: counter('process_cpu_seconds_total', 'User and system CPU time', {}),

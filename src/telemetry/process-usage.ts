@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { performance } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Metrics } from './metrics.ts';
 
 const RESOLUTION_MS = 10;
+const percentiles = [
+  ['p50', 50],
+  ['p99', 99],
+  ['max', 100],
+] as const;
 
 /**
  * Measures this process at each scrape: memory, CPU, the delay of its event loop and what it runs on. The result ends it.
@@ -12,19 +16,19 @@ export function measureProcess(metrics: Metrics): () => void {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
   const cpu = metrics.cpuSeconds.of({});
-  let countedCpu = 0;
+  let countedSeconds = 0;
   metrics.startTime.of({}).set(performance.timeOrigin / 1000);
   metrics.buildInfo.of({ version: ownVersion(), node: process.versions.node }).set(1);
   metrics.beforeScrape(() => {
     const { user, system } = process.cpuUsage();
-    const seconds = (user + system) / 1e6;
-    cpu.inc(seconds - countedCpu);
-    countedCpu = seconds;
+    const usedSeconds = (user + system) / 1e6;
+    cpu.inc(usedSeconds - countedSeconds);
+    countedSeconds = usedSeconds;
     metrics.residentBytes.of({}).set(process.memoryUsage.rss());
-    for (const quantile of ['0.5', '0.99', '1'] as const) {
-      const nanoseconds = delay.percentile(Number(quantile) * 100);
+    for (const [stat, percentile] of percentiles) {
       // What the histogram counts includes its own timer.
-      metrics.eventLoopDelay.of({ quantile }).set(Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000));
+      const seconds = delay.percentile(percentile) / 1e9 - RESOLUTION_MS / 1000;
+      metrics.eventLoopDelay.of({ stat }).set(Math.max(0, seconds));
     }
     delay.reset();
   });
