@@ -79,10 +79,10 @@ export async function startRemit(config: Config, options: RemitOptions): Promise
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
   const { ports, log } = options;
-  const telemetry = startTelemetry(options.environment);
-  closers.push(() => telemetry.close());
   const metrics = newMetrics();
   closers.push(measureProcess(metrics));
+  const telemetry = startTelemetry(options.environment);
+  closers.push(() => telemetry.close());
   const store = openStore(config.state, {
     nowMs: ports.nowMs,
     onFatal: (failure) => options.onFatal(failure.detail),

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { playStory } from '../../src/dev/story.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 describeWith(envoyPart(), 'GET /metrics', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -21,6 +21,26 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
   afterAll(async () => {
     await domain?.stop();
     await scratch?.remove();
+  });
+
+  it('counts what the server refuses by itself, apart from the decisions', async () => {
+    const crowded = await scratchFolder('remit-crowded-');
+    const other = await startDomain(envoy, { folder: crowded.folder, settings: { extAuthz: { checksInFlight: 1 } } });
+    const { planner } = other.stage;
+    const { token } = await mustDeclare(planner, other);
+    // Each waits for the disk, so that others find it in flight.
+    const pay = { token, method: 'POST', path: '/v1/payments?amount=1&currency=EUR' };
+    const replies = await Promise.all(Array.from({ length: 20 }, () => callPayments(planner, other, pay)));
+    const refused = replies.filter(([, reason]) => reason === 'overloaded').length;
+    const response = await fetch(`http://127.0.0.1:${other.remit.adminPort}/metrics`);
+    const lines = (await response.text()).split('\n');
+    await other.stop();
+    await crowded.remove();
+    expect(refused).toBeGreaterThan(0);
+    expect(lines).toContain(`remit_server_refusals_total{cause="overloaded"} ${refused}`);
+    expect(lines).toContain(
+      `remit_decisions_total{decision="allow",reason="none",action="payments.create"} ${20 - refused}`,
+    );
   });
 
   const scrape = async (accept: string): Promise<readonly [string, string]> => {
