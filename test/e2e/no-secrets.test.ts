@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
-import { Agent } from '../../src/dev/agent.ts';
+import type { Agent } from '../../src/dev/agent.ts';
 import type { Reply } from '../../src/dev/agent.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { startDevProcess } from './dev-process.ts';
+import type { DevProcess } from './dev-process.ts';
 import { otlpReceiver } from './otlp-receiver.ts';
 import type { OtlpReceiver } from './otlp-receiver.ts';
-import { remit } from './process.ts';
-import type { Running } from './process.ts';
 import { outputsWithKeyOrToken, Secrets } from './secrets.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
@@ -36,9 +36,8 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
     const secrets = new Secrets();
     const proofKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     let [jti, taskId] = ['', ''];
-    let running: Running;
+    let dev: DevProcess;
     let receiver: OtlpReceiver;
-    const agents: Agent[] = [];
 
     const proof = async (method: string, url: string, of?: string): Promise<string> =>
       secrets.noteJws(
@@ -57,7 +56,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
     beforeAll(async () => {
       for (const [name, value] of Object.entries(staticSecrets)) secrets.note(name, value);
       receiver = await otlpReceiver();
-      running = remit(['dev'], {
+      dev = await startDevProcess({
         ENVOY_BIN: envoy,
         REMIT_DECISION_LOG: 'stdout',
         REMIT_EXT_AUTHZ_BINDING: binding,
@@ -65,24 +64,14 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
         OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
         OTEL_BSP_SCHEDULE_DELAY: '100',
       });
-      await running.said('look at the tasks');
-      const place = (name: string): string => new RegExp(`^  ${name} +(\\S+)$`, 'm').exec(running.out())?.[1] ?? '';
-      const folder = place('folder');
+      const folder = dev.place('folder');
       const files = await readdir(folder);
       for (const name of files.filter(isKeyFile)) {
         secrets.noteKey(name, createPrivateKey(await readFile(join(folder, name), 'utf8')));
       }
       secrets.noteKey('the key of the proofs', proofKey.privateKey);
-      const [envoyPort, issuerPort] = [Number(new URL(place('envoy')).port), Number(new URL(place('issuer')).port)];
-      const agent = async (name: string): Promise<Agent> => {
-        const [certPem, keyPem, bundle] = await Promise.all(
-          [`${name}.pem`, `${name}.key`, 'bundle.pem'].map((file) => readFile(join(folder, file), 'utf8')),
-        );
-        const svid = { id: `spiffe://acme.test/ns/agents/sa/${name}`, certPem, keyPem };
-        agents.push(new Agent(svid as never, bundle ?? ''));
-        return agents.at(-1) as Agent;
-      };
-      const [planner, thief] = [await agent('planner'), await agent('thief')];
+      const [envoyPort, issuerPort] = [dev.port('envoy'), dev.port('issuer')];
+      const [planner, thief] = [await dev.agent('planner'), await dev.agent('thief')];
       // The issuer takes no proof of before it started.
       await delay(1100);
 
@@ -173,22 +162,18 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       // Spans every 100 ms, records every 50.
       await delay(1000);
       for (const accept of ['text/plain', 'application/openmetrics-text']) {
-        const scraped = await fetch(place('readiness').replace('/readyz', '/metrics'), { headers: { accept } });
-        outputs.set(`metrics as ${accept}`, await scraped.text());
+        outputs.set(`metrics as ${accept}`, await dev.metrics(accept));
       }
       for (const name of (await readdir(folder)).filter((file) => !isKeyFile(file) && !file.endsWith('.sock'))) {
         outputs.set(name, await readFile(join(folder, name), 'latin1'));
       }
-      running.child.kill('SIGINT');
-      await running.exit;
-      outputs.set('stdout', running.out());
-      outputs.set('stderr', running.err());
+      await dev.stop();
+      outputs.set('stdout', dev.running.out());
+      outputs.set('stderr', dev.running.err());
       outputs.set('spans', receiver.bodies.join('\n'));
     }, 60_000);
     afterAll(async () => {
-      running?.child.kill('SIGINT');
-      await running?.exit;
-      for (const agent of agents) agent.close();
+      await dev?.stop();
       await receiver?.close();
     });
 
