@@ -10,6 +10,7 @@ import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store/store.ts';
 import type { BindingEffect } from './task/binding-violation.ts';
+import type { CheckObserver } from './telemetry/finished-check.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { CredentialKeys } from './token/credential.ts';
 import type { ExternalTokenRules } from './token/external-token.ts';
@@ -97,6 +98,8 @@ export interface CheckServices {
   /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
   readonly outcomes: { answered(use: AwaitedUse): void };
   readonly tracer: Tracer;
+  /** Told of each check when it is over: metrics and the decision log. */
+  readonly onChecked: CheckObserver;
   /** Signs what servers that ask for it are handed; `null` where this process has no key for it. */
   readonly transactionToken: TransactionTokenSigner | null;
   /** Where clients of a server learn about its issuer; `null` where none is known here. */

@@ -97,6 +97,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   transactionToken: null,
   resourceMetadataUrl: () => null,
   outcomes: { answered: () => undefined },
+  onChecked: () => undefined,
   ...over,
 });
 

@@ -35,8 +35,10 @@ export interface Config {
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
-  /** Liveness and readiness. Default `127.0.0.1:9471`. */
+  /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
   readonly admin: { readonly listen: Address };
+  /** A line of JSON for each check: on `stdout`, or `none`. Default `none`. */
+  readonly decisionLog: 'none' | 'stdout';
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly policies: string;
   /** SQLite file with tasks and records. Default `/var/lib/remit/state.db`. */
@@ -93,6 +95,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     ),
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
     admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
+    decisionLog: optional(word(['none', 'stdout']), 'none'),
     policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
     outcomes,

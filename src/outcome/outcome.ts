@@ -2,11 +2,14 @@ import type { FindingRecord, OutcomeRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
+/** What can become of a call. */
+export const OUTCOME_CLASSES = ['success', 'client-error', 'server-error', 'denied', 'unanswered', 'unasked'] as const;
+
 /**
  * How a call ended, for counting: `success`, `client-error` and `server-error` by the upstream's status; `denied` by us;
  * `unanswered` where no upstream answered though it was allowed; `unasked` where no decision was made and none was needed.
  */
-export type OutcomeClass = 'success' | 'client-error' | 'server-error' | 'denied' | 'unanswered' | 'unasked';
+export type OutcomeClass = (typeof OUTCOME_CLASSES)[number];
 
 /** What comes of one call in the access log. */
 export interface Outcome {

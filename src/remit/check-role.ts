@@ -7,12 +7,15 @@ import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { checkMetrics } from '../telemetry/check-metrics.ts';
+import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../timers.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenUses } from '../token/uses.ts';
+import { countedOutcomes } from './measures.ts';
 import { isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 
@@ -34,15 +37,18 @@ export async function startChecks(
   parts: Parts,
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
-  const { config, ports, log } = parts;
+  const { config, ports, log, metrics } = parts;
   const response = { helpUrl: config.extAuthz.helpUrl };
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
-  const outcomes = new Outcomes({ ledger: parts.ledger, ports, after, log }, config.outcomes);
+  const observer = countedOutcomes(metrics);
+  const outcomes = new Outcomes({ ledger: parts.ledger, ports, after, log, observer }, config.outcomes);
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
-    onRefusal: (_cause, _reason, decisionId) =>
-      outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } }),
+    onRefusal: (cause, _reason, decisionId) => {
+      metrics.serverRefusals.of({ cause }).inc();
+      outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
+    },
   });
   const check = checkWith({ ...servicesOf(parts, keys, transactionToken), outcomes });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
@@ -68,6 +74,17 @@ export async function closeChecks({ server, outcomes }: CheckRole): Promise<void
 
 const nameOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
+
+function observerOf({ decisionStream, metrics }: Parts): CheckServices['onChecked'] {
+  const count = checkMetrics(metrics);
+  if (decisionStream === null) return count;
+  const dropped = metrics.decisionLogDropped.of({});
+  const log = decisionLog(decisionStream, () => dropped.inc());
+  return (check) => {
+    count(check);
+    log(check);
+  };
+}
 
 function servicesOf(
   parts: Parts,
@@ -107,6 +124,7 @@ function servicesOf(
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger,
     tracer: telemetry.tracer,
+    onChecked: observerOf(parts),
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
   };

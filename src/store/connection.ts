@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { EncodedRecord } from '../ledger/record.ts';
 import { ClockFloor } from './clock-floor.ts';
 import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
@@ -10,6 +11,8 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
+  /** Told of records once they are on disk, for metrics. It must not throw. */
+  readonly onRecords?: (records: readonly EncodedRecord[]) => void;
 }
 
 /**
@@ -20,13 +23,17 @@ export class Connection {
   readonly #db: DatabaseSync;
   readonly #clock: ClockFloor;
   readonly #onFatal: (failure: StoreFailure) => void;
+  readonly #onRecords: (records: readonly EncodedRecord[]) => void;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
+  /** Written by the transaction that is open. */
+  #recorded: EncodedRecord[] = [];
 
   constructor(db: DatabaseSync, options: ConnectionOptions) {
     this.#db = db;
     this.#onFatal = options.onFatal ?? (() => undefined);
+    this.#onRecords = options.onRecords ?? (() => undefined);
     this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
   }
 
@@ -76,12 +83,20 @@ export class Connection {
         this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
         this.#db.exec('COMMIT');
         this.#clockWrittenMs = nowMs;
+        this.#onRecords(this.#recorded);
         return result;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
         throw error;
+      } finally {
+        this.#recorded = [];
       }
     });
+  }
+
+  /** Within a transaction: what it has recorded. */
+  recorded(records: readonly EncodedRecord[]): void {
+    this.#recorded.push(...records);
   }
 
   close(): void {

@@ -13,6 +13,7 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
     if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
   }
   for (const [task, at] of used) touchTask(connection, task, at);
+  connection.recorded(records);
 }
 
 /** Writes a record that the store makes itself; its text has passed `recordText`, so that it can be encoded. */

@@ -17,6 +17,7 @@ import type {
   IssuedToken,
   SecretSighting,
   SeenSecret,
+  OpenTaskCounts,
   OpenTaskFilter,
   Spend,
   SpendProblem,
@@ -31,7 +32,7 @@ import type {
 import { amendTask, changeTask } from './task-change.ts';
 import { partProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
-import { dueTasks, insertTaskRow, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import { countOpenTasks, dueTasks, insertTaskRow, listOpenTasks, listTasks, taskAt } from './task-table.ts';
 import { insertTokenRow, revokeTokenRow, textsOf, tokenAt, useStateAt } from './token-table.ts';
 
 /** How far the clock in the file may lag where nothing else is written. */
@@ -49,6 +50,8 @@ export interface StoreOptions {
    * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
    */
   readonly onFatal?: (failure: StoreFailure) => void;
+  /** Told of records once they are on disk, for metrics. It must not throw. */
+  readonly onRecords?: (records: readonly EncodedRecord[]) => void;
   /** `create` (default) makes the file where there is none; `write` needs it to be there. */
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
@@ -117,6 +120,10 @@ class SqliteStore implements Store {
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
     const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
     return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
+  }
+
+  openTaskCounts(): OpenTaskCounts | StoreFailure {
+    return this.#connection.read([], () => countOpenTasks(this.#connection));
   }
 
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {

@@ -14,7 +14,7 @@ import { exportersFrom, queueSettingsFrom } from './environment.ts';
 import type { OtelVariables } from './environment.ts';
 import { alwaysRecordingDenials } from './sampler.ts';
 import { SpanRouter } from './span-router.ts';
-import type { OnDropped } from './span-router.ts';
+import type { OnDropped, QueueName } from './span-router.ts';
 
 /** Traces of this process. `close` sends what is still queued, within 5 s. */
 export interface Telemetry {
@@ -26,13 +26,20 @@ export interface Telemetry {
   close(): Promise<void>;
 }
 
+/** What is told of while spans are exported. */
+export interface TelemetryReports {
+  readonly log: (line: string) => void;
+  /** Spans of a queue were not exported. */
+  readonly onDropped?: (queue: QueueName, count: number) => void;
+}
+
 const CLOSE_TIMEOUT_MS = 5000;
 
 /**
  * Starts the OpenTelemetry SDK by the standard `OTEL_*` variables. Without an endpoint or an exporter among them nothing
  * is exported: a sidecar does not look for a collector nobody named.
  */
-export function startTelemetry(environment: OtelVariables, { log }: { log: (line: string) => void }): Telemetry {
+export function startTelemetry(environment: OtelVariables, { log, onDropped }: TelemetryReports): Telemetry {
   const dropped = new DroppedSpans({ log, after });
   const endpoint = environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? environment['OTEL_EXPORTER_OTLP_ENDPOINT'];
   const exporter = environment['OTEL_TRACES_EXPORTER'];
@@ -42,8 +49,11 @@ export function startTelemetry(environment: OtelVariables, { log }: { log: (line
   const { exporters, problems } = exportersFrom(environment);
   for (const problem of problems) log(`spans: ${problem}`);
   const settings = queueSettingsFrom(environment);
-  const onDropped: OnDropped = (queue, count, cause) => dropped.add(queue, count, cause);
-  const routers = exporters.map((each) => new SpanRouter(each, { settings, after, onDropped }));
+  const drop: OnDropped = (queue, count, cause) => {
+    dropped.add(queue, count, cause);
+    onDropped?.(queue, count);
+  };
+  const routers = exporters.map((each) => new SpanRouter(each, { settings, after, onDropped: drop }));
   const sdk = new NodeSDK({
     serviceName: environment['OTEL_SERVICE_NAME'] ?? 'remit',
     sampler: alwaysRecordingDenials(samplerFrom(environment)),

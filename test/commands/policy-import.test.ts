@@ -19,6 +19,7 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
   const file = join(folder, 'x');
   if (text !== null) writeFileSync(file, text);
   const io: CommandIo = {
+    stdout: { writable: false, writableLength: 0, write: () => undefined },
     out: (line) => out.push(line),
     err: (line) => err.push(line.replaceAll(folder, 'f')),
     environment: {},

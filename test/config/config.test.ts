@@ -22,6 +22,7 @@ describe('configFrom', () => {
           checksInFlight: 256,
         },
         issuer: null,
+        decisionLog: 'none',
         acceptedIssuers: [],
         policies: '/etc/remit/cedar-policies',
         state: '/var/lib/remit/state.db',

@@ -8,6 +8,9 @@ export const envoyVersions = ['1.36.4', '1.37.0', '1.38.3', '1.39.3', ENVOY_VERS
 /** The SPIRE the tests run against. */
 export const SPIRE_VERSION = '1.13.3';
 
+/** The Prometheus, with promtool, that metrics, dashboards and alert rules are held against. */
+export const PROMETHEUS_VERSION = '3.16.0';
+
 /** Where parts are kept: REMIT_CACHE, else `~/.cache/remit`; the same place as the command has. */
 export const cacheFolder = resolve(process.env['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
 
@@ -19,3 +22,5 @@ export const JAEGER_VERSION = '1.76.0';
 
 /** Where Jaeger is installed, whether it is there or not. */
 export const jaegerFolder = join(cacheFolder, `jaeger-${JAEGER_VERSION}`);
+/** Where Prometheus is installed, whether it is there or not. */
+export const prometheusFolder = join(cacheFolder, `prometheus-${PROMETHEUS_VERSION}`);
