@@ -1,14 +1,16 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { HttpCall } from './action/call.ts';
 import type { PassingHeader } from './action/excepted-secret.ts';
-import type { JsonRpcId } from './action/json-rpc.ts';
+import type { JsonRpcDenial } from './action/json-rpc-denial.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './identity/caller.ts';
 import type { LedgerRecord } from './ledger/record.ts';
+import type { AwaitedUse } from './outcome/pending-uses.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store/store.ts';
 import type { BindingEffect } from './task/binding-violation.ts';
+import type { CheckObserver } from './telemetry/finished-check.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { CredentialKeys } from './token/credential.ts';
 import type { ExternalTokenRules } from './token/external-token.ts';
@@ -24,6 +26,8 @@ export interface CheckFacts {
   readonly trace: CallTrace;
   /** IP address of the other end of the connection. */
   readonly sourceAddress: string | null;
+  /** Its port. */
+  readonly sourcePort: number | null;
 }
 
 /** The trace contexts that arrive with a call, each a W3C `traceparent` or `null`. */
@@ -61,8 +65,8 @@ export interface Answer {
   readonly transactionToken: string | null;
   /** Headers for credentials that the upstream gets all the same, since an exception of the route lets pass what is in them. */
   readonly passing: readonly PassingHeader[];
-  /** Of a denied call that is JSON-RPC, the id of the request, `null` where it has none. Absent for other calls. */
-  readonly jsonRpcId?: JsonRpcId | null;
+  /** Of a denied call that is JSON-RPC. Absent for other calls. */
+  readonly jsonRpcDenial?: JsonRpcDenial;
 }
 
 /** What a check works with. */
@@ -91,7 +95,11 @@ export interface CheckServices {
   >;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;
+  /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
+  readonly outcomes: { answered(use: AwaitedUse): void };
   readonly tracer: Tracer;
+  /** Told of each check when it is over: metrics and the decision log. */
+  readonly onChecked: CheckObserver;
   /** Signs what servers that ask for it are handed; `null` where this process has no key for it. */
   readonly transactionToken: TransactionTokenSigner | null;
   /** Where clients of a server learn about its issuer; `null` where none is known here. */

@@ -17,14 +17,18 @@ export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Promise<Answe
 export function checkWith(services: CheckServices): Check {
   return async (parsed, call) => {
     const startedAtMs = services.ports.nowMs();
+    const { monotonicMs } = services.ports;
+    const beganMs = monotonicMs();
     const decisionId = uuidV7(startedAtMs, services.ports.randomBytes(UUID_RANDOM_BYTES));
     const policies = services.policies();
     const { facts, use } = await gather(services, parsed, policies);
-    const isLate = call.signal.aborted || services.ports.monotonicMs() > call.deadlineMs;
+    const gatheredMs = monotonicMs();
+    const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
     const decideBy = (known: Facts): Decision => decide(known, { binding: services.binding, policies });
     const decision = isLate
       ? deny('overloaded', 'the deadline of the check passed before it was decided')
       : decideBy(facts);
+    const decidedMs = monotonicMs();
     const policySet = isDeny(policies) ? null : policies.hash;
     const unread = {
       trace: { parent: call.metadata.get('traceparent') ?? null, application: null },
@@ -32,6 +36,16 @@ export function checkWith(services: CheckServices): Check {
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
     const at = { startedAtMs, use, trace, sourceAddress, decideBy };
-    return settle(services, { decisionId, decision, facts, policySet }, at);
+    const answer = await settle(services, { decisionId, decision, facts, policySet }, at);
+    // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
+    if (!call.signal.aborted) services.outcomes.answered(answer);
+    const took = {
+      gatherMs: gatheredMs - beganMs,
+      decideMs: decidedMs - gatheredMs,
+      settleMs: monotonicMs() - decidedMs,
+    };
+    const { traceId } = answer;
+    services.onChecked({ decisionId, decision: answer.decision, facts, policySet, traceId, took });
+    return answer;
   };
 }

@@ -16,6 +16,7 @@ import type { BindingMode } from './token/binding.ts';
 import type { TaskToken } from './token/claims.ts';
 import type { Credential } from './token/credential.ts';
 import type { Proof } from './token/proof.ts';
+import type { ReuseClass } from './token/reuse.ts';
 import type { TaskHistory } from './task/history.ts';
 import type { IssuedTokenState } from './task/issued-token.ts';
 import { taskPermits } from './task/task.ts';
@@ -47,6 +48,8 @@ export interface Facts {
   readonly action: Action | Deny;
   /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
+  /** What this use is against those that were allowed before; empty without a token. */
+  readonly reuse: readonly ReuseClass[];
   /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
   /** The clock of the store, which does not step back, in the same unit: the task is judged by it. */
@@ -68,7 +71,7 @@ export interface Rules {
  * first that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: Facts, rules: Rules): Decision {
-  const { call, caller, credential, action, history, use, nowMs } = facts;
+  const { call, caller, credential, action, history, use, reuse, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
   const secret = staticSecret(facts);
@@ -85,7 +88,8 @@ export function decide(facts: Facts, rules: Rules): Decision {
   const covered = credential.kind === 'task-token' ? coveringDetail(credential.details, action, nowMs) : null;
   if (isDeny(covered)) return covered;
   const { binding, policies } = rules;
-  return authorize(policies, useQuestion({ call, caller, credential, task, history, action, binding, use, nowMs }));
+  const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
+  return authorize(policies, useQuestion(asked));
 }
 
 /** Before the credential is judged: a key in the place of a token is named as what it is. */

@@ -1,4 +1,5 @@
 import type { HttpCall } from './action/call.ts';
+import type { Action } from './action/http.ts';
 import { actionFrom } from './action/action.ts';
 import { passingHeaders } from './action/excepted-secret.ts';
 import { staticSecretsIn } from './action/static-secret.ts';
@@ -7,6 +8,7 @@ import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
 import { callerFrom } from './identity/caller.ts';
+import type { Caller } from './identity/caller.ts';
 import { jtiDigestOf } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
@@ -20,6 +22,7 @@ import type { ExternalToken } from './token/external-token.ts';
 import { possessionFrom } from './token/possession.ts';
 import type { Proof } from './token/proof.ts';
 import { targetUriOf } from './token/target-uri.ts';
+import type { Circumstances } from './token/reuse.ts';
 import type { TokenUse } from './token/uses.ts';
 
 /** The facts of a check, and what came before this use of its token; `null` without a token. */
@@ -49,7 +52,7 @@ export async function gather(
   const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
-  const use = digest === null ? null : services.uses.next(digest);
+  const use = digest === null ? null : services.uses.next(digest, circumstancesOf(parsed, caller, action));
   const rest = {
     call,
     caller,
@@ -59,11 +62,30 @@ export async function gather(
     presented,
     action,
     use: use?.use ?? 0,
+    reuse: use?.reuse ?? [],
     nowMs: services.ports.nowMs(),
   };
   // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
   return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
+}
+
+/** Where a token is used and for what. Behind a hop the other end of the connection is the hop's, and says nothing of the caller. */
+function circumstancesOf(
+  { trace, sourceAddress, sourcePort }: CheckFacts,
+  caller: Caller | Deny,
+  action: Action | Deny,
+): Circumstances {
+  const isDirect = !isDeny(caller) && caller.source === 'peer';
+  return {
+    // Of `00-<trace>-<span>-01`, which both are or they are null.
+    traceId: (trace.parent ?? trace.application)?.slice(3, 35) ?? null,
+    connection: isDirect && sourceAddress !== null && sourcePort !== null ? `${sourceAddress}:${sourcePort}` : null,
+    address: isDirect ? sourceAddress : null,
+    certificate: isDeny(caller) ? null : caller.certificateSha256,
+    server: isDeny(action) ? null : action.server.id,
+    risk: isDeny(action) ? null : action.risk,
+  };
 }
 
 type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
@@ -87,6 +109,7 @@ const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   ...noTask,
   action: parsed,
   use: 0,
+  reuse: [],
   nowMs,
   taskNowMs: nowMs,
 });

@@ -90,9 +90,20 @@ const ended = new Promise<string>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
 });
 
+// An output that fails must not end a server, and a command whose data is not all there must not say that it is good. A
+// reader that has gone wanted no more.
+let isOutputWhole = true;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => (isOutputWhole &&= error.code === 'EPIPE'));
+}
+process.on('exit', (code) => {
+  if (code === EXIT.good && !isOutputWhole) process.exitCode = EXIT.no;
+});
+
 process.exitCode = await main(process.argv.slice(2), {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
+  stdout: process.stdout,
   environment: process.env,
   runtimeVersion: process.versions.node,
   ended,

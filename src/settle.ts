@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { spendsOf } from './action/budget.ts';
 import type { Action, ArgumentValue } from './action/http.ts';
 import { coveringDetail } from './action/intent-scope.ts';
-import { jsonRpcIdOf } from './action/json-rpc-id.ts';
+import { jsonRpcDenialOf } from './action/json-rpc-denial.ts';
 import type { Answer, CallTrace, CheckServices } from './check-services.ts';
 import { taskTokenOf } from './decide.ts';
 import type { Facts } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import { taskState } from './gather.ts';
+import { isPresentedByAnother } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
 import { canonicalJson } from './ledger/canonical-json.ts';
 import { jtiDigestOf } from './ledger/record.ts';
@@ -51,7 +52,10 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
   const { startedAtMs, trace, use } = at;
   const span = traceCheck(tracing, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
   const { credential } = judgement.facts;
-  if (!isDeny(credential) && credential.kind !== 'workload-identity') services.uses.traced(credential.digest, span);
+  if (use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
+    services.uses.traced(credential.digest, span);
+    if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, use);
+  }
   const broken = await recordProblem(services, judgement, span);
   const handed = broken ?? (await transactionToken(services, judgement, { span, sourceAddress: at.sourceAddress }));
   if (!isDeny(handed)) return answerOf(services, judgement, { span, transactionToken: handed });
@@ -120,11 +124,11 @@ function noteSecrets({ store }: CheckServices, { facts: { secrets, caller, actio
 }
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
-function settleStolenToken(services: CheckServices, { decision, facts }: Judgement): void {
+function settleStolenToken(services: CheckServices, judgement: Judgement): void {
+  const { facts } = judgement;
   const token = taskTokenOf(facts);
   const { caller } = facts;
-  const isStolen = isDeny(decision) && decision.reason === 'token.binding' && token !== null && !isDeny(caller);
-  if (!isStolen || caller.id === token.clientId) return;
+  if (!isPresentedByAnother(judgement) || token === null || isDeny(caller)) return;
   const { record } = settleBindingViolation(
     services.store,
     {
@@ -213,10 +217,10 @@ const answerOf = (
 });
 
 /** What a client that speaks JSON-RPC needs to match the denial to its request. */
-function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcId'> {
+function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {
   const inForce = policies();
-  const id = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcIdOf(call, inForce.catalog);
-  return id === undefined ? {} : { jsonRpcId: id };
+  const denial = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcDenialOf(call, inForce.catalog);
+  return denial === undefined ? {} : { jsonRpcDenial: denial };
 }
 
 const agentIn = ({ caller, credential }: Facts): string | null => {

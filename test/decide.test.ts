@@ -158,6 +158,7 @@ const facts: Facts = {
   history: noHistory,
   action,
   use: 1,
+  reuse: ['first'],
   nowMs,
   taskNowMs: nowMs,
 };

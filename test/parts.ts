@@ -2,10 +2,18 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
-import { cacheFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
+import {
+  cacheFolder,
+  JAEGER_VERSION,
+  jaegerFolder,
+  PROMETHEUS_VERSION,
+  prometheusFolder,
+  SPIRE_VERSION,
+  spireFolder,
+} from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy and SPIRE. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy, SPIRE, Jaeger and Prometheus. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -14,6 +22,12 @@ import { cacheFolder, SPIRE_VERSION, spireFolder } from './parts/cache.ts';
 export interface SpireBinaries {
   readonly server: string;
   readonly agent: string;
+}
+
+/** The binaries of Prometheus. */
+export interface PrometheusBinaries {
+  readonly prometheus: string;
+  readonly promtool: string;
 }
 
 /** A part that a suite needs. */
@@ -32,10 +46,15 @@ export function envoyBinary(version: string = ENVOY_VERSION): string | null {
 }
 
 /** Server and agent of SPIRE, or null. */
-export function spireBinaries(): SpireBinaries | null {
-  const binaries = { server: join(spireFolder, 'spire-server'), agent: join(spireFolder, 'spire-agent') };
-  const whole = existsSync(join(spireFolder, CACHE_MARKER));
-  return whole && isExecutable(binaries.server) && isExecutable(binaries.agent) ? binaries : null;
+export const spireBinaries = (): SpireBinaries | null =>
+  binariesIn(spireFolder, { server: 'spire-server', agent: 'spire-agent' });
+
+/** The binaries of a folder by what they are called here, or null where it is not whole. */
+function binariesIn<K extends string>(folder: string, names: Readonly<Record<K, string>>): Record<K, string> | null {
+  if (!existsSync(join(folder, CACHE_MARKER))) return null;
+  const paths = Object.entries<string>(names).map(([called, name]) => [called, join(folder, name)] as const);
+  // The same keys as `names`.
+  return paths.every(([, path]) => isExecutable(path)) ? (Object.fromEntries(paths) as Record<K, string>) : null;
 }
 
 /** Envoy of a version as a part. */
@@ -49,6 +68,20 @@ export const envoyPart = (version: string = ENVOY_VERSION): Part<string> => ({
 export const spirePart = (): Part<SpireBinaries> => ({
   name: `SPIRE ${SPIRE_VERSION}`,
   found: spireBinaries(),
+  enable: 'npm run parts',
+});
+
+/** Jaeger as a part: everything in one process. */
+export const jaegerPart = (): Part<string> => ({
+  name: `Jaeger ${JAEGER_VERSION}`,
+  found: binariesIn(jaegerFolder, { jaeger: 'all-in-one' })?.jaeger ?? null,
+  enable: 'npm run parts',
+});
+
+/** Prometheus and promtool as a part. */
+export const prometheusPart = (): Part<PrometheusBinaries> => ({
+  name: `Prometheus ${PROMETHEUS_VERSION}`,
+  found: binariesIn(prometheusFolder, { prometheus: 'prometheus', promtool: 'promtool' }),
   enable: 'npm run parts',
 });
 

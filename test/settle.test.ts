@@ -96,6 +96,8 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   tracer: trace.getTracer('none'),
   transactionToken: null,
   resourceMetadataUrl: () => null,
+  outcomes: { answered: () => undefined },
+  onChecked: () => undefined,
   ...over,
 });
 
@@ -126,7 +128,7 @@ async function begin(
   use: keyof typeof uses,
   constraints?: Constraints,
 ): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
-  const quiet = { trace: { parent: null, application: null }, sourceAddress: null };
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
   const gathered = await gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
   const decideBy = (facts: Facts): Decision => decide(facts, { binding: services.binding, policies });

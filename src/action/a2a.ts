@@ -4,7 +4,7 @@ import type { HttpCall } from './call.ts';
 import type { A2aAgent } from './catalog.ts';
 import { actionOf } from './http.ts';
 import type { Action } from './http.ts';
-import { jsonArguments } from './json-arguments.ts';
+import { jsonArguments, protobufFolded } from './json-arguments.ts';
 import { jsonRpcFrom, lookalike, objectMembers } from './json-rpc.ts';
 
 type Params = ReadonlyMap<string, unknown>;
@@ -54,7 +54,7 @@ const DECIDING = ['message', 'id', 'taskId', 'contextId'];
  * The action of a JSON-RPC call to an A2A agent. Methods are compared exactly, so a catalog names those of the version its
  * agent speaks; another is `action.unknown`. The arguments `taskId` and `contextId` are found where the method has them;
  * all others at their pointers in `params`. Members that a careless reader takes for one of these, such as `task_id`, are
- * `request.not-canonical`. Pure, never throws.
+ * `request.not-canonical`; of another argument, `action.arguments`. Pure, never throws.
  */
 export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
   const message = jsonRpcFrom(call);
@@ -66,7 +66,7 @@ export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
   const taken =
     lookalike(params.keys(), DECIDING) ?? lookalike(objectMembers(params.get('message'))?.keys() ?? [], DECIDING);
   if (taken !== null) return deny('request.not-canonical', `a parameter can be taken for \`${taken}\``);
-  const read = jsonArguments(entry.args, withIds(params, PLACES.get(method)));
+  const read = jsonArguments(entry.args, withIds(params, PLACES.get(method)), protobufFolded);
   if ('problem' in read) return deny('action.arguments', `arguments of \`${entry.id}\`: ${read.problem}`);
   return actionOf(entry, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: id });
 }

@@ -1,3 +1,5 @@
+import type { McpReading } from './mcp-reading.ts';
+
 /**
  * One HTTP call as the core sees it: parsed once and already canonical, or it would have been refused. What the proxy
  * sent beyond this does not take part in a decision.
@@ -21,4 +23,6 @@ export interface HttpCall {
   /** `null` where the proxy did not send it. */
   readonly body: Uint8Array | null;
   readonly requestId: string | null;
+  /** What the proxy’s own MCP filter read, where there is one. */
+  readonly mcpReadings?: readonly McpReading[];
 }

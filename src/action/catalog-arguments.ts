@@ -28,6 +28,8 @@ export interface BodyArgument {
   readonly pointer: readonly string[];
   readonly type: ArgumentType;
   readonly required: boolean;
+  /** Of a tool’s argument, the `Mcp-Param-` header that mirrors it: what follows the prefix, in lower case. */
+  readonly header?: string;
 }
 
 /** An argument that stands in the protobuf message of a gRPC call. */
@@ -68,11 +70,7 @@ export function routeArguments(
 export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] =>
   declaredIn(yaml, node).flatMap(([name, value]) => {
     checkName(yaml, name);
-    const fields = fieldsOf(yaml, value, {
-      what: 'an argument',
-      required: [],
-      optional: ['pointer', 'type', 'required'],
-    });
+    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: BODY_KEYS });
     return bodyArgument(yaml, name, fields) ?? [];
   });
 
@@ -104,6 +102,36 @@ const isFieldPath = (text: string): boolean =>
   text.length <= MAX_POINTER_LENGTH &&
   /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text) &&
   text.split('.').length <= MAX_POINTER_DEPTH;
+
+/** The same of a tool of MCP, whose arguments may be mirrored into headers: no two into one. */
+export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] {
+  const headers = new Set<string>();
+  return declaredIn(yaml, node).flatMap(([name, value]) => {
+    checkName(yaml, name);
+    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: [...BODY_KEYS, 'header'] });
+    const argument = bodyArgument(yaml, name, fields);
+    if (argument === null || !fields.has('header')) return argument ?? [];
+    const rule = 'letters, digits and `-`, at most 64, as the `x-mcp-header` of the tool';
+    const header = stringOf(yaml, fields.get('header'), { what: 'the header', accepts: isHeaderName, rule });
+    if (header === null) return [];
+    const lower = header.value.toLowerCase();
+    if (headers.has(lower))
+      yaml.report(header.offset, `the header \`${header.value}\` mirrors another argument already`);
+    if (!MIRRORED.has(argument.type))
+      yaml.report(header.offset, `an argument of type \`${argument.type}\` has no header`);
+    headers.add(lower);
+    return mirrored(argument, lower);
+  });
+}
+
+const mirrored = (argument: BodyArgument, header: string): BodyArgument => ({ ...argument, header });
+
+const BODY_KEYS = ['pointer', 'type', 'required'] as const;
+/** The types that MCP mirrors into a header. */
+export const MIRRORED: ReadonlySet<ArgumentType> = new Set(['string', 'long', 'bool']);
+
+/** Whether a tool’s `x-mcp-header` can be one: of the letters of a header name those that reach Remit, so no underscore. */
+export const isHeaderName = (text: string): boolean => /^[A-Za-z0-9-]{1,64}$/.test(text);
 
 function declaredIn(yaml: YamlFile, node: PlacedNode | undefined): readonly (readonly [Placed<string>, PlacedNode])[] {
   const declared = node === undefined ? [] : entriesOf(yaml, node, '`args`');

@@ -1,4 +1,4 @@
-import { messageArguments } from './catalog-arguments.ts';
+import { messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { actionFields, actionHead } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
@@ -46,7 +46,12 @@ export function mcpEntry(
     optional: ['tools', 'resources', 'prompts', 'other'],
   });
   const path = fixedPath(yaml, fields.get('path'));
-  const tools = messages(yaml, fields.get('tools'), { what: 'a tool', all: '`tools`', defaults });
+  const tools = messages(yaml, fields.get('tools'), {
+    what: 'a tool',
+    all: '`tools`',
+    defaults,
+    argsOf: toolArguments,
+  });
   const one = (key: 'resources' | 'prompts' | 'other', args: readonly ArgumentSpec[]): MessageEntry | null => {
     const value = fields.get(key);
     return value === undefined ? null : familyEntry(yaml, { key, value, args }, defaults);
@@ -91,14 +96,24 @@ function familyEntry(
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
   const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'] });
   const path = fixedPath(yaml, fields.get('path'));
-  const methods = messages(yaml, fields.get('methods'), { what: 'an A2A method', all: '`methods`', defaults });
+  const methods = messages(yaml, fields.get('methods'), {
+    what: 'an A2A method',
+    all: '`methods`',
+    defaults,
+    argsOf: messageArguments,
+  });
   return path === null ? null : { path, methods };
 }
 
 function messages(
   yaml: YamlFile,
   node: PlacedNode | undefined,
-  of: { readonly what: string; readonly all: string; readonly defaults: Defaults },
+  of: {
+    readonly what: string;
+    readonly all: string;
+    readonly defaults: Defaults;
+    readonly argsOf: typeof messageArguments;
+  },
 ): readonly MessageEntry[] {
   if (node === undefined) return [];
   return entriesOf(yaml, node, of.all).flatMap(([name, value]) => {
@@ -107,7 +122,7 @@ function messages(
     }
     const fields = actionFields(yaml, value, of.what);
     const head = actionHead(yaml, fields, of.defaults);
-    const args = messageArguments(yaml, fields.get('args'));
+    const args = of.argsOf(yaml, fields.get('args'));
     return head === null ? [] : [{ ...head, name, args }];
   });
 }

@@ -33,6 +33,8 @@ export interface Action {
   readonly args: ReadonlyMap<string, ArgumentValue>;
   /** `id` of the JSON-RPC request it came in; `null` where there is none. */
   readonly jsonRpcId: string | number | null;
+  /** Method of the MCP message, and the tool it calls; absent for every other call. */
+  readonly mcp?: { readonly method: string; readonly tool: string | null };
 }
 
 /** The action of a catalog entry, with the arguments of one call. */
@@ -42,10 +44,11 @@ export function actionOf(
     readonly args: Action['args'];
     readonly isDecidedOnHeaders: boolean;
     readonly jsonRpcId?: Action['jsonRpcId'];
+    readonly mcp?: Action['mcp'];
   },
 ): Action {
   const { id, kind, risk, server, endpoint, isSession, accepts, labels, staticSecrets } = entry;
-  const { args, isDecidedOnHeaders, jsonRpcId = null } = call;
+  const { args, isDecidedOnHeaders, jsonRpcId = null, mcp } = call;
   return {
     id,
     kind,
@@ -59,6 +62,7 @@ export function actionOf(
     staticSecrets,
     args,
     jsonRpcId,
+    ...(mcp === undefined ? {} : { mcp }),
   };
 }
 

@@ -2,7 +2,7 @@ import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { isProblem } from '../token/members.ts';
 import type { HttpCall } from './call.ts';
-import { exactJsonFrom } from './json-arguments.ts';
+import { exactJsonFrom, protobufFolded } from './json-arguments.ts';
 
 /** What a request can be matched to its answer by. */
 export type JsonRpcId = string | number;
@@ -58,16 +58,13 @@ export const objectMembers = (value: unknown): ReadonlyMap<string, unknown> | nu
  */
 export function lookalike(names: Iterable<string>, known: Iterable<string>): string | null {
   const exact = new Set(known);
-  const folded = new Map([...exact].map((name) => [fold(name), name]));
+  const folded = new Map([...exact].map((name) => [protobufFolded(name), name]));
   for (const name of names) {
-    const other = exact.has(name) ? undefined : folded.get(fold(name));
+    const other = exact.has(name) ? undefined : folded.get(protobufFolded(name));
     if (other !== undefined) return other;
   }
   return null;
 }
-
-/** Upper case first: U+017F and U+212A fold to `s` and `k`. */
-const fold = (name: string): string => name.replaceAll('_', '').toUpperCase().toLowerCase();
 
 const malformed = (problem: string): Deny => deny('request.malformed', `the JSON-RPC message ${problem}`);
 

@@ -3,13 +3,14 @@ import type { Deny } from '../decision/decision.ts';
 import type { HttpCall } from './call.ts';
 import type { JsonRpcMessage } from './json-rpc.ts';
 import { objectMembers } from './json-rpc.ts';
+import { mcpHeaderText } from './mcp-header-text.ts';
 import type { McpTarget } from './mcp-target.ts';
 
 /** The revisions whose streamable HTTP transport is understood, oldest first. */
 export const MCP_REVISIONS = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
 
-/** From here on a request says its method in a header too. */
-const WITH_METHOD_HEADER = '2026-07-28';
+/** From here on a request says in headers too what it is about. */
+export const WITH_MCP_HEADERS = '2026-07-28';
 const VERSION_IN_BODY = 'io.modelcontextprotocol/protocolVersion';
 
 const SINGLE = ['mcp-protocol-version', 'mcp-method', 'mcp-name'];
@@ -43,25 +44,16 @@ export function mcpHeaderProblem(headers: Headers, message: JsonRpcMessage, targ
   const sent = message.kind === 'call' ? message.method : null;
   if (method !== null && method !== sent) return differs('mcp-method');
   const isRequest = message.kind === 'call' && message.id !== null;
-  if (method === null && isRequest && version === WITH_METHOD_HEADER) {
-    return deny('request.malformed', `revision ${WITH_METHOD_HEADER} requires the header \`mcp-method\``);
+  if (method === null && isRequest && version === WITH_MCP_HEADERS) {
+    return deny('request.malformed', `revision ${WITH_MCP_HEADERS} requires the header \`mcp-method\``);
   }
   const name = headerOf(headers, 'mcp-name');
-  if (name !== null && headerTextFrom(name) !== target.name) return differs('mcp-name');
+  if (name !== null && mcpHeaderText(name) !== target.name) return differs('mcp-name');
   return message.kind === 'call' && versionDiffers(version, message.params) ? differs('mcp-protocol-version') : null;
 }
 
-const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
-
-/** Text of a header that may be in the Base64 form for what is not plain ASCII; `undefined` where it is not well formed. */
-function headerTextFrom(value: string): string | undefined {
-  const wrapped = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/.exec(value)?.[1];
-  if (wrapped === undefined) return /^[\x20-\x7e]*$/.test(value) && !value.startsWith('=?base64?') ? value : undefined;
-  const bytes = Buffer.from(wrapped, 'base64');
-  const text = bytes.toString('utf8');
-  // One spelling for each text: canonical Base64 of well-formed UTF-8.
-  return bytes.toString('base64') === wrapped && Buffer.from(text).equals(bytes) ? text : undefined;
-}
+/** The first value of a header; `null` where it was not sent. */
+export const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
 
 function versionDiffers(header: string | null, params: ReadonlyMap<string, unknown>): boolean {
   const inBody = objectMembers(params.get('_meta'))?.get(VERSION_IN_BODY);

@@ -7,15 +7,19 @@ import type { Action } from './http.ts';
 import { jsonArguments } from './json-arguments.ts';
 import { jsonRpcFrom } from './json-rpc.ts';
 import type { JsonRpcMessage } from './json-rpc.ts';
+import { mcpReadingProblem } from './mcp-cross-check.ts';
 import { mcpHeaderProblem, mcpVersionProblem } from './mcp-headers.ts';
+import { isMcpParamHeader, mcpParamProblem } from './mcp-param-headers.ts';
 import { mcpTargetFrom } from './mcp-target.ts';
 import type { McpTarget } from './mcp-target.ts';
 
 const MAX_SHOWN = 200;
+/** Headers that say what the message is. */
+const MESSAGE_HEADERS = new Set(['mcp-method', 'mcp-name']);
 
 /**
  * The action of a call to the endpoint of an MCP server, over streamable HTTP of revisions 2025-03-26 to 2026-07-28. The
- * message is what is decided about; headers of MCP must agree with it. A `GET` opens a stream and a `DELETE` ends a session:
+ * message is what is decided about; headers of MCP must agree with it, and what the proxy’s own filter read. A `GET` opens a stream and a `DELETE` ends a session:
  * they have no message and are decided on their headers. A tool, family or method that the catalog does not name denies
  * with `action.unknown`, unless the server has an `other`. Pure, never throws.
  */
@@ -27,26 +31,43 @@ export function mcpActionFrom(call: HttpCall, mcp: McpServer): Action | Deny {
   if (isDeny(message)) return message;
   const target = mcpTargetFrom(message);
   if (isDeny(target)) return target;
-  return mcpHeaderProblem(call.headers, message, target) ?? attempted(message, target, mcp);
+  return (
+    mcpHeaderProblem(call.headers, message, target) ??
+    mcpReadingProblem(call.mcpReadings ?? [], message) ??
+    attempted(call, { message, target }, mcp)
+  );
 }
 
 function withoutMessage(call: HttpCall, mcp: McpServer): Action | Deny {
   const { method, headers, body } = call;
   if ((body?.length ?? 0) > 0)
     return deny('request.unsupported', `a \`${method}\` of MCP with a body is not supported`);
-  const named = ['mcp-method', 'mcp-name'].find((name) => headers.has(name));
-  return named === undefined
-    ? actionOf(mcp.session, { args: new Map(), isDecidedOnHeaders: true })
-    : deny('request.not-canonical', `a \`${method}\` of MCP has the header \`${named}\``);
+  const named = [...headers.keys()].find((name) => MESSAGE_HEADERS.has(name) || isMcpParamHeader(name));
+  if (named !== undefined)
+    return deny('request.not-canonical', `a \`${method}\` of MCP has the header \`${named.slice(0, MAX_SHOWN)}\``);
+  return (
+    mcpReadingProblem(call.mcpReadings ?? [], null) ??
+    actionOf(mcp.session, { args: new Map(), isDecidedOnHeaders: true })
+  );
 }
 
-function attempted(message: JsonRpcMessage, target: McpTarget, mcp: McpServer): Action | Deny {
+function attempted(
+  { headers }: HttpCall,
+  { message, target }: { readonly message: JsonRpcMessage; readonly target: McpTarget },
+  mcp: McpServer,
+): Action | Deny {
   const { entry, root } = entryOf(target, mcp);
   const found = entry ?? mcp.other;
   if (found === null) return deny('action.unknown', `the catalog does not name ${shown(target)}`);
   const read = jsonArguments(found.args, root);
   if ('problem' in read) return deny('action.arguments', `arguments of \`${found.id}\`: ${read.problem}`);
-  return actionOf(found, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id });
+  const called = target.kind === 'tool' ? { sent: target.arguments, args: read.args, specs: found.args } : null;
+  const mismatch = mcpParamProblem(headers, called);
+  if (mismatch !== null) return mismatch;
+  const sent = { args: read.args, isDecidedOnHeaders: false, jsonRpcId: message.id };
+  if (message.kind === 'answer') return actionOf(found, sent);
+  const tool = target.kind === 'tool' ? cut(target.name) : null;
+  return actionOf(found, { ...sent, mcp: { method: cut(message.method), tool } });
 }
 
 /** The entry for a target, `null` where the catalog has none, and the JSON that its arguments are taken from. */
@@ -59,6 +80,6 @@ function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAc
 }
 
 const shown = (target: McpTarget): string =>
-  target.kind === 'other'
-    ? `the method \`${target.method}\``
-    : `the ${target.kind} \`${(target.name ?? '').slice(0, MAX_SHOWN).toWellFormed()}\``;
+  target.kind === 'other' ? `the method \`${target.method}\`` : `the ${target.kind} \`${cut(target.name ?? '')}\``;
+
+const cut = (text: string): string => text.slice(0, MAX_SHOWN).toWellFormed();

@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { unmetGates } from './readiness.ts';
 import type { Gate } from './readiness.ts';
 
+/** What `GET /metrics` answers a request with that `Accept` header. */
+export type Scrape = (accept: string | undefined) => { readonly contentType: string; readonly body: string };
+
 /** Where the admin server listens; `port` 0 takes a free one. */
 export interface AdminAddress {
   readonly host: string;
@@ -11,24 +14,25 @@ export interface AdminAddress {
 }
 
 /**
- * Serves liveness and readiness over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
- * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not. It carries no secret.
+ * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
+ * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not, `GET /metrics` is what
+ * Prometheus reads. It carries no secret.
  *
  * Lifecycle: `listen` once, `close` once.
  */
 export class AdminServer {
   readonly #server: Server;
 
-  constructor(gates: readonly Gate[]) {
+  constructor(gates: readonly Gate[], scrape: Scrape) {
     this.#server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
       (request, response) => {
-        const known = request.url === '/livez' || request.url === '/readyz';
-        if (!known) return answer(response, 404, 'not found');
+        if (!paths.has(request.url ?? '')) return answer(response, 404, 'not found');
         if (request.method !== 'GET' && request.method !== 'HEAD') {
           response.setHeader('allow', 'GET, HEAD');
           return answer(response, 405, 'method not allowed');
         }
+        if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
         const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
         return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
       },
@@ -53,6 +57,13 @@ export class AdminServer {
       this.#server.closeAllConnections();
     });
   }
+}
+
+const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
+
+function answerMetrics(response: ServerResponse, { contentType, body }: ReturnType<Scrape>): void {
+  response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
+  response.end(body);
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {

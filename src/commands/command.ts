@@ -1,9 +1,13 @@
+import type { LogStream } from '../telemetry/decision-log.ts';
+
 /** What a command may touch of the world outside its functions. */
 export interface CommandIo {
   /** Writes a line of data. */
   readonly out: (line: string) => void;
   /** Writes a line of talk: progress, warnings, errors. */
   readonly err: (line: string) => void;
+  /** Where data goes, for a command that writes much of it and must not wait for its reader. */
+  readonly stdout: LogStream;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;

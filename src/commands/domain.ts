@@ -37,6 +37,7 @@ export async function withDomain(
       ports: systemPorts,
       environment: io.environment,
       log: io.err,
+      stdout: io.stdout,
     });
     if (isProblem(domain)) return problem(io, domain.problem);
     try {

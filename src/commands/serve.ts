@@ -12,7 +12,7 @@ import { optionsFrom } from './options.ts';
 const help = `usage: remit serve [--config FILE]
 
 Runs every role the configuration names, in one process: the ext_authz server that Envoy asks, the token issuer, and
-liveness and readiness.
+liveness, readiness and metrics.
 
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml
@@ -20,6 +20,7 @@ liveness and readiness.
 SIGHUP loads the policies and the certificates again; a set that is not good leaves the last good one in force.
 SIGTERM drains: it says "not serving", answers what is in flight, and ends.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
+With \`decisionLog: stdout\` each check is a line of JSON on standard output.
 Spans go where the standard OTEL_* variables say, and nowhere without them.
 
 exit: 0 ended by a signal, 1 the state file failed while serving, 2 the configuration, a policy or an address is not good`;
@@ -47,6 +48,7 @@ export const serve: Command = {
       ports: systemPorts,
       environment: io.environment,
       log: io.err,
+      stdout: io.stdout,
       onFatal: fatal.resolve,
     });
     if ('problem' in remit) return refused(io, remit.problem);

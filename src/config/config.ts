@@ -11,6 +11,8 @@ import { issuer } from './issuer.ts';
 import type { IssuerConfig, KeyedIssuer } from './issuer.ts';
 import { ledger, ledgerConfigOf } from './ledger.ts';
 import type { LedgerConfig, LedgerFields } from './ledger.ts';
+import { outcomes } from './outcomes.ts';
+import type { OutcomesConfig } from './outcomes.ts';
 import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -35,13 +37,16 @@ export interface Config {
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
-  /** Liveness and readiness. Default `127.0.0.1:9471`. */
+  /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
   readonly admin: { readonly listen: Address };
+  /** A line of JSON for each check: on `stdout`, or `none`. Default `none`. */
+  readonly decisionLog: 'none' | 'stdout';
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly policies: string;
   /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
   readonly state: string;
   readonly ledger: LedgerConfig;
+  readonly outcomes: OutcomesConfig;
 }
 
 /** The configuration as it is written. */
@@ -96,9 +101,11 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     ),
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
     admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
+    decisionLog: optional(word(['none', 'stdout']), 'none'),
     policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
     ledger: ledger(folder),
+    outcomes,
   });
 
 /**

@@ -5,6 +5,7 @@ import { configFrom, configProblemText } from '../config/config.ts';
 import type { Ports } from '../ports.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
 import { Agent } from './agent.ts';
 import { createAuthority, writeBundle, writeCredential } from './authority.ts';
 import type { Authority } from './authority.ts';
@@ -32,6 +33,10 @@ export interface DomainOptions {
   readonly filesServer?: HostPort;
   /** Changes the text of the shipped configuration of Envoy before it is used. */
   readonly envoyConfig?: (shipped: string) => string;
+  /** Where Envoy sends its spans, OTLP over gRPC. Default where the shipped configuration does. */
+  readonly collector?: HostPort;
+  /** Where decisions are logged, if the settings say so. */
+  readonly stdout?: LogStream;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -106,7 +111,8 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const filesServer = options.filesServer ?? (await startFiles(stops));
-  const shipped = (options.envoyConfig ?? ((text) => text))(await shippedEnvoyConfig());
+  const { envoyConfig = (text) => text } = options;
+  const shipped = envoyConfig(await shippedEnvoyConfig());
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>
@@ -118,7 +124,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
           remitSocket: files.checkSocket,
           payments: payments.address,
           files: filesServer,
-          collector: null,
+          collector: options.collector ?? null,
         },
         files.envoy,
       ),
@@ -170,12 +176,18 @@ async function startFiles(stops: (() => Promise<void>)[]): Promise<HostPort> {
 }
 
 async function startConfigured(
-  { folder, ports, environment, log }: DomainOptions,
+  { folder, ports, environment, log, stdout }: DomainOptions,
   file: string,
 ): Promise<Remit | Problem> {
   const read = configFrom(await readFile(file, 'utf8'), { file, folder, environment });
   if ('problems' in read) return { problem: read.problems.map(configProblemText).join('\n') };
-  return startRemit(read.value, { ports, environment, log, onFatal: (detail) => log(`fatal: ${detail}`) });
+  return startRemit(read.value, {
+    ports,
+    environment,
+    log,
+    ...(stdout === undefined ? {} : { stdout }),
+    onFatal: (detail) => log(`fatal: ${detail}`),
+  });
 }
 
 async function writeFiles({ folder, policies, settings = {} }: DomainOptions, acme: Authority, other: Authority) {

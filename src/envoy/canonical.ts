@@ -10,6 +10,8 @@ export const LIMITS = Object.freeze({
   targetChars: 8_192,
   /** Host with port, in characters. */
   hostChars: 261,
+  /** Values of filter and route metadata, at any depth. */
+  metadataValues: 512,
 });
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);

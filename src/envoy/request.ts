@@ -6,6 +6,9 @@ import type { PeerFacts } from '../identity/caller.ts';
 import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from './canonical.ts';
 import { framingProblem } from './framing.ts';
 import { headerCountOf } from './header-count.ts';
+import { mcpReadingsFrom } from './mcp-metadata.ts';
+import type { DecodedMetadata } from './mcp-metadata.ts';
+import { metadataCountOf } from './metadata-count.ts';
 import { checkRequestType } from './proto.ts';
 
 /** What the operator says of the filter that asks. */
@@ -23,9 +26,10 @@ export interface DecodedCheckRequest {
     readonly source?: {
       readonly principal?: string;
       readonly certificate?: string;
-      readonly address?: { readonly socket_address?: { readonly address?: string } };
+      readonly address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
     };
     readonly request?: { readonly http?: DecodedHttpRequest };
+    readonly metadata_context?: { readonly filter_metadata?: DecodedMetadata };
   };
 }
 
@@ -50,13 +54,17 @@ interface DecodedHeader {
 const MAX_CERTIFICATE_CHARS = 32_768;
 
 /**
- * The message in these bytes, or `request.malformed`, or `request.too-large` for too many headers. Never throws.
+ * The message in these bytes, or `request.malformed`, or `request.too-large` for too many headers or values of
+ * metadata. Never throws.
  *
  * @param bytes a serialised CheckRequest, at most what the server lets in
  */
 export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
   if (headerCountOf(bytes) > LIMITS.headers) {
     return deny('request.too-large', `the request has more than ${LIMITS.headers} headers`);
+  }
+  if (metadataCountOf(bytes, LIMITS.metadataValues) > LIMITS.metadataValues) {
+    return deny('request.too-large', `the request has more than ${LIMITS.metadataValues} values of metadata`);
   }
   try {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -89,11 +97,17 @@ export function checkFactsFrom(
   if (isDeny(peer)) return peer;
   const call = callFrom(http, headers, rules);
   if (isDeny(call)) return call;
+  const mcpReadings = mcpReadingsFrom(request.attributes?.metadata_context?.filter_metadata);
   const trace = {
     parent: traceparentFrom(metadata.get('traceparent')),
     application: traceparentFrom(onlyValue(headers, 'traceparent')),
   };
-  return { peer, call, trace, sourceAddress: sourceAddressFrom(request) };
+  return {
+    peer,
+    call: mcpReadings.length === 0 ? call : { ...call, mcpReadings },
+    trace,
+    ...sourceFrom(request),
+  };
 }
 
 function headerLinesFrom(http: DecodedHttpRequest): readonly (readonly [string, string])[] | Deny {
@@ -239,9 +253,10 @@ const traceparentFrom = (text: string | undefined): string | null =>
     ? text
     : null;
 
-const sourceAddressFrom = (request: DecodedCheckRequest): string | null => {
-  const address = request.attributes?.source?.address?.socket_address?.address ?? '';
-  return isIP(address) === 0 ? null : address;
+const sourceFrom = (request: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddress' | 'sourcePort'> => {
+  const { address = '', port_value: port = 0 } = request.attributes?.source?.address?.socket_address ?? {};
+  if (isIP(address) === 0) return { sourceAddress: null, sourcePort: null };
+  return { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -125,9 +125,6 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): objec
   };
 }
 
-/** Code of a JSON-RPC error that says a call was denied: AuthZEN's binding for MCP, in the range left to implementations. */
-const JSON_RPC_DENIED = -32_001;
-
 /**
  * What a client is told. To a call that is JSON-RPC it is a JSON-RPC error under the id of the request, so that a client
  * hands it to its caller as it would the server's own.
@@ -143,9 +140,10 @@ function bodyFrom(answer: Answer, decision: Deny, options: ResponseOptions): obj
     ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
     ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
   };
-  if (answer.jsonRpcId === undefined) return { error: errorOf(reason), ...ids, message: reason.text, ...hints };
-  const error = { code: JSON_RPC_DENIED, message: reason.text, data: { ...ids, ...hints } };
-  return { jsonrpc: '2.0', id: answer.jsonRpcId, error };
+  const { jsonRpcDenial } = answer;
+  if (jsonRpcDenial === undefined) return { error: errorOf(reason), ...ids, message: reason.text, ...hints };
+  const error = { code: jsonRpcDenial.code, message: reason.text, data: { ...ids, ...hints } };
+  return { jsonrpc: '2.0', id: jsonRpcDenial.id, error };
 }
 
 /** The `error` of the body: the challenge's own where there is one, else its nearest kin in RFC 6749. */

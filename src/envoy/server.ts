@@ -6,6 +6,7 @@ import {
   type ServerUnaryCall,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import { addAccessLog, type AccessLogSink } from './access-log.ts';
 import { addHealth } from './health.ts';
 import { CHECK_PATH } from './proto.ts';
 import { preparedDenial } from './response.ts';
@@ -40,6 +41,8 @@ export interface ServerOptions {
   readonly maxCheckMs?: number;
   /** Told of what a handler threw. */
   readonly onFault?: (error: unknown) => void;
+  /** Takes what access logs say; without it their service is not offered. */
+  readonly accessLog?: AccessLogSink;
 }
 
 /** How long `close` takes at most. */
@@ -55,6 +58,8 @@ export interface Grace {
  * Envoy makes an error of it. A quarter of a short one.
  */
 const MARGIN_MS = 100;
+
+type Optional = 'onFault' | 'accessLog';
 
 /** For connections that were cut off to be gone. */
 const CUT_MS = 1_000;
@@ -73,9 +78,10 @@ const CARRIED_METADATA: readonly string[] = ['traceparent', 'tracestate', 'bagga
  */
 export class AuthorizationServer {
   readonly #handler: CheckHandler;
-  readonly #options: Required<Omit<ServerOptions, 'onFault'>> & Pick<ServerOptions, 'onFault'>;
+  readonly #options: Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
   readonly #server: Server;
   readonly #setHealth: (isServing: boolean) => void;
+  readonly #endAccessLogs: () => void;
   readonly #addresses: string[] = [];
   #inFlight = 0;
   #closing: Promise<void> | null = null;
@@ -90,6 +96,9 @@ export class AuthorizationServer {
     });
     this.#server.addService(CHECK_SERVICE, { Check: this.#check });
     this.#setHealth = addHealth(this.#server);
+    const { accessLog, onFault } = options;
+    this.#endAccessLogs =
+      accessLog === undefined ? () => undefined : addAccessLog(this.#server, accessLog, onFault && { onFault });
   }
 
   /** Checks that wait for their answer. */
@@ -129,6 +138,8 @@ export class AuthorizationServer {
 
   async #drain({ noticeMs, graceMs }: Grace): Promise<void> {
     if (noticeMs > 0) await new Promise((resolve) => setTimeout(resolve, noticeMs));
+    // They never end by themselves, and the draining would wait for them.
+    this.#endAccessLogs();
     // `drain` and not `forceShutdown` cuts off what is left: without channelz grpc-js 1.14 keeps no list of its sessions,
     // and `forceShutdown` finds none.
     for (const address of this.#addresses) this.#server.drain(address, graceMs);

@@ -36,6 +36,17 @@ export function leafBytes(
   return bytes.length <= MAX_LEAF_BYTES ? bytes : tooLong(bytes);
 }
 
+/** The bytes of the record in a leaf that `leafBytes` made: as they were recorded. */
+export function recordBytesIn(leaf: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
+  // The first of the one and the last of the other are the frame's own: nothing before holds a quote of its choosing, and
+  // nothing but a number comes after.
+  return bytes.subarray(bytes.indexOf(BEFORE_RECORD) + BEFORE_RECORD.length, bytes.lastIndexOf(AFTER_RECORD));
+}
+
+const BEFORE_RECORD = ',"record":';
+const AFTER_RECORD = ',"seq":';
+
 const tooLong = ({ length }: Uint8Array): Problem => ({ problem: `has ${length} bytes, more than ${MAX_LEAF_BYTES}` });
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

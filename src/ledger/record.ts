@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
+import type { ReuseClass } from '../token/reuse.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { JsonValue } from './canonical-json.ts';
 
@@ -67,6 +68,8 @@ export interface UseRecord extends Decided, Traced {
   readonly action: string | null;
   /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
   readonly tokenUse: number | null;
+  /** What this use is against the allowed ones before it, and `after-end`, `other-identity`; empty without a verified token. */
+  readonly reuse: readonly ReuseClass[];
   readonly jtiDigest: string | null;
   readonly host: string;
   readonly method: string;
@@ -120,9 +123,61 @@ export interface CheckpointRecord {
   readonly first: number;
 }
 
+/** How the call of a use went, as Envoy's access log tells. */
+export interface OutcomeRecord {
+  readonly kind: 'outcome';
+  /** When Envoy told it. */
+  readonly at: number;
+  readonly decisionId: string;
+  /** Whether this process made the decision; where not, task, agent, action and decision are what Envoy was told then. */
+  readonly known: boolean;
+  readonly task: string | null;
+  readonly agent: string | null;
+  readonly action: string | null;
+  readonly decision: 'allow' | 'deny' | null;
+  /** What the client was answered; `null` where it was answered nothing. */
+  readonly status: number | null;
+  /** Envoy's `response_code_details`. */
+  readonly details: string;
+  /** Envoy's response flags, in the letters of its text log. */
+  readonly flags: readonly string[];
+  readonly durationMs: number | null;
+  readonly upstreamMs: number | null;
+  /** Of the bodies. */
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** More than 1 where Envoy repeated the call, which nobody decides again. */
+  readonly attempts: number;
+  readonly upstreamCluster: string | null;
+}
+
+/** Decisions and what Envoy did do not agree. */
+export interface FindingRecord {
+  readonly kind: 'finding';
+  readonly at: number;
+  readonly finding: 'bypass' | 'failure-mode-allowed' | 'denied-but-served' | 'outcome-missing' | 'access-log-lost';
+  /** How many it stands for: more than 1 in the summary of a flood. */
+  readonly count: number;
+  readonly decisionId: string | null;
+  readonly task: string | null;
+  /** Of a call without a decision, the SPIFFE ID in its certificate. */
+  readonly agent: string | null;
+  readonly action: string | null;
+  /** What is known of the call. */
+  readonly details: { readonly [name: string]: JsonValue };
+}
+
 /** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
 export type LedgerRecord =
-  IntentRecord | TokenRecord | UseRecord | EndRecord | EventRecord | PolicyRecord | CheckpointRecord;
+  | IntentRecord
+  | TokenRecord
+  | UseRecord
+  | EndRecord
+  | EventRecord
+  | OutcomeRecord
+  | FindingRecord
+  | PolicyRecord
+  | CheckpointRecord;
 
 /** A record as it is stored and, later, hashed: never serialised a second time. */
 export interface EncodedRecord {

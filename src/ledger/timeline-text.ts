@@ -1,4 +1,4 @@
-import type { EventRecord, IntentRecord, LedgerRecord, UseRecord } from './record.ts';
+import type { EventRecord, FindingRecord, IntentRecord, LedgerRecord, OutcomeRecord, UseRecord } from './record.ts';
 import type { TimelineEntry } from './timeline.ts';
 
 const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
@@ -6,10 +6,15 @@ const NONE = '-';
 /** A cell that is longer pushes its own row alone. */
 const MAX_COLUMN = 72;
 
-/** A timeline as a table for people, by time, a line each, the names of the columns first; times are UTC. */
+/**
+ * A timeline as a table for people, by time, a line each, the names of the columns first; times are UTC. What became of a use
+ * stands right under it.
+ */
 export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
-  const byTime = entries.toSorted((a, b) => a.at - b.at);
-  const rows = [HEAD, ...byTime.map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable))];
+  const rows = [
+    HEAD,
+    ...inOrder(entries).map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable)),
+  ];
   const widths = HEAD.map((_, column) =>
     Math.min(MAX_COLUMN, Math.max(...rows.map((row) => row[column]?.length ?? 0))),
   );
@@ -19,6 +24,19 @@ export function timelineText(entries: readonly TimelineEntry[]): readonly string
       .join('  ')
       .trimEnd(),
   );
+}
+
+function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
+  const uses = new Set(entries.flatMap((entry) => (entry.kind === 'use' ? [entry.decisionId] : [])));
+  const under = Map.groupBy(entries, (entry) => {
+    const isOfUse = entry.kind === 'outcome' || entry.kind === 'finding';
+    return isOfUse && entry.decisionId !== null && uses.has(entry.decisionId) ? entry.decisionId : null;
+  });
+  const byTime = (under.get(null) ?? []).toSorted((a, b) => a.at - b.at);
+  return byTime.flatMap((entry) => {
+    const outcomes = entry.kind === 'use' ? under.get(entry.decisionId) : undefined;
+    return outcomes === undefined ? entry : Array.of<TimelineEntry>(entry).concat(outcomes);
+  });
 }
 
 /** Text that a terminal shows and does not obey: records repeat words of clients. */
@@ -45,6 +63,12 @@ function cellsOf(record: LedgerRecord): readonly string[] {
     }
     case 'checkpoint':
       return [`checkpoint of ${record.size} records`, NONE, NONE, NONE, NONE];
+    case 'outcome':
+      return [outcomeText(record), NONE, record.details || NONE, NONE, NONE];
+    case 'finding': {
+      const many = record.count === 1 ? '' : ` (${record.count} times)`;
+      return [`  ! ${findingText[record.finding]}${many}`, NONE, record.finding, NONE, NONE];
+    }
     default:
       return [`unknown record ${String(record satisfies never)}`];
   }
@@ -59,6 +83,30 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   'binding-violation': 'token presented by another workload, noticed',
   signal: 'signal',
 };
+
+const findingText: Readonly<Record<FindingRecord['finding'], string>> = {
+  bypass: 'sent to an upstream, and nobody was asked',
+  'failure-mode-allowed': 'sent to an upstream though the check failed',
+  'denied-but-served': 'sent to an upstream though it was denied',
+  'outcome-missing': 'the outcome has not come',
+  'access-log-lost': 'the access log has gone',
+};
+
+/** What was answered, how long it took, the bytes of the bodies, and what is out of the ordinary. */
+function outcomeText(outcome: OutcomeRecord): string {
+  const { durationMs, upstreamMs, requestBytes, responseBytes, attempts, flags } = outcome;
+  const upstream = upstreamMs === null ? '' : ` (upstream ${Math.round(upstreamMs)} ms)`;
+  const words = [
+    outcome.status === null ? 'no answer' : String(outcome.status),
+    ...(durationMs === null ? [] : [`${Math.round(durationMs)} ms${upstream}`]),
+    `${requestBytes} B in`,
+    `${responseBytes} B out`,
+    ...(attempts > 1 ? [`${attempts} attempts`] : []),
+    ...(flags.length === 0 ? [] : [`flags ${flags.join(' ')}`]),
+    ...(outcome.known ? [] : ['decided elsewhere or before a restart']),
+  ];
+  return `  outcome: ${words.join(', ')}`;
+}
 
 const useText = (use: UseRecord): string =>
   [

@@ -1,5 +1,6 @@
 import { taskTokenOf } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
+import { reuseOf } from '../judgement.ts';
 import type { Judgement } from '../judgement.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf, recordText } from './record.ts';
@@ -22,6 +23,7 @@ export function useRecord({ decision, decisionId, facts, policySet }: Judgement,
     policyIds: decision.policyIds,
     policySet,
     tokenUse: facts.use === 0 ? null : facts.use,
+    reuse: reuseOf({ decision, facts }),
     jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
     host: isDeny(call) ? '' : recordText(call.host),
     method: isDeny(call) ? '' : recordText(call.method),

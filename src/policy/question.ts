@@ -41,6 +41,8 @@ export interface UseFacts {
   readonly binding: BindingMode;
   /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
+  /** What this use is against those that were allowed before; empty without a token. */
+  readonly reuse: readonly string[];
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
@@ -95,9 +97,9 @@ function delegationOf({ caller, credential }: UseFacts): CedarRecord {
   return { subject, actors: credential.kind === 'task-token' ? distinct(credential.actors) : [] };
 }
 
-function credentialOf({ credential, binding, use, nowMs }: UseFacts): CedarRecord {
+function credentialOf({ credential, binding, use, reuse, nowMs }: UseFacts): CedarRecord {
   if (credential.kind === 'workload-identity') {
-    return { kind: credential.kind, binding: 'none', scope: [], secondsLeft: 0, uses: 0 };
+    return { kind: credential.kind, binding: 'none', scope: [], secondsLeft: 0, uses: 0, reuse: [] };
   }
   return {
     kind: credential.kind,
@@ -105,6 +107,7 @@ function credentialOf({ credential, binding, use, nowMs }: UseFacts): CedarRecor
     scope: distinct(credential.scope),
     secondsLeft: Math.max(0, credential.expiresAtSeconds - wholeSeconds(nowMs)),
     uses: use,
+    reuse: distinct(reuse),
   };
 }
 

@@ -55,6 +55,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     action: actionOf(action, { args, isDecidedOnHeaders: true }),
     binding: 'certificate',
     use: 1,
+    reuse: ['first'],
     nowMs: 0,
   } as const;
   return [issueQuestion(issue), useQuestion(use)];

@@ -5,12 +5,17 @@ import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
+import { Outcomes } from '../outcome/outcomes.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { checkMetrics } from '../telemetry/check-metrics.ts';
+import { decisionLog } from '../telemetry/decision-log.ts';
+import { after } from '../timers.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenUses } from '../token/uses.ts';
+import { countedOutcomes } from './measures.ts';
 import { isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 
@@ -19,6 +24,7 @@ export interface CheckRole {
   readonly server: AuthorizationServer;
   /** The addresses as bound. */
   readonly bound: readonly string[];
+  readonly outcomes: Outcomes;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -31,14 +37,20 @@ export async function startChecks(
   parts: Parts,
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
-  const { config, ports, log } = parts;
+  const { config, ports, log, metrics } = parts;
   const response = { helpUrl: config.extAuthz.helpUrl };
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
+  const observer = countedOutcomes(metrics);
+  const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
+    onRefusal: (cause, _reason, decisionId) => {
+      metrics.serverRefusals.of({ cause }).inc();
+      outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
+    },
   });
-  const check = checkWith(servicesOf(parts, keys, transactionToken));
+  const check = checkWith({ ...servicesOf(parts, keys, transactionToken), outcomes });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
   const server = new AuthorizationServer(authorizationHandler(check, { rules, response, refuse, onFault }), {
     refuse,
@@ -46,19 +58,39 @@ export async function startChecks(
     monotonicMs: ports.monotonicMs,
     nowMs: ports.nowMs,
     maxInFlight: config.extAuthz.checksInFlight,
+    accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   const bound = await server.listen(config.extAuthz.listen.map(addressText));
-  return isStartProblem(bound) ? bound : { server, bound };
+  if (!isStartProblem(bound)) return { server, bound, outcomes };
+  outcomes.close();
+  return bound;
 }
 
 /** Lets checks in flight end, and closes every address. */
-export const closeChecks = ({ server }: CheckRole): Promise<void> =>
-  server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
+export async function closeChecks({ server, outcomes }: CheckRole): Promise<void> {
+  await server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
+  outcomes.close();
+}
 
 const nameOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
 
-function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTokenSigner | null): CheckServices {
+function observerOf({ decisionStream, metrics }: Parts): CheckServices['onChecked'] {
+  const count = checkMetrics(metrics);
+  if (decisionStream === null) return count;
+  const dropped = metrics.decisionLogDropped.of({});
+  const log = decisionLog(decisionStream, () => dropped.inc());
+  return (check) => {
+    count(check);
+    log(check);
+  };
+}
+
+function servicesOf(
+  parts: Parts,
+  keys: KeyRing,
+  transactionToken: TransactionTokenSigner | null,
+): Omit<CheckServices, 'outcomes'> {
   const { config, ports, store, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
@@ -92,6 +124,7 @@ function servicesOf(parts: Parts, keys: KeyRing, transactionToken: TransactionTo
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,
     tracer: telemetry.tracer,
+    onChecked: observerOf(parts),
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
   };

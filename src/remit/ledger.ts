@@ -7,7 +7,11 @@ import { OutboxRelay } from '../store/outbox-relay.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
+import { recordMetrics } from '../telemetry/record-metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Ports } from '../ports.ts';
 import { after } from '../timers.ts';
+import { measuredSink } from './measures.ts';
 import type { StartProblem } from './parts.ts';
 
 /** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
@@ -25,8 +29,10 @@ export interface Ledger {
   readonly close: () => Promise<void>;
 }
 
-/** What the ledger tells of. */
-export interface LedgerReports {
+/** What the ledger works with and tells of. */
+export interface LedgerServices {
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
+  readonly metrics: Metrics;
   readonly log: (line: string) => void;
   readonly onFatal: (detail: string) => void;
 }
@@ -35,16 +41,18 @@ export interface LedgerReports {
 export async function openLedger(
   { ledger: settings, trustDomains }: Pick<Config, 'ledger' | 'trustDomains'>,
   store: Store,
-  { log, onFatal }: LedgerReports,
+  { ports, metrics, log, onFatal }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
+  let unsignedSinceMs: number | null = null;
   const thread = await LogThread.open(
     { settings: { ...settings, trustDomain: trustDomains[0] ?? 'none' }, fileId },
     {
       onFatal: (failure) => onFatal(failure.detail),
       onCheckpoint: (made) => {
         const problem = isStoreFailure(made) ? made.detail : made.problem;
+        if (!isStoreFailure(made)) unsignedSinceMs = null;
         if (problem !== null) log(`ledger: ${problem}`);
       },
     },
@@ -53,8 +61,15 @@ export async function openLedger(
   log(
     `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
   );
-  const writer = new LedgerWriter(thread, {
+  const count = recordMetrics(metrics);
+  metrics.beforeScrape(() => {
+    metrics.ledgerBytes.of({}).set(thread.status.bytes);
+    metrics.ledgerUnsigned.of({}).set(unsignedSinceMs === null ? 0 : (ports.nowMs() - unsignedSinceMs) / 1000);
+  });
+  const writer = new LedgerWriter(measuredSink(thread, { metrics, ports }), {
     onCommitted: (batch) => {
+      count(batch);
+      unsignedSinceMs ??= ports.nowMs();
       relay.committed(batch);
       store.touchTasks(usedIn(batch));
     },

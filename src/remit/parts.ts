@@ -4,6 +4,8 @@ import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
 import type { Ledger } from './ledger.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/sdk.ts';
 
 /** What the roles of one process share. */
@@ -16,6 +18,9 @@ export interface Parts {
   /** `null` where the configuration names none. */
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
+  readonly metrics: Metrics;
+  /** Where decisions are logged; `null` where they are not. */
+  readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
 }

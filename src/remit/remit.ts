@@ -11,6 +11,10 @@ import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
+import { formatFor } from '../telemetry/exposition.ts';
+import { newMetrics } from '../telemetry/metrics.ts';
+import { measureProcess } from '../telemetry/process-usage.ts';
 import { startTelemetry } from '../telemetry/sdk.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
@@ -20,6 +24,7 @@ import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
+import { countedLoad, measureRoles } from './measures.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
 import { openTransactions } from './transactions.ts';
@@ -31,6 +36,8 @@ export interface RemitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
+  /** Where decisions are logged, if the configuration says so; absent, they are not. */
+  readonly stdout?: LogStream;
   /** Called once when the state file fails: everything is denied from then on, and the process must end. */
   readonly onFatal: (detail: string) => void;
 }
@@ -74,7 +81,12 @@ export async function startRemit(config: Config, options: RemitOptions): Promise
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
   const { ports, log } = options;
-  const telemetry = startTelemetry(options.environment);
+  const metrics = newMetrics();
+  closers.push(measureProcess(metrics));
+  const telemetry = startTelemetry(options.environment, {
+    log,
+    onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
+  });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
   const store = openStore(config.state, {
@@ -85,17 +97,18 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   closers.push(endExpiredTasks(store, log));
-  const opened = await openLedger(config, store, options);
+  const opened = await openLedger(config, store, { ...options, metrics });
   if (isStartProblem(opened)) return opened;
   closers.push(() => opened.close());
   relay = opened.relay;
-  const policies = new CurrentPolicies(() => loadPolicies(config.policies));
+  const policies = new CurrentPolicies(countedLoad(() => loadPolicies(config.policies), { metrics, ports }));
   const findings = await policies.reload();
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
-  return { config, ports, log, store, ledger: opened, policies, svid, telemetry };
+  const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
+  return { config, ports, log, store, ledger: opened, policies, svid, telemetry, metrics, decisionStream };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -127,7 +140,8 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   if (isStartProblem(checks)) return checks;
   closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);
-  const admin = new AdminServer(gates);
+  measureRoles(parts, { checks: checks.server, gates, keys: ring });
+  const admin = new AdminServer(gates, (accept) => parts.metrics.scrape(formatFor(accept)));
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;

@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { EncodedRecord } from '../ledger/record.ts';
 import { ClockFloor } from './clock-floor.ts';
 import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
@@ -10,8 +11,8 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
-  /** Called after each commit that wrote records. */
-  readonly onRecords?: () => void;
+  /** Told of records once they are on disk, for metrics. It must not throw. */
+  readonly onRecords?: (records: readonly EncodedRecord[]) => void;
 }
 
 /**
@@ -22,11 +23,12 @@ export class Connection {
   readonly #db: DatabaseSync;
   readonly #clock: ClockFloor;
   readonly #onFatal: (failure: StoreFailure) => void;
-  readonly #onRecords: () => void;
+  readonly #onRecords: (records: readonly EncodedRecord[]) => void;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
-  #hasRecords = false;
+  /** Written by the transaction that is open. */
+  #recorded: EncodedRecord[] = [];
 
   constructor(db: DatabaseSync, options: ConnectionOptions) {
     this.#db = db;
@@ -73,8 +75,7 @@ export class Connection {
 
   /** One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
-    this.#hasRecords = false;
-    const outcome = this.read(input, () => {
+    return this.read(input, () => {
       this.#db.exec('BEGIN IMMEDIATE');
       try {
         const result = work();
@@ -82,20 +83,20 @@ export class Connection {
         this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
         this.#db.exec('COMMIT');
         this.#clockWrittenMs = nowMs;
+        this.#onRecords(this.#recorded);
         return result;
       } catch (error) {
         if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-        this.#hasRecords = false;
         throw error;
+      } finally {
+        this.#recorded = [];
       }
     });
-    if (this.#hasRecords) this.#onRecords();
-    return outcome;
   }
 
-  /** Within a transaction: records were written, of which `onRecords` is told once they are on disk. */
-  wroteRecords(): void {
-    this.#hasRecords = true;
+  /** Within a transaction: what it has recorded. */
+  recorded(records: readonly EncodedRecord[]): void {
+    this.#recorded.push(...records);
   }
 
   close(): void {

@@ -15,7 +15,7 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
     if (kind === 'event' && task !== null) noteEvent(connection, task, bytes);
   }
   for (const [task, at] of used) touchTask(connection, task, at);
-  if (records.length > 0) connection.wroteRecords();
+  connection.recorded(records);
 }
 
 /** A revoked token is nothing that happened to the task itself. */

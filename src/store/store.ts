@@ -67,6 +67,12 @@ export interface OpenTaskFilter {
   readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
 }
 
+/** How many tasks can still change; those past their deadline until they are written down as expired. */
+export interface OpenTaskCounts {
+  readonly active: number;
+  readonly suspended: number;
+}
+
 /** What an event did to a task: `task` is the state after it, `changed` whether it was this call that brought it about. */
 export interface TaskEnd {
   readonly task: Task;
@@ -128,6 +134,8 @@ export interface StoreReader {
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
   /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
+  /** How many tasks are open; two rows are read, however many there are. */
+  openTaskCounts(): OpenTaskCounts | StoreFailure;
   /** The static secrets that were seen, the last seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** What last happened to the task; `undefined` where nothing did or there is none. */

@@ -1,6 +1,6 @@
 import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
-import type { LastEvent, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import type { LastEvent, OpenTaskCounts, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
 /** Largest result of a listing, and of one sweep. */
@@ -60,6 +60,13 @@ export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, li
       bounded(limit),
     )
     .map(taskFrom);
+}
+
+/** How many tasks are open, by state. */
+export function countOpenTasks(connection: Connection): OpenTaskCounts {
+  const rows = connection.statement('SELECT state, count FROM open_tasks').all();
+  const count = (state: string): number => Number(rows.find((row) => row['state'] === state)?.['count'] ?? 0);
+  return { active: count('active'), suspended: count('suspended') };
 }
 
 /** The tasks that are due to expire, at most `MAX_ROWS`; one may be there twice. */

@@ -1,16 +1,23 @@
 import { isSpanContextValid, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags } from '@opentelemetry/api';
 import type { Attributes, Link, SpanContext, Tracer } from '@opentelemetry/api';
+import type { Action } from '../action/http.ts';
 import { taskTokenOf } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import { reuseOf } from '../judgement.ts';
 import type { Judgement } from '../judgement.ts';
 import type { SpanReference } from '../token/claims.ts';
+import { tellingClass } from '../token/reuse.ts';
 
 /** What spans are made with. */
 export interface Tracing {
   readonly tracer: Tracer;
   readonly randomBytes: (length: number) => Uint8Array;
 }
+
+/** The name of the span of a check. */
+export const CHECK_SPAN = 'remit.check';
 
 /** What a check's span hangs on, besides the judgement itself. */
 export interface CheckTrace {
@@ -34,7 +41,7 @@ export function traceCheck(tracing: Tracing, judgement: Judgement, on: CheckTrac
   const parent = spanContextFrom(on.parent);
   const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
   const span = tracing.tracer.startSpan(
-    'remit.check',
+    CHECK_SPAN,
     {
       kind: SpanKind.SERVER,
       startTime: on.startedAtMs,
@@ -43,11 +50,15 @@ export function traceCheck(tracing: Tracing, judgement: Judgement, on: CheckTrac
     },
     context,
   );
-  const fault = isDeny(judgement.decision) && reasons[judgement.decision.reason].httpStatus === 503;
-  if (fault) span.setStatus({ code: SpanStatusCode.ERROR });
+  const fault = faultOf(judgement);
+  if (fault !== null) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
   return placeOf(span.spanContext(), { ...tracing, parent });
 }
+
+/** The reason of a denial that is a fault of ours, which alone is an error: a denial that was decided is a good answer. */
+const faultOf = ({ decision }: Judgement): ReasonCode | null =>
+  isDeny(decision) && reasons[decision.reason].httpStatus === 503 ? decision.reason : null;
 
 /**
  * A span's place, as it is stored and signed. Where tracing is off, a span has no identity of its own but its parent's, or
@@ -91,8 +102,12 @@ const linkTo = (span: SpanReference, kind: string): Link => ({
   attributes: { 'remit.link': kind },
 });
 
-function attributesOf({ decision, decisionId, facts, policySet }: Judgement): Attributes {
+function attributesOf(judgement: Judgement): Attributes {
+  const { decision, decisionId, facts, policySet } = judgement;
   const token = taskTokenOf(facts);
+  const reuse = reuseOf(judgement);
+  const telling = tellingClass(reuse);
+  const fault = faultOf(judgement);
   return {
     'remit.decision': decision.kind,
     'remit.decision.id': decisionId,
@@ -100,6 +115,7 @@ function attributesOf({ decision, decisionId, facts, policySet }: Judgement): At
     'remit.cache': 'bypass',
     ...(policySet === null ? {} : { 'remit.policy.set': policySet }),
     ...(isDeny(decision) ? { 'remit.reason': decision.reason, 'remit.detail': decision.detail } : {}),
+    ...(fault === null ? {} : { 'error.type': fault }),
     ...(isDeny(facts.caller) ? {} : { 'remit.agent': facts.caller.id }),
     ...(isDeny(facts.action)
       ? {}
@@ -108,9 +124,11 @@ function attributesOf({ decision, decisionId, facts, policySet }: Judgement): At
           'remit.action.kind': facts.action.kind,
           'remit.decided_on': facts.action.isDecidedOnHeaders ? 'headers' : 'request',
           'http.route': facts.action.endpoint,
+          ...mcpAttributes(facts.action),
         }),
     ...(isDeny(facts.credential) ? {} : { 'remit.credential': facts.credential.kind }),
     ...(facts.use === 0 ? {} : { 'remit.token.use': facts.use }),
+    ...(telling === null ? {} : { 'remit.token.reuse': [...reuse], 'remit.token.reuse.class': telling }),
     ...(token === null
       ? {}
       : {
@@ -125,6 +143,14 @@ function attributesOf({ decision, decisionId, facts, policySet }: Judgement): At
           'url.scheme': facts.call.scheme,
           'url.path': facts.call.path,
           'server.address': facts.call.host,
+          ...(facts.call.port === null ? {} : { 'server.port': facts.call.port }),
         }),
   };
+}
+
+/** @see OpenTelemetry semantic conventions for MCP, in development */
+function mcpAttributes({ mcp }: Action): Attributes {
+  if (mcp === undefined) return {};
+  const tool = mcp.tool === null ? {} : { 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.name': mcp.tool };
+  return { 'mcp.method.name': mcp.method, ...tool };
 }

@@ -100,6 +100,12 @@ export class JwksRefresh {
     return ports.monotonicMs() - this.#goodAtMs <= rules.graceMs ? this.#keys : null;
   }
 
+  /** Time since the last good answer; `null` where there was none. */
+  ageMs(): number | null {
+    const ageMs = this.#options.ports.monotonicMs() - this.#goodAtMs;
+    return Number.isFinite(ageMs) ? ageMs : null;
+  }
+
   /** Says that a key id was not found: the next attempt is brought forward as far as `hintIntervalMs` allows. */
   hint(): void {
     const { ports, rules } = this.#options;

@@ -132,6 +132,16 @@ export class KeyRing implements VerificationKeys {
     return missing.map(([issuer]) => issuer).sort();
   }
 
+  /** Time since each key server last gave a good answer, in milliseconds by issuer; those without one are left out. */
+  agesMs(): ReadonlyMap<string, number> {
+    const ages = new Map<string, number>();
+    for (const [issuer, { refresh }] of this.#issuers) {
+      const ageMs = refresh?.ageMs() ?? null;
+      if (ageMs !== null) ages.set(issuer, ageMs);
+    }
+    return ages;
+  }
+
   /** Ends every refresh. Held keys stay in use until their grace runs out. */
   close(): void {
     for (const { refresh } of this.#issuers.values()) refresh?.close();

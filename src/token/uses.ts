@@ -1,5 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { SpanReference } from './claims.ts';
+import { rememberedWith, reuseClasses } from './reuse.ts';
+import type { AllowedUses, Circumstances, ReuseClass } from './reuse.ts';
 
 /** What came before this use of a token, as far as this process remembers. */
 export interface TokenUse {
@@ -7,16 +9,21 @@ export interface TokenUse {
   readonly use: number;
   /** Span of the use before. */
   readonly previous: SpanReference | null;
+  /** What it is against the uses that were allowed before. */
+  readonly reuse: readonly ReuseClass[];
+  readonly circumstances: Circumstances;
 }
 
 interface Seen {
   count: number;
   last: SpanReference | null;
+  allowed: AllowedUses | null;
 }
 
 /**
- * Counts the uses of each token. It remembers `max` tokens; the one unused longest is forgotten first, and its next use
- * then counts as a first one: this numbers uses for traces and policies, budgets are kept elsewhere.
+ * Counts the uses of each token and remembers where the allowed ones were made. It remembers `max` tokens; the one unused
+ * longest is forgotten first, and its next use then counts as a first one: this is for traces and policies, budgets are kept
+ * elsewhere. It is the memory of one process, and begins empty.
  */
 export class TokenUses {
   readonly #seen: LRUCache<string, Seen>;
@@ -25,12 +32,26 @@ export class TokenUses {
     this.#seen = new LRUCache({ max });
   }
 
-  /** Counts one use of the token with this digest. */
-  next(digest: string): TokenUse {
-    const seen = this.#seen.get(digest) ?? { count: 0, last: null };
+  /** Counts one use of the verified token with this digest. */
+  next(digest: string, circumstances: Circumstances): TokenUse {
+    const seen = this.#seen.get(digest) ?? { count: 0, last: null, allowed: null };
     seen.count += 1;
     this.#seen.set(digest, seen);
-    return { use: seen.count, previous: seen.last };
+    return {
+      use: seen.count,
+      previous: seen.last,
+      reuse: reuseClasses(seen.allowed, circumstances),
+      circumstances,
+    };
+  }
+
+  /**
+   * Remembers where a use was allowed. INVARIANT: called before anything is awaited after `next`, so that no second use is
+   * classified between the two; and for no use that was denied, which would make a thief's whereabouts familiar.
+   */
+  allowed(digest: string, { circumstances }: TokenUse): void {
+    const seen = this.#seen.get(digest);
+    if (seen !== undefined) seen.allowed = rememberedWith(seen.allowed, circumstances);
   }
 
   /** Remembers the span of the latest use, for the link of the next one. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { a2aActionFrom } from '../../src/action/a2a.ts';
+import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
@@ -31,11 +32,13 @@ const loaded = catalogFrom(
       path: /a2a
       methods:
 ${METHODS.map((method, index) => `        '${method}': { action: booker.m${index}, risk: low, args: { taskId: {}, contextId: {}, role: { pointer: /message/role } } }`).join('\n')}
+        named: { action: booker.named, risk: low, args: { url: { pointer: /pushConfig/webhookUrl } } }
         must: { action: booker.must, risk: low, args: { taskId: { required: true } } }
 `,
   'actions.yaml',
 );
 if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
+const catalog = loaded;
 const target = loaded.find(loaded.servers.get('booker') as never, 'POST', ['a2a']);
 if (target?.kind !== 'a2a') throw new Error('not an agent');
 const agent = target.a2a;
@@ -115,8 +118,26 @@ describe('a2aActionFrom denies', () => {
       request('GetTask', { id: 7 }),
       `action.arguments: arguments of \`${idOf('GetTask')}\`: \`taskId\` is no string`,
     ],
+    ...[
+      '{"pushConfig":{"webhook_url":"x"}}',
+      '{"push_config":{"webhookUrl":"x"}}',
+      '{"pushConfig":{"WebhookURL":"x"}}',
+    ].map(
+      (params) =>
+        [
+          `an argument that protobuf finds in ${params}`,
+          request('named', JSON.parse(params)),
+          'action.arguments: arguments of `booker.named`: a member can be taken for the way to `url`, but is not equal to it',
+        ] as [string, object, string],
+    ),
     ['a missing argument', request('must', {}), 'action.arguments: arguments of `booker.must`: `taskId` is missing'],
   ])('%s', (_name, given, expected) => {
     expect(outcome(given)).toBe(expected);
+  });
+});
+
+describe('jsonRpcDenialOf', () => {
+  it('has a code of its own in A2A, where that of MCP says that a task is not there', () => {
+    expect(jsonRpcDenialOf(call(request('GetTask', { id: 't' })), catalog)).toEqual({ id: 1, code: -32_099 });
   });
 });

@@ -80,7 +80,7 @@ const protocols = `servers:
           risk: medium
           labels: [customer-data]
           args:
-            title: { required: true }
+            title: { required: true, header: Title }
             '/priority (1-5)': { pointer: '/meta~1data/priority', type: long }
         'delete ticket': { action: tickets.delete, risk: high }
       resources: { action: tickets.resources, risk: low }
@@ -210,6 +210,26 @@ describe('catalogFrom finds in the protocols', () => {
       'arguments of resources',
       ['resources, risk: low', 'resources, risk: low, args: {}'],
       'the arguments of `resources` are given',
+    ],
+    [
+      'a header that is no name',
+      ['header: Title', 'header: the_title'],
+      'the header `the_title` must be letters, digits and `-`',
+    ],
+    [
+      'a header of two arguments',
+      ['type: long }', 'type: long, header: title }'],
+      'the header `title` mirrors another argument already',
+    ],
+    [
+      'a header of a list',
+      ['header: Title', 'header: Title, type: strings'],
+      'an argument of type `strings` has no header',
+    ],
+    [
+      'a header of an argument of A2A',
+      ['{ pointer: /message/text }', '{ pointer: /message/text, header: Text }'],
+      'unknown key `header` in an argument',
     ],
     ['a pointer without slash', ['/order/total', 'total'], 'the pointer `total` must be a JSON pointer'],
     ['a pointer to everything', ['/order/total', "''"], 'the pointer `` must be a JSON pointer'],

@@ -164,3 +164,51 @@ describe('jsonArguments', () => {
     }
   });
 });
+
+/** Digits and power of ten of a number, in whole numbers. */
+const wholeOf = (text: string): readonly [bigint, number] => {
+  const [, mantissa = '', fraction = '', power = '0'] = /^(-?\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
+  return [BigInt(mantissa + fraction), Number(power) - fraction.length];
+};
+const isEqual = (one: string, other: string): boolean => {
+  const [a, b] = [wholeOf(one), wholeOf(other)];
+  const least = Math.min(a[1], b[1]);
+  return a[0] * 10n ** BigInt(a[1] - least) === b[0] * 10n ** BigInt(b[1] - least);
+};
+
+describe('exactJsonFrom', () => {
+  const digits = fc.stringMatching(/^(0|[1-9]\d{0,17})(\.\d{1,18})?$/);
+  const exponent = fc.oneof(
+    fc.constant(''),
+    fc.tuple(fc.constantFrom('e', 'E', 'e+', 'e-'), fc.nat(340)).map(([mark, power]) => `${mark}${power}`),
+  );
+  const number = fc.tuple(fc.constantFrom('', '-'), digits, exponent).map((parts) => parts.join(''));
+
+  it.each([
+    ['15 digits', '900719925474099', 900_719_925_474_099],
+    ['16 digits that a double does not hold', '9007199254740993', Number.POSITIVE_INFINITY],
+    ['16 digits that it holds', '9007199254740994', 9_007_199_254_740_994],
+    ['more than it can be', '1e309', Number.POSITIVE_INFINITY],
+    ['less than it can be', '1e-400', Number.POSITIVE_INFINITY],
+    ['nothing, in many digits', '0.000e99', 0],
+    ['too small for 15 digits', '5e-324', Number.POSITIVE_INFINITY],
+    ['the same below zero', '-1e-308', Number.POSITIVE_INFINITY],
+    ['just large enough', '1e-307', 1e-307],
+  ])('%s', (_name, text, expected) => {
+    expect(exactJsonFrom(Buffer.from(`[${text}]`))).toEqual({ value: [expected] });
+  });
+
+  it('gives a number exactly where the double for it is written with the same digits', () => {
+    fc.assert(
+      fc.property(number, (text) => {
+        const double = Number(text);
+        const isInRange = Number.isFinite(double) && (double === 0 || Math.abs(double) >= 1e-307);
+        const isExact = isInRange && isEqual(text, String(double));
+        expect(exactJsonFrom(Buffer.from(`[${text}]`))).toEqual({
+          value: [isExact ? double : Number.POSITIVE_INFINITY],
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

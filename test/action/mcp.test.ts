@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
-import { jsonRpcIdOf } from '../../src/action/json-rpc-id.ts';
+import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import { mcpActionFrom } from '../../src/action/mcp.ts';
 import { MCP_REVISIONS } from '../../src/action/mcp-headers.ts';
 import { isDeny } from '../../src/decision/decision.ts';
@@ -326,6 +326,7 @@ describe('mcpActionFrom', () => {
       isSession: false,
       jsonRpcId: 1,
       kind: 'mcp',
+      mcp: { method: 'tools/call', tool: 'create_ticket' },
     });
   });
 
@@ -350,7 +351,7 @@ describe('mcpActionFrom', () => {
   });
 });
 
-describe('jsonRpcIdOf', () => {
+describe('jsonRpcDenialOf', () => {
   it.each<[string, HttpCall, unknown]>([
     ['a request', call(message('ping', {}, 'r')), 'r'],
     ['a request that is denied', call(message('tools/call', { name: 'drop' }, 9)), 9],
@@ -361,7 +362,7 @@ describe('jsonRpcIdOf', () => {
     ['another path', call(message('ping'), {}, { path: '/x', segments: ['x'] }), undefined],
     ['another host', call(message('ping'), {}, { host: 'x.acme.test' }), undefined],
   ])('%s', (_name, given, id) => {
-    expect(jsonRpcIdOf(given, catalog)).toBe(id);
+    expect(jsonRpcDenialOf(given, catalog)).toEqual(id === undefined ? undefined : { id, code: -32_001 });
   });
 });
 

@@ -19,6 +19,7 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
   const file = join(folder, 'x');
   if (text !== null) writeFileSync(file, text);
   const io: CommandIo = {
+    stdout: { writable: false, writableLength: 0, write: () => undefined },
     out: (line) => out.push(line),
     err: (line) => err.push(line.replaceAll(folder, 'f')),
     environment: {},
@@ -107,19 +108,28 @@ describe('remit policy import', () => {
         inputSchema: {
           type: 'object',
           required: ['title'],
-          properties: { title: { type: 'string' }, 'assigned to': { type: 'string' } },
+          properties: {
+            title: { type: 'string', 'x-mcp-header': 'Title' },
+            'assigned to': { type: 'string', 'x-mcp-header': 'assigned to' },
+            price: { type: 'number', 'x-mcp-header': 'Price' },
+          },
         },
       },
       { name: 'create ticket', annotations: { readOnlyHint: true } },
       { name: 'löschen!', annotations: { destructiveHint: true }, inputSchema: { type: 'object' } },
       { name: 'create ticket' },
     ];
+    const leftOut = 'an `x-mcp-header` that is no name of a header, or of a type that has none, is left out';
     for (const document of [{ jsonrpc: '2.0', id: 1, result: { tools } }, { tools }, tools]) {
       const { code, err, servers, notes } = await run(JSON.stringify(document), 'mcp-tools', '--server', 'tickets');
       expect({ code, err, notes }).toEqual({
         code: 0,
         err: [],
-        notes: ['# a tool without a name of its own is left out'],
+        notes: [
+          `# the tool \`create_ticket\`: ${leftOut}`,
+          `# the tool \`create_ticket\`: ${leftOut}`,
+          '# a tool without a name of its own is left out',
+        ],
       });
       expect(servers).toEqual({
         tickets: {
@@ -131,7 +141,7 @@ describe('remit policy import', () => {
               create_ticket: {
                 action: 'tickets.create_ticket',
                 risk: 'medium',
-                args: { title: { required: true }, 'assigned to': {} },
+                args: { title: { required: true, header: 'Title' }, 'assigned to': {}, price: { type: 'decimal' } },
               },
               'create ticket': { action: 'tickets.create-ticket', risk: 'low' },
               'löschen!': { action: 'tickets.l-schen', risk: 'high' },

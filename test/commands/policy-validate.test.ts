@@ -26,13 +26,13 @@ describe('remit policy validate', () => {
   it('says what a good folder holds', async () => {
     const expected = {
       code: 0,
-      out: ['cedar-policies: 18 policies (1 in shadow), 10 actions, 3 servers: valid'],
+      out: ['cedar-policies: 19 policies (1 in shadow), 10 actions, 3 servers: valid'],
       err: [],
     };
     expect(await run()).toEqual(expected);
     expect(await run(folder)).toMatchObject({
       code: 0,
-      out: ['p: 18 policies (1 in shadow), 10 actions, 3 servers: valid'],
+      out: ['p: 19 policies (1 in shadow), 10 actions, 3 servers: valid'],
     });
   });
 
@@ -63,7 +63,7 @@ describe('remit policy validate', () => {
     const { code, out } = await run(folder);
     expect(code).toBe(0);
     expect(out[0]).toMatch(/^p\/x\.cedar:1:1: warning: policy is impossible/);
-    expect(out.at(-1)).toBe('p: 19 policies (1 in shadow), 10 actions, 3 servers: valid');
+    expect(out.at(-1)).toBe('p: 20 policies (1 in shadow), 10 actions, 3 servers: valid');
   });
 
   it('prints a file that could not be read', async () => {
@@ -81,7 +81,7 @@ describe('remit policy validate', () => {
       valid: true,
       folder: 'p',
       hash: expect.stringMatching(/^sha-256:/),
-      policies: 18,
+      policies: 19,
       actions: 10,
       servers: 3,
       shadow: ['night-freeze'],

@@ -23,6 +23,7 @@ async function print(words: readonly string[], environment: Record<string, strin
   const out: string[] = [];
   const err: string[] = [];
   const io: CommandIo = {
+    stdout: { writable: false, writableLength: 0, write: () => undefined },
     out: (line) => void out.push(line),
     err: (line) => void err.push(line),
     environment,

@@ -22,9 +22,11 @@ describe('configFrom', () => {
           checksInFlight: 256,
         },
         issuer: null,
+        decisionLog: 'none',
         acceptedIssuers: [],
         policies: '/etc/remit/cedar-policies',
         state: '/var/lib/remit/state.db',
+        outcomes: { expected: 'auto', timeoutSeconds: 60 },
       },
     });
   });
@@ -72,6 +74,11 @@ describe('configFrom', () => {
       'a number out of range',
       'trustDomains: acme.test\nextAuthz: { maxTokenSeconds: 901 }\n',
       ['remit.yaml:2:30: `extAuthz.maxTokenSeconds` must be a whole number from 1 to 900'],
+    ],
+    [
+      'an outcome that is awaited for no time',
+      'trustDomains: acme.test\noutcomes: { timeoutSeconds: 0 }\n',
+      ['remit.yaml:2:29: `outcomes.timeoutSeconds` must be a whole number from 1 to 86400'],
     ],
     [
       'a word that is none of the set',

@@ -19,6 +19,8 @@ export async function startDomain(
     readonly policies?: string;
     readonly filesServer?: HostPort;
     readonly envoyConfig?: (shipped: string) => string;
+    readonly collector?: HostPort;
+    readonly environment?: Readonly<Record<string, string | undefined>>;
   },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({

@@ -48,7 +48,7 @@ describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy)
       const { token, taskId } = await mustDeclare(planner, domain);
       await Promise.all([callPayments(planner, domain, { token }), callPayments(planner, domain, { token, ...PAY })]);
       await domain.remit.flush();
-      const records = domain.remit.store.recordsOf(taskId, 100);
+      const records = await domain.remit.recordsOf(taskId, 100);
       if (isStoreFailure(records)) throw new Error(records.detail);
       const allowed = records
         .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))

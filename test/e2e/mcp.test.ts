@@ -1,7 +1,5 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -11,6 +9,7 @@ import type { Svid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, scratchFolder, startDomain } from './domain.ts';
+import { fetchOverMtls } from './mtls-fetch.ts';
 import { startMcpServer } from './mcp-server.ts';
 import type { McpTestServer } from './mcp-server.ts';
 
@@ -111,7 +110,11 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     const transport = new StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
       requestInit: bearer === null ? {} : { headers: { authorization: `Bearer ${bearer}` } },
       fetch: async (url, init) => {
-        const response = await fetchOverMtls(url, init);
+        const response = await fetchOverMtls(url, init ?? {}, {
+          port: domain.stage.envoyPort,
+          svid,
+          bundlePem: domain.authority.bundlePem,
+        });
         responses.push(response);
         return response;
       },
@@ -119,39 +122,6 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     const client = new Client({ name: 'planner', version: '1.0.0' });
     await client.connect(transport);
     return { client, transport, responses };
-  }
-
-  /** `fetch` as an agent's runtime would have it: its SVID, the mesh's anchors, and Envoy wherever the name leads. */
-  function fetchOverMtls(url: string | URL, init: RequestInit = {}): Promise<Response> {
-    const { pathname } = new URL(url);
-    const headers = Object.fromEntries(new Headers(init.headers));
-    const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    const outgoing = request(
-      {
-        host: '127.0.0.1',
-        port: domain.stage.envoyPort,
-        path: pathname,
-        method: init.method ?? 'GET',
-        headers: { ...headers, host: HOST },
-        ca: domain.authority.bundlePem,
-        cert: svid.certPem,
-        key: svid.keyPem,
-        agent: false,
-        ...(init.signal ? { signal: init.signal } : {}),
-      },
-      (incoming) => {
-        incoming.on('error', () => undefined);
-        const status = incoming.statusCode ?? 0;
-        const got = Object.entries(incoming.headers).flatMap(([name, value]) =>
-          [value ?? []].flat().map((one) => [name, one] as [string, string]),
-        );
-        const body = status === 202 || status === 204 ? null : (Readable.toWeb(incoming) as ReadableStream);
-        resolve(new Response(body, { status, headers: got }));
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(typeof init.body === 'string' ? init.body : undefined);
-    return promise;
   }
 
   /** Runs a tool that is denied: what the caller of the SDK's client is told, and what the transport was. */

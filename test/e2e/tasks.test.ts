@@ -176,8 +176,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
     expect(await callPayments(thief, domain, { token })).toEqual([401, 'token.binding']);
     expect(await callPayments(planner, domain, { token })).toEqual([401, 'token.revoked']);
-    await domain.remit.flush();
-    const records = domain.remit.store.recordsOf(taskId, 100);
+    const records = await domain.remit.recordsOf(taskId, 100);
     expect(
       JSON.stringify(Array.isArray(records) ? records.map(({ bytes }) => Buffer.from(bytes).toString()) : []),
     ).toContain('binding-violation');

@@ -8,10 +8,11 @@ import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
  */
 const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps');
 
-const definitions = loadSync('envoy/service/auth/v3/external_auth.proto', {
-  keepCase: true,
-  includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(deps, name)),
-});
+const includeDirs = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(deps, name));
+const definitions = {
+  ...loadSync('envoy/service/auth/v3/external_auth.proto', { keepCase: true, includeDirs }),
+  ...loadSync('envoy/service/accesslog/v3/als.proto', { keepCase: true, longs: Number, includeDirs }),
+};
 
 const messageNamed = (name: string): MessageTypeDefinition<object, object> => {
   const definition = definitions[name];
@@ -21,6 +22,8 @@ const messageNamed = (name: string): MessageTypeDefinition<object, object> => {
 
 export const envoyCheckRequestType = messageNamed('envoy.service.auth.v3.CheckRequest');
 export const envoyCheckResponseType = messageNamed('envoy.service.auth.v3.CheckResponse');
+export const envoyAccessLogMessageType = messageNamed('envoy.service.accesslog.v3.StreamAccessLogsMessage');
+export const envoyAccessLogEntryType = messageNamed('envoy.data.accesslog.v3.HTTPAccessLogEntry');
 
 /** A header of a CheckResponse, as decoded. */
 export interface DecodedHeaderOption {

@@ -59,7 +59,7 @@ describe('decodedCheckRequestFrom', () => {
     const struct = wrap(0x0a, field);
     const metadata = wrap(0x0a, Buffer.concat([wrap(0x0a, Buffer.from('n')), wrap(0x12, struct)]));
     const bytes = wrap(0x0a, wrap(0x5a, metadata));
-    expect(decodedCheckRequestFrom(bytes)).toMatchObject({ reason: 'request.malformed' });
+    expect(decodedCheckRequestFrom(bytes)).toMatchObject({ reason: 'request.too-large' });
   });
 
   it('never throws, nor does what comes after', () => {
@@ -113,6 +113,7 @@ describe('checkFactsFrom', () => {
       },
       trace: { parent: traceparent, application: traceparent },
       sourceAddress: '10.0.0.1',
+      sourcePort: 5,
     });
   });
 
@@ -432,6 +433,7 @@ describe('checkFactsFrom', () => {
       call: { requestId: null },
       trace: { parent: null, application: null },
       sourceAddress: null,
+      sourcePort: null,
     });
   });
 });

@@ -191,17 +191,19 @@ describe('checkResponseFrom a denial', () => {
 });
 
 describe('checkResponseFrom a denial of a JSON-RPC call', () => {
-  it.each(['r-7', 7, null])('is a JSON-RPC error under the id %s, with the same status and headers', (jsonRpcId) => {
+  it.each(['r-7', 7, null])('is a JSON-RPC error under the id %s, with the same status and headers', (requestId) => {
     const decision = deny('action.outside-intent', 'not in it', { policyIds: [], advice: 'Declare it.' });
     const plain = readAsEnvoy(checkResponseFrom(answerFor({ decision }), options)).denied_response;
-    const response = readAsEnvoy(checkResponseFrom(answerFor({ decision, jsonRpcId }), options)).denied_response;
+    const response = readAsEnvoy(
+      checkResponseFrom(answerFor({ decision, jsonRpcDenial: { id: requestId, code: -32_099 } }), options),
+    ).denied_response;
     expect([response?.status, response?.headers]).toEqual([plain?.status, plain?.headers]);
     expect(valuesOf(response?.headers)['www-authenticate']).toContain('error="insufficient_scope"');
     expect(JSON.parse(response?.body ?? '')).toEqual({
       jsonrpc: '2.0',
-      id: jsonRpcId,
+      id: requestId,
       error: {
-        code: -32_001,
+        code: -32_099,
         message: reasons['action.outside-intent'].text,
         data: {
           reason: 'action.outside-intent',

@@ -7,9 +7,10 @@ export interface WireAddresses {
 
 /**
  * The listeners, by how they ask: `raw` has headers line by line and bodies as bytes, `merged` has both as text, `open` is
- * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need.
+ * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need. `mcp` is
+ * raw behind Envoy’s own MCP filter, which 1.37 is the first to have; it passes on what it says.
  */
-export type ListenerName = 'raw' | 'merged' | 'open';
+export type ListenerName = 'raw' | 'merged' | 'open' | 'mcp';
 
 const typed = (name: string) => ({ '@type': `type.googleapis.com/${name}` });
 
@@ -46,6 +47,9 @@ const listener = (name: ListenerName) => ({
               },
             ],
             http_filters: [
+              ...(name === 'mcp'
+                ? [{ name: 'envoy.filters.http.mcp', typed_config: typed('envoy.extensions.filters.http.mcp.v3.Mcp') }]
+                : []),
               {
                 name: 'envoy.filters.http.ext_authz',
                 typed_config: {
@@ -57,6 +61,7 @@ const listener = (name: ListenerName) => ({
                   include_peer_certificate: true,
                   include_tls_session: true,
                   encode_raw_headers: name !== 'merged',
+                  ...(name === 'mcp' ? { metadata_context_namespaces: ['envoy.filters.http.mcp', 'mcp_proxy'] } : {}),
                   validate_mutations: true,
                   decoder_header_mutation_rules: { disallow_is_error: true },
                   with_request_body: {
@@ -84,11 +89,14 @@ const listener = (name: ListenerName) => ({
 });
 
 /** The configuration of one run. YAML takes JSON. */
-export const wireConfig = ({ adminSocket, checkSocket, upstreamPort }: WireAddresses): string =>
+export const wireConfig = (
+  { adminSocket, checkSocket, upstreamPort }: WireAddresses,
+  listeners: readonly ListenerName[] = ['raw', 'merged', 'open'],
+): string =>
   JSON.stringify({
     admin: { address: { pipe: { path: adminSocket } } },
     static_resources: {
-      listeners: [listener('raw'), listener('merged'), listener('open')],
+      listeners: listeners.map(listener),
       clusters: [
         {
           name: 'remit',

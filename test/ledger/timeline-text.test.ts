@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { EventRecord } from '../../src/ledger/record.ts';
+import type { EventRecord, FindingRecord, OutcomeRecord, UseRecord } from '../../src/ledger/record.ts';
 import { timelineText } from '../../src/ledger/timeline-text.ts';
 
 const event = (name: EventRecord['event'], change: Partial<EventRecord> = {}) => ({
@@ -39,4 +39,102 @@ describe('timelineText', () => {
       'resumed by operator: ?[31mred?',
     ]);
   });
+
+  it('shows what became of a use right under it, whenever that was told', () => {
+    const lines = timelineText([use('d-1', 1_000), use('d-2', 2_000), outcome('d-2'), finding('d-1'), outcome('d-1')]);
+    expect(lines.slice(1).map((line) => line.slice(26))).toEqual([
+      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-1 +allow/),
+      expect.stringMatching(/^ {2}! the outcome has not come +- +outcome-missing/),
+      expect.stringMatching(/^ {2}outcome: 200, 13 ms \(upstream 3 ms\), 4 B in, 5 B out +- +via_upstream/),
+      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-2 +allow/),
+      expect.stringMatching(/^ {2}outcome: 200, /),
+    ]);
+  });
+
+  it.each<[string, Partial<OutcomeRecord>, string]>([
+    [
+      'what is out of the ordinary',
+      { status: 503, upstreamMs: null, attempts: 3, flags: ['UF', 'URX'] },
+      '503, 13 ms, 4 B in, 5 B out, 3 attempts, flags UF URX',
+    ],
+    ['that there was no answer', { status: null, durationMs: null }, 'no answer, 4 B in, 5 B out'],
+    [
+      'that another process decided',
+      { known: false },
+      '200, 13 ms (upstream 3 ms), 4 B in, 5 B out, decided elsewhere or before a restart',
+    ],
+  ])('says of an outcome %s', (_name, change, text) => {
+    expect(timelineText([outcome('d', change)])[1]?.slice(26)).toMatch(`  outcome: ${text}  `);
+  });
+
+  it('shows how many a finding stands for', () => {
+    expect(timelineText([finding('d', { finding: 'bypass', count: 7 })])[1]).toContain(
+      '! sent to an upstream, and nobody was asked (7 times)  -         bypass',
+    );
+  });
+});
+
+const use = (decisionId: string, at: number): UseRecord & { readonly seq: number } => ({
+  kind: 'use',
+  at,
+  decisionId,
+  task: 't',
+  agent: 'a',
+  credential: 'task-token',
+  action: 'files.read',
+  decision: 'allow',
+  reason: null,
+  policyIds: [],
+  policySet: null,
+  tokenUse: 1,
+  jtiDigest: null,
+  reuse: [],
+  host: 'files.acme.test',
+  method: 'GET',
+  path: `/v1/${decisionId}`,
+  traceId: 'trace',
+  spanId: 'span',
+  seq: 1,
+});
+
+const outcome = (
+  decisionId: string,
+  change: Partial<OutcomeRecord> = {},
+): OutcomeRecord & { readonly seq: number } => ({
+  kind: 'outcome',
+  at: 9_000,
+  decisionId,
+  known: true,
+  task: 't',
+  agent: 'a',
+  action: 'files.read',
+  decision: 'allow',
+  status: 200,
+  details: 'via_upstream',
+  flags: [],
+  durationMs: 12.6,
+  upstreamMs: 3,
+  requestBytes: 4,
+  responseBytes: 5,
+  attempts: 1,
+  upstreamCluster: 'files',
+  seq: 2,
+  ...change,
+});
+
+const finding = (
+  decisionId: string,
+  change: Partial<FindingRecord> = {},
+): FindingRecord & { readonly seq: number } => ({
+  kind: 'finding',
+  at: 8_000,
+  finding: 'outcome-missing',
+  count: 1,
+  decisionId,
+  task: 't',
+  agent: 'a',
+  action: 'files.read',
+  details: {},
+  seq: 3,
+  ...change,
 });

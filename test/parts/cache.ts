@@ -8,8 +8,19 @@ export const envoyVersions = ['1.36.4', '1.37.0', '1.38.3', '1.39.3', ENVOY_VERS
 /** The SPIRE the tests run against. */
 export const SPIRE_VERSION = '1.13.3';
 
+/** The Prometheus, with promtool, that metrics, dashboards and alert rules are held against. */
+export const PROMETHEUS_VERSION = '3.16.0';
+
 /** Where parts are kept: REMIT_CACHE, else `~/.cache/remit`; the same place as the command has. */
 export const cacheFolder = resolve(process.env['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
 
 /** Where SPIRE is installed, whether it is there or not. */
 export const spireFolder = join(cacheFolder, `spire-${SPIRE_VERSION}`);
+
+/** The Jaeger the tests run against: the newest that the Go module path reaches, since its v2 has no path of its own. */
+export const JAEGER_VERSION = '1.76.0';
+
+/** Where Jaeger is installed, whether it is there or not. */
+export const jaegerFolder = join(cacheFolder, `jaeger-${JAEGER_VERSION}`);
+/** Where Prometheus is installed, whether it is there or not. */
+export const prometheusFolder = join(cacheFolder, `prometheus-${PROMETHEUS_VERSION}`);

@@ -36,6 +36,7 @@ interface Use {
   readonly ageSeconds?: number;
   readonly binding?: UseFacts['binding'];
   readonly history?: Partial<TaskHistory>;
+  readonly reuse?: UseFacts['reuse'];
 }
 
 const NOW_MS = 1_800_000_000_123;
@@ -43,7 +44,14 @@ const NOW_MS = 1_800_000_000_123;
 function use(
   agent: string,
   id: string,
-  { args = {}, purpose = 'pay the rent', ageSeconds = 60, binding = 'certificate', history = {} }: Use = {},
+  {
+    args = {},
+    purpose = 'pay the rent',
+    ageSeconds = 60,
+    binding = 'certificate',
+    history = {},
+    reuse = ['first'],
+  }: Use = {},
 ): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
@@ -78,6 +86,7 @@ function use(
     action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
     binding,
     use: 1,
+    reuse,
     nowMs: NOW_MS,
   });
 }
@@ -129,6 +138,12 @@ const permits: readonly Row[] = [
     'the planner to refund',
     () => use('planner', 'payments.refund', { args: { id: '1' } }),
     'payments-write',
+  ],
+  [
+    'payments-read',
+    'the planner to read one from another node',
+    () => use('planner', 'payments.read', { args: { id: '1' }, reuse: ['other-node'] }),
+    'payments-read',
   ],
   ['files-read', 'the reporter to list', () => use('reporter', 'files.list'), 'files-read'],
   [
@@ -231,6 +246,12 @@ const denials: readonly Row[] = [
     'a token bound to an id alone',
     () => use('planner', 'payments.refund', { args: { id: '1' }, binding: 'spiffe-id' }),
     'policy.forbidden: high-risk-bound: actions of high risk need a token bound to a certificate',
+  ],
+  [
+    'high-risk-one-node',
+    'a refund from another node than that of the first use',
+    () => use('planner', 'payments.refund', { args: { id: '1' }, reuse: ['other-node', 'other-trace'] }),
+    'policy.forbidden: high-risk-one-node: actions of high risk are taken where the token was first used',
   ],
   [
     'home-domain',
@@ -338,6 +359,7 @@ describe('useQuestion and issueQuestion', () => {
           scope: ['payments.create'],
           secondsLeft: 100,
           uses: 1,
+          reuse: ['first'],
         },
         taskContext: ['model=m-1'],
         task: { actions: [], labels: [] },

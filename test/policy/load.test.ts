@@ -231,7 +231,7 @@ describe('policySetFrom', () => {
 describe('compileInWorker', () => {
   it('loads the shipped folder in a thread of its own', async () => {
     const set = await loadPolicies('cedar-policies');
-    expect(set).toMatchObject({ policyCount: 17, shadowIds: ['night-freeze'], ready: true, warnings: [] });
+    expect(set).toMatchObject({ policyCount: 18, shadowIds: ['night-freeze'], ready: true, warnings: [] });
   });
 
   it('turns a trap of the engine into a finding and leaves this thread well', async () => {

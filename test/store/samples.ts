@@ -87,6 +87,7 @@ export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = '
     policyIds: [],
     policySet: null,
     tokenUse: 1,
+    reuse: ['first'],
     jtiDigest: `digest-${n}`,
     traceId: 'a'.repeat(32),
     spanId: 'b'.repeat(16),

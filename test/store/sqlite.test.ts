@@ -392,6 +392,7 @@ describe('Store.appendRecords', () => {
       policyIds: [],
       policySet: null,
       tokenUse: null,
+      reuse: [],
       jtiDigest: null,
       traceId: 'a'.repeat(32),
       spanId: 'b'.repeat(16),

@@ -460,3 +460,28 @@ describe('Store.rememberOnce', () => {
     again.close();
   });
 });
+
+describe('Store.openTaskCounts', () => {
+  it('follows every way in which tasks begin, change and end, across processes', () => {
+    const { store, file, insert, clock } = stage();
+    const counts = () => store.openTaskCounts();
+    expect(counts()).toEqual({ active: 0, suspended: 0 });
+    const [task] = [insert(1), insert(2, partOf(1)), insert(3, { deadlineMs: 2_000 }), insert(4)];
+    expect(counts()).toEqual({ active: 4, suspended: 0 });
+    store.applyTaskEvent(task, { kind: 'suspend', cause: 'look at it' }, 'operator');
+    expect(counts()).toEqual({ active: 2, suspended: 2 });
+    store.applyTaskEvent(task, { kind: 'suspend', cause: 'once more' }, 'operator');
+    expect(counts()).toEqual({ active: 2, suspended: 2 });
+    store.applyTaskEvent(task, { kind: 'resume', cause: 'it is fine' }, 'operator');
+    expect(counts()).toEqual({ active: 3, suspended: 1 });
+    clock.nowMs = 3_000;
+    expect(counts()).toEqual({ active: 3, suspended: 1 });
+    store.endExpired();
+    expect(counts()).toEqual({ active: 2, suspended: 1 });
+    const other = mustOpen(file, { nowMs: () => clock.nowMs });
+    other.applyTaskEvent(task, { kind: 'cancel', cause: 'enough of it' }, 'operator');
+    expect(counts()).toEqual({ active: 1, suspended: 0 });
+    other.close();
+    store.close();
+  });
+});

@@ -20,7 +20,7 @@ const judgement = (decision: Decision): Judgement =>
     decision,
     policySet: 'sha-256:set',
     facts: {
-      call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test' },
+      call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test', port: null },
       caller: { id: 'spiffe://acme.test/planner' },
       credential: {
         kind: 'task-token',
@@ -33,6 +33,7 @@ const judgement = (decision: Decision): Judgement =>
       action: { id: 'payments.list', kind: 'http', isDecidedOnHeaders: false, endpoint: 'GET /v1/payments' },
       task: undefined,
       use: 2,
+      reuse: ['other-node', 'other-trace'],
       nowMs: 0,
     },
   }) as unknown as Judgement;
@@ -40,14 +41,23 @@ const judgement = (decision: Decision): Judgement =>
 const on = { parent, application, previousUse, startedAtMs: 1_700_000_000_000 };
 const zeros = (length: number): Uint8Array => new Uint8Array(length).fill(0xab);
 
-const traced = (decision: Decision, where: typeof on | (typeof on & { parent: null }) = on) => {
+const traced = (
+  decision: Decision,
+  where: typeof on | (typeof on & { parent: null }) = on,
+  judged = judgement(decision),
+) => {
   const exporter = new InMemorySpanExporter();
   const provider = new TracerProvider({
     spanProcessors: [new SimpleSpanProcessor({ exporter })],
     sampler: alwaysRecordingDenials(new AlwaysOffSampler()),
   });
-  const place = traceCheck({ tracer: provider.getTracer('test'), randomBytes: zeros }, judgement(decision), where);
+  const place = traceCheck({ tracer: provider.getTracer('test'), randomBytes: zeros }, judged, where);
   return { place, spans: exporter.getFinishedSpans() };
+};
+
+const statusAndType = (decision: Decision) => {
+  const [span] = traced(decision).spans;
+  return [span?.status.code, span?.attributes['error.type']];
 };
 
 describe('traceCheck', () => {
@@ -88,6 +98,8 @@ describe('traceCheck', () => {
       'remit.intent.hash': 'sha-256:intent',
       'remit.intent.trace_id': issuance.traceId,
       'remit.token.use': 2,
+      'remit.token.reuse': ['other-node', 'other-trace'],
+      'remit.token.reuse.class': 'other-node',
       'http.request.method': 'GET',
       'http.route': 'GET /v1/payments',
       'url.scheme': 'https',
@@ -102,8 +114,23 @@ describe('traceCheck', () => {
   });
 
   it('marks a fault of ours as an error, and a denial by policy as none', () => {
-    expect(traced(deny('policy.error', '')).spans[0]?.status.code).toBe(2);
-    expect(traced(deny('policy.forbidden', '')).spans[0]?.status.code).toBe(0);
+    expect(statusAndType(deny('policy.error', ''))).toEqual([2, 'policy.error']);
+    expect(statusAndType(deny('policy.forbidden', ''))).toEqual([0, undefined]);
+  });
+
+  it('names the tool and the method of an MCP call', () => {
+    const known = judgement(deny('policy.forbidden', ''));
+    const called = (mcp: object) => {
+      const action = { ...known.facts.action, mcp };
+      const [span] = traced(known.decision, on, { ...known, facts: { ...known.facts, action } } as Judgement).spans;
+      return Object.entries(span?.attributes ?? {}).filter(([name]) => /^(mcp|gen_ai)\./.test(name));
+    };
+    expect(called({ method: 'tools/call', tool: 'create_ticket' })).toEqual([
+      ['mcp.method.name', 'tools/call'],
+      ['gen_ai.operation.name', 'execute_tool'],
+      ['gen_ai.tool.name', 'create_ticket'],
+    ]);
+    expect(called({ method: 'tools/list', tool: null })).toEqual([['mcp.method.name', 'tools/list']]);
   });
 
   it('gives a use a place of its own where tracing is off', () => {

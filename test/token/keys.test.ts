@@ -187,6 +187,12 @@ describe('KeyRing.keyFor', () => {
   });
 });
 
+describe('KeyRing.agesMs', () => {
+  it('leaves out keys that are static', () => {
+    expect(ringOf([one]).agesMs()).toEqual(new Map());
+  });
+});
+
 describe('KeyRing.replace', () => {
   it('swaps static keys whole, and keeps the old ones where it refuses', () => {
     const problems: string[] = [];
@@ -234,6 +240,19 @@ describe('KeyRing in the background', () => {
     await ring.start();
     expect(ring.ready()).toEqual([]);
     expect(keyFor(one)).toBe('key');
+    ring.close();
+  });
+
+  it('says how long ago its key server answered well, and nothing before that', async () => {
+    const { ring, time, server } = ringWith(serving(one));
+    expect(ring.agesMs()).toEqual(new Map());
+    await ring.start();
+    server.answers = down;
+    await time.pass(400_000);
+    expect(ring.agesMs()).toEqual(new Map([[issuer, 400_000]]));
+    server.answers = serving(one);
+    await time.pass(100_000);
+    expect(ring.agesMs().get(issuer)).toBeLessThan(100_000);
     ring.close();
   });
 

@@ -20,7 +20,7 @@ export function importedMcpTools(document: unknown, id: string): Imported | { re
       notes.push('a tool without a name of its own is left out');
       continue;
     }
-    const { args, notes: more } = argumentsFromSchema(memberOf(tool, 'inputSchema'));
+    const { args, notes: more } = argumentsFromSchema(memberOf(tool, 'inputSchema'), undefined, { isOfTool: true });
     notes.push(...more.map((note) => `the tool \`${shown(name)}\`: ${note}`));
     const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
     tools.set(name, { action: idFor(name), risk: riskOf(memberOf(tool, 'annotations')), ...written });

@@ -1,3 +1,4 @@
+import { isHeaderName, MIRRORED } from '../catalog-arguments.ts';
 import type { ArgumentType } from '../catalog-arguments.ts';
 import type { Entry } from './entry.ts';
 import { itemsIn, memberOf, membersOf } from './entry.ts';
@@ -18,6 +19,7 @@ const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 export function argumentsFromSchema(
   schema: unknown,
   resolve: Resolve = (value) => value,
+  { isOfTool = false }: { readonly isOfTool?: boolean } = {},
 ): { readonly args: ReadonlyMap<string, Entry>; readonly notes: readonly string[] } {
   const args = new Map<string, Entry>();
   const notes: string[] = [];
@@ -39,7 +41,8 @@ export function argumentsFromSchema(
       else if (!PRINTABLE.test(label) || label.startsWith('__') || name === '')
         notes.push(`\`${shown(label)}\` is no name of an argument`);
       else if (args.size === MAX_ARGS) notes.push(`\`${shown(label)}\` is more than ${MAX_ARGS} arguments`);
-      else args.set(label, entryOf(here, { type, isThere }));
+      else
+        args.set(label, { ...entryOf(here, { type, isThere }), ...(isOfTool ? headerOf(resolved, type, notes) : {}) });
     }
     on.pop();
   };
@@ -54,6 +57,15 @@ function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType
     ...(type === 'string' ? {} : { type }),
     ...(isThere ? { required: true } : {}),
   };
+}
+
+/** The header that mirrors a property of a tool, where its schema says one. */
+function headerOf(property: unknown, type: ArgumentType, notes: string[]): Entry {
+  const header = memberOf(property, 'x-mcp-header');
+  if (header === undefined) return {};
+  if (typeof header === 'string' && isHeaderName(header) && MIRRORED.has(type)) return { header };
+  notes.push('an `x-mcp-header` that is no name of a header, or of a type that has none, is left out');
+  return {};
 }
 
 const TYPES: ReadonlyMap<unknown, ArgumentType | 'object'> = new Map<unknown, ArgumentType | 'object'>([

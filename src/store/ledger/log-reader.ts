@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { LogState } from './segment.ts';
-import { recordIn } from '../../ledger/leaf.ts';
+import { recordBytesIn } from '../../ledger/leaf.ts';
 import type { StoredRecord } from '../../ledger/timeline.ts';
 import { failureOfSqlite, isStoreFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
@@ -55,7 +55,7 @@ export class LogReader {
     const records: StoredRecord[] = [];
     for (const { seq, bytes } of this.find('task = ?', [taskId])) {
       if (records.length >= limit) break;
-      records.push({ seq, bytes: recordIn(bytes) });
+      records.push({ seq, bytes: recordBytesIn(bytes) });
     }
     return records;
   }

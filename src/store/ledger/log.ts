@@ -3,8 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../../ledger/checkpoint.ts';
 import { appended, emptyRange } from '../../ledger/compact-range.ts';
-import { leafOf } from '../../ledger/leaf.ts';
-import { rootOf } from '../../ledger/merkle.ts';
+import { leafBytes } from '../../ledger/leaf.ts';
+import { leafHash, rootOf } from '../../ledger/merkle.ts';
 import { noteKeyOf, noteKeyText } from '../../ledger/note-key.ts';
 import { encodedRecord } from '../../ledger/record.ts';
 import type { LedgerRecord } from '../../ledger/record.ts';
@@ -180,9 +180,12 @@ export class Log {
     const mono = Math.trunc(this.#ports.monotonicMs());
     const rows = records.map((bytes) => {
       const seq = state.range.size + 1;
-      const leaf = leafOf({ seq, prev: state.head, boot: this.#boot, mono }, bytes);
-      state = { range: appended(state.range, leaf.hash), head: leaf.hash };
-      return rowOf(seq, leaf.bytes, bytes);
+      const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : state.head, seq });
+      // `encodedRecord` leaves room for it.
+      if ('problem' in leaf) throw new Error(`a record does not fit its leaf: ${leaf.problem}`);
+      const hash = leafHash(leaf);
+      state = { range: appended(state.range, hash), head: hash };
+      return rowOf(seq, leaf, bytes);
     });
     const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
     if (failure !== null) return failure;

@@ -1,7 +1,6 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { rangeBytes, rangeFrom } from '../../ledger/compact-range.ts';
 import type { CompactRange } from '../../ledger/compact-range.ts';
-import type { Head } from '../../ledger/leaf.ts';
 import { openSqlite, scalar } from '../sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
@@ -10,7 +9,8 @@ import { createSegment, segmentFormat } from './segment-format.ts';
 /** Where a log stands after a record: what the tree and the next record need. */
 export interface LogState {
   readonly range: CompactRange;
-  readonly head: Head;
+  /** Leaf hash of the last record; empty before the first. */
+  readonly head: Uint8Array;
 }
 
 /** What a new segment goes on from. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { recordIn } from '../../../src/ledger/leaf.ts';
+import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { Log } from '../../../src/store/ledger/log.ts';
 import type { IncomingRecord, LogPorts } from '../../../src/store/ledger/log.ts';
 import { readLog } from '../../../src/store/ledger/log-reader.ts';
@@ -50,7 +50,7 @@ export const contents = (
 ): { readonly records: readonly (readonly [number, string, number])[]; readonly notes: readonly string[] } => {
   const read = readLog(folder, (log) => ({
     records: [...log.leaves()].map(({ seq, bytes }) => {
-      const record = JSON.parse(Buffer.from(recordIn(bytes)).toString()) as { kind: string; at: number };
+      const record = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString()) as { kind: string; at: number };
       return [seq, record.kind, record.at] as const;
     }),
     notes: [...log.checkpoints()].map(({ note }) => note),

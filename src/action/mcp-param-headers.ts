@@ -1,0 +1,96 @@
+import { deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { ArgumentValue } from './argument.ts';
+import type { HttpCall } from './call.ts';
+import type { ArgumentSpec } from './catalog-arguments.ts';
+import { mcpHeaderText } from './mcp-header-text.ts';
+import { headerOf, WITH_MCP_HEADERS } from './mcp-headers.ts';
+
+/** What a tool is called with. */
+export interface SentArguments {
+  /** As they stand in the message. */
+  readonly sent: ReadonlyMap<string, unknown>;
+  /** Those that the catalog names, read. */
+  readonly args: ReadonlyMap<string, ArgumentValue>;
+  readonly specs: readonly ArgumentSpec[];
+}
+
+const PREFIX = 'mcp-param-';
+const MAX_SHOWN = 100;
+
+/** A header that says what an argument of a tool is. */
+export const isMcpParamHeader = (name: string): boolean => name.startsWith(PREFIX);
+
+/**
+ * Why the `Mcp-Param-*` headers of a call are not what its message says: whoever routes by one must see what the server acts
+ * on. Which argument a header mirrors stands in the schema of the tool, which Remit does not see: the catalog says it
+ * (`header` of an argument), and of a header it does not name, the argument that has its name, letter case aside. A header
+ * that leads to no argument, or to more than one, is refused, in every revision; so is one with a call of no tool, one
+ * that is sent twice, and one that the catalog names and revision 2026-07-28 misses. Text must be equal, whole numbers as
+ * numbers (`42.0` is 42); other values have no header. `null` where all agree.
+ *
+ * @param called `null` where no tool is called
+ * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#custom-headers-from-tool-parameters
+ */
+export function mcpParamProblem(headers: HttpCall['headers'], called: SentArguments | null): Deny | null {
+  const sentHeaders = [...headers].filter(([name]) => isMcpParamHeader(name));
+  if (called === null) {
+    const [first] = sentHeaders;
+    return first === undefined ? null : notCanonical(first[0], 'is with no call of a tool');
+  }
+  const named = namedHeaders(called);
+  if (headerOf(headers, 'mcp-protocol-version') === WITH_MCP_HEADERS) {
+    const missing = [...named].find(([name, value]) => value !== undefined && !headers.has(name));
+    if (missing !== undefined)
+      return deny('request.malformed', `revision ${WITH_MCP_HEADERS} requires the header \`${missing[0]}\``);
+  }
+  if (sentHeaders.length === 0) return null;
+  const alike = argumentsByLowerName(called.sent);
+  for (const [name, values] of sentHeaders) {
+    const mirrored = named.has(name) ? [named.get(name)] : (alike.get(name.slice(PREFIX.length)) ?? []);
+    const problem = valuesProblem(values, mirrored);
+    if (problem !== null) return notCanonical(name, problem);
+  }
+  return null;
+}
+
+/** The headers that the catalog names, each with the argument it mirrors. */
+function namedHeaders({ specs, args }: SentArguments): ReadonlyMap<string, unknown> {
+  const named = new Map<string, unknown>();
+  for (const spec of specs) {
+    if (spec.from === 'body' && spec.header !== undefined) named.set(`${PREFIX}${spec.header}`, args.get(spec.name));
+  }
+  return named;
+}
+
+function argumentsByLowerName(sent: ReadonlyMap<string, unknown>): ReadonlyMap<string, readonly unknown[]> {
+  const alike = new Map<string, unknown[]>();
+  for (const [name, value] of sent) {
+    const lower = name.toLowerCase();
+    const others = alike.get(lower);
+    if (others === undefined) alike.set(lower, [value]);
+    else others.push(value);
+  }
+  return alike;
+}
+
+function valuesProblem(headerValues: readonly string[], mirrored: readonly unknown[]): string | null {
+  const [value = '', ...others] = headerValues;
+  if (others.length > 0) return 'has more than one value';
+  if (mirrored.length !== 1) return mirrored.length === 0 ? 'mirrors no argument' : 'mirrors more than one argument';
+  const text = mcpHeaderText(value);
+  if (text === undefined) return 'is not well formed';
+  return isMirror(text, mirrored[0]) ? null : 'differs from the message';
+}
+
+/** Digits of a whole number, as a safe integer has them; zeros may follow the point. */
+const WHOLE = /^-?\d{1,16}(\.0{1,16})?$/;
+
+function isMirror(text: string, value: unknown): boolean {
+  if (typeof value === 'string') return text === value;
+  if (typeof value === 'boolean') return text === String(value);
+  return Number.isSafeInteger(value) && WHOLE.test(text) && Number(text) === value;
+}
+
+const notCanonical = (name: string, problem: string): Deny =>
+  deny('request.not-canonical', `the header \`${name.slice(0, MAX_SHOWN)}\` ${problem}`);

@@ -1,0 +1,76 @@
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH_DELIMITED = 2;
+const START_GROUP = 3;
+const END_GROUP = 4;
+const FIXED32 = 5;
+
+/** A part of the bytes: from the first, up to and without the last. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** All of the bytes. */
+export const wholeOf = (bytes: Uint8Array): Range => ({ from: 0, to: bytes.length });
+
+/**
+ * Calls back with the range of each length-delimited field `number` of the message in `message`, until the bytes are no
+ * message. The fields of a group count as those of the message it is in: never fewer than a codec finds.
+ *
+ * @returns whether the message was walked to its end
+ * @see https://protobuf.dev/programming-guides/encoding
+ */
+export function fieldsWithin(
+  bytes: Uint8Array,
+  message: Range,
+  number: number,
+  found: (field: Range) => void,
+): boolean {
+  const at = { offset: message.from, to: message.to };
+  while (at.offset < at.to) {
+    const tag = varint(bytes, at);
+    const length = valueLength(bytes, tag & 7, at);
+    if (length === null || length > at.to - at.offset) return false;
+    const from = at.offset;
+    at.offset += length;
+    if ((tag & 7) === LENGTH_DELIMITED && tag >>> 3 === number) found({ from, to: at.offset });
+  }
+  return true;
+}
+
+interface Cursor {
+  offset: number;
+  readonly to: number;
+}
+
+function valueLength(bytes: Uint8Array, wireType: number, at: Cursor): number | null {
+  switch (wireType) {
+    case VARINT:
+      varint(bytes, at);
+      return 0;
+    case START_GROUP:
+    case END_GROUP:
+      return 0;
+    case FIXED64:
+      return 8;
+    case FIXED32:
+      return 4;
+    case LENGTH_DELIMITED:
+      return varint(bytes, at);
+    default:
+      return null;
+  }
+}
+
+/** A varint of at most 64 bits, of which the low 32 count: lengths and tags are smaller. */
+function varint(bytes: Uint8Array, at: Cursor): number {
+  let value = 0;
+  for (let shift = 0; at.offset < at.to && shift < 70; shift += 7) {
+    const byte = bytes[at.offset] ?? 0;
+    at.offset += 1;
+    if (shift < 32) value |= (byte & 0x7f) << shift;
+    if (byte < 0x80) break;
+  }
+  return value >>> 0;
+}

@@ -1,0 +1,185 @@
+import type { FindingRecord, LedgerRecord } from '../ledger/record.ts';
+import type { Ports } from '../ports.ts';
+import type { After } from '../timers.ts';
+import { FindingBudget } from './finding-budget.ts';
+import type { FindingKind } from './finding-budget.ts';
+import { findingLine } from './finding-line.ts';
+import { generalFinding, missingOutcome, outcomeOf } from './outcome.ts';
+import type { OutcomeClass } from './outcome.ts';
+import { PendingUses } from './pending-uses.ts';
+import type { AwaitedUse, PendingLimits } from './pending-uses.ts';
+import type { ServedCall } from './served-call.ts';
+
+/** Told of each outcome and each finding, those too that a summary stands for. */
+export interface OutcomeObserver {
+  onOutcome(outcome: OutcomeClass): void;
+  onFinding(kind: FindingKind): void;
+}
+
+/** What outcomes are recorded with. */
+export interface OutcomeServices {
+  readonly ledger: { append(record: LedgerRecord): boolean; readonly queued: number };
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
+  readonly after: After;
+  /** Told, a line each, of what an operator should know. */
+  readonly log: (line: string) => void;
+  readonly observer?: OutcomeObserver;
+}
+
+/** When an outcome is missed. */
+export interface OutcomeRules {
+  readonly expected: 'auto' | 'always';
+  readonly timeoutSeconds: number;
+  readonly pending?: Partial<PendingLimits>;
+}
+
+const SWEEP_MS = 1_000;
+/** Half of what the ledger lets wait: the rest is for the uses themselves, which are denied where there is no room. */
+const MAX_QUEUED = 2_048;
+const PAUSE_MS = 20;
+/** For half a minute; then the outcome is given up, counted and told. */
+const MAX_TRIES = 1_500;
+
+/**
+ * Joins what Envoy says about calls with the uses that were answered, and records both the outcomes and what does not agree.
+ *
+ * Lifecycle: `answered` for each use, `opened` for each access log, `served` for each of its entries; `close` once, which
+ * records what was counted.
+ */
+export class Outcomes {
+  readonly #services: OutcomeServices;
+  readonly #rules: OutcomeRules;
+  readonly #pending: PendingUses;
+  readonly #budget = new FindingBudget();
+  /** `lost`: all logs have gone, and that was told. On the monotonic clock. */
+  #log:
+    | { readonly state: 'never'; readonly isTold: boolean }
+    | { readonly state: 'open'; readonly firstMs: number; readonly count: number }
+    | { readonly state: 'gone' | 'lost'; readonly firstMs: number; readonly sinceMs: number } = {
+    state: 'never',
+    isTold: false,
+  };
+  #unrecorded = 0;
+  #isClosed = false;
+  #cancel: () => void;
+
+  constructor(services: OutcomeServices, rules: OutcomeRules) {
+    this.#services = services;
+    this.#rules = rules;
+    this.#pending = new PendingUses(rules.pending);
+    this.#cancel = services.after(SWEEP_MS, this.#sweep);
+  }
+
+  /** A use was answered: its outcome is awaited from now on. */
+  answered(use: AwaitedUse): void {
+    this.#pending.add(use, this.#services.ports.monotonicMs());
+  }
+
+  /** An access log has connected; the result says that it has gone. */
+  opened(name: string): () => void {
+    const { log, ports } = this.#services;
+    const before = this.#log;
+    if (before.state === 'never' || before.state === 'lost') log(`the access log of ${name} has connected`);
+    const firstMs = before.state === 'never' ? ports.monotonicMs() : before.firstMs;
+    this.#log = { state: 'open', firstMs, count: before.state === 'open' ? before.count + 1 : 1 };
+    return () => {
+      if (this.#log.state !== 'open') return;
+      const count = this.#log.count - 1;
+      this.#log =
+        count > 0 ? { ...this.#log, count } : { state: 'gone', firstMs, sinceMs: this.#services.ports.monotonicMs() };
+    };
+  }
+
+  /**
+   * An entry of an access log. Resolves once it is recorded, so that the log is read no faster than that: at most half of the
+   * ledger's queue holds outcomes.
+   */
+  async served(call: ServedCall): Promise<void> {
+    const { ports, observer } = this.#services;
+    if (call.state === 'alive') {
+      if (call.decision !== null) this.#pending.touch(call.decision.id, ports.monotonicMs());
+      return;
+    }
+    const use = call.decision === null ? null : this.#pending.take(call.decision.id);
+    const outcome = outcomeOf(call, use, ports.nowMs());
+    if (outcome.class !== null) observer?.onOutcome(outcome.class);
+    const { finding } = outcome;
+    if (outcome.record !== null && !(await this.#isRecorded(outcome.record))) this.#unrecorded += 1;
+    if (finding !== null) this.#found(finding.finding, () => finding);
+  }
+
+  /** Records what was only counted so far. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel();
+    this.#summarise({ isLast: true });
+  }
+
+  async #isRecorded(record: LedgerRecord): Promise<boolean> {
+    const { ledger, after } = this.#services;
+    for (let tries = 0; tries < MAX_TRIES && !this.#isClosed; tries += 1) {
+      if (ledger.queued < MAX_QUEUED && ledger.append(record)) return true;
+      await new Promise<void>((resolve) => {
+        after(PAUSE_MS, resolve);
+      });
+    }
+    return ledger.append(record);
+  }
+
+  #found(kind: FindingKind, make: () => FindingRecord): void {
+    this.#services.observer?.onFinding(kind);
+    if (this.#budget.take(kind, this.#services.ports.monotonicMs())) this.#write(make());
+  }
+
+  #write(finding: FindingRecord): void {
+    this.#services.log(findingLine(finding));
+    if (!this.#services.ledger.append(finding)) this.#unrecorded += 1;
+  }
+
+  readonly #sweep = (): void => {
+    this.#cancel = this.#services.after(SWEEP_MS, this.#sweep);
+    const { ports } = this.#services;
+    const timeoutMs = this.#rules.timeoutSeconds * 1_000;
+    const nowMs = ports.monotonicMs();
+    const overdue = this.#pending.overdue(nowMs - timeoutMs);
+    if (overdue.length > 0) this.#noticeAbsence(nowMs - timeoutMs);
+    const fromMs = this.#missedFromMs();
+    for (const { use, sinceMs } of overdue) {
+      if (sinceMs >= fromMs) this.#found('outcome-missing', () => missingOutcome(use, ports.nowMs()));
+    }
+    this.#summarise({ isLast: false });
+  };
+
+  /** The first use that may be missed: with `auto`, one that was answered after a log had connected. */
+  #missedFromMs(): number {
+    if (this.#rules.expected === 'always') return 0;
+    return this.#log.state === 'never' ? Infinity : this.#log.firstMs;
+  }
+
+  /** Uses are overdue: tells once that no log ever came, or that all have been gone for the whole time. */
+  #noticeAbsence(beforeMs: number): void {
+    const { log, ports } = this.#services;
+    const known = this.#log;
+    if (known.state === 'never' && !known.isTold) {
+      this.#log = { state: 'never', isTold: true };
+      log('no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen');
+    }
+    if (known.state === 'gone' && known.sinceMs <= beforeMs) {
+      this.#log = { ...known, state: 'lost' };
+      const details = { goneSeconds: Math.round((ports.monotonicMs() - known.sinceMs) / 1_000) };
+      this.#found('access-log-lost', () => generalFinding('access-log-lost', ports.nowMs(), { count: 1, details }));
+    }
+  }
+
+  #summarise({ isLast }: { readonly isLast: boolean }): void {
+    const { ports, log } = this.#services;
+    const nowMs = ports.monotonicMs();
+    for (const { kind, count, sinceMs } of this.#budget.summaries(nowMs, { isLast })) {
+      this.#write(generalFinding(kind, ports.nowMs(), { count, details: { withinMs: Math.round(nowMs - sinceMs) } }));
+    }
+    const givenUp = this.#pending.takeGivenUp();
+    if (givenUp > 0) log(`uses given up, since too many wait for their outcome: ${givenUp}`);
+    if (this.#unrecorded > 0) log(`outcomes and findings that could not be recorded: ${this.#unrecorded}`);
+    this.#unrecorded = 0;
+  }
+}

@@ -1,0 +1,98 @@
+import { unmetGates } from '../admin/readiness.ts';
+import type { Gate } from '../admin/readiness.ts';
+import type { AuthorizationServer } from '../envoy/server.ts';
+import type { RecordSink } from '../ledger/writer.ts';
+import type { FindingKind } from '../outcome/finding-budget.ts';
+import type { OutcomeObserver } from '../outcome/outcomes.ts';
+import type { LoadPolicySet } from '../policy/current.ts';
+import type { Ports } from '../ports.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
+import type { Store } from '../store/store.ts';
+import type { CounterSeries } from '../telemetry/counter.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { KeyRing } from '../token/keys.ts';
+import type { Parts } from './parts.ts';
+
+interface Measuring {
+  readonly metrics: Metrics;
+  readonly ports: Pick<Ports, 'monotonicMs'>;
+}
+
+/** A sink whose commits are timed, and its failures counted. */
+export function measuredSink(sink: RecordSink, { metrics, ports }: Measuring): RecordSink {
+  const duration = metrics.ledgerWriteDuration.of({});
+  const failures = metrics.ledgerFailures.of({});
+  return {
+    appendRecords: async (batch) => {
+      const beganMs = ports.monotonicMs();
+      const failure = await sink.appendRecords(batch);
+      duration.observe((ports.monotonicMs() - beganMs) / 1000);
+      if (failure !== null) failures.inc();
+      return failure;
+    },
+  };
+}
+
+/** A load of policies that says which set it brought and how old that is, and counts what left the old one in force. */
+export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring): LoadPolicySet {
+  let loadedAtMs: number | null = null;
+  metrics.beforeScrape(() => {
+    if (loadedAtMs !== null) metrics.policyAge.of({}).set((ports.monotonicMs() - loadedAtMs) / 1000);
+  });
+  return async () => {
+    const loaded = await load();
+    if ('findings' in loaded) {
+      metrics.policyLoadFailures.of({}).inc();
+      return loaded;
+    }
+    loadedAtMs = ports.monotonicMs();
+    metrics.policyInfo.clear();
+    metrics.policyInfo.of({ hash: loaded.hash }).set(1);
+    return loaded;
+  };
+}
+
+/** Counts what became of calls, and what does not agree. */
+export function countedOutcomes(metrics: Metrics): OutcomeObserver {
+  const findings: Readonly<Record<FindingKind, CounterSeries>> = {
+    bypass: metrics.bypasses.of({}),
+    'failure-mode-allowed': metrics.failureModeAllowed.of({}),
+    'denied-but-served': metrics.deniedServed.of({}),
+    'outcome-missing': metrics.outcomesMissing.of({}),
+    'access-log-lost': metrics.accessLogsLost.of({}),
+  };
+  return {
+    onOutcome: (outcome) => metrics.outcomes.of({ class: outcome }).inc(),
+    onFinding: (kind) => findings[kind].inc(),
+  };
+}
+
+/** What the roles are measured by. */
+interface Roles {
+  readonly checks: Pick<AuthorizationServer, 'inFlight'>;
+  readonly gates: readonly Gate[];
+  readonly keys: Pick<KeyRing, 'agesMs'>;
+}
+
+/** Has what is not counted read before each scrape. */
+export function measureRoles({ ledger, metrics, store, svid }: Parts, { checks, gates, keys }: Roles): void {
+  metrics.beforeScrape(() => {
+    metrics.checksInFlight.of({}).set(checks.inFlight);
+    metrics.ledgerQueued.of({}).set(ledger.writer.queued);
+    for (const gate of gates) metrics.dependencyUp.of({ name: gate.name }).set(unmetGates([gate]).length === 0 ? 1 : 0);
+    metrics.keysAge.clear();
+    for (const [issuer, ageMs] of keys.agesMs()) metrics.keysAge.of({ issuer }).set(ageMs / 1000);
+    metrics.svidExpiry.clear();
+    const current = svid?.current() ?? null;
+    if (current !== null) metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
+    countTasks(metrics, store);
+  });
+}
+
+function countTasks(metrics: Metrics, store: Pick<Store, 'openTaskCounts'>): void {
+  metrics.tasks.clear();
+  const counts = store.openTaskCounts();
+  if (isStoreFailure(counts)) return;
+  metrics.tasks.of({ state: 'active' }).set(counts.active);
+  metrics.tasks.of({ state: 'suspended' }).set(counts.suspended);
+}

@@ -1,0 +1,30 @@
+import { isDeny } from '../decision/decision.ts';
+import { reuseOf } from '../judgement.ts';
+import { tellingClass } from '../token/reuse.ts';
+import { totalMs } from './finished-check.ts';
+import type { CheckObserver } from './finished-check.ts';
+import type { MetricFamilies } from './metrics.ts';
+
+type Counted = Pick<MetricFamilies, 'decisions' | 'checkDuration' | 'stageDuration' | 'tokenUses' | 'staticSecrets'>;
+
+/** Counts each check. What never changes is looked up once, since this runs on every call. */
+export function checkMetrics(metrics: Counted): CheckObserver {
+  const duration = metrics.checkDuration.of({});
+  const gather = metrics.stageDuration.of({ stage: 'gather' });
+  const decide = metrics.stageDuration.of({ stage: 'decide' });
+  const settle = metrics.stageDuration.of({ stage: 'settle' });
+  return (check) => {
+    const { decision, facts, traceId, took } = check;
+    const { action, nowMs, secrets } = facts;
+    const { kind } = decision;
+    const reason = isDeny(decision) ? decision.reason : 'none';
+    metrics.decisions.of({ decision: kind, reason, action: isDeny(action) ? 'none' : action.id }).inc();
+    duration.observe(totalMs(took) / 1000, traceId === null ? undefined : { traceId, atMs: nowMs });
+    gather.observe(took.gatherMs / 1000);
+    decide.observe(took.decideMs / 1000);
+    settle.observe(took.settleMs / 1000);
+    const reuse = tellingClass(reuseOf(check));
+    if (reuse !== null) metrics.tokenUses.of({ class: reuse }).inc();
+    for (const secret of secrets) metrics.staticSecrets.of({ kind: secret.kind, decision: kind }).inc();
+  };
+}

@@ -1,0 +1,54 @@
+import type { Family, Sample } from './metric-family.ts';
+
+/** A form in which metrics are written. */
+export type ExpositionFormat = 'text' | 'openmetrics';
+
+/** What is sent to a scraper. */
+export interface Exposition {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+};
+
+/** The form for an `Accept` header: OpenMetrics, which has exemplars, where it is named; the older text otherwise. */
+export const formatFor = (accept: string | undefined): ExpositionFormat =>
+  (accept ?? '').includes('application/openmetrics-text') ? 'openmetrics' : 'text';
+
+/**
+ * The metrics as a scraper reads them; a family without a sample is left out.
+ *
+ * @see Prometheus exposition formats, text 0.0.4; OpenMetrics 1.0
+ */
+export function expositionOf(families: readonly Family[], format: ExpositionFormat): Exposition {
+  const lines = families.flatMap((family) => linesOf(family, format));
+  if (format === 'openmetrics') lines.push('# EOF');
+  return { contentType: contentTypes[format], body: `${lines.join('\n')}\n` };
+}
+
+function linesOf(family: Family, format: ExpositionFormat): readonly string[] {
+  const samples = family.samples();
+  if (samples.length === 0) return [];
+  // The older text names a counter with its suffix, OpenMetrics without.
+  const name = family.type === 'counter' && format === 'text' ? `${family.name}_total` : family.name;
+  return [
+    `# HELP ${name} ${family.help}`,
+    `# TYPE ${name} ${family.type}`,
+    ...samples.map((sample) => lineOf(family.name, sample, format)),
+  ];
+}
+
+function lineOf(name: string, { suffix, labels, value, exemplar }: Sample, format: ExpositionFormat): string {
+  const line = `${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${numberText(value)}`;
+  if (exemplar === undefined || format === 'text') return line;
+  const { traceId, atMs } = exemplar;
+  return `${line} # {trace_id="${traceId}"} ${numberText(exemplar.value)} ${(atMs / 1000).toFixed(3)}`;
+}
+
+const numberText = (value: number): string => {
+  if (Number.isFinite(value)) return String(value);
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
+};

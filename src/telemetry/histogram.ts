@@ -1,0 +1,74 @@
+import { SeriesOf } from './metric-family.ts';
+import type { Exemplar, Family, Labels, LabelValues, MetricSpec, Sample } from './metric-family.ts';
+
+/** A distribution. */
+export interface HistogramSeries {
+  /** Counts a value; the exemplar stands in its bucket until the next one there. */
+  observe(value: number, exemplar?: Exemplar): void;
+}
+
+/** A metric whose series count values by bucket. */
+export class Histogram<L extends Labels> implements Family {
+  readonly type = 'histogram';
+  readonly name: string;
+  readonly help: string;
+  readonly #series: SeriesOf<Buckets>;
+
+  /** @param spec with the upper bounds of its buckets, ascending and without infinity */
+  constructor({ name, help, labels, buckets }: MetricSpec<L> & { readonly buckets: readonly number[] }) {
+    this.name = name;
+    this.help = help;
+    this.#series = new SeriesOf(labels, (text) => new Buckets(text, buckets));
+  }
+
+  of(labels: LabelValues<L>): HistogramSeries {
+    return this.#series.of(labels);
+  }
+
+  samples(): readonly Sample[] {
+    return [...this.#series.all()].flatMap((series) => series.samples());
+  }
+}
+
+class Buckets implements HistogramSeries {
+  readonly #labels: string;
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  readonly #exemplars: (Exemplar & { readonly value: number })[] = [];
+  #sum = 0;
+
+  constructor(labels: string, bounds: readonly number[]) {
+    this.#labels = labels;
+    this.#bounds = bounds;
+    this.#counts = [...bounds, Infinity].map(() => 0);
+  }
+
+  observe(value: number, exemplar?: Exemplar): void {
+    const bounds = this.#bounds;
+    let index = 0;
+    while (index < bounds.length && value > (bounds[index] ?? Infinity)) index += 1;
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.#sum += value;
+    if (exemplar !== undefined) this.#exemplars[index] = { ...exemplar, value };
+  }
+
+  samples(): readonly Sample[] {
+    const labels = this.#labels;
+    const separator = labels === '' ? '' : ',';
+    let count = 0;
+    const buckets = this.#counts.map((inBucket, index): Sample => {
+      count += inBucket;
+      const le = `${labels}${separator}le="${boundText(this.#bounds[index])}"`;
+      const exemplar = this.#exemplars[index];
+      const sample = { suffix: '_bucket', labels: le, value: count } as const;
+      return exemplar === undefined ? sample : { ...sample, exemplar };
+    });
+    return [...buckets, { suffix: '_sum', labels, value: this.#sum }, { suffix: '_count', labels, value: count }];
+  }
+}
+
+/** As OpenMetrics writes a float: `1.0`. */
+const boundText = (bound: number | undefined): string => {
+  if (bound === undefined) return '+Inf';
+  return Number.isInteger(bound) ? `${bound}.0` : String(bound);
+};

@@ -1,0 +1,123 @@
+import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
+import { REUSE_CLASSES } from '../token/reuse.ts';
+import type { Labels } from './metric-family.ts';
+import { QUEUES } from './span-router.ts';
+
+const counter = <const L extends Labels>(name: `${string}_total`, help: string, labels: L) =>
+  ({ type: 'counter', name, help, labels }) as const;
+const gauge = <const L extends Labels>(name: string, help: string, labels: L) =>
+  ({ type: 'gauge', name, help, labels }) as const;
+const histogram = <const L extends Labels>(name: `${string}_seconds`, help: string, labels: L) =>
+  ({ type: 'histogram', name, help, labels, buckets: SECONDS }) as const;
+
+/** From a fast check to Envoy's longest patience. */
+const SECONDS: readonly number[] = [
+  0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+const decision = ['allow', 'deny'] as const;
+
+/**
+ * Every metric there is. A label is a closed set, or `null`: then its values come from the configuration and the catalog,
+ * never from a request. No task, token, agent, host or path is ever a label.
+ */
+export const metricTable = {
+  decisions: counter(
+    'remit_decisions_total',
+    'Checks by decision, reason (none on an allow) and action of the catalog (none where it names none)',
+    { decision, reason: null, action: null },
+  ),
+  checkDuration: histogram(
+    'remit_check_duration_seconds',
+    'Time from the decoded request to the answer, with the trace of the check as exemplar',
+    {},
+  ),
+  stageDuration: histogram(
+    'remit_check_stage_duration_seconds',
+    'Time of a check by stage: gather reads identity, token, task and action; decide asks the policies; settle spends and records',
+    { stage: ['gather', 'decide', 'settle'] },
+  ),
+  serverRefusals: counter(
+    'remit_server_refusals_total',
+    'Requests that the server denied without a check, by cause: too many in flight, deadline passed, check failed',
+    { cause: ['overloaded', 'deadline', 'failed'] },
+  ),
+  checksInFlight: gauge('remit_checks_in_flight', 'Checks that wait for their answer', {}),
+  tokenUses: counter('remit_token_uses_total', 'Uses of verified tokens, by their most telling class', {
+    class: REUSE_CLASSES,
+  }),
+  tokensIssued: counter('remit_tokens_issued_total', 'Tokens whose issuance was recorded', {}),
+  intents: counter('remit_intents_total', 'Declared intents that were recorded, by decision', { decision }),
+  tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),
+  taskEnds: counter('remit_task_ends_total', 'Ended tasks, by the state they ended in and the kind of cause', {
+    state: ['completed', 'cancelled', 'revoked', 'expired'],
+    cause: ['agent', 'operator', 'deadline', 'idle', 'parent', 'signal', 'context', 'binding-violation', 'other'],
+  }),
+  bindingViolations: counter(
+    'remit_binding_violations_total',
+    'Verified tokens that a workload presented which they were not issued to; each token once',
+    {},
+  ),
+  signals: counter('remit_signals_total', 'Security events taken, once for each task they are about, by effect', {
+    effect: ['revoke', 'suspend', 'risk', 'ask', 'ignore'],
+  }),
+  staticSecrets: counter(
+    'remit_static_secrets_total',
+    'Long-lived secrets seen in calls, by kind and decision of the call',
+    {
+      kind: null,
+      decision,
+    },
+  ),
+  outcomes: counter('remit_outcomes_total', 'Calls in the access log, by what became of them', {
+    class: OUTCOME_CLASSES,
+  }),
+  bypasses: counter('remit_bypasses_total', 'Calls that reached an upstream without an allowed check', {}),
+  failureModeAllowed: counter(
+    'remit_failure_mode_allowed_total',
+    'Calls that Envoy let pass because it had no answer: zero unless failure_mode_allow is on',
+    {},
+  ),
+  deniedServed: counter('remit_denied_served_total', 'Denied calls that an upstream answered all the same', {}),
+  accessLogsLost: counter('remit_access_logs_lost_total', 'Times that no access log was connected any more', {}),
+  outcomesMissing: counter('remit_outcomes_missing_total', 'Allowed calls whose outcome was never reported', {}),
+  ledgerQueued: gauge('remit_ledger_queued', 'Records that wait to be written', {}),
+  ledgerWriteDuration: histogram('remit_ledger_write_duration_seconds', 'Time of one group commit of records', {}),
+  ledgerRecords: counter('remit_ledger_records_total', 'Records on disk, by kind', {
+    kind: ['intent', 'token', 'use', 'outcome', 'finding', 'end', 'event', 'policy', 'checkpoint'],
+  }),
+  ledgerFailures: counter('remit_ledger_failures_total', 'Group commits that failed', {}),
+  ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),
+  ledgerUnsigned: gauge(
+    'remit_ledger_unsigned_seconds',
+    'Time since the oldest record that no signed checkpoint covers; 0 where all are covered',
+    {},
+  ),
+  policyInfo: gauge('remit_policy_info', 'The policy set in force by its hash; always 1', { hash: null }),
+  policyAge: gauge('remit_policy_age_seconds', 'Time since the policy set in force was loaded', {}),
+  policyLoadFailures: counter(
+    'remit_policy_load_failures_total',
+    'Loads that left the last good policy set in force',
+    {},
+  ),
+  keysAge: gauge('remit_keys_age_seconds', 'Time since the key server of an issuer last gave a good answer', {
+    issuer: null,
+  }),
+  svidExpiry: gauge('remit_svid_expiry_timestamp_seconds', 'When the own SVID ends, in Unix time', {}),
+  dependencyUp: gauge('remit_dependency_up', 'Gates of readiness: 1 where it is met', { name: null }),
+  spansDropped: counter('remit_spans_dropped_total', 'Spans that were not exported, by queue', { queue: QUEUES }),
+  decisionLogDropped: counter(
+    'remit_decision_log_dropped_total',
+    'Lines of the decision log that were dropped because nobody read it fast enough',
+    {},
+  ),
+  eventLoopDelay: gauge(
+    'remit_event_loop_delay_seconds',
+    'Delay of the event loop since the last scrape: median, 99th percentile and longest; its resolution is 10 ms',
+    { stat: ['p50', 'p99', 'max'] },
+  ),
+  buildInfo: gauge('remit_build_info', 'Version of Remit and of its runtime; always 1', { version: null, node: null }),
+  cpuSeconds: counter('process_cpu_seconds_total', 'User and system CPU time', {}),
+  residentBytes: gauge('process_resident_memory_bytes', 'Resident memory', {}),
+  startTime: gauge('process_start_time_seconds', 'When the process began, in Unix time', {}),
+} as const;

@@ -1,0 +1,58 @@
+import { expositionOf } from './exposition.ts';
+import type { Exposition, ExpositionFormat } from './exposition.ts';
+import { Counter } from './counter.ts';
+import { Gauge } from './gauge.ts';
+import { Histogram } from './histogram.ts';
+import type { Family, Labels } from './metric-family.ts';
+import { metricTable } from './metric-table.ts';
+
+type Table = typeof metricTable;
+
+type FamilyOf<S> = S extends { readonly type: infer T; readonly labels: infer L extends Labels }
+  ? T extends 'counter'
+    ? Counter<L>
+    : T extends 'gauge'
+      ? Gauge<L>
+      : Histogram<L>
+  : never;
+
+/** Every metric of the table, by its key there: `metrics.tokenUses.of({ class: 'first' }).inc()`. */
+export type MetricFamilies = { readonly [K in keyof Table]: FamilyOf<Table[K]> };
+
+/** The metrics of one process. */
+export interface Metrics extends MetricFamilies {
+  /** Has `measure` called before each scrape, to set what is read and not counted. It must not throw. */
+  readonly beforeScrape: (measure: () => void) => void;
+  /** What a scraper is sent. */
+  readonly scrape: (format: ExpositionFormat) => Exposition;
+}
+
+/** Metrics that have counted nothing yet. */
+export function newMetrics(): Metrics {
+  const families = Object.fromEntries(
+    Object.entries(metricTable).map(([key, spec]) => [key, familyOf(spec)]),
+    // Each key of the table with the family of its entry.
+  ) as unknown as MetricFamilies;
+  const measures: (() => void)[] = [];
+  return {
+    ...families,
+    beforeScrape: (measure) => void measures.push(measure),
+    scrape: (format) => {
+      for (const measure of measures) measure();
+      return expositionOf(Object.values<Family>(families), format);
+    },
+  };
+}
+
+function familyOf(spec: Table[keyof Table]): Family {
+  switch (spec.type) {
+    case 'counter':
+      return new Counter<Labels>(spec);
+    case 'gauge':
+      return new Gauge<Labels>(spec);
+    case 'histogram':
+      return new Histogram<Labels>(spec);
+    default:
+      return spec satisfies never;
+  }
+}

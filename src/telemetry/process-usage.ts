@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import type { Metrics } from './metrics.ts';
+
+const RESOLUTION_MS = 10;
+const percentiles = [
+  ['p50', 50],
+  ['p99', 99],
+  ['max', 100],
+] as const;
+
+/**
+ * Measures this process at each scrape: memory, CPU, the delay of its event loop and what it runs on. The result ends it.
+ */
+export function measureProcess(metrics: Metrics): () => void {
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  delay.enable();
+  const cpu = metrics.cpuSeconds.of({});
+  let countedSeconds = 0;
+  metrics.startTime.of({}).set(performance.timeOrigin / 1000);
+  metrics.buildInfo.of({ version: ownVersion(), node: process.versions.node }).set(1);
+  metrics.beforeScrape(() => {
+    const { user, system } = process.cpuUsage();
+    const usedSeconds = (user + system) / 1e6;
+    cpu.inc(usedSeconds - countedSeconds);
+    countedSeconds = usedSeconds;
+    metrics.residentBytes.of({}).set(process.memoryUsage.rss());
+    for (const [stat, percentile] of percentiles) {
+      // What the histogram counts includes its own timer.
+      const seconds = delay.percentile(percentile) / 1e9 - RESOLUTION_MS / 1000;
+      metrics.eventLoopDelay.of({ stat }).set(Math.max(0, seconds));
+    }
+    delay.reset();
+  });
+  return () => void delay.disable();
+}
+
+function ownVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const manifest: unknown = JSON.parse(text);
+  const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : null;
+  return typeof version === 'string' ? version : 'unknown';
+}

@@ -1,0 +1,53 @@
+import type { EncodedRecord, EndRecord, EventRecord, IntentRecord, LedgerRecord } from '../ledger/record.ts';
+import { endCauseOf } from './end-cause.ts';
+import type { MetricFamilies } from './metrics.ts';
+
+/** Is told of records once they are on disk. It must not throw. */
+export type RecordObserver = (records: readonly EncodedRecord[]) => void;
+
+type Counted = Pick<
+  MetricFamilies,
+  'ledgerRecords' | 'intents' | 'tokensIssued' | 'taskEnds' | 'bindingViolations' | 'signals'
+>;
+
+/** Counts what was recorded. Uses, by far the most, are counted without being read again. */
+export function recordMetrics(metrics: Counted): RecordObserver {
+  const uses = metrics.ledgerRecords.of({ kind: 'use' });
+  const tokens = metrics.tokensIssued.of({});
+  return (records) => {
+    for (const record of records) {
+      if (record.kind === 'use') {
+        uses.inc();
+        continue;
+      }
+      metrics.ledgerRecords.of({ kind: record.kind }).inc();
+      if (record.kind === 'token') tokens.inc();
+      else count(metrics, recordIn(record));
+    }
+  };
+}
+
+/** INVARIANT: only `encodedRecord` makes the bytes. */
+const recordIn = ({ bytes }: EncodedRecord): LedgerRecord =>
+  JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) as LedgerRecord;
+
+function count(metrics: Counted, record: LedgerRecord): void {
+  if (record.kind === 'intent') countIntent(metrics, record);
+  if (record.kind === 'end') countEnd(metrics, record);
+  if (record.kind === 'event') countEvent(metrics, record);
+}
+
+const countIntent = ({ intents }: Counted, { decision }: IntentRecord): void => intents.of({ decision }).inc();
+
+const countEnd = ({ taskEnds }: Counted, record: EndRecord): void =>
+  taskEnds.of({ state: record.state, cause: endCauseOf(record) }).inc();
+
+function countEvent({ bindingViolations, signals }: Counted, { event, details }: EventRecord): void {
+  if (event === 'binding-violation') bindingViolations.of({}).inc();
+  if (event === 'signal') signals.of({ effect: effectIn(details) }).inc();
+}
+
+const effects = ['revoke', 'suspend', 'risk', 'ask'] as const;
+
+const effectIn = (details: EventRecord['details']) =>
+  effects.find((effect) => effect === details['effect']) ?? 'ignore';

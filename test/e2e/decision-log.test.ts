@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { Agent } from '../../src/dev/agent.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { startDevProcess } from './dev-process.ts';
+import type { DevProcess } from './dev-process.ts';
+
+/** Enough lines to fill the pipe and all that may wait behind it. */
+const FLOOD = 4_000;
+
+describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
+  let dev: DevProcess;
+  let planner: Agent;
+  const lines = (): readonly Record<string, unknown>[] =>
+    dev.running
+      .out()
+      .split('\n')
+      // What comes after the last line end is not yet a line.
+      .slice(0, -1)
+      .filter((line) => line.startsWith('{"kind":"decision"'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const call = async (path: string): Promise<readonly [number, string]> => {
+    const { status, headers } = await planner.call(dev.port('envoy'), {
+      host: 'payments.acme.test',
+      path,
+    });
+    return [status, String(headers['x-remit-decision'])];
+  };
+  const dropped = async (): Promise<number> =>
+    Number(/^remit_decision_log_dropped_total (\d+)$/m.exec(await dev.metrics())?.[1]);
+
+  beforeAll(async () => {
+    dev = await startDevProcess({ ENVOY_BIN: envoy, REMIT_DECISION_LOG: 'stdout' });
+    planner = await dev.agent('planner');
+  }, 60_000);
+  afterAll(async () => {
+    dev?.running.child.stdout?.resume();
+    await dev?.stop();
+  });
+
+  it('is a line for each check, by the id that the agent was told', async () => {
+    const told = [await call('/v1/payments/p-1'), await call('/nothing')];
+    await dev.running.said(/"path":"\/nothing"/);
+    expect(lines().map(({ decisionId, reason }) => [decisionId, reason])).toEqual(
+      told.map(([, header]) => [/id="([^"]+)"/.exec(header)?.[1], /reason=([\w.-]+)/.exec(header)?.[1]]),
+    );
+  });
+
+  it('puts off no answer while nobody reads it, drops what is too much, and counts that', async () => {
+    const { stdout } = dev.running.child;
+    stdout?.pause();
+    const statuses = new Set<number>();
+    for (let n = 0; n < FLOOD; n += 20) {
+      const replies = await Promise.all(Array.from({ length: 20 }, () => call('/v1/payments/p-1')));
+      for (const [status] of replies) statuses.add(status);
+    }
+    expect([...statuses]).toEqual([401]);
+    const lost = await dropped();
+    expect(lost).toBeGreaterThan(0);
+    stdout?.resume();
+    while (lines().length < FLOOD + 2 - lost) await delay(50);
+    await call('/nothing');
+    await delay(500);
+    expect(lines()).toHaveLength(FLOOD + 3 - (await dropped()));
+    expect(await dropped()).toBe(lost);
+  }, 60_000);
+});

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Agent } from '../../src/dev/agent.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { remit } from './process.ts';
+import type { Running } from './process.ts';
+
+/** A `remit dev` as a process of its own, once it answers. */
+export interface DevProcess {
+  readonly running: Running;
+  /** What it printed beside that name, such as `folder`. */
+  readonly place: (name: string) => string;
+  readonly port: (name: 'envoy' | 'issuer') => number;
+  /** An agent with the SVID that it wrote for that name. */
+  readonly agent: (name: string) => Promise<Agent>;
+  /** What `GET /metrics` answers. */
+  readonly metrics: (accept?: string) => Promise<string>;
+  /** Ends it, and its agents. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts one; rejects where it does not come up. */
+export async function startDevProcess(environment: Readonly<Record<string, string>>): Promise<DevProcess> {
+  const running = remit(['dev'], environment);
+  const agents: Agent[] = [];
+  const place = (name: string): string => new RegExp(`^  ${name} +(\\S+)$`, 'm').exec(running.out())?.[1] ?? '';
+  const read = (file: string): Promise<string> => readFile(join(place('folder'), file), 'utf8');
+  await running.said('look at the tasks');
+  return {
+    running,
+    place,
+    port: (name) => Number(new URL(place(name)).port),
+    agent: async (name) => {
+      // As the domain names its workloads.
+      const id = `spiffe://acme.test/ns/agents/sa/${name}` as SpiffeId;
+      const svid = { id, certPem: await read(`${name}.pem`), keyPem: await read(`${name}.key`) };
+      const agent = new Agent(svid, await read('bundle.pem'));
+      agents.push(agent);
+      return agent;
+    },
+    metrics: async (accept = 'text/plain') => {
+      const url = place('readiness').replace('/readyz', '/metrics');
+      return (await fetch(url, { headers: { accept } })).text();
+    },
+    stop: async () => {
+      for (const agent of agents) agent.close();
+      running.child.kill('SIGINT');
+      await running.exit;
+    },
+  };
+}

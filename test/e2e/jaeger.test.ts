@@ -1,0 +1,316 @@
+import { readFile } from 'node:fs/promises';
+import { Agent as HttpsAgent, request } from 'node:https';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { Agent } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { both, describeWith, envoyPart, jaegerPart } from '../parts.ts';
+import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { startJaeger, tagOf } from './jaeger.ts';
+import type { Jaeger, JaegerSpan } from './jaeger.ts';
+
+const HOST = 'payments.acme.test';
+const READ = { method: 'GET', path: '/v1/payments/p-1' };
+const LIST = { method: 'GET', path: '/v1/payments' };
+const PAY = { method: 'POST', path: '/v1/payments?amount=1&currency=EUR' };
+
+const traced = (digit: string, flags = '01') => ({
+  traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-${flags}`,
+});
+
+type Use = Extract<LedgerRecord, { kind: 'use' }>;
+type Issued = Extract<LedgerRecord, { kind: 'token' }>;
+
+/** The scenario of issue "Traces and reuse": two tasks and a part, three agents, reuse across traces and nodes. */
+describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy, jaegerBinary]) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let jaeger: Jaeger;
+  let checks: readonly JaegerSpan[];
+  const tasks = { whole: '', part: '', stolen: '' };
+  const answers: (readonly [number, string | null])[] = [];
+  const records: LedgerRecord[] = [];
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-jaeger-');
+    jaeger = await startJaeger(jaegerBinary);
+    Object.assign(process.env, { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp });
+    const domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      environment: process.env,
+      collector: { host: '127.0.0.1', port: jaeger.otlpGrpcPort },
+    });
+    try {
+      await play(domain);
+      await domain.remit.flush();
+      for (const taskId of Object.values(tasks)) records.push(...recordsOf(domain, taskId));
+      // Two spans for each call that was sampled. Envoy sends them every few seconds, and none at its end.
+      await until(async () => (await jaeger.find('remit-gateway', {})).length === 2 * (answers.length - 2));
+    } finally {
+      await domain.stop();
+    }
+    checks = await jaeger.find('remit', { operation: 'remit.check' });
+  }, 120_000);
+  afterAll(async () => {
+    delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+    await jaeger?.stop();
+    await scratch?.remove();
+  });
+
+  async function play(domain: DevDomain): Promise<void> {
+    const { planner, reporter, thief, issuerHost, issuerPort } = domain.stage;
+    const call = async (
+      agent: Agent,
+      token: string,
+      { headers = {}, ...what }: { method: string; path: string; headers?: Record<string, string> },
+    ): Promise<void> => {
+      const sent = { ...headers, authorization: `Bearer ${token}` };
+      const reply = await agent.call(domain.stage.envoyPort, { host: HOST, ...what, headers: sent });
+      answers.push([reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason]);
+    };
+
+    const whole = await mustDeclare(planner, domain);
+    tasks.whole = whole.taskId;
+    await call(planner, whole.token, { ...READ, headers: traced('a') });
+    await call(planner, whole.token, { ...READ, headers: traced('a') });
+    await call(planner, whole.token, { ...PAY, headers: traced('a') });
+    await call(planner, whole.token, { ...READ, headers: { ...traced('b'), connection: 'close' } });
+    await call(planner, whole.token, { ...READ, headers: traced('a') });
+    await call(planner, whole.token, { ...LIST, headers: traced('f') });
+    await call(planner, whole.token, { ...READ, headers: traced('f') });
+    const elsewhere = await fromElsewhere(scratch.folder, domain.stage.envoyPort);
+    for (const what of [READ, PAY]) answers.push(await elsewhere.call(whole.token, { ...what, headers: traced('a') }));
+    elsewhere.close();
+
+    const part = await handedOn(domain, whole.token, reporter);
+    tasks.part = part.taskId;
+    await call(reporter, part.token, { ...READ, headers: traced('a') });
+    await call(reporter, part.token, { ...READ, headers: traced('c') });
+
+    const stolen = await mustDeclare(planner, domain, { actions: ['payments.read'] });
+    tasks.stolen = stolen.taskId;
+    await call(planner, stolen.token, { ...READ, headers: traced('b') });
+    await call(thief, stolen.token, { ...READ, headers: traced('e') });
+
+    // The caller asks that these two be not sampled.
+    await call(planner, whole.token, { ...READ, headers: traced('d', '00') });
+    await call(planner, whole.token, { ...LIST, headers: traced('d', '00') });
+
+    await planner.call(issuerPort, { host: issuerHost, method: 'POST', path: `/tasks/${whole.taskId}/complete` });
+    await call(planner, whole.token, { ...READ, headers: traced('a') });
+    await call(reporter, part.token, { ...READ, headers: traced('c') });
+  }
+
+  const uses = (): readonly Use[] => records.filter((record): record is Use => record.kind === 'use');
+  const issuanceOf = (use: Use): Issued | undefined =>
+    records.find((record): record is Issued => record.kind === 'token' && record.jtiDigest === use.jtiDigest);
+  const spanOf = (use: Use): JaegerSpan | undefined => checks.find(({ spanID }) => spanID === use.spanId);
+
+  const classes = (task: string): readonly string[] =>
+    uses()
+      .filter((use) => use.task === task)
+      .map((use) => {
+        const span = spanOf(use);
+        if (span !== undefined) expect(JSON.parse(String(tagOf(span, 'remit.token.reuse')))).toEqual(use.reuse);
+        return use.reuse.join(' ');
+      });
+
+  it('played as told', () => {
+    expect(answers).toEqual([
+      [200, null],
+      [200, null],
+      [201, null],
+      [200, null],
+      [200, null],
+      [403, 'action.outside-intent'],
+      [200, null],
+      [200, null],
+      [403, 'policy.forbidden'],
+      [200, null],
+      [200, null],
+      [200, null],
+      [401, 'token.binding'],
+      [200, null],
+      [403, 'action.outside-intent'],
+      [401, 'task.completed'],
+      [401, 'task.cancelled'],
+    ]);
+    expect(uses()).toHaveLength(answers.length);
+  });
+
+  it('holds one span for each check, after shutdown, but for the allow that asked not to be sampled', () => {
+    const unsampled = uses().filter(({ traceId, decision }) => traceId === 'd'.repeat(32) && decision === 'allow');
+    expect(unsampled).toHaveLength(1);
+    const expected = uses().filter((use) => !unsampled.includes(use));
+    expect(checks.map(({ spanID }) => spanID).toSorted()).toEqual(expected.map(({ spanId }) => spanId).toSorted());
+    for (const use of expected) {
+      const span = spanOf(use);
+      expect(span?.traceID).toBe(use.traceId);
+      expect(span === undefined ? null : tagOf(span, 'remit.decision.id')).toBe(use.decisionId);
+    }
+  });
+
+  it('gives back, for each use, the reference to the span that issued its token', async () => {
+    const issuances = await jaeger.find('remit', { operation: 'token.issue' });
+    expect(issuances.length).toBeGreaterThanOrEqual(2);
+    for (const use of uses()) {
+      const span = spanOf(use);
+      if (span === undefined) continue;
+      const issued = issuanceOf(use);
+      expect(span.references).toContainEqual({
+        refType: 'FOLLOWS_FROM',
+        traceID: issued?.traceId,
+        spanID: issued?.spanId,
+      });
+      expect(issuances.map(({ spanID }) => spanID)).toContain(issued?.spanId);
+    }
+  });
+
+  it('joins each check to the span of Envoy, and so to the trace of the application', async () => {
+    const gateway = new Map((await jaeger.find('remit-gateway', {})).map((span) => [span.spanID, span]));
+    for (const span of checks.filter(({ traceID }) => traceID !== 'd'.repeat(32))) {
+      const parent = span.references.find(({ refType }) => refType === 'CHILD_OF');
+      expect(gateway.get(parent?.spanID ?? '')?.traceID).toBe(span.traceID);
+      expect(span.traceID).toMatch(/^([abcef])\1{31}$/);
+    }
+  });
+
+  it('links each reuse to the use before, in whichever trace that was', () => {
+    const [first, second, , , back] = uses().filter(({ task }) => task === tasks.whole);
+    if (first === undefined || second === undefined || back === undefined) throw new Error('no uses');
+    const previous = { refType: 'FOLLOWS_FROM', traceID: first.traceId, spanID: first.spanId };
+    expect(spanOf(second)?.references).toContainEqual(previous);
+    const fromOther = spanOf(back)?.references.filter(({ traceID }) => traceID === 'b'.repeat(32));
+    expect(fromOther).toHaveLength(1);
+  });
+
+  it.each(['whole', 'part', 'stolen'] as const)(
+    'finds by `remit.task.id` exactly the uses of the task: %s',
+    async (name) => {
+      const tags = { 'remit.task.id': tasks[name] };
+      const found = await jaeger.find('remit', { operation: 'remit.check', tags });
+      const expected = uses().filter((use) => use.task === tasks[name] && spanOf(use) !== undefined);
+      expect(expected.length).toBeGreaterThan(0);
+      expect(found.map(({ spanID }) => spanID).toSorted()).toEqual(expected.map(({ spanId }) => spanId).toSorted());
+    },
+  );
+
+  it('finds by `remit.intent.trace_id` exactly the uses of what that trace issued', async () => {
+    const intents = new Set(uses().map((use) => issuanceOf(use)?.traceId ?? ''));
+    expect(intents.size).toBe(3);
+    for (const traceId of intents) {
+      const found = await jaeger.find('remit', { tags: { 'remit.intent.trace_id': traceId } });
+      const expected = uses().filter((use) => issuanceOf(use)?.traceId === traceId && spanOf(use) !== undefined);
+      expect(found.map(({ spanID }) => spanID).toSorted()).toEqual(expected.map(({ spanId }) => spanId).toSorted());
+    }
+  });
+
+  it('finds the end of a task by the id of the task', async () => {
+    const found = await jaeger.find('remit', { operation: 'task.end', tags: { 'remit.task.id': tasks.whole } });
+    expect(found).toHaveLength(1);
+  });
+
+  it('says of each use what it is against those before it, in span and record alike', () => {
+    expect(classes(tasks.whole)).toEqual([
+      'first',
+      'same-trace',
+      'other-class same-trace',
+      'other-trace',
+      'other-connection same-trace',
+      'other-trace',
+      // The use before was denied: it made its trace not familiar.
+      'other-trace',
+      'other-node other-connection same-trace',
+      // The allowed use from there has made the connection familiar, and not the node.
+      'other-node same-trace',
+      'other-trace',
+      'same-trace',
+      'after-end same-trace',
+    ]);
+    expect(classes(tasks.part)).toEqual(['first', 'other-trace', 'after-end same-trace']);
+    expect(classes(tasks.stolen)).toEqual(['first', 'other-identity other-node other-trace other-connection']);
+  });
+
+  it('finds by the most telling class what an analyst looks for first', async () => {
+    const found = await jaeger.find('remit', { tags: { 'remit.token.reuse.class': 'other-node' } });
+    expect(found.map((span) => String(tagOf(span, 'remit.decision'))).toSorted()).toEqual(['allow', 'deny']);
+  });
+});
+
+/** A part of the planner's task for another agent: its token, and its own task. */
+async function handedOn(
+  { stage }: DevDomain,
+  token: string,
+  to: Agent,
+): Promise<{ readonly token: string; readonly taskId: string }> {
+  const exchange = async (by: Agent, fields: Readonly<Record<string, string>>) => {
+    const reply = await by.call(stage.issuerPort, {
+      host: stage.issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        ...fields,
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(reply.body);
+    return JSON.parse(reply.body);
+  };
+  const detail = {
+    type: 'urn:remit:task',
+    locations: [`https://${HOST}`],
+    actions: ['payments.read'],
+    purpose: 'settle payment p-1',
+  };
+  const handed = await exchange(stage.planner, {
+    subject_token: token,
+    delegate: to.id,
+    authorization_details: JSON.stringify([detail]),
+  });
+  const taken = await exchange(to, { subject_token: handed.access_token });
+  return { token: taken.access_token, taskId: taken.txn };
+}
+
+/** Calls with the certificate of the planner from another address, over one connection. */
+async function fromElsewhere(folder: string, port: number) {
+  const [cert, key, ca] = await Promise.all(
+    ['planner.pem', 'planner.key', 'bundle.pem'].map((name) => readFile(join(folder, name))),
+  );
+  const agent = new HttpsAgent({ cert, key, ca, keepAlive: true, maxSockets: 1, localAddress: '127.0.0.2' });
+  const call = (
+    token: string,
+    { headers, ...what }: { method: string; path: string; headers: Readonly<Record<string, string>> },
+  ): Promise<readonly [number, string | null]> =>
+    new Promise((resolve, reject) => {
+      const sent = { ...headers, host: HOST, authorization: `Bearer ${token}` };
+      const outgoing = request({ agent, host: '127.0.0.1', port, ...what, headers: sent }, (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += String(chunk)));
+        response.on('end', () => {
+          const status = response.statusCode ?? 0;
+          resolve([status, status < 300 ? null : JSON.parse(body).reason]);
+        });
+      });
+      outgoing.on('error', reject);
+      outgoing.end();
+    });
+  return { call, close: () => agent.destroy() };
+}
+
+function recordsOf({ remit }: DevDomain, taskId: string): readonly LedgerRecord[] {
+  const stored = remit.store.recordsOf(taskId, 1000);
+  if (isStoreFailure(stored)) throw new Error(stored.detail);
+  return timelineFrom(stored);
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error('not within 30 s');
+    await new Promise((done) => setTimeout(done, 200));
+  }
+}

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/** A span as the query API of Jaeger gives it. */
+export interface JaegerSpan {
+  readonly traceID: string;
+  readonly spanID: string;
+  readonly operationName: string;
+  readonly references: readonly {
+    readonly refType: 'CHILD_OF' | 'FOLLOWS_FROM';
+    readonly traceID: string;
+    readonly spanID: string;
+  }[];
+  readonly tags: readonly { readonly key: string; readonly value: unknown }[];
+  readonly processID: string;
+}
+
+/** The value of a tag of a span. */
+export const tagOf = (span: JaegerSpan, name: string): unknown => span.tags.find(({ key }) => key === name)?.value;
+
+/** A Jaeger that holds traces in memory. */
+export interface Jaeger {
+  readonly otlpHttp: string;
+  readonly otlpGrpcPort: number;
+  /** The spans of a service that have an operation and all of these tags, found by a search for them. */
+  find(
+    service: string,
+    search: { readonly operation?: string; readonly tags?: Readonly<Record<string, string>> },
+  ): Promise<readonly JaegerSpan[]>;
+  stop(): Promise<void>;
+}
+
+const at = (port: number | undefined): string => `127.0.0.1:${port ?? 0}`;
+
+/** Starts a Jaeger on free ports of loopback, and waits until its query API answers. */
+export async function startJaeger(binary: string): Promise<Jaeger> {
+  const [grpc, http, query] = await freePorts(3);
+  const child = spawn(
+    binary,
+    [
+      ['--collector.otlp.grpc.host-port', at(grpc)],
+      ['--collector.otlp.http.host-port', at(http)],
+      ['--query.http-server.host-port', at(query)],
+      ['--query.grpc-server.host-port', at(0)],
+      ['--collector.grpc-server.host-port', at(0)],
+      ['--collector.http-server.host-port', at(0)],
+      ['--admin.http.host-port', at(0)],
+    ].flat(),
+    // It traces itself, to a port that is not its own.
+    { stdio: 'ignore', env: { ...process.env, OTEL_TRACES_SAMPLER: 'always_off', SPAN_STORAGE_TYPE: 'memory' } },
+  );
+  const exited = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    child.kill();
+    await exited;
+  };
+  const api = `http://${at(query)}/api`;
+  for (let tries = 0; !(await answers(`${api}/services`)); tries += 1) {
+    if (tries === 200 || child.exitCode !== null) {
+      await stop();
+      throw new Error('Jaeger does not answer');
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return {
+    otlpHttp: `http://${at(http)}`,
+    otlpGrpcPort: grpc ?? 0,
+    stop,
+    find: async (service, { operation, tags = {} }) => {
+      const wanted = new URLSearchParams({ service, tags: JSON.stringify(tags), limit: '1500', lookback: '1h' });
+      if (operation !== undefined) wanted.set('operation', operation);
+      const { data } = JSON.parse(await (await fetch(`${api}/traces?${wanted.toString()}`)).text());
+      return (data as readonly Trace[])
+        .flatMap((trace) => spansOf(trace, service))
+        .filter((span) => {
+          const isNamed = operation === undefined || span.operationName === operation;
+          return isNamed && Object.entries(tags).every(([name, value]) => tagOf(span, name) === value);
+        });
+    },
+  };
+}
+
+interface Trace {
+  readonly spans: readonly JaegerSpan[];
+  readonly processes: Readonly<Record<string, { readonly serviceName: string }>>;
+}
+
+const spansOf = ({ spans, processes }: Trace, service: string): readonly JaegerSpan[] =>
+  spans.filter(({ processID }) => processes[processID]?.serviceName === service);
+
+const answers = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+/** Held all at once, so that they differ. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}

@@ -1,0 +1,228 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, type ClientWritableStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
+import { AuthorizationServer } from '../../src/envoy/server.ts';
+import type { ServedCall } from '../../src/outcome/served-call.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { DECISION, entryOf, messageBytes } from './access-log-samples.ts';
+import { checkClient } from './client.ts';
+
+const asTheyAre = (bytes: Buffer): Buffer => bytes;
+
+interface Log {
+  readonly stream: ClientWritableStream<Buffer>;
+  /** How the server ended it. */
+  readonly ended: Promise<ServiceError | null>;
+}
+
+const until = async (condition: () => boolean): Promise<void> => {
+  for (let tries = 0; tries < 500 && !condition(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(condition()).toBe(true);
+};
+
+describe('the access log service', () => {
+  let folder: string;
+  let address: string;
+  let server: AuthorizationServer;
+  let clients: Client[];
+  let calls: ServedCall[];
+  let names: string[];
+  let left: number;
+  let take: (call: ServedCall) => Promise<void>;
+  const faults: unknown[] = [];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'remit-als-'));
+    address = `unix:${join(folder, 's.sock')}`;
+    [clients, calls, names, left] = [[], [], [], 0];
+    take = async (call) => void calls.push(call);
+    faults.length = 0;
+    server = new AuthorizationServer(async () => Buffer.from([1]), {
+      ...systemPorts,
+      refuse: () => Buffer.from([2]),
+      onFault: (error) => faults.push(error),
+      accessLog: {
+        opened: (name) => {
+          names.push(name);
+          return () => void (left += 1);
+        },
+        served: (call) => take(call),
+      },
+    });
+    expect(await server.listen([address])).toEqual([address]);
+  });
+  afterEach(async () => {
+    for (const client of clients) client.close();
+    await server.close({ noticeMs: 0, graceMs: 100 });
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const open = (): Log => {
+    const client = new Client(address, credentials.createInsecure());
+    clients.push(client);
+    let settle: (error: ServiceError | null) => void;
+    const ended = new Promise<ServiceError | null>((resolve) => (settle = resolve));
+    const stream = client.makeClientStreamRequest(
+      ACCESS_LOG_PATH,
+      asTheyAre,
+      asTheyAre,
+      new Metadata(),
+      {},
+      (error: ServiceError | null) => settle(error),
+    );
+    stream.on('error', () => undefined);
+    return { stream, ended };
+  };
+
+  it('takes the entries of every message, and knows who speaks', async () => {
+    const { stream, ended } = open();
+    stream.write(messageBytes([entryOf(), entryOf({ response: { response_code: { value: 404 } } })], 'gateway-1'));
+    stream.write(messageBytes([entryOf({ common: { access_log_type: 8 } }), entryOf()]));
+    await until(() => calls.length === 3);
+    expect(calls.map((call) => [call.decision?.id, call.status])).toEqual([
+      [DECISION, 200],
+      [DECISION, 404],
+      [DECISION, 200],
+    ]);
+    expect([names, left]).toEqual([['`gateway-1`'], 0]);
+    stream.end();
+    expect(await ended).toBeNull();
+    expect(left).toBe(1);
+  });
+
+  it('shows a name that a terminal would obey as what it is', async () => {
+    open().stream.write(messageBytes([entryOf()], `\u001b[31m${'x'.repeat(500)}`));
+    await until(() => names.length === 1);
+    expect(names[0]).toMatch(/^`\?\[31mx{123}`$/);
+  });
+
+  it.each([
+    ['is no protobuf', Buffer.from('ffffffffff', 'hex'), /not a message of an access log/],
+    ['has an entry that is none', Buffer.from('12060a04ffffffff', 'hex'), /not an access log entry: /],
+    ['has an entry that is cut', Buffer.from('12040a7f0a00', 'hex'), /not a message of an access log/],
+    ['has too many entries', messageBytes(Array.from({ length: 4_097 }, () => ({}))), /more than 4096 entries/],
+    [
+      'is too long',
+      messageBytes(Array(9).fill(entryOf({ request: { path: 'a'.repeat(120_000) } }))),
+      /more than 1048576/,
+    ],
+  ])('ends the one stream whose message %s', async (_name, bytes, details) => {
+    const other = open();
+    other.stream.write(messageBytes([entryOf()], 'other'));
+    await until(() => calls.length === 1);
+    const broken = open();
+    broken.stream.write(bytes);
+    expect(await broken.ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringMatching(details),
+    });
+    other.stream.write(messageBytes([entryOf()]));
+    await until(() => calls.length === 2);
+    expect(faults).toEqual([]);
+  });
+
+  it('reads no faster than the entries are taken', async () => {
+    const held: (() => void)[] = [];
+    take = (call) => {
+      calls.push(call);
+      return new Promise((resolve) => void held.push(resolve));
+    };
+    const { stream } = open();
+    const large = entryOf({ request: { path: `/${'a'.repeat(100_000)}` } });
+    let isPaused = false;
+    for (let n = 0; n < 40; n += 1) isPaused = !stream.write(messageBytes([large]));
+    await until(() => calls.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([calls.length, isPaused]).toEqual([1, true]);
+    const timer = setInterval(() => held.shift()?.(), 1);
+    await until(() => calls.length === 40);
+    clearInterval(timer);
+  });
+
+  it('lets checks be answered while a log with thousands of entries is read', async () => {
+    const { stream } = open();
+    for (let n = 0; n < 8; n += 1) stream.write(messageBytes(Array.from({ length: 4_000 }, () => ({}))));
+    const client = checkClient(address);
+    let checks = 0;
+    await until(() => calls.length > 0);
+    while (calls.length < 32_000) {
+      await client.check(Buffer.from([0]));
+      checks += 1;
+    }
+    client.close();
+    expect(checks).toBeGreaterThan(5);
+  });
+
+  it('tells of what the sink threw, and ends that stream', async () => {
+    take = () => Promise.reject(new Error('no'));
+    const { stream, ended } = open();
+    stream.write(messageBytes([entryOf()], 'g'));
+    expect(await ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(faults).toEqual([new Error('no')]);
+    expect(left).toBe(1);
+  });
+
+  it('notices a log that was cut off', async () => {
+    const { stream } = open();
+    stream.write(messageBytes([entryOf()], 'g'));
+    await until(() => calls.length === 1);
+    stream.cancel();
+    await until(() => left === 1);
+    expect(faults).toEqual([]);
+  });
+
+  it('notices a log that was cut off while its entry was waiting', async () => {
+    const held: (() => void)[] = [];
+    take = () => new Promise((resolve) => void held.push(resolve));
+    const { stream } = open();
+    stream.write(messageBytes([entryOf(), entryOf()], 'g'));
+    await until(() => names.length === 1);
+    stream.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const timer = setInterval(() => held.shift()?.(), 1);
+    await until(() => left === 1);
+    clearInterval(timer);
+    expect(faults).toEqual([]);
+  });
+
+  it('refuses a stream over the bound and takes one again when another has gone', async () => {
+    const logs = Array.from({ length: 256 }, open);
+    for (const { stream } of logs) stream.write(messageBytes([entryOf()], 'g'));
+    await until(() => names.length === 256);
+    const over = open();
+    expect(await over.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    logs[0]?.stream.end();
+    await logs[0]?.ended;
+    open().stream.write(messageBytes([entryOf()], 'again'));
+    await until(() => names.includes('`again`'));
+  });
+
+  it('holds the place of a log that was cut off until its entry is recorded', async () => {
+    const held: (() => void)[] = [];
+    take = () => new Promise((resolve) => void held.push(resolve));
+    const logs = Array.from({ length: 256 }, open);
+    for (const { stream } of logs) stream.write(messageBytes([entryOf()], 'g'));
+    await until(() => held.length === 256);
+    for (const { stream } of logs) stream.cancel();
+    await Promise.all(logs.map(({ ended }) => ended));
+    expect(await open().ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    for (const release of held) release();
+    await until(() => left === 256);
+    open().stream.write(messageBytes([entryOf()], 'again'));
+    await until(() => names.includes('`again`'));
+    expect(faults).toEqual([]);
+  });
+
+  it('does not hold up the end of the server', async () => {
+    const { stream, ended } = open();
+    stream.write(messageBytes([entryOf()], 'g'));
+    await until(() => calls.length === 1);
+    // Longer than a test may take.
+    await server.close({ noticeMs: 0, graceMs: 60_000 });
+    expect(await ended).toBeNull();
+    expect(left).toBe(1);
+  });
+});

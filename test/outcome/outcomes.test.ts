@@ -1,0 +1,296 @@
+import { describe, expect, it } from '@jest/globals';
+import { decisionId, heldOutcomes, logged, servedCall, useNumber } from './samples.ts';
+
+describe('Outcomes.served', () => {
+  it('joins a call with its use, whose own word counts', async () => {
+    const { outcomes, records, observed } = heldOutcomes();
+    outcomes.answered(useNumber(1));
+    await outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
+    expect(records).toEqual([
+      {
+        kind: 'outcome',
+        at: 1_000_000,
+        decisionId: decisionId(1),
+        known: true,
+        task: 'task-1',
+        agent: 'spiffe://acme.test/planner',
+        action: 'files.read',
+        decision: 'allow',
+        status: 200,
+        details: 'via_upstream',
+        flags: [],
+        durationMs: 12.5,
+        upstreamMs: 3,
+        requestBytes: 4,
+        responseBytes: 5,
+        attempts: 1,
+        upstreamCluster: 'files',
+      },
+    ]);
+    expect(observed).toEqual(['success']);
+  });
+
+  it('records a decision that is not known here by what Envoy was told', async () => {
+    const { outcomes, records } = heldOutcomes();
+    await outcomes.served(servedCall({ decision: logged(7) }));
+    expect(records).toMatchObject([
+      {
+        kind: 'outcome',
+        decisionId: decisionId(7),
+        known: false,
+        task: 'logged-task',
+        agent: 'spiffe://acme.test/logged',
+        action: 'logged.action',
+        decision: 'allow',
+      },
+    ]);
+  });
+
+  it.each([
+    ['the use of this process', 1, 'allow'],
+    ['Envoy', 2, 'deny'],
+  ] as const)('finds a denied use that was served all the same, by the word of %s', async (_name, id, kind) => {
+    const { outcomes, found, lines, observed } = heldOutcomes();
+    outcomes.answered(useNumber(1, 'deny'));
+    await outcomes.served(servedCall({ decision: logged(id, { kind }) }));
+    expect(found()).toEqual([['denied-but-served', 1, decisionId(id)]]);
+    expect(observed).toEqual(['denied', 'denied-but-served']);
+    expect(lines).toEqual([
+      expect.stringMatching(/^finding denied-but-served: a call went to an upstream though it was /),
+    ]);
+  });
+
+  it.each([
+    ['a denial', 'deny', { status: 403, details: 'ext_authz_denied', attempts: 0 }, 'denied'],
+    [
+      'a client that left',
+      'allow',
+      { status: null, details: 'downstream_remote_disconnect', attempts: 0 },
+      'unanswered',
+    ],
+    [
+      'an upstream that is down',
+      'allow',
+      { status: 503, details: 'upstream_reset_before_response_started{}' },
+      'unanswered',
+    ],
+    ['a server error', 'allow', { status: 500 }, 'server-error'],
+    ['a client error', 'allow', { status: 404 }, 'client-error'],
+  ] as const)('counts %s and finds nothing', async (_name, kind, call, expected) => {
+    const { outcomes, found, observed } = heldOutcomes();
+    outcomes.answered(useNumber(1, kind));
+    await outcomes.served(servedCall({ decision: logged(1), ...call }));
+    expect(found()).toEqual([]);
+    expect(observed).toEqual([expected]);
+  });
+
+  it.each([
+    ['bypass', { isFailureModeAllowed: false }],
+    ['bypass', { status: 503, details: 'upstream_reset_before_response_started{}' }],
+    ['failure-mode-allowed', { isFailureModeAllowed: true }],
+  ] as const)('finds a %s where a call without a decision went to an upstream: %o', async (kind, call) => {
+    const { outcomes, records, observed } = heldOutcomes();
+    await outcomes.served(servedCall(call));
+    expect(records).toMatchObject([
+      {
+        kind: 'finding',
+        finding: kind,
+        count: 1,
+        agent: 'spiffe://acme.test/planner',
+        details: { path: '/v1/files/a' },
+      },
+    ]);
+    expect(observed).toEqual([kind]);
+  });
+
+  it.each([
+    'http1.codec_error',
+    'missing_host_header',
+    'path_normalization_failed',
+    'route_not_found',
+    'direct_response',
+    'request_payload_too_large',
+    'upgrade_failed',
+    'ext_authz_error',
+    'downstream_remote_disconnect',
+  ])('does not call it a bypass where Envoy went no further: %s', async (details) => {
+    const { outcomes, records, observed } = heldOutcomes();
+    await outcomes.served(servedCall({ details, attempts: 0, upstreamCluster: null, status: 400 }));
+    expect(records).toEqual([]);
+    expect(observed).toEqual(['unasked']);
+  });
+
+  it('shows what a terminal would obey', async () => {
+    const { outcomes, lines } = heldOutcomes();
+    await outcomes.served(servedCall({ path: '/\u001b[31m\nfinding' }));
+    expect(lines[0]).toContain('path=/?[31m?finding ');
+  });
+
+  it('leaves half of the queue of the ledger to uses, and waits', async () => {
+    const { outcomes, ledger, records, pass } = heldOutcomes();
+    ledger.queued = 2_048;
+    let isDone = false;
+    const done = outcomes.served(servedCall({ decision: logged(1) })).then(() => (isDone = true));
+    await pass(500);
+    expect([isDone, records.length]).toEqual([false, 0]);
+    ledger.queued = 2_047;
+    await pass(20);
+    await done;
+    expect(records).toHaveLength(1);
+  });
+
+  it('gives an outcome up after half a minute without room, and says so', async () => {
+    const { outcomes, ledger, lines, pass } = heldOutcomes();
+    ledger.isOpen = false;
+    const done = outcomes.served(servedCall({ decision: logged(1) }));
+    await pass(31_000);
+    await done;
+    await pass(1_000);
+    expect(lines).toEqual(['outcomes and findings that could not be recorded: 1']);
+  });
+});
+
+describe('Outcomes that do not come', () => {
+  it('are found once, after the time, and are recorded when they come late', async () => {
+    const { outcomes, records, found, pass } = heldOutcomes();
+    outcomes.opened('`gateway`');
+    outcomes.answered(useNumber(1));
+    await pass(60_000);
+    expect(found()).toEqual([]);
+    await pass(2_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+    expect(records[0]).toMatchObject({ task: 'task-1', action: 'files.read', details: { decision: 'allow' } });
+    await outcomes.served(servedCall({ decision: logged(1) }));
+    expect(records.at(-1)).toMatchObject({ kind: 'outcome', known: true, task: 'task-1' });
+    await pass(120_000);
+    expect(found()).toHaveLength(1);
+  });
+
+  it('are waited for as long as the call says that it goes on', async () => {
+    const { outcomes, found, records, pass } = heldOutcomes();
+    outcomes.opened('`gateway`');
+    outcomes.answered(useNumber(1));
+    for (let seconds = 0; seconds < 300; seconds += 30) {
+      await outcomes.served(servedCall({ state: 'alive', decision: logged(1) }));
+      await pass(30_000);
+    }
+    expect(records).toEqual([]);
+    await pass(62_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+  });
+
+  it('are not missed where no access log ever connected, which is said once', async () => {
+    const { outcomes, found, lines, pass } = heldOutcomes();
+    for (let n = 1; n <= 3; n += 1) {
+      outcomes.answered(useNumber(n));
+      await pass(100_000);
+    }
+    expect(found()).toEqual([]);
+    expect(lines).toEqual([
+      'no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen',
+    ]);
+  });
+
+  it('are missed without an access log where one is always expected', async () => {
+    const { outcomes, found, pass } = heldOutcomes({ expected: 'always' });
+    outcomes.answered(useNumber(1));
+    await pass(62_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+  });
+
+  it('are not missed of uses from before the first access log', async () => {
+    const { outcomes, found, pass } = heldOutcomes();
+    outcomes.answered(useNumber(1));
+    await pass(1_000);
+    outcomes.opened('`gateway`');
+    outcomes.answered(useNumber(2));
+    await pass(70_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(2)]]);
+  });
+
+  it('are missed together with the access log that has gone, told once until it is back', async () => {
+    const { outcomes, found, lines, pass } = heldOutcomes();
+    const gone = [outcomes.opened('`gateway`'), outcomes.opened('`gateway`')];
+    for (const leave of gone) leave();
+    await pass(10_000);
+    outcomes.answered(useNumber(1));
+    outcomes.answered(useNumber(2));
+    await pass(62_000);
+    expect(found()).toEqual([
+      ['access-log-lost', 1, null],
+      ['outcome-missing', 1, decisionId(1)],
+      ['outcome-missing', 1, decisionId(2)],
+    ]);
+    outcomes.opened('`gateway`')();
+    expect(lines.filter((line) => line === 'the access log of `gateway` has connected')).toHaveLength(2);
+    outcomes.answered(useNumber(3));
+    await pass(70_000);
+    expect(found().filter(([kind]) => kind === 'access-log-lost')).toHaveLength(2);
+  });
+
+  it('do not make a log lost that has gone only just now', async () => {
+    const { outcomes, found, pass } = heldOutcomes();
+    const leave = outcomes.opened('`gateway`');
+    outcomes.answered(useNumber(1));
+    await pass(40_000);
+    leave();
+    outcomes.answered(useNumber(2));
+    await pass(30_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+    await pass(40_000);
+    expect(found().map(([kind]) => kind)).toEqual(['outcome-missing', 'access-log-lost', 'outcome-missing']);
+  });
+
+  it('do not make a log lost of which one stream is still open', async () => {
+    const { outcomes, found, pass } = heldOutcomes();
+    outcomes.opened('`gateway`')();
+    outcomes.opened('`gateway`');
+    outcomes.opened('`gateway`')();
+    outcomes.answered(useNumber(1));
+    await pass(200_000);
+    expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
+  });
+
+  it('are given up over the bound, the oldest first, and counted', async () => {
+    const { outcomes, found, records, lines, pass } = heldOutcomes({ pending: { maxWaiting: 2 } });
+    outcomes.opened('`gateway`');
+    for (let n = 1; n <= 5; n += 1) outcomes.answered(useNumber(n));
+    await outcomes.served(servedCall({ decision: logged(1) }));
+    expect(records).toMatchObject([{ decisionId: decisionId(1), known: false }]);
+    await pass(62_000);
+    expect(found().map(([, , id]) => id)).toEqual([decisionId(4), decisionId(5)]);
+    expect(lines).toContain('uses given up, since too many wait for their outcome: 3');
+  });
+});
+
+describe('a flood of findings', () => {
+  it('takes 20 records and one a second, and the rest a summary every 10 s, none lost from the count', async () => {
+    const { outcomes, found, lines, observed, pass } = heldOutcomes();
+    for (let second = 0; second < 30; second += 1) {
+      for (let n = 0; n < 1_000; n += 1) await outcomes.served(servedCall());
+      await pass(1_000);
+    }
+    outcomes.close();
+    const counts = found().map(([, count]) => count);
+    expect(counts.filter((count) => count === 1).length).toBeLessThanOrEqual(20 + 30);
+    expect(counts.filter((count) => count > 1).length).toBeLessThanOrEqual(4);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(30_000);
+    expect(observed).toHaveLength(30_000);
+    expect(lines.length).toBe(counts.length);
+    expect(lines.find((line) => / \(\d+ times more\)/.test(line))).toMatch(/^finding bypass: /);
+  });
+
+  it('of one kind leaves room for another', async () => {
+    const { outcomes, found } = heldOutcomes();
+    for (let n = 0; n < 1_000; n += 1) await outcomes.served(servedCall());
+    await outcomes.served(servedCall({ isFailureModeAllowed: true }));
+    expect(found().filter(([kind]) => kind === 'failure-mode-allowed')).toHaveLength(1);
+  });
+
+  it('has an end: `close` leaves no timer', async () => {
+    const { outcomes, pass, pendingTimers } = heldOutcomes();
+    await pass(5_000);
+    outcomes.close();
+    expect(pendingTimers()).toBe(0);
+  });
+});

@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CACHE_MARKER, intoCache, type Problem } from '../../src/dev/envoy-binary.ts';
+
+/** A part that is built from Go modules. */
+export interface GoPart {
+  /** With its version. */
+  readonly name: string;
+  /** Where it is installed. */
+  readonly folder: string;
+  /** Paths of its commands. */
+  readonly modules: readonly string[];
+  /** As the module proxy names it. */
+  readonly version: string;
+  /** Build tags; `''` for none. */
+  readonly tags: string;
+  /** How long that takes, for people. */
+  readonly takes: string;
+}
+
+/**
+ * Builds all of its commands in a scratch module, whose versions are then those of the part's own go.mod. Needs Go and a C
+ * compiler; quick where it was done before.
+ */
+export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | Problem> {
+  const { folder, modules, name, tags, version } = part;
+  if (existsSync(join(folder, CACHE_MARKER))) return folder;
+  say(`building ${name} into ${folder} (${part.takes})`);
+  try {
+    return await intoCache(folder, async (scratch) => {
+      const go = (...args: string[]): void => {
+        execFileSync('go', args, {
+          cwd: scratch,
+          env: { ...process.env, GOBIN: scratch },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+      };
+      go('mod', 'init', 'scratch');
+      go('get', '-tool', ...modules.map((path) => `${path}@${version}`));
+      for (const path of modules) {
+        say(`building ${path}`);
+        go('install', '-tags', tags, path);
+      }
+      return folder;
+    });
+  } catch (error) {
+    const cause = error instanceof Error ? error.message.trim().split('\n').slice(-3).join(' | ') : String(error);
+    return { problem: `could not build ${name}, which takes Go 1.25 or later and a C compiler: ${cause}` };
+  }
+}

@@ -1,0 +1,102 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { reasons } from '../../src/decision/reasons.ts';
+import { metricTable } from '../../src/telemetry/metric-table.ts';
+import { alertRules, dashboardQueries, dashboards } from './dashboards.ts';
+
+const deploy = resolve(import.meta.dirname, '../../deploy');
+const named = new Map<string, { readonly labels: Readonly<Record<string, readonly string[] | null>> }>(
+  Object.values(metricTable).map((spec) => [spec.name, spec] as const),
+);
+const queries = [
+  ...dashboardQueries,
+  ...alertRules.map(({ alert, expr }) => ({ where: `alerts.yaml: ${alert}`, expression: expr })),
+];
+const metricsIn = (expression: string): readonly string[] =>
+  [...expression.matchAll(/\b(?:remit|process)_\w+/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ''));
+
+describe('the dashboards and alert rules', () => {
+  it.each(queries.map(({ where, expression }) => [where, expression] as const))(
+    'name only metrics and labels that exist: %s',
+    (_where, expression) => {
+      const metrics = metricsIn(expression);
+      expect(metrics.filter((name) => !named.has(name))).toEqual([]);
+      const labels = new Set([
+        'job',
+        'instance',
+        'le',
+        ...metrics.flatMap((n) => Object.keys(named.get(n)?.labels ?? {})),
+      ]);
+      const used = [
+        ...[...expression.matchAll(/(\w+)(?:=~|!=|!~|=)"/g)].map((match) => match[1] ?? ''),
+        ...[...expression.matchAll(/by \(([^)]*)\)/g)].flatMap((match) => (match[1] ?? '').split(', ')),
+      ];
+      expect(used.filter((label) => !labels.has(label))).toEqual([]);
+    },
+  );
+
+  it('name only reasons of the table', () => {
+    const patterns = queries.flatMap(({ expression }) =>
+      [...expression.matchAll(/reason=~?"([^"]+)"/g)].map((match) => match[1] ?? ''),
+    );
+    expect(patterns.length).toBeGreaterThan(0);
+    for (const alternative of patterns.flatMap((pattern) => pattern.split(/\|(?![^(]*\))/))) {
+      const matches = Object.keys(reasons).filter((code) => new RegExp(`^(?:${alternative})$`).test(code));
+      expect([alternative, matches.length]).not.toEqual([alternative, 0]);
+    }
+  });
+
+  it('show every metric, or alert on it', () => {
+    const shown = new Set(queries.flatMap(({ expression }) => metricsIn(expression)));
+    expect([...named.keys()].filter((name) => !shown.has(name))).toEqual(['process_start_time_seconds']);
+  });
+
+  it.each([...dashboards])('%s has each panel once, and none over another', (_file, { panels, templating }) => {
+    expect(templating.list.map(({ name }) => name)).toEqual(['datasource', 'job', 'instance']);
+    const taken = new Set<string>();
+    for (const { gridPos, title } of panels) {
+      expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          expect([title, taken.has(`${x},${y}`)]).toEqual([title, false]);
+          taken.add(`${x},${y}`);
+        }
+      }
+    }
+  });
+
+  it.each(alertRules.map((rule) => [rule.alert, rule] as const))(
+    '%s says what is wrong and what to do',
+    (_name, rule) => {
+      expect(rule.labels['severity']).toMatch(/^(?:critical|warning|info)$/);
+      expect(Object.keys(rule.annotations)).toEqual(['summary', 'description']);
+      for (const [page] of (rule.annotations['description'] ?? '').matchAll(/\bdeploy\/[\w-]+\.md/g)) {
+        expect(existsSync(resolve(deploy, '..', page))).toBe(true);
+      }
+    },
+  );
+});
+
+describe('deploy/jaeger/ui.json', () => {
+  const ui: { readonly linkPatterns: readonly { readonly key: string; readonly url: string }[] } = JSON.parse(
+    readFileSync(resolve(deploy, 'jaeger/ui.json'), 'utf8'),
+  );
+
+  it('links by attributes that spans have', () => {
+    const source = readFileSync(resolve(deploy, '../src/telemetry/span.ts'), 'utf8');
+    for (const { key, url } of ui.linkPatterns) {
+      expect(source).toContain(`'${key}'`);
+      expect(url).toContain(`#{${key}}`);
+    }
+  });
+
+  it('searches for what the attribute says, with a query that is JSON', () => {
+    const search = ui.linkPatterns.map(({ url }) => url).filter((url) => url.startsWith('/search'));
+    expect(search.length).toBeGreaterThan(0);
+    for (const url of search) {
+      const filled = new URL(url.replaceAll(/#\{([\w.]+)\}/g, 'value'), 'http://jaeger');
+      expect(Object.values(JSON.parse(filled.searchParams.get('tags') ?? ''))).toContain('value');
+    }
+  });
+});

@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse } from 'yaml';
+
+/** A query as Prometheus is asked it, and where it stands. */
+export interface DashboardQuery {
+  /** `operators.json: Check` */
+  readonly where: string;
+  readonly expression: string;
+}
+
+interface Panel {
+  readonly title: string;
+  readonly type: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+/** A dashboard of Grafana, as far as the tests read it. */
+export interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly panels: readonly Panel[];
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
+}
+
+const deploy = resolve(import.meta.dirname, '../../deploy');
+
+/** The alert rules that are shipped. */
+export const alertsFile = join(deploy, 'prometheus/alerts.yaml');
+
+/** Every dashboard that is shipped, by its file name. */
+export const dashboards: ReadonlyMap<string, Dashboard> = new Map(
+  readdirSync(join(deploy, 'grafana'))
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => [name, JSON.parse(readFileSync(join(deploy, 'grafana', name), 'utf8')) as Dashboard] as const),
+);
+
+/** What Grafana puts in the place of its variables when all is shown. */
+const variables: readonly (readonly [string, string])[] = [
+  ['$__rate_interval', '1m'],
+  ['$__range', '5m'],
+  ['$job', '.*'],
+  ['$instance', '.*'],
+];
+
+/** Every query of every dashboard. */
+export const dashboardQueries: readonly DashboardQuery[] = [...dashboards].flatMap(([file, { panels }]) =>
+  panels.flatMap(({ title, targets = [] }) =>
+    targets.map(({ expr }) => ({
+      where: `${file}: ${title}`,
+      expression: variables.reduce((text, [name, value]) => text.replaceAll(name, value), expr),
+    })),
+  ),
+);
+
+/** An alert rule. */
+export interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+const rules: { readonly groups: readonly { readonly rules: readonly AlertRule[] }[] } = parse(
+  readFileSync(alertsFile, 'utf8'),
+);
+
+/** Every alert rule. */
+export const alertRules: readonly AlertRule[] = rules.groups.flatMap((group) => group.rules);

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import type { PolicySet } from '../../src/policy/load.ts';
+import { countedLoad, measuredSink } from '../../src/remit/measures.ts';
+import { newMetrics } from '../../src/telemetry/metrics.ts';
+
+const counting = () => {
+  const metrics = newMetrics();
+  const clock = { nowMs: 0 };
+  const lines = () => metrics.scrape('text').body.split('\n');
+  return { at: { metrics, ports: { monotonicMs: () => clock.nowMs } }, clock, lines };
+};
+
+describe('measuredSink', () => {
+  it('times each commit and counts those that failed', async () => {
+    const { at, clock, lines } = counting();
+    const answers = [null, { code: 'full', detail: 'no room' }];
+    const sink = measuredSink(
+      {
+        appendRecords: () => {
+          clock.nowMs += 20;
+          return answers.shift() ?? null;
+        },
+      },
+      at,
+    );
+    expect([await sink.appendRecords([]), await sink.appendRecords([])]).toEqual([
+      null,
+      { code: 'full', detail: 'no room' },
+    ]);
+    expect(lines()).toContain('remit_ledger_write_duration_seconds_sum 0.04');
+    expect(lines()).toContain('remit_ledger_failures_total 1');
+  });
+});
+
+describe('countedLoad', () => {
+  it('shows the set in force with its age, and counts a load that left it there', async () => {
+    const { at, clock, lines } = counting();
+    const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
+    const loads = [{ hash: 'sha-256:one' } as PolicySet, { findings: [finding] }, { hash: 'sha-256:two' } as PolicySet];
+    const load = countedLoad(() => Promise.resolve(loads.shift() ?? { findings: [] }), at);
+    expect(lines().join('\n')).not.toContain('remit_policy_age');
+    await load();
+    clock.nowMs = 7_000;
+    expect(await load()).toEqual({ findings: [finding] });
+    expect(lines()).toContain('remit_policy_info{hash="sha-256:one"} 1');
+    expect(lines()).toContain('remit_policy_age_seconds 7');
+    expect(lines()).toContain('remit_policy_load_failures_total 1');
+    await load();
+    expect(lines()).toContain('remit_policy_age_seconds 0');
+    expect(lines()).not.toContain('remit_policy_info{hash="sha-256:one"} 1');
+  });
+});

@@ -1,0 +1,146 @@
+import { Writable } from 'node:stream';
+import { describe, expect, it } from '@jest/globals';
+import { deny } from '../../src/decision/decision.ts';
+import type { Decision } from '../../src/decision/decision.ts';
+import { decisionLine, decisionLog } from '../../src/telemetry/decision-log.ts';
+import type { FinishedCheck } from '../../src/telemetry/finished-check.ts';
+
+const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never, policyIds: ['payments-read'] };
+const unread = deny('request.malformed', 'no `:path`');
+
+const facts = {
+  call: {
+    method: 'GET',
+    host: 'payments.acme.test',
+    path: '/v1/payments/p-1',
+    query: 'api_key=in-the-query',
+    headers: new Map([['authorization', ['Bearer eyJ.in-the-header']]]),
+    body: Buffer.from('in-the-body'),
+  },
+  caller: { id: 'spiffe://acme.test/planner' },
+  credential: {
+    kind: 'task-token',
+    taskId: 't-1',
+    tokenId: 'in-the-token',
+    intentHash: 'sha-256:intent',
+    digest: 'd',
+  },
+  action: { id: 'payments.read' },
+  secrets: [],
+  use: 2,
+  nowMs: 1_500,
+};
+
+const finished = (decision: Decision, change: object = {}): FinishedCheck =>
+  ({
+    decisionId: 'd-1',
+    decision,
+    policySet: 'sha-256:set',
+    traceId: 'a'.repeat(32),
+    took: { gatherMs: 0.25, decideMs: 0.5, settleMs: 0.123456 },
+    facts: { ...facts, ...change },
+  }) as unknown as FinishedCheck;
+
+const nothing = { call: unread, caller: unread, credential: unread, action: unread, use: 0 };
+const lineOf = (check: FinishedCheck): Record<string, unknown> =>
+  JSON.parse(decisionLine(check)) as Record<string, unknown>;
+
+describe('decisionLine', () => {
+  it('says who, what, for which task, how it was decided and how long it took', () => {
+    expect(lineOf(finished(allow))).toEqual({
+      kind: 'decision',
+      at: 1_500,
+      decisionId: 'd-1',
+      task: 't-1',
+      agent: 'spiffe://acme.test/planner',
+      credential: 'task-token',
+      action: 'payments.read',
+      decision: 'allow',
+      reason: null,
+      policyIds: ['payments-read'],
+      policySet: 'sha-256:set',
+      tokenUse: 2,
+      jtiDigest: expect.stringMatching(/^[\w-]{43}$/),
+      host: 'payments.acme.test',
+      method: 'GET',
+      path: '/v1/payments/p-1',
+      detail: null,
+      intentHash: 'sha-256:intent',
+      staticSecrets: [],
+      traceId: 'a'.repeat(32),
+      durationMs: 0.873,
+    });
+  });
+
+  it.each([
+    ['a denial', finished(deny('policy.forbidden', 'by `x`'))],
+    ['a request that could not be read', finished(unread, nothing)],
+  ])('has the same fields for %s as for an allow', (_name, check) => {
+    expect(Object.keys(lineOf(check))).toEqual(Object.keys(lineOf(finished(allow))));
+  });
+
+  it('says the reason and the cause of a denial', () => {
+    expect(lineOf(finished(unread, nothing))).toMatchObject({
+      decision: 'deny',
+      reason: 'request.malformed',
+      detail: 'no `:path`',
+      task: null,
+      agent: null,
+      action: null,
+    });
+  });
+
+  it('has nothing of query, headers, body or the id of the token', () => {
+    expect(decisionLine(finished(allow))).not.toMatch(/in-the-|eyJ/);
+  });
+
+  it('names a static secret by kind and place alone', () => {
+    const secrets = [{ kind: 'api-key', where: 'header', name: 'x-api-key', digest: 'sha-256:s' }];
+    expect(lineOf(finished(deny('token.static-secret', 'it'), { secrets }))['staticSecrets']).toEqual([
+      'api-key in header x-api-key',
+    ]);
+  });
+
+  it.each([
+    ['a line end', 'p\n{"decision":"allow"}'],
+    ['an escape sequence', 'p\u001b[2K'],
+    ['a separator of lines', 'p\u2028'],
+    ['a mark that turns text around', 'p\u202e'],
+  ])('is one printable line whatever the path holds: %s', (_name, path) => {
+    const line = decisionLine(finished(allow, { call: { ...facts.call, path } }));
+    expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    expect(JSON.parse(line)).toMatchObject({ path: expect.stringMatching(/^p./s), decision: 'allow' });
+  });
+
+  it('cuts a long path, and says by its digest which it was', () => {
+    const path = `/${'x'.repeat(10_000)}`;
+    const line = decisionLine(finished(allow, { call: { ...facts.call, path } }));
+    expect(line.length).toBeLessThan(3_000);
+    expect(line).toMatch(/x… sha-256:[\w-]{43}"/);
+  });
+});
+
+describe('decisionLog', () => {
+  it('drops what nobody reads beyond 1 MiB, counts it, and goes on when somebody reads again', () => {
+    const taken: (() => void)[] = [];
+    const slow = new Writable({ write: (_chunk, _encoding, done) => void taken.push(done) });
+    let dropped = 0;
+    const log = decisionLog(slow, () => (dropped += 1));
+    const size = decisionLine(finished(allow)).length + 1;
+    const fitting = Math.ceil(1_048_576 / size);
+    for (let n = 0; n < fitting + 10; n++) log(finished(allow));
+    expect(dropped).toBe(10);
+    expect(slow.writableLength).toBeLessThan(1_048_576 + size);
+    taken[0]?.();
+    log(finished(allow));
+    expect(dropped).toBe(10);
+  });
+
+  it('drops all once the stream is closed, and throws nothing', () => {
+    const closed = new Writable({ write: (_chunk, _encoding, done) => done() });
+    closed.on('error', () => undefined).destroy();
+    let dropped = 0;
+    decisionLog(closed, () => (dropped += 1))(finished(allow));
+    expect(dropped).toBe(1);
+  });
+});

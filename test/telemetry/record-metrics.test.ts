@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { settleBindingViolation } from '../../src/task/binding-violation.ts';
+import { newMetrics } from '../../src/telemetry/metrics.ts';
+import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
+import { Connection } from '../../src/store/connection.ts';
+import { insertRecords } from '../../src/store/outbox-table.ts';
+import { createState, stateFormat } from '../../src/store/schema.ts';
+import { openSqlite } from '../../src/store/sqlite-file.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { encoded, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const open = () => {
+  const metrics = newMetrics();
+  const store = mustOpen(join(folder(), 'state.db'), { nowMs: () => 50_000, onRecords: recordMetrics(metrics) });
+  return { store, body: () => metrics.scrape('text').body };
+};
+
+const ended = (state: string, cause: string): string =>
+  `\nremit_task_ends_total{state="${state}",cause="${cause}"} 1\n`;
+
+describe('recordMetrics', () => {
+  it('counts the ends of tasks that a store writes by itself, by state and cause', () => {
+    const { store, body } = open();
+    const idle = taskNumber(2, { idleMs: 10 });
+    const [whole, part] = [taskNumber(3), taskNumber(4, { parentId: taskNumber(3).id })];
+    [taskNumber(1, { deadlineMs: 40_000 }), idle, whole, part].forEach((task, n) =>
+      expect(store.insertTask(task, tokenNumber(n), [])).toBeNull(),
+    );
+    store.endExpired();
+    store.applyTaskEvent(whole, { kind: 'cancel', cause: 'enough of it' }, 'operator');
+    for (const line of [
+      ended('expired', 'deadline'),
+      ended('expired', 'idle'),
+      ended('cancelled', 'operator'),
+      ended('cancelled', 'parent'),
+    ]) {
+      expect(body()).toContain(line);
+    }
+    store.close();
+  });
+
+  it('counts a stolen token, and the end it brings about', () => {
+    const { store, body } = open();
+    const task = taskNumber(1);
+    store.insertTask(task, tokenNumber(1), []);
+    const { record } = settleBindingViolation(
+      store,
+      {
+        issuer: task.issuer,
+        taskId: task.id,
+        issued: { jtiDigest: tokenNumber(1).jtiDigest, revokedAtMs: null },
+        presentedBy: task.agent,
+        nowMs: 50_000,
+      },
+      { effect: 'revoke-task', isFailure: isStoreFailure },
+    );
+    if (record !== null) store.appendRecords([encoded(record)]);
+    expect(body()).toContain(ended('revoked', 'binding-violation'));
+    expect(body()).toContain('\nremit_binding_violations_total 1\n');
+    store.close();
+  });
+
+  it('counts nothing of a transaction that was rolled back', () => {
+    const metrics = newMetrics();
+    const db = openSqlite(join(folder(), 'state.db'), {
+      format: stateFormat,
+      access: 'create',
+      maxBytes: 1e9,
+      create: (empty) => createState(empty, randomBytes),
+    });
+    if (isStoreFailure(db)) throw new Error(db.detail);
+    const connection = new Connection(db, { nowMs: () => 1, onRecords: recordMetrics(metrics) });
+    const failed = connection.write([], () => {
+      insertRecords(connection, [endRecord(1)]);
+      connection.statement('INSERT INTO clock VALUES (2, 0)').run();
+    });
+    expect(isStoreFailure(failed)).toBe(true);
+    connection.write([], () => insertRecords(connection, [endRecord(2)]));
+    expect(metrics.scrape('text').body).toContain('\nremit_ledger_records_total{kind="end"} 1\n');
+    connection.close();
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { MAX_REMEMBERED, REUSE_CLASSES, rememberedWith, reuseClasses, tellingClass } from '../../src/token/reuse.ts';
+import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
+import { TokenUses } from '../../src/token/uses.ts';
+
+const home: Circumstances = {
+  traceId: 'a'.repeat(32),
+  connection: '10.0.0.1:5000',
+  address: '10.0.0.1',
+  certificate: 'c',
+  server: 'payments',
+  risk: 'low',
+};
+const once = rememberedWith(null, home);
+const at = (change: Partial<Circumstances>): Circumstances => ({ ...home, ...change });
+
+describe('reuseClasses', () => {
+  it('calls a use the first where none was allowed before', () => {
+    expect(reuseClasses(null, home)).toEqual(['first']);
+  });
+
+  it.each([
+    ['the same again', {}, ['same-trace']],
+    ['another trace', { traceId: 'b'.repeat(32) }, ['other-trace']],
+    ['no trace', { traceId: null }, ['other-trace']],
+    ['another port', { connection: '10.0.0.1:5001' }, ['other-connection', 'same-trace']],
+    ['another address', { address: '10.0.0.2' }, ['other-node', 'same-trace']],
+    ['an address no more', { address: null }, ['other-node', 'same-trace']],
+    ['another certificate at the same address', { certificate: 'd' }, ['other-node', 'same-trace']],
+    ['another server', { server: 'files' }, ['other-server', 'same-trace']],
+    ['another risk', { risk: 'high' }, ['other-class', 'same-trace']],
+    ['an action nobody knows', { server: null, risk: null }, ['same-trace']],
+  ])('names %s', (_name, change, classes) => {
+    expect(reuseClasses(once, at(change))).toEqual(classes);
+  });
+
+  it('names all of them at once, the most telling first', () => {
+    const elsewhere: Circumstances = {
+      traceId: 'b'.repeat(32),
+      connection: '10.0.0.2:1',
+      address: '10.0.0.2',
+      certificate: 'd',
+      server: 'files',
+      risk: 'high',
+    };
+    const classes = reuseClasses(once, elsewhere);
+    expect(classes).toEqual(['other-node', 'other-class', 'other-server', 'other-trace', 'other-connection']);
+    expect(tellingClass(classes)).toBe('other-node');
+  });
+
+  it('knows the way back to what was allowed', () => {
+    const both = rememberedWith(once, at({ traceId: 'b'.repeat(32), server: 'files', risk: 'high' }));
+    expect(reuseClasses(both, home)).toEqual(['same-trace']);
+  });
+
+  it('keeps the node of the first use, however many are allowed elsewhere', () => {
+    const elsewhere = at({ address: '10.0.0.2', certificate: 'd' });
+    let before: AllowedUses | null = once;
+    for (let n = 0; n < 100; n += 1) before = rememberedWith(before, elsewhere);
+    expect(reuseClasses(before, elsewhere)).toContain('other-node');
+    expect(reuseClasses(before, home)).not.toContain('other-node');
+  });
+
+  it('remembers no more than its bound, and takes what it forgot for another', () => {
+    const circumstances = fc.record({
+      traceId: fc.option(fc.nat(20).map((n) => n.toString(16).padStart(8, '0').repeat(4))),
+      connection: fc.option(fc.string()),
+      address: fc.option(fc.string()),
+      certificate: fc.option(fc.string()),
+      server: fc.option(fc.string()),
+      risk: fc.option(fc.string()),
+    });
+    fc.assert(
+      fc.property(fc.array(circumstances, { minLength: 1, maxLength: 40 }), circumstances, (uses, next) => {
+        let before: AllowedUses | null = null;
+        for (const use of uses) before = rememberedWith(before, use);
+        const { traces = [], connections = [], servers = [], risks = [] } = before ?? {};
+        for (const list of [[...traces], [...connections], [...servers], [...risks]] as (string | number)[][]) {
+          expect(list.length).toBeLessThanOrEqual(MAX_REMEMBERED);
+          expect(new Set(list).size).toBe(list.length);
+        }
+        const classes = reuseClasses(before, next);
+        const unseen = !uses.some((use) => use.traceId === next.traceId) || next.traceId === null;
+        if (unseen) expect(classes).toContain('other-trace');
+        expect(classes.filter((name) => name === 'same-trace' || name === 'other-trace')).toHaveLength(1);
+        expect(classes).toEqual(REUSE_CLASSES.filter((name) => classes.includes(name)));
+      }),
+    );
+  });
+});
+
+describe('tellingClass', () => {
+  it.each([
+    ['nothing of none', [], null],
+    ['a thief before everything', ['first', 'other-identity'], 'other-identity'],
+    ['the end before the place', ['same-trace', 'other-connection', 'after-end'], 'after-end'],
+    ['another trace before another connection', ['other-connection', 'other-trace'], 'other-trace'],
+  ] as const)('says %s', (_name, classes, telling) => {
+    expect(tellingClass(classes)).toBe(telling);
+  });
+});
+
+describe('TokenUses', () => {
+  it('makes nothing familiar by a use that was denied', () => {
+    const uses = new TokenUses(10);
+    const first = uses.next('token', home);
+    uses.allowed('token', first);
+    const thief = at({ connection: '10.6.6.6:1', address: '10.6.6.6', traceId: 'e'.repeat(32) });
+    const tried = uses.next('token', thief);
+    const again = uses.next('token', thief);
+    expect([first.reuse, tried.reuse]).toEqual([['first'], ['other-node', 'other-trace', 'other-connection']]);
+    expect(again.reuse).toEqual(tried.reuse);
+    expect([first.use, tried.use, again.use]).toEqual([1, 2, 3]);
+  });
+
+  it('takes no first use from the agent by one that was denied before it', () => {
+    const uses = new TokenUses(10);
+    uses.next('token', at({ address: '10.6.6.6' }));
+    const own = uses.next('token', home);
+    uses.allowed('token', own);
+    expect([own.use, own.reuse]).toEqual([2, ['first']]);
+    expect(uses.next('token', home).reuse).toEqual(['same-trace']);
+  });
+
+  it('forgets the token unused longest at its bound', () => {
+    const uses = new TokenUses(1);
+    uses.allowed('a', uses.next('a', home));
+    uses.next('b', home);
+    expect(uses.next('a', home)).toMatchObject({ use: 1, previous: null, reuse: ['first'] });
+  });
+});
