@@ -45,7 +45,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     try {
       await play(domain);
       await domain.remit.flush();
-      for (const taskId of Object.values(tasks)) records.push(...recordsOf(domain, taskId));
+      for (const taskId of Object.values(tasks)) records.push(...(await recordsOf(domain, taskId)));
       // Two spans for each call that was sampled. Envoy sends them every few seconds, and none at its end.
       await until(async () => (await jaeger.find('remit-gateway', {})).length === 2 * (answers.length - 2));
     } finally {
@@ -301,8 +301,8 @@ async function fromElsewhere(folder: string, port: number) {
   return { call, close: () => agent.destroy() };
 }
 
-function recordsOf({ remit }: DevDomain, taskId: string): readonly LedgerRecord[] {
-  const stored = remit.store.recordsOf(taskId, 1000);
+async function recordsOf({ remit }: DevDomain, taskId: string): Promise<readonly LedgerRecord[]> {
+  const stored = await remit.recordsOf(taskId, 1000);
   if (isStoreFailure(stored)) throw new Error(stored.detail);
   return timelineFrom(stored);
 }

@@ -47,13 +47,18 @@ export class LogThread implements RecordSink {
   static open(input: LogThreadInput, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return new Promise((resolve) => {
       const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
-      const fail = (detail: string): void => resolve(storeFailure('unusable', detail));
-      worker.once('error', (error) => fail(`the thread of the ledger failed: ${String(error)}`));
-      worker.once('exit', (code) => fail(`the thread of the ledger ended with ${code}`));
+      const settle = (outcome: LogThread | StoreFailure): void => {
+        worker.off('error', failed).off('exit', ended);
+        resolve(outcome);
+      };
+      const failed = (error: unknown): void =>
+        settle(storeFailure('unusable', `the thread of the ledger failed: ${String(error)}`));
+      const ended = (code: number): void =>
+        settle(storeFailure('unusable', `the thread of the ledger ended with ${code}`));
+      worker.on('error', failed).on('exit', ended);
       worker.once('message', (first: LogMessage) => {
-        worker.removeAllListeners();
-        if (first.kind === 'unopened') resolve(first.failure);
-        else if (first.kind === 'opened') resolve(new LogThread(worker, first, watcher));
+        if (first.kind === 'unopened') settle(first.failure);
+        else if (first.kind === 'opened') settle(new LogThread(worker, first, watcher));
       });
     });
   }
