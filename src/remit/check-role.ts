@@ -16,8 +16,9 @@ import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenUses } from '../token/uses.ts';
 import { countedOutcomes } from './measures.ts';
-import { isStartProblem } from './parts.ts';
-import type { Parts, StartProblem } from './parts.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
 
 /** The server that Envoy asks, listening. */
 export interface CheckRole {

@@ -16,8 +16,9 @@ import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import { after } from '../timers.ts';
 import { openKeyRing } from './keys.ts';
-import { codeOf, isStartProblem } from './parts.ts';
-import type { Parts, StartProblem } from './parts.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
 
 /** The issuer, serving. */
 export interface IssuerRole {

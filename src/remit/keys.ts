@@ -9,8 +9,9 @@ import { httpsJwksFetch } from '../token/jwks-fetch.ts';
 import { KeyRing } from '../token/keys.ts';
 import type { TrustedIssuer } from '../token/keys.ts';
 import { after } from '../timers.ts';
-import { codeOf, isStartProblem } from './parts.ts';
-import type { Parts, StartProblem } from './parts.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
 
 /** Issuers of the configuration with what each is trusted with. */
 export type Trusted = KeyedIssuer & { readonly kind: IssuerKind };

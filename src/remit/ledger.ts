@@ -11,8 +11,8 @@ import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../ports.ts';
 import { after } from '../timers.ts';
-import { measuredSink } from './measures.ts';
-import type { StartProblem } from './parts.ts';
+import { measuredSink } from './measured-sink.ts';
+import type { StartProblem } from './start-problem.ts';
 
 /** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
 export interface Ledger {

@@ -1,7 +1,6 @@
 import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
-import type { RecordSink } from '../ledger/writer.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
 import type { LoadPolicySet } from '../policy/current.ts';
@@ -16,21 +15,6 @@ import type { Parts } from './parts.ts';
 interface Measuring {
   readonly metrics: Metrics;
   readonly ports: Pick<Ports, 'monotonicMs'>;
-}
-
-/** A sink whose commits are timed, and its failures counted. */
-export function measuredSink(sink: RecordSink, { metrics, ports }: Measuring): RecordSink {
-  const duration = metrics.ledgerWriteDuration.of({});
-  const failures = metrics.ledgerFailures.of({});
-  return {
-    appendRecords: async (batch) => {
-      const beganMs = ports.monotonicMs();
-      const failure = await sink.appendRecords(batch);
-      duration.observe((ports.monotonicMs() - beganMs) / 1000);
-      if (failure !== null) failures.inc();
-      return failure;
-    },
-  };
 }
 
 /** A load of policies that says which set it brought and how old that is, and counts what left the old one in force. */

@@ -25,8 +25,9 @@ import { openKeyRing } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { countedLoad, measureRoles } from './measures.ts';
-import { codeOf, isStartProblem } from './parts.ts';
-import type { Parts, StartProblem } from './parts.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
 import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */

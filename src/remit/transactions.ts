@@ -6,8 +6,9 @@ import { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
 import { transactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
-import { codeOf, isStartProblem } from './parts.ts';
-import type { Parts, StartProblem } from './parts.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
 
 /** What signs transaction tokens, and what takes them back for an exchange. */
 export interface Transactions {

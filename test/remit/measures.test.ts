@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../src/policy/load.ts';
-import { countedLoad, measuredSink } from '../../src/remit/measures.ts';
+import { measuredSink } from '../../src/remit/measured-sink.ts';
+import { countedLoad } from '../../src/remit/measures.ts';
 import { newMetrics } from '../../src/telemetry/metrics.ts';
 
 const counting = () => {

@@ -1,0 +1,88 @@
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { newMetrics } from '../../../src/telemetry/metrics.ts';
+import { openLedger } from '../../../src/remit/ledger.ts';
+import { systemPorts } from '../../../src/ports.ts';
+import { openStore } from '../../../src/store/sqlite.ts';
+import { isStoreFailure } from '../../../src/store/store-failure.ts';
+import { taskNumber, tokenNumber, endRecord } from '../samples.ts';
+import type { UseRecord } from '../../../src/ledger/record.ts';
+
+/**
+ * `killed-ledger.ts FOLDER FIRST [COUNT]`: issues tokens and records uses, from number FIRST on, until it is killed or has
+ * done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so: `batch N MS`, a use was taken for within
+ * 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the state file; `failed WHAT N`, it was
+ * refused; `fatal`, the ledger broke; and `closed`.
+ */
+
+const [folder = '', first = '1', count = 'Infinity'] = process.argv.slice(2);
+const say = (line: string): void => void writeSync(1, `${line}\n`);
+const onFatal = (): void => say('fatal');
+
+let relay: (() => void) | null = null;
+const store = openStore(join(folder, 'state.db'), { ...systemPorts, onFatal, onRecords: () => relay?.() });
+if (isStoreFailure(store)) {
+  say(`unopened ${store.detail}`);
+} else {
+  const ledger = await openLedger(
+    {
+      ledger: {
+        folder: join(folder, 'ledger'),
+        name: 'main',
+        keyFile: join(folder, 'ledger-key.pem'),
+        checkpointFile: join(folder, 'checkpoints.txt'),
+        segment: { maxBytes: 200_000, maxAgeMs: 3_600_000 },
+        retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
+      },
+      trustDomains: [],
+    },
+    store,
+    { ports: systemPorts, metrics: newMetrics(), log: () => undefined, onFatal },
+  );
+  if ('problem' in ledger) {
+    say(`unopened ${ledger.problem}`);
+  } else {
+    relay = ledger.relay;
+    say(`opened ${ledger.notice.split(' ').at(-1)}`);
+    for (let n = Number(first); n < Number(first) + Number(count); n++) {
+      for (let part = 0; part < 5; part++) {
+        const at = systemPorts.nowMs();
+        const id = n * 10 + part;
+        say(ledger.writer.append(useNumber(id, at)) ? `batch ${id} ${at}` : `failed batch ${id}`);
+      }
+      const failure = store.insertTask(taskNumber(n, { deadlineMs: 4_000_000_000_000 }), tokenNumber(n), [
+        endRecord(n),
+      ]);
+      say(failure === null ? `issued ${n}` : `failed issue ${n}`);
+      const id = n * 10 + 9;
+      say((await ledger.writer.durable(useNumber(id, systemPorts.nowMs()))) ? `durable ${id}` : `failed durable ${id}`);
+    }
+    await ledger.close();
+    store.close();
+    say('closed');
+  }
+}
+
+function useNumber(id: number, at: number): UseRecord {
+  return {
+    kind: 'use',
+    at,
+    decisionId: `use-${id}`,
+    task: null,
+    agent: null,
+    credential: null,
+    action: 'payments.create',
+    decision: 'allow',
+    reason: null,
+    policyIds: [],
+    policySet: null,
+    tokenUse: null,
+    reuse: [],
+    jtiDigest: null,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+    host: 'payments.acme.test',
+    method: 'POST',
+    path: '/v1/payments',
+  };
+}
