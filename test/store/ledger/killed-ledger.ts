@@ -12,15 +12,18 @@ import type { UseRecord } from '../../../src/ledger/record.ts';
  * `killed-ledger.ts FOLDER FIRST [COUNT]`: issues tokens and records uses, from number FIRST on, until it is killed or has
  * done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so: `batch N MS`, a use was taken for within
  * 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the state file; `failed WHAT N`, it was
- * refused; `fatal`, the ledger broke; and `closed`.
+ * refused; `fatal state` and `fatal ledger`, one of the two broke; and `closed`.
  */
 
 const [folder = '', first = '1', count = 'Infinity'] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
-const onFatal = (): void => say('fatal');
 
 let relay: (() => void) | null = null;
-const store = openStore(join(folder, 'state.db'), { ...systemPorts, onFatal, onRecords: () => relay?.() });
+const store = openStore(join(folder, 'state.db'), {
+  ...systemPorts,
+  onFatal: () => say('fatal state'),
+  onRecords: () => relay?.(),
+});
 if (isStoreFailure(store)) {
   say(`unopened ${store.detail}`);
 } else {
@@ -37,7 +40,7 @@ if (isStoreFailure(store)) {
       trustDomains: [],
     },
     store,
-    { ports: systemPorts, metrics: newMetrics(), log: () => undefined, onFatal },
+    { ports: systemPorts, metrics: newMetrics(), log: () => undefined, onFatal: () => say('fatal ledger') },
   );
   if ('problem' in ledger) {
     say(`unopened ${ledger.problem}`);

@@ -82,7 +82,7 @@ async function manyKills(
     const lines = await run(at, first, null);
     const key = lines[0]?.split(' ')[1] ?? '';
     if (!lines[0]?.startsWith('opened ')) problems.push(`kill ${kill}: ${lines[0]}`);
-    if (lines.some((line) => line.startsWith('failed') || line === 'fatal')) problems.push(`kill ${kill}: refused`);
+    if (lines.some((line) => /^(?:failed|fatal)/.test(line))) problems.push(`kill ${kill}: refused`);
     const { uses, issued } = heldIn(at);
     for (const id of [...kept, ...numbersOf(lines, 'durable')]) {
       if (!uses.has(id)) problems.push(`kill ${kill}: durable use ${id} is lost`);
