@@ -58,9 +58,6 @@ export async function openLedger(
     },
   );
   if (isStoreFailure(thread)) return { problem: thread.detail };
-  log(
-    `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
-  );
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
     metrics.ledgerBytes.of({}).set(thread.status.bytes);

@@ -26,7 +26,7 @@ export async function startAllowAll(socket: string): Promise<AllowAll> {
         checks.push({ metadata, request: Buffer.concat(chunks).subarray(5) });
       }
       // The stream of the access log ends with its Envoy.
-      if (stream.destroyed) return;
+      if (stream.destroyed || stream.closed) return;
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
       stream.end(emptyMessage);

@@ -242,7 +242,7 @@ describeWith(envoyPart(), 'the README of the Envoy configuration', (binary) => {
 
   beforeAll(async () => {
     remit = await startAllowAll(join(folder, 'readme.sock'));
-    const shown = /```yaml\n(.*?)```/s.exec(await readFile(readme, 'utf8'))?.[1] ?? '';
+    const shown = /```yaml\n(static_resources:.*?)```/s.exec(await readFile(readme, 'utf8'))?.[1] ?? '';
     const config = (adminSocket: string): string => {
       const document = parseDocument(configFor(join(folder, 'readme.sock'))(adminSocket));
       const here = shown

@@ -61,7 +61,8 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
   });
 
   it.each<[string, () => string, number, string]>([
-    ['a token cut short', () => mint().slice(0, -40), 401, 'token.malformed'],
+    // 45 letters of the signature are left, which no bytes have as their base64url.
+    ['a token cut short', () => mint().slice(0, -41), 401, 'token.malformed'],
     ['half a token', () => mint().split('.').slice(0, 2).join('.'), 401, 'token.malformed'],
     [
       '`alg: none`',

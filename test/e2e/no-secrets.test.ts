@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
@@ -16,7 +16,7 @@ import { outputsWithKeyOrToken, Secrets } from './secrets.ts';
 const AUDIENCE = 'https://payments.acme.test';
 const PATH = '/v1/payments/p-1';
 /** Where a private key is meant to be. */
-const isKeyFile = (name: string): boolean => name.endsWith('.key') || /^signing-key[\w.-]*\.pem$/.test(name);
+const isKeyFile = (name: string): boolean => name.endsWith('.key') || /^(?:signing|ledger)-key[\w.-]*\.pem$/.test(name);
 
 /** Long-lived secrets as agents send them, each new so that it is found where it leaks and nowhere else. */
 const staticSecrets = {
@@ -164,8 +164,10 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       for (const accept of ['text/plain', 'application/openmetrics-text']) {
         outputs.set(`metrics as ${accept}`, await dev.metrics(accept));
       }
-      for (const name of (await readdir(folder)).filter((file) => !isKeyFile(file) && !file.endsWith('.sock'))) {
-        outputs.set(name, await readFile(join(folder, name), 'latin1'));
+      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        if (entry.isFile() && !isKeyFile(entry.name))
+          outputs.set(relative(folder, path), await readFile(path, 'latin1'));
       }
       await dev.stop();
       outputs.set('stdout', dev.running.out());
@@ -182,6 +184,8 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       expect(outputs.get('stdout')).toContain(`"jtiDigest":"${digest}"`);
       expect(outputs.get('stdout')).toContain('"reason":"token.static-secret"');
       expect(`${outputs.get('state.db')}${outputs.get('state.db-wal')}`).toContain(digest);
+      const segment = 'ledger/segment-0000000000000000.db';
+      expect(`${outputs.get(segment)}${outputs.get(`${segment}-wal`)}`).toContain(digest);
       expect(outputs.get('spans')).toContain(taskId);
       expect(outputs.get('answers')).toContain(taskId);
       expect(outputs.get('metrics as text/plain')).toMatch(

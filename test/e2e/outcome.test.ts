@@ -1,14 +1,16 @@
 import { createServer, type Server } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { taskShow } from '../../src/commands/task-show.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { Svid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { FindingRecord, LedgerRecord, OutcomeRecord, UseRecord } from '../../src/ledger/record.ts';
+import { recordBytesIn } from '../../src/ledger/leaf.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { readLog } from '../../src/store/ledger/log-reader.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { envoyPart, describeWith } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
@@ -97,13 +99,11 @@ for (const version of envoyVersions) {
 
     const records = async (): Promise<readonly LedgerRecord[]> => {
       await domain.remit.flush();
-      const database = new DatabaseSync(join(scratch.folder, 'state.db'), { readOnly: true });
-      try {
-        const rows = database.prepare('SELECT seq, bytes FROM records ORDER BY seq').all();
-        return timelineFrom(rows.map((row) => ({ seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array })));
-      } finally {
-        database.close();
-      }
+      const read = readLog(join(scratch.folder, 'ledger'), (log) =>
+        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+      );
+      if (read === null || isStoreFailure(read)) throw new Error('the ledger could not be read');
+      return read;
     };
 
     /** The use of a path, once it has its outcome, and that outcome. */

@@ -84,7 +84,7 @@ describe('remit serve', () => {
 
   it('refuses a socket that is in use', async () => {
     await serve(await config()).said('checks on');
-    const second = await config({ state: 'sqlite:other.db' }, 'second.yaml');
+    const second = await config({ state: 'sqlite:other.db', ledger: { folder: 'other-ledger' } }, 'second.yaml');
     expect(await refusal(second)).toBe(`remit serve: address in use: \`unix:${folder}/check.sock\``);
   });
 

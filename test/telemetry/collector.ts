@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 /** One span as OTLP over HTTP brings it, in JSON. */
 export interface ReceivedSpan {
   readonly name: string;
+  /** Hex. */
+  readonly spanId: string;
   readonly attributes: ReadonlyMap<string, unknown>;
 }
 
@@ -66,7 +68,9 @@ interface Attributed {
 
 interface Body {
   readonly resourceSpans: readonly {
-    readonly scopeSpans: readonly { readonly spans: readonly (Attributed & { readonly name: string })[] }[];
+    readonly scopeSpans: readonly {
+      readonly spans: readonly (Attributed & { readonly name: string; readonly spanId: string })[];
+    }[];
   }[];
 }
 
@@ -74,7 +78,7 @@ const spansIn = (body: Body): ReceivedSpan[] =>
   body.resourceSpans
     .flatMap((each) => each.scopeSpans)
     .flatMap((each) => each.spans)
-    .map((span) => ({ name: span.name, attributes: new Map(attributesOf(span)) }));
+    .map((span) => ({ name: span.name, spanId: span.spanId, attributes: new Map(attributesOf(span)) }));
 
 const attributesOf = ({ attributes = [] }: Attributed): [string, unknown][] =>
   attributes.map(({ key, value }) => [key, Object.values(value)[0]]);

@@ -28,6 +28,7 @@ const facts = {
   action: { id: 'payments.read' },
   secrets: [],
   use: 2,
+  reuse: ['same-trace'],
   nowMs: 1_500,
 };
 
@@ -41,7 +42,7 @@ const finished = (decision: Decision, change: object = {}): FinishedCheck =>
     facts: { ...facts, ...change },
   }) as unknown as FinishedCheck;
 
-const nothing = { call: unread, caller: unread, credential: unread, action: unread, use: 0 };
+const nothing = { call: unread, caller: unread, credential: unread, action: unread, use: 0, reuse: [] };
 const lineOf = (check: FinishedCheck): Record<string, unknown> =>
   JSON.parse(decisionLine(check)) as Record<string, unknown>;
 
@@ -57,6 +58,7 @@ describe('decisionLine', () => {
       action: 'payments.read',
       decision: 'allow',
       reason: null,
+      reuse: ['same-trace'],
       policyIds: ['payments-read'],
       policySet: 'sha-256:set',
       tokenUse: 2,

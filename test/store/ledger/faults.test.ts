@@ -114,3 +114,28 @@ describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
     300_000,
   );
 });
+
+describeWith(stracePart(), 'a ledger whose disk is slow', (strace) => {
+  it('shares its syncs among all that wait, and refuses those for which there is no room', async () => {
+    const at = folder();
+    const log = join(folder(), 'trace');
+    const slow = ['-e', 'trace=fsync', '-e', 'inject=fsync:delay_enter=200000'];
+    const crowd = join(import.meta.dirname, 'crowded-ledger.ts');
+    const words = [
+      '-f',
+      '--seccomp-bpf',
+      '-qq',
+      '-o',
+      log,
+      ...slow,
+      process.execPath,
+      '--no-warnings',
+      crowd,
+      at,
+      '5000',
+    ];
+    expect(await linesOf(strace, words)).toEqual(['written 4096 refused 904']);
+    // 256 records a commit, with some for the making of the file and for checkpoints: one each would be 4,096.
+    expect(readFileSync(log, 'utf8').match(/fsync\(/g)?.length ?? 0).toBeLessThan(60);
+  }, 120_000);
+});
