@@ -28,6 +28,7 @@ import { countedLoad, measureRoles } from './measures.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
+import { recordedLoad } from './recorded-load.ts';
 import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */
@@ -102,7 +103,12 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStartProblem(opened)) return opened;
   closers.push(() => opened.close());
   relay = opened.relay;
-  const policies = new CurrentPolicies(countedLoad(() => loadPolicies(config.policies), { metrics, ports }));
+  const policies = new CurrentPolicies(
+    recordedLoad(
+      countedLoad(() => loadPolicies(config.policies), { metrics, ports }),
+      { ledger: opened.writer, ports },
+    ),
+  );
   const findings = await policies.reload();
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
