@@ -58,6 +58,8 @@ export class Log {
   #segment: Segment;
   #state: LogState;
   #first: number;
+  /** Of the segments that are not written any more. */
+  #closedBytes: number;
   readonly #taken: Map<string, number>;
   /** Records since the last checkpoint that are none of a checkpoint. */
   #news = 0;
@@ -79,6 +81,7 @@ export class Log {
     this.#key = parts.key;
     this.#release = parts.release;
     this.#first = parts.first;
+    this.#closedBytes = sizeOf(parts.settings.folder, segment.path);
     this.origin = segment.origin;
     this.#boot = Buffer.from(parts.ports.randomBytes(16)).toString('hex');
     this.#state = segment.state();
@@ -120,7 +123,7 @@ export class Log {
 
   /** Bytes of all segments. */
   get bytes(): number {
-    return sizeOf(this.#settings.folder);
+    return this.#closedBytes + this.#segment.bytes();
   }
 
   /** How far the outbox of a state file has been taken. */
@@ -235,6 +238,7 @@ export class Log {
     this.#segment.close();
     this.#segment = next;
     this.#first = pruneSegments(folder, retain, nowMs) + 1;
+    this.#closedBytes = sizeOf(folder, next.path);
   }
 }
 
