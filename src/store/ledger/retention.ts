@@ -25,8 +25,9 @@ export function pruneSegments(folder: string, retain: LogSettings['retain'], now
   }
 }
 
-/** Bytes of all segments of a folder. */
-export const sizeOf = (folder: string): number => segmentsIn(folder).reduce((sum, { path }) => sum + bytesOf(path), 0);
+/** Bytes of all segments of a folder but one. */
+export const sizeOf = (folder: string, but: string): number =>
+  segmentsIn(folder).reduce((sum, { path }) => (path === but ? sum : sum + bytesOf(path)), 0);
 
 /** The next segment was begun after the last record of this one. */
 function isOutdated(next: SegmentFile, limitMs: number): boolean {

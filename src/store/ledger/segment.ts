@@ -68,11 +68,13 @@ export class Segment {
   readonly carried: LogState;
   readonly createdMs: number;
   readonly #db: DatabaseSync;
+  readonly #pageBytes: number;
   readonly #statements = new Map<string, StatementSync>();
 
   private constructor(path: string, db: DatabaseSync, row: Readonly<Record<string, SQLOutputValue>>) {
     this.path = path;
     this.#db = db;
+    this.#pageBytes = Number(scalar(db, 'PRAGMA page_size'));
     this.origin = String(row['origin']);
     this.carried = { range: mustRange(row['carried']), head: blob(row['carried_head']) };
     this.createdMs = Number(row['created_ms']);
@@ -168,9 +170,9 @@ export class Segment {
       yield { seq: Number(row['seq']), bytes: blob(row['bytes']) };
   }
 
-  /** Bytes of the file with its log. */
+  /** Bytes of the file once all that is in its log is in it. */
   bytes(): number {
-    return Number(scalar(this.#db, 'PRAGMA page_count')) * Number(scalar(this.#db, 'PRAGMA page_size'));
+    return Number(Object.values(this.#one('PRAGMA page_count'))[0]) * this.#pageBytes;
   }
 
   close(): void {
