@@ -34,3 +34,12 @@ export function recordsOfTask(connection: Connection, taskId: string, limit: num
       .map((row) => ({ seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array }))
   );
 }
+
+/** The last record of a use with this decision id, which is a member of its JSON; the whole table is read. */
+export function recordOfDecision(connection: Connection, decisionId: string): StoredRecord | undefined {
+  const sql =
+    "SELECT seq, bytes FROM records WHERE kind = 'use' AND instr(bytes, CAST(? AS BLOB)) > 0 ORDER BY seq DESC LIMIT 1";
+  const row = connection.statement(sql).get(`"decisionId":${JSON.stringify(decisionId)}`);
+  // STRICT: `bytes` is a BLOB.
+  return row === undefined ? undefined : { seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array };
+}

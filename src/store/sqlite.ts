@@ -6,7 +6,7 @@ import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
-import { insertRecords, recordsOfTask } from './record-table.ts';
+import { insertRecords, recordOfDecision, recordsOfTask } from './record-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { SecretNotes, secretDigests, sightings, writeSightings } from './secret-table.ts';
 import { openSqlite } from './sqlite-file.ts';
@@ -132,6 +132,10 @@ class SqliteStore implements Store {
 
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure {
     return this.#connection.read([taskId], () => recordsOfTask(this.#connection, taskId, limit));
+  }
+
+  useOf(decisionId: string): StoredRecord | undefined | StoreFailure {
+    return this.#connection.read([decisionId], () => recordOfDecision(this.#connection, decisionId));
   }
 
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {

@@ -123,6 +123,8 @@ export interface StoreReader {
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** The first records of a task in the order of the ledger; at most `limit`. */
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] | StoreFailure;
+  /** The record of a decision about a call, by its id; `undefined` where there is none. Every record is looked through. */
+  useOf(decisionId: string): StoredRecord | undefined | StoreFailure;
   close(): void;
 }
 

@@ -153,6 +153,55 @@ describe('Store.insertTask', () => {
   });
 });
 
+const use = (decisionId: string, path: string) =>
+  encoded({
+    kind: 'use',
+    at: 1,
+    decisionId,
+    task: null,
+    agent: null,
+    credential: null,
+    action: null,
+    decision: 'deny',
+    reason: 'token.missing',
+    policyIds: [],
+    policySet: null,
+    tokenUse: null,
+    reuse: [],
+    jtiDigest: null,
+    host: 'a.test',
+    method: 'GET',
+    path,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+  });
+
+describe('Store.useOf', () => {
+  it('finds the record of a decision by its id alone, the last one, and no other record', () => {
+    const store = mustOpen(newFile());
+    store.insertTask(taskNumber(1), tokenNumber(1), [
+      use('d1', '/allowed'),
+      use('d1', '/withdrawn'),
+      use('d2', '/"decisionId":"d3"'),
+      endRecord(1, 'd4'),
+    ]);
+    const pathOf = (id: string): unknown => {
+      const stored = store.useOf(id);
+      if (stored === undefined || isStoreFailure(stored)) return stored;
+      return JSON.parse(Buffer.from(stored.bytes).toString()).path;
+    };
+    expect(['d1', 'd2', 'd3', 'd4', 'd', '%'].map(pathOf)).toEqual([
+      '/withdrawn',
+      '/"decisionId":"d3"',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    store.close();
+  });
+});
+
 describe('Store.applyTaskEvent', () => {
   it('ends the task with its record, says the same again for the same end, and refuses another', () => {
     const store = mustOpen(newFile());
