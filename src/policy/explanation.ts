@@ -37,7 +37,7 @@ export function explanationOf(
   question: Question,
   by: { readonly probe: Probe; readonly policies: Pick<PolicySet, 'facts'> },
 ): Explanation {
-  const about = by.probe.observe(question).filter(({ action }) => action.standing === 'holds');
+  const about = by.probe.observe(question);
   const piecesOf = pieceExplainer(question, by.policies);
   const all = (one: Observation): ExplainedPolicy => explained(one, piecesOf(one));
   const lacking = (one: Observation): ExplainedPolicy => explained(one, missing(piecesOf(one)));

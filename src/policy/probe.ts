@@ -29,7 +29,6 @@ export interface ObservedClause extends PolicyClause {
 export interface Observation {
   readonly policy: PolicyEntry;
   readonly principal: ObservedPiece;
-  readonly action: ObservedPiece;
   readonly resource: ObservedPiece;
   readonly clauses: readonly ObservedClause[];
   /** Whether the policy matches: all of it holds. */
@@ -40,11 +39,11 @@ export interface Observation {
 export interface Probe {
   /** The policies that are observed, in the order of the set. */
   readonly policies: readonly CutPolicy[];
-  /** Every policy of the set in its order. The terms of a policy that is about another action are not evaluated, and fail. */
+  /** Those of them that are about the action of the question. */
   readonly observe: (question: Question) => readonly Observation[];
 }
 
-const SET = 'probe';
+const ACTIONS = 'actions';
 const ANY = { principal: 'principal', action: 'action', resource: 'resource' };
 
 /** A policy with the pieces it was cut into. */
@@ -60,44 +59,69 @@ export function placeInPolicy({ text, line, column }: PolicyEntry, offset: numbe
 }
 
 /**
- * A probe of a policy set. One question costs one call of the engine with as many policies as the set has pieces, which is
- * some five for each policy; so this is for tests and explanations and not for the path of a check.
+ * A probe of a policy set, in an engine of its own. The first question about an action parses the pieces of the policies about
+ * it, and each question is one call of the engine with all of these, some four for each policy; so this is for tests and
+ * explanations and not for the path of a check.
  *
  * What is cut out of a proved policy parses and nests no deeper; a piece the engine refuses is a bug and throws.
  */
 export function probeOf(
   { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
-  cedar: Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'> = freshCedar(),
+  cedar: Asked = freshCedar(),
 ): Probe {
-  const taken = policies.flatMap((policy): readonly CutPolicy[] => {
+  const all = policies.flatMap((policy): readonly CutPolicy[] => {
     const parts = policyPartsOf(policy.text);
     return parts === null ? [] : [{ policy, parts }];
   });
-  const staticPolicies = Object.fromEntries(taken.flatMap(({ parts }, index) => [...piecesOf(parts, index)]));
-  const parsed = cedar.preparsePolicySet(SET, { staticPolicies });
+  const ask = (question: Question, set: string): ((id: string) => Standing) => {
+    const groups = facts.actionGroups.get(question.action) ?? [];
+    return standingsIn(cedar, { ...callFrom(question, groups, facts.entities), preparsedPolicySetId: set });
+  };
+  parse(
+    cedar,
+    ACTIONS,
+    new Map(all.map(({ parts }, index) => [`${index}`, `permit (${scope({ action: parts.action.text })});`])),
+  );
+  const byAction = new Map<string, readonly CutPolicy[]>();
+  const about = (question: Question, set: string): readonly CutPolicy[] => {
+    const standingOf = ask(question, ACTIONS);
+    const found = all.filter((_policy, index) => standingOf(`${index}`) === 'holds');
+    parse(cedar, set, new Map(found.flatMap(({ parts }, index) => [...piecesOf(parts, index)])));
+    return found;
+  };
+  const observe = (question: Question): readonly Observation[] => {
+    const set = `about ${question.action}`;
+    const found = byAction.get(question.action) ?? about(question, set);
+    byAction.set(question.action, found);
+    const standingOf = ask(question, set);
+    return found.map((one, index) => observationOf(one, index, standingOf));
+  };
+  return { policies: all, observe };
+}
+
+type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
+
+function parse(cedar: Asked, set: string, pieces: ReadonlyMap<string, string>): void {
+  const parsed = cedar.preparsePolicySet(set, { staticPolicies: Object.fromEntries(pieces) });
   if (parsed.type === 'failure')
     throw new Error(`a piece of a proved policy was refused: ${parsed.errors[0]?.message}`);
-  const observe = (question: Question): readonly Observation[] => {
-    const groups = facts.actionGroups.get(question.action) ?? [];
-    const call = { ...callFrom(question, groups, facts.entities), preparsedPolicySetId: SET };
-    const answer = cedar.statefulIsAuthorized(call);
-    if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
-    // All of them are permits, so the reasons are exactly those that are satisfied.
-    const held = new Set(answer.response.diagnostics.reason);
-    const erred = new Set(answer.response.diagnostics.errors.map(({ policyId }) => policyId));
-    const standingOf = (id: string): Standing => (held.has(id) ? 'holds' : erred.has(id) ? 'errs' : 'fails');
-    return taken.map((one, index) => observationOf(one, index, standingOf));
-  };
-  return { policies: taken, observe };
+}
+
+function standingsIn(cedar: Asked, call: Parameters<Asked['statefulIsAuthorized']>[0]): (id: string) => Standing {
+  const answer = cedar.statefulIsAuthorized(call);
+  if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
+  // All of them are permits, so the reasons are exactly those that are satisfied.
+  const held = new Set(answer.response.diagnostics.reason);
+  const erred = new Set(answer.response.diagnostics.errors.map(({ policyId }) => policyId));
+  return (id) => (held.has(id) ? 'holds' : erred.has(id) ? 'errs' : 'fails');
 }
 
 const scope = (of: Partial<typeof ANY>): string => Object.values({ ...ANY, ...of }).join(', ');
 
-/** The policies that a policy is observed by, with their ids: one for each part of its scope and each term. */
+/** The policies that a policy is observed by, with their ids: one for its principal, its resource and each term. */
 function piecesOf({ principal, action, resource, clauses }: PolicyParts, index: number): ReadonlyMap<string, string> {
   const pieces = new Map([
     [`${index} principal`, `permit (${scope({ principal: principal.text })});`],
-    [`${index} action`, `permit (${scope({ action: action.text })});`],
     [`${index} resource`, `permit (${scope({ resource: resource.text })});`],
   ]);
   // The action goes along, since by it the types of the context were proved.
@@ -111,12 +135,12 @@ function piecesOf({ principal, action, resource, clauses }: PolicyParts, index: 
 }
 
 function observationOf({ policy, parts }: CutPolicy, index: number, standingOf: (id: string) => Standing): Observation {
-  const part = (name: keyof typeof ANY): ObservedPiece => ({
+  const part = (name: 'principal' | 'resource'): ObservedPiece => ({
     ...parts[name],
     standing: standingOf(`${index} ${name}`),
   });
-  const scope = { principal: part('principal'), action: part('action'), resource: part('resource') };
-  let isReached = Object.values(scope).every(({ standing }) => standing === 'holds');
+  const own = { principal: part('principal'), resource: part('resource') };
+  let isReached = Object.values(own).every(({ standing }) => standing === 'holds');
   const clauses = parts.clauses.map((clause, at): ObservedClause => {
     const observed = clause.terms.map((term, number) => ({
       ...term,
@@ -128,5 +152,5 @@ function observationOf({ policy, parts }: CutPolicy, index: number, standingOf: 
     isReached &&= standing === 'holds';
     return found;
   });
-  return { policy, ...scope, clauses, matches: isReached };
+  return { policy, ...own, clauses, matches: isReached };
 }

@@ -46,7 +46,7 @@ interface Counting {
 export class CoverageCount {
   readonly #counts = new Map<string, Counting>();
 
-  /** Adds what one question showed. Every policy is in each of them, in the same pieces. */
+  /** Adds what one question showed. A policy is in the same pieces each time. */
   add(observations: readonly Observation[]): void {
     for (const { policy, matches, clauses } of observations) {
       const count = this.#counts.get(policy.id) ?? emptyCount(policy, clauses);

@@ -27,8 +27,8 @@ function questionOf(attempt: Attempt, circumstances: Circumstances = plainCircum
 
 const pay = (args: Record<string, unknown>): Attempt => ({ kind: 'action', action: 'payments.create', args });
 
-const standings = ({ principal, action, resource, clauses, matches }: Observation) => ({
-  scope: [principal, action, resource].map(({ standing }) => standing),
+const standings = ({ principal, resource, clauses, matches }: Observation) => ({
+  scope: [principal, resource].map(({ standing }) => standing),
   clauses: clauses.map(({ standing, isReached, observed }) => [
     standing,
     isReached,
@@ -46,13 +46,13 @@ const observed = (id: string, question: Question) => {
 describe('probeOf', () => {
   it('says of each piece whether it holds', () => {
     expect(observed('payments-write', questionOf(pay({ amount: 1 })))).toEqual({
-      scope: ['holds', 'holds', 'holds'],
+      scope: ['holds', 'holds'],
       clauses: [['holds', true, 'holds', 'holds']],
       matches: true,
     });
     const stale = { ...plainCircumstances(reporter), task: { ...plainTask, ageSeconds: 4000 } };
     expect(observed('payments-write', questionOf(pay({ amount: 1 }), stale))).toEqual({
-      scope: ['fails', 'holds', 'holds'],
+      scope: ['fails', 'holds'],
       clauses: [['fails', false, 'holds', 'fails']],
       matches: false,
     });
@@ -73,6 +73,17 @@ describe('probeOf', () => {
   it('observes policies that are on trial', () => {
     const late = { ...plainCircumstances(planner), nowMs: Date.UTC(2026, 0, 15, 23) };
     expect(observed('night-freeze', questionOf(pay({ amount: 1 }), late)).matches).toBe(true);
+  });
+
+  it('observes the policies about the action alone, time and again', () => {
+    const idsFor = (attempt: Attempt): readonly string[] =>
+      probe
+        .observe(questionOf(attempt))
+        .map(({ policy }) => policy.id)
+        .filter((id) => id.includes('-') && !id.includes('risk'));
+    const files = ['files-read', 'customer-data-stays', 'home-domain'];
+    const list: Attempt = { kind: 'action', action: 'files.list', args: {} };
+    expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
   });
 
   it('reaches a clause only where those before it hold', async () => {
