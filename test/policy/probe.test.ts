@@ -43,6 +43,12 @@ const observed = (id: string, question: Question) => {
   return standings(found);
 };
 
+const idsFor = (attempt: Attempt): readonly string[] =>
+  probe
+    .observe(questionOf(attempt))
+    .map(({ policy }) => policy.id)
+    .filter((id) => id.includes('-') && !id.includes('risk'));
+
 describe('probeOf', () => {
   it('says of each piece whether it holds', () => {
     expect(observed('payments-write', questionOf(pay({ amount: 1 })))).toEqual({
@@ -76,11 +82,6 @@ describe('probeOf', () => {
   });
 
   it('observes the policies about the action alone, time and again', () => {
-    const idsFor = (attempt: Attempt): readonly string[] =>
-      probe
-        .observe(questionOf(attempt))
-        .map(({ policy }) => policy.id)
-        .filter((id) => id.includes('-') && !id.includes('risk'));
     const files = ['files-read', 'customer-data-stays', 'home-domain'];
     const list: Attempt = { kind: 'action', action: 'files.list', args: {} };
     expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
