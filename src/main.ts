@@ -41,6 +41,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
   },
   {
+    name: 'policy test',
+    summary: 'do the policies decide as their test cases say?',
+    load: async () => (await import('./commands/policy-test.ts')).policyTestCommand,
+  },
+  {
+    name: 'policy explain',
+    summary: 'why a call is allowed or denied, and what would have to differ',
+    load: async () => (await import('./commands/policy-explain.ts')).policyExplainCommand,
+  },
+  {
     name: 'policy import',
     summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,

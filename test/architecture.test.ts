@@ -33,6 +33,7 @@ const rank: Readonly<Record<string, number>> = {
   issuer: 15,
   admin: 15,
   run: 15,
+  suite: 16,
   remit: 16,
   dev: 17,
   commands: 18,

@@ -70,7 +70,7 @@ export async function stateFileOf(
 }
 
 /** Opens the state file for reading, hands it on and closes it. */
-export function reading(stateFile: string, use: (store: StoreReader) => string | Refusal): string | Refusal {
+export function reading<T>(stateFile: string, use: (store: StoreReader) => T | Refusal): T | Refusal {
   const store = openStoreForReading(stateFile, systemPorts);
   if (isStoreFailure(store)) return refusal(store.detail);
   try {

@@ -25,6 +25,10 @@ export interface PolicySet {
   readonly schema: string;
   /** Of the policies that are enforced. */
   readonly policyCount: number;
+  /** Every policy with its text and place, those in shadow included. */
+  readonly policies: readonly PolicyEntry[];
+  /** What a question is asked with beside the policies. */
+  readonly facts: Pick<EngineRules, 'entities' | 'actionGroups'>;
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
   /** What is legal but can hardly be meant. */
@@ -113,16 +117,16 @@ function setOf(
 ): PolicySet {
   const enforced = policies.filter((policy) => !policy.shadow);
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
-  const engine = new Engine({
-    policies: new Map(enforced.map((policy) => [policy.id, policy.text])),
-    entities,
-    actionGroups: new Map<string, readonly string[]>([
-      ['issue', []],
-      ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
-    ]),
-  });
+  const actionGroups = new Map<string, readonly string[]>([
+    ['issue', []],
+    ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
+  ]);
+  const facts = { entities, actionGroups };
+  const engine = new Engine({ policies: new Map(enforced.map((policy) => [policy.id, policy.text])), ...facts });
   return {
     ...inputs,
+    policies,
+    facts,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
     ready: enforced.length > 0,

@@ -60,6 +60,12 @@ export class LogReader {
     return records;
   }
 
+  /** The last record of the use with a decision id: an allow that did not hold has two. `undefined` where there is none. */
+  useOf(decisionId: string): StoredRecord | undefined {
+    const leaf = [...this.find("decision_id = ? AND kind = 'use'", [decisionId])].at(-1);
+    return leaf === undefined ? undefined : { seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) };
+  }
+
   /** How far the outbox of a state file was taken. */
   takenOf(fileId: string): number {
     return this.segments.at(-1)?.taken().get(fileId) ?? 0;

@@ -11,7 +11,7 @@ import { notesIn } from '../../../src/store/ledger/checkpoint-file.ts';
 import { Log } from '../../../src/store/ledger/log.ts';
 import { readLog } from '../../../src/store/ledger/log-reader.ts';
 import { isStoreFailure } from '../../../src/store/store-failure.ts';
-import { scratch } from '../samples.ts';
+import { encoded, scratch } from '../samples.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 
 const { folder, remove } = scratch();
@@ -327,5 +327,51 @@ describe('Log.open', () => {
     expect(failureOf(opened)).toMatchObject({ code: 'unusable', detail: expect.stringMatching(detail) });
     // What was refused is not held.
     expect(failureOf(Log.open(settings, portsAt(1))).detail).toMatch(detail);
+  });
+});
+
+const use = (decisionId: string, path: string) =>
+  encoded({
+    kind: 'use',
+    at: 1,
+    decisionId,
+    task: null,
+    agent: null,
+    credential: null,
+    action: null,
+    decision: 'deny',
+    reason: 'token.missing',
+    policyIds: [],
+    policySet: null,
+    tokenUse: null,
+    reuse: [],
+    jtiDigest: null,
+    host: 'a.test',
+    method: 'GET',
+    path,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+  });
+
+describe('LogReader.useOf', () => {
+  it('finds the record of a decision by its id alone, the last one, and no other record', () => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    const uses = [use('d1', '/allowed'), use('d1', '/withdrawn'), use('d2', '/"decisionId":"d3"')];
+    log.append([...uses.map(({ bytes }) => ({ bytes, outbox: null })), incoming(4)], FILE);
+    log.close();
+    const pathOf = (id: string): unknown => {
+      const stored = readLog(settings.folder, (reader) => reader.useOf(id));
+      if (stored === undefined || stored === null || isStoreFailure(stored)) return stored;
+      return JSON.parse(Buffer.from(stored.bytes).toString()).path;
+    };
+    expect(['d1', 'd2', 'd3', 'd4', 'd', '%'].map(pathOf)).toEqual([
+      '/withdrawn',
+      '/"decisionId":"d3"',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 });

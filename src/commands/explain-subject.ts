@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises';
+import { isDeny } from '../decision/decision.ts';
+import { isUuid } from '../decision/uuid.ts';
+import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import type { PolicySet } from '../policy/load.ts';
+import { caseFileFrom } from '../suite/case-file.ts';
+import { plainCircumstances, plainTask } from '../suite/test-case.ts';
+import type { TestCase } from '../suite/test-case.ts';
+import type { CommandIo } from './command.ts';
+import { recordedDecision } from './explain-recorded.ts';
+import { isRefusal, refusal } from './task-source.ts';
+import type { Refusal } from './task-source.ts';
+
+/** What is to be explained, and what the record says of it. */
+export interface Subject {
+  readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
+  /** Lines of what was recorded; none where it is no record. */
+  readonly recorded: readonly string[];
+}
+
+/** The options that say what is to be explained. */
+export interface SubjectOptions {
+  readonly agent?: string | undefined;
+  readonly purpose?: string | undefined;
+  readonly body?: string | undefined;
+  readonly cases?: string | undefined;
+  readonly filter?: string | undefined;
+  readonly config?: string | undefined;
+  readonly state?: string | undefined;
+  /** Whether the test case that a record makes is all that is wanted. */
+  readonly 'as-test': boolean;
+}
+
+interface Known {
+  readonly io: Pick<CommandIo, 'environment'>;
+  readonly policies: PolicySet;
+}
+
+/** What the words of the command name: a call, a case or a recorded decision; the text of a test where that is wanted. */
+export async function subjectOf(
+  operands: readonly string[],
+  options: SubjectOptions,
+  known: Known,
+): Promise<Subject | string | Refusal> {
+  const [first, url] = operands;
+  const isTestWanted = options['as-test'];
+  if (options.cases !== undefined) {
+    return first === undefined && !isTestWanted
+      ? fromCases(options.cases, options.filter ?? '')
+      : refusal('`--cases` takes no call and no `--as-test`');
+  }
+  if (first === undefined) return refusal('METHOD and URL, `--cases` or a DECISION-ID is required');
+  if (url !== undefined)
+    return isTestWanted ? refusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
+  return isUuid(first)
+    ? fromRecord(first, options, known)
+    : refusal(`\`${printable(first)}\` is no decision id, and METHOD needs a URL`);
+}
+
+async function fromCases(file: string, filter: string): Promise<Subject | Refusal> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
+  if (typeof text !== 'string') return refusal(`cannot read \`${file}\`: ${text.code}`);
+  const read = caseFileFrom(text, file);
+  if ('findings' in read) {
+    const lines = read.findings.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+    return refusal(lines.join('\n'));
+  }
+  const test = read.find(({ name }) => name.includes(filter));
+  return test === undefined ? refusal(`no case of \`${file}\` has that in its name`) : { test, recorded: [] };
+}
+
+async function fromRecord(id: string, options: SubjectOptions, known: Known): Promise<Subject | string | Refusal> {
+  const found = await recordedDecision(id, options, known);
+  if (isRefusal(found)) return found;
+  if (options['as-test']) return found.text.trimEnd();
+  const read = caseFileFrom(found.text, id);
+  const test = 'findings' in read ? undefined : read[0];
+  return test === undefined ? refusal('the record makes no test case') : { test, recorded: found.lines };
+}
+
+function fromWords(
+  call: { readonly method: string; readonly url: string },
+  { agent, body, purpose = plainTask.purpose }: SubjectOptions,
+): Subject | Refusal {
+  if (agent === undefined) return refusal('`--agent` is required');
+  const id = spiffeIdFrom(agent);
+  if (isDeny(id)) return refusal(`\`--agent\`: ${id.detail}`);
+  const circumstances = { ...plainCircumstances(id), task: { ...plainTask, purpose } };
+  const sent = body === undefined ? null : Buffer.from(body);
+  const headers = body === undefined ? [] : [['content-type', 'application/json'] as const];
+  return { test: { attempt: { kind: 'call', ...call, headers, body: sent }, circumstances }, recorded: [] };
+}

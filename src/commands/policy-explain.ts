@@ -1,0 +1,157 @@
+import { isDeny } from '../decision/decision.ts';
+import { reasons } from '../decision/reasons.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { pieceText } from '../policy/explained-piece.ts';
+import { borrowingDisk } from '../policy/borrowed-source.ts';
+import { compileInWorker } from '../policy/compile.ts';
+import { explanationOf } from '../policy/explanation.ts';
+import type { ExplainedPolicy, Explanation } from '../policy/explanation.ts';
+import { loadPolicies } from '../policy/load.ts';
+import { probeOf } from '../policy/probe.ts';
+import { systemDisk } from '../policy/source.ts';
+import { rehearse } from '../suite/rehearse.ts';
+import type { Rehearsal } from '../suite/rehearse.ts';
+import { decisionText } from '../suite/verdict.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { subjectOf } from './explain-subject.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, refusal } from './task-source.ts';
+import type { Refusal } from './task-source.ts';
+
+const help = `remit policy explain: why a call is allowed or denied, and what would have to differ
+
+usage: remit policy explain METHOD URL --agent SPIFFE-ID [--purpose TEXT] [--body JSON]
+       remit policy explain --cases FILE [--filter TEXT]
+       remit policy explain DECISION-ID [--config FILE | --state FILE] [--as-test]
+
+  --policies FOLDER  the policies; default \`cedar-policies\`
+  --base FOLDER      where the catalog, the base schema and the entities are that they lack
+  --agent, --purpose, --body
+                     who calls, what its task is for (default \`test\`), and the JSON that it sends
+  --cases FILE       what the first case of a suite attempts; with --filter the first with that text in its name
+  DECISION-ID        what was decided then, by its record, and what the policies say of such a call now
+  --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file itself
+  --as-test          print the test case that the record makes, and no more
+  --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads
+
+Every policy about the action is asked piece by piece. A near miss is one that did not match, with every piece that kept it
+from matching and what that piece was asked about.
+
+  remit policy explain GET https://payments.acme.test/v1/payments --agent spiffe://acme.test/ns/agents/sa/reporter
+  remit policy explain --cases cedar-policies/tests/payments.test.yaml --filter dollars
+  remit policy explain 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --as-test > cedar-policies/tests/incident.test.yaml
+
+exit: 0 allowed, or the test printed; 1 denied; 2 bad use or bad input`;
+
+/** `remit policy explain`. */
+export const policyExplainCommand: Command = { name: 'policy explain', help, run: policyExplain };
+
+const OPTIONS = {
+  policies: { type: 'string', default: 'cedar-policies' },
+  base: { type: 'string' },
+  agent: { type: 'string' },
+  purpose: { type: 'string' },
+  body: { type: 'string' },
+  cases: { type: 'string' },
+  filter: { type: 'string' },
+  config: { type: 'string', short: 'c' },
+  state: { type: 'string' },
+  'as-test': { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
+
+/** Explains one call and prints it; the exit code is the decision. */
+export async function policyExplain(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(args, OPTIONS, 2);
+  if (typeof options === 'string') return refused(io, refusal(options));
+  const { policies: folder, base } = options.values;
+  const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
+  const policies = await loadPolicies(folder, { disk, compile: compileInWorker() });
+  if ('findings' in policies) {
+    const lines = policies.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
+    return refused(io, refusal(lines.join('\n')));
+  }
+  const subject = await subjectOf(options.operands, options.values, { io, policies });
+  if (isRefusal(subject)) return refused(io, subject);
+  if (typeof subject === 'string') {
+    io.out(subject);
+    return EXIT.good;
+  }
+  const { attempt, circumstances } = subject.test;
+  const rehearsal = rehearse(attempt, circumstances, policies);
+  if (isProblem(rehearsal)) return refused(io, refusal(rehearsal.problem));
+  const { decision, question } = rehearsal;
+  const explanation =
+    question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
+  if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explanation, subject.recorded)));
+  else for (const line of linesOf(rehearsal, explanation, subject.recorded)) io.out(printable(line));
+  return isDeny(decision) ? EXIT.no : EXIT.good;
+}
+
+/** What the decision cache keys on; `null` where there is none to tell. */
+const KEY_READS: readonly string[] | null = null;
+
+function jsonOf(
+  { decision, question, target }: Rehearsal,
+  explanation: Explanation | null,
+  recorded: readonly string[],
+): unknown {
+  return {
+    decision: decision.kind,
+    reason: isDeny(decision) ? decision.reason : null,
+    detail: isDeny(decision) ? decision.detail : null,
+    policies: decision.policyIds,
+    target: target === null ? null : { action: target.action.id, risk: target.action.risk, issue: target.isIssue },
+    asked:
+      question === null ? null : { principal: question.principal, action: question.action, context: question.context },
+    ...(explanation ?? { matched: [], nearMisses: [], needed: [] }),
+    keyReads: KEY_READS,
+    recorded,
+  };
+}
+
+function linesOf(
+  { decision, question, target }: Rehearsal,
+  explanation: Explanation | null,
+  recorded: readonly string[],
+): readonly string[] {
+  const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
+  const head = [
+    ...recorded,
+    decisionText(decision),
+    `action: ${what}${target === null ? '' : `, of ${target.action.risk} risk, at ${target.action.server.id}`}`,
+  ];
+  if (question === null || explanation === null) {
+    const told = isDeny(decision) ? reasons[decision.reason].text : '';
+    return [...head, `the policies were not asked: ${told}`];
+  }
+  const { matched, nearMisses, needed } = explanation;
+  return [
+    ...head,
+    `agent: ${question.principal}`,
+    ...section('matched', matched.map(policyLine)),
+    ...section('near misses, each with what kept it from matching', nearMisses.flatMap(nearMissLines)),
+    ...section('for another decision', needed),
+  ];
+}
+
+const section = (title: string, lines: readonly string[]): readonly string[] =>
+  lines.length === 0 ? [`${title}: none`] : [`${title}:`, ...lines.map((line) => `  ${line}`)];
+
+const policyLine = ({ id, effect, file, line, column, shadow }: ExplainedPolicy): string =>
+  `${id} (${effect}${shadow ? ', on trial' : ''}), ${file}:${line}:${column}`;
+
+function nearMissLines(policy: ExplainedPolicy): readonly string[] {
+  const lines = [policyLine(policy)];
+  for (const piece of policy.pieces) lines.push(`  needs ${pieceText(piece)}`);
+  return lines;
+}
+
+function refused(io: Io, { message, exit }: Refusal): number {
+  for (const line of message.split('\n')) io.err(`remit policy explain: ${printable(line)}`);
+  return exit;
+}

@@ -1,0 +1,32 @@
+import { join, relative } from 'node:path';
+import { systemDisk } from './source.ts';
+import type { PolicyDisk } from './source.ts';
+
+const BORROWED = new Set(['actions.yaml', 'base.cedarschema']);
+const ENTITIES_SUFFIX = '.cedarentities.json';
+
+/**
+ * The disk on which a policy folder that lacks the catalog, the base schema or entities has those of another: so that a few
+ * policies can stand by themselves and be tried with what they were written for. Policies are never borrowed.
+ */
+export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
+  return {
+    list: async (listed) => {
+      const names = await disk.list(listed);
+      if (listed !== folder) return names;
+      const theirs = await disk.list(base);
+      const hasEntities = names.some((name) => name.endsWith(ENTITIES_SUFFIX));
+      const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && name.endsWith(ENTITIES_SUFFIX)));
+      return [...new Set([...names, ...lent])];
+    },
+    read: async (file, maxBytes) => {
+      try {
+        return await disk.read(file, maxBytes);
+      } catch (error) {
+        const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+        if (!isMissing) throw error;
+        return disk.read(join(base, relative(folder, file)), maxBytes);
+      }
+    },
+  };
+}

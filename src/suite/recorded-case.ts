@@ -1,0 +1,95 @@
+import { stringify } from 'yaml';
+import type { Catalog } from '../action/catalog.ts';
+import type { UseRecord } from '../ledger/record.ts';
+import type { Task } from '../task/task.ts';
+
+/** What else is known about a recorded use. */
+export interface RecordedWith {
+  /** Its task as it stands now. */
+  readonly task?:
+    Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'context' | 'subject' | 'agent'> | undefined;
+  /** What its task was allowed before it. */
+  readonly history?: { readonly actions: readonly string[]; readonly labels: readonly string[] } | undefined;
+  /** Where its action is, to say which arguments are missed. */
+  readonly catalog?: Catalog | undefined;
+}
+
+/** A case in the form a suite has it, and what a person must add to it or know of it. */
+export interface RecordedCase {
+  readonly item: Readonly<Record<string, unknown>>;
+  readonly notes: readonly string[];
+}
+
+/** Classes that follow from the decision and are none of the circumstances. */
+const OF_DECISION = new Set(['after-end', 'other-identity']);
+
+/**
+ * The case that a record of a use makes: the same call by the same agent at the same instant, expected to be decided as it
+ * was. A record holds no query, header, body and binding, and those may have mattered: `notes` says what is missed. A problem
+ * where the caller or the request was not read, since then there is nothing to repeat.
+ */
+export function recordedCase(
+  record: UseRecord,
+  { task, history, catalog }: RecordedWith = {},
+): RecordedCase | { readonly problem: string } {
+  const { agent, host, method, path, decision, decisionId, reason, policyIds } = record;
+  if (agent === null) return { problem: 'the caller of the recorded call was not known' };
+  if (host === '') return { problem: 'the recorded call could not be read' };
+  const action = record.action === null ? undefined : catalog?.actions.get(record.action);
+  const unrecorded = (action?.args ?? []).filter(({ from }) => from !== 'path').map(({ name }) => name);
+  const credential = credentialOf(record);
+  const item = {
+    name: `decision ${decisionId}`,
+    agent,
+    now: new Date(record.at).toISOString(),
+    ...(task === undefined ? {} : { task: taskOf(record, task) }),
+    ...(credential === null ? {} : { credential }),
+    ...(history === undefined ? {} : { history }),
+    call: { method, url: `https://${host}${path}` },
+    expect: decision,
+    ...(reason === null ? {} : { reason }),
+    ...(policyIds.length === 0 ? {} : { policies: policyIds }),
+  };
+  const notes = [
+    'query, headers and body are not recorded',
+    ...(unrecorded.length === 0 ? [] : [`to be added, where they were sent: ${unrecorded.join(', ')}`]),
+    ...(task === undefined
+      ? ['purpose and grant of the task are not known']
+      : ['risk and context are those of the task now']),
+    ...(history === undefined ? ['what the task was allowed before is not known'] : []),
+  ];
+  return { item, notes };
+}
+
+/** The text of a suite with one case that a record makes, with its notes as comments. */
+export const recordedCaseText = ({ item, notes }: RecordedCase): string =>
+  [
+    ...notes.map((note) => `# ${note}`),
+    stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false }),
+  ].join('\n');
+
+function credentialOf({ credential, tokenUse, reuse }: UseRecord): Readonly<Record<string, unknown>> | null {
+  if (credential === null) return null;
+  if (credential === 'workload-identity') return { kind: credential };
+  return {
+    kind: credential,
+    ...(tokenUse === null ? {} : { uses: tokenUse }),
+    reuse: reuse.filter((name) => !OF_DECISION.has(name)),
+  };
+}
+
+function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task']>): Readonly<Record<string, unknown>> {
+  const [family, state] = (reason ?? '').split('.');
+  const isState =
+    family === 'task' && ['suspended', 'completed', 'cancelled', 'revoked', 'expired'].includes(state ?? '');
+  const details: unknown = JSON.parse(task.detailsJson);
+  return {
+    purpose: task.purpose,
+    authorization_details: details,
+    age_seconds: Math.max(0, Math.floor((at - task.createdAtMs) / 1000)),
+    ...(isState ? { state } : {}),
+    risk: task.risk,
+    ...(Object.keys(task.context).length === 0 ? {} : { context: task.context }),
+    ...(task.subject === task.agent ? {} : { subject: task.subject }),
+  };
+}

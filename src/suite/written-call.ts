@@ -1,0 +1,188 @@
+import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
+import type { ArgumentSpec } from '../action/catalog-arguments.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import type { Attempt, WrittenCall } from './test-case.ts';
+
+/** An attempt that is a call, in whichever form. */
+export type CallAttempt = Exclude<Attempt, { readonly kind: 'issue' }>;
+
+type Of<Kind extends Attempt['kind']> = Extract<Attempt, { readonly kind: Kind }>;
+
+const JSON_BODY = [['content-type', 'application/json']] as const;
+const GRPC_BODY = [
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+] as const;
+
+/** The HTTP request that an attempt stands for, at the first host of its server; a problem where the catalog has no such. */
+export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCall | Problem {
+  switch (attempt.kind) {
+    case 'call':
+      return attempt;
+    case 'mcp':
+      return jsonRpcCall(attempt, catalog);
+    case 'a2a':
+      return jsonRpcCall(attempt, catalog);
+    case 'grpc':
+      return grpcCall(attempt, catalog);
+    case 'action':
+      return actionCall(attempt, catalog);
+    default:
+      return attempt satisfies never;
+  }
+}
+
+/**
+ * To the server named; else to the one that has such an entry, else to the only one that speaks the protocol, so that an
+ * unknown tool can be attempted.
+ */
+function endpointOf(
+  {
+    kind,
+    server,
+    method,
+  }: { readonly kind: CatalogAction['kind']; readonly server: string | null; readonly method: string },
+  catalog: Catalog,
+): CatalogAction | Problem {
+  const entries = [...catalog.actions.values()].filter(
+    (action) => action.kind === kind && (server === null || action.server.id === server),
+  );
+  const named = entries.filter(({ endpoint }) => endpoint.endsWith(kind === 'grpc' ? `/${method}` : ` ${method}`));
+  const candidates = named.length > 0 ? named : entries;
+  const [first] = candidates;
+  if (first === undefined) return { problem: `no server of the catalog${withId(server)} speaks \`${kind}\`` };
+  return new Set(candidates.map((action) => action.server)).size > 1
+    ? { problem: `more than one server of the catalog could be meant: say which in \`server\`` }
+    : first;
+}
+
+const withId = (server: string | null): string => (server === null ? '' : ` with the id \`${server}\``);
+
+function jsonRpcCall(attempt: Of<'mcp'> | Of<'a2a'>, catalog: Catalog): WrittenCall | Problem {
+  const { kind, server, method, params } = attempt;
+  const tool = kind === 'mcp' && method === 'tools/call' && 'name' in params ? `tools/${String(params.name)}` : method;
+  const entry = endpointOf({ kind, server, method: tool }, catalog);
+  return isProblem(entry) ? entry : jsonRpcTo(entry, method, params);
+}
+
+const jsonRpcTo = (entry: CatalogAction, method: string, params: object): WrittenCall => ({
+  method: 'POST',
+  url: urlOf(entry.server, entry.template),
+  headers: JSON_BODY,
+  body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })),
+});
+
+function grpcCall({ server, method, message }: Of<'grpc'>, catalog: Catalog): WrittenCall | Problem {
+  const entry = endpointOf({ kind: 'grpc', server, method }, catalog);
+  if (isProblem(entry)) return entry;
+  return { method: 'POST', url: urlOf(entry.server, `/${method}`), headers: GRPC_BODY, body: framed(message) };
+}
+
+/** One message, not compressed. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+function framed(message: Uint8Array): Uint8Array {
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, 5);
+  return frame;
+}
+
+const urlOf = ({ hosts }: Server, path: string): string => `https://${hosts.values().next().value ?? ''}${path}`;
+
+function actionCall({ action: id, args }: Of<'action'>, catalog: Catalog): WrittenCall | Problem {
+  const action = catalog.actions.get(id);
+  if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
+  const unknown = Object.keys(args).find((name) => !action.args.some((spec) => spec.name === name));
+  if (unknown !== undefined) return { problem: `the action \`${id}\` has no argument \`${unknown}\`` };
+  const given = new Map(Object.entries(args));
+  const values = action.args.flatMap((spec): readonly Given[] => {
+    const value = given.get(spec.name) ?? (spec.required ? PLAIN[spec.type] : undefined);
+    return value === undefined ? [] : [{ spec, value }];
+  });
+  const builders = { http: httpTo, mcp: mcpTo, a2a: a2aTo, grpc: grpcTo };
+  return builders[action.kind](action, values);
+}
+
+interface Given {
+  readonly spec: ArgumentSpec;
+  readonly value: unknown;
+}
+
+/** What a required argument is where a case does not say. */
+const PLAIN: Readonly<Record<ArgumentSpec['type'], unknown>> = {
+  string: 'x',
+  long: 0,
+  bool: false,
+  decimal: 0,
+  strings: [],
+};
+
+function httpTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
+  const text = (from: 'path' | 'query') =>
+    given.flatMap(({ spec, value }) =>
+      spec.from === from ? [[spec.name, encodeURIComponent(String(value))] as const] : [],
+    );
+  const path = text('path').reduce(
+    (template, [name, value]) => template.replace(`{${name}}`, () => value),
+    action.template,
+  );
+  const query = text('query').map(([name, value]) => `${encodeURIComponent(name)}=${value}`);
+  const url = `${urlOf(action.server, path)}${query.length === 0 ? '' : `?${query.join('&')}`}`;
+  const hasBody = action.args.some((spec) => spec.from === 'body');
+  return {
+    method: action.method,
+    url,
+    headers: hasBody ? JSON_BODY : [],
+    body: hasBody ? Buffer.from(JSON.stringify(bodyOf(given))) : null,
+  };
+}
+
+/** The object that has each value at its pointer. */
+function bodyOf(given: readonly Given[]): Readonly<Record<string, unknown>> {
+  const root: Record<string, unknown> = Object.create(null);
+  for (const { spec, value } of given) {
+    if (spec.from !== 'body') continue;
+    const names = [...spec.pointer];
+    const last = names.pop() ?? spec.name;
+    let at = root;
+    for (const name of names) {
+      const inner = at[name];
+      const next: Record<string, unknown> = isObject(inner) ? inner : Object.create(null);
+      at[name] = next;
+      at = next;
+    }
+    at[last] = value;
+  }
+  return root;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
+  const name = action.endpoint.slice(action.template.length + 1);
+  const value = (of: string): unknown => given.find(({ spec }) => spec.name === of)?.value ?? 'x';
+  if (action.isSession) return jsonRpcTo(action, 'ping', {});
+  if (name.startsWith('tools/')) {
+    return jsonRpcTo(action, 'tools/call', { name: name.slice('tools/'.length), arguments: bodyOf(given) });
+  }
+  const params = { resources: { uri: value('uri') }, prompts: { name: value('name') } };
+  if (name === 'resources') return jsonRpcTo(action, 'resources/read', params.resources);
+  return name === 'prompts' ? jsonRpcTo(action, 'prompts/get', params.prompts) : jsonRpcTo(action, 'x-other', {});
+}
+
+function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
+  return jsonRpcTo(action, action.endpoint.slice(action.template.length + 1), bodyOf(given));
+}
+
+/** An argument stands in a message that nothing here can write; an empty message is all there is without bytes. */
+function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
+  return given.some(({ spec, value }) => value !== PLAIN[spec.type])
+    ? { problem: `arguments of \`${action.id}\` stand in a gRPC message: give it with \`grpc\`, as base64` }
+    : {
+        method: 'POST',
+        url: urlOf(action.server, action.template),
+        headers: GRPC_BODY,
+        body: framed(new Uint8Array()),
+      };
+}

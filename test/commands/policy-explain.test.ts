@@ -1,0 +1,226 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { policyExplain } from '../../src/commands/policy-explain.ts';
+import type { UseRecord } from '../../src/ledger/record.ts';
+import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
+import { planner, reporter } from '../suite/folder.ts';
+
+const { folder, remove } = scratch();
+let state: string;
+const NOW = Date.UTC(2026, 0, 15, 12);
+
+const use = (change: Partial<UseRecord>): UseRecord => ({
+  kind: 'use',
+  at: NOW,
+  decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+  task: taskNumber(1).id,
+  agent: reporter,
+  credential: 'task-token',
+  action: 'payments.refund',
+  decision: 'deny',
+  reason: 'policy.not-permitted',
+  policyIds: [],
+  policySet: 'sha-256:other',
+  tokenUse: 1,
+  reuse: ['first'],
+  jtiDigest: 'd',
+  host: 'payments.acme.test',
+  method: 'POST',
+  path: '/v1/payments/7/refund',
+  traceId: 'a'.repeat(32),
+  spanId: 'b'.repeat(16),
+  ...change,
+});
+
+beforeAll(() => {
+  state = join(folder(), 'state.db');
+  const store = mustOpen(state);
+  const details = [{ type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.*'] }];
+  const task = taskNumber(1, {
+    agent: reporter,
+    subject: reporter,
+    purpose: 'refund',
+    createdAtMs: NOW - 5000,
+    detailsJson: JSON.stringify(details),
+  });
+  const records = [
+    use({
+      decisionId: '00000000-0000-7000-8000-000000000001',
+      action: 'payments.list',
+      decision: 'allow',
+      reason: null,
+      path: '/v1/payments',
+      policyIds: ['payments-read'],
+    }),
+    use({}),
+    use({ decisionId: '00000000-0000-7000-8000-000000000002', agent: null, reason: 'identity.missing', task: null }),
+  ];
+  const failure = store.insertTask(task, tokenNumber(1), []);
+  if (failure !== null) throw new Error(failure.detail);
+  store.close();
+  const log = mustOpenLog(settingsIn(dirname(state)));
+  log.append(
+    records.map(encoded).map(({ bytes }) => ({ bytes, outbox: null })),
+    'f'.repeat(32),
+  );
+  log.close();
+});
+afterAll(remove);
+
+async function run(...args: readonly string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await policyExplain(args, {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    environment: {},
+  });
+  return { code, out, err };
+}
+
+const LIST = ['GET', 'https://payments.acme.test/v1/payments'];
+
+describe('remit policy explain', () => {
+  it('explains an allow', async () => {
+    const { code, out, err } = await run(...LIST, '--agent', reporter);
+    expect({ code, err, out: out.slice(0, 8) }).toEqual({
+      code: 0,
+      err: [],
+      out: [
+        'allow by payments-read',
+        'action: payments.list, of low risk, at payments',
+        `agent: ${reporter}`,
+        'matched:',
+        '  payments-read (permit), cedar-policies/policies/payments.cedar:3:1',
+        'near misses, each with what kept it from matching:',
+        '  home-domain (forbid), cedar-policies/policies/risk.cedar:27:1',
+        '    needs not `principal in Remit::TrustDomain::"acme.test"` (principal is in AgentGroup::"agents", TrustDomain::"acme.test")',
+      ],
+    });
+  });
+
+  it('explains a denial before any policy', async () => {
+    expect(await run('DELETE', 'https://payments.acme.test/v1/payments', '--agent', reporter)).toEqual({
+      code: 1,
+      out: [
+        'deny action.unknown (no route of the server `payments` matches `DELETE /v1/payments`)',
+        'action: no action of the catalog',
+        'the policies were not asked: the action is not known',
+      ],
+      err: [],
+    });
+  });
+
+  it('explains a case of a suite', async () => {
+    const { code, out } = await run('--cases', 'cedar-policies/tests/payments.test.yaml', '--filter', 'dollars');
+    expect([code, out[0], out.at(-1)]).toEqual([
+      1,
+      'deny policy.forbidden by payments-euro-only',
+      '  `payments-euro-only` forbids it as long as all of this holds: `context.args has currency` (context.args.currency is "USD"); `context.args.currency != "EUR"` (context.args.currency is "USD")',
+    ]);
+  });
+
+  it('sends a body along, and says what the task is for', async () => {
+    const base = ['--policies', 'cedar-policies/examples/least-privilege', '--base', 'cedar-policies'];
+    expect(await run(...LIST, '--agent', reporter, '--purpose', 'report: May', ...base)).toMatchObject({ code: 0 });
+    const body =
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_ticket","arguments":{"title":"a","priority":1}}}';
+    const { out } = await run('POST', 'https://tickets.acme.test/mcp', '--body', body, '--agent', reporter);
+    expect(out[0]).toBe('deny policy.forbidden by tickets-urgent');
+  });
+
+  it('explains a recorded decision by what the record has', async () => {
+    const { code, out } = await run('019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', state);
+    expect([code, ...out.slice(0, 8)]).toEqual([
+      1,
+      'recorded 2026-01-15T12:00:00.000Z: deny policy.not-permitted',
+      `  POST https://payments.acme.test/v1/payments/7/refund, trace ${'a'.repeat(32)}`,
+      '  the policies have changed since',
+      '  query, headers and body are not recorded',
+      '  risk and context are those of the task now',
+      'such a call now:',
+      'deny policy.not-permitted (no policy permits `payments.refund`)',
+      'action: payments.refund, of high risk, at payments',
+    ]);
+  });
+
+  it('makes a test case of a recorded decision, with what its task was allowed before', async () => {
+    const { code, out } = await run('019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', state, '--as-test');
+    const text = out.join('\n');
+    expect(code).toBe(0);
+    expect(text).toContain('history:\n      actions:\n        - payments.list\n      labels: []\n');
+    const file = join(folder(), 'made.test.yaml');
+    writeFileSync(file, text);
+    expect((await run('--cases', file)).out[0]).toBe('deny policy.not-permitted (no policy permits `payments.refund`)');
+  });
+
+  it('prints one object with --json', async () => {
+    const { code, out } = await run(
+      'POST',
+      'https://payments.acme.test/v1/payments?amount=501',
+      '--agent',
+      planner,
+      '--json',
+    );
+    expect(code).toBe(1);
+    expect(JSON.parse(out.join(''))).toMatchObject({
+      decision: 'deny',
+      reason: 'policy.forbidden',
+      policies: ['payments-limit'],
+      target: { action: 'payments.create', risk: 'high', issue: false },
+      asked: { principal: planner, action: 'payments.create', context: { args: { amount: 501 } } },
+      matched: [
+        { id: 'payments-write' },
+        { id: 'payments-limit', pieces: [{ part: 'when', standing: 'holds', line: 27, column: 8 }] },
+      ],
+      needed: [expect.stringContaining('`payments-limit` forbids it')],
+      keyReads: null,
+      recorded: [],
+    });
+  });
+
+  const bad: readonly (readonly [string, readonly string[], number, string])[] = [
+    ['nothing', [], 2, 'METHOD and URL, `--cases` or a DECISION-ID is required'],
+    ['a method alone', ['GET'], 2, '`GET` is no decision id, and METHOD needs a URL'],
+    ['no agent', LIST, 2, '`--agent` is required'],
+    ['an agent that is none', [...LIST, '--agent', 'planner'], 2, '`--agent`: a spiffe id must begin with `spiffe://`'],
+    ['a call beside a case', ['--cases', 'x', ...LIST], 2, '`--cases` takes no call and no `--as-test`'],
+    ['a test of what is no record', [...LIST, '--as-test'], 2, '`--as-test` takes a DECISION-ID'],
+    ['cases that are not there', ['--cases', 'no/such'], 2, 'cannot read `no/such`: ENOENT'],
+    ['cases that are none', ['--cases', 'package.json'], 2, 'package.json:2:3: unknown key `name` in a suite'],
+    [
+      'a name that no case has',
+      ['--cases', 'cedar-policies/tests/payments.test.yaml', '--filter', 'cows'],
+      2,
+      'no case of `cedar-policies/tests/payments.test.yaml` has that in its name',
+    ],
+    [
+      'policies that are not there',
+      [...LIST, '--policies', 'no/such'],
+      2,
+      'no/such:1:1: the policy folder could not be read: ENOENT',
+    ],
+    ['a state file that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/such'],
+    ['an unknown option', ['--why'], 2, "Unknown option '--why'"],
+  ];
+  it.each(bad)('refuses %s', async (_name, args, code, message) => {
+    const result = await run(...args);
+    expect([result.code, result.out]).toEqual([code, []]);
+    expect(result.err.join('\n')).toContain(message);
+  });
+
+  it('says of a decision that is not there, and of one that makes no case, that it has none', async () => {
+    expect(await run('00000000-0000-7000-8000-000000000009', '--state', state)).toEqual({
+      code: 1,
+      out: [],
+      err: ['remit policy explain: there is no decision `00000000-0000-7000-8000-000000000009`'],
+    });
+    expect(await run('00000000-0000-7000-8000-000000000002', '--state', state)).toEqual({
+      code: 1,
+      out: [],
+      err: ['remit policy explain: the caller of the recorded call was not known: identity.missing'],
+    });
+  });
+});

@@ -1,0 +1,223 @@
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { policyTest } from '../../src/commands/policy-test.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), 'remit-test-')), 'p');
+  mkdirSync(folder);
+  for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
+    cpSync(join('cedar-policies', name), join(folder, name));
+  write(
+    'actions.yaml',
+    'servers:\n  s:\n    hosts: [s.test]\n    audience: https://s.test\n    routes: [{ action: read, method: GET, path: /, risk: low }]\n',
+  );
+  write(
+    'a.cedar',
+    '@id("a") permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"read", resource)\nwhen { context.risk == "low" };\n',
+  );
+});
+afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
+
+const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
+const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+const ALLOW = `cases:\n  - { name: it reads, agent: ${AGENT}, action: read, expect: allow }\n`;
+const DENY = `  - { name: not with a raised risk, agent: ${AGENT}, action: read, task: { risk: high }, expect: deny }\n`;
+
+const plain = (lines: readonly string[]) => lines.map((line) => line.replaceAll(folder, 'p'));
+
+async function run(...args: readonly string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await policyTest(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
+  return { code, out: plain(out), err: plain(err) };
+}
+
+describe('remit policy test', () => {
+  it('passes, and says what was tried and covered', async () => {
+    write('a.test.yaml', ALLOW + DENY);
+    expect(await run(folder)).toEqual({
+      code: 0,
+      out: [
+        'p: 2 passed, 0 failed, 0 skipped',
+        'not listed: 1 calls tried, all denied',
+        'coverage 100 % (3 of 3): 1 of 1 permits, 0 of 0 forbids, 2 of 2 outcomes of clauses',
+      ],
+      err: [],
+    });
+  });
+
+  it('fails with the place and the cause', async () => {
+    write(
+      'a.test.yaml',
+      `${ALLOW.replace('expect: allow', 'expect: deny, skip: later')}${DENY.replace('deny', 'allow')}`,
+    );
+    expect(await run(folder)).toEqual({
+      code: 1,
+      out: [
+        'skipped: it reads: later',
+        'p/a.test.yaml:3:5: failed: not with a raised risk',
+        '  expected allow, got deny policy.not-permitted (no policy permits `read`)',
+        'p: 0 passed, 1 failed, 1 skipped',
+        'not listed: 1 calls tried, all denied',
+        'coverage 33 % (1 of 3): 0 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses',
+      ],
+      err: [],
+    });
+  });
+
+  it('fails where an agent may do what no case lists, unless told to look at the cases alone', async () => {
+    write('a.test.yaml', `cases:\n${DENY}`);
+    const { code, out } = await run(folder);
+    expect([code, out[0]]).toEqual([1, `not listed: ${AGENT} may read by a, in a plain call, and no case says so`]);
+    expect(out[2]).toBe('not listed: 3 calls tried, 1 agents and actions allowed');
+    expect(await run(folder, '--listed-only')).toMatchObject({ code: 0 });
+  });
+
+  it('shows everything with --verbose', async () => {
+    write('a.test.yaml', ALLOW);
+    expect((await run(folder, '--verbose')).out.slice(0, 2)).toEqual([
+      'passed: it reads: allow by a',
+      'not covered: p/a.cedar:1:1: `a`: `when` at 2:1 never kept it from matching',
+    ]);
+  });
+
+  it('holds the coverage against a threshold', async () => {
+    write('a.test.yaml', ALLOW);
+    expect(await run(folder, '--threshold', '66')).toMatchObject({ code: 0 });
+    const { code, out } = await run(folder, '--threshold', '67');
+    expect([code, out.at(-1)]).toEqual([
+      1,
+      'coverage 66 % (2 of 3): 1 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses: less than the 67 % asked for',
+    ]);
+  });
+
+  it('runs the cases of a name alone, and takes none for no answer', async () => {
+    write('a.test.yaml', ALLOW + DENY);
+    expect((await run(folder, '--filter', 'raised')).out[0]).toBe('p: 1 passed, 0 failed, 0 skipped');
+    expect(await run(folder, '--filter', 'nothing')).toMatchObject({
+      code: 1,
+      out: ['p: 0 passed, 0 failed, 0 skipped', 'no case has that in its name', expect.any(String)],
+    });
+  });
+
+  it('writes JUnit XML and prints one object with --json', async () => {
+    write('a.test.yaml', ALLOW + DENY);
+    const junit = join(folder, 'results.xml');
+    const { code, out } = await run(folder, '--json', '--junit', junit);
+    expect(code).toBe(0);
+    expect(JSON.parse(out.join(''))).toMatchObject({
+      good: true,
+      threshold: 0,
+      passed: 2,
+      failed: 0,
+      skipped: 0,
+      cases: [
+        {
+          file: 'p/a.test.yaml',
+          line: 2,
+          column: 5,
+          name: 'it reads',
+          status: 'passed',
+          messages: [],
+          decision: 'allow by a',
+        },
+        {},
+      ],
+      unlisted: { attempts: 1, allowed: [] },
+      coverage: {
+        percent: 100,
+        points: 3,
+        covered: 3,
+        policies: [
+          {
+            id: 'a',
+            effect: 'permit',
+            matched: 1,
+            clauses: [{ kind: 'when', held: 1, failed: 1, line: 2, column: 1 }],
+          },
+        ],
+      },
+    });
+    expect(readFileSync(junit, 'utf8')).toContain('tests="2" failures="0" skipped="0"');
+  });
+
+  it('runs the tests of `cedar run-tests` too', async () => {
+    write(
+      'a.cedartests.json',
+      JSON.stringify([
+        {
+          name: 'c',
+          request: {
+            principal: 'Remit::Agent::"spiffe://a.test/b"',
+            action: 'Remit::Action::"issue"',
+            resource: 'Remit::Server::"s"',
+            context: {},
+          },
+          entities: [],
+          decision: 'deny',
+          reason: [],
+          num_errors: 0,
+        },
+      ]),
+    );
+    expect(await run(folder)).toMatchObject({
+      code: 1,
+      out: expect.arrayContaining(['p/a.cedartests.json:1:1: failed: c']),
+    });
+  });
+
+  it('prints what is wrong with policies and cases', async () => {
+    write('a.test.yaml', 'cases: [{}]');
+    expect(await run(folder)).toMatchObject({
+      code: 1,
+      out: expect.arrayContaining([
+        'p/a.test.yaml:1:9: a case lacks the key `name`',
+        '  help: `expect: allow` or `expect: deny`',
+      ]),
+    });
+    write('a.cedar', 'permit');
+    expect(await run(folder, '--json')).toMatchObject({
+      code: 1,
+      out: [expect.stringContaining('"good":false,"findings":[{"file":"p/a.cedar"')],
+    });
+  });
+
+  const bad: readonly (readonly [string, readonly string[], string])[] = [
+    [
+      'a folder that is not there',
+      ['no/such'],
+      'remit policy test: the policy folder `no/such` could not be read: ENOENT',
+    ],
+    [
+      'a threshold that is none',
+      ['--threshold', '101'],
+      'remit policy test: `--threshold` must be a whole number from 0 to 100',
+    ],
+    [
+      'an empty threshold',
+      ['--threshold', ''],
+      'remit policy test: `--threshold` must be a whole number from 0 to 100',
+    ],
+    ['an unknown option', ['--coverage'], "Unknown option '--coverage'"],
+  ];
+  it.each(bad)('refuses %s', async (_name, args, message) => {
+    expect(await run(...args)).toEqual({ code: 2, out: [], err: [expect.stringContaining(message)] });
+  });
+
+  it('refuses a folder without a suite, and a file that cannot be written', async () => {
+    expect(await run(folder)).toEqual({
+      code: 2,
+      out: [],
+      err: ['remit policy test: there is no *.test.yaml and no *.cedartests.json in `p`'],
+    });
+    write('a.test.yaml', ALLOW);
+    expect(await run(folder, '--junit', join(folder, 'no/such'))).toEqual({
+      code: 2,
+      out: [],
+      err: ['remit policy test: cannot write `p/no/such`: ENOENT'],
+    });
+  });
+});

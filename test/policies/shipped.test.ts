@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { policyTest } from '../../src/commands/policy-test.ts';
+
+async function run(...args: readonly string[]) {
+  const out: string[] = [];
+  const code = await policyTest(args, { out: (line) => out.push(line), err: () => undefined });
+  return { code, out };
+}
+
+const examples = readdirSync('cedar-policies/examples', { withFileTypes: true }).flatMap((entry) =>
+  entry.isDirectory() ? [entry.name] : [],
+);
+
+describe('the shipped policies', () => {
+  it('decide as their own suites say, and every clause is shown both ways', async () => {
+    expect(await run('cedar-policies', '--threshold', '100')).toEqual({
+      code: 0,
+      out: [
+        'cedar-policies: 64 passed, 0 failed, 0 skipped',
+        'not listed: 193 calls tried, all denied',
+        'coverage 100 % (51 of 51): 8 of 8 permits, 11 of 11 forbids, 32 of 32 outcomes of clauses',
+      ],
+    });
+  });
+
+  it.each(examples)('the example %s decides as its suite says, and every clause is shown both ways', async (name) => {
+    const { code, out } = await run(
+      `cedar-policies/examples/${name}`,
+      '--base',
+      'cedar-policies',
+      '--threshold',
+      '100',
+    );
+    expect([code, out[0], out.at(-1)]).toEqual([
+      0,
+      expect.stringMatching(/: \d+ passed, 0 failed, 0 skipped$/),
+      expect.stringMatching(/^coverage 100 %/),
+    ]);
+  });
+
+  it('are each in the list of examples', () => {
+    const list = readFileSync('cedar-policies/examples/README.md', 'utf8');
+    expect(Array.from(list.matchAll(/^\| `(\S+)` \|/gm), ([, name = '']) => name).toSorted()).toEqual(
+      examples.toSorted(),
+    );
+  });
+});

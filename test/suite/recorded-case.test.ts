@@ -1,0 +1,111 @@
+import { describe, expect, it } from '@jest/globals';
+import type { UseRecord } from '../../src/ledger/record.ts';
+import { recordedCase, recordedCaseText } from '../../src/suite/recorded-case.ts';
+import type { RecordedWith } from '../../src/suite/recorded-case.ts';
+import { examplePolicies, mustCases, planner } from './folder.ts';
+
+const record: UseRecord = {
+  kind: 'use',
+  at: Date.UTC(2026, 0, 2, 3, 4, 5),
+  decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+  task: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
+  agent: planner,
+  credential: 'task-token',
+  action: 'payments.create',
+  decision: 'deny',
+  reason: 'policy.forbidden',
+  policyIds: ['payments-limit'],
+  policySet: 'sha-256:x',
+  tokenUse: 2,
+  reuse: ['other-node', 'after-end'],
+  jtiDigest: 'd',
+  host: 'payments.acme.test',
+  method: 'POST',
+  path: '/v1/payments',
+  traceId: '1'.repeat(32),
+  spanId: '2'.repeat(16),
+};
+
+const task: NonNullable<RecordedWith['task']> = {
+  purpose: 'pay',
+  detailsJson: '[{"type":"urn:remit:task","locations":["https://payments.acme.test"],"actions":["payments.*"]}]',
+  createdAtMs: record.at - 90_500,
+  risk: 'medium',
+  context: { model: 'm-1' },
+  subject: 'ann',
+  agent: planner,
+};
+
+function made(change: Partial<UseRecord> = {}, known: RecordedWith = {}) {
+  const found = recordedCase({ ...record, ...change }, known);
+  if ('problem' in found) throw new Error(found.problem);
+  return found;
+}
+
+describe('recordedCase', () => {
+  it('makes a case of what the record and its task say, and says what is missed', async () => {
+    const { catalog } = await examplePolicies();
+    const text = recordedCaseText(made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } }));
+    expect(text).toMatch(
+      /^# query, headers and body are not recorded\n# to be added, where they were sent: amount, currency\n# risk and context are those of the task now\ncases:\n/,
+    );
+    expect(mustCases(text)).toMatchObject([
+      {
+        name: 'decision 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+        attempt: {
+          kind: 'call',
+          method: 'POST',
+          url: 'https://payments.acme.test/v1/payments',
+          headers: [],
+          body: null,
+        },
+        circumstances: {
+          agent: planner,
+          nowMs: record.at,
+          task: {
+            purpose: 'pay',
+            ageSeconds: 90,
+            risk: 'medium',
+            state: 'active',
+            context: { model: 'm-1' },
+            subject: 'ann',
+            details: [{ actions: ['payments.*'] }],
+          },
+          credential: { kind: 'task-token', uses: 2, reuse: ['other-node'] },
+          history: { actions: ['payments.list'], labels: [] },
+        },
+        expected: { decision: 'deny', reason: 'policy.forbidden', policies: ['payments-limit'] },
+      },
+    ]);
+  });
+
+  it('keeps the state that the task was denied for', () => {
+    expect(made({ reason: 'task.suspended', policyIds: [] }, { task }).item).toMatchObject({
+      task: { state: 'suspended' },
+    });
+    expect(made({ reason: 'task.exhausted', policyIds: [] }, { task }).item['task']).not.toHaveProperty('state');
+  });
+
+  it('makes do without a task', () => {
+    const { item, notes } = made({
+      credential: 'workload-identity',
+      tokenUse: null,
+      reuse: [],
+      decision: 'allow',
+      reason: null,
+    });
+    expect(mustCases(recordedCaseText({ item, notes }))[0]?.circumstances.credential.kind).toBe('workload-identity');
+    expect(notes).toEqual([
+      'query, headers and body are not recorded',
+      'purpose and grant of the task are not known',
+      'what the task was allowed before is not known',
+    ]);
+  });
+
+  it.each([
+    ['caller', { agent: null }, 'the caller of the recorded call was not known'],
+    ['request', { host: '' }, 'the recorded call could not be read'],
+  ])('makes nothing without a %s', (_name, change, problem) => {
+    expect(recordedCase({ ...record, ...change })).toEqual({ problem });
+  });
+});
