@@ -41,6 +41,21 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
   },
   {
+    name: 'policy fmt',
+    summary: "write policies in Cedar's own format",
+    load: async () => (await import('./commands/policy-fmt.ts')).policyFmt,
+  },
+  {
+    name: 'policy new',
+    summary: 'a permit for one action, from the types of its arguments',
+    load: async () => (await import('./commands/policy-new.ts')).policyNew,
+  },
+  {
+    name: 'policy schema',
+    summary: 'the schema that policies are checked against, for editors',
+    load: async () => (await import('./commands/policy-schema.ts')).policySchema,
+  },
+  {
     name: 'policy import',
     summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,
