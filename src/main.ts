@@ -41,6 +41,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
   },
   {
+    name: 'policy lint',
+    summary: 'what is valid, and can hardly be meant',
+    load: async () => (await import('./commands/policy-lint.ts')).policyLint,
+  },
+  {
     name: 'policy fmt',
     summary: "write policies in Cedar's own format",
     load: async () => (await import('./commands/policy-fmt.ts')).policyFmt,
