@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/sdk.ts';
+import type { PolicyLoads } from './policies.ts';
 
 /** What the roles of one process share. */
 export interface Parts {
@@ -15,6 +16,7 @@ export interface Parts {
   readonly store: Store;
   readonly ledger: LedgerWriter;
   readonly policies: CurrentPolicies;
+  readonly policyLoads: PolicyLoads;
   /** `null` where the configuration names none. */
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;

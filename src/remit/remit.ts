@@ -1,13 +1,9 @@
-import type { Finding } from '../action/finding.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
-import { isDeny } from '../decision/decision.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
-import { CurrentPolicies } from '../policy/current.ts';
-import { loadPolicies } from '../policy/load.ts';
 import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
@@ -24,9 +20,10 @@ import { closeChecks, startChecks } from './check-role.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
-import { countedLoad, measuredSink, measureRoles } from './measures.ts';
+import { measuredSink, measureRoles } from './measures.ts';
 import { codeOf, isStartProblem } from './parts.ts';
 import type { Parts, StartProblem } from './parts.ts';
+import { openPolicies } from './policies.ts';
 import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */
@@ -96,14 +93,15 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   closers.push(endExpiredTasks(store, log));
   const ledger = new LedgerWriter(measuredSink(store, { metrics, ports }));
   closers.push(() => ledger.close());
-  const policies = new CurrentPolicies(countedLoad(() => loadPolicies(config.policies), { metrics, ports }));
-  const findings = await policies.reload();
-  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  const open = await openPolicies(config, { ports, metrics, log });
+  if (isStartProblem(open)) return open;
+  closers.push(() => open.close());
+  const { policies, loads: policyLoads } = open;
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
   const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
-  return { config, ports, log, store, ledger, policies, svid, telemetry, metrics, decisionStream };
+  return { config, ports, log, store, ledger, policies, policyLoads, svid, telemetry, metrics, decisionStream };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -119,7 +117,7 @@ function endExpiredTasks(store: Store, log: (line: string) => void): () => void 
 }
 
 async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, store, ledger, policies, telemetry, log } = parts;
+  const { config, store, ledger, policyLoads, telemetry, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -142,7 +140,7 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   if (isStartProblem(adminPort)) return adminPort;
   closers.push(followGates(checks.server, gates));
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
-  logPolicies(parts);
+  policyLoads.report();
   return {
     store,
     issuerPort: issuer?.port ?? null,
@@ -150,9 +148,7 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
     flush: async () => void (await ledger.flush()),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
-      const problems = await policies.reload();
-      for (const finding of problems) log(findingLine(finding));
-      if (problems.length === 0) logPolicies(parts);
+      await policyLoads.reload();
       await signingKeys?.reload();
     },
   };
@@ -196,14 +192,4 @@ async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<numbe
   } catch (error) {
     return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
   }
-}
-
-const findingLine = ({ file, line, column, message, help }: Finding): string =>
-  `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
-
-function logPolicies({ policies, log }: Parts): void {
-  const set = policies.get();
-  if (isDeny(set)) return;
-  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
-  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
 }

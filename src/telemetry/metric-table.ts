@@ -91,6 +91,11 @@ export const metricTable = {
   ledgerCheckpointAge: gauge('remit_ledger_checkpoint_age_seconds', 'Time since the last signed checkpoint', {}),
   policyInfo: gauge('remit_policy_info', 'The policy set in force by its hash; always 1', { hash: null }),
   policyAge: gauge('remit_policy_age_seconds', 'Time since the policy set in force was loaded', {}),
+  policyUnconfirmed: gauge(
+    'remit_policy_unconfirmed_seconds',
+    'Time since the source of the policies last agreed with the set in force',
+    {},
+  ),
   policyLoadFailures: counter(
     'remit_policy_load_failures_total',
     'Loads that left the last good policy set in force',

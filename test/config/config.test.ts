@@ -24,7 +24,12 @@ describe('configFrom', () => {
         issuer: null,
         decisionLog: 'none',
         acceptedIssuers: [],
-        policies: '/etc/remit/cedar-policies',
+        policies: {
+          folder: '/etc/remit/cedar-policies',
+          candidate: null,
+          lookSeconds: 2,
+          maxAgeSeconds: null,
+        },
         state: '/var/lib/remit/state.db',
         outcomes: { expected: 'auto', timeoutSeconds: 60 },
       },
@@ -33,7 +38,9 @@ describe('configFrom', () => {
 
   it('takes relative paths from the folder of the file', () => {
     const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
-    expect(config).toMatchObject({ value: { policies: '/etc/remit/p', state: '/etc/remit/s.db' } });
+    expect(config).toMatchObject({
+      value: { policies: { folder: '/etc/remit/p', lookSeconds: 2 }, state: '/etc/remit/s.db' },
+    });
   });
 
   it('is overridden by the environment', () => {
