@@ -13,6 +13,8 @@ import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
+import { shadowOf } from './shadow.ts';
+import type { ShadowAnswer } from './shadow.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
 
@@ -27,6 +29,8 @@ export interface PolicySet {
   readonly policyCount: number;
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
+  /** What each policy in shadow would do, by itself. Never throws. */
+  readonly askShadow: (question: Question) => ShadowAnswer;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
   /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
@@ -129,18 +133,19 @@ function setOf(
 ): PolicySet {
   const enforced = policies.filter((policy) => !policy.shadow);
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
-  const engine = new Engine({
-    policies: new Map(enforced.map((policy) => [policy.id, policy.text])),
+  const rules = {
     entities,
     actionGroups: new Map<string, readonly string[]>([
       ['issue', []],
       ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
     ]),
-  });
+  };
+  const engine = new Engine({ ...rules, policies: new Map(enforced.map((policy) => [policy.id, policy.text])) });
   return {
     ...inputs,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
+    askShadow: shadowOf(policies, rules),
     expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question) => engine.ask(question),
@@ -148,8 +153,8 @@ function setOf(
   };
 }
 
-/** Each name and content with its length before it, so that no two different folders are written the same. */
-function hashOf(source: PolicySource): string {
+/** The hash of a policy set: of each name and content with its length before it, so that no two folders are written the same. */
+export function hashOf(source: PolicySource): string {
   const hash = createHash('sha256');
   for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
     for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
