@@ -61,6 +61,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-schema.ts')).policySchema,
   },
   {
+    name: 'policy bundle',
+    summary: 'sign a policy folder, with a serial and an expiry',
+    load: async () => (await import('./commands/policy-bundle.ts')).policyBundle,
+  },
+  {
+    name: 'policy rollout',
+    summary: 'what policies on trial would have decided otherwise',
+    load: async () => (await import('./commands/policy-rollout.ts')).policyRollout,
+  },
+  {
     name: 'policy import',
     summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,

@@ -1,12 +1,17 @@
 import { resolve } from 'node:path';
 import { integer, made, optional, section, shorthandOr } from './fields.ts';
 import type { Field } from './fields.ts';
-import { pathIn } from './values.ts';
+import { jwksIn, pathIn } from './values.ts';
 
 /** Where the policies come from. */
 export interface PoliciesConfig {
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly folder: string;
+  /**
+   * In the place of the folder: the signed bundle in a file or at an `https:` URL, the keys (a JWK Set in a file) that may
+   * sign it, and PEM certificates that may vouch for the server. Default none; certificates those of the runtime.
+   */
+  readonly bundle: { readonly from: string; readonly keys: string; readonly ca: string | null } | null;
   /** A folder with a set that is tried out beside the one in force, never enforced. Default none. */
   readonly candidate: string | null;
   /** How often the source is looked at for changes. Default 2 s, 1 to 3600. */
@@ -20,12 +25,22 @@ export interface PoliciesConfig {
 
 /** Reads `policies`: a folder alone, or the section. */
 export const policies = (folder: string): Field<PoliciesConfig> => {
-  const defaults = { folder: resolve(folder, 'cedar-policies'), candidate: null, lookSeconds: 2, maxAgeSeconds: null };
+  const defaults = {
+    folder: resolve(folder, 'cedar-policies'),
+    bundle: null,
+    candidate: null,
+    lookSeconds: 2,
+    maxAgeSeconds: null,
+  };
   return shorthandOr(
     made(pathIn(folder), (path) => ({ ...defaults, folder: path })),
     made(
       section<PoliciesConfig>({
         folder: optional(pathIn(folder), defaults.folder),
+        bundle: optional(
+          section({ from: jwksIn(folder), keys: pathIn(folder), ca: optional(pathIn(folder), null) }),
+          null,
+        ),
         candidate: optional(pathIn(folder), null),
         lookSeconds: optional(integer(1, 3600), defaults.lookSeconds),
         maxAgeSeconds: optional(integer(10, 2_592_000), null),

@@ -96,12 +96,12 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const open = await openPolicies(config, { ports, metrics, log });
   if (isStartProblem(open)) return open;
   closers.push(() => open.close());
-  const { policies, loads: policyLoads } = open;
+  const { policies, trial, loads: policyLoads } = open;
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
   const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
-  return { config, ports, log, store, ledger, policies, policyLoads, svid, telemetry, metrics, decisionStream };
+  return { config, ports, log, store, ledger, policies, policyLoads, trial, svid, telemetry, metrics, decisionStream };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -134,7 +134,10 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
-  const admin = new AdminServer(gates, (accept) => parts.metrics.scrape(formatFor(accept)));
+  const admin = new AdminServer(gates, {
+    scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
+    trial: () => parts.trial.report(),
+  });
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;

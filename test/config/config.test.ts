@@ -26,6 +26,7 @@ describe('configFrom', () => {
         acceptedIssuers: [],
         policies: {
           folder: '/etc/remit/cedar-policies',
+          bundle: null,
           candidate: null,
           lookSeconds: 2,
           maxAgeSeconds: null,
@@ -58,6 +59,23 @@ describe('configFrom', () => {
     expect('value' in config && Object.isFrozen(config.value) && Object.isFrozen(config.value.extAuthz)).toBe(true);
   });
 
+  it('reads policies as a folder or a section', () => {
+    const config = read(
+      'trustDomains: [acme.test]\npolicies: { bundle: { from: "https://p.acme.test/b.jws", keys: k.json }, candidate: next, lookSeconds: 30, maxAgeSeconds: 3600 }\n',
+      { REMIT_POLICIES_LOOK_SECONDS: '10' },
+    );
+    expect('value' in config && config.value.policies).toEqual({
+      folder: '/etc/remit/cedar-policies',
+      bundle: { from: 'https://p.acme.test/b.jws', keys: '/etc/remit/k.json', ca: null },
+      candidate: '/etc/remit/next',
+      lookSeconds: 10,
+      maxAgeSeconds: 3600,
+    });
+    expect(read('trustDomains: [acme.test]\n', { REMIT_POLICIES: '/p' })).toMatchObject({
+      value: { policies: { folder: '/p' } },
+    });
+  });
+
   it.each([
     ['nothing', '', ['remit.yaml: `trustDomains` is required']],
     [
@@ -69,6 +87,11 @@ describe('configFrom', () => {
       'a trust domain in upper case',
       'trustDomains: [ACME.test]\n',
       [expect.stringMatching(/^remit\.yaml:1:16: `trustDomains\[0\]` must be a SPIFFE trust domain/)],
+    ],
+    [
+      'policies that may not be older than three looks',
+      'trustDomains: acme.test\npolicies: { lookSeconds: 10, maxAgeSeconds: 30 }\n',
+      ['remit.yaml:2:11: `policies` has a `maxAgeSeconds` of no more than three times its `lookSeconds`'],
     ],
     [
       'a relative socket',
