@@ -9,6 +9,8 @@ export interface PolicyFeed {
   readonly look: () => Promise<string | Problem>;
   /** Loads what was looked at last, or what is newer. */
   readonly load: LoadPolicySet;
+  /** Goes back to the last good set, where one was kept from before; whether it was. Only before anything was loaded. */
+  readonly fallBack?: () => boolean;
   /** Whether a set arrives whole. What does not is loaded only once it has been the same at two looks. */
   readonly isWhole: boolean;
 }

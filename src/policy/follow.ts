@@ -10,6 +10,8 @@ export interface Following {
   readonly policies: Pick<CurrentPolicies, 'reload' | 'confirm'>;
   /** What the look before the first load gave. */
   readonly loaded: string;
+  /** Whether that is what is in force; else it was refused, and something kept from before is. */
+  readonly isInForce: boolean;
   readonly everyMs: number;
   readonly after: After;
   /** Told the findings of each load, once for each change of the source; none where the set is in force. */
@@ -24,11 +26,20 @@ export interface Following {
  *
  * @returns ends it
  */
-export function followPolicies({ feed, policies, loaded, everyMs, after, onLoaded, onProblem }: Following): () => void {
+export function followPolicies({
+  feed,
+  policies,
+  loaded,
+  isInForce,
+  everyMs,
+  after,
+  onLoaded,
+  onProblem,
+}: Following): () => void {
   let seen = loaded;
   let tried = loaded;
   /** What the set in force was loaded from; `null` where another set is there and was refused. */
-  let good: string | null = loaded;
+  let good: string | null = isInForce ? loaded : null;
   let problem: string | null = null;
   let isOver = false;
   let cancel: (() => void) | null = null;

@@ -46,8 +46,11 @@ export async function openPolicies(
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const policies = new CurrentPolicies(countedLoad(feed.load, { metrics, ports }), { ports, maxAgeMs });
   const looked = await feed.look();
-  const findings = await policies.reload();
+  const refused = await policies.reload();
+  const isKept = refused.length > 0 && feed.fallBack?.() === true;
+  const findings = isKept ? await policies.reload() : refused;
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  for (const finding of refused) log(findingLine(finding));
   let logged = 0;
   const onLoaded = (found: readonly Finding[]): void => {
     for (const finding of found) log(findingLine(finding));
@@ -70,6 +73,7 @@ export async function openPolicies(
     feed,
     policies,
     loaded: isProblem(looked) ? '' : looked,
+    isInForce: !isKept,
     everyMs: config.lookSeconds * 1000,
     after,
     onLoaded,
@@ -123,6 +127,7 @@ async function openCandidate(
     feed,
     policies,
     loaded: isProblem(looked) ? '' : looked,
+    isInForce: true,
     everyMs: lookSeconds * 1000,
     after,
     onLoaded,

@@ -6,7 +6,11 @@ import type { Problem } from '../../src/token/members.ts';
 const finding: Finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
 
 /** Follows a source that is what it is set to, a look each time it is told. */
-function followed({ isWhole = false, refused = [] }: { isWhole?: boolean; refused?: readonly string[] } = {}) {
+function followed({
+  isWhole = false,
+  isInForce = true,
+  refused = [],
+}: { isWhole?: boolean; isInForce?: boolean; refused?: readonly string[] } = {}) {
   const source: { is: string | Problem } = { is: 'a' };
   const said: string[] = [];
   let run: (() => void) | null = null;
@@ -21,6 +25,7 @@ function followed({ isWhole = false, refused = [] }: { isWhole?: boolean; refuse
       confirm: () => void said.push('confirm'),
     },
     loaded: 'a',
+    isInForce,
     everyMs: 2000,
     after: (delayMs, then) => {
       expect(delayMs).toBe(2000);
@@ -47,6 +52,11 @@ describe('followPolicies', () => {
   it('confirms a set whose source is the same', async () => {
     const { look } = followed();
     expect([await look('a'), await look('a')]).toEqual([['confirm'], ['confirm']]);
+  });
+
+  it('confirms nothing where what is there was refused', async () => {
+    const { look } = followed({ isInForce: false, isWhole: true });
+    expect([await look('a'), await look('b'), await look('b')]).toEqual([[], ['load b', '0 findings'], ['confirm']]);
   });
 
   it('loads a change once two looks find the same', async () => {

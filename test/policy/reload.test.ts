@@ -160,6 +160,7 @@ describe('policies that are followed', () => {
       feed,
       policies,
       loaded: typeof loaded === 'string' ? loaded : '',
+      isInForce: true,
       everyMs: 20,
       after,
       onLoaded: (findings) => loads.push(findings.length),

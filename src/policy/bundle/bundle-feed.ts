@@ -51,6 +51,7 @@ export class BundleFeed implements PolicyFeed {
   /** The last bundle in force, of this process or kept from one before. */
   #last: { readonly bundle: Bundle; readonly digest: string } | null = null;
   #isLoaded = false;
+  #kept: string | null = null;
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
@@ -64,7 +65,16 @@ export class BundleFeed implements PolicyFeed {
     if (kept === null || bundle === null || isProblem(bundle)) return;
     this.#last = { bundle, digest: digestOf(kept) };
     this.#text = kept;
+    this.#kept = kept;
   }
+
+  readonly fallBack = (): boolean => {
+    if (this.#kept === null || this.#isLoaded || this.#text === this.#kept.trim()) return false;
+    this.#text = this.#kept;
+    // What was refused is fetched again, since it may be replaced by something better.
+    this.#etag = null;
+    return true;
+  };
 
   readonly look = async (): Promise<string | Problem> => {
     const fetched = await this.#parts.fetch(this.#etag);

@@ -87,6 +87,16 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ ready: true, expiresAtMs: 1000 });
   });
 
+  it('goes back to the kept bundle where another is refused, once', async () => {
+    await (await feedOf()).publish(await bundle(5));
+    const { feed, publish } = await feedOf();
+    expect(feed.fallBack()).toBe(false);
+    expect(await publish(await bundle(4))).toEqual(['b.jws: the bundle has the serial 4, and 5 was in force']);
+    expect(feed.fallBack()).toBe(true);
+    expect(await feed.load()).toMatchObject({ ready: true });
+    expect(feed.fallBack()).toBe(false);
+  });
+
   it('has nothing before the first bundle, and nothing of a kept one that no key verifies', async () => {
     await writeFile(
       join(folder, 'kept'),
