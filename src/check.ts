@@ -45,7 +45,7 @@ export function checkWith(services: CheckServices): Check {
       settleMs: monotonicMs() - decidedMs,
     };
     const { traceId } = answer;
-    services.onChecked({ decisionId, decision: answer.decision, facts, policySet, traceId, took });
+    services.onChecked({ decisionId, decision: answer.decision, decided: decision, facts, policySet, traceId, took });
     return answer;
   };
 }

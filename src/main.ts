@@ -51,6 +51,36 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-explain.ts')).policyExplainCommand,
   },
   {
+    name: 'policy lint',
+    summary: 'what is valid, and can hardly be meant',
+    load: async () => (await import('./commands/policy-lint.ts')).policyLint,
+  },
+  {
+    name: 'policy fmt',
+    summary: "write policies in Cedar's own format",
+    load: async () => (await import('./commands/policy-fmt.ts')).policyFmt,
+  },
+  {
+    name: 'policy new',
+    summary: 'a permit for one action, from the types of its arguments',
+    load: async () => (await import('./commands/policy-new.ts')).policyNew,
+  },
+  {
+    name: 'policy schema',
+    summary: 'the schema that policies are checked against, for editors',
+    load: async () => (await import('./commands/policy-schema.ts')).policySchema,
+  },
+  {
+    name: 'policy bundle',
+    summary: 'sign a policy folder, with a serial and an expiry',
+    load: async () => (await import('./commands/policy-bundle.ts')).policyBundle,
+  },
+  {
+    name: 'policy rollout',
+    summary: 'what policies on trial would have decided otherwise',
+    load: async () => (await import('./commands/policy-rollout.ts')).policyRollout,
+  },
+  {
     name: 'policy import',
     summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,

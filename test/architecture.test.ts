@@ -25,6 +25,7 @@ const rank: Readonly<Record<string, number>> = {
   outcome: 9,
   telemetry: 10,
   store: 10,
+  trial: 11,
   'check-services.ts': 11,
   'gather.ts': 12,
   'settle.ts': 13,

@@ -7,6 +7,13 @@ import type { Gate } from './readiness.ts';
 /** What `GET /metrics` answers a request with that `Accept` header. */
 export type Scrape = (accept: string | undefined) => { readonly contentType: string; readonly body: string };
 
+/** What the admin server answers with. */
+export interface AdminAnswers {
+  readonly scrape: Scrape;
+  /** What `GET /policies/trial` answers: what policies on trial would have decided. */
+  readonly trial: () => object;
+}
+
 /** Where the admin server listens; `port` 0 takes a free one. */
 export interface AdminAddress {
   readonly host: string;
@@ -16,14 +23,14 @@ export interface AdminAddress {
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
  * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not, `GET /metrics` is what
- * Prometheus reads. It carries no secret.
+ * Prometheus reads, `GET /policies/trial` what `remit policy rollout` does. It carries no secret.
  *
  * Lifecycle: `listen` once, `close` once.
  */
 export class AdminServer {
   readonly #server: Server;
 
-  constructor(gates: readonly Gate[], scrape: Scrape) {
+  constructor(gates: readonly Gate[], { scrape, trial }: AdminAnswers) {
     this.#server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
       (request, response) => {
@@ -33,6 +40,7 @@ export class AdminServer {
           return answer(response, 405, 'method not allowed');
         }
         if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
+        if (request.url === '/policies/trial') return answerTrial(response, trial());
         const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
         return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
       },
@@ -59,11 +67,16 @@ export class AdminServer {
   }
 }
 
-const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
+const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics', '/policies/trial']);
 
 function answerMetrics(response: ServerResponse, { contentType, body }: ReturnType<Scrape>): void {
   response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
   response.end(body);
+}
+
+function answerTrial(response: ServerResponse, report: object): void {
+  response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(`${JSON.stringify(report)}\n`);
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {

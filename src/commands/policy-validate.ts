@@ -1,25 +1,28 @@
-import type { Finding } from '../action/finding.ts';
 import { policySetFrom } from '../policy/load.ts';
 import type { Findings, PolicySet } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
-import type { PolicySource } from '../policy/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { excerptOf } from './excerpt.ts';
+import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
+import { sarifOf } from './sarif.ts';
 
 const help = `remit policy validate: is this folder a policy set that remit would load?
 
-usage: remit policy validate [FOLDER] [--json]
+usage: remit policy validate [FOLDER] [--json | --sarif]
 
   FOLDER    with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/*.cedar;
             default \`cedar-policies\`
-  --json    one object: valid, hash, policies, actions, servers, findings, warnings
+  --json    one object: valid, folder, findings, warnings; where valid also hash, policies, actions, servers, shadow.
+            A finding is {file, line, column, message, help}: line and column from 1, column in code points
+  --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
 Prints every finding as \`file:line:column: message\` with the line it is about. Warnings do not stand in the way.
 
   remit policy validate
   remit policy validate /etc/remit/policies --json
+  remit policy validate cedar-policies --sarif > remit.sarif
 
 exit: 0 valid, 1 findings, 2 bad use or an unreadable folder`;
 
@@ -32,23 +35,41 @@ export const policyValidateCommand: Command = {
 
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
+const flag = { type: 'boolean', default: false } as const;
+
+const RULES = new Map([
+  ['invalid', 'the policy set would not be loaded'],
+  ['suspicious', 'legal, but it can hardly be meant'],
+]);
+
 /** Checks a policy folder and prints what it finds; the exit code is the answer. */
 export async function policyValidate(args: readonly string[], io: Io): Promise<number> {
-  const options = optionsFrom(args, { json: { type: 'boolean', default: false } }, 1);
+  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
   if (typeof options === 'string') return refused(io, options);
+  const { json, sarif } = options.values;
+  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const result = 'findings' in source ? source : await policySetFrom(source);
-  if (options.values.json) io.out(JSON.stringify(summaryOf(folder, result)));
-  else print(io, folder, { result, source: 'findings' in source ? null : source });
+  if (json) io.out(JSON.stringify(summaryOf(folder, result)));
+  else if (sarif) io.out(JSON.stringify(sarifResults(result)));
+  else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
   return 'findings' in result ? EXIT.no : EXIT.good;
 }
 
 function refused(io: Io, problem: string): number {
   io.err(`remit policy validate: ${problem}`);
   return EXIT.bad;
+}
+
+function sarifResults(result: PolicySet | Findings): unknown {
+  const results =
+    'findings' in result
+      ? result.findings.map((finding) => ({ rule: 'invalid', level: 'error', finding }) as const)
+      : result.warnings.map((finding) => ({ rule: 'suspicious', level: 'warning', finding }) as const);
+  return sarifOf(results, RULES);
 }
 
 function summaryOf(folder: string, result: PolicySet | Findings): unknown {
@@ -65,27 +86,15 @@ function summaryOf(folder: string, result: PolicySet | Findings): unknown {
 function print(
   io: Io,
   folder: string,
-  checked: { readonly result: PolicySet | Findings; readonly source: PolicySource | null },
+  { result, files }: { readonly result: PolicySet | Findings; readonly files: ShownFiles },
 ): void {
-  const { result, source } = checked;
   const isValid = !('findings' in result);
   for (const finding of isValid ? result.warnings : result.findings) {
-    for (const line of linesOf(finding, source, isValid ? 'warning: ' : '')) io.out(line);
+    for (const line of findingLines(finding, { files, prefix: isValid ? 'warning: ' : '' })) io.out(line);
   }
   io.out(
     isValid ? `${folder}: ${countsOf(result)}: valid` : `${folder}: ${counted(result.findings.length, 'finding')}`,
   );
-}
-
-function linesOf(finding: Finding, source: PolicySource | null, prefix: string): readonly string[] {
-  const { file, line, column, message, help } = finding;
-  const files = source === null ? [] : [source.catalog, source.schema, ...source.policies, ...source.entities];
-  const text = files.find((candidate) => candidate.file === file)?.text;
-  return [
-    `${file}:${line}:${column}: ${prefix}${message}`,
-    ...(text === undefined ? [] : excerptOf(text, { line, column })),
-    ...(help === null ? [] : [`  help: ${help}`]),
-  ];
 }
 
 function countsOf({ policyCount, shadowIds, catalog }: PolicySet): string {
@@ -96,5 +105,3 @@ function countsOf({ policyCount, shadowIds, catalog }: PolicySet): string {
     counted(catalog.servers.size, 'server'),
   ].join(', ');
 }
-
-const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;

@@ -17,7 +17,8 @@ liveness, readiness and metrics.
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml
 
-SIGHUP loads the policies and the certificates again; a set that is not good leaves the last good one in force.
+Policies are loaded again when their files change, and with the certificates on SIGHUP; a set that is not good leaves the
+last good one in force.
 SIGTERM drains: it says "not serving", answers what is in flight, and ends.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
 With \`decisionLog: stdout\` each check is a line of JSON on standard output.

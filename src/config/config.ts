@@ -13,6 +13,8 @@ import { ledger, ledgerConfigOf } from './ledger.ts';
 import type { LedgerConfig, LedgerFields } from './ledger.ts';
 import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
+import { policies } from './policies.ts';
+import type { PoliciesConfig } from './policies.ts';
 import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -41,8 +43,8 @@ export interface Config {
   readonly admin: { readonly listen: Address };
   /** A line of JSON for each check: on `stdout`, or `none`. Default `none`. */
   readonly decisionLog: 'none' | 'stdout';
-  /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
-  readonly policies: string;
+  /** Where the policies come from; a folder alone is its `folder`. */
+  readonly policies: PoliciesConfig;
   /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
   readonly state: string;
   readonly ledger: LedgerConfig;
@@ -102,7 +104,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
     admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
     decisionLog: optional(word(['none', 'stdout']), 'none'),
-    policies: optional(pathIn(folder), resolve(folder, 'cedar-policies')),
+    policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
     ledger: ledger(folder),
     outcomes,

@@ -100,6 +100,12 @@ export const optional =
   (given) =>
     isGiven(given) ? field(given) : fallback;
 
+/** A value that stands alone, in the file or the environment, or else a section. */
+export const shorthandOr =
+  <T>(shorthand: Field<T>, full: Field<T>): Field<T> =>
+  (given) =>
+    scalarOf(given) === undefined || scalarOf(given) === null ? full(given) : shorthand(given);
+
 /** A list of values, or one value standing alone; at most 64. */
 export const listOf =
   <T>(field: Field<T>): Field<readonly T[]> =>

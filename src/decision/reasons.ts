@@ -92,6 +92,8 @@ export const reasons = {
   'policy.not-permitted': policy('no policy permits the action'),
   'policy.error': fault('a policy could not be evaluated'),
   'policy.unavailable': fault('no policies are loaded'),
+  'policy.expired': fault('the policies have expired'),
+  'policy.stale': fault('the policies could not be confirmed for too long'),
 
   'ledger.unavailable': fault('the decision could not be recorded'),
   overloaded: fault('too many checks are in flight'),

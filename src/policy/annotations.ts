@@ -17,7 +17,8 @@ export interface AnnotationProblem {
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
-const KNOWN = ['id', 'reason', 'shadow', 'description'];
+const ACCEPT = /^[a-z]+(?:-[a-z]+)*(?: [a-z]+(?:-[a-z]+)*)*$/;
+const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept'];
 const MAX_SHOWN = 128;
 
 /** Reads the annotations of a policy, by name; `null` is the value of one that has none. All but `@id` may be absent. */
@@ -35,6 +36,9 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
       : null,
     given.has('shadow') && given.get('shadow') !== 'true'
       ? problem('shadow', 'the only value of `@shadow` is `"true"`')
+      : null,
+    given.has('accept') && !ACCEPT.test(given.get('accept') ?? '')
+      ? problem('accept', '`@accept` names rules of `remit policy lint`, with a blank between them')
       : null,
   ].filter((found) => found !== null);
   return { annotations: { id, reason, shadow: given.get('shadow') === 'true' }, problems };

@@ -19,14 +19,17 @@ export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = s
       const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && name.endsWith(ENTITIES_SUFFIX)));
       return [...new Set([...names, ...lent])];
     },
-    read: async (file, maxBytes) => {
-      try {
-        return await disk.read(file, maxBytes);
-      } catch (error) {
-        const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
-        if (!isMissing) throw error;
-        return disk.read(join(base, relative(folder, file)), maxBytes);
-      }
-    },
+    read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),
+    stamp: (file) => ownOrLent(file, (path) => disk.stamp(path)),
   };
+
+  async function ownOrLent<T>(file: string, use: (path: string) => Promise<T>): Promise<T> {
+    try {
+      return await use(file);
+    } catch (error) {
+      const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+      if (!isMissing) throw error;
+      return use(join(base, relative(folder, file)));
+    }
+  }
 }

@@ -19,6 +19,13 @@ export function cedarTokens(text: string): readonly CedarToken[] {
   return tokens;
 }
 
+/** The comments of a text, in order, without what is blank at their end. */
+export const cedarComments = (text: string): readonly string[] =>
+  Array.from(text.matchAll(TOKEN), ([skipped]) => skipped)
+    .filter((skipped) => SKIPPED.test(skipped))
+    .flatMap((skipped) => skipped.split('\n').map((line) => line.trim()))
+    .filter((line) => line !== '');
+
 /** One policy of a file: from its first token to its `;`. */
 export interface CedarStatement {
   readonly text: string;

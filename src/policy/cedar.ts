@@ -9,10 +9,12 @@ export type Cedar = Pick<
   typeof CedarModule,
   | 'checkParseEntities'
   | 'checkParseSchema'
+  | 'formatPolicies'
   | 'policySetTextToParts'
   | 'policyToJson'
   | 'preparsePolicySet'
   | 'preparseSchema'
+  | 'schemaToJson'
   | 'schemaToJsonWithResolvedTypes'
   | 'statefulIsAuthorized'
   | 'validate'

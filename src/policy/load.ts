@@ -13,7 +13,9 @@ import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
-import { readPolicySource, systemDisk } from './source.ts';
+import { shadowOf } from './shadow.ts';
+import type { ShadowAnswer } from './shadow.ts';
+import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
 
 /** A policy set in force: catalog, policies and entities, proved together and never changed. */
@@ -31,8 +33,12 @@ export interface PolicySet {
   readonly facts: Pick<EngineRules, 'entities' | 'actionGroups'>;
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
+  /** What each policy in shadow would do, by itself. Never throws. */
+  readonly askShadow: (question: Question) => ShadowAnswer;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
+  /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
+  readonly expiresAtMs: number | null;
   /** Whether any policy is enforced. A set that is not ready denies everything. */
   readonly ready: boolean;
   /** Never throws. */
@@ -62,10 +68,24 @@ export async function loadPolicies(
   folder: string,
   ports: LoadPorts = systemLoadPorts(),
 ): Promise<PolicySet | Findings> {
-  const source = await readPolicySource(folder, ports.disk);
+  const source = await readUnchanged(folder, ports.disk);
   if ('findings' in source) return source;
   if ('unreadable' in source) return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
   return policySetFrom(source, ports.compile);
+}
+
+const MAX_READS = 5;
+
+/** The folder as it was at one moment: one that changed while it was read is read again, at most 5 times. */
+async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeof readPolicySource> {
+  let before = await folderStamp(folder, disk);
+  for (let read = 0; read < MAX_READS; read += 1) {
+    const source = await readPolicySource(folder, disk);
+    const after = await folderStamp(folder, disk);
+    if (isProblem(after) || after === before) return source;
+    before = after;
+  }
+  return unfit(folder, 'the policy folder changed again and again while it was read');
 }
 
 const unfit = (file: string, message: string): Findings => ({
@@ -129,14 +149,16 @@ function setOf(
     facts,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
+    askShadow: shadowOf(policies, facts),
+    expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question) => engine.ask(question),
     adviceOf: (policyId) => advice.get(policyId) ?? null,
   };
 }
 
-/** Each name and content with its length before it, so that no two different folders are written the same. */
-function hashOf(source: PolicySource): string {
+/** The hash of a policy set: of each name and content with its length before it, so that no two folders are written the same. */
+export function hashOf(source: PolicySource): string {
   const hash = createHash('sha256');
   for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
     for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);

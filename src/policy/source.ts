@@ -33,6 +33,8 @@ export interface PolicyDisk {
   readonly list: (folder: string) => Promise<readonly string[]>;
   /** The bytes of a regular file of at most `maxBytes`; `null` where it is larger or no regular file. */
   readonly read: (file: string, maxBytes: number) => Promise<Uint8Array | null>;
+  /** What is another for every other content of a file: its place on the disk, its size, and when it changed. */
+  readonly stamp: (file: string) => Promise<string>;
 }
 
 /** The machine's own disk. */
@@ -41,6 +43,10 @@ export const systemDisk: PolicyDisk = Object.freeze({
   read: async (file: string, maxBytes: number) => {
     const about = await stat(file);
     return about.isFile() && about.size <= maxBytes ? readFile(file) : null;
+  },
+  stamp: async (file: string) => {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
   },
 });
 
@@ -88,6 +94,30 @@ export async function readPolicySource(
 const isSource = (name: string): boolean =>
   !name.startsWith('.') &&
   (name === CATALOG || name === SCHEMA || name.endsWith(POLICY_SUFFIX) || name.endsWith(ENTITIES_SUFFIX));
+
+/**
+ * What is another whenever `readPolicySource` could read something else, and costs no reading but that of the catalog.
+ * Through links, so that it changes when a mounted ConfigMap is swapped.
+ */
+export async function folderStamp(folder: string, disk: PolicyDisk = systemDisk): Promise<string | Problem> {
+  const names = await namesIn(folder, disk);
+  if ('unreadable' in names) return { problem: `the policy folder could not be read: ${names.unreadable}` };
+  const catalog = names.includes(CATALOG) ? await fileFrom(folder, CATALOG, disk) : null;
+  const sets =
+    catalog !== null && 'text' in catalog ? descriptorSetNames(catalog.text).slice(0, MAX_DESCRIPTOR_SETS) : [];
+  const stamps: string[] = [];
+  for (const name of [...names.slice(0, MAX_FILES), ...sets])
+    stamps.push(`${name} ${await stampFrom(join(folder, name), disk)}`);
+  return stamps.join('\n');
+}
+
+async function stampFrom(file: string, disk: PolicyDisk): Promise<string> {
+  try {
+    return await disk.stamp(file);
+  } catch (error) {
+    return causeOf(error);
+  }
+}
 
 /** The files to read, by name; in code unit order, whatever the disk's. */
 async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly string[] | { readonly unreadable: string }> {

@@ -76,8 +76,12 @@ export async function closeChecks({ server, outcomes }: CheckRole): Promise<void
 const nameOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
 
-function observerOf({ decisionStream, metrics }: Parts): CheckServices['onChecked'] {
-  const count = checkMetrics(metrics);
+function observerOf({ decisionStream, metrics, trial }: Parts): CheckServices['onChecked'] {
+  const counted = checkMetrics(metrics);
+  const count: CheckServices['onChecked'] = (check) => {
+    counted(check);
+    trial.checked(check);
+  };
   if (decisionStream === null) return count;
   const dropped = metrics.decisionLogDropped.of({});
   const log = decisionLog(decisionStream, () => dropped.inc());

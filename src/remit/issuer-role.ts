@@ -95,7 +95,7 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(
-  { config: { extAuthz, trustDomains }, ports, store, ledger, policies, telemetry }: Parts,
+  { config: { extAuthz, trustDomains }, ports, store, ledger, policies, telemetry, trial }: Parts,
   config: IssuerConfig,
 ) {
   return {
@@ -111,7 +111,9 @@ function sharedServices(
     },
     grant: (question: Parameters<typeof authorize>[1]) => {
       const set = policies.get();
-      return isDeny(set) ? set : authorize(set, question);
+      const decision = isDeny(set) ? set : authorize(set, question);
+      trial.granted(question, decision, ports.nowMs());
+      return decision;
     },
     policySet: () => {
       const set = policies.get();

@@ -7,6 +7,7 @@ import type { Ledger } from './ledger.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/sdk.ts';
+import type { Trial } from '../trial/trial.ts';
 
 /** What the roles of one process share. */
 export interface Parts {
@@ -15,6 +16,9 @@ export interface Parts {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly policies: CurrentPolicies;
+  readonly policyLoads: PolicyLoads;
+  /** Is told of every decision. */
+  readonly trial: Trial;
   /** `null` where the configuration names none. */
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
@@ -23,4 +27,12 @@ export interface Parts {
   readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
+}
+
+/** The loads of the policies in force. */
+export interface PolicyLoads {
+  /** Loads now, and says in the log what came of it. */
+  readonly reload: () => Promise<void>;
+  /** Says in the log what is in force, where that was not said yet. */
+  readonly report: () => void;
 }

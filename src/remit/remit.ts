@@ -1,12 +1,8 @@
-import type { Finding } from '../action/finding.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
-import { isDeny } from '../decision/decision.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
-import { CurrentPolicies } from '../policy/current.ts';
-import { loadPolicies } from '../policy/load.ts';
 import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
@@ -24,11 +20,11 @@ import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
-import { countedLoad, measureRoles } from './measures.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { measureRoles } from './measures.ts';
 import type { Parts } from './parts.ts';
+import { openPolicies } from './policies.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
-import { recordedLoad } from './recorded-load.ts';
 import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */
@@ -103,19 +99,28 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStartProblem(opened)) return opened;
   closers.push(() => opened.close());
   relay = opened.relay;
-  const policies = new CurrentPolicies(
-    recordedLoad(
-      countedLoad(() => loadPolicies(config.policies), { metrics, ports }),
-      { ledger: opened.writer, ports },
-    ),
-  );
-  const findings = await policies.reload();
-  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  const open = await openPolicies(config, { ports, metrics, log, ledger: opened.writer });
+  if (isStartProblem(open)) return open;
+  closers.push(() => open.close());
+  const { policies, trial, loads: policyLoads } = open;
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
   const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
-  return { config, ports, log, store, ledger: opened, policies, svid, telemetry, metrics, decisionStream };
+  return {
+    config,
+    ports,
+    log,
+    store,
+    ledger: opened,
+    policies,
+    policyLoads,
+    trial,
+    svid,
+    telemetry,
+    metrics,
+    decisionStream,
+  };
 }
 
 /** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
@@ -131,7 +136,7 @@ function endExpiredTasks(store: Store, log: (line: string) => void): () => void 
 }
 
 async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { store, ledger, policies, telemetry, config, log } = parts;
+  const { config, store, ledger, policyLoads, telemetry, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -148,14 +153,17 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
-  const admin = new AdminServer(gates, (accept) => parts.metrics.scrape(formatFor(accept)));
+  const admin = new AdminServer(gates, {
+    scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
+    trial: () => parts.trial.report(),
+  });
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;
   closers.push(followGates(checks.server, gates));
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
   log(ledger.notice);
-  logPolicies(parts);
+  policyLoads.report();
   return {
     store,
     issuerPort: issuer?.port ?? null,
@@ -164,9 +172,7 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
     recordsOf: ledger.recordsOf,
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
-      const problems = await policies.reload();
-      for (const finding of problems) log(findingLine(finding));
-      if (problems.length === 0) logPolicies(parts);
+      await policyLoads.reload();
       await signingKeys?.reload();
     },
   };
@@ -210,14 +216,4 @@ async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<numbe
   } catch (error) {
     return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
   }
-}
-
-const findingLine = ({ file, line, column, message, help }: Finding): string =>
-  `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
-
-function logPolicies({ policies, log }: Parts): void {
-  const set = policies.get();
-  if (isDeny(set)) return;
-  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
-  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
 }

@@ -1,7 +1,10 @@
+import type { Decision } from '../decision/decision.ts';
 import type { Judgement } from '../judgement.ts';
 
 /** One check when it is over: its decision is the one that was answered. */
 export interface FinishedCheck extends Judgement {
+  /** What policies and facts came to, before budgets and the record had their say. */
+  readonly decided: Decision;
   /** Trace of its span. */
   readonly traceId: string | null;
   /** How long its stages took, on the monotonic clock. */

@@ -10,6 +10,8 @@ const gauge = <const L extends Labels>(name: string, help: string, labels: L) =>
 const histogram = <const L extends Labels>(name: `${string}_seconds`, help: string, labels: L) =>
   ({ type: 'histogram', name, help, labels, buckets: SECONDS }) as const;
 
+const TRIAL_SOURCES = ['candidate', 'shadow'] as const;
+
 /** From a fast check to Envoy's longest patience. */
 const SECONDS: readonly number[] = [
   0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -95,6 +97,24 @@ export const metricTable = {
   ),
   policyInfo: gauge('remit_policy_info', 'The policy set in force by its hash; always 1', { hash: null }),
   policyAge: gauge('remit_policy_age_seconds', 'Time since the policy set in force was loaded', {}),
+  policyUnconfirmed: gauge(
+    'remit_policy_unconfirmed_seconds',
+    'Time since the source of the policies last agreed with the set in force',
+    {},
+  ),
+  policyTrials: counter('remit_policy_trials_total', 'Decisions that policies on trial were asked about too', {
+    source: TRIAL_SOURCES,
+  }),
+  policyTrialDifferences: counter(
+    'remit_policy_trial_differences_total',
+    'Decisions that would have been others by a candidate set or a policy in shadow',
+    { source: TRIAL_SOURCES, change: ['allow-to-deny', 'deny-to-allow'], action: null },
+  ),
+  policyTrialsSkipped: counter(
+    'remit_policy_trials_skipped_total',
+    'Decisions that policies on trial were not asked about, since too many waited',
+    {},
+  ),
   policyLoadFailures: counter(
     'remit_policy_load_failures_total',
     'Loads that left the last good policy set in force',

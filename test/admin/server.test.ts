@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/admin/server.ts';
 
-const noMetrics = () => ({ contentType: 'text/plain', body: '' });
+const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), trial: () => ({}) };
 
 describe('AdminServer', () => {
   let server: AdminServer | null = null;
@@ -27,10 +27,10 @@ describe('AdminServer', () => {
   });
 
   it('answers /metrics by the form the scraper accepts, ready or not', async () => {
-    server = new AdminServer([{ name: 'never', problem: () => 'not met' }], (accept) => ({
-      contentType: 'text/plain; version=0.0.4',
-      body: `accept ${accept}\n`,
-    }));
+    server = new AdminServer([{ name: 'never', problem: () => 'not met' }], {
+      ...noMetrics,
+      scrape: (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
+    });
     const port = await server.listen({ host: '127.0.0.1', port: 0 });
     const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { accept: 'text/x' } });
     expect([response.status, response.headers.get('content-type'), await response.text()]).toEqual([

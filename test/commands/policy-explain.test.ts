@@ -202,7 +202,7 @@ describe('remit policy explain', () => {
       2,
       'no/such:1:1: the policy folder could not be read: ENOENT',
     ],
-    ['a state file that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/such'],
+    ['a ledger that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/ledger'],
     ['an unknown option', ['--why'], 2, "Unknown option '--why'"],
   ];
   it.each(bad)('refuses %s', async (_name, args, code, message) => {

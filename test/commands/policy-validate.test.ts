@@ -107,6 +107,32 @@ describe('remit policy validate', () => {
     });
   });
 
+  it('prints SARIF with --sarif', async () => {
+    writeFileSync(join(folder, 'x y.cedar'), 'permit (principal, action, resource);');
+    const { code, out } = await run(folder, '--sarif');
+    expect(code).toBe(1);
+    const log = JSON.parse(out.join(''));
+    expect(log).toMatchObject({ version: '2.1.0', runs: [{ columnKind: 'unicodeCodePoints' }] });
+    expect(log.runs[0].tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual(['invalid', 'suspicious']);
+    expect(log.runs[0].results).toEqual([
+      {
+        ruleId: 'invalid',
+        level: 'error',
+        message: { text: 'the policy lacks an `@id`; begin it with `@id("…")`, unique in the set' },
+        locations: [
+          {
+            physicalLocation: {
+              artifactLocation: { uri: 'p/x%20y.cedar' },
+              region: { startLine: 1, startColumn: 1 },
+            },
+          },
+        ],
+      },
+    ]);
+    rmSync(join(folder, 'x y.cedar'));
+    expect(JSON.parse((await run(folder, '--sarif')).out.join('')).runs[0].results).toEqual([]);
+  });
+
   const bad: readonly (readonly [string, readonly string[], string])[] = [
     [
       'a folder that is not there',
@@ -119,6 +145,7 @@ describe('remit policy validate', () => {
       'remit policy validate: the policy folder `package.json` could not be read: ENOTDIR',
     ],
     ['an unknown option', ['--strict'], "Unknown option '--strict'"],
+    ['two formats', ['--json', '--sarif'], 'remit policy validate: `--json` and `--sarif` exclude each other'],
     ['a second folder', ['a', 'b'], 'remit policy validate: unexpected argument `b`'],
   ];
   it.each(bad)('refuses %s', async (_name, args, message) => {

@@ -24,7 +24,13 @@ describe('configFrom', () => {
         issuer: null,
         decisionLog: 'none',
         acceptedIssuers: [],
-        policies: '/etc/remit/cedar-policies',
+        policies: {
+          folder: '/etc/remit/cedar-policies',
+          bundle: null,
+          candidate: null,
+          lookSeconds: 2,
+          maxAgeSeconds: null,
+        },
         state: '/var/lib/remit/state.db',
         outcomes: { expected: 'auto', timeoutSeconds: 60 },
       },
@@ -33,7 +39,9 @@ describe('configFrom', () => {
 
   it('takes relative paths from the folder of the file', () => {
     const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
-    expect(config).toMatchObject({ value: { policies: '/etc/remit/p', state: '/etc/remit/s.db' } });
+    expect(config).toMatchObject({
+      value: { policies: { folder: '/etc/remit/p', lookSeconds: 2 }, state: '/etc/remit/s.db' },
+    });
   });
 
   it('is overridden by the environment', () => {
@@ -51,6 +59,23 @@ describe('configFrom', () => {
     expect('value' in config && Object.isFrozen(config.value) && Object.isFrozen(config.value.extAuthz)).toBe(true);
   });
 
+  it('reads policies as a folder or a section', () => {
+    const config = read(
+      'trustDomains: [acme.test]\npolicies: { bundle: { from: "https://p.acme.test/b.jws", keys: k.json }, candidate: next, lookSeconds: 30, maxAgeSeconds: 3600 }\n',
+      { REMIT_POLICIES_LOOK_SECONDS: '10' },
+    );
+    expect('value' in config && config.value.policies).toEqual({
+      folder: '/etc/remit/cedar-policies',
+      bundle: { from: 'https://p.acme.test/b.jws', keys: '/etc/remit/k.json', ca: null },
+      candidate: '/etc/remit/next',
+      lookSeconds: 10,
+      maxAgeSeconds: 3600,
+    });
+    expect(read('trustDomains: [acme.test]\n', { REMIT_POLICIES: '/p' })).toMatchObject({
+      value: { policies: { folder: '/p' } },
+    });
+  });
+
   it.each([
     ['nothing', '', ['remit.yaml: `trustDomains` is required']],
     [
@@ -62,6 +87,11 @@ describe('configFrom', () => {
       'a trust domain in upper case',
       'trustDomains: [ACME.test]\n',
       [expect.stringMatching(/^remit\.yaml:1:16: `trustDomains\[0\]` must be a SPIFFE trust domain/)],
+    ],
+    [
+      'policies that may not be older than three looks',
+      'trustDomains: acme.test\npolicies: { lookSeconds: 10, maxAgeSeconds: 30 }\n',
+      ['remit.yaml:2:11: `policies` has a `maxAgeSeconds` of no more than three times its `lookSeconds`'],
     ],
     [
       'a relative socket',

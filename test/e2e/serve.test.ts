@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -93,6 +94,38 @@ describe('remit serve', () => {
       mode: 0o600,
     });
     expect(await refusal(await config())).toMatch(/^remit serve: .*state\.db/);
+  });
+
+  it('follows the policy folder, and has what is on trial beside it', async () => {
+    await cp(join(folder, 'policies'), join(folder, 'next'), { recursive: true });
+    const policies = { folder: 'policies', candidate: 'next', lookSeconds: 1 };
+    const started = serve(await config({ policies }));
+    await started.said(/candidate: policies: 18, set sha-256:\S+\n/);
+    await started.said('checks on');
+    const policy = join(folder, 'policies/policies/payments.cedar');
+    await writeFile(policy, `${await readFile(policy, 'utf8')}\n// another set\n`);
+    await started.said(/policies: 18, actions: 10, [^]*policies: 18, actions: 10, /);
+    await writeFile(join(folder, 'next/policies/payments.cedar'), 'permit');
+    await started.said(`candidate: ${folder}/next/policies/payments.cedar:1:`);
+  });
+
+  it('takes signed bundles, and no older one after a restart', async () => {
+    const [key, keys, out] = [join(folder, 'key.pem'), join(folder, 'keys.json'), join(folder, 'b.jws')];
+    await writeFile(key, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    await writeFile(keys, (await ran(['policy', 'bundle', '--public', key])).out);
+    const sign = async (serial: string) =>
+      ran(['policy', 'bundle', join(folder, 'policies'), '--key', key, '--serial', serial, '--out', out]);
+    await sign('2');
+    const file = await config({ policies: { bundle: { from: 'b.jws', keys: 'keys.json' }, lookSeconds: 1 } });
+    const started = serve(file);
+    await started.said('checks on');
+    await sign('1');
+    await started.said(`${out}:1:1: the bundle has the serial 1, and 2 was in force`);
+    started.child.kill('SIGTERM');
+    expect(await started.exit).toBe(0);
+    const again = serve(file);
+    await again.said(`${out}:1:1: the bundle has the serial 1, and 2 was in force`);
+    await again.said('checks on');
   });
 
   it('keeps the last good policies when a reload meets bad ones, and takes good ones', async () => {

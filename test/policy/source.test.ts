@@ -106,6 +106,7 @@ describe('readPolicySource', () => {
       read: async () => {
         throw Object.assign(new Error('x'), { code: 'EIO' });
       },
+      stamp: async () => '',
     };
     const source = await readPolicySource('f', disk);
     if (!('findings' in source)) throw new Error('no findings');

@@ -17,6 +17,7 @@ const diskOf = (files: Readonly<Record<string, string | Uint8Array | null>>): Po
     if (content === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' });
     return content === null ? null : Buffer.from(content);
   },
+  stamp: async (file) => file,
 });
 
 describe('readSuites', () => {

@@ -1,0 +1,105 @@
+import { catalogFrom } from '../action/catalog.ts';
+import type { Finding } from '../action/finding.ts';
+import { lintFindings } from '../policy/lint/lint.ts';
+import { lintRules } from '../policy/lint/rules.ts';
+import { policySetFrom } from '../policy/load.ts';
+import { readPolicySource } from '../policy/source.ts';
+import type { PolicySource } from '../policy/source.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import { optionsFrom } from './options.ts';
+import { sarifOf } from './sarif.ts';
+
+const RULES = new Map([
+  ['invalid', 'what `remit policy validate` finds'],
+  ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
+  ['useless-accept', 'an `@accept` of what is not found'],
+]);
+
+const help = `remit policy lint: what is valid, and can hardly be meant
+
+usage: remit policy lint [FOLDER] [--json | --sarif]
+
+  FOLDER    a policy folder; default \`cedar-policies\`
+  --json    one object: folder, findings; each {rule, level, policy, file, line, column, message, help}
+  --sarif   SARIF 2.1.0, for code hosts
+
+${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
+
+What validation finds is an error, \`per-use-value\` a note, all else a warning. A policy that is meant so says it with
+\`@accept("rule rule")\`; an \`@accept\` that is no longer needed is found itself.
+
+  remit policy lint
+  remit policy lint cedar-policies --sarif > remit.sarif
+
+exit: 0 nothing but notes, 1 warnings or errors, 2 bad use or an unreadable folder`;
+
+/** `remit policy lint`. */
+export const policyLint: Command = { name: 'policy lint', help, run: lint };
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+interface Shown extends Finding {
+  readonly rule: string;
+  readonly level: 'error' | 'warning' | 'note';
+  readonly policy: string | null;
+}
+
+const flag = { type: 'boolean', default: false } as const;
+
+async function lint(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
+  if (typeof options === 'string') return refused(io, options);
+  const { json, sarif } = options.values;
+  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
+  const folder = options.operands[0] ?? 'cedar-policies';
+  const source = await readPolicySource(folder);
+  if ('unreadable' in source)
+    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+  const findings = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
+  if (json) io.out(JSON.stringify({ folder, findings }));
+  else if (sarif)
+    io.out(
+      JSON.stringify(
+        sarifOf(
+          findings.map((finding) => ({ rule: finding.rule, level: finding.level, finding })),
+          RULES,
+        ),
+      ),
+    );
+  else print(io, folder, { findings, source: 'findings' in source ? null : source });
+  return findings.every(({ level }) => level === 'note') ? EXIT.good : EXIT.no;
+}
+
+function refused(io: Io, problem: string): number {
+  io.err(`remit policy lint: ${problem}`);
+  return EXIT.bad;
+}
+
+const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
+  findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
+
+async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
+  const result = await policySetFrom(source);
+  const errors = 'findings' in result ? errorsOf(result.findings) : [];
+  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+  if ('findings' in catalog) return errors;
+  return [...errors, ...lintFindings(source, catalog, 'findings' in result ? [] : result.warnings)];
+}
+
+function print(
+  io: Io,
+  folder: string,
+  { findings, source }: { readonly findings: readonly Shown[]; readonly source: PolicySource | null },
+): void {
+  const files = shownFiles(source);
+  for (const { rule, level, ...finding } of findings) {
+    const shown = { ...finding, message: `${finding.message} [${rule}]` };
+    for (const line of findingLines(shown, { files, prefix: `${level}: ` })) io.out(line);
+  }
+  const of = (wanted: Shown['level']): number => findings.filter(({ level }) => level === wanted).length;
+  io.out(
+    `${folder}: ${counted(of('error'), 'error')}, ${counted(of('warning'), 'warning')}, ${counted(of('note'), 'note')}`,
+  );
+}

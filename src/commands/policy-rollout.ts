@@ -1,0 +1,82 @@
+import { printable } from '../ledger/timeline-text.ts';
+import type { DifferenceGroup } from '../trial/differences.ts';
+import type { TrialReport } from '../trial/trial.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { counted } from './finding-lines.ts';
+import { optionsFrom } from './options.ts';
+
+const help = `remit policy rollout: what policies on trial would have decided otherwise, on live traffic
+
+usage: remit policy rollout [--admin URL] [--json]
+
+  --admin URL  the admin address of a running Remit; default \`http://127.0.0.1:9471\`
+  --json       one object: live, candidate (hashes of the sets), shadow (ids), compared, skipped, ungrouped, and groups; each
+               {source, change, action, agent, intent, reason, otherwise, policyIds, count, examples: [{decisionId, atMs}]}
+
+On trial are the set of \`policies.candidate\` and each policy with \`@shadow("true")\`. Neither is enforced. Counts begin anew when
+either set changes. A line for each kind of difference, the most frequent first, with the ids of decisions to look at.
+
+  remit policy rollout
+  remit policy rollout --json | jq '.groups[] | select(.change == "deny-to-allow")'
+
+exit: 0 no difference, 1 differences, 2 bad use or no answer`;
+
+/** `remit policy rollout`. */
+export const policyRollout: Command = { name: 'policy rollout', help, run: rollout };
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+const TIMEOUT_MS = 10_000;
+
+async function rollout(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(
+    args,
+    { admin: { type: 'string', default: 'http://127.0.0.1:9471' }, json: { type: 'boolean', default: false } },
+    0,
+  );
+  if (typeof options === 'string') return refused(io, options);
+  const { admin, json } = options.values;
+  if (!URL.canParse('/policies/trial', admin)) return refused(io, `\`${admin}\` is no URL`);
+  const text = await answerOf(new URL('/policies/trial', admin));
+  if (typeof text !== 'string') return refused(io, `\`${admin}\` ${text.problem}`);
+  // Its own server, at an address the operator gave.
+  const report = JSON.parse(text) as TrialReport;
+  if (json) io.out(text.trim());
+  else print(io, report);
+  return report.groups.length === 0 ? EXIT.good : EXIT.no;
+}
+
+function refused(io: Io, problem: string): number {
+  io.err(`remit policy rollout: ${problem}`);
+  return EXIT.bad;
+}
+
+async function answerOf(url: URL): Promise<string | { readonly problem: string }> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' });
+    return answer.ok ? await answer.text() : { problem: `answered ${answer.status}` };
+  } catch {
+    return { problem: 'did not answer' };
+  }
+}
+
+function print(io: Io, { candidate, live, shadow, compared, skipped, groups, ungrouped }: TrialReport): void {
+  io.out(`in force: ${live ?? 'none'}`);
+  io.out(`candidate: ${candidate ?? 'none'}`);
+  io.out(`in shadow: ${shadow.length === 0 ? 'none' : shadow.join(', ')}`);
+  for (const group of groups) for (const line of linesOf(group)) io.out(printable(line));
+  const more = ungrouped === 0 ? '' : ` and ${ungrouped} more differences of other kinds`;
+  const missed = skipped === 0 ? '' : `, ${skipped} skipped`;
+  io.out(`${counted(compared, 'decision')} compared${missed}: ${counted(groups.length, 'kind')} of difference${more}`);
+}
+
+function linesOf(group: DifferenceGroup): readonly string[] {
+  const { count, source, change, action, agent, intent, reason, otherwise, policyIds, examples } = group;
+  const by = policyIds.length === 0 ? '' : ` by ${policyIds.join(', ')}`;
+  return [
+    `${count} x ${change.replaceAll('-', ' ')} (${reason ?? 'allow'} to ${otherwise ?? 'allow'}) of the ${source}${by}`,
+    `  ${action} by ${agent || 'an unknown agent'} for "${intent}"`,
+    `  such as ${examples.map(({ decisionId, atMs }) => `${new Date(atMs).toISOString()} ${decisionId ?? 'issue'}`).join(', ')}`,
+  ];
+}

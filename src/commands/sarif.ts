@@ -1,0 +1,48 @@
+import type { Finding } from '../action/finding.ts';
+
+/** A finding as SARIF has it. */
+export interface SarifResult {
+  readonly rule: string;
+  readonly level: 'error' | 'warning' | 'note';
+  readonly finding: Finding;
+}
+
+/**
+ * Findings as SARIF 2.1.0, which code hosts show beside the lines they are about. Files are named as the operator named
+ * them, so the command is run from the root of the repository with a relative folder. Columns count code points.
+ *
+ * @param rules what each rule is about, by its id; every rule of a result is among them
+ * @see SARIF 2.1.0 sections 3.14, 3.27 and 3.30
+ */
+export function sarifOf(results: readonly SarifResult[], rules: ReadonlyMap<string, string>): unknown {
+  return {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [
+      {
+        tool: {
+          driver: {
+            name: 'remit',
+            rules: Array.from(rules, ([id, text]) => ({ id, shortDescription: { text } })),
+          },
+        },
+        columnKind: 'unicodeCodePoints',
+        results: results.map(resultOf),
+      },
+    ],
+  };
+}
+
+const resultOf = ({ rule, level, finding: { file, line, column, message, help } }: SarifResult): unknown => ({
+  ruleId: rule,
+  level,
+  message: { text: help === null ? message : `${message}; ${help}` },
+  locations: [
+    {
+      physicalLocation: {
+        artifactLocation: { uri: file.split('/').map(encodeURIComponent).join('/') },
+        region: { startLine: line, startColumn: column },
+      },
+    },
+  ],
+});

@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { open, readFile, rename } from 'node:fs/promises';
+import type { Ports } from '../../ports.ts';
+import type { VerificationKey } from '../../token/jwks.ts';
+import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../token/members.ts';
+import type { PolicyFeed } from '../feed.ts';
+import { policySetFrom } from '../load.ts';
+import type { Findings, PolicySet } from '../load.ts';
+import type { PolicyDisk } from '../source.ts';
+import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
+import type { FetchBundle } from './fetch.ts';
+
+/** What a feed of bundles works with. */
+export interface BundleFeedParts {
+  /** What findings call the bundle: its file or address. */
+  readonly label: string;
+  readonly fetch: FetchBundle;
+  readonly keys: readonly VerificationKey[];
+  /** File that keeps the last bundle in force, so that no restart goes back behind it or has to wait for another. */
+  readonly keptIn: string;
+  readonly ports: Pick<Ports, 'nowMs'>;
+  readonly load?: typeof policySetFrom;
+}
+
+/** The bundle in a file, as an address that knows no ETag. */
+export const bundleInFile =
+  (file: string, disk: Pick<PolicyDisk, 'read'>): FetchBundle =>
+  async () => {
+    try {
+      const bytes = await disk.read(file, MAX_BUNDLE_BYTES);
+      if (bytes === null) return { problem: `is no regular file of at most ${MAX_BUNDLE_BYTES} bytes` };
+      return { kind: 'bundle', text: Buffer.from(bytes).toString('utf8'), etag: null };
+    } catch (error) {
+      return { problem: `could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}` };
+    }
+  };
+
+/**
+ * Signed bundles from one address. A bundle is in force only where its signature holds, its serial is not lower than that
+ * of the last one in force, and it has not expired; a serial is good for one bundle. The last one is kept on disk: it is in
+ * force after a restart until the address answers, and its serial is the lowest from then on. An expired one is loaded only
+ * where there is no other, so that every check is denied with `policy.expired` and not for a lack of policies.
+ */
+export class BundleFeed implements PolicyFeed {
+  readonly isWhole = true;
+  readonly #parts: BundleFeedParts;
+  #etag: string | null = null;
+  #text: string | null = null;
+  /** The last bundle in force, of this process or kept from one before. */
+  #last: { readonly bundle: Bundle; readonly digest: string } | null = null;
+  #isLoaded = false;
+  #kept: string | null = null;
+
+  constructor(parts: BundleFeedParts) {
+    this.#parts = parts;
+  }
+
+  /** Reads what was kept; what no key verifies any more is as if it were not there. */
+  async restore(): Promise<void> {
+    const { keptIn, keys, label } = this.#parts;
+    const kept = await readFile(keptIn, 'utf8').catch(() => null);
+    const bundle = kept === null ? null : await bundleFrom(kept, keys, label);
+    if (kept === null || bundle === null || isProblem(bundle)) return;
+    this.#last = { bundle, digest: digestOf(kept) };
+    this.#text = kept;
+    this.#kept = kept;
+  }
+
+  readonly fallBack = (): boolean => {
+    if (this.#kept === null || this.#isLoaded || this.#text === this.#kept.trim()) return false;
+    this.#text = this.#kept;
+    // What was refused is fetched again, since it may be replaced by something better.
+    this.#etag = null;
+    return true;
+  };
+
+  readonly look = async (): Promise<string | Problem> => {
+    const fetched = await this.#parts.fetch(this.#etag);
+    if (isProblem(fetched)) return { problem: `the bundle \`${this.#parts.label}\` ${fetched.problem}` };
+    if (fetched.kind === 'bundle') {
+      this.#etag = fetched.etag;
+      this.#text = fetched.text.trim();
+    }
+    return this.#text === null ? { problem: 'the address said `unchanged` of nothing' } : digestOf(this.#text);
+  };
+
+  readonly load = async (): Promise<PolicySet | Findings> => {
+    const { label, keys, ports, load = policySetFrom } = this.#parts;
+    const content = this.#text;
+    if (content === null) return this.#unfit('has not been fetched yet');
+    const bundle = await bundleFrom(content, keys, label);
+    if (isProblem(bundle)) return this.#unfit(bundle.problem);
+    const digest = digestOf(content);
+    const problem =
+      this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
+    if (problem !== null) return this.#unfit(problem);
+    const set = await load(bundle.source);
+    if ('findings' in set) return set;
+    // INVARIANT: what is in force is on disk before it is, so that no crash forgets the serial.
+    const unkept = this.#last?.digest === digest ? null : await kept(content, this.#parts.keptIn);
+    if (unkept !== null) return this.#unfit(unkept);
+    this.#last = { bundle, digest };
+    this.#isLoaded = true;
+    return { ...set, expiresAtMs: bundle.expiresAtMs };
+  };
+
+  #orderProblem({ serial }: Bundle, digest: string): string | null {
+    const last = this.#last;
+    if (last === null || last.digest === digest) return null;
+    if (serial < last.bundle.serial) return `has the serial ${serial}, and ${last.bundle.serial} was in force`;
+    return serial === last.bundle.serial ? `has the serial ${serial} of another bundle that was in force` : null;
+  }
+
+  #unfit(problem: string): Findings {
+    return {
+      findings: [{ file: this.#parts.label, line: 1, column: 1, message: `the bundle ${problem}`, help: null }],
+    };
+  }
+}
+
+const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
+  nowMs < expiresAtMs ? null : `expired at ${new Date(expiresAtMs).toISOString()}`;
+
+const digestOf = (content: string): string => createHash('sha256').update(content.trim()).digest('base64url');
+
+/** Writes whole or not at all, and waits for the disk. */
+async function kept(content: string, file: string): Promise<string | null> {
+  try {
+    const beside = await open(`${file}.new`, 'w', 0o600);
+    try {
+      await beside.writeFile(content);
+      await beside.sync();
+    } finally {
+      await beside.close();
+    }
+    await rename(`${file}.new`, file);
+    return null;
+  } catch (error) {
+    return `could not be kept in \`${file}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Problem } from '../token/members.ts';
+import type { LoadPolicySet } from './current.ts';
+import { loadPolicies } from './load.ts';
+import { folderStamp } from './source.ts';
+
+/** Where policies come from, and come again when they change. */
+export interface PolicyFeed {
+  /** What is another whenever there is another set; a problem where the source cannot be asked. Never rejects. */
+  readonly look: () => Promise<string | Problem>;
+  /** Loads what was looked at last, or what is newer. */
+  readonly load: LoadPolicySet;
+  /** Goes back to the last good set, where one was kept from before; whether it was. Only before anything was loaded. */
+  readonly fallBack?: () => boolean;
+  /** Whether a set arrives whole. What does not is loaded only once it has been the same at two looks. */
+  readonly isWhole: boolean;
+}
+
+/** The policies of a folder: files, links, or a mounted ConfigMap. */
+export const folderFeed = (folder: string): PolicyFeed => ({
+  look: () => folderStamp(folder),
+  load: () => loadPolicies(folder),
+  isWhole: false,
+});

@@ -1,0 +1,61 @@
+/** A node of a policy in Cedar's JSON form: an object with one key, its operator. */
+type Expression = Readonly<Record<string, unknown>>;
+
+/** Where a value is read from: `['context', 'intent', 'purpose']`. */
+export type Path = readonly string[];
+
+/** The object that a value is; empty for anything else. Names are looked up in policies that Cedar parsed. */
+export const record = (value: unknown): Expression =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.assign(Object.create(null), value) : {};
+
+/** Visits an expression and everything in it, outermost first. The depth of a policy was bounded when it was read. */
+export function visit(expression: unknown, seen: (operator: string, operand: unknown) => void): void {
+  if (Array.isArray(expression)) {
+    for (const item of expression) visit(item, seen);
+    return;
+  }
+  for (const [operator, operand] of Object.entries(record(expression))) {
+    seen(operator, operand);
+    if (operator !== 'Value') visit(operand, seen);
+  }
+}
+
+/** The path that an expression reads; `null` where it is no plain access of a variable. */
+export function pathOf(expression: unknown): Path | null {
+  const { Var: variable, '.': access } = record(expression);
+  if (typeof variable === 'string') return [variable];
+  const { left, attr } = record(access);
+  const inner = typeof attr === 'string' ? pathOf(left) : null;
+  return inner === null || typeof attr !== 'string' ? null : [...inner, attr];
+}
+
+/** Every path that is read or asked for by `has`, and no beginning of a longer one. */
+export function readsOf(expression: unknown): readonly Path[] {
+  const paths: Path[] = [];
+  const read = (node: unknown): void => {
+    const path = pathOf(node);
+    if (path !== null) paths.push(path);
+    else if (Array.isArray(node)) for (const item of node) read(item);
+    else for (const [operator, operand] of Object.entries(record(node))) readOperand(operator, operand);
+  };
+  const readOperand = (operator: string, operand: unknown): void => {
+    const { left, attr } = record(operand);
+    const inner = operator === 'has' ? pathOf(left) : null;
+    if (inner !== null) paths.push([...inner, ...[attr].flat().filter((name) => typeof name === 'string')]);
+    else if (operator !== 'Value' && typeof operand === 'object') read(operand);
+  };
+  read(expression);
+  return paths;
+}
+
+/** Whether a path reads a value: it, a part of it, or all of what it is in. */
+export const touches = (path: Path, value: Path): boolean =>
+  value.every((name, at) => path[at] === undefined || path[at] === name);
+
+/** The operands of a chain of `&&`, each in Cedar's JSON form as text, so that equal ones are equal. */
+export function conjuncts(expression: unknown): readonly string[] {
+  const { '&&': both, Value: value } = record(expression);
+  if (value === true) return [];
+  const { left, right } = record(both);
+  return both === undefined ? [JSON.stringify(expression)] : [...conjuncts(left), ...conjuncts(right)];
+}

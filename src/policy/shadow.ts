@@ -1,0 +1,40 @@
+import { Engine } from './engine.ts';
+import type { EngineRules } from './engine.ts';
+import type { PolicyEntry } from './policy-file.ts';
+import type { Question } from './question.ts';
+
+/** The policies in shadow that match a question, each by itself; ids sorted. */
+export interface ShadowAnswer {
+  /** Those that would deny: `forbid`s that match, and any policy that errs. */
+  readonly denies: readonly string[];
+  /** `permit`s that match. */
+  readonly permits: readonly string[];
+}
+
+const NONE: ShadowAnswer = { denies: [], permits: [] };
+
+/**
+ * What the policies in shadow would do. Permits and forbids are asked apart, in engines of their own, since Cedar names no
+ * permit where a forbid matches; the engine of the policies in force has none of them.
+ */
+export function shadowOf(
+  policies: readonly PolicyEntry[],
+  rules: Omit<EngineRules, 'policies'>,
+): (question: Question) => ShadowAnswer {
+  const engines = (['permit', 'forbid'] as const).flatMap((effect) => {
+    const own = policies.filter((policy) => policy.shadow && policy.effect === effect);
+    return own.length === 0
+      ? []
+      : [new Engine({ ...rules, policies: new Map(own.map((policy) => [policy.id, policy.text])) })];
+  });
+  if (engines.length === 0) return () => NONE;
+  return (question) => {
+    const answers = engines.map((engine) => engine.ask(question));
+    return {
+      denies: answers
+        .flatMap((answer) => (answer.kind === 'forbidden' || answer.kind === 'error' ? answer.policyIds : []))
+        .toSorted(),
+      permits: answers.flatMap((answer) => (answer.kind === 'permitted' ? answer.policyIds : [])),
+    };
+  };
+}

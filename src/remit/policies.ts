@@ -1,0 +1,155 @@
+import { readFile } from 'node:fs/promises';
+import type { Finding } from '../action/finding.ts';
+import type { Config } from '../config/config.ts';
+import { isDeny } from '../decision/decision.ts';
+import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
+import { httpsBundle } from '../policy/bundle/fetch.ts';
+import type { LedgerRecord } from '../ledger/record.ts';
+import { CurrentPolicies } from '../policy/current.ts';
+import { folderFeed } from '../policy/feed.ts';
+import type { PolicyFeed } from '../policy/feed.ts';
+import { followPolicies } from '../policy/follow.ts';
+import type { PolicySet } from '../policy/load.ts';
+import { systemDisk } from '../policy/source.ts';
+import type { Ports } from '../ports.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { after } from '../timers.ts';
+import { verificationKeysFrom } from '../token/jwks.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { Trial } from '../trial/trial.ts';
+import { countedLoad } from './measures.ts';
+import { recordedLoad } from './recorded-load.ts';
+import { codeOf } from './start-problem.ts';
+import type { PolicyLoads } from './parts.ts';
+
+/** What policies are opened with. */
+interface Opening {
+  readonly ports: Ports;
+  readonly metrics: Metrics;
+  readonly log: (line: string) => void;
+  readonly ledger: { append(record: LedgerRecord): boolean };
+}
+
+/** The policies in force, and those on trial, which follow their sources. */
+export interface OpenPolicies {
+  readonly policies: CurrentPolicies;
+  readonly trial: Trial;
+  readonly loads: PolicyLoads;
+  readonly close: () => void;
+}
+
+/** Loads the policies of a configuration and follows their source from then on. */
+export async function openPolicies(
+  { policies: config, state, extAuthz: { binding } }: Pick<Config, 'policies' | 'state' | 'extAuthz'>,
+  { ports, metrics, log, ledger }: Opening,
+): Promise<OpenPolicies | Problem> {
+  const feed = await feedOf(config, state, ports);
+  if (isProblem(feed)) return feed;
+  const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
+  const load = recordedLoad(countedLoad(feed.load, { metrics, ports }), { ledger, ports });
+  const policies = new CurrentPolicies(load, { ports, maxAgeMs });
+  const looked = await feed.look();
+  const refused = await policies.reload();
+  const isKept = refused.length > 0 && feed.fallBack?.() === true;
+  const findings = isKept ? await policies.reload() : refused;
+  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  for (const finding of refused) log(findingLine(finding));
+  let logged = 0;
+  const onLoaded = (found: readonly Finding[]): void => {
+    for (const finding of found) log(findingLine(finding));
+    if (found.length > 0 || policies.generation === logged) return;
+    logged = policies.generation;
+    logSet(policies, log);
+  };
+  metrics.beforeScrape(() => {
+    metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
+  });
+  const candidate = config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log });
+  const trial = new Trial({
+    binding,
+    live: () => policies.get(),
+    candidate: () => candidate?.get() ?? null,
+    metrics,
+    defer: setImmediate,
+  });
+  const unfollow = followPolicies({
+    feed,
+    policies,
+    loaded: isProblem(looked) ? '' : looked,
+    isInForce: !isKept,
+    everyMs: config.lookSeconds * 1000,
+    after,
+    onLoaded,
+    onProblem: (problem) => log(`policies: ${problem}`),
+  });
+  const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
+  const close = (): void => {
+    unfollow();
+    candidate?.close();
+  };
+  return { policies, trial, loads, close };
+}
+
+/** Where the policies come from: a folder, or signed bundles, the last of which is kept beside the state file. */
+async function feedOf(config: Config['policies'], state: string, ports: Ports): Promise<PolicyFeed | Problem> {
+  if (config.bundle === null) return folderFeed(config.folder);
+  const { from, keys: keysFile, ca } = config.bundle;
+  try {
+    const keys = verificationKeysFrom(JSON.parse(await readFile(keysFile, 'utf8')), ALGORITHMS);
+    if (isProblem(keys)) return { problem: `the key set \`${keysFile}\` ${keys.problem}` };
+    const isRemote = from.startsWith('https://');
+    const fetch = isRemote
+      ? httpsBundle(from, ca === null ? null : await readFile(ca, 'utf8'))
+      : bundleInFile(from, systemDisk);
+    const feed = new BundleFeed({ label: from, fetch, keys, keptIn: `${state}.policies`, ports });
+    await feed.restore();
+    return feed;
+  } catch (error) {
+    return { problem: `the keys of the policy bundle cannot be used: ${codeOf(error)}` };
+  }
+}
+
+const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
+
+/** A set that is tried out beside the one in force. What is wrong with it is said, and stands in nobody's way. */
+async function openCandidate(
+  { lookSeconds }: Config['policies'],
+  folder: string,
+  { ports, log }: Pick<Opening, 'ports' | 'log'>,
+): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
+  const feed = folderFeed(folder);
+  const policies = new CurrentPolicies(feed.load, { ports, maxAgeMs: null });
+  const looked = await feed.look();
+  const onLoaded = (findings: readonly Finding[]): void => {
+    for (const finding of findings) log(`candidate: ${findingLine(finding)}`);
+    const set = policies.get();
+    if (findings.length === 0 && !isDeny(set)) log(`candidate: policies: ${set.policyCount}, set ${set.hash}`);
+  };
+  onLoaded(await policies.reload());
+  const close = followPolicies({
+    feed,
+    policies,
+    loaded: isProblem(looked) ? '' : looked,
+    isInForce: true,
+    everyMs: lookSeconds * 1000,
+    after,
+    onLoaded,
+    onProblem: (problem) => log(`candidate: ${problem}`),
+  });
+  const get = (): PolicySet | null => {
+    const set = policies.get();
+    return isDeny(set) ? null : set;
+  };
+  return { get, close };
+}
+
+const findingLine = ({ file, line, column, message, help }: Finding): string =>
+  `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
+
+function logSet(policies: CurrentPolicies, log: (line: string) => void): void {
+  const set = policies.get();
+  if (isDeny(set)) return log(`policies: ${set.detail}`);
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
+}

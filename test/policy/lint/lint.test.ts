@@ -1,0 +1,207 @@
+import { describe, expect, it } from '@jest/globals';
+import { catalogFrom } from '../../../src/action/catalog.ts';
+import { lintFindings } from '../../../src/policy/lint/lint.ts';
+import { lintRules } from '../../../src/policy/lint/rules.ts';
+import { policySetFrom } from '../../../src/policy/load.ts';
+import { compileHere, exampleCatalog, folderWith } from '../policy-folder.ts';
+
+const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
+const entities = JSON.stringify([
+  { uid: uid('AgentGroup', 'agents'), attrs: {}, parents: [] },
+  { uid: uid('AgentGroup', 'payers'), attrs: {}, parents: [uid('AgentGroup', 'agents')] },
+  { uid: uid('AgentGroup', 'nobody'), attrs: {}, parents: [] },
+  { uid: uid('Agent', 'spiffe://acme.test/a'), attrs: {}, parents: [uid('AgentGroup', 'payers')] },
+]);
+
+const agents = 'principal in Remit::AgentGroup::"agents"';
+const payers = 'principal in Remit::AgentGroup::"payers"';
+const read = 'action == Remit::Action::"files.read"';
+const create = 'action == Remit::Action::"payments.create"';
+const high = 'action in Remit::Action::"high"';
+const policy = (
+  effect: 'permit' | 'forbid',
+  id: string,
+  {
+    of = agents,
+    to = read,
+    at = 'resource',
+    rest = '',
+    annotation = '',
+  }: {
+    readonly of?: string;
+    readonly to?: string;
+    readonly at?: string;
+    readonly rest?: string;
+    readonly annotation?: string;
+  } = {},
+) => `@id("${id}") ${annotation}${effect} (${of}, ${to}, ${at}) ${rest};\n`;
+
+/** `rule policy line:column` of what is found. */
+async function found(policies: string) {
+  const source = folderWith(policies, { entities });
+  const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
+  const set = await policySetFrom(source, compileHere);
+  if ('findings' in catalog) throw new Error('the shipped catalog must load');
+  return lintFindings(source, catalog, 'findings' in set ? [] : set.warnings);
+}
+const short = async (policies: string) =>
+  (await found(policies)).map(({ rule, policy: id, line, column }) => `${rule} ${id} ${line}:${column}`);
+
+const permit = policy('permit', 'p');
+const intent = 'when { context.intent.purpose == "pay" }';
+const conjunct = 'context.args.name like "x*"';
+
+describe('lintFindings', () => {
+  const rows: readonly (readonly [string, string, readonly string[]])[] = [
+    ['nothing in a permit for a group', permit, []],
+    ['a permit for everyone', policy('permit', 'p', { of: 'principal' }), ['permit-any-agent p 1:1']],
+    [
+      'a permit for every agent by type',
+      policy('permit', 'p', { of: 'principal is Remit::Agent' }),
+      ['permit-any-agent p 1:1'],
+    ],
+    [
+      'a permit for everyone with a condition on something else',
+      policy('permit', 'p', { of: 'principal', rest: 'when { context.risk == "low" }' }),
+      ['permit-any-agent p 1:1'],
+    ],
+    [
+      'no permit that asks who it is',
+      policy('permit', 'p', { of: 'principal', rest: 'when { principal in Remit::TrustDomain::"acme.test" }' }),
+      [],
+    ],
+    ['no forbid for everyone', policy('forbid', 'f', { of: 'principal', rest: `when { ${conjunct} }` }), []],
+    [
+      'an action at another server',
+      policy('permit', 'p', { at: 'resource in Remit::Server::"payments"' }),
+      ['never-matches p 1:1'],
+    ],
+    ['an action at its server', policy('permit', 'p', { at: 'resource in Remit::Server::"files"' }), []],
+    [
+      'an action at another endpoint',
+      policy('permit', 'p', { at: 'resource == Remit::Endpoint::"files:GET /v1/files"' }),
+      ['never-matches p 1:1'],
+    ],
+    [
+      'an action at its endpoint',
+      policy('permit', 'p', { at: 'resource == Remit::Endpoint::"files:GET /v1/files/{name}"' }),
+      [],
+    ],
+    [
+      'a group without agents',
+      policy('permit', 'p', { of: 'principal in Remit::AgentGroup::"nobody"' }),
+      ['never-matches p 1:1'],
+    ],
+    ['a trust domain', policy('permit', 'p', { of: 'principal in Remit::TrustDomain::"acme.test"' }), []],
+    ['what is impossible by its types', policy('permit', 'p', { rest: 'when { false }' }), ['never-matches p 1:1']],
+    [
+      'a permit that a forbid covers',
+      permit + policy('forbid', 'f', { of: 'principal', to: 'action' }),
+      ['forbidden-anyway p 1:1'],
+    ],
+    [
+      'a permit under a forbid of a wider group',
+      policy('permit', 'p', { of: payers }) + policy('forbid', 'f'),
+      ['forbidden-anyway p 1:1'],
+    ],
+    [
+      'a permit for an agent under a forbid of its trust domain',
+      policy('permit', 'p', { of: 'principal == Remit::Agent::"spiffe://acme.test/a"' }) +
+        policy('forbid', 'f', { of: 'principal in Remit::TrustDomain::"acme.test"' }),
+      ['forbidden-anyway p 1:1'],
+    ],
+    ['no permit of a group wider than the forbid', permit + policy('forbid', 'f', { of: payers }), []],
+    [
+      'no permit of a group under a forbid of one agent',
+      policy('permit', 'p', { of: payers }) +
+        policy('forbid', 'f', { of: 'principal == Remit::Agent::"spiffe://acme.test/a"' }),
+      [],
+    ],
+    ['no permit under a forbid of another action', permit + policy('forbid', 'f', { to: create }), []],
+    ['no permit under a forbid in shadow', permit + policy('forbid', 'f', { annotation: '@shadow("true") ' }), []],
+    ['no permit under a forbid with a condition', permit + policy('forbid', 'f', { rest: `when { ${conjunct} }` }), []],
+    [
+      'a permit that asks for what a forbid asks too',
+      policy('permit', 'p', { rest: `when { context.risk == "low" && ${conjunct} }` }) +
+        policy('forbid', 'f', { rest: `when { ${conjunct} && true }` }),
+      ['forbidden-anyway p 1:1'],
+    ],
+    ['high risk whatever the intent', policy('permit', 'p', { to: high }), ['high-risk-any-intent p 1:1']],
+    ['no high risk with an intent', policy('permit', 'p', { to: high, rest: intent }), []],
+    [
+      'high risk with the age of the intent alone',
+      policy('permit', 'p', { to: high, rest: 'when { context.intent.ageSeconds < 60 }' }),
+      ['high-risk-any-intent p 1:1', 'per-use-value p 1:110'],
+    ],
+    [
+      'no high risk where a forbid asks for the intent',
+      policy('permit', 'p', { to: create }) +
+        policy('forbid', 'f', { of: 'principal', to: high, rest: 'unless { context.intent.purpose == "pay" }' }),
+      [],
+    ],
+    [
+      'high risk where a forbid asks some agents for it',
+      policy('permit', 'p', { to: create }) +
+        policy('forbid', 'f', { of: payers, to: high, rest: 'unless { context.intent.purpose == "pay" }' }),
+      ['high-risk-any-intent p 1:1'],
+    ],
+    [
+      'what nests deep',
+      policy('permit', 'p', { rest: `when { ${'('.repeat(34)}true${')'.repeat(34)} }` }),
+      ['depth-near-limit p 1:1'],
+    ],
+    [
+      'nothing in what nests less',
+      policy('permit', 'p', { rest: `when { ${'('.repeat(20)}true${')'.repeat(20)} }` }),
+      [],
+    ],
+    [
+      '`in` on a string, which the types refuse too',
+      `${permit}${policy('permit', 'q', { to: create, rest: `when { context.intent.purpose in ["pay"] }` })}`,
+      ['in-on-string q 2:121'],
+    ],
+    ['no `in` on an entity', policy('permit', 'p', { rest: 'when { resource in Remit::Server::"files" }' }), []],
+    [
+      'each value that changes with each use',
+      policy('permit', 'p', { rest: 'when { context.credential.uses < 5 && context["credential"].secondsLeft > 1 }' }),
+      ['per-use-value p 1:1', 'per-use-value p 1:116'],
+    ],
+    [
+      'nothing that is accepted',
+      policy('permit', 'p', {
+        of: 'principal',
+        to: high,
+        annotation: '@accept("permit-any-agent high-risk-any-intent") ',
+      }),
+      [],
+    ],
+    [
+      'what is accepted and not there',
+      policy('permit', 'p', { annotation: '@accept("permit-any-agent no-rule") ' }),
+      ['useless-accept p 1:1', 'useless-accept p 1:1'],
+    ],
+  ];
+  it.each(rows)('finds %s', async (_name, policies, expected) => {
+    expect(await short(policies)).toEqual(expected);
+  });
+
+  it('has a row for every rule', () => {
+    const shown = new Set(rows.flatMap(([, , lines]) => lines.map((line) => line.split(' ')[0])));
+    expect([...lintRules.keys()].filter((rule) => !shown.has(rule))).toEqual([]);
+  });
+
+  it('names the actions and what would cure it', async () => {
+    expect(await found(policy('permit', 'p', { to: 'action' }))).toEqual([
+      {
+        rule: 'high-risk-any-intent',
+        level: 'warning',
+        policy: 'p',
+        file: 'p/a.cedar',
+        line: 1,
+        column: 1,
+        message: 'permits `payments.create`, `payments.refund` of high risk whatever the intent',
+        help: 'ask for `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
+      },
+    ]);
+  });
+});

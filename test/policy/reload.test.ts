@@ -1,0 +1,199 @@
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { isDeny } from '../../src/decision/decision.ts';
+import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
+import { authorize } from '../../src/policy/authorize.ts';
+import { CurrentPolicies } from '../../src/policy/current.ts';
+import { folderFeed } from '../../src/policy/feed.ts';
+import { followPolicies } from '../../src/policy/follow.ts';
+import { loadPolicies } from '../../src/policy/load.ts';
+import { issueQuestion } from '../../src/policy/question.ts';
+import { folderStamp, systemDisk } from '../../src/policy/source.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { after } from '../../src/timers.ts';
+import { compileHere } from './policy-folder.ts';
+
+let parent: string;
+let folder: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'remit-reload-'));
+  folder = join(parent, 'p');
+  await cp('cedar-policies', folder, { recursive: true });
+});
+afterEach(() => rm(parent, { recursive: true }));
+
+const stamp = async () => {
+  const found = await folderStamp(folder);
+  if (typeof found !== 'string') throw new Error(found.problem);
+  return found;
+};
+
+/** A mounted ConfigMap: files are links to `..data`, itself a link that is renamed over. */
+async function mount(name: string, files: Readonly<Record<string, string>>): Promise<void> {
+  await mkdir(join(folder, name));
+  for (const [file, text] of Object.entries(files)) await writeFile(join(folder, name, file), text);
+  await symlink(name, join(folder, '..data_tmp'));
+  await rename(join(folder, '..data_tmp'), join(folder, '..data'));
+}
+
+const changing = (times: number) => {
+  let left = times;
+  let count = 0;
+  return {
+    ...systemDisk,
+    read: (file: string, max: number) => {
+      if (file.endsWith('files.cedar') && left > 0) {
+        left -= 1;
+        count += 1;
+      }
+      return systemDisk.read(file, max);
+    },
+    stamp: async () => String(count),
+  };
+};
+
+const version = (n: number) => `@id("v${n}") permit (principal, action == Remit::Action::"issue", resource);\n`;
+
+const until = async (met: () => boolean) => {
+  while (!met())
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+};
+
+describe('folderStamp', () => {
+  it('is the same while nothing changes, and another after each kind of change', async () => {
+    const stamps = [await stamp(), await stamp()];
+    expect(stamps[0]).toBe(stamps[1]);
+    const file = join(folder, 'policies', 'files.cedar');
+    const text = await readFile(file, 'utf8');
+    const changes: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['the same bytes written again', () => writeFile(file, text)],
+      ['other bytes of the same length', () => writeFile(file, text.replace('files-read', 'files-raed'))],
+      ['a file more', () => writeFile(join(folder, 'x.cedar'), '')],
+      ['a file less', () => unlink(join(folder, 'x.cedar'))],
+      ['the catalog', () => writeFile(join(folder, 'actions.yaml'), 'servers: {}')],
+    ];
+    let before = await stamp();
+    for (const [name, change] of changes) {
+      await change();
+      const next = await stamp();
+      expect([name, next === before]).toEqual([name, false]);
+      before = next;
+    }
+    // A file that is none of the set changes nothing.
+    await writeFile(join(folder, 'notes.txt'), 'x');
+    expect(await stamp()).toBe(before);
+  });
+
+  it('is another when a mounted ConfigMap is swapped', async () => {
+    await mount('..1', { 'x.cedar': '// one' });
+    await symlink('..data/x.cedar', join(folder, 'x.cedar'));
+    const before = await stamp();
+    await mount('..2', { 'x.cedar': '// two' });
+    expect(await stamp()).not.toBe(before);
+  });
+
+  it('says a folder that is not there', async () => {
+    expect(await folderStamp(join(folder, 'none'))).toEqual({
+      problem: 'the policy folder could not be read: ENOENT',
+    });
+  });
+});
+
+describe('loadPolicies', () => {
+  it('reads a folder again that changed while it was read', async () => {
+    const set = await loadPolicies(folder, { disk: changing(4), compile: compileHere });
+    expect(set).toMatchObject({ ready: true });
+  });
+
+  it('refuses a folder that changes again and again', async () => {
+    expect(await loadPolicies('cedar-policies', { disk: changing(100), compile: compileHere })).toEqual({
+      findings: [
+        {
+          file: 'cedar-policies',
+          line: 1,
+          column: 1,
+          message: 'the policy folder changed again and again while it was read',
+          help: null,
+        },
+      ],
+    });
+  });
+});
+
+describe('policies that are followed', () => {
+  const agent = spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner');
+
+  /** Which of the two sets answered; a permit with an id of its own in each. */
+  function asked(policies: CurrentPolicies): string {
+    const set = policies.get();
+    if (isDeny(set) || isDeny(agent)) return 'dropped';
+    const server = set.catalog.servers.get('files');
+    if (server === undefined) return 'dropped';
+    const decision = authorize(
+      set,
+      issueQuestion({
+        agent,
+        server,
+        purpose: 'p',
+        actions: ['files.read'],
+        requested: { action: 'files.read', risk: 'low' },
+        ttlSeconds: 1,
+        nowMs: 0,
+      }),
+    );
+    return `${decision.kind} ${decision.policyIds.filter((id) => id.startsWith('v')).join()}`;
+  }
+
+  it('are swapped whole through a storm of edits, bad and half sets in between, and no question goes unanswered', async () => {
+    const file = join(folder, 'x.cedar');
+    await writeFile(file, version(1));
+    const feed = folderFeed(folder);
+    const policies = new CurrentPolicies(feed.load, { ports: systemPorts, maxAgeMs: null });
+    const loaded = await feed.look();
+    expect(await policies.reload()).toEqual([]);
+    const loads: number[] = [];
+    const stop = followPolicies({
+      feed,
+      policies,
+      loaded: typeof loaded === 'string' ? loaded : '',
+      isInForce: true,
+      everyMs: 20,
+      after,
+      onLoaded: (findings) => loads.push(findings.length),
+      onProblem: (problem) => {
+        throw new Error(problem);
+      },
+    });
+    const answers = new Set<string>();
+    const over = { is: false };
+    const questions = (async () => {
+      while (!over.is) {
+        answers.add(asked(policies));
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+    })();
+    try {
+      for (let edit = 1; edit < 50; edit += 1) await writeFile(file, version(1).slice(0, edit));
+      await writeFile(file, 'permit (principal, action, resource);');
+      await until(() => loads.some((findings) => findings > 0));
+      expect(asked(policies)).toBe('allow v1');
+      for (let edit = 0; edit < 10; edit += 1) {
+        await writeFile(`${file}.tmp`, version(2));
+        await rename(`${file}.tmp`, file);
+      }
+      await until(() => asked(policies) === 'allow v2');
+    } finally {
+      over.is = true;
+      stop();
+      await questions;
+    }
+    // A set without the file would have answered `allow` by other policies alone.
+    expect([...answers].toSorted()).toEqual(['allow v1', 'allow v2']);
+  });
+});
