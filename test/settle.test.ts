@@ -131,11 +131,14 @@ async function begin(
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
   const gathered = await gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
-  const decideBy = (facts: Facts): Decision => decide(facts, { binding: services.binding, policies });
+  const decideBy = (facts: Facts) => ({
+    decision: decide(facts, { binding: services.binding, policies }),
+    cache: 'bypass' as const,
+  });
   const decided = decideBy(gathered.facts);
-  const judgement = { decisionId: `d-${use}`, decision: decided, facts: gathered.facts, policySet: policies.hash };
+  const judgement = { decisionId: `d-${use}`, ...decided, facts: gathered.facts, policySet: policies.hash };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
-  return { decided, end: () => settle(services, judgement, at) };
+  return { decided: decided.decision, end: () => settle(services, judgement, at) };
 }
 
 const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();

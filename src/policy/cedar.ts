@@ -8,9 +8,12 @@ import type * as CedarModule from '@cedar-policy/cedar-wasm/nodejs';
 export type Cedar = Pick<
   typeof CedarModule,
   | 'checkParseEntities'
+  | 'checkParsePolicySet'
   | 'checkParseSchema'
   | 'policySetTextToParts'
   | 'policyToJson'
+  | 'schemaToText'
+  | 'templateToJson'
   | 'preparsePolicySet'
   | 'preparseSchema'
   | 'schemaToJsonWithResolvedTypes'

@@ -6,6 +6,7 @@ import { Engine, callFrom } from '../../src/policy/engine.ts';
 import { entityKey } from '../../src/policy/entities.ts';
 import type { Entity } from '../../src/policy/entities.ts';
 import type { CedarRecord, Question } from '../../src/policy/question.ts';
+import { policyFrom } from './policies.ts';
 
 const mustId = (text: string): SpiffeId => {
   const id = spiffeIdFrom(text);
@@ -28,7 +29,8 @@ const group = (id: string, parents: readonly string[] = []): Entity => ({
 });
 const engineWith = (policies: Readonly<Record<string, string>>, entities: readonly Entity[] = []) =>
   new Engine({
-    policies: new Map(Object.entries(policies)),
+    generation: 'g',
+    policies: Object.entries(policies).map(([id, text]) => policyFrom(id, text)),
     entities: new Map(entities.map((entity) => [entityKey(entity.uid), entity])),
     actionGroups: new Map([
       ['read', ['low']],
@@ -165,8 +167,8 @@ describe('callFrom', () => {
       'inner',
       'outer',
       'acme.test',
-      'payments',
       'payments:GET /read',
+      'payments',
       'read',
     ]);
   });
