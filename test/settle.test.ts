@@ -19,6 +19,7 @@ import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
 import { ProofMemory } from '../src/token/proof-memory.ts';
 import { defaultProofRules } from '../src/token/proof.ts';
+import { TokenCache } from '../src/token/token-cache.ts';
 import { TokenUses } from '../src/token/uses.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy/policy-folder.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './store/samples.ts';
@@ -84,6 +85,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   clockSkewSeconds: 5,
   externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
   keys: ringOf([key]),
+  verified: new TokenCache(10),
   proofs: {
     externalUrl: null,
     rules: defaultProofRules,

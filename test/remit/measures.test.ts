@@ -10,6 +10,12 @@ const counting = () => {
   return { at: { metrics, ports: { monotonicMs: () => clock.nowMs } }, clock, lines };
 };
 
+const setOf = (hash: string, slices: number) =>
+  ({
+    hash,
+    sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
+  }) as PolicySet;
+
 describe('measuredSink', () => {
   it('times each commit and counts those that failed', async () => {
     const { at, clock, lines } = counting();
@@ -36,11 +42,6 @@ describe('countedLoad', () => {
   it('shows the set in force with its age, and counts a load that left it there', async () => {
     const { at, clock, lines } = counting();
     const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
-    const setOf = (hash: string, slices: number) =>
-      ({
-        hash,
-        sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
-      }) as PolicySet;
     const loads = [setOf('sha-256:one', 3), { findings: [finding] }, setOf('sha-256:two', 4)];
     const load = countedLoad(() => Promise.resolve(loads.shift() ?? { findings: [] }), at);
     expect(lines().join('\n')).not.toContain('remit_policy_age');
