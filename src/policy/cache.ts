@@ -39,8 +39,8 @@ const DEFAULT_BOUNDS: CacheBounds = { maxAllows: 100_000, maxDenials: 4096 };
 const MAX_SHARED = 4096;
 
 /**
- * Keeps whole answers by the key of their question. An answer with errors is never kept, nor one whose time is not a finite
- * time to come. Denials have a cache of their own, so that a flood of them drives no allow out. Where a cache is full, what was
+ * Keeps whole answers by the key of their question. An answer with errors is never kept, nor one without a finite
+ * end to come. Denials have a cache of their own, so that a flood of them drives no allow out. Where a cache is full, what was
  * unused longest goes. An entry is good only at and after the instant it was made at and before its end, so that a wall clock
  * that steps either way never prolongs it.
  */
@@ -70,7 +70,7 @@ export class DecisionCache {
   set(key: string, answer: FullAnswer, { nowMs, untilMs }: { readonly nowMs: number; readonly untilMs: number }): void {
     const isAllow = answer.decision === 'allow';
     const endMs = isAllow ? untilMs : Math.min(untilMs, nowMs + DENIAL_CEILING_MS);
-    if (answer.errors.length > 0 || !Number.isFinite(endMs) || !(nowMs < endMs)) return;
+    if (answer.errors.length > 0 || !Number.isFinite(untilMs) || !Number.isFinite(nowMs) || nowMs >= endMs) return;
     const [into, other] = isAllow ? [this.#allows, this.#denials] : [this.#denials, this.#allows];
     other.delete(key);
     into.set(key, { answer: this.#one(answer), fromMs: nowMs, untilMs: endMs });
