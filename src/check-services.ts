@@ -16,6 +16,7 @@ import type { CredentialKeys } from './token/credential.ts';
 import type { ExternalTokenRules } from './token/external-token.ts';
 import type { ProofMemory } from './token/proof-memory.ts';
 import type { ProofRules } from './token/proof.ts';
+import type { TokenCache } from './token/token-cache.ts';
 import type { TransactionTokenSigner } from './token/transaction-token-signer.ts';
 import type { TokenUses } from './token/uses.ts';
 
@@ -80,6 +81,8 @@ export interface CheckServices {
   readonly clockSkewSeconds: number;
   readonly externalTokens: Omit<ExternalTokenRules, 'audiences'>;
   readonly keys: CredentialKeys;
+  /** Tokens whose signature was verified. */
+  readonly verified: TokenCache;
   readonly proofs: {
     /** What callers know this gateway as; `null` takes the audience of the server that is called. */
     readonly externalUrl: string | null;

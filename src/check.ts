@@ -1,10 +1,12 @@
 import type { Answer, CheckCall, CheckFacts, CheckServices } from './check-services.ts';
 import { decide } from './decide.ts';
-import type { Facts } from './decide.ts';
+import type { Facts, Rules } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
-import type { Decision, Deny } from './decision/decision.ts';
+import type { Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { gather } from './gather.ts';
+import type { Judgement } from './judgement.ts';
+import type { CacheResult } from './policy/cache.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -24,10 +26,8 @@ export function checkWith(services: CheckServices): Check {
     const { facts, use } = await gather(services, parsed, policies);
     const gatheredMs = monotonicMs();
     const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
-    const decideBy = (known: Facts): Decision => decide(known, { binding: services.binding, policies });
-    const decision = isLate
-      ? deny('overloaded', 'the deadline of the check passed before it was decided')
-      : decideBy(facts);
+    const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
+    const { decision, cache } = isLate ? late : decideBy(facts);
     const decidedMs = monotonicMs();
     const policySet = isDeny(policies) ? null : policies.hash;
     const unread = {
@@ -36,7 +36,7 @@ export function checkWith(services: CheckServices): Check {
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
     const at = { startedAtMs, use, trace, sourceAddress, decideBy };
-    const answer = await settle(services, { decisionId, decision, facts, policySet }, at);
+    const answer = await settle(services, { decisionId, decision, facts, policySet, cache }, at);
     // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
     if (!call.signal.aborted) services.outcomes.answered(answer);
     const took = {
@@ -45,7 +45,30 @@ export function checkWith(services: CheckServices): Check {
       settleMs: monotonicMs() - decidedMs,
     };
     const { traceId } = answer;
-    services.onChecked({ decisionId, decision: answer.decision, decided: decision, facts, policySet, traceId, took });
+    services.onChecked({
+      decisionId,
+      decision: answer.decision,
+      decided: decision,
+      facts,
+      policySet,
+      cache,
+      traceId,
+      took,
+    });
     return answer;
   };
+}
+
+/** A decision, and what became of its question at the cache. */
+type Decided = Pick<Judgement, 'decision' | 'cache'>;
+
+const late: Decided = {
+  decision: deny('overloaded', 'the deadline of the check passed before it was decided'),
+  cache: 'bypass',
+};
+
+function decidedBy(facts: Facts, rules: Rules): Decided {
+  let cache: CacheResult = 'bypass';
+  const decision = decide(facts, { ...rules, onCache: (result) => (cache = result) });
+  return { decision, cache };
 }

@@ -8,6 +8,9 @@ import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { Caller } from './identity/caller.ts';
 import { authorize } from './policy/authorize.ts';
+import { RISK_CEILING_MS } from './policy/cache.ts';
+import type { CacheResult } from './policy/cache.ts';
+import type { Keep } from './policy/engine.ts';
 import type { PolicySet } from './policy/load.ts';
 import { useQuestion } from './policy/question.ts';
 import type { AuthorizationScheme } from './token/authorization-header.ts';
@@ -64,6 +67,8 @@ export const taskTokenOf = ({ credential }: Pick<Facts, 'credential'>): TaskToke
 export interface Rules {
   readonly binding: BindingMode;
   readonly policies: PolicySet | Deny;
+  /** Told what became of the question at the cache of the policies, where they are asked; no answer depends on it. */
+  readonly onCache?: (result: CacheResult) => void;
 }
 
 /**
@@ -89,7 +94,17 @@ export function decide(facts: Facts, rules: Rules): Decision {
   if (isDeny(covered)) return covered;
   const { binding, policies } = rules;
   const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
-  return authorize(policies, useQuestion(asked));
+  return authorize(policies, useQuestion(asked), keepOf({ credential, task, action, nowMs }, rules));
+}
+
+/** An answer is kept no longer than the token and the task it was given for, nor than the risk of the action allows. */
+function keepOf(
+  { credential, task, action, nowMs }: { credential: Credential; task: Task | null; action: Action; nowMs: number },
+  { onCache = () => {} }: Rules,
+): Keep {
+  const tokenEndMs = credential.kind === 'workload-identity' ? Infinity : credential.expiresAtSeconds * 1000;
+  const untilMs = Math.min(nowMs + RISK_CEILING_MS[action.risk], tokenEndMs, task?.deadlineMs ?? Infinity);
+  return { nowMs, untilMs, onCache };
 }
 
 /** Before the credential is judged: a key in the place of a token is named as what it is. */

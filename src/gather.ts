@@ -145,7 +145,11 @@ async function credentialOf(
     maxBytes: MAX_TOKEN_BYTES,
   };
   const external = { ...services.externalTokens, audiences };
-  const credential = await tokenCredentialFrom(sent.token, { task, external }, services.keys, nowMs);
+  const credential = await tokenCredentialFrom(
+    sent.token,
+    { task, external },
+    { keys: services.keys, verified: services.verified, nowMs },
+  );
   if (isDeny(credential)) return credential;
   const proof = await proofOf(services, call, { sent, credential, policies });
   return { credential, presented: { scheme: sent.scheme, proof } };

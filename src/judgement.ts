@@ -3,6 +3,7 @@ import type { Facts } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
 import type { Decision } from './decision/decision.ts';
 import type { ReasonCode } from './decision/reasons.ts';
+import type { CacheResult } from './policy/cache.ts';
 import type { ReuseClass } from './token/reuse.ts';
 
 /** One check when it is decided: what its span, its record and its answer are made of. */
@@ -13,6 +14,8 @@ export interface Judgement {
   readonly facts: Facts;
   /** Hash of the policy set that was asked; `null` where none is loaded. */
   readonly policySet: string | null;
+  /** What became of the question to the policies at their cache; `bypass` where it was not asked. */
+  readonly cache: CacheResult;
 }
 
 /** The reasons for which a token whose task is over, or which was revoked itself, is denied. */

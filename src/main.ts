@@ -81,6 +81,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-rollout.ts')).policyRollout,
   },
   {
+    name: 'policy eval',
+    summary: 'answer plain Cedar requests by the engine in use',
+    load: async () => (await import('./commands/policy-eval.ts')).policyEvalCommand,
+  },
+  {
     name: 'policy import',
     summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,
@@ -144,6 +149,7 @@ process.exitCode = await main(process.argv.slice(2), {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
+  ...(process.stderr.isTTY ? { progress: (line) => void process.stderr.write(`\r\x1b[K${line}`) } : {}),
   environment: process.env,
   runtimeVersion: process.versions.node,
   ended,

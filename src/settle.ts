@@ -33,7 +33,7 @@ export interface Settling {
   /** Address of the other end, for the transaction token. */
   readonly sourceAddress: string | null;
   /** Decides again, by facts that have changed meanwhile. */
-  readonly decideBy: (facts: Facts) => Decision;
+  readonly decideBy: (facts: Facts) => Pick<Judgement, 'decision' | 'cache'>;
 }
 
 /**
@@ -75,7 +75,7 @@ function held(services: CheckServices, judged: Judgement, decideBy: Settling['de
   const token = taskTokenOf(judged.facts);
   if (decision !== 'history-changed' || token === null) return { ...judged, decision: orChangedTwice(decision) };
   const facts = { ...judged.facts, ...taskState(services, token), taskNowMs: services.store.nowMs() };
-  const again = { ...judged, facts, decision: decideBy(facts) };
+  const again = { ...judged, facts, ...decideBy(facts) };
   return { ...again, decision: orChangedTwice(spent(services, again)) };
 }
 

@@ -19,6 +19,7 @@ import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
 import { ProofMemory } from '../src/token/proof-memory.ts';
 import { defaultProofRules } from '../src/token/proof.ts';
+import { TokenCache } from '../src/token/token-cache.ts';
 import { TokenUses } from '../src/token/uses.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy/policy-folder.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './store/samples.ts';
@@ -84,6 +85,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   clockSkewSeconds: 5,
   externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
   keys: ringOf([key]),
+  verified: new TokenCache(10),
   proofs: {
     externalUrl: null,
     rules: defaultProofRules,
@@ -131,11 +133,14 @@ async function begin(
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
   const gathered = await gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
-  const decideBy = (facts: Facts): Decision => decide(facts, { binding: services.binding, policies });
+  const decideBy = (facts: Facts) => ({
+    decision: decide(facts, { binding: services.binding, policies }),
+    cache: 'bypass' as const,
+  });
   const decided = decideBy(gathered.facts);
-  const judgement = { decisionId: `d-${use}`, decision: decided, facts: gathered.facts, policySet: policies.hash };
+  const judgement = { decisionId: `d-${use}`, ...decided, facts: gathered.facts, policySet: policies.hash };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
-  return { decided, end: () => settle(services, judgement, at) };
+  return { decided: decided.decision, end: () => settle(services, judgement, at) };
 }
 
 const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();

@@ -8,6 +8,8 @@ export interface CommandIo {
   readonly err: (line: string) => void;
   /** Where data goes, for a command that writes much of it and must not wait for its reader. */
   readonly stdout: LogStream;
+  /** Shows a line of progress in the place of the last one, none where it is empty; absent where nobody looks. */
+  readonly progress?: (line: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;

@@ -7,6 +7,7 @@ import { compileInWorker } from '../policy/compile.ts';
 import { explanationOf } from '../policy/explanation.ts';
 import type { ExplainedPolicy, Explanation } from '../policy/explanation.ts';
 import { loadPolicies } from '../policy/load.ts';
+import type { PolicySet } from '../policy/load.ts';
 import { probeOf } from '../policy/probe.ts';
 import { systemDisk } from '../policy/source.ts';
 import { rehearse } from '../suite/rehearse.ts';
@@ -87,19 +88,25 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   const { decision, question } = rehearsal;
   const explanation =
     question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
-  if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explanation, subject.recorded)));
-  else for (const line of linesOf(rehearsal, explanation, subject.recorded)) io.out(printable(line));
+  const explained = { explanation, recorded: subject.recorded, policies };
+  if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
+  else for (const line of linesOf(rehearsal, explained)) io.out(printable(line));
   return isDeny(decision) ? EXIT.no : EXIT.good;
 }
 
-/** What the decision cache keys on; `null` where there is none to tell. */
-const KEY_READS: readonly string[] | null = null;
+/** What an answer about the action is kept by, beside agent, action and target; `null` where no action is known. */
+const keyReadsOf = ({ target }: Rehearsal, { policies }: Explained): readonly string[] | null =>
+  target === null ? null : policies.keyReads(target.isIssue ? 'issue' : target.action.id);
 
-function jsonOf(
-  { decision, question, target }: Rehearsal,
-  explanation: Explanation | null,
-  recorded: readonly string[],
-): unknown {
+interface Explained {
+  readonly explanation: Explanation | null;
+  readonly recorded: readonly string[];
+  readonly policies: PolicySet;
+}
+
+function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
+  const { decision, question, target } = rehearsal;
+  const { explanation, recorded } = explained;
   return {
     decision: decision.kind,
     reason: isDeny(decision) ? decision.reason : null,
@@ -109,16 +116,14 @@ function jsonOf(
     asked:
       question === null ? null : { principal: question.principal, action: question.action, context: question.context },
     ...(explanation ?? { matched: [], nearMisses: [], needed: [] }),
-    keyReads: KEY_READS,
+    keyReads: keyReadsOf(rehearsal, explained),
     recorded,
   };
 }
 
-function linesOf(
-  { decision, question, target }: Rehearsal,
-  explanation: Explanation | null,
-  recorded: readonly string[],
-): readonly string[] {
+function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] {
+  const { decision, question, target } = rehearsal;
+  const { explanation, recorded } = explained;
   const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
   const head = [
     ...recorded,
@@ -135,6 +140,7 @@ function linesOf(
     `agent: ${question.principal}`,
     ...section('matched', matched.map(policyLine)),
     ...section('near misses, each with what kept it from matching', nearMisses.flatMap(nearMissLines)),
+    ...section('kept by agent, action, target and', keyReadsOf(rehearsal, explained) ?? []),
     ...section('for another decision', needed),
   ];
 }

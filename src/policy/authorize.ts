@@ -1,15 +1,18 @@
 import { deny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
+import type { Keep } from './engine.ts';
 import type { PolicySet } from './load.ts';
 import type { Question } from './question.ts';
 
 /**
  * Decides a question by the policies: allowed only where one permits, none forbids and none errs. The only place an
  * `Allow` is built. A set without policies denies with `policy.unavailable`. Never throws.
+ *
+ * @param keep lets the answer come from the cache; without it the engine is asked
  */
-export function authorize(policies: PolicySet, question: Question): Decision {
+export function authorize(policies: PolicySet, question: Question, keep?: Keep): Decision {
   if (!policies.ready) return deny('policy.unavailable', 'the policy set is empty');
-  const answer = policies.ask(question);
+  const answer = policies.ask(question, keep);
   switch (answer.kind) {
     case 'permitted':
       return { kind: 'allow', policyIds: answer.policyIds };

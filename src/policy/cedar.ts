@@ -8,10 +8,13 @@ import type * as CedarModule from '@cedar-policy/cedar-wasm/nodejs';
 export type Cedar = Pick<
   typeof CedarModule,
   | 'checkParseEntities'
+  | 'checkParsePolicySet'
   | 'checkParseSchema'
   | 'formatPolicies'
   | 'policySetTextToParts'
   | 'policyToJson'
+  | 'schemaToText'
+  | 'templateToJson'
   | 'preparsePolicySet'
   | 'preparseSchema'
   | 'schemaToJson'

@@ -1,8 +1,14 @@
 import { trustDomainOf } from '../identity/spiffe-id.ts';
-import { freshCedar, isTrap, nameOfThrown } from './cedar.ts';
+import { DecisionCache } from './cache.ts';
+import type { CacheResult } from './cache.ts';
+import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
+import { Evaluator, isFailure } from './evaluator.ts';
+import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
+import { isPlainValue } from './plain-value.ts';
+import { SlicePool } from './pool.ts';
 import type { Question } from './question.ts';
 import { NAMESPACE } from './schema.ts';
 
@@ -14,111 +20,190 @@ export type EngineAnswer =
   /** Of the policies that erred, where it was they. */
   | { readonly kind: 'error'; readonly policyIds: readonly string[]; readonly detail: string };
 
+/** A policy as an engine takes it; proved beforehand that it parses and cannot trap. */
+export interface EnginePolicy extends PolicyFacts {
+  readonly id: string;
+  readonly text: string;
+}
+
 /** What an engine answers from. */
 export interface EngineRules {
-  /** Text by id; proved beforehand that it parses and cannot trap. */
-  readonly policies: ReadonlyMap<string, string>;
+  /** Stands for everything else here: rules that differ in anything have another. */
+  readonly generation: string;
+  readonly policies: readonly EnginePolicy[];
   /** By `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
   /** Groups of each action by its id; an action that is not here is refused. */
   readonly actionGroups: ReadonlyMap<string, readonly string[]>;
 }
 
-const SET = 'enforced';
+/** How an answer may be kept, and who is told what became of the question at the cache. */
+export interface Keep extends Keeping {
+  readonly onCache: (result: CacheResult) => void;
+}
+
+/** What an engine holds at the moment. */
+export interface EngineSizes {
+  /** Slices that were asked for and are known. */
+  readonly slices: number;
+  /** Slices that the engine holds parsed, and the policies in them. */
+  readonly parsed: { readonly slices: number; readonly policies: number };
+  readonly cached: { readonly allows: number; readonly denials: number };
+}
+
+/** What an engine is made with besides its rules; all have defaults. */
+export interface EngineOptions extends Partial<EvaluatorOptions> {
+  readonly fresh?: () => Cedar;
+}
 
 /**
- * Cedar over one policy set, in an instance of its own. Made whole by the constructor, let go with the set; `ask` never
- * throws. After a trap, which leaves the instance dead, the answer is an error and the next question meets a new one.
+ * Cedar over one policy set, in an instance of its own, with slices and a cache of its own. Made whole by the constructor, let
+ * go with the set; `ask` never throws. After a trap, which leaves the instance dead, the answer is an error and the next
+ * question meets a new one.
  */
 export class Engine {
   readonly #rules: EngineRules;
-  readonly #fresh: () => Cedar;
-  #cedar: Cedar | null;
+  readonly #evaluator: Evaluator;
+  readonly #pool: SlicePool;
+  readonly #cache: DecisionCache | null;
 
-  /** Throws where the policies, proved beforehand, are refused all the same. */
-  constructor(rules: EngineRules, fresh: () => Cedar = freshCedar) {
+  constructor(
+    rules: EngineRules,
+    { fresh = freshCedar, slices = true, cache = new DecisionCache() }: EngineOptions = {},
+  ) {
     this.#rules = rules;
-    this.#fresh = fresh;
-    this.#cedar = loaded(fresh(), rules);
+    this.#pool = new SlicePool(fresh);
+    this.#cache = cache;
+    const policySet = (members: readonly number[]) => ({
+      staticPolicies: Object.fromEntries(
+        members.flatMap((index) => {
+          const policy = rules.policies[index];
+          return policy === undefined ? [] : [[policy.id, policy.text]];
+        }),
+      ),
+    });
+    const { generation, policies } = rules;
+    this.#evaluator = new Evaluator({ generation, policies, policySet, schema: null }, this.#pool, { slices, cache });
+  }
+
+  /** What is held at the moment. */
+  get sizes(): EngineSizes {
+    const cached = this.#cache?.sizes ?? { allows: 0, denials: 0 };
+    return { slices: this.#evaluator.slices, parsed: this.#pool.sizes, cached };
   }
 
   /**
-   * Evaluates every policy. Any policy that errs, whatever its effect, makes the answer an error: Cedar itself would
-   * skip it, and with it perhaps the `forbid` that mattered.
+   * Evaluates every policy that can match. Any policy that errs, whatever its effect, makes the answer an error: Cedar itself
+   * would skip it, and with it perhaps the `forbid` that mattered.
    */
-  ask(question: Question): EngineAnswer {
-    try {
-      const groups = this.#rules.actionGroups.get(question.action);
-      if (groups === undefined) return failed(`the action \`${question.action}\` is not of the schema`);
-      this.#cedar ??= loaded(this.#fresh(), this.#rules);
-      return answerFrom(this.#cedar.statefulIsAuthorized(callFrom(question, groups, this.#rules.entities)));
-    } catch (thrown) {
-      if (isTrap(thrown)) this.#cedar = null;
-      return failed(`the engine threw: ${nameOfThrown(thrown)}`);
-    }
+  ask(question: Question, keep?: Keep): EngineAnswer {
+    const groups = this.#rules.actionGroups.get(question.action);
+    if (groups === undefined) return failed(`the action \`${question.action}\` is not of the schema`);
+    const asked = this.#asked(question, groups);
+    const { answer, cache } = this.#evaluator.ask(asked, keep ?? null);
+    keep?.onCache(cache);
+    return answerFrom(answer);
   }
-}
 
-function loaded(cedar: Cedar, rules: EngineRules): Cedar {
-  const answer = cedar.preparsePolicySet(SET, { staticPolicies: Object.fromEntries(rules.policies) });
-  if (answer.type === 'failure') throw new Error('the engine refused policies that were proved beforehand');
-  return cedar;
+  #asked(question: Question, groups: readonly string[]): Asked {
+    const names = namesIn(question, groups);
+    const { entities } = this.#rules;
+    return {
+      ...names,
+      context: question.context,
+      lineageOf: (uid) => lineageOf(uid, names, entities).keys(),
+      entities: () => entitiesFor(names, entities),
+      isTaken: () => isPlainValue(question.context),
+    };
+  }
 }
 
 const failed = (detail: string): EngineAnswer => ({ kind: 'error', policyIds: [], detail });
 
+/** The entities of a question by name, and what each is in by its name alone. */
+interface Names {
+  readonly principal: EntityUid;
+  readonly action: EntityUid;
+  readonly resource: EntityUid;
+  /** What an entity is in besides what is written of it, by its key. */
+  readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
+}
+
+/** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */
+function namesIn(question: Question, actionGroups: readonly string[]): Names {
+  const principal = uid('Agent', question.principal);
+  const action = uid('Action', question.action);
+  const server = uid('Server', question.server.id);
+  const endpoint = question.endpoint === null ? null : uid('Endpoint', `${question.server.id}:${question.endpoint}`);
+  const alsoIn = new Map([
+    [entityKey(principal), [uid('TrustDomain', trustDomainOf(question.principal))]],
+    [entityKey(action), actionGroups.map((group) => uid('Action', group))],
+  ]);
+  if (endpoint !== null) alsoIn.set(entityKey(endpoint), [server]);
+  return { principal, action, resource: endpoint ?? server, alsoIn };
+}
+
+const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
+
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
-type CedarAnswer = ReturnType<Cedar['statefulIsAuthorized']>;
 
 /** The question in Cedar's JSON form, without a schema: the groups of the action are passed along. */
 export function callFrom(
   question: Question,
   actionGroups: readonly string[],
   entities: ReadonlyMap<string, Entity>,
-): CedarCall {
-  const principal = uid('Agent', question.principal);
-  const action = uid('Action', question.action);
-  const server = uid('Server', question.server.id);
-  const endpoint = question.endpoint === null ? null : uid('Endpoint', `${question.server.id}:${question.endpoint}`);
-  const given = new Map<string, Entity>();
-  addWithAncestors(given, principal, entities, [uid('TrustDomain', trustDomainOf(question.principal))]);
-  addWithAncestors(given, server, entities);
-  if (endpoint !== null) addWithAncestors(given, endpoint, entities, [server]);
-  const groups = actionGroups.map((group) => uid('Action', group));
+): Omit<CedarCall, 'preparsedPolicySetId'> {
+  const names = namesIn(question, actionGroups);
+  const { principal, action, resource } = names;
   return {
     principal,
     action,
-    resource: endpoint ?? server,
+    resource,
     // A question is made of Cedar values; the library's type only lacks `readonly`.
     context: question.context as CedarCall['context'],
-    preparsedPolicySetId: SET,
-    entities: [...given.values(), { uid: action, attrs: {}, parents: groups }] as CedarCall['entities'],
+    entities: entitiesFor(names, entities) as CedarCall['entities'],
   };
 }
 
-const uid = (type: string, id: string): { type: string; id: string } => ({ type: `${NAMESPACE}::${type}`, id });
+const entitiesFor = (names: Names, entities: ReadonlyMap<string, Entity>): readonly Entity[] => {
+  const given = new Map<string, Entity>();
+  const { principal, action, resource, alsoIn } = names;
+  for (const one of [principal, resource]) addWithAncestors(given, one, { entities, alsoIn });
+  const groups = alsoIn.get(entityKey(action)) ?? [];
+  return [...given.values(), { uid: action, attrs: {}, parents: groups }];
+};
+
+/** An entity and everything it is in, by key. */
+function lineageOf(
+  of: EntityUid,
+  { alsoIn }: Names,
+  entities: ReadonlyMap<string, Entity>,
+): ReadonlyMap<string, Entity> {
+  const lineage = new Map<string, Entity>();
+  addWithAncestors(lineage, of, { entities, alsoIn });
+  return lineage;
+}
 
 function addWithAncestors(
   given: Map<string, Entity>,
   of: EntityUid,
-  entities: ReadonlyMap<string, Entity>,
-  alsoIn: readonly EntityUid[] = [],
+  by: { readonly entities: ReadonlyMap<string, Entity>; readonly alsoIn: Names['alsoIn'] },
 ): void {
   const key = entityKey(of);
   if (given.has(key)) return;
-  const written = entities.get(key) ?? { uid: of, attrs: {}, parents: [] };
-  const added = alsoIn.filter((parent) => !written.parents.some((one) => entityKey(one) === entityKey(parent)));
+  const written = by.entities.get(key) ?? { uid: of, attrs: {}, parents: [] };
+  const added = (by.alsoIn.get(key) ?? []).filter(
+    (parent) => !written.parents.some((one) => entityKey(one) === entityKey(parent)),
+  );
   const entity = { ...written, parents: [...written.parents, ...added] };
   given.set(key, entity);
-  for (const parent of entity.parents) addWithAncestors(given, parent, entities);
+  for (const parent of entity.parents) addWithAncestors(given, parent, by);
 }
 
-function answerFrom(answer: CedarAnswer): EngineAnswer {
-  if (answer.type === 'failure') return failed('the engine refused the question');
-  const { decision, diagnostics } = answer.response;
-  const policyIds = diagnostics.reason.toSorted();
-  const erring = diagnostics.errors.map((error) => error.policyId).sort();
-  if (erring.length > 0) return { kind: 'error', policyIds: erring, detail: 'a policy could not be evaluated' };
+function answerFrom(answer: EvaluatorAnswer): EngineAnswer {
+  if (isFailure(answer)) return failed(answer.failure);
+  const { decision, reason: policyIds, errors } = answer;
+  if (errors.length > 0) return { kind: 'error', policyIds: errors, detail: 'a policy could not be evaluated' };
   if (decision === 'allow')
     return policyIds.length > 0 ? { kind: 'permitted', policyIds } : failed('an allow by no policy');
   return policyIds.length > 0 ? { kind: 'forbidden', policyIds } : { kind: 'not-permitted' };

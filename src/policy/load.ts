@@ -7,10 +7,11 @@ import { isProblem } from '../token/members.ts';
 import { compileInWorker } from './compile.ts';
 import type { Compile } from './compile.ts';
 import { Engine } from './engine.ts';
-import type { EngineAnswer, EngineRules } from './engine.ts';
+import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
+import { keyReads } from './key-reads.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
 import { shadowOf } from './shadow.ts';
@@ -41,8 +42,12 @@ export interface PolicySet {
   readonly expiresAtMs: number | null;
   /** Whether any policy is enforced. A set that is not ready denies everything. */
   readonly ready: boolean;
-  /** Never throws. */
-  readonly ask: (question: Question) => EngineAnswer;
+  /** Never throws. The same answer with and without `keep`, which lets it come from the cache. */
+  readonly ask: (question: Question, keep?: Keep) => EngineAnswer;
+  /** What the set holds at the moment of slices and cached answers. */
+  readonly sizes: () => EngineSizes;
+  /** What the policies that can match an action may read, a line each, sorted: what the key of a cached answer is made of. */
+  readonly keyReads: (actionId: string) => readonly string[];
   /** The `@reason` of a policy. */
   readonly adviceOf: (policyId: string) => string | null;
 }
@@ -123,11 +128,7 @@ export async function policySetFrom(
   if (findings.length > 0 || !isCatalog || !isSchema) return { findings: inReadingOrder(findings) };
   const byKey = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const inputs = { hash: hashOf(source), catalog, schema: schema.text, warnings: proof.warnings };
-  try {
-    return setOf(inputs, proof.policies, byKey);
-  } catch (error) {
-    return unfit(source.folder, `the policy set could not be compiled: ${String(error)}`);
-  }
+  return setOf(inputs, proof.policies, byKey);
 }
 
 function setOf(
@@ -142,17 +143,19 @@ function setOf(
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
   ]);
   const facts = { entities, actionGroups };
-  const engine = new Engine({ policies: new Map(enforced.map((policy) => [policy.id, policy.text])), ...facts });
+  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts });
   return {
     ...inputs,
     policies,
     facts,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
-    askShadow: shadowOf(policies, facts),
+    askShadow: shadowOf(policies, { ...facts, generation: inputs.hash }),
     expiresAtMs: null,
     ready: enforced.length > 0,
-    ask: (question) => engine.ask(question),
+    ask: (question, keep) => engine.ask(question, keep),
+    sizes: () => engine.sizes,
+    keyReads: (actionId) => keyReads(enforced, actionId, actionGroups.get(actionId) ?? []),
     adviceOf: (policyId) => advice.get(policyId) ?? null,
   };
 }

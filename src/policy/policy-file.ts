@@ -6,10 +6,13 @@ import type { Cedar } from './cedar.ts';
 import { cedarStatements, offsetOfByte } from './cedar-text.ts';
 import type { CedarStatement } from './cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from './depth.ts';
+import type { PolicyFacts } from './evaluator.ts';
+import { readsOf } from './reads.ts';
+import { scopeFrom } from './scope.ts';
 import type { SourceFile } from './source.ts';
 
 /** One policy of a file. */
-export interface PolicyEntry extends Annotations {
+export interface PolicyEntry extends Annotations, PolicyFacts {
   readonly effect: 'permit' | 'forbid';
   readonly text: string;
   readonly file: string;
@@ -88,8 +91,9 @@ function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar)
     return { policies: [], findings: isTemplate ? [template] : errors };
   }
   const { annotations, problems } = annotationsFrom(new Map(Object.entries(json.json.annotations ?? {})));
+  const facts = { effect: json.json.effect, scope: scopeFrom(json.json), reads: readsOf(json.json) };
   return {
-    policies: [{ ...annotations, effect: json.json.effect, text: statement.text, ...place(source, statement) }],
+    policies: [{ ...annotations, ...facts, text: statement.text, ...place(source, statement) }],
     findings: problems.map(({ name, message, help }) => at(source, offsetOfAnnotation(statement, name), message, help)),
   };
 }

@@ -14,6 +14,7 @@ import type { KeyRing } from '../token/keys.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
+import { TokenCache } from '../token/token-cache.ts';
 import { TokenUses } from '../token/uses.ts';
 import { countedOutcomes } from './measures.ts';
 import { isStartProblem } from './start-problem.ts';
@@ -29,6 +30,7 @@ export interface CheckRole {
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
+const MAX_TOKENS_CACHED = 16_384;
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
@@ -91,6 +93,16 @@ function observerOf({ decisionStream, metrics, trial }: Parts): CheckServices['o
   };
 }
 
+function tokenCache({ metrics }: Parts): TokenCache {
+  const counters = {
+    hit: metrics.cacheRequests.of({ cache: 'token', result: 'hit' }),
+    miss: metrics.cacheRequests.of({ cache: 'token', result: 'miss' }),
+  };
+  const cache = new TokenCache(MAX_TOKENS_CACHED, (result) => counters[result].inc());
+  metrics.beforeScrape(() => metrics.cacheEntries.of({ cache: 'token' }).set(cache.size));
+  return cache;
+}
+
 function servicesOf(
   parts: Parts,
   keys: KeyRing,
@@ -119,6 +131,7 @@ function servicesOf(
       maxBytes: MAX_TOKEN_BYTES,
     },
     keys,
+    verified: tokenCache(parts),
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,

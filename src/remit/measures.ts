@@ -4,6 +4,7 @@ import type { AuthorizationServer } from '../envoy/server.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
 import type { LoadPolicySet } from '../policy/current.ts';
+import type { PolicySet } from '../policy/load.ts';
 import type { Ports } from '../ports.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
@@ -20,7 +21,9 @@ interface Measuring {
 /** A load of policies that says which set it brought and how old that is, and counts what left the old one in force. */
 export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring): LoadPolicySet {
   let loadedAtMs: number | null = null;
+  let set: PolicySet | null = null;
   metrics.beforeScrape(() => {
+    if (set !== null) measurePolicySet(metrics, set);
     if (loadedAtMs !== null) metrics.policyAge.of({}).set((ports.monotonicMs() - loadedAtMs) / 1000);
   });
   return async () => {
@@ -30,10 +33,20 @@ export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring):
       return loaded;
     }
     loadedAtMs = ports.monotonicMs();
+    set = loaded;
     metrics.policyInfo.clear();
     metrics.policyInfo.of({ hash: loaded.hash }).set(1);
     return loaded;
   };
+}
+
+function measurePolicySet(metrics: Metrics, set: PolicySet): void {
+  const { slices, parsed, cached } = set.sizes();
+  metrics.policySlices.of({ state: 'known' }).set(slices);
+  metrics.policySlices.of({ state: 'parsed' }).set(parsed.slices);
+  metrics.policiesParsed.of({}).set(parsed.policies);
+  metrics.cacheEntries.of({ cache: 'allow' }).set(cached.allows);
+  metrics.cacheEntries.of({ cache: 'deny' }).set(cached.denials);
 }
 
 /** Counts what became of calls, and what does not agree. */

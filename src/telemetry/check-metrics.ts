@@ -5,7 +5,10 @@ import { totalMs } from './finished-check.ts';
 import type { CheckObserver } from './finished-check.ts';
 import type { MetricFamilies } from './metrics.ts';
 
-type Counted = Pick<MetricFamilies, 'decisions' | 'checkDuration' | 'stageDuration' | 'tokenUses' | 'staticSecrets'>;
+type Counted = Pick<
+  MetricFamilies,
+  'decisions' | 'checkDuration' | 'stageDuration' | 'cacheRequests' | 'tokenUses' | 'staticSecrets'
+>;
 
 /** Counts each check. What never changes is looked up once, since this runs on every call. */
 export function checkMetrics(metrics: Counted): CheckObserver {
@@ -13,6 +16,11 @@ export function checkMetrics(metrics: Counted): CheckObserver {
   const gather = metrics.stageDuration.of({ stage: 'gather' });
   const decide = metrics.stageDuration.of({ stage: 'decide' });
   const settle = metrics.stageDuration.of({ stage: 'settle' });
+  const cached = {
+    hit: metrics.cacheRequests.of({ cache: 'decision', result: 'hit' }),
+    miss: metrics.cacheRequests.of({ cache: 'decision', result: 'miss' }),
+    bypass: metrics.cacheRequests.of({ cache: 'decision', result: 'bypass' }),
+  };
   return (check) => {
     const { decision, facts, traceId, took } = check;
     const { action, nowMs, secrets } = facts;
@@ -24,6 +32,7 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     decide.observe(took.decideMs / 1000);
     settle.observe(took.settleMs / 1000);
     const reuse = tellingClass(reuseOf(check));
+    cached[check.cache].inc();
     if (reuse !== null) metrics.tokenUses.of({ class: reuse }).inc();
     for (const secret of secrets) metrics.staticSecrets.of({ kind: secret.kind, decision: kind }).inc();
   };

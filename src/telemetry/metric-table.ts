@@ -1,4 +1,5 @@
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
+import { CACHE_RESULTS } from '../policy/cache.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { Labels } from './metric-family.ts';
 import { QUEUES } from './span-router.ts';
@@ -120,6 +121,20 @@ export const metricTable = {
     'Loads that left the last good policy set in force',
     {},
   ),
+  cacheRequests: counter(
+    'remit_cache_requests_total',
+    'Questions to a cache, by result: bypass was not for it, since the engine had to be asked or no check came so far',
+    { cache: ['decision', 'token'], result: CACHE_RESULTS },
+  ),
+  cacheEntries: gauge('remit_cache_entries', 'Answers and tokens that are kept', {
+    cache: ['allow', 'deny', 'token'],
+  }),
+  policySlices: gauge(
+    'remit_policy_slices',
+    'Slices of the policy set in force: known ones that calls asked for, and those the engine holds parsed',
+    { state: ['known', 'parsed'] },
+  ),
+  policiesParsed: gauge('remit_policies_parsed', 'Policies in the slices that the engine holds parsed', {}),
   keysAge: gauge('remit_keys_age_seconds', 'Time since the key server of an issuer last gave a good answer', {
     issuer: null,
   }),

@@ -103,7 +103,7 @@ const linkTo = (span: SpanReference, kind: string): Link => ({
 });
 
 function attributesOf(judgement: Judgement): Attributes {
-  const { decision, decisionId, facts, policySet } = judgement;
+  const { cache, decision, decisionId, facts, policySet } = judgement;
   const token = taskTokenOf(facts);
   const reuse = reuseOf(judgement);
   const telling = tellingClass(reuse);
@@ -112,7 +112,7 @@ function attributesOf(judgement: Judgement): Attributes {
     'remit.decision': decision.kind,
     'remit.decision.id': decisionId,
     'remit.policy.ids': [...decision.policyIds],
-    'remit.cache': 'bypass',
+    'remit.cache': cache,
     ...(policySet === null ? {} : { 'remit.policy.set': policySet }),
     ...(isDeny(decision) ? { 'remit.reason': decision.reason, 'remit.detail': decision.detail } : {}),
     ...(fault === null ? {} : { 'error.type': fault }),

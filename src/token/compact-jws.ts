@@ -88,7 +88,8 @@ const headerReaders = {
 
 /**
  * The payload of a token whose signature the key verifies, with the algorithm the token was read with; else
- * `token.signature`. The key must be one for that algorithm alone.
+ * `token.signature`. The key must be one for that algorithm alone. By Web Crypto, off this thread: a synchronous verification
+ * takes up to a fifth less of the processor, and all of it from the event loop (`test/bench/token.ts`).
  */
 export async function verifiedPayloadFrom(
   jws: Pick<CompactJws, 'compact' | 'algorithm'>,

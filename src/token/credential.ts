@@ -1,8 +1,14 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import type { TaskToken } from './claims.ts';
-import { externalTokenOf, type ExternalToken, type ExternalTokenRules } from './external-token.ts';
-import { type IssuerKind, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
-import { taskTokenOf, type TokenRules } from './verify.ts';
+import {
+  type ExternalToken,
+  type ExternalTokenRules,
+  liveExternalToken,
+  signedExternalClaims,
+} from './external-token.ts';
+import { digestOf, type IssuerKind, type UnverifiedJwt, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
+import type { TokenCache, VerifiedToken } from './token-cache.ts';
+import { liveTaskToken, signedTaskClaims, type TokenRules } from './verify.ts';
 
 /** No token at all: the caller's SPIFFE ID is its only credential. */
 export interface WorkloadIdentity {
@@ -31,20 +37,53 @@ export interface CredentialKeys extends VerificationKeys {
  * The task token or external token in a compact JWS. Which rules apply follows from what its issuer is trusted with, and
  * from nothing else in the token; keys of one kind never verify the other, so a token cannot be taken for what it is not.
  * Denies as `verifyTaskToken` and `externalTokenFrom` do, `token.issuer` for an issuer that is not trusted; the smaller of
- * the two `maxBytes` holds.
+ * the two `maxBytes` holds. A token whose signature `verified` remembers is not verified again while the key is held; its
+ * times and its audience are judged on every use.
  *
  * @param nowMs milliseconds since the Unix epoch
  */
 export async function tokenCredentialFrom(
   compact: string,
   rules: CredentialRules,
-  keys: CredentialKeys,
-  nowMs: number,
+  { keys, nowMs, verified }: { readonly keys: CredentialKeys; readonly nowMs: number; readonly verified?: TokenCache },
 ): Promise<TaskToken | ExternalToken | Deny> {
-  const jwt = unverifiedJwtFrom(compact, Math.min(rules.task.maxBytes, rules.external.maxBytes));
+  const maxBytes = Math.min(rules.task.maxBytes, rules.external.maxBytes);
+  // What is too long is not even hashed.
+  const digest = verified === undefined || compact.length > maxBytes ? null : digestOf(compact);
+  const known = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
+  if (known !== null) return live(known, rules, nowMs);
+  const jwt = unverifiedJwtFrom(compact, maxBytes);
   if (isDeny(jwt)) return jwt;
-  const kind = keys.kindOf(jwt.issuer);
-  if (kind === 'remit') return taskTokenOf(jwt, rules.task, keys, nowMs);
-  if (kind === 'external') return externalTokenOf(jwt, rules.external, keys, nowMs);
+  const signed = await signedToken(jwt, rules, keys);
+  if (isDeny(signed)) return signed;
+  const credential = live(signed, rules, nowMs);
+  if (digest !== null && !isDeny(credential)) verified?.set(digest, signed);
+  return credential;
+}
+
+async function signedToken(
+  jwt: UnverifiedJwt,
+  { external }: CredentialRules,
+  keys: CredentialKeys,
+): Promise<VerifiedToken | Deny> {
+  const { issuer, jws } = jwt;
+  const by = { issuer, keyId: jws.keyId ?? undefined, algorithm: jws.algorithm };
+  const kind = keys.kindOf(issuer);
+  if (kind === 'remit') {
+    const signed = await signedTaskClaims(jwt, keys);
+    return isDeny(signed) ? signed : { kind, ...by, ...signed };
+  }
+  if (kind === 'external') {
+    const signed = await signedExternalClaims(jwt, external, keys);
+    return isDeny(signed) ? signed : { kind, ...by, ...signed };
+  }
   return deny('token.issuer', 'claim `iss` is not a trusted issuer');
 }
+
+const isHeld = ({ kind, issuer, keyId, algorithm, key }: VerifiedToken, keys: CredentialKeys): boolean =>
+  keys.kindOf(issuer) === kind && keys.keyFor(issuer, keyId, algorithm, kind) === key;
+
+const live = (token: VerifiedToken, rules: CredentialRules, nowMs: number): TaskToken | ExternalToken | Deny =>
+  token.kind === 'remit'
+    ? liveTaskToken(token.claims, rules.task, nowMs)
+    : liveExternalToken(token.claims, rules.external, nowMs);

@@ -1,8 +1,9 @@
+import type { CryptoKey } from 'jose';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { audience, name, scope } from './claim-readers.ts';
 import { absent } from './compact-jws.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
-import { digestOf, signatureProblem, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys } from './jwt.ts';
+import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
 
@@ -73,26 +74,37 @@ export async function externalTokenOf(
   keys: VerificationKeys,
   nowMs: number,
 ): Promise<ExternalToken | Deny> {
-  const types = rules.types.get(jwt.issuer);
+  const signed = await signedExternalClaims(jwt, rules, keys);
+  return isDeny(signed) ? signed : liveExternalToken(signed.claims, rules, nowMs);
+}
+
+/** The claims of an external token whose signature was verified. */
+export interface ExternalClaims {
+  readonly token: Omit<ExternalToken, 'audience'>;
+  readonly audiences: readonly string[];
+  /** Seconds since the Unix epoch; `null` where the token has no `nbf`. */
+  readonly notBeforeSeconds: number | null;
+}
+
+/** What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+export async function signedExternalClaims(
+  jwt: UnverifiedJwt,
+  { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
+  keys: VerificationKeys,
+): Promise<{ readonly claims: ExternalClaims; readonly key: CryptoKey } | Deny> {
+  const types = typesByIssuer.get(jwt.issuer);
   if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
   const type = typeOf(jwt.jws.type);
   if (type === null || !types.has(type)) {
     return deny('token.malformed', 'header member `typ` is not one its issuer is configured with');
   }
-  const unsigned = await signatureProblem(jwt, keys, 'external');
-  if (unsigned !== null) return unsigned;
+  const key = await verifyingKey(jwt, keys, 'external');
+  if (isDeny(key)) return key;
   const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
-  const lifetime = { issuedAtSeconds: claims.iat, expiresAtSeconds: claims.exp, notBeforeSeconds: claims.nbf };
-  const dead = lifetimeProblem(lifetime, rules, nowMs);
-  if (dead !== null) return dead;
-  const [guarded, ...others] = new Set(claims.aud.filter((resource) => rules.audiences.has(resource)));
-  if (guarded === undefined) return deny('token.audience', 'claim `aud` is not a resource guarded here');
-  if (others.length > 0) return deny('token.audience', 'claim `aud` names more than one resource guarded here');
-  return {
+  const token = {
     kind: 'external-token',
     issuer: claims.iss,
-    audience: guarded,
     subject: claims.sub,
     clientId: claims.client_id ?? claims.azp,
     scope: claims.scope ?? claims.scp ?? [],
@@ -101,7 +113,22 @@ export async function externalTokenOf(
     tokenId: claims.jti,
     digest: digestOf(jwt.jws.compact),
     confirmation: claims.cnf,
-  };
+  } as const;
+  return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };
+}
+
+/** What `externalTokenOf` judges anew on every use: times and audience. */
+export function liveExternalToken(
+  { token, audiences, notBeforeSeconds }: ExternalClaims,
+  rules: ExternalTokenRules,
+  nowMs: number,
+): ExternalToken | Deny {
+  const dead = lifetimeProblem({ ...token, notBeforeSeconds }, rules, nowMs);
+  if (dead !== null) return dead;
+  const [guarded, ...others] = new Set(audiences.filter((resource) => rules.audiences.has(resource)));
+  if (guarded === undefined) return deny('token.audience', 'claim `aud` is not a resource guarded here');
+  if (others.length > 0) return deny('token.audience', 'claim `aud` names more than one resource guarded here');
+  return { ...token, audience: guarded };
 }
 
 /** The names of each type; a `typ` without `/` is short for one of `application/`. @see RFC 7515 section 4.1.9 */

@@ -46,20 +46,30 @@ export function unverifiedJwtFrom(compact: string, maxBytes: number): Unverified
 }
 
 /**
- * Why a token may not be believed, or `null` once its signature verifies with a key that its issuer has for tokens of
- * this kind.
+ * The key that the signature of a token verifies with, which its issuer has for tokens of this kind; else why the token may
+ * not be believed.
  *
  * INVARIANT: before that, the payload is believed in one thing only, whose keys to try.
  */
-export async function signatureProblem(
+export async function verifyingKey(
   { jws, issuer }: UnverifiedJwt,
   keys: VerificationKeys,
   kind: IssuerKind,
-): Promise<Deny | null> {
+): Promise<CryptoKey | Deny> {
   const key = keys.keyFor(issuer, jws.keyId ?? undefined, jws.algorithm, kind);
   if (isDeny(key)) return key;
   const verified = await verifiedPayloadFrom(jws, key);
-  return isDeny(verified) ? verified : null;
+  return isDeny(verified) ? verified : key;
+}
+
+/** Why a token may not be believed, or `null` once `verifyingKey` finds its key. */
+export async function signatureProblem(
+  jwt: UnverifiedJwt,
+  keys: VerificationKeys,
+  kind: IssuerKind,
+): Promise<Deny | null> {
+  const key = await verifyingKey(jwt, keys, kind);
+  return isDeny(key) ? key : null;
 }
 
 /** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */

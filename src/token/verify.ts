@@ -1,6 +1,7 @@
+import type { CryptoKey } from 'jose';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
-import { taskClaimsFrom, type TaskToken } from './claims.ts';
-import { digestOf, signatureProblem, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys } from './jwt.ts';
+import { taskClaimsFrom, type TaskClaims, type TaskToken } from './claims.ts';
+import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 
 export type { VerificationKeys };
@@ -46,14 +47,30 @@ export async function taskTokenOf(
   keys: VerificationKeys,
   nowMs: number,
 ): Promise<TaskToken | Deny> {
+  const signed = await signedTaskClaims(jwt, keys);
+  return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
+}
+
+/** What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+export async function signedTaskClaims(
+  jwt: UnverifiedJwt,
+  keys: VerificationKeys,
+): Promise<{ readonly claims: TaskClaims; readonly key: CryptoKey } | Deny> {
   const { compact, keyId, type } = jwt.jws;
   if (!TOKEN_TYPES.has(type)) return deny('token.malformed', 'header member `typ` must be `at+jwt`');
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
-  const unsigned = await signatureProblem(jwt, keys, 'remit');
-  if (unsigned !== null) return unsigned;
+  const key = await verifyingKey(jwt, keys, 'remit');
+  if (isDeny(key)) return key;
   const claims = taskClaimsFrom(jwt.claims, { keyId, digest: digestOf(compact) });
-  if (isDeny(claims)) return claims;
-  const { token, notBeforeSeconds } = claims;
+  return isDeny(claims) ? claims : { claims, key };
+}
+
+/** What `taskTokenOf` judges anew on every use: times and audience. */
+export function liveTaskToken(
+  { token, notBeforeSeconds }: TaskClaims,
+  rules: TokenRules,
+  nowMs: number,
+): TaskToken | Deny {
   const dead = lifetimeProblem({ ...token, notBeforeSeconds }, rules, nowMs);
   if (dead !== null) return dead;
   return rules.audiences.has(token.audience)

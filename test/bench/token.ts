@@ -10,7 +10,8 @@ import { ed25519Key, es256Key, issuer, mint, nowMs, ringOf, rs256Key, rules, typ
 /**
  * What it costs to verify a token's signature: jose over Web Crypto, as in use, beside a synchronous `node:crypto` verify
  * with a key object, and the whole of a task token and of a DPoP proof. The contenders take turns in one run; the median of
- * the rounds is what counts, one after the other (latency) and 16 at a time (throughput of one process).
+ * the rounds is what counts, one after the other (latency) and 16 at a time (throughput of one process), and the processor
+ * time of every thread beside it, which is what a machine that is busy has to give.
  * `node test/bench/token.ts`.
  */
 const ROUNDS = 15;
@@ -24,17 +25,27 @@ interface Contender {
 
 async function measure(key: TestKey): Promise<void> {
   const contenders = contendersFor(key);
-  const results = contenders.map(({ name }) => ({ name, alone: [] as number[], together: [] as number[] }));
+  const results = contenders.map(({ name }) => ({
+    name,
+    alone: [] as number[],
+    together: [] as number[],
+    cpu: [] as number[],
+  }));
   for (const { run } of contenders) await timed(run, 1);
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, { run }] of contenders.entries()) {
       results[index]?.alone.push(await timed(run, 1));
+      const before = process.cpuUsage();
       results[index]?.together.push(await timed(run, AT_A_TIME));
+      const { user, system } = process.cpuUsage(before);
+      results[index]?.cpu.push((user + system) / CALLS);
     }
   }
-  process.stdout.write(`${key.algorithm.padEnd(34)}us alone   us of ${AT_A_TIME} at a time\n`);
-  for (const { name, alone, together } of results) {
-    process.stdout.write(`  ${name.padEnd(32)}${text(median(alone))}   ${text(median(together))}\n`);
+  process.stdout.write(`${key.algorithm.padEnd(34)}us alone   us of ${AT_A_TIME} at a time   us of processor\n`);
+  for (const { name, alone, together, cpu } of results) {
+    process.stdout.write(
+      `  ${name.padEnd(32)}${text(median(alone))}   ${text(median(together))}   ${text(median(cpu))}\n`,
+    );
   }
 }
 

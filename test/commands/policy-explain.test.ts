@@ -173,10 +173,10 @@ describe('remit policy explain', () => {
       asked: { principal: planner, action: 'payments.create', context: { args: { amount: 501 } } },
       matched: [
         { id: 'payments-write' },
-        { id: 'payments-limit', pieces: [{ part: 'when', standing: 'holds', line: 27, column: 8 }] },
+        { id: 'payments-limit', pieces: [{ part: 'when', standing: 'holds', line: 28, column: 8 }] },
       ],
       needed: [expect.stringContaining('`payments-limit` forbids it')],
-      keyReads: null,
+      keyReads: expect.arrayContaining(['context.args.amount against long 500', 'context.args.currency']),
       recorded: [],
     });
   });

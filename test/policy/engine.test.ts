@@ -2,10 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import type { CacheResult } from '../../src/policy/cache.ts';
 import { Engine, callFrom } from '../../src/policy/engine.ts';
+import type { EngineOptions } from '../../src/policy/engine.ts';
 import { entityKey } from '../../src/policy/entities.ts';
 import type { Entity } from '../../src/policy/entities.ts';
 import type { CedarRecord, Question } from '../../src/policy/question.ts';
+import { policyFrom } from './policies.ts';
 
 const mustId = (text: string): SpiffeId => {
   const id = spiffeIdFrom(text);
@@ -26,16 +29,24 @@ const group = (id: string, parents: readonly string[] = []): Entity => ({
   attrs: {},
   parents: parents.map((parent) => ({ type: 'Remit::AgentGroup', id: parent })),
 });
-const engineWith = (policies: Readonly<Record<string, string>>, entities: readonly Entity[] = []) =>
-  new Engine({
-    policies: new Map(Object.entries(policies)),
-    entities: new Map(entities.map((entity) => [entityKey(entity.uid), entity])),
-    actionGroups: new Map([
-      ['read', ['low']],
-      ['write', ['high']],
-      ['issue', []],
-    ]),
-  });
+const engineWith = (
+  policies: Readonly<Record<string, string>>,
+  entities: readonly Entity[] = [],
+  options: EngineOptions = {},
+) =>
+  new Engine(
+    {
+      generation: 'g',
+      policies: Object.entries(policies).map(([id, text]) => policyFrom(id, text)),
+      entities: new Map(entities.map((entity) => [entityKey(entity.uid), entity])),
+      actionGroups: new Map([
+        ['read', ['low']],
+        ['write', ['high']],
+        ['issue', []],
+      ]),
+    },
+    options,
+  );
 const when = (effect: string, condition: string, action = 'action') =>
   `${effect} (principal, ${action}, resource) when { ${condition} };`;
 
@@ -150,6 +161,91 @@ describe('Engine.ask', () => {
   });
 });
 
+const keep = (nowMs = 0, untilMs = 1000) => {
+  const results: CacheResult[] = [];
+  return { nowMs, untilMs, onCache: (result: CacheResult) => results.push(result), results };
+};
+const named = (id: string) => `permit (principal == Remit::Agent::"${id}", action, resource);`;
+
+describe('Engine.ask with its cache', () => {
+  const policies = {
+    p: when('permit', 'context.n > 5 && context has s'),
+    f: when('forbid', 'context.n == 9'),
+    e: when('forbid', 'context.missing.x == 1', 'action == Remit::Action::"write"'),
+  };
+
+  it('answers as without, hit or miss, and says which it was', () => {
+    const engine = engineWith(policies);
+    const at = keep();
+    const contexts = [6, 7, 9, 3, 9, 6, 2].map((n) => ({ n, s: 'x', unread: n }));
+    for (const context of contexts)
+      expect(engine.ask(ask('read', context), at)).toEqual(engine.ask(ask('read', context)));
+    expect(at.results).toEqual(['miss', 'hit', 'miss', 'miss', 'hit', 'hit', 'hit']);
+    expect(engine.sizes).toEqual({ slices: 1, parsed: { slices: 1, policies: 2 }, cached: { allows: 1, denials: 2 } });
+  });
+
+  it('keeps no error', () => {
+    const engine = engineWith(policies);
+    const at = keep();
+    for (let round = 0; round < 2; round += 1) {
+      expect(engine.ask(ask('write', { n: 6, s: '' }), at)).toMatchObject({ kind: 'error', policyIds: ['e'] });
+    }
+    expect(at.results).toEqual(['miss', 'miss']);
+    expect(engine.sizes.cached).toEqual({ allows: 0, denials: 0 });
+  });
+
+  it.each([
+    ['a lone surrogate', '\ud800'],
+    ['a number that is no integer', 1.5],
+    ['an extension that is none', { __extn: { fn: 'datetime', arg: '2026-02-30' } }],
+    ['a record that claims to be an entity', { __entity: { type: 'Remit::Agent', id: 'x' } }],
+    ['a value nested beyond what the engine reads', JSON.parse(`${'[['.repeat(70)}${']]'.repeat(70)}`)],
+  ])('answers what the engine refuses as without, where %s is in what no policy reads', (_name, unread) => {
+    const engine = engineWith(policies);
+    const at = keep();
+    const good = ask('read', { n: 6, s: '', unread: 1 });
+    expect(engine.ask(good, at).kind).toBe('permitted');
+    const bad = ask('read', { n: 6, s: '', unread: unread as never });
+    expect(engine.ask(bad, at)).toEqual(engine.ask(bad));
+    expect(at.results).toEqual(['miss', 'bypass']);
+  });
+
+  it('keeps an answer for its time, and none without an end', () => {
+    const engine = engineWith(policies);
+    const results = [keep(0, 10), keep(9, 20), keep(10, 20), keep(5, 20), keep(0, Infinity), keep(0, Infinity)].map(
+      (at) => {
+        engine.ask(ask('read', { n: 6, s: '' }), at);
+        return at.results[0];
+      },
+    );
+    // At 5 the clock has stepped back behind the answer of 10.
+    expect(results).toEqual(['miss', 'hit', 'miss', 'miss', 'miss', 'miss']);
+  });
+
+  it('keeps answers apart by agent, action and endpoint', () => {
+    const engine = engineWith(policies);
+    const at = keep();
+    const context = { n: 6, s: '' };
+    const other = { ...ask('read', context), principal: mustId('spiffe://acme.test/other') };
+    const elsewhere = { ...ask('read', context), endpoint: 'GET /elsewhere' };
+    for (const question of [ask('read', context), other, elsewhere, ask('issue', context)]) engine.ask(question, at);
+    expect(at.results).toEqual(['miss', 'miss', 'miss', 'miss']);
+  });
+
+  it('evaluates no policy that cannot match, and all of them without slices', () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 50 }, (_, index) => [`p${index}`, named(`spiffe://acme.test/${index}`)]),
+    );
+    const rules = { ...many, own: named(planner) };
+    const engine = engineWith(rules);
+    expect(engine.ask(ask('read'))).toEqual({ kind: 'permitted', policyIds: ['own'] });
+    expect(engine.sizes.parsed).toEqual({ slices: 1, policies: 1 });
+    const whole = engineWith(rules, [], { slices: false, cache: null });
+    expect(whole.ask(ask('read'), keep())).toEqual({ kind: 'permitted', policyIds: ['own'] });
+    expect(whole.sizes).toEqual({ slices: 1, parsed: { slices: 1, policies: 51 }, cached: { allows: 0, denials: 0 } });
+  });
+});
+
 describe('callFrom', () => {
   it('hands over the agent, its ancestors, the server and the endpoint, and nobody else', () => {
     const entities = [group('inner', ['outer']), group('outer', ['inner']), group('other')];
@@ -165,8 +261,8 @@ describe('callFrom', () => {
       'inner',
       'outer',
       'acme.test',
-      'payments',
       'payments:GET /read',
+      'payments',
       'read',
     ]);
   });

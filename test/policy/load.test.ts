@@ -1,7 +1,10 @@
+import type { Server } from '../../src/action/catalog.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { anyScope } from '../../src/policy/scope.ts';
 import { describe, expect, it } from '@jest/globals';
 import { compileInWorker } from '../../src/policy/compile.ts';
 import { loadPolicies, policySetFrom } from '../../src/policy/load.ts';
-import { baseSchema, compileHere, exampleCatalog, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { baseSchema, exampleCatalog, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
 
 const permit = '@id("p") permit (principal, action, resource);\n';
 const many = (count: number, text: string, between: string) => Array.from({ length: count }, () => text).join(between);
@@ -14,6 +17,8 @@ const lying = async () => ({
       reason: null,
       shadow: false,
       text: 'permit',
+      scope: anyScope,
+      reads: { everything: true, roots: new Map() },
       file: 'p/a.cedar',
       line: 1,
       column: 1,
@@ -265,11 +270,16 @@ describe('loadPolicies', () => {
     });
   });
 
-  it('gives a set whose engine refused what was proved as a finding, not a throw', async () => {
+  it('denies every question where the engine refuses what was proved', async () => {
     const set = await policySetFrom(folderWith(permit), lying);
-    expect(set).toMatchObject({
-      findings: [{ message: expect.stringContaining('the policy set could not be compiled: ') }],
-    });
-    expect(await policySetFrom(folderWith(permit), compileHere)).toMatchObject({ ready: true });
+    if ('findings' in set) throw new Error('it loads');
+    const question = {
+      principal: 'spiffe://acme.test/planner' as SpiffeId,
+      action: 'payments.read',
+      server: set.catalog.servers.get('payments') as Server,
+      endpoint: null,
+      context: {},
+    };
+    expect(set.ask(question)).toEqual({ kind: 'error', policyIds: [], detail: 'the engine refused the policies' });
   });
 });

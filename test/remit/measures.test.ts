@@ -11,6 +11,12 @@ const counting = () => {
   return { at: { metrics, ports: { monotonicMs: () => clock.nowMs } }, clock, lines };
 };
 
+const setOf = (hash: string, slices: number) =>
+  ({
+    hash,
+    sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
+  }) as PolicySet;
+
 describe('measuredSink', () => {
   it('times each commit and counts those that failed', async () => {
     const { at, clock, lines } = counting();
@@ -37,7 +43,7 @@ describe('countedLoad', () => {
   it('shows the set in force with its age, and counts a load that left it there', async () => {
     const { at, clock, lines } = counting();
     const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
-    const loads = [{ hash: 'sha-256:one' } as PolicySet, { findings: [finding] }, { hash: 'sha-256:two' } as PolicySet];
+    const loads = [setOf('sha-256:one', 3), { findings: [finding] }, setOf('sha-256:two', 4)];
     const load = countedLoad(() => Promise.resolve(loads.shift() ?? { findings: [] }), at);
     expect(lines().join('\n')).not.toContain('remit_policy_age');
     await load();
@@ -46,7 +52,13 @@ describe('countedLoad', () => {
     expect(lines()).toContain('remit_policy_info{hash="sha-256:one"} 1');
     expect(lines()).toContain('remit_policy_age_seconds 7');
     expect(lines()).toContain('remit_policy_load_failures_total 1');
+    expect(lines()).toContain('remit_policy_slices{state="known"} 3');
+    expect(lines()).toContain('remit_policy_slices{state="parsed"} 2');
+    expect(lines()).toContain('remit_policies_parsed 5');
+    expect(lines()).toContain('remit_cache_entries{cache="allow"} 7');
+    expect(lines()).toContain('remit_cache_entries{cache="deny"} 1');
     await load();
+    expect(lines()).toContain('remit_policy_slices{state="known"} 4');
     expect(lines()).toContain('remit_policy_age_seconds 0');
     expect(lines()).not.toContain('remit_policy_info{hash="sha-256:one"} 1');
   });

@@ -14,6 +14,7 @@ const finished = (decision: Decision, facts: object = {}): FinishedCheck =>
     decisionId: 'd-1',
     decision,
     policySet: null,
+    cache: 'miss',
     traceId,
     took: { gatherMs: 1, decideMs: 2, settleMs: 4 },
     facts: { action: { id: 'payments.read' }, secrets: [], reuse: [], nowMs: 1_500, ...facts },

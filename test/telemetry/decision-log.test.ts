@@ -37,6 +37,7 @@ const finished = (decision: Decision, change: object = {}): FinishedCheck =>
     decisionId: 'd-1',
     decision,
     policySet: 'sha-256:set',
+    cache: 'miss',
     traceId: 'a'.repeat(32),
     took: { gatherMs: 0.25, decideMs: 0.5, settleMs: 0.123456 },
     facts: { ...facts, ...change },

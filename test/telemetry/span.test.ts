@@ -19,6 +19,7 @@ const judgement = (decision: Decision): Judgement =>
     decisionId: 'd-1',
     decision,
     policySet: 'sha-256:set',
+    cache: 'hit',
     facts: {
       call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test', port: null },
       caller: { id: 'spiffe://acme.test/planner' },
@@ -88,7 +89,7 @@ describe('traceCheck', () => {
       'remit.detail': 'by `x`',
       'remit.policy.ids': ['x'],
       'remit.policy.set': 'sha-256:set',
-      'remit.cache': 'bypass',
+      'remit.cache': 'hit',
       'remit.credential': 'task-token',
       'remit.agent': 'spiffe://acme.test/planner',
       'remit.action': 'payments.list',

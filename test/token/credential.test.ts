@@ -9,7 +9,7 @@ const iamKey = es256Key('k-1');
 const ring = mixedRing({ remit: remitKey, external: iamKey });
 const rules = { task: taskRules, external: externalRules };
 
-const answerTo = async (token: string) => denied(await tokenCredentialFrom(token, rules, ring, nowMs));
+const answerTo = async (token: string) => denied(await tokenCredentialFrom(token, rules, { keys: ring, nowMs }));
 
 describe('tokenCredentialFrom', () => {
   it('takes a token of a Remit issuer for a task token', async () => {

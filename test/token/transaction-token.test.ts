@@ -221,7 +221,7 @@ describe('a transaction token and a task token are never taken for each other', 
     const type = ['token.malformed', 'header member `typ` must be `at+jwt`'];
     expect(denied(await verifyTaskToken(token, taskRules, asTask, nowMs))).toEqual(type);
     const credentialRules = { task: taskRules, external: externalRules };
-    expect(denied(await tokenCredentialFrom(token, credentialRules, asTask, nowMs))).toEqual(type);
+    expect(denied(await tokenCredentialFrom(token, credentialRules, { keys: asTask, nowMs }))).toEqual(type);
   });
 
   it('a task token as a transaction token', async () => {
@@ -237,7 +237,7 @@ describe('a transaction token and a task token are never taken for each other', 
     const expected = ['token.issuer', 'claim `iss` is not an issuer of task tokens'];
     expect(denied(await verifyTaskToken(token, taskRules, asTransaction, nowMs))).toEqual(expected);
     const credentialRules = { task: taskRules, external: externalRules };
-    expect(denied(await tokenCredentialFrom(token, credentialRules, asTransaction, nowMs))).toEqual([
+    expect(denied(await tokenCredentialFrom(token, credentialRules, { keys: asTransaction, nowMs }))).toEqual([
       'token.issuer',
       'claim `iss` is not a trusted issuer',
     ]);

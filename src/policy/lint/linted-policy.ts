@@ -15,7 +15,7 @@ export interface LintedPolicy extends PolicyEntry {
   /** What must hold for the policy to apply, split at `&&`; equal texts mean the same. */
   readonly conditions: ReadonlySet<string>;
   /** What the conditions read. */
-  readonly reads: readonly Path[];
+  readonly paths: readonly Path[];
   readonly tokens: readonly CedarToken[];
   /** Rules that its author accepts, by `@accept`. */
   readonly accepts: readonly string[];
@@ -43,7 +43,7 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Cedar): LintedPolicy | 
     conditions: new Set(
       conditions.flatMap(({ kind, body }) => (kind === 'when' ? conjuncts(body) : [`unless ${JSON.stringify(body)}`])),
     ),
-    reads: conditions.flatMap(({ body }) => readsOf(body)),
+    paths: conditions.flatMap(({ body }) => readsOf(body)),
     tokens: cedarTokens(policy.text),
     accepts: (annotations?.['accept'] ?? '').split(' ').filter((rule) => rule !== ''),
   };

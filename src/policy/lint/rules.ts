@@ -70,8 +70,8 @@ const complaint = (message: string, help: string | null = null, offset = 0): rea
   { message, help, offset },
 ];
 
-function permitAnyAgent({ effect, principal, reads }: LintedPolicy): readonly Complaint[] {
-  if (effect === 'forbid' || principal.entities !== null || reads.some(([variable]) => variable === 'principal'))
+function permitAnyAgent({ effect, principal, paths }: LintedPolicy): readonly Complaint[] {
+  if (effect === 'forbid' || principal.entities !== null || paths.some(([variable]) => variable === 'principal'))
     return [];
   return complaint('any agent can use this permit', 'name an agent, a group or a trust domain as `principal`');
 }
@@ -106,8 +106,8 @@ const INTENT: readonly Path[] = [
   ['context', 'intent', 'actions'],
 ];
 
-const readsIntent = ({ reads }: LintedPolicy): boolean =>
-  reads.some((path) => INTENT.some((value) => touches(path, value)));
+const readsIntent = ({ paths }: LintedPolicy): boolean =>
+  paths.some((path) => INTENT.some((value) => touches(path, value)));
 
 function highRiskAnyIntent(policy: LintedPolicy, { policies, reach }: LintedSet): readonly Complaint[] {
   if (policy.effect === 'forbid' || readsIntent(policy)) return [];
@@ -176,7 +176,7 @@ const PER_USE: readonly Path[] = [
 ];
 
 function perUse(policy: LintedPolicy): readonly Complaint[] {
-  return PER_USE.filter((value) => policy.reads.some((path) => touches(path, value))).flatMap((value) => {
+  return PER_USE.filter((value) => policy.paths.some((path) => touches(path, value))).flatMap((value) => {
     const message = `reads \`${value.join('.')}\`, which changes from use to use`;
     return complaint(message, 'decisions it takes part in hold for one use alone', offsetOf(policy, written(value)));
   });

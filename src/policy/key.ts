@@ -1,0 +1,136 @@
+import { hash } from 'node:crypto';
+import { encoded, text } from './encoding.ts';
+import type { EntityUid } from './entities.ts';
+import { instantFrom, scaledDecimalFrom } from './literals.ts';
+import type { BoundKind, PathReads, Reads } from './reads.ts';
+import { member, uidFrom } from './scope.ts';
+
+/** What a question is keyed by, besides the policies that are asked. */
+export interface Keyed {
+  readonly principal: EntityUid;
+  readonly action: EntityUid;
+  readonly resource: EntityUid;
+  /** Values in Cedar's JSON form. */
+  readonly context: unknown;
+  /** Keys of an entity and of everything it is in, for this question. */
+  readonly lineageOf: (uid: EntityUid) => Iterable<string>;
+}
+
+/** The key of a question, and how long its answer holds by the literal times that its policies compare the clock with. */
+export interface DecisionKey {
+  readonly key: string;
+  /** Milliseconds since the Unix epoch; `Infinity` where no such time is to come. */
+  readonly untilMs: number;
+}
+
+/** Makes the keys of the questions to one slice; `null` for one that cannot be told from another by its text. */
+export type KeyOf = (question: Keyed) => DecisionKey | null;
+
+/** What is written of a value in the context. */
+interface Plan {
+  readonly whole: boolean;
+  readonly ancestors: boolean;
+  /** By name, in order. */
+  readonly attrs: readonly (readonly [string, Plan])[];
+  /** Ascending, by kind; a kind without any is not there. */
+  readonly bounds: ReadonlyMap<BoundKind, readonly number[]>;
+}
+
+/**
+ * The key function of a slice whose policies have these reads. Two questions with equal keys have the same answer: the key holds
+ * the generation (which stands for policies, schema and all that is written of entities), the slice, the names of principal,
+ * action and resource, what they are in where that is asked, and of the context what is read. That a value is absent, or of
+ * another type than it is used as, is written differently from every value. The text is hashed, so that keys are short and no
+ * caller chooses where they fall.
+ */
+export function keyFunction(
+  reads: Reads,
+  { generation, slice }: { readonly generation: string; readonly slice: string },
+): KeyOf {
+  const prefix = text(generation) + text(slice);
+  const variables = (['principal', 'action', 'resource'] as const).map(
+    (name) => [name, reads.everything || reads.roots.get(name)?.ancestors === true] as const,
+  );
+  const path = reads.roots.get('context');
+  const plan = reads.everything ? wholePlan : planOf(path);
+  const clock = plan.attrs.find(([name]) => name === 'now')?.[1].bounds.get('datetime') ?? [];
+  return (question) => {
+    let written = prefix;
+    for (const [name, isLineageRead] of variables) {
+      const uid = question[name];
+      written += text(uid.type) + text(uid.id) + (isLineageRead ? lineage(question, uid) : '');
+    }
+    written += valueText(question, question.context, plan);
+    // A lone surrogate would be hashed as the character that stands for what cannot be read.
+    if (!written.isWellFormed()) return null;
+    const now = clock.length === 0 ? null : valueOfKind('datetime', member(question.context, 'now'));
+    const untilMs = now === null ? Infinity : (clock.find((bound) => bound > now) ?? Infinity);
+    return { key: hash('sha256', written, 'base64url'), untilMs };
+  };
+}
+
+const wholePlan: Plan = { whole: true, ancestors: false, attrs: [], bounds: new Map() };
+
+function planOf(path: PathReads | undefined): Plan {
+  if (path === undefined) return { whole: false, ancestors: false, attrs: [], bounds: new Map() };
+  const attrs = [...path.attrs].sort(([left], [right]) => (left < right ? -1 : 1));
+  const bounds = Object.entries(path.bounds) as readonly (readonly [BoundKind, ReadonlySet<number>])[];
+  return {
+    // Only an entity has tags, and what is written of it is its name.
+    whole: path.whole || path.allTags || path.tags.size > 0,
+    ancestors: path.ancestors,
+    attrs: attrs.map(([name, child]) => [name, planOf(child)]),
+    bounds: new Map(
+      bounds
+        .filter(([, set]) => set.size > 0)
+        .map(([kind, set]) => [kind, [...set].sort((left, right) => left - right)]),
+    ),
+  };
+}
+
+const ABSENT = 'a';
+const PRESENT = 'p';
+const ONLY_PARTS = 'o';
+
+function valueText(question: Keyed, value: unknown, plan: Plan): string {
+  if (value === undefined) return ABSENT;
+  const uid = uidFrom(value);
+  // Of an entity the name says everything, since what is written of entities is of the generation.
+  if (uid !== null) return encoded(value) + (plan.ancestors ? lineage(question, uid) : '');
+  if (plan.whole) return encoded(value);
+  if (plan.attrs.length > 0 && isRecord(value)) {
+    return ONLY_PARTS + plan.attrs.map(([name, child]) => valueText(question, member(value, name), child)).join('');
+  }
+  for (const [kind, bounds] of plan.bounds) {
+    const size = valueOfKind(kind, value);
+    if (size !== null) return `b${kind}:${sideOf(size, bounds)};`;
+  }
+  return plan.attrs.length === 0 && plan.bounds.size === 0 ? PRESENT : encoded(value);
+}
+
+function lineage({ lineageOf }: Keyed, uid: EntityUid): string {
+  const keys = [...lineageOf(uid)].sort();
+  return `l${keys.length}:${keys.map(text).join('')}`;
+}
+
+/** Twice the number of bounds below, and one more where it is a bound. */
+function sideOf(size: number, bounds: readonly number[]): number {
+  const below = bounds.filter((bound) => bound < size).length;
+  return 2 * below + (bounds[below] === size ? 1 : 0);
+}
+
+/** The size of a value that is of a kind and written out as such; `null` for every other value. */
+function valueOfKind(kind: BoundKind, value: unknown): number | null {
+  if (kind === 'long') return Number.isSafeInteger(value) ? Number(value) : null;
+  const call = member(value, '__extn');
+  if (member(call, 'fn') !== kind) return null;
+  const argument = member(call, 'arg');
+  return kind === 'datetime' ? instantFrom(argument) : scaledDecimalFrom(argument);
+}
+
+/** Neither an array nor a value that only looks like a record: of an extension (`fn` is its short form), or a long number. */
+const isRecord = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  !['__extn', 'fn', 'rawJSON'].some((name) => Object.hasOwn(value, name));

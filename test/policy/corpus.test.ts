@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import { DecisionCache } from '../../src/policy/cache.ts';
+import { isFailure } from '../../src/policy/evaluator.ts';
+import type { EvaluatorAnswer } from '../../src/policy/evaluator.ts';
+import { plainAsk } from '../../src/policy/plain.ts';
+import { SlicePool } from '../../src/policy/pool.ts';
+import { corpusCases, corpusFile } from './corpus.ts';
+import type { CorpusRequest } from './corpus.ts';
+
+const itWithCorpus = corpusFile === null ? it.skip : it;
+const cases = corpusCases();
+const TIMEOUT_MS = 600_000;
+
+const textOf = ({ decision, reason, errors }: Pick<CorpusRequest, 'decision' | 'reason' | 'errors'>): string =>
+  JSON.stringify([decision, reason.toSorted(), errors.toSorted()]);
+const answerText = (answer: EvaluatorAnswer): string => (isFailure(answer) ? JSON.stringify(answer) : textOf(answer));
+
+/** Requests of the corpus whose answer is another than its own, with slices and cache as given, by every nth case. */
+function differing(how: { readonly slices: boolean; readonly cache: DecisionCache | null }, nth: number) {
+  const pool = new SlicePool();
+  let requests = 0;
+  const found = cases.flatMap(({ id, policies, schema, entities, requests: asked }, index) => {
+    if (index % nth !== 0) return [];
+    const ask = plainAsk({ generation: id, policies, schema, entities }, pool, how);
+    requests += asked.length;
+    return asked.flatMap((request, at) => (answerText(ask(request)) === textOf(request) ? [] : [`${id} ${at}`]));
+  });
+  return { requests, found };
+}
+
+describe('the Cedar corpus', () => {
+  itWithCorpus(
+    'has the answers of Cedar with slices and cache, all 30,968 of them',
+    () => {
+      const cache = new DecisionCache();
+      expect(differing({ slices: true, cache }, 1)).toEqual({ requests: 30_968, found: [] });
+      // Had all bypassed the cache, this would say nothing.
+      expect(cache.sizes.allows).toBeGreaterThan(2000);
+      expect(cache.sizes.denials).toBeGreaterThan(2000);
+    },
+    TIMEOUT_MS,
+  );
+
+  itWithCorpus.each([
+    ['slices alone', { slices: true, cache: null }],
+    ['the cache alone', { slices: false, cache: new DecisionCache() }],
+    ['neither', { slices: false, cache: null }],
+  ])(
+    'has them with %s, by every fourth case',
+    (_name, how) => {
+      const { requests, found } = differing(how, 4);
+      expect(found).toEqual([]);
+      expect(requests).toBeGreaterThan(7000);
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,333 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { freshCedar } from '../../src/policy/cedar.ts';
+import { encoded } from '../../src/policy/encoding.ts';
+import { exactJson } from '../../src/policy/exact-json.ts';
+import { keyFunction } from '../../src/policy/key.ts';
+import type { Keyed } from '../../src/policy/key.ts';
+import { readsTogether } from '../../src/policy/reads.ts';
+import { policyFrom } from './policies.ts';
+
+const user = (id: string) => ({ type: 'User', id });
+const parentsOf: Readonly<Record<string, readonly string[]>> = {
+  alice: ['Group payers'],
+  bob: [],
+  carol: ['Group other'],
+};
+const question = (context: unknown, names: Partial<Keyed> = {}): Keyed => ({
+  principal: user('alice'),
+  action: { type: 'Action', id: 'a' },
+  resource: { type: 'File', id: 'f' },
+  context,
+  lineageOf: ({ type, id }) => [`${type} ${id}`, ...(parentsOf[id] ?? [])],
+  ...names,
+});
+const when = (condition: string) => policyFrom('p', `permit (principal, action, resource) when { ${condition} };`);
+const keysOf = (condition: string, at = { generation: 'g', slice: '0' }) =>
+  keyFunction(readsTogether([when(condition).reads]), at);
+const datetime = (arg: string) => ({ __extn: { fn: 'datetime', arg } });
+const decimal = (arg: string) => ({ __extn: { fn: 'decimal', arg } });
+const entity = (id: string) => ({ __entity: user(id) });
+
+const keyAt = (now: string, condition: string) => keysOf(condition)(question({ now: datetime(now) }))?.key;
+
+describe('keyFunction', () => {
+  const read = 'context has a && context.a == context.b.c && context.n > 5 && context.o in User::"x" && context has p';
+  const same: readonly (readonly [string, unknown, unknown])[] = [
+    ['what no policy reads', { a: 1, z: 1 }, { a: 1, z: 2, y: 0 }],
+    ['below what is read', { b: { c: 1, d: 1 } }, { b: { c: 1, d: 2 } }],
+    ['the order of members', { a: 1, b: { c: 2 } }, { b: { c: 2 }, a: 1 }],
+    ['the order of a set, and how often it has an element', { a: ['x', 'y'] }, { a: ['y', 'x', 'y'] }],
+    ['a number on the same side', { n: 6 }, { n: 600 }],
+    ['a value where only its presence is read', { p: 1 }, { p: [2] }],
+    ['a member that is not there', { a: 1 }, { a: 1, b: undefined }],
+  ];
+  it.each(same)('is the same for questions that differ in %s', (_name, one, other) => {
+    const keyOf = keysOf(read);
+    expect(keyOf(question(one))).toEqual(keyOf(question(other)));
+    expect(keyOf(question(one))).not.toBeNull();
+  });
+
+  const different: readonly (readonly [string, unknown, unknown])[] = [
+    ['a value', { a: 1 }, { a: 2 }],
+    ['the type of a value', { a: 1 }, { a: '1' }],
+    ['presence', { a: false }, {}],
+    ['an empty value and none', { a: '' }, {}],
+    ['an empty set and an empty record', { a: [] }, { a: {} }],
+    ['how values are nested', { a: [['x'], 'y'] }, { a: [['x', 'y']] }],
+    ['where one text ends', { a: ['ab', 'c'] }, { a: ['a', 'bc'] }],
+    ['a name and a value', { a: { x: 'y' } }, { a: { y: 'x' } }],
+    ['the side of a number', { n: 5 }, { n: 6 }],
+    ['a number that is the bound', { n: 4 }, { n: 5 }],
+    ['the type of a number', { n: 6 }, { n: '6' }],
+    ['a number and a decimal', { n: 6 }, { n: decimal('6.0') }],
+    ['a presence alone', { p: 1 }, {}],
+    ['an entity', { o: entity('alice') }, { o: entity('bob') }],
+    ['an entity and its name', { a: entity('alice') }, { a: user('alice') }],
+    ['a record that is none', { b: 'x' }, { b: {} }],
+    ['a record and an extension', { b: {} }, { b: decimal('1.0') }],
+    ['a record and the short form of an extension', { b: {} }, { b: { fn: 'decimal', arg: '1.0' } }],
+    ['a record and a number of 64 bits', { b: {} }, { b: exactJson('9007199254740993') }],
+    [
+      'a number of 64 bits and the record it looks like',
+      { a: exactJson('9007199254740993') },
+      { a: { rawJSON: '9007199254740993' } },
+    ],
+    [
+      'the last digit of a number of 64 bits',
+      { a: exactJson('9007199254740993') },
+      { a: exactJson('9007199254740992') },
+    ],
+    ['the whole context', null, {}],
+  ];
+  it.each(different)('is another for questions that differ in %s', (_name, one, other) => {
+    const keyOf = keysOf(read);
+    expect(keyOf(question(one))).not.toEqual(keyOf(question(other)));
+  });
+
+  it.each([
+    ['principal', { principal: user('bob') }],
+    ['the type of the principal', { principal: { type: 'Robot', id: 'alice' } }],
+    ['action', { action: { type: 'Action', id: 'b' } }],
+    ['resource', { resource: { type: 'File', id: 'g' } }],
+    ['where a type ends', { principal: { type: 'U', id: 'ser alice' } }],
+  ])('is another for another %s', (_name, names) => {
+    const keyOf = keysOf('true');
+    expect(keyOf(question({}, names))).not.toEqual(keyOf(question({})));
+  });
+
+  it('is another for another generation and another slice', () => {
+    const keys = [
+      keysOf('true')(question({})),
+      keysOf('true', { generation: 'h', slice: '0' })(question({})),
+      keysOf('true', { generation: 'g', slice: '1' })(question({})),
+      keysOf('true', { generation: 'g0', slice: '' })(question({})),
+    ];
+    expect(new Set(keys.map((key) => key?.key)).size).toBe(4);
+  });
+
+  it('holds what an entity is in, where that is asked', () => {
+    const moved = { lineageOf: () => ['User alice', 'Group moved'] };
+    const renamed = { lineageOf: () => ['Group payers', 'User alice'] };
+    const asks = keysOf('principal in Group::"x"');
+    expect(asks(question({}, moved))).not.toEqual(asks(question({})));
+    expect(asks(question({}, renamed))).toEqual(asks(question({})));
+    const asksNot = keysOf('principal == User::"x"');
+    expect(asksNot(question({}, moved))).toEqual(asksNot(question({})));
+    const below = keysOf('context.o in Group::"x"');
+    expect(below(question({ o: entity('alice') }, moved))).not.toEqual(below(question({ o: entity('alice') })));
+  });
+
+  it('holds everything where a policy may read anything', () => {
+    const keyOf = keyFunction({ everything: true, roots: new Map() }, { generation: 'g', slice: '0' });
+    expect(keyOf(question({ z: 1 }))).not.toEqual(keyOf(question({ z: 2 })));
+    const moved = { lineageOf: () => ['User alice', 'Group moved'] };
+    expect(keyOf(question({}, moved))).not.toEqual(keyOf(question({})));
+  });
+
+  it('is short, whatever it is made of', () => {
+    expect(keysOf('context.a == ""')(question({ a: 'x'.repeat(100_000) }))?.key).toMatch(/^[\w-]{43}$/);
+  });
+
+  it.each([
+    ['a value', keysOf('context.a == ""'), question({ a: '\ud800' })],
+    ['a name', keysOf('true'), question({}, { principal: user('\udc00') })],
+  ])('is none for a lone surrogate in %s', (_name, keyOf, asked) => {
+    expect(keyOf(asked)).toBeNull();
+  });
+
+  describe('until', () => {
+    const clock = 'context.now < datetime("2026-01-01") || context.now > datetime("2026-03-01")';
+    const end = (now: unknown, condition = clock) => keysOf(condition)(question({ now }))?.untilMs;
+    it.each([
+      ['before the first', datetime('2025-12-31T23:59:59Z'), Date.UTC(2026, 0, 1)],
+      ['at the first', datetime('2026-01-01T00:00:00Z'), Date.UTC(2026, 2, 1)],
+      ['between', datetime('2026-02-01'), Date.UTC(2026, 2, 1)],
+      ['after the last', datetime('2026-03-01T00:00:01Z'), Infinity],
+      ['where there is no time', undefined, Infinity],
+    ])('is the next time of a policy: %s', (_name, now, until) => {
+      expect(end(now)).toBe(until);
+    });
+
+    it('has no end where the clock is not read, or whole', () => {
+      expect(end(datetime('2025-01-01'), 'context.x == 1')).toBe(Infinity);
+      expect(end(datetime('2025-01-01'), 'context.now == context.x')).toBe(Infinity);
+    });
+
+    it('is the same key between two times, and another for each second where the clock is read as it is', () => {
+      expect(keyAt('2026-02-01T00:00:00Z', clock)).toBe(keyAt('2026-02-01T00:00:01Z', clock));
+      expect(keyAt('2026-02-01T00:00:00Z', clock)).not.toBe(keyAt('2026-01-01T00:00:00Z', clock));
+      const hour = 'context.now.toTime() > duration("9h")';
+      expect(keyAt('2026-02-01T00:00:00Z', hour)).not.toBe(keyAt('2026-02-01T00:00:01Z', hour));
+      expect(keyAt('2026-02-01T00:00:00Z', 'true')).toBe(keyAt('2027-02-01T00:00:01Z', 'true'));
+    });
+  });
+});
+
+describe('encoded', () => {
+  const json = fc.jsonValue({ maxDepth: 4 }).filter((value) => value !== null);
+  const sorted = (value: unknown): unknown => {
+    if (Array.isArray(value)) {
+      const items = value.map((item) => JSON.stringify(sorted(item))).sort();
+      return [...new Set(items)].map((item): unknown => JSON.parse(item));
+    }
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([k, v]) => [k, sorted(v)]),
+    );
+  };
+
+  it('is equal exactly for values that are equal as Cedar compares them', () => {
+    fc.assert(
+      fc.property(json, json, (one, other) => {
+        const isEqual = JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+        expect(encoded(one) === encoded(other)).toBe(isEqual);
+        expect(encoded(sorted(one))).toBe(encoded(one));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('a key', () => {
+  const values = {
+    n: [undefined, 4, 5, 6, 7, '5', true],
+    s: [undefined, 'x', 'y', '', 5],
+    r: [undefined, { x: 1 }, { x: 1, y: 'a' }, { x: 2 }, { x: { z: 1 } }, 'r'],
+    now: [undefined, ...['2025-06-01', '2026-01-01', '2026-01-01T00:00:01Z', '2026-06-01T10:00:00Z'].map(datetime), 3],
+    d: [undefined, ...['1.4', '1.5', '1.50', '-2.0'].map(decimal), 2],
+    o: [undefined, entity('alice'), entity('bob'), entity('gone'), { type: 'x' }],
+    t: [undefined, ['a'], ['b', 'a'], ['a', 'b'], [], 'a'],
+    u: [undefined, 1, 2, { v: 1 }],
+  };
+  const context = fc.record(
+    Object.fromEntries(Object.entries(values).map(([name, of]) => [name, fc.constantFrom<unknown>(...of)])),
+  );
+  const atoms = [
+    'context has n',
+    'context has r.x',
+    'context has r.x.z',
+    'context has o.name',
+    'context has u',
+    'context.n > 5',
+    'context.n == 5',
+    '6 <= context.n',
+    'context.n != 4',
+    'context.n + 1 > 6',
+    'context.n < context.r.x',
+    'context.s == "x"',
+    'context.s like "*x*"',
+    'context.s == context.r.y',
+    'context.r == {x: 1}',
+    'context.r.x == 1',
+    'context.now < datetime("2026-01-01")',
+    'context.now == datetime("2026-01-01")',
+    'context.now.toTime() > duration("9h")',
+    'context.d.lessThan(decimal("1.5"))',
+    'context.d == decimal("1.5")',
+    'context.d.greaterThanOrEqual(decimal("-2.0"))',
+    'context.o == User::"alice"',
+    'context.o in Group::"payers"',
+    'context.o.name == "Alice"',
+    'context.o is User',
+    'context.o is User in Group::"payers"',
+    'context.o.hasTag("k")',
+    'context.o.getTag(context.s) == "v"',
+    'principal in Group::"payers"',
+    'principal.name == "Alice"',
+    'principal in context.o',
+    'context.o.boss.name == "Bob"',
+    'context.t.contains("a")',
+    'context.t.containsAll(["a", "b"])',
+    'context.t.isEmpty()',
+    '[context.n].contains(5)',
+    '{a: context.n, b: context.r}.b.x == 1',
+    '(if context has n then context.o else principal).name == "Bob"',
+    '(if context has s then context.n else 7) > 6',
+    '{a: context.r} has a.y',
+    'User::"bob".name == context.s',
+  ];
+  const condition = fc.letrec<{ all: string }>((tie) => ({
+    all: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      fc.constantFrom(...atoms),
+      fc.tuple(tie('all'), tie('all')).map(([left, right]) => `(${left}) && (${right})`),
+      fc.tuple(tie('all'), tie('all')).map(([left, right]) => `(${left}) || (${right})`),
+      tie('all').map((one) => `!(${one})`),
+      fc.tuple(tie('all'), tie('all'), tie('all')).map(([one, yes, no]) => `if ${one} then ${yes} else ${no}`),
+    ),
+  })).all;
+  const entities = [
+    {
+      uid: user('alice'),
+      attrs: { name: 'Alice', boss: entity('bob') },
+      parents: [{ type: 'Group', id: 'payers' }],
+      tags: { x: 'v', k: 'w' },
+    },
+    { uid: user('bob'), attrs: { name: 'Bob' }, parents: [], tags: { y: 'v' } },
+  ];
+  const cedar = freshCedar();
+  const answerTo = (asked: Keyed): string => {
+    const { principal, action, resource } = asked;
+    const call = {
+      principal,
+      action,
+      resource,
+      context: asked.context as never,
+      preparsedPolicySetId: 'p',
+      entities: entities as never,
+    };
+    const answer = cedar.statefulIsAuthorized(call);
+    if (answer.type === 'failure') return 'failure';
+    const { decision, diagnostics } = answer.response;
+    return JSON.stringify([
+      decision,
+      diagnostics.reason.toSorted(),
+      diagnostics.errors.map((one) => one.policyId).sort(),
+    ]);
+  };
+
+  it('that is equal for two questions has one full answer, and what it leaves out changes none', () => {
+    let equal = 0;
+    let allowed = 0;
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('permit', 'forbid'), condition), { minLength: 1, maxLength: 2 }),
+        fc.array(fc.tuple(context, fc.constantFrom('alice', 'bob')), { minLength: 6, maxLength: 6 }),
+        (texts, asks) => {
+          const policies = texts.map(([effect, body], index) =>
+            policyFrom(`p${index}`, `${effect} (principal, action, resource) when { ${body} };`),
+          );
+          const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]));
+          expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
+          const keyOf = keyFunction(readsTogether(policies.map(({ reads }) => reads)), { generation: 'g', slice: '0' });
+          const answers = new Map<string, string>();
+          // Each question, and those that differ from it in one value.
+          const questions = asks.flatMap(([given, who]) => [
+            question(given, { principal: user(who) }),
+            ...Object.entries(values).flatMap(([name, of]) =>
+              of.slice(0, 4).map((value) => question({ ...given, [name]: value }, { principal: user(who) })),
+            ),
+          ]);
+          for (const asked of questions) {
+            const key = keyOf(asked)?.key;
+            if (key === undefined) throw new Error('a key');
+            const answer = answerTo(asked);
+            if (answer === 'failure') continue;
+            const before = answers.get(key);
+            if (before !== undefined) equal += 1;
+            if (answer.startsWith('["allow"')) allowed += 1;
+            expect(answer).toBe(before ?? answer);
+            answers.set(key, answer);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+    // Had hardly any keys been equal, this would say nothing.
+    expect(equal).toBeGreaterThan(5000);
+    expect(allowed).toBeGreaterThan(1000);
+  }, 300_000);
+});
