@@ -1,0 +1,90 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { audiences, reuse } from './loads.ts';
+import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
+import { wrk } from './wrk.ts';
+
+/** One of those that are compared, with an Envoy of its own in front. */
+export interface Contender {
+  readonly name: string;
+  /** Of its Envoy. */
+  readonly port: number;
+  /** What it answers checks on; `null` where nobody is asked. */
+  readonly socket: string | null;
+  readonly pid: number | null;
+  /** Who issued the tokens it knows. */
+  readonly issuer: RemitUnderTest;
+}
+
+/** The contenders of a run. Remit is there three times: as shipped, without spans, and with Envoy not saying how calls went. */
+export interface Contenders {
+  readonly envoy: Contender;
+  readonly grpcJs: Contender;
+  readonly go: Contender;
+  readonly opa: Contender;
+  readonly remit: Contender;
+  readonly unrecorded: Contender;
+  readonly noOutcomes: Contender;
+}
+
+/** Names under which the results are kept. */
+export const names = {
+  envoy: 'Envoy alone',
+  grpcJs: 'do-nothing grpc-js',
+  go: 'do-nothing Go',
+  opa: 'OPA with a token',
+  remit: 'Remit',
+  unrecorded: 'Remit, no spans',
+  noOutcomes: 'Remit, no outcomes',
+} as const;
+
+/** Starts all of them, and loads each for a while, so that their code is compiled; the stage ends them. */
+export async function startContenders(bench: Bench): Promise<Contenders> {
+  const { stage, domain, go, collectorPort } = bench;
+  const issuer = await RemitUnderTest.start(stage, domain, { name: 'remit', collectorPort });
+  const silent = await RemitUnderTest.start(stage, domain, { name: 'unrecorded', collectorPort: null });
+  const socketOf = (name: string): string => join(stage.folder, `${name}.sock`);
+  const jwks = join(stage.folder, 'jwks.json');
+  await writeFile(jwks, await issuer.keys());
+  const asked = {
+    grpcJs: [process.execPath, join(import.meta.dirname, 'noop.ts'), socketOf('grpc-js')],
+    go: [go.noop, socketOf('go')],
+    opa: [
+      go.opa,
+      `-socket=${socketOf('opa')}`,
+      `-jwks=${jwks}`,
+      `-issuer=${issuerUrl}`,
+      `-audience=${audiences.files}`,
+    ],
+  };
+  const pids = {
+    grpcJs: (await stage.start(asked.grpcJs, { ready: 'ready' })).pid,
+    go: (await stage.start(asked.go, { ready: 'ready' })).pid,
+    opa: (await stage.start(asked.opa, { ready: 'ready' })).pid,
+  };
+  const before = async (
+    name: keyof typeof names,
+    of: { readonly socket: string | null; readonly pid: number | null; readonly issuer: RemitUnderTest },
+    variant: { readonly tellsOutcomes?: boolean; readonly headers?: 'text' } = {},
+  ): Promise<Contender> => {
+    const envoy = await startEnvoy(stage, { socket: of.socket, collectorPort, ...variant });
+    return { ...of, name: names[name], port: envoy.address.port };
+  };
+  const remit = { socket: issuer.socket, pid: issuer.pid, issuer };
+  const unrecorded = { socket: silent.socket, pid: silent.pid, issuer: silent };
+  const contenders = {
+    envoy: await before('envoy', { socket: null, pid: null, issuer }),
+    grpcJs: await before('grpcJs', { socket: socketOf('grpc-js'), pid: pids.grpcJs, issuer }),
+    go: await before('go', { socket: socketOf('go'), pid: pids.go, issuer }),
+    opa: await before('opa', { socket: socketOf('opa'), pid: pids.opa, issuer }, { headers: 'text' }),
+    remit: await before('remit', remit, { tellsOutcomes: true }),
+    unrecorded: await before('unrecorded', unrecorded, { tellsOutcomes: true }),
+    noOutcomes: await before('noOutcomes', remit),
+  };
+  for (const { port, issuer } of Object.values(contenders)) {
+    await wrk(stage, await reuse(bench, issuer), { port, seconds: bench.effort.seconds });
+  }
+  return contenders;
+}
