@@ -64,7 +64,12 @@ export class Stage {
   /** Starts a program and waits until it is ready; throws, with its last words, where it is not. */
   async start(command: readonly string[], options: ProcessOptions): Promise<Started> {
     const { ready, environment = {}, stdoutFile, readyWithinMs = 60_000 } = options;
-    const set = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    // Settings of whoever runs the benchmark would change what is measured.
+    const foreign = Object.keys(process.env).filter((name) => name.startsWith('OTEL_') || name.startsWith('REMIT_'));
+    const set = [
+      ...foreign.flatMap((name) => ['-u', name]),
+      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    ];
     const redirected = stdoutFile === undefined ? [] : ['/bin/sh', '-c', 'exec "$@" >"$0"', stdoutFile];
     // Each of these gives its place to the next, so the process id is that of the program.
     const child = new Child('/usr/bin/env', [...set, ...redirected, ...command]);

@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
 	"github.com/open-policy-agent/opa/v1/util"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/status"
@@ -92,13 +93,27 @@ func inputFrom(request *authv3.CheckRequest) (ast.Value, error) {
 	return ast.InterfaceToValue(input)
 }
 
+// cachingFor gives what OPA has by default, which remembers keys and no token, or with a memory of so many tokens.
+func cachingFor(tokens int) (*cache.Config, error) {
+	if tokens == 0 {
+		return cache.ParseCachingConfig(nil)
+	}
+	text := `{"inter_query_builtin_value_cache": {"named": {"io_jwt": {"max_num_entries": %d}}}}`
+	return cache.ParseCachingConfig(fmt.Appendf(nil, text, tokens))
+}
+
 func main() {
 	socket := flag.String("socket", "", "where to listen")
 	jwks := flag.String("jwks", "", "file with the keys of the issuer")
 	issuer := flag.String("issuer", "", "the issuer")
 	audience := flag.String("audience", "", "the audience")
+	tokens := flag.Int("tokens", 0, "how many verified tokens are remembered; none by default, as in OPA")
 	flag.Parse()
 	keys, err := os.ReadFile(*jwks)
+	if err != nil {
+		log.Fatal(err)
+	}
+	caching, err := cachingFor(*tokens)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -107,6 +122,7 @@ func main() {
 		rego.Query("data.envoy.authz.allow"),
 		rego.Module("policy.rego", policy),
 		rego.Store(inmem.NewFromObject(data)),
+		rego.InterQueryBuiltinValueCache(cache.NewInterQueryValueCache(context.Background(), caching)),
 	).PrepareForEval(context.Background())
 	if err != nil {
 		log.Fatal(err)
