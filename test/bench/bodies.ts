@@ -6,7 +6,7 @@ import { messages } from './loads.ts';
 import { wrk } from './wrk.ts';
 
 /** Bytes of a message; Envoy's bound is 65,536. */
-const bodyBytes = [256, 4_096, 16_384, 65_000] as const;
+const bodyBytes = [256, 8_192, 65_000] as const;
 
 /** The scenario of a size. */
 const withBody = (bytes: number): string => `MCP call, ${bytes} bytes`;

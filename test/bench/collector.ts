@@ -7,6 +7,7 @@ import type { Run } from './load.ts';
 import { reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { vegeta } from './vegeta.ts';
+import { wrk } from './wrk.ts';
 
 /** What the garbage collector did in one run, by its own trace. */
 export interface Collections {
@@ -28,10 +29,12 @@ interface Collection {
 }
 
 const RATE = 1_000;
+/** Of the closed loop by which a check is measured: few, so that none is late or turned away, which would cost less. */
+const CONNECTIONS = 4;
 /** What is printed is buffered nowhere, but the last collection may still be under way. */
 const SETTLE_MS = 200;
 
-/** What a check costs the garbage collector at a fixed rate: Remit as shipped, and without spans. */
+/** What a check costs the garbage collector, and what pauses that makes at a fixed rate: Remit as shipped, and without spans. */
 export async function measureCollections(bench: Bench): Promise<void> {
   const { collectorPort } = bench;
   for (const [contender, port] of [
@@ -58,25 +61,35 @@ async function collectionsOf(bench: Bench, name: string, spansTo: number | null)
   const remit = await RemitUnderTest.start(stage, domain, { name, collectorPort: spansTo, flags, stdoutFile });
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
   const load = await reuse(bench, remit);
-  const run = (seconds: number): Promise<Run> =>
-    vegeta(stage, load, { binary: bench.go.vegeta, port: envoy.address.port, rate: RATE, seconds });
+  const { port } = envoy.address;
   // Long enough that what stays is there and the hot code is compiled.
-  await run(effort.seconds);
-  const before = (await readFile(stdoutFile, 'utf8')).length;
+  await wrk(stage, load, { port, seconds: effort.seconds, connections: CONNECTIONS });
   const seconds = effort.seconds * 3;
-  const { requests } = await run(seconds);
-  await delay(SETTLE_MS);
-  const collections = collectionsIn((await readFile(stdoutFile, 'utf8')).slice(before));
+  const traced = async (run: () => Promise<Run>): Promise<Traced> => {
+    const before = (await readFile(stdoutFile, 'utf8')).length;
+    const { requests } = await run();
+    await delay(SETTLE_MS);
+    return { requests, collections: collectionsIn((await readFile(stdoutFile, 'utf8')).slice(before)) };
+  };
+  const closed = await traced(() => wrk(stage, load, { port, seconds, connections: CONNECTIONS }));
+  const fixed = await traced(() => vegeta(stage, load, { binary: bench.go.vegeta, port, rate: RATE, seconds }));
   await remit.end();
-  const sum = (of: (collection: Collection) => number): number =>
-    collections.reduce((total, collection) => total + of(collection), 0);
+  const perCheck = (of: (collection: Collection) => number): number => total(closed.collections, of) / closed.requests;
   return {
-    allocated: sum(({ allocated }) => allocated) / requests,
-    survived: sum(({ promoted, new_space_survived: copied }) => promoted + copied) / requests,
-    pauseMsPerSecond: sum(({ pause }) => pause) / seconds,
-    longestPauseMs: Math.max(0, ...collections.map(({ pause }) => pause)),
+    allocated: perCheck(({ allocated }) => allocated),
+    survived: perCheck(({ promoted, new_space_survived: copied }) => promoted + copied),
+    pauseMsPerSecond: total(fixed.collections, ({ pause }) => pause) / seconds,
+    longestPauseMs: Math.max(0, ...fixed.collections.map(({ pause }) => pause)),
   };
 }
+
+interface Traced {
+  readonly requests: number;
+  readonly collections: readonly Collection[];
+}
+
+const total = (collections: readonly Collection[], of: (collection: Collection) => number): number =>
+  collections.reduce((sum, collection) => sum + of(collection), 0);
 
 /** The collections in a trace, those of worker threads included. */
 const collectionsIn = (trace: string): readonly Collection[] =>

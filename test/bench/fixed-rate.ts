@@ -16,11 +16,11 @@ const DRAIN_MS = 1_000;
 
 /** Latency at fixed rates through Envoy, which a closed loop would hide: each contender in turn, round after round. */
 export async function measureFixedRates(bench: Bench, contenders: Contenders): Promise<void> {
-  const { envoy, grpcJs, go, opa, opaMemory, remit, unrecorded } = contenders;
+  const { grpcJs, go, opa, opaMemory, remit } = contenders;
   const { effort, stage } = bench;
   for (let round = 0; round < effort.rounds; round += 1) {
     for (const rate of rates) {
-      for (const { name, pid, port, issuer } of [envoy, grpcJs, go, opa, opaMemory, remit, unrecorded]) {
+      for (const { name, pid, port, issuer } of [grpcJs, go, opa, opaMemory, remit]) {
         const load = await reuse(bench, issuer);
         const run = await measure(bench, { contender: name, scenario: atRate(rate), pid }, () =>
           vegeta(stage, load, { binary: bench.go.vegeta, port, rate, seconds: effort.seconds }),

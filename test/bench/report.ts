@@ -17,10 +17,14 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     results.ratio('requestsPerSecond', of, to);
   const remit = [names.remit, reuse] as const;
   const atSpeed = (measure: Measure, perSecond: number): number =>
-    results.ratio(measure, [names.remit, atRate(perSecond)], [names.opa, atRate(perSecond)]);
-  // What a request costs is the time it takes a closed loop: the inverse of its rate.
+    results.latencyRatio(measure, [names.remit, atRate(perSecond)], [names.opa, atRate(perSecond)]);
+  // Processor time is a cost that counts even where a check came too late.
   const manyOverFew = (kind: 'hit' | 'miss'): number =>
-    rate([POLICIES_CONTENDER, withPolicies(10)[kind]], [POLICIES_CONTENDER, withPolicies(10_000)[kind]]);
+    results.ratio(
+      'cpuUs',
+      [POLICIES_CONTENDER, withPolicies(10_000)[kind]],
+      [POLICIES_CONTENDER, withPolicies(10)[kind]],
+    );
   return {
     reuse_vs_noop_grpcjs: rate(remit, [names.grpcJs, reuse]),
     reuse_vs_opa_jwt: rate(remit, [names.opa, reuse]),

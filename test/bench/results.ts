@@ -53,11 +53,25 @@ export class Results {
     return runs.map((run) => run[measure] ?? NaN);
   }
 
+  /** As `ratio`, for latency: NaN also where more than 1 % of the calls of either failed. */
+  latencyRatio(measure: Measure, of: readonly [string, string], to: readonly [string, string]): number {
+    return this.#isKept(...of) && this.#isKept(...to) ? this.ratio(measure, of, to) : NaN;
+  }
+
+  #isKept(contender: string, scenario: string): boolean {
+    const runs: readonly Run[] = this.#series.get(JSON.stringify([contender, scenario]))?.runs ?? [];
+    const sum = (of: (run: Run) => number): number => runs.reduce((total, run) => total + of(run), 0);
+    return sum(({ failed }) => failed) <= MOST_FAILED * sum(({ requests }) => requests);
+  }
+
   /** The median over the rounds of one measure of a contender, over that of another. */
   ratio(measure: Measure, of: readonly [string, string], to: readonly [string, string]): number {
     return pairedRatio(this.values(...of, measure), this.values(...to, measure));
   }
 }
+
+/** Where more than this share of calls failed, latency is that of giving up, and compares with nothing. */
+const MOST_FAILED = 0.01;
 
 /** The median of one measure of a series; NaN where it has none. */
 export const medianOf = ({ runs }: Series, measure: Measure): number => median(runs.map((run) => run[measure] ?? NaN));

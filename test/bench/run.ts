@@ -21,10 +21,10 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
 
   --json      ends with one object on standard output, in the place of tables
   --rounds    how often each measurement is made; default 3
-  --seconds   how long one takes; default 4
+  --seconds   how long one takes; default 3
   --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
-  --soak      how long the soak takes; default 60, an hour is 3600
+  --soak      how long the soak takes; default 30, an hour is 3600
 
 Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
 
@@ -59,9 +59,9 @@ function optionsFrom(args: readonly string[]): Options | string {
       json: values.json,
       only: Object.keys(sections).filter((name) => only.includes(name)),
       rounds: count(values.rounds, 3),
-      seconds: count(values.seconds, 4),
+      seconds: count(values.seconds, 3),
       tasks: count(values.tasks, 100_000),
-      soakSeconds: count(values.soak, 60),
+      soakSeconds: count(values.soak, 30),
     };
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${help}`;

@@ -17,7 +17,10 @@ export const residentWith = (count: number): string => `resident, ${count} live 
 const STEPS = [1, 1_000, 10_000, 100_000];
 const TOKEN_SECONDS = 900;
 const AT_A_TIME = 10_000;
-const CONNECTIONS = 16;
+const CONNECTIONS = 4;
+/** What Envoy answers where it waited for a check in vain. */
+const TOO_LATE = 503;
+const MOST_TRIES = 20;
 
 /** What live tasks cost: one Remit that is given more and more of them, each used once for a decision of its own. */
 export async function measureTasks(bench: Bench): Promise<void> {
@@ -46,13 +49,16 @@ export async function measureTasks(bench: Bench): Promise<void> {
   await remit.end();
 }
 
-/** Makes every call of a load once; throws where one is not allowed. */
+/** Makes every call of a load once, and again only where it came too late; throws where one is not allowed. */
 async function useEach(load: Load, port: number): Promise<void> {
   const calls = load.calls.values();
   const worker = async (): Promise<void> => {
     for (const call of calls) {
-      const { status, text } = await answerTo(port, load, call);
-      if (status !== 200) throw new Error(`the call \`${call.path}\` is not allowed: ${status} ${text}`);
+      let answer = await answerTo(port, load, call);
+      for (let again = 0; answer.status === TOO_LATE && again < MOST_TRIES; again += 1) {
+        answer = await answerTo(port, load, call);
+      }
+      if (answer.status !== 200) throw new Error(`\`${call.path}\` is not allowed: ${answer.status} ${answer.text}`);
     }
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, worker));
