@@ -18,6 +18,8 @@ interface Bar {
   readonly value: number;
   readonly text: string;
   readonly isOurs: boolean;
+  /** Whether it did not answer every call, so that its latency is partly that of giving up. */
+  readonly isPale: boolean;
 }
 
 interface Panel {
@@ -25,8 +27,8 @@ interface Panel {
   readonly bars: readonly Bar[];
 }
 
-const WIDTH = 760;
-const LABEL_WIDTH = 250;
+const WIDTH = 800;
+const LABEL_WIDTH = 290;
 const BAR_WIDTH = 360;
 const BAR_HEIGHT = 20;
 const PANEL_HEAD = 34;
@@ -46,11 +48,12 @@ const throughput = (title: string, scenarios: readonly string[]): Panel => ({
       value: requestsPerSecond ?? 0,
       text: (requestsPerSecond ?? 0).toFixed(0),
       isOurs: isOurs(contender),
+      isPale: false,
     })),
 });
 
 const latency = (scenario: string): Panel => ({
-  title: `${scenario}: p50 and p99, ms`,
+  title: `${scenario}: p50 and p99, ms (pale where calls failed)`,
   bars: series
     .filter((row) => row.scenario === scenario)
     .flatMap(({ contender, p50Ms, p99Ms, failed }) =>
@@ -62,6 +65,7 @@ const latency = (scenario: string): Panel => ({
         value,
         text: `${value.toFixed(2)}${failed > 0 ? ` (${failed} failed)` : ''}`,
         isOurs: isOurs(contender),
+        isPale: failed > 0,
       })),
     ),
 });
@@ -81,12 +85,12 @@ const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceA
 
 function panelAt({ title, bars }: Panel, top: number): string {
   const most = Math.max(...bars.map(({ value }) => value));
-  const drawn = bars.map(({ label, value, text, isOurs: ours }, index) => {
+  const drawn = bars.map(({ label, value, text, isOurs: ours, isPale }, index) => {
     const y = top + PANEL_HEAD + index * BAR_HEIGHT;
     const length = most === 0 ? 0 : (value / most) * BAR_WIDTH;
     return [
       `<text x="${LABEL_WIDTH - 8}" y="${y + 13}" text-anchor="end">${escaped(label)}</text>`,
-      `<rect x="${LABEL_WIDTH}" y="${y + 2}" width="${length.toFixed(1)}" height="${BAR_HEIGHT - 5}" fill="${ours ? COLOURS.ours : COLOURS.others}"/>`,
+      `<rect x="${LABEL_WIDTH}" y="${y + 2}" width="${length.toFixed(1)}" height="${BAR_HEIGHT - 5}" fill="${ours ? COLOURS.ours : COLOURS.others}" fill-opacity="${isPale ? 0.35 : 1}"/>`,
       `<text x="${(LABEL_WIDTH + length + 6).toFixed(1)}" y="${y + 13}">${escaped(text)}</text>`,
     ].join('\n');
   });
