@@ -1,134 +1,82 @@
-import { DecisionCache } from '../../src/policy/cache.ts';
-import { compileInWorker } from '../../src/policy/compile.ts';
-import { Engine } from '../../src/policy/engine.ts';
-import type { EngineOptions, Keep } from '../../src/policy/engine.ts';
-import { policySetFrom } from '../../src/policy/load.ts';
-import type { Question } from '../../src/policy/question.ts';
-import { folderWith } from '../policy/policy-folder.ts';
-import { policyFrom } from '../policy/policies.ts';
+import { cp, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { newDecisions, reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { wrk } from './wrk.ts';
 
-/**
- * What a decision costs with 10 to 10,000 policies, on a hit and on a miss, beside the same engine without slices; what it
- * costs to load 10,000 policies, and what 100,000 kept answers weigh. The sizes take turns in one run; medians count.
- * `node --expose-gc test/bench/policies.ts`
- */
-const SIZES = [10, 100, 1000, 10_000];
-const ROUNDS = 9;
-const CALLS = 200;
-const ACTIONS = 100;
-const SERVER = { id: 'payments', hosts: new Set(['a.test']), audience: 'https://a.test', transactionToken: false };
+/** Sizes of the sets that are compared. */
+export const policyCounts = [10, 100, 1_000, 10_000] as const;
 
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-const agentAt = (index: number) => `spiffe://acme.test/ns/agents/sa/agent-${index}`;
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
-
-/** Ten of every set are about the call that is asked about; the others are about other agents and actions. */
-const policyText = (index: number): string => {
-  const isAsked = index < 10;
-  const principal = isAsked
-    ? 'principal in Remit::TrustDomain::"acme.test"'
-    : `principal == Remit::Agent::"${agentAt(index)}"`;
-  const action = isAsked ? 'a0' : `a${index % ACTIONS}`;
-  return `permit (${principal}, action == Remit::Action::"${action}", resource) when { context.args.amount <= ${index} && context.intent.purpose != "" };`;
-};
-
-const question = (amount: number, unread: number): Question => ({
-  principal: agentAt(0) as Question['principal'],
-  action: 'a0',
-  server: SERVER,
-  endpoint: 'POST /v1/payments',
-  context: {
-    intent: { purpose: 'pay', actions: ['payments.create'], ageSeconds: unread },
-    subject: 'user',
-    actors: [],
-    credential: {
-      kind: 'task-token',
-      binding: 'certificate',
-      scope: ['x'],
-      secondsLeft: 300 - unread,
-      uses: unread,
-      reuse: [],
-    },
-    request: { method: 'POST', host: 'a.test', path: `/v1/payments/${unread}` },
-    taskContext: [],
-    task: { actions: [], labels: [] },
-    labels: [],
-    risk: 'low',
-    now: { __extn: { fn: 'datetime', arg: '2026-11-24T12:00:00Z' } },
-    args: { amount },
-  },
+/** The scenarios of one size: the same decisions again and again, and a new one each time. */
+export const withPolicies = (count: number): { readonly hit: string; readonly miss: string } => ({
+  hit: `reuse, ${count} policies`,
+  miss: `new decision, ${count} policies`,
 });
 
-const all = Array.from({ length: SIZES.at(-1) ?? 0 }, (_, index) => policyFrom(`p${index}`, policyText(index)));
-const actionGroups = new Map(Array.from({ length: ACTIONS }, (_, index) => [`a${index}`, ['low']]));
-const engineOf = (size: number, options: EngineOptions): Engine =>
-  new Engine({ generation: 'g', policies: all.slice(0, size), entities: new Map(), actionGroups }, options);
+export const POLICIES_CONTENDER = 'Remit';
 
-const keep: Keep = { nowMs: 0, untilMs: 60_000, onCache: () => {} };
-let turn = 0;
-const contenders = SIZES.flatMap((size) => {
-  const [hit, sliced, whole] = [
-    engineOf(size, {}),
-    engineOf(size, { cache: null }),
-    engineOf(size, { slices: false, cache: null }),
-  ];
-  return [
-    { size, name: 'hit', calls: CALLS, run: () => hit.ask(question(5, (turn += 1) % 100), keep) },
-    { size, name: 'miss', calls: CALLS, run: () => sliced.ask(question(5, (turn += 1) % 100), keep) },
-    { size, name: 'without slices', calls: size > 1000 ? 1 : 10, run: () => whole.ask(question(5, (turn += 1) % 100)) },
-  ];
-});
-const results = contenders.map(() => [] as number[]);
-for (const { run } of contenders) run();
-for (let round = 0; round < ROUNDS; round += 1) {
-  for (const [index, { run, calls }] of contenders.entries()) {
-    const startMs = performance.now();
-    for (let call = 0; call < calls; call += 1) run();
-    results[index]?.push(((performance.now() - startMs) * 1000) / calls);
+const examples = resolve(import.meta.dirname, '../../cedar-policies');
+const SHIPPED = ['files.cedar', 'issue.cedar'];
+const SHIPPED_COUNT = 6;
+const MISSES_PER_SECOND = 3_000;
+/** Few, so that even a slow check is not late while it waits for those before it. */
+const CONNECTIONS = 4;
+
+/** What many policies cost: a Remit for each size of the set, in turn. */
+export async function measurePolicies(bench: Bench): Promise<void> {
+  const { collectorPort, domain, effort, stage } = bench;
+  const asked: { readonly count: number; readonly remit: RemitUnderTest; readonly port: number }[] = [];
+  for (const count of policyCounts) {
+    const policies = await policyFolder(stage.folder, count);
+    const remit = await RemitUnderTest.start(stage, domain, { name: `policies-${count}`, collectorPort, policies });
+    const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+    await wrk(stage, await reuse(bench, remit), { port: envoy.address.port, seconds: 1, connections: CONNECTIONS });
+    asked.push({ count, remit, port: envoy.address.port });
   }
+  for (let round = 0; round < effort.rounds; round += 1) {
+    for (const { count, remit, port } of asked) {
+      const { hit, miss } = withPolicies(count);
+      const of = { contender: POLICIES_CONTENDER, pid: remit.pid };
+      const again = await reuse(bench, remit);
+      await measure(bench, { ...of, scenario: hit }, () =>
+        wrk(stage, again, { port, seconds: effort.seconds, connections: CONNECTIONS }),
+      );
+      const anew = await newDecisions(bench, remit, MISSES_PER_SECOND * effort.seconds);
+      await measure(bench, { ...of, scenario: miss }, () =>
+        wrk(stage, anew, { port, seconds: effort.seconds, connections: CONNECTIONS }),
+      );
+    }
+  }
+  for (const { remit } of asked) await remit.end();
 }
-say('policies      hit us   miss us   without slices us');
-for (const size of SIZES) {
-  const of = (name: string) =>
-    median(results[contenders.findIndex((one) => one.size === size && one.name === name)] ?? []);
-  say(
-    `${String(size).padStart(8)}${[of('hit'), of('miss'), of('without slices')].map((us) => us.toFixed(1).padStart(10)).join('')}`,
-  );
-}
-const ratio = (name: string): string => {
-  const of = (size: number) =>
-    median(results[contenders.findIndex((one) => one.size === size && one.name === name)] ?? []);
-  return (of(10_000) / of(10)).toFixed(2);
-};
-say(`10,000 to 10: hit ${ratio('hit')}, miss ${ratio('miss')}`);
 
-const weigh = (): number => {
-  globalThis.gc?.();
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed / 1024 / 1024;
-};
-const before = weigh();
-const cache = new DecisionCache();
-const full = engineOf(10, { cache });
-for (let index = 0; index < 100_000; index += 1) {
-  full.ask({ ...question(5, 0), endpoint: `POST /v1/payments/${index}` }, keep);
-}
-say(`${cache.sizes.allows} kept answers: ${(weigh() - before).toFixed(1)} MiB of heap`);
+const isTaken = (source: string): boolean =>
+  !source.endsWith('.cedar') || SHIPPED.some((name) => source.endsWith(name));
 
-const text = all
-  .map(({ text: policy }, index) => `@id("p${index}") ${policy.replace(/"a\d+"/, '"payments.create"')}\n`)
-  .join('');
-const heap = weigh();
-const startMs = performance.now();
-const busy = process.cpuUsage();
-const set = await policySetFrom(
-  folderWith(text.replaceAll(/context\.args\.amount <= \d+ && /g, '')),
-  compileInWorker(),
-);
-const { user, system } = process.cpuUsage(busy);
-if ('findings' in set) throw new Error(JSON.stringify(set.findings.slice(0, 2)));
-say(
-  `load of ${set.policyCount} policies: ${((performance.now() - startMs) / 1000).toFixed(1)} s, ` +
-    `${((user + system) / 1e6).toFixed(1)} s of processor, ${(weigh() - heap).toFixed(1)} MiB of heap`,
-);
+/** The shipped policies of one server, and so many of other agents and teams that there are `count`. */
+async function policyFolder(folder: string, count: number): Promise<string> {
+  const path = join(folder, `cedar-${count}`);
+  await cp(examples, path, { recursive: true, filter: isTaken });
+  const written = Array.from({ length: count - SHIPPED_COUNT }, (_, index) => policyOf(index));
+  await writeFile(join(path, 'policies', 'others.cedar'), written.join('\n'));
+  return path;
+}
+
+/** Two permits of one agent each, then a forbid of one team: what one set for many agents is mostly made of. */
+const policyOf = (index: number): string =>
+  index % 3 === 2
+    ? `@id("other-${index}")
+forbid (principal in Remit::AgentGroup::"team-${index}", action == Remit::Action::"files.delete", resource)
+when { context.args.name like "team-${index}-*" };
+`
+    : `@id("other-${index}")
+permit (
+  principal == Remit::Agent::"spiffe://acme.test/ns/agents/sa/agent-${index}",
+  action in [Remit::Action::"files.list", Remit::Action::"files.read"],
+  resource in Remit::Server::"files"
+)
+when { context.intent.purpose != "" };
+`;

@@ -1,0 +1,60 @@
+import { goBinaries } from './go-servers.ts';
+import type { GoBinaries } from './go-servers.ts';
+import type { Run } from './load.ts';
+import { newDomain } from './remit-under-test.ts';
+import type { Domain } from './remit-under-test.ts';
+import { Results } from './results.ts';
+import { cpuMicroseconds, Stage } from './stage.ts';
+
+/** How much is measured. */
+export interface Effort {
+  /** Each measurement is made so often, in turn with the others. */
+  readonly rounds: number;
+  /** How long one measurement takes. */
+  readonly seconds: number;
+  /** Most live tasks of the sweep over them. */
+  readonly tasks: number;
+  readonly soakSeconds: number;
+}
+
+/** What every section measures with. */
+export interface Bench {
+  readonly stage: Stage;
+  readonly domain: Domain;
+  readonly go: GoBinaries;
+  /** Where spans go, those of Remit and those of every Envoy. */
+  readonly collectorPort: number;
+  readonly effort: Effort;
+  readonly results: Results;
+  readonly say: (line: string) => void;
+}
+
+/** Builds what is missing and starts what every section needs; the stage ends it. */
+export async function openBench(stage: Stage, effort: Effort, say: (line: string) => void): Promise<Bench> {
+  const go = await goBinaries(say);
+  const { said } = await stage.start([go.sink], { ready: 'ready on' });
+  const collectorPort = Number(said.split(' ').at(-1));
+  return { stage, domain: await newDomain(), go, collectorPort, effort, results: new Results(), say };
+}
+
+/** What a run is of. */
+export interface Measured {
+  readonly contender: string;
+  readonly scenario: string;
+  /** The process that is asked; `null` where there is none. */
+  readonly pid: number | null;
+}
+
+/** Makes one run, with the processor time of the process that is asked, keeps it among the results and says so. */
+export async function measure(bench: Bench, of: Measured, run: () => Promise<Run>): Promise<Run> {
+  const before = of.pid === null ? 0 : cpuMicroseconds(of.pid);
+  const made = await run();
+  const spent = of.pid === null ? null : cpuMicroseconds(of.pid) - before;
+  const measured = { ...made, cpuUs: spent === null ? null : spent / made.requests };
+  bench.results.add(of, measured);
+  const { requestsPerSecond: rate, p50Ms, p99Ms, failed } = measured;
+  const latency = `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`;
+  const name = `${of.scenario}: ${of.contender}`;
+  bench.say(`${name.padEnd(48)} ${rate.toFixed(0).padStart(6)}/s  ${latency}${failed > 0 ? `  ${failed} failed` : ''}`);
+  return measured;
+}

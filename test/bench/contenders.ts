@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { audiences, reuse } from './loads.ts';
+import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
+import { wrk } from './wrk.ts';
+
+/** One of those that are compared, with an Envoy of its own in front. */
+export interface Contender {
+  readonly name: string;
+  /** Of its Envoy. */
+  readonly port: number;
+  /** What it answers checks on; `null` where nobody is asked. */
+  readonly socket: string | null;
+  readonly pid: number | null;
+  /** Who issued the tokens it knows. */
+  readonly issuer: RemitUnderTest;
+}
+
+/** The contenders of a run. Remit is there three times: as shipped, without spans, and with Envoy not saying how calls went. */
+export interface Contenders {
+  readonly envoy: Contender;
+  readonly grpcJs: Contender;
+  readonly go: Contender;
+  readonly opa: Contender;
+  /** OPA again, with its memory of verified tokens, which is off by default. */
+  readonly opaMemory: Contender;
+  readonly remit: Contender;
+  readonly unrecorded: Contender;
+  readonly noOutcomes: Contender;
+}
+
+/** Names under which the results are kept. */
+export const names = {
+  envoy: 'Envoy alone',
+  grpcJs: 'do-nothing grpc-js',
+  go: 'do-nothing Go',
+  opa: 'OPA with a token',
+  opaMemory: 'OPA, tokens remembered',
+  remit: 'Remit',
+  unrecorded: 'Remit, no spans',
+  noOutcomes: 'Remit, no outcomes',
+} as const;
+
+/** As many tokens as Remit remembers. */
+const MAX_TOKENS = 100_000;
+
+/** Starts all of them, and loads each for a while, so that their code is compiled; the stage ends them. */
+export async function startContenders(bench: Bench): Promise<Contenders> {
+  const { stage, domain, go, collectorPort } = bench;
+  const issuer = await RemitUnderTest.start(stage, domain, { name: 'remit', collectorPort });
+  const silent = await RemitUnderTest.start(stage, domain, { name: 'unrecorded', collectorPort: null });
+  // Of its own, since a Remit that is told outcomes waits for those of every check.
+  const untold = await RemitUnderTest.start(stage, domain, { name: 'no-outcomes', collectorPort });
+  const socketOf = (name: string): string => join(stage.folder, `${name}.sock`);
+  const jwks = join(stage.folder, 'jwks.json');
+  await writeFile(jwks, await issuer.keys());
+  const opa = (name: string): readonly string[] => [
+    go.opa,
+    `-socket=${socketOf(name)}`,
+    `-jwks=${jwks}`,
+    `-issuer=${issuerUrl}`,
+    `-audience=${audiences.files}`,
+  ];
+  const asked = {
+    grpcJs: [process.execPath, join(import.meta.dirname, 'noop.ts'), socketOf('grpc-js')],
+    go: [go.noop, socketOf('go')],
+    opa: opa('opa'),
+    opaMemory: [...opa('opa-memory'), `-tokens=${MAX_TOKENS}`],
+  };
+  const pids = {
+    grpcJs: (await stage.start(asked.grpcJs, { ready: 'ready' })).pid,
+    go: (await stage.start(asked.go, { ready: 'ready' })).pid,
+    opa: (await stage.start(asked.opa, { ready: 'ready' })).pid,
+    opaMemory: (await stage.start(asked.opaMemory, { ready: 'ready' })).pid,
+  };
+  const before = async (
+    name: keyof typeof names,
+    of: { readonly socket: string | null; readonly pid: number | null; readonly issuer: RemitUnderTest },
+    variant: { readonly tellsOutcomes?: boolean; readonly headers?: 'text' } = {},
+  ): Promise<Contender> => {
+    const envoy = await startEnvoy(stage, { socket: of.socket, collectorPort, ...variant });
+    return { ...of, name: names[name], port: envoy.address.port };
+  };
+  const remit = { socket: issuer.socket, pid: issuer.pid, issuer };
+  const noOutcomes = { socket: untold.socket, pid: untold.pid, issuer: untold };
+  const unrecorded = { socket: silent.socket, pid: silent.pid, issuer: silent };
+  const contenders = {
+    envoy: await before('envoy', { socket: null, pid: null, issuer }),
+    grpcJs: await before('grpcJs', { socket: socketOf('grpc-js'), pid: pids.grpcJs, issuer }),
+    go: await before('go', { socket: socketOf('go'), pid: pids.go, issuer }),
+    opa: await before('opa', { socket: socketOf('opa'), pid: pids.opa, issuer }, { headers: 'text' }),
+    opaMemory: await before(
+      'opaMemory',
+      { socket: socketOf('opa-memory'), pid: pids.opaMemory, issuer },
+      { headers: 'text' },
+    ),
+    remit: await before('remit', remit, { tellsOutcomes: true }),
+    unrecorded: await before('unrecorded', unrecorded, { tellsOutcomes: true }),
+    noOutcomes: await before('noOutcomes', noOutcomes),
+  };
+  for (const { port, issuer } of Object.values(contenders)) {
+    await wrk(stage, await reuse(bench, issuer), { port, seconds: bench.effort.seconds });
+  }
+  return contenders;
+}

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { isMap, parseDocument } from 'yaml';
+import type { Document, YAMLSeq } from 'yaml';
+import { shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
+import { cacheFolder } from '../parts/cache.ts';
+import type { Stage } from './stage.ts';
+
+/** How the Envoy of one contender differs from what is shipped. */
+export interface EnvoyVariant {
+  /** Whom it asks; `null` for nobody, which is Envoy alone. */
+  readonly socket: string | null;
+  readonly collectorPort: number;
+  /** Whether it tells who it asks how each call went, as shipped: only Remit takes that. Default no. */
+  readonly tellsOutcomes?: boolean;
+  /** Whether headers go as bytes, as shipped, or as text, which is what policies of OPA read. Default as bytes. */
+  readonly headers?: 'bytes' | 'text';
+}
+
+/** Starts an Envoy in front of one contender; it ends with the stage. */
+export async function startEnvoy(stage: Stage, variant: EnvoyVariant): Promise<EnvoyProcess> {
+  const shipped = await shippedEnvoyConfig();
+  const binary = cachedEnvoy(cacheFolder, ENVOY_VERSION);
+  const unused = join(stage.folder, 'nobody.sock');
+  const envoy = await EnvoyProcess.start({
+    binary,
+    config: (adminSocket) => loadedConfig(shipped, { ...variant, adminSocket, unused }),
+  });
+  if (!(envoy instanceof EnvoyProcess)) throw new Error(`${envoy.problem}; \`npm run parts\` installs Envoy`);
+  stage.onClose(() => envoy.stop());
+  return envoy;
+}
+
+const listener = ['static_resources', 'listeners', 0];
+const chain = [...listener, 'filter_chains', 0];
+const manager = [...chain, 'filters', 0, 'typed_config'];
+const authorization = [...manager, 'http_filters', 0];
+const clusters = ['static_resources', 'clusters'];
+const endpoint = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
+
+/**
+ * The shipped configuration, changed where a load generator needs it: a plain listener on a port that the system chooses,
+ * identity from a header, an answer in the place of an upstream, and an access log that is made and thrown away.
+ */
+function loadedConfig(
+  shipped: string,
+  variant: EnvoyVariant & { readonly adminSocket: string; readonly unused: string },
+): string {
+  const { adminSocket, collectorPort, socket, unused } = variant;
+  const document = parseDocument(shipped);
+  document.setIn(['admin', 'address', 'pipe', 'path'], adminSocket);
+  document.setIn([...listener, 'address', 'socket_address'], { address: '127.0.0.1', port_value: 0 });
+  document.deleteIn([...chain, 'transport_socket']);
+  document.setIn([...manager, 'forward_client_cert_details'], 'ALWAYS_FORWARD_ONLY');
+  document.setIn([...manager, 'access_log', 1, 'typed_config'], {
+    '@type': 'type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog',
+    path: '/dev/null',
+    log_format: document.getIn([...manager, 'access_log', 1, 'typed_config', 'log_format']),
+  });
+  document.setIn(
+    [...manager, 'route_config', 'virtual_hosts'],
+    [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }] }],
+  );
+  const remit = [...clusters, indexOf(document, 'remit')];
+  const collector = [...clusters, indexOf(document, 'otel_collector')];
+  document.setIn([...remit, ...endpoint, 'pipe', 'path'], socket ?? unused);
+  document.setIn([...collector, ...endpoint, 'socket_address', 'port_value'], collectorPort);
+  if (variant.tellsOutcomes !== true) {
+    document.deleteIn([...manager, 'access_log', 0]);
+    document.deleteIn([...remit, 'health_checks']);
+  }
+  if (variant.headers === 'text') document.setIn([...authorization, 'typed_config', 'encode_raw_headers'], false);
+  if (socket === null) document.deleteIn(authorization);
+  return document.toString({ lineWidth: 0 });
+}
+
+function indexOf(document: Document, cluster: string): number {
+  const { items } = document.getIn(clusters) as YAMLSeq;
+  return items.findIndex((item) => isMap(item) && item.get('name') === cluster);
+}

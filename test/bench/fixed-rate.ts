@@ -1,0 +1,32 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import type { Contenders } from './contenders.ts';
+import { reuse } from './loads.ts';
+import { vegeta } from './vegeta.ts';
+
+/** Requests per second that are asked for. */
+export const rates = [1_000, 2_000, 4_000] as const;
+
+/** The scenario of a rate. */
+export const atRate = (rate: number): string => `reuse at ${rate}/s`;
+
+/** Time for a contender that could not keep up to answer what is still under way. */
+const DRAIN_MS = 1_000;
+
+/** Latency at fixed rates through Envoy, which a closed loop would hide: each contender in turn, round after round. */
+export async function measureFixedRates(bench: Bench, contenders: Contenders): Promise<void> {
+  const { grpcJs, go, opa, opaMemory, remit } = contenders;
+  const { effort, stage } = bench;
+  for (let round = 0; round < effort.rounds; round += 1) {
+    for (const rate of rates) {
+      for (const { name, pid, port, issuer } of [grpcJs, go, opa, opaMemory, remit]) {
+        const load = await reuse(bench, issuer);
+        const run = await measure(bench, { contender: name, scenario: atRate(rate), pid }, () =>
+          vegeta(stage, load, { binary: bench.go.vegeta, port, rate, seconds: effort.seconds }),
+        );
+        if (run.failed > 0) await delay(DRAIN_MS);
+      }
+    }
+  }
+}

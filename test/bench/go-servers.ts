@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CACHE_MARKER, intoCache, isProblem, type Problem } from '../../src/dev/envoy-binary.ts';
+import { cacheFolder } from '../parts/cache.ts';
+import { installGoPart } from '../parts/go-part.ts';
+
+/** The binaries of the benchmark that are made with Go. */
+export interface GoBinaries {
+  /** An ext_authz server that does nothing. */
+  readonly noop: string;
+  /** An ext_authz server on OPA's library. */
+  readonly opa: string;
+  /** Takes spans and throws them away. */
+  readonly sink: string;
+  /** The load generator of fixed rates. */
+  readonly vegeta: string;
+}
+
+const VEGETA_VERSION = '12.13.0';
+const sources = resolve(import.meta.dirname, 'go');
+
+/**
+ * Builds what is not in the cache yet: for the benchmark alone, so `npm run parts` does not. A change of a source gives
+ * another folder. Throws what to do where it cannot.
+ */
+export async function goBinaries(say: (line: string) => void): Promise<GoBinaries> {
+  const vegeta = await installGoPart(
+    {
+      name: `vegeta ${VEGETA_VERSION}`,
+      folder: join(cacheFolder, `vegeta-${VEGETA_VERSION}`),
+      modules: ['github.com/tsenart/vegeta/v12'],
+      version: `v${VEGETA_VERSION}`,
+      tags: '',
+      takes: 'about 10 seconds, once',
+    },
+    say,
+  );
+  const servers = await installServers(say);
+  if (isProblem(vegeta)) throw new Error(vegeta.problem);
+  if (isProblem(servers)) throw new Error(servers.problem);
+  const [noop, opa, sink] = ['noop', 'opa', 'sink'].map((name) => join(servers, name));
+  return { noop: noop ?? '', opa: opa ?? '', sink: sink ?? '', vegeta: join(vegeta, 'vegeta') };
+}
+
+async function installServers(say: (line: string) => void): Promise<string | Problem> {
+  const folder = join(cacheFolder, `bench-${sourceHash()}`);
+  if (existsSync(join(folder, CACHE_MARKER))) return folder;
+  say(`building the Go servers into ${folder} (about a minute, once)`);
+  try {
+    return await intoCache(folder, (scratch) => {
+      execFileSync('go', ['install', './...'], {
+        cwd: sources,
+        env: { ...process.env, GOBIN: scratch, GOFLAGS: '-mod=readonly -buildvcs=false' },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      return Promise.resolve(folder);
+    });
+  } catch (error) {
+    return { problem: `could not build the Go servers, which takes Go 1.26: ${String(error)}` };
+  }
+}
+
+function sourceHash(): string {
+  const hash = createHash('sha256');
+  const files = readdirSync(sources, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
+    hash.update(path.slice(sources.length)).update(readFileSync(path));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The versions of the modules that the servers are made of, as go.mod names them. */
+export function goModuleVersions(): Readonly<Record<string, string>> {
+  const text = readFileSync(join(sources, 'go.mod'), 'utf8');
+  const version = (module: string): string => new RegExp(`${module} (\\S+)`).exec(text)?.[1] ?? 'unknown';
+  return {
+    opa: version('open-policy-agent/opa'),
+    goControlPlane: version('go-control-plane/envoy'),
+    grpcGo: version('google.golang.org/grpc'),
+    vegeta: `v${VEGETA_VERSION}`,
+  };
+}

@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Run } from './load.ts';
+import type { Stage } from './stage.ts';
+import { latencyOf } from './statistics.ts';
+
+/** What is asked at a socket. */
+export interface H2loadOptions {
+  readonly socket: string;
+  readonly seconds: number;
+  /** One encoded CheckRequest. */
+  readonly message: Buffer;
+}
+
+/** One connection, as one worker of Envoy has, and so many checks under way on it. */
+const STREAMS = 16;
+
+let loads = 0;
+
+/** Asks the same check again and again, straight at the socket, as one worker of Envoy would. */
+export async function h2load(stage: Stage, { socket, seconds, message }: H2loadOptions): Promise<Run> {
+  const name = join(stage.folder, `h2load-${(loads += 1)}`);
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  await writeFile(`${name}.body`, Buffer.concat([prefix, message]));
+  const headers = ['content-type: application/grpc', 'te: trailers', 'grpc-timeout: 500m'];
+  await promisify(execFile)(
+    'h2load',
+    [
+      '-t1',
+      '-c1',
+      `-m${STREAMS}`,
+      `-D${seconds}`,
+      `--log-file=${name}.log`,
+      `--data=${name}.body`,
+      ...headers.flatMap((header) => ['-H', header]),
+      '-B',
+      `unix:${socket}`,
+      'http://remit/envoy.service.auth.v3.Authorization/Check',
+    ],
+    { signal: stage.signal },
+  );
+  const lines = (await readFile(`${name}.log`, 'utf8')).trimEnd().split('\n');
+  await rm(`${name}.log`);
+  const rows = lines.map((line) => line.split('\t'));
+  return {
+    requests: rows.length,
+    requestsPerSecond: rows.length / seconds,
+    failed: rows.filter(([, status]) => status !== '200').length,
+    cpuUs: null,
+    ...latencyOf(rows.map(([, , microseconds]) => Number(microseconds) / 1000)),
+  };
+}

@@ -1,0 +1,67 @@
+import { request } from 'node:http';
+import type { Latency } from './statistics.ts';
+
+/** One call that a load generator makes. */
+export interface LoadCall {
+  readonly path: string;
+  readonly token: string;
+}
+
+/** Calls that a load generator makes in turn, from the first again after the last. */
+export interface Load {
+  readonly host: string;
+  readonly method: 'GET' | 'POST';
+  /** The `x-forwarded-client-cert` header. */
+  readonly xfcc: string;
+  readonly calls: readonly LoadCall[];
+  /** JSON, for every call. */
+  readonly body?: string;
+  /** Whether no call may be made twice in a run; how much is made must then be known beforehand. */
+  readonly isOnce?: boolean;
+}
+
+/** One measured run. */
+export interface Run extends Latency {
+  readonly requests: number;
+  /** Those that were answered 200. */
+  readonly requestsPerSecond: number;
+  /** Those that were not answered 200. */
+  readonly failed: number;
+  /** Processor time of the asked server per request, microseconds; `null` where there is none. */
+  readonly cpuUs: number | null;
+}
+
+/** The headers of one call. `Host` is written so: beside another spelling wrk adds one of its own. */
+export const headersOf = ({ host, xfcc, body }: Load, { token }: LoadCall): Readonly<Record<string, string>> => ({
+  Host: host,
+  authorization: `Bearer ${token}`,
+  'x-forwarded-client-cert': xfcc,
+  ...(body === undefined ? {} : { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }),
+});
+
+/** Makes one call, and gives its answer. */
+export function answerTo(
+  port: number,
+  load: Load,
+  call: LoadCall,
+): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((settle, reject) => {
+    const options = { host: '127.0.0.1', port, method: load.method, path: call.path, headers: headersOf(load, call) };
+    const asked = request(options, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => {
+        settle({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+      });
+    });
+    asked.on('error', reject).end(load.body);
+  });
+}
+
+/** Makes the last call of a load once, and throws where it is not allowed: a benchmark of denials would say nothing. */
+export async function mustBeAllowed(port: number, load: Load): Promise<void> {
+  const call = load.calls.at(-1);
+  if (call === undefined) throw new Error('a load without calls');
+  const { status, text } = await answerTo(port, load, call);
+  if (status !== 200) throw new Error(`the call \`${load.method} ${call.path}\` is not allowed: ${status} ${text}`);
+}

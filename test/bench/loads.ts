@@ -1,0 +1,72 @@
+import type { Bench } from './bench.ts';
+import type { Load } from './load.ts';
+import type { RemitUnderTest } from './remit-under-test.ts';
+
+/** The tool servers of the shipped catalog, by what their tokens are for. */
+export const audiences = {
+  files: 'https://files.acme.test',
+  payments: 'https://payments.acme.test',
+  tickets: 'https://tickets.acme.test',
+} as const;
+
+/** Live tokens that a load of repeated uses shares. */
+const LIVE_TOKENS = 64;
+
+const filesRead = { audience: audiences.files, actions: ['files.read'] } as const;
+const files = { host: 'files.acme.test', method: 'GET' } as const;
+
+/** Names are counted up over the whole run, so that none comes twice. */
+let named = 0;
+const newPath = (): string => `/v1/files/report-${(named += 1)}`;
+
+/** Uses of 64 live tokens at one place, again and again. */
+export async function reuse({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
+  const tokens = await issuer.tokens(LIVE_TOKENS, filesRead);
+  return { ...files, xfcc: domain.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
+}
+
+/** Uses of 64 live tokens, each at a new place, which the policies look at: each takes a decision of its own. */
+export async function newDecisions({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
+  const tokens = await issuer.tokens(LIVE_TOKENS, filesRead);
+  const calls = Array.from({ length: count }, (_, index) => ({
+    path: newPath(),
+    token: tokens[index % tokens.length] ?? '',
+  }));
+  return { ...files, xfcc: domain.xfcc, calls, isOnce: true };
+}
+
+/** First uses of tokens at one place. */
+export async function newTokens({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
+  const tokens = await issuer.tokens(count, filesRead);
+  const calls = tokens.map((token) => ({ path: '/v1/files/report', token }));
+  return { ...files, xfcc: domain.xfcc, calls, isOnce: true };
+}
+
+/** First uses of tokens, each at a new place. */
+export async function cold(bench: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
+  const load = await newTokens(bench, issuer, count);
+  return { ...load, calls: load.calls.map(({ token }) => ({ path: newPath(), token })) };
+}
+
+/** Uses of 64 live tokens for an action of high risk, whose record is on disk before the answer. */
+export async function highRisk({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
+  const tokens = await issuer.tokens(LIVE_TOKENS, { audience: audiences.payments, actions: ['payments.refund'] });
+  const calls = tokens.map((token) => ({ path: '/v1/payments/p-1/refund', token }));
+  return { host: 'payments.acme.test', method: 'POST', xfcc: domain.xfcc, calls, body: '{}' };
+}
+
+const mcpMessage = (description: string): string =>
+  JSON.stringify({
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { name: 'create_ticket', arguments: { title: 'a report', description } },
+  });
+
+/** Calls of an MCP tool, whose message has about so many bytes. */
+export async function messages({ domain }: Bench, issuer: RemitUnderTest, bytes: number): Promise<Load> {
+  const tokens = await issuer.tokens(LIVE_TOKENS, { audience: audiences.tickets, actions: ['tickets.create'] });
+  const body = mcpMessage('x'.repeat(Math.max(1, bytes - mcpMessage('').length)));
+  const calls = tokens.map((token) => ({ path: '/mcp', token }));
+  return { host: 'tickets.acme.test', method: 'POST', xfcc: domain.xfcc, calls, body };
+}

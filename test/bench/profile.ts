@@ -1,0 +1,156 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openBench } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import type { Load } from './load.ts';
+import { mustBeAllowed } from './load.ts';
+import { highRisk, messages, newDecisions, reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { Stage } from './stage.ts';
+import { wrk } from './wrk.ts';
+
+/**
+ * Where the time of a check goes: `node test/bench/profile.ts [--load NAME] [--seconds N] [--top N]` takes a CPU profile of
+ * `remit serve` under a closed loop through Envoy and prints the functions and modules with the most self time, as shares of
+ * the time that its main thread was busy. `npm run build` first; the README keeps what it printed before and after changes.
+ */
+const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Promise<Load>>> = {
+  reuse,
+  decisions: (bench, remit) => newDecisions(bench, remit, 100_000),
+  'high-risk': highRisk,
+  mcp: (bench, remit) => messages(bench, remit, 1_024),
+};
+
+/** What V8 writes. Times are microseconds of the monotonic clock. */
+interface CpuProfile {
+  readonly nodes: readonly ProfileNode[];
+  readonly startTime: number;
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+}
+
+const { values } = parseArgs({
+  options: {
+    load: { type: 'string', default: 'reuse' },
+    seconds: { type: 'string', default: '8' },
+    top: { type: 'string', default: '30' },
+  },
+});
+const makeLoad = loads[values.load];
+if (makeLoad === undefined) throw new Error(`no load \`${values.load}\`: ${Object.keys(loads).join(', ')}`);
+const [seconds, top] = [Number(values.seconds), Number(values.top)];
+
+const monotonicMicroseconds = (): number => Number(process.hrtime.bigint() / 1_000n);
+
+const stage = await Stage.open();
+try {
+  const effort = { rounds: 1, seconds, tasks: 1, soakSeconds: 1 };
+  const bench = await openBench(stage, effort, (line) => void process.stderr.write(`${line}\n`));
+  const folder = join(stage.folder, 'profiles');
+  const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
+  const { collectorPort } = bench;
+  const remit = await RemitUnderTest.start(stage, bench.domain, { name: 'profiled', collectorPort, flags });
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const load = await makeLoad(bench, remit);
+  const { port } = envoy.address;
+  await mustBeAllowed(port, load);
+  await wrk(stage, load, { port, seconds });
+  const fromUs = monotonicMicroseconds();
+  const run = await wrk(stage, load, { port, seconds });
+  const untilUs = monotonicMicroseconds();
+  await remit.end();
+  const profile = await mainProfile(folder);
+  const selves = selfTimes(profile, { fromUs, untilUs });
+  const busyUs = selves.reduce((sum, { us }) => sum + us, 0);
+  process.stdout.write(
+    `${values.load}: ${run.requestsPerSecond.toFixed(0)} checks/s, the main thread busy for ` +
+      `${((busyUs * 100) / (untilUs - fromUs)).toFixed(0)} % of the time: ${(busyUs / run.requests).toFixed(0)} us a check\n`,
+  );
+  print('module', grouped(selves, moduleOf), { busyUs, requests: run.requests });
+  print('function', grouped(selves, functionOf), { busyUs, requests: run.requests });
+} finally {
+  await stage.close();
+}
+
+/** The profile of the main thread: each thread leaves one, and that of the longest life is the one. */
+async function mainProfile(folder: string): Promise<CpuProfile> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'));
+  const profiles = await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as CpuProfile),
+  );
+  const [longest] = profiles.toSorted((a, b) => b.samples.length - a.samples.length);
+  if (longest === undefined) throw new Error('no profile was written');
+  return longest;
+}
+
+interface SelfTime {
+  readonly frame: ProfileNode['callFrame'];
+  readonly us: number;
+}
+
+/** Self time of every node between two instants, idle time left out. */
+function selfTimes(
+  { nodes, samples, startTime, timeDeltas }: CpuProfile,
+  { fromUs, untilUs }: { readonly fromUs: number; readonly untilUs: number },
+): readonly SelfTime[] {
+  const byNode = new Map<number, number>();
+  let atUs = startTime;
+  for (const [index, node] of samples.entries()) {
+    atUs += timeDeltas[index] ?? 0;
+    // A sample holds until the next one.
+    const us = timeDeltas[index + 1] ?? 0;
+    if (atUs >= fromUs && atUs <= untilUs) byNode.set(node, (byNode.get(node) ?? 0) + us);
+  }
+  return nodes
+    .filter(({ callFrame }) => callFrame.functionName !== '(idle)')
+    .map(({ id, callFrame }) => ({ frame: callFrame, us: byNode.get(id) ?? 0 }));
+}
+
+/** The room of our own code, the package of another's, or what the runtime calls itself. */
+function moduleOf({ url, functionName }: ProfileNode['callFrame']): string {
+  const dist = pathToFileURL(join(import.meta.dirname, '../../dist/')).href;
+  if (url.startsWith(dist)) return `remit ${url.slice(dist.length).split('/')[0] ?? ''}`;
+  const [, inPackages] = url.split('/node_modules/');
+  if (inPackages !== undefined) {
+    return inPackages
+      .split('/')
+      .slice(0, inPackages.startsWith('@') ? 2 : 1)
+      .join('/');
+  }
+  if (url.startsWith('node:')) return url;
+  return url.startsWith('wasm:') ? 'wasm (Cedar)' : `native ${functionName}`;
+}
+
+function functionOf(frame: ProfileNode['callFrame']): string {
+  const file = frame.url.split('/').slice(-2).join('/');
+  return `${frame.functionName === '' ? '(anonymous)' : frame.functionName} ${file === '' ? '' : `${file}:${frame.lineNumber + 1}`}`;
+}
+
+function grouped(
+  selves: readonly SelfTime[],
+  nameOf: (frame: ProfileNode['callFrame']) => string,
+): readonly (readonly [string, number])[] {
+  const sums = new Map<string, number>();
+  for (const { frame, us } of selves) sums.set(nameOf(frame), (sums.get(nameOf(frame)) ?? 0) + us);
+  return [...sums].toSorted(([, a], [, b]) => b - a).slice(0, top);
+}
+
+function print(
+  what: string,
+  rows: readonly (readonly [string, number])[],
+  { busyUs, requests }: { readonly busyUs: number; readonly requests: number },
+): void {
+  process.stdout.write(`\n  share  us/check  ${what}\n`);
+  for (const [name, us] of rows) {
+    const share = ((us * 100) / busyUs).toFixed(1).padStart(5);
+    process.stdout.write(`${share} %  ${(us / requests).toFixed(1).padStart(8)}  ${name}\n`);
+  }
+}

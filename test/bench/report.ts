@@ -1,0 +1,121 @@
+import { cpus, release } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
+import { names } from './contenders.ts';
+import { atRate } from './fixed-rate.ts';
+import { goModuleVersions } from './go-servers.ts';
+import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
+import { medianOf } from './results.ts';
+import type { Measure, Results, Series } from './results.ts';
+import { residentWith } from './tasks.ts';
+import { scenarios } from './throughput.ts';
+
+/** What is compared, by name: throughput through Envoy, where more is better, then latency and cost, where less is. */
+export function ratiosOf(results: Results): Readonly<Record<string, number>> {
+  const { reuse, cold } = scenarios;
+  const rate = (of: readonly [string, string], to: readonly [string, string]): number =>
+    results.ratio('requestsPerSecond', of, to);
+  const remit = [names.remit, reuse] as const;
+  const atSpeed = (measure: Measure, perSecond: number): number =>
+    results.latencyRatio(measure, [names.remit, atRate(perSecond)], [names.opa, atRate(perSecond)]);
+  // Processor time is a cost that counts even where a check came too late.
+  const manyOverFew = (kind: 'hit' | 'miss'): number =>
+    results.ratio(
+      'cpuUs',
+      [POLICIES_CONTENDER, withPolicies(10_000)[kind]],
+      [POLICIES_CONTENDER, withPolicies(10)[kind]],
+    );
+  return {
+    reuse_vs_noop_grpcjs: rate(remit, [names.grpcJs, reuse]),
+    reuse_vs_opa_jwt: rate(remit, [names.opa, reuse]),
+    cold_vs_opa_jwt: rate([names.remit, cold], [names.opa, cold]),
+    reuse_vs_noop_go: rate(remit, [names.go, reuse]),
+    p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),
+    p99_vs_opa_jwt_1k: atSpeed('p99Ms', 1_000),
+    p99_vs_opa_jwt_2k: atSpeed('p99Ms', 2_000),
+    policies_10k_vs_10_hit: manyOverFew('hit'),
+    policies_10k_vs_10_miss: manyOverFew('miss'),
+    recorded_vs_unrecorded_cost: results.ratio('cpuUs', remit, [names.unrecorded, reuse]),
+    rss_mb_100k: results.figure(residentWith(100_000)),
+  };
+}
+
+/** The machine and the versions that figures were got with. */
+export function conditions(): Readonly<Record<string, string>> {
+  const [cpu, ...others] = cpus();
+  return {
+    cpu: `${others.length + 1} x ${cpu?.model ?? 'unknown'}`,
+    kernel: release(),
+    node: process.version,
+    envoy: ENVOY_VERSION,
+    wrk: firstLine('wrk -v').split(' Copyright')[0] ?? '',
+    h2load: firstLine('h2load --version'),
+    go: firstLine('go version'),
+    ...goModuleVersions(),
+  };
+}
+
+/** What a program says of itself. wrk tells its version with an exit code that is not 0. */
+const firstLine = (shell: string): string =>
+  execFileSync('/bin/sh', ['-c', `${shell} 2>&1 || true`], { encoding: 'utf8' }).split('\n')[0] ?? '';
+
+/** All results as one object. Numbers are rounded to four digits; what was not measured is null. */
+export function resultObject(results: Results): object {
+  return {
+    conditions: conditions(),
+    series: results.series.map(mediansOf),
+    figures: results.figures.map((figure) => ({ ...figure, value: rounded(figure.value) })),
+    ratios: Object.fromEntries(Object.entries(ratiosOf(results)).map(([name, value]) => [name, rounded(value)])),
+  };
+}
+
+const mediansOf = (series: Series): object => ({
+  contender: series.contender,
+  scenario: series.scenario,
+  rounds: series.runs.length,
+  requestsPerSecond: rounded(medianOf(series, 'requestsPerSecond')),
+  p50Ms: rounded(medianOf(series, 'p50Ms')),
+  p99Ms: rounded(medianOf(series, 'p99Ms')),
+  p999Ms: rounded(medianOf(series, 'p999Ms')),
+  cpuUs: rounded(medianOf(series, 'cpuUs')),
+  failed: series.runs.reduce((sum, run) => sum + run.failed, 0),
+});
+
+const rounded = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(4)) : null);
+
+/** The results as tables of Markdown, so that they can be kept as they are printed. */
+export function tables(results: Results): string {
+  const rows = results.series.map((series) => {
+    const failed = series.runs.reduce((sum, run) => sum + run.failed, 0);
+    const fixed = (measure: Measure, digits: number): string => shown(medianOf(series, measure), digits);
+    return [
+      series.scenario,
+      series.contender,
+      fixed('requestsPerSecond', 0),
+      fixed('p50Ms', 2),
+      fixed('p99Ms', 2),
+      fixed('p999Ms', 2),
+      fixed('cpuUs', 0),
+      String(failed),
+    ];
+  });
+  const figures = results.figures.map(({ name, value, unit }) => [name, shown(value, value < 100 ? 2 : 0), unit]);
+  const ratios = Object.entries(ratiosOf(results)).map(([name, value]) => [`\`${name}\``, shown(value, 2)]);
+  return [
+    table(['scenario', 'contender', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us', 'failed'], rows),
+    table(['figure', 'value', 'unit'], figures),
+    table(['ratio', 'value'], ratios),
+  ].join('\n');
+}
+
+const shown = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) =>
+    Math.max(3, ...[title, ...rows.map((row) => row[column] ?? '')].map((cell) => cell.length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const rule = widths.map((width) => '-'.repeat(width));
+  return `${[line(head), line(rule), ...rows.map(line)].join('\n')}\n`;
+}

@@ -1,0 +1,111 @@
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openBench } from './bench.ts';
+import type { Bench, Effort } from './bench.ts';
+import { measureBodies } from './bodies.ts';
+import { measureCollections } from './collector.ts';
+import { startContenders } from './contenders.ts';
+import type { Contenders } from './contenders.ts';
+import { measureFixedRates } from './fixed-rate.ts';
+import { measurePolicies } from './policies.ts';
+import { resultObject, tables } from './report.ts';
+import { measureSoak } from './soak.ts';
+import { Stage } from './stage.ts';
+import { measureTasks } from './tasks.ts';
+import { measureSockets, measureThroughput } from './throughput.ts';
+
+const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N] [--soak SECONDS]
+
+Measures the built product beside others, each behind a real Envoy, in turn, round after round: README.md says how.
+
+  --json      ends with one object on standard output, in the place of tables
+  --rounds    how often each measurement is made; default 3
+  --seconds   how long one takes; default 3
+  --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak; default all
+  --tasks     most live tasks of the sweep; default 100000, which takes four minutes
+  --soak      how long the soak takes; default 30, an hour is 3600
+
+Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
+
+/** What can be measured by itself. Those that compare with others are handed the contenders. */
+const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise<Contenders>) => Promise<void>>> = {
+  throughput: async (bench, contenders) => measureThroughput(bench, await contenders()),
+  socket: async (bench, contenders) => measureSockets(bench, await contenders()),
+  rates: async (bench, contenders) => measureFixedRates(bench, await contenders()),
+  bodies: async (bench, contenders) => measureBodies(bench, await contenders()),
+  policies: measurePolicies,
+  collector: measureCollections,
+  soak: measureSoak,
+  tasks: measureTasks,
+};
+
+interface Options extends Effort {
+  readonly json: boolean;
+  readonly only: readonly string[];
+}
+
+function optionsFrom(args: readonly string[]): Options | string {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  const options = { json: flag, help: flag, rounds: text, seconds: text, only: text, tasks: text, soak: text };
+  try {
+    const { values } = parseArgs({ args: [...args], options });
+    if (values.help) return help;
+    const only = values.only?.split(',') ?? Object.keys(sections);
+    const unknown = only.find((name) => !Object.hasOwn(sections, name));
+    if (unknown !== undefined) return `no section \`${unknown}\`\n\n${help}`;
+    return {
+      json: values.json,
+      only: Object.keys(sections).filter((name) => only.includes(name)),
+      rounds: count(values.rounds, 3),
+      seconds: count(values.seconds, 3),
+      tasks: count(values.tasks, 100_000),
+      soakSeconds: count(values.soak, 30),
+    };
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}\n\n${help}`;
+  }
+}
+
+function count(given: string | undefined, otherwise: number): number {
+  const value = Number(given ?? otherwise);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new Error(`\`${given}\` is not a whole number above 0`);
+}
+
+/** The command of Debian that would bring what is missing. */
+function missing(): string | null {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const packages = { wrk: 'wrk', h2load: 'nghttp2-client' };
+  const absent = Object.entries(packages).filter(([name]) => !folders.some((folder) => existsSync(join(folder, name))));
+  return absent.length === 0
+    ? null
+    : `needs ${absent.map(([name]) => `\`${name}\``).join(' and ')}: apt-get install -y ${absent.map(([, debian]) => debian).join(' ')}`;
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function main(options: Options): Promise<void> {
+  const stage = await Stage.open();
+  try {
+    const bench = await openBench(stage, options, say);
+    let started: Promise<Contenders> | null = null;
+    for (const name of options.only) {
+      say(`-- ${name}`);
+      await sections[name]?.(bench, () => (started ??= startContenders(bench)));
+    }
+    process.stdout.write(options.json ? `${JSON.stringify(resultObject(bench.results))}\n` : tables(bench.results));
+  } finally {
+    await stage.close();
+  }
+}
+
+const options = optionsFrom(process.argv.slice(2));
+const problem = typeof options === 'string' ? options : missing();
+if (typeof options === 'string' || problem !== null) {
+  say(problem ?? help);
+  process.exitCode = problem === help ? 0 : 2;
+} else {
+  await main(options);
+}

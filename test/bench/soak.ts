@@ -1,0 +1,36 @@
+import { measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { residentMiB } from './stage.ts';
+import { vegeta } from './vegeta.ts';
+
+const RATE = 1_000;
+const MOST_WINDOW_SECONDS = 60;
+/** At least so many windows, to see whether memory or latency grows. */
+const LEAST_WINDOWS = 6;
+
+/** Names of the figures: memory after each window. */
+export const residentAfter = (seconds: number): string => `soak: resident after ${seconds} s`;
+
+/** The scenario of the whole soak, each window a run. */
+export const SOAK = `soak at ${RATE}/s`;
+
+/** Memory and latency over a long time at a fixed rate, in windows, each with new tokens. */
+export async function measureSoak(bench: Bench): Promise<void> {
+  const { collectorPort, domain, effort, stage } = bench;
+  const remit = await RemitUnderTest.start(stage, domain, { name: 'soak', collectorPort });
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const windowSeconds = Math.min(MOST_WINDOW_SECONDS, Math.ceil(effort.soakSeconds / LEAST_WINDOWS));
+  for (let second = windowSeconds; second <= effort.soakSeconds; second += windowSeconds) {
+    const load = await reuse(bench, remit);
+    await measure(bench, { contender: 'Remit', scenario: SOAK, pid: remit.pid }, () =>
+      vegeta(stage, load, { binary: bench.go.vegeta, port: envoy.address.port, rate: RATE, seconds: windowSeconds }),
+    );
+    bench.results.note(residentAfter(second), residentMiB(remit.pid), 'MiB');
+    bench.say(`  ${second} s: ${residentMiB(remit.pid).toFixed(0)} MiB resident`);
+  }
+  bench.results.note('soak: spans dropped', await remit.metric('remit_spans_dropped_total'), '');
+  await remit.end();
+}

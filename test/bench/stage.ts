@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Child } from '../../src/dev/child.ts';
+
+/** How a process of the benchmark is started. */
+export interface ProcessOptions {
+  /** What it says, on either stream, when it is ready. */
+  readonly ready: string | RegExp;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** File that takes its standard output, where that is more than a few lines; `ready` is then said on the other stream. */
+  readonly stdoutFile?: string;
+  /** Default 60,000 ms. */
+  readonly readyWithinMs?: number;
+}
+
+/** A process that runs, and what it said when it was ready. */
+export interface Started {
+  readonly child: Child;
+  readonly pid: number;
+  readonly said: string;
+}
+
+const POLL_MS = 20;
+
+/**
+ * What one run of the benchmark owns: a folder of its own, and processes, none of which outlives it. Lifecycle: `open`, then
+ * `close`, which ends everything in the reverse order. SIGINT and SIGTERM close it and end this process.
+ */
+export class Stage {
+  readonly folder: string;
+  readonly #aborted = new AbortController();
+  readonly #ends: (() => Promise<unknown>)[] = [];
+  #closed: Promise<void> | null = null;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async open(): Promise<Stage> {
+    const folder = await mkdtemp(join(tmpdir(), 'remit-bench-'));
+    const stage = new Stage(folder);
+    stage.onClose(() => rm(folder, { recursive: true, force: true }));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => void stage.close().finally(() => process.exit(130)));
+    }
+    return stage;
+  }
+
+  /** Aborted once the stage closes, for programs that run to their end. */
+  get signal(): AbortSignal {
+    return this.#aborted.signal;
+  }
+
+  /** Does something when the stage closes, before what was asked for earlier. */
+  onClose(end: () => Promise<unknown>): void {
+    this.#ends.push(end);
+  }
+
+  /** Starts a program and waits until it is ready; throws, with its last words, where it is not. */
+  async start(command: readonly string[], options: ProcessOptions): Promise<Started> {
+    const { ready, environment = {}, stdoutFile, readyWithinMs = 60_000 } = options;
+    // Settings of whoever runs the benchmark would change what is measured.
+    const foreign = Object.keys(process.env).filter((name) => name.startsWith('OTEL_') || name.startsWith('REMIT_'));
+    const set = [
+      ...foreign.flatMap((name) => ['-u', name]),
+      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    ];
+    const redirected = stdoutFile === undefined ? [] : ['/bin/sh', '-c', 'exec "$@" >"$0"', stdoutFile];
+    // Each of these gives its place to the next, so the process id is that of the program.
+    const child = new Child('/usr/bin/env', [...set, ...redirected, ...command]);
+    this.onClose(() => child.end());
+    for (let waitedMs = 0; waitedMs < readyWithinMs; waitedMs += POLL_MS) {
+      const said = [...child.stdout, ...child.stderr].join('\n');
+      const isReady = typeof ready === 'string' ? said.includes(ready) : ready.test(said);
+      if (isReady && child.pid !== undefined) return { child, pid: child.pid, said };
+      if (child.ended || this.signal.aborted) throw new Error(`\`${command.join(' ')}\` ended: ${said}`);
+      await delay(POLL_MS);
+    }
+    throw new Error(`\`${command.join(' ')}\` was not ready: ${child.stderr.slice(-5).join(' | ')}`);
+  }
+
+  /** Ends everything; again is the same end, which both wait for. */
+  close(): Promise<void> {
+    this.#closed ??= this.#endAll();
+    return this.#closed;
+  }
+
+  async #endAll(): Promise<void> {
+    this.#aborted.abort();
+    for (const end of this.#ends.splice(0).reverse()) await end().catch(() => undefined);
+  }
+}
+
+/** Below the ports that the system hands to clients, of which a load generator takes thousands. */
+const PORTS = { first: 20_000, count: 10_000 };
+let nextPort = process.pid % PORTS.count;
+
+/** A port of loopback that nobody listened on a moment ago; none is given twice. */
+export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < PORTS.count; tried += 1) {
+    const port = PORTS.first + nextPort;
+    nextPort = (nextPort + 1) % PORTS.count;
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port of loopback is free');
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const isBound = await new Promise<boolean>((settle) => {
+    server.once('error', () => settle(false)).listen(port, '127.0.0.1', () => settle(true));
+  });
+  if (isBound) await new Promise<void>((done) => server.close(() => done()));
+  return isBound;
+}
+
+const MICROSECONDS_PER_TICK = 10_000;
+
+/** Processor time of a process so far with all its threads, microseconds. @see proc_pid_stat(5) */
+export function cpuMicroseconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * MICROSECONDS_PER_TICK;
+}
+
+/** Resident memory of a process, MiB. @see proc_pid_status(5) */
+export function residentMiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}

@@ -1,0 +1,30 @@
+/** Latencies of one run, milliseconds. */
+export interface Latency {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+}
+
+/** The value that a share of the values does not exceed; NaN of none. */
+const percentile = (sorted: ArrayLike<number>, share: number): number =>
+  sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
+
+/** Percentiles of latencies in milliseconds, in any order. */
+export function latencyOf(values: readonly number[]): Latency {
+  const sorted = Float64Array.from(values).sort();
+  return { p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99), p999Ms: percentile(sorted, 0.999) };
+}
+
+/** The median, which of an even count is the mean of the two in the middle; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length / 2;
+  return ((sorted[Math.ceil(half) - 1] ?? NaN) + (sorted[Math.floor(half)] ?? NaN)) / 2;
+}
+
+/**
+ * How a figure of one contender compares with that of another: the median over the rounds of the ratio within a round, so
+ * that a machine that was slow in one round was slow for both. NaN where no round has both.
+ */
+export const pairedRatio = (of: readonly number[], to: readonly number[]): number =>
+  median(of.slice(0, to.length).map((value, round) => value / (to[round] ?? NaN)));

@@ -1,0 +1,65 @@
+import { measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { answerTo } from './load.ts';
+import type { Load } from './load.ts';
+import { cold, reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { residentMiB } from './stage.ts';
+import { wrk } from './wrk.ts';
+
+/** The scenario of a number of live tasks. */
+export const withTasks = (count: number): string => `reuse, ${count} live tasks`;
+
+/** The figure of the memory of a Remit with so many live tasks, each of whose tokens was used for a decision of its own. */
+export const residentWith = (count: number): string => `resident, ${count} live tasks and decisions`;
+
+const STEPS = [1, 1_000, 10_000, 100_000];
+const TOKEN_SECONDS = 900;
+const AT_A_TIME = 10_000;
+const CONNECTIONS = 4;
+/** What Envoy answers where it waited for a check in vain. */
+const TOO_LATE = 503;
+const MOST_TRIES = 20;
+
+/** What live tasks cost: one Remit that is given more and more of them, each used once for a decision of its own. */
+export async function measureTasks(bench: Bench): Promise<void> {
+  const { collectorPort, domain, effort, say, stage } = bench;
+  const options = { name: 'tasks', collectorPort, tokenSeconds: TOKEN_SECONDS };
+  const remit = await RemitUnderTest.start(stage, domain, options);
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const { port } = envoy.address;
+  await wrk(stage, await reuse(bench, remit), { port, seconds: effort.seconds });
+  let live = 0;
+  for (const step of STEPS.filter((count) => count <= effort.tasks)) {
+    while (live < step) {
+      const count = Math.min(AT_A_TIME, step - live);
+      await useEach(await cold(bench, remit, count), port);
+      live += count;
+      if (step > AT_A_TIME) say(`  ${live} live tasks, ${residentMiB(remit.pid).toFixed(0)} MiB resident`);
+    }
+    const repeated = await reuse(bench, remit);
+    for (let round = 0; round < effort.rounds; round += 1) {
+      await measure(bench, { contender: 'Remit', scenario: withTasks(step), pid: remit.pid }, () =>
+        wrk(stage, repeated, { port, seconds: effort.seconds }),
+      );
+    }
+    bench.results.note(residentWith(step), residentMiB(remit.pid), 'MiB');
+  }
+  await remit.end();
+}
+
+/** Makes every call of a load once, and again only where it came too late; throws where one is not allowed. */
+async function useEach(load: Load, port: number): Promise<void> {
+  const calls = load.calls.values();
+  const worker = async (): Promise<void> => {
+    for (const call of calls) {
+      let answer = await answerTo(port, load, call);
+      for (let again = 0; answer.status === TOO_LATE && again < MOST_TRIES; again += 1) {
+        answer = await answerTo(port, load, call);
+      }
+      if (answer.status !== 200) throw new Error(`\`${call.path}\` is not allowed: ${answer.status} ${answer.text}`);
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+}
