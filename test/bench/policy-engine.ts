@@ -10,7 +10,7 @@ import { policyFrom } from '../policy/policies.ts';
 /**
  * What a decision costs with 10 to 10,000 policies, on a hit and on a miss, beside the same engine without slices; what it
  * costs to load 10,000 policies, and what 100,000 kept answers weigh. The sizes take turns in one run; medians count.
- * `node --expose-gc test/bench/policies.ts`
+ * `node --expose-gc test/bench/policy-engine.ts`
  */
 const SIZES = [10, 100, 1000, 10_000];
 const ROUNDS = 9;
