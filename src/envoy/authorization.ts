@@ -1,7 +1,8 @@
 import type { Check } from '../check.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { checkFactsFrom, decodedCheckRequestFrom, type RequestRules } from './request.ts';
+import { decodedCheckRequestFrom } from './check-request.ts';
+import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
 import type { CheckHandler, RefusalCause } from './server.ts';
 
