@@ -1,8 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { accessLogEntryType, checkRequestType, checkResponseType } from '../../src/envoy/proto.ts';
+import { accessLogEntryType } from '../../src/envoy/proto.ts';
 import { any, checkRequests, header, map, optional, struct, text } from './messages.ts';
-import { envoyAccessLogEntryType, envoyCheckRequestType, envoyCheckResponseType } from './protos.ts';
+import {
+  checkRequestType,
+  checkResponseType,
+  envoyAccessLogEntryType,
+  envoyCheckRequestType,
+  envoyCheckResponseType,
+} from './protos.ts';
 
 const option = optional({
   header,
