@@ -56,7 +56,6 @@ export async function startChecks(
     refuse,
     onFault,
     monotonicMs: ports.monotonicMs,
-    nowMs: ports.nowMs,
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });

@@ -34,7 +34,8 @@ export const MAX_IN_FLIGHT = 16;
 const response = { helpUrl: 'https://remit.test/reasons' };
 /** An id as a check gives one. */
 export const newDecisionId = () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16));
-const refuse = refusalsFrom({ response, newDecisionId });
+/** Denials in the place of an answer. */
+export const refuse = refusalsFrom({ response, newDecisionId });
 /** A check that allows everything. */
 export const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'] } });
 
