@@ -171,6 +171,14 @@ export class Wire {
   readonly to = (listener: ListenerName, head: readonly string[], body?: string | Uint8Array): Promise<Answered> =>
     send(this.ports.get(listener) ?? 0, head, body);
 
+  /** Sends a request; the result goes away without its answer. */
+  readonly leaves = (listener: ListenerName, head: readonly string[]): (() => void) => {
+    const socket = connect(this.ports.get(listener) ?? 0, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(Buffer.from([...head, '', ''].join('\r\n'), 'latin1'));
+    return () => socket.resetAndDestroy();
+  };
+
   /** The status of a request over HTTP/2, or 0 where its stream was reset. */
   readonly overHttp2 = (listener: ListenerName, headers: Readonly<Record<string, string>>): Promise<number> =>
     new Promise((resolve) => {
