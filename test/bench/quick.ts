@@ -177,7 +177,12 @@ async function startRemit(): Promise<{ readonly headers: readonly string[]; read
   );
   const config = {
     trustDomains: ['acme.test'],
-    extAuthz: { listen: `unix:${remitSocket}`, identity: 'xfcc', proxyId: PROXY },
+    extAuthz: {
+      listen: `unix:${remitSocket}`,
+      identity: 'xfcc',
+      proxyId: PROXY,
+      maxChecksPerSecondPerAgent: 1_000_000,
+    },
     svid: { ...svid, bundle: await writeBundle(folder, 'bundle', authority) },
     issuer: { listen: '127.0.0.1:19472', url: 'https://issuer.acme.test', signingKey: 'key.pem', tokenSeconds: 300 },
     admin: { listen: '127.0.0.1:0' },

@@ -178,23 +178,23 @@ describe('AuthorizationServer and a client that writes its frames by hand', () =
   });
 });
 
-describe('AuthorizationServer and clients that go away', () => {
-  /** Many streams, each opened and reset at once. */
-  const resets = (from: number, count: number, message: Buffer | null): Buffer => {
-    const payload = headerBlock(CHECK_HEADERS);
-    const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]);
-    return Buffer.concat(
-      Array.from({ length: count }, (_, n) => {
-        const stream = from + 2 * n;
-        return Buffer.concat([
-          frame(Frame.headers, { stream, flags: Flag.endHeaders, payload }),
-          ...(message === null ? [] : [frame(Frame.data, { stream, flags: Flag.endStream, payload: message })]),
-          frame(Frame.reset, { stream, payload: cancel }),
-        ]);
-      }),
-    );
-  };
+/** Many streams, each opened and reset at once. */
+const resets = (from: number, count: number, message: Buffer | null): Buffer => {
+  const payload = headerBlock(CHECK_HEADERS);
+  const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]);
+  return Buffer.concat(
+    Array.from({ length: count }, (_, n) => {
+      const stream = from + 2 * n;
+      return Buffer.concat([
+        frame(Frame.headers, { stream, flags: Flag.endHeaders, payload }),
+        ...(message === null ? [] : [frame(Frame.data, { stream, flags: Flag.endStream, payload: message })]),
+        frame(Frame.reset, { stream, payload: cancel }),
+      ]);
+    }),
+  );
+};
 
+describe('AuthorizationServer and clients that go away', () => {
   it.each([
     ['before', null],
     ['after', framed(Buffer.from('a'))],
@@ -244,16 +244,17 @@ describe('AuthorizationServer and clients that dawdle', () => {
   it('cuts off answers that are not taken, and serves others meanwhile', async () => {
     await listening(async () => Buffer.alloc(100_000, 1), { maxCheckMs: 50 });
     const slow = session({ settings: { initialWindowSize: 0 } });
-    let closed = 0;
+    const closed = { count: 0 };
     for (let n = 0; n < 100; n += 1) {
       const stream = slow.request(CHECK_HEADERS);
-      stream.on('error', () => undefined).on('close', () => (closed += 1));
+      stream.on('error', () => undefined).on('close', () => (closed.count += 1));
       stream.end(framed(Buffer.from('a')));
     }
     await until(() => server.inFlight === 0);
     expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
-    for (let tries = 0; tries < 400 && closed < 100; tries += 1) await new Promise((done) => setTimeout(done, 50));
-    expect(closed).toBe(100);
+    for (let tries = 0; tries < 400 && closed.count < 100; tries += 1)
+      await new Promise((done) => setTimeout(done, 50));
+    expect(closed.count).toBe(100);
     expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
   }, 30_000);
 });

@@ -241,6 +241,17 @@ describe('AuthorizationServer answering', () => {
     expect(signals[0]?.aborted).toBe(true);
   });
 
+  it.each([
+    ['may not ask now', () => false],
+    ['cannot be told', bug],
+  ])('denies an agent that %s, and does not ask the handler', async (_name, admit) => {
+    const asked: unknown[] = [];
+    const handler: CheckHandler = async (bytes) => Buffer.from([asked.push(bytes)]);
+    const { client } = await started(handler, { admit });
+    expect(reasonOf(await client.check(request))).toBe('overloaded');
+    expect(asked).toEqual([]);
+  });
+
   it('sheds what is over the bound with a denial, each with an id of its own, and goes on', async () => {
     const waiting: (() => void)[] = [];
     const { client, server } = await started(
