@@ -12,17 +12,20 @@ export interface QueuedCheck {
   readonly shed: () => void;
 }
 
-/** Checks of one turn of the event loop: so long what else there is waits for them. */
+/** Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands. */
 const SLICE_MS = 5;
+const MAX_SLICE_MS = 50;
+/** So many times as long as all else took since the last turn: else refusing what is too much would take the time of the rest. */
+const SHARE = 9;
 /** Where no turn has come to the end of the queue for so long, more checks come than can be decided. */
 const STANDING_MS = 100;
 
 /**
  * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
  * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each 5 ms of
- * checks. So a wait here is the delay of the event loop. A check is shed once its deadline has come; and where no turn has come to
- * the end of the queue for 100 ms, once half of its time has gone by, so that the others are decided in good time and not
- * all of them just too late. The caller bounds how many wait.
+ * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
+ * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
+ * so that the others are decided in good time and not all of them just too late. The caller bounds how many wait.
  *
  * @see RFC 8289
  */
@@ -32,6 +35,8 @@ export class CheckQueue {
   #isScheduled = false;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
+  /** When the last turn that left some behind was over. */
+  #endedMs = 0;
 
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
@@ -49,7 +54,8 @@ export class CheckQueue {
 
   async #decide(): Promise<void> {
     const beganMs = this.#monotonicMs();
-    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs - beganMs < SLICE_MS; nowMs = this.#monotonicMs()) {
+    const untilMs = beganMs + this.#sliceMs(beganMs);
+    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs; nowMs = this.#monotonicMs()) {
       const check = this.#waiting.shift();
       if (check === undefined || check.isOver) continue;
       if (this.#isTooLate(check, nowMs)) check.shed();
@@ -65,11 +71,20 @@ export class CheckQueue {
       return;
     }
     this.#standingSinceMs ??= beganMs;
+    this.#endedMs = this.#monotonicMs();
     setImmediate(this.#turn);
   }
 
+  #sliceMs(nowMs: number): number {
+    if (!this.#isStanding(nowMs)) return SLICE_MS;
+    return Math.min(MAX_SLICE_MS, Math.max(SLICE_MS, SHARE * (nowMs - this.#endedMs)));
+  }
+
+  #isStanding(nowMs: number): boolean {
+    return this.#standingSinceMs !== null && nowMs - this.#standingSinceMs > STANDING_MS;
+  }
+
   #isTooLate({ arrivedMs, deadlineMs }: QueuedCheck, nowMs: number): boolean {
-    const isStanding = this.#standingSinceMs !== null && nowMs - this.#standingSinceMs > STANDING_MS;
-    return nowMs >= (isStanding ? (arrivedMs + deadlineMs) / 2 : deadlineMs);
+    return nowMs >= (this.#isStanding(nowMs) ? (arrivedMs + deadlineMs) / 2 : deadlineMs);
   }
 }

@@ -16,8 +16,8 @@ import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { cacheFolder } from '../parts/cache.ts';
 
 /**
- * One quick load run: repeated use of a live token through Envoy, 16 connections, beside a do-nothing grpc-js server, in
- * turn. Remit runs as `remit serve` with everything on: identity, token, task state, Cedar, records. Needs `wrk`.
+ * One quick load run: repeated use of a live token through Envoy, 16 connections, beside a server that does nothing on
+ * grpc-js and one on Remit's own transport, in turn. Remit runs as `remit serve` with everything on: identity, token, task state, Cedar, records. Needs `wrk`.
  * `npm run bench`.
  */
 const ROUNDS = 3;
@@ -48,14 +48,18 @@ try {
 
 async function main(): Promise<void> {
   const { headers, remitSocket } = await startRemit();
-  const noopSocket = join(folder, 'noop.sock');
-  await started(
-    spawn(process.execPath, [join(root, 'test/bench/noop.ts'), noopSocket], { stdio: ['ignore', 'pipe', 'inherit'] }),
-    'ready',
-  );
+  const [noopSocket, ownSocket] = [join(folder, 'noop.sock'), join(folder, 'own.sock')];
+  for (const [file, socket] of [
+    ['noop.ts', noopSocket],
+    ['noop-own.ts', ownSocket],
+  ] as const) {
+    const script = join(root, 'test/bench', file);
+    await started(spawn(process.execPath, [script, socket], { stdio: ['ignore', 'pipe', 'inherit'] }), 'ready');
+  }
   const contenders: Contender[] = [
     { name: 'Envoy alone', envoy: await startEnvoy(null) },
     { name: 'do-nothing grpc-js', envoy: await startEnvoy(noopSocket) },
+    { name: 'do-nothing, own server', envoy: await startEnvoy(ownSocket) },
     { name: 'Remit, everything on', envoy: await startEnvoy(remitSocket) },
   ];
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));

@@ -74,6 +74,20 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['a']);
   });
 
+  it('gives checks nine times what all else takes once the queue stands, and 50 ms at most', async () => {
+    const { clock, events, add } = setUp();
+    const lasting = { deadlineMs: 1_000_000, takesMs: 1 };
+    for (let n = 0; n < 400; n += 1) add('check', lasting);
+    while (clock.nowMs < 1_110) await nextTurn();
+    const inTurnAfter = async (elseMs: number) => {
+      events.length = 0;
+      clock.nowMs += elseMs;
+      await nextTurn();
+      return events.length;
+    };
+    expect([await inTurnAfter(0), await inTurnAfter(2), await inTurnAfter(30)]).toEqual([5, 18, 50]);
+  });
+
   it('sheds what has waited for half of its time once the queue stands, and recovers when it is empty', async () => {
     const { clock, events, add } = setUp();
     for (let n = 0; n < 60; n += 1) add(`c${n}`, { takesMs: 4 });
