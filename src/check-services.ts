@@ -43,7 +43,7 @@ export interface CallTrace {
 export interface CheckCall {
   /** On the monotonic clock; `Infinity` where the proxy named none. */
   readonly deadlineMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: Pick<AbortSignal, 'aborted'>;
   /** Metadata of the gRPC call: its trace context. */
   readonly metadata: ReadonlyMap<string, string>;
 }

@@ -4,6 +4,10 @@ import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
+  GHZ_VERSION,
+  ghzFolder,
+  GRPCURL_VERSION,
+  grpcurlFolder,
   JAEGER_VERSION,
   jaegerFolder,
   PROMETHEUS_VERSION,
@@ -13,7 +17,7 @@ import {
 } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy, SPIRE, Jaeger and Prometheus. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy, SPIRE, Jaeger, Prometheus, grpcurl and ghz. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -82,6 +86,20 @@ export const jaegerPart = (): Part<string> => ({
 export const prometheusPart = (): Part<PrometheusBinaries> => ({
   name: `Prometheus ${PROMETHEUS_VERSION}`,
   found: binariesIn(prometheusFolder, { prometheus: 'prometheus', promtool: 'promtool' }),
+  enable: 'npm run parts',
+});
+
+/** grpcurl as a part. */
+export const grpcurlPart = (): Part<string> => ({
+  name: `grpcurl ${GRPCURL_VERSION}`,
+  found: binariesIn(grpcurlFolder, { grpcurl: 'grpcurl' })?.grpcurl ?? null,
+  enable: 'npm run parts',
+});
+
+/** ghz as a part. */
+export const ghzPart = (): Part<string> => ({
+  name: `ghz ${GHZ_VERSION}`,
+  found: binariesIn(ghzFolder, { ghz: 'ghz' })?.ghz ?? null,
   enable: 'npm run parts',
 });
 

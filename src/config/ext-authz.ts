@@ -23,6 +23,11 @@ export interface ExtAuthzConfig {
   readonly helpUrl: string | null;
   /** Checks decided at the same time; one more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
+  /**
+   * Checks of one agent in a second, and as many at once after a quiet one; one more is answered 503 `overloaded`, before a
+   * signature is looked at. Default 2,000, 1 to 1,000,000.
+   */
+  readonly maxChecksPerSecondPerAgent: number;
   /** Longest life of an accepted token. Default 900 s, 1 to 900. */
   readonly maxTokenSeconds: number;
   /** Tolerated difference of clocks. Default 5 s, 0 to 60. */
@@ -42,6 +47,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   onBindingViolation: optional(word(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
   checksInFlight: optional(integer(1, 100_000), 256),
+  maxChecksPerSecondPerAgent: optional(integer(1, 1_000_000), 2_000),
   maxTokenSeconds: optional(integer(1, 900), 900),
   clockSkewSeconds: optional(integer(0, 60), 5),
   maxBodyBytes: optional(integer(1, 1_048_576), 65_536),

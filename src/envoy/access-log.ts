@@ -1,13 +1,9 @@
-import {
-  type sendUnaryData,
-  type Server,
-  type ServerReadableStream,
-  type ServiceDefinition,
-  status,
-} from '@grpc/grpc-js';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { ServedCall } from '../outcome/served-call.ts';
 import { servedCallFrom } from './access-log-entry.ts';
-import { ACCESS_LOG_PATH } from './proto.ts';
+import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
+import { GrpcMessages } from './grpc-messages.ts';
+import type { GrpcMethod } from './grpc-server.ts';
 import { fieldsWithin, wholeOf, type Range } from './wire-fields.ts';
 
 /** Where calls go that an access log tells of. */
@@ -34,62 +30,78 @@ const MAX_ENTRIES = 4_096;
 const ENTRIES_AT_ONCE = 32;
 const MAX_NAME_CHARS = 128;
 
+/** The method, and what ends all its streams and refuses new ones. */
+export interface AccessLogMethod {
+  readonly open: GrpcMethod;
+  readonly close: () => void;
+}
+
 /**
- * Adds Envoy's access log service to a server. Each stream is read message by message, and no faster than the sink takes the
+ * The one method of Envoy's access log service. Each stream is read message by message, and no faster than the sink takes the
  * calls, so that it is Envoy that holds what is too much; what cannot be read ends its own stream alone, and Envoy opens
  * another.
- *
- * @returns ends all streams and refuses new ones
  */
-export function addAccessLog(server: Server, sink: AccessLogSink, options: AccessLogOptions = {}): () => void {
+export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions = {}): AccessLogMethod {
   const { maxStreams = 256, onFault } = options;
   const ends = new Set<() => void>();
   // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
   let reading = 0;
   let isClosed = false;
-  const stream = (call: ServerReadableStream<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
+  const open = (stream: ServerHttp2Stream): void => {
     if (isClosed || reading >= maxStreams) {
-      respond({ code: isClosed ? status.UNAVAILABLE : status.RESOURCE_EXHAUSTED, details: 'no more streams' });
+      failAnswer(stream, isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
+      stream.resume();
       return;
     }
     const end = (problem: string | null): void => {
       if (!ends.delete(finish)) return;
-      if (problem === null) respond(null, Buffer.alloc(0));
-      else respond({ code: status.INVALID_ARGUMENT, details: problem });
-      call.destroy();
+      if (problem === null) endAnswer(stream, EMPTY);
+      else failAnswer(stream, GrpcStatus.invalidArgument, problem);
     };
     const finish = (): void => end(null);
     ends.add(finish);
     // A log that was cut off is no fault of the sink.
-    call.on('cancelled', finish);
-    call.on('error', finish);
+    stream.on('aborted', finish);
+    stream.on('close', finish);
     reading += 1;
-    readStream(call, sink)
+    readStream(stream.iterator({ destroyOnReturn: false }), sink, () => !ends.has(finish))
       .finally(() => (reading -= 1))
       .then(end, (error: unknown) => {
         if (ends.has(finish)) onFault?.(error);
         end('the entry could not be taken');
       });
   };
-  server.addService(ACCESS_LOG_SERVICE, { StreamAccessLogs: stream });
-  return () => {
-    isClosed = true;
-    for (const finish of ends) finish();
+  return {
+    open,
+    close: () => {
+      isClosed = true;
+      for (const finish of ends) finish();
+    },
   };
 }
 
 /** Reads a stream to its end; what is wrong with it, where it did not end by itself. */
-async function readStream(call: AsyncIterable<Buffer>, sink: AccessLogSink): Promise<string | null> {
+async function readStream(
+  stream: AsyncIterable<Buffer>,
+  sink: AccessLogSink,
+  isOver: () => boolean,
+): Promise<string | null> {
+  const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
   let gone: (() => void) | null = null;
   try {
-    for await (const bytes of call) {
-      const message = messageFrom(bytes);
-      if ('problem' in message) return message.problem;
-      gone ??= sink.opened(message.name);
-      const problem = await takeEntries(message.entries, sink);
-      if (problem !== null) return problem;
+    for await (const chunk of stream) {
+      messages.add(chunk);
+      for (let bytes = messages.next(); bytes !== null; bytes = messages.next()) {
+        if (isOver()) return null;
+        if (bytes === 'too-large') return `a message has more than ${MAX_MESSAGE_BYTES} bytes`;
+        const message = typeof bytes === 'string' ? NO_MESSAGE : messageFrom(bytes);
+        if ('problem' in message) return message.problem;
+        gone ??= sink.opened(message.name);
+        const problem = await takeEntries(message.entries, sink);
+        if (problem !== null) return problem;
+      }
     }
-    return null;
+    return messages.isPartial ? NO_MESSAGE.problem : null;
   } finally {
     gone?.();
   }
@@ -106,6 +118,9 @@ async function takeEntries(entries: readonly Buffer[], sink: AccessLogSink): Pro
   return null;
 }
 
+const EMPTY = new Uint8Array(0);
+const NO_MESSAGE = { problem: 'not a message of an access log' };
+
 /** The numbers of the fields of a `StreamAccessLogsMessage`. */
 const IDENTIFIER = 1;
 const HTTP_LOGS = 2;
@@ -121,7 +136,6 @@ interface Message {
 
 /** A message apart, its entries not yet decoded: an empty one of two bytes would become an object of hundreds. */
 function messageFrom(bytes: Buffer): Message | { readonly problem: string } {
-  if (bytes.length > MAX_MESSAGE_BYTES) return { problem: `a message has more than ${MAX_MESSAGE_BYTES} bytes` };
   const entries: Buffer[] = [];
   let count = 0;
   let name = 'an Envoy';
@@ -133,7 +147,7 @@ function messageFrom(bytes: Buffer): Message | { readonly problem: string } {
   const walked = fieldsWithin(bytes, wholeOf(bytes), HTTP_LOGS, (logs) => {
     isWhole = fieldsWithin(bytes, logs, LOG_ENTRY, found) && isWhole;
   });
-  if (!walked || !isWhole) return { problem: 'not a message of an access log' };
+  if (!walked || !isWhole) return NO_MESSAGE;
   if (count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
   fieldsWithin(bytes, wholeOf(bytes), IDENTIFIER, (identifier) => {
     fieldsWithin(bytes, identifier, NODE, (node) => {
@@ -145,17 +159,3 @@ function messageFrom(bytes: Buffer): Message | { readonly problem: string } {
 
 const nameFrom = (bytes: Buffer, { from, to }: Range): string =>
   `\`${bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS)).replaceAll(/[^\x21-\x7e]/g, '?')}\``;
-
-const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
-
-const ACCESS_LOG_SERVICE: ServiceDefinition = {
-  StreamAccessLogs: {
-    path: ACCESS_LOG_PATH,
-    requestStream: true,
-    responseStream: false,
-    requestSerialize: bytesAsTheyAre,
-    requestDeserialize: bytesAsTheyAre,
-    responseSerialize: bytesAsTheyAre,
-    responseDeserialize: bytesAsTheyAre,
-  },
-};

@@ -1,7 +1,8 @@
 import type { Check } from '../check.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { checkFactsFrom, decodedCheckRequestFrom, type RequestRules } from './request.ts';
+import { decodedCheckRequestFrom } from './check-request.ts';
+import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
 import type { CheckHandler, RefusalCause } from './server.ts';
 
@@ -31,8 +32,11 @@ export function authorizationHandler(check: Check, options: AuthorizationOptions
 
 const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
   overloaded: 'overloaded',
+  agent: 'overloaded',
   deadline: 'internal',
   failed: 'internal',
+  unreadable: 'request.malformed',
+  'too-large': 'request.too-large',
 };
 
 /**
@@ -45,14 +49,14 @@ export function refusalsFrom(options: {
   readonly newDecisionId: () => string;
   readonly onRefusal?: (cause: RefusalCause, reason: ReasonCode, decisionId: string) => void;
 }): (cause: RefusalCause) => Uint8Array {
-  const prepared = {
-    overloaded: preparedDenial(REASONS.overloaded, options.response),
-    deadline: preparedDenial(REASONS.deadline, options.response),
-    failed: preparedDenial(REASONS.failed, options.response),
-  };
+  const reasons = new Set(Object.values(REASONS));
+  const prepared = new Map([...reasons].map((reason) => [reason, preparedDenial(reason, options.response)]));
   return (cause) => {
+    const reason = REASONS[cause];
     const decisionId = options.newDecisionId();
-    options.onRefusal?.(cause, REASONS[cause], decisionId);
-    return prepared[cause](decisionId);
+    options.onRefusal?.(cause, reason, decisionId);
+    const denial = prepared.get(reason);
+    if (denial === undefined) throw new Error('no denial was prepared');
+    return denial(decisionId);
   };
 }

@@ -1,13 +1,15 @@
 import type { McpReading, McpScalar } from '../action/mcp-reading.ts';
 
-/** Filter metadata as the codec gives it, by namespace. */
+/** Filter metadata by namespace. */
 export type DecodedMetadata = Readonly<Record<string, DecodedStruct>>;
 
-interface DecodedStruct {
+/** A `google.protobuf.Struct`. */
+export interface DecodedStruct {
   readonly fields?: Readonly<Record<string, DecodedValue>>;
 }
 
-interface DecodedValue {
+/** A `google.protobuf.Value`: at most one of these. */
+export interface DecodedValue {
   readonly nullValue?: unknown;
   readonly numberValue?: number;
   readonly stringValue?: string;
@@ -19,6 +21,9 @@ interface DecodedValue {
 /** Where `envoy.filters.http.mcp` writes: in Envoy 1.37, which does not say whether it takes a request for MCP, and later. */
 const EARLY = 'mcp_proxy';
 const NAMESPACES = ['envoy.filters.http.mcp', EARLY] as const;
+
+/** The namespaces that are read. */
+export const MCP_NAMESPACES: ReadonlySet<string> = new Set(NAMESPACES);
 
 const ENVELOPE = new Set(['jsonrpc', 'id', 'method']);
 

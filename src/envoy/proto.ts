@@ -27,19 +27,6 @@ function codecsIn(file: string, options: Options = {}): (name: string) => Codec 
   };
 }
 
-// An absent field stays absent, which is what tells `headers` from `header_map`.
-const authorization = codecsIn('envoy/service/auth/v3/external_auth.proto');
-
-/**
- * The codec of a CheckRequest. `deserialize` throws on bytes that are no protobuf message; absent fields are absent.
- *
- * @see proto/envoy/service/auth/v3/external_auth.proto
- */
-export const checkRequestType = authorization('envoy.service.auth.v3.CheckRequest');
-
-/** The codec of a CheckResponse. `serialize` skips members it does not know without a word: test the bytes. */
-export const checkResponseType = authorization('envoy.service.auth.v3.CheckResponse');
-
 // Sizes are far below 2^53.
 const accessLog = codecsIn('envoy/service/accesslog/v3/als.proto', { longs: Number });
 

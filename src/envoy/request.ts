@@ -3,13 +3,11 @@ import type { HttpCall } from '../action/call.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { CheckFacts } from '../check-services.ts';
 import type { PeerFacts } from '../identity/caller.ts';
-import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from './canonical.ts';
+import { authorityFrom, headersFrom, methodFrom, targetFrom } from './canonical.ts';
+import type { DecodedCheckRequest, DecodedHttpRequest } from './check-request.ts';
 import { framingProblem } from './framing.ts';
-import { headerCountOf } from './header-count.ts';
 import { mcpReadingsFrom } from './mcp-metadata.ts';
-import type { DecodedMetadata } from './mcp-metadata.ts';
-import { metadataCountOf } from './metadata-count.ts';
-import { checkRequestType } from './proto.ts';
+import { utf8From } from './utf8.ts';
 
 /** What the operator says of the filter that asks. */
 export interface RequestRules {
@@ -20,64 +18,12 @@ export interface RequestRules {
   readonly partialBodyBytes: number | null;
 }
 
-/** A CheckRequest as the codec gives it: absent fields are absent, bytes are Buffers. */
-export interface DecodedCheckRequest {
-  readonly attributes?: {
-    readonly source?: {
-      readonly principal?: string;
-      readonly certificate?: string;
-      readonly address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
-    };
-    readonly request?: { readonly http?: DecodedHttpRequest };
-    readonly metadata_context?: { readonly filter_metadata?: DecodedMetadata };
-  };
-}
-
-interface DecodedHttpRequest {
-  readonly method?: string;
-  readonly path?: string;
-  readonly host?: string;
-  readonly scheme?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly header_map?: { readonly headers?: readonly DecodedHeader[] };
-  readonly body?: string;
-  readonly raw_body?: Uint8Array;
-}
-
-interface DecodedHeader {
-  readonly key?: string;
-  readonly value?: string;
-  readonly raw_value?: Uint8Array;
-}
-
 /** URL-encoded PEM of one certificate: more is no leaf. */
 const MAX_CERTIFICATE_CHARS = 32_768;
 
 /**
- * The message in these bytes, or `request.malformed`, or `request.too-large` for too many headers or values of
- * metadata. Never throws.
- *
- * @param bytes a serialised CheckRequest, at most what the server lets in
- */
-export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
-  if (headerCountOf(bytes) > LIMITS.headers) {
-    return deny('request.too-large', `the request has more than ${LIMITS.headers} headers`);
-  }
-  if (metadataCountOf(bytes, LIMITS.metadataValues) > LIMITS.metadataValues) {
-    return deny('request.too-large', `the request has more than ${LIMITS.metadataValues} values of metadata`);
-  }
-  try {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    // The codec has given every field of the message its declared type; `DecodedCheckRequest` names those that are read.
-    return checkRequestType.deserialize(buffer);
-  } catch (error) {
-    return malformed(`not a CheckRequest: ${error instanceof Error ? error.name : 'unknown error'}`);
-  }
-}
-
-/**
  * The facts of one check, or why the request cannot be judged. Both shapes of headers and of bodies are read. Never
- * throws on what the codec can give.
+ * throws on what the reader can give.
  *
  * @param metadata of the gRPC call, names in lower case
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
@@ -119,7 +65,7 @@ function headerLinesFrom(http: DecodedHttpRequest): readonly (readonly [string, 
   const lines: (readonly [string, string])[] = [];
   for (const { key = '', value = '', raw_value: raw } of list) {
     if (raw !== undefined && raw.length > 0 && value !== '') return malformed('a header has two values');
-    const text = raw === undefined || raw.length === 0 ? value : textFrom(raw);
+    const text = raw === undefined || raw.length === 0 ? value : utf8From(raw);
     if (text === null) return deny('request.not-canonical', 'a header value is not UTF-8');
     lines.push([key, text]);
   }
@@ -257,16 +203,6 @@ const sourceFrom = (request: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddre
   const { address = '', port_value: port = 0 } = request.attributes?.source?.address?.socket_address ?? {};
   if (isIP(address) === 0) return { sourceAddress: null, sourcePort: null };
   return { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
-};
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-const textFrom = (bytes: Uint8Array): string | null => {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    return null;
-  }
 };
 
 const malformed = (detail: string): Deny => deny('request.malformed', detail);

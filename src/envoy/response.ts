@@ -2,7 +2,7 @@ import type { Answer } from '../check-services.ts';
 import { type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { defaultProofRules } from '../token/proof.ts';
-import { checkResponseType } from './proto.ts';
+import { checkResponseBytes, type HttpAnswer, type SetHeader } from './check-response.ts';
 
 /** What all answers of one process have in common. */
 export interface ResponseOptions {
@@ -26,8 +26,7 @@ const MAX_TEXT_CHARS = 2_048;
 
 /**
  * The bytes of the CheckResponse for an answer; the only place that builds one. Only `Allow` gives status code 0: to
- * Envoy an unset status is an allow, whatever else the message says. Every header has both its `append` and its
- * `append_action`, since versions of Envoy differ in which they obey (envoyproxy/envoy#43310).
+ * Envoy an unset status is an allow, whatever else the message says.
  *
  * `x-remit-decision` is the same structured field (RFC 9651) to the upstream and to a client that was denied:
  * `allow;id="…";trace="…"` and `deny;reason=token.expired;id="…";trace="…"`.
@@ -39,8 +38,8 @@ const MAX_TEXT_CHARS = 2_048;
 export function checkResponseFrom(answer: Answer, options: ResponseOptions): Buffer {
   if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(answer.decisionId)) throw new Error('the decision id is not plain');
   const { decision } = answer;
-  const response = decision.kind === 'allow' ? allowed(answer) : denied(answer, decision, options);
-  return checkResponseType.serialize({ ...response, dynamic_metadata: metadataFrom(answer) });
+  const http = decision.kind === 'allow' ? allowed(answer) : denied(answer, decision, options);
+  return checkResponseBytes(http, metadataFrom(answer));
 }
 
 /** Stands in a prepared denial for the id that each use of it gets. */
@@ -89,40 +88,38 @@ function transactionTokenOf({ transactionToken }: Answer): string | null {
   throw new Error('the transaction token is not a compact JWS');
 }
 
-function allowed(answer: Answer): object {
+function allowed(answer: Answer): HttpAnswer {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
     'x-remit-decision': `allow${idsOf(answer)}`,
     'x-remit-task': plain(answer.taskId),
     'x-remit-agent': plain(answer.agent),
     'txn-token': transactionTokenOf(answer),
   };
-  const headers = OWNED_HEADERS.flatMap((name) => {
+  const headers = OWNED_HEADERS.flatMap((name): readonly SetHeader[] => {
     const value = values[name];
-    return value === null ? [] : [header(name, value)];
+    return value === null ? [] : [[name, value]];
   });
   // INVARIANT: set or removed, never both: Envoy removes last, so a header that is in both lists would be gone.
   const unset = OWNED_HEADERS.filter((name) => values[name] === null);
   const passing: ReadonlySet<string> = new Set(answer.passing);
   const withheld = CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
-  return { status: { code: 0 }, ok_response: { headers, headers_to_remove: [...withheld, ...unset] } };
+  return { kind: 'ok', headers, headersToRemove: [...withheld, ...unset] };
 }
 
-function denied(answer: Answer, decision: Deny, options: ResponseOptions): object {
+function denied(answer: Answer, decision: Deny, options: ResponseOptions): HttpAnswer {
   const reason: Reason = reasons[decision.reason];
   const body = JSON.stringify(bodyFrom(answer, decision, options));
-  const headers = [
-    header('content-type', 'application/json'),
-    header('cache-control', 'no-store'),
-    header('x-remit-decision', `deny;reason=${decision.reason}${idsOf(answer)}`),
+  const headers: readonly SetHeader[] = [
+    ['content-type', 'application/json'],
+    ['cache-control', 'no-store'],
+    ['x-remit-decision', `deny;reason=${decision.reason}${idsOf(answer)}`],
     ...(reason.challenge === null
       ? []
-      : [header('www-authenticate', challengeFrom(reason, answer, schemeOf(decision)))]),
-    ...(reason.retryable ? [header('retry-after', String(RETRY_AFTER_SECONDS))] : []),
+      : [['www-authenticate', challengeFrom(reason, answer, schemeOf(decision))] as const]),
+    ...(reason.retryable ? [['retry-after', String(RETRY_AFTER_SECONDS)] as const] : []),
   ];
-  return {
-    status: { code: reason.grpcStatus, message: decision.reason },
-    denied_response: { status: { code: reason.httpStatus }, headers, body },
-  };
+  const { grpcStatus: code, httpStatus } = reason;
+  return { kind: 'denied', code, message: decision.reason, httpStatus, headers, body };
 }
 
 /**
@@ -180,28 +177,19 @@ const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string =
 };
 
 /** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */
-const metadataFrom = (answer: Answer): object => {
+const metadataFrom = (answer: Answer): readonly SetHeader[] => {
   const { decision } = answer;
-  const values = {
-    decision_id: answer.decisionId,
-    decision: decision.kind,
-    reason: decision.kind === 'deny' ? decision.reason : null,
-    trace_id: traceIdOf(answer),
-    task_id: plain(answer.taskId),
-    action: plain(answer.action),
-    agent: plain(answer.agent),
-  };
-  const known = Object.entries(values).filter(([, value]) => value !== null);
-  return { fields: Object.fromEntries(known.map(([name, value]) => [name, { stringValue: value }])) };
+  const values = [
+    ['decision_id', answer.decisionId],
+    ['decision', decision.kind],
+    ['reason', decision.kind === 'deny' ? decision.reason : null],
+    ['trace_id', traceIdOf(answer)],
+    ['task_id', plain(answer.taskId)],
+    ['action', plain(answer.action)],
+    ['agent', plain(answer.agent)],
+  ] as const;
+  return values.flatMap(([name, value]): readonly SetHeader[] => (value === null ? [] : [[name, value]]));
 };
-
-const OVERWRITE_IF_EXISTS_OR_ADD = 2;
-
-const header = (key: string, value: string): object => ({
-  header: { key, value },
-  append: { value: false },
-  append_action: OVERWRITE_IF_EXISTS_OR_ADD,
-});
 
 /** Text that may stand in a header, or nothing: half of an identifier would be another identifier. */
 const plain = (text: string | null): string | null =>

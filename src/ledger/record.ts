@@ -93,7 +93,8 @@ export interface EventRecord {
   readonly at: number;
   /** `null` where it concerns no one task. */
   readonly task: string | null;
-  readonly event: 'suspended' | 'resumed' | 'context' | 'risk' | 'token-revoked' | 'binding-violation' | 'signal';
+  readonly event:
+    'suspended' | 'resumed' | 'context' | 'risk' | 'token-revoked' | 'binding-violation' | 'signal' | 'refused';
   readonly cause: string;
   /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator`, or `remit`. */
   readonly by: string;

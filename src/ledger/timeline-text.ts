@@ -82,6 +82,7 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   'token-revoked': 'token revoked',
   'binding-violation': 'token presented by another workload, noticed',
   signal: 'signal',
+  refused: 'calls denied without a check',
 };
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {

@@ -86,6 +86,16 @@ export class Engine {
     this.#evaluator = new Evaluator({ generation, policies, policySet, schema: null }, this.#pool, { slices, cache });
   }
 
+  /** Makes the engine ready to answer, so that the first question need not wait. What fails here fails the question, with its reason. */
+  warm(): this {
+    try {
+      this.#pool.warm();
+    } catch {
+      // The next call meets a new instance.
+    }
+    return this;
+  }
+
   /** What is held at the moment. */
   get sizes(): EngineSizes {
     const cached = this.#cache?.sizes ?? { allows: 0, denials: 0 };

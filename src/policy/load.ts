@@ -143,7 +143,7 @@ function setOf(
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
   ]);
   const facts = { entities, actionGroups };
-  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts });
+  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts }).warm();
   return {
     ...inputs,
     policies,

@@ -25,7 +25,7 @@ export function shadowOf(
     const own = policies.filter((policy) => policy.shadow && policy.effect === effect);
     return own.length === 0
       ? []
-      : [new Engine({ ...rules, generation: `${rules.generation} ${effect}s in shadow`, policies: own })];
+      : [new Engine({ ...rules, generation: `${rules.generation} ${effect}s in shadow`, policies: own }).warm()];
   });
   if (engines.length === 0) return () => NONE;
   return (question) => {

@@ -2,6 +2,8 @@ import { checkWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import { AgentRate } from '../envoy/agent-rate.ts';
+import { askingAgentOf } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
@@ -19,6 +21,7 @@ import { TokenUses } from '../token/uses.ts';
 import { countedOutcomes } from './measures.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
+import { RefusedChecks } from './refused-checks.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The server that Envoy asks, listening. */
@@ -27,6 +30,7 @@ export interface CheckRole {
   /** The addresses as bound. */
   readonly bound: readonly string[];
   readonly outcomes: Outcomes;
+  readonly refused: RefusedChecks;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -45,11 +49,13 @@ export async function startChecks(
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
   const observer = countedOutcomes(metrics);
   const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
+  const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
     onRefusal: (cause, _reason, decisionId) => {
       metrics.serverRefusals.of({ cause }).inc();
+      refused.add(cause);
       outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
     },
   });
@@ -58,21 +64,34 @@ export async function startChecks(
   const server = new AuthorizationServer(authorizationHandler(check, { rules, response, refuse, onFault }), {
     refuse,
     onFault,
+    admit: admitting(parts, refused),
     monotonicMs: ports.monotonicMs,
-    nowMs: ports.nowMs,
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   const bound = await server.listen(config.extAuthz.listen.map(addressText));
-  if (!isStartProblem(bound)) return { server, bound, outcomes };
+  if (!isStartProblem(bound)) return { server, bound, outcomes, refused };
   outcomes.close();
   return bound;
 }
 
 /** Lets checks in flight end, and closes every address. */
-export async function closeChecks({ server, outcomes }: CheckRole): Promise<void> {
+export async function closeChecks({ server, outcomes, refused }: CheckRole): Promise<void> {
   await server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
   outcomes.close();
+  refused.close();
+}
+
+/** Lets each agent ask so often and no more. */
+function admitting({ config, ports }: Parts, refused: RefusedChecks): (request: Buffer) => boolean {
+  const { identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;
+  const rate = new AgentRate({ perSecond, monotonicMs: ports.monotonicMs });
+  return (request) => {
+    const agent = askingAgentOf(request, identity);
+    const isAdmitted = rate.take(agent);
+    if (!isAdmitted) refused.addAgent(agent);
+    return isAdmitted;
+  };
 }
 
 const nameOf = (error: unknown): string =>

@@ -82,7 +82,7 @@ function callFrom({ method, url, headers, body }: WrittenCall, agent: string): H
     host,
     path,
     header_map: { headers: lines.map(([key, value]) => ({ key, value })) },
-    ...(body === null ? {} : { raw_body: body }),
+    ...(body === null ? {} : { raw_body: Buffer.from(body) }),
   };
   const facts = checkFactsFrom({ attributes: { source: { principal: agent }, request: { http } } }, new Map());
   return isDeny(facts) ? facts : facts.call;

@@ -42,8 +42,8 @@ export const metricTable = {
   ),
   serverRefusals: counter(
     'remit_server_refusals_total',
-    'Requests that the server denied without a check, by cause: too many in flight, deadline passed, check failed',
-    { cause: ['overloaded', 'deadline', 'failed'] },
+    'Requests that the server denied without a check, by cause: too many or too late, too many of one agent, deadline passed, check failed, not a message, too large',
+    { cause: ['overloaded', 'agent', 'deadline', 'failed', 'unreadable', 'too-large'] },
   ),
   checksInFlight: gauge('remit_checks_in_flight', 'Checks that wait for their answer', {}),
   tokenUses: counter('remit_token_uses_total', 'Uses of verified tokens, by their most telling class', {

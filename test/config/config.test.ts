@@ -20,6 +20,7 @@ describe('configFrom', () => {
           identity: 'peer',
           binding: 'certificate',
           checksInFlight: 256,
+          maxChecksPerSecondPerAgent: 2_000,
         },
         issuer: null,
         decisionLog: 'none',

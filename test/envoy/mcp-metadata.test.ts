@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
+import { decodedCheckRequestFrom } from '../../src/envoy/check-request.ts';
 import { mcpReadingsFrom } from '../../src/envoy/mcp-metadata.ts';
-import { checkFactsFrom, decodedCheckRequestFrom } from '../../src/envoy/request.ts';
+import { checkFactsFrom } from '../../src/envoy/request.ts';
 import { envoyCheckRequestType } from './protos.ts';
 import { structOf, type Plain } from './structs.ts';
 

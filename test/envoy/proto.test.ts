@@ -1,65 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { accessLogEntryType, checkRequestType, checkResponseType } from '../../src/envoy/proto.ts';
-import { envoyAccessLogEntryType, envoyCheckRequestType, envoyCheckResponseType } from './protos.ts';
-
-const text = fc.string({ unit: 'grapheme', maxLength: 12 });
-const bytes = fc.uint8Array({ minLength: 1, maxLength: 12 }).map((array) => Buffer.from(array));
-const optional = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
-  fc.record(model, { requiredKeys: [] });
-const map = <T>(value: fc.Arbitrary<T>) => fc.dictionary(fc.stringMatching(/^[a-z-]{1,8}$/), value, { maxKeys: 3 });
-
-const { struct } = fc.letrec<{ struct: unknown; value: unknown }>((tie) => ({
-  value: fc.oneof(
-    { maxDepth: 3, depthIdentifier: 'value' },
-    fc.record({ stringValue: text }),
-    fc.record({ numberValue: fc.double({ noNaN: true }) }),
-    fc.record({ boolValue: fc.boolean() }),
-    fc.constant({ nullValue: 0 }),
-    fc.record({ structValue: tie('struct') }),
-    fc.record({ listValue: fc.record({ values: fc.array(tie('value'), { maxLength: 3 }) }) }),
-  ),
-  struct: fc.record({ fields: map(tie('value')) }),
-}));
-const any = fc.record({ type_url: text, value: bytes });
-const metadata = optional({ filter_metadata: map(struct), typed_filter_metadata: map(any) });
-const socketAddress = optional({
-  protocol: fc.constantFrom(0, 1),
-  address: text,
-  port_value: fc.integer({ min: 0, max: 65_535 }),
-});
-const address = fc.oneof(
-  fc.record({ socket_address: socketAddress }),
-  fc.record({ pipe: optional({ path: text, mode: fc.nat() }) }),
-);
-const peer = optional({ address, service: text, labels: map(text), principal: text, certificate: text });
-const header = optional({ key: text, value: text, raw_value: bytes });
-const http = optional({
-  id: text,
-  method: text,
-  headers: map(text),
-  path: text,
-  host: text,
-  scheme: text,
-  query: text,
-  fragment: text,
-  size: fc.nat(),
-  protocol: text,
-  body: text,
-  raw_body: bytes,
-  header_map: fc.record({ headers: fc.array(header, { maxLength: 3 }) }),
-});
-const request = fc.record({
-  attributes: optional({
-    source: peer,
-    destination: peer,
-    request: optional({ time: optional({ seconds: fc.nat(), nanos: fc.nat() }), http }),
-    context_extensions: map(text),
-    metadata_context: metadata,
-    tls_session: optional({ sni: text }),
-    route_metadata_context: metadata,
-  }),
-});
+import { accessLogEntryType } from '../../src/envoy/proto.ts';
+import { any, checkRequests, header, map, optional, struct, text } from './messages.ts';
+import {
+  checkRequestType,
+  checkResponseType,
+  envoyAccessLogEntryType,
+  envoyCheckRequestType,
+  envoyCheckResponseType,
+} from './protos.ts';
 
 const option = optional({
   header,
@@ -155,7 +104,7 @@ const entry = optional({
 
 describe('the protos against an independent copy', () => {
   it.each([
-    ['CheckRequest', request, checkRequestType, envoyCheckRequestType],
+    ['CheckRequest', checkRequests, checkRequestType, envoyCheckRequestType],
     ['CheckResponse', response, checkResponseType, envoyCheckResponseType],
     ['HTTPAccessLogEntry', entry, accessLogEntryType, envoyAccessLogEntryType],
   ])('%s: the bytes are the same, and each reads what the other wrote', (_name, arbitrary, ours, theirs) => {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 
 /**
@@ -14,8 +14,14 @@ const definitions = {
   ...loadSync('envoy/service/accesslog/v3/als.proto', { keepCase: true, longs: Number, includeDirs }),
 };
 
-const messageNamed = (name: string): MessageTypeDefinition<object, object> => {
-  const definition = definitions[name];
+/** The subset of them that this project has in `proto/`. */
+const subset = loadSync('envoy/service/auth/v3/external_auth.proto', {
+  keepCase: true,
+  includeDirs: [resolve(import.meta.dirname, '../../proto')],
+});
+
+const messageNamed = (name: string, from = definitions): MessageTypeDefinition<object, object> => {
+  const definition = from[name];
   if (definition === undefined || !('deserialize' in definition)) throw new Error(`no message \`${name}\``);
   return definition as MessageTypeDefinition<object, object>;
 };
@@ -24,6 +30,9 @@ export const envoyCheckRequestType = messageNamed('envoy.service.auth.v3.CheckRe
 export const envoyCheckResponseType = messageNamed('envoy.service.auth.v3.CheckResponse');
 export const envoyAccessLogMessageType = messageNamed('envoy.service.accesslog.v3.StreamAccessLogsMessage');
 export const envoyAccessLogEntryType = messageNamed('envoy.data.accesslog.v3.HTTPAccessLogEntry');
+
+export const checkRequestType = messageNamed('envoy.service.auth.v3.CheckRequest', subset);
+export const checkResponseType = messageNamed('envoy.service.auth.v3.CheckResponse', subset);
 
 /** A header of a CheckResponse, as decoded. */
 export interface DecodedHeaderOption {

@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
-import { checkFactsFrom, decodedCheckRequestFrom, type DecodedCheckRequest } from '../../src/envoy/request.ts';
-import { envoyCheckRequestType } from './protos.ts';
+import type { DecodedCheckRequest } from '../../src/envoy/check-request.ts';
+import { checkFactsFrom } from '../../src/envoy/request.ts';
 
 const nothing: ReadonlyMap<string, string> = new Map();
 const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
@@ -25,63 +24,6 @@ const shapes = [
   ['header_map', (headers: Headers, over?: object) => asList(Object.entries(headers), over)],
 ] as const;
 const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
-
-describe('decodedCheckRequestFrom', () => {
-  it('reads what Envoy writes', () => {
-    const message = asMap({ a: 'b' }, { size: 5 });
-    const bytes = envoyCheckRequestType.serialize(message);
-    expect(decodedCheckRequestFrom(new Uint8Array(bytes))).toMatchObject(asMap({ a: 'b' }));
-  });
-
-  it.each([
-    ['a length beyond the end', '0aff'],
-    ['a varint without end', '08ffffffffffffffffffffff'],
-    ['an open group without end', '0b'.repeat(64)],
-  ])('denies %s', (_name, hex) => {
-    expect(decodedCheckRequestFrom(Buffer.from(hex, 'hex'))).toMatchObject({ reason: 'request.malformed' });
-  });
-
-  it('denies nesting that would exhaust the stack', () => {
-    // A Struct in a Struct in a Struct: each level is one field of a list value.
-    let value = Buffer.from('2a00', 'hex');
-    const lengths: Buffer[] = [];
-    const varint = (length: number): number[] =>
-      length < 128 ? [length] : [(length & 127) | 128, ...varint(length >>> 7)];
-    for (let size = value.length, level = 0; level < 20_000; level += 1) {
-      const inner = Buffer.from([0x0a, ...varint(size)]);
-      const outer = Buffer.from([0x32, ...varint(size + inner.length)]);
-      lengths.push(Buffer.concat([outer, inner]));
-      size += outer.length + inner.length;
-    }
-    value = Buffer.concat([...lengths.toReversed(), value]);
-    const wrap = (tag: number, content: Buffer) => Buffer.from([tag, ...varint(content.length), ...content]);
-    const field = Buffer.concat([wrap(0x0a, Buffer.from('a')), wrap(0x12, value)]);
-    const struct = wrap(0x0a, field);
-    const metadata = wrap(0x0a, Buffer.concat([wrap(0x0a, Buffer.from('n')), wrap(0x12, struct)]));
-    const bytes = wrap(0x0a, wrap(0x5a, metadata));
-    expect(decodedCheckRequestFrom(bytes)).toMatchObject({ reason: 'request.too-large' });
-  });
-
-  it('never throws, nor does what comes after', () => {
-    const whole = envoyCheckRequestType.serialize(asList(Object.entries(pseudo), { raw_body: Buffer.from('{}') }));
-    const mutated = fc
-      .tuple(fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 8 }), fc.nat(whole.length))
-      .map(([changes, length]) => {
-        const bytes = Buffer.from(whole);
-        for (const [at, byte] of changes) bytes[at] = byte;
-        return bytes.subarray(0, length);
-      });
-    const anything = fc.oneof(fc.uint8Array({ maxLength: 256 }), mutated);
-    fc.assert(
-      fc.property(anything, (bytes) => {
-        const request = decodedCheckRequestFrom(bytes);
-        const facts = isDeny(request) ? request : checkFactsFrom(request, nothing);
-        expect(typeof facts).toBe('object');
-      }),
-      { numRuns: 3_000 },
-    );
-  });
-});
 
 describe('checkFactsFrom', () => {
   it.each(shapes)('reads a call whose headers come as `%s`', (_shape, request) => {

@@ -11,7 +11,12 @@ import { uuidV7 } from '../../src/decision/uuid.ts';
 import type { Check } from '../../src/check.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
-import { AuthorizationServer, type CheckCall, type CheckHandler, type ServerOptions } from '../../src/envoy/server.ts';
+import {
+  AuthorizationServer,
+  type CheckContext,
+  type CheckHandler,
+  type ServerOptions,
+} from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { checkClient } from './client.ts';
 import { envoyCheckRequestType, readAsEnvoy } from './protos.ts';
@@ -155,7 +160,7 @@ describe('AuthorizationServer.listen', () => {
 
 describe('AuthorizationServer answering', () => {
   it('hands over bytes, trace context, deadline and signal, and gives the bytes back', async () => {
-    const seen: { bytes: Uint8Array; call: CheckCall; nowMs: number }[] = [];
+    const seen: { bytes: Uint8Array; call: CheckContext; nowMs: number }[] = [];
     const { client, server } = await started(async (bytes, call) => {
       seen.push({ bytes, call, nowMs: systemPorts.monotonicMs() });
       return new Uint8Array([1, 2, 3]);
@@ -211,7 +216,7 @@ describe('AuthorizationServer answering', () => {
   });
 
   it('denies before the deadline when the handler never answers, and tells the handler', async () => {
-    const signals: AbortSignal[] = [];
+    const signals: CheckContext['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
       return never();
@@ -222,7 +227,7 @@ describe('AuthorizationServer answering', () => {
   });
 
   it('tells the handler when the client goes away, and counts the check no more', async () => {
-    const signals: AbortSignal[] = [];
+    const signals: CheckContext['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
       return never();
@@ -234,6 +239,17 @@ describe('AuthorizationServer answering', () => {
     expect(await outcome).toBe(1);
     await until(() => server.inFlight === 0);
     expect(signals[0]?.aborted).toBe(true);
+  });
+
+  it.each([
+    ['may not ask now', () => false],
+    ['cannot be told', bug],
+  ])('denies an agent that %s, and does not ask the handler', async (_name, admit) => {
+    const asked: unknown[] = [];
+    const handler: CheckHandler = async (bytes) => Buffer.from([asked.push(bytes)]);
+    const { client } = await started(handler, { admit });
+    expect(reasonOf(await client.check(request))).toBe('overloaded');
+    expect(asked).toEqual([]);
   });
 
   it('sheds what is over the bound with a denial, each with an id of its own, and goes on', async () => {
@@ -277,6 +293,36 @@ const healthAt = (address: string) => {
 };
 
 describe('AuthorizationServer health and close', () => {
+  it('lists what it serves, and tells those who watch of each change until it closes', async () => {
+    const { server, address } = await started(never);
+    const client = new Client(address, credentials.createInsecure());
+    closing.unshift(() => client.close());
+    const { Watch: watch, List: list } = healthService;
+    if (watch === undefined || list === undefined) throw new Error('no such methods');
+    const seen: unknown[] = [];
+    const watching = (service: string) => {
+      const stream = client.makeServerStreamRequest(watch.path, watch.requestSerialize, watch.responseDeserialize, {
+        service,
+      });
+      stream.on('data', (answer: { status: unknown }) => seen.push([service, answer.status]));
+      return new Promise<number>((resolve) => stream.on('error', (error: ServiceError) => resolve(error.code)));
+    };
+    const ends = [watching(''), watching('other')];
+    await until(() => seen.length === 2);
+    server.setServing(true);
+    await until(() => seen.length === 3);
+    expect(seen.map(String).toSorted()).toEqual([',NOT_SERVING', ',SERVING', 'other,SERVICE_UNKNOWN']);
+    const statuses = await new Promise((resolve) => {
+      client.makeUnaryRequest(list.path, list.requestSerialize, list.responseDeserialize, {}, (_error, answer) =>
+        resolve(answer),
+      );
+    });
+    const status = 'SERVING';
+    expect(statuses).toEqual({ statuses: { '': { status }, [AUTHORIZATION_SERVICE]: { status } } });
+    await server.close({ noticeMs: 0, graceMs: 60_000 });
+    expect(await Promise.all(ends)).toEqual([14, 14]);
+  });
+
   it('is not serving until told so', async () => {
     const { server, address } = await started(never);
     const health = healthAt(address);
@@ -330,7 +376,7 @@ const answer = {
   transactionToken: null,
   passing: [],
 };
-const call: CheckCall = { metadata: new Map(), deadlineMs: 1, signal: new AbortController().signal };
+const call: CheckContext = { metadata: new Map(), deadlineMs: 1, signal: { aborted: false } };
 const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>
   authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse, ...(onFault && { onFault }) });
 

@@ -34,7 +34,8 @@ export const MAX_IN_FLIGHT = 16;
 const response = { helpUrl: 'https://remit.test/reasons' };
 /** An id as a check gives one. */
 export const newDecisionId = () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16));
-const refuse = refusalsFrom({ response, newDecisionId });
+/** Denials in the place of an answer. */
+export const refuse = refusalsFrom({ response, newDecisionId });
 /** A check that allows everything. */
 export const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'] } });
 
@@ -169,6 +170,14 @@ export class Wire {
 
   readonly to = (listener: ListenerName, head: readonly string[], body?: string | Uint8Array): Promise<Answered> =>
     send(this.ports.get(listener) ?? 0, head, body);
+
+  /** Sends a request; the result goes away without its answer. */
+  readonly leaves = (listener: ListenerName, head: readonly string[]): (() => void) => {
+    const socket = connect(this.ports.get(listener) ?? 0, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(Buffer.from([...head, '', ''].join('\r\n'), 'latin1'));
+    return () => socket.resetAndDestroy();
+  };
 
   /** The status of a request over HTTP/2, or 0 where its stream was reset. */
   readonly overHttp2 = (listener: ListenerName, headers: Readonly<Record<string, string>>): Promise<number> =>

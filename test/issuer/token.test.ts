@@ -491,7 +491,7 @@ describe('an issuer in trouble', () => {
   it('signs nothing while the disk is full, and goes on when there is space', async () => {
     const at = folder();
     let signed = 0;
-    const small = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs, maxBytes: 104 * 1024 });
+    const small = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs, maxBytes: 144 * 1024 });
     const troubled = await startBench(at, { store: small });
     const keys = troubled.services.signingKeys;
     const counting = { ...keys.current(), sign: () => ((signed += 1), Promise.resolve('t')) };

@@ -23,6 +23,7 @@ describe('timelineText', () => {
     ['token-revoked', 'token revoked by operator: why'],
     ['binding-violation', 'token presented by another workload, noticed by operator: why'],
     ['signal', 'signal by operator: why'],
+    ['refused', 'calls denied without a check by operator: why'],
   ])('tells of the event `%s` in a line', (name, text) => {
     const [, line] = timelineText([event(name)]);
     expect(line).toBe(`1970-01-01T00:00:01.000Z  ${text}  -         -       -         -`);

@@ -24,3 +24,12 @@ export const JAEGER_VERSION = '1.76.0';
 export const jaegerFolder = join(cacheFolder, `jaeger-${JAEGER_VERSION}`);
 /** Where Prometheus is installed, whether it is there or not. */
 export const prometheusFolder = join(cacheFolder, `prometheus-${PROMETHEUS_VERSION}`);
+
+/** The gRPC clients on grpc-go that the check server is tried with: one that calls, and one that loads. */
+export const GRPCURL_VERSION = '1.9.4';
+export const GHZ_VERSION = '0.93.0';
+
+/** Where grpcurl is installed, whether it is there or not. */
+export const grpcurlFolder = join(cacheFolder, `grpcurl-${GRPCURL_VERSION}`);
+/** Where ghz is installed, whether it is there or not. */
+export const ghzFolder = join(cacheFolder, `ghz-${GHZ_VERSION}`);

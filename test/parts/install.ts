@@ -2,6 +2,10 @@ import { installEnvoy, isProblem, type Problem } from '../../src/dev/envoy-binar
 import {
   cacheFolder,
   envoyVersions,
+  GHZ_VERSION,
+  ghzFolder,
+  GRPCURL_VERSION,
+  grpcurlFolder,
   JAEGER_VERSION,
   jaegerFolder,
   PROMETHEUS_VERSION,
@@ -53,9 +57,27 @@ const prometheus: GoPart = {
   takes: 'about 5 minutes on 2 cores, once',
 };
 
+const grpcurl: GoPart = {
+  name: `grpcurl ${GRPCURL_VERSION}`,
+  folder: grpcurlFolder,
+  modules: ['github.com/fullstorydev/grpcurl/cmd/grpcurl'],
+  version: `v${GRPCURL_VERSION}`,
+  tags: '',
+  takes: 'about a minute on 2 cores, once',
+};
+
+const ghz: GoPart = {
+  name: `ghz ${GHZ_VERSION}`,
+  folder: ghzFolder,
+  modules: ['github.com/bojand/ghz/cmd/ghz'],
+  version: `v${GHZ_VERSION}`,
+  tags: '',
+  takes: 'about a minute on 2 cores, once',
+};
+
 const results: (string | Problem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus]) results.push(await installGoPart(part, say));
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz]) results.push(await installGoPart(part, say));
 
 const problems = results.filter(isProblem);
 for (const { problem } of problems) say(problem);

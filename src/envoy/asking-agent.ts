@@ -1,0 +1,58 @@
+import { delimited, fieldsOf, type Fields, WireReader } from './wire-reader.ts';
+
+/** The longest part of an XFCC header that is looked at, from its end: there the proxy itself has written. */
+const MAX_XFCC_CHARS = 2_048;
+
+/**
+ * Whom a CheckRequest is from, by what the proxy says alone and without reading the rest: the principal of the connection, or the
+ * last `URI` of the last XFCC header. Nothing is verified, so it is good for counting and for nothing else: who writes another
+ * name there is denied by its identity, before a signature is looked at. Empty where there is none.
+ */
+export function askingAgentOf(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
+  const reader = new WireReader(bytes);
+  const found: Found = { name: '', value: '', agent: '' };
+  reader.whole(mode === 'peer' ? ofPeer : ofXfcc, found);
+  return found.agent;
+}
+
+interface Found {
+  name: string;
+  value: string;
+  agent: string;
+}
+
+type Looking = Fields<Found, WireReader>;
+
+/** A message of which one field is looked into. */
+const within = (field: number, fields: Looking): Looking =>
+  fieldsOf({ [field]: delimited(field, (found, reader) => void reader.message(fields, found)) });
+
+const principal: Looking = fieldsOf({
+  4: delimited(4, (found: Found, reader: WireReader) => void (found.agent = reader.text())),
+});
+const ofPeer = within(1, within(1, principal));
+
+/** A header of either shape: the value is `value` or `raw_value`. */
+const header: Looking = fieldsOf({
+  1: delimited(1, (found: Found, reader: WireReader) => void (found.name = reader.text())),
+  2: delimited(2, readValue),
+  3: delimited(2, readValue),
+});
+
+function readValue(found: Found, reader: WireReader): void {
+  const bytes = reader.raw();
+  if (found.name === 'x-forwarded-client-cert') found.value = bytes.toString('latin1', bytes.length - MAX_XFCC_CHARS);
+}
+
+const readHeader = delimited(null, (found: Found, reader: WireReader) => {
+  found.value = '';
+  reader.message(header, found);
+  if (found.value !== '') found.agent = /.*\bURI=([^;,"]*)/s.exec(found.value)?.[1] ?? '';
+});
+
+const headerMap: Looking = fieldsOf({ 1: readHeader });
+const http: Looking = fieldsOf({
+  3: readHeader,
+  13: delimited(13, (found: Found, reader: WireReader) => void reader.message(headerMap, found)),
+});
+const ofXfcc = within(1, within(4, within(2, http)));

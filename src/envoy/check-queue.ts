@@ -1,0 +1,90 @@
+/** A check that waits for its turn. */
+export interface QueuedCheck {
+  /** When it was there, on the monotonic clock. */
+  readonly arrivedMs: number;
+  /** When its answer must be ready, on the same clock. */
+  readonly deadlineMs: number;
+  /** Nobody waits for it any more. */
+  readonly isOver: boolean;
+  /** Its turn has come. */
+  readonly run: () => void;
+  /** It is answered without being decided. */
+  readonly shed: () => void;
+}
+
+/** Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands. */
+const SLICE_MS = 5;
+const MAX_SLICE_MS = 50;
+/** So many times as long as all else took since the last turn: else refusing what is too much would take the time of the rest. */
+const SHARE = 9;
+/** Where no turn has come to the end of the queue for so long, more checks come than can be decided. */
+const STANDING_MS = 100;
+
+/**
+ * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
+ * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each 5 ms of
+ * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
+ * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
+ * so that the others are decided in good time and not all of them just too late. The caller bounds how many wait.
+ *
+ * @see RFC 8289
+ */
+export class CheckQueue {
+  readonly #monotonicMs: () => number;
+  readonly #waiting: QueuedCheck[] = [];
+  #isScheduled = false;
+  /** Since when turns have left checks behind. */
+  #standingSinceMs: number | null = null;
+  /** When the last turn that left some behind was over. */
+  #endedMs = 0;
+
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** Adds a check. */
+  add(check: QueuedCheck): void {
+    this.#waiting.push(check);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => void this.#decide();
+
+  async #decide(): Promise<void> {
+    const beganMs = this.#monotonicMs();
+    const untilMs = beganMs + this.#sliceMs(beganMs);
+    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs; nowMs = this.#monotonicMs()) {
+      const check = this.#waiting.shift();
+      if (check === undefined || check.isOver) continue;
+      if (this.#isTooLate(check, nowMs)) check.shed();
+      else {
+        check.run();
+        // What it goes on with at once after it waited for something counts as its time.
+        await Promise.resolve();
+      }
+    }
+    if (this.#waiting.length === 0) {
+      this.#standingSinceMs = null;
+      this.#isScheduled = false;
+      return;
+    }
+    this.#standingSinceMs ??= beganMs;
+    this.#endedMs = this.#monotonicMs();
+    setImmediate(this.#turn);
+  }
+
+  #sliceMs(nowMs: number): number {
+    if (!this.#isStanding(nowMs)) return SLICE_MS;
+    return Math.min(MAX_SLICE_MS, Math.max(SLICE_MS, SHARE * (nowMs - this.#endedMs)));
+  }
+
+  #isStanding(nowMs: number): boolean {
+    return this.#standingSinceMs !== null && nowMs - this.#standingSinceMs > STANDING_MS;
+  }
+
+  #isTooLate({ arrivedMs, deadlineMs }: QueuedCheck, nowMs: number): boolean {
+    return nowMs >= (this.#isStanding(nowMs) ? (arrivedMs + deadlineMs) / 2 : deadlineMs);
+  }
+}

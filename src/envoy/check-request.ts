@@ -1,0 +1,198 @@
+import { type Deny, deny } from '../decision/decision.ts';
+import { LIMITS } from './canonical.ts';
+import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
+import { delimited, type Fields, fieldsOf, fixed64, varint, WireReader } from './wire-reader.ts';
+
+/** What is read of a CheckRequest: absent fields are absent, as in the message. */
+export interface DecodedCheckRequest {
+  readonly attributes?: DecodedAttributes;
+}
+
+interface DecodedAttributes {
+  readonly source?: DecodedPeer;
+  readonly request?: { readonly http?: DecodedHttpRequest };
+  readonly metadata_context?: { readonly filter_metadata?: DecodedMetadata };
+}
+
+interface DecodedPeer {
+  readonly principal?: string;
+  readonly certificate?: string;
+  readonly address?: { readonly socket_address?: { readonly address?: string; readonly port_value?: number } };
+}
+
+/** The request that Envoy asks about. */
+export interface DecodedHttpRequest {
+  readonly method?: string;
+  readonly path?: string;
+  readonly host?: string;
+  readonly scheme?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly header_map?: { readonly headers?: readonly DecodedHeader[] };
+  readonly body?: string;
+  readonly raw_body?: Buffer;
+}
+
+interface DecodedHeader {
+  readonly key?: string;
+  readonly value?: string;
+  readonly raw_value?: Buffer;
+}
+
+/**
+ * The message in these bytes: the fields that are used, the others skipped by their length, which are most of it. In one pass
+ * that bounds what it makes objects of before it makes them. `request.malformed` for bytes that are no message or that two
+ * decoders would read in different ways; `request.not-canonical` for text that is not UTF-8; `request.too-large` for more than
+ * 256 headers, or more than 512 values in what Envoy's MCP filter says. Never throws.
+ *
+ * @param bytes a serialised CheckRequest, at most what the server lets in; what is read refers to them
+ * @see proto/envoy/service/auth/v3/attribute_context.proto
+ */
+export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
+  const reader = new RequestReader(bytes);
+  const request = reader.whole(checkRequest, {});
+  return reader.problem ?? request;
+}
+
+class RequestReader extends WireReader {
+  #headers = 0;
+  #values = 0;
+
+  /** Counts a header, in either shape; whether it may be read. */
+  isHeaderWithin(): boolean {
+    this.#headers += 1;
+    if (this.#headers <= LIMITS.headers) return true;
+    this.fail(deny('request.too-large', `the request has more than ${LIMITS.headers} headers`));
+    return false;
+  }
+
+  /** Counts a value of metadata, at any depth: so the depth is bounded as the number is. */
+  isValueWithin(): boolean {
+    this.#values += 1;
+    if (this.#values <= LIMITS.metadataValues) return true;
+    this.fail(deny('request.too-large', `the request has more than ${LIMITS.metadataValues} values of metadata`));
+    return false;
+  }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+type Target<T> = Fields<Writable<T>, RequestReader>;
+
+/** The parts of an entry of a map; what is absent is the default, as everywhere in protobuf. */
+interface Entry<V> {
+  key: string;
+  value: V;
+}
+
+/** Adds to a map whose names come from outside: it has no prototype. */
+function add<V>(reader: RequestReader, map: Readonly<Record<string, V>> | undefined, { key, value }: Entry<V>) {
+  const entries: Record<string, V> = map ?? Object.create(null);
+  if (key in entries) reader.malformed('a map has a key twice');
+  entries[key] = value;
+  return entries;
+}
+
+const textEntry: Fields<Entry<string>, RequestReader> = fieldsOf({
+  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: delimited(2, (entry, reader) => void (entry.value = reader.text())),
+});
+
+const structEntry: Fields<Entry<DecodedStruct>, RequestReader> = fieldsOf({
+  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: delimited(2, (entry, reader) => {
+    // Which namespace it is decides whether its value is read: what other filters wrote never is.
+    if (entry.key === '') reader.malformed('a map has a value before its key');
+    else if (MCP_NAMESPACES.has(entry.key)) entry.value = reader.message(struct, {});
+    else reader.pass();
+  }),
+});
+
+const valueEntry: Fields<Entry<DecodedValue>, RequestReader> = fieldsOf({
+  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: delimited(2, (entry, reader) => void (entry.value = reader.message(value, {}))),
+});
+
+const struct: Target<DecodedStruct> = fieldsOf({
+  1: delimited(null, (target, reader) => {
+    if (!reader.isValueWithin()) return;
+    target.fields = add(reader, target.fields, reader.message(valueEntry, { key: '', value: {} }));
+  }),
+});
+
+/** The members of a `oneof`: one slot. */
+const value: Target<DecodedValue> = fieldsOf({
+  1: varint(0, (target, reader) => void (target.nullValue = reader.uint32())),
+  2: fixed64(0, (target, reader) => void (target.numberValue = reader.double())),
+  3: delimited(0, (target, reader) => void (target.stringValue = reader.text())),
+  4: varint(0, (target, reader) => void (target.boolValue = reader.uint32() !== 0)),
+  5: delimited(0, (target, reader) => void (target.structValue = reader.message(struct, {}))),
+  // That there is one is all that anybody asks.
+  6: delimited(0, (target, reader) => {
+    reader.pass();
+    target.listValue = true;
+  }),
+});
+
+const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fieldsOf({
+  1: delimited(null, (target, reader) => {
+    if (!reader.isValueWithin()) return;
+    const entry = reader.message(structEntry, { key: '', value: {} });
+    if (MCP_NAMESPACES.has(entry.key)) target.filter_metadata = add(reader, target.filter_metadata, entry);
+  }),
+});
+
+const header: Target<DecodedHeader> = fieldsOf({
+  1: delimited(1, (target, reader) => void (target.key = reader.text())),
+  2: delimited(2, (target, reader) => void (target.value = reader.text())),
+  3: delimited(3, (target, reader) => void (target.raw_value = reader.raw())),
+});
+
+const headerMap: Fields<{ headers?: DecodedHeader[] }, RequestReader> = fieldsOf({
+  1: delimited(null, (target, reader) => {
+    if (!reader.isHeaderWithin()) return;
+    target.headers ??= [];
+    target.headers.push(reader.message(header, {}));
+  }),
+});
+
+const http: Target<DecodedHttpRequest> = fieldsOf({
+  2: delimited(2, (target, reader) => void (target.method = reader.text())),
+  3: delimited(null, (target, reader) => {
+    if (!reader.isHeaderWithin()) return;
+    target.headers = add(reader, target.headers, reader.message(textEntry, { key: '', value: '' }));
+  }),
+  4: delimited(4, (target, reader) => void (target.path = reader.text())),
+  5: delimited(5, (target, reader) => void (target.host = reader.text())),
+  6: delimited(6, (target, reader) => void (target.scheme = reader.text())),
+  11: delimited(11, (target, reader) => void (target.body = reader.text())),
+  12: delimited(12, (target, reader) => void (target.raw_body = reader.raw())),
+  13: delimited(13, (target, reader) => void (target.header_map = reader.message(headerMap, {}))),
+});
+
+const request: Target<NonNullable<DecodedAttributes['request']>> = fieldsOf({
+  2: delimited(2, (target, reader) => void (target.http = reader.message(http, {}))),
+});
+
+const socketAddress: Target<NonNullable<NonNullable<DecodedPeer['address']>['socket_address']>> = fieldsOf({
+  2: delimited(2, (target, reader) => void (target.address = reader.text())),
+  3: varint(3, (target, reader) => void (target.port_value = reader.uint32())),
+});
+
+const address: Target<NonNullable<DecodedPeer['address']>> = fieldsOf({
+  1: delimited(1, (target, reader) => void (target.socket_address = reader.message(socketAddress, {}))),
+});
+
+const peer: Target<DecodedPeer> = fieldsOf({
+  1: delimited(1, (target, reader) => void (target.address = reader.message(address, {}))),
+  4: delimited(4, (target, reader) => void (target.principal = reader.text())),
+  5: delimited(5, (target, reader) => void (target.certificate = reader.text())),
+});
+
+const attributes: Target<DecodedAttributes> = fieldsOf({
+  1: delimited(1, (target, reader) => void (target.source = reader.message(peer, {}))),
+  4: delimited(4, (target, reader) => void (target.request = reader.message(request, {}))),
+  11: delimited(11, (target, reader) => void (target.metadata_context = reader.message(metadata, {}))),
+});
+
+const checkRequest: Target<DecodedCheckRequest> = fieldsOf({
+  1: delimited(1, (target, reader) => void (target.attributes = reader.message(attributes, {}))),
+});

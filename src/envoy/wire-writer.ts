@@ -1,0 +1,33 @@
+/**
+ * Protobuf messages as they are put together: text of which each character is one byte, so that parts are joined as text is, and
+ * become bytes once. What never changes is made when the program starts.
+ *
+ * @see https://protobuf.dev/programming-guides/encoding
+ */
+
+/** A length-delimited field: bytes, an embedded message, text by `utf8`. */
+export const delimited = (number: number, content: string): string =>
+  varint((number << 3) | 2) + varint(content.length) + content;
+
+/** A field of a number, a boolean or an enum; written where it is 0 too. */
+export const number = (field: number, value: number): string => varint(field << 3) + varint(value);
+
+/** A field of text. */
+export const text = (field: number, value: string): string => delimited(field, utf8(value));
+
+/** The bytes of a message. */
+export const bytesOf = (message: string): Buffer => Buffer.from(message, 'latin1');
+
+const utf8 = (value: string): string =>
+  // oxlint-disable-next-line no-control-regex -- all of ASCII
+  /^[\x00-\x7f]*$/.test(value) ? value : Buffer.from(value, 'utf8').toString('latin1');
+
+function varint(value: number): string {
+  let rest = value >>> 0;
+  let written = '';
+  while (rest > 0x7f) {
+    written += String.fromCharCode((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  return written + String.fromCharCode(rest);
+}

@@ -1,0 +1,13 @@
+import { checkResponseBytes } from '../../src/envoy/check-response.ts';
+import { AuthorizationServer } from '../../src/envoy/server.ts';
+import { systemPorts } from '../../src/ports.ts';
+
+/**
+ * The do-nothing server again, on Remit's own transport: an allow for everything, prepared. `node test/bench/noop-own.ts
+ * SOCKET`; it says `ready` when it listens.
+ */
+const allow = checkResponseBytes({ kind: 'ok', headers: [], headersToRemove: [] }, []);
+const server = new AuthorizationServer(async () => allow, { ...systemPorts, refuse: () => allow, maxInFlight: 1_024 });
+const bound = await server.listen([`unix:${process.argv[2]}`]);
+if ('problem' in bound) throw new Error(bound.problem);
+process.stdout.write('ready\n');

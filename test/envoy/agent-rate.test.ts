@@ -1,0 +1,27 @@
+import { describe, expect, it } from '@jest/globals';
+import { AgentRate } from '../../src/envoy/agent-rate.ts';
+
+const taken = (rate: AgentRate, agent: string, tries: number) =>
+  Array.from({ length: tries }, () => rate.take(agent)).filter(Boolean).length;
+
+describe('AgentRate', () => {
+  const clock = { nowMs: 0 };
+  const monotonicMs = () => clock.nowMs;
+
+  it('lets an agent ask so often and no more, and others as if it were not there', () => {
+    const rate = new AgentRate({ perSecond: 10, monotonicMs });
+    expect(taken(rate, 'a', 50)).toBe(10);
+    expect(taken(rate, 'b', 5)).toBe(5);
+    clock.nowMs += 500;
+    expect(taken(rate, 'a', 50)).toBe(5);
+    expect(taken(rate, 'b', 50)).toBe(10);
+    clock.nowMs += 60_000;
+    expect(taken(rate, 'a', 50)).toBe(10);
+  });
+
+  it('forgets at its bound the agent that has not asked for longest', () => {
+    const rate = new AgentRate({ perSecond: 1, monotonicMs, maxAgents: 2 });
+    expect([rate.take('a'), rate.take('b'), rate.take('a'), rate.take('c')]).toEqual([true, true, false, true]);
+    expect([rate.take('a'), rate.take('b')]).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,51 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { askingAgentOf } from '../../src/envoy/asking-agent.ts';
+import { checkRequests } from './messages.ts';
+import { envoyCheckRequestType } from './protos.ts';
+
+const A = 'spiffe://acme.test/a';
+const B = 'spiffe://acme.test/b';
+const xfcc = (...values: readonly string[]) => {
+  const lines = values.map((value) => ({ key: 'x-forwarded-client-cert', raw_value: Buffer.from(value) }));
+  const headers = [
+    { key: ':path', raw_value: Buffer.from('/') },
+    ...lines,
+    { key: 'x-a', raw_value: Buffer.from(`URI=${B}`) },
+  ];
+  return { attributes: { request: { http: { header_map: { headers } } } } };
+};
+
+describe('askingAgentOf', () => {
+  it.each([
+    ['the principal', 'peer', { attributes: { source: { principal: A, certificate: 'x' } } }, A],
+    ['no principal', 'peer', { attributes: { source: {} } }, ''],
+    ['no peer', 'peer', xfcc(`URI=${A}`), ''],
+    ['the principal behind a hop, which is the hop', 'xfcc', { attributes: { source: { principal: A } } }, ''],
+    ['the `URI` of the last element', 'xfcc', xfcc(`By=x;Hash=1;URI=${B},By=x;Hash=2;URI=${A};DNS=a`), A],
+    ['the `URI` of the last header', 'xfcc', xfcc(`URI=${B}`, `By=x;URI=${A}`), A],
+    [
+      'a header in the form of a map',
+      'xfcc',
+      { attributes: { request: { http: { headers: { 'x-forwarded-client-cert': `URI=${A}` } } } } },
+      A,
+    ],
+    ['a header that is long', 'xfcc', xfcc(`Chain="${'a'.repeat(50_000)}";URI=${A}`), A],
+    ['a header without one', 'xfcc', xfcc('Hash=1'), ''],
+  ] as const)('gives %s', (_name, mode, message, agent) => {
+    expect(askingAgentOf(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
+  });
+
+  it('never throws', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      checkRequests.map((message) => envoyCheckRequestType.serialize(message).subarray(0, 90)),
+    );
+    fc.assert(
+      fc.property(bytes, fc.constantFrom('peer' as const, 'xfcc' as const), (given, mode) => {
+        expect(typeof askingAgentOf(given, mode)).toBe('string');
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});

@@ -1,0 +1,103 @@
+import { describe, expect, it } from '@jest/globals';
+import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** A queue whose clock moves as its checks take time. */
+const setUp = () => {
+  const clock = { nowMs: 1_000 };
+  const events: string[] = [];
+  const queue = new CheckQueue(() => clock.nowMs);
+  const add = (name: string, over: Partial<QueuedCheck> & { readonly takesMs?: number } = {}) =>
+    queue.add({
+      arrivedMs: clock.nowMs,
+      deadlineMs: clock.nowMs + 200,
+      isOver: false,
+      run: () => {
+        events.push(name);
+        clock.nowMs += over.takesMs ?? 0;
+      },
+      shed: () => events.push(`shed ${name}`),
+      ...over,
+    });
+  return { clock, events, add };
+};
+
+describe('CheckQueue', () => {
+  it('decides after what the event loop has, in the order of arrival', async () => {
+    const { events, add } = setUp();
+    add('a');
+    add('b');
+    events.push('what came with them');
+    await nextTurn();
+    expect(events).toEqual(['what came with them', 'a', 'b']);
+  });
+
+  it('lets others have the loop after 5 ms of checks, and goes on', async () => {
+    const { events, add } = setUp();
+    for (const name of ['a', 'b', 'c', 'd']) add(name, { takesMs: 3 });
+    await nextTurn();
+    events.push('a commit');
+    await nextTurn();
+    expect(events).toEqual(['a', 'b', 'a commit', 'c', 'd']);
+  });
+
+  it('counts what a check does after it waited for something', async () => {
+    const { clock, events, add } = setUp();
+    const later = async () => {
+      await Promise.resolve();
+      clock.nowMs += 6;
+    };
+    add('a', { run: () => void later() });
+    add('b');
+    await nextTurn();
+    expect(events).toEqual([]);
+    await nextTurn();
+    expect(events).toEqual(['b']);
+  });
+
+  it('leaves out a check that nobody waits for, and sheds one whose deadline has come', async () => {
+    const { clock, events, add } = setUp();
+    add('gone', { isOver: true });
+    add('late', { deadlineMs: clock.nowMs + 10 });
+    add('good');
+    clock.nowMs += 10;
+    await nextTurn();
+    expect(events).toEqual(['shed late', 'good']);
+  });
+
+  it('rides out a pause', async () => {
+    const { clock, events, add } = setUp();
+    add('a');
+    clock.nowMs += 150;
+    await nextTurn();
+    expect(events).toEqual(['a']);
+  });
+
+  it('gives checks nine times what all else takes once the queue stands, and 50 ms at most', async () => {
+    const { clock, events, add } = setUp();
+    const lasting = { deadlineMs: 1_000_000, takesMs: 1 };
+    for (let n = 0; n < 400; n += 1) add('check', lasting);
+    while (clock.nowMs < 1_110) await nextTurn();
+    const inTurnAfter = async (elseMs: number) => {
+      events.length = 0;
+      clock.nowMs += elseMs;
+      await nextTurn();
+      return events.length;
+    };
+    expect([await inTurnAfter(0), await inTurnAfter(2), await inTurnAfter(30)]).toEqual([5, 18, 50]);
+  });
+
+  it('sheds what has waited for half of its time once the queue stands, and recovers when it is empty', async () => {
+    const { clock, events, add } = setUp();
+    for (let n = 0; n < 60; n += 1) add(`c${n}`, { takesMs: 4 });
+    for (let turns = 0; turns < 60; turns += 1) await nextTurn();
+    // 26 at 4 ms are 100 ms of standing; from then on they have waited half of 200 ms.
+    expect(events.filter((event) => !event.startsWith('shed'))).toHaveLength(26);
+    expect(events.filter((event) => event.startsWith('shed'))).toHaveLength(34);
+    events.length = 0;
+    add('after', { deadlineMs: clock.nowMs + 200, arrivedMs: clock.nowMs - 150 });
+    await nextTurn();
+    expect(events).toEqual(['after']);
+  });
+});
