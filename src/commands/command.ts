@@ -8,6 +8,8 @@ export interface CommandIo {
   readonly err: (line: string) => void;
   /** Where data goes, for a command that writes much of it and must not wait for its reader. */
   readonly stdout: LogStream;
+  /** Whether a person reads the talk on a terminal; absent, nobody does. */
+  readonly isTerminal?: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;
