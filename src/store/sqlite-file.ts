@@ -38,7 +38,8 @@ export type OpenOptions = {
   | {
       /**
        * `read` is for a file of this host; `look` also for a copy, whose mode is its owner's affair and whose schema is not
-       * believed. A look at a file that nobody has open leaves nothing beside it, so that its folder need not be writable.
+       * believed. A look at a file that nobody has open leaves nothing beside it, so that its folder need not be writable; one
+       * whose tables are not made yet is an empty database.
        */
       readonly access: 'read' | 'look';
     }
@@ -154,7 +155,7 @@ function schemaProblem(db: DatabaseSync, path: string, options: OpenOptions): St
   const { format } = options;
   const isEmpty = scalar(db, 'SELECT count(*) FROM sqlite_schema') === 0;
   const version = scalar(db, 'PRAGMA user_version');
-  if (isEmpty && version === 0 && !isReading(options)) return null;
+  if (isEmpty && version === 0 && options.access !== 'read') return null;
   if (scalar(db, 'PRAGMA application_id') !== format.applicationId) {
     return storeFailure('unusable', `\`${path}\` is not a ${format.name} of Remit`);
   }

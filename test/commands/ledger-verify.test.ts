@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
@@ -231,6 +232,21 @@ describe('remit ledger verify', () => {
     appendFileSync(ledger.anchors, `${originOf(ledger.key)}\n9\nabc`);
     const { exit, err } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
     expect([exit, err]).toEqual([0, expect.stringContaining('is no whole note, and is passed over')]);
+  });
+
+  it.each([
+    ['an empty file', ''],
+    ['a database without tables', 'PRAGMA journal_mode = WAL; PRAGMA user_version = 0'],
+  ])('passes over the next segment in the making: %s', async (_name, sql) => {
+    const ledger = diskLedger(folder(), 4);
+    const next = join(ledger.folder, 'segment-0000000000000006.db');
+    writeFileSync(next, '', { mode: 0o600 });
+    if (sql !== '') {
+      const db = new DatabaseSync(next);
+      db.exec(sql);
+      db.close();
+    }
+    expect(await verify('--key', ledger.key, '--ledger', ledger.folder)).toMatchObject({ exit: 0 });
   });
 
   it('goes on to be whole while the ledger grows', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { LogState } from './segment.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
 import type { StoredRecord } from '../../ledger/timeline.ts';
@@ -9,7 +9,6 @@ import type { RecordFilter } from './record-filter.ts';
 import { PAGE_LEAVES, Segment } from './segment.ts';
 import type { PlacedLeaf } from './segment.ts';
 import { segmentsIn } from './segment-files.ts';
-import type { SegmentFile } from './segment-files.ts';
 
 /** How far the instant of a record may lie outside the time of its segment: a clock that was set, a record that waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
@@ -36,11 +35,11 @@ export class LogReader {
   static open(folder: string): LogReader | StoreFailure | null {
     if (!existsSync(folder)) return null;
     const segments: Segment[] = [];
-    const files = segmentsIn(folder);
-    for (const file of files) {
-      const segment = Segment.open(file.path, 'read');
+    for (const { path } of segmentsIn(folder)) {
+      const segment = Segment.open(path, 'read');
       if (segment instanceof Segment) segments.push(segment);
-      else if (segment !== 'unfinished' && !isPassing(file, { isFirst: segments.length === 0, files })) {
+      // The newest may be in the making, and the oldest just given up.
+      else if (segment !== 'unfinished' && (segments.length > 0 || existsSync(path))) {
         for (const opened of segments) opened.close();
         return segment;
       }
@@ -109,15 +108,6 @@ export class LogReader {
       return next === undefined || (next.createdMs + TIME_SLACK_MS >= sinceMs && next.carried.range.size >= fromSeq);
     });
   }
-}
-
-/** Whether a file that could not be opened is none to worry about: the newest, just being made, or the oldest, just given up. */
-function isPassing(
-  { path }: SegmentFile,
-  { isFirst, files }: { readonly isFirst: boolean; readonly files: readonly SegmentFile[] },
-): boolean {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? isFirst : stats.size === 0 && path === files.at(-1)?.path;
 }
 
 /** Opens a log for reading, hands it on, and closes it; `null` where the folder holds none. */

@@ -103,7 +103,7 @@ export class Segment {
     if (isStoreFailure(db)) return db;
     try {
       if (isNew) begin(db, access.start);
-      const row = db.prepare('SELECT * FROM log').get();
+      const row = hasTables(db) ? db.prepare('SELECT * FROM log').get() : undefined;
       if (row !== undefined) return new Segment(path, db, row);
       db.close();
       return 'unfinished';
@@ -248,6 +248,8 @@ export class Segment {
     return statement;
   }
 }
+
+const hasTables = (db: DatabaseSync): boolean => scalar(db, 'SELECT count(*) FROM sqlite_schema') !== 0;
 
 const WRITE_TAKEN = 'INSERT INTO taken VALUES (?1,?2) ON CONFLICT DO UPDATE SET outbox = ?2';
 
