@@ -36,6 +36,31 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/secrets.ts')).secrets,
   },
   {
+    name: 'ledger query',
+    summary: 'the records of the ledger, by task, agent, decision, time, trace',
+    load: async () => (await import('./commands/ledger-query.ts')).ledgerQueryCommand,
+  },
+  {
+    name: 'ledger verify',
+    summary: 'is the ledger what it was: anchored, signed, bare, or broken',
+    load: async () => (await import('./commands/ledger-verify.ts')).ledgerVerifyCommand,
+  },
+  {
+    name: 'ledger prove',
+    summary: 'the proof that one record is in the ledger',
+    load: async () => (await import('./commands/ledger-prove.ts')).ledgerProveCommand,
+  },
+  {
+    name: 'ledger check-proof',
+    summary: 'what a proof proves, for an auditor without the ledger',
+    load: async () => (await import('./commands/ledger-check-proof.ts')).ledgerCheckProofCommand,
+  },
+  {
+    name: 'ledger export',
+    summary: 'the records as JSON Lines or OTLP logs, to a file or a collector',
+    load: async () => (await import('./commands/ledger-export.ts')).ledgerExportCommand,
+  },
+  {
     name: 'policy validate',
     summary: 'check policies, schema, entities and action catalog',
     load: async () => (await import('./commands/policy-validate.ts')).policyValidateCommand,
@@ -106,10 +131,10 @@ const help = `remit: is this call within the remit of the task this workload was
 
 usage: remit COMMAND [ARGUMENT ...]
 
-${entries.map(({ name, summary }) => `  ${name.padEnd(16)} ${summary}`).join('\n')}
+${entries.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).join('\n')}
 
   remit COMMAND --help   what a command takes, with examples
-exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its command`;
+exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its command; ledger verify has its own`;
 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
@@ -150,6 +175,7 @@ process.exitCode = await main(process.argv.slice(2), {
   err: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
   ...(process.stderr.isTTY ? { progress: (line) => void process.stderr.write(`\r\x1b[K${line}`) } : {}),
+  isTerminal: process.stderr.isTTY,
   environment: process.env,
   runtimeVersion: process.versions.node,
   ended,

@@ -10,6 +10,8 @@ export interface CommandIo {
   readonly stdout: LogStream;
   /** Shows a line of progress in the place of the last one, none where it is empty; absent where nobody looks. */
   readonly progress?: (line: string) => void;
+  /** Whether a person reads the talk on a terminal; absent, nobody does. */
+  readonly isTerminal?: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;

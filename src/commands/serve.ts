@@ -22,7 +22,7 @@ last good one in force.
 SIGTERM drains: it says "not serving", answers what is in flight, and ends.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
 With \`decisionLog: stdout\` each check is a line of JSON on standard output.
-Spans go where the standard OTEL_* variables say, and nowhere without them.
+Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
 
 exit: 0 ended by a signal, 1 the state file failed while serving, 2 the configuration, a policy or an address is not good`;
 

@@ -1,7 +1,9 @@
 import type { EventRecord, FindingRecord, IntentRecord, LedgerRecord, OutcomeRecord, UseRecord } from './record.ts';
 import type { TimelineEntry } from './timeline.ts';
 
-const HEAD: readonly string[] = ['TIME', 'WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
+/** The columns of `cellsOf`. */
+export const CELLS: readonly string[] = ['WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
+const HEAD: readonly string[] = ['TIME', ...CELLS];
 const NONE = '-';
 /** A cell that is longer pushes its own row alone. */
 const MAX_COLUMN = 72;
@@ -11,12 +13,16 @@ const MAX_COLUMN = 72;
  * stands right under it.
  */
 export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
-  const rows = [
+  return aligned([
     HEAD,
     ...inOrder(entries).map((entry) => [new Date(entry.at).toISOString(), ...cellsOf(entry)].map(printable)),
-  ];
-  const widths = HEAD.map((_, column) =>
-    Math.min(MAX_COLUMN, Math.max(...rows.map((row) => row[column]?.length ?? 0))),
+  ]);
+}
+
+/** Rows of cells as lines, the columns under each other. The first row has the most cells. */
+export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((most, row) => Math.min(MAX_COLUMN, Math.max(most, row[column]?.length ?? 0)), 0),
   );
   return rows.map((row) =>
     row
@@ -42,8 +48,8 @@ function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
 /** Text that a terminal shows and does not obey: records repeat words of clients. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 
-/** What, decision, reason, policies, trace. */
-function cellsOf(record: LedgerRecord): readonly string[] {
+/** A record as cells for people: what, decision, reason, policies, trace. They are not printable yet. */
+export function cellsOf(record: LedgerRecord): readonly string[] {
   switch (record.kind) {
     case 'intent':
       return [`intent: ${record.purpose || NONE}`, ...decided(record, record.error), record.traceId];

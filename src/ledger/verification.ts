@@ -4,18 +4,37 @@ import { clockWatch } from './clock-watch.ts';
 import { appended, isRange, type CompactRange } from './compact-range.ts';
 import { headCheck, openedAnchors, type Anchor, type HeadCheck } from './head-check.ts';
 import { leafFrom, type Leaf } from './leaf.ts';
-import { HASH_BYTES, isSameHash, leafHash } from './merkle.ts';
+import { listingProblem, type Listing } from './listing.ts';
+import { keptWatch } from './kept-watch.ts';
+import { HASH_BYTES, isSameHash, leafHash, rootOf } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 import { broken, type Records, type Verdict } from './verdict.ts';
+
+/** The tree over all records before one, with the leaf hash of the last of them; `null` before the first. */
+export type Carried = CompactRange & { readonly prev: Uint8Array | null };
+
+/** A record in a storage. */
+export interface StoredEntry {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  /** What the storage lists it under; absent where it lists nothing. */
+  readonly listed?: Listing;
+}
+
+/** Where a part of the storage begins: what that part says of itself and of all before it. */
+export interface Seam {
+  readonly origin: string;
+  readonly carried: Carried;
+}
 
 /** A log as its storage gives it. Nothing of it is believed. */
 export interface StoredLog {
   /** `remit.<trust domain>/<instance>/<epoch>`. */
   readonly origin: string;
   /** What is left of the records that were pruned, with the leaf hash of the last; empty where none was. */
-  readonly carried: CompactRange & { readonly prev: Uint8Array | null };
+  readonly carried: Carried;
   /** The records that are left, in order. Read once, one at a time. */
-  readonly entries: () => Iterable<{ readonly seq: number; readonly bytes: Uint8Array }>;
+  readonly entries: () => Iterable<StoredEntry | Seam>;
   /** The log's own checkpoints, in the order of their sizes. Read once, one at a time, while the records are read. */
   readonly checkpoints: () => Iterable<{ readonly note: string }>;
 }
@@ -39,12 +58,18 @@ export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
   if ('kind' in opened) return opened;
   const heads = headCheck(key, { checkpoints: log.checkpoints(), anchors: opened });
   const clock = clockWatch(opened);
+  const kept = keptWatch();
 
   let range: CompactRange = log.carried;
-  let prev = log.carried.prev === null ? '' : base64Of(log.carried.prev);
+  let prev = base64OrNothing(log.carried.prev);
   let wrong = heads.at(range);
   if (wrong !== null) return wrong;
   for (const entry of log.entries()) {
+    if ('carried' in entry) {
+      const torn = seamProblem(entry, { origin: log.origin, range, prev });
+      if (torn !== null) return broken('log', range.size, torn);
+      continue;
+    }
     const seq = range.size + 1;
     const leaf = leafInPlace(entry, { seq, prev });
     if (isProblem(leaf)) return broken('record', seq, leaf.problem);
@@ -52,16 +77,48 @@ export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
     range = appended(range, hash);
     prev = base64Of(hash);
     clock.see(seq, leaf.record['at']);
+    kept.see(seq, leaf.record);
     wrong = heads.at(range);
     if (wrong !== null) return wrong;
   }
   wrong = heads.end(range.size);
   if (wrong !== null) return wrong;
-  return { kind: 'sound', ...coverage(log.carried.size, range.size, heads.found()), ...clock.found() };
+  const { remarks, remarkCount } = clock.found();
+  const lost = kept.remarks(log.carried.size);
+  return {
+    kind: 'sound',
+    ...coverage(log.carried.size, range.size, heads.found()),
+    remarks: [...lost, ...remarks],
+    remarkCount: remarkCount + lost.length,
+  };
 }
+
+/** A part begins where the one before it ended: with the same tree, or records are missing in between or were changed. */
+function seamProblem(
+  seam: Seam,
+  { origin, range, prev }: { readonly origin: string; readonly range: CompactRange; readonly prev: string },
+): string | null {
+  const { carried } = seam;
+  if (seam.origin !== origin) return `the part after record ${range.size} is one of \`${seam.origin}\``;
+  const unusable = carriedProblem(carried);
+  if (unusable !== null) return `the part after record ${range.size} cannot be gone on with: ${unusable}`;
+  if (carried.size !== range.size) {
+    return carried.size > range.size
+      ? `records ${range.size + 1} to ${carried.size} are missing`
+      : `a part begins after record ${carried.size} a second time`;
+  }
+  const isSame = isSameHash(rootOf(carried.nodes), rootOf(range.nodes)) && base64OrNothing(carried.prev) === prev;
+  return isSame ? null : `the part after record ${range.size} goes on from other records than those before it`;
+}
+
+const base64OrNothing = (hash: Uint8Array | null): string => (hash === null ? '' : base64Of(hash));
 
 function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null {
   if (origin !== key.name) return `the log is \`${origin}\`, the key is one of \`${key.name}\``;
+  return carriedProblem(carried);
+}
+
+function carriedProblem(carried: Carried): string | null {
   if (!isRange(carried)) return 'what is left of the pruned records is not a compact range';
   if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, and yet one is linked to';
   if (carried.prev?.length !== HASH_BYTES) return 'the hash of the last pruned record is missing';
@@ -72,14 +129,16 @@ function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null
 
 /** The leaf of a record, where it is the one that must follow. */
 function leafInPlace(
-  entry: { readonly seq: number; readonly bytes: Uint8Array },
+  entry: StoredEntry,
   { seq, prev }: { readonly seq: number; readonly prev: string },
 ): Leaf | Problem {
   if (entry.seq !== seq) return { problem: `is missing: the next one is ${entry.seq}` };
   const leaf = leafFrom(entry.bytes);
   if (isProblem(leaf)) return leaf;
   if (leaf.seq !== seq) return { problem: `has the bytes of record ${leaf.seq}` };
-  return leaf.prev === prev ? leaf : { problem: 'does not follow from the one before it: either was changed' };
+  if (leaf.prev !== prev) return { problem: 'does not follow from the one before it: either was changed' };
+  const wrong = entry.listed === undefined ? null : listingProblem(leaf.record, entry.listed);
+  return wrong === null ? leaf : { problem: wrong };
 }
 
 function coverage(

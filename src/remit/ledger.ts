@@ -7,6 +7,7 @@ import { OutboxRelay } from '../store/outbox-relay.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
+import type { CheckpointNotice } from '../telemetry/checkpoint-logs.ts';
 import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../ports.ts';
@@ -35,13 +36,15 @@ export interface LedgerServices {
   readonly metrics: Metrics;
   readonly log: (line: string) => void;
   readonly onFatal: (detail: string) => void;
+  /** Told of each checkpoint that was signed. */
+  readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
 }
 
 /** Opens the ledger of a configuration, and hands it what waits in the state file. */
 export async function openLedger(
   { ledger: settings, trustDomains }: Pick<Config, 'ledger' | 'trustDomains'>,
   store: Store,
-  { ports, metrics, log, onFatal }: LedgerServices,
+  { ports, metrics, log, onFatal, onCheckpoint }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
@@ -52,7 +55,10 @@ export async function openLedger(
       onFatal: (failure) => onFatal(failure.detail),
       onCheckpoint: (made) => {
         const problem = isStoreFailure(made) ? made.detail : made.problem;
-        if (!isStoreFailure(made)) unsignedSinceMs = null;
+        if (!isStoreFailure(made)) {
+          unsignedSinceMs = null;
+          onCheckpoint(made);
+        }
         if (problem !== null) log(`ledger: ${problem}`);
       },
     },

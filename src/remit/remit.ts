@@ -7,6 +7,7 @@ import type { Ports } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
+import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { newMetrics } from '../telemetry/metrics.ts';
@@ -95,7 +96,9 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   closers.push(endExpiredTasks(store, log));
-  const opened = await openLedger(config, store, { ...options, metrics });
+  const checkpoints = startCheckpointLogs(options.environment, log);
+  closers.push(() => checkpoints.close());
+  const opened = await openLedger(config, store, { ...options, metrics, onCheckpoint: checkpoints.emit });
   if (isStartProblem(opened)) return opened;
   closers.push(() => opened.close());
   relay = opened.relay;

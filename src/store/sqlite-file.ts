@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, lstatSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { PRIVATE_MODE, privateFileProblem } from './private-file.ts';
 import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
@@ -34,7 +35,14 @@ export type OpenOptions = {
   /** The file's largest size; a write beyond it fails as on a full disk. */
   readonly maxBytes: number;
 } & (
-  | { readonly access: 'read' }
+  | {
+      /**
+       * `read` is for a file of this host; `look` also for a copy, whose mode is its owner's affair and whose schema is not
+       * believed. A look at a file that nobody has open leaves nothing beside it, so that its folder need not be writable; one
+       * whose tables are not made yet is an empty database.
+       */
+      readonly access: 'read' | 'look';
+    }
   | {
       /** `create` makes the file where there is none; `write` and `read` need it to be there. */
       readonly access: 'create' | 'write';
@@ -49,11 +57,11 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
   if (unfit !== null) return unfit;
   let db: DatabaseSync | null = null;
   try {
-    db = new DatabaseSync(path, { readOnly: options.access === 'read', allowExtension: false });
+    db = new DatabaseSync(locationOf(path, options), { readOnly: isReading(options), allowExtension: false });
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     db.enableDefensive(true);
-    const problem =
-      problemOf(db, path, options) ?? (options.access === 'read' ? null : syncFolder(path, options.format));
+    if (options.access === 'look') db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
+    const problem = problemOf(db, path, options) ?? (isReading(options) ? null : syncFolder(path, options.format));
     if (problem === null) return db;
     db.close();
     return problem;
@@ -63,12 +71,25 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
   }
 }
 
+const isReading = (options: OpenOptions): options is Extract<OpenOptions, { readonly access: 'read' | 'look' }> =>
+  options.access === 'read' || options.access === 'look';
+
+/** Who writes a file has a log of SQLite beside it; without one the file is all there is, and needs no memory shared with anybody. */
+function locationOf(path: string, { access }: OpenOptions): string | URL {
+  if (access !== 'look' || existsSync(`${path}-wal`)) return path;
+  const url = pathToFileURL(path);
+  url.searchParams.set('immutable', '1');
+  return url;
+}
+
 /** Makes the file with its mode before SQLite sees it, since `-wal` and `-shm` take theirs from it. */
 function prepareFile(path: string, { access, format: { name } }: OpenOptions): StoreFailure | null {
   if (path === '' || path.includes('\0')) return storeFailure('refused', `the path of the ${name} is not a path`);
   try {
     if (access === 'create') createFile(path);
-    const problem = privateFileProblem(path, lstatSync(path));
+    const stats = lstatSync(path);
+    if (access === 'look' && stats.isFile()) return null;
+    const problem = privateFileProblem(path, stats);
     return problem === null ? null : storeFailure('unusable', `${name} ${problem}`);
   } catch (error) {
     return storeFailure('unusable', `${name} \`${path}\` cannot be opened: ${systemCode(error)}`);
@@ -117,7 +138,7 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   if (version !== null) return storeFailure('unusable', version);
   const foreign = schemaProblem(db, path, options);
   if (foreign !== null) return foreign;
-  if (options.access === 'read') return null;
+  if (isReading(options)) return null;
   const damage = scalar(db, 'PRAGMA quick_check(1)');
   if (damage !== 'ok') {
     return storeFailure('unusable', `${options.format.name} \`${path}\` is damaged: ${String(damage)}`);
@@ -130,10 +151,11 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
 }
 
 /** An empty file is fit to become ours; any other must carry our mark and the version of this build. */
-function schemaProblem(db: DatabaseSync, path: string, { access, format }: OpenOptions): StoreFailure | null {
+function schemaProblem(db: DatabaseSync, path: string, options: OpenOptions): StoreFailure | null {
+  const { format } = options;
   const isEmpty = scalar(db, 'SELECT count(*) FROM sqlite_schema') === 0;
   const version = scalar(db, 'PRAGMA user_version');
-  if (isEmpty && version === 0 && access !== 'read') return null;
+  if (isEmpty && version === 0 && options.access !== 'read') return null;
   if (scalar(db, 'PRAGMA application_id') !== format.applicationId) {
     return storeFailure('unusable', `\`${path}\` is not a ${format.name} of Remit`);
   }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { noteKeyOf } from '../../src/ledger/note-key.ts';
-import { verdictOn, type StoredLog } from '../../src/ledger/verification.ts';
+import { verdictOn, type Seam, type StoredLog } from '../../src/ledger/verification.ts';
 import { privateKeyOf } from './keys.ts';
-import { anchorsOf, chained, headOf, logOf, logWith, origin, pinned, stored } from './logs.ts';
+import { anchorsOf, atOf, chained, headOf, logOf, logWith, origin, pinned, stored } from './logs.ts';
 
 /** The records after `from`, up to `to`. */
 const range = (from: number, to: number) => (to > from ? { from: from + 1, to } : null);
@@ -276,5 +276,99 @@ describe('clockWatch, as verdictOn uses it', () => {
     ['an anchor of all records', trustOf([4, 10 * minute]), []],
   ])('holds claims against %s', (_name, trust, remarks) => {
     expect(verdictOn(stored(logAt(0, 10, 20, 30)), trust)).toMatchObject({ kind: 'sound', remarks });
+  });
+});
+
+const seamAt = (size: number) => ({ origin, carried: stored(log, size).carried });
+const withSeam = (seam: Seam): StoredLog => ({
+  ...stored(log),
+  entries: () => [...log.entries.slice(0, 7), seam, ...log.entries.slice(7)],
+});
+
+describe('verdictOn at the seams of a storage', () => {
+  it('goes on where a part carries what the one before it ended with', () => {
+    expect(verdictOn(withSeam(seamAt(7)), trust)).toMatchObject({ kind: 'sound', size: 20 });
+  });
+
+  it.each<[string, Seam, string]>([
+    ['another log', { ...seamAt(7), origin: 'x' }, 'the part after record 7 is one of `x`'],
+    ['records that are not there', seamAt(9), 'records 8 to 9 are missing'],
+    ['records that were there', seamAt(6), 'a part begins after record 6 a second time'],
+    [
+      'another tree',
+      { origin, carried: { ...seamAt(7).carried, nodes: seamAt(7).carried.nodes.with(0, Buffer.alloc(32)) } },
+      'the part after record 7 goes on from other records than those before it',
+    ],
+    [
+      'no head',
+      { origin, carried: { ...seamAt(7).carried, prev: null } },
+      'the part after record 7 cannot be gone on with: the hash of the last pruned record is missing',
+    ],
+  ])('is broken where a part carries %s', (_name, seam, problem) => {
+    expect(verdictOn(withSeam(seam), trust)).toEqual({ kind: 'broken', part: 'log', at: 7, problem });
+  });
+});
+
+describe('verdictOn with what the storage lists', () => {
+  const listed = {
+    at: atOf(3),
+    kind: 'use',
+    task: 'task-3',
+    agent: null,
+    action: null,
+    decision: null,
+    decisionId: null,
+    traceId: null,
+  };
+  const withListing = (change: object): StoredLog => ({
+    ...stored(log),
+    entries: () =>
+      log.entries.map((entry) =>
+        entry.seq === 3 ? Object.assign({}, entry, { listed: { ...listed, ...change } }) : entry,
+      ),
+  });
+
+  it.each(['at', 'kind', 'task', 'agent', 'action', 'decision', 'decisionId', 'traceId'])(
+    'holds `%s` against the record',
+    (name) => {
+      expect(verdictOn(withListing({}), trust)).toMatchObject({ kind: 'sound' });
+      expect(verdictOn(withListing({ [name]: name === 'at' ? 0 : 'x' }), trust)).toEqual({
+        kind: 'broken',
+        part: 'record',
+        at: 3,
+        problem: `is listed under another \`${name}\` than its own`,
+      });
+    },
+  );
+});
+
+const kept = (first: number) =>
+  logWith(
+    chained([
+      { at: 1, kind: 'use' },
+      { at: 2, kind: 'use' },
+      { at: 3, kind: 'checkpoint', first },
+    ]),
+    [],
+  );
+
+describe('keptWatch, as verdictOn uses it', () => {
+  it.each<[string, number, number, readonly { readonly seq: number; readonly remark: string }[]]>([
+    ['all is there', 1, 0, []],
+    ['what is gone was said to be', 3, 2, []],
+    [
+      'a record is gone that is kept',
+      2,
+      2,
+      [{ seq: 3, remark: 'record 2 is gone, which it says is kept: given up since, or deleted' }],
+    ],
+    [
+      'records are',
+      1,
+      2,
+      [{ seq: 3, remark: 'records 1 to 2 are gone, which it says are kept: given up since, or deleted' }],
+    ],
+  ])('where %s', (_name, first, pruned, remarks) => {
+    expect(verdictOn(stored(kept(first), pruned), { key: pinned, anchors: [] })).toMatchObject({ remarks });
   });
 });

@@ -4,18 +4,20 @@ import { recordBytesIn } from '../../ledger/leaf.ts';
 import type { StoredRecord } from '../../ledger/timeline.ts';
 import { failureOfSqlite, isStoreFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
-import { Segment } from './segment.ts';
+import { conditionOf, isAskedFor } from './record-filter.ts';
+import type { RecordFilter } from './record-filter.ts';
+import { PAGE_LEAVES, Segment } from './segment.ts';
+import type { PlacedLeaf } from './segment.ts';
 import { segmentsIn } from './segment-files.ts';
 
-/** A leaf with its place. */
-export interface PlacedLeaf {
-  readonly seq: number;
-  readonly bytes: Uint8Array;
-}
+/** How far the instant of a record may lie outside the time of its segment: a clock that was set, a record that waited. */
+const TIME_SLACK_MS = 24 * 3_600_000;
 
 /**
- * A log as anybody may read it, beside the process that writes it: the segments that are there when it is opened. Failures
- * of reading are thrown by the generators and caught by `readLog`.
+ * A log as anybody may read it, beside the process that writes it or from a copy: the segments that are there when it is
+ * opened. Failures of reading are thrown by the generators; `readLog` catches them.
+ *
+ * Lifecycle: `close` once.
  */
 export class LogReader {
   readonly origin: string;
@@ -23,10 +25,27 @@ export class LogReader {
   readonly carried: LogState;
   readonly segments: readonly Segment[];
 
-  constructor(first: Segment, segments: readonly Segment[]) {
+  private constructor(first: Segment, segments: readonly Segment[]) {
     this.origin = first.origin;
     this.carried = first.carried;
     this.segments = segments;
+  }
+
+  /** Opens the log of a folder; `null` where it holds none. */
+  static open(folder: string): LogReader | StoreFailure | null {
+    if (!existsSync(folder)) return null;
+    const segments: Segment[] = [];
+    for (const { path } of segmentsIn(folder)) {
+      const segment = Segment.open(path, 'read');
+      if (segment instanceof Segment) segments.push(segment);
+      // The newest may be in the making, and the oldest just given up.
+      else if (segment !== 'unfinished' && (segments.length > 0 || existsSync(path))) {
+        for (const opened of segments) opened.close();
+        return segment;
+      }
+    }
+    const [first] = segments;
+    return first === undefined ? null : new LogReader(first, segments);
   }
 
   /** All leaves from a number on. */
@@ -34,35 +53,47 @@ export class LogReader {
     for (const segment of this.segments) yield* segment.leaves(fromSeq);
   }
 
-  /** The notes of all checkpoints, by size. */
-  *checkpoints(): Generator<{ readonly note: string; readonly atMs: number }> {
-    let last = 0;
+  /** The notes of all checkpoints, by size: one that a segment carried over from the one before it once. */
+  *checkpoints(): Generator<{ readonly note: string }> {
+    let last: string | null = null;
     for (const segment of this.segments) {
-      for (const checkpoint of segment.checkpoints()) {
-        if (checkpoint.range.size > last) yield checkpoint;
-        last = Math.max(last, checkpoint.range.size);
+      for (const note of segment.notes()) {
+        if (note !== last) yield { note };
+        last = note;
       }
     }
   }
 
-  /** The leaves whose columns meet a condition. @param where SQL of this module's callers, never of a user */
-  *find(where: string, values: readonly (string | number)[]): Generator<PlacedLeaf> {
-    for (const segment of this.segments) yield* segment.rows(where, values);
+  /** The leaves that are asked for, read a page at a time: no reader, however slow, holds up the writer's file. */
+  *found(filter: RecordFilter, { isNewestFirst }: { readonly isNewestFirst: boolean }): Generator<PlacedLeaf> {
+    const condition = conditionOf(filter);
+    const segments = this.#within(filter);
+    for (const segment of isNewestFirst ? segments.toReversed() : segments) {
+      let beyond = isNewestFirst ? Number.POSITIVE_INFINITY : 0;
+      for (;;) {
+        const page = segment.page({ ...condition, beyond, isNewestFirst });
+        yield* page.filter((leaf) => isAskedFor(filter, leaf));
+        const last = page.at(-1);
+        if (last === undefined || page.length < PAGE_LEAVES) break;
+        beyond = last.seq;
+      }
+    }
   }
 
   /** The first records of a task; at most `limit`. */
   recordsOf(taskId: string, limit: number): readonly StoredRecord[] {
-    const records: StoredRecord[] = [];
-    for (const { seq, bytes } of this.find('task = ?', [taskId])) {
-      if (records.length >= limit) break;
-      records.push({ seq, bytes: recordBytesIn(bytes) });
-    }
-    return records;
+    const leaves = this.found({ task: taskId }, { isNewestFirst: false }).take(limit);
+    return leaves.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })).toArray();
+  }
+
+  /** Records of the log, those that were given up included. */
+  get size(): number {
+    return this.segments.at(-1)?.state().range.size ?? 0;
   }
 
   /** The last record of the use with a decision id: an allow that did not hold has two. `undefined` where there is none. */
   useOf(decisionId: string): StoredRecord | undefined {
-    const leaf = [...this.find("decision_id = ? AND kind = 'use'", [decisionId])].at(-1);
+    const [leaf] = this.found({ decisionId, kind: 'use' }, { isNewestFirst: true }).take(1);
     return leaf === undefined ? undefined : { seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) };
   }
 
@@ -70,27 +101,32 @@ export class LogReader {
   takenOf(fileId: string): number {
     return this.segments.at(-1)?.taken().get(fileId) ?? 0;
   }
+
+  close(): void {
+    for (const segment of this.segments) segment.close();
+  }
+
+  /** The segments whose records can be of a time and from a number on, so that a glance at today does not read a year. */
+  #within({ sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, fromSeq = 1 }: RecordFilter): readonly Segment[] {
+    return this.segments.filter(({ createdMs }, index) => {
+      const next = this.segments[index + 1];
+      if (createdMs - TIME_SLACK_MS > untilMs) return false;
+      return next === undefined || (next.createdMs + TIME_SLACK_MS >= sinceMs && next.carried.range.size >= fromSeq);
+    });
+  }
 }
 
 /** Opens a log for reading, hands it on, and closes it; `null` where the folder holds none. */
 export function readLog<T>(folder: string, use: (log: LogReader) => T): T | StoreFailure | null {
-  const segments: Segment[] = [];
+  let log: LogReader | StoreFailure | null = null;
   try {
-    if (!existsSync(folder)) return null;
-    for (const { path } of segmentsIn(folder)) {
-      const segment = Segment.open(path, 'read');
-      // The newest may be in the making.
-      if (segment === 'unfinished') continue;
-      if (isStoreFailure(segment)) return segment;
-      segments.push(segment);
-    }
-    const [first] = segments;
-    return first === undefined ? null : use(new LogReader(first, segments));
+    log = LogReader.open(folder);
+    return log === null || isStoreFailure(log) ? log : use(log);
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure === null) throw error;
     return failure;
   } finally {
-    for (const segment of segments) segment.close();
+    if (log instanceof LogReader) log.close();
   }
 }

@@ -3,7 +3,9 @@ import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../../ledger/checkpoint.ts';
 import { appended, emptyRange } from '../../ledger/compact-range.ts';
+import type { JsonValue } from '../../ledger/canonical-json.ts';
 import { leafBytes } from '../../ledger/leaf.ts';
+import { listingOf } from '../../ledger/listing.ts';
 import { leafHash, rootOf } from '../../ledger/merkle.ts';
 import { noteKeyOf, noteKeyText } from '../../ledger/note-key.ts';
 import { encodedRecord } from '../../ledger/record.ts';
@@ -268,25 +270,10 @@ function openLast(settings: LogSettings, ports: LogPorts): Segment | StoreFailur
   return started;
 }
 
-/** What a record is found by. */
 function rowOf(seq: number, bytes: Uint8Array, record: Uint8Array): SegmentRow {
-  const members = JSON.parse(Buffer.from(record).toString('utf8')) as Readonly<Record<string, unknown>>;
-  const text = (name: string): string | null => {
-    const value = members[name];
-    return typeof value === 'string' ? value : null;
-  };
-  return {
-    seq,
-    at: Number(members['at']),
-    kind: String(members['kind']),
-    task: text('task'),
-    agent: text('agent'),
-    action: text('action'),
-    decision: text('decision'),
-    decisionId: text('decisionId'),
-    traceId: text('traceId'),
-    bytes,
-  };
+  // Canonical JSON of an object, as every record is.
+  const members = JSON.parse(Buffer.from(record).toString('utf8')) as { readonly [name: string]: JsonValue };
+  return { seq, ...listingOf(members), bytes };
 }
 
 function openFailure(folder: string, error: unknown): StoreFailure {

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { rangeBytes, rangeFrom } from '../../ledger/compact-range.ts';
 import type { CompactRange } from '../../ledger/compact-range.ts';
+import type { Listing } from '../../ledger/listing.ts';
 import { openSqlite, scalar } from '../sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
@@ -25,18 +26,29 @@ export interface SegmentStart {
 }
 
 /** A record as a row: its leaf, and what it can be found by. */
-export interface SegmentRow {
+export interface SegmentRow extends Listing {
   readonly seq: number;
-  readonly at: number;
-  readonly kind: string;
-  readonly task: string | null;
-  readonly agent: string | null;
-  readonly action: string | null;
-  readonly decision: string | null;
-  readonly decisionId: string | null;
-  readonly traceId: string | null;
   readonly bytes: Uint8Array;
 }
+
+/** A leaf with its place. */
+export interface PlacedLeaf {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Which leaves of a segment are asked for. */
+export interface LeafPage {
+  /** SQL of this room, never of a user, with its values. */
+  readonly where: string;
+  readonly values: readonly (string | number)[];
+  /** Leaves after this number in the order asked for: 0 or infinity for the first ones. */
+  readonly beyond: number;
+  readonly isNewestFirst: boolean;
+}
+
+/** Leaves of a page at most: a record has 64 KiB at most. */
+export const PAGE_LEAVES = 256;
 
 /** A checkpoint as it is kept: the signed note and the tree it was made of. */
 export interface KeptCheckpoint {
@@ -86,12 +98,14 @@ export class Segment {
     const how = { format: segmentFormat, maxBytes: MAX_BYTES };
     const db = openSqlite(
       path,
-      access === 'read' ? { ...how, access } : { ...how, access: isNew ? 'create' : access, create: createSegment },
+      access === 'read'
+        ? { ...how, access: 'look' }
+        : { ...how, access: isNew ? 'create' : access, create: createSegment },
     );
     if (isStoreFailure(db)) return db;
     try {
       if (isNew) begin(db, access.start);
-      const row = db.prepare('SELECT * FROM log').get();
+      const row = hasTables(db) ? db.prepare('SELECT * FROM log').get() : undefined;
       if (row !== undefined) return new Segment(path, db, row);
       db.close();
       return 'unfinished';
@@ -147,9 +161,10 @@ export class Segment {
     return row === undefined ? null : checkpointFrom(row);
   }
 
-  /** All checkpoints of this segment, by size; the first may be one carried over. */
-  *checkpoints(): Generator<KeptCheckpoint> {
-    for (const row of this.#db.prepare('SELECT * FROM checkpoints ORDER BY size').iterate()) yield checkpointFrom(row);
+  /** The notes of all checkpoints of this segment, by size; the first may be one carried over. */
+  *notes(): Generator<string> {
+    for (const row of this.#db.prepare('SELECT note FROM checkpoints ORDER BY size').iterate())
+      yield String(row['note']);
   }
 
   /** The leaves from a number on, in their order. */
@@ -160,14 +175,46 @@ export class Segment {
     }
   }
 
-  /** Rows by a condition on their columns, in their order. @param where SQL of this module's callers, never of a user */
-  *rows(
-    where: string,
-    values: readonly (string | number)[],
-  ): Generator<{ readonly seq: number; readonly bytes: Uint8Array }> {
-    const sql = `SELECT seq, bytes FROM records WHERE ${where} ORDER BY seq`;
-    for (const row of this.#db.prepare(sql).iterate(...values))
-      yield { seq: Number(row['seq']), bytes: blob(row['bytes']) };
+  /** All rows, in their order. */
+  *rows(): Generator<SegmentRow> {
+    for (const row of this.#db.prepare('SELECT * FROM records ORDER BY seq').iterate()) {
+      yield {
+        seq: Number(row['seq']),
+        at: Number(row['at_ms']),
+        kind: String(row['kind']),
+        task: textOrNull(row['task']),
+        agent: textOrNull(row['agent']),
+        action: textOrNull(row['action']),
+        decision: textOrNull(row['decision']),
+        decisionId: textOrNull(row['decision_id']),
+        traceId: textOrNull(row['trace_id']),
+        bytes: blob(row['bytes']),
+      };
+    }
+  }
+
+  /** The next `PAGE_LEAVES` leaves that meet a condition. No statement stays open, so that no reader holds up the writer's file. */
+  page({ where, values, beyond, isNewestFirst }: LeafPage): readonly PlacedLeaf[] {
+    const [after, order] = isNewestFirst ? ['<', 'DESC'] : ['>', 'ASC'];
+    const sql = `SELECT seq, bytes FROM records WHERE seq ${after} ? AND ${where} ORDER BY seq ${order} LIMIT ${PAGE_LEAVES}`;
+    const bound = Math.min(beyond, Number.MAX_SAFE_INTEGER);
+    return this.#statement(sql)
+      .all(bound, ...values)
+      .map((row) => ({ seq: Number(row['seq']), bytes: blob(row['bytes']) }));
+  }
+
+  /** The checkpoint of the largest size up to `size`, or the one of the smallest from it on. */
+  checkpointNear(size: number, side: 'up-to' | 'from'): KeptCheckpoint | null {
+    const [compare, order] = side === 'from' ? ['>=', 'ASC'] : ['<=', 'DESC'];
+    const sql = `SELECT * FROM checkpoints WHERE size ${compare} ? ORDER BY size ${order} LIMIT 1`;
+    const row = this.#statement(sql).get(size);
+    return row === undefined ? null : checkpointFrom(row);
+  }
+
+  /** What SQLite finds wrong with the file: what is found by an index must be what is there. `null` for nothing. */
+  damage(): string | null {
+    const found = scalar(this.#db, 'PRAGMA integrity_check(1)');
+    return found === 'ok' ? null : String(found);
   }
 
   /** Bytes of the file once all that is in its log is in it. */
@@ -204,6 +251,8 @@ export class Segment {
   }
 }
 
+const hasTables = (db: DatabaseSync): boolean => scalar(db, 'SELECT count(*) FROM sqlite_schema') !== 0;
+
 const WRITE_TAKEN = 'INSERT INTO taken VALUES (?1,?2) ON CONFLICT DO UPDATE SET outbox = ?2';
 
 function writeTaken(write: StatementSync, taken: ReadonlyMap<string, number>): void {
@@ -234,6 +283,8 @@ const checkpointFrom = (row: Readonly<Record<string, SQLOutputValue>>): KeptChec
 
 /** STRICT: the column is a BLOB. */
 const blob = (value: SQLOutputValue | undefined): Uint8Array => value as Uint8Array;
+
+const textOrNull = (value: SQLOutputValue | undefined): string | null => (typeof value === 'string' ? value : null);
 
 function mustRange(value: SQLOutputValue | undefined): CompactRange {
   const range = rangeFrom(blob(value));

@@ -40,7 +40,13 @@ if (isStoreFailure(store)) {
       trustDomains: [],
     },
     store,
-    { ports: systemPorts, metrics: newMetrics(), log: () => undefined, onFatal: () => say('fatal ledger') },
+    {
+      ports: systemPorts,
+      metrics: newMetrics(),
+      log: () => undefined,
+      onFatal: () => say('fatal ledger'),
+      onCheckpoint: () => undefined,
+    },
   );
   if ('problem' in ledger) {
     say(`unopened ${ledger.problem}`);

@@ -183,7 +183,7 @@ describe('segments', () => {
   });
 
   it.each([
-    ['a size of all', { maxBytes: 200_000, maxAgeMs: 86_400_000 }],
+    ['a size of all', { maxBytes: 1, maxAgeMs: 86_400_000 }],
     ['an age', { maxBytes: 1024 ** 3, maxAgeMs: 0 }],
   ])('are given up, the oldest first, beyond %s, and the log says from where on it is kept', (_name, retain) => {
     const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 }, retain });

@@ -1,0 +1,57 @@
+import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PRIVATE_MODE } from '../store/private-file.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
+import { type Refusal, refusal } from './task-source.ts';
+
+/** Where an export goes. `write` and `close` give what went wrong, or `null`. */
+export interface ExportSink {
+  /** Whether anybody still wants it. */
+  readonly isOpen: () => boolean;
+  readonly write: (text: string) => Promise<string | null>;
+  readonly close: () => Promise<string | null>;
+}
+
+/** Bytes that may wait for a reader. */
+const MAX_QUEUED_BYTES = 1_048_576;
+const LOOK_MS = 5;
+
+/** A stream, no faster than its reader. A reader that has gone wanted no more; a stream that failed is for its owner to tell. */
+export const streamSink = (stream: LogStream): ExportSink => ({
+  isOpen: () => stream.writable,
+  write: async (text) => {
+    stream.write(text);
+    while (stream.writable && stream.writableLength > MAX_QUEUED_BYTES) await sleep(LOOK_MS);
+    return null;
+  },
+  close: () => Promise.resolve(null),
+});
+
+/** A new file, which only its owner reads, on disk once it is closed. One that is there already is refused. */
+export function fileSink(path: string): ExportSink | Refusal {
+  const guarded = (work: () => void): Promise<string | null> => {
+    try {
+      work();
+      return Promise.resolve(null);
+    } catch (error) {
+      return Promise.resolve(`\`${path}\` cannot be written: ${codeOf(error)}`);
+    }
+  };
+  try {
+    const file = openSync(path, 'wx', PRIVATE_MODE);
+    return {
+      isOpen: () => true,
+      write: (text) => guarded(() => writeFileSync(file, text)),
+      close: () =>
+        guarded(() => {
+          fsyncSync(file);
+          closeSync(file);
+        }),
+    };
+  } catch (error) {
+    return refusal(`\`${path}\` cannot be written: ${codeOf(error)}`);
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

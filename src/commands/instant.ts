@@ -1,0 +1,29 @@
+/** What an instant looks like, for messages. */
+export const INSTANT_RULE = 'an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`';
+
+const millisecondsOf: ReadonlyMap<string, number> = new Map([
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+/** Milliseconds since the Unix epoch of ISO 8601 with a zone, of a date (its beginning in UTC), or of a time ago; `null` for anything else. */
+export function instantFrom(text: string, nowMs: number): number | null {
+  const [, digits, unit = ''] = /^-?(\d{1,9})([smhd])$/.exec(text) ?? [];
+  if (digits !== undefined) return nowMs - Number(digits) * (millisecondsOf.get(unit) ?? 0);
+  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text)) return null;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms;
+}
+
+/** The words of a command, where an instant that begins with a dash follows its option: no parser of options takes it for one. */
+export function withInstants(args: readonly string[], options: readonly string[]): readonly string[] {
+  const words: string[] = [];
+  for (const word of args) {
+    const before = words.at(-1);
+    if (before !== undefined && options.includes(before) && /^-\d/.test(word)) words.splice(-1, 1, `${before}=${word}`);
+    else words.push(word);
+  }
+  return words;
+}

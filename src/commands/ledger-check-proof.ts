@@ -1,0 +1,73 @@
+import type { ProvedRecord } from '../ledger/proof-bundle.ts';
+import { provedRecord } from '../ledger/proof-bundle.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { isProblem, type Problem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { KEY_HELP, keysFrom, textOf } from './ledger-trust.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+const help = `remit ledger check-proof: what a proof proves
+
+usage: remit ledger check-proof FILE --key VKEY|@FILE [--json]
+
+  FILE                what \`remit ledger prove\` printed, or any C2SP tlog-proof of a ledger
+${KEY_HELP}
+  --json              one object: origin, size, leaf
+
+For an auditor: needs neither the ledger nor a connection. Prints the record, where the proof shows that it is one of the
+records under the signed checkpoint in it. Who holds the key of the ledger could have signed another one: compare the
+checkpoint with one you kept yourself.
+
+  remit ledger check-proof use.tlog-proof --key @ledger.vkey
+
+exit: 0 proved, 1 not proved, 2 bad use or a file that cannot be read`;
+
+/** Largest file read: more than any proof has. */
+const MAX_BYTES = 1024 ** 2;
+
+/** `remit ledger check-proof`. */
+export const ledgerCheckProofCommand: Command = { name: 'ledger check-proof', help, run: ledgerCheckProof };
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+/** Runs `remit ledger check-proof`; the exit code is the answer. */
+export async function ledgerCheckProof(args: readonly string[], io: Io): Promise<number> {
+  const result = await check(args);
+  if (!isRefusal(result)) {
+    for (const line of result) io.out(line);
+    return EXIT.good;
+  }
+  for (const line of result.message.split('\n')) io.err(`remit ledger check-proof: ${line}`);
+  return result.exit;
+}
+
+async function check(args: readonly string[]): Promise<readonly string[] | Refusal> {
+  const own = { key: { type: 'string', multiple: true }, json: { type: 'boolean' } } as const;
+  const options = optionsFrom(args, own, 1);
+  if (typeof options === 'string') return refusal(options);
+  const [file] = options.operands;
+  if (file === undefined) return refusal('the file of a proof is required');
+  const keys = await keysFrom(options.values.key ?? []);
+  if (isRefusal(keys)) return keys;
+  const text = await textOf(file, { what: 'proof', maxBytes: MAX_BYTES });
+  if (isRefusal(text)) return text;
+  const tried = keys.map((key) => provedRecord(text, key));
+  const proved = tried.find((each): each is ProvedRecord => !isProblem(each));
+  if (proved === undefined) {
+    const problem = tried.find((each): each is Problem => isProblem(each))?.problem ?? '';
+    return refusal(`NOT proved: \`${file}\` ${problem}`, EXIT.no);
+  }
+  return options.values.json === true ? [jsonOf(proved)] : linesOf(proved);
+}
+
+const jsonOf = ({ leaf, checkpoint }: ProvedRecord): string =>
+  printable(JSON.stringify({ origin: checkpoint.origin, size: checkpoint.size, leaf }));
+
+const linesOf = ({ leaf, checkpoint }: ProvedRecord): readonly string[] =>
+  [
+    `proved    record ${leaf.seq} of \`${checkpoint.origin}\``,
+    `under     the signed checkpoint of ${checkpoint.size} records with root ${Buffer.from(checkpoint.root).toString('base64')}`,
+    ...JSON.stringify(leaf.record, null, 2).split('\n'),
+  ].map(printable);

@@ -1,0 +1,192 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemPorts } from '../ports.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
+import type { RecordFilter } from '../store/ledger/record-filter.ts';
+import { failureOfSqlite } from '../store/store-failure.ts';
+import { otlpLogsRequest } from '../telemetry/ledger-logs.ts';
+import { otlpHeaders, postOtlp } from '../telemetry/otlp-post.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { type ExportSink, fileSink, streamSink } from './export-sink.ts';
+import {
+  FILTER_HELP,
+  filterFrom,
+  filterOptions,
+  filterWords,
+  LEDGER_HELP,
+  ledgerFolderOf,
+  ledgerOptions,
+  openLedgerIn,
+} from './ledger-source.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+const help = `remit ledger export: the records for other systems
+
+usage: remit ledger export [--format jsonl|otlp|notes] [--out FILE] [OPTION ...]
+       remit ledger export --to URL [OPTION ...]
+
+  --format FORMAT     jsonl: a line for each record, its bytes as they are hashed; default
+                      otlp: OTLP log records in JSON, a request of up to 512 on each line, as a collector's file has them
+                      notes: the signed checkpoints, as the file of \`ledger.checkpoints\` has them; takes no filter
+  --out FILE          a new file, mode 0600; default standard output
+  --to URL            posts OTLP log records to a collector, such as http://127.0.0.1:4318; headers from OTEL_EXPORTER_OTLP_HEADERS
+  --from N            from this record number on, to go on where a post ended
+${LEDGER_HELP}
+${FILTER_HELP}
+
+The oldest record comes first. An export in jsonl of a ledger that has all its records is verified off-line with
+\`remit ledger verify --jsonl FILE\` and the notes. Log records carry the attributes of spans (remit.task.id, remit.agent …), the
+trace and span of the record, and the severity WARN for denials and findings, else INFO; their body is the record as hashed.
+A collector that is busy is asked again, five times, with a pause that doubles.
+
+  remit ledger export --out ledger.jsonl
+  remit ledger export --since -1d --decision deny --to http://127.0.0.1:4318
+
+exit: 0 all of it is written or taken, 1 it is not, 2 bad use or a ledger that cannot be read`;
+
+/** `remit ledger export`. */
+export const ledgerExportCommand: Command = { name: 'ledger export', help, run: ledgerExport };
+
+type Io = Pick<CommandIo, 'err' | 'stdout' | 'environment'>;
+
+/** Runs `remit ledger export`; the exit code is the answer. */
+export async function ledgerExport(args: readonly string[], io: Io): Promise<number> {
+  const refused = await exported(args, io);
+  if (refused === null) return EXIT.good;
+  for (const line of refused.message.split('\n')) io.err(`remit ledger export: ${line}`);
+  return refused.exit;
+}
+
+const formats = ['jsonl', 'otlp', 'notes'] as const;
+
+async function exported(args: readonly string[], io: Io): Promise<Refusal | null> {
+  const own = {
+    format: { type: 'string' },
+    out: { type: 'string' },
+    to: { type: 'string' },
+    from: { type: 'string' },
+  } as const;
+  const options = optionsFrom(filterWords(args), { ...ledgerOptions, ...filterOptions, ...own }, 0);
+  if (typeof options === 'string') return refusal(options);
+  const { to, out, from = '1' } = options.values;
+  const asked = options.values.format ?? (to === undefined ? 'jsonl' : 'otlp');
+  const format = formats.find((known) => known === asked);
+  if (format === undefined) return refusal(`--format must be one of ${formats.join(', ')}`);
+  if (to !== undefined && (format !== 'otlp' || out !== undefined)) {
+    return refusal('--to posts OTLP log records: it takes neither --out nor another --format');
+  }
+  if (!/^[1-9]\d{0,15}$/.test(from)) return refusal('--from must be the number of a record');
+  const filter = filterFrom(options.values, systemPorts.nowMs());
+  if (isRefusal(filter)) return filter;
+  const url = to === undefined ? null : collectorUrl(to);
+  if (to !== undefined && url === null) return refusal('--to must be an http or https URL without user and password');
+  const folder = await ledgerFolderOf(options.values, io);
+  if (isRefusal(folder)) return folder;
+  return withLedger(folder, async (log) => {
+    const records = { ...filter, fromSeq: Number(from) };
+    if (url !== null) return posted(log, records, { url, io });
+    const sink = out === undefined ? streamSink(io.stdout) : fileSink(out);
+    if (isRefusal(sink)) return sink;
+    return written(textsOf(log, { format, filter: records }), sink);
+  });
+}
+
+/** The endpoint of a collector, which is the base of its paths where it has none of its own. */
+function collectorUrl(text: string): URL | null {
+  const url = URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '')
+    return null;
+  if (url.pathname === '/') url.pathname = '/v1/logs';
+  return url;
+}
+
+async function withLedger(folder: string, use: (log: LogReader) => Promise<Refusal | null>): Promise<Refusal | null> {
+  try {
+    const log = openLedgerIn(folder);
+    if (isRefusal(log)) return log;
+    try {
+      return await use(log);
+    } finally {
+      log.close();
+    }
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+  }
+}
+
+interface Batch {
+  readonly text: string;
+  /** Number of the first record in it. */
+  readonly first: number;
+  readonly count: number;
+}
+
+const MAX_BATCH = 512;
+/** Bytes of leaves after which a batch is full: collectors refuse requests of some MiB. */
+const MAX_BATCH_BYTES = 1024 ** 2;
+
+function* batchesOf(log: LogReader, filter: RecordFilter): Generator<Batch> {
+  let leaves: { readonly seq: number; readonly bytes: Uint8Array }[] = [];
+  let bytes = 0;
+  const batch = (): Batch => ({
+    text: otlpLogsRequest(leaves, log.origin),
+    first: leaves[0]?.seq ?? 0,
+    count: leaves.length,
+  });
+  for (const leaf of log.found(filter, { isNewestFirst: false })) {
+    if (leaves.length === MAX_BATCH || (leaves.length > 0 && bytes + leaf.bytes.length > MAX_BATCH_BYTES)) {
+      yield batch();
+      leaves = [];
+      bytes = 0;
+    }
+    leaves.push(leaf);
+    bytes += leaf.bytes.length;
+  }
+  if (leaves.length > 0) yield batch();
+}
+
+function* textsOf(
+  log: LogReader,
+  { format, filter }: { readonly format: (typeof formats)[number]; readonly filter: RecordFilter },
+): Generator<string> {
+  if (format === 'notes') {
+    for (const { note } of log.checkpoints()) yield `${note}\n`;
+  } else if (format === 'otlp') {
+    for (const { text } of batchesOf(log, filter)) yield `${text}\n`;
+  } else {
+    for (const { bytes } of log.found(filter, { isNewestFirst: false }))
+      yield `${Buffer.from(bytes).toString('utf8')}\n`;
+  }
+}
+
+async function written(texts: Iterable<string>, sink: ExportSink): Promise<Refusal | null> {
+  for (const text of texts) {
+    if (!sink.isOpen()) break;
+    const problem = await sink.write(text);
+    if (problem !== null) return refusal(problem, EXIT.no);
+  }
+  const problem = await sink.close();
+  return problem === null ? null : refusal(problem, EXIT.no);
+}
+
+async function posted(
+  log: LogReader,
+  filter: RecordFilter,
+  { url, io }: { readonly url: URL; readonly io: Io },
+): Promise<Refusal | null> {
+  const options = { url, headers: otlpHeaders(io.environment), sleep: (ms: number) => sleep(ms) };
+  let taken = 0;
+  for (const { text, first, count } of batchesOf(log, filter)) {
+    const result = await postOtlp(text, options);
+    if (result.kind === 'refused') {
+      const rest = `it took ${taken} records; go on with --from ${first}`;
+      return refusal(`the collector \`${url.origin}\` did not take the records: ${result.detail}; ${rest}`, EXIT.no);
+    }
+    taken += count;
+  }
+  io.err(`remit ledger export: the collector took ${taken} records`);
+  return null;
+}

@@ -1,0 +1,99 @@
+import { writeFile } from 'node:fs/promises';
+import { PRIVATE_MODE } from '../store/private-file.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
+import { proofOf, type ProofOf } from '../store/ledger/proof-of.ts';
+import { failureOfSqlite } from '../store/store-failure.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+const help = `remit ledger prove: the proof that one record is in the ledger
+
+usage: remit ledger prove ID [--out FILE] [OPTION ...]
+
+  ID                  the number of a record, or a decision id: then its use
+  --out FILE          a new file; default standard output
+${LEDGER_HELP}
+
+Prints a C2SP tlog-proof: the record, the hashes that lead from it to the root of the tree, and the signed checkpoint of that
+root. Whoever has the verifier key of the ledger needs nothing else to check it: \`remit ledger check-proof\`. It shows that
+record and no other. A record is under a checkpoint 5 seconds after it was written at the latest.
+
+  remit ledger prove 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --out use.tlog-proof
+
+exit: 0 good, 1 no such record, or none that can be proved, 2 bad use or a ledger that cannot be read`;
+
+/** `remit ledger prove`. */
+export const ledgerProveCommand: Command = { name: 'ledger prove', help, run: ledgerProve };
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
+
+/** Runs `remit ledger prove`; the exit code is the answer. */
+export async function ledgerProve(args: readonly string[], io: Io): Promise<number> {
+  const refused = await prove(args, io);
+  if (refused === null) return EXIT.good;
+  for (const line of refused.message.split('\n')) io.err(`remit ledger prove: ${line}`);
+  return refused.exit;
+}
+
+async function prove(args: readonly string[], io: Io): Promise<Refusal | null> {
+  const options = optionsFrom(args, { ...ledgerOptions, out: { type: 'string' } }, 1);
+  if (typeof options === 'string') return refusal(options);
+  const [id] = options.operands;
+  if (id === undefined) return refusal('the number of a record or a decision id is required');
+  const folder = await ledgerFolderOf(options.values, io);
+  if (isRefusal(folder)) return folder;
+  const proof = proofIn(folder, id);
+  if (isRefusal(proof)) return proof;
+  const { out } = options.values;
+  if (out === undefined) {
+    io.out(proof.slice(0, -1));
+    return null;
+  }
+  try {
+    await writeFile(out, proof, { flag: 'wx', mode: PRIVATE_MODE });
+    return null;
+  } catch (error) {
+    return refusal(`\`${out}\` cannot be written: ${codeOf(error)}`);
+  }
+}
+
+function proofIn(folder: string, id: string): string | Refusal {
+  try {
+    const log = openLedgerIn(folder);
+    if (isRefusal(log)) return log;
+    try {
+      const seq = recordWith(log, id);
+      if (seq === null) return refusal('there is no record of this decision', EXIT.no);
+      const proof = proofOf(log, seq);
+      return proof.kind === 'proof' ? proof.text : refusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
+    } finally {
+      log.close();
+    }
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+  }
+}
+
+const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
+  pruned: 'was given up: the ledger begins later',
+  absent: 'is not there: the ledger ends before it',
+  unsigned: 'is under no checkpoint yet: the next is due within 5 seconds while `remit serve` runs, or at its end',
+  damaged: 'cannot be proved, since the ledger is damaged: see `remit ledger verify`',
+};
+
+/** The number of the record that an id means; of the records of a decision, its use. */
+function recordWith(log: LogReader, id: string): number | null {
+  if (/^[1-9]\d{0,15}$/.test(id)) return Number(id);
+  const order = { isNewestFirst: false };
+  const [use] = log.found({ decisionId: id, kind: 'use' }, order);
+  const [any] = use === undefined ? log.found({ decisionId: id }, order) : [use];
+  return any?.seq ?? null;
+}
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

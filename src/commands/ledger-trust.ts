@@ -1,0 +1,66 @@
+import { readFile, stat } from 'node:fs/promises';
+import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
+import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
+import { isProblem } from '../token/members.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+
+/** Largest file of keys, and of anchors: those are held in memory. */
+const MAX_KEY_BYTES = 65_536;
+const MAX_ANCHOR_BYTES = 256 * 1024 ** 2;
+
+/** What a help text says of `--key`. */
+export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`name+id+base64\`, or a file with one on each line; \`remit serve\` prints it
+                      when it starts a ledger. Never take it from where the ledger comes from. Again for another ledger`;
+
+/** The pinned keys of the words after `--key`. */
+export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | Refusal> {
+  if (words.length === 0) {
+    return refusal(
+      '--key is required: the verifier key of the ledger, which `remit serve` prints at its start and you kept elsewhere',
+    );
+  }
+  const keys: NoteKey[] = [];
+  for (const word of words) {
+    const text = word.startsWith('@') ? await textOf(word.slice(1), { what: 'key', maxBytes: MAX_KEY_BYTES }) : word;
+    if (isRefusal(text)) return text;
+    for (const line of text.split('\n').map((each) => each.trim())) {
+      if (line === '' || line.startsWith('#')) continue;
+      const key = noteKeyFrom(line);
+      if (isProblem(key)) return refusal(`--key ${key.problem}`);
+      keys.push(key);
+    }
+  }
+  return keys.length > 0 ? keys : refusal('--key names no key');
+}
+
+/** The anchors of files, and what is to be said of them. */
+export async function anchorsFrom(
+  files: readonly string[],
+): Promise<{ readonly anchors: readonly NamedAnchor[]; readonly notices: readonly string[] } | Refusal> {
+  const anchors: NamedAnchor[] = [];
+  const notices: string[] = [];
+  for (const file of files) {
+    const text = await textOf(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
+    if (isRefusal(text)) return text;
+    const read = anchorsIn(text);
+    if (read.anchors.length === 0) return refusal(`the anchors \`${file}\` hold no signed note`);
+    if (read.isCut) notices.push(`the end of \`${file}\` is no whole note, and is passed over`);
+    anchors.push(...read.anchors);
+  }
+  return { anchors, notices };
+}
+
+/** The text of a file that is no larger than it may be. */
+export async function textOf(
+  file: string,
+  { what, maxBytes }: { readonly what: string; readonly maxBytes: number },
+): Promise<string | Refusal> {
+  try {
+    const { size } = await stat(file);
+    if (size > maxBytes) return refusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    return refusal(`the ${what} \`${file}\` cannot be read: ${code}`);
+  }
+}

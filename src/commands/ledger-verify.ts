@@ -1,0 +1,169 @@
+import type { NamedAnchor } from '../ledger/anchor-file.ts';
+import { openedAnchors } from '../ledger/head-check.ts';
+import type { NoteKey } from '../ledger/note-key.ts';
+import { broken } from '../ledger/verdict.ts';
+import { systemPorts } from '../ports.ts';
+import { storedExport } from '../store/ledger/exported-log.ts';
+import { folderVerdict } from '../store/ledger/folder-verdict.ts';
+import type { CommandIo, Command } from './command.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
+import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { type LedgerVerdict, verdictLines } from './verdict-text.ts';
+
+/** Exit codes of this command alone: 2 is taken, so that bad use has the one of `sysexits.h`. */
+const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
+
+const help = `remit ledger verify: is the ledger what it was?
+
+usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE ...] [--json]
+       remit ledger verify --key VKEY|@FILE --jsonl FILE --anchors FILE
+
+${KEY_HELP}
+  --anchors FILE      checkpoints that were kept outside, best on another machine: the file that \`ledger.checkpoints\` of the
+                      configuration names, a line \`# received 2026-01-02T03:04:05Z\` before a note if you know when; or the
+                      OTLP log records that a collector wrote as JSON. Again for more
+${LEDGER_HELP}
+                      --ledger again for more than one
+  --jsonl FILE        what \`remit ledger export\` wrote of a whole ledger, instead
+  --json              one object: exit, ledgers with their verdicts
+
+Works off-line, beside a running \`remit serve\` or on a copy, and believes nothing that it reads. It prints three ranges:
+  anchored   under a checkpoint that you kept: not even who holds the key of the ledger can have changed it since
+  signed     under a checkpoint of the ledger itself: nobody without that key can have changed it
+  bare       under none yet: whoever can write to the files can have changed it. Under a running \`remit serve\` that is what
+             came in the last 5 seconds
+and the first record that is wrong, if one is. An anchor of a ledger that is not here says that a whole ledger is missing.
+
+  remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
+
+exit: 0 whole, 2 sound but with a bare tail, 3 broken, 64 bad use or something that cannot be read`;
+
+/** `remit ledger verify`. */
+export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'isTerminal'>;
+
+/** Runs `remit ledger verify`; the exit code is the answer. */
+export async function ledgerVerify(args: readonly string[], io: Io): Promise<number> {
+  const verified = await verify(args, io);
+  if (isRefusal(verified)) {
+    for (const line of verified.message.split('\n')) io.err(`remit ledger verify: ${line}`);
+    return VERIFY_EXIT.bad;
+  }
+  const exit = exitOf(verified.verdicts);
+  if (verified.isJson) io.out(JSON.stringify({ exit, ledgers: verified.verdicts }));
+  else for (const line of verdictLines(verified.verdicts)) io.out(line);
+  return exit;
+}
+
+function exitOf(verdicts: readonly LedgerVerdict[]): number {
+  if (verdicts.some(({ verdict }) => verdict.kind === 'broken')) return VERIFY_EXIT.broken;
+  const hasBareTail = verdicts.some(({ verdict }) => verdict.kind === 'sound' && verdict.bare !== null);
+  return hasBareTail ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
+}
+
+async function verify(
+  args: readonly string[],
+  io: Io,
+): Promise<{ readonly isJson: boolean; readonly verdicts: readonly LedgerVerdict[] } | Refusal> {
+  const own = {
+    ledger: { type: 'string', multiple: true },
+    key: { type: 'string', multiple: true },
+    anchors: { type: 'string', multiple: true },
+    jsonl: { type: 'string' },
+    json: { type: 'boolean' },
+  } as const;
+  const options = optionsFrom(args, { ...ledgerOptions, ...own }, 0);
+  if (typeof options === 'string') return refusal(options);
+  const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
+  const keys = await keysFrom(key);
+  if (isRefusal(keys)) return keys;
+  // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile: no anchor is of what is not read yet.
+  const outside = await anchorsFrom(files);
+  if (isRefusal(outside)) return outside;
+  for (const notice of outside.notices) io.err(`remit ledger verify: ${notice}`);
+  const unknown = outside.anchors.find(({ origin }) => keys.every(({ name }) => name !== origin));
+  if (unknown !== undefined) return refusal(`the anchors of \`${unknown.origin}\` cannot be verified: --key of it too`);
+
+  const anchors = Map.groupBy(outside.anchors, ({ origin }) => origin);
+  const trust = { keys, anchors };
+  const verdicts: LedgerVerdict[] = [];
+  if (jsonl !== undefined) {
+    const found = verdictOnExport(jsonl, trust);
+    if (isRefusal(found)) return found;
+    verdicts.push(found);
+  } else {
+    const folder = named.length > 0 ? '' : await ledgerFolderOf(source, io);
+    if (isRefusal(folder)) return folder;
+    for (const each of named.length > 0 ? named : [folder]) {
+      const found = verdictOnFolder(each, trust, progressOf(io));
+      if (isRefusal(found)) return found;
+      if (found !== null) verdicts.push(found);
+      else if (anchors.size === 0) return refusal(`there is no ledger in \`${each}\``);
+    }
+  }
+  return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)] };
+}
+
+interface Trusted {
+  readonly keys: readonly NoteKey[];
+  readonly anchors: ReadonlyMap<string, readonly NamedAnchor[]>;
+}
+
+/** `null` where the folder holds no ledger. */
+function verdictOnFolder(
+  folder: string,
+  { keys, anchors }: Trusted,
+  onRecord: (seq: number) => void,
+): LedgerVerdict | Refusal | null {
+  const trustOf = (origin: string) => ({
+    // A key of another log is no key of this one: the verdict says so.
+    key: keys.find(({ name }) => name === origin) ?? keys[0],
+    anchors: anchors.get(origin) ?? [],
+  });
+  const found = folderVerdict(folder, trustOf, onRecord);
+  if (found === null) return null;
+  return 'problem' in found ? refusal(found.problem) : { ledger: folder, ...found };
+}
+
+function verdictOnExport(file: string, { keys, anchors }: Trusted): LedgerVerdict | Refusal {
+  const [key, other] = keys;
+  if (key === undefined || other !== undefined)
+    return refusal('--jsonl takes one --key: an export does not say whose it is');
+  const verdict = storedExport(file, { key, anchors: anchors.get(key.name) ?? [] });
+  return 'problem' in verdict && !('kind' in verdict)
+    ? refusal(verdict.problem)
+    : { ledger: file, origin: key.name, verdict };
+}
+
+/** The ledgers that anchors speak of and nobody has: L-3 of the threats. */
+const lostLogs = (verdicts: readonly LedgerVerdict[], { keys, anchors }: Trusted): readonly LedgerVerdict[] =>
+  keys
+    .filter(({ name }) => verdicts.every(({ origin }) => origin !== name))
+    .flatMap((key) => {
+      const kept = anchors.get(key.name) ?? [];
+      if (kept.length === 0) return [];
+      const opened = openedAnchors(kept, key);
+      const size = 'kind' in opened ? null : (opened.at(-1)?.size ?? 0);
+      const verdict =
+        'kind' in opened
+          ? opened
+          : broken('log', null, `an anchor says that it has ${size} records, and it is not here`);
+      return [{ ledger: null, origin: key.name, verdict }];
+    });
+
+const PROGRESS_RECORDS = 10_000;
+const PROGRESS_MS = 2_000;
+
+/** A line every two seconds on a terminal. */
+function progressOf(io: Io): (seq: number) => void {
+  if (io.isTerminal !== true) return () => undefined;
+  let saidMs = systemPorts.monotonicMs();
+  return (seq) => {
+    if (seq % PROGRESS_RECORDS !== 0 || systemPorts.monotonicMs() - saidMs < PROGRESS_MS) return;
+    saidMs = systemPorts.monotonicMs();
+    io.err(`remit ledger verify: ${seq} records`);
+  };
+}

@@ -1,0 +1,102 @@
+/** What a collector made of a request: it took it, or why not. */
+export type Posted = { readonly kind: 'taken' } | { readonly kind: 'refused'; readonly detail: string };
+
+/** Where and how requests are posted. */
+export interface PostOptions {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Waits before a request is sent again. */
+  readonly sleep: (ms: number) => Promise<unknown>;
+}
+
+const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 30_000;
+const TIMEOUT_MS = 10_000;
+/** Of an answer no more is read. */
+const MAX_ANSWER = 4_096;
+
+/** What OTLP says is sent again. @see OTLP specification 1.7, retryable response codes */
+const AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/**
+ * Posts one OTLP request in JSON: five times at most, with a pause that doubles from a second, or as long as the collector asks
+ * for, up to 30 s. A part of the request that the collector did not take is a refusal.
+ */
+export async function postOtlp(body: string, { url, headers, sleep }: PostOptions): Promise<Posted> {
+  let detail = '';
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const answer = await answerTo(body, { url, headers });
+    if (answer.kind !== 'again') return answer;
+    ({ detail } = answer);
+    const pauseMs = answer.pauseMs ?? FIRST_PAUSE_MS * 2 ** (attempt - 1);
+    if (attempt < ATTEMPTS) await sleep(Math.min(pauseMs, MAX_PAUSE_MS));
+  }
+  return { kind: 'refused', detail: `${detail}, ${ATTEMPTS} times` };
+}
+
+type Answer = Posted | { readonly kind: 'again'; readonly detail: string; readonly pauseMs: number | null };
+
+async function answerTo(body: string, { url, headers }: Pick<PostOptions, 'url' | 'headers'>): Promise<Answer> {
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body,
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const text = await beginningOf(response);
+    if (response.ok) return rejectedIn(text);
+    const detail = `it answered ${response.status}`;
+    if (!AGAIN.has(response.status)) return { kind: 'refused', detail };
+    const seconds = /^\d{1,5}$/.exec(response.headers.get('retry-after') ?? '')?.[0];
+    return { kind: 'again', detail, pauseMs: seconds === undefined ? null : Number(seconds) * 1_000 };
+  } catch (error) {
+    return { kind: 'again', detail: `it cannot be reached (${causeOf(error)})`, pauseMs: null };
+  }
+}
+
+async function beginningOf(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** @see OTLP specification 1.7, partial success */
+function rejectedIn(text: string): Posted {
+  const count = /"rejectedLogRecords"\s*:\s*"?(\d{1,18})"?/.exec(text)?.[1];
+  if (count === undefined || Number(count) === 0) return { kind: 'taken' };
+  return { kind: 'refused', detail: `it rejected ${count} log records of a request` };
+}
+
+function causeOf(error: unknown): string {
+  const { cause, name } = error as { readonly cause?: unknown; readonly name?: unknown };
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : name;
+  return String(code);
+}
+
+/**
+ * The headers of `OTEL_EXPORTER_OTLP_LOGS_HEADERS`, or of `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` with commas between, the
+ * values percent-encoded. What is none is left out.
+ */
+export function otlpHeaders(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const text = environment['OTEL_EXPORTER_OTLP_LOGS_HEADERS'] ?? environment['OTEL_EXPORTER_OTLP_HEADERS'] ?? '';
+  const pairs = text.split(',').flatMap((pair) => {
+    const [, name, value] = /^\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+    if (name === undefined || value === undefined) return [];
+    try {
+      return [[name, decodeURIComponent(value)] as const];
+    } catch {
+      return [];
+    }
+  });
+  return Object.fromEntries(pairs);
+}

@@ -1,0 +1,237 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { mustOpenLog, portsAt } from '../store/ledger/logs.ts';
+import { allowedUse, scratch } from '../store/samples.ts';
+import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
+
+/**
+ * The attack table of the threat model over real segment files, through the command; `test/ledger/attacks.test.ts` has 200
+ * instances of each on logs in memory. Each attack is tried `INSTANCES` times, at drawn places of 16 uses in segments of three
+ * with their checkpoints, all of it signed, records 1 to 12 anchored.
+ */
+const INSTANCES = 20;
+const ANCHORED = 12;
+const SIZE = 22;
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+let honest: DiskLedger;
+let anchor: string;
+beforeAll(() => {
+  honest = diskLedger(folder(), 16);
+  anchor = join(honest.folder, '../anchor.txt');
+  writeFileSync(anchor, (readFileSync(honest.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u)[2] ?? '').trimStart());
+});
+
+const copyOf = (): string => {
+  const at = join(folder(), 'ledger');
+  cpSync(honest.folder, at, { recursive: true });
+  return at;
+};
+
+const verified = async (at: string, ...more: readonly string[]) => {
+  const { exit, out } = await ran(ledgerVerify, '--key', honest.key, '--ledger', at, '--json', ...more);
+  return { exit, ledgers: JSON.parse(out).ledgers as { verdict: Record<string, unknown> }[] };
+};
+const anchored = (at: string) => verified(at, '--anchors', anchor);
+
+const attacked = (seq: { readonly min: number; readonly max: number }, attack: (seq: number) => Promise<void>) =>
+  fc.assert(fc.asyncProperty(fc.integer(seq), attack), { numRuns: INSTANCES, seed: 20_260_101 });
+
+/** The segment of a record. */
+const homeOf = (at: string, seq: number): string =>
+  segmentsOf(at).findLast((path) => Number(/(\d{16})/.exec(path)?.[1]) < seq) ?? '';
+
+/** Cuts a ledger after a record, with all that speaks of later ones. */
+const cut = (at: string, size: number): void => {
+  for (const path of segmentsOf(at)) {
+    if (Number(/(\d{16})/.exec(path)?.[1]) > size) rmSync(path);
+    else {
+      tamper(path, 'DELETE FROM records WHERE seq > ?', size);
+      tamper(path, 'DELETE FROM checkpoints WHERE size > ?', size);
+    }
+  }
+};
+
+it('the honest ledger is whole, or the attacks would show nothing', async () => {
+  expect(await anchored(copyOf())).toMatchObject({
+    exit: 0,
+    ledgers: [{ verdict: { size: SIZE, anchored: { from: 1, to: ANCHORED }, signed: { to: SIZE }, remarkCount: 0 } }],
+  });
+});
+
+describe('L-1, inside the log', () => {
+  it.each<[string, (path: string, seq: number) => void]>([
+    [
+      'a byte of a record changed',
+      (path, seq) =>
+        void tamper(
+          path,
+          `UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), '"at":1', '"at":2') AS BLOB) WHERE seq = ?`,
+          seq,
+        ),
+    ],
+    ['a record deleted', (path, seq) => void tamper(path, 'DELETE FROM records WHERE seq = ?', seq)],
+    [
+      'a record put in twice',
+      (path, seq) => {
+        tamper(path, 'UPDATE records SET seq = -seq WHERE seq >= ?', seq);
+        tamper(path, 'UPDATE records SET seq = 1 - seq WHERE seq < 0');
+        tamper(
+          path,
+          'INSERT INTO records SELECT ?, at_ms, kind, task, agent, action, decision, decision_id, trace_id, bytes FROM records WHERE seq = ?',
+          seq,
+          seq + 1,
+        );
+      },
+    ],
+    [
+      'the bytes of two records swapped',
+      (path, seq) => {
+        tamper(
+          path,
+          'UPDATE records SET bytes = (SELECT b.bytes FROM records b WHERE b.seq <> records.seq LIMIT 1) WHERE seq = ?',
+          seq,
+        );
+      },
+    ],
+  ])('%s is caught by the chain alone, at that record or the next', async (_name, attack) => {
+    await attacked({ min: 1, max: SIZE - 2 }, async (seq) => {
+      const at = copyOf();
+      attack(homeOf(at, seq), seq);
+      for (const path of segmentsOf(at)) tamper(path, 'DELETE FROM checkpoints');
+      const { exit, ledgers } = await verified(at);
+      expect(exit).toBe(3);
+      const { part, at: where } = ledgers[0]?.verdict ?? {};
+      // The last record of a segment has the seam after it instead of a next one.
+      if (part === 'record') expect([seq, seq + 1]).toContain(where);
+      else expect(part).toBe('log');
+    });
+  });
+});
+
+describe('L-2 and L-7, the tail cut, or all set back to a backup', () => {
+  it('is caught up to the last anchor, and else what is left is what it was', async () => {
+    await attacked({ min: 1, max: SIZE - 1 }, async (size) => {
+      const at = copyOf();
+      cut(at, size);
+      const { exit, ledgers } = await anchored(at);
+      if (size < ANCHORED) {
+        expect(exit).toBe(3);
+        expect(ledgers[0]?.verdict).toMatchObject({
+          part: 'anchor',
+          problem: expect.stringContaining(`ends at ${size}`),
+        });
+      } else {
+        expect([0, 2]).toContain(exit);
+        expect(ledgers[0]?.verdict).toMatchObject({ size, anchored: { from: 1, to: ANCHORED } });
+      }
+    });
+  });
+});
+
+describe('L-3, the whole ledger deleted', () => {
+  it('is caught by any anchor', async () => {
+    const at = copyOf();
+    for (const path of segmentsOf(at)) rmSync(path);
+    expect(await anchored(at)).toMatchObject({ exit: 3, ledgers: [{ ledger: null, verdict: { part: 'log' } }] });
+  });
+});
+
+/** What a ledger becomes that is written again from a record on, by a writer with this key. */
+const rewritten = (from: number, keyFile: string): string => {
+  const at = copyOf();
+  cut(at, from - 1);
+  for (const path of segmentsOf(at)) if (Number(/(\d{16})/.exec(path)?.[1]) >= from) rmSync(path);
+  const last = segmentsOf(at).at(-1) ?? '';
+  // The writer must find a checkpoint that says where to go on from: the segment is set back to its beginning.
+  tamper(last, 'DELETE FROM records');
+  tamper(last, 'DELETE FROM checkpoints WHERE size > ?', Number(/(\d{16})/.exec(last)?.[1]));
+  tamper(last, 'UPDATE log SET range = carried, head = carried_head');
+  const settings = { ...honest.settings, folder: at, keyFile, checkpointFile: null };
+  const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => START_MS + 60_000 });
+  for (let n = 0; log.size < SIZE + 3; n++) {
+    log.append([{ bytes: allowedUse(900 + n, START_MS + 60_000 + n).bytes, outbox: null }], 'f'.repeat(32));
+    if (n % 3 === 2) log.checkpoint();
+  }
+  log.close();
+  return at;
+};
+
+describe('L-4, rewritten by who can write to the files', () => {
+  it('is caught where another key signs what was rewritten', async () => {
+    const other = diskLedger(folder(), 1).settings.keyFile;
+    await attacked({ min: 1, max: 4 }, async (from) => {
+      // Only the first segment has no checkpoint of the old key at its beginning, which the writer would refuse to go on from.
+      const { exit, ledgers } = await verified(rewritten(from, other));
+      expect([exit, ledgers[0]?.verdict]).toEqual([3, expect.objectContaining({ part: 'checkpoint' })]);
+    });
+  });
+
+  it('is the bare tail where all checkpoints after it are deleted', async () => {
+    await attacked({ min: 1, max: SIZE }, async (from) => {
+      const at = rewritten(from, honest.settings.keyFile);
+      const home = segmentsOf(at).findIndex((path) => path === homeOf(at, from));
+      const start = Number(/(\d{16})/.exec(segmentsOf(at)[home] ?? '')?.[1]);
+      for (const path of segmentsOf(at)) tamper(path, 'DELETE FROM checkpoints WHERE size > ?', start);
+      const { exit, ledgers } = await verified(at);
+      expect(exit).toBe(2);
+      expect(ledgers[0]?.verdict).toMatchObject({ kind: 'sound', bare: { from: start + 1 } });
+    });
+  });
+});
+
+describe('L-5, L-6 and L-8, rewritten by who holds the key: another view, of the same length or more', () => {
+  it('is missed by the signatures, and caught for every size that was anchored', async () => {
+    await attacked({ min: 1, max: SIZE }, async (from) => {
+      const at = rewritten(from, honest.settings.keyFile);
+      expect((await verified(at)).exit).toBe(0);
+      const start = Number(/(\d{16})/.exec(homeOf(at, from))?.[1]);
+      const { exit, ledgers } = await anchored(at);
+      if (start < ANCHORED)
+        expect([exit, ledgers[0]?.verdict]).toEqual([3, expect.objectContaining({ part: 'anchor', at: ANCHORED })]);
+      else
+        expect([exit, ledgers[0]?.verdict]).toEqual([
+          0,
+          expect.objectContaining({ anchored: { from: 1, to: ANCHORED } }),
+        ]);
+    });
+  });
+});
+
+describe('L-10, the clock lies', () => {
+  it('is remarked on where an anchor says when it was received', async () => {
+    await attacked({ min: 2, max: 9 }, async (hours) => {
+      const dated = join(folder(), 'anchor.txt');
+      const received = new Date(START_MS - hours * 3_600_000).toISOString();
+      writeFileSync(dated, `# received ${received}\n${readFileSync(anchor, 'utf8')}`);
+      const { exit, ledgers } = await verified(copyOf(), '--anchors', dated);
+      expect(exit).toBe(0);
+      expect(ledgers[0]?.verdict).toMatchObject({
+        remarkCount: 1,
+        remarks: [{ seq: 1, remark: expect.stringMatching(/^the clock was ahead: the record claims/) }],
+      });
+    });
+  });
+});
+
+it('an index that was made to hide a record is caught though every record is whole', async () => {
+  const at = copyOf();
+  const [path = ''] = segmentsOf(at);
+  const db = new DatabaseSync(path, { defensive: false });
+  db.exec('PRAGMA writable_schema = ON');
+  db.exec(
+    `UPDATE sqlite_schema SET sql = 'CREATE INDEX records_decision ON records (trace_id) WHERE decision_id IS NOT NULL' WHERE name = 'records_decision'`,
+  );
+  db.close();
+  const { exit, ledgers } = await verified(at);
+  expect([exit, ledgers[0]?.verdict]).toEqual([
+    3,
+    expect.objectContaining({ part: 'log', problem: expect.stringContaining('is damaged') }),
+  ]);
+});

@@ -1,0 +1,261 @@
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { ledgerExport } from '../../src/commands/ledger-export.ts';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { mustOpenLog } from '../store/ledger/logs.ts';
+import { scratch } from '../store/samples.ts';
+import { addUse, diskLedger, ran, segmentsOf, tamper } from './ledgers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const verify = (...args: readonly string[]) => ran(ledgerVerify, ...args);
+const originOf = (key: string): string => key.split('+')[0] ?? '';
+
+describe('remit ledger verify', () => {
+  it('says what is signed of a whole ledger of several segments, and 0', async () => {
+    const ledger = diskLedger(folder(), 7);
+    expect(segmentsOf(ledger.folder)).toHaveLength(4);
+    expect(await verify('--key', ledger.key, '--ledger', ledger.folder)).toEqual({
+      exit: 0,
+      err: '',
+      out: [
+        `ledger     ${ledger.folder}`,
+        `origin     ${originOf(ledger.key)}`,
+        'records    10',
+        'anchored   none',
+        'signed     1 to 10',
+        'bare       none',
+        'verdict    whole',
+        '',
+      ].join('\n'),
+    });
+  });
+
+  it('names the three ranges, and 2 for a bare tail beside a running writer', async () => {
+    const ledger = diskLedger(folder(), 7, { isClosed: false });
+    const notes = readFileSync(ledger.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);
+    const anchor = join(ledger.folder, '../anchor.txt');
+    writeFileSync(anchor, `# received 2026-01-01T00:00:03Z\n${notes[0] ?? ''}`);
+    const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', anchor);
+    expect(exit).toBe(2);
+    expect(out).toContain(
+      'records    9\nanchored   1 to 4\nsigned     5 to 8\nbare       9\nverdict    sound, with a bare tail\n',
+    );
+    ledger.log.close();
+    const { exit: closed } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
+    expect(closed).toBe(0);
+  });
+
+  it('takes the key from a file, and prints one object with --json', async () => {
+    const ledger = diskLedger(folder(), 4);
+    const keyFile = join(ledger.folder, '../key');
+    writeFileSync(keyFile, `# ours\n${ledger.key}\n`);
+    const { exit, out } = await verify('--key', `@${keyFile}`, '--ledger', ledger.folder, '--json');
+    expect(exit).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      exit: 0,
+      ledgers: [
+        { ledger: ledger.folder, origin: originOf(ledger.key), verdict: { kind: 'sound', size: 6, bare: null } },
+      ],
+    });
+  });
+
+  it('reads a copy whose files others may read, and leaves nothing beside them', async () => {
+    const ledger = diskLedger(folder(), 4);
+    const copy = join(ledger.folder, '../copy');
+    cpSync(ledger.folder, copy, { recursive: true });
+    for (const path of segmentsOf(copy)) chmodSync(path, 0o444);
+    expect((await verify('--key', ledger.key, '--ledger', copy)).exit).toBe(0);
+    expect(readdirSync(copy).filter((name) => /-(?:wal|shm)$/.test(name))).toEqual([]);
+  });
+
+  it('counts what was given up, and remarks on what is gone without a word', async () => {
+    const ledger = diskLedger(folder(), 9);
+    const [first = ''] = segmentsOf(ledger.folder);
+    rmSync(first);
+    const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
+    expect(exit).toBe(0);
+    expect(out).toContain('records    12, the first 4 of them given up\nanchored   5 to 12\n');
+    expect(out).toContain(
+      'remark     record 12: records 1 to 4 are gone, which it says are kept: given up since, or deleted\n',
+    );
+  });
+
+  it.each<[string, (ledger: ReturnType<typeof diskLedger>) => void, RegExp]>([
+    [
+      'a segment in the middle is gone',
+      ({ folder: at }) => rmSync(segmentsOf(at)[1] ?? ''),
+      /BROKEN: records 5 to 8 are missing$/m,
+    ],
+    [
+      'a segment begins with another tree than the one before it ends with',
+      ({ folder: at }) => {
+        expect(tamper(segmentsOf(at)[2] ?? '', 'UPDATE log SET carried_head = zeroblob(32)')).toBe(1);
+      },
+      /BROKEN: the part after record 8 (?:goes on from other records|cannot be gone on with)/,
+    ],
+    [
+      'a segment is of another ledger',
+      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET origin = 'remit.acme.test/main/x'"),
+      /BROKEN: the part after record 4 is one of `remit\.acme\.test\/main\/x`/,
+    ],
+    [
+      'the first record of a segment is linked to another',
+      ({ folder: at }) =>
+        void tamper(
+          segmentsOf(at)[1] ?? '',
+          `UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), '"prev":"', '"prev":"A') AS BLOB) WHERE seq = 5`,
+        ),
+      /BROKEN at record 5: it /,
+    ],
+    [
+      'a record is listed under another task, to hide it from who looks for it',
+      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE records SET task = 'x' WHERE seq = 6"),
+      /BROKEN at record 6: it is listed under another `task` than its own$/m,
+    ],
+    [
+      'a checkpoint has another root',
+      ({ folder: at }) =>
+        void tamper(
+          segmentsOf(at)[1] ?? '',
+          'UPDATE checkpoints SET note = replace(note, char(10) || 8, char(10) || 7)',
+        ),
+      /BROKEN: a checkpoint after that of size 4 has a wrong signature/,
+    ],
+    [
+      'a segment is no database',
+      ({ folder: at }) => writeFileSync(segmentsOf(at)[1] ?? '', 'x'.repeat(4096)),
+      /BROKEN: ledger segment `.*` cannot be opened/,
+    ],
+    [
+      'the tree of a segment is damaged',
+      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET carried = x'00'"),
+      /BROKEN: ledger segment `.*` is damaged/,
+    ],
+  ])('says 3 where %s', async (_name, attack, said) => {
+    const ledger = diskLedger(folder(), 9);
+    attack(ledger);
+    const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder);
+    expect(out).toMatch(said);
+    expect(exit).toBe(3);
+  });
+
+  it('sorts anchors and keys of several epochs, and names a ledger that is anchored and not here (L-3)', async () => {
+    const [old, now] = [diskLedger(folder(), 4), diskLedger(folder(), 5)];
+    const anchors = join(old.folder, '../both.txt');
+    writeFileSync(anchors, readFileSync(old.anchors));
+    appendFileSync(anchors, readFileSync(now.anchors));
+    const keys = ['--key', old.key, '--key', now.key, '--anchors', anchors];
+    expect((await verify(...keys, '--ledger', old.folder, '--ledger', now.folder)).exit).toBe(0);
+    const { exit, out } = await verify(...keys, '--ledger', now.folder);
+    expect(exit).toBe(3);
+    expect(out).toContain(
+      `\n\nledger     not here\norigin     ${originOf(old.key)}\n` +
+        'verdict    BROKEN: an anchor says that it has 6 records, and it is not here\n',
+    );
+    const empty = folder();
+    mkdirSync(join(empty, 'ledger'));
+    const gone = await verify('--key', old.key, '--anchors', old.anchors, '--ledger', join(empty, 'ledger'));
+    expect([gone.exit, gone.out]).toEqual([3, expect.stringContaining('and it is not here')]);
+  });
+
+  it('says 3 where the key is one of another ledger', async () => {
+    const [one, other] = [diskLedger(folder(), 2), diskLedger(folder(), 2)];
+    const { exit, out } = await verify('--key', other.key, '--ledger', one.folder);
+    expect(exit).toBe(3);
+    expect(out).toContain(`BROKEN: the log is \`${originOf(one.key)}\`, the key is one of \`${originOf(other.key)}\``);
+  });
+
+  it('takes anchors from what a collector wrote', async () => {
+    const ledger = diskLedger(folder(), 4);
+    const bodies = readFileSync(ledger.anchors, 'utf8')
+      .split(/(?<=\n— [^\n]*\n)\n/u)
+      .filter((note) => note !== '');
+    const requests = ['ready', ...bodies].map((stringValue) => ({
+      resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { stringValue } }] }] }],
+    }));
+    const file = join(ledger.folder, '../collector.jsonl');
+    writeFileSync(file, requests.map((request) => `${JSON.stringify(request)}\n`).join(''));
+    const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', file);
+    expect([exit, out]).toEqual([0, expect.stringContaining('anchored   1 to 6\n')]);
+  });
+
+  it('verifies an export by its anchors alone, and says 3 for one with a line less', async () => {
+    const ledger = diskLedger(folder(), 7);
+    const file = join(ledger.folder, '../export.jsonl');
+    expect((await ran(ledgerExport, '--ledger', ledger.folder, '--out', file)).exit).toBe(0);
+    const args = ['--key', ledger.key, '--anchors', ledger.anchors, '--jsonl', file];
+    expect(await verify(...args)).toMatchObject({ exit: 0, out: expect.stringContaining('anchored   1 to 10\n') });
+    writeFileSync(file, readFileSync(file, 'utf8').split('\n').toSpliced(3, 1).join('\n'));
+    expect(await verify(...args)).toMatchObject({
+      exit: 3,
+      out: expect.stringContaining('BROKEN at record 4: it has the bytes of record 5\n'),
+    });
+  });
+
+  it.each<[string, (ledger: ReturnType<typeof diskLedger>) => readonly string[], RegExp]>([
+    ['no key', ({ folder: at }) => ['--ledger', at], /^remit ledger verify: --key is required: the verifier key/],
+    ['a key that is none', ({ folder: at }) => ['--key', 'x', '--ledger', at], /--key must be a note key/],
+    ['no ledger', ({ key }) => ['--key', key, '--ledger', '/nowhere'], /there is no ledger in `\/nowhere`/],
+    ['an unknown option', ({ key }) => ['--key', key, '--trust'], /Unknown option '--trust'/],
+    [
+      'anchors that hold none',
+      ({ key, folder: at, settings }) => ['--key', key, '--ledger', at, '--anchors', settings.keyFile],
+      /hold no signed note/,
+    ],
+    [
+      'anchors of a ledger whose key was not given',
+      ({ key, folder: at }) => ['--key', key, '--ledger', at, '--anchors', diskLedger(folder(), 2).anchors],
+      /the anchors of `remit\.acme\.test\/main\/[0-9a-f]{32}` cannot be verified: --key of it too/,
+    ],
+  ])('tells bad use from a bare tail: 64 for %s', async (_name, args, said) => {
+    const ledger = diskLedger(folder(), 2);
+    const { exit, out, err } = await verify(...args(ledger));
+    expect([exit, out]).toEqual([64, '']);
+    expect(err).toMatch(said);
+  });
+
+  it('passes over the end of a checkpoint file that an interrupted write left, and says so', async () => {
+    const ledger = diskLedger(folder(), 4);
+    appendFileSync(ledger.anchors, `${originOf(ledger.key)}\n9\nabc`);
+    const { exit, err } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
+    expect([exit, err]).toEqual([0, expect.stringContaining('is no whole note, and is passed over')]);
+  });
+
+  it.each([
+    ['an empty file', ''],
+    ['a database without tables', 'PRAGMA journal_mode = WAL; PRAGMA user_version = 0'],
+  ])('passes over the next segment in the making: %s', async (_name, sql) => {
+    const ledger = diskLedger(folder(), 4);
+    const next = join(ledger.folder, 'segment-0000000000000006.db');
+    writeFileSync(next, '', { mode: 0o600 });
+    if (sql !== '') {
+      const db = new DatabaseSync(next);
+      db.exec(sql);
+      db.close();
+    }
+    expect(await verify('--key', ledger.key, '--ledger', ledger.folder)).toMatchObject({ exit: 0 });
+  });
+
+  it('goes on to be whole while the ledger grows', async () => {
+    const ledger = diskLedger(folder(), 4);
+    const log = mustOpenLog(ledger.settings);
+    for (let n = 5; n <= 8; n++) addUse(log, n);
+    expect((await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors)).exit).toBe(2);
+    log.checkpoint();
+    expect((await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors)).exit).toBe(0);
+    log.close();
+  });
+});
