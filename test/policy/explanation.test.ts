@@ -35,7 +35,7 @@ describe('explanationOf', () => {
     const set = await examplePolicies();
     const { matched, nearMisses, needed } = explained(set, { agent: reporter, args: { amount: 501 } });
     expect(matched).toMatchObject([
-      { id: 'payments-limit', effect: 'forbid', file: 'cedar-policies/policies/payments.cedar', line: 20 },
+      { id: 'payments-limit', effect: 'forbid', file: 'cedar-policies/policies/payments.cedar', line: 21 },
     ]);
     expect(nearMisses[0]).toMatchObject({ id: 'payments-write', effect: 'permit', line: 11 });
     expect(nearMisses[0]?.pieces.map(pieceText)).toEqual([

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { playStory } from '../../src/dev/story.ts';
@@ -69,7 +70,13 @@ describeWith(both(envoyPart(), prometheusPart()), 'Prometheus', ([envoy, { prome
     it.each(dashboardQueries.map(({ where, expression }) => [where, expression] as const))(
       'has a series after the story: %s',
       async (_where, expression) => {
-        const result = await server.query(expression);
+        // A rate needs two scrapes after the event.
+        let result = await server.query(expression);
+        for (let tries = 0; tries < 30 && 'series' in result && result.series.length === 0; tries += 1) {
+          if ([...needing.keys()].some((name) => expression.includes(name))) break;
+          await delay(500);
+          result = await server.query(expression);
+        }
         const metric = [...needing.keys()].find((name) => expression.includes(name));
         const found = 'series' in result ? result.series.length : result.problem;
         if (metric === undefined) expect(found).toBeGreaterThan(0);

@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { openLedger } from '../../../src/remit/ledger.ts';
@@ -16,7 +15,8 @@ import type { UseRecord } from '../../../src/ledger/record.ts';
  */
 
 const [folder = '', first = '1', count = 'Infinity'] = process.argv.slice(2);
-const say = (line: string): void => void writeSync(1, `${line}\n`);
+// Written before this returns, whether the reader is quick or not.
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 let relay: (() => void) | null = null;
 const store = openStore(join(folder, 'state.db'), {
