@@ -13,7 +13,7 @@ import { verdictIn } from './verified.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-const LANES = 3;
+const LANES = 2;
 /** More injections than a run makes system calls of one kind. */
 const MAX_CALLS = 500;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
