@@ -8,7 +8,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { type A2aTestServer, cardOf, messageOf, startA2aServer } from './a2a-server.ts';
-import { examples, scratchFolder, startDomain } from './domain.ts';
+import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 
 const HOST = 'files.acme.test';
@@ -129,22 +129,8 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     await scratch?.remove();
   });
 
-  async function tokenFor(actions: readonly string[]): Promise<string> {
-    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'book the trip' };
-    const reply = await agent.call(domain.stage.issuerPort, {
-      host: domain.stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
-    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
-    return JSON.parse(reply.body).access_token;
-  }
+  const tokenFor = async (actions: readonly string[]): Promise<string> =>
+    (await mustDeclare(agent, domain, { actions, purpose: 'book the trip', audience: AUDIENCE })).token;
 
   it('reads the card of the agent', async () => {
     const reply = await fetchAsAgent(`${AUDIENCE}/.well-known/agent-card.json`);

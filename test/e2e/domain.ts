@@ -48,14 +48,17 @@ export interface Declaration {
   readonly actions?: readonly string[];
   readonly purpose?: string;
   readonly constraints?: Readonly<Record<string, unknown>>;
+  /** The server the token is for; by default that of payments. */
+  readonly audience?: string;
 }
 
-/** Asks the issuer for a token at the payments server. */
+/** Asks the issuer for a token. */
 export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<Reply> {
   const { actions = ['payments.read', 'payments.create'], purpose = 'settle payment p-1', constraints } = declaration;
+  const { audience = 'https://payments.acme.test' } = declaration;
   const detail = {
     type: 'urn:remit:task',
-    locations: ['https://payments.acme.test'],
+    locations: [audience],
     actions,
     purpose,
     ...(constraints === undefined ? {} : { constraints }),
@@ -67,7 +70,7 @@ export function declare(agent: Agent, { stage }: DevDomain, declaration: Declara
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({
       grant_type: 'client_credentials',
-      resource: 'https://payments.acme.test',
+      resource: audience,
       authorization_details: JSON.stringify([detail]),
     }).toString(),
   });

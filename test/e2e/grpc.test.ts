@@ -8,7 +8,7 @@ import type { Svid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { encoded, shopService, shopSet } from '../action/protobuf/shop.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, scratchFolder, startDomain } from './domain.ts';
+import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { startShopServer } from './shop-server.ts';
 import type { ShopServer } from './shop-server.ts';
 
@@ -140,22 +140,8 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     });
   }
 
-  async function tokenFor(actions: readonly string[]): Promise<string> {
-    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'order what is missing' };
-    const reply = await agent.call(domain.stage.issuerPort, {
-      host: domain.stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
-    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
-    return JSON.parse(reply.body).access_token;
-  }
+  const tokenFor = async (actions: readonly string[]): Promise<string> =>
+    (await mustDeclare(agent, domain, { actions, purpose: 'order what is missing', audience: AUDIENCE })).token;
 
   const metadata = (): Metadata => {
     const made = new Metadata();

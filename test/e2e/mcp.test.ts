@@ -8,7 +8,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { Svid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, scratchFolder, startDomain } from './domain.ts';
+import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { startMcpServer } from './mcp-server.ts';
 import type { McpTestServer } from './mcp-server.ts';
@@ -82,22 +82,8 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     await scratch?.remove();
   });
 
-  async function tokenFor(actions: readonly string[]): Promise<string> {
-    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'read the trip report' };
-    const reply = await agent.call(domain.stage.issuerPort, {
-      host: domain.stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
-    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
-    return JSON.parse(reply.body).access_token;
-  }
+  const tokenFor = async (actions: readonly string[]): Promise<string> =>
+    (await mustDeclare(agent, domain, { actions, purpose: 'read the trip report', audience: AUDIENCE })).token;
 
   /** A connection of the SDK's client, with the last response that its transport saw. */
   interface Connection {

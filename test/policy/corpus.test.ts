@@ -8,6 +8,7 @@ import { corpusCases, corpusFile } from './corpus.ts';
 import type { CorpusRequest } from './corpus.ts';
 
 const itWithCorpus = corpusFile === null ? it.skip : it;
+const missing = corpusFile === null ? ' (skipped: no corpus at ../shared/cedar-corpus)' : '';
 const cases = corpusCases();
 const TIMEOUT_MS = 600_000;
 
@@ -30,7 +31,7 @@ function differing(how: { readonly slices: boolean; readonly cache: DecisionCach
 
 describe('the Cedar corpus', () => {
   itWithCorpus(
-    'has the answers of Cedar with slices and cache, all 30,968 of them',
+    `has the answers of Cedar with slices and cache, all 30,968 of them${missing}`,
     () => {
       const cache = new DecisionCache();
       expect(differing({ slices: true, cache }, 1)).toEqual({ requests: 30_968, found: [] });

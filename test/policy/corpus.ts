@@ -1,6 +1,6 @@
 import { exactJson } from '../../src/policy/exact-json.ts';
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
 /** A case of the corpus, as far as it is read here. */
@@ -24,11 +24,10 @@ export interface CorpusRequest {
   readonly errors: readonly string[];
 }
 
-/** Where the corpus is; `null` where it is not. */
-export const corpusFile: string | null =
-  [resolve(import.meta.dirname, '../..'), '/work']
-    .map((root) => join(root, 'shared/cedar-corpus/cases.jsonl.gz'))
-    .find((file) => existsSync(file)) ?? null;
+const file = resolve(import.meta.dirname, '../../../shared/cedar-corpus/cases.jsonl.gz');
+
+/** Where the corpus is, beside the project; `null` where it is not. */
+export const corpusFile: string | null = existsSync(file) ? file : null;
 
 /** Its cases, with numbers as written. */
 export function corpusCases(): readonly CorpusCase[] {

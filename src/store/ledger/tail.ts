@@ -9,7 +9,7 @@ import { noteKeyOf } from '../../ledger/note-key.ts';
 import type { NoteKey } from '../../ledger/note-key.ts';
 import { storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
-import { notesIn } from './checkpoint-file.ts';
+import { lastNotesIn } from './checkpoint-file.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { Segment } from './segment.ts';
 
@@ -61,14 +61,18 @@ function handedOutProblem({
   readonly range: CompactRange;
 }): StoreFailure | null {
   if (file === null || !existsSync(file)) return null;
-  const heads = notesIn(file).flatMap((note) => {
+  for (const note of lastNotesIn(file).toReversed()) {
     const head = openedCheckpoint(note, noteKey);
-    return 'problem' in head ? [] : [head];
-  });
-  const head = heads.at(-1);
-  if (head === undefined || head.size <= range.size) return null;
-  return unfit(`it ends at record ${range.size}, but \`${file}\` has a checkpoint of ${head.size} records`);
+    if ('problem' in head) continue;
+    return head.size <= range.size ? null : beyondTheEnd(head, { file, range });
+  }
+  return null;
 }
+
+const beyondTheEnd = (
+  head: Head,
+  { file, range }: { readonly file: string; readonly range: CompactRange },
+): StoreFailure => unfit(`it ends at record ${range.size}, but \`${file}\` has a checkpoint of ${head.size} records`);
 
 const unfit = (why: string): StoreFailure =>
   storeFailure(

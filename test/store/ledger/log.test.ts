@@ -7,7 +7,7 @@ import { appended, emptyRange } from '../../../src/ledger/compact-range.ts';
 import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
 import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
 import { isProblem } from '../../../src/token/members.ts';
-import { notesIn } from '../../../src/store/ledger/checkpoint-file.ts';
+import { lastNotesIn, notesIn } from '../../../src/store/ledger/checkpoint-file.ts';
 import { Log } from '../../../src/store/ledger/log.ts';
 import { readLog } from '../../../src/store/ledger/log-reader.ts';
 import { isStoreFailure } from '../../../src/store/store-failure.ts';
@@ -142,6 +142,21 @@ describe('Log.checkpoint', () => {
       problem: 'the checkpoint could not be appended to `/proc/none/checkpoints.txt`: ENOENT',
     });
     log.close();
+  });
+});
+
+describe('lastNotesIn', () => {
+  it('reads the end of a file that has grown for years, and no more of it', () => {
+    const file = join(folder(), 'checkpoints.txt');
+    const note = (n: number): string => `origin\n${n}\nroot\n\n— origin ${'k'.repeat(96)}\n`;
+    const count = 20_000;
+    writeFileSync(file, Array.from({ length: count }, (_, n) => `${note(n)}\n`).join(''));
+    const last = lastNotesIn(file);
+    expect(last.at(-1)).toBe(note(count - 1));
+    expect(last.length).toBeLessThan(count);
+    expect(last.slice(1)).toEqual(notesIn(file).slice(1 - last.length));
+    writeFileSync(file, `${note(1)}\n${note(2).slice(0, 20)}`);
+    expect(lastNotesIn(file)).toEqual([note(1), note(2).slice(0, 20)]);
   });
 });
 
