@@ -6,7 +6,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { KEY_HELP, keysFrom, textOf } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger check-proof: what a proof proves
 
@@ -39,8 +39,7 @@ export async function ledgerCheckProof(args: readonly string[], io: Io): Promise
     for (const line of result) io.out(line);
     return EXIT.good;
   }
-  for (const line of result.message.split('\n')) io.err(`remit ledger check-proof: ${line}`);
-  return result.exit;
+  return refused(io, 'remit ledger check-proof', result);
 }
 
 async function check(args: readonly string[]): Promise<readonly string[] | Refusal> {

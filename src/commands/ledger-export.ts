@@ -19,7 +19,7 @@ import {
   openLedgerIn,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger export: the records for other systems
 
@@ -52,10 +52,9 @@ type Io = Pick<CommandIo, 'err' | 'stdout' | 'environment'>;
 
 /** Runs `remit ledger export`; the exit code is the answer. */
 export async function ledgerExport(args: readonly string[], io: Io): Promise<number> {
-  const refused = await exported(args, io);
-  if (refused === null) return EXIT.good;
-  for (const line of refused.message.split('\n')) io.err(`remit ledger export: ${line}`);
-  return refused.exit;
+  const problem = await exported(args, io);
+  if (problem === null) return EXIT.good;
+  return refused(io, 'remit ledger export', problem);
 }
 
 const formats = ['jsonl', 'otlp', 'notes'] as const;

@@ -7,7 +7,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: the proof that one record is in the ledger
 
@@ -32,10 +32,9 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
 /** Runs `remit ledger prove`; the exit code is the answer. */
 export async function ledgerProve(args: readonly string[], io: Io): Promise<number> {
-  const refused = await prove(args, io);
-  if (refused === null) return EXIT.good;
-  for (const line of refused.message.split('\n')) io.err(`remit ledger prove: ${line}`);
-  return refused.exit;
+  const problem = await prove(args, io);
+  if (problem === null) return EXIT.good;
+  return refused(io, 'remit ledger prove', problem);
 }
 
 async function prove(args: readonly string[], io: Io): Promise<Refusal | null> {

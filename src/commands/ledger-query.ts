@@ -14,7 +14,7 @@ import {
   openLedgerIn,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '100';
 const MAX_LIMIT = 100_000;
@@ -46,10 +46,9 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
 /** Runs `remit ledger query`; the exit code is the answer. */
 export async function ledgerQuery(args: readonly string[], io: Io): Promise<number> {
-  const refused = await query(args, io);
-  if (refused === null) return EXIT.good;
-  for (const line of refused.message.split('\n')) io.err(`remit ledger query: ${line}`);
-  return refused.exit;
+  const problem = await query(args, io);
+  if (problem === null) return EXIT.good;
+  return refused(io, 'remit ledger query', problem);
 }
 
 async function query(args: readonly string[], io: Io): Promise<Refusal | null> {

@@ -4,7 +4,7 @@ import type { SecretSighting } from '../store/store.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, reading, refusal, sourceOptions, stateFileOf } from './task-source.ts';
+import { isRefusal, reading, refusal, refused, sourceOptions, stateFileOf } from './task-source.ts';
 import type { Refusal } from './task-source.ts';
 
 const MAX_LISTED = 10_000;
@@ -36,8 +36,7 @@ async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' |
     io.out(result);
     return EXIT.good;
   }
-  for (const line of result.message.split('\n')) io.err(`remit secrets: ${line}`);
-  return result.exit;
+  return refused(io, 'remit secrets', result);
 }
 
 async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {

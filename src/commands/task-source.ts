@@ -19,6 +19,12 @@ export interface Refusal {
 /** A refusal; bad use or bad input unless `exit` says otherwise. */
 export const refusal = (message: string, exit: number = EXIT.bad): Refusal => ({ exit, message });
 
+/** Says a refusal of a command, each of its lines under the command's name; its exit code. */
+export function refused(io: Pick<CommandIo, 'err'>, command: string, { message, exit }: Refusal): number {
+  for (const line of message.split('\n')) io.err(`${command}: ${line}`);
+  return exit;
+}
+
 /** Whether a step refused. */
 export const isRefusal = (value: unknown): value is Refusal =>
   typeof value === 'object' && value !== null && 'exit' in value;

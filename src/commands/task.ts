@@ -3,6 +3,7 @@ import type { Command, CommandIo } from './command.ts';
 import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
+import { refused } from './task-source.ts';
 
 const help = `remit task: which tasks there are, what they did, and their course by hand
 
@@ -61,6 +62,5 @@ export async function task(
     io.out(result);
     return EXIT.good;
   }
-  for (const line of result.message.split('\n')) io.err(`remit task ${name}: ${line}`);
-  return result.exit;
+  return refused(io, `remit task ${name}`, result);
 }

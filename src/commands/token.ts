@@ -9,7 +9,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const help = `usage: remit token [--format FORM]
        remit token --intent FILE [OPTION ...] [--format FORM]
@@ -67,8 +67,7 @@ export const token: Command = {
       io.out(printed);
       return EXIT.good;
     }
-    for (const line of printed.message.split('\n')) io.err(`remit token: ${line}`);
-    return printed.exit;
+    return refused(io, 'remit token', printed);
   },
 };
 

@@ -145,10 +145,12 @@ describe('Log.checkpoint', () => {
   });
 });
 
+/** A text in the form of a note, one of many. */
+const note = (n: number): string => `origin\n${n}\nroot\n\n— origin ${'k'.repeat(96)}\n`;
+
 describe('lastNotesIn', () => {
   it('reads the end of a file that has grown for years, and no more of it', () => {
     const file = join(folder(), 'checkpoints.txt');
-    const note = (n: number): string => `origin\n${n}\nroot\n\n— origin ${'k'.repeat(96)}\n`;
     const count = 20_000;
     writeFileSync(file, Array.from({ length: count }, (_, n) => `${note(n)}\n`).join(''));
     const last = lastNotesIn(file);
