@@ -99,9 +99,11 @@ async function rotatedUnderLoad(domain: SpireDomain, binding: 'certificate' | 's
     }
   };
   const callOnce = async (): Promise<void> => {
-    load.calls += 1;
-    const reply = await agent.call(payment);
-    if (reply.status !== 200) load.failures.push(`call ${load.calls}: ${reply.status} ${reply.body}`);
+    const number = (load.calls += 1);
+    const beganMs = performance.now();
+    const { status, body } = await agent.call(payment);
+    const tookMs = Math.round(performance.now() - beganMs);
+    if (status !== 200) load.failures.push(`call ${number}: ${status} ${body} after ${tookMs} ms`);
   };
   const shakeHands = async (): Promise<void> => {
     load.handshakes += 2;
