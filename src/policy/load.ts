@@ -35,7 +35,7 @@ export interface PolicySet {
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
   /** What each policy in shadow would do, by itself. Never throws. */
-  readonly askShadow: (question: Question) => ShadowAnswer;
+  readonly askShadow: (question: Question, keep: Keep) => ShadowAnswer;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
   /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */

@@ -1,5 +1,5 @@
 import { Engine } from './engine.ts';
-import type { EngineRules } from './engine.ts';
+import type { EngineRules, Keep } from './engine.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
 
@@ -15,12 +15,13 @@ const NONE: ShadowAnswer = { denies: [], permits: [] };
 
 /**
  * What the policies in shadow would do. Permits and forbids are asked apart, in engines of their own, since Cedar names no
- * permit where a forbid matches; the engine of the policies in force has none of them.
+ * permit where a forbid matches; the engine of the policies in force has none of them. Answers are kept as those of the policies
+ * in force are, in caches of their own, so that a trial costs a check next to nothing.
  */
 export function shadowOf(
   policies: readonly PolicyEntry[],
   rules: Omit<EngineRules, 'policies'>,
-): (question: Question) => ShadowAnswer {
+): (question: Question, keep: Keep) => ShadowAnswer {
   const engines = (['permit', 'forbid'] as const).flatMap((effect) => {
     const own = policies.filter((policy) => policy.shadow && policy.effect === effect);
     return own.length === 0
@@ -28,8 +29,8 @@ export function shadowOf(
       : [new Engine({ ...rules, generation: `${rules.generation} ${effect}s in shadow`, policies: own }).warm()];
   });
   if (engines.length === 0) return () => NONE;
-  return (question) => {
-    const answers = engines.map((engine) => engine.ask(question));
+  return (question, keep) => {
+    const answers = engines.map((engine) => engine.ask(question, keep));
     return {
       denies: answers
         .flatMap((answer) => (answer.kind === 'forbidden' || answer.kind === 'error' ? answer.policyIds : []))

@@ -47,6 +47,11 @@ export class Connection {
     return this.nowMs() - this.#clockWrittenMs;
   }
 
+  /** A number that is another one once another connection has committed something; what this one commits does not change it. */
+  writesOfOthers(): number {
+    return Number(this.statement('PRAGMA data_version').get()?.['data_version']);
+  }
+
   /** The statement of that text, prepared once. */
   statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql);

@@ -46,7 +46,8 @@ import {
   taskAt,
   touchTask,
 } from './task-table.ts';
-import { insertTokenRow, revokeTokenRow, textsOf, tokenAt, useStateAt } from './token-table.ts';
+import { insertTokenRow, revokeTokenRow, textsOf, tokenAt } from './token-table.ts';
+import { UseStates } from './use-states.ts';
 
 /** How far the clock in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
@@ -101,10 +102,12 @@ function opened(path: string, options: ConnectionOptions, how: OpenOptions): Sql
 class SqliteStore implements Store {
   readonly #connection: Connection;
   readonly #secretNotes = new SecretNotes();
+  readonly #useStates: UseStates;
   readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#useStates = new UseStates(connection);
     this.digestOf = secretDigests(connection);
   }
 
@@ -117,9 +120,10 @@ class SqliteStore implements Store {
   }
 
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
-    return this.#connection.read([issuer, id, jtiDigest], () =>
-      useStateAt(this.#connection, { issuer, id }, jtiDigest),
-    );
+    const key = { issuer, id };
+    const held = this.#connection.read([], () => this.#useStates.held(key, jtiDigest));
+    if (held !== undefined) return held;
+    return this.#connection.read([issuer, id, jtiDigest], () => this.#useStates.read(key, jtiDigest));
   }
 
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
@@ -208,9 +212,7 @@ class SqliteStore implements Store {
   }
 
   revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure {
-    return this.#connection.write([jtiDigest, cause, by], () =>
-      revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
-    );
+    return this.#changing([jtiDigest, cause, by], () => revokeTokenRow(this.#connection, jtiDigest, { cause, by }));
   }
 
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
@@ -226,7 +228,7 @@ class SqliteStore implements Store {
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-    return this.#connection.write([key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts], () =>
+    return this.#changing([key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts], () =>
       spendFor(this.#connection, key, { jtiDigest, spends, entry }),
     );
   }
@@ -248,7 +250,7 @@ class SqliteStore implements Store {
     const due = this.#connection.read([], () => dueTasks(this.#connection));
     if (isStoreFailure(due)) return due;
     if (due.length === 0 && this.#connection.clockLagMs() < CLOCK_WRITE_MS) return 0;
-    return this.#connection.write([], () => due.filter((key) => this.#expire(key)).length);
+    return this.#changing([], () => due.filter((key) => this.#expire(key)).length);
   }
 
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
@@ -266,7 +268,7 @@ class SqliteStore implements Store {
     const idling = this.#connection.read([...used.keys()], () => idlingTasks(this.#connection, used));
     if (isStoreFailure(idling)) return idling;
     if (idling.length === 0) return null;
-    return this.#connection.write([], () => {
+    return this.#changing([], () => {
       for (const [task, at] of idling) touchTask(this.#connection, task, at);
       return null;
     });
@@ -276,13 +278,22 @@ class SqliteStore implements Store {
     this.#connection.close();
   }
 
+  /** A transaction that may change what a use is judged by. */
+  #changing<T>(input: readonly string[], work: () => T): T | StoreFailure {
+    try {
+      return this.#connection.write(input, work);
+    } finally {
+      this.#useStates.changed();
+    }
+  }
+
   /** One transaction on a task that is there. */
   #change<T>(
     key: TaskKey,
     texts: readonly string[],
     work: (task: Task) => T | TaskConflict,
   ): T | TaskConflict | undefined | StoreFailure {
-    return this.#connection.write([key.issuer, key.id, ...texts], () => {
+    return this.#changing([key.issuer, key.id, ...texts], () => {
       const task = taskAt(this.#connection, key);
       return task === undefined ? undefined : work(task);
     });

@@ -39,6 +39,8 @@ export interface TrialReport {
 }
 
 const MAX_WAITING = 1000;
+/** How long an answer of the policies in shadow is kept. Nothing hangs on it but a count. */
+const KEPT_MS = 10_000;
 
 /**
  * Asks policies on trial what they would have decided: a candidate set, and policies in shadow. Each decision is compared
@@ -148,9 +150,10 @@ export class Trial {
 
   /** Each policy in shadow by itself, as if it were the only one that is enforced too. */
   #shadow(live: PolicySet, made: Made, question: Question): void {
-    const { denies, permits } = live.askShadow(question);
+    const { decided, at } = made;
+    const keep = { nowMs: at.atMs, untilMs: at.atMs + KEPT_MS, onCache: () => undefined };
+    const { denies, permits } = live.askShadow(question, keep);
     this.#parts.metrics.policyTrials.of({ source: 'shadow' }).inc();
-    const { decided } = made;
     const otherwise = isDeny(decided) ? null : 'policy.forbidden';
     const changing = isDeny(decided) ? (decided.reason === 'policy.not-permitted' ? permits : []) : denies;
     for (const id of changing) this.#count('shadow', made, { reason: otherwise, policyIds: [id] });

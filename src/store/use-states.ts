@@ -1,0 +1,48 @@
+import { LRUCache } from 'lru-cache';
+import type { Connection } from './connection.ts';
+import type { TaskKey, UseState } from './store.ts';
+import { useStateAt } from './token-table.ts';
+
+/** Tokens whose state is held at most; of one beyond that the state is read from the file again. */
+const MAX_STATES = 16_384;
+
+/**
+ * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
+ * What this connection writes is told by `changed`; what another one has written SQLite tells, and is asked on every look. So
+ * a state is never older than the last commit of anybody, and a look at an unchanged file costs a twentieth of the read.
+ *
+ * @see https://www.sqlite.org/pragma.html#pragma_data_version
+ */
+export class UseStates {
+  readonly #connection: Connection;
+  readonly #states = new LRUCache<string, UseState>({ max: MAX_STATES });
+  #version = -1;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** The state of a token that is held, where nobody has written since. Within `read`. */
+  held({ issuer, id }: TaskKey, jtiDigest: string): UseState | undefined {
+    const version = this.#connection.writesOfOthers();
+    if (version !== this.#version) this.#states.clear();
+    this.#version = version;
+    const state = this.#states.get(jtiDigest);
+    return state?.task.id === id && state.task.issuer === issuer ? state : undefined;
+  }
+
+  /**
+   * Reads the state of a token, and holds it where task and token are there: a new task or token so changes nothing that is
+   * held. Within `read`, after `held`.
+   */
+  read(key: TaskKey, jtiDigest: string): UseState | undefined {
+    const state = useStateAt(this.#connection, key, jtiDigest);
+    if (state?.issued !== undefined) this.#states.set(jtiDigest, state);
+    return state;
+  }
+
+  /** This connection has written, or tried to write, what may change a state. */
+  changed(): void {
+    this.#states.clear();
+  }
+}

@@ -1,0 +1,105 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { openStoreForReading } from '../../src/store/sqlite.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { Store, StoreReader } from '../../src/store/store.ts';
+import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** Task 2 is a part of task 1. */
+const tasks = [taskNumber(1), taskNumber(2, { parentId: taskNumber(1).id }), taskNumber(3, { idleMs: 5_000 })];
+
+/** All that a store is asked for: each task with each token, its own and another's. */
+const statesIn = (store: StoreReader): readonly unknown[] =>
+  tasks.flatMap(({ id }) => [1, 2, 3, 4].map((n) => store.useStateOf(issuer, id, `digest-${n}`)));
+
+/** The same, asked of one that has never been asked before. */
+function statesInFile(file: string): readonly unknown[] {
+  const reader = openStoreForReading(file, { nowMs: () => 1_000 });
+  if (isStoreFailure(reader)) throw new Error(reader.detail);
+  try {
+    return statesIn(reader);
+  } finally {
+    reader.close();
+  }
+}
+
+type Step = (store: Store, n: number) => unknown;
+
+const taskAt = (n: number) => tasks[n % tasks.length] ?? taskNumber(1);
+
+const steps: Readonly<Record<string, Step>> = {
+  'a further token': (store, n) => store.insertToken(taskAt(n), tokenNumber(4), []),
+  'a suspension': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'suspend', cause: '' }, 'operator'),
+  'a resumption': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'resume', cause: '' }, 'operator'),
+  'an end': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'complete', cause: '' }, 'operator'),
+  'a context': (store, n) => store.setContext(taskAt(n), { ticket: `T-${n}` }, 'operator'),
+  'a risk': (store, n) => store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', '', 'operator'),
+  'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, '', 'operator'),
+  'a spend': (store, n) => store.spend(taskAt(n), `digest-${(n % 3) + 1}`, [{ kind: 'calls', limit: 9 }]),
+  'an entry of the history': (store, n) => {
+    const state = store.useStateOf(issuer, taskAt(n).id, `digest-${(n % 3) + 1}`);
+    if (state === undefined || isStoreFailure(state)) return;
+    const { version } = state.history;
+    store.spend(taskAt(n), `digest-${(n % 3) + 1}`, [], { version, action: `files.${n}`, labels: ['x'] });
+  },
+  'a use': (store, n) => store.touchTasks(new Map([[taskAt(n).id, 1_500 + n]])),
+  'an expiry': (store) => store.endExpired(),
+  'a key that is remembered': (store, n) => store.rememberOnce('signal', `${n}`, 2_000),
+  'a record': (store) => store.appendRecords([]),
+};
+
+const step = fc.record({ what: fc.constantFrom(...Object.keys(steps)), n: fc.nat(20), isOfAnother: fc.boolean() });
+
+describe('Store.useStateOf', () => {
+  it('says what the file says, whatever this store and another one write to it', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (history) => {
+        const file = join(folder(), 'state.db');
+        let nowMs = 1_000;
+        const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
+        for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
+        for (const { what, n, isOfAnother } of history) {
+          // Asked before, so that there is something to hold on to.
+          statesIn(own);
+          nowMs += 500;
+          steps[what]?.(isOfAnother ? another : own, n);
+          expect(statesIn(own)).toEqual(statesInFile(file));
+        }
+        own.close();
+        another.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it.each(Object.keys(steps).filter((what) => !/remembered|record|further/.test(what)))(
+    'follows %s at once, and gives the same object until then',
+    (what) => {
+      const file = join(folder(), 'state.db');
+      let nowMs = 1_000;
+      const store = mustOpen(file, { nowMs: () => nowMs });
+      for (const [index, task] of tasks.entries()) store.insertTask(task, tokenNumber(index + 1), []);
+      const state = () => store.useStateOf(issuer, taskAt(2).id, 'digest-3');
+      const before = state();
+      expect(state()).toBe(before);
+      nowMs = what === 'an expiry' ? 200_000 : nowMs;
+      if (what === 'a resumption') steps['a suspension']?.(store, 2);
+      steps[what]?.(store, 2);
+      expect(state()).not.toBe(before);
+      expect([state()]).toEqual(statesInFile(file).slice(10, 11));
+      store.close();
+    },
+  );
+
+  it('is broken with the store, also for what it holds', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    store.insertTask(taskNumber(1), tokenNumber(1), []);
+    expect(isStoreFailure(store.useStateOf(issuer, taskNumber(1).id, 'digest-1') ?? null)).toBe(false);
+    store.close();
+    expect(store.useStateOf(issuer, taskNumber(1).id, 'digest-1')).toMatchObject({ code: 'broken' });
+  });
+});
