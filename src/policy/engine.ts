@@ -5,7 +5,8 @@ import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
-import { Evaluator, isFailure } from './evaluator.ts';
+import { text } from './encoding.ts';
+import { Evaluator, isFailure, routeOf } from './evaluator.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
@@ -66,6 +67,7 @@ export class Engine {
   readonly #evaluator: Evaluator;
   readonly #pool: SlicePool;
   readonly #cache: DecisionCache | null;
+  readonly #names = new Map<string, Names>();
 
   constructor(
     rules: EngineRules,
@@ -116,27 +118,83 @@ export class Engine {
   }
 
   #asked(question: Question, groups: readonly string[]): Asked {
+    return new EngineQuestion(question, this.#namesOf(question, groups), this.#rules.entities);
+  }
+
+  #namesOf(question: Question, groups: readonly string[]): Names {
+    const { principal, action, server, endpoint } = question;
+    const written = text(principal) + text(action) + text(server.id) + (endpoint === null ? '' : text(endpoint));
+    const known = this.#names.get(written);
+    if (known !== undefined) return known;
     const names = namesIn(question, groups);
-    const { entities } = this.#rules;
-    return {
-      ...names,
-      context: question.context,
-      lineageOf: (uid) => lineageOf(uid, names, entities).keys(),
-      entities: () => entitiesFor(names, entities),
-      isTaken: () => isPlainValue(question.context),
-    };
+    if (this.#names.size >= MAX_NAMES) this.#names.clear();
+    this.#names.set(written, names);
+    return names;
   }
 }
+
+/** A question as the evaluator takes it. Nothing of it is made before it is looked at. */
+class EngineQuestion implements Asked {
+  readonly route: string;
+  readonly principal: EntityUid;
+  readonly action: EntityUid;
+  readonly resource: EntityUid;
+  readonly part: Asked['part'];
+  readonly #question: Question;
+  readonly #names: Names;
+  readonly #entities: EngineRules['entities'];
+
+  constructor(question: Question, names: Names, entities: EngineRules['entities']) {
+    this.route = names.route;
+    this.principal = names.principal;
+    this.action = names.action;
+    this.resource = names.resource;
+    this.part = question.part === undefined ? undefined : (name) => question.part?.(name);
+    this.#question = question;
+    this.#names = names;
+    this.#entities = entities;
+  }
+
+  get context(): unknown {
+    return this.#question.context;
+  }
+
+  lineageOf(uid: EntityUid): Iterable<string> {
+    const { lineages } = this.#names;
+    const key = entityKey(uid);
+    const known = lineages.get(key);
+    if (known !== undefined) return known;
+    const lineage = [...lineageOf(uid, this.#names, this.#entities).keys()];
+    if (lineages.size < MAX_LINEAGES) lineages.set(key, lineage);
+    return lineage;
+  }
+
+  entities(): readonly unknown[] {
+    return entitiesFor(this.#names, this.#entities);
+  }
+
+  isTaken(): boolean {
+    return this.#question.isPlain?.() ?? isPlainValue(this.#question.context);
+  }
+}
+
+/** Of the questions asked so far, the names that are kept; beyond that they are made anew. */
+const MAX_NAMES = 16_384;
+/** Kept for a question: its three names and what a context names. */
+const MAX_LINEAGES = 16;
 
 const failed = (detail: string): EngineAnswer => ({ kind: 'error', policyIds: [], detail });
 
 /** The entities of a question by name, and what each is in by its name alone. */
 interface Names {
+  readonly route: string;
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
   /** What an entity is in besides what is written of it, by its key. */
   readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
+  /** Keys of what an entity is in, itself included, by its own: as far as that was asked. */
+  readonly lineages: Map<string, readonly string[]>;
 }
 
 /** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */
@@ -150,7 +208,8 @@ function namesIn(question: Question, actionGroups: readonly string[]): Names {
     [entityKey(action), actionGroups.map((group) => uid('Action', group))],
   ]);
   if (endpoint !== null) alsoIn.set(entityKey(endpoint), [server]);
-  return { principal, action, resource: endpoint ?? server, alsoIn };
+  const resource = endpoint ?? server;
+  return { route: routeOf(principal, action, resource), principal, action, resource, alsoIn, lineages: new Map() };
 }
 
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
@@ -186,7 +245,7 @@ const entitiesFor = (names: Names, entities: ReadonlyMap<string, Entity>): reado
 /** An entity and everything it is in, by key. */
 function lineageOf(
   of: EntityUid,
-  { alsoIn }: Names,
+  { alsoIn }: Pick<Names, 'alsoIn'>,
   entities: ReadonlyMap<string, Entity>,
 ): ReadonlyMap<string, Entity> {
   const lineage = new Map<string, Entity>();

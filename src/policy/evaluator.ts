@@ -3,6 +3,7 @@ import { nameOfThrown } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { text } from './encoding.ts';
 import { entityKey } from './entities.ts';
+import type { EntityUid } from './entities.ts';
 import { keyFunction } from './key.ts';
 import type { Keyed, KeyOf } from './key.ts';
 import type { EnginePolicies, Pooled, SlicePool } from './pool.ts';
@@ -32,6 +33,8 @@ export interface EvaluatorRules {
 
 /** A question in Cedar's words. */
 export interface Asked extends Keyed {
+  /** Equal for questions whose names are equal, and for no others. */
+  readonly route: string;
   /** Called where the engine is asked. */
   readonly entities: () => readonly unknown[];
   /** Whether the engine takes the question as such; called where it may not be asked. */
@@ -80,6 +83,9 @@ interface Askable extends Pooled {
 }
 
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
+
+/** The names of a question as one text. */
+export const routeOf = (...names: readonly EntityUid[]): string => names.map((uid) => text(entityKey(uid))).join('');
 
 const MAX_ROUTES = 16_384;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
@@ -138,8 +144,7 @@ export class Evaluator {
   }
 
   #sliceOf(asked: Asked): Slice {
-    const { principal, action, resource } = asked;
-    const route = text(entityKey(principal)) + text(entityKey(action)) + text(entityKey(resource));
+    const { principal, action, resource, route } = asked;
     const known = this.#routes.get(route);
     if (known !== undefined) return known;
     const keys = (uid: typeof principal): readonly string[] => keysOfEntity(uid, asked.lineageOf(uid));

@@ -12,6 +12,8 @@ export interface Keyed {
   readonly resource: EntityUid;
   /** Values in Cedar's JSON form. */
   readonly context: unknown;
+  /** A member of the context by its name, where it is a record whose members can be had one by one. */
+  readonly part?: ((name: string) => unknown) | undefined;
   /** Keys of an entity and of everything it is in, for this question. */
   readonly lineageOf: (uid: EntityUid) => Iterable<string>;
 }
@@ -60,10 +62,10 @@ export function keyFunction(
       const uid = question[name];
       written += text(uid.type) + text(uid.id) + (isLineageRead ? lineage(question, uid) : '');
     }
-    written += valueText(question, question.context, plan);
+    written += contextText(question, plan);
     // A lone surrogate would be hashed as the character that stands for what cannot be read.
     if (!written.isWellFormed()) return null;
-    const now = clock.length === 0 ? null : valueOfKind('datetime', member(question.context, 'now'));
+    const now = clock.length === 0 ? null : valueOfKind('datetime', partOf(question, 'now'));
     const untilMs = now === null ? Infinity : (clock.find((bound) => bound > now) ?? Infinity);
     return { key: hash('sha256', written, 'base64url'), untilMs };
   };
@@ -92,6 +94,16 @@ const ABSENT = 'a';
 const PRESENT = 'p';
 const ONLY_PARTS = 'o';
 
+/** The same text whether the members come one by one or not. */
+function contextText(question: Keyed, plan: Plan): string {
+  if (question.part === undefined || plan.whole) return valueText(question, question.context, plan);
+  if (plan.attrs.length === 0) return PRESENT;
+  return ONLY_PARTS + plan.attrs.map(([name, child]) => valueText(question, partOf(question, name), child)).join('');
+}
+
+const partOf = ({ part, context }: Keyed, name: string): unknown =>
+  part === undefined ? member(context, name) : part(name);
+
 function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (value === undefined) return ABSENT;
   const uid = uidFrom(value);
@@ -108,8 +120,8 @@ function valueText(question: Keyed, value: unknown, plan: Plan): string {
   return plan.attrs.length === 0 && plan.bounds.size === 0 ? PRESENT : encoded(value);
 }
 
-function lineage({ lineageOf }: Keyed, uid: EntityUid): string {
-  const keys = [...lineageOf(uid)].sort();
+function lineage(question: Keyed, uid: EntityUid): string {
+  const keys = [...question.lineageOf(uid)].sort();
   return `l${keys.length}:${keys.map(text).join('')}`;
 }
 

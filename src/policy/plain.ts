@@ -2,7 +2,7 @@ import { cedarStatements } from './cedar-text.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { EntityUid } from './entities.ts';
-import { Evaluator } from './evaluator.ts';
+import { Evaluator, routeOf } from './evaluator.ts';
 import type { EvaluatorOptions, EvaluatorAnswer, PolicyFacts } from './evaluator.ts';
 import type { EnginePolicies, SlicePool } from './pool.ts';
 import { readsOf } from './reads.ts';
@@ -60,6 +60,7 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
     if (!principal || !action || !resource) return { failure: 'the request does not name who asks what', said: null };
     const validate = member(request, 'validateRequest');
     const asked = {
+      route: routeOf(principal, action, resource),
       principal,
       action,
       resource,

@@ -7,6 +7,7 @@ import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
+import { isPlainValue } from './plain-value.ts';
 
 /** A value of Cedar in its JSON form. Only `now` and decimals are extension values; no value is an entity. */
 export type CedarValue = string | number | boolean | readonly CedarValue[] | CedarRecord;
@@ -26,6 +27,10 @@ export interface Question {
   readonly endpoint: string | null;
   /** Valid by the generated schema, by construction. */
   readonly context: CedarRecord;
+  /** A member of the context by its name; where it is there, `context` as a whole need not be made to look at one. */
+  part?(name: string): CedarValue | undefined;
+  /** Whether the engine takes the context for certain, as `isPlainValue` says of it; told without making it. */
+  isPlain?(): boolean;
 }
 
 /** What is known about one use of a credential. */
@@ -51,25 +56,83 @@ export interface UseFacts {
  * The question whether one call may pass. Without a task the intent is empty: no purpose, no actions, and whatever a policy
  * asks of an intent does not hold.
  */
-export const useQuestion = (facts: UseFacts): Question => ({
-  principal: agentOf(facts),
-  action: facts.action.id,
-  server: facts.action.server,
-  endpoint: facts.action.endpoint,
-  context: {
-    intent: intentOf(facts),
-    ...delegationOf(facts),
-    credential: credentialOf(facts),
-    request: { method: facts.call.method, host: facts.call.host, path: facts.call.path },
-    taskContext: contextOf(facts.task?.context ?? {}),
-    task: { actions: facts.history.actions, labels: facts.history.labels },
-    labels: distinct([...facts.action.labels]),
+export const useQuestion = (facts: UseFacts): Question => new UseQuestion(facts);
+
+/** The members of the context of a use. */
+const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<string, (facts: UseFacts) => CedarValue>(
+  [
+    ['intent', intentOf],
+    ['subject', ({ caller, credential }) => (credential.kind === 'workload-identity' ? caller.id : credential.subject)],
+    ['actors', ({ credential }) => (credential.kind === 'task-token' ? distinct(credential.actors) : [])],
+    ['credential', credentialOf],
+    ['request', ({ call: { method, host, path } }) => ({ method, host, path })],
+    ['taskContext', ({ task }) => contextOf(task?.context ?? {})],
+    ['task', ({ history: { actions, labels } }) => ({ actions, labels })],
+    ['labels', ({ action }) => distinct([...action.labels])],
     // The level that signals have raised the task to.
-    risk: facts.task?.risk ?? 'low',
-    now: datetime(facts.nowMs),
-    args: Object.fromEntries(Array.from(facts.action.args, ([name, value]) => [name, cedarValueOf(value)])),
-  },
-});
+    ['risk', ({ task }) => task?.risk ?? 'low'],
+    ['now', ({ nowMs }) => datetime(nowMs)],
+    [
+      'args',
+      ({ action }) => Object.fromEntries(Array.from(action.args, ([name, value]) => [name, cedarValueOf(value)])),
+    ],
+  ],
+);
+
+/** Makes of the context what is looked at: policies mostly look at little, and answers mostly come from the cache. */
+class UseQuestion implements Question {
+  readonly principal: SpiffeId;
+  readonly action: string;
+  readonly server: Server;
+  readonly endpoint: string;
+  readonly #facts: UseFacts;
+
+  constructor(facts: UseFacts) {
+    this.principal = agentOf(facts);
+    this.action = facts.action.id;
+    this.server = facts.action.server;
+    this.endpoint = facts.action.endpoint;
+    this.#facts = facts;
+  }
+
+  get context(): CedarRecord {
+    return Object.fromEntries(Array.from(useParts, ([name, partOf]) => [name, partOf(this.#facts)]));
+  }
+
+  part(name: string): CedarValue | undefined {
+    return useParts.get(name)?.(this.#facts);
+  }
+
+  isPlain(): boolean {
+    const { call, caller, credential, task, history, action, use, nowMs } = this.#facts;
+    return (
+      [call.method, call.host, call.path, caller.id, task?.purpose ?? ''].every(isPlainText) &&
+      [history.actions, history.labels, action.labels].every(areTexts) &&
+      Object.entries(task?.context ?? {}).every(areTexts) &&
+      isPlainCredential(credential) &&
+      isPlainClock(nowMs) &&
+      Number.isSafeInteger(wholeSeconds(nowMs - (task?.createdAtMs ?? 0))) &&
+      Number.isSafeInteger(use) &&
+      Array.from(action.args.keys()).every((name) => isPlainText(name) && !name.startsWith('__')) &&
+      Array.from(action.args.values()).every((value) => isPlainValue(cedarValueOf(value)))
+    );
+  }
+}
+
+const isPlainText = (text: string): boolean => text.isWellFormed();
+
+function areTexts(texts: Iterable<string>): boolean {
+  for (const text of texts) if (!text.isWellFormed()) return false;
+  return true;
+}
+
+function isPlainCredential(credential: Credential): boolean {
+  if (credential.kind === 'workload-identity') return true;
+  if (!areTexts(credential.scope) || !isPlainText(credential.subject)) return false;
+  if (!Number.isSafeInteger(credential.expiresAtSeconds)) return false;
+  if (credential.kind !== 'task-token') return true;
+  return areTexts(credential.actors) && credential.details.every(({ actions }) => areTexts(actions));
+}
 
 /** Only what was read as a decimal becomes one: no argument is an object that the caller shaped. */
 const cedarValueOf = (value: ArgumentValue): CedarValue =>
@@ -90,11 +153,6 @@ function intentOf({ credential, task, nowMs }: UseFacts): CedarRecord {
     actions: distinct(details.flatMap((detail) => detail.actions)),
     ageSeconds: task === null ? 0 : Math.max(0, wholeSeconds(nowMs - task.createdAtMs)),
   };
-}
-
-function delegationOf({ caller, credential }: UseFacts): CedarRecord {
-  const subject = credential.kind === 'workload-identity' ? caller.id : credential.subject;
-  return { subject, actors: credential.kind === 'task-token' ? distinct(credential.actors) : [] };
 }
 
 function credentialOf({ credential, binding, use, reuse, nowMs }: UseFacts): CedarRecord {
@@ -163,6 +221,12 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 
 const distinct = (values: readonly string[]): readonly string[] => [...new Set(values)].sort();
+
+/** The instants that Cedar reads: those whose year has four digits. */
+const isPlainClock = (ms: number): boolean => ms >= MIN_INSTANT_MS && ms <= MAX_INSTANT_MS;
+
+const MIN_INSTANT_MS = Date.UTC(1000, 0);
+const MAX_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /** Whole seconds, so that questions of one second are equal. An instant no Date can hold makes the engine refuse. */
 const datetime = (ms: number): CedarRecord => {

@@ -1,0 +1,162 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Action, ArgumentValue } from '../../src/action/http.ts';
+import type { Server } from '../../src/action/catalog.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { keyFunction } from '../../src/policy/key.ts';
+import { isPlainValue } from '../../src/policy/plain-value.ts';
+import { useQuestion } from '../../src/policy/question.ts';
+import type { UseFacts } from '../../src/policy/question.ts';
+import { readsTogether } from '../../src/policy/reads.ts';
+import type { Credential } from '../../src/token/credential.ts';
+import { policyFrom } from './policies.ts';
+
+/** Mostly text that is fine, and sometimes text that the engine refuses. */
+const anyText = fc.oneof(
+  { weight: 8, arbitrary: fc.string({ unit: 'grapheme' }) },
+  fc.string({ unit: 'binary' }),
+  fc.constant('\ud800'),
+);
+const texts = fc.array(anyText, { maxLength: 3 });
+const number = fc.oneof({ weight: 8, arbitrary: fc.integer() }, fc.double(), fc.constantFrom(NaN, Infinity, 2 ** 60));
+
+const argument: fc.Arbitrary<ArgumentValue> = fc.oneof(
+  anyText,
+  number,
+  fc.boolean(),
+  texts,
+  fc.constantFrom('1.0', '-12.5', '123456789012.0', 'x').map((decimal) => ({ decimal })),
+);
+
+const taskToken = fc
+  .record({ subject: anyText, actors: texts, scope: texts, actions: texts, expiresAtSeconds: number })
+  .map(
+    ({ actions, ...claims }) =>
+      ({
+        kind: 'task-token',
+        clientId: 'spiffe://acme.test/planner',
+        confirmation: null,
+        details: [{ actions }],
+        ...claims,
+      }) as unknown as Credential,
+  );
+const credential: fc.Arbitrary<Credential> = fc.oneof(
+  taskToken,
+  fc
+    .record({ subject: anyText, scope: texts, expiresAtSeconds: number })
+    .map((claims) => ({ kind: 'external-token', confirmation: null, ...claims }) as unknown as Credential),
+  fc.constant({ kind: 'workload-identity' } as Credential),
+);
+
+const server = { id: 'files' } as Server;
+
+const facts: fc.Arbitrary<UseFacts> = fc.record({
+  call: fc.record({ method: anyText, host: anyText, path: anyText }),
+  caller: fc.record({ id: anyText.map((id) => id as SpiffeId) }),
+  credential,
+  task: fc.option(
+    fc.record({
+      purpose: anyText,
+      createdAtMs: number,
+      risk: fc.constantFrom('low', 'high'),
+      context: fc.dictionary(anyText, anyText, { maxKeys: 2 }),
+    }),
+  ),
+  history: fc.record({ version: fc.nat(), actions: texts, labels: texts }),
+  action: fc
+    .record({ labels: texts, args: fc.dictionary(anyText, argument, { maxKeys: 3 }) })
+    .map(
+      ({ labels, args }) =>
+        ({
+          id: 'files.read',
+          server,
+          endpoint: 'GET /',
+          labels: new Set(labels),
+          args: new Map(Object.entries(args)),
+        }) as unknown as Action,
+    ),
+  binding: fc.constantFrom('certificate', 'dpop'),
+  use: number,
+  reuse: fc.subarray(['first', 'same-trace', 'other-node']),
+  nowMs: fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 0, max: 4_102_444_800_000 }) },
+    number,
+    fc.constantFrom(253_402_300_799_999, 253_402_300_800_000, -62_167_219_200_001),
+  ),
+});
+
+describe('useQuestion', () => {
+  it('takes no context that `isPlainValue` does not take', () => {
+    let plain = 0;
+    fc.assert(
+      fc.property(facts, (use) => {
+        const question = useQuestion(use);
+        const isPlain = question.isPlain?.();
+        if (isPlain === true) plain += 1;
+        // It may refuse what the engine takes: such an answer is only not kept.
+        expect(isPlain === true && !isPlainValue(question.context)).toBe(false);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(plain).toBeGreaterThan(200);
+  });
+
+  it('takes every context of values as they come', () => {
+    const use = fc.sample(facts, { numRuns: 1, seed: 1 })[0];
+    const plain = {
+      ...use,
+      call: { method: 'GET', host: 'files.acme.test', path: '/v1/files/ä' },
+      caller: { id: 'spiffe://acme.test/planner' as SpiffeId },
+      credential: { kind: 'workload-identity' },
+      task: { purpose: 'größer', createdAtMs: 1, risk: 'low', context: { ticket: 'T-1' } },
+      history: { version: 1, actions: ['a'], labels: ['b'] },
+      action: { id: 'a', server, endpoint: 'GET /', labels: new Set(['x']), args: new Map([['name', 'x']]) },
+      use: 1,
+      nowMs: 1_800_000_000_000,
+    } as unknown as UseFacts;
+    expect(useQuestion(plain).isPlain?.()).toBe(true);
+  });
+
+  it('gives part by part what the context is as a whole', () => {
+    fc.assert(
+      fc.property(facts, (use) => {
+        const question = useQuestion(use);
+        const { context } = question;
+        const parts = Object.keys(context).map((name) => [name, question.part?.(name)]);
+        expect(Object.fromEntries(parts)).toEqual(context);
+        expect(question.part?.('constructor')).toBeUndefined();
+      }),
+    );
+  });
+
+  it('has the same key part by part and as a whole, whatever the policies read', () => {
+    const conditions = [
+      'true',
+      'context.args.name like "a*"',
+      'context.now >= datetime("2027-01-01") && context.intent.ageSeconds > 5',
+      'context has nothing && context.request.host == "x"',
+      'context == {}',
+      'context.risk == "high" && context.task.labels.contains("x") && context.credential.uses < 3',
+    ];
+    const keys = conditions.map((condition) =>
+      keyFunction(
+        readsTogether([policyFrom('p', `permit (principal, action, resource) when { ${condition} };`).reads]),
+        {
+          generation: 'g',
+          slice: '0',
+        },
+      ),
+    );
+    const uid = (id: string) => ({ type: 'T', id });
+    fc.assert(
+      fc.property(facts, fc.nat(conditions.length - 1), (use, which) => {
+        const question = useQuestion(use);
+        const names = { principal: uid('p'), action: uid('a'), resource: uid('r'), lineageOf: () => [] };
+        const whole = { ...names, context: question.context };
+        const byParts = { ...whole, part: (name: string) => question.part?.(name) };
+        expect(keys[which]?.(byParts)).toEqual(keys[which]?.(whole));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
