@@ -101,8 +101,9 @@ function contextText(question: Keyed, plan: Plan): string {
   return ONLY_PARTS + plan.attrs.map(([name, child]) => valueText(question, partOf(question, name), child)).join('');
 }
 
-const partOf = ({ part, context }: Keyed, name: string): unknown =>
-  part === undefined ? member(context, name) : part(name);
+/** INVARIANT: of a question that gives its members one by one, the whole is not touched, since it would be made. */
+const partOf = (question: Keyed, name: string): unknown =>
+  question.part === undefined ? member(question.context, name) : question.part(name);
 
 function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (value === undefined) return ABSENT;
