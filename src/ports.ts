@@ -17,5 +17,24 @@ export interface Ports {
 export const systemPorts: Ports = Object.freeze({
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  randomBytes: (length: number) => randomBytes(length),
+  randomBytes: pooledRandomBytes(),
 });
+
+/**
+ * Random bytes cut from larger pieces, since a call to the system costs the same for 16 and for 4,096. No byte is handed out
+ * twice, and a piece is not written to again.
+ */
+function pooledRandomBytes(): Ports['randomBytes'] {
+  const POOL_BYTES = 4_096;
+  let pool = new Uint8Array();
+  let used = 0;
+  return (length) => {
+    if (length > POOL_BYTES) return randomBytes(length);
+    if (pool.length - used < length) {
+      pool = randomBytes(POOL_BYTES);
+      used = 0;
+    }
+    used += length;
+    return pool.subarray(used - length, used);
+  };
+}

@@ -40,6 +40,9 @@ const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['sendgrid-key', /^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}$/],
 ];
 
+/** A text that holds none of these has no word of such a shape, no JWT and no key: most texts are done with at that. */
+const MAY_HOLD = /eyJ|-----BEGIN|AKIA|ABIA|ACCA|gh[oprsu]_|github_pat_|gl[a-z]{2,5}-|xox|[rs]k_|sk-|AIza|npm_|hf_|SG\./;
+
 /** The words of a value that a credential can be. */
 const WORD = /[A-Za-z0-9_~+/.-]+/g;
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----/;
@@ -169,8 +172,11 @@ function keyed(value: string, nowMs: number): readonly Seen[] {
   return [{ kind: 'api-key', secret }];
 }
 
+const NOTHING: readonly Seen[] = [];
+
 /** The secrets of known shapes in a text. */
 function secretsOf(text: string, nowMs: number): readonly Seen[] {
+  if (!MAY_HOLD.test(text)) return NOTHING;
   if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', secret: text }];
   const seen: Seen[] = [];
   for (const [word] of text.matchAll(WORD)) {

@@ -38,5 +38,10 @@ const letters: ReadonlyMap<string, string> = new Map([
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage, RESPONSE_FLAGS
  */
-export const responseFlagsFrom = (flags: DecodedFlags): readonly string[] =>
-  [...letters].filter(([name]) => flags[name] !== undefined && flags[name] !== false).map(([, text]) => text);
+export function responseFlagsFrom(flags: DecodedFlags): readonly string[] {
+  const set: string[] = [];
+  for (const name in flags) if (flags[name] !== undefined && flags[name] !== false && letters.has(name)) set.push(name);
+  return set.length === 0 ? NONE : [...letters].filter(([name]) => set.includes(name)).map(([, text]) => text);
+}
+
+const NONE: readonly string[] = [];

@@ -18,9 +18,27 @@ const MAX_DEPTH = 64;
  * @see RFC 8785
  */
 export function canonicalJson(value: JsonValue): string | CanonicalProblem {
+  if (isInOrder(value, MAX_DEPTH)) return JSON.stringify(value);
   const parts: string[] = [];
   const problem = write(value, parts, MAX_DEPTH);
   return problem === null ? parts.join('') : { problem };
+}
+
+/** Whether ECMAScript's own text of a value is the canonical one: all of it can be said, and the members have their order. */
+function isInOrder(value: JsonValue, depthLeft: number): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object') return typeof value === 'boolean';
+  if (value === null) return true;
+  if (depthLeft === 0) return false;
+  if (isArray(value)) return value.every((item) => isInOrder(item, depthLeft - 1));
+  let before: string | null = null;
+  for (const [name, member] of Object.entries(value)) {
+    if (before !== null && before >= name) return false;
+    if (!name.isWellFormed() || !isInOrder(member, depthLeft - 1)) return false;
+    before = name;
+  }
+  return true;
 }
 
 function write(value: JsonValue, parts: string[], depthLeft: number): string | null {

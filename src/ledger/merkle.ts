@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Bytes of a hash of the tree: SHA-256. */
 export const HASH_BYTES = 32;
@@ -7,14 +7,14 @@ const LEAF_PREFIX = Buffer.of(0x00);
 const NODE_PREFIX = Buffer.of(0x01);
 
 /** The root of a tree without leaves: SHA-256 of nothing. */
-export const EMPTY_ROOT: Uint8Array = createHash('sha256').digest();
+export const EMPTY_ROOT: Uint8Array = hash('sha256', '', 'buffer');
 
 /** The hash of a leaf: SHA-256 of 0x00 and its bytes. The prefix keeps a leaf from passing for a node. */
-export const leafHash = (bytes: Uint8Array): Buffer => createHash('sha256').update(LEAF_PREFIX).update(bytes).digest();
+export const leafHash = (bytes: Uint8Array): Buffer => hash('sha256', Buffer.concat([LEAF_PREFIX, bytes]), 'buffer');
 
 /** The hash of an inner node: SHA-256 of 0x01 and the hashes of its two children. */
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer =>
-  createHash('sha256').update(NODE_PREFIX).update(left).update(right).digest();
+  hash('sha256', Buffer.concat([NODE_PREFIX, left, right]), 'buffer');
 
 /**
  * The root of the tree whose maximal full subtrees these are, largest first: folded from the right.

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import { canonicalJson } from './canonical-json.ts';
@@ -232,10 +232,9 @@ const MAX_TEXT = 2_048;
  */
 export function recordText(text: string): string {
   if (text.length <= MAX_TEXT) return text.toWellFormed();
-  const digest = createHash('sha256').update(text.toWellFormed(), 'utf8').digest('base64url');
+  const digest = hash('sha256', text.toWellFormed(), 'base64url');
   return `${text.slice(0, MAX_TEXT).toWellFormed()}… sha-256:${digest}`;
 }
 
 /** The digest under which a record names a token: base64url SHA-256 of its `jti`. */
-export const jtiDigestOf = (tokenId: string): string =>
-  createHash('sha256').update(tokenId, 'utf8').digest('base64url');
+export const jtiDigestOf = (tokenId: string): string => hash('sha256', tokenId, 'base64url');

@@ -10,25 +10,26 @@ import type { UseRecord } from './record.ts';
 export function useRecord({ decision, decisionId, facts, policySet }: Judgement, span: SpanReference): UseRecord {
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
+  // In the order of canonical JSON, which is then made in one go.
   return {
-    kind: 'use',
-    at: facts.nowMs,
-    decisionId,
-    task: token === null ? null : token.taskId,
-    agent: isDeny(caller) ? null : caller.id,
-    credential: isDeny(credential) ? null : credential.kind,
     action: isDeny(action) ? null : action.id,
+    agent: isDeny(caller) ? null : caller.id,
+    at: facts.nowMs,
+    credential: isDeny(credential) ? null : credential.kind,
     decision: decision.kind,
-    reason: isDeny(decision) ? decision.reason : null,
-    policyIds: decision.policyIds,
-    policySet,
-    tokenUse: facts.use === 0 ? null : facts.use,
-    reuse: reuseOf({ decision, facts }),
-    jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
+    decisionId,
     host: isDeny(call) ? '' : recordText(call.host),
+    jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
+    kind: 'use',
     method: isDeny(call) ? '' : recordText(call.method),
     path: isDeny(call) ? '' : recordText(call.path),
-    traceId: span.traceId,
+    policyIds: decision.policyIds,
+    policySet,
+    reason: isDeny(decision) ? decision.reason : null,
+    reuse: reuseOf({ decision, facts }),
     spanId: span.spanId,
+    task: token === null ? null : token.taskId,
+    tokenUse: facts.use === 0 ? null : facts.use,
+    traceId: span.traceId,
   };
 }

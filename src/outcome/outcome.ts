@@ -51,24 +51,25 @@ const isForwarded = (call: ServedCall): boolean => call.attempts > 0;
 /** INVARIANT: what this process decided is its own word; the proxy's is taken only where it has none. */
 function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): OutcomeRecord {
   const logged = call.decision;
+  // In the order of canonical JSON, which is then made in one go.
   return {
-    kind: 'outcome',
-    at: nowMs,
-    decisionId: logged?.id ?? '',
-    known: use !== null,
-    task: use === null ? (logged?.task ?? null) : use.taskId,
-    agent: use === null ? (logged?.agent ?? null) : use.agent,
     action: use === null ? (logged?.action ?? null) : use.action,
+    agent: use === null ? (logged?.agent ?? null) : use.agent,
+    at: nowMs,
+    attempts: call.attempts,
     decision: use === null ? (logged?.kind ?? null) : use.decision.kind,
-    status: call.status,
+    decisionId: logged?.id ?? '',
     details: call.details,
-    flags: call.flags,
     durationMs: call.durationMs,
-    upstreamMs: call.upstreamMs,
+    flags: call.flags,
+    kind: 'outcome',
+    known: use !== null,
     requestBytes: call.requestBytes,
     responseBytes: call.responseBytes,
-    attempts: call.attempts,
+    status: call.status,
+    task: use === null ? (logged?.task ?? null) : use.taskId,
     upstreamCluster: call.upstreamCluster,
+    upstreamMs: call.upstreamMs,
   };
 }
 

@@ -22,10 +22,13 @@ export function recordMetrics(metrics: Counted): RecordObserver {
       }
       metrics.ledgerRecords.of({ kind: record.kind }).inc();
       if (record.kind === 'token') tokens.inc();
-      else count(metrics, recordIn(record));
+      else if (COUNTED_BY_CONTENT.has(record.kind)) count(metrics, recordIn(record));
     }
   };
 }
+
+/** Those that are read again: they are few. */
+const COUNTED_BY_CONTENT: ReadonlySet<LedgerRecord['kind']> = new Set(['intent', 'end', 'event']);
 
 /** INVARIANT: only `encodedRecord` makes the bytes. */
 const recordIn = ({ bytes }: EncodedRecord): LedgerRecord =>

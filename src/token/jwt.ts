@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { CryptoKey } from 'jose';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { claimedIssuerOf } from './claims.ts';
@@ -73,4 +73,4 @@ export async function signatureProblem(
 }
 
 /** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */
-export const digestOf = (compact: string): string => createHash('sha256').update(compact).digest('base64url');
+export const digestOf = (compact: string): string => hash('sha256', compact, 'base64url');

@@ -1,6 +1,7 @@
 import type { StoreFailure } from '../store-failure.ts';
-import type { IncomingRecord, MadeCheckpoint } from './log.ts';
+import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';
+import type { PackedRecords } from './packed-records.ts';
 
 /** What the thread of a log is started with. */
 export interface LogThreadInput {
@@ -11,7 +12,7 @@ export interface LogThreadInput {
 
 /** What the thread is asked, one at a time. */
 export type LogRequest =
-  { readonly kind: 'append'; readonly records: readonly IncomingRecord[] } | { readonly kind: 'close' };
+  { readonly kind: 'append'; readonly records: PackedRecords } | { readonly kind: 'close' };
 
 /** Where a log stands, as its thread says with each answer. */
 export interface LogStatus {

@@ -5,6 +5,7 @@ import { isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
+import { packed } from './packed-records.ts';
 
 /** What a log's thread tells of its own accord. */
 export interface LogWatcher {
@@ -69,8 +70,8 @@ export class LogThread implements RecordSink {
   }
 
   appendRecords(batch: readonly HandedRecord[]): Promise<StoreFailure | null> {
-    const records = batch.map(({ bytes, outbox }) => ({ bytes, outbox: outbox ?? null }));
-    return this.#ask({ kind: 'append', records });
+    const records = packed(batch.map(({ bytes, outbox }) => ({ bytes, outbox: outbox ?? null })));
+    return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
   }
 
   /** Signs what is not signed yet and ends the thread. The failure, where the last records are under no checkpoint. */
@@ -82,12 +83,11 @@ export class LogThread implements RecordSink {
   }
 
   /** INVARIANT: one request at a time; the writer waits for each answer. */
-  #ask(request: LogRequest): Promise<StoreFailure | null> {
+  #ask(request: LogRequest, handedOver: readonly ArrayBuffer[] = []): Promise<StoreFailure | null> {
     if (this.#broken !== null) return Promise.resolve(this.#broken);
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      this.#worker.postMessage(request);
+      this.#worker.postMessage(request, handedOver);
     });
   }
 

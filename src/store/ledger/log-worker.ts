@@ -4,6 +4,7 @@ import { after } from '../../timers.ts';
 import { isStoreFailure } from '../store-failure.ts';
 import { Log } from './log.ts';
 import type { LogMessage, LogRequest, LogThreadInput } from './log-messages.ts';
+import { unpacked } from './packed-records.ts';
 
 // The thread of `log-thread.ts`, alone in handing it its input: it has the one writing connection to the ledger.
 
@@ -42,7 +43,7 @@ function serve(open: Log): void {
       parentPort?.close();
       return;
     }
-    const failure = open.append(request.records, fileId);
+    const failure = open.append(unpacked(request.records), fileId);
     say({ kind: 'appended', failure, size: open.size, bytes: open.bytes });
     if (open.isCheckpointDue) checkpoint();
   });

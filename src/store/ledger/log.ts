@@ -272,7 +272,8 @@ function openLast(settings: LogSettings, ports: LogPorts): Segment | StoreFailur
 
 function rowOf(seq: number, bytes: Uint8Array, record: Uint8Array): SegmentRow {
   // Canonical JSON of an object, as every record is.
-  const members = JSON.parse(Buffer.from(record).toString('utf8')) as { readonly [name: string]: JsonValue };
+  const text = Buffer.from(record.buffer, record.byteOffset, record.byteLength).toString('utf8');
+  const members = JSON.parse(text) as { readonly [name: string]: JsonValue };
   return { seq, ...listingOf(members), bytes };
 }
 
