@@ -13,6 +13,7 @@ const rank: Readonly<Record<string, number>> = {
   'ports.ts': 0,
   'timers.ts': 0,
   'runtime-faults.ts': 0,
+  'runtime-flags.ts': 0,
   identity: 1,
   config: 2,
   token: 2,

@@ -8,6 +8,7 @@ import type { Entity, EntityUid } from './entities.ts';
 import { text } from './encoding.ts';
 import { Evaluator, isFailure, routeOf } from './evaluator.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
+import { lineageText } from './key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
 import type { Question } from './question.ts';
@@ -160,13 +161,17 @@ class EngineQuestion implements Asked {
   }
 
   lineageOf(uid: EntityUid): Iterable<string> {
+    return lineageOf(uid, this.#names, this.#entities).keys();
+  }
+
+  lineageTextOf(uid: EntityUid): string {
     const { lineages } = this.#names;
     const key = entityKey(uid);
     const known = lineages.get(key);
     if (known !== undefined) return known;
-    const lineage = [...lineageOf(uid, this.#names, this.#entities).keys()];
-    if (lineages.size < MAX_LINEAGES) lineages.set(key, lineage);
-    return lineage;
+    const text = lineageText(this.lineageOf(uid));
+    if (lineages.size < MAX_LINEAGES) lineages.set(key, text);
+    return text;
   }
 
   entities(): readonly unknown[] {
@@ -193,8 +198,8 @@ interface Names {
   readonly resource: EntityUid;
   /** What an entity is in besides what is written of it, by its key. */
   readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
-  /** Keys of what an entity is in, itself included, by its own: as far as that was asked. */
-  readonly lineages: Map<string, readonly string[]>;
+  /** What an entity is in, itself included, as it stands in a key; by its own, as far as that was asked. */
+  readonly lineages: Map<string, string>;
 }
 
 /** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */

@@ -16,6 +16,8 @@ export interface Keyed {
   readonly part?: ((name: string) => unknown) | undefined;
   /** Keys of an entity and of everything it is in, for this question. */
   readonly lineageOf: (uid: EntityUid) => Iterable<string>;
+  /** `lineageText` of the same, where that is kept. */
+  readonly lineageTextOf?: (uid: EntityUid) => string;
 }
 
 /** The key of a question, and how long its answer holds by the literal times that its policies compare the clock with. */
@@ -121,8 +123,12 @@ function valueText(question: Keyed, value: unknown, plan: Plan): string {
   return plan.attrs.length === 0 && plan.bounds.size === 0 ? PRESENT : encoded(value);
 }
 
-function lineage(question: Keyed, uid: EntityUid): string {
-  const keys = [...question.lineageOf(uid)].sort();
+const lineage = (question: Keyed, uid: EntityUid): string =>
+  question.lineageTextOf?.(uid) ?? lineageText(question.lineageOf(uid));
+
+/** What an entity is in, as it stands in a key. */
+export function lineageText(lineage: Iterable<string>): string {
+  const keys = [...lineage].sort();
   return `l${keys.length}:${keys.map(text).join('')}`;
 }
 

@@ -106,10 +106,14 @@ class UseQuestion implements Question {
   isPlain(): boolean {
     const { call, caller, credential, task, history, action, use, nowMs } = this.#facts;
     return (
-      [call.method, call.host, call.path, caller.id, task?.purpose ?? ''].every(isPlainText) &&
-      [history.actions, history.labels, action.labels].every(areTexts) &&
-      Object.entries(task?.context ?? {}).every(areTexts) &&
-      isPlainCredential(credential) &&
+      isPlainText(call.method) &&
+      isPlainText(call.host) &&
+      isPlainText(call.path) &&
+      isPlainText(caller.id) &&
+      (task === null || isKnownPlain(task, isPlainTask)) &&
+      isKnownPlain(history, isPlainHistory) &&
+      isKnownPlain(action.labels, areTexts) &&
+      isKnownPlain(credential, isPlainCredential) &&
       isPlainClock(nowMs) &&
       Number.isSafeInteger(wholeSeconds(nowMs - (task?.createdAtMs ?? 0))) &&
       Number.isSafeInteger(use) &&
@@ -118,6 +122,21 @@ class UseQuestion implements Question {
     );
   }
 }
+
+/** Values that never change and come again and again: the same token, task and history, one use after the other. */
+const knownPlain = new WeakSet<object>();
+
+function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean): boolean {
+  if (knownPlain.has(value)) return true;
+  const isSo = isPlain(value);
+  if (isSo) knownPlain.add(value);
+  return isSo;
+}
+
+const isPlainTask = ({ purpose, context, createdAtMs }: NonNullable<UseFacts['task']>): boolean =>
+  isPlainText(purpose) && Number.isFinite(createdAtMs) && Object.entries(context).every(areTexts);
+
+const isPlainHistory = ({ actions, labels }: TaskHistory): boolean => areTexts(actions) && areTexts(labels);
 
 const isPlainText = (text: string): boolean => text.isWellFormed();
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { SERVING_FLAGS } from '../../src/runtime-flags.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -49,6 +50,20 @@ describe('remit serve', () => {
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect((await ran(['serve', '--config', await config({}, 'again.yaml'), '--nonsense'])).code).toBe(2);
+  });
+
+  it('runs with the flags for serving, in the process that was started, and leaves alone what the operator has set', async () => {
+    const flagsOf = async (started: Running): Promise<readonly string[]> => {
+      await started.said('checks on');
+      const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
+      return words.filter((word) => word.includes('semi-space'));
+    };
+    expect(await flagsOf(serve(await config()))).toEqual(SERVING_FLAGS);
+    const file = await config({ state: 'sqlite:other.db', ledger: { folder: 'other-ledger' } }, 'set.yaml');
+    await writeFile(file, (await readFile(file, 'utf8')).replace('check.sock', 'other.sock'));
+    const started = remit(['serve', '--config', file], { NODE_OPTIONS: '--max-semi-space-size=8' });
+    running.push(started);
+    expect(await flagsOf(started)).toEqual(SERVING_FLAGS.filter((flag) => !flag.startsWith('--max-semi')));
   });
 
   it('refuses a configuration that is not there', async () => {

@@ -104,6 +104,7 @@ export class Segment {
     );
     if (isStoreFailure(db)) return db;
     try {
+      if (access !== 'read') db.exec(CHECKPOINT_RARELY);
       if (isNew) begin(db, access.start);
       const row = hasTables(db) ? db.prepare('SELECT * FROM log').get() : undefined;
       if (row !== undefined) return new Segment(path, db, row);
@@ -250,6 +251,9 @@ export class Segment {
     return statement;
   }
 }
+
+/** At 16 MiB: a page of an index that many commits change goes from the log of SQLite into the file once for all of them. */
+const CHECKPOINT_RARELY = 'PRAGMA wal_autocheckpoint = 4000';
 
 const hasTables = (db: DatabaseSync): boolean => scalar(db, 'SELECT count(*) FROM sqlite_schema') !== 0;
 

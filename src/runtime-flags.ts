@@ -1,0 +1,22 @@
+/**
+ * Flags of V8 for a process that answers checks. With more room for new objects, more of them are dead before a collection,
+ * which costs as much as it finds alive: the pauses of a check become rare and short. Measured in `test/bench/README.md`.
+ */
+export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=32', '--min-semi-space-size=16'];
+
+/** What a process was started with. */
+export interface StartedWith {
+  /** Flags on the command line of Node. */
+  readonly execArgv: readonly string[];
+  /** The variable `NODE_OPTIONS`. */
+  readonly nodeOptions: string | undefined;
+}
+
+/** Those of the flags that the operator has said nothing about: what is set by hand stays as it is. */
+export function flagsToAdd(wanted: readonly string[], { execArgv, nodeOptions = '' }: StartedWith): readonly string[] {
+  const given = new Set([...execArgv, ...nodeOptions.split(/\s+/)].map(nameOf));
+  return wanted.filter((flag) => !given.has(nameOf(flag)));
+}
+
+/** V8 takes `_` for `-`. */
+const nameOf = (flag: string): string => (flag.split('=', 1)[0] ?? '').replaceAll('_', '-');
