@@ -29,14 +29,14 @@ export function checkWith(services: CheckServices): Check {
     const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
     const { decision, cache } = isLate ? late : decideBy(facts);
     const decidedMs = monotonicMs();
-    const policySet = isDeny(policies) ? null : policies.hash;
+    const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
     const unread = {
       trace: { parent: call.metadata.get('traceparent') ?? null, application: null },
       sourceAddress: null,
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
     const at = { startedAtMs, use, trace, sourceAddress, decideBy };
-    const answer = await settle(services, { decisionId, decision, facts, policySet, cache }, at);
+    const answer = await settle(services, { decisionId, decision, facts, policySet, policyGeneration, cache }, at);
     // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
     if (!call.signal.aborted) services.outcomes.answered(answer);
     const took = {
@@ -51,6 +51,7 @@ export function checkWith(services: CheckServices): Check {
       decided: decision,
       facts,
       policySet,
+      policyGeneration,
       cache,
       traceId,
       took,

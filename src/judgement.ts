@@ -14,6 +14,8 @@ export interface Judgement {
   readonly facts: Facts;
   /** Hash of the policy set that was asked; `null` where none is loaded. */
   readonly policySet: string | null;
+  /** Which set in force it was since the process began; `null` where none is loaded. */
+  readonly policyGeneration: number | null;
   /** What became of the question to the policies at their cache; `bypass` where it was not asked. */
   readonly cache: CacheResult;
 }

@@ -63,6 +63,8 @@ export interface UseRecord extends Decided, Traced {
   readonly decisionId: string;
   readonly task: string | null;
   readonly agent: string | null;
+  /** Which set in force it was since that process began, from 1; `null` where none was. A new process begins anew. */
+  readonly policyGeneration: number | null;
   /** `task-token`, `external-token` or `workload-identity`; `null` without a verified one. */
   readonly credential: string | null;
   readonly action: string | null;

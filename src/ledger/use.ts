@@ -7,7 +7,8 @@ import { jtiDigestOf, recordText } from './record.ts';
 import type { UseRecord } from './record.ts';
 
 /** The record of one check, with the same fields on allow and on deny. */
-export function useRecord({ decision, decisionId, facts, policySet }: Judgement, span: SpanReference): UseRecord {
+export function useRecord(judgement: Judgement, span: SpanReference): UseRecord {
+  const { decision, decisionId, facts, policySet, policyGeneration } = judgement;
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
   // In the order of canonical JSON, which is then made in one go.
@@ -23,10 +24,11 @@ export function useRecord({ decision, decisionId, facts, policySet }: Judgement,
     kind: 'use',
     method: isDeny(call) ? '' : recordText(call.method),
     path: isDeny(call) ? '' : recordText(call.path),
+    policyGeneration,
     policyIds: decision.policyIds,
     policySet,
     reason: isDeny(decision) ? decision.reason : null,
-    reuse: reuseOf({ decision, facts }),
+    reuse: reuseOf(judgement),
     spanId: span.spanId,
     task: token === null ? null : token.taskId,
     tokenUse: facts.use === 0 ? null : facts.use,

@@ -33,7 +33,7 @@ export class CurrentPolicies {
     this.#age = age;
   }
 
-  /** How often a set was swapped in: 0 before the first. Decisions name the set by its hash. */
+  /** How often a set was swapped in: 0 before the first. */
   get generation(): number {
     return this.#generation;
   }
@@ -72,8 +72,8 @@ export class CurrentPolicies {
       this.#confirmedAtMs = beganMs;
       // An equal set is kept with what is cached by it.
       if (loaded.hash === this.#set?.hash && loaded.expiresAtMs === this.#set.expiresAtMs) return [];
-      this.#set = loaded;
       this.#generation += 1;
+      this.#set = { ...loaded, generation: this.#generation };
       return [];
     });
     return this.#loading;

@@ -23,6 +23,8 @@ import type { PolicyDisk, PolicySource } from './source.ts';
 export interface PolicySet {
   /** `sha-256:` and the base64url digest of every input, names included; the folder's own name is not. */
   readonly hash: string;
+  /** Which set in force this is since the process began, from 1: tells two loads of equal files apart. 0 before it is in force. */
+  readonly generation: number;
   readonly catalog: Catalog;
   /** The generated schema, as an editor wants it. */
   readonly schema: string;
@@ -151,6 +153,7 @@ function setOf(
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
     askShadow: shadowOf(policies, { ...facts, generation: inputs.hash }),
+    generation: 0,
     expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question, keep) => engine.ask(question, keep),

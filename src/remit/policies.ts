@@ -63,6 +63,7 @@ export async function openPolicies(
     logSet(policies, log);
   };
   metrics.beforeScrape(() => {
+    metrics.policyGeneration.of({}).set(policies.generation);
     metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
   });
   const candidate = config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log });

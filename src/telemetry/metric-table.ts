@@ -97,6 +97,11 @@ export const metricTable = {
     {},
   ),
   policyInfo: gauge('remit_policy_info', 'The policy set in force by its hash; always 1', { hash: null }),
+  policyGeneration: gauge(
+    'remit_policy_generation',
+    'How many policy sets have been in force since the start, the one in force included',
+    {},
+  ),
   policyAge: gauge('remit_policy_age_seconds', 'Time since the policy set in force was loaded', {}),
   policyUnconfirmed: gauge(
     'remit_policy_unconfirmed_seconds',

@@ -23,6 +23,7 @@ const use = (change: Partial<UseRecord>): UseRecord => ({
   reason: 'policy.not-permitted',
   policyIds: [],
   policySet: 'sha-256:other',
+  policyGeneration: 1,
   tokenUse: 1,
   reuse: ['first'],
   jtiDigest: 'd',

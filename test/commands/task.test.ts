@@ -25,7 +25,7 @@ const first = taskNumber(1, { deadlineMs: later });
 
 const insertFirst = (): void => {
   const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
-  const decided = { decision: 'allow', reason: null, policySet: 'sha-256:p' } as const;
+  const decided = { decision: 'allow', reason: null, policySet: 'sha-256:p', policyGeneration: 1 } as const;
   store.insertTask(first, tokenNumber(1), [
     encoded({
       kind: 'intent',

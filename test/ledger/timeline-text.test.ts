@@ -87,6 +87,7 @@ const use = (decisionId: string, at: number): UseRecord & { readonly seq: number
   reason: null,
   policyIds: [],
   policySet: null,
+  policyGeneration: null,
   tokenUse: 1,
   jtiDigest: null,
   reuse: [],

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { CurrentPolicies } from '../../src/policy/current.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 
-const set = (hash: string, expiresAtMs: number | null = null) => ({ hash, expiresAtMs }) as PolicySet;
+const set = (hash: string, expiresAtMs: number | null = null, generation = 0) =>
+  ({ hash, expiresAtMs, generation }) as PolicySet;
 const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
 
 /** Policies that load one of these after the other, on a clock that is set. */
@@ -29,26 +30,26 @@ describe('CurrentPolicies', () => {
     const { policies } = following([set('a'), null, set('b')]);
     await policies.reload();
     await policies.reload();
-    expect([policies.get(), policies.generation]).toEqual([set('a'), 1]);
+    expect([policies.get(), policies.generation]).toEqual([set('a', null, 1), 1]);
     expect(await policies.reload()).toEqual([]);
-    expect([policies.get(), policies.generation]).toEqual([set('b'), 2]);
+    expect([policies.get(), policies.generation]).toEqual([set('b', null, 2), 2]);
   });
 
   it('swaps no set for an equal one, and one that expires later', async () => {
-    const first = set('a', 2_000_000);
-    const { policies } = following([first, set('a', 2_000_000), set('a', 3_000_000)]);
+    const { policies } = following([set('a', 2_000_000), set('a', 2_000_000), set('a', 3_000_000)]);
     await policies.reload();
+    const inForce = policies.get();
     await policies.reload();
-    expect(policies.get()).toBe(first);
+    expect(policies.get()).toBe(inForce);
     await policies.reload();
-    expect([policies.get(), policies.generation]).toEqual([set('a', 3_000_000), 2]);
+    expect([policies.get(), policies.generation]).toEqual([set('a', 3_000_000, 2), 2]);
   });
 
   it('denies from the instant the set expires', async () => {
     const { policies, clock } = following([set('a', 1_000_500)]);
     await policies.reload();
     clock.nowMs = 1_000_499;
-    expect(policies.get()).toEqual(set('a', 1_000_500));
+    expect(policies.get()).toEqual(set('a', 1_000_500, 1));
     clock.nowMs = 1_000_500;
     expect(policies.get()).toMatchObject({
       reason: 'policy.expired',
@@ -60,7 +61,7 @@ describe('CurrentPolicies', () => {
     const { policies, clock } = following([set('a'), null], 10_000);
     await policies.reload();
     clock.monotonicMs = 10_000;
-    expect(policies.get()).toEqual(set('a'));
+    expect(policies.get()).toEqual(set('a', null, 1));
     clock.monotonicMs = 10_001;
     // A set that was refused confirms nothing.
     await policies.reload();
@@ -69,7 +70,7 @@ describe('CurrentPolicies', () => {
       detail: 'the source of the policies has not agreed for 10 s',
     });
     policies.confirm();
-    expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a'), 0]);
+    expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a', null, 1), 0]);
   });
 
   it('loads one after the other', async () => {

@@ -86,6 +86,7 @@ export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = '
     reason: decision === 'allow' ? null : 'policy.forbidden',
     policyIds: [],
     policySet: null,
+    policyGeneration: null,
     tokenUse: 1,
     reuse: ['first'],
     jtiDigest: `digest-${n}`,

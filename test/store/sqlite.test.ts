@@ -391,6 +391,7 @@ describe('Store.appendRecords', () => {
       reason: 'token.missing',
       policyIds: [],
       policySet: null,
+      policyGeneration: null,
       tokenUse: null,
       reuse: [],
       jtiDigest: null,

@@ -16,6 +16,7 @@ const record: UseRecord = {
   reason: 'policy.forbidden',
   policyIds: ['payments-limit'],
   policySet: 'sha-256:x',
+  policyGeneration: 1,
   tokenUse: 2,
   reuse: ['other-node', 'after-end'],
   jtiDigest: 'd',

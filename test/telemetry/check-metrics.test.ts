@@ -14,6 +14,7 @@ const finished = (decision: Decision, facts: object = {}): FinishedCheck =>
     decisionId: 'd-1',
     decision,
     policySet: null,
+    policyGeneration: null,
     cache: 'miss',
     traceId,
     took: { gatherMs: 1, decideMs: 2, settleMs: 4 },

@@ -19,6 +19,7 @@ const judgement = (decision: Decision): Judgement =>
     decisionId: 'd-1',
     decision,
     policySet: 'sha-256:set',
+    policyGeneration: 1,
     cache: 'hit',
     facts: {
       call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test', port: null },

@@ -59,6 +59,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
         decided: decide(facts, { binding: 'certificate', policies: live }),
         facts,
         policySet: live.hash,
+        policyGeneration: live.generation,
         cache: 'bypass',
         traceId: null,
         took: { gatherMs: 0, decideMs: 0, settleMs: 0 },

@@ -85,6 +85,7 @@ function useNumber(id: number, at: number): UseRecord {
     reason: null,
     policyIds: [],
     policySet: null,
+    policyGeneration: null,
     tokenUse: null,
     reuse: [],
     jtiDigest: null,

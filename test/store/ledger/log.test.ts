@@ -360,6 +360,7 @@ const use = (decisionId: string, path: string) =>
     reason: 'token.missing',
     policyIds: [],
     policySet: null,
+    policyGeneration: null,
     tokenUse: null,
     reuse: [],
     jtiDigest: null,
