@@ -138,7 +138,13 @@ async function begin(
     cache: 'bypass' as const,
   });
   const decided = decideBy(gathered.facts);
-  const judgement = { decisionId: `d-${use}`, ...decided, facts: gathered.facts, policySet: policies.hash, policyGeneration: 1 };
+  const judgement = {
+    decisionId: `d-${use}`,
+    ...decided,
+    facts: gathered.facts,
+    policySet: policies.hash,
+    policyGeneration: 1,
+  };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
   return { decided: decided.decision, end: () => settle(services, judgement, at) };
 }

@@ -11,8 +11,7 @@ export interface LogThreadInput {
 }
 
 /** What the thread is asked, one at a time. */
-export type LogRequest =
-  { readonly kind: 'append'; readonly records: PackedRecords } | { readonly kind: 'close' };
+export type LogRequest = { readonly kind: 'append'; readonly records: PackedRecords } | { readonly kind: 'close' };
 
 /** Where a log stands, as its thread says with each answer. */
 export interface LogStatus {
