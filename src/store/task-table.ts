@@ -125,14 +125,16 @@ export function updateTaskRow(connection: Connection, task: Task): void {
     );
 }
 
+const SELECT_IDLING = 'SELECT 1 FROM tasks INDEXED BY tasks_idle WHERE ended_ms IS NULL AND idle_ms IS NOT NULL';
+
 /** Of these tasks, those with an idle limit. */
 export function idlingTasks(
   connection: Connection,
   used: ReadonlyMap<string, number>,
 ): readonly (readonly [string, number])[] {
-  const find = connection.statement(
-    'SELECT 1 FROM tasks INDEXED BY tasks_idle WHERE id = ? AND ended_ms IS NULL AND idle_ms IS NOT NULL LIMIT 1',
-  );
+  // Mostly there is none at all.
+  if (connection.statement(`${SELECT_IDLING} LIMIT 1`).get() === undefined) return [];
+  const find = connection.statement(`${SELECT_IDLING} AND id = ? LIMIT 1`);
   return [...used].filter(([id]) => find.get(id) !== undefined);
 }
 

@@ -108,6 +108,36 @@ describe('checkResponseFrom an allow', () => {
   });
 });
 
+describe('checkResponseFrom an allow again and again', () => {
+  const uuid = fc.uuid();
+  const trace = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 32, maxLength: 32 });
+  const placeholders = [
+    '00000000-0000-0000-0000-000000000000',
+    'ffffffff-ffff-7fff-bfff-ffffffffffff',
+    '0123456789abcdef0123456789abcdef',
+  ];
+  const name = fc.oneof(fc.constantFrom('a', 'files.read', 'a\nb', 'ä', ''), fc.constantFrom(...placeholders));
+
+  it('has the ids of its own call, and is the same as when it is put together anew', () => {
+    fc.assert(
+      fc.property(uuid, uuid, trace, name, name, (decisionId, taskId, traceId, agent, action) => {
+        const given = answerFor({ decisionId, taskId, traceId, agent, action });
+        // What is not ordinary is put together anew; of this one only a header that may pass is not ordinary.
+        const anew = checkResponseFrom({ ...given, passing: ['authorization'] }, options);
+        const [first, again] = [checkResponseFrom(given, options), checkResponseFrom(given, options)];
+        expect(again).toEqual(first);
+        const [read, readAnew] = [readAsEnvoy(again), readAsEnvoy(anew)];
+        expect(valuesOf(read.ok_response?.headers)).toEqual(valuesOf(readAnew.ok_response?.headers));
+        expect(read.dynamic_metadata).toEqual(readAnew.dynamic_metadata);
+        expect(read.ok_response?.headers_to_remove).toEqual([
+          'authorization',
+          ...(readAnew.ok_response?.headers_to_remove ?? []),
+        ]);
+      }),
+    );
+  });
+});
+
 describe('checkResponseFrom a denial', () => {
   it.each(codes)('%s is a denial to Envoy, with its status, header and body', (code) => {
     const bytes = checkResponseFrom(answerFor({ decision: deny(code, 'the inner cause') }), options);
