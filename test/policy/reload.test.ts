@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -142,7 +142,11 @@ describe('policies that are followed', () => {
 
   it('are swapped whole through a storm of edits, bad and half sets in between, and no question goes unanswered', async () => {
     const file = join(folder, 'x.cedar');
-    await writeFile(file, version(1));
+    const put = async (text: string): Promise<void> => {
+      await writeFile(`${file}.tmp`, text);
+      await rename(`${file}.tmp`, file);
+    };
+    await put(version(1));
     const feed = folderFeed(folder);
     const policies = new CurrentPolicies(feed.load, { ports: systemPorts, maxAgeMs: null });
     const loaded = await feed.look();
@@ -171,14 +175,13 @@ describe('policies that are followed', () => {
       }
     })();
     try {
-      for (let edit = 1; edit < 50; edit += 1) await writeFile(file, version(1).slice(0, edit));
-      await writeFile(file, 'permit (principal, action, resource);');
+      // Never empty: a file that a busy machine leaves so for two looks is a policy file, without a policy.
+      await put(version(1).slice(0, 1));
+      for (const letter of version(1).slice(1, 50).split('')) await appendFile(file, letter);
+      await put('permit (principal, action, resource);');
       await until(() => loads.some((findings) => findings > 0));
       expect(asked(policies)).toBe('allow v1');
-      for (let edit = 0; edit < 10; edit += 1) {
-        await writeFile(`${file}.tmp`, version(2));
-        await rename(`${file}.tmp`, file);
-      }
+      for (let edit = 0; edit < 10; edit += 1) await put(version(2));
       await until(() => asked(policies) === 'allow v2');
     } finally {
       over.is = true;
