@@ -50,11 +50,15 @@ export async function measure(bench: Bench, of: Measured, run: () => Promise<Run
   const before = of.pid === null ? 0 : cpuMicroseconds(of.pid);
   const made = await run();
   const spent = of.pid === null ? null : cpuMicroseconds(of.pid) - before;
-  const measured = { ...made, cpuUs: spent === null ? null : spent / made.requests };
-  bench.results.add(of, measured);
-  const { requestsPerSecond: rate, p50Ms, p99Ms, failed } = measured;
+  return kept(bench, of, { ...made, cpuUs: spent === null ? null : spent / made.requests });
+}
+
+/** Keeps a run among the results, and says so. */
+export function kept(bench: Bench, of: Omit<Measured, 'pid'>, run: Run): Run {
+  bench.results.add(of, run);
+  const { requestsPerSecond: rate, p50Ms, p99Ms, failed } = run;
   const latency = `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`;
   const name = `${of.scenario}: ${of.contender}`;
   bench.say(`${name.padEnd(48)} ${rate.toFixed(0).padStart(6)}/s  ${latency}${failed > 0 ? `  ${failed} failed` : ''}`);
-  return measured;
+  return run;
 }

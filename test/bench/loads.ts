@@ -1,6 +1,6 @@
 import type { Bench } from './bench.ts';
 import type { Load } from './load.ts';
-import type { RemitUnderTest } from './remit-under-test.ts';
+import type { Caller, RemitUnderTest } from './remit-under-test.ts';
 
 /** The tool servers of the shipped catalog, by what their tokens are for. */
 export const audiences = {
@@ -19,27 +19,27 @@ const files = { host: 'files.acme.test', method: 'GET' } as const;
 let named = 0;
 const newPath = (): string => `/v1/files/report-${(named += 1)}`;
 
-/** Uses of 64 live tokens at one place, again and again. */
-export async function reuse({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
-  const tokens = await issuer.tokens(LIVE_TOKENS, filesRead);
-  return { ...files, xfcc: domain.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
+/** Uses of 64 live tokens at one place, again and again; by default those of the planner. */
+export async function reuse({ domain }: Bench, issuer: RemitUnderTest, by: Caller = domain.planner): Promise<Load> {
+  const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, by });
+  return { ...files, xfcc: by.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
 }
 
 /** Uses of 64 live tokens, each at a new place, which the policies look at: each takes a decision of its own. */
 export async function newDecisions({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
-  const tokens = await issuer.tokens(LIVE_TOKENS, filesRead);
+  const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, by: domain.planner });
   const calls = Array.from({ length: count }, (_, index) => ({
     path: newPath(),
     token: tokens[index % tokens.length] ?? '',
   }));
-  return { ...files, xfcc: domain.xfcc, calls, isOnce: true };
+  return { ...files, xfcc: domain.planner.xfcc, calls, isOnce: true };
 }
 
 /** First uses of tokens at one place. */
 export async function newTokens({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
-  const tokens = await issuer.tokens(count, filesRead);
+  const tokens = await issuer.tokens(count, { ...filesRead, by: domain.planner });
   const calls = tokens.map((token) => ({ path: '/v1/files/report', token }));
-  return { ...files, xfcc: domain.xfcc, calls, isOnce: true };
+  return { ...files, xfcc: domain.planner.xfcc, calls, isOnce: true };
 }
 
 /** First uses of tokens, each at a new place. */
@@ -50,9 +50,13 @@ export async function cold(bench: Bench, issuer: RemitUnderTest, count: number):
 
 /** Uses of 64 live tokens for an action of high risk, whose record is on disk before the answer. */
 export async function highRisk({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
-  const tokens = await issuer.tokens(LIVE_TOKENS, { audience: audiences.payments, actions: ['payments.refund'] });
+  const tokens = await issuer.tokens(LIVE_TOKENS, {
+    audience: audiences.payments,
+    actions: ['payments.refund'],
+    by: domain.planner,
+  });
   const calls = tokens.map((token) => ({ path: '/v1/payments/p-1/refund', token }));
-  return { host: 'payments.acme.test', method: 'POST', xfcc: domain.xfcc, calls, body: '{}' };
+  return { host: 'payments.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls, body: '{}' };
 }
 
 const mcpMessage = (description: string): string =>
@@ -65,8 +69,12 @@ const mcpMessage = (description: string): string =>
 
 /** Calls of an MCP tool, whose message has about so many bytes. */
 export async function messages({ domain }: Bench, issuer: RemitUnderTest, bytes: number): Promise<Load> {
-  const tokens = await issuer.tokens(LIVE_TOKENS, { audience: audiences.tickets, actions: ['tickets.create'] });
+  const tokens = await issuer.tokens(LIVE_TOKENS, {
+    audience: audiences.tickets,
+    actions: ['tickets.create'],
+    by: domain.planner,
+  });
   const body = mcpMessage('x'.repeat(Math.max(1, bytes - mcpMessage('').length)));
   const calls = tokens.map((token) => ({ path: '/mcp', token }));
-  return { host: 'tickets.acme.test', method: 'POST', xfcc: domain.xfcc, calls, body };
+  return { host: 'tickets.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls, body };
 }

@@ -14,19 +14,32 @@ const PROXY = 'spiffe://acme.test/gateway';
 const ISSUER = 'https://issuer.acme.test';
 const root = resolve(import.meta.dirname, '../..');
 
-/** The trust domain of a run, with the one agent that calls. */
-export interface Domain {
-  readonly authority: Authority;
-  readonly planner: Svid;
+/** An agent that calls. */
+export interface Caller {
+  readonly svid: Svid;
   /** Says to Remit who calls, as a gateway in front of Envoy would: load generators bring no client certificate. */
   readonly xfcc: string;
 }
 
+/** The trust domain of a run, with the agent that makes the load and another. */
+export interface Domain {
+  readonly authority: Authority;
+  readonly planner: Caller;
+  readonly reporter: Caller;
+}
+
 export async function newDomain(): Promise<Domain> {
   const authority = await createAuthority('acme.test', systemPorts);
-  const planner = await authority.svid('/ns/agents/sa/planner');
-  const hash = createHash('sha256').update(new X509Certificate(planner.certPem).raw).digest('hex');
-  return { authority, planner, xfcc: `By=${PROXY};Hash=${hash};URI=${planner.id}` };
+  const caller = async (path: string): Promise<Caller> => {
+    const svid = await authority.svid(path);
+    const hash = createHash('sha256').update(new X509Certificate(svid.certPem).raw).digest('hex');
+    return { svid, xfcc: `By=${PROXY};Hash=${hash};URI=${svid.id}` };
+  };
+  return {
+    authority,
+    planner: await caller('/ns/agents/sa/planner'),
+    reporter: await caller('/ns/agents/sa/reporter'),
+  };
 }
 
 /** How one Remit differs from another. */
@@ -38,14 +51,17 @@ export interface RemitOptions {
   readonly policies?: string;
   /** Default 300 s. */
   readonly tokenSeconds?: number;
+  /** Checks a second of one agent. Default so many that one can make all of a load. */
+  readonly checksPerAgent?: number;
   /** Flags of Node. */
   readonly flags?: readonly string[];
   /** Where its standard output goes. */
   readonly stdoutFile?: string;
 }
 
-/** What a task token is asked for. */
+/** What a task token is asked for, and by whom. */
 export interface Intent {
+  readonly by: Caller;
   readonly audience: string;
   readonly actions: readonly string[];
 }
@@ -60,7 +76,8 @@ export class RemitUnderTest {
   readonly pid: number;
   readonly socket: string;
   readonly #ports: Ports;
-  readonly #agent: Agent;
+  readonly #domain: Domain;
+  readonly #agents = new Map<Caller, Agent>();
   readonly #end: () => Promise<void>;
 
   private constructor(running: Running, domain: Domain) {
@@ -68,8 +85,7 @@ export class RemitUnderTest {
     this.socket = running.socket;
     this.#ports = running.ports;
     this.#end = running.end;
-    const { certPem: cert, keyPem: key } = domain.planner;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, ca: domain.authority.bundlePem, cert, key });
+    this.#domain = domain;
   }
 
   static async start(stage: Stage, domain: Domain, options: RemitOptions): Promise<RemitUnderTest> {
@@ -86,7 +102,7 @@ export class RemitUnderTest {
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
     const started = new RemitUnderTest({ pid, socket, ports, end: () => child.end(15_000) }, domain);
-    stage.onClose(() => Promise.resolve(started.#agent.destroy()));
+    stage.onClose(() => Promise.resolve(started.#agents.forEach((agent) => agent.destroy())));
     return started;
   }
 
@@ -98,7 +114,7 @@ export class RemitUnderTest {
     const worker = async (): Promise<void> => {
       while (asked < count) {
         asked += 1;
-        tokens.push(JSON.parse(await this.#ask('/oauth/token', body)).access_token);
+        tokens.push(JSON.parse(await this.#ask(intent.by, '/oauth/token', body)).access_token);
       }
     };
     await Promise.all(Array.from({ length: Math.min(CONNECTIONS, count) }, worker));
@@ -107,7 +123,7 @@ export class RemitUnderTest {
 
   /** The keys its tokens are verified with, as JSON. */
   keys(): Promise<string> {
-    return this.#ask('/.well-known/jwks.json');
+    return this.#ask(this.#domain.planner, '/.well-known/jwks.json');
   }
 
   /** The sum of a metric over its series, those alone that hold all of the labels; 0 where it has none. */
@@ -123,9 +139,17 @@ export class RemitUnderTest {
     return this.#end();
   }
 
-  #ask(path: string, body?: string): Promise<string> {
+  #agentOf(caller: Caller): Agent {
+    const { certPem: cert, keyPem: key } = caller.svid;
+    const ca = this.#domain.authority.bundlePem;
+    const agent = this.#agents.get(caller) ?? new Agent({ keepAlive: true, maxSockets: CONNECTIONS, ca, cert, key });
+    this.#agents.set(caller, agent);
+    return agent;
+  }
+
+  #ask(caller: Caller, path: string, body?: string): Promise<string> {
     const headers = { host: 'localhost', 'content-type': 'application/x-www-form-urlencoded' };
-    const options = { agent: this.#agent, host: '127.0.0.1', port: this.#ports.issuer, path, headers };
+    const options = { agent: this.#agentOf(caller), host: '127.0.0.1', port: this.#ports.issuer, path, headers };
     return new Promise((settle, reject) => {
       const asked = request({ ...options, method: body === undefined ? 'GET' : 'POST' }, (response) => {
         const chunks: Buffer[] = [];
@@ -167,14 +191,14 @@ const environmentOf = (collectorPort: number | null): Readonly<Record<string, st
 async function configOf(
   folder: string,
   { authority }: Domain,
-  { ports, socket, policies, tokenSeconds }: RemitOptions & { readonly ports: Ports; readonly socket: string },
+  options: RemitOptions & { readonly ports: Ports; readonly socket: string },
 ): Promise<object> {
+  const { ports, socket, policies, tokenSeconds, checksPerAgent: maxChecksPerSecondPerAgent = 1_000_000 } = options;
   const svid = await authority.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] });
   const credential = await writeCredential(folder, 'remit', svid);
   return {
     trustDomains: ['acme.test'],
-    // All of the load is one agent's.
-    extAuthz: { listen: `unix:${socket}`, identity: 'xfcc', proxyId: PROXY, maxChecksPerSecondPerAgent: 1_000_000 },
+    extAuthz: { listen: `unix:${socket}`, identity: 'xfcc', proxyId: PROXY, maxChecksPerSecondPerAgent },
     svid: { ...credential, bundle: await writeBundle(folder, 'bundle', authority) },
     issuer: {
       listen: `127.0.0.1:${ports.issuer}`,

@@ -4,6 +4,8 @@ import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { names } from './contenders.ts';
 import { atRate } from './fixed-rate.ts';
 import { goModuleVersions } from './go-servers.ts';
+import { NEIGHBOUR } from './neighbour.ts';
+import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
 import { medianOf } from './results.ts';
 import type { Measure, Results, Series } from './results.ts';
@@ -37,6 +39,9 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     policies_10k_vs_10_miss: manyOverFew('miss'),
     recorded_vs_unrecorded_cost: results.ratio('cpuUs', remit, [names.unrecorded, reuse]),
     rss_mb_100k: results.figure(residentWith(100_000)),
+    overload_goodput: rate(overload.during, overload.capacity),
+    overload_recovery_seconds: results.figure(RECOVERY),
+    overload_neighbour: results.figure(NEIGHBOUR),
   };
 }
 

@@ -8,6 +8,7 @@ import { measureCollections } from './collector.ts';
 import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
 import { measureFixedRates } from './fixed-rate.ts';
+import { measureOverload } from './overload.ts';
 import { measurePolicies } from './policies.ts';
 import { resultObject, tables } from './report.ts';
 import { measureSoak } from './soak.ts';
@@ -22,7 +23,8 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --json      ends with one object on standard output, in the place of tables
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
-  --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak; default all
+  --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
+              overload; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --soak      how long the soak takes; default 30, an hour is 3600
 
@@ -38,6 +40,7 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   collector: measureCollections,
   soak: measureSoak,
   tasks: measureTasks,
+  overload: measureOverload,
 };
 
 interface Options extends Effort {

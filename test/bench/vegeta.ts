@@ -15,6 +15,25 @@ export interface VegetaOptions {
   /** Requests per second. */
   readonly rate: number;
   readonly seconds: number;
+  /**
+   * Whether calls share connections by HTTP/2, as they can with Envoy. Default no: then a thousand calls under way are a
+   * thousand connections.
+   */
+  readonly isHttp2?: boolean;
+  /** How much of an answer is kept. Default nothing. */
+  readonly maxBodyBytes?: number;
+}
+
+/** A call that was made. */
+export interface Hit {
+  /** When it was sent, milliseconds since the Unix epoch. */
+  readonly atMs: number;
+  /** From then to its answer. */
+  readonly tookMs: number;
+  /** Of its answer; 0 where it had none. */
+  readonly status: number;
+  /** What is kept of its answer, where that is not 200. */
+  readonly body: string;
 }
 
 /** Beyond this many calls that wait, the rate is not held any more; the figures then say so. */
@@ -27,7 +46,12 @@ let attacks = 0;
  * counts from when a call was due, so a generator that was late hides nothing; a call it could not make at all has failed.
  */
 export async function vegeta(stage: Stage, load: Load, options: VegetaOptions): Promise<Run> {
-  const { binary, port, rate, seconds } = options;
+  return runOf(await attack(stage, load, options), options);
+}
+
+/** The calls of the same, in the order in which they were sent. */
+export async function attack(stage: Stage, load: Load, options: VegetaOptions): Promise<readonly Hit[]> {
+  const { binary, port, rate, seconds, isHttp2 = false, maxBodyBytes = 0 } = options;
   const name = join(stage.folder, `vegeta-${(attacks += 1)}`);
   if (load.body !== undefined) await writeFile(`${name}.body`, load.body);
   const targets = load.calls.map((call) => {
@@ -36,42 +60,51 @@ export async function vegeta(stage: Stage, load: Load, options: VegetaOptions): 
     return [`${load.method} http://127.0.0.1:${port}${call.path}`, ...headers, ...body].join('\n');
   });
   await writeFile(`${name}.targets`, `${targets.join('\n\n')}\n`);
-  const attack = ['attack', `-rate=${rate}`, `-duration=${seconds}s`, `-max-workers=${MAX_WAITING}`, '-max-body=0'];
+  const how = ['attack', `-rate=${rate}`, `-duration=${seconds}s`, `-max-workers=${MAX_WAITING}`];
   const files = [`-targets=${name}.targets`, `-output=${name}.bin`];
-  await promisify(execFile)(binary, [...attack, '-timeout=10s', ...files], { signal: stage.signal });
-  const run = await read(stage, binary, { file: `${name}.bin`, rate, due: rate * seconds });
+  const limits = [`-max-body=${maxBodyBytes}`, '-timeout=10s', ...(isHttp2 ? ['-h2c'] : [])];
+  await promisify(execFile)(binary, [...how, ...limits, ...files], { signal: stage.signal });
+  const hits = await hitsIn(stage, binary, `${name}.bin`);
   await rm(`${name}.bin`);
-  return run;
+  return hits;
 }
 
-async function read(
-  stage: Stage,
-  binary: string,
-  { file, rate, due }: { readonly file: string; readonly rate: number; readonly due: number },
-): Promise<Run> {
+async function hitsIn(stage: Stage, binary: string, file: string): Promise<readonly Hit[]> {
   const encoder = spawn(binary, ['encode', '-to=csv', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
     signal: stage.signal,
   });
-  const hits: { readonly atMs: number; readonly tookMs: number }[] = [];
-  let failed = 0;
+  const hits: Hit[] = [];
   for await (const line of createInterface({ input: encoder.stdout })) {
-    const [timestampNs = '', code, latencyNs] = line.split(',', 3);
-    if (code !== '200') failed += 1;
+    const [timestampNs = '', code, latencyNs, , , , body = ''] = line.split(',', 7);
+    const status = Number(code);
     // Milliseconds of this epoch need 41 bits, which leaves a double a tenth of a microsecond.
-    hits.push({ atMs: Number(timestampNs) / 1e6, tookMs: Number(latencyNs) / 1e6 });
+    hits.push({
+      atMs: Number(timestampNs) / 1e6,
+      tookMs: Number(latencyNs) / 1e6,
+      status,
+      body: status === 200 ? '' : body,
+    });
   }
-  hits.sort((a, b) => a.atMs - b.atMs);
+  return hits.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** What calls come to of which so many a second were due, for so long. */
+export function runOf(
+  hits: readonly Hit[],
+  { rate, seconds }: { readonly rate: number; readonly seconds: number },
+): Run {
   const firstMs = hits[0]?.atMs ?? 0;
   const latencies = hits.map(({ atMs, tookMs }, index) => {
     const lateMs = atMs - firstMs - (index * 1000) / rate;
     return tookMs + Math.max(0, lateMs);
   });
   const endMs = hits.reduce((latest, { atMs, tookMs }) => Math.max(latest, atMs + tookMs), firstMs);
+  const failed = hits.filter(({ status }) => status !== 200).length;
   return {
     requests: hits.length,
     requestsPerSecond: ((hits.length - failed) * 1000) / (endMs - firstMs),
-    failed: failed + Math.max(0, due - hits.length),
+    failed: failed + Math.max(0, rate * seconds - hits.length),
     cpuUs: null,
     ...latencyOf(latencies),
   };

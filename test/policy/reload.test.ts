@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -13,6 +13,7 @@ import { issueQuestion } from '../../src/policy/question.ts';
 import { folderStamp, systemDisk } from '../../src/policy/source.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { after } from '../../src/timers.ts';
+import { swapConfigMap } from './config-map.ts';
 import { compileHere } from './policy-folder.ts';
 
 let parent: string;
@@ -29,14 +30,6 @@ const stamp = async () => {
   if (typeof found !== 'string') throw new Error(found.problem);
   return found;
 };
-
-/** A mounted ConfigMap: files are links to `..data`, itself a link that is renamed over. */
-async function mount(name: string, files: Readonly<Record<string, string>>): Promise<void> {
-  await mkdir(join(folder, name));
-  for (const [file, text] of Object.entries(files)) await writeFile(join(folder, name, file), text);
-  await symlink(name, join(folder, '..data_tmp'));
-  await rename(join(folder, '..data_tmp'), join(folder, '..data'));
-}
 
 const changing = (times: number) => {
   let left = times;
@@ -89,10 +82,9 @@ describe('folderStamp', () => {
   });
 
   it('is another when a mounted ConfigMap is swapped', async () => {
-    await mount('..1', { 'x.cedar': '// one' });
-    await symlink('..data/x.cedar', join(folder, 'x.cedar'));
+    await swapConfigMap(folder, { 'x.cedar': '// one' });
     const before = await stamp();
-    await mount('..2', { 'x.cedar': '// two' });
+    await swapConfigMap(folder, { 'x.cedar': '// two' });
     expect(await stamp()).not.toBe(before);
   });
 
@@ -150,7 +142,11 @@ describe('policies that are followed', () => {
 
   it('are swapped whole through a storm of edits, bad and half sets in between, and no question goes unanswered', async () => {
     const file = join(folder, 'x.cedar');
-    await writeFile(file, version(1));
+    const put = async (text: string): Promise<void> => {
+      await writeFile(`${file}.tmp`, text);
+      await rename(`${file}.tmp`, file);
+    };
+    await put(version(1));
     const feed = folderFeed(folder);
     const policies = new CurrentPolicies(feed.load, { ports: systemPorts, maxAgeMs: null });
     const loaded = await feed.look();
@@ -179,14 +175,13 @@ describe('policies that are followed', () => {
       }
     })();
     try {
-      for (let edit = 1; edit < 50; edit += 1) await writeFile(file, version(1).slice(0, edit));
-      await writeFile(file, 'permit (principal, action, resource);');
+      // Never empty: a file that a busy machine leaves so for two looks is a policy file, without a policy.
+      await put(version(1).slice(0, 1));
+      for (const letter of version(1).slice(1, 50).split('')) await appendFile(file, letter);
+      await put('permit (principal, action, resource);');
       await until(() => loads.some((findings) => findings > 0));
       expect(asked(policies)).toBe('allow v1');
-      for (let edit = 0; edit < 10; edit += 1) {
-        await writeFile(`${file}.tmp`, version(2));
-        await rename(`${file}.tmp`, file);
-      }
+      for (let edit = 0; edit < 10; edit += 1) await put(version(2));
       await until(() => asked(policies) === 'allow v2');
     } finally {
       over.is = true;

@@ -15,6 +15,7 @@ import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.t
 import { systemPorts } from '../../src/ports.ts';
 import { startRemit, type Remit } from '../../src/remit/remit.ts';
 import { after } from '../../src/timers.ts';
+import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import type { SpireBinaries } from '../parts.ts';
 import { Spire } from './spire.ts';
 
@@ -101,7 +102,7 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
-  const shipped = withTimeFor(await shippedSpireConfig());
+  const shipped = withTimeForChecks(await shippedSpireConfig());
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>
@@ -121,16 +122,6 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
   if (isProblem(envoy)) throw new Error(envoy.problem);
   stops.push(() => envoy.stop());
   return { remit, envoy, payments, planner: plannerSource, log };
-}
-
-/**
- * The shipped configuration but for the deadline of a check: these tests say whether a rotation fails a call, and not how
- * long a machine that does other work too can keep a process from running.
- */
-function withTimeFor(shipped: string): string {
-  const deadline = 'timeout: 0.5s';
-  if (shipped.split(deadline).length !== 2) throw new Error(`the envoy configuration has not one \`${deadline}\``);
-  return shipped.replace(deadline, 'timeout: 10s');
 }
 
 function sourceFor(spire: Spire, path: string, onProblem: (problem: string) => void): WorkloadApiSource {

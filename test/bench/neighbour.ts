@@ -1,0 +1,49 @@
+import { kept } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { mustBeAllowed } from './load.ts';
+import { reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { median } from './statistics.ts';
+import { vegeta } from './vegeta.ts';
+import { wrk } from './wrk.ts';
+
+/** So many times its limit the noisy agent asks. */
+const TIMES = 10;
+/** The limit of each agent, of the capacity, so that the noisy one asks for twice of all there is. At most that of the product. */
+const LIMIT = 0.2;
+const MOST_PER_SECOND = 2_000;
+/** What the other asks, of the capacity. */
+const MODEST = 0.1;
+
+/** The figure of the calls of an agent that were allowed beside one that asks ten times too often. */
+export const NEIGHBOUR = 'overload: allowed of a neighbour, share';
+
+/** What an agent that asks ten times as often as it may takes from another, which asks little. */
+export async function measureNeighbour(bench: Bench, capacity: number): Promise<void> {
+  const { collectorPort, domain, effort, go, results, stage } = bench;
+  const limit = Math.max(1, Math.round(Math.min(MOST_PER_SECOND, capacity * LIMIT)));
+  const options = { name: 'neighbour', collectorPort, checksPerAgent: limit };
+  const remit = await RemitUnderTest.start(stage, domain, options);
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const { seconds } = effort;
+  const { port } = envoy.address;
+  await wrk(stage, await reuse(bench, remit), { port, seconds });
+  const asking = { binary: go.vegeta, port, seconds, isHttp2: true };
+  const shares: number[] = [];
+  for (let round = 0; round < effort.rounds; round += 1) {
+    const [noisy, modest] = [await reuse(bench, remit), await reuse(bench, remit, domain.reporter)];
+    for (const load of [noisy, modest]) await mustBeAllowed(port, load);
+    const rates = { noisy: TIMES * limit, modest: Math.max(1, Math.round(capacity * MODEST)) };
+    const [loud, quiet] = await Promise.all([
+      vegeta(stage, noisy, { ...asking, rate: rates.noisy }),
+      vegeta(stage, modest, { ...asking, rate: rates.modest }),
+    ]);
+    kept(bench, { contender: 'Remit', scenario: `overload: an agent at ${TIMES} times its limit` }, loud);
+    kept(bench, { contender: 'Remit', scenario: 'overload: its neighbour' }, quiet);
+    shares.push(1 - quiet.failed / (rates.modest * seconds));
+  }
+  results.note('overload: limit of an agent', limit, 'checks/s');
+  results.note(NEIGHBOUR, median(shares), '');
+  await remit.end();
+}

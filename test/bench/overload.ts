@@ -1,0 +1,116 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { noteAnswers, noteEnvoysOwn } from './answers.ts';
+import { kept, measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { mustBeAllowed } from './load.ts';
+import type { Load, Run } from './load.ts';
+import { reuse } from './loads.ts';
+import { measureNeighbour } from './neighbour.ts';
+import { recoverySeconds } from './recovery.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { cpuMicroseconds } from './stage.ts';
+import { median } from './statistics.ts';
+import { attack, runOf } from './vegeta.ts';
+import type { Hit } from './vegeta.ts';
+import { wrk } from './wrk.ts';
+
+const CONTENDER = 'Remit';
+/** So many times the capacity is asked for, up to a rate beyond which it is the generator that is measured. */
+const TIMES = 10;
+const MOST_PER_SECOND = 20_000;
+/** Before, meanwhile and after, half the capacity is asked for. */
+const STEADY = 0.5;
+const AFTER_SECONDS = 10;
+/** Enough for the reason of a denial. */
+const MAX_BODY_BYTES = 1_024;
+
+/** The series of the overload. */
+export const overload = {
+  capacity: [CONTENDER, 'overload: capacity'],
+  during: [CONTENDER, `overload: ${TIMES} times the capacity`],
+  after: [CONTENDER, 'overload: half the capacity, after'],
+} as const;
+
+/** The figure of how long it took until all calls were answered 200 again. */
+export const RECOVERY = 'overload: recovery';
+
+/** One overload, as it was answered. */
+interface Round {
+  readonly during: readonly Hit[];
+  readonly due: number;
+  readonly recoverySeconds: number;
+  /** Processor time of Remit in a second, microseconds. */
+  readonly cpuUsPerSecond: number;
+}
+
+/**
+ * What is left of the throughput while far more is asked for than can be decided, how the rest is answered, and how soon all
+ * is well after; then what one agent that asks too much takes from another.
+ */
+export async function measureOverload(bench: Bench): Promise<void> {
+  const { collectorPort, domain, effort, results, stage } = bench;
+  const remit = await RemitUnderTest.start(stage, domain, { name: 'overload', collectorPort });
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const { port } = envoy.address;
+  await wrk(stage, await reuse(bench, remit), { port, seconds: effort.seconds });
+  const rounds: Round[] = [];
+  const capacities: Run[] = [];
+  for (let round = 0; round < effort.rounds; round += 1) {
+    const load = await reuse(bench, remit);
+    await mustBeAllowed(port, load);
+    const capacity = await measure(bench, { ...seriesOf(overload.capacity), pid: remit.pid }, () =>
+      wrk(stage, load, { port, seconds: effort.seconds }),
+    );
+    capacities.push(capacity);
+    rounds.push(await overloaded(bench, load, { port, pid: remit.pid, capacity: capacity.requestsPerSecond }));
+  }
+  results.note(RECOVERY, median(rounds.map((round) => round.recoverySeconds)), 's');
+  const processor = rounds.map(({ cpuUsPerSecond }, round) => {
+    const { cpuUs, requestsPerSecond } = capacities[round] ?? { cpuUs: NaN, requestsPerSecond: NaN };
+    return cpuUsPerSecond / ((cpuUs ?? NaN) * requestsPerSecond);
+  });
+  results.note('overload: processor time of Remit, of that at capacity', median(processor), '');
+  const due = rounds.reduce((sum, round) => sum + round.due, 0);
+  noteAnswers(results, { hits: rounds.flatMap(({ during }) => during), due });
+  await noteEnvoysOwn(results, envoy);
+  await remit.end();
+  await measureNeighbour(bench, median(capacities.map(({ requestsPerSecond }) => requestsPerSecond)));
+}
+
+const seriesOf = ([contender, scenario]: readonly [string, string]) => ({ contender, scenario });
+
+/** Half the capacity all the time, and for some seconds so much more that it is ten times the capacity. */
+async function overloaded(
+  bench: Bench,
+  load: Load,
+  { port, pid, capacity }: { readonly port: number; readonly pid: number; readonly capacity: number },
+): Promise<Round> {
+  const { effort, go, stage } = bench;
+  const { seconds } = effort;
+  const total = Math.round(Math.min(MOST_PER_SECOND, TIMES * capacity));
+  const rate = Math.max(1, Math.round(capacity * STEADY));
+  const options = { binary: go.vegeta, port, isHttp2: true, maxBodyBytes: MAX_BODY_BYTES };
+  const before = cpuMicroseconds(pid);
+  const [excess, steady, spent] = await Promise.all([
+    attack(stage, load, { ...options, rate: total - rate, seconds }),
+    attack(stage, load, { ...options, rate, seconds: seconds + AFTER_SECONDS }),
+    delay(seconds * 1000).then(() => cpuMicroseconds(pid) - before),
+  ]);
+  const fromMs = excess[0]?.atMs ?? 0;
+  const untilMs = fromMs + seconds * 1000;
+  const during = [...excess, ...steady.filter(({ atMs }) => atMs >= fromMs && atMs < untilMs)];
+  during.sort((a, b) => a.atMs - b.atMs);
+  // Those that are answered only after it are no part of what it let through.
+  const good = during.filter(({ atMs, tookMs, status }) => status === 200 && atMs + tookMs < untilMs);
+  const run = { ...runOf(during, { rate: total, seconds }), requestsPerSecond: good.length / seconds };
+  kept(bench, seriesOf(overload.during), run);
+  const after = steady.filter(({ atMs }) => atMs >= untilMs);
+  kept(bench, seriesOf(overload.after), runOf(after, { rate, seconds: AFTER_SECONDS }));
+  return {
+    during,
+    due: total * seconds,
+    recoverySeconds: recoverySeconds(after, untilMs),
+    cpuUsPerSecond: spent / seconds,
+  };
+}

@@ -1,0 +1,28 @@
+import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+/**
+ * Mounts a ConfigMap at a folder, or swaps the one that is there for another, by the steps of Kubernetes' kubelet: its files
+ * are links into `..data`, itself a link to a folder of their version, which is renamed over; then links that are missing are
+ * made, those that lead nowhere removed, and the version before.
+ *
+ * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
+ */
+export async function swapConfigMap(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const data = join(folder, '..data');
+  const before = await readlink(data).catch(() => null);
+  // No `join`, which takes the two dots for the parent.
+  const version = basename(await mkdtemp(`${folder}/..version-`));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, version, name), text);
+  await symlink(version, join(folder, '..data_tmp'));
+  await rename(join(folder, '..data_tmp'), data);
+  if (before === null) {
+    for (const name of Object.keys(files)) await symlink(`..data/${name}`, join(folder, name));
+    return;
+  }
+  const [had, has] = [await readdir(join(folder, before)), Object.keys(files)];
+  for (const name of has.filter((one) => !had.includes(one))) await symlink(`..data/${name}`, join(folder, name));
+  for (const name of had.filter((one) => !has.includes(one))) await rm(join(folder, name));
+  await rm(join(folder, before), { recursive: true });
+}
