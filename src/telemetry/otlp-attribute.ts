@@ -1,6 +1,7 @@
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { fieldsBy } from './protobuf-writer.ts';
+import type { ProtobufWriter } from './protobuf-writer.ts';
 
-/** Field 1 of a KeyValue, by the name in it. */
+/** Field 1 of a KeyValue, by the name in it: names are words of this program, or of its variables at the start. */
 const keys = new Map<string, Uint8Array>();
 
 /**
@@ -19,9 +20,7 @@ export const attributesOf =
   };
 
 function keyOf(name: string): Uint8Array {
-  const writer = new ProtobufWriter();
-  writer.text(1, name);
-  const key = Uint8Array.from(writer.bytes);
+  const key = fieldsBy((into) => into.text(1, name));
   keys.set(name, key);
   return key;
 }

@@ -1,6 +1,6 @@
 import type { Resource } from '@opentelemetry/resources';
 import { attributesOf } from './otlp-attribute.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { fieldsBy, ProtobufWriter } from './protobuf-writer.ts';
 
 /** The field of the spans, in a ScopeSpans. */
 export const SPANS_FIELD = 2;
@@ -54,9 +54,3 @@ export function exportRequest(spans: Uint8Array, { resource, scope, schemaUrl }:
 
 /** More than two tags and lengths take. */
 const MAX_LENGTHS = 64;
-
-function fieldsBy(write: (into: ProtobufWriter) => void): Uint8Array {
-  const into = new ProtobufWriter();
-  write(into);
-  return into.bytes;
-}

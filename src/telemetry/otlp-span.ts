@@ -3,8 +3,9 @@ import type { SpanContext } from '@opentelemetry/api';
 import { tellWithin } from './attribute-limits.ts';
 import type { AttributeLimits } from './attribute-limits.ts';
 import { unixNanos } from './ended-span.ts';
-import type { EndedSpan, SpanLink } from './ended-span.ts';
+import type { EndedSpan, LinkKind, SpanLink } from './ended-span.ts';
 import { attributesOf } from './otlp-attribute.ts';
+import { fieldsBy } from './protobuf-writer.ts';
 import type { ProtobufWriter } from './protobuf-writer.ts';
 
 /** `SPAN_KIND_SERVER`. */
@@ -42,11 +43,20 @@ export function writeSpan(
   into.close(start);
 }
 
+const linkAttribute = (kind: LinkKind): Uint8Array => fieldsBy((into) => attributesOf(into, 4)('remit.link', kind));
+
+/** The one attribute of a link of each kind. */
+const linkAttributes: Readonly<Record<LinkKind, Uint8Array>> = {
+  issued_by: linkAttribute('issued_by'),
+  previous_use: linkAttribute('previous_use'),
+  application: linkAttribute('application'),
+};
+
 function writeLink(into: ProtobufWriter, { to, kind }: SpanLink): void {
   const start = into.open(13);
   into.hex(1, to.traceId);
   into.hex(2, to.spanId);
-  attributesOf(into, 4)('remit.link', kind);
+  into.raw(linkAttributes[kind]);
   into.integer(5, 0);
   into.fixed32(6, flagsOf(to));
   into.close(start);

@@ -137,6 +137,13 @@ export class ProtobufWriter {
   }
 }
 
+/** Fields that are written once, in memory of their own. */
+export function fieldsBy(write: (into: ProtobufWriter) => void): Uint8Array {
+  const into = new ProtobufWriter();
+  write(into);
+  return Uint8Array.from(into.bytes);
+}
+
 function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value >>> 7; rest > 0; rest >>>= 7) bytes += 1;

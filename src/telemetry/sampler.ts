@@ -1,5 +1,5 @@
-import { ROOT_CONTEXT, SamplingDecision, TraceFlags } from '@opentelemetry/api';
-import { TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
+import { ROOT_CONTEXT, TraceFlags } from '@opentelemetry/api';
+import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
 import type { SpanSink } from './ended-span.ts';
 import type { OtelVariables } from './environment.ts';
 

@@ -149,11 +149,15 @@ export class SpanQueue {
 
   async #sent(batch: SpanBatch): Promise<Sent> {
     const { after, timeoutMs } = this.#options;
-    let cancel = (): void => {};
-    const late = new Promise<Sent>((resolve) => (cancel = after(timeoutMs, () => resolve('again'))));
-    const sent = await Promise.race([batch.send().catch((): Sent => 'refused'), late]);
-    cancel();
-    return sent;
+    const { promise: late, resolve } = Promise.withResolvers<Sent>();
+    const cancel = after(timeoutMs, () => resolve('again'));
+    try {
+      return await Promise.race([batch.send(), late]);
+    } catch {
+      return 'refused';
+    } finally {
+      cancel();
+    }
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { attributeLimitsFrom } from '../../src/telemetry/attribute-limits.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import { anySpan } from './ended-spans.ts';

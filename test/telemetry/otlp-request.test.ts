@@ -1,13 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
+import { deny } from '../../src/decision/decision.ts';
+import { systemPorts } from '../../src/ports.ts';
 import type { EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { exportRequest, requestFrame, SPANS_FIELD } from '../../src/telemetry/otlp-request.ts';
 import { writeSpan } from '../../src/telemetry/otlp-span.ts';
 import { ProtobufWriter } from '../../src/telemetry/protobuf-writer.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import type { SpanOrigin } from '../../src/telemetry/span-origin.ts';
+import { traceCheck } from '../../src/telemetry/span.ts';
 import { checkTrace, judgementOf } from './checks.ts';
 import { anySpan, endedSpan } from './ended-spans.ts';
 import { exportRequestFrom, spansIn } from './export-request.ts';
@@ -48,8 +51,16 @@ describe('exportRequest', () => {
       fc.property(fc.array(anySpan, { minLength: 1, maxLength: 5 }), (spans) => {
         expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
+  });
+
+  it('is the same for the span of a check', () => {
+    const spans: EndedSpan[] = [];
+    const sink = { samplesAllow: () => true, add: (span: EndedSpan) => void spans.push(span) };
+    const judged = judgementOf(deny('policy.error', 'by `x`'), { method: 'tools/call', tool: 'create_ticket' });
+    traceCheck({ spans: sink, ports: systemPorts }, judged, checkTrace);
+    expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
   });
 
   it('is the same with limits of attributes', () => {

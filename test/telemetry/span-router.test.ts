@@ -151,28 +151,29 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
   });
 });
 
-describe('SpanRouter', () => {
-  /** Takes everything, and says what; a batch of more than `fullSpans` is as large as can be. */
-  const counting = (fullSpans = Infinity) => {
-    const batches: number[] = [];
-    const newBatch = (): SpanBatch => {
-      let size = 0;
-      return {
-        get size() {
-          return size;
-        },
-        get isFull() {
-          return size >= fullSpans;
-        },
-        add: () => (size += 1),
-        send: () => {
-          batches.push(size);
-          return Promise.resolve('taken');
-        },
-      };
+/** Takes everything, and says what; a batch of more than `fullSpans` is as large as can be. */
+const counting = (fullSpans = Infinity) => {
+  const batches: number[] = [];
+  const newBatch = (): SpanBatch => {
+    let size = 0;
+    return {
+      get size() {
+        return size;
+      },
+      get isFull() {
+        return size >= fullSpans;
+      },
+      add: () => (size += 1),
+      send: () => {
+        batches.push(size);
+        return Promise.resolve('taken');
+      },
     };
-    return { batches, exporter: { newBatch, shutdown: () => Promise.resolve() } };
   };
+  return { batches, exporter: { newBatch, shutdown: () => Promise.resolve() } };
+};
+
+describe('SpanRouter', () => {
   const settings = { maxSpans: 100, batchSpans: 20, delayMs: 20, timeoutMs: 100 };
   const allow = span('remit.check', { 'remit.decision': 'allow' }, 1);
 

@@ -15,8 +15,9 @@ describe('spanContextFrom', () => {
   });
 });
 
+const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => index + 1);
+
 describe('placeUnder', () => {
-  const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => index + 1);
   const parent = { traceId: '3'.repeat(32), spanId: '3'.repeat(16), traceFlags: 1, isRemote: true };
 
   it('is in the trace of a parent, and else begins one', () => {
