@@ -1,4 +1,3 @@
-import type { Tracer } from '@opentelemetry/api';
 import type { HttpCall } from './action/call.ts';
 import type { PassingHeader } from './action/excepted-secret.ts';
 import type { JsonRpcDenial } from './action/json-rpc-denial.ts';
@@ -10,6 +9,7 @@ import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
 import type { Store } from './store/store.ts';
 import type { BindingEffect } from './task/binding-violation.ts';
+import type { SpanSink } from './telemetry/ended-span.ts';
 import type { CheckObserver } from './telemetry/finished-check.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { CredentialKeys } from './token/credential.ts';
@@ -100,7 +100,8 @@ export interface CheckServices {
   readonly ledger: UseLedger;
   /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
   readonly outcomes: { answered(use: AwaitedUse): void };
-  readonly tracer: Tracer;
+  /** Where spans of checks go; `null` where nobody takes them. */
+  readonly spans: SpanSink | null;
   /** Told of each check when it is over: metrics and the decision log. */
   readonly onChecked: CheckObserver;
   /** Signs what servers that ask for it are handed; `null` where this process has no key for it. */

@@ -48,9 +48,8 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
   const judgement = held(services, judged, at.decideBy);
   settleStolenToken(services, judgement);
   noteSecrets(services, judgement);
-  const tracing = { tracer: services.tracer, randomBytes: services.ports.randomBytes };
   const { startedAtMs, trace, use } = at;
-  const span = traceCheck(tracing, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
+  const span = traceCheck(services, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
   const { credential } = judgement.facts;
   if (use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
     services.uses.traced(credential.digest, span);
@@ -61,7 +60,7 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
   if (!isDeny(handed)) return answerOf(services, judgement, { span, transactionToken: handed });
   if (isDeny(judgement.decision)) return answerOf(services, judgement, { span, transactionToken: null });
   const withdrawn = { ...judgement, decision: handed };
-  const again = traceCheck(tracing, withdrawn, { ...trace, previousUse: span, startedAtMs });
+  const again = traceCheck(services, withdrawn, { ...trace, previousUse: span, startedAtMs });
   services.ledger.append(useRecord(withdrawn, again));
   return answerOf(services, withdrawn, { span: again, transactionToken: null });
 }

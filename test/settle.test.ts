@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { trace } from '@opentelemetry/api';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../src/action/call.ts';
 import type { Answer, CheckServices, UseLedger } from '../src/check-services.ts';
@@ -95,7 +94,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   store,
   uses: new TokenUses(10),
   ledger,
-  tracer: trace.getTracer('none'),
+  spans: null,
   transactionToken: null,
   resourceMetadataUrl: () => null,
   outcomes: { answered: () => undefined },

@@ -160,7 +160,7 @@ function servicesOf(
     store,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,
-    tracer: telemetry.tracer,
+    spans: telemetry.spans,
     onChecked: observerOf(parts),
     transactionToken,
     resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),

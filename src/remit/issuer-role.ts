@@ -119,7 +119,7 @@ function sharedServices(
       const set = policies.get();
       return isDeny(set) ? null : set.hash;
     },
-    tracer: issuerTracer({ tracer: telemetry.tracer, randomBytes: ports.randomBytes }),
+    tracer: issuerTracer({ spans: telemetry.spans, ports }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { Ledger } from './ledger.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Telemetry } from '../telemetry/sdk.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../trial/trial.ts';
 
 /** What the roles of one process share. */

@@ -12,7 +12,7 @@ import type { LogStream } from '../telemetry/decision-log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { newMetrics } from '../telemetry/metrics.ts';
 import { measureProcess } from '../telemetry/process-usage.ts';
-import { startTelemetry } from '../telemetry/sdk.ts';
+import { startTelemetry } from '../telemetry/telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
 import { closeChecks, startChecks } from './check-role.ts';

@@ -1,8 +1,11 @@
-import { ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
-import type { Attributes } from '@opentelemetry/api';
+import type { Ports } from '../ports.ts';
 import type { SpanReference } from '../token/claims.ts';
-import { placeOf, spanContextFrom } from './span.ts';
+import type { AttributeValue } from './ended-span.ts';
 import type { Tracing } from './span.ts';
+import { placeUnder, spanContextFrom } from './trace-context.ts';
+
+/** Attributes by their names. */
+export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** A span that is open while something is issued or ended. */
 export interface OpenSpan extends SpanReference {
@@ -14,18 +17,32 @@ export interface IssuerTracer {
   start(name: string, attributes: Attributes, parentTraceparent: string | null): OpenSpan;
 }
 
-/** A tracer whose spans know their place at once, so that it can be signed into a token before the span ends. */
-export const issuerTracer = (tracing: Tracing): IssuerTracer => ({
-  start(name, attributes, parentTraceparent) {
+/**
+ * A tracer whose spans know their place at once, so that it can be signed into a token before the span ends. All of them are
+ * recorded.
+ */
+export const issuerTracer = ({ spans, ports }: Pick<Tracing, 'spans'> & { readonly ports: Ports }): IssuerTracer => ({
+  start(name, first, parentTraceparent) {
     const parent = spanContextFrom(parentTraceparent);
-    const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-    const span = tracing.tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, context);
+    const place = placeUnder(parent, ports.randomBytes);
+    const startMs = ports.nowMs();
+    const beganMs = ports.monotonicMs();
     return {
-      ...placeOf(span.spanContext(), { ...tracing, parent }),
-      end: (last) => {
-        span.setAttributes(last);
-        span.end();
-      },
+      ...place,
+      end: (last) =>
+        spans?.add({
+          ...place,
+          name,
+          parent,
+          startMs,
+          endMs: startMs + (ports.monotonicMs() - beganMs),
+          attributes: (tell) => {
+            for (const [key, value] of Object.entries({ ...first, ...last })) tell(key, value);
+          },
+          links: [],
+          isError: false,
+          isAllowedCheck: false,
+        }),
     };
   },
 });

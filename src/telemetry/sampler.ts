@@ -1,25 +1,44 @@
-import type { Attributes, Context, Link, SpanKind } from '@opentelemetry/api';
-import { SamplingDecision } from '@opentelemetry/sdk-trace';
-import type { Sampler, SamplingResult } from '@opentelemetry/sdk-trace';
+import { ROOT_CONTEXT, TraceFlags } from '@opentelemetry/api';
+import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
+import type { SpanSink } from './ended-span.ts';
+import type { OtelVariables } from './environment.ts';
 
-/**
- * Records every denial and everything that has no decision (issuance, ends), whatever the caller's sampling flag says, and
- * leaves allows to `allows`: a flag that the caller sets must not hide what was refused to it.
- */
-export function alwaysRecordingDenials(allows: Sampler): Sampler {
-  return {
-    shouldSample(
-      context: Context,
-      traceId: string,
-      name: string,
-      kind: SpanKind,
-      attributes: Attributes,
-      links: Link[],
-    ): SamplingResult {
-      return attributes['remit.decision'] === 'allow'
-        ? allows.shouldSample(context, traceId, name, kind, attributes, links)
-        : { decision: SamplingDecision.RECORD_AND_SAMPLED };
-    },
-    toString: () => `AlwaysRecordingDenials{${allows.toString()}}`,
-  };
+/** Says whether an allowed check is recorded. */
+type Sampler = SpanSink['samplesAllow'];
+
+/** Samplers by the names of `OTEL_TRACES_SAMPLER`. @see OpenTelemetry SDK environment variables, general */
+const samplers: ReadonlyMap<string, (ratio: number) => Sampler> = new Map<string, (ratio: number) => Sampler>([
+  ['always_on', () => always],
+  ['always_off', () => never],
+  ['traceidratio', byTraceId],
+  ['parentbased_always_on', () => byParent(always)],
+  ['parentbased_always_off', () => byParent(never)],
+  ['parentbased_traceidratio', (ratio) => byParent(byTraceId(ratio))],
+]);
+
+/** The sampler for allows that the variables name; everything where they name none that is known. */
+export function samplerFrom(variables: OtelVariables): Sampler {
+  const given = Number(variables['OTEL_TRACES_SAMPLER_ARG'] ?? '1');
+  const ratio = given >= 0 && given <= 1 ? given : 1;
+  const named = samplers.get(variables['OTEL_TRACES_SAMPLER'] ?? 'parentbased_always_on');
+  return named === undefined ? always : named(ratio);
+}
+
+function always(): boolean {
+  return true;
+}
+
+function never(): boolean {
+  return false;
+}
+
+function byTraceId(ratio: number): Sampler {
+  const sampler = new TraceIdRatioBasedSampler(ratio);
+  return (traceId) => sampler.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED;
+}
+
+/** As the parent was, and where there is none by `root`. */
+function byParent(root: Sampler): Sampler {
+  return (traceId, parent) =>
+    parent === null ? root(traceId, parent) : (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
 }

@@ -1,20 +1,15 @@
-import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { After } from '../timers.ts';
+import type { EndedSpan } from './ended-span.ts';
+import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 
 /** Why spans were dropped: no room, refused or failed again and again, or still there when time was up. */
 export type DropCause = 'full' | 'failed' | 'closed';
-
-/** What takes spans: as much of the SDK's own interface as is used. */
-export interface Exporter {
-  export(spans: ReadableSpan[], done: (result: { readonly code: number; readonly error?: Error }) => void): void;
-  shutdown(): Promise<void>;
-}
 
 /** How a queue is bounded. */
 export interface QueueSettings {
   /** Spans held at most, those being sent included. */
   readonly maxSpans: number;
-  /** Spans sent at a time. They are serialised in one go, at some 6 us each, and checks wait for that. */
+  /** Spans sent at a time, at most. */
   readonly batchSpans: number;
   /** Wait for a batch to fill, and before a failed one is sent again for the first time, milliseconds. */
   readonly delayMs: number;
@@ -24,7 +19,7 @@ export interface QueueSettings {
 
 /** What a queue works with. */
 export interface QueueOptions extends QueueSettings {
-  readonly exporter: Pick<Exporter, 'export'>;
+  readonly exporter: Pick<SpanExporter, 'newBatch'>;
   readonly after: After;
   readonly onDropped: (count: number, cause: DropCause) => void;
 }
@@ -39,15 +34,17 @@ const MAX_ATTEMPTS = 6;
 const LANES_AT_CLOSE = 8;
 
 /**
- * A bounded queue of ended spans in front of an exporter. Adding costs a check nothing but a push: batches are serialised and
- * sent from a turn of their own, one at a time. At its bound it drops what is new, and says so. A batch that was not taken is
- * sent again, so that a slow collector can see a span twice; one that was refused for good is dropped.
+ * A bounded queue of ended spans in front of an exporter. A span is added to the last batch that waits, in the exporter's own
+ * form; batches are sent from a turn of their own, one at a time. At its bound it drops what is new, and says so. A batch that
+ * was not taken is sent again, so that a slow collector can see a span twice; one that was refused for good is dropped.
  *
  * Lifecycle: `close` sends what waits and takes no more; `abandon` gives up on the rest.
  */
 export class SpanQueue {
   readonly #options: QueueOptions;
-  #waiting: ReadableSpan[] = [];
+  /** None is empty, and only the last has room. */
+  #waiting: SpanBatch[] = [];
+  #waitingSpans = 0;
   #inFlight = 0;
   #sender: Promise<void> | null = null;
   #cancelTimer: (() => void) | null = null;
@@ -61,16 +58,18 @@ export class SpanQueue {
 
   /** Spans held now, at most `maxSpans`. */
   get size(): number {
-    return this.#waiting.length + this.#inFlight;
+    return this.#waitingSpans + this.#inFlight;
   }
 
-  add(span: ReadableSpan): void {
-    const { maxSpans, batchSpans, delayMs, onDropped } = this.#options;
+  add(span: EndedSpan): void {
+    const { maxSpans, delayMs, onDropped } = this.#options;
     if (this.#isClosing) return onDropped(1, 'closed');
     if (this.size >= maxSpans) return onDropped(1, 'full');
-    this.#waiting.push(span);
+    const batch = this.#batchWithRoom();
+    batch.add(span);
+    this.#waitingSpans += 1;
     if (this.#sender !== null) return;
-    if (this.#waiting.length === batchSpans) this.#wakeIn(0);
+    if (this.#waiting.length === 1 && this.#isFull(batch)) this.#wakeIn(0);
     else if (this.#cancelTimer === null) this.#wakeIn(delayMs);
   }
 
@@ -95,7 +94,20 @@ export class SpanQueue {
     for (const resume of this.#paused) resume();
     if (this.size > 0) this.#options.onDropped(this.size, 'closed');
     this.#waiting = [];
+    this.#waitingSpans = 0;
     this.#inFlight = 0;
+  }
+
+  #batchWithRoom(): SpanBatch {
+    const last = this.#waiting.at(-1);
+    if (last !== undefined && !this.#isFull(last)) return last;
+    const batch = this.#options.exporter.newBatch();
+    this.#waiting.push(batch);
+    return batch;
+  }
+
+  #isFull(batch: SpanBatch): boolean {
+    return batch.size >= this.#options.batchSpans || batch.isFull;
   }
 
   #wakeIn(delayMs: number): void {
@@ -114,42 +126,38 @@ export class SpanQueue {
   }
 
   async #send(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, this.#options.batchSpans);
-      this.#inFlight += batch.length;
+    for (let batch = this.#waiting.shift(); batch !== undefined; batch = this.#waiting.shift()) {
+      const { size } = batch;
+      this.#waitingSpans -= size;
+      this.#inFlight += size;
       const isSent = await this.#isDelivered(batch);
       if (this.#isAbandoned) return;
-      this.#inFlight -= batch.length;
-      if (!isSent) this.#options.onDropped(batch.length, 'failed');
+      this.#inFlight -= size;
+      if (!isSent) this.#options.onDropped(size, 'failed');
     }
   }
 
-  async #isDelivered(batch: ReadableSpan[]): Promise<boolean> {
+  async #isDelivered(batch: SpanBatch): Promise<boolean> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      const result = await this.#exported(batch);
-      if (result !== 'again') return result === 'sent';
+      const sent = await this.#sent(batch);
+      if (sent !== 'again') return sent === 'taken';
       if (this.#isAbandoned) return false;
       await this.#pause(this.#options.delayMs * 2 ** (attempt - 1));
     }
     return false;
   }
 
-  async #exported(batch: ReadableSpan[]): Promise<'sent' | 'again' | 'refused'> {
-    const { exporter, after, timeoutMs } = this.#options;
-    const resource = batch[0]?.resource;
-    if (resource?.asyncAttributesPending === true) await resource.waitForAsyncAttributes?.();
-    return new Promise((resolve) => {
-      const cancel = after(timeoutMs, () => resolve('again'));
-      try {
-        exporter.export(batch, ({ code, error }) => {
-          cancel();
-          resolve(code === SUCCESS ? 'sent' : isFinal(error) ? 'refused' : 'again');
-        });
-      } catch {
-        cancel();
-        resolve('refused');
-      }
-    });
+  async #sent(batch: SpanBatch): Promise<Sent> {
+    const { after, timeoutMs } = this.#options;
+    const { promise: late, resolve } = Promise.withResolvers<Sent>();
+    const cancel = after(timeoutMs, () => resolve('again'));
+    try {
+      return await Promise.race([batch.send(), late]);
+    } catch {
+      return 'refused';
+    } finally {
+      cancel();
+    }
   }
 
   #pause(delayMs: number): Promise<void> {
@@ -164,17 +172,4 @@ export class SpanQueue {
       this.#paused.add(resume);
     });
   }
-}
-
-/** `ExportResultCode.SUCCESS`. */
-const SUCCESS = 0;
-
-/** What OTLP says is not sent again, over gRPC: all but cancelled, deadline, aborted, range, unavailable, loss, exhausted. */
-const FINAL_GRPC: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 9, 12, 13, 16]);
-
-/** Whether the collector has said that it will never take this. @see OTLP specification 1.7, failures */
-function isFinal(error: unknown): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
-  if (typeof code !== 'number') return false;
-  return FINAL_GRPC.has(code) || (code >= 300 && code < 500 && code !== 429);
 }

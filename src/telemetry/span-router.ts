@@ -1,9 +1,8 @@
-import { TraceFlags } from '@opentelemetry/api';
-import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { After } from '../timers.ts';
-import { CHECK_SPAN } from './span.ts';
+import type { EndedSpan } from './ended-span.ts';
+import type { SpanExporter } from './span-exporter.ts';
 import { SpanQueue } from './span-queue.ts';
-import type { DropCause, Exporter, QueueSettings } from './span-queue.ts';
+import type { DropCause, QueueSettings } from './span-queue.ts';
 
 /** The queues of an exporter: allowed checks in one; denials, issuance, ends and all else in the other. */
 export const QUEUES = ['allows', 'denials'] as const;
@@ -20,12 +19,12 @@ export type OnDropped = (queue: QueueName, count: number, cause: DropCause) => v
  *
  * Lifecycle: `shutdown` sends what waits and ends the exporter; `abandon` gives up on the rest.
  */
-export class SpanRouter implements SpanProcessor {
-  readonly #exporter: Exporter;
+export class SpanRouter {
+  readonly #exporter: SpanExporter;
   readonly #queues: Readonly<Record<QueueName, SpanQueue>>;
 
   constructor(
-    exporter: Exporter,
+    exporter: SpanExporter,
     { settings, after, onDropped }: { settings: QueueSettings; after: After; onDropped: OnDropped },
   ) {
     const queue = (name: QueueName): SpanQueue =>
@@ -34,15 +33,12 @@ export class SpanRouter implements SpanProcessor {
     this.#queues = { allows: queue('allows'), denials: queue('denials') };
   }
 
-  onStart(): void {}
-
-  onEnd(span: ReadableSpan): void {
-    if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return;
-    const isAllow = span.name === CHECK_SPAN && span.attributes['remit.decision'] === 'allow';
-    this.#queues[isAllow ? 'allows' : 'denials'].add(span);
+  add(span: EndedSpan): void {
+    this.#queues[span.isAllowedCheck ? 'allows' : 'denials'].add(span);
   }
 
-  async forceFlush(): Promise<void> {
+  /** Sends what waits now. */
+  async flush(): Promise<void> {
     await Promise.all(QUEUES.map((name) => this.#queues[name].flush()));
   }
 

@@ -1,20 +1,15 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-
-/** One span as OTLP over HTTP brings it, in JSON. */
-export interface ReceivedSpan {
-  readonly name: string;
-  /** Hex. */
-  readonly spanId: string;
-  readonly attributes: ReadonlyMap<string, unknown>;
-}
+import { gunzipSync } from 'node:zlib';
+import { exportRequestFrom, resourceIn, spansIn } from './export-request.ts';
+import type { ExportRequest, ReceivedSpan } from './export-request.ts';
 
 /** What a collector does with a request. */
 export type Behaviour = 'takes' | 'stalls' | 'refuses' | 'is-busy' | { readonly answersAfterMs: number };
 
 /**
- * An OTLP receiver over HTTP with JSON, which can be made to misbehave.
+ * An OTLP receiver over HTTP, in JSON and in protobuf, which can be made to misbehave.
  *
  * Lifecycle: `close` once, also while it stalls.
  */
@@ -47,8 +42,8 @@ export class Collector {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-    const received = spansIn(body);
+    const read = requestIn(Buffer.concat(chunks), request.headers);
+    const received = spansIn(read);
     this.batches.push(received.length);
     this.headers.push(request.headers);
     const { behaviour } = this;
@@ -57,28 +52,15 @@ export class Collector {
     if (behaviour === 'is-busy') return void response.writeHead(503).end('{}');
     if (typeof behaviour === 'object') await new Promise((done) => setTimeout(done, behaviour.answersAfterMs));
     this.spans.push(...received);
-    for (const [name, value] of attributesOf(body.resourceSpans[0].resource)) this.resource.set(name, value);
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    for (const [name, value] of resourceIn(read)) this.resource.set(name, value);
+    const type = request.headers['content-type'];
+    response.writeHead(200, { 'content-type': type }).end(type === JSON_TYPE ? '{}' : '');
   }
 }
 
-interface Attributed {
-  readonly attributes?: readonly { readonly key: string; readonly value: Readonly<Record<string, unknown>> }[];
+const JSON_TYPE = 'application/json';
+
+function requestIn(sent: Buffer, headers: IncomingMessage['headers']): ExportRequest {
+  const body = headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
+  return headers['content-type'] === JSON_TYPE ? JSON.parse(body.toString('utf8')) : exportRequestFrom(body);
 }
-
-interface Body {
-  readonly resourceSpans: readonly {
-    readonly scopeSpans: readonly {
-      readonly spans: readonly (Attributed & { readonly name: string; readonly spanId: string })[];
-    }[];
-  }[];
-}
-
-const spansIn = (body: Body): ReceivedSpan[] =>
-  body.resourceSpans
-    .flatMap((each) => each.scopeSpans)
-    .flatMap((each) => each.spans)
-    .map((span) => ({ name: span.name, spanId: span.spanId, attributes: new Map(attributesOf(span)) }));
-
-const attributesOf = ({ attributes = [] }: Attributed): [string, unknown][] =>
-  attributes.map(({ key, value }) => [key, Object.values(value)[0]]);

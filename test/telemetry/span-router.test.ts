@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TraceFlags } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { AlwaysOffSampler, TracerProvider } from '@opentelemetry/sdk-trace';
-import { alwaysRecordingDenials } from '../../src/telemetry/sampler.ts';
-import { SpanRouter } from '../../src/telemetry/span-router.ts';
+import type { AttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
+import { exportersFrom } from '../../src/telemetry/exporters.ts';
+import type { SpanBatch } from '../../src/telemetry/span-exporter.ts';
+import { originFrom } from '../../src/telemetry/span-origin.ts';
 import type { QueueSettings } from '../../src/telemetry/span-queue.ts';
+import { SpanRouter } from '../../src/telemetry/span-router.ts';
 import { after } from '../../src/timers.ts';
 import { Collector } from './collector.ts';
+import { endedSpan } from './ended-spans.ts';
 
 let collector: Collector;
 let close: () => Promise<unknown> = () => Promise.resolve();
@@ -16,27 +17,41 @@ beforeEach(async () => {
 afterEach(async () => {
   await close();
   await collector.close();
+  for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
 });
 
-/** Checks traced through a router to the collector, with a small queue. */
-function routed(changed: Partial<QueueSettings> = {}, timeoutMillis = 300) {
+const span = (name: string, attributes: Readonly<Record<string, AttributeValue>>, spanId: number): EndedSpan =>
+  endedSpan(attributes, {
+    name,
+    spanId: spanId.toString(16).padStart(16, '0'),
+    isAllowedCheck: name === 'remit.check' && attributes['remit.decision'] === 'allow',
+  });
+
+/** Checks traced through a router to the collector by a protocol, with a small queue. */
+function routedBy(protocol: string, changed: Partial<QueueSettings>, timeoutMs: number) {
+  // Exporters read the variables of the process.
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+  process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] = String(timeoutMs);
+  const [exporter] = exportersFrom({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }, originFrom({})).exporters;
+  if (exporter === undefined) throw new Error('no exporter');
   const dropped: (readonly [string, number, string])[] = [];
-  const router = new SpanRouter(new OTLPTraceExporter({ url: `${collector.url}/v1/traces`, timeoutMillis }), {
+  const router = new SpanRouter(exporter, {
     settings: { maxSpans: 100, batchSpans: 16, delayMs: 20, timeoutMs: 5000, ...changed },
     after,
     onDropped: (queue, count, cause) => dropped.push([queue, count, cause]),
   });
   close = async () => router.abandon();
-  const provider = new TracerProvider({ spanProcessors: [router] });
-  const tracer = provider.getTracer('test');
+  let made = 0;
+  const end = (name: string, attributes: Readonly<Record<string, AttributeValue>>): void => {
+    made += 1;
+    router.add(span(name, attributes, made));
+  };
   const check = (decision: 'allow' | 'deny', count = 1): void => {
-    for (let n = 0; n < count; n += 1) {
-      tracer.startSpan('remit.check', { attributes: { 'remit.decision': decision, n } }).end();
-    }
+    for (let n = 0; n < count; n += 1) end('remit.check', { 'remit.decision': decision, n });
   };
   const sum = (queue: string, cause: string): number =>
     dropped.filter(([name, , why]) => name === queue && why === cause).reduce((all, [, count]) => all + count, 0);
-  return { router, tracer, check, sum, dropped };
+  return { router, end, check, sum, dropped };
 }
 
 const received = (decision: string | undefined): number =>
@@ -53,7 +68,9 @@ async function until(isTrue: () => boolean): Promise<void> {
   }
 }
 
-describe('SpanRouter', () => {
+describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) => {
+  const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
+
   it('sends everything at shutdown, more batches than an exporter takes at a time', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000 });
     check('allow', 900);
@@ -64,17 +81,16 @@ describe('SpanRouter', () => {
   });
 
   it('keeps denials, issuance and ends while a stalled collector lets allows pile up', async () => {
-    const { router, tracer, check, sum } = routed();
+    const { router, end, check, sum } = routed();
     collector.behaviour = 'stalls';
     check('allow', 5000);
     check('deny', 40);
-    for (const name of ['token.issue', 'task.end'])
-      tracer.startSpan(name, { attributes: { 'remit.decision': 'allow' } }).end();
+    for (const name of ['token.issue', 'task.end']) end(name, { 'remit.decision': 'allow' });
     check('allow', 5000);
     expect([sum('allows', 'full'), sum('denials', 'full')]).toEqual([9900, 0]);
     await until(() => collector.batches.length >= 2);
     collector.behaviour = 'takes';
-    await router.forceFlush();
+    await router.flush();
     expect(received('deny')).toBe(40);
     expect(collector.spans.map((span) => span.name).filter((name) => name !== 'remit.check')).toEqual([
       'token.issue',
@@ -95,26 +111,6 @@ describe('SpanRouter', () => {
     expect(sum('denials', 'closed')).toBe(101);
   });
 
-  it('never exports in the turn of the check', async () => {
-    let exports = 0;
-    const router = new SpanRouter(
-      {
-        export: (_spans, done) => {
-          exports += 1;
-          done({ code: 0 });
-        },
-        shutdown: () => Promise.resolve(),
-      },
-      { settings: { maxSpans: 100, batchSpans: 2, delayMs: 20, timeoutMs: 100 }, after, onDropped: () => undefined },
-    );
-    const tracer = new TracerProvider({ spanProcessors: [router] }).getTracer('test');
-    for (let n = 0; n < 50; n += 1) tracer.startSpan('remit.check').end();
-    await Promise.resolve();
-    expect(exports).toBe(0);
-    await router.shutdown();
-    expect(exports).toBe(25);
-  });
-
   it('waits for a collector that is not there yet, and loses nothing', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000 });
     const { port } = new URL(collector.url);
@@ -122,7 +118,7 @@ describe('SpanRouter', () => {
     check('deny', 40);
     await new Promise((done) => setTimeout(done, 200));
     collector = await Collector.start(Number(port));
-    await router.forceFlush();
+    await router.flush();
     expect([received('deny'), dropped]).toEqual([40, []]);
   });
 
@@ -132,7 +128,7 @@ describe('SpanRouter', () => {
     check('deny', 40);
     await until(() => collector.batches.length >= 2);
     collector.behaviour = 'takes';
-    await router.forceFlush();
+    await router.flush();
     expect([received('deny'), dropped]).toEqual([40, []]);
   });
 
@@ -140,7 +136,7 @@ describe('SpanRouter', () => {
     const { router, check, sum } = routed();
     collector.behaviour = 'refuses';
     check('deny', 40);
-    await router.forceFlush();
+    await router.flush();
     expect(collector.batches).toEqual([16, 16, 8]);
     expect(sum('denials', 'failed')).toBe(40);
   });
@@ -153,18 +149,62 @@ describe('SpanRouter', () => {
     await router.shutdown();
     expect([received('allow'), received('deny'), dropped]).toEqual([300, 300, []]);
   });
+});
 
-  it('takes no span that was not sampled', async () => {
-    const { router } = routed();
-    const tracer = new TracerProvider({
-      spanProcessors: [router],
-      sampler: alwaysRecordingDenials(new AlwaysOffSampler()),
-    }).getTracer('test');
-    const span = tracer.startSpan('remit.check', { attributes: { 'remit.decision': 'allow' } });
-    expect(span.spanContext().traceFlags & TraceFlags.SAMPLED).toBe(0);
-    span.end();
-    tracer.startSpan('remit.check', { attributes: { 'remit.decision': 'deny' } }).end();
+/** Takes everything, and says what; a batch of more than `fullSpans` is as large as can be. */
+const counting = (fullSpans = Infinity) => {
+  const batches: number[] = [];
+  const newBatch = (): SpanBatch => {
+    let size = 0;
+    return {
+      get size() {
+        return size;
+      },
+      get isFull() {
+        return size >= fullSpans;
+      },
+      add: () => (size += 1),
+      send: () => {
+        batches.push(size);
+        return Promise.resolve('taken');
+      },
+    };
+  };
+  return { batches, exporter: { newBatch, shutdown: () => Promise.resolve() } };
+};
+
+describe('SpanRouter', () => {
+  const settings = { maxSpans: 100, batchSpans: 20, delayMs: 20, timeoutMs: 100 };
+  const allow = span('remit.check', { 'remit.decision': 'allow' }, 1);
+
+  it('never exports in the turn of the check', async () => {
+    const { batches, exporter } = counting();
+    const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
+    for (let n = 0; n < 50; n += 1) router.add(allow);
+    await Promise.resolve();
+    expect(batches).toEqual([]);
     await router.shutdown();
-    expect(collector.spans).toHaveLength(1);
+    expect(batches).toEqual([20, 20, 10]);
+  });
+
+  it('begins another batch where one is as large as a collector takes', async () => {
+    const { batches, exporter } = counting(8);
+    const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
+    for (let n = 0; n < 20; n += 1) router.add(allow);
+    await router.shutdown();
+    expect(batches).toEqual([8, 8, 4]);
+  });
+
+  it('drops for good what cannot be sent', async () => {
+    const { exporter } = counting();
+    const dropped: (readonly [string, number, string])[] = [];
+    const failing = { ...exporter.newBatch(), size: 1, isFull: true, send: () => Promise.reject(new Error('a bug')) };
+    const router = new SpanRouter(
+      { ...exporter, newBatch: () => failing },
+      { settings, after, onDropped: (queue, count, cause) => dropped.push([queue, count, cause]) },
+    );
+    router.add(allow);
+    await router.flush();
+    expect(dropped).toEqual([['allows', 1, 'failed']]);
   });
 });

@@ -1,60 +1,37 @@
 import { describe, expect, it } from '@jest/globals';
-import { AlwaysOffSampler, InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import { trace } from '@opentelemetry/api';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
-import type { Judgement } from '../../src/judgement.ts';
+import type { SpanSink } from '../../src/telemetry/ended-span.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
-import { alwaysRecordingDenials } from '../../src/telemetry/sampler.ts';
-import { spanContextFrom, traceCheck } from '../../src/telemetry/span.ts';
+import { readableSpan } from '../../src/telemetry/readable-span.ts';
+import { traceCheck } from '../../src/telemetry/span.ts';
+import type { CheckTrace } from '../../src/telemetry/span.ts';
+import { allow, checkTrace, issuance, judgementOf, previousUse } from './checks.ts';
 
-const issuance = { traceId: '1'.repeat(32), spanId: '1'.repeat(16) };
-const previousUse = { traceId: '2'.repeat(32), spanId: '2'.repeat(16) };
-const parent = `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`;
-const application = `00-${'4'.repeat(32)}-${'4'.repeat(16)}-01`;
-const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
+const ports = {
+  nowMs: () => 1_700_000_000_003,
+  monotonicMs: () => 5,
+  randomBytes: (length: number): Uint8Array => new Uint8Array(length).fill(0xab),
+};
 
-const judgement = (decision: Decision): Judgement =>
-  ({
-    decisionId: 'd-1',
-    decision,
-    policySet: 'sha-256:set',
-    policyGeneration: 1,
-    cache: 'hit',
-    facts: {
-      call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test', port: null },
-      caller: { id: 'spiffe://acme.test/planner' },
-      credential: {
-        kind: 'task-token',
-        taskId: 't-1',
-        intentHash: 'sha-256:intent',
-        issuance,
-        tokenId: 'a-secret-jti',
-        digest: 'digest',
-      },
-      action: { id: 'payments.list', kind: 'http', isDecidedOnHeaders: false, endpoint: 'GET /v1/payments' },
-      task: undefined,
-      use: 2,
-      reuse: ['other-node', 'other-trace'],
-      nowMs: 0,
-    },
-  }) as unknown as Judgement;
+const origin = {
+  resource: resourceFromAttributes({}),
+  scopeName: 'remit',
+  limits: { count: Infinity, valueLength: Infinity },
+};
 
-const on = { parent, application, previousUse, startedAtMs: 1_700_000_000_000 };
-const zeros = (length: number): Uint8Array => new Uint8Array(length).fill(0xab);
+/** What is recorded where no allow is sampled. */
+function recorder(samplesAllow: SpanSink['samplesAllow'] = () => false) {
+  const spans: ReadableSpan[] = [];
+  const sink: SpanSink = { samplesAllow, add: (span) => spans.push(readableSpan(span, origin)) };
+  return { spans, sink };
+}
 
-const traced = (
-  decision: Decision,
-  where: typeof on | (typeof on & { parent: null }) = on,
-  judged = judgement(decision),
-) => {
-  const exporter = new InMemorySpanExporter();
-  const provider = new TracerProvider({
-    spanProcessors: [new SimpleSpanProcessor({ exporter })],
-    sampler: alwaysRecordingDenials(new AlwaysOffSampler()),
-  });
-  const place = traceCheck({ tracer: provider.getTracer('test'), randomBytes: zeros }, judged, where);
-  return { place, spans: exporter.getFinishedSpans() };
+const traced = (decision: Decision, on: CheckTrace = checkTrace, judged = judgementOf(decision)) => {
+  const { spans, sink } = recorder();
+  return { place: traceCheck({ spans: sink, ports }, judged, on), spans };
 };
 
 const statusAndType = (decision: Decision) => {
@@ -77,7 +54,10 @@ describe('traceCheck', () => {
   it('is a child of the span of Envoy, from the start of the check', () => {
     const { place, spans } = traced(deny('policy.forbidden', 'by `x`'));
     expect(spans[0]?.parentSpanContext?.spanId).toBe('3'.repeat(16));
-    expect(spans[0]?.startTime).toEqual([1_700_000_000, 0]);
+    expect([spans[0]?.startTime, spans[0]?.endTime]).toEqual([
+      [1_700_000_000, 0],
+      [1_700_000_000, 3_000_000],
+    ]);
     expect(place.traceId).toBe('3'.repeat(32));
   });
 
@@ -88,6 +68,7 @@ describe('traceCheck', () => {
       'remit.decision.id': 'd-1',
       'remit.reason': 'policy.forbidden',
       'remit.detail': 'by `x`',
+      'remit.policy.generation': 1,
       'remit.policy.ids': ['x'],
       'remit.policy.set': 'sha-256:set',
       'remit.cache': 'hit',
@@ -113,6 +94,10 @@ describe('traceCheck', () => {
   it('records a denial although the caller asked not to sample, and leaves an allow to the sampler', () => {
     expect(traced(deny('token.expired', '')).spans).toHaveLength(1);
     expect(traced(allow).spans).toHaveLength(0);
+    const asked: unknown[] = [];
+    const { spans, sink } = recorder((traceId, parent) => asked.push([traceId, parent?.traceFlags]) > 0);
+    traceCheck({ spans: sink, ports }, judgementOf(allow), checkTrace);
+    expect([spans.length, asked]).toEqual([1, [['3'.repeat(32), 0]]]);
   });
 
   it('marks a fault of ours as an error, and a denial by policy as none', () => {
@@ -121,10 +106,9 @@ describe('traceCheck', () => {
   });
 
   it('names the tool and the method of an MCP call', () => {
-    const known = judgement(deny('policy.forbidden', ''));
-    const called = (mcp: object) => {
-      const action = { ...known.facts.action, mcp };
-      const [span] = traced(known.decision, on, { ...known, facts: { ...known.facts, action } } as Judgement).spans;
+    const denied = deny('policy.forbidden', '');
+    const called = (mcp: { readonly method: string; readonly tool: string | null }) => {
+      const [span] = traced(denied, checkTrace, judgementOf(denied, mcp)).spans;
       return Object.entries(span?.attributes ?? {}).filter(([name]) => /^(mcp|gen_ai)\./.test(name));
     };
     expect(called({ method: 'tools/call', tool: 'create_ticket' })).toEqual([
@@ -135,40 +119,38 @@ describe('traceCheck', () => {
     expect(called({ method: 'tools/list', tool: null })).toEqual([['mcp.method.name', 'tools/list']]);
   });
 
-  it('gives a use a place of its own where tracing is off', () => {
-    const tracer = trace.getTracer('nobody registered a provider');
-    const place = traceCheck({ tracer, randomBytes: zeros }, judgement(allow), { ...on, parent: null });
+  it('ends no earlier than it began, when the clock has stepped back meanwhile', () => {
+    const [span] = traced(deny('policy.forbidden', ''), { ...checkTrace, startedAtMs: 1_700_000_000_009 }).spans;
+    expect([span?.startTime, span?.duration]).toEqual([
+      [1_700_000_000, 9_000_000],
+      [0, 0],
+    ]);
+  });
+
+  it('gives a use a place of its own where nobody takes spans', () => {
+    const place = traceCheck({ spans: null, ports }, judgementOf(allow), { ...checkTrace, parent: null });
     expect(place).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
-    const child = traceCheck({ tracer, randomBytes: zeros }, judgement(allow), on);
+    const child = traceCheck({ spans: null, ports }, judgementOf(deny('token.expired', '')), checkTrace);
     expect(child).toEqual({ traceId: '3'.repeat(32), spanId: 'ab'.repeat(8) });
   });
 });
 
 describe('issuerTracer', () => {
   it('knows the place of a span before it ends, and ends it with its last attributes', () => {
-    const exporter = new InMemorySpanExporter();
-    const provider = new TracerProvider({
-      spanProcessors: [new SimpleSpanProcessor({ exporter })],
-      sampler: alwaysRecordingDenials(new AlwaysOffSampler()),
-    });
-    const tracer = issuerTracer({ tracer: provider.getTracer('test'), randomBytes: zeros });
-    const span = tracer.start('token.issue', { a: 1 }, parent);
+    const { spans, sink } = recorder();
+    let monotonicMs = 5;
+    const tracer = issuerTracer({ spans: sink, ports: { ...ports, monotonicMs: () => monotonicMs } });
+    const span = tracer.start('token.issue', { a: 1, b: 1 }, checkTrace.parent);
     expect(span.traceId).toBe('3'.repeat(32));
+    monotonicMs = 7.25;
     span.end({ b: 2 });
-    expect(exporter.getFinishedSpans()[0]?.attributes).toEqual({ a: 1, b: 2 });
+    expect(spans[0]?.attributes).toEqual({ a: 1, b: 2 });
+    expect(spans[0]?.duration).toEqual([0, 2_250_000]);
   });
-});
 
-describe('spanContextFrom', () => {
-  it.each([
-    ['nothing', null],
-    ['an empty text', ''],
-    ['another version', `01-${'1'.repeat(32)}-${'1'.repeat(16)}-01`],
-    ['a trace of zeros', `00-${'0'.repeat(32)}-${'1'.repeat(16)}-01`],
-    ['a span of zeros', `00-${'1'.repeat(32)}-${'0'.repeat(16)}-01`],
-    ['upper case', `00-${'A'.repeat(32)}-${'1'.repeat(16)}-01`],
-    ['something behind it', `00-${'1'.repeat(32)}-${'1'.repeat(16)}-01-x`],
-  ])('refuses %s', (_name, text) => {
-    expect(spanContextFrom(text)).toBeNull();
+  it('gives a span a place where nobody takes it', () => {
+    const span = issuerTracer({ spans: null, ports }).start('task.end', {}, null);
+    expect(span).toMatchObject({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
+    expect(() => span.end({})).not.toThrow();
   });
 });

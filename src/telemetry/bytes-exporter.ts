@@ -1,0 +1,78 @@
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import type { AttributeLimits } from './attribute-limits.ts';
+import type { EndedSpan } from './ended-span.ts';
+import { exportRequest, requestFrame, SPANS_FIELD } from './otlp-request.ts';
+import type { RequestFrame } from './otlp-request.ts';
+import { writeSpan } from './otlp-span.ts';
+import type { Encoding, Transport } from './otlp-transport.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
+import { sentBy } from './span-exporter.ts';
+import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
+import { settled } from './span-origin.ts';
+import type { SpanOrigin } from './span-origin.ts';
+
+/** A request that is written. */
+export interface WrittenRequest {
+  readonly bytes: Uint8Array;
+  readonly spans: number;
+}
+
+/** Hands a written request on as it is. */
+export const written: Encoding<WrittenRequest> = {
+  serializer: {
+    serializeRequest: ({ bytes }) => bytes,
+    deserializeResponse: (bytes) => ProtobufTraceSerializer.deserializeResponse(bytes),
+  },
+  metricsHelper: { name: 'span', countItems: ({ spans }) => spans },
+};
+
+/** A quarter of what a collector takes over gRPC where nothing is said. */
+const FULL_BYTES = 1024 * 1024;
+
+/**
+ * Exports spans as OTLP in protobuf. A span is written into its batch when it is over, so that none of its objects outlives
+ * it; a batch is then a copy away from a request.
+ */
+export function bytesExporter(transport: Transport<WrittenRequest>, origin: SpanOrigin): SpanExporter {
+  const frame = settled(origin.resource).then((resource) => requestFrame(resource, origin.scopeName));
+  return {
+    newBatch: () => new BytesBatch({ transport, frame, limits: origin.limits }),
+    shutdown: () => transport.shutdown(),
+  };
+}
+
+interface BatchOptions {
+  readonly transport: Transport<WrittenRequest>;
+  /** Is there once the attributes of the resource are. */
+  readonly frame: Promise<RequestFrame>;
+  readonly limits: AttributeLimits;
+}
+
+class BytesBatch implements SpanBatch {
+  readonly #options: BatchOptions;
+  readonly #spans = new ProtobufWriter();
+  #size = 0;
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get isFull(): boolean {
+    return this.#spans.length >= FULL_BYTES;
+  }
+
+  add(span: EndedSpan): void {
+    writeSpan(this.#spans, { field: SPANS_FIELD, span, limits: this.#options.limits });
+    this.#size += 1;
+  }
+
+  async send(): Promise<Sent> {
+    const { frame, transport } = this.#options;
+    const bytes = exportRequest(this.#spans.bytes, await frame);
+    return sentBy((done) => transport.export({ bytes, spans: this.#size }, done));
+  }
+}

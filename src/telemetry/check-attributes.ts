@@ -1,0 +1,80 @@
+import type { Action } from '../action/http.ts';
+import { taskTokenOf } from '../decide.ts';
+import type { Facts } from '../decide.ts';
+import { isDeny } from '../decision/decision.ts';
+import { reasons } from '../decision/reasons.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import { reuseOf } from '../judgement.ts';
+import type { Judgement } from '../judgement.ts';
+import { tellingClass } from '../token/reuse.ts';
+import type { Tell } from './ended-span.ts';
+
+/** Tells the attributes of the span of a check: what was decided and by what, never a token. */
+export function tellCheck(judgement: Judgement, tell: Tell): void {
+  tellDecision(judgement, tell);
+  const { facts } = judgement;
+  if (!isDeny(facts.caller)) tell('remit.agent', facts.caller.id);
+  if (!isDeny(facts.action)) tellAction(facts.action, tell);
+  tellCredential(facts, tell);
+  const reuse = reuseOf(judgement);
+  const telling = tellingClass(reuse);
+  if (telling !== null) {
+    tell('remit.token.reuse', reuse);
+    tell('remit.token.reuse.class', telling);
+  }
+  tellCall(facts, tell);
+}
+
+/** The reason of a denial that is a fault of ours, which alone is an error: a denial that was decided is a good answer. */
+export const faultOf = ({ decision }: Pick<Judgement, 'decision'>): ReasonCode | null =>
+  isDeny(decision) && reasons[decision.reason].httpStatus === 503 ? decision.reason : null;
+
+function tellDecision(judgement: Judgement, tell: Tell): void {
+  const { cache, decision, decisionId, policySet, policyGeneration } = judgement;
+  tell('remit.decision', decision.kind);
+  tell('remit.decision.id', decisionId);
+  tell('remit.policy.ids', decision.policyIds);
+  tell('remit.cache', cache);
+  if (policySet !== null) tell('remit.policy.set', policySet);
+  if (policyGeneration !== null) tell('remit.policy.generation', policyGeneration);
+  if (!isDeny(decision)) return;
+  tell('remit.reason', decision.reason);
+  tell('remit.detail', decision.detail);
+  const fault = faultOf(judgement);
+  if (fault !== null) tell('error.type', fault);
+}
+
+function tellAction({ id, kind, isDecidedOnHeaders, endpoint, mcp }: Action, tell: Tell): void {
+  tell('remit.action', id);
+  tell('remit.action.kind', kind);
+  tell('remit.decided_on', isDecidedOnHeaders ? 'headers' : 'request');
+  tell('http.route', endpoint);
+  if (mcp !== undefined) tellMcp(mcp, tell);
+}
+
+/** @see OpenTelemetry semantic conventions for MCP, in development */
+function tellMcp({ method, tool }: NonNullable<Action['mcp']>, tell: Tell): void {
+  tell('mcp.method.name', method);
+  if (tool === null) return;
+  tell('gen_ai.operation.name', 'execute_tool');
+  tell('gen_ai.tool.name', tool);
+}
+
+function tellCredential(facts: Facts, tell: Tell): void {
+  if (!isDeny(facts.credential)) tell('remit.credential', facts.credential.kind);
+  if (facts.use !== 0) tell('remit.token.use', facts.use);
+  const token = taskTokenOf(facts);
+  if (token === null) return;
+  tell('remit.task.id', token.taskId);
+  tell('remit.intent.hash', token.intentHash);
+  tell('remit.intent.trace_id', token.issuance.traceId);
+}
+
+function tellCall({ call }: Facts, tell: Tell): void {
+  if (isDeny(call)) return;
+  tell('http.request.method', call.method);
+  tell('url.scheme', call.scheme);
+  tell('url.path', call.path);
+  tell('server.address', call.host);
+  if (call.port !== null) tell('server.port', call.port);
+}

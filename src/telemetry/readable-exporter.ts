@@ -1,0 +1,39 @@
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import type { EndedSpan } from './ended-span.ts';
+import type { Transport } from './otlp-transport.ts';
+import { readableSpan } from './readable-span.ts';
+import { sentBy } from './span-exporter.ts';
+import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
+import { settled } from './span-origin.ts';
+import type { SpanOrigin } from './span-origin.ts';
+
+/** Exports spans as objects, for what makes JSON or lines for people of them: slower than bytes. */
+export const readableExporter = (transport: Transport<ReadableSpan[]>, origin: SpanOrigin): SpanExporter => ({
+  newBatch: () => new ReadableBatch(transport, origin),
+  shutdown: () => transport.shutdown(),
+});
+
+class ReadableBatch implements SpanBatch {
+  readonly isFull = false;
+  readonly #transport: Transport<ReadableSpan[]>;
+  readonly #origin: SpanOrigin;
+  readonly #spans: ReadableSpan[] = [];
+
+  constructor(transport: Transport<ReadableSpan[]>, origin: SpanOrigin) {
+    this.#transport = transport;
+    this.#origin = origin;
+  }
+
+  get size(): number {
+    return this.#spans.length;
+  }
+
+  add(span: EndedSpan): void {
+    this.#spans.push(readableSpan(span, this.#origin));
+  }
+
+  async send(): Promise<Sent> {
+    await settled(this.#origin.resource);
+    return sentBy((done) => this.#transport.export(this.#spans, done));
+  }
+}

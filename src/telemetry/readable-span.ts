@@ -1,0 +1,40 @@
+import { SpanKind, SpanStatusCode, TraceFlags } from '@opentelemetry/api';
+import type { HrTime, Link } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import { tellWithin } from './attribute-limits.ts';
+import { unixNanos } from './ended-span.ts';
+import type { AttributeValue, EndedSpan, SpanLink } from './ended-span.ts';
+import type { SpanOrigin } from './span-origin.ts';
+
+/** A span as OpenTelemetry's own exporters read it. */
+export function readableSpan(span: EndedSpan, { resource, scopeName, limits }: SpanOrigin): ReadableSpan {
+  const attributes: Record<string, AttributeValue> = {};
+  const droppedAttributesCount = tellWithin(limits, span, (name, value) => {
+    attributes[name] = value;
+  });
+  const { traceId, spanId, name, parent, links, isError } = span;
+  const [start, end] = [unixNanos(span.startMs), unixNanos(span.endMs)];
+  return {
+    name,
+    kind: SpanKind.SERVER,
+    spanContext: () => ({ traceId, spanId, traceFlags: TraceFlags.SAMPLED }),
+    ...(parent === null ? {} : { parentSpanContext: parent }),
+    startTime: hrTime(start),
+    endTime: hrTime(end),
+    duration: hrTime(end - start),
+    ended: true,
+    status: { code: isError ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
+    attributes,
+    links: links.map(readableLink),
+    events: [],
+    resource,
+    instrumentationScope: { name: scopeName },
+    droppedAttributesCount,
+    droppedEventsCount: 0,
+    droppedLinksCount: 0,
+  };
+}
+
+const readableLink = ({ to, kind }: SpanLink): Link => ({ context: to, attributes: { 'remit.link': kind } });
+
+const hrTime = (nanos: bigint): HrTime => [Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n)];

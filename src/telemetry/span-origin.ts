@@ -1,0 +1,53 @@
+import {
+  defaultResource,
+  detectResources,
+  envDetector,
+  hostDetector,
+  osDetector,
+  processDetector,
+  resourceFromAttributes,
+  serviceInstanceIdDetector,
+} from '@opentelemetry/resources';
+import type { Resource, ResourceDetector } from '@opentelemetry/resources';
+import { attributeLimitsFrom } from './attribute-limits.ts';
+import type { AttributeLimits } from './attribute-limits.ts';
+import type { OtelVariables } from './environment.ts';
+
+/** What the spans of a process have in common. */
+export interface SpanOrigin {
+  readonly resource: Resource;
+  /** Name of the instrumentation scope. */
+  readonly scopeName: string;
+  readonly limits: AttributeLimits;
+}
+
+/** By the names of `OTEL_NODE_RESOURCE_DETECTORS`. What is found later counts. */
+const detectors: ReadonlyMap<string, ResourceDetector> = new Map<string, ResourceDetector>([
+  ['serviceinstance', serviceInstanceIdDetector],
+  ['process', processDetector],
+  ['host', hostDetector],
+  ['os', osDetector],
+  ['env', envDetector],
+]);
+
+/** The origin as the variables, the process and the machine have it: all that is known, but where they name detectors. */
+export function originFrom(variables: OtelVariables): SpanOrigin {
+  const resource = defaultResource()
+    .merge(detectResources({ detectors: detectorsFrom(variables) }))
+    .merge(resourceFromAttributes({ 'service.name': variables['OTEL_SERVICE_NAME'] ?? 'remit' }));
+  return { resource, scopeName: 'remit', limits: attributeLimitsFrom(variables) };
+}
+
+function detectorsFrom(variables: OtelVariables): ResourceDetector[] {
+  const listed = (variables['OTEL_NODE_RESOURCE_DETECTORS'] ?? '').split(',').map((name) => name.trim());
+  const names = new Set(listed.filter((name) => name !== ''));
+  if (names.has('none')) return [];
+  const isAll = names.size === 0 || names.has('all');
+  return [...detectors].flatMap(([name, detector]) => (isAll || names.has(name) ? detector : []));
+}
+
+/** The resource once all of its attributes are there. */
+export async function settled(resource: Resource): Promise<Resource> {
+  if (resource.asyncAttributesPending === true) await resource.waitForAsyncAttributes?.();
+  return resource;
+}

@@ -1,0 +1,55 @@
+import type { Action } from '../../src/action/http.ts';
+import { deny } from '../../src/decision/decision.ts';
+import type { Decision } from '../../src/decision/decision.ts';
+import type { Judgement } from '../../src/judgement.ts';
+import type { CheckTrace } from '../../src/telemetry/span.ts';
+
+/** The span that issued the token of every check here. */
+export const issuance = { traceId: '1'.repeat(32), spanId: '1'.repeat(16) };
+
+/** The span of the use before. */
+export const previousUse = { traceId: '2'.repeat(32), spanId: '2'.repeat(16) };
+
+/** Where the span of a check hangs: Envoy did not sample, the application did. */
+export const checkTrace: CheckTrace = {
+  parent: `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`,
+  application: `00-${'4'.repeat(32)}-${'4'.repeat(16)}-01`,
+  previousUse,
+  startedAtMs: 1_700_000_000_000,
+};
+
+/** An allow. */
+export const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
+
+/** A check that came to a decision: the second use of a task token. */
+export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement =>
+  ({
+    decisionId: 'd-1',
+    decision,
+    policySet: 'sha-256:set',
+    policyGeneration: 1,
+    cache: 'hit',
+    facts: {
+      call: { method: 'GET', scheme: 'https', path: '/v1/payments', host: 'payments.acme.test', port: null },
+      caller: { id: 'spiffe://acme.test/planner' },
+      credential: {
+        kind: 'task-token',
+        taskId: 't-1',
+        intentHash: 'sha-256:intent',
+        issuance,
+        tokenId: 'a-secret-jti',
+        digest: 'digest',
+      },
+      action: {
+        id: 'payments.list',
+        kind: 'http',
+        isDecidedOnHeaders: false,
+        endpoint: 'GET /v1/payments',
+        ...(mcp === undefined ? {} : { mcp }),
+      },
+      task: undefined,
+      use: 2,
+      reuse: ['other-node', 'other-trace'],
+      nowMs: 0,
+    },
+  }) as unknown as Judgement;
