@@ -31,4 +31,4 @@ export const deny = (
 
 /** Whether a stage's result is a denial. */
 export const isDeny = (value: unknown): value is Deny =>
-  typeof value === 'object' && (value as Partial<Deny> | null)?.kind === 'deny';
+  typeof value === 'object' && value !== null && (value as Partial<Deny>).kind === 'deny';

@@ -10,6 +10,13 @@ import type { Running } from './process.ts';
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
+/** The flags for the collector of garbage that a Remit runs with, once it serves. */
+async function flagsOf(started: Running): Promise<readonly string[]> {
+  await started.said('checks on');
+  const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
+  return words.filter((word) => word.includes('semi-space'));
+}
+
 describe('remit serve', () => {
   let folder = '';
   const running: Running[] = [];
@@ -53,11 +60,6 @@ describe('remit serve', () => {
   });
 
   it('runs with the flags for serving, in the process that was started, and leaves alone what the operator has set', async () => {
-    const flagsOf = async (started: Running): Promise<readonly string[]> => {
-      await started.said('checks on');
-      const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
-      return words.filter((word) => word.includes('semi-space'));
-    };
     expect(await flagsOf(serve(await config()))).toEqual(SERVING_FLAGS);
     const file = await config({ state: 'sqlite:other.db', ledger: { folder: 'other-ledger' } }, 'set.yaml');
     await writeFile(file, (await readFile(file, 'utf8')).replace('check.sock', 'other.sock'));

@@ -110,7 +110,7 @@ describe('checkResponseFrom an allow', () => {
 
 describe('checkResponseFrom an allow again and again', () => {
   const uuid = fc.uuid();
-  const trace = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 32, maxLength: 32 });
+  const trace = fc.string({ unit: fc.constantFrom('0', '7', 'a', 'f'), minLength: 32, maxLength: 32 });
   const placeholders = [
     '00000000-0000-0000-0000-000000000000',
     'ffffffff-ffff-7fff-bfff-ffffffffffff',

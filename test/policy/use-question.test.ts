@@ -8,6 +8,7 @@ import { isPlainValue } from '../../src/policy/plain-value.ts';
 import { useQuestion } from '../../src/policy/question.ts';
 import type { UseFacts } from '../../src/policy/question.ts';
 import { readsTogether } from '../../src/policy/reads.ts';
+import { workloadIdentity } from '../../src/token/credential.ts';
 import type { Credential } from '../../src/token/credential.ts';
 import { policyFrom } from './policies.ts';
 
@@ -28,24 +29,19 @@ const argument: fc.Arbitrary<ArgumentValue> = fc.oneof(
   fc.constantFrom('1.0', '-12.5', '123456789012.0', 'x').map((decimal) => ({ decimal })),
 );
 
-const taskToken = fc
-  .record({ subject: anyText, actors: texts, scope: texts, actions: texts, expiresAtSeconds: number })
-  .map(
-    ({ actions, ...claims }) =>
-      ({
-        kind: 'task-token',
-        clientId: 'spiffe://acme.test/planner',
-        confirmation: null,
-        details: [{ actions }],
-        ...claims,
-      }) as unknown as Credential,
-  );
-const credential: fc.Arbitrary<Credential> = fc.oneof(
-  taskToken,
-  fc
-    .record({ subject: anyText, scope: texts, expiresAtSeconds: number })
-    .map((claims) => ({ kind: 'external-token', confirmation: null, ...claims }) as unknown as Credential),
-  fc.constant({ kind: 'workload-identity' } as Credential),
+const claims = {
+  kind: fc.constantFrom('task-token', 'external-token'),
+  clientId: fc.constant('spiffe://acme.test/planner'),
+  confirmation: fc.constant(null),
+  subject: anyText,
+  actors: texts,
+  scope: texts,
+  details: texts.map((actions) => [{ actions }]),
+  expiresAtSeconds: number,
+};
+const credential = fc.oneof(
+  fc.record(claims).map((token) => token as unknown as Credential),
+  fc.constant<Credential>(workloadIdentity),
 );
 
 const server = { id: 'files' } as Server;
@@ -82,6 +78,8 @@ const facts: fc.Arbitrary<UseFacts> = fc.record({
     fc.constantFrom(253_402_300_799_999, 253_402_300_800_000, -62_167_219_200_001),
   ),
 });
+
+const uid = (id: string) => ({ type: 'T', id });
 
 describe('useQuestion', () => {
   it('takes no context that `isPlainValue` does not take', () => {
@@ -145,7 +143,6 @@ describe('useQuestion', () => {
         },
       ),
     );
-    const uid = (id: string) => ({ type: 'T', id });
     fc.assert(
       fc.property(facts, fc.nat(conditions.length - 1), (use, which) => {
         const question = useQuestion(use);
