@@ -1,8 +1,8 @@
 import { printable } from '../ledger/timeline-text.ts';
-import type { DifferenceGroup } from '../trial/differences.ts';
 import type { TrialReport } from '../trial/trial.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { decisionExample, differenceLines } from './difference-lines.ts';
 import { counted } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
@@ -12,7 +12,8 @@ usage: remit policy rollout [--admin URL] [--json]
 
   --admin URL  the admin address of a running Remit; default \`http://127.0.0.1:9471\`
   --json       one object: live, candidate (hashes of the sets), shadow (ids), compared, skipped, ungrouped, and groups; each
-               {source, change, action, agent, intent, reason, otherwise, policyIds, count, examples: [{decisionId, atMs}]}
+               {source, change, action, agent, intent, reason, otherwise, formerIds, policyIds, count,
+               examples: [{decisionId, atMs}]}
 
 On trial are the set of \`policies.candidate\` and each policy with \`@shadow("true")\`. Neither is enforced. Counts begin anew when
 either set changes. A line for each kind of difference, the most frequent first, with the ids of decisions to look at.
@@ -65,18 +66,8 @@ function print(io: Io, { candidate, live, shadow, compared, skipped, groups, ung
   io.out(`in force: ${live ?? 'none'}`);
   io.out(`candidate: ${candidate ?? 'none'}`);
   io.out(`in shadow: ${shadow.length === 0 ? 'none' : shadow.join(', ')}`);
-  for (const group of groups) for (const line of linesOf(group)) io.out(printable(line));
+  for (const group of groups) for (const line of differenceLines(group, decisionExample)) io.out(printable(line));
   const more = ungrouped === 0 ? '' : ` and ${ungrouped} more differences of other kinds`;
   const missed = skipped === 0 ? '' : `, ${skipped} skipped`;
   io.out(`${counted(compared, 'decision')} compared${missed}: ${counted(groups.length, 'kind')} of difference${more}`);
-}
-
-function linesOf(group: DifferenceGroup): readonly string[] {
-  const { count, source, change, action, agent, intent, reason, otherwise, policyIds, examples } = group;
-  const by = policyIds.length === 0 ? '' : ` by ${policyIds.join(', ')}`;
-  return [
-    `${count} x ${change.replaceAll('-', ' ')} (${reason ?? 'allow'} to ${otherwise ?? 'allow'}) of the ${source}${by}`,
-    `  ${action} by ${agent || 'an unknown agent'} for "${intent}"`,
-    `  such as ${examples.map(({ decisionId, atMs }) => `${new Date(atMs).toISOString()} ${decisionId ?? 'issue'}`).join(', ')}`,
-  ];
 }

@@ -3,6 +3,7 @@ import { decide } from '../decide.ts';
 import type { Facts } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import { authorize } from '../policy/authorize.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { agentOf, useQuestion } from '../policy/question.ts';
@@ -10,8 +11,9 @@ import type { Question } from '../policy/question.ts';
 import type { FinishedCheck } from '../telemetry/finished-check.ts';
 import type { MetricFamilies } from '../telemetry/metrics.ts';
 import type { BindingMode } from '../token/binding.ts';
-import { Differences } from './differences.ts';
-import type { Difference, DifferenceExample, DifferenceGroup, TrialSource } from './differences.ts';
+import { differenceOf, isOfPolicies } from './difference.ts';
+import type { Difference, DifferenceExample, DifferenceGroup, Otherwise, TrialSource } from './difference.ts';
+import { Groups } from './groups.ts';
 
 /** What a trial works with. */
 export interface TrialParts {
@@ -49,7 +51,7 @@ const KEPT_MS = 10_000;
  */
 export class Trial {
   readonly #parts: TrialParts;
-  readonly #differences = new Differences();
+  readonly #differences = new Groups<Difference, DifferenceExample>();
   readonly #waiting: (() => void)[] = [];
   #sets = '';
   #compared = 0;
@@ -64,7 +66,7 @@ export class Trial {
     const { decided, facts, policySet, decisionId } = check;
     const live = this.#parts.live();
     // A check of the set before, or one that no policy would change.
-    if (isDeny(live) || live.hash !== policySet || !isOfPolicies(decided)) return;
+    if (isDeny(live) || live.hash !== policySet || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
     this.#later(() => {
@@ -81,7 +83,7 @@ export class Trial {
   /** Is told of each question whether a token may be issued. */
   readonly granted = (question: Question, decided: Decision, atMs: number): void => {
     const live = this.#parts.live();
-    if (isDeny(live) || !isOfPolicies(decided)) return;
+    if (isDeny(live) || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
     this.#later(() => {
@@ -145,7 +147,10 @@ export class Trial {
 
   #compare(source: TrialSource, made: Made, other: Decision): void {
     this.#parts.metrics.policyTrials.of({ source }).inc();
-    if (other.kind !== made.decided.kind) this.#count(source, made, other);
+    const difference = differenceOf(made.decided, other);
+    const change = difference?.change ?? 'other-reason';
+    // Another reason alone changes nothing for the caller.
+    if (difference !== null && change !== 'other-reason') this.#count(source, made, { ...difference, change });
   }
 
   /** Each policy in shadow by itself, as if it were the only one that is enforced too. */
@@ -154,20 +159,18 @@ export class Trial {
     const keep = { nowMs: at.atMs, untilMs: at.atMs + KEPT_MS, onCache: () => undefined };
     const { denies, permits } = live.askShadow(question, keep);
     this.#parts.metrics.policyTrials.of({ source: 'shadow' }).inc();
-    const otherwise = isDeny(decided) ? null : 'policy.forbidden';
-    const changing = isDeny(decided) ? (decided.reason === 'policy.not-permitted' ? permits : []) : denies;
-    for (const id of changing) this.#count('shadow', made, { reason: otherwise, policyIds: [id] });
+    const reason = reasonOf(decided);
+    const change = reason === null ? 'allow-to-deny' : 'deny-to-allow';
+    const otherwise = reason === null ? 'policy.forbidden' : null;
+    const changing = reason === null ? denies : reason === 'policy.not-permitted' ? permits : [];
+    for (const id of changing) {
+      this.#count('shadow', made, { change, reason, otherwise, formerIds: decided.policyIds, policyIds: [id] });
+    }
   }
 
-  #count(
-    source: TrialSource,
-    { about, decided, at }: Made,
-    other: { readonly reason?: string | null; readonly policyIds: readonly string[] },
-  ): void {
-    const change = isDeny(decided) ? 'deny-to-allow' : 'allow-to-deny';
-    const reason = isDeny(decided) ? decided.reason : null;
-    const { policyIds } = other;
-    this.#differences.add({ source, change, ...about, reason, otherwise: other.reason ?? null, policyIds }, at);
+  #count(source: TrialSource, { about, at }: Made, otherwise: Turned): void {
+    this.#differences.add({ source, ...about, ...otherwise }, at);
+    const { change } = otherwise;
     this.#parts.metrics.policyTrialDifferences.of({ source, change, action: about.action }).inc();
   }
 }
@@ -179,9 +182,12 @@ interface Made {
   readonly at: DifferenceExample;
 }
 
-/** Whether another policy set could have decided otherwise. */
-const isOfPolicies = (decided: Decision): boolean =>
-  !isDeny(decided) || /^(?:policy|action)\./.test(decided.reason) || decided.reason === 'token.missing';
+/** A difference that a caller meets. */
+interface Turned extends Otherwise {
+  readonly change: 'allow-to-deny' | 'deny-to-allow';
+}
+
+const reasonOf = (decided: Decision): ReasonCode | null => (isDeny(decided) ? decided.reason : null);
 
 const aboutUse = ({ action, caller, credential, task }: Facts): Made['about'] => ({
   action: isDeny(action) ? 'none' : action.id,

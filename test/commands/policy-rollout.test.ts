@@ -21,6 +21,7 @@ const group = {
   intent: 'look\u001b[31m',
   reason: null,
   otherwise: 'policy.forbidden',
+  formerIds: ['p'],
   policyIds: ['f'],
   count: 3,
   examples: [{ decisionId: '0198f7a2', atMs: 0 }],
@@ -57,7 +58,7 @@ describe('remit policy rollout', () => {
     const { code, out } = await run({ ...empty, skipped: 2, ungrouped: 1, groups: [group] });
     expect(code).toBe(1);
     expect(out.slice(3)).toEqual([
-      '3 x allow to deny (allow to policy.forbidden) of the candidate by f',
+      '3 x allow to deny (allow by p to policy.forbidden by f) of the candidate',
       expect.stringMatching(/^ {2}files\.read by spiffe:\/\/acme\.test\/a for "look.*"$/),
       '  such as 1970-01-01T00:00:00.000Z 0198f7a2',
       '12 decisions compared, 2 skipped: 1 kind of difference and 1 more differences of other kinds',

@@ -108,6 +108,7 @@ describe('Trial', () => {
           intent: 'look',
           reason: null,
           otherwise: 'policy.forbidden',
+          formerIds: ['p'],
           policyIds: ['f'],
           count: 2,
           examples: [
@@ -181,6 +182,7 @@ describe('Trial', () => {
         intent: '',
         reason: null,
         otherwise: expect.stringMatching(/^(?:action\.unknown|token\.missing)$/),
+        formerIds: ['p'],
         policyIds: [],
         count: 1,
         examples: [{ decisionId: 'd', atMs: 7 }],

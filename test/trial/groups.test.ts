@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { Differences } from '../../src/trial/differences.ts';
-import type { Difference } from '../../src/trial/differences.ts';
+import type { Difference, DifferenceExample } from '../../src/trial/difference.ts';
+import { Groups } from '../../src/trial/groups.ts';
 
 const difference = (intent: string): Difference => ({
   source: 'candidate',
@@ -10,12 +10,13 @@ const difference = (intent: string): Difference => ({
   intent,
   reason: null,
   otherwise: 'policy.forbidden',
+  formerIds: ['p'],
   policyIds: ['f'],
 });
 
-describe('Differences', () => {
+describe('Groups', () => {
   it('counts what is alike, the most frequent first, with the first three and the last', () => {
-    const differences = new Differences();
+    const differences = new Groups<Difference, DifferenceExample>();
     differences.add(difference('once'), { decisionId: 'x', atMs: 0 });
     for (let at = 1; at <= 6; at += 1) differences.add(difference('often'), { decisionId: `d${at}`, atMs: at });
     const { groups, ungrouped } = differences.list();
@@ -30,7 +31,7 @@ describe('Differences', () => {
   });
 
   it('holds 1,000 groups and counts the rest', () => {
-    const differences = new Differences();
+    const differences = new Groups<Difference, DifferenceExample>();
     for (let at = 0; at < 1002; at += 1) differences.add(difference(`${at}`), { decisionId: null, atMs: at });
     differences.add(difference('0'), { decisionId: null, atMs: 0 });
     const { groups, ungrouped } = differences.list();
