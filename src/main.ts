@@ -110,6 +110,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-rollout.ts')).policyRollout,
   },
   {
+    name: 'policy diff',
+    summary: 'what another policy set decides otherwise, on records and cases',
+    load: async () => (await import('./commands/policy-diff.ts')).policyDiff,
+  },
+  {
     name: 'policy eval',
     summary: 'answer plain Cedar requests by the engine in use',
     load: async () => (await import('./commands/policy-eval.ts')).policyEvalCommand,

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemPorts } from '../ports.ts';
 import type { LogReader } from '../store/ledger/log-reader.ts';
 import type { RecordFilter } from '../store/ledger/record-filter.ts';
-import { failureOfSqlite } from '../store/store-failure.ts';
 import { otlpLogsRequest } from '../telemetry/ledger-logs.ts';
 import { otlpHeaders, postOtlp } from '../telemetry/otlp-post.ts';
 import { EXIT } from './command.ts';
@@ -16,7 +15,7 @@ import {
   LEDGER_HELP,
   ledgerFolderOf,
   ledgerOptions,
-  openLedgerIn,
+  withLedger,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
 import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
@@ -82,7 +81,7 @@ async function exported(args: readonly string[], io: Io): Promise<Refusal | null
   if (to !== undefined && url === null) return refusal('--to must be an http or https URL without user and password');
   const folder = await ledgerFolderOf(options.values, io);
   if (isRefusal(folder)) return folder;
-  return withLedger(folder, async (log) => {
+  return withLedger<null>(folder, async (log) => {
     const records = { ...filter, fromSeq: Number(from) };
     if (url !== null) return posted(log, records, { url, io });
     const sink = out === undefined ? streamSink(io.stdout) : fileSink(out);
@@ -98,22 +97,6 @@ function collectorUrl(text: string): URL | null {
     return null;
   if (url.pathname === '/') url.pathname = '/v1/logs';
   return url;
-}
-
-async function withLedger(folder: string, use: (log: LogReader) => Promise<Refusal | null>): Promise<Refusal | null> {
-  try {
-    const log = openLedgerIn(folder);
-    if (isRefusal(log)) return log;
-    try {
-      return await use(log);
-    } finally {
-      log.close();
-    }
-  } catch (error) {
-    const failure = failureOfSqlite(error);
-    if (failure === null) throw error;
-    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
-  }
 }
 
 interface Batch {

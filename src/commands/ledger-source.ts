@@ -1,9 +1,12 @@
 import type { CommandIo } from './command.ts';
 import { LogReader } from '../store/ledger/log-reader.ts';
 import type { RecordFilter } from '../store/ledger/record-filter.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
+import { failureOfSqlite, isStoreFailure } from '../store/store-failure.ts';
+import { openStoreForReading } from '../store/sqlite.ts';
+import { systemPorts } from '../ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
-import { isRefusal, type Refusal, refusal, sourceOf } from './task-source.ts';
+import type { RecordedIn } from './recorded-tasks.ts';
+import { isRefusal, type Refusal, refusal, sourceOf, stateFileOf } from './task-source.ts';
 
 /** Options of the commands that read one ledger. */
 export const ledgerOptions = {
@@ -74,6 +77,57 @@ export async function ledgerFolderOf(
   if (values.ledger !== undefined) return values.ledger;
   const source = await sourceOf(values, io);
   return isRefusal(source) ? source : source.ledger;
+}
+
+/** The state file that options name, for what the ledger does not hold; `null` where they name the ledger alone. */
+async function stateBeside(
+  values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | null | Refusal> {
+  const { config, state, ledger } = values;
+  return config === undefined && state === undefined && ledger !== undefined ? null : stateFileOf(values, io);
+}
+
+/** Opens the ledger that options name and the state file beside it to read, hands both on and closes them. */
+export async function withRecords<T>(
+  values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
+  io: Pick<CommandIo, 'environment'>,
+  use: (records: RecordedIn) => Promise<T | Refusal>,
+): Promise<T | Refusal> {
+  const folder = await ledgerFolderOf(values, io);
+  if (isRefusal(folder)) return folder;
+  const state = await stateBeside(values, io);
+  if (isRefusal(state)) return state;
+  return withLedger<T>(folder, async (log) => {
+    if (state === null) return use({ log, store: null });
+    const store = openStoreForReading(state, systemPorts);
+    if (isStoreFailure(store)) return refusal(store.detail);
+    try {
+      return await use({ log, store });
+    } finally {
+      store.close();
+    }
+  });
+}
+
+/** Opens a ledger to read, hands it on and closes it. */
+export async function withLedger<T>(
+  folder: string,
+  use: (log: LogReader) => Promise<T | Refusal>,
+): Promise<T | Refusal> {
+  try {
+    const log = openLedgerIn(folder);
+    if (isRefusal(log)) return log;
+    try {
+      return await use(log);
+    } finally {
+      log.close();
+    }
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+  }
 }
 
 /** Opens a ledger to read; a folder without one is refused. Throws the system's error, and SQLite's. */

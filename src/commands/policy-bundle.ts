@@ -1,16 +1,17 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { bundleFrom, bundleKeyFrom, signedBundle } from '../policy/bundle/bundle.ts';
+import { writeFile } from 'node:fs/promises';
+import { bundleKeyFrom, signedBundle } from '../policy/bundle/bundle.ts';
 import type { Bundle, BundleHead } from '../policy/bundle/bundle.ts';
 import { policySetFrom } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
 import { systemPorts } from '../ports.ts';
-import { verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { signedBundleAt, textOf } from './bundle-file.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
+import { isRefusal, refusal, refused as refusalSaid } from './task-source.ts';
+import type { Refusal } from './task-source.ts';
 
 const help = `remit policy bundle: sign a policy folder, or check a signed one
 
@@ -45,7 +46,6 @@ type Io = Pick<CommandIo, 'out' | 'err'>;
 
 const DAY_MS = 86_400_000;
 const MAX_DAYS = 366;
-const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 const one = { type: 'string' } as const;
 
 async function bundle(args: readonly string[], io: Io): Promise<number> {
@@ -98,7 +98,7 @@ async function sign(
   }: { readonly key: string; readonly out: string; readonly head: BundleHead; readonly json: boolean },
 ): Promise<number> {
   const pem = await textOf(keyFile);
-  if (isProblem(pem)) return refused(io, pem.problem);
+  if (isRefusal(pem)) return refusedWith(io, pem);
   const key = await bundleKeyFrom(pem.text);
   if (isProblem(key)) return refused(io, `the key \`${keyFile}\` ${key.problem}`);
   const source = await readPolicySource(folder);
@@ -125,13 +125,8 @@ async function check(
   io: Io,
   { file, keys: keysFile, json }: { readonly file: string; readonly keys: string; readonly json: boolean },
 ): Promise<number> {
-  const [content, keysText] = [await textOf(file), await textOf(keysFile)];
-  if (isProblem(content)) return refused(io, content.problem);
-  if (isProblem(keysText)) return refused(io, keysText.problem);
-  const keys = verificationKeysFrom(jsonOf(keysText.text), ALGORITHMS);
-  if (isProblem(keys)) return refused(io, `the key set \`${keysFile}\` ${keys.problem}`);
-  const found = await bundleFrom(content.text, keys, file);
-  if (isProblem(found)) return no(io, `\`${file}\` ${found.problem}`);
+  const found = await signedBundleAt(file, keysFile);
+  if (isRefusal(found)) return refusedWith(io, found);
   const set = await policySetFrom(found.source);
   if ('findings' in set) {
     for (const finding of set.findings)
@@ -146,7 +141,7 @@ async function check(
 
 async function printPublic(io: Io, file: string): Promise<number> {
   const pem = await textOf(file);
-  if (isProblem(pem)) return refused(io, pem.problem);
+  if (isRefusal(pem)) return refusedWith(io, pem);
   const key = await bundleKeyFrom(pem.text);
   if (isProblem(key)) return refused(io, `the key \`${file}\` ${key.problem}`);
   io.out(JSON.stringify({ keys: [key.jwk] }));
@@ -161,28 +156,8 @@ function print(io: Io, { version, serial, issuedAtMs, expiresAtMs, hash, source 
     io.out(`version ${version}, serial ${serial}, until ${expiresAt}, ${counted(files, 'policy file')}, set ${hash}`);
 }
 
-function no(io: Io, problem: string): number {
-  io.err(`remit policy bundle: ${problem}`);
-  return EXIT.no;
-}
+const refusedWith = (io: Io, problem: Refusal): number => refusalSaid(io, 'remit policy bundle', problem);
 
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy bundle: ${problem}`);
-  return EXIT.bad;
-}
+const no = (io: Io, problem: string): number => refusedWith(io, refusal(problem, EXIT.no));
 
-async function textOf(file: string): Promise<{ readonly text: string } | Problem> {
-  try {
-    return { text: await readFile(file, 'utf8') };
-  } catch (error) {
-    return { problem: `\`${file}\` could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}` };
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
+const refused = (io: Io, problem: string): number => refusedWith(io, refusal(problem));

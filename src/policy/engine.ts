@@ -118,6 +118,12 @@ export class Engine {
     return answerFrom(answer);
   }
 
+  /** Indices of the policies whose scope the question meets. */
+  members(question: Question): readonly number[] {
+    const groups = this.#rules.actionGroups.get(question.action);
+    return groups === undefined ? [] : this.#evaluator.members(this.#asked(question, groups));
+  }
+
   #asked(question: Question, groups: readonly string[]): Asked {
     return new EngineQuestion(question, this.#namesOf(question, groups), this.#rules.entities);
   }

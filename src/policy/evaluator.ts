@@ -143,6 +143,11 @@ export class Evaluator {
     }
   }
 
+  /** Indices of the policies that can match, ascending. */
+  members(asked: Asked): readonly number[] {
+    return this.#sliceOf(asked).members;
+  }
+
   #sliceOf(asked: Asked): Slice {
     const { principal, action, resource, route } = asked;
     const known = this.#routes.get(route);

@@ -6,6 +6,8 @@ import type { Finding } from '../action/finding.ts';
 import { isProblem } from '../token/members.ts';
 import { compileInWorker } from './compile.ts';
 import type { Compile } from './compile.ts';
+import { eachOf } from './each.ts';
+import type { EachAnswer } from './each.ts';
 import { Engine } from './engine.ts';
 import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
@@ -14,8 +16,6 @@ import type { Question } from './question.ts';
 import { keyReads } from './key-reads.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
-import { shadowOf } from './shadow.ts';
-import type { ShadowAnswer } from './shadow.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
 
@@ -37,7 +37,7 @@ export interface PolicySet {
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
   /** What each policy in shadow would do, by itself. Never throws. */
-  readonly askShadow: (question: Question, keep: Keep) => ShadowAnswer;
+  readonly askShadow: (question: Question, keep: Keep) => EachAnswer;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
   /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
@@ -46,6 +46,8 @@ export interface PolicySet {
   readonly ready: boolean;
   /** Never throws. The same answer with and without `keep`, which lets it come from the cache. */
   readonly ask: (question: Question, keep?: Keep) => EngineAnswer;
+  /** The enforced policies whose scope the question meets; no other can match. Never throws. */
+  readonly canMatch: (question: Question) => readonly PolicyEntry[];
   /** What the set holds at the moment of slices and cached answers. */
   readonly sizes: () => EngineSizes;
   /** What the policies that can match an action may read, a line each, sorted: what the key of a cached answer is made of. */
@@ -152,11 +154,15 @@ function setOf(
     facts,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
-    askShadow: shadowOf(policies, { ...facts, generation: inputs.hash }),
+    askShadow: eachOf(
+      policies.filter(({ shadow }) => shadow),
+      { ...facts, generation: `${inputs.hash} in shadow` },
+    ),
     generation: 0,
     expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question, keep) => engine.ask(question, keep),
+    canMatch: (question) => engine.members(question).flatMap((index) => enforced[index] ?? []),
     sizes: () => engine.sizes,
     keyReads: (actionId) => keyReads(enforced, actionId, actionGroups.get(actionId) ?? []),
     adviceOf: (policyId) => advice.get(policyId) ?? null,

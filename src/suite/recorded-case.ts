@@ -1,13 +1,17 @@
 import { stringify } from 'yaml';
-import type { Catalog } from '../action/catalog.ts';
+import type { ArgumentSpec, Catalog, CatalogAction } from '../action/catalog.ts';
 import type { UseRecord } from '../ledger/record.ts';
 import type { Task } from '../task/task.ts';
 
+/** What is known of the task of a recorded use. */
+export interface TaskThen extends Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent'> {
+  /** As it stands now; `null` where nothing holds it. */
+  readonly context: Task['context'] | null;
+}
+
 /** What else is known about a recorded use. */
 export interface RecordedWith {
-  /** Its task as it stands now. */
-  readonly task?:
-    Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'context' | 'subject' | 'agent'> | undefined;
+  readonly task?: TaskThen | undefined;
   /** What its task was allowed before it. */
   readonly history?: { readonly actions: readonly string[]; readonly labels: readonly string[] } | undefined;
   /** Where its action is, to say which arguments are missed. */
@@ -19,6 +23,10 @@ export interface RecordedCase {
   readonly item: Readonly<Record<string, unknown>>;
   readonly notes: readonly string[];
 }
+
+/** The arguments of an action that the record of its use does not hold: all that are not in the path. */
+export const unrecordedArguments = (action: CatalogAction | undefined): readonly ArgumentSpec[] =>
+  (action?.args ?? []).filter(({ from }) => from !== 'path');
 
 /** Classes that follow from the decision and are none of the circumstances. */
 const OF_DECISION = new Set(['after-end', 'other-identity']);
@@ -32,11 +40,12 @@ export function recordedCase(
   record: UseRecord,
   { task, history, catalog }: RecordedWith = {},
 ): RecordedCase | { readonly problem: string } {
-  const { agent, host, method, path, decision, decisionId, reason, policyIds } = record;
+  const { host, method, path, decision, decisionId, reason, policyIds } = record;
+  const agent = agentOf(record, task);
   if (agent === null) return { problem: 'the caller of the recorded call was not known' };
   if (host === '') return { problem: 'the recorded call could not be read' };
   const action = record.action === null ? undefined : catalog?.actions.get(record.action);
-  const unrecorded = (action?.args ?? []).filter(({ from }) => from !== 'path').map(({ name }) => name);
+  const unrecorded = unrecordedArguments(action).map(({ name }) => name);
   const credential = credentialOf(record);
   const item = {
     name: `decision ${decisionId}`,
@@ -55,18 +64,26 @@ export function recordedCase(
     ...(unrecorded.length === 0 ? [] : [`to be added, where they were sent: ${unrecorded.join(', ')}`]),
     ...(task === undefined
       ? ['purpose and grant of the task are not known']
-      : ['risk and context are those of the task now']),
+      : [task.context === null ? 'the context of the task is not known' : 'the context is that of the task now']),
     ...(history === undefined ? ['what the task was allowed before is not known'] : []),
   ];
   return { item, notes };
 }
 
-/** The text of a suite with one case that a record makes, with its notes as comments. */
+/** The text of a suite of the cases that records make, each with its notes as comments. */
+export const recordedSuiteText = (cases: readonly RecordedCase[]): string =>
+  cases.length === 0 ? 'cases: []\n' : `cases:\n${cases.map(recordedCaseText).join('')}`;
+
+/** The case as an item of the list `cases`. */
 export const recordedCaseText = ({ item, notes }: RecordedCase): string =>
   [
-    ...notes.map((note) => `# ${note}`),
-    stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false }),
-  ].join('\n');
+    ...notes.map((note) => `  # ${note}\n`),
+    stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false }).replace(/^cases:\n/, ''),
+  ].join('');
+
+/** Who acted: behind a hop that ends TLS it is not the caller, but the agent that the token was issued to. */
+const agentOf = ({ agent, credential, reason }: UseRecord, task: RecordedWith['task']): string | null =>
+  agent !== null && credential === 'task-token' && reason !== 'token.binding' ? (task?.agent ?? agent) : agent;
 
 function credentialOf({ credential, tokenUse, reuse }: UseRecord): Readonly<Record<string, unknown>> | null {
   if (credential === null) return null;
@@ -89,7 +106,7 @@ function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task'
     age_seconds: Math.max(0, Math.floor((at - task.createdAtMs) / 1000)),
     ...(isState ? { state } : {}),
     risk: task.risk,
-    ...(Object.keys(task.context).length === 0 ? {} : { context: task.context }),
+    ...(task.context === null || Object.keys(task.context).length === 0 ? {} : { context: task.context }),
     ...(task.subject === task.agent ? {} : { subject: task.subject }),
   };
 }

@@ -157,7 +157,8 @@ export class Trial {
   #shadow(live: PolicySet, made: Made, question: Question): void {
     const { decided, at } = made;
     const keep = { nowMs: at.atMs, untilMs: at.atMs + KEPT_MS, onCache: () => undefined };
-    const { denies, permits } = live.askShadow(question, keep);
+    const { permits, forbids, errors } = live.askShadow(question, keep);
+    const denies = [...forbids, ...errors].toSorted();
     this.#parts.metrics.policyTrials.of({ source: 'shadow' }).inc();
     const reason = reasonOf(decided);
     const change = reason === null ? 'allow-to-deny' : 'deny-to-allow';

@@ -140,7 +140,7 @@ describe('remit policy explain', () => {
       `  POST https://payments.acme.test/v1/payments/7/refund, trace ${'a'.repeat(32)}`,
       '  the policies have changed since',
       '  query, headers and body are not recorded',
-      '  risk and context are those of the task now',
+      '  the context is that of the task now',
       'such a call now:',
       'deny policy.not-permitted (no policy permits `payments.refund`)',
       'action: payments.refund, of high risk, at payments',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { UseRecord } from '../../src/ledger/record.ts';
-import { recordedCase, recordedCaseText } from '../../src/suite/recorded-case.ts';
+import { recordedCase, recordedSuiteText } from '../../src/suite/recorded-case.ts';
 import type { RecordedWith } from '../../src/suite/recorded-case.ts';
 import { examplePolicies, mustCases, planner } from './folder.ts';
 
@@ -46,9 +46,9 @@ function made(change: Partial<UseRecord> = {}, known: RecordedWith = {}) {
 describe('recordedCase', () => {
   it('makes a case of what the record and its task say, and says what is missed', async () => {
     const { catalog } = await examplePolicies();
-    const text = recordedCaseText(made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } }));
+    const text = recordedSuiteText([made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } })]);
     expect(text).toMatch(
-      /^# query, headers and body are not recorded\n# to be added, where they were sent: amount, currency\n# risk and context are those of the task now\ncases:\n/,
+      /^cases:\n {2}# query, headers and body are not recorded\n {2}# to be added, where they were sent: amount, currency\n {2}# the context is that of the task now\n {2}- name: /,
     );
     expect(mustCases(text)).toMatchObject([
       {
@@ -95,12 +95,32 @@ describe('recordedCase', () => {
       decision: 'allow',
       reason: null,
     });
-    expect(mustCases(recordedCaseText({ item, notes }))[0]?.circumstances.credential.kind).toBe('workload-identity');
+    expect(mustCases(recordedSuiteText([{ item, notes }]))[0]?.circumstances.credential.kind).toBe('workload-identity');
     expect(notes).toEqual([
       'query, headers and body are not recorded',
       'purpose and grant of the task are not known',
       'what the task was allowed before is not known',
     ]);
+  });
+
+  it('makes one suite of several, and one without cases of none', () => {
+    const text = recordedSuiteText([
+      made({ decisionId: 'a' }),
+      made({ decisionId: 'b' }, { task: { ...task, context: null } }),
+    ]);
+    expect(mustCases(text).map(({ name, line }) => [name, line])).toEqual([
+      ['decision a', 5],
+      ['decision b', 23],
+    ]);
+    expect(text).toContain('  # the context of the task is not known\n');
+    expect(mustCases(recordedSuiteText([]))).toEqual([]);
+  });
+
+  it('is of the agent of the task where a hop is the caller, and of the caller where the token is stolen', () => {
+    const agent = 'spiffe://acme.test/ns/edge/sa/hop';
+    expect(made({ agent }, { task }).item['agent']).toBe(planner);
+    expect(made({ agent, reason: 'token.binding' }, { task }).item['agent']).toBe(agent);
+    expect(made({ agent }).item['agent']).toBe(agent);
   });
 
   it.each([

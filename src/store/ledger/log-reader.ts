@@ -92,9 +92,9 @@ export class LogReader {
   }
 
   /** The last record of the use with a decision id: an allow that did not hold has two. `undefined` where there is none. */
-  useOf(decisionId: string): StoredRecord | undefined {
+  useOf(decisionId: string): PlacedLeaf | undefined {
     const [leaf] = this.found({ decisionId, kind: 'use' }, { isNewestFirst: true }).take(1);
-    return leaf === undefined ? undefined : { seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) };
+    return leaf;
   }
 
   /** How far the outbox of a state file was taken. */

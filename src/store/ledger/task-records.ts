@@ -1,8 +1,9 @@
 import type { StoredRecord } from '../../ledger/timeline.ts';
 import { isStoreFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
-import type { StoreReader } from '../store.ts';
+import type { StoreReader, WaitingRecord } from '../store.ts';
 import { readLog } from './log-reader.ts';
+import type { LogReader } from './log-reader.ts';
 
 /**
  * The first records of a task: those of the ledger, then those that wait in the outbox of the state file. A ledger that has
@@ -18,9 +19,16 @@ export function recordsOfTask(
   const waiting = store.recordsOf(taskId, limit);
   if (isStoreFailure(fileId)) return fileId;
   if (isStoreFailure(waiting)) return waiting;
-  const logged = readLog(folder, (log) => ({ records: log.recordsOf(taskId, limit), taken: log.takenOf(fileId) }));
-  if (logged === null) return waiting;
-  if (isStoreFailure(logged)) return logged;
-  const rest = waiting.filter(({ outbox }) => outbox > logged.taken);
-  return [...logged.records, ...rest].slice(0, limit);
+  return readLog(folder, (log) => recordsWith(log, { waiting, fileId }, { taskId, limit })) ?? waiting;
 }
+
+/** The first records of a task in a log and in what waited in the outbox of a state file before the log was read. */
+export const recordsWith = (
+  log: LogReader,
+  { waiting, fileId }: { readonly waiting: readonly WaitingRecord[]; readonly fileId: string },
+  { taskId, limit }: { readonly taskId: string; readonly limit: number },
+): readonly StoredRecord[] => {
+  const logged = log.recordsOf(taskId, limit);
+  const taken = log.takenOf(fileId);
+  return [...logged, ...waiting.filter(({ outbox }) => outbox > taken)].slice(0, limit);
+};

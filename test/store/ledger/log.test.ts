@@ -381,7 +381,7 @@ describe('LogReader.useOf', () => {
     const pathOf = (id: string): unknown => {
       const stored = readLog(settings.folder, (reader) => reader.useOf(id));
       if (stored === undefined || stored === null || isStoreFailure(stored)) return stored;
-      return JSON.parse(Buffer.from(stored.bytes).toString()).path;
+      return JSON.parse(Buffer.from(stored.bytes).toString()).record.path;
     };
     expect(['d1', 'd2', 'd3', 'd4', 'd', '%'].map(pathOf)).toEqual([
       '/withdrawn',

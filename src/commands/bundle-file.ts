@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import { bundleFrom } from '../policy/bundle/bundle.ts';
+import type { Bundle } from '../policy/bundle/bundle.ts';
+import { verificationKeysFrom } from '../token/jwks.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import { isRefusal, refusal } from './task-source.ts';
+import type { Refusal } from './task-source.ts';
+
+const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
+
+/** The bundle in a file that a key of a JWK Set verifies; whether it has expired is the caller's to say. */
+export async function signedBundleAt(file: string, keysFile: string): Promise<Bundle | Refusal> {
+  const [content, keysText] = [await textOf(file), await textOf(keysFile)];
+  if (isRefusal(content)) return content;
+  if (isRefusal(keysText)) return keysText;
+  const keys = verificationKeysFrom(jsonOf(keysText.text), ALGORITHMS);
+  if (isProblem(keys)) return refusal(`the key set \`${keysFile}\` ${keys.problem}`);
+  const found = await bundleFrom(content.text, keys, file);
+  return isProblem(found) ? refusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
+}
+
+/** The text of a file. */
+export async function textOf(file: string): Promise<{ readonly text: string } | Refusal> {
+  try {
+    return { text: await readFile(file, 'utf8') };
+  } catch (error) {
+    return refusal(`\`${file}\` could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

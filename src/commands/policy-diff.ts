@@ -1,0 +1,176 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { Finding } from '../action/finding.ts';
+import { recordedUseFrom } from '../ledger/recorded-use.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { systemPorts } from '../ports.ts';
+import type { RecordFilter } from '../store/ledger/record-filter.ts';
+import { caseFileFrom } from '../suite/case-file.ts';
+import { Comparison } from '../suite/comparison.ts';
+import { readSuites } from '../suite/suite-source.ts';
+import type { TestCase } from '../suite/test-case.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { comparedJson, comparedLines } from './comparison-text.ts';
+import type { Compared } from './comparison-text.ts';
+import {
+  FILTER_HELP,
+  filterFrom,
+  filterOptions,
+  filterWords,
+  LEDGER_HELP,
+  ledgerOptions,
+  withRecords,
+} from './ledger-source.ts';
+import { counted } from './finding-lines.ts';
+import { optionsFrom } from './options.ts';
+import { policySetAt } from './policy-operand.ts';
+import { recordedTasks } from './recorded-tasks.ts';
+import type { RecordedIn } from './recorded-tasks.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+
+const DEFAULT_LIMIT = '1000';
+const MAX_LIMIT = 100_000;
+
+const help = `remit policy diff: what another policy set would decide otherwise, on recorded uses and test cases
+
+usage: remit policy diff OLD NEW [--keys FILE] [OPTION ...]
+       remit policy diff OLD NEW --cases FILE|FOLDER
+
+  OLD, NEW            policy folders, or bundles that a key of --keys verifies
+  --keys FILE         the JWK Set that bundles are verified with
+  --cases PATH        a suite of test cases, or a folder with *.test.yaml; the ledger is then read only where it is named
+${LEDGER_HELP}
+                      a state file knows more of a task than its records: its context. Without one it is not known
+${FILTER_HELP}
+  --limit N           at most N uses, the newest, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
+  --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities}, each {added, removed,
+                      changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
+                      count and examples: {decisionId, atMs}, {file, line, name} of a case, {seq} of a damaged record; one of
+                      differences has source, change, action, agent, reason, otherwise, formerIds, policyIds too
+
+Each recorded use is decided by both sets, as \`remit serve\` decides: the same call by the same agent at the same instant, in its
+task as it was then. A record holds no query, header and body, and nothing of its token but its kind, uses and reuse. A use is
+compared only where that does not matter: no policy looks at what is missing, or OLD made the decision and the policy is the same in
+NEW, so that the record says what it said. Any other is counted as not repeatable, by what is missing; so is one that OLD
+does not decide as it was decided. Skipped is what no policies were asked about, and what was never read.
+
+  remit policy diff /etc/remit/policies cedar-policies --since -7d
+  remit policy diff policies.jws cedar-policies --keys bundle-keys.json --ledger /mnt/copy/ledger --decision deny
+  remit policy diff main/cedar-policies cedar-policies --cases cedar-policies --json
+
+exit: 0 no difference, 1 differences, 2 bad use, bad input, or nothing that could be compared`;
+
+/** `remit policy diff`. */
+export const policyDiff: Command = { name: 'policy diff', help, run: diff };
+
+const OPTIONS = {
+  ...ledgerOptions,
+  ...filterOptions,
+  keys: { type: 'string' },
+  cases: { type: 'string' },
+  limit: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
+
+async function diff(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(filterWords(args), OPTIONS, 2);
+  if (typeof options === 'string') return refused(io, NAME, refusal(options));
+  const compared = await comparedBy(options.operands, options.values, io);
+  io.progress?.('');
+  if (isRefusal(compared)) return refused(io, NAME, compared);
+  const { report } = compared;
+  if (options.values.json) io.out(JSON.stringify(comparedJson(compared)));
+  else for (const line of comparedLines(compared)) io.out(printable(line));
+  if (report.compared === 0) return refused(io, NAME, refusal('nothing could be compared'));
+  return report.groups.length === 0 ? EXIT.good : EXIT.no;
+}
+
+const NAME = 'remit policy diff';
+
+type Values = Exclude<ReturnType<typeof optionsFrom<typeof OPTIONS>>, string>['values'];
+
+async function comparedBy([before, after]: readonly string[], values: Values, io: Io): Promise<Compared | Refusal> {
+  if (before === undefined || after === undefined) return refusal('OLD and NEW are required');
+  const isLedgerNamed = [values.config, values.state, values.ledger].some((place) => place !== undefined);
+  const isLedgerRead = isLedgerNamed || values.cases === undefined;
+  const asked = askedFor(values, isLedgerRead);
+  if (isRefusal(asked)) return asked;
+  const former = await policySetAt(before, values.keys);
+  if (isRefusal(former)) return former;
+  const other = await policySetAt(after, values.keys);
+  if (isRefusal(other)) return other;
+  const cases = values.cases === undefined ? [] : await casesAt(values.cases, io);
+  if (isRefusal(cases)) return cases;
+  const comparison = new Comparison(former, other);
+  for (const test of cases) comparison.addCase(test);
+  const read = isLedgerRead
+    ? await withRecords(values, io, (records) => addUses(comparison, records, { ...asked, io }))
+    : null;
+  if (isRefusal(read)) return read;
+  return { paths: [before, after], sets: [former, other], report: comparison.report() };
+}
+
+/** Which uses are asked for, and how many. */
+function askedFor(
+  values: Values,
+  isLedgerRead: boolean,
+): { readonly filter: RecordFilter; readonly limit: number } | Refusal {
+  const ofLedger = new Set([...Object.keys(filterOptions), 'limit']);
+  const given = Object.keys(values).find((name) => ofLedger.has(name));
+  if (!isLedgerRead && given !== undefined) {
+    return refusal(`--${given} is about the ledger: name it by --config, --state or --ledger`);
+  }
+  const size = values.limit ?? DEFAULT_LIMIT;
+  const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  const filter = filterFrom(values, systemPorts.nowMs());
+  if (isRefusal(filter)) return filter;
+  return filter.kind === undefined || filter.kind === 'use'
+    ? { filter: { ...filter, kind: 'use' }, limit }
+    : refusal('--kind must be use: nothing else is decided again');
+}
+
+/** The cases of one suite, or of the suites of a folder. */
+async function casesAt(path: string, io: Io): Promise<readonly TestCase[] | Refusal> {
+  const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
+  const read = about.isDirectory() ? await readSuites(path) : caseFileFrom(await readFile(path, 'utf8'), path);
+  if ('findings' in read) return refusal(read.findings.map(findingText).join('\n'));
+  const { cases, cedarTests } = 'cases' in read ? read : { cases: read, cedarTests: [] };
+  if (cedarTests.length > 0) io.err(`${NAME}: ${counted(cedarTests.length, 'test')} of \`cedar run-tests\` left out`);
+  return cases.length === 0 ? refusal(`there are no cases in \`${path}\``) : cases;
+}
+
+const findingText = ({ file, line, column, message }: Finding): string => `${file}:${line}:${column}: ${message}`;
+
+const PROGRESS_EVERY = 100;
+
+/** Adds the newest uses that are asked for; says where there are more. */
+async function addUses(
+  comparison: Comparison,
+  records: RecordedIn,
+  { filter, limit, io }: { readonly filter: RecordFilter; readonly limit: number; readonly io: Io },
+): Promise<null> {
+  const taskOf = recordedTasks(records);
+  let count = 0;
+  for (const { seq, bytes } of records.log.found(filter, { isNewestFirst: true })) {
+    if (count === limit) {
+      io.err(`${NAME}: the last ${limit} uses are compared: --limit compares more`);
+      break;
+    }
+    const use = recordedUseFrom(bytes);
+    if (isProblem(use) || use === 'other') comparison.skip(use === 'other' ? 'it is no use' : use.problem, { seq });
+    else comparison.addUse(use, taskOf(use.task));
+    count += 1;
+    if (count % PROGRESS_EVERY !== 0) continue;
+    io.progress?.(`${count} uses`);
+    await turn();
+  }
+  return null;
+}
+
+/** Lets a signal be heard. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,68 @@
+import { reasons } from '../decision/reasons.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import { integer, isProblem, listOf, membersFrom, optional, text } from '../token/members.ts';
+import type { Problem, Reader } from '../token/members.ts';
+import { REUSE_CLASSES } from '../token/reuse.ts';
+import type { ReuseClass } from '../token/reuse.ts';
+import { leafFrom } from './leaf.ts';
+import { MAX_RECORD_BYTES } from './record.ts';
+import type { UseRecord } from './record.ts';
+
+/** A use with its place in the ledger. */
+export type PlacedUse = UseRecord & { readonly seq: number };
+
+/**
+ * The use in a leaf, read as what it is: text of a ledger that another version may have written, and anybody damaged.
+ * `other` where the record is of another kind.
+ */
+export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Problem {
+  const leaf = leafFrom(bytes);
+  if (isProblem(leaf)) return { problem: `the record ${leaf.problem}` };
+  const { record, seq } = leaf;
+  if (record['kind'] !== 'use') return 'other';
+  const use = membersFrom(record, readers, { noun: 'member', others: 'ignored' });
+  return isProblem(use) ? { problem: `the record ${use.problem}` } : { kind: 'use', ...use, seq };
+}
+
+const any = text({ min: 0, max: MAX_RECORD_BYTES });
+
+const orNull =
+  <T>(reader: Reader<T>): Reader<T | null> =>
+  (value) =>
+    value === null ? null : reader(value);
+
+const reason: Reader<ReasonCode> = (value) =>
+  typeof value === 'string' && Object.hasOwn(reasons, value)
+    ? // A name of the table.
+      (value as ReasonCode)
+    : { problem: 'must be a reason code' };
+
+const decision: Reader<UseRecord['decision']> = (value) =>
+  value === 'allow' || value === 'deny' ? value : { problem: 'must be `allow` or `deny`' };
+
+const reuse: Reader<ReuseClass> = (value) =>
+  REUSE_CLASSES.find((name) => name === value) ?? { problem: 'must be a class of reuse' };
+
+const readers = {
+  // As late as a date can be.
+  at: integer(0, 8.64e15),
+  decisionId: any,
+  task: orNull(any),
+  agent: orNull(any),
+  credential: orNull(any),
+  action: orNull(any),
+  decision,
+  reason: orNull(reason),
+  policyIds: listOf(any, { min: 0, max: MAX_RECORD_BYTES }),
+  policySet: orNull(any),
+  // Versions before this one did not write it.
+  policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),
+  tokenUse: orNull(integer(1, Number.MAX_SAFE_INTEGER)),
+  reuse: listOf(reuse, { min: 0, max: REUSE_CLASSES.length }),
+  jtiDigest: orNull(any),
+  host: any,
+  method: any,
+  path: any,
+  traceId: any,
+  spanId: any,
+};

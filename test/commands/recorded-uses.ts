@@ -1,0 +1,38 @@
+import { dirname, join } from 'node:path';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
+import { encoded, mustOpen, tokenNumber } from '../store/samples.ts';
+import { intentOf, storedTask, useOf } from '../suite/records.ts';
+
+/** The uses of a day: of a known task and of none, by a policy set and another, and what was refused before. */
+const uses = (policySet: string): readonly LedgerRecord[] => [
+  useOf({ decisionId: 'list', policySet }),
+  useOf({
+    decisionId: 'create',
+    policySet,
+    action: 'payments.create',
+    method: 'POST',
+    policyIds: ['payments-write'],
+  }),
+  useOf({ decisionId: 'nobody', task: null, agent: null, decision: 'deny', reason: 'identity.missing', policyIds: [] }),
+  useOf({ decisionId: 'late', decision: 'deny', reason: 'token.expired', policyIds: [] }),
+  useOf({ decisionId: 'before', decision: 'deny', reason: 'policy.not-permitted', policyIds: [] }),
+];
+
+/** Writes a state file with one task, and beside it a ledger with its intent and uses; the path of the state file. */
+export function recordedUses(folder: string, policySet: string): string {
+  const state = join(folder, 'state.db');
+  const store = mustOpen(state);
+  const failure = store.insertTask(storedTask(), tokenNumber(1), []);
+  if (failure !== null) throw new Error(failure.detail);
+  store.close();
+  const log = mustOpenLog(settingsIn(dirname(state)));
+  // Their numbers are those of the log, and no members of a record.
+  const records = [intentOf(), ...uses(policySet)].map(({ ...record }) => {
+    Reflect.deleteProperty(record, 'seq');
+    return { bytes: encoded(record).bytes, outbox: null };
+  });
+  log.append(records, 'f'.repeat(32));
+  log.close();
+  return state;
+}
