@@ -20,7 +20,8 @@ export interface YamlFile {
   readonly report: (offset: number, message: string, help?: string) => void;
 }
 
-const MAX_BYTES = 1024 * 1024;
+/** Longest file, in bytes. */
+export const MAX_YAML_BYTES = 1024 * 1024;
 const MAX_YAML_FINDINGS = 20;
 
 /**
@@ -34,7 +35,7 @@ export function openYaml(text: string, file: string): YamlFile {
     findings.push({ file, ...placeAt(offset), message, help: help ?? null });
   };
   const root = { value: null, offset: 0 };
-  if (Buffer.byteLength(text) > MAX_BYTES) report(0, `the file is larger than ${MAX_BYTES} bytes`);
+  if (Buffer.byteLength(text) > MAX_YAML_BYTES) report(0, `the file is larger than ${MAX_YAML_BYTES} bytes`);
   if (findings.length > 0) return { root, findings, report };
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
   for (const problem of [...document.errors, ...document.warnings].slice(0, MAX_YAML_FINDINGS)) {

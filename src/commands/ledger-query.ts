@@ -1,8 +1,13 @@
 import { recordLine, recordTable } from '../ledger/record-table.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import type { PolicySet } from '../policy/load.ts';
 import { systemPorts } from '../ports.ts';
-import { failureOfSqlite } from '../store/store-failure.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
+import type { RecordFilter } from '../store/ledger/record-filter.ts';
+import type { PlacedLeaf } from '../store/ledger/segment.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { counted } from './finding-lines.ts';
 import {
   FILTER_HELP,
   filterFrom,
@@ -11,9 +16,13 @@ import {
   LEDGER_HELP,
   ledgerFolderOf,
   ledgerOptions,
-  openLedgerIn,
+  withLedger,
+  withRecords,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
+import { policySetAt } from './policy-operand.ts';
+import { recordedSuite } from './recorded-suite.ts';
+import type { RecordedIn } from './recorded-tasks.ts';
 import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '100';
@@ -28,6 +37,9 @@ ${FILTER_HELP}
   --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
   --oldest-first      the first N of them in the order of the log; default the last N, the newest first
   --json              a line of JSON each: the members of the record, and its number as \`seq\`
+  --as-test           the uses among them as one suite of test cases for \`remit policy test\`, each with notes of what its record
+                      lacks; what makes no case is counted on standard error
+  --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
 
 Prints the records that have all that is named. It reads beside a running \`remit serve\` and believes what it reads: whether
 the log is what it was, \`remit ledger verify\` says. A record whose clock was more than a day off may be missed by --since
@@ -36,50 +48,96 @@ and --until. With more records than the limit it says so on standard error.
   remit ledger query --decision deny --since -2h
   remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
   remit ledger query --ledger /mnt/copy/ledger --reason token.binding --json
+  remit ledger query --since -1d --decision deny --as-test --policies cedar-policies > cedar-policies/tests/denied.test.yaml
 
 exit: 0 good, also where there is no such record, 2 bad use or a ledger that cannot be read`;
 
 /** `remit ledger query`. */
 export const ledgerQueryCommand: Command = { name: 'ledger query', help, run: ledgerQuery };
 
-type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
 
 /** Runs `remit ledger query`; the exit code is the answer. */
 export async function ledgerQuery(args: readonly string[], io: Io): Promise<number> {
   const problem = await query(args, io);
   if (problem === null) return EXIT.good;
-  return refused(io, 'remit ledger query', problem);
+  return refused(io, NAME, problem);
 }
 
+const NAME = 'remit ledger query';
+
+const OPTIONS = {
+  ...ledgerOptions,
+  ...filterOptions,
+  limit: { type: 'string' },
+  'oldest-first': { type: 'boolean' },
+  json: { type: 'boolean' },
+  'as-test': { type: 'boolean' },
+  policies: { type: 'string' },
+} as const;
+
 async function query(args: readonly string[], io: Io): Promise<Refusal | null> {
-  const own = { limit: { type: 'string' }, 'oldest-first': { type: 'boolean' }, json: { type: 'boolean' } } as const;
-  const options = optionsFrom(filterWords(args), { ...ledgerOptions, ...filterOptions, ...own }, 0);
+  const options = optionsFrom(filterWords(args), OPTIONS, 0);
   if (typeof options === 'string') return refusal(options);
-  const { limit: size = DEFAULT_LIMIT, json, 'oldest-first': isOldestFirst = false } = options.values;
+  const {
+    limit: size = DEFAULT_LIMIT,
+    json,
+    policies,
+    'as-test': isTest,
+    'oldest-first': isOldestFirst,
+  } = options.values;
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  if (isTest === true && json === true) return refusal('--as-test and --json exclude each other');
+  if (isTest !== true && policies !== undefined) return refusal('--policies goes with --as-test');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isRefusal(filter)) return filter;
+  const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
+  if (isTest === true) {
+    const set = policies === undefined ? null : await policySetAt(policies, undefined);
+    if (isRefusal(set)) return set;
+    return withRecords<null>(options.values, io, async (records) => printSuite(records, asked, { set, io }));
+  }
   const folder = await ledgerFolderOf(options.values, io);
   if (isRefusal(folder)) return folder;
-  try {
-    const log = openLedgerIn(folder);
-    if (isRefusal(log)) return log;
-    try {
-      const found = [...log.found(filter, { isNewestFirst: !isOldestFirst }).take(limit + 1)];
-      const shown = found.slice(0, limit);
-      if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
-      else if (shown.length === 0) io.out('no records');
-      else for (const line of recordTable(shown)) io.out(line);
-      const which = isOldestFirst ? 'first' : 'last';
-      if (found.length > limit) io.err(`remit ledger query: the ${which} ${limit} are shown: --limit shows more`);
-      return null;
-    } finally {
-      log.close();
-    }
-  } catch (error) {
-    const failure = failureOfSqlite(error);
-    if (failure === null) throw error;
-    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+  return withLedger<null>(folder, async (log) => {
+    const shown = foundIn(log, asked, io);
+    if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
+    else if (shown.length === 0) io.out('no records');
+    else for (const line of recordTable(shown)) io.out(line);
+    return null;
+  });
+}
+
+interface Asked {
+  readonly filter: RecordFilter;
+  readonly limit: number;
+  readonly isOldestFirst: boolean;
+}
+
+/** The records that are asked for; says where there are more. */
+function foundIn(log: LogReader, { filter, limit, isOldestFirst }: Asked, io: Io): readonly PlacedLeaf[] {
+  const found = [...log.found(filter, { isNewestFirst: !isOldestFirst }).take(limit + 1)];
+  const which = isOldestFirst ? 'first' : 'last';
+  if (found.length > limit) io.err(`${NAME}: the ${which} ${limit} are shown: --limit shows more`);
+  return found.slice(0, limit);
+}
+
+const PROGRESS_EVERY = 100;
+
+function printSuite(
+  records: RecordedIn,
+  asked: Asked,
+  { set, io }: { readonly set: PolicySet | null; readonly io: Io },
+): null {
+  const { text, left } = recordedSuite(foundIn(records.log, asked, io), records, {
+    catalog: set?.catalog,
+    onProgress: (read) => void (read > 0 && read % PROGRESS_EVERY === 0 && io.progress?.(`${read} records`)),
+  });
+  io.progress?.('');
+  io.out(text.trimEnd());
+  for (const { count, why, examples } of left) {
+    io.err(`${NAME}: ${counted(count, 'record')} left out, such as ${examples.join(', ')}: ${printable(why)}`);
   }
+  return null;
 }

@@ -12,7 +12,7 @@ import { leafOf, oneOf } from './leaf.ts';
 import type { Expectation, TestCase } from './test-case.ts';
 
 /** More cases of one file than this are a finding. */
-const MAX_CASES = 10_000;
+export const MAX_CASES = 10_000;
 
 const EXPECTATIONS = ['expect', 'reason', 'policies', 'shadow'] as const;
 const ids = listOf(text({ max: 128 }), { min: 0, max: 1000 });

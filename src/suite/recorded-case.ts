@@ -1,7 +1,10 @@
 import { stringify } from 'yaml';
+import type { ToStringOptions } from 'yaml';
 import type { ArgumentSpec, Catalog, CatalogAction } from '../action/catalog.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import type { UseRecord } from '../ledger/record.ts';
 import type { Task } from '../task/task.ts';
+import { isOfPolicies } from '../trial/difference.ts';
 
 /** What is known of the task of a recorded use. */
 export interface TaskThen extends Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent'> {
@@ -70,16 +73,34 @@ export function recordedCase(
   return { item, notes };
 }
 
+/**
+ * Whether a case can come to a recorded reason, `null` of an allow: keys, proofs, budgets and faults are none of the
+ * circumstances of a case.
+ */
+export const isReasonOfCase = (reason: ReasonCode | null): boolean =>
+  isOfPolicies(reason) || stateIn(reason) !== undefined;
+
 /** The text of a suite of the cases that records make, each with its notes as comments. */
 export const recordedSuiteText = (cases: readonly RecordedCase[]): string =>
   cases.length === 0 ? 'cases: []\n' : `cases:\n${cases.map(recordedCaseText).join('')}`;
 
-/** The case as an item of the list `cases`. */
-export const recordedCaseText = ({ item, notes }: RecordedCase): string =>
-  [
-    ...notes.map((note) => `  # ${note}\n`),
-    stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false }).replace(/^cases:\n/, ''),
-  ].join('');
+/** The case as an item of the list `cases`, for a terminal too: an agent chooses some of it. */
+export function recordedCaseText({ item, notes }: RecordedCase): string {
+  const plain = itemText(item, {});
+  // Escapes are read in double quotes alone.
+  const text = UNPRINTABLE.test(plain)
+    ? itemText(item, { defaultStringType: 'QUOTE_DOUBLE' }).replaceAll(
+        new RegExp(UNPRINTABLE, 'gu'),
+        (character) => `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`,
+      )
+    : plain;
+  return [...notes.map((note) => `  # ${note}\n`), text].join('');
+}
+
+const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+const itemText = (item: RecordedCase['item'], style: ToStringOptions): string =>
+  stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false, ...style }).replace(/^"?cases"?:\n/, '');
 
 /** Who acted: behind a hop that ends TLS it is not the caller, but the agent that the token was issued to. */
 const agentOf = ({ agent, credential, reason }: UseRecord, task: RecordedWith['task']): string | null =>
@@ -96,17 +117,19 @@ function credentialOf({ credential, tokenUse, reuse }: UseRecord): Readonly<Reco
 }
 
 function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task']>): Readonly<Record<string, unknown>> {
-  const [family, state] = (reason ?? '').split('.');
-  const isState =
-    family === 'task' && ['suspended', 'completed', 'cancelled', 'revoked', 'expired'].includes(state ?? '');
+  const state = stateIn(reason);
   const details: unknown = JSON.parse(task.detailsJson);
   return {
     purpose: task.purpose,
     authorization_details: details,
     age_seconds: Math.max(0, Math.floor((at - task.createdAtMs) / 1000)),
-    ...(isState ? { state } : {}),
+    ...(state === undefined ? {} : { state }),
     risk: task.risk,
     ...(task.context === null || Object.keys(task.context).length === 0 ? {} : { context: task.context }),
     ...(task.subject === task.agent ? {} : { subject: task.subject }),
   };
 }
+
+/** The state of the task that a call was denied for. */
+const stateIn = (reason: ReasonCode | null): string | undefined =>
+  /^task\.(suspended|completed|cancelled|revoked|expired)$/.exec(reason ?? '')?.[1];

@@ -1,7 +1,14 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { policyTestCommand } from '../../src/commands/policy-test.ts';
 import { scratch, taskNumber } from '../store/samples.ts';
+import { examplePolicies, mustCases, planner } from '../suite/folder.ts';
+import { exampleFolder } from './example-folder.ts';
+import type { ExampleFolder } from './example-folder.ts';
 import { diskLedger, ran, segmentsOf, tamper, type DiskLedger } from './ledgers.ts';
+import { recordedUses } from './recorded-uses.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -99,11 +106,118 @@ describe('remit ledger query', () => {
     ],
     [['--ledger', '/nowhere'], 'there is no ledger in `/nowhere`'],
     [['operand'], 'unexpected argument `operand`'],
+    [['--as-test', '--json'], '--as-test and --json exclude each other'],
+    [['--policies', 'cedar-policies'], '--policies goes with --as-test'],
+    [['--as-test', '--policies', '/nowhere'], '`/nowhere` could not be read: ENOENT'],
+    [['--as-test', '--state', '/nowhere/state.db'], 'state file `/nowhere/state.db` cannot be opened: ENOENT'],
   ])('refuses %j', async (args, problem) => {
     expect(await query(...args)).toEqual({ exit: 2, out: '', err: `remit ledger query: ${problem}\n` });
   });
 
   it('takes a quote in a value for what it is', async () => {
     expect(await found('--task', "x' OR 1=1 --")).toEqual([]);
+  });
+});
+
+describe('remit ledger query --as-test', () => {
+  let example: ExampleFolder;
+  let state: string;
+  beforeAll(async () => {
+    example = exampleFolder();
+    state = recordedUses(dirname(example.path), (await examplePolicies()).hash);
+  });
+  afterAll(() => example.remove());
+  const asTest = (...args: readonly string[]) => ran(ledgerQuery, '--state', state, '--as-test', ...args);
+
+  it('makes one suite of the uses that were found, with what each of them lacks', async () => {
+    const by = ['--policies', 'cedar-policies', '--oldest-first', '--limit', '3'];
+    const { exit, out, err } = await asTest(...by);
+    expect([exit, err.split('\n')]).toEqual([
+      0,
+      [
+        'remit ledger query: the first 3 are shown: --limit shows more',
+        'remit ledger query: 1 record left out, such as 1: no use',
+        '',
+      ],
+    ]);
+    const lines = out.split('\n');
+    expect(lines.slice(0, 8)).toEqual([
+      'cases:',
+      '  # query, headers and body are not recorded',
+      '  # the context is that of the task now',
+      '  - name: decision list',
+      `    agent: ${planner}`,
+      '    now: 2026-01-15T12:00:00.000Z',
+      '    task:',
+      '      purpose: pay',
+    ]);
+    expect(lines.slice(-18)).toEqual([
+      '      age_seconds: 10',
+      '      risk: low',
+      '    credential:',
+      '      kind: task-token',
+      '      uses: 1',
+      '      reuse:',
+      '        - first',
+      '    history:',
+      '      actions:',
+      '        - payments.list',
+      '      labels: []',
+      '    call:',
+      '      method: POST',
+      '      url: https://payments.acme.test/v1/payments',
+      '    expect: allow',
+      '    policies:',
+      '      - payments-write',
+      '',
+    ]);
+    expect(out).toContain('  # to be added, where they were sent: amount, currency\n');
+  });
+
+  it('says which records make no case, and knows the task without a state file', async () => {
+    const { exit, out, err } = await ran(ledgerQuery, '--ledger', join(dirname(state), 'ledger'), '--as-test');
+    expect([exit, err.split('\n')]).toEqual([
+      0,
+      [
+        'remit ledger query: 2 records left out, such as 7, 1: no use',
+        'remit ledger query: 1 record left out, such as 5: no case comes to token.expired',
+        'remit ledger query: 1 record left out, such as 4: the caller of the recorded call was not known',
+        '',
+      ],
+    ]);
+    expect(mustCases(out).map(({ name, circumstances: { task } }) => [name, task.purpose])).toEqual([
+      ['decision before', 'pay'],
+      ['decision create', 'pay'],
+      ['decision list', 'pay'],
+    ]);
+    expect(out).toContain('  # the context of the task is not known\n');
+  });
+
+  it('makes what `remit policy test` takes', async () => {
+    const { out } = await asTest('--decision', 'allow');
+    writeFileSync(join(example.path, 'tests/recorded.test.yaml'), out);
+    const tested = await example.run(policyTestCommand, example.path, '--filter', 'decision ');
+    // The arguments of the second are for a person to add, as its notes say.
+    expect([tested.code, ...tested.out.slice(0, 3)]).toEqual([
+      1,
+      'p/tests/recorded.test.yaml:4:5: failed: decision create',
+      '  expected allow, got deny action.arguments (arguments of `payments.create`: `amount` is missing)',
+      '  expected the policies payments-write, got none',
+    ]);
+    expect(tested.out[3]).toBe('p: 1 passed, 1 failed, 0 skipped');
+  });
+
+  it('makes a suite without cases of no use', async () => {
+    const { exit, out } = await asTest('--kind', 'intent');
+    expect([exit, out]).toEqual([0, 'cases: []\n']);
+  });
+
+  it('leaves out what a suite has no room for', async () => {
+    const large = recordedUses(folder(), 'x', 'p'.repeat(8_000), 150);
+    const { out, err } = await ran(ledgerQuery, '--state', large, '--as-test', '--limit', '200', '--oldest-first');
+    const cases = mustCases(out).length;
+    expect(Buffer.byteLength(out)).toBeLessThanOrEqual(1024 * 1024);
+    expect(cases).toBeGreaterThan(100);
+    expect(err).toContain(`${153 - cases} records left out`);
   });
 });

@@ -19,8 +19,11 @@ const uses = (policySet: string): readonly LedgerRecord[] => [
   useOf({ decisionId: 'before', decision: 'deny', reason: 'policy.not-permitted', policyIds: [] }),
 ];
 
-/** Writes a state file with one task, and beside it a ledger with its intent and uses; the path of the state file. */
-export function recordedUses(folder: string, policySet: string): string {
+/**
+ * Writes a state file with one task, and beside it a ledger with its intent and uses, and `more` of them at a path of its own; the
+ * path of the state file.
+ */
+export function recordedUses(folder: string, policySet: string, path = '', more = 0): string {
   const state = join(folder, 'state.db');
   const store = mustOpen(state);
   const failure = store.insertTask(storedTask(), tokenNumber(1), []);
@@ -28,7 +31,8 @@ export function recordedUses(folder: string, policySet: string): string {
   store.close();
   const log = mustOpenLog(settingsIn(dirname(state)));
   // Their numbers are those of the log, and no members of a record.
-  const records = [intentOf(), ...uses(policySet)].map(({ ...record }) => {
+  const others = Array.from({ length: more }, (_, n) => useOf({ decisionId: `more-${n}`, path: `/${path}` }));
+  const records = [intentOf(), ...uses(policySet), ...others].map(({ ...record }) => {
     Reflect.deleteProperty(record, 'seq');
     return { bytes: encoded(record).bytes, outbox: null };
   });

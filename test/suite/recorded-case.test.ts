@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { UseRecord } from '../../src/ledger/record.ts';
-import { recordedCase, recordedSuiteText } from '../../src/suite/recorded-case.ts';
+import { isReasonOfCase, recordedCase, recordedSuiteText } from '../../src/suite/recorded-case.ts';
 import type { RecordedWith } from '../../src/suite/recorded-case.ts';
 import { examplePolicies, mustCases, planner } from './folder.ts';
 
@@ -114,6 +114,25 @@ describe('recordedCase', () => {
     ]);
     expect(text).toContain('  # the context of the task is not known\n');
     expect(mustCases(recordedSuiteText([]))).toEqual([]);
+  });
+
+  it('writes nothing to a terminal but text, and says the same', () => {
+    const purpose = 'pay\u202e\u001b[31m\n\u{e0041}"x"';
+    const text = recordedSuiteText([made({}, { task: { ...task, purpose } })]);
+    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    expect(mustCases(text)[0]?.circumstances.task.purpose).toBe(purpose);
+  });
+
+  it.each([
+    [null, true],
+    ['policy.forbidden', true],
+    ['action.unknown', true],
+    ['task.suspended', true],
+    ['task.exhausted', false],
+    ['token.expired', false],
+    ['internal', false],
+  ] as const)('knows whether a case can come to %s', (reason, expected) => {
+    expect(isReasonOfCase(reason)).toBe(expected);
   });
 
   it('is of the agent of the task where a hop is the caller, and of the caller where the token is stolen', () => {

@@ -1,0 +1,67 @@
+import type { Catalog } from '../action/catalog.ts';
+import { MAX_YAML_BYTES } from '../action/yaml-file.ts';
+import { recordedUseFrom } from '../ledger/recorded-use.ts';
+import type { PlacedLeaf } from '../store/ledger/segment.ts';
+import { MAX_CASES } from '../suite/case-file.ts';
+import { isReasonOfCase, recordedCaseText, recordedSuiteText } from '../suite/recorded-case.ts';
+import type { RecordedCase } from '../suite/recorded-case.ts';
+import { recordedWith } from '../suite/recorded-task.ts';
+import { readCaseOf } from '../suite/replay.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { Groups } from '../trial/groups.ts';
+import type { Group } from '../trial/groups.ts';
+import { recordedTasks } from './recorded-tasks.ts';
+import type { RecordedIn } from './recorded-tasks.ts';
+
+/** The test cases that records make. */
+export interface RecordedSuite {
+  /** A suite as `remit policy test` takes it. */
+  readonly text: string;
+  /** Records that make no case, by why; the examples are their numbers. */
+  readonly left: readonly Group<{ readonly why: string }, number>[];
+}
+
+const FULL = `a suite has at most ${MAX_CASES} cases and ${MAX_YAML_BYTES} bytes`;
+const ROOM_FOR_HEAD = 64;
+
+/**
+ * Makes a suite of records, in their order. Bounds are those of a suite: what does not fit is left out.
+ *
+ * @param catalog tells which arguments are missed and which labels the history has
+ */
+export function recordedSuite(
+  leaves: readonly PlacedLeaf[],
+  records: RecordedIn,
+  { catalog, onProgress }: { readonly catalog: Catalog | undefined; readonly onProgress: (read: number) => void },
+): RecordedSuite {
+  const taskOf = recordedTasks(records);
+  const left = new Groups<{ readonly why: string }, number>();
+  const cases: RecordedCase[] = [];
+  let bytes = ROOM_FOR_HEAD;
+  for (const [index, { seq, bytes: leaf }] of leaves.entries()) {
+    onProgress(index);
+    const made = caseFrom(leaf, taskOf, catalog);
+    const size = isProblem(made) ? 0 : Buffer.byteLength(recordedCaseText(made));
+    if (isProblem(made)) left.add({ why: made.problem }, seq);
+    else if (cases.length >= MAX_CASES || bytes + size > MAX_YAML_BYTES) left.add({ why: FULL }, seq);
+    else {
+      cases.push(made);
+      bytes += size;
+    }
+  }
+  return { text: recordedSuiteText(cases), left: left.list().groups };
+}
+
+function caseFrom(
+  leaf: Uint8Array,
+  taskOf: ReturnType<typeof recordedTasks>,
+  catalog: Catalog | undefined,
+): RecordedCase | Problem {
+  const record = recordedUseFrom(leaf);
+  if (record === 'other') return { problem: 'no use' };
+  if (isProblem(record)) return record;
+  const read = readCaseOf(record, recordedWith(record, taskOf(record.task), catalog));
+  if (isProblem(read)) return read;
+  return isReasonOfCase(record.reason) ? read.made : { problem: `no case comes to ${record.reason}` };
+}
