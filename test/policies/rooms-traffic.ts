@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { configFrom, configProblemText } from '../../src/config/config.ts';
+import { Agent } from '../../src/dev/agent.ts';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import type { Svid } from '../../src/dev/authority.ts';
+import { systemPorts } from '../../src/ports.ts';
+import type { Ports } from '../../src/ports.ts';
+import { startRemit } from '../../src/remit/remit.ts';
+import type { Remit } from '../../src/remit/remit.ts';
+import { checkClient } from '../envoy/client.ts';
+import { envoyCheckRequestType } from '../envoy/protos.ts';
+
+const DAY_MS = 86_400_000;
+const AUDIENCE = 'https://rooms.acme.test';
+const PURPOSE = 'plan the trip to Oslo';
+
+/** The clock from noon on, of today: nothing here may hang on when the tests are run. */
+function fromNoon(): Ports {
+  const startedMs = systemPorts.nowMs();
+  const noonMs = Math.floor(startedMs / DAY_MS) * DAY_MS + DAY_MS / 2;
+  return { ...systemPorts, nowMs: () => noonMs + (systemPorts.nowMs() - startedMs) };
+}
+
+/** A `remit serve` of the guide, with an agent that has called it. */
+export interface RoomsTraffic {
+  /** `http://127.0.0.1:…` */
+  readonly admin: string;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Starts what `remit.yaml` of a folder configures, on ports that are free and a socket of its own, and has the agent of the guide declare a task and
+ * make the calls, a line each: `METHOD PATH`, and JSON where it sends some. Envoy is left out: what it would ask is asked.
+ */
+export async function roomsTraffic(folder: string, calls: readonly string[]): Promise<RoomsTraffic> {
+  const ports = fromNoon();
+  const authority = await createAuthority(
+    'acme.test',
+    { ...ports, nowMs: () => systemPorts.nowMs() - DAY_MS },
+    { lifetimeSeconds: 5 * 86_400 },
+  );
+  const lives = { notBeforeMs: systemPorts.nowMs() - DAY_MS, ttlSeconds: 3 * 86_400 };
+  await writeCredential(
+    folder,
+    'svid',
+    await authority.svid('/remit', { ...lives, dns: ['localhost'], ips: ['127.0.0.1'] }),
+  );
+  await writeBundle(folder, 'bundle', authority);
+  const remit = await startedIn(folder, ports);
+  const svid = await authority.svid('/ns/agents/sa/trips', lives);
+  const agent = new Agent(svid, authority.bundlePem);
+  const envoy = checkClient(`unix:${join(folder, 'check.sock')}`);
+  try {
+    const token = await tokenOf(agent, remit.issuerPort ?? 0);
+    for (const call of calls) await envoy.check(checkOf(call, { svid, token }));
+    await remit.flush();
+  } finally {
+    agent.close();
+    envoy.close();
+  }
+  return { admin: `http://127.0.0.1:${remit.adminPort}`, close: () => remit.close() };
+}
+
+const fail = (detail: string): void => {
+  throw new Error(detail);
+};
+
+async function startedIn(folder: string, ports: Ports): Promise<Remit> {
+  const file = join(folder, 'remit.yaml');
+  const written = await readFile(file, 'utf8');
+  const text = written.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:0').replace('unix:/run/remit', `unix:${folder}`);
+  const read = configFrom(text, { file, folder, environment: {} });
+  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
+  const remit = await startRemit(read.value, { ports, environment: {}, log: () => undefined, onFatal: fail });
+  if ('problem' in remit) throw new Error(JSON.stringify(remit));
+  return remit;
+}
+
+async function tokenOf(agent: Agent, port: number): Promise<string> {
+  const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['rooms.*'], purpose: PURPOSE };
+  const reply = await agent.call(port, {
+    host: `localhost:${port}`,
+    method: 'POST',
+    path: '/oauth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      resource: AUDIENCE,
+      authorization_details: JSON.stringify([detail]),
+    }).toString(),
+  });
+  if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+  return JSON.parse(reply.body).access_token;
+}
+
+/** What Envoy asks about a call. */
+function checkOf(call: string, { svid, token }: { readonly svid: Svid; readonly token: string }): Uint8Array {
+  const [method = '', path = '', ...rest] = call.split(' ');
+  const body = Buffer.from(rest.join(' '));
+  const ofBody = [
+    ['content-type', 'application/json'],
+    ['content-length', String(body.length)],
+    ['x-envoy-auth-partial-body', 'false'],
+  ] as const;
+  const lines = [
+    [':method', method],
+    [':path', path],
+    ['authorization', `Bearer ${token}`],
+    ...(body.length === 0 ? [] : ofBody),
+  ] as const;
+  return envoyCheckRequestType.serialize({
+    attributes: {
+      source: { principal: svid.id, certificate: encodeURIComponent(svid.certPem) },
+      request: {
+        http: {
+          method,
+          path,
+          host: 'rooms.acme.test',
+          scheme: 'https',
+          header_map: { headers: lines.map(([key, value]) => ({ key, raw_value: Buffer.from(value) })) },
+          ...(body.length === 0 ? {} : { raw_body: body }),
+        },
+      },
+    },
+  });
+}
