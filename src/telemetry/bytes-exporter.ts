@@ -26,9 +26,6 @@ export const written: Encoding<WrittenRequest> = {
   metricsHelper: { name: 'span', countItems: ({ spans }) => spans },
 };
 
-/** A quarter of what a collector takes over gRPC where nothing is said. */
-const FULL_BYTES = 1024 * 1024;
-
 /**
  * Exports spans as OTLP in protobuf. A span is written into its batch when it is over, so that none of its objects outlives
  * it; a batch is then a copy away from a request.
@@ -61,8 +58,8 @@ class BytesBatch implements SpanBatch {
     return this.#size;
   }
 
-  get isFull(): boolean {
-    return this.#spans.length >= FULL_BYTES;
+  get bytes(): number {
+    return this.#spans.length;
   }
 
   add(span: EndedSpan): void {

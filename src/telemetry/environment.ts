@@ -13,7 +13,10 @@ export function wholeNumberFrom(variables: OtelVariables, name: string, least: n
 }
 
 /** Where nothing is said: room for four seconds of 2,000 checks a second, in each queue. */
-const DEFAULTS: QueueSettings = { maxSpans: 8192, batchSpans: 512, delayMs: 1000, timeoutMs: 30_000 };
+const DEFAULTS: Omit<QueueSettings, 'maxBytes'> = { maxSpans: 8192, batchSpans: 512, delayMs: 1000, timeoutMs: 30_000 };
+
+/** Twice what the span of a check takes; a caller chooses how long the path in it is. */
+const MEAN_SPAN_BYTES = 2048;
 
 /** The bounds of each queue by the `OTEL_BSP_*` variables; what is no positive whole number is taken as not given. */
 export function queueSettingsFrom(variables: OtelVariables): QueueSettings {
@@ -21,6 +24,7 @@ export function queueSettingsFrom(variables: OtelVariables): QueueSettings {
   const maxSpans = number('OTEL_BSP_MAX_QUEUE_SIZE', DEFAULTS.maxSpans);
   return {
     maxSpans,
+    maxBytes: maxSpans * MEAN_SPAN_BYTES,
     batchSpans: Math.min(maxSpans, number('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', DEFAULTS.batchSpans)),
     delayMs: number('OTEL_BSP_SCHEDULE_DELAY', DEFAULTS.delayMs),
     timeoutMs: number('OTEL_BSP_EXPORT_TIMEOUT', DEFAULTS.timeoutMs),

@@ -14,7 +14,7 @@ export const readableExporter = (transport: Transport<ReadableSpan[]>, origin: S
 });
 
 class ReadableBatch implements SpanBatch {
-  readonly isFull = false;
+  readonly bytes = 0;
   readonly #transport: Transport<ReadableSpan[]>;
   readonly #origin: SpanOrigin;
   readonly #spans: ReadableSpan[] = [];

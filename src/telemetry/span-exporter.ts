@@ -7,8 +7,8 @@ export type Sent = 'taken' | 'again' | 'refused';
 export interface SpanBatch {
   /** Its number of spans. */
   readonly size: number;
-  /** Whether it is as large as a collector takes, however few its spans are. */
-  readonly isFull: boolean;
+  /** What its spans take, where that is known; else 0. */
+  readonly bytes: number;
   add(span: EndedSpan): void;
   /** Sends them; once more after `again`. It may reject, which is for good. */
   send(): Promise<Sent>;

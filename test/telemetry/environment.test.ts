@@ -18,7 +18,8 @@ describe('queueSettingsFrom', () => {
     ['what is no number', { OTEL_BSP_MAX_QUEUE_SIZE: 'many' }, [8192, 512, 1000, 30_000]],
     ['no bound at all', { OTEL_BSP_MAX_QUEUE_SIZE: '0' }, [8192, 512, 1000, 30_000]],
   ])('reads %s', (_name, given, expected) => {
-    const { maxSpans, batchSpans, delayMs, timeoutMs } = queueSettingsFrom(given);
+    const { maxSpans, maxBytes, batchSpans, delayMs, timeoutMs } = queueSettingsFrom(given);
+    expect(maxBytes).toBe(maxSpans * 2048);
     expect([maxSpans, batchSpans, delayMs, timeoutMs]).toEqual(expected);
   });
 });

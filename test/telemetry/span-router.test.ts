@@ -36,7 +36,7 @@ function routedBy(protocol: string, changed: Partial<QueueSettings>, timeoutMs: 
   if (exporter === undefined) throw new Error('no exporter');
   const dropped: (readonly [string, number, string])[] = [];
   const router = new SpanRouter(exporter, {
-    settings: { maxSpans: 100, batchSpans: 16, delayMs: 20, timeoutMs: 5000, ...changed },
+    settings: { maxSpans: 100, maxBytes: 1e6, batchSpans: 16, delayMs: 20, timeoutMs: 5000, ...changed },
     after,
     onDropped: (queue, count, cause) => dropped.push([queue, count, cause]),
   });
@@ -151,8 +151,8 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
   });
 });
 
-/** Takes everything, and says what; a batch of more than `fullSpans` is as large as can be. */
-const counting = (fullSpans = Infinity) => {
+/** Takes everything, and says what; a span takes so many bytes. */
+const counting = (spanBytes = 0) => {
   const batches: number[] = [];
   const newBatch = (): SpanBatch => {
     let size = 0;
@@ -160,8 +160,8 @@ const counting = (fullSpans = Infinity) => {
       get size() {
         return size;
       },
-      get isFull() {
-        return size >= fullSpans;
+      get bytes() {
+        return size * spanBytes;
       },
       add: () => (size += 1),
       send: () => {
@@ -174,7 +174,7 @@ const counting = (fullSpans = Infinity) => {
 };
 
 describe('SpanRouter', () => {
-  const settings = { maxSpans: 100, batchSpans: 20, delayMs: 20, timeoutMs: 100 };
+  const settings = { maxSpans: 100, maxBytes: 1e9, batchSpans: 20, delayMs: 20, timeoutMs: 100 };
   const allow = span('remit.check', { 'remit.decision': 'allow' }, 1);
 
   it('never exports in the turn of the check', async () => {
@@ -188,17 +188,36 @@ describe('SpanRouter', () => {
   });
 
   it('begins another batch where one is as large as a collector takes', async () => {
-    const { batches, exporter } = counting(8);
+    const { batches, exporter } = counting(1024 * 128);
     const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
     for (let n = 0; n < 20; n += 1) router.add(allow);
     await router.shutdown();
     expect(batches).toEqual([8, 8, 4]);
   });
 
+  it('drops what is new where large spans have taken all of the room, and has room again when they are sent', async () => {
+    const { batches, exporter } = counting(1000);
+    const dropped: (readonly [string, number, string])[] = [];
+    const router = new SpanRouter(exporter, {
+      settings: { ...settings, maxBytes: 10_000 },
+      after,
+      onDropped: (queue, count, cause) => dropped.push([queue, count, cause]),
+    });
+    for (let n = 0; n < 12; n += 1) router.add(allow);
+    expect(dropped).toEqual([
+      ['allows', 1, 'full'],
+      ['allows', 1, 'full'],
+    ]);
+    await router.flush();
+    for (let n = 0; n < 10; n += 1) router.add(allow);
+    await router.shutdown();
+    expect([batches, dropped.length]).toEqual([[10, 10], 2]);
+  });
+
   it('drops for good what cannot be sent', async () => {
     const { exporter } = counting();
     const dropped: (readonly [string, number, string])[] = [];
-    const failing = { ...exporter.newBatch(), size: 1, isFull: true, send: () => Promise.reject(new Error('a bug')) };
+    const failing = { ...exporter.newBatch(), size: 1, bytes: 1, send: () => Promise.reject(new Error('a bug')) };
     const router = new SpanRouter(
       { ...exporter, newBatch: () => failing },
       { settings, after, onDropped: (queue, count, cause) => dropped.push([queue, count, cause]) },
