@@ -48,7 +48,7 @@ async function ownResource(variables: OtelVariables): Promise<Attributes> {
 }
 
 /** Drawn anew for each resource. */
-const withoutInstance = ({ 'service.instance.id': _, ...attributes }: Attributes): Attributes => attributes;
+const withoutInstance = ({ 'service.instance.id': _drawn, ...attributes }: Attributes): Attributes => attributes;
 
 describe('originFrom', () => {
   it.each<[string, OtelVariables]>([
