@@ -84,7 +84,7 @@ describe('deploy/jaeger/ui.json', () => {
   );
 
   it('links by attributes that spans have', () => {
-    const source = readFileSync(resolve(deploy, '../src/telemetry/span.ts'), 'utf8');
+    const source = readFileSync(resolve(deploy, '../src/telemetry/check-attributes.ts'), 'utf8');
     for (const { key, url } of ui.linkPatterns) {
       expect(source).toContain(`'${key}'`);
       expect(url).toContain(`#{${key}}`);
