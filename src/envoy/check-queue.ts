@@ -12,8 +12,11 @@ export interface QueuedCheck {
   readonly shed: () => void;
 }
 
-/** Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands. */
-const SLICE_MS = 5;
+/**
+ * Checks of one turn of the event loop: so long what else there is waits for them, and their answers too, which go out when
+ * the turn is over: the proxy works on the first of them while the next are decided. The longer one is for a queue that stands.
+ */
+const SLICE_MS = 0.5;
 const MAX_SLICE_MS = 50;
 /** So many times as long as all else took since the last turn: else refusing what is too much would take the time of the rest. */
 const SHARE = 9;
@@ -22,7 +25,7 @@ const STANDING_MS = 100;
 
 /**
  * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
- * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each 5 ms of
+ * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
  * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
  * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
  * so that the others are decided in good time and not all of them just too late. The caller bounds how many wait.
