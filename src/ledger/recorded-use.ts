@@ -24,7 +24,7 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
   return isProblem(use) ? { problem: `the record ${use.problem}` } : { kind: 'use', ...use, seq };
 }
 
-const any = text({ min: 0, max: MAX_RECORD_BYTES });
+const words = text({ min: 0, max: MAX_RECORD_BYTES });
 
 const orNull =
   <T>(reader: Reader<T>): Reader<T | null> =>
@@ -46,23 +46,23 @@ const reuse: Reader<ReuseClass> = (value) =>
 const readers = {
   // As late as a date can be.
   at: integer(0, 8.64e15),
-  decisionId: any,
-  task: orNull(any),
-  agent: orNull(any),
-  credential: orNull(any),
-  action: orNull(any),
+  decisionId: words,
+  task: orNull(words),
+  agent: orNull(words),
+  credential: orNull(words),
+  action: orNull(words),
   decision,
   reason: orNull(reason),
-  policyIds: listOf(any, { min: 0, max: MAX_RECORD_BYTES }),
-  policySet: orNull(any),
+  policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),
+  policySet: orNull(words),
   // Versions before this one did not write it.
   policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),
   tokenUse: orNull(integer(1, Number.MAX_SAFE_INTEGER)),
   reuse: listOf(reuse, { min: 0, max: REUSE_CLASSES.length }),
-  jtiDigest: orNull(any),
-  host: any,
-  method: any,
-  path: any,
-  traceId: any,
-  spanId: any,
+  jtiDigest: orNull(words),
+  host: words,
+  method: words,
+  path: words,
+  traceId: words,
+  spanId: words,
 };

@@ -55,11 +55,14 @@ export async function roomsTraffic(folder: string, calls: readonly string[]): Pr
     const token = await tokenOf(agent, remit.issuerPort ?? 0);
     for (const call of calls) await envoy.check(checkOf(call, { svid, token }));
     await remit.flush();
+    return { admin: `http://127.0.0.1:${remit.adminPort}`, close: () => remit.close() };
+  } catch (error) {
+    await remit.close();
+    throw error;
   } finally {
     agent.close();
     envoy.close();
   }
-  return { admin: `http://127.0.0.1:${remit.adminPort}`, close: () => remit.close() };
 }
 
 const fail = (detail: string): void => {

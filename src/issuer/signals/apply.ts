@@ -21,7 +21,7 @@ export interface Applied {
 export const hasEffect = ({ effect, meaning }: Pick<Applied, 'effect' | 'meaning'>): boolean =>
   effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
 
-/** Applies the effect to one target. Doing it again changes nothing. A task that ended meanwhile is as good as any end. */
+/** Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. */
 export function applyTo(target: Target, applied: Applied, services: IssuerServices): StoreFailure | null {
   const result = effectOn(target, applied, services);
   return isStoreFailure(result) ? result : null;
