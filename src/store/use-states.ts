@@ -3,8 +3,11 @@ import type { Connection } from './connection.ts';
 import type { TaskKey, UseState } from './store.ts';
 import { useStateAt } from './token-table.ts';
 
-/** Tokens whose state is held at most; of one beyond that the state is read from the file again. */
+/** Tokens whose state is held at most, and what they take together; of one beyond that the state is read from the file again. */
 const MAX_STATES = 16_384;
+const MAX_BYTES = 32 * 1_024 * 1_024;
+/** Of a state without the texts that a caller chose. */
+const STATE_BYTES = 1_024;
 
 /**
  * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
@@ -15,7 +18,11 @@ const MAX_STATES = 16_384;
  */
 export class UseStates {
   readonly #connection: Connection;
-  readonly #states = new LRUCache<string, UseState>({ max: MAX_STATES });
+  readonly #states = new LRUCache<string, UseState>({
+    max: MAX_STATES,
+    maxSize: MAX_BYTES,
+    sizeCalculation: bytesOf,
+  });
   #version = -1;
 
   constructor(connection: Connection) {
@@ -46,3 +53,15 @@ export class UseStates {
     this.#states.clear();
   }
 }
+
+/** About what a state takes: a UTF-16 unit takes two bytes at most. */
+const bytesOf = ({ task, history }: UseState): number =>
+  STATE_BYTES +
+  2 *
+    [
+      task.detailsJson,
+      task.purpose,
+      ...Object.entries(task.context).flat(),
+      ...history.actions,
+      ...history.labels,
+    ].reduce((sum, text) => sum + text.length, 0);

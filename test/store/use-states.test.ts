@@ -95,6 +95,22 @@ describe('Store.useStateOf', () => {
     },
   );
 
+  it('holds so much and no more: what was asked for longest ago is read again', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    const large = Array.from({ length: 20 }, (_, n) =>
+      taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(1_048_576)) }),
+    );
+    for (const [index, task] of large.entries()) store.insertTask(task, tokenNumber(index + 1), []);
+    const states = () => large.map(({ id }, index) => store.useStateOf(issuer, id, `digest-${index + 1}`));
+    const stateOfLast = () => store.useStateOf(issuer, taskNumber(20).id, 'digest-20');
+    const [first] = states();
+    expect(stateOfLast()).toBe(stateOfLast());
+    const again = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+    expect(again).toEqual(first);
+    expect(again).not.toBe(first);
+    store.close();
+  });
+
   it('is broken with the store, also for what it holds', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     store.insertTask(taskNumber(1), tokenNumber(1), []);
