@@ -31,7 +31,7 @@ export function checkWith(services: CheckServices): Check {
     const decidedMs = monotonicMs();
     const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
     const unread = {
-      trace: { parent: call.metadata.get('traceparent') ?? null, application: null },
+      trace: { parent: call.traceparent, application: null },
       sourceAddress: null,
     };
     const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
