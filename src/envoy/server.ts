@@ -41,8 +41,8 @@ export interface ServerOptions {
   readonly maxInFlight?: number;
   /** For a client that sets no deadline or a longer one; 10,000 by default. */
   readonly maxCheckMs?: number;
-  /** Told before checks are decided whose messages have all arrived by then. */
-  readonly onTurn?: () => void;
+  /** Told before checks are decided, all of which had arrived by then, and once they are; nothing is awaited in between. */
+  readonly turn?: { readonly begins: () => void; readonly over: () => void };
   /** Told of what a handler threw. */
   readonly onFault?: (error: unknown) => void;
   /** Takes what access logs say; without it their service is not offered. */
@@ -57,7 +57,7 @@ export interface Grace {
   readonly graceMs: number;
 }
 
-type Optional = 'onFault' | 'accessLog' | 'admit' | 'onTurn';
+type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
 /** A denial whose decision id is the nil UUID: nothing was there to give it one. */
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
@@ -92,10 +92,13 @@ export class AuthorizationServer {
     this.#server = server;
     this.#queue = new CheckQueue({
       monotonicMs,
-      onTurn: () => options.onTurn?.(),
+      onTurn: () => options.turn?.begins(),
       run: this.#decide,
       shed: (call) => call.answer(this.#refusal('overloaded')),
-      onTurnOver: () => server.flush(),
+      onTurnOver: () => {
+        options.turn?.over();
+        server.flush();
+      },
     });
   }
 
