@@ -1,18 +1,6 @@
-import { type Deny, deny } from '../decision/decision.ts';
-
-/** Limits of one request; more of anything is `request.too-large`. Envoy's own defaults are 100 headers and 60 KiB. */
-export const LIMITS = Object.freeze({
-  /** Header lines, pseudo headers included. */
-  headers: 256,
-  /** All names and values together, in characters. */
-  headerChars: 65_536,
-  /** Path with query, in characters. */
-  targetChars: 8_192,
-  /** Host with port, in characters. */
-  hostChars: 261,
-  /** Values of filter and route metadata, at any depth. */
-  metadataValues: 512,
-});
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import { Remembered } from '../remembered.ts';
+import { LIMITS } from './limits.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
 
@@ -21,8 +9,9 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
  * (`request.not-canonical`); CONNECT, TRACE and unknown ones are `request.unsupported`.
  */
 export function methodFrom(text: string): string | Deny {
+  if (METHODS.has(text)) return text;
   if (!/^[A-Z]{1,32}$/.test(text)) return notCanonical('the method is not written in upper-case letters');
-  return METHODS.has(text) ? text : unsupported(`the method \`${text}\` is not supported`);
+  return unsupported(`the method \`${text}\` is not supported`);
 }
 
 /** What a request is aimed at, in the one reading it has. */
@@ -51,16 +40,29 @@ export function targetFrom(text: string): Target | Deny {
   const problem = targetProblem(text);
   if (problem !== null) return notCanonical(problem);
   const mark = text.indexOf('?');
-  const path = mark === -1 ? text : text.slice(0, mark);
-  const pathProblem = PATH_RULES.find(([pattern]) => pattern.test(path));
-  if (pathProblem !== undefined) return notCanonical(pathProblem[1]);
-  const segments = decodedSegments(path);
-  if (segments === null) return notCanonical('the escapes in the path are not UTF-8');
-  const letter = segments.map(letterProblem).find((problem) => problem !== null);
-  if (letter !== undefined) return notCanonical(letter);
+  const read = paths.of(mark === -1 ? text : text.slice(0, mark), pathFrom);
+  if (isDeny(read)) return read;
+  const { path, segments } = read;
   const query = mark === -1 ? '' : text.slice(mark + 1);
   return METHOD_IN_QUERY.test(query) ? notCanonical('the query names another method') : { path, segments, query };
 }
+
+type Path = Pick<Target, 'path' | 'segments'>;
+
+/** Paths that come again and again. Queries do not, and may hold what is nobody's to remember. */
+const paths = new Remembered<Path | Deny>();
+
+function pathFrom(path: string): Path | Deny {
+  const problem = MAY_BREAK_A_RULE.test(path) ? PATH_RULES.find(([pattern]) => pattern.test(path)) : undefined;
+  if (problem !== undefined) return notCanonical(problem[1]);
+  const segments = decodedSegments(path);
+  if (segments === null) return notCanonical('the escapes in the path are not UTF-8');
+  const letter = segments.map(letterProblem).find((problem) => problem !== null);
+  return letter === undefined ? { path, segments } : notCanonical(letter);
+}
+
+/** What each of the rules looks for begins with one of these. */
+const MAY_BREAK_A_RULE = /[\\;%]|\/[/.]/;
 
 /** Rails, Laravel and others take the method from here. */
 const METHOD_IN_QUERY = /(?:^|[&;])(?:_|%5f)method(?:=|&|;|$)/i;
@@ -118,91 +120,18 @@ export interface Authority {
 /** Host and port of an `:authority`. `request.not-canonical` for user information, lists, spaces and odd ports. */
 export function authorityFrom(text: string): Authority | Deny {
   if (text.length > LIMITS.hostChars) return tooLarge(`the host is longer than ${LIMITS.hostChars} characters`);
+  return authorities.of(text, readAuthority);
+}
+
+const authorities = new Remembered<Authority | Deny>();
+
+function readAuthority(text: string): Authority | Deny {
   const match = /^(\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*)\.?(?::([1-9][0-9]{0,4}))?$/.exec(text.toLowerCase());
   const host = match?.[1];
   if (host === undefined) return notCanonical('the host is not a plain name or address with an optional port');
   const port = match?.[2] === undefined ? null : Number(match[2]);
   return port !== null && port > 65_535 ? notCanonical('the port is out of range') : { host, port };
 }
-
-/** Headers whose meaning hangs on there being one of them. `authorization` is judged by the token stage. */
-const SINGLE: ReadonlySet<string> = new Set([
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'dpop',
-  'expect',
-  'host',
-  'mcp-method',
-  'mcp-name',
-  'mcp-protocol-version',
-  'mcp-session-id',
-  'transfer-encoding',
-  'txn-token',
-]);
-
-/** What HTTP/1 and HTTP/2 have together; no proxy hands on another one. */
-const PSEUDO: ReadonlySet<string> = new Set([':method', ':path', ':authority', ':scheme', ':protocol']);
-
-/** What `connection` may say of the connection itself; any other word removes the header of that name on the way. */
-const CONNECTION_WORDS: ReadonlySet<string> = new Set(['', 'close', 'keep-alive', 'te']);
-
-/**
- * Header lines as a multimap with names in lower case, each name with its values in the order received. Denies with
- * `request.too-large` over the limits, `request.not-canonical` for a name that is no token, one with an underscore (to many
- * servers `_` and `-` are one letter), an unknown pseudo header, a control character, a header of which there must be one
- * and are several, or a `connection` that takes other headers away; and `request.unsupported` for anything that turns the
- * connection into a tunnel, since nothing after that could be seen.
- *
- * @param lines name and value of each line, in order
- */
-export function headersFrom(
-  lines: readonly (readonly [name: string, value: string])[],
-): ReadonlyMap<string, readonly string[]> | Deny {
-  if (lines.length > LIMITS.headers) return tooLarge(`more than ${LIMITS.headers} headers`);
-  const headers = new Map<string, string[]>();
-  let chars = 0;
-  for (const [rawName, value] of lines) {
-    chars += rawName.length + value.length;
-    if (chars > LIMITS.headerChars) return tooLarge(`headers of more than ${LIMITS.headerChars} characters`);
-    const name = rawName.toLowerCase();
-    if (!/^:?[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return notCanonical('a header name is not a token');
-    if (name.includes('_')) return notCanonical('a header name has an underscore');
-    if (name.startsWith(':') && !PSEUDO.has(name)) return notCanonical('a pseudo header is unknown');
-    // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
-    if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value)) return notCanonical(`the header \`${name}\` has a control character`);
-    const values = headers.get(name);
-    if (values === undefined) headers.set(name, [value]);
-    else values.push(value);
-  }
-  return repeatedHeader(headers) ?? connectionProblem(headers) ?? headers;
-}
-
-const repeatedHeader = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
-  // A comma is how the map form of a request joins repeated headers; pseudo headers are never joined, and `:path` may
-  // have one of its own.
-  for (const [name, values] of headers) {
-    const isSingle = SINGLE.has(name);
-    const isRepeated = values.length > 1 || (isSingle && values[0]?.includes(',') === true);
-    if (isRepeated && (isSingle || name.startsWith(':'))) {
-      return notCanonical(`the header \`${name}\` has more than one value`);
-    }
-  }
-  return null;
-};
-
-const connectionProblem = (headers: ReadonlyMap<string, readonly string[]>): Deny | null => {
-  const words = (headers.get('connection') ?? []).join(',').toLowerCase().split(',');
-  const connection = words.map((word) => word.trim());
-  if (TUNNELS.some((name) => headers.has(name)) || connection.includes('upgrade')) {
-    return unsupported('the request asks to upgrade the connection');
-  }
-  return connection.every((word) => CONNECTION_WORDS.has(word))
-    ? null
-    : notCanonical('the header `connection` takes other headers away');
-};
-
-const TUNNELS = ['upgrade', ':protocol', 'http2-settings'] as const;
 
 const notCanonical = (detail: string): Deny => deny('request.not-canonical', detail);
 const unsupported = (detail: string): Deny => deny('request.unsupported', detail);

@@ -1,5 +1,6 @@
-import { type Deny, deny } from '../decision/decision.ts';
-import { LIMITS } from './canonical.ts';
+import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
+import { LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
 import { delimited, type Fields, fieldsOf, fixed64, varint, WireReader } from './wire-reader.ts';
 
@@ -30,12 +31,6 @@ export interface DecodedHttpRequest {
   readonly header_map?: { readonly headers?: readonly DecodedHeader[] };
   readonly body?: string;
   readonly raw_body?: Buffer;
-}
-
-interface DecodedHeader {
-  readonly key?: string;
-  readonly value?: string;
-  readonly raw_value?: Buffer;
 }
 
 /**
@@ -140,17 +135,12 @@ const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fie
   }),
 });
 
-const header: Target<DecodedHeader> = fieldsOf({
-  1: delimited(1, (target, reader) => void (target.key = reader.text())),
-  2: delimited(2, (target, reader) => void (target.value = reader.text())),
-  3: delimited(3, (target, reader) => void (target.raw_value = reader.raw())),
-});
-
 const headerMap: Fields<{ headers?: DecodedHeader[] }, RequestReader> = fieldsOf({
   1: delimited(null, (target, reader) => {
     if (!reader.isHeaderWithin()) return;
-    target.headers ??= [];
-    target.headers.push(reader.message(header, {}));
+    const header = decodedHeaderFrom(reader.raw());
+    if (isDeny(header)) reader.fail(header);
+    else (target.headers ??= []).push(header);
   }),
 });
 

@@ -3,11 +3,12 @@ import type { HttpCall } from '../action/call.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { CheckFacts } from '../check-services.ts';
 import type { PeerFacts } from '../identity/caller.ts';
-import { authorityFrom, headersFrom, methodFrom, targetFrom } from './canonical.ts';
+import { authorityFrom, methodFrom, targetFrom } from './canonical.ts';
 import type { DecodedCheckRequest, DecodedHttpRequest } from './check-request.ts';
 import { framingProblem } from './framing.ts';
+import { type HeaderLine, headerLineFrom } from './header-line.ts';
+import { type Headers, headersFrom } from './headers.ts';
 import { mcpReadingsFrom } from './mcp-metadata.ts';
-import { utf8From } from './utf8.ts';
 
 /** What the operator says of the filter that asks. */
 export interface RequestRules {
@@ -39,14 +40,14 @@ export function checkFactsFrom(
   if (isDeny(lines)) return lines;
   const headers = headersFrom(lines);
   if (isDeny(headers)) return headers;
-  const peer = peerFrom(request, headers);
+  const peer = peerFrom(request, headers.byName);
   if (isDeny(peer)) return peer;
   const call = callFrom(http, headers, rules);
   if (isDeny(call)) return call;
   const mcpReadings = mcpReadingsFrom(request.attributes?.metadata_context?.filter_metadata);
   const trace = {
     parent: traceparentFrom(traceparent),
-    application: traceparentFrom(onlyValue(headers, 'traceparent') ?? null),
+    application: traceparentFrom(onlyValue(headers.byName, 'traceparent') ?? null),
   };
   return {
     peer,
@@ -56,18 +57,16 @@ export function checkFactsFrom(
   };
 }
 
-function headerLinesFrom(http: DecodedHttpRequest): readonly (readonly [string, string])[] | Deny {
-  const map = Object.entries(http.headers ?? {});
+function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny {
+  const map = http.headers === undefined ? [] : Object.entries(http.headers);
   const list = http.header_map?.headers ?? [];
   if (map.length > 0 && list.length > 0) return malformed('both `headers` and `header_map` are filled');
   if (map.length === 0 && list.length === 0) return malformed('neither `headers` nor `header_map` is filled');
-  if (map.length > 0) return map;
-  const lines: (readonly [string, string])[] = [];
-  for (const { key = '', value = '', raw_value: raw } of list) {
-    if (raw !== undefined && raw.length > 0 && value !== '') return malformed('a header has two values');
-    const text = raw === undefined || raw.length === 0 ? value : utf8From(raw);
-    if (text === null) return deny('request.not-canonical', 'a header value is not UTF-8');
-    lines.push([key, text]);
+  if (map.length > 0) return map.map(([name, value]) => headerLineFrom(name, value));
+  const lines: HeaderLine[] = [];
+  for (const { line } of list) {
+    if (isDeny(line)) return line;
+    lines.push(line);
   }
   return lines;
 }
@@ -83,12 +82,9 @@ function peerFrom(request: DecodedCheckRequest, headers: ReadonlyMap<string, rea
   return { principal, certificate, xfcc: headers.get('x-forwarded-client-cert') ?? [] };
 }
 
-function callFrom(
-  http: DecodedHttpRequest,
-  headers: ReadonlyMap<string, readonly string[]>,
-  rules: RequestRules,
-): HttpCall | Deny {
-  const disagreement = pseudoHeaderProblem(http, headers);
+function callFrom(http: DecodedHttpRequest, all: Headers, rules: RequestRules): HttpCall | Deny {
+  const { byName: headers } = all;
+  const disagreement = pseudoHeaderProblem(http, all);
   if (disagreement !== null) return disagreement;
   const method = methodFrom(http.method ?? '');
   if (isDeny(method)) return method;
@@ -104,55 +100,43 @@ function callFrom(
   if (isDeny(authority)) return authority;
   const scheme = http.scheme ?? '';
   if (scheme !== 'http' && scheme !== 'https') return deny('request.not-canonical', 'the scheme is not http or https');
-  const replaced = replacementProblem(headers, { method, path: http.path ?? '' });
+  const replaced = replacementProblem(all, { method, path: http.path ?? '' });
   if (replaced !== null) return replaced;
   const body = bodyFrom(http, headers, rules);
   if (isDeny(body)) return body;
   const framing = framingProblem({ method, headers, body });
   if (framing !== null) return framing;
-  const plain = new Map([...headers].filter(([name]) => !name.startsWith(':')));
-  return { method, scheme, ...authority, ...target, headers: plain, body, requestId: requestIdFrom(headers) };
+  const { host, port } = authority;
+  const { path, segments, query } = target;
+  const requestId = requestIdFrom(headers);
+  return { method, scheme, host, port, path, segments, query, headers, body, requestId };
 }
 
 /** Fields and the headers they come from must agree, wherever the headers were sent along. */
-function pseudoHeaderProblem(http: DecodedHttpRequest, headers: ReadonlyMap<string, readonly string[]>): Deny | null {
-  const pairs = [
-    [':method', http.method],
-    [':path', http.path],
-    [':authority', http.host],
-    ['host', http.host],
-    [':scheme', http.scheme],
+function pseudoHeaderProblem(http: DecodedHttpRequest, { byName, pseudo }: Headers): Deny | null {
+  const { method = '', path = '', host = '', scheme = '' } = http;
+  const sent = [
+    [':method', pseudo.get(':method'), method],
+    [':path', pseudo.get(':path'), path],
+    [':authority', pseudo.get(':authority'), host],
+    ['host', byName.get('host'), host],
+    [':scheme', pseudo.get(':scheme'), scheme],
   ] as const;
-  const differs = pairs.find(([name, field = '']) => headers.has(name) && headers.get(name)?.[0] !== field);
+  const differs = sent.find(([, values, field]) => values !== undefined && values[0] !== field);
   return differs === undefined
     ? null
     : deny('request.not-canonical', `the header \`${differs[0]}\` differs from the request`);
 }
 
-/** Headers that some servers and frameworks obey in place of the method or the path, by what they replace. */
-const REPLACEMENTS: readonly (readonly [name: string, replaces: 'method' | 'path'])[] = [
-  ['x-http-method', 'method'],
-  ['x-http-method-override', 'method'],
-  ['x-method-override', 'method'],
-  ['x-original-method', 'method'],
-  ['x-forwarded-method', 'method'],
-  ['x-original-uri', 'path'],
-  ['x-original-url', 'path'],
-  ['x-rewrite-url', 'path'],
-  ['x-forwarded-uri', 'path'],
-];
-
-/** A header that replaces what was decided on must say the same, however often it is there. */
+/** A header that servers and frameworks obey in the place of what was decided on must say the same, however often it is there. */
 function replacementProblem(
-  headers: ReadonlyMap<string, readonly string[]>,
+  { replacing }: Headers,
   request: { readonly method: string; readonly path: string },
 ): Deny | null {
-  const differs = REPLACEMENTS.find(([name, replaces]) =>
-    headers.get(name)?.some((value) => value !== request[replaces]),
-  );
+  const differs = replacing.find(({ value, replaces }) => replaces !== null && value !== request[replaces]);
   return differs === undefined
     ? null
-    : deny('request.not-canonical', `the header \`${differs[0]}\` names another ${differs[1]}`);
+    : deny('request.not-canonical', `the header \`${differs.name}\` names another ${differs.replaces}`);
 }
 
 /**

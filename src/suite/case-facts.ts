@@ -7,6 +7,7 @@ import { sha256Of, staticSecretsIn } from '../action/static-secret.ts';
 import type { Facts, Presented, Rules } from '../decide.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { DecodedHeader } from '../envoy/decoded-header.ts';
 import { checkFactsFrom } from '../envoy/request.ts';
 import type { Caller } from '../identity/caller.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
@@ -81,7 +82,7 @@ function callFrom({ method, url, headers, body }: WrittenCall, agent: string): H
     scheme,
     host,
     path,
-    header_map: { headers: lines.map(([key, value]) => ({ key, value })) },
+    header_map: { headers: lines.map(([key, value]) => new DecodedHeader({ key, value })) },
     ...(body === null ? {} : { raw_body: Buffer.from(body) }),
   };
   const facts = checkFactsFrom({ attributes: { source: { principal: agent }, request: { http } } }, null);

@@ -1,9 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
-import { authorityFrom, headersFrom, LIMITS, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
+import { authorityFrom, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
+import { headerLineFrom } from '../../src/envoy/header-line.ts';
+import { headersFrom as headersOfLines } from '../../src/envoy/headers.ts';
+import { LIMITS } from '../../src/envoy/limits.ts';
 import { pathsOf } from '../e2e/bypass-reading.ts';
 
+/** The headers in these lines, pseudo headers before the others. */
+const headersFrom = (sent: readonly (readonly [string, string])[]) => {
+  const headers = headersOfLines(sent.map(([name, value]) => headerLineFrom(name, value)));
+  return isDeny(headers) ? headers : new Map([...headers.pseudo, ...headers.byName]);
+};
 const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
 const lines = (count: number) => Array.from({ length: count }, (_, index) => [`x-${index}`, ''] as const);
 const notCanonical = (detail: string) => denial('request.not-canonical', detail);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import type { DecodedCheckRequest } from '../../src/envoy/check-request.ts';
+import { DecodedHeader } from '../../src/envoy/decoded-header.ts';
 import { checkFactsFrom } from '../../src/envoy/request.ts';
 
 const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
@@ -15,7 +16,7 @@ const asList = (
   headers: readonly (readonly [string, string | Uint8Array])[],
   over: object = {},
 ): DecodedCheckRequest => {
-  const entries = headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value) }));
+  const entries = headers.map(([key, value]) => new DecodedHeader({ key, raw_value: Buffer.from(value) }));
   return { attributes: { request: { http: { ...http, header_map: { headers: entries }, ...over } } } };
 };
 const shapes = [
@@ -72,7 +73,9 @@ describe('checkFactsFrom', () => {
   });
 
   it('reads a header of `header_map` that has a value and no bytes', () => {
-    const header_map = { headers: [{ key: 'x-a', value: 'b' }, { key: 'x-empty' }] };
+    const header_map = {
+      headers: [new DecodedHeader({ key: 'x-a', value: 'b' }), new DecodedHeader({ key: 'x-empty' })],
+    };
     const facts = checkFactsFrom({ attributes: { request: { http: { ...http, header_map } } } }, null);
     expect(facts).toMatchObject({
       call: {
@@ -96,13 +99,13 @@ describe('checkFactsFrom', () => {
   it.each([
     [
       'both shapes of headers',
-      { headers: { a: 'b' }, header_map: { headers: [{ key: 'a' }] } },
+      { headers: { a: 'b' }, header_map: { headers: [new DecodedHeader({ key: 'a' })] } },
       'both `headers` and `header_map` are filled',
     ],
     ['neither shape', { headers: {}, header_map: { headers: [] } }, 'neither `headers` nor `header_map` is filled'],
     [
       'a header with two values',
-      { header_map: { headers: [{ key: 'a', value: 'b', raw_value: Buffer.from('b') }] } },
+      { header_map: { headers: [new DecodedHeader({ key: 'a', value: 'b', raw_value: Buffer.from('b') })] } },
       'a header has two values',
     ],
     [
