@@ -166,8 +166,6 @@ describe('servedCallFrom', () => {
     ['takes 256', 200, false],
     ['refuses 257', 201, true],
   ])('%s headers, names and namespaces together', (_name, headers, isRefused) => {
-    const named = (count: number, value: unknown) =>
-      Object.fromEntries(Array.from({ length: count }, (_, n) => [`n${n}`, value]));
     const call = servedCallFrom(
       entryBytes({
         common: {
@@ -206,6 +204,9 @@ describe('servedCallFrom', () => {
     );
   });
 });
+
+const named = (count: number, value: unknown): object =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`n${n}`, value]));
 
 function idAfter(count: number): object {
   const before = Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, 'x']));
