@@ -44,8 +44,8 @@ export interface CheckCall {
   /** On the monotonic clock; `Infinity` where the proxy named none. */
   readonly deadlineMs: number;
   readonly signal: Pick<AbortSignal, 'aborted'>;
-  /** Metadata of the gRPC call: its trace context. */
-  readonly metadata: ReadonlyMap<string, string>;
+  /** The trace context of the gRPC call, as sent. */
+  readonly traceparent: string | null;
 }
 
 /** What the proxy is told. */

@@ -10,55 +10,50 @@ import type { CacheResult } from './policy/cache.ts';
 import { settle } from './settle.ts';
 
 /**
- * Answers one check: gathers the facts, decides, settles. It is asked about a request that could not be read too, as the
- * `Deny` that says why, so that this is recorded and traced like any other.
+ * Answers one check: gathers the facts, decides, settles; at once, but where the disk or a signature for the upstream has to be
+ * waited for. It is asked about a request that could not be read too, as the `Deny` that says why, so that this is recorded and
+ * traced like any other.
  */
-export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Promise<Answer>;
+export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Promise<Answer>;
 
 /** The shell around `decide`. */
 export function checkWith(services: CheckServices): Check {
-  return async (parsed, call) => {
+  return (parsed, call) => {
     const startedAtMs = services.ports.nowMs();
     const { monotonicMs } = services.ports;
     const beganMs = monotonicMs();
     const decisionId = uuidV7(startedAtMs, services.ports.randomBytes(UUID_RANDOM_BYTES));
     const policies = services.policies();
-    const { facts, use } = await gather(services, parsed, policies);
+    const { facts, use } = gather(services, parsed, policies);
     const gatheredMs = monotonicMs();
     const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
     const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
     const { decision, cache } = isLate ? late : decideBy(facts);
     const decidedMs = monotonicMs();
     const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
-    const unread = {
-      trace: { parent: call.metadata.get('traceparent') ?? null, application: null },
-      sourceAddress: null,
+    const { trace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
+    const judged = { decisionId, decision, facts, policySet, policyGeneration, cache };
+    const settled = settle(services, judged, { startedAtMs, use, trace, sourceAddress, decideBy });
+    const finish = (answer: Answer): Answer => {
+      // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
+      if (!call.signal.aborted) services.outcomes.answered(answer);
+      const took = {
+        gatherMs: gatheredMs - beganMs,
+        decideMs: decidedMs - gatheredMs,
+        settleMs: monotonicMs() - decidedMs,
+      };
+      services.onChecked({ ...judged, decision: answer.decision, decided: decision, traceId: answer.traceId, took });
+      return answer;
     };
-    const { trace, sourceAddress } = isDeny(parsed) ? unread : parsed;
-    const at = { startedAtMs, use, trace, sourceAddress, decideBy };
-    const answer = await settle(services, { decisionId, decision, facts, policySet, policyGeneration, cache }, at);
-    // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
-    if (!call.signal.aborted) services.outcomes.answered(answer);
-    const took = {
-      gatherMs: gatheredMs - beganMs,
-      decideMs: decidedMs - gatheredMs,
-      settleMs: monotonicMs() - decidedMs,
-    };
-    const { traceId } = answer;
-    services.onChecked({
-      decisionId,
-      decision: answer.decision,
-      decided: decision,
-      facts,
-      policySet,
-      policyGeneration,
-      cache,
-      traceId,
-      took,
-    });
-    return answer;
+    return 'then' in settled ? settled.then(finish) : finish(settled);
   };
 }
+
+/** Of a request that could not be read. */
+const unread = ({ traceparent }: CheckCall): Pick<CheckFacts, 'trace' | 'sourceAddress'> => ({
+  trace: { parent: traceparent, application: null },
+  sourceAddress: null,
+});
 
 /** A decision, and what became of its question at the cache. */
 type Decided = Pick<Judgement, 'decision' | 'cache'>;

@@ -35,11 +35,7 @@ const MAX_TOKEN_BYTES = 8192;
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
 /** Gathers what one call is decided by: identity, credential with its proof, action, and last the state of the task. */
-export async function gather(
-  services: CheckServices,
-  parsed: CheckFacts | Deny,
-  policies: PolicySet | Deny,
-): Promise<Gathered> {
+export function gather(services: CheckServices, parsed: CheckFacts | Deny, policies: PolicySet | Deny): Gathered {
   const nowMs = services.ports.nowMs();
   if (isDeny(parsed)) return { facts: unreadable(parsed, nowMs), use: null };
   const { call, peer } = parsed;
@@ -49,7 +45,7 @@ export async function gather(
   const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   // INVARIANT: a header that reaches the upstream was never taken for the credential of the call.
   const isUpstreams = passing.includes('authorization');
-  const found = isDeny(caller) ? caller : await credentialOf(services, call, { policies, nowMs, isUpstreams });
+  const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, nowMs, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
   const use = digest === null ? null : services.uses.next(digest, circumstancesOf(parsed, caller, action));
@@ -65,7 +61,7 @@ export async function gather(
     reuse: use?.reuse ?? [],
     nowMs: services.ports.nowMs(),
   };
-  // INVARIANT: the state of the task is read last and without an await before `decide`, so no end slips in between.
+  // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
   return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
 }
@@ -123,7 +119,7 @@ interface Found {
  * The credential of a call, verified, with the proof that came with it. The identity alone where there is no `authorization`
  * header, or what is in it is the upstream's.
  */
-async function credentialOf(
+function credentialOf(
   services: CheckServices,
   call: HttpCall,
   {
@@ -131,7 +127,7 @@ async function credentialOf(
     nowMs,
     isUpstreams,
   }: { readonly policies: PolicySet | Deny; readonly nowMs: number; readonly isUpstreams: boolean },
-): Promise<Found | Deny> {
+): Found | Deny {
   const values = call.headers.get('authorization') ?? [];
   if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
   const sent = credentialFrom(values);
@@ -145,13 +141,13 @@ async function credentialOf(
     maxBytes: MAX_TOKEN_BYTES,
   };
   const external = { ...services.externalTokens, audiences };
-  const credential = await tokenCredentialFrom(
+  const credential = tokenCredentialFrom(
     sent.token,
     { task, external },
     { keys: services.keys, verified: services.verified, nowMs },
   );
   if (isDeny(credential)) return credential;
-  const proof = await proofOf(services, call, { sent, credential, policies });
+  const proof = proofOf(services, call, { sent, credential, policies });
   return { credential, presented: { scheme: sent.scheme, proof } };
 }
 
@@ -160,7 +156,7 @@ function proofOf(
   { proofs, store }: CheckServices,
   call: HttpCall,
   of: { readonly sent: PresentedToken; readonly credential: TaskToken | ExternalToken; readonly policies: PolicySet },
-): Promise<Proof | null | Deny> {
+): Proof | null | Deny {
   const base = proofs.externalUrl ?? of.policies.catalog.serversByHost.get(call.host)?.audience ?? '';
   return possessionFrom(
     call.headers.get('dpop') ?? [],

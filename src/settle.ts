@@ -13,6 +13,7 @@ import { isPresentedByAnother } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
 import { canonicalJson } from './ledger/canonical-json.ts';
 import { jtiDigestOf } from './ledger/record.ts';
+import type { UseRecord } from './ledger/record.ts';
 import { useRecord } from './ledger/use.ts';
 import { agentOf } from './policy/question.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
@@ -44,7 +45,7 @@ export interface Settling {
  * ended while it waited for the disk, its transaction token could not be signed. A budget can so run out early, and never
  * late, and what other uses were decided by meanwhile stays true.
  */
-export async function settle(services: CheckServices, judged: Judgement, at: Settling): Promise<Answer> {
+export function settle(services: CheckServices, judged: Judgement, at: Settling): Answer | Promise<Answer> {
   const judgement = held(services, judged, at.decideBy);
   settleStolenToken(services, judgement);
   noteSecrets(services, judgement);
@@ -55,12 +56,38 @@ export async function settle(services: CheckServices, judged: Judgement, at: Set
     services.uses.traced(credential.digest, span);
     if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, use);
   }
-  const broken = await recordProblem(services, judgement, span);
-  const handed = broken ?? (await transactionToken(services, judgement, { span, sourceAddress: at.sourceAddress }));
+  const record = useRecord(judgement, span);
+  const traced = { judgement, span, at };
+  if (waitsForDisk(judgement) || isHandedToken(judgement)) return settledLate(services, record, traced);
+  return completed(services, services.ledger.append(record) ? null : unrecorded, traced);
+}
+
+/** A judgement with its span. */
+interface Traced {
+  readonly judgement: Judgement;
+  readonly span: SpanReference;
+  readonly at: Settling;
+}
+
+const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');
+
+/** Where the record has to be on disk before the answer, or a token is signed for the upstream. */
+async function settledLate(services: CheckServices, record: UseRecord, traced: Traced): Promise<Answer> {
+  const { judgement } = traced;
+  const waits = waitsForDisk(judgement);
+  const isRecorded = waits ? await services.ledger.durable(record) : services.ledger.append(record);
+  const token = taskTokenOf(judgement.facts);
+  const ended = isRecorded && waits && token !== null ? endedMeanwhile(services, token) : null;
+  const broken = isRecorded ? ended : unrecorded;
+  return completed(services, broken ?? (await transactionToken(services, traced)), traced);
+}
+
+/** The answer, with what the upstream is handed; what stands in the way of an allow makes it a denial, traced and recorded too. */
+function completed(services: CheckServices, handed: string | null | Deny, { judgement, span, at }: Traced): Answer {
   if (!isDeny(handed)) return answerOf(services, judgement, { span, transactionToken: handed });
   if (isDeny(judgement.decision)) return answerOf(services, judgement, { span, transactionToken: null });
   const withdrawn = { ...judgement, decision: handed };
-  const again = traceCheck(services, withdrawn, { ...trace, previousUse: span, startedAtMs });
+  const again = traceCheck(services, withdrawn, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
   services.ledger.append(useRecord(withdrawn, again));
   return answerOf(services, withdrawn, { span: again, transactionToken: null });
 }
@@ -142,20 +169,15 @@ function settleStolenToken(services: CheckServices, judgement: Judgement): void 
   if (record !== null) services.ledger.append(record);
 }
 
-/**
- * What stands in the way of an allow once it is recorded. High risk waits for the disk, the rest for a place in the queue;
- * who waited asks for the task again, since it may have ended meanwhile.
- */
-async function recordProblem(services: CheckServices, judgement: Judgement, span: SpanReference): Promise<Deny | null> {
-  const record = useRecord(judgement, span);
-  const { decision, facts } = judgement;
-  const waits = decision.kind === 'allow' && !isDeny(facts.action) && facts.action.risk === 'high';
-  const isRecorded = waits ? await services.ledger.durable(record) : services.ledger.append(record);
-  if (!isRecorded) return deny('ledger.unavailable', 'the use could not be recorded');
-  const token = taskTokenOf(facts);
-  return waits && token !== null ? endedMeanwhile(services, token) : null;
-}
+/** An allow of high risk waits for the disk, all else for a place in the queue alone. */
+const waitsForDisk = ({ decision, facts: { action } }: Judgement): boolean =>
+  !isDeny(decision) && !isDeny(action) && action.risk === 'high';
 
+/** Whether a call is allowed at a server that asks for a transaction token. */
+const isHandedToken = ({ decision, facts: { action } }: Judgement): boolean =>
+  !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
+
+/** Who waited asks for the task again, since it may have ended meanwhile. */
 function endedMeanwhile(services: CheckServices, token: TaskToken): Deny | null {
   const { task, issued } = taskState(services, token);
   const live = isDeny(task) ? task : taskPermits(task, token, issued, services.store.nowMs());
@@ -165,12 +187,11 @@ function endedMeanwhile(services: CheckServices, token: TaskToken): Deny | null 
 /** The transaction token of an allowed call, where its server asks for one; a denial where it cannot be signed. */
 async function transactionToken(
   { transactionToken: sign }: CheckServices,
-  { decision, facts }: Judgement,
-  { span, sourceAddress }: { readonly span: SpanReference; readonly sourceAddress: string | null },
+  { judgement, span, at }: Traced,
 ): Promise<string | null | Deny> {
+  const { facts } = judgement;
   const { action, caller, credential } = facts;
-  if (isDeny(decision) || isDeny(action) || isDeny(caller) || isDeny(credential)) return null;
-  if (!action.server.transactionToken) return null;
+  if (!isHandedToken(judgement) || isDeny(action) || isDeny(caller) || isDeny(credential)) return null;
   const token = taskTokenOf(facts);
   if (token === null || sign === null)
     return token === null ? null : deny('internal', 'no key signs transaction tokens');
@@ -185,7 +206,7 @@ async function transactionToken(
       argsDigest: argsDigestOf(action.args),
       scope: token.scope,
       traceparent: `00-${span.traceId}-${span.spanId}-01`,
-      requestIp: sourceAddress,
+      requestIp: at.sourceAddress,
     });
   } catch {
     return deny('internal', 'the transaction token could not be signed');

@@ -11,6 +11,7 @@ const src = resolve(import.meta.dirname, '../src');
 const rank: Readonly<Record<string, number>> = {
   decision: 0,
   'ports.ts': 0,
+  http2: 0,
   'timers.ts': 0,
   'runtime-faults.ts': 0,
   'runtime-flags.ts': 0,

@@ -131,7 +131,7 @@ async function begin(
 ): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
-  const gathered = await gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
+  const gathered = gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
   const decideBy = (facts: Facts) => ({
     decision: decide(facts, { binding: services.binding, policies }),
     cache: 'bypass' as const,
@@ -145,7 +145,7 @@ async function begin(
     policyGeneration: 1,
   };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
-  return { decided: decided.decision, end: () => settle(services, judgement, at) };
+  return { decided: decided.decision, end: async () => settle(services, judgement, at) };
 }
 
 const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();

@@ -16,7 +16,7 @@ export async function signedBundleAt(file: string, keysFile: string): Promise<Bu
   if (isRefusal(keysText)) return keysText;
   const keys = verificationKeysFrom(jsonOf(keysText.text), ALGORITHMS);
   if (isProblem(keys)) return refusal(`the key set \`${keysFile}\` ${keys.problem}`);
-  const found = await bundleFrom(content.text, keys, file);
+  const found = bundleFrom(content.text, keys, file);
   return isProblem(found) ? refusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
 }
 

@@ -1,10 +1,11 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import { Incoming } from '../http2/incoming.ts';
+import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import type { ServedCall } from '../outcome/served-call.ts';
 import { servedCallFrom } from './access-log-entry.ts';
 import { logMessageFrom, NO_MESSAGE, type LogMessage } from './access-log-message.ts';
 import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
 import { GrpcMessages } from './grpc-messages.ts';
-import type { GrpcMethod } from './grpc-server.ts';
+import { type GrpcMethod, unread } from './grpc-server.ts';
 
 /** Where calls go that an access log tells of. */
 export interface AccessLogSink {
@@ -44,11 +45,10 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions =
   // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
   let reading = 0;
   let isClosed = false;
-  const open = (stream: ServerHttp2Stream): void => {
+  const open = (stream: AnswerableStream): StreamEvents => {
     if (isClosed || reading >= maxStreams) {
       failAnswer(stream, isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
-      stream.resume();
-      return;
+      return unread(stream);
     }
     const end = (problem: string | null): void => {
       if (!ends.delete(finish)) return;
@@ -58,15 +58,15 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions =
     const finish = (): void => end(null);
     ends.add(finish);
     // A log that was cut off is no fault of the sink.
-    stream.on('aborted', finish);
-    stream.on('close', finish);
+    const incoming = new Incoming(stream, finish);
     reading += 1;
-    readStream(stream.iterator({ destroyOnReturn: false }), sink, () => !ends.has(finish))
+    readStream(incoming, sink, () => !ends.has(finish))
       .finally(() => (reading -= 1))
       .then(end, (error: unknown) => {
         if (ends.has(finish)) onFault?.(error);
         end('the entry could not be taken');
       });
+    return incoming;
   };
   return {
     open,

@@ -16,16 +16,21 @@ export interface AuthorizationOptions {
   readonly onFault?: (error: unknown) => void;
 }
 
-/** From bytes to bytes: decode, check, encode. Never rejects; whatever throws ends in a denial. */
+/** From bytes to bytes: decode, check, encode. Never throws or rejects; whatever does ends in a denial. */
 export function authorizationHandler(check: Check, options: AuthorizationOptions): CheckHandler {
-  return async (bytes, call) => {
+  const failed = (error: unknown): Uint8Array => {
+    options.onFault?.(error);
+    return options.refuse('failed');
+  };
+  return (bytes, call) => {
     try {
       const request = decodedCheckRequestFrom(bytes);
-      const facts = isDeny(request) ? request : checkFactsFrom(request, call.metadata, options.rules);
-      return checkResponseFrom(await check(facts, call), options.response);
+      const facts = isDeny(request) ? request : checkFactsFrom(request, call.traceparent, options.rules);
+      const answer = check(facts, call);
+      if (!('then' in answer)) return checkResponseFrom(answer, options.response);
+      return answer.then((late) => checkResponseFrom(late, options.response)).catch(failed);
     } catch (error) {
-      options.onFault?.(error);
-      return options.refuse('failed');
+      return failed(error);
     }
   };
 }

@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
+import { ErrorCode } from '../http2/frame.ts';
 import { endAnswer } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
@@ -6,66 +7,81 @@ import { grpcTimeoutMs } from './grpc-timeout.ts';
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
 export const MAX_CHECK_BYTES = 4 * 1_024 * 1_024;
 
+/** With the prefix of a message. */
+const MAX_CALL_BYTES = MAX_CHECK_BYTES + 5;
+
 /**
  * Kept back from the client's deadline, which began before ours, so that the refusal arrives before it: at its deadline
  * Envoy makes an error of it. A quarter of a short one.
  */
 const MARGIN_MS = 100;
 
-const CARRIED_METADATA = ['traceparent', 'tracestate', 'baggage'] as const;
-
 /** What becomes of a call. */
 export interface CheckCallEvents {
   /** It has said all: its one message, or why there is none. */
   readonly arrived: (call: CheckCall, message: Buffer | MessageProblem) => void;
-  /** Its deadline has come before an answer. */
-  readonly expired: (call: CheckCall) => void;
+  /** It was answered, or nobody waits any more. Told once. */
+  readonly over: (call: CheckCall) => void;
   /** Its stream is closed, with an answer or without. */
   readonly closed: (call: CheckCall) => void;
 }
 
 /**
- * One call of `Check`, from its headers to its answer. It is answered at most once, and always: a client that never ends its
- * message is answered at its deadline.
+ * One call of `Check`, from its headers to its answer. It is answered at most once; that a client which never ends its message is
+ * answered too is for `CallWatch` to see to.
  */
-export class CheckCall {
-  readonly metadata: ReadonlyMap<string, string>;
+export class CheckCall implements StreamEvents {
+  /** The trace context of the call: `traceparent` as sent. */
+  readonly traceparent: string | null;
   /** On the monotonic clock. */
   readonly openedMs: number;
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: { aborted: boolean } = { aborted: false };
-  /** Told once when it is answered or nobody waits any more. */
-  onOver: (() => void) | null = null;
-  readonly #stream: ServerHttp2Stream;
-  readonly #timer: ReturnType<typeof setTimeout>;
+  /** Its message, once that waits to be decided. */
+  message: Buffer | null = null;
+  /** When its message was there, on the monotonic clock; 0 where it is not yet. */
+  arrivedMs = 0;
+  readonly #stream: AnswerableStream;
+  readonly #events: CheckCallEvents;
+  readonly #messages = new GrpcMessages(MAX_CHECK_BYTES);
+  #bytes = 0;
   #isOver = false;
 
   constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
+    stream: AnswerableStream,
     options: { readonly events: CheckCallEvents; readonly nowMs: number; readonly maxCheckMs: number },
   ) {
-    const { events, nowMs } = options;
-    const budgetMs = budgetOf(grpcTimeoutMs(headers['grpc-timeout']?.toString()), options.maxCheckMs);
+    const { events, nowMs, maxCheckMs } = options;
+    const { headers } = stream.head;
     this.#stream = stream;
-    this.metadata = carried(headers);
+    this.#events = events;
+    this.traceparent = headers.get('traceparent') ?? null;
     this.openedMs = nowMs;
-    this.deadlineMs = nowMs + budgetMs;
-    this.#timer = setTimeout(() => events.expired(this), budgetMs);
-    stream.once('close', () => {
-      this.signal.aborted ||= !this.#isOver;
-      this.#over();
-      events.closed(this);
-    });
-    collect(stream, (message) => {
-      if (!this.#isOver) events.arrived(this, message);
-    });
+    this.deadlineMs = nowMs + budgetOf(grpcTimeoutMs(headers.get('grpc-timeout')), maxCheckMs);
   }
 
   /** Answered, or nobody waits any more. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  data(bytes: Buffer): void {
+    this.#stream.took(bytes.length);
+    this.#bytes += bytes.length;
+    if (this.#isOver) return;
+    if (this.#bytes <= MAX_CALL_BYTES) this.#messages.add(bytes);
+    else this.#events.arrived(this, 'too-large');
+  }
+
+  ended(): void {
+    if (!this.#isOver) this.#events.arrived(this, this.#messages.only());
+  }
+
+  closed(): void {
+    this.signal.aborted ||= !this.#isOver;
+    this.#over();
+    this.#events.closed(this);
   }
 
   /** Gives the answer, where there was none and somebody waits for it. */
@@ -77,48 +93,15 @@ export class CheckCall {
 
   /** Ends what the client does not take or does not end. */
   cut(): void {
-    this.#stream.destroy();
+    this.#stream.reset(ErrorCode.cancel);
   }
 
   #over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#timer);
-    this.onOver?.();
+    this.#events.over(this);
   }
 }
 
-/** Whole milliseconds where they are many: timers of one length are kept together. */
 const budgetOf = (timeoutMs: number | null, maxCheckMs: number): number =>
   timeoutMs === null ? maxCheckMs : Math.min(maxCheckMs, timeoutMs - Math.min(MARGIN_MS, timeoutMs / 4));
-
-function carried(headers: IncomingHttpHeaders): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const name of CARRIED_METADATA) {
-    const value = headers[name];
-    if (typeof value === 'string') found.set(name, value);
-  }
-  return found;
-}
-
-function collect(stream: ServerHttp2Stream, done: (message: Buffer | MessageProblem) => void): void {
-  const messages = new GrpcMessages(MAX_CHECK_BYTES);
-  let size = 0;
-  const take = (chunk: Buffer): void => {
-    size += chunk.length;
-    if (size <= MAX_CHECK_BYTES + 5) {
-      messages.add(chunk);
-      return;
-    }
-    stream.removeListener('data', take);
-    stream.removeListener('end', end);
-    done('too-large');
-    stream.resume();
-  };
-  const end = (): void => {
-    // A reset ends what can be read, too.
-    if (!stream.aborted) done(messages.only());
-  };
-  stream.on('data', take);
-  stream.on('end', end);
-}

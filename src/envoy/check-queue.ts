@@ -6,10 +6,19 @@ export interface QueuedCheck {
   readonly deadlineMs: number;
   /** Nobody waits for it any more. */
   readonly isOver: boolean;
-  /** Its turn has come. */
-  readonly run: () => void;
+}
+
+/** What is done with checks. */
+export interface CheckQueueOptions<C> {
+  readonly monotonicMs: () => number;
+  /** A turn of checks begins. INVARIANT: whatever has arrived by then arrived before what is asked from now on is answered. */
+  readonly onTurn: () => void;
+  /** The turn of a check has come. */
+  readonly run: (check: C) => void;
   /** It is answered without being decided. */
-  readonly shed: () => void;
+  readonly shed: (check: C) => void;
+  /** A turn is over: the answers are to go out. */
+  readonly onTurnOver: () => void;
 }
 
 /**
@@ -32,51 +41,48 @@ const STANDING_MS = 100;
  *
  * @see RFC 8289
  */
-export class CheckQueue {
-  readonly #monotonicMs: () => number;
-  readonly #waiting: QueuedCheck[] = [];
+export class CheckQueue<C extends QueuedCheck> {
+  readonly #options: CheckQueueOptions<C>;
+  readonly #waiting: C[] = [];
   #isScheduled = false;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
   /** When the last turn that left some behind was over. */
   #endedMs = 0;
 
-  constructor(monotonicMs: () => number) {
-    this.#monotonicMs = monotonicMs;
+  constructor(options: CheckQueueOptions<C>) {
+    this.#options = options;
   }
 
   /** Adds a check. */
-  add(check: QueuedCheck): void {
+  add(check: C): void {
     this.#waiting.push(check);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(this.#turn);
   }
 
-  readonly #turn = (): void => void this.#decide();
-
-  async #decide(): Promise<void> {
-    const beganMs = this.#monotonicMs();
+  readonly #turn = (): void => {
+    const { monotonicMs, onTurn, onTurnOver, run, shed } = this.#options;
+    const beganMs = monotonicMs();
     const untilMs = beganMs + this.#sliceMs(beganMs);
-    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs; nowMs = this.#monotonicMs()) {
+    onTurn();
+    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs; nowMs = monotonicMs()) {
       const check = this.#waiting.shift();
       if (check === undefined || check.isOver) continue;
-      if (this.#isTooLate(check, nowMs)) check.shed();
-      else {
-        check.run();
-        // What it goes on with at once after it waited for something counts as its time.
-        await Promise.resolve();
-      }
+      if (this.#isTooLate(check, nowMs)) shed(check);
+      else run(check);
     }
+    onTurnOver();
     if (this.#waiting.length === 0) {
       this.#standingSinceMs = null;
       this.#isScheduled = false;
       return;
     }
     this.#standingSinceMs ??= beganMs;
-    this.#endedMs = this.#monotonicMs();
+    this.#endedMs = monotonicMs();
     setImmediate(this.#turn);
-  }
+  };
 
   #sliceMs(nowMs: number): number {
     if (!this.#isStanding(nowMs)) return SLICE_MS;

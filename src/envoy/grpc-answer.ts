@@ -1,4 +1,6 @@
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { ErrorCode } from '../http2/frame.ts';
+import { headerBlock } from '../http2/header-block.ts';
+import type { AnswerableStream } from '../http2/stream.ts';
 import { framed } from './grpc-messages.ts';
 
 /** The gRPC status codes that are sent. */
@@ -11,68 +13,49 @@ export const GrpcStatus = Object.freeze({
   unavailable: 14,
 });
 
-const HEADERS = Object.freeze({ ':status': 200, 'content-type': 'application/grpc' });
-const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false });
-const WHOLE = Object.freeze({ endStream: true, sendDate: false });
-const OK_TRAILERS = Object.freeze({ 'grpc-status': '0' });
+const ANSWER = Object.freeze({ ':status': '200', 'content-type': 'application/grpc' });
+const HEADERS = headerBlock(ANSWER);
+const OK_TRAILERS = headerBlock({ 'grpc-status': '0' });
 
 /** For a client to end its part of a call that was answered. */
 const LET_GO_MS = 200;
 
 /** Sends the messages of an answer that has more to come; `endAnswer` ends it. */
-export function sendMessage(stream: ServerHttp2Stream, message: Uint8Array): void {
-  if (open(stream)) stream.write(framed(message));
+export function sendMessage(stream: AnswerableStream, message: Uint8Array): void {
+  if (!stream.isAnswerable) return;
+  if (!stream.isAnswered) stream.respond(HEADERS);
+  stream.send(framed(message));
 }
 
 /** Ends an answer, with its only or its last message. Does nothing where nobody waits any more. */
-export function endAnswer(stream: ServerHttp2Stream, message: Uint8Array | null): void {
-  if (!open(stream)) return;
-  if (message === null) stream.end();
-  else stream.end(framed(message));
+export function endAnswer(stream: AnswerableStream, message: Uint8Array | null): void {
+  if (!stream.isAnswerable) return;
+  if (!stream.isAnswered) stream.respond(HEADERS);
+  if (message !== null) stream.send(framed(message));
+  stream.end(OK_TRAILERS);
+  letGo(stream);
 }
 
 /** Answers with a gRPC error, whose text is printable ASCII without `%`. */
-export function failAnswer(stream: ServerHttp2Stream, code: number, details: string): void {
-  if (stream.destroyed || stream.closed || stream.writableEnded) return;
+export function failAnswer(stream: AnswerableStream, code: number, details: string): void {
+  if (!stream.isAnswerable) return;
   const status = { 'grpc-status': String(code), 'grpc-message': details };
-  if (stream.headersSent) {
-    stream.removeListener('wantTrailers', sendOk);
-    stream.once('wantTrailers', () => sendTrailers(stream, status));
-    stream.end();
-    return;
-  }
-  stream.respond({ ...HEADERS, ...status }, WHOLE);
+  if (stream.isAnswered) stream.end(headerBlock(status));
+  else stream.respond(headerBlock({ ...ANSWER, ...status }), { ends: true });
   letGo(stream);
 }
 
 /** Refuses what is no gRPC call. */
-export function refuseHttp(stream: ServerHttp2Stream, status: number): void {
-  if (stream.destroyed || stream.closed) return;
-  stream.respond({ ':status': status }, WHOLE);
+export function refuseHttp(stream: AnswerableStream, status: number): void {
+  stream.respond(headerBlock({ ':status': String(status) }), { ends: true });
   letGo(stream);
 }
 
-/** Whether something can be sent; sends the headers before the first. */
-function open(stream: ServerHttp2Stream): boolean {
-  if (stream.destroyed || stream.closed || stream.writableEnded) return false;
-  if (stream.headersSent) return true;
-  stream.respond(HEADERS, WITH_TRAILERS);
-  stream.once('wantTrailers', sendOk);
-  return true;
-}
-
-function sendOk(this: ServerHttp2Stream): void {
-  sendTrailers(this, OK_TRAILERS);
-}
-
-function sendTrailers(stream: ServerHttp2Stream, trailers: Readonly<Record<string, string>>): void {
-  stream.sendTrailers(trailers);
-  letGo(stream);
-}
-
-/** What a client still sends after its answer is thrown away, and its stream ended where it does not do that itself. */
-function letGo(stream: ServerHttp2Stream): void {
-  if (stream.readableEnded) return;
-  stream.resume();
-  setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LET_GO_MS).unref();
+/** The stream of a client that does not end its part by itself is ended once its answer has been sent. */
+function letGo(stream: AnswerableStream): void {
+  if (stream.isEnded) return;
+  setTimeout(() => {
+    if (stream.isAnswerSent) stream.reset(ErrorCode.none);
+    else letGo(stream);
+  }, LET_GO_MS).unref();
 }

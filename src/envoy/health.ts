@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-server.ts';
@@ -24,14 +24,21 @@ const MAX_MESSAGE_BYTES = 1_024;
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
 export class Health {
-  readonly #watchers = new Map<ServerHttp2Stream, string>();
+  readonly #watchers = new Map<AnswerableStream, string>();
   #isServing = false;
 
   /** The methods by their paths. */
   readonly methods: ReadonlyMap<string, GrpcMethod> = new Map([
-    [`${PATH}/Check`, (stream) => withService(stream, (service) => this.#check(stream, service))],
-    [`${PATH}/Watch`, (stream) => withService(stream, (service) => this.#watch(stream, service))],
-    [`${PATH}/List`, (stream) => withService(stream, () => endAnswer(stream, this.#list()))],
+    [`${PATH}/Check`, (stream) => withService(stream, { found: (service) => this.#check(stream, service) })],
+    [
+      `${PATH}/Watch`,
+      (stream) =>
+        withService(stream, {
+          found: (service) => this.#watch(stream, service),
+          closed: () => void this.#watchers.delete(stream),
+        }),
+    ],
+    [`${PATH}/List`, (stream) => withService(stream, { found: () => endAnswer(stream, this.#list()) })],
   ]);
 
   /** Says whether the server serves; watchers hear of it at once. */
@@ -49,18 +56,17 @@ export class Health {
     this.#watchers.clear();
   }
 
-  #check(stream: ServerHttp2Stream, service: string): void {
+  #check(stream: AnswerableStream, service: string): void {
     if (HEALTH_SERVICES.includes(service)) endAnswer(stream, this.#answer(service));
     else failAnswer(stream, GrpcStatus.notFound, 'no such service');
   }
 
-  #watch(stream: ServerHttp2Stream, service: string): void {
+  #watch(stream: AnswerableStream, service: string): void {
     if (this.#watchers.size >= MAX_WATCHERS) {
       failAnswer(stream, GrpcStatus.resourceExhausted, 'no more watchers');
       return;
     }
     this.#watchers.set(stream, service);
-    stream.once('close', () => this.#watchers.delete(stream));
     sendMessage(stream, this.#answer(service));
   }
 
@@ -86,19 +92,26 @@ const healthCheckRequest = fieldsOf<{ service: string }, WireReader>({
 });
 
 /** Hands over the service that a call asks for, once it has said all. */
-function withService(stream: ServerHttp2Stream, found: (service: string) => void): void {
+function withService(
+  stream: AnswerableStream,
+  { found, closed = () => undefined }: { readonly found: (service: string) => void; readonly closed?: () => void },
+): StreamEvents {
   const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
   let size = 0;
-  stream.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(chunk);
-    else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
-  });
-  stream.on('end', () => {
-    const service = serviceFrom(messages.only());
-    if (service === null) failAnswer(stream, GrpcStatus.invalidArgument, 'not a health check');
-    else found(service);
-  });
+  return {
+    data: (bytes) => {
+      stream.took(bytes.length);
+      size += bytes.length;
+      if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(bytes);
+      else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
+    },
+    ended: () => {
+      const service = serviceFrom(messages.only());
+      if (service === null) failAnswer(stream, GrpcStatus.invalidArgument, 'not a health check');
+      else found(service);
+    },
+    closed,
+  };
 }
 
 function serviceFrom(message: Buffer | MessageProblem): string | null {

@@ -25,12 +25,12 @@ const MAX_CERTIFICATE_CHARS = 32_768;
  * The facts of one check, or why the request cannot be judged. Both shapes of headers and of bodies are read. Never
  * throws on what the reader can give.
  *
- * @param metadata of the gRPC call, names in lower case
+ * @param traceparent of the gRPC call, as sent
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
  */
 export function checkFactsFrom(
   request: DecodedCheckRequest,
-  metadata: ReadonlyMap<string, string>,
+  traceparent: string | null,
   rules: RequestRules = { partialBodyBytes: null },
 ): CheckFacts | Deny {
   const http = request.attributes?.request?.http;
@@ -45,8 +45,8 @@ export function checkFactsFrom(
   if (isDeny(call)) return call;
   const mcpReadings = mcpReadingsFrom(request.attributes?.metadata_context?.filter_metadata);
   const trace = {
-    parent: traceparentFrom(metadata.get('traceparent')),
-    application: traceparentFrom(onlyValue(headers, 'traceparent')),
+    parent: traceparentFrom(traceparent),
+    application: traceparentFrom(onlyValue(headers, 'traceparent') ?? null),
   };
   return {
     peer,
@@ -194,8 +194,8 @@ const requestIdFrom = (headers: ReadonlyMap<string, readonly string[]>): string 
 };
 
 /** @see https://www.w3.org/TR/trace-context/#traceparent-header */
-const traceparentFrom = (text: string | undefined): string | null =>
-  text !== undefined && /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(text)
+const traceparentFrom = (text: string | null): string | null =>
+  text !== null && /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(text)
     ? text
     : null;
 

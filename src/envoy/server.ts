@@ -1,4 +1,5 @@
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
+import { CallWatch } from './call-watch.ts';
 import { CheckCall, type CheckCallEvents } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
@@ -9,16 +10,19 @@ import { preparedDenial } from './response.ts';
 
 /** Everything of one gRPC call that a check may use, beside its bytes. */
 export interface CheckContext {
-  /** The trace context of the call: `traceparent`, `tracestate` and `baggage` as sent, where they were. */
-  readonly metadata: ReadonlyMap<string, string>;
+  /** The trace context of the call: `traceparent` as sent. */
+  readonly traceparent: string | null;
   /** When the answer must be ready, on the monotonic clock. Always finite. */
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: { readonly aborted: boolean };
 }
 
-/** The one function the transport hides behind: bytes of a CheckRequest in, bytes of a CheckResponse out. */
-export type CheckHandler = (request: Uint8Array, call: CheckContext) => Promise<Uint8Array>;
+/**
+ * The one function the transport hides behind: bytes of a CheckRequest in, bytes of a CheckResponse out. At once where nothing has
+ * to be waited for. The bytes of the request are a view of more: what is kept of them longer than the check is copied.
+ */
+export type CheckHandler = (request: Uint8Array, call: CheckContext) => Uint8Array | Promise<Uint8Array>;
 
 /**
  * Why the server answers in the handler's place: too many checks wait or waited too long, one agent asks too often, the deadline
@@ -37,6 +41,8 @@ export interface ServerOptions {
   readonly maxInFlight?: number;
   /** For a client that sets no deadline or a longer one; 10,000 by default. */
   readonly maxCheckMs?: number;
+  /** Told before checks are decided, all of which had arrived by then, and once they are; nothing is awaited in between. */
+  readonly turn?: { readonly begins: () => void; readonly over: () => void };
   /** Told of what a handler threw. */
   readonly onFault?: (error: unknown) => void;
   /** Takes what access logs say; without it their service is not offered. */
@@ -51,12 +57,7 @@ export interface Grace {
   readonly graceMs: number;
 }
 
-type Optional = 'onFault' | 'accessLog' | 'admit';
-
-/** How often streams are looked for that are answered and not closed, since their client does not take the answer or end its part. */
-const SWEEP_MS = 1_000;
-/** How long after the last deadline they are left alone. */
-const TAKE_MS = 5_000;
+type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
 /** A denial whose decision id is the nil UUID: nothing was there to give it one. */
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
@@ -73,10 +74,8 @@ export class AuthorizationServer {
   readonly #server: GrpcServer;
   readonly #health = new Health();
   readonly #accessLog: AccessLogMethod | null;
-  readonly #queue: CheckQueue;
-  /** In the order they were opened. */
-  readonly #open = new Set<CheckCall>();
-  readonly #sweep: ReturnType<typeof setInterval>;
+  readonly #queue: CheckQueue<CheckCall>;
+  readonly #watch: CallWatch;
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
@@ -85,12 +84,22 @@ export class AuthorizationServer {
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
     const { accessLog, onFault } = options;
     this.#accessLog = accessLog === undefined ? null : accessLogMethod(accessLog, onFault && { onFault });
-    this.#queue = new CheckQueue(options.monotonicMs);
+    const { monotonicMs } = options;
+    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
-    this.#server = new GrpcServer(methods);
-    this.#sweep = setInterval(this.#cutStale, SWEEP_MS);
-    this.#sweep.unref();
+    const server = new GrpcServer(methods, { monotonicMs });
+    this.#server = server;
+    this.#queue = new CheckQueue({
+      monotonicMs,
+      onTurn: () => options.turn?.begins(),
+      run: this.#decide,
+      shed: (call) => call.answer(this.#refusal('overloaded')),
+      onTurnOver: () => {
+        options.turn?.over();
+        server.flush();
+      },
+    });
   }
 
   /** Checks that wait for their answer. */
@@ -135,21 +144,27 @@ export class AuthorizationServer {
     this.#accessLog?.close();
     this.#health.close();
     await this.#server.close(graceMs);
-    clearInterval(this.#sweep);
   }
 
-  readonly #check: GrpcMethod = (stream, headers) => {
+  readonly #check: GrpcMethod = (stream) => {
     const { monotonicMs, maxCheckMs } = this.#options;
-    this.#open.add(new CheckCall(stream, headers, { events: this.#events, nowMs: monotonicMs(), maxCheckMs }));
+    const call = new CheckCall(stream, { events: this.#events, nowMs: monotonicMs(), maxCheckMs });
+    this.#watch.add(call);
+    return call;
   };
 
   readonly #events: CheckCallEvents = {
     arrived: (call, message) => this.#arrived(call, message),
-    expired: (call) => {
-      call.answer(this.#refusal('deadline'));
-      call.signal.aborted = true;
+    over: (call) => {
+      if (call.message !== null) this.#inFlight -= 1;
+      call.message = null;
     },
-    closed: (call) => void this.#open.delete(call),
+    closed: (call) => this.#watch.delete(call),
+  };
+
+  readonly #expired = (call: CheckCall): void => {
+    call.answer(this.#refusal('deadline'));
+    call.signal.aborted = true;
   };
 
   #arrived(call: CheckCall, message: Buffer | MessageProblem): void {
@@ -164,40 +179,50 @@ export class AuthorizationServer {
     try {
       return this.#options.admit?.(message) ?? true;
     } catch (error) {
-      this.#options.onFault?.(error);
+      this.#tellFault(error);
       return false;
     }
   }
 
   #enqueue(call: CheckCall, message: Buffer): void {
     this.#inFlight += 1;
-    call.onOver = () => (this.#inFlight -= 1);
-    this.#queue.add({
-      arrivedMs: this.#options.monotonicMs(),
-      deadlineMs: call.deadlineMs,
-      get isOver() {
-        return call.isOver;
-      },
-      shed: () => call.answer(this.#refusal('overloaded')),
-      run: () => {
-        this.#bytesFrom(message, call).then(
-          (bytes) => call.answer(bytes),
-          () => call.answer(this.#refusal('failed')),
-        );
-      },
-    });
+    call.message = message;
+    call.arrivedMs = this.#options.monotonicMs();
+    this.#queue.add(call);
   }
 
-  /** The handler's answer, or a refusal in its place; never empty. Rejects only where `onFault` throws. */
-  async #bytesFrom(request: Buffer, call: CheckContext): Promise<Uint8Array> {
+  readonly #decide = (call: CheckCall): void => {
+    if (call.message === null) return;
     try {
-      const bytes: unknown = await this.#handler(request, call);
-      if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
-      this.#options.onFault?.(new Error('the handler answered nothing'));
+      const answer = this.#handler(call.message, call);
+      if (answer instanceof Uint8Array) return call.answer(this.#answerOr(answer));
+      Promise.resolve(answer).then(
+        (bytes) => call.answer(this.#answerOr(bytes)),
+        (error: unknown) => this.#failed(call, error),
+      );
     } catch (error) {
-      this.#options.onFault?.(error);
+      this.#failed(call, error);
     }
+  };
+
+  #failed(call: CheckCall, error: unknown): void {
+    this.#tellFault(error);
+    call.answer(this.#refusal('failed'));
+  }
+
+  /** The handler's answer, or a refusal in its place; never empty. */
+  #answerOr(bytes: unknown): Uint8Array {
+    if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
+    this.#tellFault(new Error('the handler answered nothing'));
     return this.#refusal('failed');
+  }
+
+  #tellFault(error: unknown): void {
+    try {
+      this.#options.onFault?.(error);
+    } catch {
+      // Who is told of faults has one of its own: the check is answered all the same.
+    }
   }
 
   /** INVARIANT: never empty, since to Envoy an empty answer is an allow. */
@@ -209,13 +234,4 @@ export class AuthorizationServer {
       return LAST_RESORT;
     }
   }
-
-  readonly #cutStale = (): void => {
-    const { monotonicMs, maxCheckMs } = this.#options;
-    const beforeMs = monotonicMs() - maxCheckMs - TAKE_MS;
-    for (const call of this.#open) {
-      if (call.openedMs >= beforeMs) break;
-      call.cut();
-    }
-  };
 }

@@ -60,7 +60,7 @@ export async function grantFrom(request: IssuerRequest, services: IssuerServices
   const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
   const asked = askedFrom(request, leaf);
   if (isOAuthError(asked)) return refuse(asked);
-  const binding = await bindingOf(request, leaf, services);
+  const binding = bindingOf(request, leaf, services);
   if (isOAuthError(binding)) return refuse(binding);
   const client = { leaf, binding };
   const origin =

@@ -34,7 +34,7 @@ const inactive = (): Reply => jsonReply(200, { active: false });
 export async function answerIntrospection(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const asked = clientFormFrom(request, services);
   if (isOAuthError(asked)) return errorReply(asked);
-  const own = await ownTokenFrom(asked.token, services);
+  const own = ownTokenFrom(asked.token, services);
   if (isDeny(own)) return own.reason === 'policy.unavailable' ? unavailable() : inactive();
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
   if (!mayKnow) return inactive();

@@ -100,7 +100,7 @@ export async function originOf(
       : oauthError('invalid_request', 'delegate needs a subject_token of the client itself');
   }
   if (asked.type === tokenTypes.idJag) return mistyped();
-  const own = await ownTokenFrom(asked.token, services);
+  const own = ownTokenFrom(asked.token, services);
   if (isDeny(own)) return unusable(own);
   return own.token.clientId === client.leaf.id
     ? exchangedBySelf(own, { request, client }, services)
@@ -123,12 +123,12 @@ const mistyped = (): OAuthError =>
   oauthError('invalid_request', 'the subject_token is not of the kind that subject_token_type says');
 
 /** A token of a configured issuer: the client acts for its subject, in a new task. */
-async function delegated(
+function delegated(
   asked: AskedSubject,
   { leaf, binding }: Client,
   { ports, settings, subjectKeys }: IssuerServices,
-): Promise<Origin | OAuthError> {
-  const subject = await subjectFrom(asked.token, {
+): Origin | OAuthError {
+  const subject = subjectFrom(asked.token, {
     issuers: settings.subjectIssuers.filter(({ kind }) => typesOf[kind].has(asked.type)),
     keys: subjectKeys,
     leaf,
@@ -158,7 +158,7 @@ async function inTransaction(
   { leaf }: Client,
   services: IssuerServices,
 ): Promise<Origin | OAuthError> {
-  const live = await liveTransactionFrom(asked.token, services);
+  const live = liveTransactionFrom(asked.token, services);
   if (isDeny(live)) return unusable(live);
   const { transaction, parent } = live;
   const { agent, expiresAtSeconds, scope, subject } = transaction;

@@ -24,13 +24,13 @@ export function isOwn(compact: string, { settings }: IssuerServices): boolean {
 }
 
 /** A task token that this issuer has signed and that has not expired, by its own clock without tolerance. */
-export async function ownTokenFrom(compact: string, services: IssuerServices): Promise<OwnToken | Deny> {
+export function ownTokenFrom(compact: string, services: IssuerServices): OwnToken | Deny {
   const { ports, settings, signingKeys } = services;
   const catalog = services.catalog();
   if (isDeny(catalog)) return catalog;
   const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
   if (isDeny(jwt)) return jwt;
-  const token = await taskTokenOf(
+  const token = taskTokenOf(
     jwt,
     {
       // A token made out for a delegate is for the issuer.

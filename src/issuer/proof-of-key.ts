@@ -12,15 +12,15 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
  * @returns `invalid_dpop_proof`, also where such a binding is not configured
  * @see RFC 8705 section 3.1, RFC 9449 section 5
  */
-export async function bindingOf(
+export function bindingOf(
   request: Pick<IssuerRequest, 'dpop' | 'path'>,
   leaf: Leaf,
   { ports, proofs, settings }: IssuerServices,
-): Promise<Confirmation | OAuthError> {
+): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
   if (proofs === null) return oauthError('invalid_dpop_proof', 'tokens are not bound to a DPoP key here');
   const nowMs = ports.nowMs();
-  const proof = await proofFrom(request.dpop, {
+  const proof = proofFrom(request.dpop, {
     method: 'POST',
     url: new URL(request.path, settings.url).href,
     accessToken: null,

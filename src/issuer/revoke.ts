@@ -38,7 +38,7 @@ export async function answerRevocation(request: IssuerRequest, services: IssuerS
 async function revoke({ leaf, form, token }: ClientForm, services: IssuerServices): Promise<Revoked | OAuthError> {
   const isTask = form.get('token_type_hint')?.[0] === TASK_HINT;
   if (isTask && TASK_ID.test(token)) return revokeTask(token, leaf.id, services);
-  const own = await ownTokenFrom(token, services);
+  const own = ownTokenFrom(token, services);
   if (isDeny(own)) {
     return own.reason === 'policy.unavailable'
       ? oauthError('temporarily_unavailable', 'no policies are loaded', own)

@@ -1,6 +1,7 @@
+import type { KeyObject } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import type { CryptoKey, JWK } from 'jose';
+import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
 import type { Ports } from '../ports.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
@@ -24,7 +25,7 @@ export interface TokenKeys {
   /** Every key whose tokens may be live, and the next ones. */
   jwks(): PublicJwks;
   /** One of those, for verifying a token of the issuer itself; `token.signature` or `token.algorithm`. */
-  verificationKey(keyId: string | undefined, algorithm: string): CryptoKey | Deny;
+  verificationKey(keyId: string | undefined, algorithm: string): KeyObject | Deny;
 }
 
 /** What a key ring works with. */
@@ -95,7 +96,7 @@ export class SigningKeys implements TokenKeys {
     return this.#held.jwks;
   }
 
-  verificationKey(keyId: string | undefined, algorithm: string): CryptoKey | Deny {
+  verificationKey(keyId: string | undefined, algorithm: string): KeyObject | Deny {
     const found = this.#held.verification.find((key) => key.keyId === keyId);
     if (found === undefined) return deny('token.signature', 'header member `kid` is not a key of this issuer');
     return found.algorithm === algorithm

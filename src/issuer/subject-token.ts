@@ -7,7 +7,7 @@ import {
   authorizationDetailsFrom,
 } from '../token/authorization-details.ts';
 import { audience, claimLimits, name, scope, spiffeId } from '../token/claim-readers.ts';
-import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from '../token/compact-jws.ts';
+import { type CompactJws, compactJwsFrom, signatureProblem } from '../token/compact-jws.ts';
 import { type Confirmation, confirmation } from '../token/confirmation.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import { lifetimeProblem } from '../token/lifetime.ts';
@@ -65,7 +65,7 @@ const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
  * @returns `token.*` with what is wrong; never a value of the token
  * @see RFC 8693 sections 2.1 and 4.4, RFC 8725 section 3.12, RFC 9068 section 4, the JWT-SVID standard section 5
  */
-export async function subjectFrom(compact: string, rules: SubjectRules): Promise<Subject | Deny> {
+export function subjectFrom(compact: string, rules: SubjectRules): Subject | Deny {
   const jws = compactJwsFrom(compact, MAX_SUBJECT_TOKEN_BYTES);
   if (isDeny(jws)) return jws;
   const kind = jws.type === null ? 'jwt-svid' : kinds.get(jws.type);
@@ -75,7 +75,7 @@ export async function subjectFrom(compact: string, rules: SubjectRules): Promise
   const issuer = issuerOf(json.value, kind, rules.issuers);
   if (isDeny(issuer)) return issuer;
   // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
-  const unsigned = await signatureProblem(jws, issuer, rules.keys);
+  const unsigned = unsignedProblem(jws, issuer, rules.keys);
   if (unsigned !== null) return unsigned;
   return kind === 'jwt-svid' ? workload(json.value, issuer, rules) : delegator(json.value, issuer, rules);
 }
@@ -102,14 +102,12 @@ function trustDomainIn(payload: unknown): string | Problem {
   return isProblem(claims) ? claims : `spiffe://${trustDomainOf(claims.sub)}`;
 }
 
-async function signatureProblem(jws: CompactJws, issuer: SubjectIssuer, keys: VerificationKeys): Promise<Deny | null> {
+function unsignedProblem(jws: CompactJws, issuer: SubjectIssuer, keys: VerificationKeys): Deny | null {
   if (issuer.kind === 'jwt-svid' && jws.algorithm === 'Ed25519') {
     return deny('token.algorithm', 'header member `alg` is not one of the JWT-SVID standard');
   }
   const key = keys.keyFor(issuer.issuer, jws.keyId ?? undefined, jws.algorithm, 'external');
-  if (isDeny(key)) return key;
-  const verified = await verifiedPayloadFrom(jws, key);
-  return isDeny(verified) ? verified : null;
+  return isDeny(key) ? key : signatureProblem(jws, key);
 }
 
 const times = { exp: seconds, nbf: optional(seconds), iat: optional(seconds) };

@@ -117,7 +117,7 @@ const again = (
       if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
       const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
       if (request.body.length > 0) return refuse(oauthError('invalid_request', 'this path takes no body'));
-      const binding = await bindingOf(request, leaf, services);
+      const binding = bindingOf(request, leaf, services);
       if (isOAuthError(binding)) return refuse(binding);
       const held = taskFor(request, services);
       if (isOAuthError(held)) return refuse(held);

@@ -22,17 +22,17 @@ const MAX_BYTES = 8192;
  *
  * @see draft-ietf-oauth-transaction-tokens section 5
  */
-export async function liveTransactionFrom(
+export function liveTransactionFrom(
   compact: string,
   { ports, settings, store, transactions }: IssuerServices,
-): Promise<LiveTransaction | Deny> {
+): LiveTransaction | Deny {
   if (transactions === undefined) return deny('token.issuer', 'no transaction tokens are signed here');
   const rules = {
     trustDomain: transactions.trustDomain,
     clockSkewSeconds: CLOCK_SKEW_SECONDS,
     maxBytes: MAX_BYTES,
   };
-  const transaction = await transactionTokenFrom(compact, rules, transactions.keys, ports.nowMs());
+  const transaction = transactionTokenFrom(compact, rules, transactions.keys, ports.nowMs());
   if (isDeny(transaction)) return transaction;
   const state = store.useStateOf(settings.url, transaction.taskId, transaction.tokenDigest);
   if (isStoreFailure(state)) return stateUnavailable(state);

@@ -65,6 +65,7 @@ export async function startChecks(
     refuse,
     onFault,
     admit: admitting(parts, refused),
+    turn: { begins: () => parts.store.turn(), over: () => parts.store.turnOver() },
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },

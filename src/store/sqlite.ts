@@ -126,6 +126,15 @@ class SqliteStore implements Store {
     return this.#connection.read([issuer, id, jtiDigest], () => this.#useStates.read(key, jtiDigest));
   }
 
+  turn(): void {
+    // Where that fails, each look does, and says why.
+    this.#connection.read([], () => this.#useStates.turn());
+  }
+
+  turnOver(): void {
+    this.#useStates.turnOver();
+  }
+
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
     return this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
   }
@@ -228,9 +237,10 @@ class SqliteStore implements Store {
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-    return this.#changing([key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts], () =>
-      spendFor(this.#connection, key, { jtiDigest, spends, entry }),
-    );
+    const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
+    const work = (): SpendProblem | null => spendFor(this.#connection, key, { jtiDigest, spends, entry });
+    // What is spent is no part of what a use is judged by; what is added to the history is.
+    return entry === undefined ? this.#connection.write(input, work) : this.#changing(input, work);
   }
 
   noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure {

@@ -130,6 +130,12 @@ export interface StoreReader {
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
   /** The task with the token of that digest and its history, read anew in one statement; `undefined` where there is no such task. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
+  /**
+   * Asks once what others have written, for all calls of `useStateOf` until `turnOver`, which nothing may be awaited before:
+   * whatever is judged by it had been received when it was asked, so that an end that was acknowledged before counts.
+   */
+  turn(): void;
+  turnOver(): void;
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
   /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */

@@ -11,8 +11,9 @@ const STATE_BYTES = 1_024;
 
 /**
  * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
- * What this connection writes is told by `changed`; what another one has written SQLite tells, and is asked on every look. So
- * a state is never older than the last commit of anybody, and a look at an unchanged file costs a twentieth of the read.
+ * What this connection writes is told by `changed`; what another one has written SQLite tells, and is asked on every look, or once
+ * for all looks of a turn. So a state is never older than the last commit of anybody before the look, or before the turn, and a look
+ * at an unchanged file costs a twentieth of the read, or nothing.
  *
  * @see https://www.sqlite.org/pragma.html#pragma_data_version
  */
@@ -24,6 +25,8 @@ export class UseStates {
     sizeCalculation: bytesOf,
   });
   #version = -1;
+  /** Within a turn: what others have written was asked for all of it. */
+  #isTurn = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -31,9 +34,7 @@ export class UseStates {
 
   /** The state of a token that is held, where nobody has written since. Within `read`. */
   held({ issuer, id }: TaskKey, jtiDigest: string): UseState | undefined {
-    const version = this.#connection.writesOfOthers();
-    if (version !== this.#version) this.#states.clear();
-    this.#version = version;
+    if (!this.#isTurn) this.#ask();
     const state = this.#states.get(jtiDigest);
     return state?.task.id === id && state.task.issuer === issuer ? state : undefined;
   }
@@ -48,9 +49,25 @@ export class UseStates {
     return state;
   }
 
+  /** Asks once for all looks until `turnOver`. Within `read`. */
+  turn(): void {
+    this.#ask();
+    this.#isTurn = true;
+  }
+
+  turnOver(): void {
+    this.#isTurn = false;
+  }
+
   /** This connection has written, or tried to write, what may change a state. */
   changed(): void {
     this.#states.clear();
+  }
+
+  #ask(): void {
+    const version = this.#connection.writesOfOthers();
+    if (version !== this.#version) this.#states.clear();
+    this.#version = version;
   }
 }
 

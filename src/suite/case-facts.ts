@@ -84,7 +84,7 @@ function callFrom({ method, url, headers, body }: WrittenCall, agent: string): H
     header_map: { headers: lines.map(([key, value]) => ({ key, value })) },
     ...(body === null ? {} : { raw_body: Buffer.from(body) }),
   };
-  const facts = checkFactsFrom({ attributes: { source: { principal: agent }, request: { http } } }, new Map());
+  const facts = checkFactsFrom({ attributes: { source: { principal: agent }, request: { http } } }, null);
   return isDeny(facts) ? facts : facts.call;
 }
 

@@ -1,3 +1,6 @@
+import { constants } from 'node:crypto';
+import type { VerifyKeyObjectInput } from 'node:crypto';
+
 /** A signature algorithm of the profile, by its fully specified JOSE name. */
 export type SignatureAlgorithm = 'ES256' | 'Ed25519' | 'RS256';
 
@@ -9,8 +12,10 @@ export interface AlgorithmSpec {
   readonly curve: 'P-256' | 'Ed25519' | null;
   /** JWK members that make the public key, each canonical base64url. */
   readonly members: readonly string[];
-  /** Parameters that turn the key into a Web Crypto key for this algorithm alone. */
-  readonly parameters: { readonly name: string; readonly namedCurve?: string; readonly hash?: string };
+  /** The digest that is signed, as `node:crypto` names it; `null` where the algorithm has its own. */
+  readonly digest: 'sha256' | null;
+  /** How the signature is written and padded, as `node:crypto` names it. */
+  readonly form: Pick<VerifyKeyObjectInput, 'dsaEncoding' | 'padding'>;
 }
 
 const specs: readonly AlgorithmSpec[] = [
@@ -19,15 +24,17 @@ const specs: readonly AlgorithmSpec[] = [
     keyType: 'EC',
     curve: 'P-256',
     members: ['x', 'y'],
-    parameters: { name: 'ECDSA', namedCurve: 'P-256' },
+    digest: 'sha256',
+    form: { dsaEncoding: 'ieee-p1363' },
   },
-  { name: 'Ed25519', keyType: 'OKP', curve: 'Ed25519', members: ['x'], parameters: { name: 'Ed25519' } },
+  { name: 'Ed25519', keyType: 'OKP', curve: 'Ed25519', members: ['x'], digest: null, form: {} },
   {
     name: 'RS256',
     keyType: 'RSA',
     curve: null,
     members: ['n', 'e'],
-    parameters: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    digest: 'sha256',
+    form: { padding: constants.RSA_PKCS1_PADDING },
   },
 ];
 

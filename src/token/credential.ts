@@ -42,11 +42,11 @@ export interface CredentialKeys extends VerificationKeys {
  *
  * @param nowMs milliseconds since the Unix epoch
  */
-export async function tokenCredentialFrom(
+export function tokenCredentialFrom(
   compact: string,
   rules: CredentialRules,
   { keys, nowMs, verified }: { readonly keys: CredentialKeys; readonly nowMs: number; readonly verified?: TokenCache },
-): Promise<TaskToken | ExternalToken | Deny> {
+): TaskToken | ExternalToken | Deny {
   const maxBytes = Math.min(rules.task.maxBytes, rules.external.maxBytes);
   // What is too long is not even hashed.
   const digest = verified === undefined || compact.length > maxBytes ? null : digestOf(compact);
@@ -54,27 +54,23 @@ export async function tokenCredentialFrom(
   if (known !== null) return live(known, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);
   if (isDeny(jwt)) return jwt;
-  const signed = await signedToken(jwt, rules, keys);
+  const signed = signedToken(jwt, rules, keys);
   if (isDeny(signed)) return signed;
   const credential = live(signed, rules, nowMs);
   if (digest !== null && !isDeny(credential)) verified?.set(digest, signed);
   return credential;
 }
 
-async function signedToken(
-  jwt: UnverifiedJwt,
-  { external }: CredentialRules,
-  keys: CredentialKeys,
-): Promise<VerifiedToken | Deny> {
+function signedToken(jwt: UnverifiedJwt, { external }: CredentialRules, keys: CredentialKeys): VerifiedToken | Deny {
   const { issuer, jws } = jwt;
   const by = { issuer, keyId: jws.keyId ?? undefined, algorithm: jws.algorithm };
   const kind = keys.kindOf(issuer);
   if (kind === 'remit') {
-    const signed = await signedTaskClaims(jwt, keys);
+    const signed = signedTaskClaims(jwt, keys);
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   if (kind === 'external') {
-    const signed = await signedExternalClaims(jwt, external, keys);
+    const signed = signedExternalClaims(jwt, external, keys);
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   return deny('token.issuer', 'claim `iss` is not a trusted issuer');

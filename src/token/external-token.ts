@@ -1,4 +1,4 @@
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { audience, name, scope } from './claim-readers.ts';
 import { absent } from './compact-jws.ts';
@@ -57,24 +57,24 @@ export interface ExternalTokenRules {
  * @param nowMs milliseconds since the Unix epoch
  * @see RFC 9068 section 4, RFC 8725 sections 3.8 to 3.12, RFC 8417 section 4.7
  */
-export async function externalTokenFrom(
+export function externalTokenFrom(
   compact: string,
   rules: ExternalTokenRules,
   keys: VerificationKeys,
   nowMs: number,
-): Promise<ExternalToken | Deny> {
+): ExternalToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
   return isDeny(jwt) ? jwt : externalTokenOf(jwt, rules, keys, nowMs);
 }
 
 /** `externalTokenFrom` for a token that is already taken apart. */
-export async function externalTokenOf(
+export function externalTokenOf(
   jwt: UnverifiedJwt,
   rules: ExternalTokenRules,
   keys: VerificationKeys,
   nowMs: number,
-): Promise<ExternalToken | Deny> {
-  const signed = await signedExternalClaims(jwt, rules, keys);
+): ExternalToken | Deny {
+  const signed = signedExternalClaims(jwt, rules, keys);
   return isDeny(signed) ? signed : liveExternalToken(signed.claims, rules, nowMs);
 }
 
@@ -87,18 +87,18 @@ export interface ExternalClaims {
 }
 
 /** What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them. */
-export async function signedExternalClaims(
+export function signedExternalClaims(
   jwt: UnverifiedJwt,
   { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
   keys: VerificationKeys,
-): Promise<{ readonly claims: ExternalClaims; readonly key: CryptoKey } | Deny> {
+): { readonly claims: ExternalClaims; readonly key: KeyObject } | Deny {
   const types = typesByIssuer.get(jwt.issuer);
   if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
   const type = typeOf(jwt.jws.type);
   if (type === null || !types.has(type)) {
     return deny('token.malformed', 'header member `typ` is not one its issuer is configured with');
   }
-  const key = await verifyingKey(jwt, keys, 'external');
+  const key = verifyingKey(jwt, keys, 'external');
   if (isDeny(key)) return key;
   const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
   if (isProblem(claims)) return deny('token.malformed', claims.problem);

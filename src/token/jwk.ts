@@ -1,5 +1,5 @@
 import { createHash, createPublicKey } from 'node:crypto';
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { algorithmOfKey, algorithms, type AlgorithmSpec, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, text } from './members.ts';
@@ -10,7 +10,7 @@ export interface VerificationKey {
   /** `null` where the key names none. */
   readonly keyId: string | null;
   readonly algorithm: SignatureAlgorithm;
-  readonly key: CryptoKey;
+  readonly key: KeyObject;
   /** Base64url SHA-256 of the members that make the key. @see RFC 7638 section 3 */
   readonly thumbprint: string;
 }
@@ -90,8 +90,7 @@ function publicKeyFrom(
     if (weakness !== null) return { problem: weakness };
   }
   try {
-    const key = createPublicKey({ key: jwk, format: 'jwk' }).toCryptoKey(spec.parameters, false, ['verify']);
-    return { key, thumbprint: thumbprintOf(jwk) };
+    return { key: createPublicKey({ key: jwk, format: 'jwk' }), thumbprint: thumbprintOf(jwk) };
   } catch {
     // node:crypto throws for a point that is not on the curve and the like; its message says no more.
     return { problem: 'is not a valid public key' };

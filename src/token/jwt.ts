@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
-import type { CryptoKey } from 'jose';
+import { hash, type KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { claimedIssuerOf } from './claims.ts';
-import { type CompactJws, compactJwsFrom, verifiedPayloadFrom } from './compact-jws.ts';
+import { type CompactJws, compactJwsFrom, signatureProblem } from './compact-jws.ts';
 import { isProblem } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
@@ -20,7 +19,7 @@ export interface VerificationKeys {
    * `token.signature` for a key id it does not have, `token.keys-unavailable` while its keys are not held. `keyId` is
    * attacker input and is only ever compared.
    */
-  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind?: IssuerKind): CryptoKey | Deny;
+  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind?: IssuerKind): KeyObject | Deny;
 }
 
 /** A signed JWT taken apart, its signature not verified yet. */
@@ -51,25 +50,13 @@ export function unverifiedJwtFrom(compact: string, maxBytes: number): Unverified
  *
  * INVARIANT: before that, the payload is believed in one thing only, whose keys to try.
  */
-export async function verifyingKey(
+export function verifyingKey(
   { jws, issuer }: UnverifiedJwt,
   keys: VerificationKeys,
   kind: IssuerKind,
-): Promise<CryptoKey | Deny> {
+): KeyObject | Deny {
   const key = keys.keyFor(issuer, jws.keyId ?? undefined, jws.algorithm, kind);
-  if (isDeny(key)) return key;
-  const verified = await verifiedPayloadFrom(jws, key);
-  return isDeny(verified) ? verified : key;
-}
-
-/** Why a token may not be believed, or `null` once `verifyingKey` finds its key. */
-export async function signatureProblem(
-  jwt: UnverifiedJwt,
-  keys: VerificationKeys,
-  kind: IssuerKind,
-): Promise<Deny | null> {
-  const key = await verifyingKey(jwt, keys, kind);
-  return isDeny(key) ? key : null;
+  return isDeny(key) ? key : (signatureProblem(jws, key) ?? key);
 }
 
 /** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */

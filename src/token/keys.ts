@@ -1,4 +1,4 @@
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { deny, type Deny } from '../decision/decision.ts';
 import type { Ports } from '../ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
@@ -89,7 +89,7 @@ export class KeyRing implements VerificationKeys {
   }
 
   /** @see VerificationKeys.keyFor */
-  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind: IssuerKind = 'remit'): CryptoKey | Deny {
+  keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind: IssuerKind = 'remit'): KeyObject | Deny {
     const held = this.#issuers.get(issuer);
     if (held === undefined) return deny('token.issuer', 'claim `iss` is not a trusted issuer');
     if (held.kind !== kind) return deny('token.issuer', `claim \`iss\` is not an issuer of ${tokensOf[kind]}`);
@@ -157,7 +157,7 @@ const tokensOf: Readonly<Record<IssuerKind, string>> = {
 const isOneOf = (names: ReadonlySet<string>, name: string): boolean => names.has(name);
 
 /** A token without a key id is unambiguous only where the issuer has a single key for its algorithm. */
-function onlyKeyFor(keys: readonly VerificationKey[], algorithm: string): CryptoKey | Deny {
+function onlyKeyFor(keys: readonly VerificationKey[], algorithm: string): KeyObject | Deny {
   const [only, ...others] = keys.filter((key) => key.algorithm === algorithm);
   return only !== undefined && others.length === 0
     ? only.key

@@ -17,13 +17,13 @@ export interface PossessionOptions extends Omit<ProvenRequest, 'accessToken'> {
  *
  * @param values of the `DPoP` header as received
  */
-export async function possessionFrom(
+export function possessionFrom(
   values: readonly string[],
   { scheme, token, confirmation }: PresentedToken & { readonly confirmation: Confirmation | null },
   { memory, ...request }: PossessionOptions,
-): Promise<Proof | null | Deny> {
+): Proof | null | Deny {
   if (scheme !== 'DPoP') return null;
-  const proof = await proofFrom(values, { ...request, accessToken: token });
+  const proof = proofFrom(values, { ...request, accessToken: token });
   if (isDeny(proof) || confirmation?.kind !== 'jkt' || confirmation.thumbprint !== proof.thumbprint) return proof;
   return memory.use(proof, request.nowMs) ?? proof;
 }

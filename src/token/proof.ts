@@ -1,7 +1,7 @@
-import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { deny, type Deny } from '../decision/decision.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { tokenId } from './claim-readers.ts';
-import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, verifiedPayloadFrom } from './compact-jws.ts';
+import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, signatureProblem } from './compact-jws.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { digestOf } from './jwt.ts';
 import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
@@ -60,7 +60,7 @@ export interface ProvenRequest {
  *
  * @see RFC 9449 sections 4.2 and 4.3
  */
-export async function proofFrom(values: readonly string[], request: ProvenRequest): Promise<Proof | Deny> {
+export function proofFrom(values: readonly string[], request: ProvenRequest): Proof | Deny {
   const [compact, ...others] = values;
   if (compact === undefined) return refused('no `DPoP` header');
   if (others.length > 0) return refused('more than one `DPoP` header');
@@ -68,9 +68,11 @@ export async function proofFrom(values: readonly string[], request: ProvenReques
   if (isProblem(parts)) return refused(`the proof ${parts.problem}`);
   const key = headerKeyFrom(parts.header, request.rules);
   if (isProblem(key)) return refused(`proof header ${key.problem}`);
-  const verified = await verifiedPayloadFrom({ compact, algorithm: key.algorithm }, key.key);
-  if (isDeny(verified)) return refused('the signature of the proof does not verify with its key');
-  const claims = claimsFrom(verified);
+  const { signature, payload } = parts;
+  if (signatureProblem({ compact, algorithm: key.algorithm, signature }, key.key) !== null) {
+    return refused('the signature of the proof does not verify with its key');
+  }
+  const claims = claimsFrom(payload);
   if (isProblem(claims)) return refused(`proof ${claims.problem}`);
   const other = requestProblem(claims, request);
   if (other !== null) return refused(other);

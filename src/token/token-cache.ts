@@ -1,4 +1,4 @@
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
@@ -16,7 +16,7 @@ export interface SignedBy {
   readonly keyId: string | undefined;
   readonly algorithm: string;
   /** The very key that verified it. */
-  readonly key: CryptoKey;
+  readonly key: KeyObject;
 }
 
 /**

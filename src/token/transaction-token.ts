@@ -1,7 +1,7 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import { name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
-import { digestOf, signatureProblem, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
+import { digestOf, verifyingKey, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, membersFrom, optional, type Reader, seconds, text } from './members.ts';
 
@@ -69,12 +69,12 @@ export interface TransactionTokenRules {
  * @param nowMs milliseconds since the Unix epoch
  * @see draft-ietf-oauth-transaction-tokens sections 6 and 7
  */
-export async function transactionTokenFrom(
+export function transactionTokenFrom(
   compact: string,
   rules: TransactionTokenRules,
   keys: VerificationKeys,
   nowMs: number,
-): Promise<TransactionToken | Deny> {
+): TransactionToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
   if (isDeny(jwt)) return jwt;
   const { keyId, type } = jwt.jws;
@@ -82,8 +82,8 @@ export async function transactionTokenFrom(
     return deny('token.malformed', `header member \`typ\` must be \`${TRANSACTION_TOKEN_TYPE}\``);
   }
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
-  const unsigned = await signatureProblem(jwt, keys, 'transaction');
-  if (unsigned !== null) return unsigned;
+  const key = verifyingKey(jwt, keys, 'transaction');
+  if (isDeny(key)) return key;
   const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const lifetime = { issuedAtSeconds: claims.iat, expiresAtSeconds: claims.exp, notBeforeSeconds: null };

@@ -1,4 +1,4 @@
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { taskClaimsFrom, type TaskClaims, type TaskToken } from './claims.ts';
 import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
@@ -30,36 +30,36 @@ const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['at+jwt', 'application/
  * @param nowMs milliseconds since the Unix epoch
  * @see RFC 9068 section 4, RFC 8725
  */
-export async function verifyTaskToken(
+export function verifyTaskToken(
   compact: string,
   rules: TokenRules,
   keys: VerificationKeys,
   nowMs: number,
-): Promise<TaskToken | Deny> {
+): TaskToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
   return isDeny(jwt) ? jwt : taskTokenOf(jwt, rules, keys, nowMs);
 }
 
 /** `verifyTaskToken` for a token that is already taken apart. */
-export async function taskTokenOf(
+export function taskTokenOf(
   jwt: UnverifiedJwt,
   rules: TokenRules,
   keys: VerificationKeys,
   nowMs: number,
-): Promise<TaskToken | Deny> {
-  const signed = await signedTaskClaims(jwt, keys);
+): TaskToken | Deny {
+  const signed = signedTaskClaims(jwt, keys);
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
 /** What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them. */
-export async function signedTaskClaims(
+export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
-): Promise<{ readonly claims: TaskClaims; readonly key: CryptoKey } | Deny> {
+): { readonly claims: TaskClaims; readonly key: KeyObject } | Deny {
   const { compact, keyId, type } = jwt.jws;
   if (!TOKEN_TYPES.has(type)) return deny('token.malformed', 'header member `typ` must be `at+jwt`');
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
-  const key = await verifyingKey(jwt, keys, 'remit');
+  const key = verifyingKey(jwt, keys, 'remit');
   if (isDeny(key)) return key;
   const claims = taskClaimsFrom(jwt.claims, { keyId, digest: digestOf(compact) });
   return isDeny(claims) ? claims : { claims, key };

@@ -1,17 +1,17 @@
-import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
+import { compactVerify } from 'jose';
 import { isDeny } from '../../src/decision/decision.ts';
-import { compactJwsFrom, jwsPartsFrom, verifiedPayloadFrom } from '../../src/token/compact-jws.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { compactJwsFrom, signatureProblem } from '../../src/token/compact-jws.ts';
 import { proofFrom } from '../../src/token/proof.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { proofBy, request } from '../token/proofs.ts';
 import { ed25519Key, es256Key, issuer, mint, nowMs, ringOf, rs256Key, rules, type TestKey } from '../token/tokens.ts';
 
 /**
- * What it costs to verify a token's signature: jose over Web Crypto, as in use, beside a synchronous `node:crypto` verify
- * with a key object, and the whole of a task token and of a DPoP proof. The contenders take turns in one run; the median of
- * the rounds is what counts, one after the other (latency) and 16 at a time (throughput of one process), and the processor
- * time of every thread beside it, which is what a machine that is busy has to give.
+ * What it costs to verify a token's signature: at once with `node:crypto`, as in use, beside Web Crypto alone and jose over it, and
+ * the whole of a task token and of a DPoP proof. The contenders take turns in one run; the median of the rounds is what counts:
+ * one after the other (latency), 16 at a time (throughput of one process), and the processor time of this thread, which all checks
+ * share, and of all threads, which is what a machine that is busy has to give.
  * `node test/bench/token.ts`.
  */
 const ROUNDS = 15;
@@ -24,56 +24,62 @@ interface Contender {
 }
 
 async function measure(key: TestKey): Promise<void> {
-  const contenders = contendersFor(key);
+  const contenders = await contendersFor(key);
   const results = contenders.map(({ name }) => ({
     name,
     alone: [] as number[],
     together: [] as number[],
-    cpu: [] as number[],
+    thread: [] as number[],
+    threads: [] as number[],
   }));
   for (const { run } of contenders) await timed(run, 1);
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const [index, { run }] of contenders.entries()) {
       results[index]?.alone.push(await timed(run, 1));
-      const before = process.cpuUsage();
+      const [thread, all] = [process.threadCpuUsage(), process.cpuUsage()];
       results[index]?.together.push(await timed(run, AT_A_TIME));
-      const { user, system } = process.cpuUsage(before);
-      results[index]?.cpu.push((user + system) / CALLS);
+      results[index]?.thread.push(perCall(process.threadCpuUsage(thread)));
+      results[index]?.threads.push(perCall(process.cpuUsage(all)));
     }
   }
-  process.stdout.write(`${key.algorithm.padEnd(34)}us alone   us of ${AT_A_TIME} at a time   us of processor\n`);
-  for (const { name, alone, together, cpu } of results) {
-    process.stdout.write(
-      `  ${name.padEnd(32)}${text(median(alone))}   ${text(median(together))}   ${text(median(cpu))}\n`,
-    );
+  process.stdout.write(`${key.algorithm.padEnd(28)}us alone   ${AT_A_TIME} at a time   of this thread   of all\n`);
+  for (const { name, ...measured } of results) {
+    const figures = [measured.alone, measured.together, measured.thread, measured.threads];
+    process.stdout.write(`  ${name.padEnd(26)}${figures.map((values) => text(median(values))).join('      ')}\n`);
   }
 }
 
-function contendersFor(key: TestKey): readonly Contender[] {
+const perCall = ({ user, system }: { readonly user: number; readonly system: number }): number =>
+  (user + system) / CALLS;
+
+async function contendersFor(key: TestKey): Promise<readonly Contender[]> {
   const ring = ringOf([key]);
   const compact = mint(key);
   const jws = compactJwsFrom(compact, rules.maxBytes);
-  const webKey = ring.keyFor(issuer, key.keyId, key.algorithm);
-  if (isDeny(jws) || isDeny(webKey)) throw new Error('the token or its key is not sound');
-  const keyObject = createPublicKey(key.privateKey);
+  const held = ring.keyFor(issuer, key.keyId, key.algorithm);
+  if (isDeny(jws) || isDeny(held)) throw new Error('the token or its key is not sound');
   const proof = proofBy(key);
+  const web = await webKeyOf(key);
+  const signed = Buffer.from(compact.slice(0, compact.lastIndexOf('.')));
+  const parameters = { ...webParameters[key.algorithm], hash: 'SHA-256' };
   return [
-    { name: 'jose, Web Crypto (in use)', run: () => verifiedPayloadFrom(jws, webKey) },
-    { name: 'node:crypto, synchronous', run: () => mustVerify(compact, keyObject, key) },
+    { name: 'node:crypto (in use)', run: () => signatureProblem(jws, held) },
+    { name: 'Web Crypto', run: () => webcrypto.subtle.verify(parameters, web, Buffer.from(jws.signature), signed) },
+    { name: 'jose, over Web Crypto', run: () => compactVerify(compact, web, { algorithms: [key.algorithm] }) },
     { name: 'verifyTaskToken, whole', run: () => verifyTaskToken(compact, rules, ring, nowMs) },
     { name: 'proofFrom, whole', run: () => proofFrom([proof], request) },
     { name: 'SHA-256 of the token', run: () => createHash('sha256').update(compact).digest('base64url') },
   ];
 }
 
-/** What a synchronous `verifiedPayloadFrom` would do. */
-function mustVerify(compact: string, key: KeyObject, { algorithm }: TestKey): void {
-  const parts = jwsPartsFrom(compact, rules.maxBytes);
-  if (isProblem(parts)) throw new Error(parts.problem);
-  const input = Buffer.from(compact.slice(0, compact.lastIndexOf('.')));
-  const digest = algorithm === 'Ed25519' ? null : 'sha256';
-  if (!verify(digest, input, { key, dsaEncoding: 'ieee-p1363' }, parts.signature)) throw new Error('not verified');
-}
+const webParameters = {
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  Ed25519: { name: 'Ed25519' },
+  RS256: { name: 'RSASSA-PKCS1-v1_5' },
+} as const;
+
+const webKeyOf = ({ algorithm, jwk }: TestKey): Promise<webcrypto.CryptoKey> =>
+  webcrypto.subtle.importKey('jwk', { ...jwk }, { ...webParameters[algorithm], hash: 'SHA-256' }, false, ['verify']);
 
 /** Microseconds of one call, with so many under way at a time. */
 async function timed(run: () => unknown, atATime: number): Promise<number> {

@@ -3,24 +3,29 @@ import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
+interface NamedCheck extends QueuedCheck {
+  readonly name: string;
+  readonly takesMs?: number;
+}
+
 /** A queue whose clock moves as its checks take time. */
 const setUp = () => {
   const clock = { nowMs: 1_000 };
   const events: string[] = [];
-  const queue = new CheckQueue(() => clock.nowMs);
-  const add = (name: string, over: Partial<QueuedCheck> & { readonly takesMs?: number } = {}) =>
-    queue.add({
-      arrivedMs: clock.nowMs,
-      deadlineMs: clock.nowMs + 200,
-      isOver: false,
-      run: () => {
-        events.push(name);
-        clock.nowMs += over.takesMs ?? 0;
-      },
-      shed: () => events.push(`shed ${name}`),
-      ...over,
-    });
-  return { clock, events, add };
+  const turns = { begun: 0, over: 0 };
+  const queue = new CheckQueue<NamedCheck>({
+    monotonicMs: () => clock.nowMs,
+    onTurn: () => (turns.begun += 1),
+    run: ({ name, takesMs = 0 }) => {
+      events.push(name);
+      clock.nowMs += takesMs;
+    },
+    shed: ({ name }) => events.push(`shed ${name}`),
+    onTurnOver: () => (turns.over += 1),
+  });
+  const add = (name: string, over: Partial<NamedCheck> = {}) =>
+    queue.add({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, isOver: false, ...over });
+  return { clock, events, turns, add };
 };
 
 describe('CheckQueue', () => {
@@ -42,18 +47,16 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['a', 'b', 'a commit', 'c', 'd']);
   });
 
-  it('counts what a check does after it waited for something', async () => {
-    const { clock, events, add } = setUp();
-    const later = async () => {
-      await Promise.resolve();
-      clock.nowMs += 6;
-    };
-    add('a', { run: () => void later() });
-    add('b');
+  it('says when a turn begins, before its first check, and when it is over', async () => {
+    const { turns, add } = setUp();
+    for (const name of ['a', 'b', 'c']) add(name, { takesMs: 0.3 });
+    expect(turns).toEqual({ begun: 0, over: 0 });
     await nextTurn();
-    expect(events).toEqual([]);
+    expect(turns).toEqual({ begun: 1, over: 1 });
     await nextTurn();
-    expect(events).toEqual(['b']);
+    expect(turns).toEqual({ begun: 2, over: 2 });
+    await nextTurn();
+    expect(turns).toEqual({ begun: 2, over: 2 });
   });
 
   it('leaves out a check that nobody waits for, and sheds one whose deadline has come', async () => {

@@ -17,7 +17,7 @@ const readingsOf = (metadata: Readonly<Record<string, Readonly<Record<string, Pl
   });
   const decoded = decodedCheckRequestFrom(bytes);
   if (isDeny(decoded)) return decoded.reason;
-  const facts = checkFactsFrom(decoded, new Map());
+  const facts = checkFactsFrom(decoded, null);
   return isDeny(facts) ? facts.reason : facts.call.mcpReadings;
 };
 

@@ -27,6 +27,12 @@ function statesInFile(file: string): readonly unknown[] {
   }
 }
 
+/** The state of task 1, as a use of its token is judged by it. */
+function stateOf(store: StoreReader): unknown {
+  const state = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+  return state === undefined || isStoreFailure(state) ? state : state.task.state;
+}
+
 type Step = (store: Store, n: number) => unknown;
 
 const taskAt = (n: number) => tasks[n % tasks.length] ?? taskNumber(1);
@@ -52,7 +58,12 @@ const steps: Readonly<Record<string, Step>> = {
   'a record': (store) => store.appendRecords([]),
 };
 
-const step = fc.record({ what: fc.constantFrom(...Object.keys(steps)), n: fc.nat(20), isOfAnother: fc.boolean() });
+const step = fc.record({
+  what: fc.constantFrom(...Object.keys(steps)),
+  n: fc.nat(20),
+  isOfAnother: fc.boolean(),
+  isTurn: fc.boolean(),
+});
 
 describe('Store.useStateOf', () => {
   it('says what the file says, whatever this store and another one write to it', () => {
@@ -62,12 +73,16 @@ describe('Store.useStateOf', () => {
         let nowMs = 1_000;
         const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
         for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
-        for (const { what, n, isOfAnother } of history) {
+        for (const { what, n, isOfAnother, isTurn } of history) {
           // Asked before, so that there is something to hold on to.
           statesIn(own);
           nowMs += 500;
           steps[what]?.(isOfAnother ? another : own, n);
+          if (isTurn) own.turn();
           expect(statesIn(own)).toEqual(statesInFile(file));
+          if (isTurn && !isOfAnother) steps[what]?.(own, n + 1);
+          expect(statesIn(own)).toEqual(statesInFile(file));
+          own.turnOver();
         }
         own.close();
         another.close();
@@ -76,7 +91,7 @@ describe('Store.useStateOf', () => {
     );
   });
 
-  it.each(Object.keys(steps).filter((what) => !/remembered|record|further/.test(what)))(
+  it.each(Object.keys(steps).filter((what) => !/remembered|record|further|spend/.test(what)))(
     'follows %s at once, and gives the same object until then',
     (what) => {
       const file = join(folder(), 'state.db');
@@ -94,6 +109,36 @@ describe('Store.useStateOf', () => {
       store.close();
     },
   );
+
+  it('asks once in a turn what another has written, and anew after it', () => {
+    const file = join(folder(), 'state.db');
+    const [own, another] = [mustOpen(file), mustOpen(file)];
+    own.insertTask(taskNumber(1), tokenNumber(1), []);
+    expect(stateOf(own)).toBe('active');
+    own.turn();
+    another.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator');
+    expect(stateOf(own)).toBe('active');
+    own.turnOver();
+    expect(stateOf(own)).toBe('completed');
+    own.turn();
+    expect(stateOf(own)).toBe('completed');
+    own.turnOver();
+    own.close();
+    another.close();
+    own.turn();
+    expect(stateOf(own)).toMatchObject({ code: 'broken' });
+  });
+
+  it('keeps what it holds where a budget is spent from', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    store.insertTask(taskNumber(1), tokenNumber(1), []);
+    const state = () => store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+    const before = state();
+    expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBeNull();
+    expect(state()).toBe(before);
+    expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+    store.close();
+  });
 
   it('holds so much and no more: what was asked for longest ago is read again', () => {
     const store = mustOpen(join(folder(), 'state.db'));

@@ -31,7 +31,7 @@ const session = () => {
       scheme = 'DPoP',
       confirmation = boundTo(key),
     }: { scheme?: AuthorizationScheme; confirmation?: Confirmation | null } = {},
-  ) => denied(await possessionFrom(values, { scheme, token: accessToken, confirmation }, { ...request, memory }));
+  ) => denied(possessionFrom(values, { scheme, token: accessToken, confirmation }, { ...request, memory }));
   return { memory, answer };
 };
 
@@ -100,7 +100,7 @@ describe('possessionFrom with a stock client', () => {
       if (isDeny(presented)) throw new Error(presented.detail);
       const confirmation: Confirmation = { kind: 'jkt', thumbprint: await handle.calculateThumbprint() };
       const atMs = Date.now();
-      const proof = await possessionFrom(
+      const proof = possessionFrom(
         [headers['dpop'] ?? ''],
         { ...presented, confirmation },
         {

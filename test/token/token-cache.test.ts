@@ -23,7 +23,7 @@ const caching = (max = 10) => {
   };
   const verified = new TokenCache(max, (result) => lookups.push(result));
   const use = async (token: string, changed: { readonly rules?: typeof rules; readonly nowMs?: number } = {}) => {
-    const found = await tokenCredentialFrom(token, changed.rules ?? rules, { keys, nowMs, verified, ...changed });
+    const found = tokenCredentialFrom(token, changed.rules ?? rules, { keys, nowMs, verified, ...changed });
     return isDeny(found) ? found.reason : found.kind;
   };
   return { ring, verified, lookups, use, keyed: () => keyed };
@@ -33,10 +33,10 @@ describe('TokenCache', () => {
   it('answers the second use as the first, and every one the same as without it', async () => {
     const { use, lookups, ring } = caching();
     const token = mint(key);
-    const without = await tokenCredentialFrom(token, rules, { keys: ring, nowMs });
+    const without = tokenCredentialFrom(token, rules, { keys: ring, nowMs });
     const { verified } = caching();
-    const first = await tokenCredentialFrom(token, rules, { keys: ring, nowMs, verified });
-    const second = await tokenCredentialFrom(token, rules, { keys: ring, nowMs, verified });
+    const first = tokenCredentialFrom(token, rules, { keys: ring, nowMs, verified });
+    const second = tokenCredentialFrom(token, rules, { keys: ring, nowMs, verified });
     expect([first, second]).toEqual([without, without]);
     expect([await use(token), await use(token)]).toEqual(['task-token', 'task-token']);
     expect(lookups).toEqual(['miss', 'hit']);

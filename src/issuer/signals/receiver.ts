@@ -23,7 +23,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   const span = services.tracer.start('signal.receive', {}, request.traceparent);
   let attributes: SpanAttributes = { 'remit.reason': 'internal' };
   try {
-    const signal = await signalFrom(request, signals, services.store.nowMs());
+    const signal = signalFrom(request, signals, services.store.nowMs());
     const outcome = isEvent(signal) ? await takeSignal(signal, signals, services) : signal;
     const reply = replyTo(outcome);
     attributes = {

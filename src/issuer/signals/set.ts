@@ -1,6 +1,6 @@
 import { type Deny, isDeny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
-import { signatureProblem, unverifiedJwtFrom, type VerificationKeys } from '../../token/jwt.ts';
+import { unverifiedJwtFrom, type VerificationKeys, verifyingKey } from '../../token/jwt.ts';
 import {
   isProblem,
   listOf,
@@ -59,19 +59,18 @@ const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['secevent+jwt', 'applic
  * @param nowMs a clock that does not step back, milliseconds since the Unix epoch
  * @see RFC 8417 section 2, RFC 8935 section 2.4, OpenID Shared Signals Framework 1.0 section 4
  */
-export async function securityEventFrom(
+export function securityEventFrom(
   compact: string,
   rules: SetRules,
   nowMs: number,
-): Promise<SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE> {
+): SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE {
   const jwt = unverifiedJwtFrom(compact, MAX_SET_CHARACTERS);
   if (isDeny(jwt)) return refusalOf(jwt);
   if (!TOKEN_TYPES.has(jwt.jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
   const transmitter = rules.transmitters.get(jwt.issuer);
   if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a transmitter known here');
-  const problem = await signatureProblem(jwt, rules.keys, 'external');
-  if (problem?.reason === 'token.keys-unavailable') return KEYS_UNAVAILABLE;
-  if (problem !== null) return refusalOf(problem);
+  const key = verifyingKey(jwt, rules.keys, 'external');
+  if (isDeny(key)) return key.reason === 'token.keys-unavailable' ? KEYS_UNAVAILABLE : refusalOf(key);
   return eventFrom(jwt.claims, transmitter, { ...rules, now: nowMs / 1_000 });
 }
 

@@ -61,7 +61,7 @@ export class BundleFeed implements PolicyFeed {
   async restore(): Promise<void> {
     const { keptIn, keys, label } = this.#parts;
     const kept = await readFile(keptIn, 'utf8').catch(() => null);
-    const bundle = kept === null ? null : await bundleFrom(kept, keys, label);
+    const bundle = kept === null ? null : bundleFrom(kept, keys, label);
     if (kept === null || bundle === null || isProblem(bundle)) return;
     this.#last = { bundle, digest: digestOf(kept) };
     this.#text = kept;
@@ -90,7 +90,7 @@ export class BundleFeed implements PolicyFeed {
     const { label, keys, ports, load = policySetFrom } = this.#parts;
     const content = this.#text;
     if (content === null) return this.#unfit('has not been fetched yet');
-    const bundle = await bundleFrom(content, keys, label);
+    const bundle = bundleFrom(content, keys, label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = digestOf(content);
     const problem =

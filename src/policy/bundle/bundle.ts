@@ -4,7 +4,7 @@ import { calculateJwkThumbprint, CompactSign } from 'jose';
 import type { JWK } from 'jose';
 import { isDeny } from '../../decision/decision.ts';
 import { algorithmOfKey } from '../../token/algorithms.ts';
-import { compactJwsFrom, verifiedPayloadFrom } from '../../token/compact-jws.ts';
+import { compactJwsFrom, signatureProblem } from '../../token/compact-jws.ts';
 import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
@@ -88,19 +88,14 @@ export async function signedBundle(
  *
  * @param label what findings call the bundle
  */
-export async function bundleFrom(
-  content: string,
-  keys: readonly VerificationKey[],
-  label: string,
-): Promise<Bundle | Problem> {
+export function bundleFrom(content: string, keys: readonly VerificationKey[], label: string): Bundle | Problem {
   const jws = compactJwsFrom(content.trim(), MAX_BUNDLE_BYTES);
   if (isDeny(jws)) return { problem: `is no signed bundle: ${jws.detail}` };
   if (jws.type !== TYPE) return { problem: `is no bundle: its \`typ\` must be \`${TYPE}\`` };
   const key = keys.find(({ keyId, algorithm }) => keyId === jws.keyId && algorithm === jws.algorithm);
   if (key === undefined) return { problem: 'is signed with a key that is not trusted' };
-  const payload = await verifiedPayloadFrom(jws, key.key);
-  if (isDeny(payload)) return { problem: 'has a signature that does not verify' };
-  const json = strictJsonFrom(payload);
+  if (signatureProblem(jws, key.key) !== null) return { problem: 'has a signature that does not verify' };
+  const json = strictJsonFrom(jws.payload);
   const read = isProblem(json) ? json : membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
   if (isProblem(read)) return { problem: `is signed, but ${read.problem}` };
   const { version, serial, issuedAt: issuedAtMs, expiresAt: expiresAtMs, hash } = read;

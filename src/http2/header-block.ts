@@ -1,0 +1,32 @@
+import { staticFields } from './header-field.ts';
+
+/** Headers as they are sent. */
+export type HeaderBlock = Buffer & { readonly brand: 'HeaderBlock' };
+
+/**
+ * Writes headers without reference to earlier ones, so that a block written once is good for every connection. Names are in
+ * lower case; names and values are of ASCII.
+ *
+ * @see RFC 7541 section 6
+ */
+export function headerBlock(headers: Readonly<Record<string, string>>): HeaderBlock {
+  const parts = Object.entries(headers).flatMap(([name, value]) => {
+    const known = staticFields.findIndex((field) => field.name === name && field.value === value);
+    return known === -1 ? [Buffer.of(0), text(name), text(value)] : [Buffer.of(0x80 | (known + 1))];
+  });
+  return Buffer.concat(parts) as HeaderBlock;
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, 'latin1');
+  return Buffer.concat([length(bytes.length), bytes]);
+}
+
+/** @see RFC 7541 section 5.1 */
+function length(value: number): Buffer {
+  if (value < 0x7f) return Buffer.of(value);
+  const bytes = [0x7f];
+  let rest = value - 0x7f;
+  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return Buffer.of(...bytes, rest);
+}

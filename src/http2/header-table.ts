@@ -1,0 +1,57 @@
+import { fieldSize, type HeaderField, staticFields } from './header-field.ts';
+
+/** What a table may hold, which nobody was told to be another. @see RFC 9113 section 6.5.2, SETTINGS_HEADER_TABLE_SIZE */
+export const TABLE_BYTES = 4_096;
+
+/** Each field counts for 32 bytes at least. */
+const MAX_FIELDS = TABLE_BYTES / 32;
+
+/**
+ * The fields that a client can name by a number: those of everybody, then the last ones it told, the newest first.
+ *
+ * @see RFC 7541 section 2.3
+ */
+export class HeaderTable {
+  /** A ring. */
+  readonly #fields: (HeaderField | undefined)[] = Array.from({ length: MAX_FIELDS }, () => undefined);
+  #newest = 0;
+  #count = 0;
+  #bytes = 0;
+  #maxBytes = TABLE_BYTES;
+
+  /** The field of a number; `undefined` where it has none. */
+  at(number: number): HeaderField | undefined {
+    if (number <= staticFields.length) return staticFields[number - 1];
+    const age = number - staticFields.length - 1;
+    return age < this.#count ? this.#fields[(this.#newest - age + MAX_FIELDS) % MAX_FIELDS] : undefined;
+  }
+
+  /** Adds a field. Where there is no room the oldest go, and where it has none by itself all of them. */
+  add(field: HeaderField): void {
+    const bytes = fieldSize(field);
+    this.#shrinkTo(this.#maxBytes - bytes);
+    if (bytes > this.#maxBytes) return;
+    this.#newest = (this.#newest + 1) % MAX_FIELDS;
+    this.#fields[this.#newest] = field;
+    this.#count += 1;
+    this.#bytes += bytes;
+  }
+
+  /** What the table may hold from now on; whether it may. */
+  resize(maxBytes: number): boolean {
+    if (maxBytes > TABLE_BYTES) return false;
+    this.#maxBytes = maxBytes;
+    this.#shrinkTo(maxBytes);
+    return true;
+  }
+
+  #shrinkTo(maxBytes: number): void {
+    while (this.#count > 0 && this.#bytes > maxBytes) {
+      const oldest = (this.#newest - this.#count + 1 + MAX_FIELDS) % MAX_FIELDS;
+      const field = this.#fields[oldest];
+      if (field !== undefined) this.#bytes -= fieldSize(field);
+      this.#fields[oldest] = undefined;
+      this.#count -= 1;
+    }
+  }
+}

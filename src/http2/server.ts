@@ -1,0 +1,117 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { Http2Connection } from './connection.ts';
+import type { AnswerableStream, StreamEvents } from './stream.ts';
+
+/** Where a server listens. */
+export interface ListenWhere {
+  readonly path?: string;
+  readonly host?: string;
+  readonly port?: number;
+}
+
+/** What a server is made with. */
+export interface ServerOptions {
+  /** A request has begun; the result is told what comes of it. */
+  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  readonly monotonicMs: () => number;
+}
+
+/** Of one address; Envoy opens one for each of its workers. One more is closed at once. */
+const MAX_CONNECTIONS = 1_024;
+/** For a client to hear that it should open its calls elsewhere, before one is refused. */
+const NOTICE_MS = 20;
+/** For connections that were cut off to be gone. */
+const CUT_MS = 1_000;
+
+/**
+ * A server of HTTP/2 with prior knowledge and nothing else, so that no upgrade is there to be misused. What is sent gathers, and
+ * goes out with `flush`, or by itself at the end of the turn of the event loop.
+ *
+ * Lifecycle: `listen` as often as there are addresses, `close` once.
+ */
+export class Http2Server {
+  readonly #options: ServerOptions;
+  readonly #servers: Server[] = [];
+  readonly #connections = new Set<Http2Connection>();
+  readonly #gathered = new Set<Http2Connection>();
+  #isFlushing = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  /** Listens somewhere. @returns the server as bound, or the error of binding */
+  async listen(where: ListenWhere): Promise<{ readonly server: Server } | { readonly failure: Error }> {
+    const server = createServer({ noDelay: true }, this.#opened);
+    server.maxConnections = MAX_CONNECTIONS;
+    const failure = await bound(server, where);
+    if (failure !== null) return { failure };
+    this.#servers.push(server);
+    return { server };
+  }
+
+  /** Sends what has gathered. */
+  flush(): void {
+    for (const connection of this.#gathered) {
+      this.#gathered.delete(connection);
+      connection.flush();
+    }
+  }
+
+  /** Takes no more streams, lets those that are open end, and cuts off what is left after `graceMs`. Never rejects. */
+  async close(graceMs: number): Promise<void> {
+    for (const connection of this.#connections) connection.warn();
+    if (this.#connections.size > 0) await elapsed(Math.min(NOTICE_MS, graceMs));
+    const done = Promise.all(this.#servers.splice(0).map(stopped));
+    for (const connection of this.#connections) connection.close();
+    await Promise.race([done, elapsed(graceMs)]);
+    for (const connection of this.#connections) connection.destroy();
+    await Promise.race([done, elapsed(CUT_MS)]);
+  }
+
+  readonly #opened = (socket: Socket): void => {
+    this.#connections.add(
+      new Http2Connection(socket, {
+        ...this.#options,
+        onGathered: this.#noteGathered,
+        onGone: (connection) => {
+          this.#connections.delete(connection);
+          this.#gathered.delete(connection);
+        },
+      }),
+    );
+  };
+
+  readonly #noteGathered = (connection: Http2Connection): void => {
+    this.#gathered.add(connection);
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(this.#flushLate);
+  };
+
+  readonly #flushLate = (): void => {
+    this.#isFlushing = false;
+    this.flush();
+  };
+}
+
+const elapsed = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+
+/** `null` once it listens. */
+const bound = (server: Server, where: ListenWhere): Promise<Error | null> =>
+  new Promise((resolve) => {
+    server.once('error', resolve);
+    server.listen(where, () => {
+      server.removeListener('error', resolve);
+      resolve(null);
+    });
+  });
+
+/** Stops to listen; resolves once all connections have gone. */
+const stopped = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => resolve());
+  });

@@ -1,0 +1,48 @@
+import { ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES } from './frame.ts';
+
+/** The settings that are told or looked at. @see RFC 9113 section 6.5.2 */
+export const Setting = Object.freeze({
+  enablePush: 0x2,
+  maxConcurrentStreams: 0x3,
+  initialWindowSize: 0x4,
+  maxFrameSize: 0x5,
+  maxHeaderListSize: 0x6,
+});
+
+const SETTING_BYTES = 6;
+
+/** The payload of a frame that tells settings. */
+export function settingsBytes(settings: readonly (readonly [setting: number, value: number])[]): Buffer {
+  const bytes = Buffer.alloc(settings.length * SETTING_BYTES);
+  for (const [index, [setting, value]] of settings.entries()) {
+    bytes.writeUInt16BE(setting, index * SETTING_BYTES);
+    bytes.writeUInt32BE(value, index * SETTING_BYTES + 2);
+  }
+  return bytes;
+}
+
+/** What of a client's settings changes something here. */
+export interface ToldSettings {
+  /** The window of a stream to begin with; `null` where it stays as it was. */
+  readonly initialWindowSize: number | null;
+}
+
+/**
+ * Reads the payload of a SETTINGS frame: of what is told more than once the last holds. What a client takes in frames and tables
+ * is no matter, since less is sent than everybody takes.
+ *
+ * @returns an error of the connection for what is no setting
+ */
+export function settingsFrom(payload: Buffer): ToldSettings | number {
+  if (payload.length % SETTING_BYTES !== 0) return ErrorCode.frameSize;
+  let initialWindowSize: number | null = null;
+  for (let at = 0; at < payload.length; at += SETTING_BYTES) {
+    const [setting, value] = [payload.readUInt16BE(at), payload.readUInt32BE(at + 2)];
+    if (setting === Setting.enablePush && value > 1) return ErrorCode.protocol;
+    if (setting === Setting.maxFrameSize && (value < MAX_FRAME_BYTES || value > 0xff_ffff)) return ErrorCode.protocol;
+    if (setting !== Setting.initialWindowSize) continue;
+    if (value > MAX_31_BITS) return ErrorCode.flowControl;
+    initialWindowSize = value;
+  }
+  return { initialWindowSize };
+}
