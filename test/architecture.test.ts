@@ -111,9 +111,9 @@ describe('the structure of src', () => {
       ['ports.ts'],
     ],
     [
-      'protobuf and gRPC stay in envoy and the workload api',
-      /@grpc\/|grpc-health-check/,
-      ['envoy/', 'identity/workload-api'],
+      'the libraries of gRPC and protobuf stay in the workload api',
+      /@grpc\/|grpc-health-check|protobufjs/,
+      ['identity/workload-api'],
     ],
     ['the tracing SDK stays in telemetry', /@opentelemetry\/(?:sdk|exporter)/, ['telemetry/']],
     ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],

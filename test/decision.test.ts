@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { reasons } from '../src/decision/reasons.ts';
-import { uuidV7 } from '../src/decision/uuid.ts';
+import { isUuid, uuidV7 } from '../src/decision/uuid.ts';
 
 describe('reasons', () => {
   it('are documented, each with its status and its text, and nothing else is', () => {
@@ -33,6 +33,38 @@ describe('uuidV7', () => {
         expect(Number.parseInt(a.replaceAll('-', '').slice(0, 12), 16)).toBe(nowMs);
         expect(a < b).toBe(true);
       }),
+    );
+  });
+});
+
+describe('isUuid', () => {
+  const pattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+  it.each([
+    ['of any version, in lower case', '01990000-0000-7000-8000-00000000abcf', true],
+    ['of nothing but zeros', '00000000-0000-0000-0000-000000000000', true],
+    ['in upper case', '01990000-0000-7000-8000-00000000ABCF', false],
+    ['that goes on', '01990000-0000-7000-8000-00000000abcf\n', false],
+    ['that is cut', '01990000-0000-7000-8000-00000000abc', false],
+    ['without hyphens', '0199000000007000800000000000abcf0000', false],
+    ['with hyphens elsewhere', '0199000-00000-7000-8000-00000000abcf', false],
+  ])('knows a text %s', (_name, text, expected) => {
+    expect([isUuid(text), pattern.test(text)]).toEqual([expected, expected]);
+  });
+
+  it('is the pattern, of a UUID with characters changed', () => {
+    const change = fc.tuple(
+      fc.nat(35),
+      fc.constantFrom('0', '9', 'a', 'f', 'g', '-', '/', ':', '@', '`', 'A', 'F', 'G', ' ', 'é'),
+    );
+    fc.assert(
+      fc.property(fc.uuid(), fc.array(change, { maxLength: 2 }), (uuid, changes) => {
+        const chars = uuid.split('');
+        for (const [at, char] of changes) chars[at] = char;
+        const text = chars.join('');
+        expect(isUuid(text)).toBe(pattern.test(text));
+      }),
+      { numRuns: 1_000 },
     );
   });
 });

@@ -17,5 +17,18 @@ export function uuidV7(nowMs: number, random: Uint8Array): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
+const UUID_CHARS = 36;
+const HYPHEN = 0x2d;
+
 /** Whether a text is a UUID of any version, in lower case. */
-export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+export function isUuid(text: string): boolean {
+  if (text.length !== UUID_CHARS) return false;
+  for (let at = 0; at < UUID_CHARS; at += 1) {
+    const char = text.charCodeAt(at);
+    const isExpected = at === 8 || at === 13 || at === 18 || at === 23 ? char === HYPHEN : isHexDigit(char);
+    if (!isExpected) return false;
+  }
+  return true;
+}
+
+const isHexDigit = (char: number): boolean => (char >= 0x30 && char <= 0x39) || (char >= 0x61 && char <= 0x66);

@@ -2,17 +2,17 @@ import { Incoming } from '../http2/incoming.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import type { ServedCall } from '../outcome/served-call.ts';
 import { servedCallFrom } from './access-log-entry.ts';
+import { logMessageFrom, NO_MESSAGE, type LogMessage } from './access-log-message.ts';
 import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import { type GrpcMethod, unread } from './grpc-server.ts';
-import { fieldsWithin, wholeOf, type Range } from './wire-fields.ts';
 
 /** Where calls go that an access log tells of. */
 export interface AccessLogSink {
   /** A log has connected; the result says that it has gone. */
   readonly opened: (name: string) => () => void;
-  /** Resolves when the next call may come. */
-  readonly served: (call: ServedCall) => Promise<void>;
+  /** `null` where the next call may come at once, else it resolves when it may. */
+  readonly served: (call: ServedCall) => Promise<void> | null;
 }
 
 /** What the service needs and what it is held to. */
@@ -25,11 +25,8 @@ export interface AccessLogOptions {
 
 /** Of one message, which Envoy fills to about 16 KiB. */
 const MAX_MESSAGE_BYTES = 1_048_576;
-/** Of one message; an entry of Envoy's has hundreds of bytes. */
-const MAX_ENTRIES = 4_096;
 /** After so many entries, others get their turn. */
 const ENTRIES_AT_ONCE = 32;
-const MAX_NAME_CHARS = 128;
 
 /** The method, and what ends all its streams and refuses new ones. */
 export interface AccessLogMethod {
@@ -94,10 +91,10 @@ async function readStream(
       for (let bytes = messages.next(); bytes !== null; bytes = messages.next()) {
         if (isOver()) return null;
         if (bytes === 'too-large') return `a message has more than ${MAX_MESSAGE_BYTES} bytes`;
-        const message = typeof bytes === 'string' ? NO_MESSAGE : messageFrom(bytes);
+        const message = typeof bytes === 'string' ? NO_MESSAGE : logMessageFrom(bytes);
         if ('problem' in message) return message.problem;
         gone ??= sink.opened(message.name);
-        const problem = await takeEntries(message.entries, sink);
+        const problem = await takeEntries(message, sink);
         if (problem !== null) return problem;
       }
     }
@@ -107,55 +104,17 @@ async function readStream(
   }
 }
 
-async function takeEntries(entries: readonly Buffer[], sink: AccessLogSink): Promise<string | null> {
+async function takeEntries({ bytes, entries }: LogMessage, sink: AccessLogSink): Promise<string | null> {
   for (const [index, entry] of entries.entries()) {
     if (index % ENTRIES_AT_ONCE === ENTRIES_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
-    const call = servedCallFrom(entry);
+    const call = servedCallFrom(bytes, entry);
     if (call === null) continue;
     if ('problem' in call) return call.problem;
-    await sink.served(call);
+    const taken = sink.served(call);
+    // Most are: a wait for each would cost more than the entry.
+    if (taken !== null) await taken;
   }
   return null;
 }
 
 const EMPTY = new Uint8Array(0);
-const NO_MESSAGE = { problem: 'not a message of an access log' };
-
-/** The numbers of the fields of a `StreamAccessLogsMessage`. */
-const IDENTIFIER = 1;
-const HTTP_LOGS = 2;
-const LOG_ENTRY = 1;
-const NODE = 1;
-const NODE_ID = 1;
-
-interface Message {
-  /** Who speaks; only the first message of a stream says it. */
-  readonly name: string;
-  readonly entries: readonly Buffer[];
-}
-
-/** A message apart, its entries not yet decoded: an empty one of two bytes would become an object of hundreds. */
-function messageFrom(bytes: Buffer): Message | { readonly problem: string } {
-  const entries: Buffer[] = [];
-  let count = 0;
-  let name = 'an Envoy';
-  let isWhole = true;
-  const found = ({ from, to }: Range): void => {
-    count += 1;
-    if (count <= MAX_ENTRIES) entries.push(bytes.subarray(from, to));
-  };
-  const walked = fieldsWithin(bytes, wholeOf(bytes), HTTP_LOGS, (logs) => {
-    isWhole = fieldsWithin(bytes, logs, LOG_ENTRY, found) && isWhole;
-  });
-  if (!walked || !isWhole) return NO_MESSAGE;
-  if (count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
-  fieldsWithin(bytes, wholeOf(bytes), IDENTIFIER, (identifier) => {
-    fieldsWithin(bytes, identifier, NODE, (node) => {
-      fieldsWithin(bytes, node, NODE_ID, (id) => (name = nameFrom(bytes, id)));
-    });
-  });
-  return { name, entries };
-}
-
-const nameFrom = (bytes: Buffer, { from, to }: Range): string =>
-  `\`${bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS)).replaceAll(/[^\x21-\x7e]/g, '?')}\``;

@@ -1,74 +1,116 @@
-import { isUuid } from '../decision/uuid.ts';
 import type { LoggedDecision } from '../outcome/served-call.ts';
-import { fieldsWithin, wholeOf, type Range } from './wire-fields.ts';
+import type { EntryReader } from './entry-reader.ts';
+import { isTextAt, plainAt, uuidAt } from './log-text.ts';
+import type { MadeOf } from './remembered-text.ts';
+import { delimited, fieldsOf, fixed64, varint, type Fields } from './wire-reader.ts';
+
+/** Of our own namespace of the metadata; `envoy/response.ts` writes fewer, and Envoy adds one, which is a number. */
+const MAX_TEXTS = 16;
+
+/** What was read of the metadata of an entry. */
+export interface LoggedDraft {
+  id: string | null;
+  kind: LoggedDecision['kind'];
+  task: string | null;
+  agent: string | null;
+  action: string | null;
+  /** Whether the namespace whose value comes next is ours; `null` before its name. */
+  isOurs: boolean | null;
+  isOursRead: boolean;
+  /** Place in `values` of the value that comes next, `OTHER` for one that is not used; `null` before its name. */
+  value: number | null;
+  /** A bit for each of `values` that was read. */
+  valuesRead: number;
+  texts: number;
+}
+
+/** The decision; `null` where there is none, and where what there is has no id of ours. */
+export const loggedDecisionFrom = ({ id, kind, task, agent, action }: LoggedDraft): LoggedDecision | null =>
+  id === null ? null : { id, kind, task, agent, action };
+
+type Target = Fields<LoggedDraft, EntryReader>;
 
 /** Where Envoy puts what the answer to a check said. @see https://github.com/envoyproxy/envoy ext_authz, dynamic metadata */
-const NAMESPACE = 'envoy.filters.http.ext_authz';
+const isOurNamespace = isTextAt('envoy.filters.http.ext_authz');
+const isAllow = isTextAt('allow');
+const isDeny = isTextAt('deny');
+const kindAt: MadeOf<LoggedDecision['kind']> = (bytes, from, to) => {
+  if (isAllow(bytes, from, to)) return 'allow';
+  return isDeny(bytes, from, to) ? 'deny' : null;
+};
 
-/** Of our own namespace of the metadata; `envoy/response.ts` writes fewer, and Envoy adds one. */
-const MAX_VALUES = 16;
-const MAX_KEY_BYTES = 64;
+/** The values of our namespace that are used, and what each is read into. */
+const values: readonly {
+  readonly isNameAt: MadeOf<boolean>;
+  readonly read: (draft: LoggedDraft, reader: EntryReader) => void;
+}[] = [
+  { isNameAt: isTextAt('decision_id'), read: (draft, reader) => void (draft.id = reader.made(uuidAt)) },
+  { isNameAt: isTextAt('decision'), read: (draft, reader) => void (draft.kind = reader.made(kindAt)) },
+  { isNameAt: isTextAt('task_id'), read: (draft, reader) => void (draft.task = reader.made(uuidAt)) },
+  { isNameAt: isTextAt('agent'), read: (draft, reader) => void (draft.agent = reader.made(plainAt)) },
+  { isNameAt: isTextAt('action'), read: (draft, reader) => void (draft.action = reader.made(plainAt)) },
+];
+const OTHER = -1;
+const valueAt: MadeOf<number> = (bytes, from, to) => {
+  for (let place = 0; place < values.length; place += 1) if (values[place]?.isNameAt(bytes, from, to)) return place;
+  return OTHER;
+};
 
-/** The numbers of the fields that lead to a text of the metadata. */
-const COMMON = 1;
-const METADATA = 17;
-const FILTER_METADATA = 1;
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
-const STRUCT_FIELDS = 1;
-const STRING_VALUE = 3;
+/** The members of a `oneof`: one slot. Only texts are used. */
+const value: Target = fieldsOf({
+  1: varint(0, (_, reader) => void reader.uint32()),
+  2: fixed64(0, (_, reader) => void reader.double()),
+  3: delimited(0, (draft, reader) => {
+    draft.texts += 1;
+    const used = values[draft.value ?? OTHER];
+    if (used === undefined || draft.texts > MAX_TEXTS) reader.pass();
+    else used.read(draft, reader);
+  }),
+  4: varint(0, (_, reader) => void reader.uint32()),
+  5: delimited(0, (_, reader) => reader.pass()),
+  6: delimited(0, (_, reader) => reader.pass()),
+});
 
-/**
- * The decision in the metadata of an access log entry, found without decoding the entry; `null` where there is none, and where
- * what there is has no id of ours.
- *
- * @param bytes a serialised `HTTPAccessLogEntry`
- */
-export function loggedDecisionFrom(bytes: Buffer): LoggedDecision | null {
-  const values = ourMetadata(bytes);
-  const id = uuidOf(values.get('decision_id'));
-  const kind = values.get('decision');
-  if (id === null) return null;
-  return {
-    id,
-    kind: kind === 'allow' || kind === 'deny' ? kind : null,
-    task: uuidOf(values.get('task_id')),
-    agent: plain(values.get('agent')),
-    action: plain(values.get('action')),
-  };
-}
+const valueEntry: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => {
+    const number = reader.made(valueAt);
+    draft.value = number;
+    if (number === OTHER) return;
+    if ((draft.valuesRead & (1 << number)) !== 0) reader.malformed('a map has a key twice');
+    draft.valuesRead |= 1 << number;
+  }),
+  2: delimited(2, (draft, reader) => {
+    if (draft.value === null) reader.malformed('a map has a value before its key');
+    else reader.message(value, draft);
+  }),
+});
 
-/** The texts in our namespace, read where they stand: what other filters wrote may be large and deep. */
-function ourMetadata(bytes: Buffer): ReadonlyMap<string, string> {
-  const values = new Map<string, string>();
-  const add = (key: string, value: Range): void => {
-    fieldsWithin(bytes, value, STRING_VALUE, ({ from, to }) => void values.set(key, bytes.toString('utf8', from, to)));
-  };
-  const namespaceFound = (name: string, struct: Range): void => {
-    if (name !== NAMESPACE) return;
-    fieldsWithin(bytes, struct, STRUCT_FIELDS, (field) => {
-      if (values.size < MAX_VALUES) mapEntry(bytes, field, add);
-    });
-  };
-  fieldsWithin(bytes, wholeOf(bytes), COMMON, (common) => {
-    fieldsWithin(bytes, common, METADATA, (metadata) => {
-      fieldsWithin(bytes, metadata, FILTER_METADATA, (entry) => mapEntry(bytes, entry, namespaceFound));
-    });
-  });
-  return values;
-}
+const struct: Target = fieldsOf({
+  1: delimited(null, (draft, reader) => {
+    draft.value = null;
+    reader.message(valueEntry, draft);
+  }),
+});
 
-/** Calls back with the key and the value of an entry of a protobuf map; a key that is too long is none. */
-function mapEntry(bytes: Buffer, entry: Range, found: (key: string, value: Range) => void): void {
-  let key = '';
-  fieldsWithin(bytes, entry, MAP_KEY, ({ from, to }) => {
-    key = to - from > MAX_KEY_BYTES ? '' : bytes.toString('latin1', from, to);
-  });
-  fieldsWithin(bytes, entry, MAP_VALUE, (value) => found(key, value));
-}
+const namespaceEntry: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => {
+    draft.isOurs = reader.made(isOurNamespace);
+    if (draft.isOurs && draft.isOursRead) reader.malformed('a map has a key twice');
+    draft.isOursRead ||= draft.isOurs;
+  }),
+  2: delimited(2, (draft, reader) => {
+    if (draft.isOurs === null) reader.malformed('a map has a value before its key');
+    else if (draft.isOurs) reader.message(struct, draft);
+    // What other filters wrote may be large and deep.
+    else reader.pass();
+  }),
+});
 
-/** Text as it is in the answer to a check, which has no other characters; see `envoy/response.ts`. */
-export const plain = (text: string | undefined): string | null =>
-  text !== undefined && /^[\x21-\x7e]{1,2048}$/.test(text) ? text : null;
-
-const uuidOf = (text: string | undefined): string | null => (text !== undefined && isUuid(text) ? text : null);
+/** The `Metadata` of an entry, of which our namespace alone is read. */
+export const loggedMetadata: Target = fieldsOf({
+  1: delimited(null, (draft, reader) => {
+    if (!reader.isPartWithin()) return;
+    draft.isOurs = null;
+    reader.message(namespaceEntry, draft);
+  }),
+});

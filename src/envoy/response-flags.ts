@@ -1,47 +1,67 @@
-/** The flags of an access log entry, as decoded: those that are set. */
-export type DecodedFlags = Readonly<Record<string, unknown>>;
+import type { EntryReader } from './entry-reader.ts';
+import { delimited, fieldsOf, varint, type Field, type Fields } from './wire-reader.ts';
 
-/** Envoy's flags by their names in the protobuf, each with its letters in the text log. */
-const letters: ReadonlyMap<string, string> = new Map([
-  ['failed_local_healthcheck', 'LH'],
-  ['no_healthy_upstream', 'UH'],
-  ['upstream_request_timeout', 'UT'],
-  ['local_reset', 'LR'],
-  ['upstream_remote_reset', 'UR'],
-  ['upstream_connection_failure', 'UF'],
-  ['upstream_connection_termination', 'UC'],
-  ['upstream_overflow', 'UO'],
-  ['no_route_found', 'NR'],
-  ['delay_injected', 'DI'],
-  ['fault_injected', 'FI'],
-  ['rate_limited', 'RL'],
-  ['unauthorized_details', 'UAEX'],
-  ['rate_limit_service_error', 'RLSE'],
-  ['downstream_connection_termination', 'DC'],
-  ['upstream_retry_limit_exceeded', 'URX'],
-  ['stream_idle_timeout', 'SI'],
-  ['invalid_envoy_request_headers', 'IH'],
-  ['downstream_protocol_error', 'DPE'],
-  ['upstream_max_stream_duration_reached', 'UMSDR'],
-  ['response_from_cache_filter', 'RFCF'],
-  ['no_filter_config_found', 'NFCF'],
-  ['duration_timeout', 'DT'],
-  ['upstream_protocol_error', 'UPE'],
-  ['no_cluster_found', 'NC'],
-  ['overload_manager', 'OM'],
-  ['dns_resolution_failure', 'DF'],
-  ['downstream_remote_reset', 'DR'],
+/** The flags of an entry that were read: the bit of its number is set for each. */
+export interface FlagsDraft {
+  flags: number;
+}
+
+/** Envoy's flags by the numbers of their fields, each with its letters in the text log. */
+const letters: ReadonlyMap<number, string> = new Map([
+  [1, 'LH'],
+  [2, 'UH'],
+  [3, 'UT'],
+  [4, 'LR'],
+  [5, 'UR'],
+  [6, 'UF'],
+  [7, 'UC'],
+  [8, 'UO'],
+  [9, 'NR'],
+  [10, 'DI'],
+  [11, 'FI'],
+  [12, 'RL'],
+  [13, 'UAEX'],
+  [14, 'RLSE'],
+  [15, 'DC'],
+  [16, 'URX'],
+  [17, 'SI'],
+  [18, 'IH'],
+  [19, 'DPE'],
+  [20, 'UMSDR'],
+  [21, 'RFCF'],
+  [22, 'NFCF'],
+  [23, 'DT'],
+  [24, 'UPE'],
+  [25, 'NC'],
+  [26, 'OM'],
+  [27, 'DF'],
+  [28, 'DR'],
 ]);
+
+/** The one flag that is a message: that it is there is all it says. */
+const UNAUTHORIZED = 13;
+
+const flag = (number: number): Field<FlagsDraft, EntryReader> =>
+  number === UNAUTHORIZED
+    ? delimited(number, (draft, reader) => {
+        reader.pass();
+        draft.flags |= 1 << number;
+      })
+    : varint(number, (draft, reader) => {
+        if (reader.uint32() !== 0) draft.flags |= 1 << number;
+      });
+
+/** `ResponseFlags`. @see proto/envoy/data/accesslog/v3/accesslog.proto */
+export const responseFlags: Fields<FlagsDraft, EntryReader> = fieldsOf(
+  Object.fromEntries([...letters.keys()].map((number) => [number, flag(number)])),
+);
 
 /**
  * The flags in the letters of the text log, in the order of the protobuf.
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage, RESPONSE_FLAGS
  */
-export function responseFlagsFrom(flags: DecodedFlags): readonly string[] {
-  const set: string[] = [];
-  for (const name in flags) if (flags[name] !== undefined && flags[name] !== false && letters.has(name)) set.push(name);
-  return set.length === 0 ? NONE : [...letters].filter(([name]) => set.includes(name)).map(([, text]) => text);
-}
+export const responseFlagsFrom = ({ flags }: FlagsDraft): readonly string[] =>
+  flags === 0 ? NONE : [...letters].flatMap(([number, text]) => ((flags & (1 << number)) === 0 ? [] : [text]));
 
 const NONE: readonly string[] = [];

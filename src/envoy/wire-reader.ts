@@ -1,5 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import { utf8From } from './utf8.ts';
+import { type Range, wholeOf } from './wire-fields.ts';
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -17,7 +18,7 @@ export interface Field<T, R extends WireReader> {
 /** The fields of a message that are read, by their numbers; the others are skipped. */
 export type Fields<T, R extends WireReader> = readonly (Field<T, R> | undefined)[];
 
-/** A table of fields. Numbers and slots are below 31. */
+/** A table of fields. Slots are below 31. */
 export const fieldsOf = <T, R extends WireReader>(table: Readonly<Record<number, Field<T, R>>>): Fields<T, R> =>
   Array.from({ length: Math.max(...Object.keys(table).map(Number)) + 1 }, (_, number) => table[number]);
 
@@ -53,13 +54,15 @@ export const fixed64 = <T, R extends WireReader>(slot: number, read: Read<T, R>)
  */
 export class WireReader {
   readonly #bytes: Buffer;
-  #at = 0;
+  #at: number;
   #end: number;
   #problem: Deny | null = null;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#end = bytes.length;
+  /** @param part what of the bytes is read, by default all */
+  constructor(bytes: Uint8Array, part: Range = wholeOf(bytes)) {
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#at = part.from;
+    this.#end = part.to;
   }
 
   /** The first that was wrong. */
@@ -110,6 +113,12 @@ export class WireReader {
     return this.#bytes.subarray(from, this.#at);
   }
 
+  /** What `make` makes of the content that comes next, where it stands in the bytes; it may not keep them. */
+  made<V>(make: (bytes: Buffer, from: number, to: number) => V): V {
+    const from = this.#content();
+    return make(this.#bytes, from, this.#at);
+  }
+
   /** Leaves out what comes next. */
   pass(): void {
     this.#content();
@@ -118,6 +127,23 @@ export class WireReader {
   /** The unsigned number of 32 bits that comes next. */
   uint32(): number {
     return this.#varint();
+  }
+
+  /** The signed number of 64 bits that comes next; beyond 2^53 the double next to it. */
+  int64(): number {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70 && this.#at < this.#end; shift += 7) {
+      const byte = this.#bytes[this.#at] ?? 0;
+      this.#at += 1;
+      // In the tenth byte one bit is left.
+      if (shift === 63 && byte > 1) break;
+      if (shift < 32) low |= (byte & 0x7f) << shift;
+      if (shift > 27) high |= shift === 28 ? (byte & 0x7f) >>> 4 : (byte & 0x7f) << (shift - 32);
+      if (byte < 0x80) return high * 2 ** 32 + (low >>> 0);
+    }
+    this.malformed('a number has no end');
+    return 0;
   }
 
   /** The double that comes next. */

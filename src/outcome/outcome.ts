@@ -30,11 +30,10 @@ export function outcomeOf(call: ServedCall, use: AwaitedUse | null, nowMs: numbe
   if (call.decision === null) return outcomeWithoutDecision(call, nowMs);
   const record = recordOf(call, use, nowMs);
   const isServed = record.decision === 'deny' && isForwarded(call);
-  const ids = { decisionId: record.decisionId, task: record.task, agent: record.agent, action: record.action };
   return {
     class: classOf(call, record),
     record,
-    finding: isServed ? findingOf('denied-but-served', call, nowMs, ids) : null,
+    finding: isServed ? findingOf('denied-but-served', call, nowMs, record) : null,
   };
 }
 
@@ -87,13 +86,16 @@ const findingOf = (
   finding: FindingRecord['finding'],
   call: ServedCall,
   nowMs: number,
-  ids: Pick<FindingRecord, 'decisionId' | 'task' | 'agent' | 'action'>,
+  { decisionId, task, agent, action }: Pick<FindingRecord, 'decisionId' | 'task' | 'agent' | 'action'>,
 ): FindingRecord => ({
   kind: 'finding',
   at: nowMs,
   finding,
   count: 1,
-  ...ids,
+  decisionId,
+  task,
+  agent,
+  action,
   details: {
     method: call.method,
     host: call.host,

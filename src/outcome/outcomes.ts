@@ -91,21 +91,22 @@ export class Outcomes {
   }
 
   /**
-   * An entry of an access log. Resolves once it is recorded, so that the log is read no faster than that: at most half of the
-   * ledger's queue holds outcomes.
+   * An entry of an access log. `null` where it is recorded, else it resolves once it is, so that the log is read no faster than
+   * that: at most half of the ledger's queue holds outcomes.
    */
-  async served(call: ServedCall): Promise<void> {
+  served(call: ServedCall): Promise<void> | null {
     const { ports, observer } = this.#services;
     if (call.state === 'alive') {
       if (call.decision !== null) this.#pending.touch(call.decision.id, ports.monotonicMs());
-      return;
+      return null;
     }
     const use = call.decision === null ? null : this.#pending.take(call.decision.id);
     const outcome = outcomeOf(call, use, ports.nowMs());
     if (outcome.class !== null) observer?.onOutcome(outcome.class);
-    const { finding } = outcome;
-    if (outcome.record !== null && !(await this.#isRecorded(outcome.record))) this.#unrecorded += 1;
-    if (finding !== null) this.#found(finding.finding, () => finding);
+    if (outcome.record !== null && !this.#isRecorded(outcome.record))
+      return this.#recordLater(outcome.record, outcome.finding);
+    this.#tell(outcome.finding);
+    return null;
   }
 
   /** Records what was only counted so far. */
@@ -115,13 +116,28 @@ export class Outcomes {
     this.#summarise({ isLast: true });
   }
 
-  async #isRecorded(record: LedgerRecord): Promise<boolean> {
+  #tell(finding: FindingRecord | null): void {
+    if (finding !== null) this.#found(finding.finding, () => finding);
+  }
+
+  /** Whether the ledger took a record, which it is only handed where there is room, or at the end. */
+  #isRecorded(record: LedgerRecord): boolean {
+    const { ledger } = this.#services;
+    return (this.#isClosed || ledger.queued < MAX_QUEUED) && ledger.append(record);
+  }
+
+  async #recordLater(record: LedgerRecord, finding: FindingRecord | null): Promise<void> {
+    if (!(await this.#isRecordedLater(record))) this.#unrecorded += 1;
+    this.#tell(finding);
+  }
+
+  async #isRecordedLater(record: LedgerRecord): Promise<boolean> {
     const { ledger, after } = this.#services;
     for (let tries = 0; tries < MAX_TRIES && !this.#isClosed; tries += 1) {
-      if (ledger.queued < MAX_QUEUED && ledger.append(record)) return true;
       await new Promise<void>((resolve) => {
         after(PAUSE_MS, resolve);
       });
+      if (this.#isRecorded(record)) return true;
     }
     return ledger.append(record);
   }
@@ -144,8 +160,8 @@ export class Outcomes {
     const overdue = this.#pending.overdue(nowMs - timeoutMs);
     if (overdue.length > 0) this.#noticeAbsence(nowMs - timeoutMs);
     const fromMs = this.#missedFromMs();
-    for (const { use, sinceMs } of overdue) {
-      if (sinceMs >= fromMs) this.#found('outcome-missing', () => missingOutcome(use, ports.nowMs()));
+    for (const use of overdue) {
+      if (use.sinceMs >= fromMs) this.#found('outcome-missing', () => missingOutcome(use, ports.nowMs()));
     }
     this.#summarise({ isLast: false });
   };

@@ -7,9 +7,8 @@ export interface AwaitedUse {
   readonly decision: { readonly kind: 'allow' | 'deny' };
 }
 
-/** A use and how long it has waited. */
-export interface Waiting {
-  readonly use: AwaitedUse;
+/** A use and since when it has waited. */
+export interface WaitingUse extends AwaitedUse {
   /** On the monotonic clock. */
   readonly sinceMs: number;
 }
@@ -30,8 +29,9 @@ const defaultLimits: PendingLimits = { maxWaiting: 50_000, maxOverdue: 10_000 };
  */
 export class PendingUses {
   readonly #limits: PendingLimits;
-  readonly #waiting = new Map<string, Waiting>();
-  readonly #overdue = new Map<string, AwaitedUse>();
+  // INVARIANT: a use is in one of the two: each decision has an id of its own, and what is touched is taken out first.
+  readonly #waiting = new Map<string, WaitingUse>();
+  readonly #overdue = new Map<string, WaitingUse>();
   #givenUp = 0;
 
   constructor(limits: Partial<PendingLimits> = {}) {
@@ -45,8 +45,8 @@ export class PendingUses {
 
   /** Adds a use; copies what it keeps, so that nothing else of it stays in memory. */
   add({ decisionId, taskId, agent, action, decision }: AwaitedUse, nowMs: number): void {
-    const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind } };
-    this.#waiting.set(decisionId, { use, sinceMs: nowMs });
+    const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind }, sinceMs: nowMs };
+    this.#waiting.set(decisionId, use);
     this.#givenUp += dropOldest(this.#waiting, this.#limits.maxWaiting);
   }
 
@@ -58,20 +58,17 @@ export class PendingUses {
 
   /** Takes out the use of a decision; `null` where this process does not know it, or no longer. */
   take(decisionId: string): AwaitedUse | null {
-    const use = this.#waiting.get(decisionId)?.use ?? this.#overdue.get(decisionId) ?? null;
-    this.#waiting.delete(decisionId);
-    this.#overdue.delete(decisionId);
-    return use;
+    return takeFrom(this.#waiting, decisionId) ?? takeFrom(this.#overdue, decisionId) ?? null;
   }
 
   /** The uses that have waited since before `beforeMs`; each is named once. */
-  overdue(beforeMs: number): readonly Waiting[] {
-    const found: Waiting[] = [];
-    for (const waiting of this.#waiting.values()) {
-      if (waiting.sinceMs >= beforeMs) break;
-      found.push(waiting);
+  overdue(beforeMs: number): readonly WaitingUse[] {
+    const found: WaitingUse[] = [];
+    for (const use of this.#waiting.values()) {
+      if (use.sinceMs >= beforeMs) break;
+      found.push(use);
     }
-    for (const { use } of found) {
+    for (const use of found) {
       this.#waiting.delete(use.decisionId);
       this.#overdue.set(use.decisionId, use);
       dropOldest(this.#overdue, this.#limits.maxOverdue);
@@ -85,6 +82,12 @@ export class PendingUses {
     this.#givenUp = 0;
     return count;
   }
+}
+
+function takeFrom<V>(map: Map<string, V>, key: string): V | undefined {
+  const value = map.get(key);
+  if (value !== undefined) map.delete(key);
+  return value;
 }
 
 /**

@@ -2,6 +2,7 @@ import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
+import type { OutcomeClass } from '../outcome/outcome.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
 import type { LoadPolicySet } from '../policy/current.ts';
 import type { PolicySet } from '../policy/load.ts';
@@ -58,8 +59,16 @@ export function countedOutcomes(metrics: Metrics): OutcomeObserver {
     'outcome-missing': metrics.outcomesMissing.of({}),
     'access-log-lost': metrics.accessLogsLost.of({}),
   };
+  const outcomes: Readonly<Record<OutcomeClass, CounterSeries>> = {
+    success: metrics.outcomes.of({ class: 'success' }),
+    'client-error': metrics.outcomes.of({ class: 'client-error' }),
+    'server-error': metrics.outcomes.of({ class: 'server-error' }),
+    denied: metrics.outcomes.of({ class: 'denied' }),
+    unanswered: metrics.outcomes.of({ class: 'unanswered' }),
+    unasked: metrics.outcomes.of({ class: 'unasked' }),
+  };
   return {
-    onOutcome: (outcome) => metrics.outcomes.of({ class: outcome }).inc(),
+    onOutcome: (outcome) => outcomes[outcome].inc(),
     onFinding: (kind) => findings[kind].inc(),
   };
 }

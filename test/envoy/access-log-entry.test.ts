@@ -86,6 +86,10 @@ describe('servedCallFrom', () => {
     expect(callOf({ common: { metadata } }).decision).toBeNull();
   });
 
+  it('takes the decision from the last of as many values as are read', () => {
+    expect(callOf({ common: { metadata: idAfter(15) } }).decision?.id).toBe(DECISION);
+  });
+
   it('keeps a decision whose other values are not of the right shape, without them', () => {
     const metadata = idIs(DECISION, { decision: 'maybe', task_id: 'task', agent: 'a b', action: 'a\u0000b' });
     expect(callOf({ common: { metadata } }).decision).toEqual({
@@ -158,6 +162,22 @@ describe('servedCallFrom', () => {
     expect(servedCallFrom(bytes)).toEqual({ problem: expect.stringMatching(problem) });
   });
 
+  it.each([
+    ['takes 256', 200, false],
+    ['refuses 257', 201, true],
+  ])('%s headers, names and namespaces together', (_name, headers, isRefused) => {
+    const call = servedCallFrom(
+      entryBytes({
+        common: {
+          metadata: { filter_metadata: named(55, {}) },
+          tls_properties: { peer_certificate_properties: { subject_alt_name: [{ dns: 'a' }] } },
+        },
+        request: { request_headers: named(headers, '') },
+      }),
+    );
+    expect(call !== null && 'problem' in call).toBe(isRefused);
+  });
+
   it('never decodes what other filters wrote, however deep', () => {
     let value: object = { stringValue: 'x' };
     for (let depth = 0; depth < 40; depth += 1) value = { structValue: { fields: { a: value } } };
@@ -184,6 +204,9 @@ describe('servedCallFrom', () => {
     );
   });
 });
+
+const named = (count: number, value: unknown): object =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`n${n}`, value]));
 
 function idAfter(count: number): object {
   const before = Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, 'x']));

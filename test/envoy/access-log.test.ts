@@ -23,6 +23,10 @@ const until = async (condition: () => boolean): Promise<void> => {
   expect(condition()).toBe(true);
 };
 
+const raise = (error: Error): never => {
+  throw error;
+};
+
 describe('the access log service', () => {
   let folder: string;
   let address: string;
@@ -31,14 +35,17 @@ describe('the access log service', () => {
   let calls: ServedCall[];
   let names: string[];
   let left: number;
-  let take: (call: ServedCall) => Promise<void>;
+  let take: (call: ServedCall) => Promise<void> | null;
   const faults: unknown[] = [];
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'remit-als-'));
     address = `unix:${join(folder, 's.sock')}`;
     [clients, calls, names, left] = [[], [], [], 0];
-    take = async (call) => void calls.push(call);
+    take = (call) => {
+      calls.push(call);
+      return null;
+    };
     faults.length = 0;
     server = new AuthorizationServer(async () => Buffer.from([1]), {
       ...systemPorts,
@@ -142,6 +149,22 @@ describe('the access log service', () => {
     clearInterval(timer);
   });
 
+  it('waits for one entry of many, and takes the others in their order', async () => {
+    const held: (() => void)[] = [];
+    take = (call) => {
+      calls.push(call);
+      return calls.length === 3 ? new Promise((resolve) => void held.push(resolve)) : null;
+    };
+    const statuses = Array.from({ length: 100 }, (_, n) => 200 + n);
+    open().stream.write(messageBytes(statuses.map((value) => entryOf({ response: { response_code: { value } } }))));
+    await until(() => calls.length === 3);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(calls).toHaveLength(3);
+    held.shift()?.();
+    await until(() => calls.length === 100);
+    expect(calls.map((call) => call.status)).toEqual(statuses);
+  });
+
   it('lets checks be answered while a log with thousands of entries is read', async () => {
     const { stream } = open();
     for (let n = 0; n < 8; n += 1) stream.write(messageBytes(Array.from({ length: 4_000 }, () => ({}))));
@@ -156,8 +179,11 @@ describe('the access log service', () => {
     expect(checks).toBeGreaterThan(5);
   });
 
-  it('tells of what the sink threw, and ends that stream', async () => {
-    take = () => Promise.reject(new Error('no'));
+  it.each<readonly [string, () => Promise<void>]>([
+    ['at once', () => raise(new Error('no'))],
+    ['later', () => Promise.reject(new Error('no'))],
+  ])('tells of what the sink threw %s, and ends that stream', async (_name, fail) => {
+    take = fail;
     const { stream, ended } = open();
     stream.write(messageBytes([entryOf()], 'g'));
     expect(await ended).toMatchObject({ code: status.INVALID_ARGUMENT });

@@ -37,7 +37,8 @@ const socketAddress = optional({
   address: text,
   port_value: fc.integer({ min: 0, max: 65_535 }),
 });
-const address = fc.oneof(
+/** An address of a connection. */
+export const address = fc.oneof(
   fc.record({ socket_address: socketAddress }),
   fc.record({ pipe: optional({ path: text, mode: fc.nat() }) }),
 );

@@ -15,10 +15,11 @@ const definitions = {
 };
 
 /** The subset of them that this project has in `proto/`. */
-const subset = loadSync('envoy/service/auth/v3/external_auth.proto', {
-  keepCase: true,
-  includeDirs: [resolve(import.meta.dirname, '../../proto')],
-});
+const ownDirs = [resolve(import.meta.dirname, '../../proto')];
+const subset = {
+  ...loadSync('envoy/service/auth/v3/external_auth.proto', { keepCase: true, includeDirs: ownDirs }),
+  ...loadSync('envoy/service/accesslog/v3/als.proto', { keepCase: true, longs: Number, includeDirs: ownDirs }),
+};
 
 const messageNamed = (name: string, from = definitions): MessageTypeDefinition<object, object> => {
   const definition = from[name];
@@ -33,6 +34,7 @@ export const envoyAccessLogEntryType = messageNamed('envoy.data.accesslog.v3.HTT
 
 export const checkRequestType = messageNamed('envoy.service.auth.v3.CheckRequest', subset);
 export const checkResponseType = messageNamed('envoy.service.auth.v3.CheckResponse', subset);
+export const accessLogEntryType = messageNamed('envoy.data.accesslog.v3.HTTPAccessLogEntry', subset);
 
 /** A header of a CheckResponse, as decoded. */
 export interface DecodedHeaderOption {

@@ -126,11 +126,44 @@ describe('Outcomes.served', () => {
     expect(lines[0]).toContain('path=/?[31m?finding ');
   });
 
+  it('has nothing to wait for where the ledger has room', () => {
+    const { outcomes, records } = heldOutcomes();
+    outcomes.answered(useNumber(1));
+    expect(outcomes.served(servedCall({ state: 'alive', decision: logged(1) }))).toBeNull();
+    expect(outcomes.served(servedCall({ decision: logged(1) }))).toBeNull();
+    expect(outcomes.served(servedCall())).toBeNull();
+    expect(records.map(({ kind }) => kind)).toEqual(['outcome', 'finding']);
+  });
+
+  it('records a finding after the outcome it belongs to, also where that had to wait', async () => {
+    const { outcomes, ledger, records, pass } = heldOutcomes();
+    ledger.queued = 2_048;
+    const done = outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
+    await pass(100);
+    expect(records).toEqual([]);
+    ledger.queued = 0;
+    await pass(20);
+    await done;
+    expect(records.map(({ kind }) => kind)).toEqual(['outcome', 'finding']);
+  });
+
+  it('records what waits for room when it is closed', async () => {
+    const { outcomes, ledger, records, pass } = heldOutcomes();
+    ledger.queued = 2_048;
+    const done = outcomes.served(servedCall({ decision: logged(1) }));
+    outcomes.close();
+    await pass(20);
+    await done;
+    expect(records).toHaveLength(1);
+    expect(outcomes.served(servedCall({ decision: logged(2) }))).toBeNull();
+    expect(records).toHaveLength(2);
+  });
+
   it('leaves half of the queue of the ledger to uses, and waits', async () => {
     const { outcomes, ledger, records, pass } = heldOutcomes();
     ledger.queued = 2_048;
     let isDone = false;
-    const done = outcomes.served(servedCall({ decision: logged(1) })).then(() => (isDone = true));
+    const done = Promise.resolve(outcomes.served(servedCall({ decision: logged(1) }))).then(() => (isDone = true));
     await pass(500);
     expect([isDone, records.length]).toEqual([false, 0]);
     ledger.queued = 2_047;

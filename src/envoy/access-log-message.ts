@@ -1,0 +1,55 @@
+import { fieldsWithin, wholeOf, type Range } from './wire-fields.ts';
+
+/** What a message of the access log service says. */
+export interface LogMessage {
+  /** Who speaks; only the first message of a stream says it. */
+  readonly name: string;
+  readonly bytes: Buffer;
+  /** Where each entry stands in the bytes. */
+  readonly entries: readonly Range[];
+}
+
+/** The problem of bytes that are no such message. */
+export const NO_MESSAGE = { problem: 'not a message of an access log' };
+
+/** An entry of Envoy's has hundreds of bytes. */
+const MAX_ENTRIES = 4_096;
+const MAX_NAME_CHARS = 128;
+
+/** The numbers of the fields of a `StreamAccessLogsMessage`. */
+const IDENTIFIER = 1;
+const HTTP_LOGS = 2;
+const LOG_ENTRY = 1;
+const NODE = 1;
+const NODE_ID = 1;
+
+/**
+ * A message apart, its entries not yet read: an empty one of two bytes would become an object of hundreds. At most 4,096 of them.
+ *
+ * @param bytes a serialised `StreamAccessLogsMessage`
+ * @see proto/envoy/service/accesslog/v3/als.proto
+ */
+export function logMessageFrom(bytes: Buffer): LogMessage | { readonly problem: string } {
+  const entries: Range[] = [];
+  let count = 0;
+  let name = 'an Envoy';
+  let isWhole = true;
+  const found = (entry: Range): void => {
+    count += 1;
+    if (count <= MAX_ENTRIES) entries.push(entry);
+  };
+  const walked = fieldsWithin(bytes, wholeOf(bytes), HTTP_LOGS, (logs) => {
+    isWhole = fieldsWithin(bytes, logs, LOG_ENTRY, found) && isWhole;
+  });
+  if (!walked || !isWhole) return NO_MESSAGE;
+  if (count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
+  fieldsWithin(bytes, wholeOf(bytes), IDENTIFIER, (identifier) => {
+    fieldsWithin(bytes, identifier, NODE, (node) => {
+      fieldsWithin(bytes, node, NODE_ID, (id) => (name = nameFrom(bytes, id)));
+    });
+  });
+  return { name, bytes, entries };
+}
+
+const nameFrom = (bytes: Buffer, { from, to }: Range): string =>
+  `\`${bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS)).replaceAll(/[^\x21-\x7e]/g, '?')}\``;

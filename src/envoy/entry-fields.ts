@@ -1,0 +1,163 @@
+import type { EntryReader } from './entry-reader.ts';
+import { familiarWordAt, hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
+import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
+import { responseFlags, type FlagsDraft } from './response-flags.ts';
+import { delimited, fieldsOf, varint, type Fields } from './wire-reader.ts';
+
+/** What is read of an entry; what is absent is as here, or `null` where that differs from the default. */
+export interface EntryDraft extends LoggedDraft, FlagsDraft {
+  /** Of the duration that is being read. */
+  seconds: number;
+  nanos: number;
+  sentMs: number | null;
+  receivedMs: number | null;
+  durationMs: number | null;
+  upstreamCluster: string | null;
+  attempts: number;
+  isIntermediate: boolean;
+  type: number;
+  /** `undefined` before the first SPIFFE ID. */
+  peer: string | null | undefined;
+  method: number;
+  host: string;
+  path: string;
+  requestId: string | null;
+  requestBytes: number;
+  isFailureModeAllowed: boolean;
+  status: number | null;
+  responseBytes: number;
+  details: string | null;
+}
+
+/** What an entry without fields says. */
+export const emptyDraft = (): EntryDraft => ({
+  id: null,
+  kind: null,
+  task: null,
+  agent: null,
+  action: null,
+  isOurs: null,
+  isOursRead: false,
+  value: null,
+  valuesRead: 0,
+  texts: 0,
+  flags: 0,
+  seconds: 0,
+  nanos: 0,
+  sentMs: null,
+  receivedMs: null,
+  durationMs: null,
+  upstreamCluster: null,
+  attempts: 0,
+  isIntermediate: false,
+  type: 0,
+  peer: undefined,
+  method: 0,
+  host: '',
+  path: '',
+  requestId: null,
+  requestBytes: 0,
+  isFailureModeAllowed: false,
+  status: null,
+  responseBytes: 0,
+  details: null,
+});
+
+function int32Of(reader: EntryReader): number {
+  const value = reader.int64();
+  if (value !== (value | 0)) reader.malformed('a number has more bits than its field');
+  return value;
+}
+
+type Target = Fields<EntryDraft, EntryReader>;
+
+const duration: Target = fieldsOf({
+  1: varint(1, (draft, reader) => void (draft.seconds = reader.int64())),
+  2: varint(2, (draft, reader) => void (draft.nanos = int32Of(reader))),
+});
+
+/** Milliseconds with three digits after the point. */
+export const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
+
+/** Milliseconds of the duration that comes next; 0 for one that is negative. */
+function msOf(draft: EntryDraft, reader: EntryReader): number {
+  draft.seconds = 0;
+  draft.nanos = 0;
+  reader.message(duration, draft);
+  return rounded(Math.max(0, draft.seconds * 1_000 + draft.nanos / 1e6));
+}
+
+/** A size that comes next: one of 2^63 or more reads as negative. */
+const sizeOf = (reader: EntryReader): number => {
+  const size = reader.int64();
+  return size < 0 ? Number.MAX_SAFE_INTEGER : Math.min(size, Number.MAX_SAFE_INTEGER);
+};
+
+/** Envoy adds it to a request that it let pass because the check failed, with `failure_mode_allow_header_add`. */
+const isFailureModeHeader = isTextAt('x-envoy-auth-failure-mode-allowed');
+
+/** The members of a `oneof`: one slot. */
+const subjectAltName: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => {
+    if (draft.peer === undefined) draft.peer = reader.made(spiffeIdAt);
+    else reader.pass();
+  }),
+  2: delimited(1, (_, reader) => reader.pass()),
+});
+
+const certificate: Target = fieldsOf({
+  1: delimited(null, (draft, reader) => {
+    if (reader.isPartWithin()) reader.message(subjectAltName, draft);
+  }),
+});
+
+const tls: Target = fieldsOf({
+  5: delimited(5, (draft, reader) => void reader.message(certificate, draft)),
+});
+
+const common: Target = fieldsOf({
+  4: delimited(4, (draft, reader) => void reader.message(tls, draft)),
+  7: delimited(7, (draft, reader) => void (draft.sentMs = msOf(draft, reader))),
+  10: delimited(10, (draft, reader) => void (draft.receivedMs = msOf(draft, reader))),
+  15: delimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(familiarWordAt))),
+  16: delimited(16, (draft, reader) => void reader.message(responseFlags, draft)),
+  17: delimited(17, (draft, reader) => void reader.message(loggedMetadata, draft)),
+  23: delimited(23, (draft, reader) => void (draft.durationMs = msOf(draft, reader))),
+  24: varint(24, (draft, reader) => void (draft.attempts = reader.uint32())),
+  27: varint(27, (draft, reader) => void (draft.isIntermediate = reader.uint32() !== 0)),
+  33: varint(30, (draft, reader) => void (draft.type = reader.uint32())),
+});
+
+const header: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => {
+    if (reader.made(isFailureModeHeader)) draft.isFailureModeAllowed = true;
+  }),
+});
+
+const request: Target = fieldsOf({
+  1: varint(1, (draft, reader) => void (draft.method = reader.uint32())),
+  3: delimited(3, (draft, reader) => void (draft.host = reader.made(hostAt))),
+  5: delimited(5, (draft, reader) => void (draft.path = reader.made(pathAt))),
+  9: delimited(9, (draft, reader) => void (draft.requestId = reader.made(wordAt))),
+  12: varint(12, (draft, reader) => void (draft.requestBytes = sizeOf(reader))),
+  13: delimited(null, (draft, reader) => {
+    if (reader.isPartWithin()) reader.message(header, draft);
+  }),
+});
+
+const statusCode: Target = fieldsOf({
+  1: varint(1, (draft, reader) => void (draft.status = reader.uint32())),
+});
+
+const response: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => void reader.message(statusCode, draft)),
+  3: varint(3, (draft, reader) => void (draft.responseBytes = sizeOf(reader))),
+  6: delimited(6, (draft, reader) => void (draft.details = reader.made(familiarWordAt))),
+});
+
+/** `HTTPAccessLogEntry`. @see proto/envoy/data/accesslog/v3/accesslog.proto */
+export const httpEntry: Target = fieldsOf({
+  1: delimited(1, (draft, reader) => void reader.message(common, draft)),
+  3: delimited(3, (draft, reader) => void reader.message(request, draft)),
+  4: delimited(4, (draft, reader) => void reader.message(response, draft)),
+});
