@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Remembered } from '../src/remembered.ts';
@@ -48,20 +46,4 @@ describe('Remembered', () => {
       }),
     );
   });
-
-  it('does not keep the text that a key is a part of', () => {
-    const remembered = new Remembered<number>();
-    const before = heapBytes();
-    for (let n = 0; n < 200; n += 1) remembered.set(`${n} `.repeat(200_000).slice(1_000, 1_100), n);
-    // 200 texts of more than 400,000 characters.
-    expect(heapBytes() - before).toBeLessThan(40_000_000);
-  });
 });
-
-setFlagsFromString('--expose-gc');
-const collect: () => void = runInNewContext('gc');
-
-function heapBytes(): number {
-  collect();
-  return process.memoryUsage().heapUsed;
-}

@@ -16,7 +16,6 @@ export interface Headers {
 const CONNECTION_WORDS: ReadonlySet<string> = new Set(['', 'close', 'keep-alive', 'te']);
 
 const TUNNELS = ['upgrade', 'http2-settings'] as const;
-const NONE: readonly HeaderLine[] = [];
 
 /**
  * Puts header lines together. Denies with `request.too-large` over the limits, with what is wrong with a line by itself,
@@ -27,7 +26,7 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
   if (lines.length > LIMITS.headers) return tooLarge(`more than ${LIMITS.headers} headers`);
   const byName = new Map<string, readonly string[]>();
   const pseudo = new Map<string, readonly string[]>();
-  let replacing = NONE;
+  const replacing: HeaderLine[] = [];
   let repeated: HeaderLine | null = null;
   let chars = 0;
   for (const line of lines) {
@@ -38,7 +37,7 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
     const into = isPseudo ? pseudo : byName;
     const before = into.get(name);
     into.set(name, before === undefined ? values : [...before, value]);
-    if (replaces !== null) replacing = [...replacing, line];
+    if (replaces !== null) replacing.push(line);
     // A comma is how the map form of a request joins repeated headers; pseudo headers are never joined, and `:path` may have one.
     const isRepeated = before === undefined ? isSingle && value.includes(',') : isSingle || isPseudo;
     if (isRepeated) repeated ??= line;
