@@ -144,7 +144,7 @@ function credentialOf(
   const credential = tokenCredentialFrom(
     sent.token,
     { task, external },
-    { keys: services.keys, verified: services.verified, nowMs },
+    { keys: services.keys, verified: services.verified, nowMs, digest: sent.digest },
   );
   if (isDeny(credential)) return credential;
   const proof = proofOf(services, call, { sent, credential, policies });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Remembered } from '../remembered.ts';
 import type { HttpCall } from './call.ts';
 import { jwtLife } from './jwt-life.ts';
 
@@ -176,19 +177,44 @@ const NOTHING: readonly Seen[] = [];
 
 /** The secrets of known shapes in a text. */
 function secretsOf(text: string, nowMs: number): readonly Seen[] {
-  if (!MAY_HOLD.test(text)) return NOTHING;
-  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', secret: text }];
+  const words = text.length < LONG_CHARS ? wordsOf(text) : remembered.of(text, wordsOf);
+  if (words.length === 0) return NOTHING;
   const seen: Seen[] = [];
-  for (const [word] of text.matchAll(WORD)) {
-    const kind = kindOf(word, nowMs);
-    if (kind !== null) seen.push({ kind, secret: word });
+  for (const { kind, word } of words) {
+    const isSecret = kind !== 'jwt' || jwtLife(word, nowMs) === 'long';
+    if (isSecret) seen.push({ kind, secret: word });
     if (seen.length >= MAX_FOUND) break;
   }
   return seen;
 }
 
-const kindOf = (word: string, nowMs: number): string | null =>
-  jwtLife(word, nowMs) === 'long' ? 'jwt' : (SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null);
+/** A text that has the shape of a secret; a JWT is one by its life alone, which hangs on the time. */
+interface SecretWord {
+  readonly kind: string;
+  readonly word: string;
+}
+
+const NO_WORDS: readonly SecretWord[] = [];
+
+/** From here on a look at what is remembered is quicker than the search. */
+const LONG_CHARS = 64;
+
+/** What is in long texts, which are mostly those of the calls before: tokens, and who the proxy says calls. */
+const remembered = new Remembered<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 2_097_152, maxKeyChars: 4_096 });
+
+function wordsOf(text: string): readonly SecretWord[] {
+  if (!MAY_HOLD.test(text)) return NO_WORDS;
+  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', word: text }];
+  const words: SecretWord[] = [];
+  for (const [word] of text.matchAll(WORD)) {
+    const kind = kindOf(word);
+    if (kind !== null) words.push({ kind, word });
+  }
+  return words;
+}
+
+const kindOf = (word: string): string | null =>
+  jwtLife(word, 0) === null ? (SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null) : 'jwt';
 
 const isShortLived = (word: string, nowMs: number): boolean => jwtLife(word, nowMs) === 'short';
 

@@ -1,7 +1,8 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { isAnchored } from './anchor.ts';
 import { leafFromUrlEncodedPem, type Leaf, type LeafReader } from './leaf.ts';
-import { spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
+import { Remembered } from '../remembered.ts';
+import { MAX_SPIFFE_ID_BYTES, spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { xfccFrom, type XfccElement } from './xfcc.ts';
 
 /** What Envoy says about who sent a call. Nothing in it is checked yet. */
@@ -83,7 +84,6 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
   if (element.uri === null) return deny('identity.missing', 'xfcc has no `URI`');
   const id = acceptedId(element.uri, rules);
   if (isDeny(id)) return id;
-
   const leaf = peerLeaf(facts, rules, nowMs);
   if (isDeny(leaf)) return leaf;
   const isForwarded = facts.principal !== '' && facts.principal !== id;
@@ -92,8 +92,7 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
   }
   const own = isForwarded ? null : leaf;
   if (own !== null && hashDiffers(element, own)) return hashConflict();
-  const hash = element.hash === null ? null : Buffer.from(element.hash, 'hex').toString('base64url');
-  return callerOf(id, 'xfcc', { sha256: own?.sha256 ?? hash, notAfterMs: own?.notAfterMs ?? null });
+  return callerOf(id, 'xfcc', { sha256: own?.sha256 ?? element.sha256, notAfterMs: own?.notAfterMs ?? null });
 }
 
 /** The leaf the peer presented, agreeing with its principal and valid now; `null` where Envoy sent none. */
@@ -141,7 +140,8 @@ function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | nul
   if (element === undefined || proxyId === null || element.by.length !== 1 || element.by[0] !== proxyId) {
     return deny('identity.invalid', '`By` of xfcc must be the pinned proxy, exactly once');
   }
-  return elements.flatMap(({ by }) => by).filter((by) => by === proxyId).length === 1
+  const isAlone = elements.every((other) => other === element || !other.by.includes(proxyId));
+  return isAlone
     ? element
     : deny('identity.invalid', '`By` of xfcc must be the pinned proxy in the last element alone');
 }
@@ -150,11 +150,18 @@ function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | nul
 function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
   const [value, ...others] = xfcc;
   if (value === undefined) return deny('identity.missing', 'the call has no xfcc');
-  return others.length === 0 ? xfccFrom(value) : deny('identity.invalid', 'the call must have one xfcc header');
+  return others.length === 0
+    ? headers.of(value, xfccFrom)
+    : deny('identity.invalid', 'the call must have one xfcc header');
 }
 
+/** Headers of the workloads that call, which come with every call of each. */
+const headers = new Remembered<readonly XfccElement[] | Deny>({ maxKeys: 2_048, maxKeyChars: 4_096 });
+
+const ids = new Remembered<SpiffeId | Deny>({ maxKeyChars: MAX_SPIFFE_ID_BYTES });
+
 function acceptedId(text: string, rules: IdentityRules): SpiffeId | Deny {
-  const id = spiffeIdFrom(text);
+  const id = ids.of(text, spiffeIdFrom);
   return isDeny(id) || rules.trustDomains.has(trustDomainOf(id))
     ? id
     : deny('identity.untrusted-domain', 'the trust domain of the caller is not accepted');
@@ -166,7 +173,7 @@ function isForwarder(principal: string, rules: IdentityRules): boolean {
 }
 
 const hashDiffers = (element: XfccElement, leaf: Leaf): boolean =>
-  element.hash !== null && element.hash !== Buffer.from(leaf.sha256, 'base64url').toString('hex');
+  element.sha256 !== null && element.sha256 !== leaf.sha256;
 
 const hashConflict = (): Deny => deny('identity.conflict', 'the peer certificate is not the one of `Hash` in xfcc');
 

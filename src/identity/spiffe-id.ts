@@ -50,7 +50,10 @@ export function trustDomainFrom(text: string): TrustDomain | Deny {
 export const trustDomainOf = (id: SpiffeId): TrustDomain => authorityOf(id) as TrustDomain;
 
 /** What stands between the scheme and the first `/` after it. */
-const authorityOf = (text: string): string => text.slice(SCHEME.length).split('/', 1)[0] ?? '';
+function authorityOf(text: string): string {
+  const end = text.indexOf('/', SCHEME.length);
+  return text.slice(SCHEME.length, end === -1 ? text.length : end);
+}
 
 const isSegment = (text: string): boolean => text !== '.' && text !== '..' && SEGMENT.test(text);
 

@@ -4,8 +4,8 @@ import { deny, isDeny, type Deny } from '../decision/decision.ts';
 export interface XfccElement {
   /** URI names of the proxy that wrote the element. */
   readonly by: readonly string[];
-  /** SHA-256 of the DER of the peer's certificate: 64 lower-case hex digits; `null` where there is none. */
-  readonly hash: string | null;
+  /** SHA-256 of the DER of the peer's certificate, base64url; `null` where there is none. */
+  readonly sha256: string | null;
   /** URI name of the peer, not yet parsed. `''` is a certificate without one, `null` an element that does not say. */
   readonly uri: string | null;
   /** RFC 2253 subject of the peer, its escapes kept. */
@@ -101,7 +101,7 @@ function elementFrom(pairs: readonly Pair[]): XfccElement | Deny {
   if (hash !== null && !/^[0-9A-Fa-f]{64}$/.test(hash)) return invalid('`hash` of xfcc must be 64 hex digits');
   return {
     by: all('by'),
-    hash: hash === null ? null : hash.toLowerCase(),
+    sha256: hash === null ? null : Buffer.from(hash, 'hex').toString('base64url'),
     uri: one('uri'),
     subject: one('subject'),
     dns: all('dns'),

@@ -1,4 +1,6 @@
 import { deny, type Deny } from '../decision/decision.ts';
+import { Remembered } from '../remembered.ts';
+import { digestOf } from './jwt.ts';
 
 /** Longest `authorization` value read, in characters. */
 export const MAX_AUTHORIZATION_CHARACTERS = 16 * 1024;
@@ -10,7 +12,12 @@ export type AuthorizationScheme = 'Bearer' | 'DPoP';
 export interface PresentedToken {
   readonly scheme: AuthorizationScheme;
   readonly token: string;
+  /** Base64url SHA-256 of the token. */
+  readonly digest: string;
 }
+
+/** A token comes with every call it is good for. */
+const remembered = new Remembered<PresentedToken | Deny>({ maxKeys: 4_096, maxChars: 2_097_152, maxKeyChars: 4_096 });
 
 /** A scheme and its credentials, one space between. @see RFC 9110 section 11.4, RFC 6750 section 2.1 */
 const CREDENTIALS = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+) ([A-Za-z0-9._~+/-]+=*)$/;
@@ -33,6 +40,10 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   const [value, ...others] = values;
   if (others.length > 0) return deny('request.not-canonical', 'more than one `authorization` header');
   if (value === undefined || value === '') return deny('token.missing', 'no `authorization` header');
+  return remembered.of(value, presentedFrom);
+}
+
+function presentedFrom(value: string): PresentedToken | Deny {
   if (value.length > MAX_AUTHORIZATION_CHARACTERS) {
     return deny('token.malformed', `the \`authorization\` header is longer than ${MAX_AUTHORIZATION_CHARACTERS} bytes`);
   }
@@ -44,5 +55,5 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   const scheme = schemes.get(name.toLowerCase());
   return scheme === undefined
     ? deny('token.missing', 'the `authorization` header has another scheme than `Bearer` and `DPoP`')
-    : { scheme, token };
+    : { scheme, token, digest: digestOf(token) };
 }

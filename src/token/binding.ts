@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { deny, type Deny } from '../decision/decision.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { AuthorizationScheme } from './authorization-header.ts';
@@ -60,9 +59,7 @@ export function bindingProblem(
 function proofProblem({ thumbprint }: Confirmation, { proof, scheme }: Presentation): Deny | null {
   if (scheme !== 'DPoP') return deny('token.proof', 'a token bound to a DPoP key must be sent as `DPoP`');
   if (proof === null) return deny('token.proof', 'a token bound to a DPoP key needs a proof');
-  return isSameDigest(thumbprint, proof.thumbprint)
-    ? null
-    : deny('token.binding', 'claim `cnf` is not the key of the proof');
+  return thumbprint === proof.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of the proof');
 }
 
 function certificateProblem(
@@ -76,12 +73,7 @@ function certificateProblem(
   if (caller.certificateSha256 === null) {
     return deny('token.binding', 'the certificate of the caller is not known');
   }
-  return isSameDigest(thumbprint, caller.certificateSha256)
+  return thumbprint === caller.certificateSha256
     ? null
     : deny('token.binding', 'claim `cnf` is not the certificate of the caller');
-}
-
-function isSameDigest(left: string, right: string): boolean {
-  const [a, b] = [Buffer.from(left), Buffer.from(right)];
-  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -33,25 +33,33 @@ export interface CredentialKeys extends VerificationKeys {
   kindOf(issuer: string): IssuerKind | undefined;
 }
 
+/** What a token is looked up with. */
+export interface TokenLookUp {
+  readonly keys: CredentialKeys;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  readonly verified?: TokenCache;
+  /** Of the whole token, where that is known. */
+  readonly digest?: string;
+}
+
 /**
  * The task token or external token in a compact JWS. Which rules apply follows from what its issuer is trusted with, and
  * from nothing else in the token; keys of one kind never verify the other, so a token cannot be taken for what it is not.
  * Denies as `verifyTaskToken` and `externalTokenFrom` do, `token.issuer` for an issuer that is not trusted; the smaller of
  * the two `maxBytes` holds. A token whose signature `verified` remembers is not verified again while the key is held; its
  * times and its audience are judged on every use.
- *
- * @param nowMs milliseconds since the Unix epoch
  */
 export function tokenCredentialFrom(
   compact: string,
   rules: CredentialRules,
-  { keys, nowMs, verified }: { readonly keys: CredentialKeys; readonly nowMs: number; readonly verified?: TokenCache },
+  { keys, nowMs, verified, digest: known }: TokenLookUp,
 ): TaskToken | ExternalToken | Deny {
   const maxBytes = Math.min(rules.task.maxBytes, rules.external.maxBytes);
-  // What is too long is not even hashed.
-  const digest = verified === undefined || compact.length > maxBytes ? null : digestOf(compact);
-  const known = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
-  if (known !== null) return live(known, rules, nowMs);
+  // What is too long is no token, and is not even hashed.
+  const digest = verified === undefined || compact.length > maxBytes ? null : (known ?? digestOf(compact));
+  const held = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
+  if (held !== null) return live(held, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);
   if (isDeny(jwt)) return jwt;
   const signed = signedToken(jwt, rules, keys);

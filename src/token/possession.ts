@@ -19,7 +19,7 @@ export interface PossessionOptions extends Omit<ProvenRequest, 'accessToken'> {
  */
 export function possessionFrom(
   values: readonly string[],
-  { scheme, token, confirmation }: PresentedToken & { readonly confirmation: Confirmation | null },
+  { scheme, token, confirmation }: Omit<PresentedToken, 'digest'> & { readonly confirmation: Confirmation | null },
   { memory, ...request }: PossessionOptions,
 ): Proof | null | Deny {
   if (scheme !== 'DPoP') return null;

@@ -7,10 +7,11 @@ import { xfccFrom, type XfccElement } from '../../src/identity/xfcc.ts';
 const PROXY = 'spiffe://acme.test/proxy';
 const PLANNER = 'spiffe://acme.test/planner';
 const HASH = '0123456789abcdef'.repeat(4);
+const SHA256 = Buffer.from(HASH, 'hex').toString('base64url');
 
 const element = (said: Partial<XfccElement>): XfccElement => ({
   by: [],
-  hash: null,
+  sha256: null,
   uri: null,
   subject: null,
   dns: [],
@@ -25,11 +26,11 @@ describe('xfccFrom', () => {
     [
       'what Envoy writes for a leaf',
       `By=${PROXY};Hash=${HASH};Subject="CN=planner,O=Acme";URI=${PLANNER};DNS=a.test;DNS=b.test`,
-      [{ by: [PROXY], hash: HASH, uri: PLANNER, subject: 'CN=planner,O=Acme', dns: ['a.test', 'b.test'] }],
+      [{ by: [PROXY], sha256: SHA256, uri: PLANNER, subject: 'CN=planner,O=Acme', dns: ['a.test', 'b.test'] }],
     ],
     ['certificates, and leaves them out', 'Cert="-----BEGIN%20";Chain="a%0A";Issuer="CN=ca"', [element({})]],
     ['a leaf without a URI name', `By=${PROXY};URI=`, [element({ by: [PROXY], uri: '' })]],
-    ['keys in any case', `bY=a;hASH=${HASH.toUpperCase()};uRI=B`, [element({ by: ['a'], hash: HASH, uri: 'B' })]],
+    ['keys in any case', `bY=a;hASH=${HASH.toUpperCase()};uRI=B`, [element({ by: ['a'], sha256: SHA256, uri: 'B' })]],
     ['elements in their order', 'URI=a,URI=b', [element({ uri: 'a' }), element({ uri: 'b' })]],
     ['`By` twice', 'By=a;By=b', [element({ by: ['a', 'b'] })]],
     ['quoted separators', 'Subject="a,b;c=d"', [element({ subject: 'a,b;c=d' })]],
@@ -103,7 +104,7 @@ describe('xfccFrom', () => {
   const elements = fc.array(
     fc.record<XfccElement>({
       by: fc.array(bare, { maxLength: 2 }),
-      hash: optional(fc.stringMatching(/^[0-9a-f]{64}$/)),
+      sha256: optional(fc.stringMatching(/^[0-9a-f]{64}$/).map((hex) => Buffer.from(hex, 'hex').toString('base64url'))),
       uri: optional(bare),
       subject: optional(quotable),
       dns: fc.array(bare, { maxLength: 3 }),
@@ -143,7 +144,7 @@ function written(said: XfccElement, coin: () => boolean): string {
   const groups: readonly (readonly string[])[] = [
     said.by.map((value) => `By=${value}`),
     ['Chain="a"'],
-    said.hash === null ? [] : [`Hash=${said.hash}`],
+    said.sha256 === null ? [] : [`Hash=${Buffer.from(said.sha256, 'base64url').toString('hex')}`],
     said.uri === null ? [] : [`URI=${said.uri}`],
     said.subject === null ? [] : [`Subject="${said.subject}"`],
     said.dns.map((value) => `DNS=${value}`),
