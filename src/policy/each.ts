@@ -1,5 +1,6 @@
 import { Engine } from './engine.ts';
 import type { EngineRules, Keep } from './engine.ts';
+import { SlicePool } from './pool.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
 
@@ -13,6 +14,14 @@ export interface EachAnswer {
   readonly errors: readonly string[];
 }
 
+/** Some policies, each asked by itself. */
+export interface Each {
+  /** Whether any of them can match, by its scope. Never throws. */
+  readonly canMatch: (question: Question) => boolean;
+  /** What each says. Never throws. */
+  readonly ask: (question: Question, keep?: Keep) => EachAnswer;
+}
+
 const NONE: EachAnswer = { permits: [], forbids: [], errors: [] };
 
 /**
@@ -21,22 +30,27 @@ const NONE: EachAnswer = { permits: [], forbids: [], errors: [] };
  * own, so that a trial costs a check next to nothing.
  *
  * @param rules its `generation` stands for these policies and no others
+ * @param pool an instance of Cedar that others use too; default one of their own
  */
 export function eachOf(
   policies: readonly PolicyEntry[],
   rules: Omit<EngineRules, 'policies'>,
-): (question: Question, keep?: Keep) => EachAnswer {
+  pool = new SlicePool(),
+): Each {
   const engines = (['permit', 'forbid'] as const).flatMap((effect) => {
     const own = policies.filter((policy) => policy.effect === effect);
     return own.length === 0
       ? []
-      : [new Engine({ ...rules, generation: `${rules.generation} ${effect}s`, policies: own }).warm()];
+      : [new Engine({ ...rules, generation: `${rules.generation} ${effect}s`, policies: own }, { pool }).warm()];
   });
-  if (engines.length === 0) return () => NONE;
-  return (question, keep) => {
-    const answers = engines.map((engine) => engine.ask(question, keep));
-    const idsOf = (kind: 'permitted' | 'forbidden' | 'error'): readonly string[] =>
-      answers.flatMap((answer) => (answer.kind === kind ? answer.policyIds : [])).toSorted();
-    return { permits: idsOf('permitted'), forbids: idsOf('forbidden'), errors: idsOf('error') };
+  return {
+    canMatch: (question) => engines.some((engine) => engine.members(question).length > 0),
+    ask: (question, keep) => {
+      if (engines.length === 0) return NONE;
+      const answers = engines.map((engine) => engine.ask(question, keep));
+      const idsOf = (kind: 'permitted' | 'forbidden' | 'error'): readonly string[] =>
+        answers.flatMap((answer) => (answer.kind === kind ? answer.policyIds : [])).toSorted();
+      return { permits: idsOf('permitted'), forbids: idsOf('forbidden'), errors: idsOf('error') };
+    },
   };
 }

@@ -5,12 +5,12 @@ import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
-import { text } from './encoding.ts';
 import { Evaluator, isFailure, routeOf } from './evaluator.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { lineageText } from './key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
+import { getOrAdd } from './slice.ts';
 import type { Question } from './question.ts';
 import { NAMESPACE } from './schema.ts';
 
@@ -56,6 +56,8 @@ export interface EngineSizes {
 /** What an engine is made with besides its rules; all have defaults. */
 export interface EngineOptions extends Partial<EvaluatorOptions> {
   readonly fresh?: () => Cedar;
+  /** Shares an instance of Cedar with other engines; default one of its own. */
+  readonly pool?: SlicePool;
 }
 
 /**
@@ -68,14 +70,14 @@ export class Engine {
   readonly #evaluator: Evaluator;
   readonly #pool: SlicePool;
   readonly #cache: DecisionCache | null;
-  readonly #names = new Map<string, Names>();
+  readonly #names = new NamesMemory();
 
   constructor(
     rules: EngineRules,
-    { fresh = freshCedar, slices = true, cache = new DecisionCache() }: EngineOptions = {},
+    { fresh = freshCedar, pool = new SlicePool(fresh), slices = true, cache = new DecisionCache() }: EngineOptions = {},
   ) {
     this.#rules = rules;
-    this.#pool = new SlicePool(fresh);
+    this.#pool = pool;
     this.#cache = cache;
     const policySet = (members: readonly number[]) => ({
       staticPolicies: Object.fromEntries(
@@ -129,13 +131,33 @@ export class Engine {
   }
 
   #namesOf(question: Question, groups: readonly string[]): Names {
-    const { principal, action, server, endpoint } = question;
-    const written = text(principal) + text(action) + text(server.id) + (endpoint === null ? '' : text(endpoint));
-    const known = this.#names.get(written);
-    if (known !== undefined) return known;
-    const names = namesIn(question, groups);
-    if (this.#names.size >= MAX_NAMES) this.#names.clear();
-    this.#names.set(written, names);
+    return this.#names.get(question) ?? this.#names.set(question, namesIn(question, groups));
+  }
+}
+
+/** The names of questions, by what they follow from. */
+class NamesMemory {
+  /** By principal, server, endpoint and action, which are the same texts again and again. */
+  #principals = new Map<string, Map<string, Map<string | null, Map<string, Names>>>>();
+  #size = 0;
+
+  get({ principal, action, server, endpoint }: Question): Names | undefined {
+    return this.#principals.get(principal)?.get(server.id)?.get(endpoint)?.get(action);
+  }
+
+  set({ principal, action, server, endpoint }: Question, names: Names): Names {
+    if (this.#size >= MAX_NAMES) {
+      this.#principals = new Map();
+      this.#size = 0;
+    }
+    const servers = getOrAdd(
+      this.#principals,
+      principal,
+      () => new Map<string, Map<string | null, Map<string, Names>>>(),
+    );
+    const endpoints = getOrAdd(servers, server.id, () => new Map<string | null, Map<string, Names>>());
+    getOrAdd(endpoints, endpoint, () => new Map<string, Names>()).set(action, names);
+    this.#size += 1;
     return names;
   }
 }
@@ -180,6 +202,11 @@ class EngineQuestion implements Asked {
     return text;
   }
 
+  prefix(make: () => string): string {
+    this.#names.keyPrefix ??= make();
+    return this.#names.keyPrefix;
+  }
+
   entities(): readonly unknown[] {
     return entitiesFor(this.#names, this.#entities);
   }
@@ -206,6 +233,8 @@ interface Names {
   readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
   /** What an entity is in, itself included, as it stands in a key; by its own, as far as that was asked. */
   readonly lineages: Map<string, string>;
+  /** What the key of a question has of them: of one engine the names are always asked of the same slice. */
+  keyPrefix: string | null;
 }
 
 /** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */
@@ -220,7 +249,15 @@ function namesIn(question: Question, actionGroups: readonly string[]): Names {
   ]);
   if (endpoint !== null) alsoIn.set(entityKey(endpoint), [server]);
   const resource = endpoint ?? server;
-  return { route: routeOf(principal, action, resource), principal, action, resource, alsoIn, lineages: new Map() };
+  return {
+    route: routeOf(principal, action, resource),
+    principal,
+    action,
+    resource,
+    alsoIn,
+    lineages: new Map(),
+    keyPrefix: null,
+  };
 }
 
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });

@@ -87,6 +87,13 @@ type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 /** The names of a question as one text. */
 export const routeOf = (...names: readonly EntityUid[]): string => names.map((uid) => text(entityKey(uid))).join('');
 
+/** No policy can match: nothing is left to ask. */
+const NOTHING_MATCHES = Object.freeze({
+  answer: Object.freeze({ decision: 'deny', reason: [], errors: [] }),
+  cache: 'bypass',
+  policies: 0,
+});
+
 const MAX_ROUTES = 16_384;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
 
@@ -124,6 +131,7 @@ export class Evaluator {
       const slice = this.#sliceOf(asked);
       const askable = this.#askable(slice);
       const policies = slice.members.length;
+      if (policies === 0 && asked.isTaken(() => this.#isRead(asked))) return NOTHING_MATCHES;
       const key = this.#cache === null || keep === null ? null : this.#keyOf(slice, askable)(asked);
       if (key === null || keep === null || !asked.isTaken(() => this.#isRead(asked))) {
         return { answer: this.#evaluated(asked, askable), cache: 'bypass', policies };

@@ -18,6 +18,8 @@ export interface Keyed {
   readonly lineageOf: (uid: EntityUid) => Iterable<string>;
   /** `lineageText` of the same, where that is kept. */
   readonly lineageTextOf?: (uid: EntityUid) => string;
+  /** What of a key follows from the names alone, made where it is not kept. */
+  readonly prefix?: (make: () => string) => string;
 }
 
 /** The key of a question, and how long its answer holds by the literal times that its policies compare the clock with. */
@@ -58,13 +60,19 @@ export function keyFunction(
   const path = reads.roots.get('context');
   const plan = reads.everything ? wholePlan : planOf(path);
   const clock = plan.attrs.find(([name]) => name === 'now')?.[1].bounds.get('datetime') ?? [];
-  return (question) => {
+  // A digest in the place of what all questions with the same names have in common, which is most of a key.
+  const namesDigest = (question: Keyed): string => {
     let written = prefix;
     for (const [name, isLineageRead] of variables) {
       const uid = question[name];
       written += text(uid.type) + text(uid.id) + (isLineageRead ? lineage(question, uid) : '');
     }
-    written += contextText(question, plan);
+    return written.isWellFormed() ? hash('sha256', written, 'base64url') : UNWRITABLE;
+  };
+  return (question) => {
+    const make = (): string => namesDigest(question);
+    const names = question.prefix === undefined ? make() : question.prefix(make);
+    const written = names + contextText(question, plan);
     // A lone surrogate would be hashed as the character that stands for what cannot be read.
     if (!written.isWellFormed()) return null;
     const now = clock.length === 0 ? null : valueOfKind('datetime', partOf(question, 'now'));
@@ -72,6 +80,9 @@ export function keyFunction(
     return { key: hash('sha256', written, 'base64url'), untilMs };
   };
 }
+
+/** Where names cannot be told from others by their text, no question with them can. */
+const UNWRITABLE = '\ud800';
 
 const wholePlan: Plan = { whole: true, ancestors: false, attrs: [], bounds: new Map() };
 

@@ -7,13 +7,14 @@ import { isProblem } from '../token/members.ts';
 import { compileInWorker } from './compile.ts';
 import type { Compile } from './compile.ts';
 import { eachOf } from './each.ts';
-import type { EachAnswer } from './each.ts';
+import type { Each } from './each.ts';
 import { Engine } from './engine.ts';
 import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
 import { keyReads } from './key-reads.ts';
+import { SlicePool } from './pool.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
@@ -36,8 +37,8 @@ export interface PolicySet {
   readonly facts: Pick<EngineRules, 'entities' | 'actionGroups'>;
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
   readonly shadowIds: readonly string[];
-  /** What each policy in shadow would do, by itself. Never throws. */
-  readonly askShadow: (question: Question, keep: Keep) => EachAnswer;
+  /** What each policy in shadow would do, by itself. */
+  readonly shadow: Each;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
   /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
@@ -147,16 +148,18 @@ function setOf(
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
   ]);
   const facts = { entities, actionGroups };
-  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts }).warm();
+  const pool = new SlicePool();
+  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts }, { pool }).warm();
   return {
     ...inputs,
     policies,
     facts,
     policyCount: enforced.length,
     shadowIds: policies.flatMap((policy) => (policy.shadow ? [policy.id] : [])).sort(),
-    askShadow: eachOf(
+    shadow: eachOf(
       policies.filter(({ shadow }) => shadow),
       { ...facts, generation: `${inputs.hash} in shadow` },
+      pool,
     ),
     generation: 0,
     expiresAtMs: null,

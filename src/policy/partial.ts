@@ -36,7 +36,7 @@ export function partialAsker(set: PolicySet): (question: Question, known: Known)
   const enforced = set.policies.filter(({ shadow }) => !shadow);
   const each = eachOf(enforced, { ...set.facts, generation: `${set.hash} each` });
   return (question, known) => {
-    const { permits, forbids, errors } = each(question);
+    const { permits, forbids, errors } = each.ask(question);
     const matching = new Set([...permits, ...forbids]);
     const views = set.canMatch(question).map((policy): View => {
       const unknown = known.unknown.filter(({ path }) => readsContext(policy.reads, path)).map(({ name }) => name);

@@ -82,7 +82,8 @@ export class SliceIndex {
 
 const found = <T>(level: Level<T>, keys: readonly string[]): T[] => keys.flatMap((key) => level.get(key) ?? []);
 
-function getOrAdd<T>(level: Level<T>, key: string, make: () => T): T {
+/** The value of a key, added where there is none. */
+export function getOrAdd<K, T>(level: Map<K, T>, key: K, make: () => T): T {
   const known = level.get(key);
   if (known !== undefined) return known;
   const made = make();

@@ -8,6 +8,7 @@ import { authorize } from '../policy/authorize.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { agentOf, useQuestion } from '../policy/question.ts';
 import type { Question } from '../policy/question.ts';
+import type { CounterSeries } from '../telemetry/counter.ts';
 import type { FinishedCheck } from '../telemetry/finished-check.ts';
 import type { MetricFamilies } from '../telemetry/metrics.ts';
 import type { BindingMode } from '../token/binding.ts';
@@ -53,12 +54,14 @@ export class Trial {
   readonly #parts: TrialParts;
   readonly #differences = new Groups<Difference, DifferenceExample>();
   readonly #waiting: (() => void)[] = [];
+  readonly #shadowTrials: CounterSeries;
   #sets = '';
   #compared = 0;
   #skipped = 0;
 
   constructor(parts: TrialParts) {
     this.#parts = parts;
+    this.#shadowTrials = parts.metrics.policyTrials.of({ source: 'shadow' });
   }
 
   /** Is told of each check. */
@@ -69,13 +72,19 @@ export class Trial {
     if (isDeny(live) || live.hash !== policySet || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
+    const question = live.shadowIds.length === 0 ? null : questionOf(facts, this.#parts.binding);
+    if (this.#parts.candidate() === null && (question === null || !live.shadow.canMatch(question))) {
+      // Nothing is to be asked: that is said at once.
+      this.#compared += 1;
+      if (question !== null) this.#shadowTrials.inc();
+      return;
+    }
     this.#later(() => {
       this.#compared += 1;
       const at = { decisionId, atMs: facts.nowMs };
       const candidate = this.#candidateBeside(live);
       if (candidate !== null)
         this.#compare('candidate', { about: aboutUse(facts), decided, at }, this.#decided(facts, candidate));
-      const question = live.shadowIds.length === 0 ? null : questionOf(facts, this.#parts.binding);
       if (question !== null) this.#shadow(live, { about: aboutUse(facts), decided, at }, question);
     });
   };
@@ -157,9 +166,9 @@ export class Trial {
   #shadow(live: PolicySet, made: Made, question: Question): void {
     const { decided, at } = made;
     const keep = { nowMs: at.atMs, untilMs: at.atMs + KEPT_MS, onCache: () => undefined };
-    const { permits, forbids, errors } = live.askShadow(question, keep);
+    const { permits, forbids, errors } = live.shadow.ask(question, keep);
     const denies = [...forbids, ...errors].toSorted();
-    this.#parts.metrics.policyTrials.of({ source: 'shadow' }).inc();
+    this.#shadowTrials.inc();
     const reason = reasonOf(decided);
     const change = reason === null ? 'allow-to-deny' : 'deny-to-allow';
     const otherwise = reason === null ? 'policy.forbidden' : null;

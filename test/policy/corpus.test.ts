@@ -35,9 +35,9 @@ describe('the Cedar corpus', () => {
     () => {
       const cache = new DecisionCache();
       expect(differing({ slices: true, cache }, 1)).toEqual({ requests: 30_968, found: [] });
-      // Had all bypassed the cache, this would say nothing.
+      // Had all bypassed the cache, this would say nothing. Where no policy can match nothing is asked, and nothing kept.
       expect(cache.sizes.allows).toBeGreaterThan(2000);
-      expect(cache.sizes.denials).toBeGreaterThan(2000);
+      expect(cache.sizes.denials).toBeGreaterThan(1000);
     },
     TIMEOUT_MS,
   );
