@@ -33,8 +33,10 @@ function isInOrder(value: JsonValue, depthLeft: number): boolean {
   if (depthLeft === 0) return false;
   if (isArray(value)) return value.every((item) => isInOrder(item, depthLeft - 1));
   let before: string | null = null;
-  for (const [name, member] of Object.entries(value)) {
-    if (before !== null && before >= name) return false;
+  // Not by `Object.entries`, which makes an array of each member: this is done for every record.
+  for (const name in value) {
+    const member = value[name];
+    if (member === undefined || (before !== null && before >= name)) return false;
     if (!name.isWellFormed() || !isInOrder(member, depthLeft - 1)) return false;
     before = name;
   }
