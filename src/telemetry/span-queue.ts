@@ -40,8 +40,9 @@ const LANES_AT_CLOSE = 8;
 
 /**
  * A bounded queue of ended spans in front of an exporter. A span is added to the last batch that waits, in the exporter's own
- * form; batches are sent from a turn of their own, one at a time. At its bound it drops what is new, and says so. A batch that
- * was not taken is sent again, so that a slow collector can see a span twice; one that was refused for good is dropped.
+ * form. A batch is sent when it is full or has waited its time, from a turn of its own, one at a time: a request costs more
+ * than the spans in it, for us and for the collector. At its bound the queue drops what is new, and says so. A batch that was
+ * not taken is sent again, so that a slow collector can see a span twice; one that was refused for good is dropped.
  *
  * Lifecycle: `close` sends what waits and takes no more; `abandon` gives up on the rest.
  */
@@ -86,14 +87,14 @@ export class SpanQueue {
   async flush(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    await Promise.all([this.#sender, this.#send()]);
+    await Promise.all([this.#sender, this.#sendAll()]);
   }
 
   /** Sends what waits, and takes no more. */
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const resume of this.#paused) resume();
-    await Promise.all([this.flush(), ...Array.from({ length: LANES_AT_CLOSE - 1 }, () => this.#send())]);
+    await Promise.all([this.flush(), ...Array.from({ length: LANES_AT_CLOSE - 1 }, () => this.#sendAll())]);
   }
 
   /** Drops what is still here. */
@@ -120,32 +121,42 @@ export class SpanQueue {
     return batch.size >= this.#options.batchSpans || batch.bytes >= FULL_BYTES;
   }
 
+  /** Sends what is full, now or after a wait; what waits then goes too, for it had its time. */
   #wakeIn(delayMs: number): void {
     this.#cancelTimer?.();
     this.#cancelTimer = this.#options.after(delayMs, () => {
       this.#cancelTimer = null;
-      this.#sender ??= this.#sendAll();
+      this.#sender ??= this.#sendDue(delayMs === 0 ? 0 : this.#waiting.length);
     });
   }
 
-  async #sendAll(): Promise<void> {
-    await this.#send();
+  /** Sends the first so many batches, and then what is full. */
+  async #sendDue(count: number): Promise<void> {
+    for (let due = count; due > 0 || this.#hasFull(); due -= 1) await this.#sendNext();
     this.#sender = null;
-    // What came in while the last promise settled found a sender and no timer.
-    if (this.#waiting.length > 0) this.#wakeIn(0);
+    if (this.#waiting.length > 0) this.#wakeIn(this.#options.delayMs);
   }
 
-  async #send(): Promise<void> {
-    for (let batch = this.#waiting.shift(); batch !== undefined; batch = this.#waiting.shift()) {
-      const { size } = batch;
-      this.#waitingSpans -= size;
-      this.#inFlight += size;
-      const isSent = await this.#isDelivered(batch);
-      if (this.#isAbandoned) return;
-      this.#inFlight -= size;
-      this.#bytes -= batch.bytes;
-      if (!isSent) this.#options.onDropped(size, 'failed');
-    }
+  #hasFull(): boolean {
+    const [first] = this.#waiting;
+    return first !== undefined && this.#isFull(first);
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#sendNext();
+  }
+
+  async #sendNext(): Promise<void> {
+    const batch = this.#waiting.shift();
+    if (batch === undefined) return;
+    const { size } = batch;
+    this.#waitingSpans -= size;
+    this.#inFlight += size;
+    const isSent = await this.#isDelivered(batch);
+    if (this.#isAbandoned) return;
+    this.#inFlight -= size;
+    this.#bytes -= batch.bytes;
+    if (!isSent) this.#options.onDropped(size, 'failed');
   }
 
   async #isDelivered(batch: SpanBatch): Promise<boolean> {

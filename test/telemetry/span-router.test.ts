@@ -111,6 +111,18 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
     expect(sum('denials', 'closed')).toBe(101);
   });
 
+  it('makes few requests: what comes in while one is on its way waits until it fills a batch, or for its time', async () => {
+    const { check } = routed({ delayMs: 1000 });
+    collector.behaviour = { answersAfterMs: 20 };
+    check('allow', 16);
+    for (let n = 0; n < 20; n += 1) {
+      check('allow');
+      await new Promise((done) => setTimeout(done, 5));
+    }
+    await until(() => received('allow') === 36);
+    expect(collector.batches).toEqual([16, 16, 4]);
+  });
+
   it('waits for a collector that is not there yet, and loses nothing', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000 });
     const { port } = new URL(collector.url);
