@@ -1,5 +1,5 @@
+import { indexKey } from '../../ledger/index-key.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
-import type { PlacedLeaf } from './segment.ts';
 
 /** Which records are asked for: those that have all that is named. */
 export interface RecordFilter {
@@ -19,26 +19,38 @@ export interface RecordFilter {
   readonly fromSeq?: number | undefined;
 }
 
-/** A condition on the columns of `records`. */
+/** A condition on rows of `records`. */
 export interface Condition {
   readonly where: string;
   readonly values: readonly (string | number)[];
 }
 
+const LEAF = 'CAST(bytes AS TEXT)';
+
+/** A member of a record where it is of a type, and NULL else: also where the leaf was damaged, which is no failure of a query. */
+const member = (name: string, types: string): string => {
+  const path = `'$.record.${name}'`;
+  const value = `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
+  return `CASE WHEN json_valid(${LEAF}) THEN ${value} END`;
+};
+
+const text = (name: string): string => member(name, "'text'");
+const instant = member('at', "'integer', 'real'");
+
 const terms: readonly (readonly [keyof RecordFilter, string])[] = [
-  ['task', 'task = ?'],
-  ['agent', 'agent = ?'],
-  ['action', 'action = ?'],
-  ['decision', 'decision = ?'],
-  ['decisionId', 'decision_id = ?'],
-  ['kind', 'kind = ?'],
-  ['traceId', 'trace_id = ?'],
-  ['sinceMs', 'at_ms >= ?'],
-  ['untilMs', 'at_ms < ?'],
+  ['task', `${text('task')} = ?`],
+  ['agent', `${text('agent')} = ?`],
+  ['action', `${text('action')} = ?`],
+  ['decision', `${text('decision')} = ?`],
+  ['decisionId', `${text('decisionId')} = ?`],
+  ['kind', `${text('kind')} = ?`],
+  ['traceId', `${text('traceId')} = ?`],
+  ['sinceMs', `${instant} >= ?`],
+  ['untilMs', `${instant} < ?`],
   ['fromSeq', 'seq >= ?'],
 ];
 
-/** What of a filter the columns can tell. */
+/** What of a filter SQLite can tell of a row. */
 export function conditionOf(filter: RecordFilter): Condition {
   const named = terms.flatMap(([name, sql]) => {
     const value = filter[name];
@@ -47,8 +59,16 @@ export function conditionOf(filter: RecordFilter): Condition {
   return { where: named.map(({ sql }) => sql).join(' AND ') || 'TRUE', values: named.map(({ value }) => value) };
 }
 
-/** Whether a leaf that meets the condition is one that is asked for: the reason has no column. */
-export function isAskedFor({ reason }: RecordFilter, { bytes }: PlacedLeaf): boolean {
+/** The key under which all records that are asked for are in the index; `null` where none of them has to be. */
+export function keyOf({ decisionId, traceId, task }: RecordFilter): number | null {
+  // The one with the fewest records first.
+  if (decisionId !== undefined) return indexKey('decisionId', decisionId);
+  if (traceId !== undefined) return indexKey('traceId', traceId);
+  return task === undefined ? null : indexKey('task', task);
+}
+
+/** Whether a leaf that meets the condition is one that is asked for: the reason is one of several members. */
+export function isAskedFor({ reason }: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
   if (reason === undefined) return true;
   try {
     const record: unknown = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString('utf8'));

@@ -23,7 +23,7 @@ export function tailProblem(
   { key, settings }: { readonly key: KeyObject; readonly settings: LogSettings },
 ): StoreFailure | null {
   const noteKey = noteKeyOf(segment.origin, createPublicKey(key));
-  const last = segment.lastCheckpoint();
+  const last = segment.checkpoints.last();
   if (last !== null) {
     const signed = openedCheckpoint(last.note, noteKey);
     if ('problem' in signed) return unfit(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);

@@ -1,0 +1,60 @@
+import { indexKeysOf } from '../../ledger/index-key.ts';
+import { recordBytesIn } from '../../ledger/leaf.ts';
+import { DRAWERS, IndexBlock } from './index-block.ts';
+import type { SegmentIndex } from './segment-index.ts';
+import type { Statements } from './statements.ts';
+
+/** A record to be indexed: its leaf, and the keys it is to be found by. */
+export interface KeyedLeaf {
+  readonly bytes: Uint8Array;
+  readonly keys: readonly number[];
+}
+
+/**
+ * Writes the index of one segment: a block whenever one is full, by the commit that fills it. So its pages are written once, one
+ * after the other like those of the records, where an index that is kept in order would change a page for each record; and
+ * there is no work of indexing that waits. A block takes a millisecond.
+ *
+ * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after one that failed.
+ */
+export class IndexWriter {
+  readonly #statements: Statements;
+  #number: number;
+  #block: IndexBlock;
+
+  private constructor(statements: Statements, number: number, block: IndexBlock) {
+    this.#statements = statements;
+    this.#number = number;
+    this.#block = block;
+  }
+
+  /** Goes on where an index ends: with the records that are there and not in a block yet. */
+  static resume(statements: Statements, index: SegmentIndex): IndexWriter {
+    const block = new IndexBlock(index.indexed() + 1);
+    const leaves = statements.of('SELECT bytes FROM records WHERE seq >= ? ORDER BY seq');
+    for (const { bytes } of leaves.iterate(block.from)) {
+      if (bytes instanceof Uint8Array) block.add(indexKeysOf(recordBytesIn(bytes)), bytes.length);
+    }
+    return new IndexWriter(statements, index.blocks().length, block);
+  }
+
+  /** Takes the records that follow. */
+  add(leaves: readonly KeyedLeaf[]): void {
+    for (const { bytes, keys } of leaves) {
+      this.#block.add(keys, bytes.length);
+      if (this.#block.isFull) this.finish();
+    }
+  }
+
+  /** Writes what there is as a block, full or not. */
+  finish(): void {
+    const { from, upto } = this.#block;
+    if (upto < from) return;
+    this.#statements.of('INSERT INTO index_blocks VALUES (?,?)').run(this.#number, upto);
+    const write = this.#statements.of('INSERT INTO index_drawers VALUES (?,?)');
+    for (const [drawer, entries] of this.#block.drawers().entries())
+      write.run(this.#number * DRAWERS + drawer, entries);
+    this.#number += 1;
+    this.#block = new IndexBlock(upto + 1);
+  }
+}
