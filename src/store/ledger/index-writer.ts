@@ -12,8 +12,8 @@ export interface KeyedLeaf {
 
 /**
  * Writes the index of one segment: a block whenever one is full, by the commit that fills it. So its pages are written once, one
- * after the other like those of the records, where an index that is kept in order would change a page for each record; and
- * there is no work of indexing that waits. A block takes a millisecond.
+ * after the other like those of the records, where an index that is kept in order would change a page for each record. A commit
+ * that writes a block takes a millisecond more: a block has 4,096 records at most, and their keys are held in memory.
  *
  * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after one that failed.
  */
@@ -28,14 +28,20 @@ export class IndexWriter {
     this.#block = block;
   }
 
-  /** Goes on where an index ends: with the records that are there and not in a block yet. */
-  static resume(statements: Statements, index: SegmentIndex): IndexWriter {
+  /**
+   * Goes on where an index ends: with the records that are there and not in a block yet.
+   *
+   * @param size the number of the last record
+   * @returns `null` where the index does not fit the records: to go on would hide some of them
+   */
+  static resume(statements: Statements, index: SegmentIndex, size: number): IndexWriter | null {
     const block = new IndexBlock(index.indexed() + 1);
     const leaves = statements.of('SELECT bytes FROM records WHERE seq >= ? ORDER BY seq');
     for (const { bytes } of leaves.iterate(block.from)) {
       if (bytes instanceof Uint8Array) block.add(indexKeysOf(recordBytesIn(bytes)), bytes.length);
+      if (block.isFull) return null;
     }
-    return new IndexWriter(statements, index.blocks().length, block);
+    return block.upto === size ? new IndexWriter(statements, index.blocks().length, block) : null;
   }
 
   /** Takes the records that follow. */

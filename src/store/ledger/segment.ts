@@ -99,12 +99,7 @@ export class Segment {
     try {
       if (isNew) begin(db, access.start);
       const row = hasTables(db) ? db.prepare('SELECT * FROM log').get() : undefined;
-      if (row !== undefined) {
-        const segment = new Segment(path, db, row);
-        // Now, and not when the first record waits for it.
-        if (access !== 'read') segment.#indexing();
-        return segment;
-      }
+      if (row !== undefined) return new Segment(path, db, row);
       db.close();
       return 'unfinished';
     } catch (error) {
@@ -123,6 +118,11 @@ export class Segment {
   taken(): ReadonlyMap<string, number> {
     const rows = this.#statements.of('SELECT file_id, outbox FROM taken').all();
     return new Map(rows.map((row) => [String(row['file_id']), Number(row['outbox'])]));
+  }
+
+  /** Reads what is not indexed yet, for a writer that goes on; `false` where the index is not one of these records. */
+  resumeIndex(): boolean {
+    return this.#resumed() !== null;
   }
 
   /** Writes a batch, on disk when this returns; throws what SQLite throws, and nothing of it is kept. */
@@ -192,7 +192,14 @@ export class Segment {
   }
 
   #indexing(): IndexWriter {
-    return (this.#indexWriter ??= IndexWriter.resume(this.#statements, this.index));
+    const writer = this.#resumed();
+    // It was one of these records when this process began to write.
+    if (writer === null) throw new Error(`the index of \`${this.path}\` is not that of its records any more`);
+    return writer;
+  }
+
+  #resumed(): IndexWriter | null {
+    return (this.#indexWriter ??= IndexWriter.resume(this.#statements, this.index, this.state().range.size));
   }
 
   #written(work: () => void): void {

@@ -45,7 +45,7 @@ export class Statements {
     try {
       return work();
     } finally {
-      this.of('COMMIT').run();
+      if (this.#db.isTransaction) this.of('COMMIT').run();
     }
   }
 }

@@ -34,8 +34,8 @@ if (isStoreFailure(store)) {
         name: 'main',
         keyFile: join(folder, 'ledger-key.pem'),
         checkpointFile: join(folder, 'checkpoints.txt'),
-        // A few records more than an empty one has: each checkpoint begins another.
-        segment: { maxBytes: 50_000, maxAgeMs: 3_600_000 },
+        // Little more than an empty one has: each checkpoint begins another.
+        segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
       },
       trustDomains: [],

@@ -7,7 +7,8 @@ import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
 import { indexProblem } from '../../../src/store/ledger/index-check.ts';
-import type { IncomingRecord, Log } from '../../../src/store/ledger/log.ts';
+import { Log } from '../../../src/store/ledger/log.ts';
+import type { IncomingRecord } from '../../../src/store/ledger/log.ts';
 import { LogReader } from '../../../src/store/ledger/log-reader.ts';
 import type { RecordFilter } from '../../../src/store/ledger/record-filter.ts';
 import { isStoreFailure } from '../../../src/store/store-failure.ts';
@@ -321,6 +322,10 @@ describe('the index of a segment', () => {
     expect(problemsAfter('DELETE FROM index_drawers; DELETE FROM index_blocks')).toEqual([
       'its index lacks records 1 to 4096',
     ]);
+    expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
+      code: 'unusable',
+      detail: expect.stringContaining('not fit to go on with: its index is not that of its records;'),
+    });
   });
 
   it('takes what a failed commit left out for not written, also where that would have filled a block', () => {
