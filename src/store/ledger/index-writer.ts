@@ -13,7 +13,7 @@ export interface KeyedLeaf {
 /**
  * Writes the index of one segment: a block whenever one is full, by the commit that fills it. So its pages are written once, one
  * after the other like those of the records, where an index that is kept in order would change a page for each record. A commit
- * that writes a block takes a millisecond more: a block has 4,096 records at most, and their keys are held in memory.
+ * that writes a block takes a millisecond more: a block has 2,048 records at most, and their keys are held in memory.
  *
  * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after one that failed.
  */
