@@ -40,6 +40,25 @@ export function indexKeysOf(record: Uint8Array): readonly number[] {
   return keys;
 }
 
+/** Bytes of a key as it is stored. */
+export const KEY_BYTES = 4;
+
+/** Keys as they are stored beside a record, one after the other, big-endian. */
+export function keyBytes(keys: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(keys.length * KEY_BYTES);
+  let length = 0;
+  for (const key of keys) length = bytes.writeUInt32BE(key, length);
+  return bytes;
+}
+
+/** The keys that are stored beside a record; a part of one at the end is none. */
+export function keysIn({ buffer, byteOffset, byteLength }: Uint8Array): readonly number[] {
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  return Array.from({ length: Math.floor(byteLength / KEY_BYTES) }, (_, index) =>
+    bytes.readUInt32BE(index * KEY_BYTES),
+  );
+}
+
 function keysOfParsed(record: Uint8Array): readonly number[] {
   let members: unknown;
   try {

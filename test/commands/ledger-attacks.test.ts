@@ -90,7 +90,7 @@ describe('L-1, inside the log', () => {
       (path, seq) => {
         tamper(path, 'UPDATE records SET seq = -seq WHERE seq >= ?', seq);
         tamper(path, 'UPDATE records SET seq = 1 - seq WHERE seq < 0');
-        tamper(path, 'INSERT INTO records SELECT ?, bytes FROM records WHERE seq = ?', seq, seq + 1);
+        tamper(path, 'INSERT INTO records SELECT ?, keys, bytes FROM records WHERE seq = ?', seq, seq + 1);
       },
     ],
     [
@@ -258,6 +258,27 @@ describe('a record hidden by what it is found by, though every record is whole',
     ['an entry is put in', (path, drawn) => changeDrawer(path, drawn, (entries) => Buffer.concat([entries, entries]))],
     ['an entry has another key', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 3))],
     ['an entry points to another record', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 5))],
+    [
+      'it has no keys',
+      (path, drawn) =>
+        void tamper(
+          path,
+          "UPDATE records SET keys = x'' WHERE seq = ? AND length(keys) > 0",
+          drawn - (drawn % 4 === 0 ? 1 : 0),
+        ),
+    ],
+    [
+      'it has the keys of another',
+      (path, drawn) => {
+        const seq = drawn - (drawn % 4 === 0 ? 1 : 0);
+        tamper(
+          path,
+          'UPDATE records SET keys = (SELECT max(keys) FROM records WHERE seq <> ?) WHERE seq = ?',
+          seq,
+          seq,
+        );
+      },
+    ],
     ['a drawer is emptied', (path, drawn) => changeDrawer(path, drawn, () => new Uint8Array())],
     [
       'a drawer is gone',

@@ -127,6 +127,16 @@ describe('remit ledger verify', () => {
       /BROKEN: `.*segment-0{15}4\.db` is damaged: its index is not that of records 5 to 8$/m,
     ],
     [
+      'a record that is not indexed yet has the keys of another',
+      ({ folder: at, settings }) => {
+        const log = mustOpenLog({ ...settings, segment: { maxBytes: 1024 ** 3, maxAgeMs: 3_600_000_000_000 } });
+        addUse(log, 10);
+        log.close();
+        expect(tamper(segmentsOf(at).at(-1) ?? '', "UPDATE records SET keys = x'00' WHERE seq = 13")).toBe(1);
+      },
+      /BROKEN: `.*` is damaged: record 13 has other keys than its own$/m,
+    ],
+    [
       'the index of a segment is gone',
       ({ folder: at }) => {
         tamper(segmentsOf(at)[1] ?? '', 'DELETE FROM index_drawers');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { canonicalJson, type JsonValue } from '../../src/ledger/canonical-json.ts';
-import { indexKey, indexKeysOf } from '../../src/ledger/index-key.ts';
+import { indexKey, indexKeysOf, keyBytes, keysIn } from '../../src/ledger/index-key.ts';
 
 const NAMES = ['decisionId', 'task', 'traceId'] as const;
 
@@ -72,6 +72,15 @@ describe('indexKeysOf', () => {
       ),
     );
     for (const bytes of ['"task":"', '{"task":"x', '{{', '[{}]', 'null{']) indexKeysOf(Buffer.from(bytes));
+  });
+});
+
+describe('keysIn', () => {
+  it('gives back what keyBytes wrote, and of any bytes something', () => {
+    const key = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+    fc.assert(fc.property(fc.array(key), (keys) => expect(keysIn(keyBytes(keys))).toEqual(keys)));
+    expect(keysIn(Buffer.from('0000000700', 'hex'))).toEqual([7]);
+    expect(keysIn(Buffer.of())).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { indexKeysOf } from '../../ledger/index-key.ts';
+import { indexKeysOf, keyBytes } from '../../ledger/index-key.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
 import { DRAWERS, IndexBlock } from './index-block.ts';
 import type { Segment } from './segment.ts';
@@ -18,10 +18,12 @@ function problemOf(segment: Segment, isFollowed: boolean): string | null {
   const blocks = index.blocks();
   let own = new IndexBlock(segment.carried.range.size + 1);
   let number = 0;
-  for (const { seq, bytes } of segment.leaves(own.from)) {
+  for (const { seq, keys, bytes } of segment.keyedLeaves()) {
     // The commit that fills a block has stored it.
     if (own.isFull) return unindexed(own);
-    own.add(indexKeysOf(recordBytesIn(bytes)), bytes.length);
+    const ownKeys = indexKeysOf(recordBytesIn(bytes));
+    if (Buffer.compare(keys, keyBytes(ownKeys)) !== 0) return `record ${seq} has other keys than its own`;
+    own.add(ownKeys, bytes.length);
     const stored = blocks[number];
     if (stored?.upto !== seq) continue;
     if (!isSame(own, stored, index)) return `its index is not that of records ${own.from} to ${own.upto}`;

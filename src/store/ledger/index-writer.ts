@@ -1,10 +1,9 @@
-import { indexKeysOf } from '../../ledger/index-key.ts';
-import { recordBytesIn } from '../../ledger/leaf.ts';
+import { keysIn } from '../../ledger/index-key.ts';
 import { DRAWERS, IndexBlock } from './index-block.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import type { Statements } from './statements.ts';
 
-/** A record to be indexed: its leaf, and the keys it is to be found by. */
+/** A leaf, with the keys it is to be found by. */
 export interface KeyedLeaf {
   readonly bytes: Uint8Array;
   readonly keys: readonly number[];
@@ -13,7 +12,7 @@ export interface KeyedLeaf {
 /**
  * Writes the index of one segment: a block whenever one is full, by the commit that fills it. So its pages are written once, one
  * after the other like those of the records, where an index that is kept in order would change a page for each record. A commit
- * that writes a block takes a millisecond more: a block has 2,048 records at most, and their keys are held in memory.
+ * that writes a block takes a millisecond more: a block has 4,096 records at most, and their keys are held in memory.
  *
  * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after one that failed.
  */
@@ -36,9 +35,9 @@ export class IndexWriter {
    */
   static resume(statements: Statements, index: SegmentIndex, size: number): IndexWriter | null {
     const block = new IndexBlock(index.indexed() + 1);
-    const leaves = statements.of('SELECT bytes FROM records WHERE seq >= ? ORDER BY seq');
-    for (const { bytes } of leaves.iterate(block.from)) {
-      if (bytes instanceof Uint8Array) block.add(indexKeysOf(recordBytesIn(bytes)), bytes.length);
+    const rows = statements.of('SELECT keys, length(bytes) AS bytes FROM records WHERE seq >= ? ORDER BY seq');
+    for (const { keys, bytes } of rows.iterate(block.from)) {
+      if (keys instanceof Uint8Array) block.add(keysIn(keys), Number(bytes));
       if (block.isFull) return null;
     }
     return block.upto === size ? new IndexWriter(statements, index.blocks().length, block) : null;

@@ -1,4 +1,4 @@
-import { indexKey } from '../../ledger/index-key.ts';
+import { indexKey, keyBytes } from '../../ledger/index-key.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
 
 /** Which records are asked for: those that have all that is named. */
@@ -22,16 +22,15 @@ export interface RecordFilter {
 /** A condition on rows of `records`. */
 export interface Condition {
   readonly where: string;
-  readonly values: readonly (string | number)[];
+  readonly values: readonly (string | number | Uint8Array)[];
 }
 
 const LEAF = 'CAST(bytes AS TEXT)';
 
-/** A member of a record where it is of a type, and NULL else: also where the leaf was damaged, which is no failure of a query. */
+/** A member of a record where it is of a type, and NULL else. */
 const member = (name: string, types: string): string => {
   const path = `'$.record.${name}'`;
-  const value = `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
-  return `CASE WHEN json_valid(${LEAF}) THEN ${value} END`;
+  return `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
 };
 
 const text = (name: string): string => member(name, "'text'");
@@ -47,24 +46,38 @@ const terms: readonly (readonly [keyof RecordFilter, string])[] = [
   ['traceId', `${text('traceId')} = ?`],
   ['sinceMs', `${instant} >= ?`],
   ['untilMs', `${instant} < ?`],
-  ['fromSeq', 'seq >= ?'],
 ];
 
-/** What of a filter SQLite can tell of a row. */
+/**
+ * What of a filter SQLite can tell of a row. A leaf that is no JSON any more meets what is asked of its members, where it has
+ * the keys of it: whoever asks for records is told of one that cannot be read, and no query fails of it.
+ */
 export function conditionOf(filter: RecordFilter): Condition {
-  const named = terms.flatMap(([name, sql]) => {
+  const keys = keysOf(filter);
+  const members = terms.flatMap(([name, sql]) => {
     const value = filter[name];
     return value === undefined ? [] : [{ sql, value }];
   });
-  return { where: named.map(({ sql }) => sql).join(' AND ') || 'TRUE', values: named.map(({ value }) => value) };
+  const asked = members.map(({ sql }) => sql).join(' AND ');
+  const where = [
+    'seq >= ?',
+    // Without reading the leaf; the end of one key and the beginning of the next may be the same as another.
+    ...keys.map(() => 'instr(keys, ?) > 0'),
+    ...(asked === '' ? [] : [`CASE WHEN json_valid(${LEAF}) THEN ${asked} ELSE TRUE END`]),
+  ];
+  return {
+    where: where.join(' AND '),
+    values: [filter.fromSeq ?? 0, ...keys.map((key) => keyBytes([key])), ...members.map(({ value }) => value)],
+  };
 }
 
-/** The key under which all records that are asked for are in the index; `null` where none of them has to be. */
-export function keyOf({ decisionId, traceId, task }: RecordFilter): number | null {
-  // The one with the fewest records first.
-  if (decisionId !== undefined) return indexKey('decisionId', decisionId);
-  if (traceId !== undefined) return indexKey('traceId', traceId);
-  return task === undefined ? null : indexKey('task', task);
+/** The keys of all records that are asked for, that of the fewest records first; empty where they need have none. */
+export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly number[] {
+  return [
+    ...(decisionId === undefined ? [] : [indexKey('decisionId', decisionId)]),
+    ...(traceId === undefined ? [] : [indexKey('traceId', traceId)]),
+    ...(task === undefined ? [] : [indexKey('task', task)]),
+  ];
 }
 
 /** Whether a leaf that meets the condition is one that is asked for: the reason is one of several members. */

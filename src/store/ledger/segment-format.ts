@@ -8,7 +8,7 @@ const SCHEMA_VERSION = 2;
 
 /**
  * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; `taken` is how far the
- * outbox of each state file has been taken. What records are found by is in their bytes alone, and in the index: blocks of
+ * outbox of each state file has been taken. What a record is found by is in its bytes, as keys beside them, and in the index: blocks of
  * records that follow each other up to one number, each with `DRAWERS` drawers of entries whose ids follow each other too.
  * INVARIANT: `schemaProblem` compares this text, so that no word of it changes without a new version.
  */
@@ -24,6 +24,7 @@ CREATE TABLE log (
 ) STRICT;
 CREATE TABLE records (
   seq INTEGER PRIMARY KEY,
+  keys BLOB NOT NULL,
   bytes BLOB NOT NULL
 ) STRICT;
 CREATE TABLE index_blocks (

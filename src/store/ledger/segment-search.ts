@@ -1,4 +1,4 @@
-import { conditionOf, isAskedFor, keyOf } from './record-filter.ts';
+import { conditionOf, isAskedFor, keysOf } from './record-filter.ts';
 import type { Condition, RecordFilter } from './record-filter.ts';
 import { PAGE_LEAVES } from './segment.ts';
 import type { PlacedLeaf, Segment } from './segment.ts';
@@ -20,8 +20,8 @@ interface Search extends SearchOrder {
  */
 export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
   const search = { segment, condition: conditionOf(filter), ...order };
-  const key = keyOf(filter);
-  for (const leaf of key === null ? leavesFrom(search, filter.fromSeq ?? 1) : leavesUnder(search, key)) {
+  const [key] = keysOf(filter);
+  for (const leaf of key === undefined ? leavesFrom(search, filter.fromSeq ?? 1) : leavesUnder(search, key)) {
     if (isAskedFor(filter, leaf)) yield leaf;
   }
 }

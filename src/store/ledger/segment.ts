@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { rangeBytes } from '../../ledger/compact-range.ts';
+import { keyBytes } from '../../ledger/index-key.ts';
 import { openSqlite, scalar } from '../sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
@@ -129,8 +130,8 @@ export class Segment {
   append({ rows, state, taken }: SegmentBatch): void {
     this.#written(() => {
       this.#indexing().add(rows);
-      const insert = this.#statements.of('INSERT INTO records VALUES (?,?)');
-      for (const { seq, bytes } of rows) insert.run(seq, bytes);
+      const insert = this.#statements.of('INSERT INTO records VALUES (?,?,?)');
+      for (const { seq, keys, bytes } of rows) insert.run(seq, keyBytes(keys), bytes);
       this.#statements.of('UPDATE log SET range = ?, head = ?').run(rangeBytes(state.range), state.head);
       writeTaken(this.#statements, taken);
     });
@@ -150,6 +151,12 @@ export class Segment {
   *leaves(fromSeq: number): Generator<PlacedLeaf> {
     const leaves = this.#statements.another('SELECT seq, bytes FROM records WHERE seq >= ? ORDER BY seq');
     for (const row of leaves.iterate(fromSeq)) yield leafFrom(row);
+  }
+
+  /** All leaves with the keys they are stored under. */
+  *keyedLeaves(): Generator<PlacedLeaf & { readonly keys: Uint8Array }> {
+    const leaves = this.#statements.another('SELECT seq, keys, bytes FROM records ORDER BY seq');
+    for (const row of leaves.iterate()) yield { ...leafFrom(row), keys: row['keys'] as Uint8Array };
   }
 
   /** The first `PAGE_LEAVES` leaves that meet a condition. No statement stays open, so that no reader holds up the writer's file. */
@@ -204,10 +211,7 @@ export class Segment {
 
   #written(work: () => void): void {
     try {
-      this.#statements.written(() => {
-        work();
-        // Within the transaction, where it takes no lock of its own.
-      });
+      this.#statements.written(work);
     } catch (error) {
       // What it took is not in the file.
       this.#indexWriter = null;
@@ -235,5 +239,5 @@ function begin(db: DatabaseSync, { origin, carried, createdMs, taken, checkpoint
   });
 }
 
-/** STRICT: the one column is an INTEGER, the other a BLOB. */
+/** STRICT: the columns are INTEGER and BLOB. */
 const leafFrom = (row: Row): PlacedLeaf => ({ seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array });

@@ -28,8 +28,8 @@ describe('IndexBlock', () => {
   });
 
   it.each([
-    ['2,048 records', 2_048, 1],
-    ['2 MiB of leaves', 33, 65_535],
+    ['4,096 records', 4_096, 1],
+    ['4 MiB of leaves', 65, 65_535],
   ])('is full with %s', (_name, count, bytes) => {
     const block = new IndexBlock(1);
     for (let n = 1; n < count; n++) block.add([n], bytes);

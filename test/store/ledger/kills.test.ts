@@ -14,7 +14,7 @@ afterAll(remove);
 
 const LANES = 2;
 const KILLS = 25;
-/** Of paths, so that 130 records fill a block of the index, as most runs write. */
+/** Of paths, so that 250 records fill a block of the index, as some runs write. */
 const LENGTH = 16_000;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
 const cache = join(folder(), 'compiled');

@@ -20,7 +20,7 @@ afterAll(remove);
 
 const FILE = 'f'.repeat(32);
 
-/** So long that 35 records fill a block of the index. */
+/** So long that 70 records fill a block of the index. */
 const LONG = 'p'.repeat(60_000);
 
 const openReader = (ledger: string): LogReader => {
@@ -162,7 +162,7 @@ const nearlyABlock: Step = {
   kind: 'append',
   records: fc.sample(
     named.map((members) => useNamed(members, LONG)),
-    { numRuns: 30, seed: 1 },
+    { numRuns: 65, seed: 1 },
   ),
 };
 
@@ -246,6 +246,45 @@ describe('LogReader.found', () => {
     );
   });
 
+  it.each([
+    ['in the index', 4_100],
+    ['after it', 5],
+  ])(
+    'finds a damaged leaf %s by what it was found by, and wherever nobody can say that it is not asked for',
+    (_where, count) => {
+      const settings = settingsIn(folder());
+      const log = mustOpenLog(settings);
+      const named = { task: 'a', agent: 'b', action: 'c', decisionId: 'd', traceId: 'e' };
+      const records = [
+        useNamed(named),
+        useNamed({ ...named, task: 'x' }),
+        ...Array.from({ length: count }, () => endOf('y')),
+      ];
+      log.append(
+        records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+        FILE,
+      );
+      log.close();
+      const db = new DatabaseSync(join(settings.folder, 'segment-0000000000000000.db'));
+      db.exec("UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 1");
+      db.close();
+      const reader = openReader(settings.folder);
+      const asked: readonly (readonly [RecordFilter, readonly number[]])[] = [
+        [{ task: 'a' }, [1]],
+        [{ decisionId: 'd' }, [1, 2]],
+        [{ traceId: 'e', kind: 'use' }, [1, 2]],
+        [{ task: 'a', traceId: 'e', agent: 'z' }, [1]],
+        [{ task: 'x' }, [2]],
+        [{ task: 'a', decisionId: 'z' }, []],
+        [{ agent: 'z' }, [1]],
+        [{ sinceMs: 4_000 }, [1]],
+        [{ fromSeq: 2, kind: 'use' }, [2]],
+      ];
+      for (const [each, seqs] of asked) expect([each, found(reader, each, false)]).toEqual([each, seqs]);
+      reader.close();
+    },
+  );
+
   it('meets a record once that is indexed while it is looked for', () => {
     const { state, run } = steppedLog();
     run({ kind: 'append', records: Array.from({ length: 4_000 }, () => endOf('a')) });
@@ -281,22 +320,22 @@ describe('the index of a segment', () => {
       reader.close();
       return state;
     };
-    appendAll(log, 2_047);
-    expect(indexed()).toEqual([[0, 2_047]]);
+    appendAll(log, 4_095);
+    expect(indexed()).toEqual([[0, 4_095]]);
     appendAll(log, 1);
-    expect(indexed()).toEqual([[2_048, 2_048]]);
+    expect(indexed()).toEqual([[4_096, 4_096]]);
     appendAll(log, 9_000);
-    expect(indexed()).toEqual([[10_240, 11_048]]);
+    expect(indexed()).toEqual([[12_288, 13_096]]);
     log.close();
     log = mustOpenLog(settings, ports);
     appendAll(log, 3_287);
-    expect(indexed()).toEqual([[14_336, 14_336]]);
+    expect(indexed()).toEqual([[16_384, 16_384]]);
     appendAll(log, 1);
     clock.nowMs += 500;
     log.checkpoint();
     expect(indexed()).toEqual([
-      [14_338, 14_338],
-      [14_338, 14_338],
+      [16_386, 16_386],
+      [16_386, 16_386],
     ]);
     log.close();
   });
@@ -304,7 +343,7 @@ describe('the index of a segment', () => {
   it('is not whole without a block that a commit filled, or with one that was cut', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
-    appendAll(log, 2_048);
+    appendAll(log, 4_096);
     log.close();
     const path = join(settings.folder, 'segment-0000000000000000.db');
     const problemsAfter = (sql: string): readonly string[] => {
@@ -316,11 +355,11 @@ describe('the index of a segment', () => {
       reader.close();
       return problems;
     };
-    expect(problemsAfter('DELETE FROM index_drawers WHERE id = 31')).toEqual([
-      'its index is not that of records 1 to 2048',
+    expect(problemsAfter('DELETE FROM index_drawers WHERE id = 63')).toEqual([
+      'its index is not that of records 1 to 4096',
     ]);
     expect(problemsAfter('DELETE FROM index_drawers; DELETE FROM index_blocks')).toEqual([
-      'its index lacks records 1 to 2048',
+      'its index lacks records 1 to 4096',
     ]);
     expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
       code: 'unusable',
