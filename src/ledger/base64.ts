@@ -10,4 +10,5 @@ export function bytesFromBase64(text: string): Buffer | null {
 }
 
 /** Bytes as base64 text, padded. */
-export const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+export const base64Of = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('base64');

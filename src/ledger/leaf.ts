@@ -31,8 +31,13 @@ export function leafBytes(
   { boot, mono, prev, seq }: Pick<Leaf, 'boot' | 'mono' | 'seq'> & { readonly prev: Uint8Array | null },
 ): Uint8Array | Problem {
   // The names are in the order of RFC 8785, so that canonical parts make a canonical whole.
-  const head = `{"boot":"${boot}","mono":${JSON.stringify(mono)},"prev":"${prev === null ? '' : base64Of(prev)}","record":`;
-  const bytes = Buffer.concat([Buffer.from(head, 'utf8'), record, Buffer.from(`,"seq":${seq}}`, 'utf8')]);
+  const head = `{"boot":"${boot}","mono":${mono},"prev":"${prev === null ? '' : base64Of(prev)}","record":`;
+  const tail = `,"seq":${seq}}`;
+  // Both are ASCII.
+  const bytes = Buffer.allocUnsafe(head.length + record.length + tail.length);
+  bytes.write(head, 0, 'latin1');
+  bytes.set(record, head.length);
+  bytes.write(tail, head.length + record.length, 'latin1');
   return bytes.length <= MAX_LEAF_BYTES ? bytes : tooLong(bytes);
 }
 

@@ -4,7 +4,6 @@ import { clockWatch } from './clock-watch.ts';
 import { appended, isRange, type CompactRange } from './compact-range.ts';
 import { headCheck, openedAnchors, type Anchor, type HeadCheck } from './head-check.ts';
 import { leafFrom, type Leaf } from './leaf.ts';
-import { listingProblem, type Listing } from './listing.ts';
 import { keptWatch } from './kept-watch.ts';
 import { HASH_BYTES, isSameHash, leafHash, rootOf } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
@@ -17,8 +16,6 @@ export type Carried = CompactRange & { readonly prev: Uint8Array | null };
 export interface StoredEntry {
   readonly seq: number;
   readonly bytes: Uint8Array;
-  /** What the storage lists it under; absent where it lists nothing. */
-  readonly listed?: Listing;
 }
 
 /** Where a part of the storage begins: what that part says of itself and of all before it. */
@@ -136,9 +133,7 @@ function leafInPlace(
   const leaf = leafFrom(entry.bytes);
   if (isProblem(leaf)) return leaf;
   if (leaf.seq !== seq) return { problem: `has the bytes of record ${leaf.seq}` };
-  if (leaf.prev !== prev) return { problem: 'does not follow from the one before it: either was changed' };
-  const wrong = entry.listed === undefined ? null : listingProblem(leaf.record, entry.listed);
-  return wrong === null ? leaf : { problem: wrong };
+  return leaf.prev === prev ? leaf : { problem: 'does not follow from the one before it: either was changed' };
 }
 
 function coverage(

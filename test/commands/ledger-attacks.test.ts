@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { DRAWERS } from '../../src/store/ledger/index-block.ts';
 import { mustOpenLog, portsAt } from '../store/ledger/logs.ts';
 import { allowedUse, scratch } from '../store/samples.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
@@ -47,6 +48,12 @@ const attacked = (seq: { readonly min: number; readonly max: number }, attack: (
 const homeOf = (at: string, seq: number): string =>
   segmentsOf(at).findLast((path) => Number(/(\d{16})/.exec(path)?.[1]) < seq) ?? '';
 
+/** Cuts the index of a segment where it says more than there is up to a record. */
+const cutIndex = (path: string, size: number): void => {
+  tamper(path, 'DELETE FROM index_blocks WHERE upto > ?', size);
+  tamper(path, 'DELETE FROM index_drawers WHERE id >= ? * (SELECT count(*) FROM index_blocks)', DRAWERS);
+};
+
 /** Cuts a ledger after a record, with all that speaks of later ones. */
 const cut = (at: string, size: number): void => {
   for (const path of segmentsOf(at)) {
@@ -54,6 +61,7 @@ const cut = (at: string, size: number): void => {
     else {
       tamper(path, 'DELETE FROM records WHERE seq > ?', size);
       tamper(path, 'DELETE FROM checkpoints WHERE size > ?', size);
+      cutIndex(path, size);
     }
   }
 };
@@ -82,12 +90,7 @@ describe('L-1, inside the log', () => {
       (path, seq) => {
         tamper(path, 'UPDATE records SET seq = -seq WHERE seq >= ?', seq);
         tamper(path, 'UPDATE records SET seq = 1 - seq WHERE seq < 0');
-        tamper(
-          path,
-          'INSERT INTO records SELECT ?, at_ms, kind, task, agent, action, decision, decision_id, trace_id, bytes FROM records WHERE seq = ?',
-          seq,
-          seq + 1,
-        );
+        tamper(path, 'INSERT INTO records SELECT ?, keys, bytes FROM records WHERE seq = ?', seq, seq + 1);
       },
     ],
     [
@@ -151,6 +154,7 @@ const rewritten = (from: number, keyFile: string): string => {
   const last = segmentsOf(at).at(-1) ?? '';
   // The writer must find a checkpoint that says where to go on from: the segment is set back to its beginning.
   tamper(last, 'DELETE FROM records');
+  cutIndex(last, 0);
   tamper(last, 'DELETE FROM checkpoints WHERE size > ?', Number(/(\d{16})/.exec(last)?.[1]));
   tamper(last, 'UPDATE log SET range = carried, head = carried_head');
   const settings = { ...honest.settings, folder: at, keyFile, checkpointFile: null };
@@ -220,18 +224,109 @@ describe('L-10, the clock lies', () => {
   });
 });
 
-it('an index that was made to hide a record is caught though every record is whole', async () => {
-  const at = copyOf();
-  const [path = ''] = segmentsOf(at);
-  const db = new DatabaseSync(path, { defensive: false });
-  db.exec('PRAGMA writable_schema = ON');
-  db.exec(
-    `UPDATE sqlite_schema SET sql = 'CREATE INDEX records_decision ON records (trace_id) WHERE decision_id IS NOT NULL' WHERE name = 'records_decision'`,
-  );
+/** A drawer of a segment's index that has entries, drawn by a number. */
+const drawerIn = (path: string, drawn: number): { readonly id: number; readonly entries: Buffer } => {
+  const db = new DatabaseSync(path, { readOnly: true });
+  const rows = db.prepare('SELECT id, entries FROM index_drawers WHERE length(entries) > 0 ORDER BY id').all();
   db.close();
-  const { exit, ledgers } = await verified(at);
-  expect([exit, ledgers[0]?.verdict]).toEqual([
-    3,
-    expect.objectContaining({ part: 'log', problem: expect.stringContaining('is damaged') }),
-  ]);
+  const { id, entries } = rows[drawn % rows.length] ?? {};
+  if (typeof id !== 'number' || !(entries instanceof Uint8Array)) throw new Error('the index is empty');
+  return { id, entries: Buffer.from(entries) };
+};
+
+/** Puts other entries into a drawer that has some. */
+const changeDrawer = (path: string, drawn: number, change: (entries: Buffer) => Uint8Array): void => {
+  const { id, entries } = drawerIn(path, drawn);
+  expect(tamper(path, 'UPDATE index_drawers SET entries = ? WHERE id = ?', change(entries), id)).toBe(1);
+};
+
+const flipped = (entries: Buffer, at: number): Buffer => {
+  entries.writeUInt8(entries.readUInt8(at) ^ 1, at);
+  return entries;
+};
+
+/** Runs SQL that no open file of SQLite would take, on its schema. */
+const rewriteSchema = (path: string, sql: string): void => {
+  const db = new DatabaseSync(path, { defensive: false });
+  db.exec(`PRAGMA writable_schema = ON; ${sql}`);
+  db.close();
+};
+
+describe('a record hidden by what it is found by, though every record is whole', () => {
+  it.each<[string, (path: string, drawn: number) => void]>([
+    ['an entry is taken out', (path, drawn) => changeDrawer(path, drawn, (entries) => entries.subarray(6))],
+    ['an entry is put in', (path, drawn) => changeDrawer(path, drawn, (entries) => Buffer.concat([entries, entries]))],
+    ['an entry has another key', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 3))],
+    ['an entry points to another record', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 5))],
+    [
+      'it has no keys',
+      (path, drawn) =>
+        void tamper(
+          path,
+          "UPDATE records SET keys = x'' WHERE seq = ? AND length(keys) > 0",
+          drawn - (drawn % 4 === 0 ? 1 : 0),
+        ),
+    ],
+    [
+      'it has the keys of another',
+      (path, drawn) => {
+        const seq = drawn - (drawn % 4 === 0 ? 1 : 0);
+        tamper(
+          path,
+          'UPDATE records SET keys = (SELECT max(keys) FROM records WHERE seq <> ?) WHERE seq = ?',
+          seq,
+          seq,
+        );
+      },
+    ],
+    ['a drawer is emptied', (path, drawn) => changeDrawer(path, drawn, () => new Uint8Array())],
+    [
+      'a drawer is gone',
+      (path, drawn) => void tamper(path, 'DELETE FROM index_drawers WHERE id = ?', drawerIn(path, drawn).id),
+    ],
+    [
+      'a drawer is another one',
+      (path, drawn) =>
+        void tamper(path, 'UPDATE index_drawers SET id = id + ? WHERE id = ?', DRAWERS, drawerIn(path, drawn).id),
+    ],
+    [
+      'a drawer is there that is of nothing',
+      (path) => void tamper(path, 'INSERT INTO index_drawers VALUES (-1, ?)', new Uint8Array()),
+    ],
+    [
+      'the whole index is gone',
+      (path) => {
+        tamper(path, 'DELETE FROM index_blocks');
+        tamper(path, 'DELETE FROM index_drawers');
+      },
+    ],
+    ['a block ends before its last record', (path) => void tamper(path, 'UPDATE index_blocks SET upto = upto - 1')],
+    ['a block ends after its last record', (path) => void tamper(path, 'UPDATE index_blocks SET upto = upto + 1')],
+    ['a block is another one', (path) => void tamper(path, 'UPDATE index_blocks SET block = block + 1')],
+    [
+      'an index of SQLite has other records',
+      (path) => {
+        tamper(path, "CREATE INDEX records_task ON records (seq, json_extract(CAST(bytes AS TEXT), '$.record.task'))");
+        rewriteSchema(
+          path,
+          `UPDATE sqlite_schema SET sql = replace(sql, 'task''', 'agent''') WHERE name = 'records_task'`,
+        );
+      },
+    ],
+    [
+      'a view is in the place of the records',
+      (path, drawn) => {
+        tamper(path, 'ALTER TABLE records RENAME TO others');
+        tamper(path, `CREATE VIEW records AS SELECT * FROM others WHERE seq <> ${drawn}`);
+      },
+    ],
+    ['records have a column more', (path) => void tamper(path, 'ALTER TABLE records ADD COLUMN task TEXT')],
+  ])('is caught where %s', async (_name, attack) => {
+    await attacked({ min: 1, max: SIZE - 2 }, async (drawn) => {
+      const at = copyOf();
+      attack(homeOf(at, drawn), drawn);
+      const { exit, ledgers } = await verified(at);
+      expect([exit, ledgers[0]?.verdict]).toEqual([3, expect.objectContaining({ kind: 'broken' })]);
+    });
+  });
 });

@@ -121,9 +121,38 @@ describe('remit ledger verify', () => {
       /BROKEN at record 5: it /,
     ],
     [
-      'a record is listed under another task, to hide it from who looks for it',
-      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE records SET task = 'x' WHERE seq = 6"),
-      /BROKEN at record 6: it is listed under another `task` than its own$/m,
+      'the index has a record under another task, to hide it from who looks for it',
+      ({ folder: at }) =>
+        void tamper(segmentsOf(at)[1] ?? '', "UPDATE index_drawers SET entries = x'' WHERE length(entries) > 6"),
+      /BROKEN: `.*segment-0{15}4\.db` is damaged: its index is not that of records 5 to 8$/m,
+    ],
+    [
+      'a record that is not indexed yet has the keys of another',
+      ({ folder: at, settings }) => {
+        const log = mustOpenLog({ ...settings, segment: { maxBytes: 1024 ** 3, maxAgeMs: 3_600_000_000_000 } });
+        addUse(log, 10);
+        log.close();
+        expect(tamper(segmentsOf(at).at(-1) ?? '', "UPDATE records SET keys = x'00' WHERE seq = 13")).toBe(1);
+      },
+      /BROKEN: `.*` is damaged: record 13 has other keys than its own$/m,
+    ],
+    [
+      'the index of a segment is gone',
+      ({ folder: at }) => {
+        tamper(segmentsOf(at)[1] ?? '', 'DELETE FROM index_drawers');
+        tamper(segmentsOf(at)[1] ?? '', 'DELETE FROM index_blocks');
+      },
+      /BROKEN: `.*` is damaged: its index lacks records 5 to 8$/m,
+    ],
+    [
+      'the index has records that are not there',
+      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', 'INSERT INTO index_blocks VALUES (1, 12)'),
+      /BROKEN: `.*` is damaged: its index has more than its records$/m,
+    ],
+    [
+      'a segment has an index of somebody else',
+      ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', 'CREATE INDEX own ON records (bytes)'),
+      /BROKEN: `.*` is damaged: its schema is not that of a ledger segment: index own records CREATE INDEX own/m,
     ],
     [
       'a checkpoint has another root',

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { noteKeyOf } from '../../src/ledger/note-key.ts';
 import { verdictOn, type Seam, type StoredLog } from '../../src/ledger/verification.ts';
 import { privateKeyOf } from './keys.ts';
-import { anchorsOf, atOf, chained, headOf, logOf, logWith, origin, pinned, stored } from './logs.ts';
+import { anchorsOf, chained, headOf, logOf, logWith, origin, pinned, stored } from './logs.ts';
 
 /** The records after `from`, up to `to`. */
 const range = (from: number, to: number) => (to > from ? { from: from + 1, to } : null);
@@ -307,39 +307,6 @@ describe('verdictOn at the seams of a storage', () => {
   ])('is broken where a part carries %s', (_name, seam, problem) => {
     expect(verdictOn(withSeam(seam), trust)).toEqual({ kind: 'broken', part: 'log', at: 7, problem });
   });
-});
-
-describe('verdictOn with what the storage lists', () => {
-  const listed = {
-    at: atOf(3),
-    kind: 'use',
-    task: 'task-3',
-    agent: null,
-    action: null,
-    decision: null,
-    decisionId: null,
-    traceId: null,
-  };
-  const withListing = (change: object): StoredLog => ({
-    ...stored(log),
-    entries: () =>
-      log.entries.map((entry) =>
-        entry.seq === 3 ? Object.assign({}, entry, { listed: { ...listed, ...change } }) : entry,
-      ),
-  });
-
-  it.each(['at', 'kind', 'task', 'agent', 'action', 'decision', 'decisionId', 'traceId'])(
-    'holds `%s` against the record',
-    (name) => {
-      expect(verdictOn(withListing({}), trust)).toMatchObject({ kind: 'sound' });
-      expect(verdictOn(withListing({ [name]: name === 'at' ? 0 : 'x' }), trust)).toEqual({
-        kind: 'broken',
-        part: 'record',
-        at: 3,
-        problem: `is listed under another \`${name}\` than its own`,
-      });
-    },
-  );
 });
 
 const kept = (first: number) =>

@@ -3,6 +3,7 @@ import { broken, type Verdict } from '../../ledger/verdict.ts';
 import { verdictOn, type StoredLog, type Trust } from '../../ledger/verification.ts';
 import type { Problem } from '../../token/members.ts';
 import { failureOfSqlite, isStoreFailure } from '../store-failure.ts';
+import { indexProblem } from './index-check.ts';
 import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';
 import { storedLogOf } from './stored-log.ts';
@@ -15,7 +16,7 @@ export interface FolderVerdict {
 }
 
 /**
- * The verdict on the log of a folder: on its records, then on the files, whose indexes must find what is there. Whatever the
+ * The verdict on the log of a folder: on its records, then on the files, whose index must find what is there. Whatever the
  * files hold gives a verdict; only one that may not be read, or is locked, is a problem.
  *
  * @param trustOf what the verifier brings for the log of an origin; without a key none is given
@@ -64,8 +65,8 @@ const told = (log: StoredLog, onRecord: (seq: number) => void): StoredLog => ({
 });
 
 function damageOf({ segments }: LogReader): Verdict | null {
-  for (const segment of segments) {
-    const damage = segment.damage();
+  for (const [index, segment] of segments.entries()) {
+    const damage = segment.damage() ?? indexProblem(segment, { isFollowed: index < segments.length - 1 });
     if (damage !== null) return broken('log', null, `\`${segment.path}\` is damaged: ${damage}`);
   }
   return null;

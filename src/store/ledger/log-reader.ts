@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
-import type { LogState } from './segment.ts';
+import type { LogState } from './log-state.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
 import type { StoredRecord } from '../../ledger/timeline.ts';
 import { failureOfSqlite, isStoreFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
-import { conditionOf, isAskedFor } from './record-filter.ts';
 import type { RecordFilter } from './record-filter.ts';
-import { PAGE_LEAVES, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
 import type { PlacedLeaf } from './segment.ts';
 import { segmentsIn } from './segment-files.ts';
+import { foundIn } from './segment-search.ts';
+import type { SearchOrder } from './segment-search.ts';
 
 /** How far the instant of a record may lie outside the time of its segment: a clock that was set, a record that waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
@@ -57,27 +58,18 @@ export class LogReader {
   *checkpoints(): Generator<{ readonly note: string }> {
     let last: string | null = null;
     for (const segment of this.segments) {
-      for (const note of segment.notes()) {
+      for (const note of segment.checkpoints.notes()) {
         if (note !== last) yield { note };
         last = note;
       }
     }
   }
 
-  /** The leaves that are asked for, read a page at a time: no reader, however slow, holds up the writer's file. */
-  *found(filter: RecordFilter, { isNewestFirst }: { readonly isNewestFirst: boolean }): Generator<PlacedLeaf> {
-    const condition = conditionOf(filter);
+  /** The leaves that are asked for, read a few at a time: no reader, however slow, holds up the writer's file. */
+  *found(filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
     const segments = this.#within(filter);
-    for (const segment of isNewestFirst ? segments.toReversed() : segments) {
-      let beyond = isNewestFirst ? Number.POSITIVE_INFINITY : 0;
-      for (;;) {
-        const page = segment.page({ ...condition, beyond, isNewestFirst });
-        yield* page.filter((leaf) => isAskedFor(filter, leaf));
-        const last = page.at(-1);
-        if (last === undefined || page.length < PAGE_LEAVES) break;
-        beyond = last.seq;
-      }
-    }
+    for (const segment of order.isNewestFirst ? segments.toReversed() : segments)
+      yield* foundIn(segment, filter, order);
   }
 
   /** The first records of a task; at most `limit`. */

@@ -3,9 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../../ledger/checkpoint.ts';
 import { appended, emptyRange } from '../../ledger/compact-range.ts';
-import type { JsonValue } from '../../ledger/canonical-json.ts';
+import { indexKeysOf } from '../../ledger/index-key.ts';
 import { leafBytes } from '../../ledger/leaf.ts';
-import { listingOf } from '../../ledger/listing.ts';
 import { leafHash, rootOf } from '../../ledger/merkle.ts';
 import { noteKeyOf, noteKeyText } from '../../ledger/note-key.ts';
 import { encodedRecord } from '../../ledger/record.ts';
@@ -14,11 +13,12 @@ import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.
 import type { StoreFailure } from '../store-failure.ts';
 import { appendNote } from './checkpoint-file.ts';
 import { lockFolder } from './folder-lock.ts';
+import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import { logKeyAt } from './log-key.ts';
 import type { LogSettings } from './log-settings.ts';
+import type { LogState } from './log-state.ts';
 import { pruneSegments, sizeOf } from './retention.ts';
 import { Segment } from './segment.ts';
-import type { KeptCheckpoint, LogState, SegmentRow } from './segment.ts';
 import { discardSegment, segmentPath, segmentsIn } from './segment-files.ts';
 import { tailProblem } from './tail.ts';
 
@@ -62,6 +62,7 @@ export class Log {
   #first: number;
   /** Of the segments that are not written any more. */
   #closedBytes: number;
+  #segmentBytes: number;
   readonly #taken: Map<string, number>;
   /** Records since the last checkpoint that are none of a checkpoint. */
   #news = 0;
@@ -84,11 +85,12 @@ export class Log {
     this.#release = parts.release;
     this.#first = parts.first;
     this.#closedBytes = sizeOf(parts.settings.folder, segment.path);
+    this.#segmentBytes = segment.bytes();
     this.origin = segment.origin;
     this.#boot = Buffer.from(parts.ports.randomBytes(16)).toString('hex');
     this.#state = segment.state();
     this.#taken = new Map(segment.taken());
-    this.#news = this.size - (segment.lastCheckpoint()?.range.size ?? segment.carried.range.size);
+    this.#news = this.size - (segment.checkpoints.last()?.range.size ?? segment.carried.range.size);
   }
 
   /** Opens the log of a folder, or begins it. */
@@ -123,9 +125,9 @@ export class Log {
     return noteKeyText(noteKeyOf(this.origin, createPublicKey(this.#key)));
   }
 
-  /** Bytes of all segments. */
+  /** Bytes of all segments, as of the last checkpoint: to ask for them takes a lock of the file. */
   get bytes(): number {
-    return this.#closedBytes + this.#segment.bytes();
+    return this.#closedBytes + this.#segmentBytes;
   }
 
   /** How far the outbox of a state file has been taken. */
@@ -167,7 +169,8 @@ export class Log {
     if (unkept !== null) return unkept;
     this.#news = 0;
     const problem = this.#handOut(note);
-    this.#tidy(kept);
+    const untidy = this.#tidy(kept);
+    if (untidy?.code === 'broken') return untidy;
     return { atMs, size: range.size, note, problem };
   }
 
@@ -190,7 +193,7 @@ export class Log {
       if ('problem' in leaf) throw new Error(`a record does not fit its leaf: ${leaf.problem}`);
       const hash = leafHash(leaf);
       state = { range: appended(state.range, hash), head: hash };
-      return rowOf(seq, leaf, bytes);
+      return { seq, bytes: leaf, keys: indexKeysOf(bytes) };
     });
     const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
     if (failure !== null) return failure;
@@ -226,21 +229,27 @@ export class Log {
   }
 
   /** Under a checkpoint of all records: begins a new segment where this one is full, and gives up the oldest. */
-  #tidy(checkpoint: KeptCheckpoint): void {
+  #tidy(checkpoint: KeptCheckpoint): StoreFailure | null {
     const { segment, folder, retain } = this.#settings;
     const nowMs = this.#ports.nowMs();
-    const isDue = this.#segment.bytes() >= segment.maxBytes || nowMs - this.#segment.createdMs >= segment.maxAgeMs;
-    if (!isDue) return;
+    this.#segmentBytes = this.#segment.bytes();
+    const isDue = this.#segmentBytes >= segment.maxBytes || nowMs - this.#segment.createdMs >= segment.maxAgeMs;
+    if (!isDue) return null;
+    // INVARIANT: a segment that another one follows is indexed to its end.
+    const unindexed = this.#guarded(() => this.#segment.finishIndex());
+    if (unindexed !== null) return unindexed;
     const next = Segment.open(segmentPath(folder, this.size), {
       start: { origin: this.origin, carried: this.#state, createdMs: nowMs, taken: this.#taken, checkpoint },
     });
     if (next === 'unfinished') throw new Error('a segment was made and is not there');
     // The old segment goes on: a disk without room for a new file may have room for more records.
-    if (isStoreFailure(next)) return;
+    if (isStoreFailure(next)) return null;
     this.#segment.close();
     this.#segment = next;
     this.#first = pruneSegments(folder, retain, nowMs) + 1;
     this.#closedBytes = sizeOf(folder, next.path);
+    this.#segmentBytes = next.bytes();
+    return null;
   }
 }
 
@@ -268,13 +277,6 @@ function openLast(settings: LogSettings, ports: LogPorts): Segment | StoreFailur
   });
   if (started === 'unfinished') throw new Error('a segment was made and is not there');
   return started;
-}
-
-function rowOf(seq: number, bytes: Uint8Array, record: Uint8Array): SegmentRow {
-  // Canonical JSON of an object, as every record is.
-  const text = Buffer.from(record.buffer, record.byteOffset, record.byteLength).toString('utf8');
-  const members = JSON.parse(text) as { readonly [name: string]: JsonValue };
-  return { seq, ...listingOf(members), bytes };
 }
 
 function openFailure(folder: string, error: unknown): StoreFailure {

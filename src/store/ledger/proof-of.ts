@@ -23,13 +23,13 @@ export function proofOf(log: LogReader, seq: number): ProofOf {
   const cover = log.segments
     .slice(at)
     .values()
-    .map((segment) => segment.checkpointNear(seq, 'from'))
+    .map((segment) => segment.checkpoints.near(seq, 'from'))
     .find((checkpoint) => checkpoint !== null);
   if (cover === undefined) return { kind: 'unsigned' };
   const head = checkpointFrom(cover.note.slice(0, cover.note.indexOf('\n\n') + 1));
   if (isProblem(head) || head.size < seq) return { kind: 'damaged' };
 
-  const carried = (home.checkpointNear(seq - 1, 'up-to') ?? home.carried).range;
+  const carried = (home.checkpoints.near(seq - 1, 'up-to') ?? home.carried).range;
   const hashes = [...log.leaves(carried.size + 1).take(head.size - carried.size)].map(({ bytes }) => leafHash(bytes));
   if (hashes.length !== head.size - carried.size) return { kind: 'damaged' };
   const index = seq - 1;

@@ -1,5 +1,5 @@
+import { indexKey, keyBytes } from '../../ledger/index-key.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
-import type { PlacedLeaf } from './segment.ts';
 
 /** Which records are asked for: those that have all that is named. */
 export interface RecordFilter {
@@ -19,36 +19,69 @@ export interface RecordFilter {
   readonly fromSeq?: number | undefined;
 }
 
-/** A condition on the columns of `records`. */
+/** A condition on rows of `records`. */
 export interface Condition {
   readonly where: string;
-  readonly values: readonly (string | number)[];
+  readonly values: readonly (string | number | Uint8Array)[];
 }
 
+const LEAF = 'CAST(bytes AS TEXT)';
+
+/** A member of a record where it is of a type, and NULL else. */
+const member = (name: string, types: string): string => {
+  const path = `'$.record.${name}'`;
+  return `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
+};
+
+const text = (name: string): string => member(name, "'text'");
+const instant = member('at', "'integer', 'real'");
+
 const terms: readonly (readonly [keyof RecordFilter, string])[] = [
-  ['task', 'task = ?'],
-  ['agent', 'agent = ?'],
-  ['action', 'action = ?'],
-  ['decision', 'decision = ?'],
-  ['decisionId', 'decision_id = ?'],
-  ['kind', 'kind = ?'],
-  ['traceId', 'trace_id = ?'],
-  ['sinceMs', 'at_ms >= ?'],
-  ['untilMs', 'at_ms < ?'],
-  ['fromSeq', 'seq >= ?'],
+  ['task', `${text('task')} = ?`],
+  ['agent', `${text('agent')} = ?`],
+  ['action', `${text('action')} = ?`],
+  ['decision', `${text('decision')} = ?`],
+  ['decisionId', `${text('decisionId')} = ?`],
+  ['kind', `${text('kind')} = ?`],
+  ['traceId', `${text('traceId')} = ?`],
+  ['sinceMs', `${instant} >= ?`],
+  ['untilMs', `${instant} < ?`],
 ];
 
-/** What of a filter the columns can tell. */
+/**
+ * What of a filter SQLite can tell of a row. A leaf that is no JSON any more meets what is asked of its members, where it has
+ * the keys of it: whoever asks for records is told of one that cannot be read, and no query fails of it.
+ */
 export function conditionOf(filter: RecordFilter): Condition {
-  const named = terms.flatMap(([name, sql]) => {
+  const keys = keysOf(filter);
+  const members = terms.flatMap(([name, sql]) => {
     const value = filter[name];
     return value === undefined ? [] : [{ sql, value }];
   });
-  return { where: named.map(({ sql }) => sql).join(' AND ') || 'TRUE', values: named.map(({ value }) => value) };
+  const asked = members.map(({ sql }) => sql).join(' AND ');
+  const where = [
+    'seq >= ?',
+    // Without reading the leaf; the end of one key and the beginning of the next may be the same as another.
+    ...keys.map(() => 'instr(keys, ?) > 0'),
+    ...(asked === '' ? [] : [`CASE WHEN json_valid(${LEAF}) THEN ${asked} ELSE TRUE END`]),
+  ];
+  return {
+    where: where.join(' AND '),
+    values: [filter.fromSeq ?? 0, ...keys.map((key) => keyBytes([key])), ...members.map(({ value }) => value)],
+  };
 }
 
-/** Whether a leaf that meets the condition is one that is asked for: the reason has no column. */
-export function isAskedFor({ reason }: RecordFilter, { bytes }: PlacedLeaf): boolean {
+/** The keys of all records that are asked for, that of the fewest records first; empty where they need have none. */
+export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly number[] {
+  return [
+    ...(decisionId === undefined ? [] : [indexKey('decisionId', decisionId)]),
+    ...(traceId === undefined ? [] : [indexKey('traceId', traceId)]),
+    ...(task === undefined ? [] : [indexKey('task', task)]),
+  ];
+}
+
+/** Whether a leaf that meets the condition is one that is asked for: the reason is one of several members. */
+export function isAskedFor({ reason }: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
   if (reason === undefined) return true;
   try {
     const record: unknown = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString('utf8'));

@@ -1,15 +1,16 @@
-import type { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import type { FileFormat } from '../sqlite-file.ts';
 
 /** `Reml`. */
 const APPLICATION_ID = 0x52656d6c;
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /**
- * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; the columns of
- * `records` beside `bytes` are for finding and say nothing that the bytes do not. `taken` is how far the outbox of each state
- * file has been taken.
+ * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; `taken` is how far the
+ * outbox of each state file has been taken. What a record is found by is in its bytes, as keys beside them, and in the index: blocks of
+ * records that follow each other up to one number, each with `DRAWERS` drawers of entries whose ids follow each other too.
+ * INVARIANT: `schemaProblem` compares this text, so that no word of it changes without a new version.
  */
 const SCHEMA = `
 CREATE TABLE log (
@@ -23,19 +24,17 @@ CREATE TABLE log (
 ) STRICT;
 CREATE TABLE records (
   seq INTEGER PRIMARY KEY,
-  at_ms INTEGER NOT NULL,
-  kind TEXT NOT NULL,
-  task TEXT,
-  agent TEXT,
-  action TEXT,
-  decision TEXT,
-  decision_id TEXT,
-  trace_id TEXT,
+  keys BLOB NOT NULL,
   bytes BLOB NOT NULL
 ) STRICT;
-CREATE INDEX records_task ON records (task, seq) WHERE task IS NOT NULL;
-CREATE INDEX records_decision ON records (decision_id) WHERE decision_id IS NOT NULL;
-CREATE INDEX records_trace ON records (trace_id, seq) WHERE trace_id IS NOT NULL;
+CREATE TABLE index_blocks (
+  block INTEGER PRIMARY KEY,
+  upto INTEGER NOT NULL
+) STRICT;
+CREATE TABLE index_drawers (
+  id INTEGER PRIMARY KEY,
+  entries BLOB NOT NULL
+) STRICT;
 CREATE TABLE checkpoints (
   size INTEGER PRIMARY KEY,
   at_ms INTEGER NOT NULL,
@@ -59,3 +58,29 @@ export const segmentFormat: FileFormat = {
 
 /** Makes the tables of a segment. */
 export const createSegment = (db: DatabaseSync): void => db.exec(SCHEMA);
+
+/**
+ * How the tables of a segment are not those that `createSegment` makes; `null` where they are. What is read by another schema, an
+ * index or a view of somebody else's, need not be what is there.
+ */
+export function schemaProblem(db: DatabaseSync): string | null {
+  const own = new DatabaseSync(':memory:');
+  try {
+    createSegment(own);
+    const [wanted, found] = [schemaOf(own), schemaOf(db)];
+    const other = [
+      ...found.filter((line) => !wanted.includes(line)),
+      ...wanted.filter((line) => !found.includes(line)),
+    ];
+    return other[0] === undefined ? null : `its schema is not that of a ledger segment: ${other[0]}`;
+  } finally {
+    own.close();
+  }
+}
+
+/** What is in a schema, a line each. */
+const schemaOf = (db: DatabaseSync): readonly string[] =>
+  db
+    .prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema')
+    .all()
+    .map((row) => Object.values(row).join(' '));

@@ -15,15 +15,15 @@ import type { Segment } from './segment.ts';
 
 /**
  * Why a log must not be gone on with; `null` where it may. Its last checkpoint must be our own and true, the records since
- * must lead to where the log says it stands, and no checkpoint that was handed out may say more than it holds: to sign on
- * would make two logs of one.
+ * must lead to where the log says it stands, what its index lacks must be the last of them, and no checkpoint that was handed
+ * out may say more than it holds: to sign on would make two logs of one.
  */
 export function tailProblem(
   segment: Segment,
   { key, settings }: { readonly key: KeyObject; readonly settings: LogSettings },
 ): StoreFailure | null {
   const noteKey = noteKeyOf(segment.origin, createPublicKey(key));
-  const last = segment.lastCheckpoint();
+  const last = segment.checkpoints.last();
   if (last !== null) {
     const signed = openedCheckpoint(last.note, noteKey);
     if ('problem' in signed) return unfit(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
@@ -39,6 +39,7 @@ export function tailProblem(
   if (stands.size !== range.size || !isSameHash(rootOf(stands.nodes), rootOf(range.nodes))) {
     return unfit('its records since the last checkpoint are not those that were written');
   }
+  if (!segment.resumeIndex()) return unfit('its index is not that of its records');
   return handedOutProblem({ noteKey, file: settings.checkpointFile, range });
 }
 

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { openLedger } from '../../../src/remit/ledger.ts';
@@ -8,15 +9,26 @@ import { taskNumber, tokenNumber, endRecord } from '../samples.ts';
 import type { UseRecord } from '../../../src/ledger/record.ts';
 
 /**
- * `killed-ledger.ts FOLDER FIRST [COUNT]`: issues tokens and records uses, from number FIRST on, until it is killed or has
- * done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so: `batch N MS`, a use was taken for within
- * 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the state file; `failed WHAT N`, it was
- * refused; `fatal state` and `fatal ledger`, one of the two broke; and `closed`.
+ * `killed-ledger.ts FOLDER FIRST [COUNT [LENGTH]]`: issues tokens and records uses, whose paths have LENGTH characters, from
+ * number FIRST on, until it is killed or has done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so:
+ * `batch N MS`, a use was taken for within 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the
+ * state file; `failed WHAT N`, it was refused; `fatal state` and `fatal ledger`, one of the two broke; and `closed`.
  */
 
-const [folder = '', first = '1', count = 'Infinity'] = process.argv.slice(2);
-// Written before this returns, whether the reader is quick or not.
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const [folder = '', first = '1', count = 'Infinity', length = '12'] = process.argv.slice(2);
+const instant = new Int32Array(new SharedArrayBuffer(4));
+
+/** Writes a line before it returns, whether the reader is quick or not: a stream would keep what a socket does not take at once. */
+function say(line: string): void {
+  for (let rest = Buffer.from(`${line}\n`); rest.length > 0;) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(instant, 0, 0, 1);
+    }
+  }
+}
 
 let relay: (() => void) | null = null;
 const store = openStore(join(folder, 'state.db'), {
@@ -34,7 +46,8 @@ if (isStoreFailure(store)) {
         name: 'main',
         keyFile: join(folder, 'ledger-key.pem'),
         checkpointFile: join(folder, 'checkpoints.txt'),
-        segment: { maxBytes: 200_000, maxAgeMs: 3_600_000 },
+        // Little more than an empty one has: each checkpoint begins another.
+        segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
       },
       trustDomains: [],
@@ -93,6 +106,6 @@ function useNumber(id: number, at: number): UseRecord {
     spanId: 'b'.repeat(16),
     host: 'payments.acme.test',
     method: 'POST',
-    path: '/v1/payments',
+    path: '/v1/payments'.padEnd(Number(length), '/'),
   };
 }

@@ -14,13 +14,15 @@ afterAll(remove);
 
 const LANES = 2;
 const KILLS = 25;
+/** Of paths, so that 250 records fill a block of the index, as some runs write. */
+const LENGTH = 16_000;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
 const cache = join(folder(), 'compiled');
 mkdirSync(cache);
 
 /** Runs the writer on a folder; kills it at one of its first acknowledgements, or lets it end where `rounds` are given. */
 async function run(at: string, first: number, rounds: number | null): Promise<readonly string[]> {
-  const words = ['--no-warnings', script, at, String(first), ...(rounds === null ? [] : [String(rounds)])];
+  const words = ['--no-warnings', script, at, String(first), String(rounds ?? Infinity), String(LENGTH)];
   const child = spawn(process.execPath, words, {
     env: { ...process.env, NODE_COMPILE_CACHE: cache },
     stdio: ['ignore', 'pipe', 'inherit'],

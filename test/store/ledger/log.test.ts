@@ -327,6 +327,16 @@ describe('Log.open', () => {
       /it ends at record 0, but `.*checkpoints\.txt` has a checkpoint of 3 records/,
     ],
     [
+      'its index is of more records than there are',
+      (settings) => altered(settings, 'INSERT INTO index_blocks VALUES (0, 6)'),
+      /its index is not that of its records/,
+    ],
+    [
+      'it is one of an earlier build',
+      (settings) => altered(settings, 'PRAGMA user_version = 1'),
+      /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 1, this build reads version 2 alone$/,
+    ],
+    [
       'the key is one for other things',
       (settings) => writeFileSync(settings.keyFile, readFileSync(settings.checkpointFile ?? '')),
       /^ledger key `.*` is not an Ed25519 key in PKCS#8 PEM$/,
