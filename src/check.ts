@@ -7,46 +7,122 @@ import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { gather } from './gather.ts';
 import type { Judgement } from './judgement.ts';
 import type { CacheResult } from './policy/cache.ts';
-import { settle } from './settle.ts';
+import { hold, settle, trace } from './settle.ts';
+import type { Held } from './settle.ts';
+import { Fault, stage } from './stages.ts';
+import type { Staged } from './stages.ts';
 
 /**
- * Answers one check: gathers the facts, decides, settles; at once, but where the disk or a signature for the upstream has to be
- * waited for. It is asked about a request that could not be read too, as the `Deny` that says why, so that this is recorded and
- * traced like any other.
+ * A check that is asked for. A request that could not be read is one too, as the `Deny` that says why, so that this is recorded
+ * and traced like any other.
  */
-export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Promise<Answer>;
+export interface AskedCheck {
+  readonly facts: CheckFacts | Deny;
+  readonly call: CheckCall;
+}
+
+/** Answers to checks, each where its check was; at once, but where the disk or a signature for the upstream has to be waited for. */
+export type Answers = readonly Staged<Answer | Promise<Answer>>[];
 
 /** The shell around `decide`. */
-export function checkWith(services: CheckServices): Check {
-  return (parsed, call) => {
-    const startedAtMs = services.ports.nowMs();
-    const { monotonicMs } = services.ports;
-    const beganMs = monotonicMs();
-    const decisionId = uuidV7(startedAtMs, services.ports.randomBytes(UUID_RANDOM_BYTES));
-    const policies = services.policies();
-    const { facts, use } = gather(services, parsed, policies);
-    const gatheredMs = monotonicMs();
-    const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
-    const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
-    const { decision, cache } = isLate ? late : decideBy(facts);
-    const decidedMs = monotonicMs();
-    const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
-    const { trace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
-    const judged = { decisionId, decision, facts, policySet, policyGeneration, cache };
-    const settled = settle(services, judged, { startedAtMs, use, trace, sourceAddress, decideBy });
-    const finish = (answer: Answer): Answer => {
-      // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
-      if (!call.signal.aborted) services.outcomes.answered(answer);
-      const took = {
-        gatherMs: gatheredMs - beganMs,
-        decideMs: decidedMs - gatheredMs,
-        settleMs: monotonicMs() - decidedMs,
-      };
-      services.onChecked({ ...judged, decision: answer.decision, decided: decision, traceId: answer.traceId, took });
-      return answer;
-    };
-    return 'then' in settled ? settled.then(finish) : finish(settled);
+export interface Checks {
+  /** Answers the checks of one turn. A fault of one concerns that one alone. */
+  answers(asked: readonly Staged<AskedCheck>[]): Answers;
+  /** What can wait until they are told: spans, metrics. In the same turn. */
+  afterwards(): void;
+}
+
+/** Checks with what they work with. */
+export function checksWith(services: CheckServices): Checks {
+  let settled: Staged<Settled>[] = [];
+  return {
+    answers: (asked) => {
+      const judged = stage(asked, (one) => judge(services, one));
+      const answered = stage(judged, (one) => settleOne(services, one));
+      settled = settled.concat(answered);
+      return stage(answered, ({ answer }) => answer);
+    },
+    afterwards: () => {
+      const over = settled;
+      settled = [];
+      const traced = stage(over, (one) => traceOne(services, one));
+      const told = stage(traced, (one) => tellOne(services, one));
+      const fault = told.find((one) => one instanceof Fault);
+      if (fault !== undefined) throw fault.error;
+    },
   };
+}
+
+/** A check that is decided. */
+interface Judged {
+  readonly call: CheckCall;
+  /** What policies and facts came to, before budgets and the record had their say. */
+  readonly judgement: Judgement;
+  readonly held: Held;
+  readonly beganMs: number;
+  readonly gatheredMs: number;
+  readonly decidedMs: number;
+}
+
+/** A check with its answer, or the promise of it. */
+interface Settled {
+  readonly judged: Judged;
+  readonly answer: Answer | Promise<Answer>;
+  /** On the monotonic clock. */
+  readonly settledMs: number;
+}
+
+/** Gathers the facts, decides, and makes the decision hold: for one check after the other, since what one spends is not there for the next. */
+function judge(services: CheckServices, { facts: parsed, call }: AskedCheck): Judged {
+  const { monotonicMs, nowMs, randomBytes } = services.ports;
+  const startedAtMs = nowMs();
+  const beganMs = monotonicMs();
+  const decisionId = uuidV7(startedAtMs, randomBytes(UUID_RANDOM_BYTES));
+  const policies = services.policies();
+  const { facts, use } = gather(services, parsed, policies);
+  const gatheredMs = monotonicMs();
+  const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
+  const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
+  const { decision, cache } = isLate ? late : decideBy(facts);
+  const decidedMs = monotonicMs();
+  const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
+  const { trace: callTrace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
+  const judgement = { decisionId, decision, facts, policySet, policyGeneration, cache };
+  const held = hold(services, judgement, { startedAtMs, use, trace: callTrace, sourceAddress, decideBy });
+  return { call, judgement, held, beganMs, gatheredMs, decidedMs };
+}
+
+function settleOne(services: CheckServices, judged: Judged): Settled {
+  const { monotonicMs } = services.ports;
+  const settled = settle(services, judged.held);
+  if (!('then' in settled)) return { judged, answer: settled, settledMs: monotonicMs() };
+  const answer = settled.then((late) => {
+    tell(services, { judged, answer: late, settledMs: monotonicMs() });
+    return late;
+  });
+  return { judged, answer, settledMs: monotonicMs() };
+}
+
+function traceOne(services: CheckServices, settled: Settled): Settled {
+  trace(services, settled.judged.held);
+  return settled;
+}
+
+function tellOne(services: CheckServices, { judged, answer, settledMs }: Settled): void {
+  if (!('then' in answer)) tell(services, { judged, answer, settledMs });
+}
+
+/** Tells those who observe checks of one that is answered. */
+function tell(
+  { outcomes, onChecked }: CheckServices,
+  { judged, answer, settledMs }: Settled & { readonly answer: Answer },
+): void {
+  const { call, judgement, beganMs, gatheredMs, decidedMs } = judged;
+  // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
+  if (!call.signal.aborted) outcomes.answered(answer);
+  const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: settledMs - decidedMs };
+  const { decision, traceId } = answer;
+  onChecked({ ...judgement, decision, decided: judgement.decision, traceId, took });
 }
 
 /** Of a request that could not be read. */

@@ -21,7 +21,8 @@ import { settleBindingViolation } from './task/binding-violation.ts';
 import { historyWith } from './task/history.ts';
 import type { HistoryEntry, TaskHistory } from './task/history.ts';
 import { taskPermits } from './task/task.ts';
-import { traceCheck } from './telemetry/span.ts';
+import { placeOfCheck, traceCheck } from './telemetry/span.ts';
+import type { CheckPlace } from './telemetry/span.ts';
 import type { SpanReference, TaskToken } from './token/claims.ts';
 import type { TokenUse } from './token/uses.ts';
 
@@ -37,66 +38,84 @@ export interface Settling {
   readonly decideBy: (facts: Facts) => Pick<Judgement, 'decision' | 'cache'>;
 }
 
+/** A judgement that holds, and where its span stands. */
+export interface Held {
+  readonly judgement: Judgement;
+  readonly place: CheckPlace;
+  readonly at: Settling;
+}
+
 /**
- * Makes a decision hold: spends what the use takes from its task, settles a stolen token, traces, records, and signs what
- * the upstream is handed. An allow that does not hold becomes a denial, traced and recorded in its turn.
+ * Makes a decision hold: spends what the use takes from its task, and settles a stolen token. INVARIANT: nothing is awaited, and
+ * no other check decided, between what this was decided by and this.
  *
  * What was spent stays spent, and in the history, where the use is denied after that: its record found no room, its task
  * ended while it waited for the disk, its transaction token could not be signed. A budget can so run out early, and never
  * late, and what other uses were decided by meanwhile stays true.
  */
-export function settle(services: CheckServices, judged: Judgement, at: Settling): Answer | Promise<Answer> {
-  const judgement = held(services, judged, at.decideBy);
+export function hold(services: CheckServices, judged: Judgement, at: Settling): Held {
+  const judgement = spentFor(services, judged, at.decideBy);
   settleStolenToken(services, judgement);
   noteSecrets(services, judgement);
-  const { startedAtMs, trace, use } = at;
-  const span = traceCheck(services, judgement, { ...trace, previousUse: use?.previous ?? null, startedAtMs });
+  const place = placeOfCheck(services, at.trace.parent);
   const { credential } = judgement.facts;
-  if (use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
-    services.uses.traced(credential.digest, span);
-    if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, use);
+  if (at.use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
+    services.uses.traced(credential.digest, place);
+    if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, at.use);
   }
-  const record = useRecord(judgement, span);
-  const traced = { judgement, span, at };
-  if (waitsForDisk(judgement) || isHandedToken(judgement)) return settledLate(services, record, traced);
-  return completed(services, services.ledger.append(record) ? null : unrecorded, traced);
+  return { judgement, place, at };
 }
 
-/** A judgement with its span. */
-interface Traced {
-  readonly judgement: Judgement;
-  readonly span: SpanReference;
-  readonly at: Settling;
+/**
+ * Records a judgement, and signs what the upstream is handed. An allow that does not hold becomes a denial, traced and recorded
+ * in its turn.
+ */
+export function settle(services: CheckServices, held: Held): Answer | Promise<Answer> {
+  const { judgement, place } = held;
+  const record = useRecord(judgement, place);
+  if (waitsForDisk(judgement) || isHandedToken(judgement)) return settledLate(services, record, held);
+  return completed(services, services.ledger.append(record) ? null : unrecorded, held);
 }
+
+/** Writes the span of a judgement. */
+export const trace = (services: CheckServices, { judgement, place, at }: Held): void =>
+  traceCheck(services, judgement, {
+    place,
+    application: at.trace.application,
+    previousUse: at.use?.previous ?? null,
+    startedAtMs: at.startedAtMs,
+  });
 
 const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');
 
 /** Where the record has to be on disk before the answer, or a token is signed for the upstream. */
-async function settledLate(services: CheckServices, record: UseRecord, traced: Traced): Promise<Answer> {
-  const { judgement } = traced;
+async function settledLate(services: CheckServices, record: UseRecord, held: Held): Promise<Answer> {
+  const { judgement } = held;
   const waits = waitsForDisk(judgement);
   const isRecorded = waits ? await services.ledger.durable(record) : services.ledger.append(record);
   const token = taskTokenOf(judgement.facts);
   const ended = isRecorded && waits && token !== null ? endedMeanwhile(services, token) : null;
   const broken = isRecorded ? ended : unrecorded;
-  return completed(services, broken ?? (await transactionToken(services, traced)), traced);
+  return completed(services, broken ?? (await transactionToken(services, held)), held);
 }
 
 /** The answer, with what the upstream is handed; what stands in the way of an allow makes it a denial, traced and recorded too. */
-function completed(services: CheckServices, handed: string | null | Deny, { judgement, span, at }: Traced): Answer {
-  if (!isDeny(handed)) return answerOf(services, judgement, { span, transactionToken: handed });
-  if (isDeny(judgement.decision)) return answerOf(services, judgement, { span, transactionToken: null });
+function completed(services: CheckServices, handed: string | null | Deny, { judgement, place, at }: Held): Answer {
+  if (!isDeny(handed)) return answerOf(services, judgement, { place, transactionToken: handed });
+  if (isDeny(judgement.decision)) return answerOf(services, judgement, { place, transactionToken: null });
   const withdrawn = { ...judgement, decision: handed };
-  const again = traceCheck(services, withdrawn, { ...at.trace, previousUse: span, startedAtMs: at.startedAtMs });
+  const again = placeOfCheck(services, at.trace.parent);
+  const { application } = at.trace;
+  traceCheck(services, withdrawn, { place: again, application, previousUse: place, startedAtMs: at.startedAtMs });
   services.ledger.append(useRecord(withdrawn, again));
-  return answerOf(services, withdrawn, { span: again, transactionToken: null });
+  return answerOf(services, withdrawn, { place: again, transactionToken: null });
 }
 
 /**
  * The judgement once the use is in the budgets and the history of its task. INVARIANT: what is added to the history was
  * decided by all that was in it before, so a history that changed meanwhile is judged anew, without an await in between.
  */
-function held(services: CheckServices, judged: Judgement, decideBy: Settling['decideBy']): Judgement {
+function spentFor(services: CheckServices, judged: Judgement, decideBy: Settling['decideBy']): Judgement {
   const decision = spent(services, judged);
   const token = taskTokenOf(judged.facts);
   if (decision !== 'history-changed' || token === null) return { ...judged, decision: orChangedTwice(decision) };
@@ -187,7 +206,7 @@ function endedMeanwhile(services: CheckServices, token: TaskToken): Deny | null 
 /** The transaction token of an allowed call, where its server asks for one; a denial where it cannot be signed. */
 async function transactionToken(
   { transactionToken: sign }: CheckServices,
-  { judgement, span, at }: Traced,
+  { judgement, place, at }: Held,
 ): Promise<string | null | Deny> {
   const { facts } = judgement;
   const { action, caller, credential } = facts;
@@ -205,7 +224,7 @@ async function transactionToken(
       resource: action.server.audience,
       argsDigest: argsDigestOf(action.args),
       scope: token.scope,
-      traceparent: `00-${span.traceId}-${span.spanId}-01`,
+      traceparent: `00-${place.traceId}-${place.spanId}-01`,
       requestIp: at.sourceAddress,
     });
   } catch {
@@ -222,7 +241,7 @@ function argsDigestOf(args: ReadonlyMap<string, ArgumentValue>): string | null {
 const answerOf = (
   services: CheckServices,
   { decision, decisionId, facts }: Judgement,
-  { span, transactionToken: handed }: { readonly span: SpanReference; readonly transactionToken: string | null },
+  { place, transactionToken: handed }: { readonly place: SpanReference; readonly transactionToken: string | null },
 ): Answer => ({
   decision,
   decisionId,
@@ -230,7 +249,7 @@ const answerOf = (
   agent: agentIn(facts),
   action: isDeny(facts.action) ? null : facts.action.id,
   resourceMetadataUrl: isDeny(facts.action) ? null : services.resourceMetadataUrl(facts.action.server.id),
-  traceId: span.traceId,
+  traceId: place.traceId,
   transactionToken: handed,
   passing: isDeny(decision) ? [] : facts.passing,
   ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),

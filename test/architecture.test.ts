@@ -13,6 +13,7 @@ const rank: Readonly<Record<string, number>> = {
   'ports.ts': 0,
   http2: 0,
   'remembered.ts': 0,
+  'stages.ts': 0,
   'timers.ts': 0,
   'runtime-faults.ts': 0,
   'runtime-flags.ts': 0,

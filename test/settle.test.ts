@@ -12,7 +12,7 @@ import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../src/ledger/record.ts';
 import { LedgerWriter } from '../src/ledger/writer.ts';
 import type { PolicySet } from '../src/policy/load.ts';
-import { settle } from '../src/settle.ts';
+import { hold, settle } from '../src/settle.ts';
 import { isStoreFailure } from '../src/store/store-failure.ts';
 import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
@@ -145,7 +145,7 @@ async function begin(
     policyGeneration: 1,
   };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
-  return { decided: decided.decision, end: async () => settle(services, judgement, at) };
+  return { decided: decided.decision, end: async () => settle(services, hold(services, judgement, at)) };
 }
 
 const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();

@@ -1,10 +1,13 @@
-import type { Check } from '../check.ts';
+import type { Checks } from '../check.ts';
+import type { Answer, CheckFacts } from '../check-services.ts';
 import { isDeny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check-request.ts';
 import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
-import type { CheckHandler, RefusalCause } from './server.ts';
+import { Fault, stage } from '../stages.ts';
+import type { CheckHandler, CheckMessage, RefusalCause } from './server.ts';
 
 /** What the handler needs beside the check. */
 export interface AuthorizationOptions {
@@ -16,23 +19,30 @@ export interface AuthorizationOptions {
   readonly onFault?: (error: unknown) => void;
 }
 
-/** From bytes to bytes: decode, check, encode. Never throws or rejects; whatever does ends in a denial. */
-export function authorizationHandler(check: Check, options: AuthorizationOptions): CheckHandler {
+/** From bytes to bytes, stage by stage: decode, check, encode. Never throws or rejects; whatever does ends in a denial. */
+export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
+  const { rules, response } = options;
   const failed = (error: unknown): Uint8Array => {
     options.onFault?.(error);
     return options.refuse('failed');
   };
-  return (bytes, call) => {
-    try {
-      const request = decodedCheckRequestFrom(bytes);
-      const facts = isDeny(request) ? request : checkFactsFrom(request, call.traceparent, options.rules);
-      const answer = check(facts, call);
-      if (!('then' in answer)) return checkResponseFrom(answer, options.response);
-      return answer.then((late) => checkResponseFrom(late, options.response)).catch(failed);
-    } catch (error) {
-      return failed(error);
-    }
+  const encode = (answer: Answer | Promise<Answer>): Uint8Array | Promise<Uint8Array> =>
+    'then' in answer
+      ? answer.then((late) => checkResponseFrom(late, response)).catch(failed)
+      : checkResponseFrom(answer, response);
+  return {
+    answers: (calls) => {
+      const asked = stage(calls, (call) => ({ facts: factsOf(call, rules), call }));
+      const encoded = stage(checks.answers(asked), encode);
+      return encoded.map((bytes) => (bytes instanceof Fault ? failed(bytes.error) : bytes));
+    },
+    afterwards: () => checks.afterwards(),
   };
+}
+
+function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): CheckFacts | Deny {
+  const request = decodedCheckRequestFrom(message);
+  return isDeny(request) ? request : checkFactsFrom(request, traceparent, rules);
 }
 
 const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {

@@ -16,6 +16,9 @@ const MAX_CALL_BYTES = MAX_CHECK_BYTES + 5;
  */
 const MARGIN_MS = 100;
 
+/** Stands where there is none; no message that arrives is this one. */
+export const NO_MESSAGE = Buffer.alloc(0);
+
 /** What becomes of a call. */
 export interface CheckCallEvents {
   /** It has said all: its one message, or why there is none. */
@@ -38,8 +41,8 @@ export class CheckCall implements StreamEvents {
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: { aborted: boolean } = { aborted: false };
-  /** Its message, once that waits to be decided. */
-  message: Buffer | null = null;
+  /** Its message while that waits to be answered, else `NO_MESSAGE`. */
+  message: Buffer = NO_MESSAGE;
   /** When its message was there, on the monotonic clock; 0 where it is not yet. */
   arrivedMs = 0;
   readonly #stream: AnswerableStream;

@@ -13,17 +13,18 @@ export interface CheckQueueOptions<C> {
   readonly monotonicMs: () => number;
   /** A turn of checks begins. INVARIANT: whatever has arrived by then arrived before what is asked from now on is answered. */
   readonly onTurn: () => void;
-  /** The turn of a check has come. */
-  readonly run: (check: C) => void;
+  /** The turn of some checks has come, at least one. They are answered together. */
+  readonly run: (checks: readonly C[]) => void;
   /** It is answered without being decided. */
   readonly shed: (check: C) => void;
-  /** A turn is over: the answers are to go out. */
+  /** A turn is over: answers that have not gone out are to go. */
   readonly onTurnOver: () => void;
 }
 
+/** So many checks are answered together at most: the proxy works on these answers while the next are decided. */
+const MAX_TOGETHER = 8;
 /**
- * Checks of one turn of the event loop: so long what else there is waits for them, and their answers too, which go out when
- * the turn is over: the proxy works on the first of them while the next are decided. The longer one is for a queue that stands.
+ * Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands.
  */
 const SLICE_MS = 0.5;
 const MAX_SLICE_MS = 50;
@@ -45,6 +46,8 @@ export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
   readonly #waiting: C[] = [];
   #isScheduled = false;
+  /** What each of the last that were decided took. */
+  #eachMs = SLICE_MS;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
   /** When the last turn that left some behind was over. */
@@ -63,15 +66,16 @@ export class CheckQueue<C extends QueuedCheck> {
   }
 
   readonly #turn = (): void => {
-    const { monotonicMs, onTurn, onTurnOver, run, shed } = this.#options;
+    const { monotonicMs, onTurn, onTurnOver, run } = this.#options;
     const beganMs = monotonicMs();
     const untilMs = beganMs + this.#sliceMs(beganMs);
     onTurn();
-    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs; nowMs = monotonicMs()) {
-      const check = this.#waiting.shift();
-      if (check === undefined || check.isOver) continue;
-      if (this.#isTooLate(check, nowMs)) shed(check);
-      else run(check);
+    for (let nowMs = beganMs; this.#waiting.length > 0 && nowMs < untilMs;) {
+      const checks = this.#next(nowMs);
+      if (checks.length > 0) run(checks);
+      const tookMs = monotonicMs() - nowMs;
+      if (checks.length > 0) this.#eachMs = tookMs / checks.length;
+      nowMs += tookMs;
     }
     onTurnOver();
     if (this.#waiting.length === 0) {
@@ -83,6 +87,20 @@ export class CheckQueue<C extends QueuedCheck> {
     this.#endedMs = monotonicMs();
     setImmediate(this.#turn);
   };
+
+  /** Those that are decided next, as many as should take no longer than a turn; what is too late is shed. */
+  #next(nowMs: number): readonly C[] {
+    const together = Math.max(1, Math.min(MAX_TOGETHER, SLICE_MS / this.#eachMs));
+    const checks: C[] = [];
+    while (checks.length + 1 <= together) {
+      const check = this.#waiting.shift();
+      if (check === undefined) break;
+      if (check.isOver) continue;
+      if (this.#isTooLate(check, nowMs)) this.#options.shed(check);
+      else checks.push(check);
+    }
+    return checks;
+  }
 
   #sliceMs(nowMs: number): number {
     if (!this.#isStanding(nowMs)) return SLICE_MS;

@@ -1,6 +1,6 @@
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { CallWatch } from './call-watch.ts';
-import { CheckCall, type CheckCallEvents } from './check-call.ts';
+import { CheckCall, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
 import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts';
@@ -8,8 +8,10 @@ import { Health } from './health.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
 import { preparedDenial } from './response.ts';
 
-/** Everything of one gRPC call that a check may use, beside its bytes. */
-export interface CheckContext {
+/** One check, and everything of its gRPC call that may be used. */
+export interface CheckMessage {
+  /** The CheckRequest. A view of more: what is kept of it longer than the check is copied. */
+  readonly message: Uint8Array;
   /** The trace context of the call: `traceparent` as sent. */
   readonly traceparent: string | null;
   /** When the answer must be ready, on the monotonic clock. Always finite. */
@@ -18,11 +20,15 @@ export interface CheckContext {
   readonly signal: { readonly aborted: boolean };
 }
 
-/**
- * The one function the transport hides behind: bytes of a CheckRequest in, bytes of a CheckResponse out. At once where nothing has
- * to be waited for. The bytes of the request are a view of more: what is kept of them longer than the check is copied.
- */
-export type CheckHandler = (request: Uint8Array, call: CheckContext) => Uint8Array | Promise<Uint8Array>;
+/** What the transport hides behind. */
+export interface CheckHandler {
+  /**
+   * The bytes of a CheckResponse for each of some checks, in their order. At once where nothing has to be waited for.
+   */
+  answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
+  /** What can wait until those that are ready were sent. In the same turn of the event loop. */
+  afterwards(): void;
+}
 
 /**
  * Why the server answers in the handler's place: too many checks wait or waited too long, one agent asks too often, the deadline
@@ -156,8 +162,8 @@ export class AuthorizationServer {
   readonly #events: CheckCallEvents = {
     arrived: (call, message) => this.#arrived(call, message),
     over: (call) => {
-      if (call.message !== null) this.#inFlight -= 1;
-      call.message = null;
+      if (call.message !== NO_MESSAGE) this.#inFlight -= 1;
+      call.message = NO_MESSAGE;
     },
     closed: (call) => this.#watch.delete(call),
   };
@@ -191,19 +197,33 @@ export class AuthorizationServer {
     this.#queue.add(call);
   }
 
-  readonly #decide = (call: CheckCall): void => {
-    if (call.message === null) return;
+  readonly #decide = (calls: readonly CheckCall[]): void => {
+    const answers = this.#answersTo(calls);
+    for (const [index, call] of calls.entries()) this.#answerWith(call, answers[index]);
+    this.#server.flush();
     try {
-      const answer = this.#handler(call.message, call);
-      if (answer instanceof Uint8Array) return call.answer(this.#answerOr(answer));
-      Promise.resolve(answer).then(
-        (bytes) => call.answer(this.#answerOr(bytes)),
-        (error: unknown) => this.#failed(call, error),
-      );
+      this.#handler.afterwards();
     } catch (error) {
-      this.#failed(call, error);
+      this.#tellFault(error);
     }
   };
+
+  #answersTo(calls: readonly CheckCall[]): readonly unknown[] {
+    try {
+      return this.#handler.answers(calls);
+    } catch (error) {
+      this.#tellFault(error);
+      return calls.map(() => this.#refusal('failed'));
+    }
+  }
+
+  #answerWith(call: CheckCall, answer: unknown): void {
+    if (!(answer instanceof Promise)) return call.answer(this.#answerOr(answer));
+    answer.then(
+      (bytes) => call.answer(this.#answerOr(bytes)),
+      (error: unknown) => this.#failed(call, error),
+    );
+  }
 
   #failed(call: CheckCall, error: unknown): void {
     this.#tellFault(error);

@@ -1,4 +1,4 @@
-import { checkWith } from '../check.ts';
+import { checksWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
@@ -59,9 +59,9 @@ export async function startChecks(
       outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
     },
   });
-  const check = checkWith({ ...servicesOf(parts, keys, transactionToken), outcomes });
+  const checks = checksWith({ ...servicesOf(parts, keys, transactionToken), outcomes });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
-  const server = new AuthorizationServer(authorizationHandler(check, { rules, response, refuse, onFault }), {
+  const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
     onFault,
     admit: admitting(parts, refused),

@@ -1,4 +1,5 @@
 import { TraceFlags } from '@opentelemetry/api';
+import type { SpanContext } from '@opentelemetry/api';
 import { taskTokenOf } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Judgement } from '../judgement.ts';
@@ -17,8 +18,8 @@ export interface Tracing {
 
 /** What a check's span hangs on, besides the judgement itself. */
 export interface CheckTrace {
-  /** `traceparent` of the gRPC metadata that Envoy sent: the parent. */
-  readonly parent: string | null;
+  /** Where it stands. */
+  readonly place: CheckPlace;
   /** `traceparent` header of the call, the application's own word: a link, never the parent. */
   readonly application: string | null;
   /** Span of the previous use of the same token. */
@@ -27,20 +28,33 @@ export interface CheckTrace {
   readonly startedAtMs: number;
 }
 
+/** Where the span of a check stands, recorded or not: for the record, the answer and the next use. */
+export interface CheckPlace extends SpanReference {
+  readonly parent: SpanContext | null;
+}
+
+/**
+ * A place for the span of a check.
+ *
+ * @param traceparent of the gRPC metadata that Envoy sent, which names the parent
+ */
+export function placeOfCheck({ ports }: Pick<Tracing, 'ports'>, traceparent: string | null): CheckPlace {
+  const parent = spanContextFrom(traceparent);
+  return { ...placeUnder(parent, ports.randomBytes), parent };
+}
+
 /**
  * Writes the one span of a check, when it is over: a sampler sees the decision, and nothing but bytes outlives the check. It
  * links to the span that issued the token, as the signed claim names it. A denial is recorded whatever the caller's sampling
  * flag says: a flag that the caller sets must not hide what was refused to it.
- *
- * @returns where the span stands, recorded or not, for the record and for the next use
  */
-export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: CheckTrace): SpanReference {
-  const parent = spanContextFrom(on.parent);
-  const place = placeUnder(parent, ports.randomBytes);
+export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: CheckTrace): void {
+  const { traceId, spanId, parent } = on.place;
   const isAllowedCheck = !isDeny(judgement.decision);
-  if (spans === null || (isAllowedCheck && !spans.samplesAllow(place.traceId, parent))) return place;
+  if (spans === null || (isAllowedCheck && !spans.samplesAllow(traceId, parent))) return;
   spans.add({
-    ...place,
+    traceId,
+    spanId,
     name: 'remit.check',
     parent,
     startMs: on.startedAtMs,
@@ -50,7 +64,6 @@ export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: 
     isError: faultOf(judgement) !== null,
     isAllowedCheck,
   });
-  return place;
 }
 
 function linksOf({ facts }: Judgement, on: CheckTrace): SpanLink[] {

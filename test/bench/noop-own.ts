@@ -7,7 +7,10 @@ import { systemPorts } from '../../src/ports.ts';
  * SOCKET`; it says `ready` when it listens.
  */
 const allow = checkResponseBytes({ kind: 'ok', headers: [], headersToRemove: [] }, []);
-const server = new AuthorizationServer(async () => allow, { ...systemPorts, refuse: () => allow, maxInFlight: 1_024 });
+const server = new AuthorizationServer(
+  { answers: (checks) => checks.map(() => allow), afterwards: () => {} },
+  { ...systemPorts, refuse: () => allow, maxInFlight: 1_024 },
+);
 const bound = await server.listen([`unix:${process.argv[2]}`]);
 if ('problem' in bound) throw new Error(bound.problem);
 process.stdout.write('ready\n');

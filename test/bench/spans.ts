@@ -8,10 +8,17 @@ import { bytesExporter } from '../../src/telemetry/bytes-exporter.ts';
 import { tellCheck } from '../../src/telemetry/check-attributes.ts';
 import type { EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { originFrom, settled } from '../../src/telemetry/span-origin.ts';
-import { traceCheck } from '../../src/telemetry/span.ts';
 import { spanContextFrom } from '../../src/telemetry/trace-context.ts';
 import type { SpanReference } from '../../src/token/claims.ts';
-import { allow, checkTrace, issuance, judgementOf, previousUse } from '../telemetry/checks.ts';
+import {
+  allow,
+  checkTrace,
+  envoySpan,
+  issuance,
+  judgementOf,
+  previousUse,
+  traceUnderEnvoy,
+} from '../telemetry/checks.ts';
 
 /**
  * What the span of an allowed check costs the main thread, up to the bytes of a request: by OpenTelemetry's own SDK and
@@ -57,7 +64,7 @@ function viaSdk(): Contender {
     name: 'SDK and its serializer',
     batchSpans: 128,
     check: () => {
-      const parent = spanContextFrom(checkTrace.parent);
+      const parent = spanContextFrom(envoySpan);
       const application = spanContextFrom(checkTrace.application);
       if (parent === null || application === null) throw new Error('no parent');
       const attributes: Attributes = {};
@@ -85,7 +92,7 @@ function asInUse(): Contender {
   return {
     name: 'as in use',
     batchSpans: 512,
-    check: () => traceCheck({ spans, ports: systemPorts }, judgement, checkTrace),
+    check: () => traceUnderEnvoy({ spans, ports: systemPorts }, judgement),
     send: () => {
       void batch.send();
       batch = exporter.newBatch();
@@ -96,7 +103,7 @@ function asInUse(): Contender {
 const unrecorded: Contender = {
   name: 'a place without a span',
   batchSpans: 512,
-  check: () => traceCheck({ spans: null, ports: systemPorts }, judgement, checkTrace),
+  check: () => traceUnderEnvoy({ spans: null, ports: systemPorts }, judgement),
   send: () => {},
 };
 

@@ -8,6 +8,7 @@ import { AuthorizationServer } from '../../src/envoy/server.ts';
 import type { ServedCall } from '../../src/outcome/served-call.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { DECISION, entryOf, messageBytes } from './access-log-samples.ts';
+import { oneByOne } from './handlers.ts';
 import { checkClient } from './client.ts';
 
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
@@ -47,18 +48,21 @@ describe('the access log service', () => {
       return null;
     };
     faults.length = 0;
-    server = new AuthorizationServer(async () => Buffer.from([1]), {
-      ...systemPorts,
-      refuse: () => Buffer.from([2]),
-      onFault: (error) => faults.push(error),
-      accessLog: {
-        opened: (name) => {
-          names.push(name);
-          return () => void (left += 1);
+    server = new AuthorizationServer(
+      oneByOne(async () => Buffer.from([1])),
+      {
+        ...systemPorts,
+        refuse: () => Buffer.from([2]),
+        onFault: (error) => faults.push(error),
+        accessLog: {
+          opened: (name) => {
+            names.push(name);
+            return () => void (left += 1);
+          },
+          served: (call) => take(call),
         },
-        served: (call) => take(call),
       },
-    });
+    );
     expect(await server.listen([address])).toEqual([address]);
   });
   afterEach(async () => {

@@ -13,19 +13,23 @@ const setUp = () => {
   const clock = { nowMs: 1_000 };
   const events: string[] = [];
   const turns = { begun: 0, over: 0 };
+  const runs: number[] = [];
   const queue = new CheckQueue<NamedCheck>({
     monotonicMs: () => clock.nowMs,
     onTurn: () => (turns.begun += 1),
-    run: ({ name, takesMs = 0 }) => {
-      events.push(name);
-      clock.nowMs += takesMs;
+    run: (checks) => {
+      for (const { name, takesMs = 0 } of checks) {
+        events.push(name);
+        clock.nowMs += takesMs;
+      }
+      runs.push(checks.length);
     },
     shed: ({ name }) => events.push(`shed ${name}`),
     onTurnOver: () => (turns.over += 1),
   });
   const add = (name: string, over: Partial<NamedCheck> = {}) =>
     queue.add({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, isOver: false, ...over });
-  return { clock, events, turns, add };
+  return { clock, events, turns, runs, add };
 };
 
 describe('CheckQueue', () => {
@@ -45,6 +49,19 @@ describe('CheckQueue', () => {
     events.push('a commit');
     await nextTurn();
     expect(events).toEqual(['a', 'b', 'a commit', 'c', 'd']);
+  });
+
+  it('has as many decided together as should take half a millisecond, eight at most', async () => {
+    const { runs, add } = setUp();
+    for (let n = 0; n < 20; n += 1) add('quick', { takesMs: 0.01 });
+    await nextTurn();
+    expect(runs).toEqual([1, 8, 8, 3]);
+    runs.length = 0;
+    for (let n = 0; n < 20; n += 1) add('slow', { takesMs: 0.2 });
+    await nextTurn();
+    await nextTurn();
+    await nextTurn();
+    expect(runs).toEqual([8, 2, 2, 2, 2]);
   });
 
   it('says when a turn begins, before its first check, and when it is over', async () => {

@@ -6,6 +6,7 @@ import { deny } from '../../src/decision/decision.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { both, describeWith, ghzPart, grpcurlPart } from '../parts.ts';
+import { oneByOne } from './handlers.ts';
 import { answerWith, handlerOf, refuse } from './wire.ts';
 
 const run = promisify(execFile);
@@ -23,7 +24,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
     const handler = handlerOf(async (facts) =>
       answerWith({ decision: 'kind' in facts ? facts : deny('internal', '') }),
     );
-    server = new AuthorizationServer(handler, { ...systemPorts, refuse });
+    server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse });
     const bound = await server.listen(['127.0.0.1:0']);
     if ('problem' in bound) throw new Error(bound.problem);
     address = bound[0] ?? '';

@@ -2,10 +2,11 @@ import { connect, type ClientHttp2Session, constants, type OutgoingHttpHeaders }
 import { connect as connectSocket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../src/envoy/grpc-messages.ts';
-import { AuthorizationServer, type CheckHandler, type ServerOptions } from '../../src/envoy/server.ts';
+import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { type CheckClient, checkClient } from './client.ts';
 import { readAsEnvoy } from './protos.ts';
+import { oneByOne, type OneHandler } from './handlers.ts';
 import { CHECK_HEADERS, Flag, Frame, frame, headerBlock, rawConnection } from './raw-http2.ts';
 import { refuse, until } from './wire.ts';
 
@@ -26,8 +27,8 @@ afterEach(async () => {
 let server: AuthorizationServer;
 let address: string;
 let other: CheckClient;
-const listening = async (handler: CheckHandler, over: Partial<ServerOptions> = {}) => {
-  server = new AuthorizationServer(handler, { ...systemPorts, refuse, ...over });
+const listening = async (handler: OneHandler, over: Partial<ServerOptions> = {}) => {
+  server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
   closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
   const bound = await server.listen(['127.0.0.1:0']);
   if ('problem' in bound) throw new Error(bound.problem);
@@ -73,7 +74,7 @@ const call = (
 
 const reasonOf = ({ bytes }: Came) => readAsEnvoy(bytes).status?.message;
 
-const echo: CheckHandler = async (bytes) => Buffer.concat([Buffer.from('ok '), bytes]);
+const echo: OneHandler = async (bytes) => Buffer.concat([Buffer.from('ok '), bytes]);
 
 describe('AuthorizationServer and a client that writes its frames by hand', () => {
   beforeEach(() => listening(echo));

@@ -8,17 +8,12 @@ import { Client, credentials, logVerbosity, type ServiceError, setLogVerbosity }
 import { service as healthService } from 'grpc-health-check';
 import { deny } from '../../src/decision/decision.ts';
 import { uuidV7 } from '../../src/decision/uuid.ts';
-import type { Check } from '../../src/check.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
-import {
-  AuthorizationServer,
-  type CheckContext,
-  type CheckHandler,
-  type ServerOptions,
-} from '../../src/envoy/server.ts';
+import { AuthorizationServer, type CheckMessage, type ServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { checkClient } from './client.ts';
+import { checksBy, oneByOne, oneOf, type Check, type OneHandler } from './handlers.ts';
 import { envoyCheckRequestType, readAsEnvoy } from './protos.ts';
 
 const response = { helpUrl: null };
@@ -54,8 +49,8 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const started = async (handler: CheckHandler, over: Partial<ServerOptions> = {}, address = 'localhost:0') => {
-  const server = new AuthorizationServer(handler, { ...options, ...over });
+const started = async (handler: OneHandler, over: Partial<ServerOptions> = {}, address = 'localhost:0') => {
+  const server = new AuthorizationServer(oneByOne(handler), { ...options, ...over });
   closing.push(() => server.close({ noticeMs: 0, graceMs: 200 }));
   const addresses = await server.listen([address]);
   if (!Array.isArray(addresses)) throw new Error(JSON.stringify(addresses));
@@ -64,7 +59,7 @@ const started = async (handler: CheckHandler, over: Partial<ServerOptions> = {},
   return { server, client, address: String(addresses[0]) };
 };
 
-const problemAt = async (address: string) => new AuthorizationServer(never, options).listen([address]);
+const problemAt = async (address: string) => new AuthorizationServer(oneByOne(never), options).listen([address]);
 const bug = () => {
   throw new Error('bug');
 };
@@ -84,7 +79,10 @@ const reasonOf = (bytes: Uint8Array): string | undefined => {
 describe('AuthorizationServer.listen', () => {
   it('serves on a Unix socket of mode 0660 and on TCP at once, and removes the socket at the end', async () => {
     const path = join(folder, 'a.sock');
-    const server = new AuthorizationServer(async () => Buffer.from('hello'), options);
+    const server = new AuthorizationServer(
+      oneByOne(async () => Buffer.from('hello')),
+      options,
+    );
     const addresses = await server.listen([`unix:${path}`, 'localhost:0']);
     expect(addresses).toEqual([`unix:${path}`, expect.stringMatching(/^localhost:[1-9][0-9]*$/)]);
     expect(statSync(path).mode & 0o777).toBe(0o660);
@@ -152,7 +150,7 @@ describe('AuthorizationServer.listen', () => {
 
   it('opens nothing when one address cannot be had', async () => {
     const path = join(folder, 'first.sock');
-    const server = new AuthorizationServer(never, options);
+    const server = new AuthorizationServer(oneByOne(never), options);
     expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');
     await until(() => !existsSync(path));
   });
@@ -160,7 +158,7 @@ describe('AuthorizationServer.listen', () => {
 
 describe('AuthorizationServer answering', () => {
   it('hands over bytes, trace context, deadline and signal, and gives the bytes back', async () => {
-    const seen: { bytes: Uint8Array; call: CheckContext; nowMs: number }[] = [];
+    const seen: { bytes: Uint8Array; call: Parameters<OneHandler>[1]; nowMs: number }[] = [];
     const { client, server } = await started(async (bytes, call) => {
       seen.push({ bytes, call, nowMs: systemPorts.monotonicMs() });
       return new Uint8Array([1, 2, 3]);
@@ -182,7 +180,7 @@ describe('AuthorizationServer answering', () => {
     expect(reasonOf(await client.check(request))).toBe('internal');
   });
 
-  it.each<[string, CheckHandler]>([
+  it.each<[string, OneHandler]>([
     ['throws', bug],
     ['rejects', () => Promise.reject(new Error('bug'))],
     ['rejects with nothing', () => Promise.reject(undefined)],
@@ -211,7 +209,7 @@ describe('AuthorizationServer answering', () => {
   });
 
   it('denies before the deadline when the handler never answers, and tells the handler', async () => {
-    const signals: CheckContext['signal'][] = [];
+    const signals: CheckMessage['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
       return never();
@@ -222,7 +220,7 @@ describe('AuthorizationServer answering', () => {
   });
 
   it('tells the handler when the client goes away, and counts the check no more', async () => {
-    const signals: CheckContext['signal'][] = [];
+    const signals: CheckMessage['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
       return never();
@@ -241,7 +239,7 @@ describe('AuthorizationServer answering', () => {
     ['cannot be told', bug],
   ])('denies an agent that %s, and does not ask the handler', async (_name, admit) => {
     const asked: unknown[] = [];
-    const handler: CheckHandler = async (bytes) => Buffer.from([asked.push(bytes)]);
+    const handler: OneHandler = async (bytes) => Buffer.from([asked.push(bytes)]);
     const { client } = await started(handler, { admit });
     expect(reasonOf(await client.check(request))).toBe('overloaded');
     expect(asked).toEqual([]);
@@ -371,9 +369,13 @@ const answer = {
   transactionToken: null,
   passing: [],
 };
-const call: CheckContext = { traceparent: null, deadlineMs: 1, signal: { aborted: false } };
-const handlerOf = (check: Check, onFault?: (error: unknown) => void) =>
-  authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse, ...(onFault && { onFault }) });
+const call: Parameters<OneHandler>[1] = { traceparent: null, deadlineMs: 1, signal: { aborted: false } };
+const handlerOf = (check: Check, onFault?: (error: unknown) => void) => {
+  const faults = onFault && { onFault };
+  return oneOf(
+    authorizationHandler(checksBy(check), { rules: { partialBodyBytes: null }, response, refuse, ...faults }),
+  );
+};
 
 describe('authorizationHandler', () => {
   it('answers what the check says', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import type { CheckFacts } from '../../src/check-services.ts';
-import type { CheckHandler } from '../../src/envoy/server.ts';
+import type { OneHandler } from './handlers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { allow, answerWith, get, handlerOf, newDecisionId, post, until, Wire } from './wire.ts';
@@ -195,7 +195,7 @@ for (const version of envoyVersions) {
       expect(hosts).toEqual(status === 200 ? [seen.at(-1)?.call.host] : []);
     });
 
-    it.each<[string, CheckHandler]>([
+    it.each<[string, OneHandler]>([
       [
         'throws',
         () => {

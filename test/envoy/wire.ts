@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import type { Check } from '../../src/check.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import type { Answer } from '../../src/check-services.ts';
-import { AuthorizationServer, type CheckHandler } from '../../src/envoy/server.ts';
+import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { type Check, checksBy, oneByOne, type OneHandler, oneOf } from './handlers.ts';
 import { type ListenerName, wireConfig } from './wire-config.ts';
 
 /** The answer to a request, as it came over the socket. */
@@ -53,8 +53,8 @@ export const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): An
 });
 
 /** The handler of a server that answers with a check. */
-export const handlerOf = (check: Check): CheckHandler =>
-  authorizationHandler(check, { rules: { partialBodyBytes: null }, response, refuse });
+export const handlerOf = (check: Check): OneHandler =>
+  oneOf(authorizationHandler(checksBy(check), { rules: { partialBodyBytes: null }, response, refuse }));
 
 /** Bytes as they are, so that nothing on this side puts a request right. One request for each connection. */
 const send = (port: number, head: readonly string[], body: string | Uint8Array = '') =>
@@ -104,7 +104,7 @@ export const until = async (condition: () => boolean | Promise<boolean>) => {
 
 /** Everything one version is tried with: Envoy, the server under test, an upstream that remembers. */
 export class Wire {
-  handler: CheckHandler = handlerOf(allow);
+  handler: OneHandler = handlerOf(allow);
   readonly forwarded: Forwarded[] = [];
   readonly faults: unknown[] = [];
   readonly ports = new Map<string, number>();
@@ -150,12 +150,15 @@ export class Wire {
     const envoy = await EnvoyProcess.start({ binary, config });
     if ('problem' in envoy) throw new Error(envoy.problem);
     const server = (wire: Wire) =>
-      new AuthorizationServer((bytes, call) => wire.handler(bytes, call), {
-        ...systemPorts,
-        refuse,
-        maxInFlight: MAX_IN_FLIGHT,
-        onFault: (error) => wire.faults.push(error),
-      });
+      new AuthorizationServer(
+        oneByOne((bytes, call) => wire.handler(bytes, call)),
+        {
+          ...systemPorts,
+          refuse,
+          maxInFlight: MAX_IN_FLIGHT,
+          onFault: (error) => wire.faults.push(error),
+        },
+      );
     const wire = new Wire({ server, envoy, upstream, folder });
     const listening = await wire.server.listen([`unix:${checkSocket}`]);
     if ('problem' in listening) throw new Error(listening.problem);

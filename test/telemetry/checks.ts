@@ -2,7 +2,8 @@ import type { Action } from '../../src/action/http.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { Judgement } from '../../src/judgement.ts';
-import type { CheckTrace } from '../../src/telemetry/span.ts';
+import { placeOfCheck, traceCheck } from '../../src/telemetry/span.ts';
+import type { CheckPlace, CheckTrace, Tracing } from '../../src/telemetry/span.ts';
 
 /** The span that issued the token of every check here. */
 export const issuance = { traceId: '1'.repeat(32), spanId: '1'.repeat(16) };
@@ -10,9 +11,11 @@ export const issuance = { traceId: '1'.repeat(32), spanId: '1'.repeat(16) };
 /** The span of the use before. */
 export const previousUse = { traceId: '2'.repeat(32), spanId: '2'.repeat(16) };
 
-/** Where the span of a check hangs: Envoy did not sample, the application did. */
-export const checkTrace: CheckTrace = {
-  parent: `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`,
+/** The span of Envoy for the check, which Envoy did not sample. */
+export const envoySpan = `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`;
+
+/** Where the span of a check hangs, but for its place: the application did sample. */
+export const checkTrace: Omit<CheckTrace, 'place'> = {
   application: `00-${'4'.repeat(32)}-${'4'.repeat(16)}-01`,
   previousUse,
   startedAtMs: 1_700_000_000_000,
@@ -53,3 +56,10 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement 
       nowMs: 0,
     },
   }) as unknown as Judgement;
+
+/** Traces a check under the span of Envoy; the place of its own. */
+export function traceUnderEnvoy(tracing: Tracing, judgement: Judgement, on = checkTrace): CheckPlace {
+  const place = placeOfCheck(tracing, envoySpan);
+  traceCheck(tracing, judgement, { ...on, place });
+  return place;
+}

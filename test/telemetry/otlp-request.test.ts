@@ -10,8 +10,7 @@ import { writeSpan } from '../../src/telemetry/otlp-span.ts';
 import { ProtobufWriter } from '../../src/telemetry/protobuf-writer.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import type { SpanOrigin } from '../../src/telemetry/span-origin.ts';
-import { traceCheck } from '../../src/telemetry/span.ts';
-import { checkTrace, judgementOf } from './checks.ts';
+import { judgementOf, traceUnderEnvoy } from './checks.ts';
 import { anySpan, endedSpan } from './ended-spans.ts';
 import { exportRequestFrom, spansIn } from './export-request.ts';
 
@@ -59,7 +58,7 @@ describe('exportRequest', () => {
     const spans: EndedSpan[] = [];
     const sink = { samplesAllow: () => true, add: (span: EndedSpan) => void spans.push(span) };
     const judged = judgementOf(deny('policy.error', 'by `x`'), { method: 'tools/call', tool: 'create_ticket' });
-    traceCheck({ spans: sink, ports: systemPorts }, judged, checkTrace);
+    traceUnderEnvoy({ spans: sink, ports: systemPorts }, judged);
     expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
   });
 

@@ -6,9 +6,8 @@ import type { Decision } from '../../src/decision/decision.ts';
 import type { SpanSink } from '../../src/telemetry/ended-span.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
-import { traceCheck } from '../../src/telemetry/span.ts';
-import type { CheckTrace } from '../../src/telemetry/span.ts';
-import { allow, checkTrace, issuance, judgementOf, previousUse } from './checks.ts';
+import { placeOfCheck } from '../../src/telemetry/span.ts';
+import { allow, checkTrace, envoySpan, issuance, judgementOf, previousUse, traceUnderEnvoy } from './checks.ts';
 
 const ports = {
   nowMs: () => 1_700_000_000_003,
@@ -29,9 +28,9 @@ function recorder(samplesAllow: SpanSink['samplesAllow'] = () => false) {
   return { spans, sink };
 }
 
-const traced = (decision: Decision, on: CheckTrace = checkTrace, judged = judgementOf(decision)) => {
+const traced = (decision: Decision, on = checkTrace, judged = judgementOf(decision)) => {
   const { spans, sink } = recorder();
-  return { place: traceCheck({ spans: sink, ports }, judged, on), spans };
+  return { place: traceUnderEnvoy({ spans: sink, ports }, judged, on), spans };
 };
 
 const statusAndType = (decision: Decision) => {
@@ -96,7 +95,7 @@ describe('traceCheck', () => {
     expect(traced(allow).spans).toHaveLength(0);
     const asked: unknown[] = [];
     const { spans, sink } = recorder((traceId, parent) => asked.push([traceId, parent?.traceFlags]) > 0);
-    traceCheck({ spans: sink, ports }, judgementOf(allow), checkTrace);
+    traceUnderEnvoy({ spans: sink, ports }, judgementOf(allow));
     expect([spans.length, asked]).toEqual([1, [['3'.repeat(32), 0]]]);
   });
 
@@ -128,10 +127,10 @@ describe('traceCheck', () => {
   });
 
   it('gives a use a place of its own where nobody takes spans', () => {
-    const place = traceCheck({ spans: null, ports }, judgementOf(allow), { ...checkTrace, parent: null });
-    expect(place).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
-    const child = traceCheck({ spans: null, ports }, judgementOf(deny('token.expired', '')), checkTrace);
-    expect(child).toEqual({ traceId: '3'.repeat(32), spanId: 'ab'.repeat(8) });
+    expect(placeOfCheck({ ports }, null)).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8), parent: null });
+    const child = traceUnderEnvoy({ spans: null, ports }, judgementOf(deny('token.expired', '')));
+    expect(child).toEqual(placeOfCheck({ ports }, envoySpan));
+    expect(child).toMatchObject({ traceId: '3'.repeat(32), spanId: 'ab'.repeat(8) });
   });
 });
 
@@ -140,7 +139,7 @@ describe('issuerTracer', () => {
     const { spans, sink } = recorder();
     let monotonicMs = 5;
     const tracer = issuerTracer({ spans: sink, ports: { ...ports, monotonicMs: () => monotonicMs } });
-    const span = tracer.start('token.issue', { a: 1, b: 1 }, checkTrace.parent);
+    const span = tracer.start('token.issue', { a: 1, b: 1 }, envoySpan);
     expect(span.traceId).toBe('3'.repeat(32));
     monotonicMs = 7.25;
     span.end({ b: 2 });

@@ -3,10 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { deny } from '../../src/decision/decision.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
-import { traceCheck } from '../../src/telemetry/span.ts';
 import { startTelemetry } from '../../src/telemetry/telemetry.ts';
 import type { Telemetry } from '../../src/telemetry/telemetry.ts';
-import { allow, checkTrace, judgementOf } from './checks.ts';
+import { allow, judgementOf, traceUnderEnvoy } from './checks.ts';
 import { Collector } from './collector.ts';
 import { grpcCollector } from './grpc-collector.ts';
 
@@ -41,7 +40,7 @@ function started(more: Readonly<Record<string, string>> = {}): Telemetry {
 const decisions = { allow, deny: deny('policy.forbidden', 'by `x`') } as const;
 
 const check = ({ spans }: Telemetry, decision: keyof typeof decisions): unknown =>
-  traceCheck({ spans, ports: systemPorts }, judgementOf(decisions[decision]), checkTrace);
+  traceUnderEnvoy({ spans, ports: systemPorts }, judgementOf(decisions[decision]));
 
 describe('startTelemetry', () => {
   it('follows the standard variables: endpoint, protocol, headers, resource, sampler', async () => {

@@ -1,0 +1,32 @@
+import type { Checks } from '../../src/check.ts';
+import type { Answer, CheckCall, CheckFacts } from '../../src/check-services.ts';
+import type { Deny } from '../../src/decision/decision.ts';
+import type { CheckHandler, CheckMessage } from '../../src/envoy/server.ts';
+import { stage } from '../../src/stages.ts';
+
+/** What answers one check from its bytes. */
+export type OneHandler = (message: Uint8Array, call: Omit<CheckMessage, 'message'>) => Uint8Array | Promise<Uint8Array>;
+
+/** A handler that answers one check after the other. */
+export const oneByOne = (handler: OneHandler): CheckHandler => ({
+  answers: (checks) => checks.map((check) => handler(check.message, check)),
+  afterwards: () => undefined,
+});
+
+/** What answers one check from its facts. */
+export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Promise<Answer>;
+
+/** Checks that are answered by what a test says. */
+export const checksBy = (check: Check): Checks => ({
+  answers: (asked) => stage(asked, ({ facts, call }) => check(facts, call)),
+  afterwards: () => undefined,
+});
+
+/** The handler of a check, for one message. */
+export const oneOf =
+  (handler: CheckHandler): OneHandler =>
+  (message, { traceparent, deadlineMs, signal }) => {
+    const [answer] = handler.answers([{ message, traceparent, deadlineMs, signal }]);
+    if (answer === undefined) throw new Error('no answer');
+    return answer;
+  };
