@@ -7,6 +7,7 @@ const FIXED32 = 5;
 /** UTF-8 takes no more for a UTF-16 unit. */
 const MAX_BYTES_OF_UNIT = 3;
 const MAX_VARINT_BYTES = 10;
+const WORD = 2 ** 32;
 
 /**
  * A protobuf message as it is written into one buffer that grows: no object is made for a field. What is written is only ever
@@ -95,9 +96,11 @@ export class ProtobufWriter {
     this.#end = this.#buffer.writeUInt32LE(value, this.#end);
   }
 
-  fixed64(field: number, value: bigint): void {
+  /** 64 bits by their halves, each a whole number; of the low one that is over 32 bits, these are carried. */
+  fixed64(field: number, high: number, low: number): void {
     this.#tag(field, FIXED64);
-    this.#end = this.#buffer.writeBigUInt64LE(value, this.#end);
+    this.#end = this.#buffer.writeUInt32LE(low >>> 0, this.#end);
+    this.#end = this.#buffer.writeUInt32LE(high + Math.floor(low / WORD), this.#end);
   }
 
   /** Leaves room for what comes behind a tag, where that is a number or a length. */
