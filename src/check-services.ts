@@ -58,7 +58,7 @@ export interface Answer {
   readonly agent: string | null;
   /** Id of the action in the catalog, once it is known. */
   readonly action: string | null;
-  /** Where a client learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
+  /** Where a client that is denied learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
   readonly resourceMetadataUrl: string | null;
   /** Trace of the check's span; `null` where no check was made. */
   readonly traceId: string | null;

@@ -248,12 +248,16 @@ const answerOf = (
   taskId: taskTokenOf(facts)?.taskId ?? null,
   agent: agentIn(facts),
   action: isDeny(facts.action) ? null : facts.action.id,
-  resourceMetadataUrl: isDeny(facts.action) ? null : services.resourceMetadataUrl(facts.action.server.id),
+  resourceMetadataUrl: metadataUrlFor(services, decision, facts),
   traceId: place.traceId,
   transactionToken: handed,
   passing: isDeny(decision) ? [] : facts.passing,
   ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
 });
+
+/** For a client that is turned away; who is let in does not ask. */
+const metadataUrlFor = (services: CheckServices, decision: Decision, { action }: Facts): string | null =>
+  !isDeny(decision) || isDeny(action) ? null : services.resourceMetadataUrl(action.server.id);
 
 /** What a client that speaks JSON-RPC needs to match the denial to its request. */
 function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {

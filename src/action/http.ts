@@ -81,13 +81,17 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   return isDeny(body) ? body : actionOf(entry, { args: new Map([...text, ...body]), isDecidedOnHeaders });
 }
 
+const NO_VALUES: ReadonlyMap<string, string> = new Map();
+
+const namesInQuery = ({ args }: CatalogAction): ReadonlySet<string> =>
+  new Set(args.filter((spec) => spec.from === 'query').map((spec) => spec.name));
+
 function textArguments(
   entry: CatalogAction,
   segments: readonly string[],
   query: string,
 ): ReadonlyMap<string, ArgumentValue> | Deny {
-  const fromQuery = entry.args.filter((spec) => spec.from === 'query').map((spec) => spec.name);
-  const values = queryValues(query, new Set(fromQuery));
+  const values = query === '' ? NO_VALUES : queryValues(query, namesInQuery(entry));
   if ('problem' in values) return refusedArguments(entry, values.problem);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {

@@ -15,17 +15,15 @@ export function coveringDetail(
   action: Action,
   nowMs: number,
 ): AuthorizationDetail | Deny {
-  const naming = details.filter(
-    (detail) =>
-      detail.locations.includes(action.server.audience) &&
-      (action.isSession || detail.actions.some((granted) => covers(granted, action.id))),
-  );
-  if (naming.length === 0) {
-    return deny('action.outside-intent', `the intent names no \`${action.id}\` at \`${action.server.audience}\``);
-  }
-  const open = naming.find((detail) => isOpen(detail, nowMs));
-  return open ?? deny('action.outside-intent', `the intent allows \`${action.id}\` at another time`);
+  const open = details.find((detail) => names(detail, action) && isOpen(detail, nowMs));
+  if (open !== undefined) return open;
+  return details.some((detail) => names(detail, action))
+    ? deny('action.outside-intent', `the intent allows \`${action.id}\` at another time`)
+    : deny('action.outside-intent', `the intent names no \`${action.id}\` at \`${action.server.audience}\``);
 }
+
+const names = ({ locations, actions }: AuthorizationDetail, { id, isSession, server }: Action): boolean =>
+  locations.includes(server.audience) && (isSession || actions.some((granted) => covers(granted, id)));
 
 /** `payments.*` covers whatever begins with `payments.`; `*` alone covers nothing, so that no intent is unbounded. */
 const covers = (granted: string, id: string): boolean =>

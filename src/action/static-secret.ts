@@ -107,7 +107,10 @@ export function staticSecretsIn(
   const found: Found[] = [];
   for (const [name, values] of call.headers) {
     if (PROOF_HEADERS.has(name)) continue;
-    for (const value of values) collect(found, { where: 'header', name }, inHeader(name, value, nowMs));
+    for (const value of values) {
+      const seen = inHeader(name, value, nowMs);
+      if (seen.length > 0) collect(found, { where: 'header', name }, seen);
+    }
   }
   for (const field of call.query === '' ? [] : call.query.split('&')) {
     const equals = field.indexOf('=');

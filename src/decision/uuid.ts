@@ -9,13 +9,23 @@ export const UUID_RANDOM_BYTES = 16;
  * @see RFC 9562 section 5.7
  */
 export function uuidV7(nowMs: number, random: Uint8Array): string {
-  const bytes = Buffer.from(random.subarray(0, UUID_RANDOM_BYTES));
-  bytes.writeUIntBE(nowMs, 0, 6);
-  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
-  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
-  const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  const high = Math.floor(nowMs / 2 ** 16);
+  const octets = (from: number, to: number): string => {
+    let text = '';
+    for (let at = from; at < to; at += 1) text += octet(random[at] ?? 0);
+    return text;
+  };
+  return (
+    `${octet(high >>> 24)}${octet(high >>> 16)}${octet(high >>> 8)}${octet(high)}-${octet(nowMs / 256)}${octet(nowMs)}-` +
+    `${octet(0x70 | ((random[6] ?? 0) & 0x0f))}${octet(random[7] ?? 0)}-` +
+    `${octet(0x80 | ((random[8] ?? 0) & 0x3f))}${octet(random[9] ?? 0)}-${octets(10, UUID_RANDOM_BYTES)}`
+  );
 }
+
+/** The last eight bits of a number, in hex. */
+const octet = (value: number): string => OCTETS[value & 0xff] ?? '';
+
+const OCTETS: readonly string[] = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'));
 
 const UUID_CHARS = 36;
 const HYPHEN = 0x2d;

@@ -138,7 +138,7 @@ const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fie
 const headerMap: Fields<{ headers?: DecodedHeader[] }, RequestReader> = fieldsOf({
   1: delimited(null, (target, reader) => {
     if (!reader.isHeaderWithin()) return;
-    const header = decodedHeaderFrom(reader.raw());
+    const header = reader.made(decodedHeaderFrom);
     if (isDeny(header)) reader.fail(header);
     else (target.headers ??= []).push(header);
   }),

@@ -57,13 +57,13 @@ const UNIQUE: ReadonlySet<string> = new Set(['traceparent', 'tracestate', 'x-req
  * The header in the bytes of a `HeaderValue`; what is wrong with them where they are none. The same object for the same bytes, as
  * long as they are remembered.
  *
- * @param bytes a view of more, which the header of a call refers to; what is remembered does not
+ * @param bytes hold more, which the header of a call refers to; what is remembered does not
  */
-export function decodedHeaderFrom(bytes: Buffer): DecodedHeader | Deny {
-  const text = bytes.toString('latin1');
+export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): DecodedHeader | Deny {
+  const text = bytes.toString('latin1', from, to);
   const known = remembered.get(text);
   if (known !== undefined) return known;
-  const reader = new WireReader(bytes);
+  const reader = new WireReader(bytes, { from, to });
   const read: Writable = reader.whole(fields, {});
   if (reader.problem !== null) return reader.problem;
   if (UNIQUE.has(read.key ?? '')) return new DecodedHeader(read);

@@ -15,6 +15,8 @@ export interface Headers {
 /** What `connection` may say of the connection itself; any other word removes the header of that name on the way. */
 const CONNECTION_WORDS: ReadonlySet<string> = new Set(['', 'close', 'keep-alive', 'te']);
 
+const NONE: readonly string[] = [];
+
 const TUNNELS = ['upgrade', 'http2-settings'] as const;
 
 /**
@@ -49,7 +51,7 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
 
 function connectionProblem({ byName, pseudo }: Headers): Deny | null {
   const values = byName.get('connection');
-  const words = values === undefined ? [] : values.join(',').toLowerCase().split(',');
+  const words = values === undefined ? NONE : values.join(',').toLowerCase().split(',');
   const connection = words.map((word) => word.trim());
   if (pseudo.has(':protocol') || TUNNELS.some((name) => byName.has(name)) || connection.includes('upgrade')) {
     return deny('request.unsupported', 'the request asks to upgrade the connection');

@@ -114,18 +114,20 @@ function callFrom(http: DecodedHttpRequest, all: Headers, rules: RequestRules): 
 
 /** Fields and the headers they come from must agree, wherever the headers were sent along. */
 function pseudoHeaderProblem(http: DecodedHttpRequest, { byName, pseudo }: Headers): Deny | null {
-  const { method = '', path = '', host = '', scheme = '' } = http;
-  const sent = [
-    [':method', pseudo.get(':method'), method],
-    [':path', pseudo.get(':path'), path],
-    [':authority', pseudo.get(':authority'), host],
-    ['host', byName.get('host'), host],
-    [':scheme', pseudo.get(':scheme'), scheme],
-  ] as const;
-  const differs = sent.find(([, values, field]) => values !== undefined && values[0] !== field);
-  return differs === undefined
-    ? null
-    : deny('request.not-canonical', `the header \`${differs[0]}\` differs from the request`);
+  const { method, path, host, scheme } = http;
+  return (
+    differenceProblem(':method', pseudo, method) ??
+    differenceProblem(':path', pseudo, path) ??
+    differenceProblem(':authority', pseudo, host) ??
+    differenceProblem('host', byName, host) ??
+    differenceProblem(':scheme', pseudo, scheme)
+  );
+}
+
+function differenceProblem(name: string, headers: Headers['byName'], field = ''): Deny | null {
+  const values = headers.get(name);
+  if (values === undefined || values[0] === field) return null;
+  return deny('request.not-canonical', `the header \`${name}\` differs from the request`);
 }
 
 /** A header that servers and frameworks obey in the place of what was decided on must say the same, however often it is there. */

@@ -3,6 +3,7 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { JsonValue } from './canonical-json.ts';
+import { plainUseText } from './use-text.ts';
 
 /** What a decision came from, carried by every record of one. */
 interface Decided {
@@ -207,7 +208,7 @@ export interface RecordProblem {
  * @returns a problem for text that is not well-formed, a number that is not finite, or more than `MAX_RECORD_BYTES`
  */
 export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProblem {
-  const text = canonicalJson({ ...record });
+  const text = (record.kind === 'use' ? plainUseText(record) : null) ?? canonicalJson({ ...record });
   if (typeof text !== 'string') return text;
   const bytes = Buffer.from(text, 'utf8');
   if (bytes.length > MAX_RECORD_BYTES) {

@@ -111,7 +111,9 @@ const ONLY_PARTS = 'o';
 function contextText(question: Keyed, plan: Plan): string {
   if (question.part === undefined || plan.whole) return valueText(question, question.context, plan);
   if (plan.attrs.length === 0) return PRESENT;
-  return ONLY_PARTS + plan.attrs.map(([name, child]) => valueText(question, partOf(question, name), child)).join('');
+  let written = ONLY_PARTS;
+  for (const [name, child] of plan.attrs) written += valueText(question, partOf(question, name), child);
+  return written;
 }
 
 /** INVARIANT: of a question that gives its members one by one, the whole is not touched, since it would be made. */
@@ -125,7 +127,9 @@ function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (uid !== null) return encoded(value) + (plan.ancestors ? lineage(question, uid) : '');
   if (plan.whole) return encoded(value);
   if (plan.attrs.length > 0 && isRecord(value)) {
-    return ONLY_PARTS + plan.attrs.map(([name, child]) => valueText(question, member(value, name), child)).join('');
+    let written = ONLY_PARTS;
+    for (const [name, child] of plan.attrs) written += valueText(question, member(value, name), child);
+    return written;
   }
   for (const [kind, bounds] of plan.bounds) {
     const size = valueOfKind(kind, value);
@@ -163,4 +167,6 @@ const isRecord = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&
   !Array.isArray(value) &&
-  !['__extn', 'fn', 'rawJSON'].some((name) => Object.hasOwn(value, name));
+  !Object.hasOwn(value, '__extn') &&
+  !Object.hasOwn(value, 'fn') &&
+  !Object.hasOwn(value, 'rawJSON');

@@ -117,10 +117,16 @@ class UseQuestion implements Question {
       isPlainClock(nowMs) &&
       Number.isSafeInteger(wholeSeconds(nowMs - (task?.createdAtMs ?? 0))) &&
       Number.isSafeInteger(use) &&
-      Array.from(action.args.keys()).every((name) => isPlainText(name) && !name.startsWith('__')) &&
-      Array.from(action.args.values()).every((value) => isPlainValue(cedarValueOf(value)))
+      arePlainArguments(action.args)
     );
   }
+}
+
+function arePlainArguments(args: Action['args']): boolean {
+  for (const [name, value] of args) {
+    if (!isPlainText(name) || name.startsWith('__') || !isPlainValue(cedarValueOf(value))) return false;
+  }
+  return true;
 }
 
 /** Values that never change and come again and again: the same token, task and history, one use after the other. */
@@ -239,7 +245,8 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 
-const distinct = (values: readonly string[]): readonly string[] => [...new Set(values)].sort();
+const distinct = (values: readonly string[]): readonly string[] =>
+  values.length < 2 ? values : [...new Set(values)].sort();
 
 /** The instants that Cedar reads: those whose year has four digits. */
 const isPlainClock = (ms: number): boolean => ms >= MIN_INSTANT_MS && ms <= MAX_INSTANT_MS;

@@ -35,6 +35,6 @@ export function historyWith(history: TaskHistory, use: Omit<HistoryEntry, 'versi
 }
 
 function withAll(known: readonly string[], more: readonly string[]): readonly string[] {
-  const added = [...new Set(more)].filter((name) => !known.includes(name));
-  return added.length === 0 ? known : [...known, ...added];
+  if (more.every((name) => known.includes(name))) return known;
+  return [...known, ...new Set(more.filter((name) => !known.includes(name)))];
 }

@@ -47,7 +47,8 @@ const OVERFLOW = 'other';
 export class SeriesOf<S> {
   readonly #names: readonly string[];
   readonly #make: (labels: string) => S;
-  readonly #series = new Map<string, S>();
+  #series: S[] = [];
+  #root: Branch<S> = newBranch();
 
   constructor(labels: Labels, make: (labels: string) => S) {
     this.#names = Object.keys(labels);
@@ -56,36 +57,54 @@ export class SeriesOf<S> {
   }
 
   of(labels: Readonly<Record<string, string>>): S {
-    return this.#at(this.#names.map((name) => labels[name] ?? OVERFLOW));
+    let branch: Branch<S> | undefined = this.#root;
+    for (const name of this.#names) branch = branch?.values.get(labels[name] ?? OVERFLOW);
+    return branch?.series ?? this.#at(this.#names.map((name) => labels[name] ?? OVERFLOW));
   }
 
   all(): Iterable<S> {
-    return this.#series.values();
+    return this.#series;
   }
 
   clear(): void {
-    this.#series.clear();
+    this.#series = [];
+    this.#root = newBranch();
   }
 
   #at(values: readonly string[]): S {
-    const key = values.join('\0');
-    const found = this.#series.get(key);
-    if (found !== undefined) return found;
-    if (this.#series.size >= MAX_SERIES) return this.#overflow();
-    return this.#added(key, values);
+    const kept = this.#series.length < MAX_SERIES ? values : values.map(() => OVERFLOW);
+    const branch = this.#branchAt(kept);
+    branch.series ??= this.#added(kept);
+    return branch.series;
   }
 
-  #overflow(): S {
-    const values = this.#names.map(() => OVERFLOW);
-    const key = values.join('\0');
-    return this.#series.get(key) ?? this.#added(key, values);
+  #branchAt(values: readonly string[]): Branch<S> {
+    let branch = this.#root;
+    for (const value of values) branch = getOrAdd(branch.values, value);
+    return branch;
   }
 
-  #added(key: string, values: readonly string[]): S {
+  #added(values: readonly string[]): S {
     const series = this.#make(this.#names.map((name, index) => `${name}="${escaped(values[index] ?? '')}"`).join(','));
-    this.#series.set(key, series);
+    this.#series.push(series);
     return series;
   }
+}
+
+/** Where the series with some values stand, by the value of the next label; that with just these. */
+interface Branch<S> {
+  readonly values: Map<string, Branch<S>>;
+  series: S | undefined;
+}
+
+const newBranch = <S>(): Branch<S> => ({ values: new Map(), series: undefined });
+
+function getOrAdd<S>(values: Map<string, Branch<S>>, value: string): Branch<S> {
+  const known = values.get(value);
+  if (known !== undefined) return known;
+  const branch = newBranch<S>();
+  values.set(value, branch);
+  return branch;
 }
 
 /** Every combination of closed values; none where a label is open. */

@@ -7,10 +7,11 @@ const SPAN_ID_BYTES = 8;
 
 /** Reads a W3C `traceparent`; `null` for anything that is none. @see W3C Trace Context section 3.2 */
 export function spanContextFrom(traceparent: string | null): SpanContext | null {
-  const parts = traceparent === null ? null : /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent);
-  const [, traceId = INVALID_TRACEID, spanId = INVALID_SPANID, flags = ''] = parts ?? [];
+  if (traceparent === null || !/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) return null;
+  const [traceId, spanId] = [traceparent.slice(3, 35), traceparent.slice(36, 52)];
   if (traceId === INVALID_TRACEID || spanId === INVALID_SPANID) return null;
-  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+  const traceFlags = Number.parseInt(traceparent.slice(53), 16) & TraceFlags.SAMPLED;
+  return { traceId, spanId, traceFlags, isRemote: true };
 }
 
 /**

@@ -1,0 +1,33 @@
+import type { UseRecord } from './record.ts';
+
+/**
+ * The canonical JSON of the record of a use, put together from its members, which have their order here: one is made for every
+ * check. `null` where a member is not plain, so that `canonicalJson` has to look at it.
+ */
+export function plainUseText(record: UseRecord): string | null {
+  const { action, agent, at, credential, decision, decisionId, host, jtiDigest, kind, method, path } = record;
+  const { policyGeneration, policyIds, policySet, reason, reuse, spanId, task, tokenUse, traceId } = record;
+  if (!isCount(at) || !isCount(policyGeneration) || !isCount(tokenUse)) return null;
+  if (!isPlain(action) || !isPlain(agent) || !isPlain(credential) || !isPlain(decision) || !isPlain(decisionId))
+    return null;
+  if (!isPlain(host) || !isPlain(jtiDigest) || !isPlain(method) || !isPlain(path) || !isPlain(policySet)) return null;
+  if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId)) return null;
+  if (!policyIds.every(isPlain) || !reuse.every(isPlain)) return null;
+  return (
+    `{"action":${quoted(action)},"agent":${quoted(agent)},"at":${at},"credential":${quoted(credential)},` +
+    `"decision":"${decision}","decisionId":"${decisionId}","host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
+    `"kind":"${kind}","method":"${method}","path":"${path}","policyGeneration":${policyGeneration},` +
+    `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
+    `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"}`
+  );
+}
+
+/** Whether JSON writes it as it is read here. */
+const isCount = (value: number | null): boolean => value === null || (Number.isSafeInteger(value) && value >= 0);
+
+/** Whether JSON writes a text as it is, between quotes. */
+const isPlain = (text: string | null): boolean => text === null || /^[ !#-[\]-~]*$/.test(text);
+
+const quoted = (text: string | null): string => (text === null ? 'null' : `"${text}"`);
+
+const listed = (texts: readonly string[]): string => (texts.length === 0 ? '[]' : `["${texts.join('","')}"]`);

@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { canonicalJson } from '../../src/ledger/canonical-json.ts';
+import type { UseRecord } from '../../src/ledger/record.ts';
+import { plainUseText } from '../../src/ledger/use-text.ts';
+
+const use: UseRecord = {
+  action: 'payments.create',
+  agent: 'spiffe://acme.test/planner',
+  at: 1_700_000_000_000,
+  credential: 'task-token',
+  decision: 'allow',
+  decisionId: '018f4d2e-0000-7000-8000-000000000000',
+  host: 'payments.acme.test',
+  jtiDigest: 'bW4-_w',
+  kind: 'use',
+  method: 'POST',
+  path: '/v1/payments/~a!b',
+  policyGeneration: 3,
+  policyIds: ['allow-own', 'allow-listed'],
+  policySet: 'sha-256:set',
+  reason: null,
+  reuse: ['other-node', 'other-trace'],
+  spanId: '00f067aa0ba902b7',
+  task: 't-1',
+  tokenUse: 2,
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+};
+
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('"', '\\', '\u007f', ' ', '~', '\n', '\ud800', 'é'),
+);
+const number = fc.oneof(fc.nat(), fc.constantFrom(-0, -1, 1.5, NaN, Infinity, 2 ** 53, 1e21));
+const orNull = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: null });
+const anyMembers = fc.record(
+  {
+    ...Object.fromEntries(
+      ['action', 'agent', 'credential', 'policySet', 'reason', 'task'].map((n) => [n, orNull(text)]),
+    ),
+    ...Object.fromEntries(
+      ['decision', 'decisionId', 'host', 'method', 'path', 'spanId', 'traceId'].map((n) => [n, text]),
+    ),
+    ...Object.fromEntries(['policyGeneration', 'tokenUse'].map((n) => [n, orNull(number)])),
+    ...Object.fromEntries(['policyIds', 'reuse'].map((n) => [n, fc.array(text, { maxLength: 3 })])),
+    jtiDigest: orNull(text),
+    at: number,
+  },
+  { requiredKeys: [] },
+);
+
+describe('plainUseText', () => {
+  it('is the canonical JSON of an ordinary record, with members and without', () => {
+    const bare = {
+      ...use,
+      action: null,
+      agent: null,
+      task: null,
+      tokenUse: null,
+      policyGeneration: null,
+      policySet: null,
+    };
+    for (const record of [
+      use,
+      bare,
+      { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
+    ])
+      expect(plainUseText(record)).toBe(canonicalJson({ ...record }));
+  });
+
+  it('is the canonical JSON of whatever it does not leave to that', () => {
+    fc.assert(
+      fc.property(anyMembers, (members) => {
+        const record = { ...use, ...members } as UseRecord;
+        const plain = plainUseText(record);
+        if (plain !== null) expect(plain).toBe(canonicalJson({ ...record }));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each(Object.keys(use))('leaves a record to it whose `%s` needs an escape', (name) => {
+    for (const odd of ['"', '\\', '\n', '\u007f', 'é', '\ud800']) {
+      const value = use[name as keyof UseRecord];
+      if (typeof value === 'number' || name === 'kind') continue;
+      expect(plainUseText({ ...use, [name]: Array.isArray(value) ? ['a', odd] : `a${odd}` })).toBeNull();
+    }
+  });
+});
