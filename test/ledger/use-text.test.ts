@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
 import { plainUseText } from '../../src/ledger/use-text.ts';
