@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose';
-import { encodedRecord } from '../ledger/record.ts';
-import type { EncodedRecord, IntentRecord, TokenRecord } from '../ledger/record.ts';
+import { encodedRecord } from '../ledger/encoded-record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { IntentRecord, TokenRecord } from '../ledger/record.ts';
 import type { IssuedToken, Store } from '../store/store.ts';
 import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';

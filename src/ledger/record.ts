@@ -1,9 +1,7 @@
 import { hash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { ReuseClass } from '../token/reuse.ts';
-import { canonicalJson } from './canonical-json.ts';
 import type { JsonValue } from './canonical-json.ts';
-import { plainUseText } from './use-text.ts';
 
 /** What a decision came from, carried by every record of one. */
 interface Decided {
@@ -182,49 +180,6 @@ export type LedgerRecord =
   | FindingRecord
   | PolicyRecord
   | CheckpointRecord;
-
-/** A record as it is stored and, later, hashed: never serialised a second time. */
-export interface EncodedRecord {
-  readonly kind: LedgerRecord['kind'];
-  readonly at: number;
-  readonly task: string | null;
-  /** Whether it is an allowed use: its task has not been idle. */
-  readonly isAllowedUse: boolean;
-  /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
-  readonly bytes: Uint8Array;
-}
-
-/** C2SP tlog-tiles counts the bytes of an entry in 16 bits; what the log puts around a record takes less than 256. */
-export const MAX_RECORD_BYTES = 65_535 - 256;
-
-/** A record that cannot be written; the text says why. */
-export interface RecordProblem {
-  readonly problem: string;
-}
-
-/**
- * The bytes of a record.
- *
- * @returns a problem for text that is not well-formed, a number that is not finite, or more than `MAX_RECORD_BYTES`
- */
-export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProblem {
-  const text = (record.kind === 'use' ? plainUseText(record) : null) ?? canonicalJson({ ...record });
-  if (typeof text !== 'string') return text;
-  const bytes = Buffer.from(text, 'utf8');
-  if (bytes.length > MAX_RECORD_BYTES) {
-    return { problem: `the record has ${bytes.length} bytes, more than ${MAX_RECORD_BYTES}` };
-  }
-  return encodedAs(record, bytes);
-}
-
-/** The same of bytes that `encodedRecord` made. */
-export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
-  encodedAs(JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord, bytes);
-
-function encodedAs(record: LedgerRecord, bytes: Uint8Array): EncodedRecord {
-  const isAllowedUse = record.kind === 'use' && record.decision === 'allow';
-  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, bytes };
-}
 
 /** Longest text of a record that the caller chose, in UTF-16 code units. */
 const MAX_TEXT = 2_048;

@@ -5,7 +5,7 @@ import type { Problem, Reader } from '../token/members.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import { leafFrom } from './leaf.ts';
-import { MAX_RECORD_BYTES } from './record.ts';
+import { MAX_RECORD_BYTES } from './encoded-record.ts';
 import type { UseRecord } from './record.ts';
 
 /** A use with its place in the ledger. */

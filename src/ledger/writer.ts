@@ -1,7 +1,8 @@
 import { after } from '../timers.ts';
 import type { After } from '../timers.ts';
-import { encodedRecord } from './record.ts';
-import type { EncodedRecord, LedgerRecord } from './record.ts';
+import { encodedRecord } from './encoded-record.ts';
+import type { EncodedRecord } from './encoded-record.ts';
+import type { LedgerRecord } from './record.ts';
 
 /** Why a batch was not written. */
 export interface AppendFailure {

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import type { EncodedRecord } from '../ledger/record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { ClockFloor } from './clock-floor.ts';
 import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';

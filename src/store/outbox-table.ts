@@ -1,5 +1,6 @@
-import { encodedRecord, encodedRecordFrom } from '../ledger/record.ts';
-import type { EncodedRecord, EventRecord, LedgerRecord } from '../ledger/record.ts';
+import { encodedRecord, encodedRecordFrom } from '../ledger/encoded-record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { EventRecord, LedgerRecord } from '../ledger/record.ts';
 import type { Connection } from './connection.ts';
 import type { OutboxRecord, WaitingRecord } from './store.ts';
 import { bounded, noteLastEvent, touchTask } from './task-table.ts';

@@ -1,4 +1,4 @@
-import type { EncodedRecord } from '../ledger/record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { expiryOf, stateAt } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';

@@ -1,4 +1,4 @@
-import type { EncodedRecord } from '../ledger/record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';

@@ -1,4 +1,5 @@
-import type { EncodedRecord, EndRecord, EventRecord, IntentRecord, LedgerRecord } from '../ledger/record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { EndRecord, EventRecord, IntentRecord, LedgerRecord } from '../ledger/record.ts';
 import { endCauseOf } from './end-cause.ts';
 import type { MetricFamilies } from './metrics.ts';
 

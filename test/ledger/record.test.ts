@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { encodedRecord, jtiDigestOf, MAX_RECORD_BYTES, recordText } from '../../src/ledger/record.ts';
+import { encodedRecord, MAX_RECORD_BYTES } from '../../src/ledger/encoded-record.ts';
+import { jtiDigestOf, recordText } from '../../src/ledger/record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { allowedUse, taskNumber } from '../store/samples.ts';

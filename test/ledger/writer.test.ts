@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { EncodedRecord, EndRecord } from '../../src/ledger/record.ts';
+import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
+import type { EndRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { AppendFailure, WriterLimits } from '../../src/ledger/writer.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import { encodedRecord } from '../../src/ledger/record.ts';
+import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';

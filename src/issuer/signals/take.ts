@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { encodedRecord, recordText } from '../../ledger/record.ts';
+import { encodedRecord } from '../../ledger/encoded-record.ts';
+import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
 import { isStoreFailure } from '../../store/store-failure.ts';
 import type { StoreFailure } from '../../store/store-failure.ts';

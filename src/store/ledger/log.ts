@@ -7,7 +7,7 @@ import { indexKeysOf } from '../../ledger/index-key.ts';
 import { leafBytes } from '../../ledger/leaf.ts';
 import { leafHash, rootOf } from '../../ledger/merkle.ts';
 import { noteKeyOf, noteKeyText } from '../../ledger/note-key.ts';
-import { encodedRecord } from '../../ledger/record.ts';
+import { encodedRecord } from '../../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../ledger/record.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
