@@ -44,3 +44,42 @@ export const literals = (headers: Readonly<Record<string, string>>): Buffer =>
 
 /** What each request needs, each with one byte: `POST`, `http`, `/`. */
 export const SHORT_REQUEST = Buffer.concat([indexed(3), indexed(6), indexed(4)]);
+
+/** How many bits the code of each byte has. @see RFC 7541 appendix B */
+const CODE_LENGTHS: readonly number[] = `
+  13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28
+  6 10 10 12 13 6 8 11 10 10 8 11 8 6 6 6 5 5 5 6 6 6 6 6 6 6 7 8 15 6 12 10
+  13 6 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 8 7 8 13 19 13 14 6
+  15 5 6 5 6 5 6 6 6 5 7 7 6 6 6 5 6 7 6 5 5 6 7 7 7 7 7 15 11 14 13 28
+  20 22 20 20 22 22 22 23 22 23 23 23 23 23 24 23 24 24 22 23 24 23 23 23 23 21 22 23 22 23 23 24
+  22 21 20 22 22 23 23 21 23 22 22 24 21 22 23 23 21 21 22 21 23 22 23 23 20 22 22 22 23 22 22 23
+  26 26 20 19 22 23 22 25 26 26 26 27 27 26 24 25 19 21 26 27 27 26 27 24 21 21 26 26 28 27 27 27
+  20 24 20 21 22 21 21 23 22 22 25 25 24 24 26 23 26 27 26 26 27 27 27 27 27 28 27 27 27 27 27 26`
+  .trim()
+  .split(/\s+/)
+  .map(Number);
+
+/** The code of each byte, as bits in a text: shorter ones come first, and among those of one length the lower bytes. */
+const CODES: readonly string[] = codes();
+
+function codes(): readonly string[] {
+  const inOrder = [...CODE_LENGTHS.keys()].toSorted((a, b) => (CODE_LENGTHS[a] ?? 0) - (CODE_LENGTHS[b] ?? 0) || a - b);
+  const bits: string[] = [];
+  let code = 0n;
+  let length = 0;
+  for (const byte of inOrder) {
+    const own = CODE_LENGTHS[byte] ?? 0;
+    code <<= BigInt(own - length);
+    length = own;
+    bits[byte] = code.toString(2).padStart(own, '0');
+    code += 1n;
+  }
+  return bits;
+}
+
+/** The code of these bytes, with ones up to a whole byte; `padding` in their place. */
+export function huffman(bytes: Buffer, padding?: string): Buffer {
+  const bits = [...bytes].map((byte) => CODES[byte]).join('');
+  const whole = bits + (padding ?? '1'.repeat((8 - (bits.length % 8)) % 8));
+  return Buffer.from((whole.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+}
