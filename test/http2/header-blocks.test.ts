@@ -4,9 +4,10 @@ import * as fc from 'fast-check';
 import { ErrorCode, Flag, FrameType } from '../../src/http2/frame.ts';
 import { staticFields } from '../../src/http2/header-field.ts';
 import type { RequestHead } from '../../src/http2/request-head.ts';
-import { indexed, Literal, literal, literals, SHORT_REQUEST } from './hpack.ts';
+import { indexed, Literal, literal, literals } from './hpack.ts';
 import { frame } from './raw-client.ts';
 import { answer, brief, stage } from './stage.ts';
+import { SHORT_REQUEST } from './requests.ts';
 
 const { serve, session, raw } = stage();
 

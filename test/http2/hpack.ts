@@ -42,9 +42,6 @@ export const tableSize = (bytes: number): Buffer => integer(bytes, 5, 0x20);
 export const literals = (headers: Readonly<Record<string, string>>): Buffer =>
   Buffer.concat(Object.entries(headers).map(([name, value]) => literal(name, value)));
 
-/** What each request needs, each with one byte: `POST`, `http`, `/`. */
-export const SHORT_REQUEST = Buffer.concat([indexed(3), indexed(6), indexed(4)]);
-
 /** How many bits the code of each byte has. @see RFC 7541 appendix B */
 const CODE_LENGTHS: readonly number[] = `
   13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28

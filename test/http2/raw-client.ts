@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { type Frame, FrameType, MAX_31_BITS, writeFrameHead } from '../../src/http2/frame.ts';
+import { type Frame, FrameType, MAX_31_BITS, uint32, writeFrameHead } from '../../src/http2/frame.ts';
 
 /** With which a connection begins. */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
@@ -16,13 +16,6 @@ export function frame(
   const bytes = Buffer.alloc(9 + payload.length);
   writeFrameHead(bytes, 0, { length: payload.length, type, flags, stream });
   payload.copy(bytes, 9);
-  return bytes;
-}
-
-/** A number of 32 bits, as windows and error codes are written. */
-export function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
   return bytes;
 }
 
@@ -64,6 +57,8 @@ export class RawClient {
   /** How many bytes came. */
   received = 0;
   isClosed = false;
+  /** Whether the frames that come are kept; all are counted in `received`. */
+  keepsFrames = true;
   #rest: Buffer = Buffer.alloc(0);
   #pings = 0;
   #changed: () => void = () => undefined;
@@ -73,7 +68,7 @@ export class RawClient {
     socket.on('data', (chunk: Buffer) => {
       this.received += chunk.length;
       const { frames, rest } = framesIn(this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]));
-      for (const one of frames) this.frames.push(one);
+      for (const one of frames) if (this.keepsFrames) this.frames.push(one);
       this.#rest = rest;
       this.#changed();
     });
@@ -90,7 +85,7 @@ export class RawClient {
     port: number,
     opening: Buffer = Buffer.concat([PREFACE, frame(FrameType.settings)]),
   ): Promise<RawClient> {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     const client = new RawClient(socket);
     await new Promise((resolve) => socket.once('connect', resolve));
     if (opening.length > 0) socket.write(opening);

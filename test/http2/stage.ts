@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { afterEach } from '@jest/globals';
 import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server, type ServerOptions } from '../../src/http2/server.ts';
@@ -14,6 +14,7 @@ const END = headerBlock({ 'x-end': 'yes' });
 export interface Served {
   readonly server: Http2Server;
   readonly port: number;
+  readonly listening: Server;
 }
 
 /** Everything a suite opens; it is closed after each of its tests. */
@@ -29,7 +30,7 @@ export function stage() {
       const bound = await server.listen({ host: '127.0.0.1', port: 0 });
       if ('failure' in bound) throw bound.failure;
       closing.push(() => server.close(0));
-      return { server, port: (bound.server.address() as AddressInfo).port };
+      return { server, listening: bound.server, port: (bound.server.address() as AddressInfo).port };
     },
     /** A client that sends what it is told to. */
     raw: async ({ port }: Pick<Served, 'port'>, opening?: Buffer): Promise<RawClient> => {
@@ -72,4 +73,43 @@ export function answer(stream: AnswerableStream, content: Buffer): void {
 export function brief(stream: AnswerableStream): StreamEvents {
   stream.respond(OK, { ends: true });
   return { data: ({ length }) => stream.took(length), ended: () => undefined, closed: () => undefined };
+}
+
+/** A stream and what was told of it. */
+export interface Told {
+  readonly stream: AnswerableStream;
+  /** `data:` with how many bytes, `ended` and `closed`. */
+  readonly events: string[];
+  /** All that came. */
+  readonly pieces: Buffer[];
+}
+
+/** Notes what is told of each stream, by its path; what comes of it is for `then` to say. */
+export function noting(
+  then: Partial<{ [K in keyof StreamEvents | 'begun']: (told: Told, length: number) => void }> = {},
+) {
+  const told = new Map<string, Told>();
+  const onStream = (stream: AnswerableStream): StreamEvents => {
+    const one: Told = { stream, events: [], pieces: [] };
+    told.set(stream.head.path, one);
+    then.begun?.(one, 0);
+    return {
+      data: (bytes) => {
+        one.events.push(`data:${bytes.length}`);
+        one.pieces.push(Buffer.from(bytes));
+        then.data?.(one, bytes.length);
+      },
+      ended: () => {
+        one.events.push('ended');
+        then.ended?.(one, 0);
+      },
+      closed: () => {
+        one.events.push('closed');
+        then.closed?.(one, 0);
+      },
+    };
+  };
+  /** What was told of a path. */
+  const eventsOf = (path: string): string => (told.get(path)?.events ?? []).join(' ');
+  return { told, onStream, eventsOf };
 }
