@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   readonly onGathered: (connection: Http2Connection) => void;
   /** The connection is gone. */
   readonly onGone: (connection: Http2Connection) => void;
+  /** Told of what was thrown by those who are told of streams; throws nothing itself. */
+  readonly onFault: (error: unknown) => void;
   readonly monotonicMs: () => number;
 }
 
@@ -65,10 +67,15 @@ export class Http2Connection implements StreamConnection {
   readonly #resetHere = new ResetMemory(BOUNDS.resetRemembered);
   readonly #receiveWindow = new ReceiveWindow(BOUNDS.windowBytes);
   readonly #resets: Allowance;
-  readonly #prefaceTimer: ReturnType<typeof setTimeout>;
+  readonly #idleFrames: Allowance;
+  /** Ends what the other end leaves standing: a preface that is not whole, what it does not read, an end that it does not see. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #prefaceBytes = 0;
+  /** The latest stream that the client was told to be taken. */
+  #lastTold = MAX_31_BITS;
   #hasSettings = false;
-  #idleFrames: number = BOUNDS.idleFrames;
+  /** Nothing is read, since the other end does not read what was written. */
+  #isStalled = false;
   /** The latest stream of the client. */
   #last = 0;
   #heldBytes = 0;
@@ -81,12 +88,14 @@ export class Http2Connection implements StreamConnection {
     this.#options = options;
     this.#outgoing = new Outgoing(socket);
     this.#resets = new Allowance({ ...BOUNDS.resets, monotonicMs: options.monotonicMs });
-    this.#prefaceTimer = setTimeout(() => this.destroy(), BOUNDS.prefaceMs);
-    this.#prefaceTimer.unref();
+    this.#idleFrames = new Allowance({ ...BOUNDS.idleFrames, monotonicMs: options.monotonicMs });
+    this.#endIn(BOUNDS.prefaceMs);
     socket.on('data', this.#receive);
     socket.on('drain', this.#drained);
     // What is wrong with one connection ends that one.
     socket.on('error', () => undefined);
+    socket.on('end', this.#linger);
+    socket.on('finish', this.#linger);
     socket.on('close', this.#gone);
     this.frame(FrameType.settings, 0, 0, SETTINGS);
     this.frame(FrameType.windowUpdate, 0, 0, uint32(BOUNDS.windowBytes - INITIAL_WINDOW_BYTES));
@@ -115,7 +124,10 @@ export class Http2Connection implements StreamConnection {
   /** Sends what has gathered. */
   flush(): void {
     this.#outgoing.flush();
-    if (this.#outgoing.waiting > BOUNDS.unreadBytes) this.#socket.pause();
+    if (this.#isStalled || this.#outgoing.waiting <= BOUNDS.unreadBytes) return;
+    this.#isStalled = true;
+    this.#socket.pause();
+    this.#endIn(BOUNDS.stalledMs);
   }
 
   frame(type: number, flags: number, stream: number, payload?: Uint8Array): void {
@@ -143,18 +155,24 @@ export class Http2Connection implements StreamConnection {
     this.#endIfDone();
   }
 
+  fault(error: unknown): void {
+    this.#options.onFault(error);
+  }
+
   readonly #receive = (chunk: Buffer): void => {
+    if (this.#state === 'over') return;
     const rest = this.#prefaceBytes < PREFACE.length ? this.#afterPreface(chunk) : chunk;
-    if (this.#state === 'over' || this.#frames.read(rest, this.#take) === 'read') return;
-    this.#fail(ErrorCode.frameSize);
+    if (rest === null) this.#fail(ErrorCode.protocol);
+    else if (this.#frames.read(rest, this.#take) === 'too-large') this.#fail(ErrorCode.frameSize);
   };
 
-  #afterPreface(chunk: Buffer): Buffer {
+  /** What comes after the preface, or `null` where that is none. */
+  #afterPreface(chunk: Buffer): Buffer | null {
     const length = Math.min(chunk.length, PREFACE.length - this.#prefaceBytes);
     const expected = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + length);
-    if (!expected.equals(chunk.subarray(0, length))) this.#fail(ErrorCode.protocol);
+    if (!expected.equals(chunk.subarray(0, length))) return null;
     this.#prefaceBytes += length;
-    if (this.#prefaceBytes === PREFACE.length) clearTimeout(this.#prefaceTimer);
+    if (this.#prefaceBytes === PREFACE.length) clearTimeout(this.#timer);
     return chunk.subarray(length);
   }
 
@@ -220,7 +238,7 @@ export class Http2Connection implements StreamConnection {
 
   #request({ stream: id, list, endsStream, dependsOnItself }: StreamHeaders): Outcome {
     this.#last = id;
-    this.#idleFrames = Math.min(BOUNDS.idleFrames, this.#idleFrames + BOUNDS.idleFramesOfARequest);
+    this.#idleFrames.give(BOUNDS.idleFramesOfARequest);
     const isFull = this.#streams.size >= BOUNDS.streams || this.#heldBytes > BOUNDS.heldBytes;
     if (isFull || this.#state === 'closing') return this.#refuse(id, ErrorCode.refusedStream);
     if (list === 'too-large') return this.#refuse(id, ErrorCode.enhanceYourCalm);
@@ -228,9 +246,18 @@ export class Http2Connection implements StreamConnection {
     if (head === null) return this.#refuse(id, ErrorCode.protocol);
     const stream = new Http2Stream(this, { id, head, sendWindow: this.#streamSendWindow });
     this.#streams.set(id, stream);
-    stream.handTo(this.#options.onStream(stream));
+    this.#hand(stream);
     const problem = endsStream ? stream.receiveEnd() : null;
     return problem === null ? null : this.#refuse(id, problem);
+  }
+
+  #hand(stream: Http2Stream): void {
+    try {
+      stream.handTo(this.#options.onStream(stream));
+    } catch (error) {
+      this.fault(error);
+      stream.reset(ErrorCode.internal);
+    }
   }
 
   #trailers({ stream: id, list, endsStream }: StreamHeaders): Outcome {
@@ -282,8 +309,11 @@ export class Http2Connection implements StreamConnection {
     const change = (told.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
     if (change === 0) return this.#idle();
     this.#streamSendWindow += change;
+    // INVARIANT: a frame pays for what it does, which here is something for each stream.
+    const problem = this.#idle(1 + this.#streams.size);
+    if (problem !== null) return problem;
     for (const stream of this.#streams.values()) if (!stream.widen(change)) return ErrorCode.flowControl;
-    return this.#idle();
+    return null;
   }
 
   #ping({ flags, payload }: Frame): Outcome {
@@ -293,19 +323,20 @@ export class Http2Connection implements StreamConnection {
   }
 
   #priority({ payload, stream: id }: Frame): Outcome {
-    if (payload.length !== 5) return this.#refuse(id, ErrorCode.frameSize);
-    const dependsOnItself = (payload.readUInt32BE(0) & MAX_31_BITS) === id;
-    return dependsOnItself ? this.#refuse(id, ErrorCode.protocol) : this.#idle();
+    const dependsOnItself = payload.length === 5 && (payload.readUInt32BE(0) & MAX_31_BITS) === id;
+    if (payload.length === 5 && !dependsOnItself) return this.#idle();
+    const problem = dependsOnItself ? ErrorCode.protocol : ErrorCode.frameSize;
+    // A stream that is none yet cannot be reset.
+    return this.#hasBegun(id) ? this.#refuse(id, problem) : problem;
   }
 
   #hasBegun(id: number): boolean {
     return id % 2 === 1 && id <= this.#last;
   }
 
-  /** A frame that brings nothing: an error, once there are too many. */
-  #idle(): Outcome {
-    this.#idleFrames -= 1;
-    return this.#idleFrames < 0 ? ErrorCode.enhanceYourCalm : null;
+  /** A frame that brings nothing, or one that is as much work as so many: an error, once there are too many. */
+  #idle(count = 1): Outcome {
+    return this.#idleFrames.take(count) ? null : ErrorCode.enhanceYourCalm;
   }
 
   /** Resets a stream for what the client did, whether it is one or not. */
@@ -322,7 +353,9 @@ export class Http2Connection implements StreamConnection {
   }
 
   #goAway(last: number, code: number): void {
-    this.frame(FrameType.goAway, 0, 0, Buffer.concat([uint32(last), uint32(code)]));
+    // Once said, it may be less and not more.
+    this.#lastTold = Math.min(this.#lastTold, last);
+    this.frame(FrameType.goAway, 0, 0, Buffer.concat([uint32(this.#lastTold), uint32(code)]));
   }
 
   #endIfDone(): void {
@@ -337,14 +370,26 @@ export class Http2Connection implements StreamConnection {
     this.#goAway(this.#last, code);
     this.flush();
     this.#socket.destroySoon();
+    this.#linger();
+  }
+
+  /** Nothing more will be said, or heard. */
+  readonly #linger = (): void => this.#endIn(BOUNDS.lingerMs);
+
+  #endIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.destroy(), ms).unref();
   }
 
   readonly #drained = (): void => {
-    if (this.#outgoing.waiting <= BOUNDS.unreadBytes) this.#socket.resume();
+    if (!this.#isStalled) return;
+    this.#isStalled = false;
+    clearTimeout(this.#timer);
+    this.#socket.resume();
   };
 
   readonly #gone = (): void => {
-    clearTimeout(this.#prefaceTimer);
+    clearTimeout(this.#timer);
     this.#state = 'over';
     for (const stream of this.#streams.values()) stream.close({ isReset: false });
     this.#options.onGone(this);
