@@ -1,4 +1,4 @@
-import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES } from './frame.ts';
+import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
@@ -141,9 +141,7 @@ export class Http2Stream implements AnswerableStream {
 
   reset(code: number): void {
     if (this.#isOver) return;
-    const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(code);
-    this.#connection.frame(FrameType.reset, 0, this.id, payload);
+    this.#connection.frame(FrameType.reset, 0, this.id, uint32(code));
     this.close({ isReset: true });
   }
 
@@ -152,10 +150,7 @@ export class Http2Stream implements AnswerableStream {
     this.#untaken -= length;
     this.#connection.took(length);
     const credit = this.#receiveWindow.took(length);
-    if (credit === 0 || this.#isEnded) return;
-    const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(credit);
-    this.#connection.frame(FrameType.windowUpdate, 0, this.id, payload);
+    if (credit > 0 && !this.#isEnded) this.#connection.frame(FrameType.windowUpdate, 0, this.id, uint32(credit));
   }
 
   /**
