@@ -8,6 +8,8 @@ import {
   ghzFolder,
   GRPCURL_VERSION,
   grpcurlFolder,
+  H2SPEC_VERSION,
+  h2specFolder,
   JAEGER_VERSION,
   jaegerFolder,
   PROMETHEUS_VERSION,
@@ -17,7 +19,7 @@ import {
 } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy, SPIRE, Jaeger, Prometheus, grpcurl and ghz. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy, SPIRE, Jaeger, Prometheus, grpcurl, ghz and h2spec. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -100,6 +102,13 @@ export const grpcurlPart = (): Part<string> => ({
 export const ghzPart = (): Part<string> => ({
   name: `ghz ${GHZ_VERSION}`,
   found: binariesIn(ghzFolder, { ghz: 'ghz' })?.ghz ?? null,
+  enable: 'npm run parts',
+});
+
+/** h2spec as a part. */
+export const h2specPart = (): Part<string> => ({
+  name: `h2spec ${H2SPEC_VERSION}`,
+  found: binariesIn(h2specFolder, { h2spec: 'h2spec' })?.h2spec ?? null,
   enable: 'npm run parts',
 });
 

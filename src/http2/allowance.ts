@@ -19,14 +19,23 @@ export class Allowance {
     this.#atMs = options.monotonicMs();
   }
 
-  /** Takes one; whether there was one. */
-  take(): boolean {
-    this.#left -= 1;
-    if (this.#left >= 0) return true;
-    const { burst, perSecond, monotonicMs } = this.#options;
+  /** Takes one, or so many; whether they were there. The clock is read only where they are not there yet. */
+  take(count = 1): boolean {
+    if (this.#left < count) this.#regain();
+    if (this.#left < count) return false;
+    this.#left -= count;
+    return true;
+  }
+
+  /** Adds so many, up to the burst. */
+  give(count: number): void {
+    this.#left = Math.min(this.#options.burst, this.#left + count);
+  }
+
+  #regain(): void {
+    const { monotonicMs, perSecond } = this.#options;
     const nowMs = monotonicMs();
-    this.#left = Math.min(burst, ((nowMs - this.#atMs) * perSecond) / 1_000) - 1;
+    this.give(((nowMs - this.#atMs) * perSecond) / 1_000);
     this.#atMs = nowMs;
-    return this.#left >= 0;
   }
 }

@@ -5,6 +5,10 @@
 export const BOUNDS = Object.freeze({
   /** For the preface to be there. */
   prefaceMs: 10_000,
+  /** For the other end of a connection that is over to take what it was told last. */
+  lingerMs: 1_000,
+  /** For the other end to take what was written, once that is over `unreadBytes`. */
+  stalledMs: 30_000,
   /** Streams at once; one more is refused, and the client may try again. */
   streams: 1_024,
   /** What a client may have sent that nobody has dealt with, of all streams together. */
@@ -17,7 +21,7 @@ export const BOUNDS = Object.freeze({
   resetRemembered: 4_096,
   /** Resets by the client, or for what it did. */
   resets: { burst: 100_000, perSecond: 20_000 },
-  /** Frames that bring nothing: so many are free, and each request pays for some more. */
-  idleFrames: 10_000,
+  /** Frames that bring nothing: each request pays for some, and time for those of a connection that is kept alive. */
+  idleFrames: { burst: 10_000, perSecond: 1_000 },
   idleFramesOfARequest: 16,
 });

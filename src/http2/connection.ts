@@ -1,23 +1,12 @@
 import type { Socket } from 'node:net';
-import { Allowance } from './allowance.ts';
 import { BOUNDS } from './bounds.ts';
-import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS } from './frame.ts';
+import { ErrorCode, type Frame, FrameType, MAX_31_BITS, uint32 } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
-import { HeaderBlocks, type StreamHeaders } from './header-blocks.ts';
 import { LIST_LIMITS } from './header-decoder.ts';
 import { Outgoing } from './outgoing.ts';
-import { unpadded } from './padding.ts';
-import { ReceiveWindow } from './receive-window.ts';
-import { areTrailers, requestHeadFrom } from './request-head.ts';
-import { ResetMemory } from './reset-memory.ts';
-import { Setting, settingsBytes, settingsFrom } from './settings.ts';
-import {
-  type AnswerableStream,
-  Http2Stream,
-  STREAM_WINDOW_BYTES,
-  type StreamConnection,
-  type StreamEvents,
-} from './stream.ts';
+import { Http2Session, INITIAL_WINDOW_BYTES } from './session.ts';
+import { Setting, settingsBytes } from './settings.ts';
+import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
 /** What a connection is made with. */
 export interface ConnectionOptions {
@@ -27,13 +16,13 @@ export interface ConnectionOptions {
   readonly onGathered: (connection: Http2Connection) => void;
   /** The connection is gone. */
   readonly onGone: (connection: Http2Connection) => void;
+  /** Told of what was thrown by those who are told of streams; throws nothing itself. */
+  readonly onFault: (error: unknown) => void;
   readonly monotonicMs: () => number;
 }
 
 /** With which a connection begins. @see RFC 9113 section 3.4 */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-/** Of both sides and of every stream, before anything was said. */
-const INITIAL_WINDOW_BYTES = 65_535;
 
 const SETTINGS = settingsBytes([
   [Setting.maxConcurrentStreams, BOUNDS.streams],
@@ -41,55 +30,44 @@ const SETTINGS = settingsBytes([
   [Setting.maxHeaderListSize, LIST_LIMITS.bytes],
 ]);
 
-/** What a frame came to: an error of the connection, or nothing that is wrong with it. */
-type Outcome = number | null;
-
 /**
- * One connection of a server, by prior knowledge and without TLS. Errors of a stream end the stream, and those of the connection
- * the connection alone. It pushes nothing and takes no notice of priorities.
+ * One connection of a server, by prior knowledge and without TLS: what is between a socket and its `Http2Session`. Errors of the
+ * session end the connection and no other.
  *
- * Lifecycle: from the socket's begin to its end; `close` lets streams end and takes no new ones, `destroy` ends it now.
+ * Lifecycle: from the socket's begin to its end; `close` lets streams end and takes no new ones, `destroy` ends it now. What the
+ * other end leaves standing is ended in time: a preface that is not whole, what it does not read, an end that it does not see.
  *
  * @see RFC 9113
  */
-export class Http2Connection implements StreamConnection {
-  sendWindow = INITIAL_WINDOW_BYTES;
+export class Http2Connection {
   readonly #options: ConnectionOptions;
   readonly #socket: Socket;
   readonly #outgoing: Outgoing;
   readonly #frames = new FrameReader();
-  readonly #blocks = new HeaderBlocks();
-  readonly #streams = new Map<number, Http2Stream>();
-  /** Those that wait for the window that all share. */
-  readonly #waiting = new Set<Http2Stream>();
-  readonly #resetHere = new ResetMemory(BOUNDS.resetRemembered);
-  readonly #receiveWindow = new ReceiveWindow(BOUNDS.windowBytes);
-  readonly #resets: Allowance;
-  readonly #prefaceTimer: ReturnType<typeof setTimeout>;
+  readonly #session: Http2Session;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #prefaceBytes = 0;
-  #hasSettings = false;
-  #idleFrames: number = BOUNDS.idleFrames;
-  /** The latest stream of the client. */
-  #last = 0;
-  #heldBytes = 0;
-  /** Of streams to come. */
-  #streamSendWindow = INITIAL_WINDOW_BYTES;
+  /** The latest stream that the client was told to be taken. */
+  #lastTold = MAX_31_BITS;
+  /** Nothing is read, since the other end does not read what was written. */
+  #isStalled = false;
   #state: 'open' | 'closing' | 'over' = 'open';
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
     this.#outgoing = new Outgoing(socket);
-    this.#resets = new Allowance({ ...BOUNDS.resets, monotonicMs: options.monotonicMs });
-    this.#prefaceTimer = setTimeout(() => this.destroy(), BOUNDS.prefaceMs);
-    this.#prefaceTimer.unref();
+    this.#session = new Http2Session({ ...options, send: this.#send, onOver: () => this.#endIfDone() });
+    this.#endIn(BOUNDS.prefaceMs);
     socket.on('data', this.#receive);
     socket.on('drain', this.#drained);
     // What is wrong with one connection ends that one.
     socket.on('error', () => undefined);
+    socket.on('end', this.#linger);
+    socket.on('finish', this.#linger);
     socket.on('close', this.#gone);
-    this.frame(FrameType.settings, 0, 0, SETTINGS);
-    this.frame(FrameType.windowUpdate, 0, 0, uint32(BOUNDS.windowBytes - INITIAL_WINDOW_BYTES));
+    this.#send(FrameType.settings, 0, 0, SETTINGS);
+    this.#send(FrameType.windowUpdate, 0, 0, uint32(BOUNDS.windowBytes - INITIAL_WINDOW_BYTES));
   }
 
   /** Says that streams should be opened elsewhere, before one is refused. */
@@ -102,7 +80,8 @@ export class Http2Connection implements StreamConnection {
   close(): void {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
-    this.#goAway(this.#last, ErrorCode.none);
+    this.#session.refusesStreams = true;
+    this.#goAway(this.#session.last, ErrorCode.none);
     this.#endIfDone();
     this.flush();
   }
@@ -115,218 +94,48 @@ export class Http2Connection implements StreamConnection {
   /** Sends what has gathered. */
   flush(): void {
     this.#outgoing.flush();
-    if (this.#outgoing.waiting > BOUNDS.unreadBytes) this.#socket.pause();
+    if (this.#isStalled || this.#outgoing.waiting <= BOUNDS.unreadBytes) return;
+    this.#isStalled = true;
+    this.#socket.pause();
+    this.#endIn(BOUNDS.stalledMs);
   }
 
-  frame(type: number, flags: number, stream: number, payload?: Uint8Array): void {
+  readonly #send = (type: number, flags: number, stream: number, payload?: Uint8Array): void => {
     if (this.#outgoing.isEmpty) this.#options.onGathered(this);
     this.#outgoing.frame(type, flags, stream, payload);
-  }
-
-  hold(bytes: number): void {
-    this.#heldBytes += bytes;
-  }
-
-  waitForWindow(stream: Http2Stream): void {
-    this.#waiting.add(stream);
-  }
-
-  took(length: number): void {
-    const credit = this.#receiveWindow.took(length);
-    if (credit > 0) this.frame(FrameType.windowUpdate, 0, 0, uint32(credit));
-  }
-
-  over(stream: Http2Stream, { isReset }: { readonly isReset: boolean }): void {
-    this.#streams.delete(stream.id);
-    this.#waiting.delete(stream);
-    if (isReset) this.#resetHere.add(stream.id);
-    this.#endIfDone();
-  }
-
-  readonly #receive = (chunk: Buffer): void => {
-    const rest = this.#prefaceBytes < PREFACE.length ? this.#afterPreface(chunk) : chunk;
-    if (this.#state === 'over' || this.#frames.read(rest, this.#take) === 'read') return;
-    this.#fail(ErrorCode.frameSize);
   };
 
-  #afterPreface(chunk: Buffer): Buffer {
+  readonly #receive = (chunk: Buffer): void => {
+    if (this.#state === 'over') return;
+    const rest = this.#prefaceBytes < PREFACE.length ? this.#afterPreface(chunk) : chunk;
+    if (rest === null) this.#fail(ErrorCode.protocol);
+    else if (this.#frames.read(rest, this.#take) === 'too-large') this.#fail(ErrorCode.frameSize);
+  };
+
+  /** What comes after the preface, or `null` where that is none. */
+  #afterPreface(chunk: Buffer): Buffer | null {
     const length = Math.min(chunk.length, PREFACE.length - this.#prefaceBytes);
     const expected = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + length);
-    if (!expected.equals(chunk.subarray(0, length))) this.#fail(ErrorCode.protocol);
+    if (!expected.equals(chunk.subarray(0, length))) return null;
     this.#prefaceBytes += length;
-    if (this.#prefaceBytes === PREFACE.length) clearTimeout(this.#prefaceTimer);
+    if (this.#prefaceBytes === PREFACE.length) clearTimeout(this.#timer);
     return chunk.subarray(length);
   }
 
   readonly #take = (frame: Frame): boolean => {
-    const problem = this.#mayCome(frame) ? this.#handle(frame) : ErrorCode.protocol;
+    const problem = this.#session.take(frame);
     if (problem !== null) this.#fail(problem);
     return this.#state !== 'over';
   };
 
-  #mayCome({ type, stream }: Frame): boolean {
-    const { openStream } = this.#blocks;
-    if (openStream !== null) return type === FrameType.continuation && stream === openStream;
-    return type !== FrameType.continuation && (this.#hasSettings || type === FrameType.settings);
-  }
-
-  #handle(frame: Frame): Outcome {
-    switch (frame.type) {
-      case FrameType.data:
-        return this.#data(frame);
-      case FrameType.headers:
-        return frame.stream % 2 === 0 ? ErrorCode.protocol : this.#headers(this.#blocks.begin(frame));
-      case FrameType.continuation:
-        return this.#headers(this.#blocks.goOn(frame));
-      case FrameType.windowUpdate:
-        return this.#windowUpdate(frame);
-      case FrameType.reset:
-        return this.#reset(frame);
-      case FrameType.settings:
-        return frame.stream === 0 ? this.#settings(frame) : ErrorCode.protocol;
-      case FrameType.ping:
-        return frame.stream === 0 ? this.#ping(frame) : ErrorCode.protocol;
-      case FrameType.priority:
-        return frame.stream === 0 ? ErrorCode.protocol : this.#priority(frame);
-      case FrameType.goAway:
-        return frame.stream === 0 ? this.#idle() : ErrorCode.protocol;
-      case FrameType.pushPromise:
-        return ErrorCode.protocol;
-      default:
-        return this.#idle();
-    }
-  }
-
-  #data({ flags, payload, stream: id }: Frame): Outcome {
-    const counted = payload.length;
-    const bytes = unpadded(payload, flags);
-    if (bytes === null || !this.#hasBegun(id)) return ErrorCode.protocol;
-    if (!this.#receiveWindow.receive(counted)) return ErrorCode.flowControl;
-    const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      this.took(counted);
-      return this.#resetHere.has(id) ? this.#idle() : this.#refuse(id, ErrorCode.streamClosed);
-    }
-    const ends = (flags & Flag.endStream) !== 0;
-    const problem = stream.receive(bytes, counted - bytes.length) ?? (ends ? stream.receiveEnd() : null);
-    if (problem !== null) return this.#refuse(id, problem);
-    return bytes.length === 0 && !ends ? this.#idle() : null;
-  }
-
-  #headers(headers: StreamHeaders | Outcome): Outcome {
-    if (headers === null || typeof headers === 'number') return headers;
-    return headers.stream > this.#last ? this.#request(headers) : this.#trailers(headers);
-  }
-
-  #request({ stream: id, list, endsStream, dependsOnItself }: StreamHeaders): Outcome {
-    this.#last = id;
-    this.#idleFrames = Math.min(BOUNDS.idleFrames, this.#idleFrames + BOUNDS.idleFramesOfARequest);
-    const isFull = this.#streams.size >= BOUNDS.streams || this.#heldBytes > BOUNDS.heldBytes;
-    if (isFull || this.#state === 'closing') return this.#refuse(id, ErrorCode.refusedStream);
-    if (list === 'too-large') return this.#refuse(id, ErrorCode.enhanceYourCalm);
-    const head = dependsOnItself ? null : requestHeadFrom(list);
-    if (head === null) return this.#refuse(id, ErrorCode.protocol);
-    const stream = new Http2Stream(this, { id, head, sendWindow: this.#streamSendWindow });
-    this.#streams.set(id, stream);
-    stream.handTo(this.#options.onStream(stream));
-    const problem = endsStream ? stream.receiveEnd() : null;
-    return problem === null ? null : this.#refuse(id, problem);
-  }
-
-  #trailers({ stream: id, list, endsStream }: StreamHeaders): Outcome {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#resetHere.has(id) ? this.#idle() : ErrorCode.streamClosed;
-    if (stream.isEnded) return this.#refuse(id, ErrorCode.streamClosed);
-    const isSound = list !== 'too-large' && areTrailers(list) && endsStream;
-    const problem = isSound ? stream.receiveEnd() : ErrorCode.protocol;
-    return problem === null ? null : this.#refuse(id, problem);
-  }
-
-  #windowUpdate({ payload, stream: id }: Frame): Outcome {
-    if (payload.length !== 4) return ErrorCode.frameSize;
-    const bytes = payload.readUInt32BE(0) & MAX_31_BITS;
-    if (id === 0) return bytes === 0 ? ErrorCode.protocol : this.#widen(bytes);
-    if (!this.#hasBegun(id)) return ErrorCode.protocol;
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#idle();
-    if (bytes === 0) return this.#refuse(id, ErrorCode.protocol);
-    return stream.widen(bytes) ? this.#idle() : this.#refuse(id, ErrorCode.flowControl);
-  }
-
-  #widen(bytes: number): Outcome {
-    this.sendWindow += bytes;
-    if (this.sendWindow > MAX_31_BITS) return ErrorCode.flowControl;
-    for (const stream of this.#waiting) {
-      if (this.sendWindow <= 0) break;
-      // Where it has to wait again it comes after those that waited as long.
-      this.#waiting.delete(stream);
-      stream.sendHeld();
-    }
-    return this.#idle();
-  }
-
-  #reset({ payload, stream: id }: Frame): Outcome {
-    if (payload.length !== 4) return ErrorCode.frameSize;
-    if (!this.#hasBegun(id)) return ErrorCode.protocol;
-    if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
-    this.#streams.get(id)?.close({ isReset: false });
-    return null;
-  }
-
-  #settings({ flags, payload }: Frame): Outcome {
-    this.#hasSettings = true;
-    if ((flags & Flag.ack) !== 0) return payload.length === 0 ? this.#idle() : ErrorCode.frameSize;
-    const told = settingsFrom(payload);
-    if (typeof told === 'number') return told;
-    this.frame(FrameType.settings, Flag.ack, 0);
-    const change = (told.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
-    if (change === 0) return this.#idle();
-    this.#streamSendWindow += change;
-    for (const stream of this.#streams.values()) if (!stream.widen(change)) return ErrorCode.flowControl;
-    return this.#idle();
-  }
-
-  #ping({ flags, payload }: Frame): Outcome {
-    if (payload.length !== 8) return ErrorCode.frameSize;
-    if ((flags & Flag.ack) === 0) this.frame(FrameType.ping, Flag.ack, 0, payload);
-    return this.#idle();
-  }
-
-  #priority({ payload, stream: id }: Frame): Outcome {
-    if (payload.length !== 5) return this.#refuse(id, ErrorCode.frameSize);
-    const dependsOnItself = (payload.readUInt32BE(0) & MAX_31_BITS) === id;
-    return dependsOnItself ? this.#refuse(id, ErrorCode.protocol) : this.#idle();
-  }
-
-  #hasBegun(id: number): boolean {
-    return id % 2 === 1 && id <= this.#last;
-  }
-
-  /** A frame that brings nothing: an error, once there are too many. */
-  #idle(): Outcome {
-    this.#idleFrames -= 1;
-    return this.#idleFrames < 0 ? ErrorCode.enhanceYourCalm : null;
-  }
-
-  /** Resets a stream for what the client did, whether it is one or not. */
-  #refuse(id: number, code: number): Outcome {
-    if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
-    const stream = this.#streams.get(id);
-    if (stream !== undefined) {
-      stream.reset(code);
-      return null;
-    }
-    this.frame(FrameType.reset, 0, id, uint32(code));
-    this.#resetHere.add(id);
-    return null;
-  }
-
   #goAway(last: number, code: number): void {
-    this.frame(FrameType.goAway, 0, 0, Buffer.concat([uint32(last), uint32(code)]));
+    // Once said, it may be less and not more.
+    this.#lastTold = Math.min(this.#lastTold, last);
+    this.#send(FrameType.goAway, 0, 0, Buffer.concat([uint32(this.#lastTold), uint32(code)]));
   }
 
   #endIfDone(): void {
-    if (this.#state !== 'closing' || this.#streams.size > 0) return;
+    if (this.#state !== 'closing' || this.#session.openStreams > 0) return;
     this.flush();
     this.#socket.end();
   }
@@ -334,25 +143,31 @@ export class Http2Connection implements StreamConnection {
   #fail(code: number): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#goAway(this.#last, code);
+    this.#goAway(this.#session.last, code);
     this.flush();
     this.#socket.destroySoon();
+    this.#linger();
+  }
+
+  /** Nothing more will be said, or heard. */
+  readonly #linger = (): void => this.#endIn(BOUNDS.lingerMs);
+
+  #endIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.destroy(), ms).unref();
   }
 
   readonly #drained = (): void => {
-    if (this.#outgoing.waiting <= BOUNDS.unreadBytes) this.#socket.resume();
+    if (!this.#isStalled) return;
+    this.#isStalled = false;
+    clearTimeout(this.#timer);
+    this.#socket.resume();
   };
 
   readonly #gone = (): void => {
-    clearTimeout(this.#prefaceTimer);
+    clearTimeout(this.#timer);
     this.#state = 'over';
-    for (const stream of this.#streams.values()) stream.close({ isReset: false });
+    this.#session.gone();
     this.#options.onGone(this);
   };
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }

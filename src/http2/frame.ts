@@ -63,3 +63,10 @@ export function writeFrameHead(
   into[at + 7] = stream >>> 8;
   into[at + 8] = stream;
 }
+
+/** A number of 32 bits, as windows and codes of errors are written. */
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}

@@ -1,11 +1,12 @@
+import { MAX_FRAME_BYTES } from './frame.ts';
 import { staticFields } from './header-field.ts';
 
-/** Headers as they are sent. */
+/** Headers as they are sent: one frame of them at most. */
 export type HeaderBlock = Buffer & { readonly brand: 'HeaderBlock' };
 
 /**
  * Writes headers without reference to earlier ones, so that a block written once is good for every connection. Names are in
- * lower case; names and values are of ASCII.
+ * lower case; names and values are of ASCII. Throws for more than a frame takes, which is none that is meant.
  *
  * @see RFC 7541 section 6
  */
@@ -14,7 +15,10 @@ export function headerBlock(headers: Readonly<Record<string, string>>): HeaderBl
     const known = staticFields.findIndex((field) => field.name === name && field.value === value);
     return known === -1 ? [Buffer.of(0), text(name), text(value)] : [Buffer.of(0x80 | (known + 1))];
   });
-  return Buffer.concat(parts) as HeaderBlock;
+  const block = Buffer.concat(parts);
+  if (block.length > MAX_FRAME_BYTES)
+    throw new RangeError(`headers of ${block.length} bytes are more than a frame takes`);
+  return block as HeaderBlock;
 }
 
 function text(value: string): Buffer {

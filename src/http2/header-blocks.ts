@@ -16,7 +16,11 @@ export interface StreamHeaders {
 const MAX_PIECES = 64;
 const PRIORITY_BYTES = 5;
 
-interface OpenBlock extends Omit<StreamHeaders, 'list'> {
+/** What is known of headers before they are read. */
+type Begun = Omit<StreamHeaders, 'list'>;
+
+interface OpenBlock {
+  readonly begun: Begun;
   readonly pieces: Buffer[];
   bytes: number;
 }
@@ -33,7 +37,7 @@ export class HeaderBlocks {
 
   /** The stream whose headers are not all there: no other frame may come; `null` where there is none. */
   get openStream(): number | null {
-    return this.#open?.stream ?? null;
+    return this.#open?.begun.stream ?? null;
   }
 
   /** Takes a HEADERS frame. @returns headers, where they end; an error of the connection for what are none */
@@ -43,15 +47,13 @@ export class HeaderBlocks {
     const isPrioritised = (flags & Flag.priority) !== 0;
     if (isPrioritised && content.length < PRIORITY_BYTES) return ErrorCode.frameSize;
     const piece = isPrioritised ? content.subarray(PRIORITY_BYTES) : content;
-    const block = {
+    const begun = {
       stream,
       endsStream: (flags & Flag.endStream) !== 0,
       dependsOnItself: isPrioritised && (content.readUInt32BE(0) & MAX_31_BITS) === stream,
-      pieces: [piece],
-      bytes: piece.length,
     };
-    if ((flags & Flag.endHeaders) !== 0) return this.#decoded(block);
-    this.#open = block;
+    if ((flags & Flag.endHeaders) !== 0) return this.#decoded(begun, piece);
+    this.#open = { begun, pieces: [piece], bytes: piece.length };
     return null;
   }
 
@@ -64,12 +66,11 @@ export class HeaderBlocks {
     if (block.bytes > MAX_BLOCK_BYTES || block.pieces.length > MAX_PIECES) return ErrorCode.enhanceYourCalm;
     if ((flags & Flag.endHeaders) === 0) return null;
     this.#open = null;
-    return this.#decoded(block);
+    return this.#decoded(block.begun, Buffer.concat(block.pieces));
   }
 
-  #decoded({ pieces, stream, endsStream, dependsOnItself }: OpenBlock): StreamHeaders | number {
-    const [first, ...others] = pieces;
-    const list = this.#decoder.decode(first !== undefined && others.length === 0 ? first : Buffer.concat(pieces));
+  #decoded({ stream, endsStream, dependsOnItself }: Begun, block: Buffer): StreamHeaders | number {
+    const list = this.#decoder.decode(block);
     return list === 'malformed' ? ErrorCode.compression : { stream, list, endsStream, dependsOnItself };
   }
 }

@@ -1,4 +1,4 @@
-import { fieldOf, fieldSize, type HeaderField } from './header-field.ts';
+import { fieldNamedAs, fieldOf, fieldSize, type HeaderField } from './header-field.ts';
 import { HeaderTable } from './header-table.ts';
 import { decodeHuffman, HUFFMAN_EXPANSION } from './huffman.ts';
 
@@ -61,9 +61,10 @@ export class HeaderDecoder {
   }
 
   #literal(number: number): HeaderField | undefined {
-    const name = number === 0 ? this.#text() : this.#named(number)?.name;
+    const named = number === 0 ? this.#text() : this.#named(number);
     const value = this.#text();
-    return name === undefined || this.#isBroken ? undefined : fieldOf(name, value);
+    if (named === undefined || this.#isBroken) return undefined;
+    return typeof named === 'string' ? fieldOf(named, value) : fieldNamedAs(named, value);
   }
 
   #named(number: number): HeaderField | undefined {

@@ -1,16 +1,24 @@
 import type { AnswerableStream, StreamEvents } from './stream.ts';
 
+const EMPTY = Buffer.alloc(0);
+
 /**
- * What a client sends on a stream, piece by piece, for a reader that takes its time: the client may send more once a piece has
- * been dealt with, which is when the next is asked for. It ends where the client has said all, and where the stream is over.
+ * What a client sends on a stream, for a reader that takes its time: the client may send more once what was read has been dealt
+ * with, which is when the next is asked for. It ends where the client has said all, and where the stream is over. What comes
+ * after a reader that has left is thrown away.
+ *
+ * INVARIANT: what waits for the reader takes a few times as much memory as it has bytes, however small the frames are in which it
+ * came; a client that sent it byte by byte would else have a hundred times the window kept.
  */
-export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer> {
+export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
   readonly #stream: AnswerableStream;
   readonly #onClosed: () => void;
-  /** As many as the window of the stream lets come. */
-  readonly #pieces: Buffer[] = [];
+  /** What waits: the one piece there is, as it came, or the copies of several, with room for more. */
+  #waiting: Buffer = EMPTY;
+  #waitingBytes = 0;
   #dealtWith = 0;
   #isOver = false;
+  #isLeft = false;
   #wake: () => void = () => undefined;
 
   /** @param onClosed told once the stream is over */
@@ -20,7 +28,10 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer> {
   }
 
   data(bytes: Buffer): void {
-    this.#pieces.push(bytes);
+    if (this.#isLeft) this.#stream.took(bytes.length);
+    else if (this.#waitingBytes === 0) this.#waiting = bytes;
+    else this.#append(bytes);
+    this.#waitingBytes += this.#isLeft ? 0 : bytes.length;
     this.#wake();
   }
 
@@ -37,18 +48,45 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer> {
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     this.#stream.took(this.#dealtWith);
     this.#dealtWith = 0;
-    while (this.#pieces.length === 0 && !this.#isOver) {
+    while (this.#waitingBytes === 0 && !this.#isOver) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    const value = this.#pieces.shift();
-    if (value === undefined) return { done: true, value };
-    this.#dealtWith = value.length;
+    if (this.#waitingBytes === 0) return { done: true, value: undefined };
+    const value = this.#waiting.subarray(0, this.#waitingBytes);
+    this.#dealtWith = this.#waitingBytes;
+    this.#clear();
     return { done: false, value };
+  }
+
+  /** The reader leaves before the end. */
+  async return(): Promise<IteratorResult<Buffer, undefined>> {
+    this.#isLeft = true;
+    this.#stream.took(this.#dealtWith + this.#waitingBytes);
+    this.#dealtWith = 0;
+    this.#clear();
+    this.ended();
+    return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #append(bytes: Buffer): void {
+    const needed = this.#waitingBytes + bytes.length;
+    if (this.#waiting.length < needed) {
+      // Twice as much as is needed, so that many small pieces are not copied over and over.
+      const grown = Buffer.allocUnsafe(2 * needed);
+      this.#waiting.copy(grown, 0, 0, this.#waitingBytes);
+      this.#waiting = grown;
+    }
+    bytes.copy(this.#waiting, this.#waitingBytes);
+  }
+
+  #clear(): void {
+    this.#waiting = EMPTY;
+    this.#waitingBytes = 0;
   }
 }

@@ -39,11 +39,16 @@ export class Outgoing {
   /** Hands over what has gathered. */
   flush(): void {
     if (this.#end === 0) return;
-    const end = this.#end;
+    const bytes = this.#buffer.subarray(0, this.#end);
     this.#end = 0;
     if (!this.#socket.writable) return;
-    this.#socket.write(this.#buffer.subarray(0, end));
+    // INVARIANT: what waits takes as much memory as it has bytes, however small the pieces are in which it was handed over.
+    if (this.waiting > 0) {
+      this.#socket.write(Buffer.from(bytes));
+      return;
+    }
+    this.#socket.write(bytes);
     // INVARIANT: bytes that the system has not taken stay as they are until it has.
-    if (this.#socket.writableLength > 0) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    if (this.waiting > 0) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   }
 }

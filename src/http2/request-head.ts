@@ -8,8 +8,6 @@ export interface RequestHead {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-const PSEUDO: ReadonlySet<string> = new Set([':method', ':scheme', ':authority', ':path']);
-
 /** They are of a connection, and HTTP/2 has its own ways. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'connection',
@@ -21,22 +19,22 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
 
 /** The head in these fields; `null` for a request that is malformed. @see RFC 9113 sections 8.2 and 8.3 */
 export function requestHeadFrom(fields: readonly HeaderField[]): RequestHead | null {
-  const pseudo = new Map<string, string>();
+  const pseudo: Record<string, string | null> = { ':method': null, ':path': null, ':scheme': null, ':authority': null };
   const headers = new Map<string, string>();
   for (const { name, value, isSound } of fields) {
     if (!isSound) return null;
     if (name.startsWith(':')) {
-      if (headers.size > 0 || pseudo.has(name) || !PSEUDO.has(name)) return null;
-      pseudo.set(name, value);
+      // `undefined` for one that is none.
+      if (headers.size > 0 || pseudo[name] !== null) return null;
+      pseudo[name] = value;
       continue;
     }
     if (CONNECTION_HEADERS.has(name) || (name === 'te' && value !== 'trailers')) return null;
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`);
   }
-  const [method, path] = [pseudo.get(':method'), pseudo.get(':path')];
-  const isWhole = pseudo.has(':scheme') && path !== undefined && path !== '';
-  return isWhole && method !== undefined ? { method, path, headers } : null;
+  const { ':method': method, ':path': path, ':scheme': scheme } = pseudo;
+  return method && path && scheme !== null ? { method, path, headers } : null;
 }
 
 /** Whether fields may come after a request. */

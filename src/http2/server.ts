@@ -14,10 +14,14 @@ export interface ServerOptions {
   /** A request has begun; the result is told what comes of it. */
   readonly onStream: (stream: AnswerableStream) => StreamEvents;
   readonly monotonicMs: () => number;
+  /** Told of what `onStream` or what it gave has thrown, which resets their stream, and of connections that could not be taken. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 /** Of one address; Envoy opens one for each of its workers. One more is closed at once. */
 const MAX_CONNECTIONS = 1_024;
+/** The system finds out by itself that another machine is gone without a word: else its connections would stay for ever. */
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** For a client to hear that it should open its calls elsewhere, before one is refused. */
 const NOTICE_MS = 20;
 /** For connections that were cut off to be gone. */
@@ -35,6 +39,7 @@ export class Http2Server {
   readonly #connections = new Set<Http2Connection>();
   readonly #gathered = new Set<Http2Connection>();
   #isFlushing = false;
+  #onEmpty: () => void = () => undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -42,10 +47,12 @@ export class Http2Server {
 
   /** Listens somewhere. @returns the server as bound, or the error of binding */
   async listen(where: ListenWhere): Promise<{ readonly server: Server } | { readonly failure: Error }> {
-    const server = createServer({ noDelay: true }, this.#opened);
+    const server = createServer(SOCKET_OPTIONS, this.#opened);
     server.maxConnections = MAX_CONNECTIONS;
     const failure = await bound(server, where);
     if (failure !== null) return { failure };
+    // A connection that could not be taken is one less, and nothing else.
+    server.on('error', this.#tellFault);
     this.#servers.push(server);
     return { server };
   }
@@ -62,11 +69,20 @@ export class Http2Server {
   async close(graceMs: number): Promise<void> {
     for (const connection of this.#connections) connection.warn();
     if (this.#connections.size > 0) await elapsed(Math.min(NOTICE_MS, graceMs));
-    const done = Promise.all(this.#servers.splice(0).map(stopped));
+    // Node says that a server has stopped a moment before its last connections hear that they are gone.
+    const done = Promise.all([...this.#servers.splice(0).map(stopped), this.#emptied()]);
     for (const connection of this.#connections) connection.close();
     await Promise.race([done, elapsed(graceMs)]);
     for (const connection of this.#connections) connection.destroy();
     await Promise.race([done, elapsed(CUT_MS)]);
+  }
+
+  /** Resolves once all connections there are have gone. */
+  #emptied(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#connections.size === 0) resolve();
+    });
   }
 
   readonly #opened = (socket: Socket): void => {
@@ -77,9 +93,19 @@ export class Http2Server {
         onGone: (connection) => {
           this.#connections.delete(connection);
           this.#gathered.delete(connection);
+          if (this.#connections.size === 0) this.#onEmpty();
         },
+        onFault: this.#tellFault,
       }),
     );
+  };
+
+  readonly #tellFault = (error: unknown): void => {
+    try {
+      this.#options.onFault?.(error);
+    } catch {
+      // Who is told of faults has one of its own: all else goes on.
+    }
   };
 
   readonly #noteGathered = (connection: Http2Connection): void => {

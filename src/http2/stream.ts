@@ -1,10 +1,10 @@
-import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES } from './frame.ts';
+import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
 import { contentLengthOf } from './request-head.ts';
 
-/** What comes of a stream, told to whom it was handed. */
+/** What comes of a stream, told to whom it was handed. Who throws has the stream reset, and nothing else. */
 export interface StreamEvents {
   /** Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`. */
   data(bytes: Buffer): void;
@@ -48,6 +48,8 @@ export interface StreamConnection {
   waitForWindow(stream: Http2Stream): void;
   /** Bytes that were received have been dealt with. */
   took(length: number): void;
+  /** Who is told of streams has thrown. */
+  fault(error: unknown): void;
   /** The stream is over. */
   over(stream: Http2Stream, options: { readonly isReset: boolean }): void;
 }
@@ -109,9 +111,10 @@ export class Http2Stream implements AnswerableStream {
     return this.#isEnded;
   }
 
-  /** Who is told what comes. */
+  /** Who is told what comes, and at once where the stream was ended already. */
   handTo(events: StreamEvents): void {
     this.#events = events;
+    if (this.#isOver) this.#tellClosed();
   }
 
   respond(block: HeaderBlock, { ends }: { readonly ends: boolean } = { ends: false }): void {
@@ -138,9 +141,7 @@ export class Http2Stream implements AnswerableStream {
 
   reset(code: number): void {
     if (this.#isOver) return;
-    const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(code);
-    this.#connection.frame(FrameType.reset, 0, this.id, payload);
+    this.#connection.frame(FrameType.reset, 0, this.id, uint32(code));
     this.close({ isReset: true });
   }
 
@@ -149,10 +150,7 @@ export class Http2Stream implements AnswerableStream {
     this.#untaken -= length;
     this.#connection.took(length);
     const credit = this.#receiveWindow.took(length);
-    if (credit === 0 || this.#isEnded) return;
-    const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(credit);
-    this.#connection.frame(FrameType.windowUpdate, 0, this.id, payload);
+    if (credit > 0 && !this.#isEnded) this.#connection.frame(FrameType.windowUpdate, 0, this.id, uint32(credit));
   }
 
   /**
@@ -167,7 +165,12 @@ export class Http2Stream implements AnswerableStream {
     this.#received += bytes.length;
     this.#untaken += counted;
     if (padding > 0) this.took(padding);
-    if (bytes.length > 0) this.#events?.data(bytes);
+    if (bytes.length === 0) return null;
+    try {
+      this.#events?.data(bytes);
+    } catch (error) {
+      this.#fault(error);
+    }
     return null;
   }
 
@@ -178,7 +181,11 @@ export class Http2Stream implements AnswerableStream {
     // INVARIANT: what is not as long as it says has more than one reading, and is none.
     if (this.#contentLength !== null && this.#contentLength !== this.#received) return ErrorCode.protocol;
     this.#isEnded = true;
-    this.#events?.ended();
+    try {
+      this.#events?.ended();
+    } catch (error) {
+      this.#fault(error);
+    }
     if (this.#answer === 'ended') this.close({ isReset: false });
     return null;
   }
@@ -197,7 +204,7 @@ export class Http2Stream implements AnswerableStream {
       const sent = this.#sendNow(next);
       this.#connection.hold(-sent);
       if (sent < next.length) {
-        this.#held[0] = next.subarray(sent);
+        if (sent > 0) this.#held[0] = next.subarray(sent);
         return;
       }
       this.#held.shift();
@@ -212,7 +219,21 @@ export class Http2Stream implements AnswerableStream {
     for (const { length } of this.#held.splice(0)) this.#connection.hold(-length);
     this.#connection.took(this.#untaken);
     this.#connection.over(this, options);
-    this.#events?.closed();
+    this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    try {
+      this.#events?.closed();
+    } catch (error) {
+      this.#connection.fault(error);
+    }
+  }
+
+  /** INVARIANT: what one stream throws ends neither the process nor any other stream. */
+  #fault(error: unknown): void {
+    this.#connection.fault(error);
+    this.reset(ErrorCode.internal);
   }
 
   #refused(counted: number, problem: StreamProblem): StreamProblem {

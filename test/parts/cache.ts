@@ -33,3 +33,9 @@ export const GHZ_VERSION = '0.93.0';
 export const grpcurlFolder = join(cacheFolder, `grpcurl-${GRPCURL_VERSION}`);
 /** Where ghz is installed, whether it is there or not. */
 export const ghzFolder = join(cacheFolder, `ghz-${GHZ_VERSION}`);
+
+/** The conformance suite of HTTP/2 that the check server is held to: the newest that the Go module path reaches. */
+export const H2SPEC_VERSION = '2.2.1';
+
+/** Where h2spec is installed, whether it is there or not. */
+export const h2specFolder = join(cacheFolder, `h2spec-${H2SPEC_VERSION}`);

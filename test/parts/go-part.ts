@@ -13,6 +13,8 @@ export interface GoPart {
   readonly modules: readonly string[];
   /** As the module proxy names it. */
   readonly version: string;
+  /** Modules with their versions, for a part whose own go.mod says none. */
+  readonly needs?: readonly string[];
   /** Build tags; `''` for none. */
   readonly tags: string;
   /** How long that takes, for people. */
@@ -20,11 +22,11 @@ export interface GoPart {
 }
 
 /**
- * Builds all of its commands in a scratch module, whose versions are then those of the part's own go.mod. Needs Go and a C
- * compiler; quick where it was done before.
+ * Builds all of its commands in a scratch module, whose versions are then those of the part's own go.mod, or those it
+ * `needs`. Takes Go and a C compiler; quick where it was done before.
  */
 export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | Problem> {
-  const { folder, modules, name, tags, version } = part;
+  const { folder, modules, name, needs = [], tags, version } = part;
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
   say(`building ${name} into ${folder} (${part.takes})`);
   try {
@@ -37,6 +39,7 @@ export async function installGoPart(part: GoPart, say: (line: string) => void): 
         });
       };
       go('mod', 'init', 'scratch');
+      if (needs.length > 0) go('get', ...needs);
       go('get', '-tool', ...modules.map((path) => `${path}@${version}`));
       for (const path of modules) {
         say(`building ${path}`);

@@ -6,6 +6,8 @@ import {
   ghzFolder,
   GRPCURL_VERSION,
   grpcurlFolder,
+  H2SPEC_VERSION,
+  h2specFolder,
   JAEGER_VERSION,
   jaegerFolder,
   PROMETHEUS_VERSION,
@@ -75,9 +77,20 @@ const ghz: GoPart = {
   takes: 'about a minute on 2 cores, once',
 };
 
+/** It has no go.mod, so what it is built with is said here. */
+const h2spec: GoPart = {
+  name: `h2spec ${H2SPEC_VERSION}`,
+  folder: h2specFolder,
+  modules: ['github.com/summerwind/h2spec/cmd/h2spec'],
+  version: `v${H2SPEC_VERSION}+incompatible`,
+  needs: ['github.com/fatih/color@v1.19.0', 'github.com/spf13/cobra@v1.10.2', 'golang.org/x/net@v0.62.0'],
+  tags: '',
+  takes: 'a few seconds, once',
+};
+
 const results: (string | Problem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz]) results.push(await installGoPart(part, say));
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
 
 const problems = results.filter(isProblem);
 for (const { problem } of problems) say(problem);

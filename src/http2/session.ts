@@ -1,0 +1,279 @@
+import { Allowance } from './allowance.ts';
+import { BOUNDS } from './bounds.ts';
+import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, uint32 } from './frame.ts';
+import { HeaderBlocks, type StreamHeaders } from './header-blocks.ts';
+import { unpadded } from './padding.ts';
+import { ReceiveWindow } from './receive-window.ts';
+import { areTrailers, requestHeadFrom } from './request-head.ts';
+import { ResetMemory } from './reset-memory.ts';
+import { settingsFrom } from './settings.ts';
+import { type AnswerableStream, Http2Stream, type StreamConnection, type StreamEvents } from './stream.ts';
+
+/** What a session is made with. */
+export interface SessionOptions {
+  /** A request has begun; the result is told what comes of it. */
+  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** Told of what was thrown by those who are told of streams; throws nothing itself. */
+  readonly onFault: (error: unknown) => void;
+  /** A stream is over. */
+  readonly onOver: () => void;
+  /** Sends a frame. */
+  readonly send: (type: number, flags: number, stream: number, payload?: Uint8Array) => void;
+  readonly monotonicMs: () => number;
+}
+
+/** Of both sides and of every stream, before anything was said. */
+export const INITIAL_WINDOW_BYTES = 65_535;
+
+/** What a frame came to: the code of an error of the connection, or nothing that is wrong with it. */
+type Outcome = number | null;
+
+/**
+ * What the frames of one connection come to: its streams and their windows, and what it may do and how often. Errors of a stream
+ * end the stream alone. It pushes nothing and takes no notice of priorities.
+ *
+ * @see RFC 9113 sections 5 and 6
+ */
+export class Http2Session implements StreamConnection {
+  sendWindow = INITIAL_WINDOW_BYTES;
+  /** Whether streams to come are refused. */
+  refusesStreams = false;
+  readonly #options: SessionOptions;
+  readonly #blocks = new HeaderBlocks();
+  readonly #streams = new Map<number, Http2Stream>();
+  /** Those that wait for the window that all share. */
+  readonly #waiting = new Set<Http2Stream>();
+  readonly #resetHere = new ResetMemory(BOUNDS.resetRemembered);
+  readonly #receiveWindow = new ReceiveWindow(BOUNDS.windowBytes);
+  readonly #resets: Allowance;
+  readonly #idleFrames: Allowance;
+  #hasSettings = false;
+  #last = 0;
+  #heldBytes = 0;
+  /** Of streams to come. */
+  #streamSendWindow = INITIAL_WINDOW_BYTES;
+
+  constructor(options: SessionOptions) {
+    const { monotonicMs } = options;
+    this.#options = options;
+    this.#resets = new Allowance({ ...BOUNDS.resets, monotonicMs });
+    this.#idleFrames = new Allowance({ ...BOUNDS.idleFrames, monotonicMs });
+  }
+
+  /** The latest stream of the client; 0 where there was none. */
+  get last(): number {
+    return this.#last;
+  }
+
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  /** Takes a frame. @returns why the connection must end, or `null`; nothing is to be taken after an error */
+  take(frame: Frame): number | null {
+    return this.#mayCome(frame) ? this.#handle(frame) : ErrorCode.protocol;
+  }
+
+  /** The connection is gone, and all streams are over. */
+  gone(): void {
+    for (const stream of this.#streams.values()) stream.close({ isReset: false });
+  }
+
+  frame(type: number, flags: number, stream: number, payload?: Uint8Array): void {
+    this.#options.send(type, flags, stream, payload);
+  }
+
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  waitForWindow(stream: Http2Stream): void {
+    this.#waiting.add(stream);
+  }
+
+  took(length: number): void {
+    const credit = this.#receiveWindow.took(length);
+    if (credit > 0) this.frame(FrameType.windowUpdate, 0, 0, uint32(credit));
+  }
+
+  over(stream: Http2Stream, { isReset }: { readonly isReset: boolean }): void {
+    this.#streams.delete(stream.id);
+    if (this.#waiting.size > 0) this.#waiting.delete(stream);
+    if (isReset) this.#resetHere.add(stream.id);
+    this.#options.onOver();
+  }
+
+  fault(error: unknown): void {
+    this.#options.onFault(error);
+  }
+
+  #mayCome({ type, stream }: Frame): boolean {
+    const { openStream } = this.#blocks;
+    if (openStream !== null) return type === FrameType.continuation && stream === openStream;
+    return type !== FrameType.continuation && (this.#hasSettings || type === FrameType.settings);
+  }
+
+  #handle(frame: Frame): Outcome {
+    switch (frame.type) {
+      case FrameType.data:
+        return this.#data(frame);
+      case FrameType.headers:
+        return frame.stream % 2 === 0 ? ErrorCode.protocol : this.#headers(this.#blocks.begin(frame));
+      case FrameType.continuation:
+        return this.#headers(this.#blocks.goOn(frame));
+      case FrameType.windowUpdate:
+        return this.#windowUpdate(frame);
+      case FrameType.reset:
+        return this.#reset(frame);
+      case FrameType.settings:
+        return frame.stream === 0 ? this.#settings(frame) : ErrorCode.protocol;
+      case FrameType.ping:
+        return frame.stream === 0 ? this.#ping(frame) : ErrorCode.protocol;
+      case FrameType.priority:
+        return frame.stream === 0 ? ErrorCode.protocol : this.#priority(frame);
+      case FrameType.goAway:
+        return frame.stream === 0 ? this.#idle() : ErrorCode.protocol;
+      case FrameType.pushPromise:
+        return ErrorCode.protocol;
+      default:
+        return this.#idle();
+    }
+  }
+
+  #data({ flags, payload, stream: id }: Frame): Outcome {
+    const counted = payload.length;
+    const bytes = unpadded(payload, flags);
+    if (bytes === null || !this.#hasBegun(id)) return ErrorCode.protocol;
+    if (!this.#receiveWindow.receive(counted)) return ErrorCode.flowControl;
+    const stream = this.#streams.get(id);
+    if (stream === undefined) {
+      this.took(counted);
+      return this.#resetHere.has(id) ? this.#idle() : this.#refuse(id, ErrorCode.streamClosed);
+    }
+    const ends = (flags & Flag.endStream) !== 0;
+    const problem = stream.receive(bytes, counted - bytes.length) ?? (ends ? stream.receiveEnd() : null);
+    if (problem !== null) return this.#refuse(id, problem);
+    return bytes.length === 0 && !ends ? this.#idle() : null;
+  }
+
+  #headers(headers: StreamHeaders | Outcome): Outcome {
+    if (headers === null || typeof headers === 'number') return headers;
+    return headers.stream > this.#last ? this.#request(headers) : this.#trailers(headers);
+  }
+
+  #request({ stream: id, list, endsStream, dependsOnItself }: StreamHeaders): Outcome {
+    this.#last = id;
+    this.#idleFrames.give(BOUNDS.idleFramesOfARequest);
+    const isFull = this.#streams.size >= BOUNDS.streams || this.#heldBytes > BOUNDS.heldBytes;
+    if (isFull || this.refusesStreams) return this.#refuse(id, ErrorCode.refusedStream);
+    if (list === 'too-large') return this.#refuse(id, ErrorCode.enhanceYourCalm);
+    const head = dependsOnItself ? null : requestHeadFrom(list);
+    if (head === null) return this.#refuse(id, ErrorCode.protocol);
+    const stream = new Http2Stream(this, { id, head, sendWindow: this.#streamSendWindow });
+    this.#streams.set(id, stream);
+    this.#hand(stream);
+    const problem = endsStream ? stream.receiveEnd() : null;
+    return problem === null ? null : this.#refuse(id, problem);
+  }
+
+  #hand(stream: Http2Stream): void {
+    try {
+      stream.handTo(this.#options.onStream(stream));
+    } catch (error) {
+      this.fault(error);
+      stream.reset(ErrorCode.internal);
+    }
+  }
+
+  #trailers({ stream: id, list, endsStream }: StreamHeaders): Outcome {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#resetHere.has(id) ? this.#idle() : ErrorCode.streamClosed;
+    if (stream.isEnded) return this.#refuse(id, ErrorCode.streamClosed);
+    const isSound = list !== 'too-large' && areTrailers(list) && endsStream;
+    const problem = isSound ? stream.receiveEnd() : ErrorCode.protocol;
+    return problem === null ? null : this.#refuse(id, problem);
+  }
+
+  #windowUpdate({ payload, stream: id }: Frame): Outcome {
+    if (payload.length !== 4) return ErrorCode.frameSize;
+    const bytes = payload.readUInt32BE(0) & MAX_31_BITS;
+    if (id === 0) return bytes === 0 ? ErrorCode.protocol : this.#widen(bytes);
+    if (!this.#hasBegun(id)) return ErrorCode.protocol;
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#idle();
+    if (bytes === 0) return this.#refuse(id, ErrorCode.protocol);
+    return stream.widen(bytes) ? this.#idle() : this.#refuse(id, ErrorCode.flowControl);
+  }
+
+  #widen(bytes: number): Outcome {
+    this.sendWindow += bytes;
+    if (this.sendWindow > MAX_31_BITS) return ErrorCode.flowControl;
+    for (const stream of this.#waiting) {
+      if (this.sendWindow <= 0) break;
+      // Where it has to wait again it comes after those that waited as long.
+      this.#waiting.delete(stream);
+      stream.sendHeld();
+    }
+    return this.#idle();
+  }
+
+  #reset({ payload, stream: id }: Frame): Outcome {
+    if (payload.length !== 4) return ErrorCode.frameSize;
+    if (!this.#hasBegun(id)) return ErrorCode.protocol;
+    if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
+    this.#streams.get(id)?.close({ isReset: false });
+    return null;
+  }
+
+  #settings({ flags, payload }: Frame): Outcome {
+    this.#hasSettings = true;
+    if ((flags & Flag.ack) !== 0) return payload.length === 0 ? this.#idle() : ErrorCode.frameSize;
+    const told = settingsFrom(payload);
+    if (typeof told === 'number') return told;
+    this.frame(FrameType.settings, Flag.ack, 0);
+    const change = (told.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
+    if (change === 0) return this.#idle();
+    this.#streamSendWindow += change;
+    // INVARIANT: a frame pays for what it does, which here is something for each stream.
+    const problem = this.#idle(1 + this.#streams.size);
+    if (problem !== null) return problem;
+    for (const stream of this.#streams.values()) if (!stream.widen(change)) return ErrorCode.flowControl;
+    return null;
+  }
+
+  #ping({ flags, payload }: Frame): Outcome {
+    if (payload.length !== 8) return ErrorCode.frameSize;
+    if ((flags & Flag.ack) === 0) this.frame(FrameType.ping, Flag.ack, 0, payload);
+    return this.#idle();
+  }
+
+  #priority({ payload, stream: id }: Frame): Outcome {
+    const dependsOnItself = payload.length === 5 && (payload.readUInt32BE(0) & MAX_31_BITS) === id;
+    if (payload.length === 5 && !dependsOnItself) return this.#idle();
+    const problem = dependsOnItself ? ErrorCode.protocol : ErrorCode.frameSize;
+    // A stream that is none yet cannot be reset.
+    return this.#hasBegun(id) ? this.#refuse(id, problem) : problem;
+  }
+
+  #hasBegun(id: number): boolean {
+    return id % 2 === 1 && id <= this.#last;
+  }
+
+  /** A frame that brings nothing, or one that is as much work as so many: an error, once there are too many. */
+  #idle(count = 1): Outcome {
+    return this.#idleFrames.take(count) ? null : ErrorCode.enhanceYourCalm;
+  }
+
+  /** Resets a stream for what the client did, whether it is one or not. */
+  #refuse(id: number, code: number): Outcome {
+    if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) {
+      stream.reset(code);
+      return null;
+    }
+    this.frame(FrameType.reset, 0, id, uint32(code));
+    this.#resetHere.add(id);
+    return null;
+  }
+}

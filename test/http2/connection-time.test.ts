@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { FrameType } from '../../src/http2/frame.ts';
+import { headerBlock } from '../../src/http2/header-block.ts';
+import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { frame, PREFACE, type RawClient, widened } from './raw-client.ts';
+import { answer, noting, stage } from './stage.ts';
+import { ask } from './requests.ts';
+
+const { raw, serve } = stage();
+const SETTINGS = frame(FrameType.settings);
+const ping = (length = 8): Buffer => frame(FrameType.ping, { payload: Buffer.alloc(length) });
+/** Windows for all there is. */
+const WIDE = [
+  widened(0, 0x7fff_0000),
+  frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, 0x7fff_0000]]) }),
+];
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Whether it is still there, shortly before a time, and gone then. */
+const endsAfter = async (client: RawClient, ms: number): Promise<boolean> => {
+  jest.advanceTimersByTime(ms - 1);
+  for (let n = 0; n < 100; n += 1) await turn();
+  if (client.isClosed) return false;
+  jest.advanceTimersByTime(1);
+  await client.ended();
+  return true;
+};
+
+/** A client that reads nothing, with so much of an answer on its way that the system takes no more. */
+const deaf = async (bytes: number, ...after: readonly Buffer[]) => {
+  const { onStream, eventsOf } = noting({ ended: ({ stream }) => answer(stream, Buffer.alloc(bytes)) });
+  const client = await raw(await serve(onStream));
+  await client.settled();
+  client.socket.pause();
+  await client.send(...WIDE, ask(1), ...after);
+  while (eventsOf('/') === '') await turn();
+  for (let n = 0; n < 100; n += 1) await turn();
+  return client;
+};
+
+describe('Http2Connection and time', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  it.each<[string, Buffer]>([
+    ['nothing', Buffer.alloc(0)],
+    ['half a preface', PREFACE.subarray(0, 23)],
+  ])('waits 10 s for a client that sends %s, and no longer', async (_name, opening) => {
+    const client = await raw(await serve(), opening);
+    await client.until(({ frames }) => frames.length === 2);
+    expect(await endsAfter(client, 10_000)).toBe(true);
+  });
+
+  it('leaves no timer where a connection is gone, in whatever way', async () => {
+    const { port, server } = await serve();
+    const endings: readonly ((client: RawClient) => unknown)[] = [
+      (client) => client.close(),
+      (client) => client.socket.end(),
+      (client) => client.socket.resetAndDestroy(),
+      (client) => client.send(ping(7)),
+      (client) => client.send(Buffer.alloc(24)),
+    ];
+    for (const opening of [Buffer.alloc(0), PREFACE, Buffer.concat([PREFACE, SETTINGS, ask(1, 0)])]) {
+      for (const end of endings) {
+        const client = await raw({ port }, opening);
+        await client.until(({ frames }) => frames.length > 1);
+        end(client);
+        await client.ended();
+      }
+    }
+    for (let n = 0; n < 10; n += 1) await turn();
+    expect(jest.getTimerCount()).toBe(0);
+    const closed = server.close(10_000);
+    await turn();
+    jest.advanceTimersByTime(20);
+    await closed;
+  });
+
+  it('waits for ever for one that has begun', async () => {
+    const client = await raw(await serve());
+    await client.settled();
+    jest.advanceTimersByTime(10_000_000);
+    expect(await client.settled()).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('waits 30 s for one that does not read, from which nothing is read either', async () => {
+    const client = await deaf(32 * 1_048_576);
+    // Of what it sends now nothing is taken, but by the system.
+    let taken = 0;
+    for (; client.socket.writableLength === 0 && taken < 64; taken += 1) client.socket.write(Buffer.alloc(1_048_576));
+    expect(taken).toBeLessThan(64);
+    jest.advanceTimersByTime(29_999);
+    for (let n = 0; n < 100; n += 1) await turn();
+    expect(client.socket.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    client.socket.resume();
+    await client.ended();
+    expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
+  });
+
+  it('goes on with one that reads again in time', async () => {
+    const client = await deaf(32 * 1_048_576);
+    jest.advanceTimersByTime(29_999);
+    client.socket.resume();
+    expect(await client.settled()).toBe(true);
+    expect(client.content(1).length).toBe(32 * 1_048_576);
+    jest.advanceTimersByTime(100_000);
+    expect(await client.settled()).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('waits a second for one that does not read to hear that it was ended', async () => {
+    const client = await deaf(32 * 1_048_576, ping(7));
+    jest.advanceTimersByTime(999);
+    for (let n = 0; n < 100; n += 1) await turn();
+    jest.advanceTimersByTime(1);
+    client.socket.resume();
+    expect(await client.ended()).toBe(null);
+    expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
+  });
+
+  it('waits a second for one that does not read and has said its last', async () => {
+    const { told, onStream } = noting({ ended: ({ stream }) => stream.respond(headerBlock({ ':status': '200' })) });
+    const { port, listening } = await serve(onStream);
+    const accepted = once(listening, 'connection');
+    const client = await raw({ port });
+    const [near] = (await accepted) as [Socket];
+    client.socket.pause();
+    await client.send(...WIDE, ask(1));
+    // Not so much that nothing is read from it any more, but more than the system takes.
+    for (let turns = 0; turns < 50; turns += 1) {
+      if (near.writableLength === 0) {
+        told.get('/')?.stream.send(Buffer.alloc(16_384));
+        turns = 0;
+      }
+      await turn();
+    }
+    client.socket.end();
+    for (let n = 0; n < 100; n += 1) await turn();
+    jest.advanceTimersByTime(999);
+    expect(near.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(near.destroyed).toBe(true);
+  });
+});

@@ -1,0 +1,196 @@
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants } from 'node:http2';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { ErrorCode, FrameType } from '../../src/http2/frame.ts';
+import { headerBlock } from '../../src/http2/header-block.ts';
+import { Http2Server } from '../../src/http2/server.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { heldBytes } from './costs.ts';
+import { frame, framesIn, PREFACE } from './raw-client.ts';
+import { answer, brief, noting, stage } from './stage.ts';
+import { ask } from './requests.ts';
+
+const { raw, serve, session } = stage();
+const isGoAway = ({ type }: { readonly type: number }): boolean => type === FrameType.goAway;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('Http2Server', () => {
+  it('lets calls in flight end, tells clients first, and refuses what comes after', async () => {
+    const { onStream, told } = noting();
+    const { port, server } = await serve(onStream);
+    const client = await raw({ port });
+    await client.send(ask(1));
+    await client.settled();
+    const closed = server.close(10_000);
+    await client.until(({ frames }) => frames.filter(isGoAway).length === 1);
+    // Told that streams should be opened elsewhere, it has one on its way already, which is taken.
+    expect(client.goAway).toEqual({ last: 0x7fff_ffff, code: ErrorCode.none });
+    await client.send(ask(3));
+    await client.until(({ frames }) => frames.filter(isGoAway).length === 2);
+    expect(client.goAway).toEqual({ last: 3, code: ErrorCode.none });
+    await client.send(ask(5));
+    expect(await client.settled()).toBe(true);
+    expect(client.resetCode(5)).toBe(ErrorCode.refusedStream);
+    const one = told.get('/');
+    if (one === undefined) throw new Error('no stream came');
+    one.stream.respond(headerBlock({ ':status': '200' }));
+    one.stream.send(Buffer.from('late'));
+    expect(await client.settled()).toBe(true);
+    expect(String(client.content(3))).toBe('late');
+    // What was refused is not said to be taken after all.
+    await client.send(ask(6));
+    expect(await client.ended()).toEqual({ last: 3, code: ErrorCode.protocol });
+    await closed;
+  });
+
+  it('ends a connection once its last stream is over, and what is left after the grace', async () => {
+    const { onStream, told } = noting();
+    const { port, server } = await serve(onStream);
+    const [ends, stays] = [await raw({ port }), await raw({ port })];
+    await ends.send(ask(1));
+    await ends.settled();
+    const { stream } = told.get('/') ?? {};
+    await stays.send(ask(1, 0));
+    await stays.settled();
+    const closed = server.close(300);
+    await ends.until(({ frames }) => frames.filter(isGoAway).length === 2);
+    if (stream !== undefined) answer(stream, Buffer.alloc(40_000, 97));
+    await ends.ended();
+    // All of the answer, and then the end.
+    expect([ends.content(1).length, stays.isClosed]).toEqual([40_000, false]);
+    await closed;
+    expect(told.get('/')?.events).toEqual(['closed']);
+  });
+
+  it('waits a second for clients that do not end their connection, and not for the grace', async () => {
+    const { port, server } = await serve();
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.resume();
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.write(PREFACE, resolve));
+    await turn();
+    const before = performance.now();
+    await server.close(60_000);
+    expect(performance.now() - before).toBeLessThan(20_000);
+    socket.destroy();
+  });
+
+  it('closes at once where nobody is connected, and takes nobody after that', async () => {
+    const { port, server } = await serve();
+    await server.close(10_000);
+    const socket = connect({ port, host: '127.0.0.1' });
+    await expect(once(socket, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('answers Node’s client through its end', async () => {
+    const { port, server } = await serve();
+    const client = session({ port });
+    const bodies = Array.from({ length: 50 }, async (_, n) => {
+      const stream = client.request({ ':method': 'POST' });
+      stream.end(Buffer.alloc(n * 1_000, 97));
+      let length = 0;
+      for await (const chunk of stream) length += (chunk as Buffer).length;
+      return [length, stream.rstCode];
+    });
+    await once(client, 'remoteSettings');
+    const closed = server.close(10_000);
+    expect(await Promise.all(bodies)).toEqual(
+      Array.from({ length: 50 }, (_, n) => [n * 1_000, constants.NGHTTP2_NO_ERROR]),
+    );
+    await closed;
+  });
+
+  it('listens on Unix sockets and says why it cannot', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'remit-http2-'));
+    const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, onStream: brief });
+    try {
+      const path = join(folder, 's');
+      expect(await server.listen({ path })).not.toHaveProperty('failure');
+      expect(await server.listen({ path })).toMatchObject({ failure: { code: 'EADDRINUSE' } });
+      const socket = connect(path);
+      socket.write(Buffer.concat([PREFACE, frame(FrameType.settings), ask(1)]));
+      let came: Buffer = Buffer.alloc(0);
+      while (!framesIn(came).frames.some(({ stream }) => stream === 1)) {
+        const [chunk] = (await once(socket, 'data')) as [Buffer];
+        came = Buffer.concat([came, chunk]);
+      }
+      socket.destroy();
+    } finally {
+      await server.close(0);
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('is told of a connection that could not be taken, and goes on', async () => {
+    const faults: unknown[] = [];
+    const server = new Http2Server({
+      monotonicMs: systemPorts.monotonicMs,
+      onStream: brief,
+      onFault: (error) => faults.push(error),
+    });
+    const bound = await server.listen({ host: '127.0.0.1', port: 0 });
+    if ('failure' in bound) throw bound.failure;
+    // What Node says where `accept` fails; there is no other way to have it fail.
+    bound.server.emit('error', new Error('accept'));
+    expect(faults.map(String)).toEqual(['Error: accept']);
+    await server.close(0);
+  });
+
+  it('has the system look after connections whose other end is gone without a word', async () => {
+    const { port } = await serve();
+    const client = await raw({ port });
+    await client.settled();
+    const [own, other] = [port, client.socket.localPort ?? 0].map(
+      (one) => `:${one.toString(16).toUpperCase().padStart(4, '0')}`,
+    );
+    const line = readFileSync('/proc/net/tcp', 'latin1')
+      .split('\n')
+      .find((one) => new RegExp(`^ *\\d+: \\w+${own} \\w+${other} 01 `).test(one));
+    // The timer of the socket is that of keep-alive.
+    expect(line?.trim().split(/\s+/)[5]).toMatch(/^02:/);
+  });
+
+  it('sends what has gathered at the end of a turn, or when it is told to', async () => {
+    const { onStream, told } = noting();
+    const { port, server } = await serve(onStream);
+    const client = await raw({ port });
+    await client.send(ask(1));
+    await client.settled();
+    const one = told.get('/');
+    if (one === undefined) throw new Error('no stream came');
+    answer(one.stream, Buffer.from('first'));
+    server.flush();
+    server.flush();
+    await client.until(() => client.content(1).length === 5);
+  });
+
+  it('takes 1,024 connections, each of some kilobytes, and more once there is room', async () => {
+    const { port } = await serve();
+    const before = await heldBytes();
+    const sockets: Socket[] = [];
+    const refused = { count: 0 };
+    for (let n = 0; n < 1_100; n += 1) {
+      const socket = connect({ port, host: '127.0.0.1' });
+      socket.on('error', () => undefined).on('close', () => (refused.count += 1));
+      socket.write(Buffer.concat([PREFACE, frame(FrameType.settings)]));
+      socket.pause();
+      sockets.push(socket);
+      await once(socket, 'connect');
+    }
+    for (let tries = 0; tries < 2_000 && refused.count < 76; tries += 1) {
+      for (const socket of sockets) socket.resume();
+      await turn();
+    }
+    expect(refused.count).toBe(76);
+    // With both ends of each, and 65 KiB for what it sends.
+    expect((await heldBytes()) - before).toBeLessThan(1_024 * 110_000);
+    for (const socket of sockets) socket.destroy();
+    // Until the other end has seen that.
+    while (!(await (await raw({ port })).settled())) await turn();
+    expect((await heldBytes()) - before).toBeLessThan(5_000_000);
+  });
+});
