@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { expect, it } from '@jest/globals';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { oneByOne } from '../envoy/handlers.ts';
 import { refuse } from '../envoy/wire.ts';
 import { describeWith, h2specPart } from '../parts.ts';
 import { answer, echo, stage } from './stage.ts';
@@ -40,7 +41,7 @@ describeWith(h2specPart(), 'Http2Server held to h2spec', (h2spec) => {
 
 describeWith(h2specPart(), 'AuthorizationServer held to h2spec', (h2spec) => {
   it('conforms in every case that needs no answer with content', async () => {
-    const server = new AuthorizationServer(() => new Uint8Array(), { ...systemPorts, refuse });
+    const server = new AuthorizationServer(oneByOne(() => new Uint8Array()), { ...systemPorts, refuse });
     try {
       const bound = await server.listen(['127.0.0.1:0']);
       if ('problem' in bound) throw new Error(bound.problem);
