@@ -41,7 +41,10 @@ describeWith(h2specPart(), 'Http2Server held to h2spec', (h2spec) => {
 
 describeWith(h2specPart(), 'AuthorizationServer held to h2spec', (h2spec) => {
   it('conforms in every case that needs no answer with content', async () => {
-    const server = new AuthorizationServer(oneByOne(() => new Uint8Array()), { ...systemPorts, refuse });
+    const server = new AuthorizationServer(
+      oneByOne(() => new Uint8Array()),
+      { ...systemPorts, refuse },
+    );
     try {
       const bound = await server.listen(['127.0.0.1:0']);
       if ('problem' in bound) throw new Error(bound.problem);
