@@ -88,7 +88,9 @@ export class Engine {
       ),
     });
     const { generation, policies } = rules;
-    this.#evaluator = new Evaluator({ generation, policies, policySet, schema: null }, this.#pool, { slices, cache });
+    // Entities were proved when the policies were loaded.
+    const proved = { schema: null, areEntitiesTaken: true };
+    this.#evaluator = new Evaluator({ generation, policies, policySet, ...proved }, this.#pool, { slices, cache });
   }
 
   /** Makes the engine ready to answer, so that the first question need not wait. What fails here fails the question, with its reason. */

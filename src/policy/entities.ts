@@ -32,6 +32,12 @@ export interface PlacedEntity {
 /** A key that is equal exactly for equal names: a type never contains a blank. */
 export const entityKey = ({ type, id }: EntityUid): string => `${type} ${id}`;
 
+/** The name that has this key. */
+export function uidOfKey(key: string): EntityUid {
+  const at = key.indexOf(' ');
+  return { type: key.slice(0, at), id: key.slice(at + 1) };
+}
+
 const AGENT = `${NAMESPACE}::Agent`;
 const TRUST_DOMAIN = `${NAMESPACE}::TrustDomain`;
 const ACTION = /(^|::)Action$/;

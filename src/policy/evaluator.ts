@@ -7,6 +7,8 @@ import type { EntityUid } from './entities.ts';
 import { keyFunction } from './key.ts';
 import type { Keyed, KeyOf } from './key.ts';
 import type { EnginePolicies, Pooled, SlicePool } from './pool.ts';
+import { projection } from './projection.ts';
+import type { Project, Projected } from './projection.ts';
 import { readsTogether } from './reads.ts';
 import type { Reads } from './reads.ts';
 import { anyScope, keysOfEntity } from './scope.ts';
@@ -29,13 +31,15 @@ export interface EvaluatorRules {
   readonly policySet: (members: readonly number[]) => EnginePolicies;
   /** In a form in which the engine takes it; `null` where questions are asked without one. */
   readonly schema: unknown;
+  /** Whether the engine takes all of the entities for certain, and no schema says what is to be there of them. */
+  readonly areEntitiesTaken: boolean;
 }
 
 /** A question in Cedar's words. */
 export interface Asked extends Keyed {
   /** Equal for questions whose names are equal, and for no others. */
   readonly route: string;
-  /** Called where the engine is asked. */
+  /** Called where the engine is asked, unless what entities are in is all that is read of them. */
   readonly entities: () => readonly unknown[];
   /** Whether the engine takes the question as such; called where it may not be asked. */
   readonly isTaken: (engine: Probe) => boolean;
@@ -78,8 +82,13 @@ export interface EvaluatorOptions {
 
 /** A slice as it is asked. */
 interface Askable extends Pooled {
-  /** `null` until it is needed. */
-  keyOf: KeyOf | null;
+  /** What follows from what its policies read; `null` until it is needed. */
+  reading: Reading | null;
+}
+
+interface Reading {
+  readonly keyOf: KeyOf;
+  readonly project: Project;
 }
 
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
@@ -132,13 +141,14 @@ export class Evaluator {
       const askable = this.#askable(slice);
       const policies = slice.members.length;
       if (policies === 0 && asked.isTaken(() => this.#isRead(asked))) return NOTHING_MATCHES;
-      const key = this.#cache === null || keep === null ? null : this.#keyOf(slice, askable)(asked);
-      if (key === null || keep === null || !asked.isTaken(() => this.#isRead(asked))) {
+      const reading = this.#cache === null || keep === null ? null : this.#reading(slice, askable);
+      const key = reading?.keyOf(asked) ?? null;
+      if (reading === null || key === null || keep === null || !asked.isTaken(() => this.#isRead(asked))) {
         return { answer: this.#evaluated(asked, askable), cache: 'bypass', policies };
       }
       const known = this.#cache?.get(key.key, keep.nowMs) ?? null;
       if (known !== null) return { answer: known, cache: 'hit', policies };
-      const answer = this.#evaluated(asked, askable);
+      const answer = this.#evaluated(asked, askable, reading.project(asked));
       const untilMs = Math.min(keep.untilMs, key.untilMs);
       if (!isFailure(answer)) this.#cache?.set(key.key, answer, { nowMs: keep.nowMs, untilMs });
       return { answer, cache: 'miss', policies };
@@ -171,35 +181,37 @@ export class Evaluator {
     const known = this.#slices.get(slice);
     if (known !== undefined) return known;
     const { members } = slice;
-    const askable = { size: members.length, policies: () => this.#rules.policySet(members), keyOf: null };
+    const askable = { size: members.length, policies: () => this.#rules.policySet(members), reading: null };
     this.#slices.set(slice, askable);
     return askable;
   }
 
-  #keyOf(slice: Slice, askable: Askable): KeyOf {
-    askable.keyOf ??= keyFunction(
-      readsTogether(slice.members.flatMap((index) => this.#rules.policies[index]?.reads ?? [])),
-      {
-        generation: this.#rules.generation,
-        slice: slice.name,
-      },
-    );
-    return askable.keyOf;
+  #reading(slice: Slice, askable: Askable): Reading {
+    if (askable.reading !== null) return askable.reading;
+    const { generation, policies, areEntitiesTaken } = this.#rules;
+    const reads = readsTogether(slice.members.flatMap((index) => policies[index]?.reads ?? []));
+    askable.reading = {
+      keyOf: keyFunction(reads, { generation, slice: slice.name }),
+      project: areEntitiesTaken ? projection(reads) : () => null,
+    };
+    return askable.reading;
   }
 
-  #evaluated(asked: Asked, slice: Pooled): EvaluatorAnswer {
+  /** @param projected what of the question is handed to the engine; `null` for all of it */
+  #evaluated(asked: Asked, slice: Pooled, projected: Projected | null = null): EvaluatorAnswer {
     const policies = this.#pool.nameOf(slice);
     if (policies === null) return failed('the engine refused the policies');
     const schema = this.#schemaName();
     if (schema === null) return failed('the engine refused the schema');
-    const call = { ...callOf(asked, policies, schema), entities: asked.entities() as CedarCall['entities'] };
+    const { context, entities } = projected ?? { context: asked.context, entities: asked.entities() };
+    const call = callOf(asked, { context, entities }, { policies, schema });
     return this.#pool.run((cedar) => answerFrom(cedar.statefulIsAuthorized(call)));
   }
 
   #isRead(asked: Asked): boolean {
     const [policies, schema] = [this.#pool.nameOf(nothing), this.#schemaName()];
     if (policies === null || schema === null) return false;
-    const call = { ...callOf(asked, policies, schema), entities: [] };
+    const call = callOf(asked, { context: asked.context, entities: [] }, { policies, schema });
     return this.#pool.run((cedar) => cedar.statefulIsAuthorized(call).type === 'success');
   }
 
@@ -208,16 +220,17 @@ export class Evaluator {
   }
 }
 
+/** The engine reads context and entities itself, and says where they are none. */
 const callOf = (
-  { principal, action, resource, context, validateRequest }: Asked,
-  policies: string,
-  schema: string | undefined,
-): Omit<CedarCall, 'entities'> => ({
+  { principal, action, resource, validateRequest }: Asked,
+  { context, entities }: Projected,
+  { policies, schema }: { readonly policies: string; readonly schema: string | undefined },
+): CedarCall => ({
   principal,
   action,
   resource,
-  // The engine reads it itself, and says where it is no Cedar value.
   context: context as CedarCall['context'],
+  entities: entities as CedarCall['entities'],
   preparsedPolicySetId: policies,
   ...(schema === undefined ? {} : { preparsedSchemaName: schema }),
   ...(validateRequest === undefined ? {} : { validateRequest }),

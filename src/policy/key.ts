@@ -2,18 +2,16 @@ import { hash } from 'node:crypto';
 import { encoded, text } from './encoding.ts';
 import type { EntityUid } from './entities.ts';
 import { instantFrom, scaledDecimalFrom } from './literals.ts';
-import type { BoundKind, PathReads, Reads } from './reads.ts';
+import { contextPlan, isRecord, partOf } from './plan.ts';
+import type { Contextual, Plan } from './plan.ts';
+import type { BoundKind, Reads } from './reads.ts';
 import { member, uidFrom } from './scope.ts';
 
 /** What a question is keyed by, besides the policies that are asked. */
-export interface Keyed {
+export interface Keyed extends Contextual {
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
-  /** Values in Cedar's JSON form. */
-  readonly context: unknown;
-  /** A member of the context by its name, where it is a record whose members can be had one by one. */
-  readonly part?: ((name: string) => unknown) | undefined;
   /** Keys of an entity and of everything it is in, for this question. */
   readonly lineageOf: (uid: EntityUid) => Iterable<string>;
   /** `lineageText` of the same, where that is kept. */
@@ -32,16 +30,6 @@ export interface DecisionKey {
 /** Makes the keys of the questions to one slice; `null` for one that cannot be told from another by its text. */
 export type KeyOf = (question: Keyed) => DecisionKey | null;
 
-/** What is written of a value in the context. */
-interface Plan {
-  readonly whole: boolean;
-  readonly ancestors: boolean;
-  /** By name, in order. */
-  readonly attrs: readonly (readonly [string, Plan])[];
-  /** Ascending, by kind; a kind without any is not there. */
-  readonly bounds: ReadonlyMap<BoundKind, readonly number[]>;
-}
-
 /**
  * The key function of a slice whose policies have these reads. Two questions with equal keys have the same answer: the key holds
  * the generation (which stands for policies, schema and all that is written of entities), the slice, the names of principal,
@@ -57,8 +45,7 @@ export function keyFunction(
   const variables = (['principal', 'action', 'resource'] as const).map(
     (name) => [name, reads.everything || reads.roots.get(name)?.ancestors === true] as const,
   );
-  const path = reads.roots.get('context');
-  const plan = reads.everything ? wholePlan : planOf(path);
+  const plan = contextPlan(reads);
   const clock = plan.attrs.find(([name]) => name === 'now')?.[1].bounds.get('datetime') ?? [];
   // A digest in the place of what all questions with the same names have in common, which is most of a key.
   const namesDigest = (question: Keyed): string => {
@@ -84,25 +71,6 @@ export function keyFunction(
 /** Where names cannot be told from others by their text, no question with them can. */
 const UNWRITABLE = '\ud800';
 
-const wholePlan: Plan = { whole: true, ancestors: false, attrs: [], bounds: new Map() };
-
-function planOf(path: PathReads | undefined): Plan {
-  if (path === undefined) return { whole: false, ancestors: false, attrs: [], bounds: new Map() };
-  const attrs = [...path.attrs].sort(([left], [right]) => (left < right ? -1 : 1));
-  const bounds = Object.entries(path.bounds) as readonly (readonly [BoundKind, ReadonlySet<number>])[];
-  return {
-    // Only an entity has tags, and what is written of it is its name.
-    whole: path.whole || path.allTags || path.tags.size > 0,
-    ancestors: path.ancestors,
-    attrs: attrs.map(([name, child]) => [name, planOf(child)]),
-    bounds: new Map(
-      bounds
-        .filter(([, set]) => set.size > 0)
-        .map(([kind, set]) => [kind, [...set].sort((left, right) => left - right)]),
-    ),
-  };
-}
-
 const ABSENT = 'a';
 const PRESENT = 'p';
 const ONLY_PARTS = 'o';
@@ -115,10 +83,6 @@ function contextText(question: Keyed, plan: Plan): string {
   for (const [name, child] of plan.attrs) written += valueText(question, partOf(question, name), child);
   return written;
 }
-
-/** INVARIANT: of a question that gives its members one by one, the whole is not touched, since it would be made. */
-const partOf = (question: Keyed, name: string): unknown =>
-  question.part === undefined ? member(question.context, name) : question.part(name);
 
 function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (value === undefined) return ABSENT;
@@ -161,12 +125,3 @@ function valueOfKind(kind: BoundKind, value: unknown): number | null {
   const argument = member(call, 'arg');
   return kind === 'datetime' ? instantFrom(argument) : scaledDecimalFrom(argument);
 }
-
-/** Neither an array nor a value that only looks like a record: of an extension (`fn` is its short form), or a long number. */
-const isRecord = (value: unknown): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  !Array.isArray(value) &&
-  !Object.hasOwn(value, '__extn') &&
-  !Object.hasOwn(value, 'fn') &&
-  !Object.hasOwn(value, 'rawJSON');

@@ -47,6 +47,8 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
     {
       generation,
       schema: schema === undefined ? null : schema,
+      areEntitiesTaken:
+        schema === undefined && attempt(() => pool.run((cedar) => areTaken(rules.entities, cedar))) === true,
       policies: parts?.policies ?? [wholeSet],
       policySet: (members) => (parts === null ? wholePolicies(rules.policies) : setOf(members, parts.policies)),
     },
@@ -99,6 +101,10 @@ function setOf(members: readonly number[], policies: readonly PlainPolicy[]): En
 
 /** Names are the caller's, `__proto__` perhaps. */
 const byName = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
+
+/** Whether the engine takes the entities as they are, whatever is asked. */
+const areTaken = (entities: readonly unknown[], cedar: Cedar): boolean =>
+  cedar.checkParseEntities({ entities, schema: null } as Parameters<Cedar['checkParseEntities']>[0]).type === 'success';
 
 interface Parts {
   readonly policies: readonly PlainPolicy[];

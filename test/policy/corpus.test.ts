@@ -55,4 +55,31 @@ describe('the Cedar corpus', () => {
     },
     TIMEOUT_MS,
   );
+
+  itWithCorpus(
+    'is answered without its schemas as by the engine alone, where the engine is handed what policies read',
+    () => {
+      const pool = new SlicePool();
+      const cache = new DecisionCache();
+      const found: string[] = [];
+      let answered = 0;
+      for (const { id, policies, entities, requests } of cases) {
+        const rules = { generation: id, policies, schema: undefined, entities };
+        const [whole, projected] = [
+          { slices: false, cache: null },
+          { slices: true, cache },
+        ].map((how) => plainAsk(rules, pool, how));
+        for (const [at, { principal, action, resource, context }] of requests.entries()) {
+          const answers = [whole, projected].map((ask) => ask?.({ principal, action, resource, context }));
+          const [expected, actual] = answers.map((answer) => (answer === undefined ? '' : answerText(answer)));
+          if (expected !== actual) found.push(`${id} ${at}`);
+          if (answers[0] !== undefined && !isFailure(answers[0])) answered += 1;
+        }
+      }
+      expect(found).toEqual([]);
+      expect(answered).toBeGreaterThan(20_000);
+      expect(cache.sizes.allows + cache.sizes.denials).toBeGreaterThan(3000);
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -5,6 +5,8 @@ import { encoded } from '../../src/policy/encoding.ts';
 import { exactJson } from '../../src/policy/exact-json.ts';
 import { keyFunction } from '../../src/policy/key.ts';
 import type { Keyed } from '../../src/policy/key.ts';
+import { projection } from '../../src/policy/projection.ts';
+import type { Projected } from '../../src/policy/projection.ts';
 import { readsTogether } from '../../src/policy/reads.ts';
 import { policyFrom } from './policies.ts';
 
@@ -269,15 +271,15 @@ describe('a key', () => {
     { uid: user('bob'), attrs: { name: 'Bob' }, parents: [], tags: { y: 'v' } },
   ];
   const cedar = freshCedar();
-  const answerTo = (asked: Keyed): string => {
+  const answerTo = (asked: Keyed, projected: Projected = { context: asked.context, entities }): string => {
     const { principal, action, resource } = asked;
     const call = {
       principal,
       action,
       resource,
-      context: asked.context as never,
+      context: projected.context as never,
       preparsedPolicySetId: 'p',
-      entities: entities as never,
+      entities: projected.entities as never,
     };
     const answer = cedar.statefulIsAuthorized(call);
     if (answer.type === 'failure') return 'failure';
@@ -289,8 +291,9 @@ describe('a key', () => {
     ]);
   };
 
-  it('that is equal for two questions has one full answer, and what it leaves out changes none', () => {
+  it('that is equal for two questions has one full answer, and what it leaves out changes none, nor does its absence', () => {
     let equal = 0;
+    let projected = 0;
     let allowed = 0;
     fc.assert(
       fc.property(
@@ -302,7 +305,9 @@ describe('a key', () => {
           );
           const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]));
           expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
-          const keyOf = keyFunction(readsTogether(policies.map(({ reads }) => reads)), { generation: 'g', slice: '0' });
+          const reads = readsTogether(policies.map((policy) => policy.reads));
+          const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
+          const project = projection(reads);
           const answers = new Map<string, string>();
           // Each question, and those that differ from it in one value.
           const questions = asks.flatMap(([given, who]) => [
@@ -321,6 +326,11 @@ describe('a key', () => {
             if (answer.startsWith('["allow"')) allowed += 1;
             expect(answer).toBe(before ?? answer);
             answers.set(key, answer);
+            const less = project(asked);
+            if (less === null) continue;
+            projected += 1;
+            expect(keyOf({ ...asked, context: less.context })?.key).toBe(key);
+            expect(answerTo(asked, less)).toBe(answer);
           }
         },
       ),
@@ -329,5 +339,6 @@ describe('a key', () => {
     // Had hardly any keys been equal, this would say nothing.
     expect(equal).toBeGreaterThan(5000);
     expect(allowed).toBeGreaterThan(1000);
+    expect(projected).toBeGreaterThan(1000);
   }, 300_000);
 });
