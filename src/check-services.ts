@@ -94,7 +94,7 @@ export interface CheckServices {
   /** Tasks are read anew on each use and never cached; its clock does not step back. */
   readonly store: Pick<
     Store,
-    'nowMs' | 'useStateOf' | 'spend' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
+    'nowMs' | 'useStateOf' | 'spend' | 'together' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
   >;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;

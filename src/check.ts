@@ -1,5 +1,5 @@
 import type { Answer, CheckCall, CheckFacts, CheckServices } from './check-services.ts';
-import { decide } from './decide.ts';
+import { decide, taskTokenOf } from './decide.ts';
 import type { Facts, Rules } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
@@ -11,6 +11,8 @@ import { hold, settle, trace } from './settle.ts';
 import type { Held } from './settle.ts';
 import { Fault, stage } from './stages.ts';
 import type { Staged } from './stages.ts';
+import { stateUnavailable } from './store/store-failure.ts';
+import type { StoreFailure } from './store/store-failure.ts';
 
 /**
  * A check that is asked for. A request that could not be read is one too, as the `Deny` that says why, so that this is recorded
@@ -37,7 +39,11 @@ export function checksWith(services: CheckServices): Checks {
   let settled: Staged<Settled>[] = [];
   return {
     answers: (asked) => {
-      const judged = stage(asked, (one) => judge(services, one));
+      let judged: readonly Staged<Judged>[] = [];
+      const failure = services.store.together(() => {
+        judged = stage(asked, (one) => judge(services, one));
+      });
+      if (failure !== null) judged = stage(judged, (one) => unspent(one, failure));
       const answered = stage(judged, (one) => settleOne(services, one));
       settled = settled.concat(answered);
       return stage(answered, ({ answer }) => answer);
@@ -90,6 +96,13 @@ function judge(services: CheckServices, { facts: parsed, call }: AskedCheck): Ju
   const judgement = { decisionId, decision, facts, policySet, policyGeneration, cache };
   const held = hold(services, judgement, { startedAtMs, use, trace: callTrace, sourceAddress, decideBy });
   return { call, judgement, held, beganMs, gatheredMs, decidedMs };
+}
+
+/** What was decided by the state of a task does not hold where what was written of it meanwhile does not. */
+function unspent(judged: Judged, failure: StoreFailure): Judged {
+  const { held } = judged;
+  if (isDeny(held.judgement.decision) || taskTokenOf(held.judgement.facts) === null) return judged;
+  return { ...judged, held: { ...held, judgement: { ...held.judgement, decision: stateUnavailable(failure) } } };
 }
 
 function settleOne(services: CheckServices, judged: Judged): Settled {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../src/action/call.ts';
+import { checksWith } from '../src/check.ts';
 import type { Answer, CheckServices, UseLedger } from '../src/check-services.ts';
 import { decide } from '../src/decide.ts';
 import type { Facts } from '../src/decide.ts';
@@ -13,6 +14,7 @@ import { jtiDigestOf } from '../src/ledger/record.ts';
 import { LedgerWriter } from '../src/ledger/writer.ts';
 import type { PolicySet } from '../src/policy/load.ts';
 import { hold, settle } from '../src/settle.ts';
+import { Fault } from '../src/stages.ts';
 import { isStoreFailure } from '../src/store/store-failure.ts';
 import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
@@ -211,6 +213,7 @@ describe('settle where two uses of a task meet', () => {
         nowMs: () => store.nowMs(),
         digestOf: (secret) => store.digestOf(secret),
         useStateOf: (...args) => store.useStateOf(...args),
+        together: (work) => store.together(work),
         applyTaskEvent: (...args) => store.applyTaskEvent(...args),
         revokeToken: (...args) => store.revokeToken(...args),
         noteSecrets: (seen) => store.noteSecrets(seen),
@@ -230,6 +233,53 @@ describe('settle where two uses of a task meet', () => {
     });
     expect(history().actions).toEqual(['other.1', 'other.2']);
     expect((await check(services, 'list', constraints)).decision.kind).toBe('allow');
+  });
+});
+
+/** Answers of checks that are asked together. */
+async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+  const peer = { principal: agent, certificate: '', xfcc: [] };
+  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+  const asked = [uses.list, uses.read].map((use) => ({
+    facts: { peer, call: callOf(use, constraints), ...quiet },
+    call,
+  }));
+  const answers = await Promise.all(checksWith(services).answers(asked));
+  return answers.map((answer) => {
+    if (answer instanceof Fault) throw answer.error;
+    return isDeny(answer.decision) ? answer.decision.reason : answer.decision.kind;
+  });
+}
+
+describe('checks that are asked together', () => {
+  it('are decided one by what the other has spent', async () => {
+    expect(await together(servicesWith(), { max_calls: 1 })).toEqual(['allow', 'task.exhausted']);
+    expect(history().actions).toEqual(['payments.list']);
+  });
+
+  it('are denied, and recorded so, where what they spent is not on disk; nothing of it is then', async () => {
+    const services = servicesWith();
+    const failing = Object.assign(Object.create(store) as Store, {
+      ...Object.fromEntries(
+        (['nowMs', 'useStateOf', 'spend', 'noteSecrets'] as const).map((name) => [name, store[name].bind(store)]),
+      ),
+      // Another write of the same turn that fails.
+      together: (work: () => void) =>
+        store.together(() => {
+          work();
+          store.insertTask(task, tokenNumber(1), []);
+        }),
+    });
+    const denied = ['task.state-unavailable', 'task.state-unavailable'];
+    expect(await together({ ...services, store: failing }, { max_calls: 2 })).toEqual(denied);
+    expect(history().actions).toEqual([]);
+    expect(await together(services, { max_calls: 2 })).toEqual(['allow', 'allow']);
+    await ledger.flush();
+    const records = store.recordsOf(task.id, 10);
+    if (isStoreFailure(records)) throw new Error(records.detail);
+    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+    expect(written.map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
   });
 });
 

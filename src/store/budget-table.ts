@@ -2,8 +2,7 @@ import { stateAt, tokenProblem } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Connection } from './connection.ts';
 import { addToHistory } from './history-table.ts';
-import type { Spend, SpendProblem, TaskKey } from './store.ts';
-import { useStateAt } from './token-table.ts';
+import type { Spend, SpendProblem, TaskKey, UseState } from './store.ts';
 
 /** What a spend adds to which counter, and how far that may go. */
 interface Charge {
@@ -43,16 +42,16 @@ export function spendFor(
   connection: Connection,
   key: TaskKey,
   {
-    jtiDigest,
+    use,
     spends,
     entry,
   }: {
-    readonly jtiDigest: string;
+    /** As the transaction finds it. */
+    readonly use: UseState | undefined;
     readonly spends: readonly Spend[];
     readonly entry?: HistoryEntry | undefined;
   },
 ): SpendProblem | null {
-  const use = useStateAt(connection, key, jtiDigest);
   if (use?.issued === undefined || stateAt(use.task, connection.nowMs()) !== 'active') return 'ended';
   if (tokenProblem(use.task, use.issued) !== null) return 'ended';
   const totals = new Map<string, number>();

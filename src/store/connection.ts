@@ -29,6 +29,8 @@ export class Connection {
   #broken: StoreFailure | null = null;
   /** Written by the transaction that is open. */
   #recorded: EncodedRecord[] = [];
+  /** The writes that go to disk together at the moment. */
+  #group: { failure: StoreFailure | null } | null = null;
 
   constructor(db: DatabaseSync, options: ConnectionOptions) {
     this.#db = db;
@@ -78,25 +80,71 @@ export class Connection {
     }
   }
 
-  /** One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. */
+  /**
+   * One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. Within `together` it is on disk
+   * when that returns.
+   */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
-    return this.read(input, () => {
-      this.#db.exec('BEGIN IMMEDIATE');
-      try {
-        const result = work();
-        const nowMs = this.nowMs();
-        this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
-        this.#db.exec('COMMIT');
-        this.#clockWrittenMs = nowMs;
-        this.#onRecords(this.#recorded);
-        return result;
-      } catch (error) {
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-        throw error;
-      } finally {
-        this.#recorded = [];
-      }
+    const group = this.#group;
+    return this.read(input, () => (group === null ? this.#transaction(work) : this.#inGroup(group, work)));
+  }
+
+  /**
+   * Makes one transaction of all that is written in `work`, in which nothing is awaited and nothing is thrown: begun by the first write,
+   * on disk when this returns. A failure of one of them undoes them all, and those that follow fail the same.
+   */
+  together(work: () => void): null | StoreFailure {
+    const group: { failure: StoreFailure | null } = { failure: null };
+    this.#group = group;
+    try {
+      this.#undoing(work);
+    } finally {
+      this.#group = null;
+    }
+    if (group.failure !== null || !this.#db.isTransaction) return group.failure;
+    return this.read([], () => this.#undoing(() => this.#commit()));
+  }
+
+  #transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE');
+    return this.#undoing(() => {
+      const result = work();
+      this.#commit();
+      return result;
     });
+  }
+
+  #inGroup<T>(group: { failure: StoreFailure | null }, work: () => T): T | StoreFailure {
+    if (group.failure !== null) return group.failure;
+    try {
+      if (!this.#db.isTransaction) this.#db.exec('BEGIN IMMEDIATE');
+      return this.#undoing(work);
+    } catch (error) {
+      group.failure =
+        failureOfSqlite(error) ?? storeFailure('refused', 'a write that goes to disk together with this one failed');
+      throw error;
+    }
+  }
+
+  #commit(): null {
+    const recorded = this.#recorded;
+    this.#recorded = [];
+    const nowMs = this.nowMs();
+    this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
+    this.#db.exec('COMMIT');
+    this.#clockWrittenMs = nowMs;
+    if (recorded.length > 0) this.#onRecords(recorded);
+    return null;
+  }
+
+  #undoing<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#recorded = [];
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
   }
 
   /** Within a transaction: what it has recorded. */

@@ -238,9 +238,18 @@ class SqliteStore implements Store {
     if (problem !== null) return storeFailure('refused', problem);
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
     const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
-    const work = (): SpendProblem | null => spendFor(this.#connection, key, { jtiDigest, spends, entry });
-    // What is spent is no part of what a use is judged by; what is added to the history is.
-    return entry === undefined ? this.#connection.write(input, work) : this.#changing(input, work);
+    return this.#connection.write(input, () => {
+      const use = this.#useStates.current(key, jtiDigest);
+      // What is spent is no part of what a use is judged by; what is added to the history is.
+      if (use !== undefined && entry !== undefined) this.#useStates.historyChanged(use);
+      return spendFor(this.#connection, key, { use, spends, entry });
+    });
+  }
+
+  together(work: () => void): null | StoreFailure {
+    const failure = this.#connection.together(work);
+    if (failure !== null) this.#useStates.changed();
+    return failure;
   }
 
   noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure {

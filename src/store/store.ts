@@ -205,6 +205,11 @@ export interface Store extends StoreReader {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
+  /**
+   * Has all that is written in `work` go to disk together, when this returns: one wait for the disk for many uses. Nothing may be
+   * awaited or thrown in it. What it answers meanwhile holds where this is `null`, and else none of it does.
+   */
+  together(work: () => void): null | StoreFailure;
   /** `hmac-sha-256:` and the base64url digest of a secret under the key of this store: the same after every restart. */
   digestOf(secret: string): string;
   /**

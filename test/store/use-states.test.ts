@@ -63,6 +63,7 @@ const step = fc.record({
   n: fc.nat(20),
   isOfAnother: fc.boolean(),
   isTurn: fc.boolean(),
+  isTogether: fc.boolean(),
 });
 
 describe('Store.useStateOf', () => {
@@ -73,7 +74,7 @@ describe('Store.useStateOf', () => {
         let nowMs = 1_000;
         const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
         for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
-        for (const { what, n, isOfAnother, isTurn } of history) {
+        for (const { what, n, isOfAnother, isTurn, isTogether } of history) {
           // Asked before, so that there is something to hold on to.
           statesIn(own);
           nowMs += 500;
@@ -82,6 +83,15 @@ describe('Store.useStateOf', () => {
           expect(statesIn(own)).toEqual(statesInFile(file));
           if (isTurn && !isOfAnother) steps[what]?.(own, n + 1);
           expect(statesIn(own)).toEqual(statesInFile(file));
+          if (isTogether) {
+            const seen: unknown[] = [];
+            const failure = own.together(() => {
+              for (const more of [2, 3, 4]) steps[what]?.(own, n + more);
+              seen.push(...statesIn(own));
+            });
+            if (failure === null) expect(seen).toEqual(statesInFile(file));
+            expect(statesIn(own)).toEqual(statesInFile(file));
+          }
           own.turnOver();
         }
         own.close();
