@@ -245,11 +245,13 @@ async function together(services: CheckServices, constraints?: Constraints): Pro
     facts: { peer, call: callOf(use, constraints), ...quiet },
     call,
   }));
-  const answers = await Promise.all(checksWith(services).answers(asked));
-  return answers.map((answer) => {
+  const said: string[] = [];
+  for (const answer of checksWith(services).answers(asked)) {
     if (answer instanceof Fault) throw answer.error;
-    return isDeny(answer.decision) ? answer.decision.reason : answer.decision.kind;
-  });
+    const { decision } = await answer;
+    said.push(isDeny(decision) ? decision.reason : decision.kind);
+  }
+  return said;
 }
 
 describe('checks that are asked together', () => {

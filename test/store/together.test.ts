@@ -27,14 +27,14 @@ function stateOf(store: StoreReader, n = 1): unknown {
 const spend = (store: Store, action: string, version = 0) =>
   store.spend(key, 'digest-1', single, { version, action, labels: [] });
 
-describe('Store.together', () => {
-  const opened = (options: Parameters<typeof mustOpen>[1] = {}) => {
-    const file = join(folder(), 'state.db');
-    const store = mustOpen(file, options);
-    store.insertTask(key, tokenNumber(1), []);
-    return { file, store };
-  };
+const opened = (options: Parameters<typeof mustOpen>[1] = {}) => {
+  const file = join(folder(), 'state.db');
+  const store = mustOpen(file, options);
+  store.insertTask(key, tokenNumber(1), []);
+  return { file, store };
+};
 
+describe('Store.together', () => {
   it('has what is written seen by this store at once, and by others when all of it is there', () => {
     const { file, store } = opened();
     const reader = readerOf(file);
