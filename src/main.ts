@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 import { EXIT } from './commands/command.ts';
 import type { Command, CommandIo } from './commands/command.ts';
-import { flagsToAdd, SERVING_FLAGS } from './runtime-flags.ts';
+import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime-flags.ts';
 
 /** A command by the words that call it; its code is loaded when it is called. */
 interface Entry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Flags of V8 that the command is run with, where nobody has set them otherwise. */
-  readonly flags?: readonly string[];
+  /** Runs for long: with flags of V8 and an allocator for that, where nobody has set them otherwise. */
+  readonly isServer?: true;
 }
 
 const entries: readonly Entry[] = [
@@ -17,7 +17,7 @@ const entries: readonly Entry[] = [
     name: 'serve',
     summary: 'run the roles that the configuration names',
     load: async () => (await import('./commands/serve.ts')).serve,
-    flags: SERVING_FLAGS,
+    isServer: true,
   },
   {
     name: 'run',
@@ -157,7 +157,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
     (isHelp ? io.out : io.err)(isHelp ? help : `remit: \`${words.join(' ')}\` is not a command\n\n${help}`);
     return words.length > 0 && isHelp ? EXIT.good : EXIT.bad;
   }
-  if (!asksHelp) beginAnewWith(entry.flags ?? []);
+  if (!asksHelp && entry.isServer) beginAnewToServe();
   const command = await entry.load();
   if (!asksHelp) return command.run(rest, io);
   io.out(command.help);
@@ -165,15 +165,18 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
 }
 
 /**
- * Puts the same program with these flags in the place of this one, in the same process: V8 reads most of them only as it begins.
- * Where the system has no such call, or a parent listens on a channel that would be lost, the program goes on without them.
+ * Puts the same program with the flags of a server in the place of this one, in the same process: V8 and the allocator read most of
+ * what they are told only as they begin. Where the system has no such call, or a parent listens on a channel that would be lost, the
+ * program goes on without.
  */
-function beginAnewWith(flags: readonly string[]): void {
+function beginAnewToServe(): void {
   const { execArgv, env, execPath, argv } = process;
-  const added = flagsToAdd(flags, { execArgv, nodeOptions: env['NODE_OPTIONS'] });
-  if (added.length === 0 || process.connected || typeof process.execve !== 'function') return;
+  const added = flagsToAdd(SERVING_FLAGS, { execArgv, nodeOptions: env['NODE_OPTIONS'] });
+  const allocator = allocatorToAdd(SERVING_ALLOCATOR, env);
+  const isAsWanted = added.length === 0 && Object.keys(allocator).length === 0;
+  if (isAsWanted || process.connected || typeof process.execve !== 'function') return;
   try {
-    process.execve(execPath, [execPath, ...added, ...execArgv, ...argv.slice(1)], env);
+    process.execve(execPath, [execPath, ...added, ...execArgv, ...argv.slice(1)], { ...env, ...allocator });
   } catch {
     // Nothing has happened yet.
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { flagsToAdd } from '../src/runtime-flags.ts';
+import { allocatorToAdd, flagsToAdd } from '../src/runtime-flags.ts';
 
 const wanted = ['--max-semi-space-size=32', '--min-semi-space-size=16'];
 
@@ -13,5 +13,18 @@ describe('flagsToAdd', () => {
     ['it was begun with them', wanted, undefined, []],
   ])('adds what nobody has set, where %s', (_name, execArgv, nodeOptions, added) => {
     expect(flagsToAdd(wanted, { execArgv, nodeOptions })).toEqual(added);
+  });
+});
+
+describe('allocatorToAdd', () => {
+  const allocator = { MALLOC_ARENA_MAX: '2' };
+  it.each([
+    ['nothing is set', {}, allocator],
+    ['other things are set', { PATH: '/bin', GLIBC: 'x' }, allocator],
+    ['something of it is set', { MALLOC_TRIM_THRESHOLD_: '0' }, {}],
+    ['the other way to tell it is used', { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, {}],
+    ['it was begun with it', allocator, {}],
+  ])('adds all or nothing, where %s', (_name, environment, added) => {
+    expect(allocatorToAdd(allocator, environment)).toEqual(added);
   });
 });

@@ -1,3 +1,5 @@
+import { Remembered } from '../remembered.ts';
+
 /**
  * What a use of a token can be, the most telling first. `after-end` and `other-identity` come from the decision; the rest
  * from the uses that were allowed before.
@@ -80,9 +82,9 @@ export function rememberedWith(before: AllowedUses | null, now: Circumstances): 
     address: before === null ? now.address : before.address,
     certificate: before === null ? now.certificate : before.certificate,
     traces: listWith(before?.traces ?? [], now.traceId === null ? null : markOf(now.traceId)),
-    connections: listWith(before?.connections ?? [], now.connection),
-    servers: listWith(before?.servers ?? [], now.server),
-    risks: listWith(before?.risks ?? [], now.risk),
+    connections: textsWith(before?.connections, now.connection),
+    servers: textsWith(before?.servers, now.server),
+    risks: textsWith(before?.risks, now.risk),
   };
 }
 
@@ -92,6 +94,14 @@ const markOf = (traceId: string): number => Number.parseInt(traceId.slice(-8), 1
 /** `concat` and not a spread, which leaves room for more elements than there will be. */
 const listWith = <T extends string | number>(list: readonly T[], value: T | null): readonly T[] =>
   value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED).concat(value);
+
+/** Most tokens are used over one connection, at one server and for one risk, which they share with others. */
+const alone = new Remembered<readonly string[]>();
+const none: readonly string[] = [];
+
+function textsWith(list: readonly string[] = none, value: string | null): readonly string[] {
+  return list.length > 0 || value === null ? listWith(list, value) : alone.of(value, (text) => [text]);
+}
 
 /** The most telling of the classes of one use, for a label that takes one; `null` of none. */
 export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>

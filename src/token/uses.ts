@@ -55,8 +55,9 @@ export class TokenUses {
   }
 
   /** Remembers the span of the latest use, for the link of the next one. */
-  traced(digest: string, span: SpanReference): void {
+  traced(digest: string, { traceId, spanId }: SpanReference): void {
     const seen = this.#seen.get(digest);
-    if (seen !== undefined) seen.last = span;
+    // Of the span nothing else: it is kept for as long as the token is.
+    if (seen !== undefined) seen.last = { traceId, spanId };
   }
 }

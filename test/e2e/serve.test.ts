@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { SERVING_FLAGS } from '../../src/runtime-flags.ts';
+import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime-flags.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -15,6 +15,12 @@ async function flagsOf(started: Running): Promise<readonly string[]> {
   await started.said('checks on');
   const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
   return words.filter((word) => word.includes('semi-space'));
+}
+
+/** What its allocator was told as it began. */
+async function allocatorOf({ child }: Running): Promise<Readonly<Record<string, string>>> {
+  const variables = (await readFile(`/proc/${child.pid}/environ`, 'utf8')).split('\0');
+  return Object.fromEntries(variables.filter((one) => one.startsWith('MALLOC_')).map((one) => one.split('=', 2)));
 }
 
 describe('remit serve', () => {
@@ -60,12 +66,18 @@ describe('remit serve', () => {
   });
 
   it('runs with the flags for serving, in the process that was started, and leaves alone what the operator has set', async () => {
-    expect(await flagsOf(serve(await config()))).toEqual(SERVING_FLAGS);
+    const unset = serve(await config());
+    expect(await flagsOf(unset)).toEqual(SERVING_FLAGS);
+    expect(await allocatorOf(unset)).toEqual(SERVING_ALLOCATOR);
     const file = await config({ state: 'sqlite:other.db', ledger: { folder: 'other-ledger' } }, 'set.yaml');
     await writeFile(file, (await readFile(file, 'utf8')).replace('check.sock', 'other.sock'));
-    const started = remit(['serve', '--config', file], { NODE_OPTIONS: '--max-semi-space-size=8' });
+    const started = remit(['serve', '--config', file], {
+      NODE_OPTIONS: '--max-semi-space-size=8',
+      MALLOC_ARENA_MAX: '1',
+    });
     running.push(started);
     expect(await flagsOf(started)).toEqual(SERVING_FLAGS.filter((flag) => !flag.startsWith('--max-semi')));
+    expect(await allocatorOf(started)).toEqual({ MALLOC_ARENA_MAX: '1' });
   });
 
   it('refuses a configuration that is not there', async () => {

@@ -15,6 +15,9 @@ export interface LogWatcher {
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
 }
 
+/** Records pass through as bytes, so that the thread needs little room for new objects, whatever the process was given. */
+const LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 /**
  * The log in a thread of its own, so that no sync of the disk holds up a check: takes batches one at a time.
  *
@@ -47,7 +50,7 @@ export class LogThread implements RecordSink {
   /** Opens the log of a folder, or begins it. */
   static open(input: LogThreadInput, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return new Promise((resolve) => {
-      const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
+      const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
       const settle = (outcome: LogThread | StoreFailure): void => {
         worker.off('error', failed).off('exit', ended);
         resolve(outcome);
