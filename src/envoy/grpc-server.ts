@@ -8,6 +8,13 @@ import { unixSocketProblem } from './socket.ts';
 /** What is done with a call of a method; the result is told what comes of it. */
 export type GrpcMethod = (stream: AnswerableStream) => StreamEvents;
 
+/** What the server is made with. */
+export interface GrpcServerOptions {
+  readonly monotonicMs: () => number;
+  /** Told of what a method has thrown, which resets its call, and of connections that could not be taken. */
+  readonly onFault?: (error: unknown) => void;
+}
+
 /** What stands in the way of an address. */
 export interface BindProblem {
   readonly problem: string;
@@ -23,7 +30,7 @@ export interface BindProblem {
 export class GrpcServer {
   readonly #server: Http2Server;
 
-  constructor(methods: ReadonlyMap<string, GrpcMethod>, options: { readonly monotonicMs: () => number }) {
+  constructor(methods: ReadonlyMap<string, GrpcMethod>, options: GrpcServerOptions) {
     this.#server = new Http2Server({ ...options, onStream: (stream) => routed(stream, methods) });
   }
 

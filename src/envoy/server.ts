@@ -49,7 +49,7 @@ export interface ServerOptions {
   readonly maxCheckMs?: number;
   /** Told before checks are decided, all of which had arrived by then, and once they are; nothing is awaited in between. */
   readonly turn?: { readonly begins: () => void; readonly over: () => void };
-  /** Told of what a handler threw. */
+  /** Told of what a handler or a call of any method threw, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;
   /** Takes what access logs say; without it their service is not offered. */
   readonly accessLog?: AccessLogSink;
@@ -94,7 +94,7 @@ export class AuthorizationServer {
     this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
-    const server = new GrpcServer(methods, { monotonicMs });
+    const server = new GrpcServer(methods, { monotonicMs, onFault: (error) => this.#tellFault(error) });
     this.#server = server;
     this.#queue = new CheckQueue({
       monotonicMs,
