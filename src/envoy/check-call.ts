@@ -3,6 +3,7 @@ import { ErrorCode } from '../http2/frame.ts';
 import { endAnswer } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
+import { Place } from '../line.ts';
 
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
 export const MAX_CHECK_BYTES = 4 * 1_024 * 1_024;
@@ -43,6 +44,8 @@ export class CheckCall implements StreamEvents {
   readonly signal: { aborted: boolean } = { aborted: false };
   /** Its message while that waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
+  /** In the queue of those that wait for their turn. */
+  readonly queued = new Place<CheckCall>(this);
   /** When its message was there, on the monotonic clock; 0 where it is not yet. */
   arrivedMs = 0;
   readonly #stream: AnswerableStream;

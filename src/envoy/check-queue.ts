@@ -1,11 +1,11 @@
+import { Line, type Place } from '../line.ts';
+
 /** A check that waits for its turn. */
 export interface QueuedCheck {
   /** When it was there, on the monotonic clock. */
   readonly arrivedMs: number;
   /** When its answer must be ready, on the same clock. */
   readonly deadlineMs: number;
-  /** Nobody waits for it any more. */
-  readonly isOver: boolean;
 }
 
 /** What is done with checks. */
@@ -38,13 +38,14 @@ const STANDING_MS = 100;
  * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
  * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
  * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
- * so that the others are decided in good time and not all of them just too late. The caller bounds how many wait.
+ * so that the others are decided in good time and not all of them just too late. One that nobody waits for any more leaves its
+ * place, and costs nothing from then on. The caller bounds how many wait.
  *
  * @see RFC 8289
  */
 export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
-  readonly #waiting: C[] = [];
+  readonly #waiting = new Line<C>();
   #isScheduled = false;
   /** What each of the last that were decided took. */
   #eachMs = SLICE_MS;
@@ -57,9 +58,14 @@ export class CheckQueue<C extends QueuedCheck> {
     this.#options = options;
   }
 
-  /** Adds a check. */
-  add(check: C): void {
-    this.#waiting.push(check);
+  /** How many wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** Adds a check, at a place that it leaves where nobody waits for it any more. */
+  add(place: Place<C>): void {
+    this.#waiting.join(place);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(this.#turn);
@@ -95,7 +101,6 @@ export class CheckQueue<C extends QueuedCheck> {
     while (checks.length + 1 <= together) {
       const check = this.#waiting.shift();
       if (check === undefined) break;
-      if (check.isOver) continue;
       if (this.#isTooLate(check, nowMs)) this.#options.shed(check);
       else checks.push(check);
     }

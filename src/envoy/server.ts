@@ -162,6 +162,7 @@ export class AuthorizationServer {
   readonly #events: CheckCallEvents = {
     arrived: (call, message) => this.#arrived(call, message),
     over: (call) => {
+      call.queued.leave();
       if (call.message !== NO_MESSAGE) this.#inFlight -= 1;
       call.message = NO_MESSAGE;
     },
@@ -194,7 +195,7 @@ export class AuthorizationServer {
     this.#inFlight += 1;
     call.message = message;
     call.arrivedMs = this.#options.monotonicMs();
-    this.#queue.add(call);
+    this.#queue.add(call.queued);
   }
 
   readonly #decide = (calls: readonly CheckCall[]): void => {

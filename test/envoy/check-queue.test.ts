@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
+import { Place } from '../../src/line.ts';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -27,9 +28,12 @@ const setUp = () => {
     shed: ({ name }) => events.push(`shed ${name}`),
     onTurnOver: () => (turns.over += 1),
   });
-  const add = (name: string, over: Partial<NamedCheck> = {}) =>
-    queue.add({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, isOver: false, ...over });
-  return { clock, events, turns, runs, add };
+  const add = (name: string, over: Partial<NamedCheck> = {}) => {
+    const place = new Place<NamedCheck>({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, ...over });
+    queue.add(place);
+    return place;
+  };
+  return { clock, events, turns, runs, add, queue };
 };
 
 describe('CheckQueue', () => {
@@ -77,13 +81,14 @@ describe('CheckQueue', () => {
   });
 
   it('leaves out a check that nobody waits for, and sheds one whose deadline has come', async () => {
-    const { clock, events, add } = setUp();
-    add('gone', { isOver: true });
+    const { clock, events, add, queue } = setUp();
+    add('gone').leave();
     add('late', { deadlineMs: clock.nowMs + 10 });
     add('good');
+    expect(queue.length).toBe(2);
     clock.nowMs += 10;
     await nextTurn();
-    expect(events).toEqual(['shed late', 'good']);
+    expect([events, queue.length]).toEqual([['shed late', 'good'], 0]);
   });
 
   it('rides out a pause', async () => {
