@@ -6,12 +6,14 @@ import { LIST_LIMITS } from './header-decoder.ts';
 import { Outgoing } from './outgoing.ts';
 import { Http2Session, INITIAL_WINDOW_BYTES } from './session.ts';
 import { Setting, settingsBytes } from './settings.ts';
-import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
+import { type AnswerableStream, type Http2Stream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
 /** What a connection is made with. */
 export interface ConnectionOptions {
   /** A request has begun; the result is told what comes of it. */
   readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** Resets a stream a while from now. @returns takes that back */
+  readonly endLater: (stream: Http2Stream) => () => void;
   /** Frames have gathered; they go out with `flush`. */
   readonly onGathered: (connection: Http2Connection) => void;
   /** The connection is gone. */

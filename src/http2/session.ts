@@ -15,6 +15,8 @@ export interface SessionOptions {
   readonly onStream: (stream: AnswerableStream) => StreamEvents;
   /** Told of what was thrown by those who are told of streams; throws nothing itself. */
   readonly onFault: (error: unknown) => void;
+  /** Resets a stream a while from now. @returns takes that back */
+  readonly endLater: (stream: Http2Stream) => () => void;
   /** A stream is over. */
   readonly onOver: () => void;
   /** Sends a frame. */
@@ -94,6 +96,10 @@ export class Http2Session implements StreamConnection {
   took(length: number): void {
     const credit = this.#receiveWindow.took(length);
     if (credit > 0) this.frame(FrameType.windowUpdate, 0, 0, uint32(credit));
+  }
+
+  endLater(stream: Http2Stream): () => void {
+    return this.#options.endLater(stream);
   }
 
   over(stream: Http2Stream, { isReset }: { readonly isReset: boolean }): void {

@@ -21,8 +21,6 @@ export interface AnswerableStream {
   readonly isAnswerable: boolean;
   /** Whether the headers of the answer have been sent. */
   readonly isAnswered: boolean;
-  /** Whether all of the answer has been sent, as far as the client's windows have it. */
-  readonly isAnswerSent: boolean;
   /** Whether the client has said all. */
   readonly isEnded: boolean;
   /** Sends the headers of the answer; with `ends` they are all of it. */
@@ -33,6 +31,8 @@ export interface AnswerableStream {
   end(trailers: HeaderBlock): void;
   /** Ends the stream at once. */
   reset(code: number): void;
+  /** Ends the stream a while after all of the answer was sent, where the client has not said all by then. */
+  letGo(): void;
   /** Bytes that came have been dealt with. */
   took(length: number): void;
 }
@@ -50,6 +50,8 @@ export interface StreamConnection {
   took(length: number): void;
   /** Who is told of streams has thrown. */
   fault(error: unknown): void;
+  /** The stream is ended a while from now. @returns takes that back */
+  endLater(stream: Http2Stream): () => void;
   /** The stream is over. */
   over(stream: Http2Stream, options: { readonly isReset: boolean }): void;
 }
@@ -82,6 +84,8 @@ export class Http2Stream implements AnswerableStream {
   readonly #held: Buffer[] = [];
   #trailers: HeaderBlock | null = null;
   #answer: 'none' | 'begun' | 'ending' | 'ended' = 'none';
+  #isLetGo = false;
+  #keep: (() => void) | null = null;
   #isOver = false;
 
   constructor(
@@ -101,10 +105,6 @@ export class Http2Stream implements AnswerableStream {
 
   get isAnswered(): boolean {
     return this.#answer !== 'none';
-  }
-
-  get isAnswerSent(): boolean {
-    return this.#isOver || this.#answer === 'ended';
   }
 
   get isEnded(): boolean {
@@ -143,6 +143,12 @@ export class Http2Stream implements AnswerableStream {
     if (this.#isOver) return;
     this.#connection.frame(FrameType.reset, 0, this.id, uint32(code));
     this.close({ isReset: true });
+  }
+
+  letGo(): void {
+    if (this.#isOver || this.#isEnded || this.#isLetGo) return;
+    this.#isLetGo = true;
+    if (this.#answer === 'ended') this.#keep = this.#connection.endLater(this);
   }
 
   took(length: number): void {
@@ -216,6 +222,7 @@ export class Http2Stream implements AnswerableStream {
   close(options: { readonly isReset: boolean }): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#keep?.();
     for (const { length } of this.#held.splice(0)) this.#connection.hold(-length);
     this.#connection.took(this.#untaken);
     this.#connection.over(this, options);
@@ -246,6 +253,7 @@ export class Http2Stream implements AnswerableStream {
     this.#answer = 'ended';
     this.#connection.frame(FrameType.headers, Flag.endHeaders | Flag.endStream, this.id, block);
     if (this.#isEnded) this.close({ isReset: false });
+    else if (this.#isLetGo) this.#keep = this.#connection.endLater(this);
   }
 
   /** How many bytes the windows let pass. */
