@@ -1,3 +1,4 @@
+import type { ByteBudget } from './byte-budget.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { ErrorCode } from '../http2/frame.ts';
 import { endAnswer } from './grpc-answer.ts';
@@ -22,12 +23,21 @@ export const NO_MESSAGE = Buffer.alloc(0);
 
 /** What becomes of a call. */
 export interface CheckCallEvents {
-  /** It has said all: its one message, or why there is none. */
-  readonly arrived: (call: CheckCall, message: Buffer | MessageProblem) => void;
+  /** It has said all: its one message, or why there is none; `overloaded` for one that no more could be held of. */
+  readonly arrived: (call: CheckCall, message: Buffer | MessageProblem | 'overloaded') => void;
   /** It was answered, or nobody waits any more. Told once. */
   readonly over: (call: CheckCall) => void;
   /** Its stream is closed, with an answer or without. */
   readonly closed: (call: CheckCall) => void;
+}
+
+/** What a call is made with. */
+export interface CheckCallOptions {
+  readonly events: CheckCallEvents;
+  /** Of messages that are not whole. */
+  readonly budget: ByteBudget;
+  readonly nowMs: number;
+  readonly maxCheckMs: number;
 }
 
 /**
@@ -50,18 +60,15 @@ export class CheckCall implements StreamEvents {
   arrivedMs = 0;
   readonly #stream: AnswerableStream;
   readonly #events: CheckCallEvents;
-  readonly #messages = new GrpcMessages(MAX_CHECK_BYTES);
+  readonly #messages: GrpcMessages;
   #bytes = 0;
   #isOver = false;
 
-  constructor(
-    stream: AnswerableStream,
-    options: { readonly events: CheckCallEvents; readonly nowMs: number; readonly maxCheckMs: number },
-  ) {
-    const { events, nowMs, maxCheckMs } = options;
+  constructor(stream: AnswerableStream, { events, budget, nowMs, maxCheckMs }: CheckCallOptions) {
     const { headers } = stream.head;
     this.#stream = stream;
     this.#events = events;
+    this.#messages = new GrpcMessages(MAX_CHECK_BYTES, budget);
     this.traceparent = headers.get('traceparent') ?? null;
     this.openedMs = nowMs;
     this.deadlineMs = nowMs + budgetOf(grpcTimeoutMs(headers.get('grpc-timeout')), maxCheckMs);
@@ -72,16 +79,21 @@ export class CheckCall implements StreamEvents {
     return this.#isOver;
   }
 
-  data(bytes: Buffer): void {
+  data(bytes: Buffer, part: 'more' | 'last'): void {
     this.#stream.took(bytes.length);
     this.#bytes += bytes.length;
     if (this.#isOver) return;
-    if (this.#bytes <= MAX_CALL_BYTES) this.#messages.add(bytes);
-    else this.#events.arrived(this, 'too-large');
+    if (this.#bytes > MAX_CALL_BYTES) return this.#events.arrived(this, 'too-large');
+    this.#messages.add(bytes);
+    // The last bytes are a message at once, which is counted as one.
+    if (part === 'more' && !this.#messages.hold()) this.#events.arrived(this, 'overloaded');
   }
 
   ended(): void {
-    if (!this.#isOver) this.#events.arrived(this, this.#messages.only());
+    if (this.#isOver) return;
+    const message = this.#messages.only();
+    this.#messages.letGo();
+    this.#events.arrived(this, message);
   }
 
   closed(): void {
@@ -105,6 +117,7 @@ export class CheckCall implements StreamEvents {
   #over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#messages.letGo();
     this.#events.over(this);
   }
 }

@@ -1,4 +1,5 @@
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
+import { messageBudgets } from './byte-budget.ts';
 import { CallWatch } from './call-watch.ts';
 import { CheckCall, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
@@ -31,7 +32,7 @@ export interface CheckHandler {
 }
 
 /**
- * Why the server answers in the handler's place: too many checks wait or waited too long, one agent asks too often, the deadline
+ * Why the server answers in the handler's place: too many checks wait, hold too many bytes or waited too long, one agent asks too often, the deadline
  * came, the check failed, or its message is no message or too large.
  */
 export type RefusalCause = 'overloaded' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
@@ -65,6 +66,17 @@ export interface Grace {
 
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
+/** Why a call that has no message is refused. */
+const CAUSES: Readonly<Record<MessageProblem | 'overloaded', RefusalCause>> = {
+  overloaded: 'overloaded',
+  'too-large': 'too-large',
+  malformed: 'unreadable',
+  incomplete: 'unreadable',
+};
+
+/** So many messages may wait as views of what was received with them, 64 KiB each at most. */
+const MAX_VIEWS = 256;
+
 /** A denial whose decision id is the nil UUID: nothing was there to give it one. */
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
 
@@ -82,14 +94,22 @@ export class AuthorizationServer {
   readonly #accessLog: AccessLogMethod | null;
   readonly #queue: CheckQueue<CheckCall>;
   readonly #watch: CallWatch;
+  readonly #budgets = messageBudgets();
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ServerOptions) {
     this.#handler = handler;
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
-    const { accessLog, onFault } = options;
-    this.#accessLog = accessLog === undefined ? null : accessLogMethod(accessLog, onFault && { onFault });
+    const { accessLog } = options;
+    this.#accessLog =
+      accessLog === undefined
+        ? null
+        : accessLogMethod(accessLog, {
+            budget: this.#budgets.accessLogs,
+            monotonicMs: options.monotonicMs,
+            onFault: (error) => this.#tellFault(error),
+          });
     const { monotonicMs } = options;
     this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
@@ -106,6 +126,11 @@ export class AuthorizationServer {
         server.flush();
       },
     });
+  }
+
+  /** Bytes that messages hold: those that are not whole, and those of checks that wait for their answer. */
+  get heldBytes(): number {
+    return this.#budgets.all.held;
   }
 
   /** Checks that wait for their answer. */
@@ -154,7 +179,12 @@ export class AuthorizationServer {
 
   readonly #check: GrpcMethod = (stream) => {
     const { monotonicMs, maxCheckMs } = this.#options;
-    const call = new CheckCall(stream, { events: this.#events, nowMs: monotonicMs(), maxCheckMs });
+    const call = new CheckCall(stream, {
+      events: this.#events,
+      budget: this.#budgets.unfinishedChecks,
+      nowMs: monotonicMs(),
+      maxCheckMs,
+    });
     this.#watch.add(call);
     return call;
   };
@@ -163,7 +193,9 @@ export class AuthorizationServer {
     arrived: (call, message) => this.#arrived(call, message),
     over: (call) => {
       call.queued.leave();
-      if (call.message !== NO_MESSAGE) this.#inFlight -= 1;
+      if (call.message === NO_MESSAGE) return;
+      this.#inFlight -= 1;
+      this.#budgets.all.give(call.message.length);
       call.message = NO_MESSAGE;
     },
     closed: (call) => this.#watch.delete(call),
@@ -174,12 +206,16 @@ export class AuthorizationServer {
     call.signal.aborted = true;
   };
 
-  #arrived(call: CheckCall, message: Buffer | MessageProblem): void {
-    if (typeof message === 'string') {
-      call.answer(this.#refusal(message === 'too-large' ? 'too-large' : 'unreadable'));
-    } else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
-    else if (this.#inFlight >= this.#options.maxInFlight) call.answer(this.#refusal('overloaded'));
+  #arrived(call: CheckCall, message: Buffer | MessageProblem | 'overloaded'): void {
+    if (typeof message === 'string') call.answer(this.#refusal(CAUSES[message]));
+    else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
+    else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('overloaded'));
     else this.#enqueue(call, message);
+  }
+
+  /** Whether a message may wait; its bytes are counted then. */
+  #hasRoomFor({ length }: Buffer): boolean {
+    return this.#inFlight < this.#options.maxInFlight && this.#budgets.all.take(length);
   }
 
   #isAdmitted(message: Buffer): boolean {
@@ -192,8 +228,10 @@ export class AuthorizationServer {
   }
 
   #enqueue(call: CheckCall, message: Buffer): void {
-    this.#inFlight += 1;
+    // From here on it is given back once the call is over, whatever is thrown.
     call.message = message;
+    this.#inFlight += 1;
+    if (this.#inFlight > MAX_VIEWS) call.message = ownCopyOf(message);
     call.arrivedMs = this.#options.monotonicMs();
     this.#queue.add(call.queued);
   }
@@ -255,4 +293,10 @@ export class AuthorizationServer {
       return LAST_RESORT;
     }
   }
+}
+
+function ownCopyOf(message: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(message.length);
+  message.copy(copy);
+  return copy;
 }

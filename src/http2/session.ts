@@ -146,7 +146,8 @@ export class Http2Session implements StreamConnection {
     }
   }
 
-  #data({ flags, payload, stream: id }: Frame): Outcome {
+  #data(frame: Frame): Outcome {
+    const { flags, payload, stream: id } = frame;
     const counted = payload.length;
     const bytes = unpadded(payload, flags);
     if (bytes === null || !this.#hasBegun(id)) return ErrorCode.protocol;
@@ -157,7 +158,7 @@ export class Http2Session implements StreamConnection {
       return this.#resetHere.has(id) ? this.#idle() : this.#refuse(id, ErrorCode.streamClosed);
     }
     const ends = (flags & Flag.endStream) !== 0;
-    const problem = stream.receive(bytes, counted - bytes.length) ?? (ends ? stream.receiveEnd() : null);
+    const problem = stream.receive(bytes, frame) ?? (ends ? stream.receiveEnd() : null);
     if (problem !== null) return this.#refuse(id, problem);
     return bytes.length === 0 && !ends ? this.#idle() : null;
   }

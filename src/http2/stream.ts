@@ -1,4 +1,4 @@
-import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
+import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
@@ -6,8 +6,12 @@ import { contentLengthOf } from './request-head.ts';
 
 /** What comes of a stream, told to whom it was handed. Who throws has the stream reset, and nothing else. */
 export interface StreamEvents {
-  /** Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`. */
-  data(bytes: Buffer): void;
+  /**
+   * Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`.
+   *
+   * @param part `last` where the client says in the same frame that this is all: `ended` comes next, or `closed`
+   */
+  data(bytes: Buffer, part: 'more' | 'last'): void;
   /** The client has said all. Not told where the stream ends before. */
   ended(): void;
   /** The stream is over, however that came about. Told once, and last. */
@@ -162,18 +166,17 @@ export class Http2Stream implements AnswerableStream {
   /**
    * Content came, which the connection has counted.
    *
-   * @param padding bytes that were counted and are nothing
+   * @param bytes without the padding, which was counted and is nothing
    */
-  receive(bytes: Buffer, padding: number): StreamProblem | null {
-    const counted = bytes.length + padding;
+  receive(bytes: Buffer, { flags, payload: { length: counted } }: Frame): StreamProblem | null {
     if (this.#isEnded) return this.#refused(counted, ErrorCode.streamClosed);
     if (!this.#receiveWindow.receive(counted)) return this.#refused(counted, ErrorCode.flowControl);
     this.#received += bytes.length;
     this.#untaken += counted;
-    if (padding > 0) this.took(padding);
+    if (counted > bytes.length) this.took(counted - bytes.length);
     if (bytes.length === 0) return null;
     try {
-      this.#events?.data(bytes);
+      this.#events?.data(bytes, (flags & Flag.endStream) === 0 ? 'more' : 'last');
     } catch (error) {
       this.#fault(error);
     }
