@@ -21,12 +21,13 @@ interface Awaited<T> {
 /**
  * Waits for many things that have the same time each, with one timer for all of them, which runs only where there are some.
  *
- * Lifecycle: `add` what is waited for and call what that gives once it is there; `close` waits for nothing any more.
+ * Lifecycle: `add` what is waited for and call what that gives once it is there; after `close` nothing is waited for any more.
  */
 export class Timeouts<T> {
   readonly #options: TimeoutsOptions<T>;
   readonly #line = new Line<Awaited<T>>();
   #cancel: (() => void) | null = null;
+  #isClosed = false;
 
   constructor(options: TimeoutsOptions<T>) {
     this.#options = options;
@@ -39,6 +40,7 @@ export class Timeouts<T> {
 
   /** Waits for one from now on. @returns takes that back */
   add(value: T): () => void {
+    if (this.#isClosed) return () => undefined;
     const { ms, max, onTimeout, monotonicMs, after } = this.#options;
     if (this.#line.length >= max) {
       const oldest = this.#line.shift();
@@ -50,8 +52,9 @@ export class Timeouts<T> {
     return () => place.leave();
   }
 
-  /** Waits for none of them any more; nothing is told to anybody. */
+  /** Waits for none of them any more, nor for one that is added; nothing is told to anybody. */
   close(): void {
+    this.#isClosed = true;
     this.#cancel?.();
     this.#cancel = null;
     while (this.#line.shift() !== undefined);

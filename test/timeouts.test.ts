@@ -78,6 +78,8 @@ describe('Timeouts', () => {
     const { timeouts, timers, told, goTo } = setUp();
     timeouts.add('a');
     timeouts.close();
+    timeouts.add('b')();
+    timeouts.add('c');
     expect([timers.size, timeouts.size]).toEqual([0, 0]);
     goTo(1_000);
     expect(told).toEqual([]);

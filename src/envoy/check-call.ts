@@ -18,6 +18,9 @@ const MAX_CALL_BYTES = MAX_CHECK_BYTES + 5;
  */
 const MARGIN_MS = 100;
 
+/** Of a version to come: it has 55 today. */
+const MAX_TRACEPARENT_CHARS = 512;
+
 /** Stands where there is none; no message that arrives is this one. */
 export const NO_MESSAGE = Buffer.alloc(0);
 
@@ -27,6 +30,8 @@ export interface CheckCallEvents {
   readonly arrived: (call: CheckCall, message: Buffer | MessageProblem | 'overloaded') => void;
   /** It was answered, or nobody waits any more. Told once. */
   readonly over: (call: CheckCall) => void;
+  /** It was answered, and its stream is not closed yet. */
+  readonly lingers: (call: CheckCall) => void;
   /** Its stream is closed, with an answer or without. */
   readonly closed: (call: CheckCall) => void;
 }
@@ -34,6 +39,8 @@ export interface CheckCallEvents {
 /** What a call is made with. */
 export interface CheckCallOptions {
   readonly events: CheckCallEvents;
+  /** Of the call, of which little is kept. */
+  readonly headers: ReadonlyMap<string, string>;
   /** Of messages that are not whole. */
   readonly budget: ByteBudget;
   readonly nowMs: number;
@@ -45,7 +52,7 @@ export interface CheckCallOptions {
  * answered too is for `CallWatch` to see to.
  */
 export class CheckCall implements StreamEvents {
-  /** The trace context of the call: `traceparent` as sent. */
+  /** The trace context of the call: `traceparent` as sent; `null` for one that is too long to be kept while it waits. */
   readonly traceparent: string | null;
   /** On the monotonic clock. */
   readonly openedMs: number;
@@ -54,6 +61,8 @@ export class CheckCall implements StreamEvents {
   readonly signal: { aborted: boolean } = { aborted: false };
   /** Its message while that waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
+  /** Among the calls that are looked after. */
+  readonly watched = new Place<CheckCall>(this);
   /** In the queue of those that wait for their turn. */
   readonly queued = new Place<CheckCall>(this);
   /** When its message was there, on the monotonic clock; 0 where it is not yet. */
@@ -64,12 +73,11 @@ export class CheckCall implements StreamEvents {
   #bytes = 0;
   #isOver = false;
 
-  constructor(stream: AnswerableStream, { events, budget, nowMs, maxCheckMs }: CheckCallOptions) {
-    const { headers } = stream.head;
+  constructor(stream: AnswerableStream, { events, headers, budget, nowMs, maxCheckMs }: CheckCallOptions) {
     this.#stream = stream;
     this.#events = events;
     this.#messages = new GrpcMessages(MAX_CHECK_BYTES, budget);
-    this.traceparent = headers.get('traceparent') ?? null;
+    this.traceparent = shortOf(headers.get('traceparent'));
     this.openedMs = nowMs;
     this.deadlineMs = nowMs + budgetOf(grpcTimeoutMs(headers.get('grpc-timeout')), maxCheckMs);
   }
@@ -107,6 +115,7 @@ export class CheckCall implements StreamEvents {
     if (this.#isOver) return;
     this.#over();
     endAnswer(this.#stream, message);
+    if (this.watched.line !== null) this.#events.lingers(this);
   }
 
   /** Ends what the client does not take or does not end. */
@@ -121,6 +130,10 @@ export class CheckCall implements StreamEvents {
     this.#events.over(this);
   }
 }
+
+/** A text that is not longer than what it says can be. */
+const shortOf = (text: string | undefined): string | null =>
+  text === undefined || text.length > MAX_TRACEPARENT_CHARS ? null : text;
 
 const budgetOf = (timeoutMs: number | null, maxCheckMs: number): number =>
   timeoutMs === null ? maxCheckMs : Math.min(maxCheckMs, timeoutMs - Math.min(MARGIN_MS, timeoutMs / 4));

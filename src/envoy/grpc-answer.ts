@@ -6,6 +6,7 @@ import { framed } from './grpc-messages.ts';
 export const GrpcStatus = Object.freeze({
   ok: 0,
   invalidArgument: 3,
+  deadlineExceeded: 4,
   notFound: 5,
   resourceExhausted: 8,
   unimplemented: 12,

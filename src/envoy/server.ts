@@ -6,6 +6,7 @@ import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
 import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts';
 import { Health } from './health.ts';
+import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
 import { preparedDenial } from './response.ts';
 
@@ -90,7 +91,7 @@ export class AuthorizationServer {
   readonly #handler: CheckHandler;
   readonly #options: Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
   readonly #server: GrpcServer;
-  readonly #health = new Health();
+  readonly #health: Health;
   readonly #accessLog: AccessLogMethod | null;
   readonly #queue: CheckQueue<CheckCall>;
   readonly #watch: CallWatch;
@@ -111,7 +112,8 @@ export class AuthorizationServer {
             onFault: (error) => this.#tellFault(error),
           });
     const { monotonicMs } = options;
-    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired });
+    this.#health = new Health({ monotonicMs });
+    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired, onCrowdedOut: this.#crowdedOut });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
     const server = new GrpcServer(methods, { monotonicMs, onFault: (error) => this.#tellFault(error) });
@@ -177,10 +179,11 @@ export class AuthorizationServer {
     await this.#server.close(graceMs);
   }
 
-  readonly #check: GrpcMethod = (stream) => {
+  readonly #check: GrpcMethod = (stream, { headers }) => {
     const { monotonicMs, maxCheckMs } = this.#options;
     const call = new CheckCall(stream, {
       events: this.#events,
+      headers,
       budget: this.#budgets.unfinishedChecks,
       nowMs: monotonicMs(),
       maxCheckMs,
@@ -198,12 +201,18 @@ export class AuthorizationServer {
       this.#budgets.all.give(call.message.length);
       call.message = NO_MESSAGE;
     },
+    lingers: (call) => this.#watch.lingers(call),
     closed: (call) => this.#watch.delete(call),
   };
 
   readonly #expired = (call: CheckCall): void => {
     call.answer(this.#refusal('deadline'));
     call.signal.aborted = true;
+  };
+
+  readonly #crowdedOut = (call: CheckCall): void => {
+    call.answer(this.#refusal('overloaded'));
+    call.cut();
   };
 
   #arrived(call: CheckCall, message: Buffer | MessageProblem | 'overloaded'): void {
@@ -233,6 +242,7 @@ export class AuthorizationServer {
     this.#inFlight += 1;
     if (this.#inFlight > MAX_VIEWS) call.message = ownCopyOf(message);
     call.arrivedMs = this.#options.monotonicMs();
+    this.#watch.asked(call);
     this.#queue.add(call.queued);
   }
 
@@ -293,10 +303,4 @@ export class AuthorizationServer {
       return LAST_RESORT;
     }
   }
-}
-
-function ownCopyOf(message: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(message.length);
-  message.copy(copy);
-  return copy;
 }

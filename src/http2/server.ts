@@ -4,6 +4,7 @@ import { after } from '../timers.ts';
 import { BOUNDS } from './bounds.ts';
 import { Http2Connection } from './connection.ts';
 import { ErrorCode } from './frame.ts';
+import type { RequestHead } from './request-head.ts';
 import type { AnswerableStream, Http2Stream, StreamEvents } from './stream.ts';
 
 /** Where a server listens. */
@@ -15,8 +16,8 @@ export interface ListenWhere {
 
 /** What a server is made with. */
 export interface ServerOptions {
-  /** A request has begun; the result is told what comes of it. */
-  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
   /** Told of what `onStream` or what it gave has thrown, which resets their stream, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;

@@ -4,15 +4,15 @@ import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, uint32 } from './f
 import { HeaderBlocks, type StreamHeaders } from './header-blocks.ts';
 import { unpadded } from './padding.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import { areTrailers, requestHeadFrom } from './request-head.ts';
+import { areTrailers, contentLengthOf, type RequestHead, requestHeadFrom } from './request-head.ts';
 import { ResetMemory } from './reset-memory.ts';
 import { settingsFrom } from './settings.ts';
 import { type AnswerableStream, Http2Stream, type StreamConnection, type StreamEvents } from './stream.ts';
 
 /** What a session is made with. */
 export interface SessionOptions {
-  /** A request has begun; the result is told what comes of it. */
-  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   /** Told of what was thrown by those who are told of streams; throws nothing itself. */
   readonly onFault: (error: unknown) => void;
   /** Resets a stream a while from now. @returns takes that back */
@@ -176,16 +176,20 @@ export class Http2Session implements StreamConnection {
     if (list === 'too-large') return this.#refuse(id, ErrorCode.enhanceYourCalm);
     const head = dependsOnItself ? null : requestHeadFrom(list);
     if (head === null) return this.#refuse(id, ErrorCode.protocol);
-    const stream = new Http2Stream(this, { id, head, sendWindow: this.#streamSendWindow });
+    const stream = new Http2Stream(this, {
+      id,
+      contentLength: contentLengthOf(head),
+      sendWindow: this.#streamSendWindow,
+    });
     this.#streams.set(id, stream);
-    this.#hand(stream);
+    this.#hand(stream, head);
     const problem = endsStream ? stream.receiveEnd() : null;
     return problem === null ? null : this.#refuse(id, problem);
   }
 
-  #hand(stream: Http2Stream): void {
+  #hand(stream: Http2Stream, head: RequestHead): void {
     try {
-      stream.handTo(this.#options.onStream(stream));
+      stream.handTo(this.#options.onStream(stream, head));
     } catch (error) {
       this.fault(error);
       stream.reset(ErrorCode.internal);

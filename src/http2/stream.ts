@@ -1,8 +1,7 @@
 import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import type { RequestHead } from './request-head.ts';
-import { contentLengthOf } from './request-head.ts';
+import type { ContentLength } from './request-head.ts';
 
 /** What comes of a stream, told to whom it was handed. Who throws has the stream reset, and nothing else. */
 export interface StreamEvents {
@@ -20,7 +19,6 @@ export interface StreamEvents {
 
 /** A stream as it is answered. Whatever is sent where nobody waits any more goes nowhere. */
 export interface AnswerableStream {
-  readonly head: RequestHead;
   /** Whether an answer, or more of it, can be sent. */
   readonly isAnswerable: boolean;
   /** Whether the headers of the answer have been sent. */
@@ -60,6 +58,14 @@ export interface StreamConnection {
   over(stream: Http2Stream, options: { readonly isReset: boolean }): void;
 }
 
+/** What a stream begins with. */
+export interface Http2StreamOptions {
+  readonly id: number;
+  readonly contentLength: ContentLength;
+  /** What may be sent of it before the client says more, bytes. */
+  readonly sendWindow: number;
+}
+
 /** Why what came makes an error of the stream. */
 export type StreamProblem = (typeof ErrorCode)['streamClosed' | 'flowControl' | 'protocol'];
 
@@ -74,9 +80,8 @@ export const STREAM_WINDOW_BYTES = 256 * 1_024;
  */
 export class Http2Stream implements AnswerableStream {
   readonly id: number;
-  readonly head: RequestHead;
   readonly #connection: StreamConnection;
-  readonly #contentLength: number | null | 'malformed';
+  readonly #contentLength: ContentLength;
   #events: StreamEvents | null = null;
   readonly #receiveWindow = new ReceiveWindow(STREAM_WINDOW_BYTES);
   #received = 0;
@@ -92,14 +97,10 @@ export class Http2Stream implements AnswerableStream {
   #keep: (() => void) | null = null;
   #isOver = false;
 
-  constructor(
-    connection: StreamConnection,
-    { id, head, sendWindow }: Pick<Http2Stream, 'id' | 'head'> & { sendWindow: number },
-  ) {
+  constructor(connection: StreamConnection, { id, contentLength, sendWindow }: Http2StreamOptions) {
     this.id = id;
-    this.head = head;
     this.#connection = connection;
-    this.#contentLength = contentLengthOf(head);
+    this.#contentLength = contentLength;
     this.#sendWindow = sendWindow;
   }
 
