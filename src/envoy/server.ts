@@ -8,7 +8,7 @@ import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts'
 import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { preparedDenial } from './response.ts';
+import { causeOf, type RefusalCause, surely } from './refusal.ts';
 
 /** One check, and everything of its gRPC call that may be used. */
 export interface CheckMessage {
@@ -31,12 +31,6 @@ export interface CheckHandler {
   /** What can wait until those that are ready were sent. In the same turn of the event loop. */
   afterwards(): void;
 }
-
-/**
- * Why the server answers in the handler's place: too many checks wait, hold too many bytes or waited too long, one agent asks too often, the deadline
- * came, the check failed, or its message is no message or too large.
- */
-export type RefusalCause = 'overloaded' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
 
 /** What the server needs and what it is held to. */
 export interface ServerOptions {
@@ -67,19 +61,8 @@ export interface Grace {
 
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
-/** Why a call that has no message is refused. */
-const CAUSES: Readonly<Record<MessageProblem | 'overloaded', RefusalCause>> = {
-  overloaded: 'overloaded',
-  'too-large': 'too-large',
-  malformed: 'unreadable',
-  incomplete: 'unreadable',
-};
-
 /** So many messages may wait as views of what was received with them, 64 KiB each at most. */
 const MAX_VIEWS = 256;
-
-/** A denial whose decision id is the nil UUID: nothing was there to give it one. */
-const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
 
 /**
  * The gRPC server that Envoy asks. It never answers a check with a gRPC error, since Envoy can be told to let a request pass on
@@ -96,12 +79,14 @@ export class AuthorizationServer {
   readonly #queue: CheckQueue<CheckCall>;
   readonly #watch: CallWatch;
   readonly #budgets = messageBudgets();
+  readonly #refusal: (cause: RefusalCause) => Uint8Array;
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ServerOptions) {
     this.#handler = handler;
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
+    this.#refusal = surely(options.refuse);
     const { accessLog } = options;
     this.#accessLog =
       accessLog === undefined
@@ -216,7 +201,7 @@ export class AuthorizationServer {
   };
 
   #arrived(call: CheckCall, message: Buffer | MessageProblem | 'overloaded'): void {
-    if (typeof message === 'string') call.answer(this.#refusal(CAUSES[message]));
+    if (typeof message === 'string') call.answer(this.#refusal(causeOf[message]));
     else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
     else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('overloaded'));
     else this.#enqueue(call, message);
@@ -291,16 +276,6 @@ export class AuthorizationServer {
       this.#options.onFault?.(error);
     } catch {
       // Who is told of faults has one of its own: the check is answered all the same.
-    }
-  }
-
-  /** INVARIANT: never empty, since to Envoy an empty answer is an allow. */
-  #refusal(cause: RefusalCause): Uint8Array {
-    try {
-      const bytes = this.#options.refuse(cause);
-      return bytes.length > 0 ? bytes : LAST_RESORT;
-    } catch {
-      return LAST_RESORT;
     }
   }
 }
