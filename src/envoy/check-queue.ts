@@ -94,15 +94,17 @@ export class CheckQueue<C extends QueuedCheck> {
     setImmediate(this.#turn);
   };
 
-  /** Those that are decided next, as many as should take no longer than a turn; what is too late is shed. */
+  /** Those that are decided next, as many as should take no longer than a turn; of what is too late a few are shed. */
   #next(nowMs: number): readonly C[] {
     const together = Math.max(1, Math.min(MAX_TOGETHER, SLICE_MS / this.#eachMs));
     const checks: C[] = [];
-    while (checks.length + 1 <= together) {
+    for (let shed = 0; checks.length + 1 <= together && shed < MAX_TOGETHER;) {
       const check = this.#waiting.shift();
       if (check === undefined) break;
-      if (this.#isTooLate(check, nowMs)) this.#options.shed(check);
-      else checks.push(check);
+      if (this.#isTooLate(check, nowMs)) {
+        this.#options.shed(check);
+        shed += 1;
+      } else checks.push(check);
     }
     return checks;
   }

@@ -25,7 +25,10 @@ const setUp = () => {
       }
       runs.push(checks.length);
     },
-    shed: ({ name }) => events.push(`shed ${name}`),
+    shed: ({ name, takesMs = 0 }) => {
+      events.push(`shed ${name}`);
+      clock.nowMs += takesMs;
+    },
     onTurnOver: () => (turns.over += 1),
   });
   const add = (name: string, over: Partial<NamedCheck> = {}) => {
@@ -89,6 +92,16 @@ describe('CheckQueue', () => {
     clock.nowMs += 10;
     await nextTurn();
     expect([events, queue.length]).toEqual([['shed late', 'good'], 0]);
+  });
+
+  it('lets others have the loop where thousands are too late', async () => {
+    const { clock, events, add } = setUp();
+    for (let n = 0; n < 5_000; n += 1) add('late', { takesMs: 0.1 });
+    clock.nowMs += 200;
+    await nextTurn();
+    expect(events.length).toBeLessThanOrEqual(8);
+    for (let turns = 0; turns < 2_000; turns += 1) await nextTurn();
+    expect(events).toHaveLength(5_000);
   });
 
   it('rides out a pause', async () => {
