@@ -1,36 +1,8 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { describe, expect, it } from '@jest/globals';
 import { type RawClient, reset } from '../http2/raw-client.ts';
-import { oneByOne, type OneHandler } from './handlers.ts';
-import { FIRST_STREAM, rawChecks, wholeCheck } from './raw-checks.ts';
-import { refuse } from './wire.ts';
+import { done, FIRST_STREAM, processorMs, rawStage, wholeCheck } from './raw-checks.ts';
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
-
-const serving = async (handler: OneHandler, over: Partial<ServerOptions> = {}) => {
-  const server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
-  closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
-  const bound = await server.listen(['127.0.0.1:0']);
-  if ('problem' in bound) throw new Error(bound.problem);
-  const client = async () => {
-    const opened = await rawChecks(bound[0] ?? '');
-    closing.push(() => opened.close());
-    return opened;
-  };
-  return { server, client };
-};
-
-const done: OneHandler = () => Buffer.from('done');
-
-/** Of this thread alone: it does not grow with the load of the machine. */
-const processorMs = () => {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-};
+const serving = rawStage();
 
 describe('AuthorizationServer and a flood', () => {
   it('of 90,000 checks that are reset at once has no turn that is long', async () => {

@@ -1,37 +1,15 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
+import { describe, expect, it } from '@jest/globals';
 import { Flag } from '../../src/http2/frame.ts';
-import { systemPorts } from '../../src/ports.ts';
 import { heldBytes } from '../http2/costs.ts';
 import { literal } from '../http2/hpack.ts';
-import { frame, type RawClient, widened } from '../http2/raw-client.ts';
+import { frame, type RawClient } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
-import { oneByOne, type OneHandler } from './handlers.ts';
-import { checkBegun, FIRST_STREAM, rawChecks, wholeCheck } from './raw-checks.ts';
+import { checkBegun, done, FIRST_STREAM, processorMs, rawStage, wholeCheck } from './raw-checks.ts';
 import { readAsEnvoy } from './protos.ts';
-import { refuse, until } from './wire.ts';
+import { until } from './wire.ts';
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+const serving = rawStage();
 
-const serving = async (handler: OneHandler, over: Partial<ServerOptions> = {}) => {
-  const server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
-  closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
-  const bound = await server.listen(['127.0.0.1:0']);
-  if ('problem' in bound) throw new Error(bound.problem);
-  const client = async () => {
-    const opened = await rawChecks(bound[0] ?? '');
-    closing.push(() => opened.close());
-    // For all there is to answer.
-    await opened.send(widened(0, 0x7000_0000));
-    return opened;
-  };
-  return { server, client };
-};
-
-const done: OneHandler = (bytes) => Buffer.from(`done ${bytes.length}`);
 const streams = (count: number): readonly number[] => Array.from({ length: count }, (_, n) => FIRST_STREAM + 2 * n);
 const beginAll = (client: RawClient, count: number): Promise<void> =>
   client.send(...streams(count).map((stream) => checkBegun(stream)));
@@ -39,12 +17,6 @@ const reasonsOf = (client: RawClient, count: number): readonly (string | undefin
   streams(count)
     .filter((stream) => client.content(stream).length > 0)
     .map((stream) => readAsEnvoy(client.content(stream).subarray(5)).status?.message);
-
-/** Of this thread alone: it does not grow with the load of the machine. */
-const processorMs = () => {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-};
 
 describe('AuthorizationServer and calls that are left open', () => {
   it('denies those that have been for longest where there are 16,384, and none that waits for its answer', async () => {
