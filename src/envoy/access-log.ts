@@ -1,11 +1,13 @@
-import { Incoming } from '../http2/incoming.ts';
-import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import type { ServedCall } from '../outcome/served-call.ts';
+import { Timeouts } from '../timeouts.ts';
+import { after } from '../timers.ts';
 import { servedCallFrom } from './access-log-entry.ts';
 import { logMessageFrom, NO_MESSAGE, type LogMessage } from './access-log-message.ts';
-import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { failAnswer, GrpcStatus } from './grpc-answer.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import { type GrpcMethod, unread } from './grpc-server.ts';
+import { type Ending, LogStream, TOO_MUCH } from './log-stream.ts';
 
 /** Where calls go that an access log tells of. */
 export interface AccessLogSink {
@@ -17,6 +19,9 @@ export interface AccessLogSink {
 
 /** What the service needs and what it is held to. */
 export interface AccessLogOptions {
+  /** Of what came and was not taken yet, of all streams. */
+  readonly budget: ByteBudget;
+  readonly monotonicMs: () => number;
   /** Streams at once, 256 by default: Envoy opens one for each of its workers. One more is refused. */
   readonly maxStreams?: number;
   /** Told of what the sink threw. */
@@ -25,6 +30,8 @@ export interface AccessLogOptions {
 
 /** Of one message, which Envoy fills to about 16 KiB. */
 const MAX_MESSAGE_BYTES = 1_048_576;
+/** For the rest of a message that has begun. */
+const REST_MS = 30_000;
 /** After so many entries, others get their turn. */
 const ENTRIES_AT_ONCE = 32;
 
@@ -34,72 +41,85 @@ export interface AccessLogMethod {
   readonly close: () => void;
 }
 
+const invalid = (details: string): Ending => ({ status: GrpcStatus.invalidArgument, details });
+const endUnfinished = (log: LogStream): void => log.end(invalid('the rest of a message did not come'));
+
 /**
  * The one method of Envoy's access log service. Each stream is read message by message, and no faster than the sink takes the
- * calls, so that it is Envoy that holds what is too much; what cannot be read ends its own stream alone, and Envoy opens
- * another.
+ * calls, so that it is Envoy that holds what is too much; what cannot be read, what the budget has no room for and what is begun
+ * and does not go on ends its own stream alone, and Envoy opens another.
  */
-export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions = {}): AccessLogMethod {
-  const { maxStreams = 256, onFault } = options;
-  const ends = new Set<() => void>();
+export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions): AccessLogMethod {
+  const { maxStreams = 256, onFault, budget, monotonicMs } = options;
+  const open = new Set<LogStream>();
+  const rests = new Timeouts<LogStream>({ ms: REST_MS, max: maxStreams, onTimeout: endUnfinished, monotonicMs, after });
   // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
   let reading = 0;
   let isClosed = false;
-  const open = (stream: AnswerableStream): StreamEvents => {
+  const opened: GrpcMethod = (stream) => {
     if (isClosed || reading >= maxStreams) {
       failAnswer(stream, isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
       return unread(stream);
     }
-    const end = (problem: string | null): void => {
-      if (!ends.delete(finish)) return;
-      if (problem === null) endAnswer(stream, EMPTY);
-      else failAnswer(stream, GrpcStatus.invalidArgument, problem);
-    };
-    const finish = (): void => end(null);
-    ends.add(finish);
-    // A log that was cut off is no fault of the sink.
-    const incoming = new Incoming(stream, finish);
+    const log = new LogStream(stream, { budget, onOver: (over) => void open.delete(over) });
+    open.add(log);
     reading += 1;
-    readStream(incoming, sink, () => !ends.has(finish))
+    readStream(log, { sink, rests, messages: new GrpcMessages(MAX_MESSAGE_BYTES, budget) })
       .finally(() => (reading -= 1))
-      .then(end, (error: unknown) => {
-        if (ends.has(finish)) onFault?.(error);
-        end('the entry could not be taken');
-      });
-    return incoming;
+      .then(
+        (ending) => log.end(ending),
+        (error: unknown) => {
+          // A log that was cut off is no fault of the sink.
+          if (!log.isOver) onFault?.(error);
+          log.end(invalid('the entry could not be taken'));
+        },
+      );
+    return log;
   };
   return {
-    open,
+    open: opened,
     close: () => {
       isClosed = true;
-      for (const finish of ends) finish();
+      for (const log of open) log.end(null);
+      rests.close();
     },
   };
 }
 
+/** What a stream is read with. */
+interface Reading {
+  readonly sink: AccessLogSink;
+  readonly messages: GrpcMessages;
+  /** Waits for the rest of a message that has begun. */
+  readonly rests: Timeouts<LogStream>;
+}
+
 /** Reads a stream to its end; what is wrong with it, where it did not end by itself. */
-async function readStream(
-  stream: AsyncIterable<Buffer>,
-  sink: AccessLogSink,
-  isOver: () => boolean,
-): Promise<string | null> {
-  const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
+async function readStream(log: LogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
   let gone: (() => void) | null = null;
+  let restIsThere: (() => void) | null = null;
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of log) {
       messages.add(chunk);
+      if (!messages.hold()) return TOO_MUCH;
       for (let bytes = messages.next(); bytes !== null; bytes = messages.next()) {
-        if (isOver()) return null;
-        if (bytes === 'too-large') return `a message has more than ${MAX_MESSAGE_BYTES} bytes`;
+        if (log.isOver) return null;
+        restIsThere?.();
+        restIsThere = null;
+        if (bytes === 'too-large') return invalid(`a message has more than ${MAX_MESSAGE_BYTES} bytes`);
         const message = typeof bytes === 'string' ? NO_MESSAGE : logMessageFrom(bytes);
-        if ('problem' in message) return message.problem;
+        if ('problem' in message) return invalid(message.problem);
         gone ??= sink.opened(message.name);
         const problem = await takeEntries(message, sink);
-        if (problem !== null) return problem;
+        if (problem !== null) return invalid(problem);
       }
+      if (messages.isPartial) restIsThere ??= rests.add(log);
+      else messages.letGo();
     }
-    return messages.isPartial ? NO_MESSAGE.problem : null;
+    return messages.isPartial ? invalid(NO_MESSAGE.problem) : null;
   } finally {
+    restIsThere?.();
+    messages.letGo();
     gone?.();
   }
 }
@@ -116,5 +136,3 @@ async function takeEntries({ bytes, entries }: LogMessage, sink: AccessLogSink):
   }
   return null;
 }
-
-const EMPTY = new Uint8Array(0);

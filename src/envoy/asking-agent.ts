@@ -2,11 +2,13 @@ import { delimited, fieldsOf, type Fields, WireReader } from './wire-reader.ts';
 
 /** The longest part of an XFCC header that is looked at, from its end: there the proxy itself has written. */
 const MAX_XFCC_CHARS = 2_048;
+/** The longest SPIFFE ID: of what is longer nothing is kept. */
+const MAX_PRINCIPAL_CHARS = 2_048;
 
 /**
  * Whom a CheckRequest is from, by what the proxy says alone and without reading the rest: the principal of the connection, or the
  * last `URI` of the last XFCC header. Nothing is verified, so it is good for counting and for nothing else: who writes another
- * name there is denied by its identity, before a signature is looked at. Empty where there is none.
+ * name there is denied by its identity, before a signature is looked at. Empty where there is none, or one that is too long.
  */
 export function askingAgentOf(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
@@ -28,7 +30,10 @@ const within = (field: number, fields: Looking): Looking =>
   fieldsOf({ [field]: delimited(field, (found, reader) => void reader.message(fields, found)) });
 
 const principal: Looking = fieldsOf({
-  4: delimited(4, (found: Found, reader: WireReader) => void (found.agent = reader.text())),
+  4: delimited(4, (found: Found, reader: WireReader) => {
+    const text = reader.text();
+    found.agent = text.length <= MAX_PRINCIPAL_CHARS ? text : '';
+  }),
 });
 const ofPeer = within(1, within(1, principal));
 
@@ -44,10 +49,13 @@ function readValue(found: Found, reader: WireReader): void {
   if (found.name === 'x-forwarded-client-cert') found.value = bytes.toString('latin1', bytes.length - MAX_XFCC_CHARS);
 }
 
+/** From the begin, so that one without a URI is not looked through again from each of its characters. */
+const LAST_URI = /^.*\bURI=([^;,"]*)/s;
+
 const readHeader = delimited(null, (found: Found, reader: WireReader) => {
   found.value = '';
   reader.message(header, found);
-  if (found.value !== '') found.agent = /.*\bURI=([^;,"]*)/s.exec(found.value)?.[1] ?? '';
+  if (found.value !== '') found.agent = LAST_URI.exec(found.value)?.[1] ?? '';
 });
 
 const headerMap: Looking = fieldsOf({ 1: readHeader });

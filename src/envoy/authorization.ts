@@ -7,7 +7,8 @@ import { decodedCheckRequestFrom } from './check-request.ts';
 import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
 import { Fault, stage } from '../stages.ts';
-import type { CheckHandler, CheckMessage, RefusalCause } from './server.ts';
+import type { RefusalCause } from './refusal.ts';
+import type { CheckHandler, CheckMessage } from './server.ts';
 
 /** What the handler needs beside the check. */
 export interface AuthorizationOptions {

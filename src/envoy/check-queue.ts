@@ -1,11 +1,11 @@
+import { Line, type Place } from '../line.ts';
+
 /** A check that waits for its turn. */
 export interface QueuedCheck {
   /** When it was there, on the monotonic clock. */
   readonly arrivedMs: number;
   /** When its answer must be ready, on the same clock. */
   readonly deadlineMs: number;
-  /** Nobody waits for it any more. */
-  readonly isOver: boolean;
 }
 
 /** What is done with checks. */
@@ -38,13 +38,14 @@ const STANDING_MS = 100;
  * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
  * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
  * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
- * so that the others are decided in good time and not all of them just too late. The caller bounds how many wait.
+ * so that the others are decided in good time and not all of them just too late. One that nobody waits for any more leaves its
+ * place, and costs nothing from then on. The caller bounds how many wait.
  *
  * @see RFC 8289
  */
 export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
-  readonly #waiting: C[] = [];
+  readonly #waiting = new Line<C>();
   #isScheduled = false;
   /** What each of the last that were decided took. */
   #eachMs = SLICE_MS;
@@ -57,9 +58,14 @@ export class CheckQueue<C extends QueuedCheck> {
     this.#options = options;
   }
 
-  /** Adds a check. */
-  add(check: C): void {
-    this.#waiting.push(check);
+  /** How many wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** Adds a check, at a place that it leaves where nobody waits for it any more. */
+  add(place: Place<C>): void {
+    this.#waiting.join(place);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(this.#turn);
@@ -88,16 +94,17 @@ export class CheckQueue<C extends QueuedCheck> {
     setImmediate(this.#turn);
   };
 
-  /** Those that are decided next, as many as should take no longer than a turn; what is too late is shed. */
+  /** Those that are decided next, as many as should take no longer than a turn; of what is too late a few are shed. */
   #next(nowMs: number): readonly C[] {
     const together = Math.max(1, Math.min(MAX_TOGETHER, SLICE_MS / this.#eachMs));
     const checks: C[] = [];
-    while (checks.length + 1 <= together) {
+    for (let shed = 0; checks.length + 1 <= together && shed < MAX_TOGETHER;) {
       const check = this.#waiting.shift();
       if (check === undefined) break;
-      if (check.isOver) continue;
-      if (this.#isTooLate(check, nowMs)) this.#options.shed(check);
-      else checks.push(check);
+      if (this.#isTooLate(check, nowMs)) {
+        this.#options.shed(check);
+        shed += 1;
+      } else checks.push(check);
     }
     return checks;
   }

@@ -1,6 +1,7 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import { Remembered } from '../remembered.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
+import { ownCopyOf } from './own-copy.ts';
 import { utf8From } from './utf8.ts';
 import { delimited, type Fields, fieldsOf, WireReader } from './wire-reader.ts';
 
@@ -71,11 +72,4 @@ export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): Deco
   const header = new DecodedHeader(raw === undefined ? read : { ...read, raw_value: ownCopyOf(raw) });
   remembered.set(text, header);
   return header;
-}
-
-/** Not in the pool that small buffers share, which would keep all of it. */
-function ownCopyOf(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

@@ -1,4 +1,3 @@
-import { ErrorCode } from '../http2/frame.ts';
 import { headerBlock } from '../http2/header-block.ts';
 import type { AnswerableStream } from '../http2/stream.ts';
 import { framed } from './grpc-messages.ts';
@@ -7,6 +6,7 @@ import { framed } from './grpc-messages.ts';
 export const GrpcStatus = Object.freeze({
   ok: 0,
   invalidArgument: 3,
+  deadlineExceeded: 4,
   notFound: 5,
   resourceExhausted: 8,
   unimplemented: 12,
@@ -16,9 +16,6 @@ export const GrpcStatus = Object.freeze({
 const ANSWER = Object.freeze({ ':status': '200', 'content-type': 'application/grpc' });
 const HEADERS = headerBlock(ANSWER);
 const OK_TRAILERS = headerBlock({ 'grpc-status': '0' });
-
-/** For a client to end its part of a call that was answered. */
-const LET_GO_MS = 200;
 
 /** Sends the messages of an answer that has more to come; `endAnswer` ends it. */
 export function sendMessage(stream: AnswerableStream, message: Uint8Array): void {
@@ -33,7 +30,7 @@ export function endAnswer(stream: AnswerableStream, message: Uint8Array | null):
   if (!stream.isAnswered) stream.respond(HEADERS);
   if (message !== null) stream.send(framed(message));
   stream.end(OK_TRAILERS);
-  letGo(stream);
+  stream.letGo();
 }
 
 /** Answers with a gRPC error, whose text is printable ASCII without `%`. */
@@ -42,20 +39,11 @@ export function failAnswer(stream: AnswerableStream, code: number, details: stri
   const status = { 'grpc-status': String(code), 'grpc-message': details };
   if (stream.isAnswered) stream.end(headerBlock(status));
   else stream.respond(headerBlock({ ...ANSWER, ...status }), { ends: true });
-  letGo(stream);
+  stream.letGo();
 }
 
 /** Refuses what is no gRPC call. */
 export function refuseHttp(stream: AnswerableStream, status: number): void {
   stream.respond(headerBlock({ ':status': String(status) }), { ends: true });
-  letGo(stream);
-}
-
-/** The stream of a client that does not end its part by itself is ended once its answer has been sent. */
-function letGo(stream: AnswerableStream): void {
-  if (stream.isEnded) return;
-  setTimeout(() => {
-    if (stream.isAnswerSent) stream.reset(ErrorCode.none);
-    else letGo(stream);
-  }, LET_GO_MS).unref();
+  stream.letGo();
 }

@@ -1,6 +1,8 @@
 /** Why bytes are no messages of a call: no gRPC, more than the bound, or an end in the middle or where one more was due. */
 export type MessageProblem = 'malformed' | 'too-large' | 'incomplete';
 
+import type { ByteBudget } from './byte-budget.ts';
+
 const PREFIX_BYTES = 5;
 
 /**
@@ -8,16 +10,23 @@ const PREFIX_BYTES = 5;
  * and one chunk; a message of more is told from its prefix, before it is there. A compressed message is `malformed`: nobody was
  * told that one may be sent.
  *
+ * Lifecycle: what `hold` has counted is given back by `letGo`, which nothing is held after.
+ *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export class GrpcMessages {
   readonly #maxBytes: number;
+  readonly #budget: ByteBudget | null;
+  /** Of the budget. */
+  #held = 0;
   #buffer: Buffer = EMPTY;
   #from = 0;
   #to = 0;
 
-  constructor(maxBytes: number) {
+  /** @param budget of what `hold` counts; `null` where what is held is bounded otherwise */
+  constructor(maxBytes: number, budget: ByteBudget | null = null) {
     this.#maxBytes = maxBytes;
+    this.#budget = budget;
   }
 
   /** Adds bytes as they came. */
@@ -30,8 +39,7 @@ export class GrpcMessages {
     }
     const held = this.#to - this.#from;
     if (this.#buffer.length - this.#to < chunk.length) {
-      // Twice as much as is needed, so that many small chunks are not copied over and over.
-      const grown = Buffer.allocUnsafe((held + chunk.length) * 2);
+      const grown = Buffer.allocUnsafeSlow(this.#roomFor(held + chunk.length));
       this.#buffer.copy(grown, 0, this.#from, this.#to);
       this.#buffer = grown;
       this.#from = 0;
@@ -39,6 +47,30 @@ export class GrpcMessages {
     }
     chunk.copy(this.#buffer, this.#to);
     this.#to += chunk.length;
+  }
+
+  /**
+   * Counts the memory that is held from now on, which is more than the bytes: a chunk is held as a whole, and what grows has room
+   * for more. @returns whether it was there to be had; where not, all of it is let go
+   */
+  hold(): boolean {
+    const more = this.#buffer.buffer.byteLength - this.#held;
+    if (more > 0 && this.#budget?.take(more) === false) {
+      this.letGo();
+      return false;
+    }
+    if (more < 0) this.#budget?.give(-more);
+    this.#held += more;
+    return true;
+  }
+
+  /** Holds nothing any more. A message that was given stays as it is. */
+  letGo(): void {
+    if (this.#held > 0) this.#budget?.give(this.#held);
+    this.#held = 0;
+    this.#buffer = EMPTY;
+    this.#from = 0;
+    this.#to = 0;
   }
 
   /** The next message that is whole, not copied; `null` where none is, or what is there is none. */
@@ -59,6 +91,12 @@ export class GrpcMessages {
     if (message === null) return 'incomplete';
     if (typeof message === 'string') return message;
     return this.#from === this.#to ? message : 'malformed';
+  }
+
+  /** Twice as much as is needed, so that many small chunks are not copied over and over, but no more than the message says it has. */
+  #roomFor(bytes: number): number {
+    const whole = this.#to - this.#from < PREFIX_BYTES ? 0 : PREFIX_BYTES + this.#buffer.readUInt32BE(this.#from + 1);
+    return bytes <= whole ? Math.min(2 * bytes, whole) : 2 * bytes;
   }
 
   /** Whether there are bytes of a message that is not whole. */

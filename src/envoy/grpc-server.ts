@@ -1,12 +1,20 @@
 import { chmod } from 'node:fs/promises';
 import type { AddressInfo, Server } from 'node:net';
+import type { RequestHead } from '../http2/request-head.ts';
 import { Http2Server, type ListenWhere } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { failAnswer, GrpcStatus, refuseHttp } from './grpc-answer.ts';
 import { unixSocketProblem } from './socket.ts';
 
 /** What is done with a call of a method; the result is told what comes of it. */
-export type GrpcMethod = (stream: AnswerableStream) => StreamEvents;
+export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => StreamEvents;
+
+/** What the server is made with. */
+export interface GrpcServerOptions {
+  readonly monotonicMs: () => number;
+  /** Told of what a method has thrown, which resets its call, and of connections that could not be taken. */
+  readonly onFault?: (error: unknown) => void;
+}
 
 /** What stands in the way of an address. */
 export interface BindProblem {
@@ -23,8 +31,8 @@ export interface BindProblem {
 export class GrpcServer {
   readonly #server: Http2Server;
 
-  constructor(methods: ReadonlyMap<string, GrpcMethod>, options: { readonly monotonicMs: () => number }) {
-    this.#server = new Http2Server({ ...options, onStream: (stream) => routed(stream, methods) });
+  constructor(methods: ReadonlyMap<string, GrpcMethod>, options: GrpcServerOptions) {
+    this.#server = new Http2Server({ ...options, onStream: (stream, head) => routed(stream, { head, methods }) });
   }
 
   /**
@@ -55,13 +63,15 @@ export class GrpcServer {
   }
 }
 
-function routed(stream: AnswerableStream, methods: ReadonlyMap<string, GrpcMethod>): StreamEvents {
-  const { head } = stream;
+function routed(
+  stream: AnswerableStream,
+  { head, methods }: { readonly head: RequestHead; readonly methods: ReadonlyMap<string, GrpcMethod> },
+): StreamEvents {
   const method = methods.get(head.path);
   if (head.method !== 'POST') refuseHttp(stream, 405);
   else if (head.headers.get('content-type')?.startsWith('application/grpc') !== true) refuseHttp(stream, 415);
   else if (method === undefined) failAnswer(stream, GrpcStatus.unimplemented, 'no such method');
-  else return method(stream);
+  else return method(stream, head);
   return unread(stream);
 }
 

@@ -1,7 +1,10 @@
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
+import { Timeouts } from '../timeouts.ts';
+import { after } from '../timers.ts';
 import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-server.ts';
+import { ownCopyOf } from './own-copy.ts';
 import { AUTHORIZATION_SERVICE } from './proto.ts';
 import { delimited as delimitedField, fieldsOf, WireReader } from './wire-reader.ts';
 import { bytesOf, delimited, number, text } from './wire-writer.ts';
@@ -17,6 +20,9 @@ const SERVICE_UNKNOWN = 3;
 /** Watchers at once; one more is refused. */
 const MAX_WATCHERS = 256;
 const MAX_MESSAGE_BYTES = 1_024;
+/** For a client to say what it asks. Of more that have not at once, the one that has had longest is refused. */
+const ASK_MS = 10_000;
+const MAX_ASKING = 1_024;
 
 /**
  * The gRPC health service, not serving until told otherwise: `Check`, `Watch` and `List`.
@@ -25,20 +31,26 @@ const MAX_MESSAGE_BYTES = 1_024;
  */
 export class Health {
   readonly #watchers = new Map<AnswerableStream, string>();
+  /** Calls that have not said what they ask. */
+  readonly #asking: Timeouts<AnswerableStream>;
   #isServing = false;
+
+  constructor({ monotonicMs }: { readonly monotonicMs: () => number }) {
+    this.#asking = new Timeouts({ ms: ASK_MS, max: MAX_ASKING, onTimeout: refuseLate, monotonicMs, after });
+  }
 
   /** The methods by their paths. */
   readonly methods: ReadonlyMap<string, GrpcMethod> = new Map([
-    [`${PATH}/Check`, (stream) => withService(stream, { found: (service) => this.#check(stream, service) })],
+    [`${PATH}/Check`, (stream) => this.#withService(stream, { found: (service) => this.#check(stream, service) })],
     [
       `${PATH}/Watch`,
       (stream) =>
-        withService(stream, {
+        this.#withService(stream, {
           found: (service) => this.#watch(stream, service),
           closed: () => void this.#watchers.delete(stream),
         }),
     ],
-    [`${PATH}/List`, (stream) => withService(stream, { found: () => endAnswer(stream, this.#list()) })],
+    [`${PATH}/List`, (stream) => this.#withService(stream, { found: () => endAnswer(stream, this.#list()) })],
   ]);
 
   /** Says whether the server serves; watchers hear of it at once. */
@@ -54,6 +66,36 @@ export class Health {
   close(): void {
     for (const stream of this.#watchers.keys()) failAnswer(stream, GrpcStatus.unavailable, 'the server closes');
     this.#watchers.clear();
+    this.#asking.close();
+  }
+
+  /** Hands over the service that a call asks for, once it has said all. */
+  #withService(
+    stream: AnswerableStream,
+    { found, closed = () => undefined }: { readonly found: (service: string) => void; readonly closed?: () => void },
+  ): StreamEvents {
+    const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
+    const isAsked = this.#asking.add(stream);
+    let size = 0;
+    return {
+      data: (bytes, part) => {
+        stream.took(bytes.length);
+        size += bytes.length;
+        // What has to be waited for keeps nothing else in memory.
+        if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(part === 'last' ? bytes : ownCopyOf(bytes));
+        else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
+      },
+      ended: () => {
+        isAsked();
+        const service = serviceFrom(messages.only());
+        if (service === null) failAnswer(stream, GrpcStatus.invalidArgument, 'not a health check');
+        else found(service);
+      },
+      closed: () => {
+        isAsked();
+        closed();
+      },
+    };
   }
 
   #check(stream: AnswerableStream, service: string): void {
@@ -87,32 +129,12 @@ export class Health {
   }
 }
 
+const refuseLate = (stream: AnswerableStream): void =>
+  failAnswer(stream, GrpcStatus.deadlineExceeded, 'the request did not come');
+
 const healthCheckRequest = fieldsOf<{ service: string }, WireReader>({
   1: delimitedField(1, (target, reader) => void (target.service = reader.text())),
 });
-
-/** Hands over the service that a call asks for, once it has said all. */
-function withService(
-  stream: AnswerableStream,
-  { found, closed = () => undefined }: { readonly found: (service: string) => void; readonly closed?: () => void },
-): StreamEvents {
-  const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
-  let size = 0;
-  return {
-    data: (bytes) => {
-      stream.took(bytes.length);
-      size += bytes.length;
-      if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(bytes);
-      else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
-    },
-    ended: () => {
-      const service = serviceFrom(messages.only());
-      if (service === null) failAnswer(stream, GrpcStatus.invalidArgument, 'not a health check');
-      else found(service);
-    },
-    closed,
-  };
-}
 
 function serviceFrom(message: Buffer | MessageProblem): string | null {
   if (typeof message === 'string') return null;

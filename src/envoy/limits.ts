@@ -11,3 +11,16 @@ export const LIMITS = Object.freeze({
   /** Values of filter and route metadata, at any depth. */
   metadataValues: 512,
 });
+
+/**
+ * What the messages of all calls of a server may hold in memory, in bytes. A check over it is denied with `overloaded`; an access
+ * log is ended, and Envoy opens another.
+ */
+export const HELD_BYTES = Object.freeze({
+  /** Messages of every kind: the largest check fits many times. */
+  all: 64 * 1_024 * 1_024,
+  /** Checks whose clients have not said all: who leaves theirs open does not keep those out that come whole. */
+  unfinishedChecks: 32 * 1_024 * 1_024,
+  /** Access logs: whatever these do, it is no check that is denied for it. */
+  accessLogs: 16 * 1_024 * 1_024,
+});

@@ -8,7 +8,7 @@ const MAX_CHARS = 96;
 /**
  * Makes what `make` does, of the names that come again and again: of a cluster, a host, an agent. One of up to 96 ASCII
  * characters that is still remembered is not made anew: a look at its bytes is quicker than another string, and leaves nothing
- * to collect.
+ * to collect. `Remembered` looks for a text by itself, which has to be made of the bytes first: here that is all the work.
  *
  * @param make gives a text of as many UTF-16 code units as there are bytes only where it is what the bytes say
  */

@@ -1,12 +1,14 @@
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
+import { messageBudgets } from './byte-budget.ts';
 import { CallWatch } from './call-watch.ts';
 import { CheckCall, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
 import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts';
 import { Health } from './health.ts';
+import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { preparedDenial } from './response.ts';
+import { causeOf, type RefusalCause, surely } from './refusal.ts';
 
 /** One check, and everything of its gRPC call that may be used. */
 export interface CheckMessage {
@@ -30,12 +32,6 @@ export interface CheckHandler {
   afterwards(): void;
 }
 
-/**
- * Why the server answers in the handler's place: too many checks wait or waited too long, one agent asks too often, the deadline
- * came, the check failed, or its message is no message or too large.
- */
-export type RefusalCause = 'overloaded' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
-
 /** What the server needs and what it is held to. */
 export interface ServerOptions {
   /** The bytes of a denial. Should it throw or give nothing, a denial of the server's own is sent. */
@@ -49,7 +45,7 @@ export interface ServerOptions {
   readonly maxCheckMs?: number;
   /** Told before checks are decided, all of which had arrived by then, and once they are; nothing is awaited in between. */
   readonly turn?: { readonly begins: () => void; readonly over: () => void };
-  /** Told of what a handler threw. */
+  /** Told of what a handler or a call of any method threw, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;
   /** Takes what access logs say; without it their service is not offered. */
   readonly accessLog?: AccessLogSink;
@@ -65,8 +61,8 @@ export interface Grace {
 
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
-/** A denial whose decision id is the nil UUID: nothing was there to give it one. */
-const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
+/** So many messages may wait as views of what was received with them, 64 KiB each at most. */
+const MAX_VIEWS = 256;
 
 /**
  * The gRPC server that Envoy asks. It never answers a check with a gRPC error, since Envoy can be told to let a request pass on
@@ -78,23 +74,34 @@ export class AuthorizationServer {
   readonly #handler: CheckHandler;
   readonly #options: Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
   readonly #server: GrpcServer;
-  readonly #health = new Health();
+  readonly #health: Health;
   readonly #accessLog: AccessLogMethod | null;
   readonly #queue: CheckQueue<CheckCall>;
   readonly #watch: CallWatch;
+  readonly #budgets = messageBudgets();
+  readonly #refusal: (cause: RefusalCause) => Uint8Array;
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ServerOptions) {
     this.#handler = handler;
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
-    const { accessLog, onFault } = options;
-    this.#accessLog = accessLog === undefined ? null : accessLogMethod(accessLog, onFault && { onFault });
+    this.#refusal = surely(options.refuse);
+    const { accessLog } = options;
+    this.#accessLog =
+      accessLog === undefined
+        ? null
+        : accessLogMethod(accessLog, {
+            budget: this.#budgets.accessLogs,
+            monotonicMs: options.monotonicMs,
+            onFault: (error) => this.#tellFault(error),
+          });
     const { monotonicMs } = options;
-    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired });
+    this.#health = new Health({ monotonicMs });
+    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired, onCrowdedOut: this.#crowdedOut });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
-    const server = new GrpcServer(methods, { monotonicMs });
+    const server = new GrpcServer(methods, { monotonicMs, onFault: (error) => this.#tellFault(error) });
     this.#server = server;
     this.#queue = new CheckQueue({
       monotonicMs,
@@ -106,6 +113,11 @@ export class AuthorizationServer {
         server.flush();
       },
     });
+  }
+
+  /** Bytes that messages hold: those that are not whole, and those of checks that wait for their answer. */
+  get heldBytes(): number {
+    return this.#budgets.all.held;
   }
 
   /** Checks that wait for their answer. */
@@ -152,9 +164,15 @@ export class AuthorizationServer {
     await this.#server.close(graceMs);
   }
 
-  readonly #check: GrpcMethod = (stream) => {
+  readonly #check: GrpcMethod = (stream, { headers }) => {
     const { monotonicMs, maxCheckMs } = this.#options;
-    const call = new CheckCall(stream, { events: this.#events, nowMs: monotonicMs(), maxCheckMs });
+    const call = new CheckCall(stream, {
+      events: this.#events,
+      headers,
+      budget: this.#budgets.unfinishedChecks,
+      nowMs: monotonicMs(),
+      maxCheckMs,
+    });
     this.#watch.add(call);
     return call;
   };
@@ -162,9 +180,13 @@ export class AuthorizationServer {
   readonly #events: CheckCallEvents = {
     arrived: (call, message) => this.#arrived(call, message),
     over: (call) => {
-      if (call.message !== NO_MESSAGE) this.#inFlight -= 1;
+      call.queued.leave();
+      if (call.message === NO_MESSAGE) return;
+      this.#inFlight -= 1;
+      this.#budgets.all.give(call.message.length);
       call.message = NO_MESSAGE;
     },
+    lingers: (call) => this.#watch.lingers(call),
     closed: (call) => this.#watch.delete(call),
   };
 
@@ -173,12 +195,21 @@ export class AuthorizationServer {
     call.signal.aborted = true;
   };
 
-  #arrived(call: CheckCall, message: Buffer | MessageProblem): void {
-    if (typeof message === 'string') {
-      call.answer(this.#refusal(message === 'too-large' ? 'too-large' : 'unreadable'));
-    } else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
-    else if (this.#inFlight >= this.#options.maxInFlight) call.answer(this.#refusal('overloaded'));
+  readonly #crowdedOut = (call: CheckCall): void => {
+    call.answer(this.#refusal('overloaded'));
+    call.cut();
+  };
+
+  #arrived(call: CheckCall, message: Buffer | MessageProblem | 'overloaded'): void {
+    if (typeof message === 'string') call.answer(this.#refusal(causeOf[message]));
+    else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
+    else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('overloaded'));
     else this.#enqueue(call, message);
+  }
+
+  /** Whether a message may wait; its bytes are counted then. */
+  #hasRoomFor({ length }: Buffer): boolean {
+    return this.#inFlight < this.#options.maxInFlight && this.#budgets.all.take(length);
   }
 
   #isAdmitted(message: Buffer): boolean {
@@ -191,10 +222,13 @@ export class AuthorizationServer {
   }
 
   #enqueue(call: CheckCall, message: Buffer): void {
-    this.#inFlight += 1;
+    // From here on it is given back once the call is over, whatever is thrown.
     call.message = message;
+    this.#inFlight += 1;
+    if (this.#inFlight > MAX_VIEWS) call.message = ownCopyOf(message);
     call.arrivedMs = this.#options.monotonicMs();
-    this.#queue.add(call);
+    this.#watch.asked(call);
+    this.#queue.add(call.queued);
   }
 
   readonly #decide = (calls: readonly CheckCall[]): void => {
@@ -242,16 +276,6 @@ export class AuthorizationServer {
       this.#options.onFault?.(error);
     } catch {
       // Who is told of faults has one of its own: the check is answered all the same.
-    }
-  }
-
-  /** INVARIANT: never empty, since to Envoy an empty answer is an allow. */
-  #refusal(cause: RefusalCause): Uint8Array {
-    try {
-      const bytes = this.#options.refuse(cause);
-      return bytes.length > 0 ? bytes : LAST_RESORT;
-    } catch {
-      return LAST_RESORT;
     }
   }
 }

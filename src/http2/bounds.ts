@@ -9,6 +9,9 @@ export const BOUNDS = Object.freeze({
   lingerMs: 1_000,
   /** For the other end to take what was written, once that is over `unreadBytes`. */
   stalledMs: 30_000,
+  /** For the other end to end its part of a stream that was answered and is let go; of more streams at once the oldest have less. */
+  letGoMs: 200,
+  lettingGo: 16_384,
   /** Streams at once; one more is refused, and the client may try again. */
   streams: 1_024,
   /** What a client may have sent that nobody has dealt with, of all streams together. */

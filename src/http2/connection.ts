@@ -4,14 +4,17 @@ import { ErrorCode, type Frame, FrameType, MAX_31_BITS, uint32 } from './frame.t
 import { FrameReader } from './frame-reader.ts';
 import { LIST_LIMITS } from './header-decoder.ts';
 import { Outgoing } from './outgoing.ts';
+import type { RequestHead } from './request-head.ts';
 import { Http2Session, INITIAL_WINDOW_BYTES } from './session.ts';
 import { Setting, settingsBytes } from './settings.ts';
-import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
+import { type AnswerableStream, type Http2Stream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
 /** What a connection is made with. */
 export interface ConnectionOptions {
-  /** A request has begun; the result is told what comes of it. */
-  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
+  /** Resets a stream a while from now. @returns takes that back */
+  readonly endLater: (stream: Http2Stream) => () => void;
   /** Frames have gathered; they go out with `flush`. */
   readonly onGathered: (connection: Http2Connection) => void;
   /** The connection is gone. */

@@ -1,4 +1,4 @@
-import type { AnswerableStream, StreamEvents } from './stream.ts';
+import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -25,6 +25,11 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
   constructor(stream: AnswerableStream, onClosed: () => void) {
     this.#stream = stream;
     this.#onClosed = onClosed;
+  }
+
+  /** The memory that what waits takes, in bytes. */
+  get heldBytes(): number {
+    return this.#waitingBytes === 0 ? 0 : this.#waiting.buffer.byteLength;
   }
 
   data(bytes: Buffer): void {
@@ -77,8 +82,8 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
   #append(bytes: Buffer): void {
     const needed = this.#waitingBytes + bytes.length;
     if (this.#waiting.length < needed) {
-      // Twice as much as is needed, so that many small pieces are not copied over and over.
-      const grown = Buffer.allocUnsafe(2 * needed);
+      // Twice as much as is needed, so that many small pieces are not copied over and over; no more than a window waits.
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, STREAM_WINDOW_BYTES)));
       this.#waiting.copy(grown, 0, 0, this.#waitingBytes);
       this.#waiting = grown;
     }

@@ -42,7 +42,10 @@ export const areTrailers = (fields: readonly HeaderField[]): boolean =>
   fields.every(({ name, isSound }) => isSound && !name.startsWith(':'));
 
 /** How long a request says its content is, in bytes; `null` where it does not, `malformed` where it says no length. */
-export function contentLengthOf({ headers }: RequestHead): number | null | 'malformed' {
+export type ContentLength = number | null | 'malformed';
+
+/** How long the content of a request is, by its head. */
+export function contentLengthOf({ headers }: RequestHead): ContentLength {
   const text = headers.get('content-length');
   if (text === undefined) return null;
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : 'malformed';

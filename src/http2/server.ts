@@ -1,6 +1,11 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { Timeouts } from '../timeouts.ts';
+import { after } from '../timers.ts';
+import { BOUNDS } from './bounds.ts';
 import { Http2Connection } from './connection.ts';
-import type { AnswerableStream, StreamEvents } from './stream.ts';
+import { ErrorCode } from './frame.ts';
+import type { RequestHead } from './request-head.ts';
+import type { AnswerableStream, Http2Stream, StreamEvents } from './stream.ts';
 
 /** Where a server listens. */
 export interface ListenWhere {
@@ -11,8 +16,8 @@ export interface ListenWhere {
 
 /** What a server is made with. */
 export interface ServerOptions {
-  /** A request has begun; the result is told what comes of it. */
-  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
   /** Told of what `onStream` or what it gave has thrown, which resets their stream, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;
@@ -38,11 +43,21 @@ export class Http2Server {
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
   readonly #gathered = new Set<Http2Connection>();
+  /** Streams that were answered and whose clients have not said all. */
+  readonly #lettingGo: Timeouts<Http2Stream>;
   #isFlushing = false;
   #onEmpty: () => void = () => undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { monotonicMs } = options;
+    this.#lettingGo = new Timeouts({
+      ms: BOUNDS.letGoMs,
+      max: BOUNDS.lettingGo,
+      onTimeout: (stream) => stream.reset(ErrorCode.none),
+      monotonicMs,
+      after,
+    });
   }
 
   /** Listens somewhere. @returns the server as bound, or the error of binding */
@@ -72,9 +87,10 @@ export class Http2Server {
     // Node says that a server has stopped a moment before its last connections hear that they are gone.
     const done = Promise.all([...this.#servers.splice(0).map(stopped), this.#emptied()]);
     for (const connection of this.#connections) connection.close();
-    await Promise.race([done, elapsed(graceMs)]);
+    await orElapsed(done, graceMs);
     for (const connection of this.#connections) connection.destroy();
-    await Promise.race([done, elapsed(CUT_MS)]);
+    await orElapsed(done, CUT_MS);
+    this.#lettingGo.close();
   }
 
   /** Resolves once all connections there are have gone. */
@@ -89,6 +105,7 @@ export class Http2Server {
     this.#connections.add(
       new Http2Connection(socket, {
         ...this.#options,
+        endLater: (stream) => this.#lettingGo.add(stream),
         onGathered: this.#noteGathered,
         onGone: (connection) => {
           this.#connections.delete(connection);
@@ -125,6 +142,14 @@ const elapsed = (ms: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, ms).unref();
   });
+
+/** Waits for something no longer than that, and leaves no timer. */
+async function orElapsed(done: Promise<unknown>, ms: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const cancel = after(ms, resolve);
+  await Promise.race([done, late]);
+  cancel();
+}
 
 /** `null` once it listens. */
 const bound = (server: Server, where: ListenWhere): Promise<Error | null> =>

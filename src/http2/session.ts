@@ -4,17 +4,19 @@ import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, uint32 } from './f
 import { HeaderBlocks, type StreamHeaders } from './header-blocks.ts';
 import { unpadded } from './padding.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import { areTrailers, requestHeadFrom } from './request-head.ts';
+import { areTrailers, contentLengthOf, type RequestHead, requestHeadFrom } from './request-head.ts';
 import { ResetMemory } from './reset-memory.ts';
 import { settingsFrom } from './settings.ts';
 import { type AnswerableStream, Http2Stream, type StreamConnection, type StreamEvents } from './stream.ts';
 
 /** What a session is made with. */
 export interface SessionOptions {
-  /** A request has begun; the result is told what comes of it. */
-  readonly onStream: (stream: AnswerableStream) => StreamEvents;
+  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   /** Told of what was thrown by those who are told of streams; throws nothing itself. */
   readonly onFault: (error: unknown) => void;
+  /** Resets a stream a while from now. @returns takes that back */
+  readonly endLater: (stream: Http2Stream) => () => void;
   /** A stream is over. */
   readonly onOver: () => void;
   /** Sends a frame. */
@@ -96,6 +98,10 @@ export class Http2Session implements StreamConnection {
     if (credit > 0) this.frame(FrameType.windowUpdate, 0, 0, uint32(credit));
   }
 
+  endLater(stream: Http2Stream): () => void {
+    return this.#options.endLater(stream);
+  }
+
   over(stream: Http2Stream, { isReset }: { readonly isReset: boolean }): void {
     this.#streams.delete(stream.id);
     if (this.#waiting.size > 0) this.#waiting.delete(stream);
@@ -140,7 +146,8 @@ export class Http2Session implements StreamConnection {
     }
   }
 
-  #data({ flags, payload, stream: id }: Frame): Outcome {
+  #data(frame: Frame): Outcome {
+    const { flags, payload, stream: id } = frame;
     const counted = payload.length;
     const bytes = unpadded(payload, flags);
     if (bytes === null || !this.#hasBegun(id)) return ErrorCode.protocol;
@@ -151,7 +158,7 @@ export class Http2Session implements StreamConnection {
       return this.#resetHere.has(id) ? this.#idle() : this.#refuse(id, ErrorCode.streamClosed);
     }
     const ends = (flags & Flag.endStream) !== 0;
-    const problem = stream.receive(bytes, counted - bytes.length) ?? (ends ? stream.receiveEnd() : null);
+    const problem = stream.receive(bytes, frame) ?? (ends ? stream.receiveEnd() : null);
     if (problem !== null) return this.#refuse(id, problem);
     return bytes.length === 0 && !ends ? this.#idle() : null;
   }
@@ -169,16 +176,20 @@ export class Http2Session implements StreamConnection {
     if (list === 'too-large') return this.#refuse(id, ErrorCode.enhanceYourCalm);
     const head = dependsOnItself ? null : requestHeadFrom(list);
     if (head === null) return this.#refuse(id, ErrorCode.protocol);
-    const stream = new Http2Stream(this, { id, head, sendWindow: this.#streamSendWindow });
+    const stream = new Http2Stream(this, {
+      id,
+      contentLength: contentLengthOf(head),
+      sendWindow: this.#streamSendWindow,
+    });
     this.#streams.set(id, stream);
-    this.#hand(stream);
+    this.#hand(stream, head);
     const problem = endsStream ? stream.receiveEnd() : null;
     return problem === null ? null : this.#refuse(id, problem);
   }
 
-  #hand(stream: Http2Stream): void {
+  #hand(stream: Http2Stream, head: RequestHead): void {
     try {
-      stream.handTo(this.#options.onStream(stream));
+      stream.handTo(this.#options.onStream(stream, head));
     } catch (error) {
       this.fault(error);
       stream.reset(ErrorCode.internal);

@@ -1,13 +1,16 @@
-import { ErrorCode, Flag, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
+import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, MAX_FRAME_BYTES, uint32 } from './frame.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import type { RequestHead } from './request-head.ts';
-import { contentLengthOf } from './request-head.ts';
+import type { ContentLength } from './request-head.ts';
 
 /** What comes of a stream, told to whom it was handed. Who throws has the stream reset, and nothing else. */
 export interface StreamEvents {
-  /** Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`. */
-  data(bytes: Buffer): void;
+  /**
+   * Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`.
+   *
+   * @param part `last` where the client says in the same frame that this is all: `ended` comes next, or `closed`
+   */
+  data(bytes: Buffer, part: 'more' | 'last'): void;
   /** The client has said all. Not told where the stream ends before. */
   ended(): void;
   /** The stream is over, however that came about. Told once, and last. */
@@ -16,13 +19,10 @@ export interface StreamEvents {
 
 /** A stream as it is answered. Whatever is sent where nobody waits any more goes nowhere. */
 export interface AnswerableStream {
-  readonly head: RequestHead;
   /** Whether an answer, or more of it, can be sent. */
   readonly isAnswerable: boolean;
   /** Whether the headers of the answer have been sent. */
   readonly isAnswered: boolean;
-  /** Whether all of the answer has been sent, as far as the client's windows have it. */
-  readonly isAnswerSent: boolean;
   /** Whether the client has said all. */
   readonly isEnded: boolean;
   /** Sends the headers of the answer; with `ends` they are all of it. */
@@ -33,6 +33,8 @@ export interface AnswerableStream {
   end(trailers: HeaderBlock): void;
   /** Ends the stream at once. */
   reset(code: number): void;
+  /** Ends the stream a while after all of the answer was sent, where the client has not said all by then. */
+  letGo(): void;
   /** Bytes that came have been dealt with. */
   took(length: number): void;
 }
@@ -50,8 +52,18 @@ export interface StreamConnection {
   took(length: number): void;
   /** Who is told of streams has thrown. */
   fault(error: unknown): void;
+  /** The stream is ended a while from now. @returns takes that back */
+  endLater(stream: Http2Stream): () => void;
   /** The stream is over. */
   over(stream: Http2Stream, options: { readonly isReset: boolean }): void;
+}
+
+/** What a stream begins with. */
+export interface Http2StreamOptions {
+  readonly id: number;
+  readonly contentLength: ContentLength;
+  /** What may be sent of it before the client says more, bytes. */
+  readonly sendWindow: number;
 }
 
 /** Why what came makes an error of the stream. */
@@ -68,9 +80,8 @@ export const STREAM_WINDOW_BYTES = 256 * 1_024;
  */
 export class Http2Stream implements AnswerableStream {
   readonly id: number;
-  readonly head: RequestHead;
   readonly #connection: StreamConnection;
-  readonly #contentLength: number | null | 'malformed';
+  readonly #contentLength: ContentLength;
   #events: StreamEvents | null = null;
   readonly #receiveWindow = new ReceiveWindow(STREAM_WINDOW_BYTES);
   #received = 0;
@@ -82,16 +93,14 @@ export class Http2Stream implements AnswerableStream {
   readonly #held: Buffer[] = [];
   #trailers: HeaderBlock | null = null;
   #answer: 'none' | 'begun' | 'ending' | 'ended' = 'none';
+  #isLetGo = false;
+  #keep: (() => void) | null = null;
   #isOver = false;
 
-  constructor(
-    connection: StreamConnection,
-    { id, head, sendWindow }: Pick<Http2Stream, 'id' | 'head'> & { sendWindow: number },
-  ) {
+  constructor(connection: StreamConnection, { id, contentLength, sendWindow }: Http2StreamOptions) {
     this.id = id;
-    this.head = head;
     this.#connection = connection;
-    this.#contentLength = contentLengthOf(head);
+    this.#contentLength = contentLength;
     this.#sendWindow = sendWindow;
   }
 
@@ -101,10 +110,6 @@ export class Http2Stream implements AnswerableStream {
 
   get isAnswered(): boolean {
     return this.#answer !== 'none';
-  }
-
-  get isAnswerSent(): boolean {
-    return this.#isOver || this.#answer === 'ended';
   }
 
   get isEnded(): boolean {
@@ -145,6 +150,12 @@ export class Http2Stream implements AnswerableStream {
     this.close({ isReset: true });
   }
 
+  letGo(): void {
+    if (this.#isOver || this.#isEnded || this.#isLetGo) return;
+    this.#isLetGo = true;
+    if (this.#answer === 'ended') this.#keep = this.#connection.endLater(this);
+  }
+
   took(length: number): void {
     if (this.#isOver) return;
     this.#untaken -= length;
@@ -156,18 +167,17 @@ export class Http2Stream implements AnswerableStream {
   /**
    * Content came, which the connection has counted.
    *
-   * @param padding bytes that were counted and are nothing
+   * @param bytes without the padding, which was counted and is nothing
    */
-  receive(bytes: Buffer, padding: number): StreamProblem | null {
-    const counted = bytes.length + padding;
+  receive(bytes: Buffer, { flags, payload: { length: counted } }: Frame): StreamProblem | null {
     if (this.#isEnded) return this.#refused(counted, ErrorCode.streamClosed);
     if (!this.#receiveWindow.receive(counted)) return this.#refused(counted, ErrorCode.flowControl);
     this.#received += bytes.length;
     this.#untaken += counted;
-    if (padding > 0) this.took(padding);
+    if (counted > bytes.length) this.took(counted - bytes.length);
     if (bytes.length === 0) return null;
     try {
-      this.#events?.data(bytes);
+      this.#events?.data(bytes, (flags & Flag.endStream) === 0 ? 'more' : 'last');
     } catch (error) {
       this.#fault(error);
     }
@@ -216,6 +226,7 @@ export class Http2Stream implements AnswerableStream {
   close(options: { readonly isReset: boolean }): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#keep?.();
     for (const { length } of this.#held.splice(0)) this.#connection.hold(-length);
     this.#connection.took(this.#untaken);
     this.#connection.over(this, options);
@@ -246,6 +257,7 @@ export class Http2Stream implements AnswerableStream {
     this.#answer = 'ended';
     this.#connection.frame(FrameType.headers, Flag.endHeaders | Flag.endStream, this.id, block);
     if (this.#isEnded) this.close({ isReset: false });
+    else if (this.#isLetGo) this.#keep = this.#connection.endLater(this);
   }
 
   /** How many bytes the windows let pass. */

@@ -1,4 +1,4 @@
-import type { RefusalCause } from '../envoy/server.ts';
+import type { RefusalCause } from '../envoy/refusal.ts';
 import type { EventRecord } from '../ledger/record.ts';
 import type { After } from '../timers.ts';
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { askingAgentOf } from '../../src/envoy/asking-agent.ts';
+import { cpuMs } from '../http2/costs.ts';
 import { checkRequests } from './messages.ts';
 import { envoyCheckRequestType } from './protos.ts';
 
 const A = 'spiffe://acme.test/a';
 const B = 'spiffe://acme.test/b';
+const LONG = A.padEnd(2_048, 'a');
 const xfcc = (...values: readonly string[]) => {
   const lines = values.map((value) => ({ key: 'x-forwarded-client-cert', raw_value: Buffer.from(value) }));
   const headers = [
@@ -19,6 +21,8 @@ const xfcc = (...values: readonly string[]) => {
 describe('askingAgentOf', () => {
   it.each([
     ['the principal', 'peer', { attributes: { source: { principal: A, certificate: 'x' } } }, A],
+    ['a principal as long as one can be', 'peer', { attributes: { source: { principal: LONG } } }, LONG],
+    ['a principal that is longer', 'peer', { attributes: { source: { principal: `${LONG}a` } } }, ''],
     ['no principal', 'peer', { attributes: { source: {} } }, ''],
     ['no peer', 'peer', xfcc(`URI=${A}`), ''],
     ['the principal behind a hop, which is the hop', 'xfcc', { attributes: { source: { principal: A } } }, ''],
@@ -34,6 +38,16 @@ describe('askingAgentOf', () => {
     ['a header without one', 'xfcc', xfcc('Hash=1'), ''],
   ] as const)('gives %s', (_name, mode, message, agent) => {
     expect(askingAgentOf(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
+  });
+
+  it('costs no more for a header without a `URI` than for one with it', () => {
+    const messages = ['a'.repeat(2_048), 'URI '.repeat(512)].map((value) =>
+      envoyCheckRequestType.serialize(xfcc(value)),
+    );
+    const askedMs = cpuMs(() => {
+      for (let n = 0; n < 100; n += 1) for (const message of messages) askingAgentOf(message, 'xfcc');
+    });
+    expect(askedMs).toBeLessThan(100);
   });
 
   it('never throws', () => {

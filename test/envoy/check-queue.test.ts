@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
+import { Place } from '../../src/line.ts';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -24,12 +25,18 @@ const setUp = () => {
       }
       runs.push(checks.length);
     },
-    shed: ({ name }) => events.push(`shed ${name}`),
+    shed: ({ name, takesMs = 0 }) => {
+      events.push(`shed ${name}`);
+      clock.nowMs += takesMs;
+    },
     onTurnOver: () => (turns.over += 1),
   });
-  const add = (name: string, over: Partial<NamedCheck> = {}) =>
-    queue.add({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, isOver: false, ...over });
-  return { clock, events, turns, runs, add };
+  const add = (name: string, over: Partial<NamedCheck> = {}) => {
+    const place = new Place<NamedCheck>({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, ...over });
+    queue.add(place);
+    return place;
+  };
+  return { clock, events, turns, runs, add, queue };
 };
 
 describe('CheckQueue', () => {
@@ -77,13 +84,24 @@ describe('CheckQueue', () => {
   });
 
   it('leaves out a check that nobody waits for, and sheds one whose deadline has come', async () => {
-    const { clock, events, add } = setUp();
-    add('gone', { isOver: true });
+    const { clock, events, add, queue } = setUp();
+    add('gone').leave();
     add('late', { deadlineMs: clock.nowMs + 10 });
     add('good');
+    expect(queue.length).toBe(2);
     clock.nowMs += 10;
     await nextTurn();
-    expect(events).toEqual(['shed late', 'good']);
+    expect([events, queue.length]).toEqual([['shed late', 'good'], 0]);
+  });
+
+  it('lets others have the loop where thousands are too late', async () => {
+    const { clock, events, add } = setUp();
+    for (let n = 0; n < 5_000; n += 1) add('late', { takesMs: 0.1 });
+    clock.nowMs += 200;
+    await nextTurn();
+    expect(events.length).toBeLessThanOrEqual(8);
+    for (let turns = 0; turns < 2_000; turns += 1) await nextTurn();
+    expect(events).toHaveLength(5_000);
   });
 
   it('rides out a pause', async () => {

@@ -208,6 +208,25 @@ describe('AuthorizationServer answering', () => {
     expect(reasonOf(await client.check(request))).toBe('internal');
   });
 
+  it('tells of a fault outside of the handler, which ends the one call it is in', async () => {
+    const faults: unknown[] = [];
+    const clock = { isBroken: false };
+    const monotonicMs = () => {
+      if (!clock.isBroken) return systemPorts.monotonicMs();
+      clock.isBroken = false;
+      return bug();
+    };
+    const over = { monotonicMs, onFault: (error: unknown) => faults.push(error) };
+    const { client } = await started(async () => Buffer.from('done'), over);
+    expect(String(await client.check(request))).toBe('done');
+    // What looks after the first check has seen that it is over.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    clock.isBroken = true;
+    await expect(client.check(request)).rejects.toThrow();
+    expect(String(await client.check(request))).toBe('done');
+    expect(faults).toEqual([new Error('bug')]);
+  });
+
   it('denies before the deadline when the handler never answers, and tells the handler', async () => {
     const signals: CheckMessage['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {

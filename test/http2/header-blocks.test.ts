@@ -63,8 +63,8 @@ describe('HeaderBlocks, written by nghttp2', () => {
     ['with a small table', { maxDeflateDynamicTableSize: 200 }],
   ])('give the headers of many requests of one connection as they were sent, %s', async (_how, options) => {
     const heads: RequestHead[] = [];
-    const { port } = await serve((stream) => {
-      heads.push(stream.head);
+    const { port } = await serve((stream, head) => {
+      heads.push(head);
       return brief(stream);
     });
     await fc.assert(
@@ -93,8 +93,7 @@ const more = (stream: number, payload: Buffer, flags = 0): Buffer =>
 /** Tells what each stream was asked. */
 const paths = async () =>
   raw(
-    await serve((stream) => {
-      const { path, headers: others } = stream.head;
+    await serve((stream, { path, headers: others }) => {
       answer(stream, Buffer.from([path, ...others.keys()].join(' ')));
       return { data: () => undefined, ended: () => undefined, closed: () => undefined };
     }),

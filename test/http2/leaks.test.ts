@@ -122,12 +122,25 @@ describe('a connection that goes on', () => {
   });
 });
 
+describe('a stream that is open', () => {
+  it('keeps nothing of its head, but what is kept by whom it was handed to', async () => {
+    const client = await raw(await serve(nothing), OPENING);
+    const block = Buffer.concat([SHORT_REQUEST, literal('x-large', 'a'.repeat(15_000))]);
+    await client.send(ask(1, 0, block));
+    await client.settled();
+    const before = await heldBytes();
+    for (let n = 1; n <= 500; n += 1) await client.send(ask(1 + 2 * n, 0, block));
+    expect(await client.settled()).toBe(true);
+    expect(((await heldBytes()) - before) / 500).toBeLessThan(4_000);
+  });
+});
+
 describe('a connection that is gone', () => {
   it('leaves nothing behind, whatever was on its way', async () => {
     const seen: WeakRef<AnswerableStream>[] = [];
-    const { port } = await serve((stream) => {
+    const { port } = await serve((stream, { headers }) => {
       seen.push(new WeakRef(stream));
-      return stream.head.headers.has('x-late') ? answersLate(stream) : nothing(stream);
+      return headers.has('x-late') ? answersLate(stream) : nothing(stream);
     });
     const round = async (count: number): Promise<void> => {
       for (let n = 0; n < count; n += 1) {

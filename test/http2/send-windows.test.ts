@@ -16,9 +16,9 @@ const CONTENT = content(400_000);
 
 /** Answers a path that is a number with so many bytes. */
 const sized = () =>
-  serve((stream) => ({
+  serve((stream, { path }) => ({
     data: ({ length }) => stream.took(length),
-    ended: () => answer(stream, CONTENT.subarray(0, Number(stream.head.path.slice(1)))),
+    ended: () => answer(stream, CONTENT.subarray(0, Number(path.slice(1)))),
     closed: () => undefined,
   }));
 

@@ -3,6 +3,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { afterEach } from '@jest/globals';
 import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server, type ServerOptions } from '../../src/http2/server.ts';
+import type { RequestHead } from '../../src/http2/request-head.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { RawClient } from './raw-client.ts';
@@ -78,6 +79,7 @@ export function brief(stream: AnswerableStream): StreamEvents {
 /** A stream and what was told of it. */
 export interface Told {
   readonly stream: AnswerableStream;
+  readonly path: string;
   /** `data:` with how many bytes, `ended` and `closed`. */
   readonly events: string[];
   /** All that came. */
@@ -89,9 +91,9 @@ export function noting(
   then: Partial<{ [K in keyof StreamEvents | 'begun']: (told: Told, length: number) => void }> = {},
 ) {
   const told = new Map<string, Told>();
-  const onStream = (stream: AnswerableStream): StreamEvents => {
-    const one: Told = { stream, events: [], pieces: [] };
-    told.set(stream.head.path, one);
+  const onStream = (stream: AnswerableStream, { path }: RequestHead): StreamEvents => {
+    const one: Told = { stream, path, events: [], pieces: [] };
+    told.set(path, one);
     then.begun?.(one, 0);
     return {
       data: (bytes) => {

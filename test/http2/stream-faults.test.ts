@@ -11,7 +11,7 @@ const all = (told: Told): void => answer(told.stream, Buffer.concat(told.pieces)
 const fault = (): never => {
   throw new Error('a fault');
 };
-const isOne = (told: Told): boolean => told.stream.head.path === '/1';
+const isOne = (told: Told): boolean => told.path === '/1';
 
 describe('a fault of who is told of a stream', () => {
   it.each<[string, Parameters<typeof noting>[0], string, number | null]>([

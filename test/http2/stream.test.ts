@@ -66,7 +66,7 @@ describe('Http2Stream', () => {
     ['a second end', [askOf(1), data(1, 0, END), data(1, 0, END)], 'ended closed', ErrorCode.streamClosed],
   ])('ends a stream with %s, and leaves the others alone', async (_name, bytes, events, code) => {
     // What has ended is answered later, so that its stream is open.
-    const { eventsOf, onStream } = noting({ ended: (told) => told.stream.head.path === '/3' && all(told) });
+    const { eventsOf, onStream } = noting({ ended: (told) => told.path === '/3' && all(told) });
     const client = await raw(await serve(onStream));
     await client.send(...bytes, askOf(3), data(3, 3, END));
     expect(await client.settled()).toBe(true);

@@ -1,0 +1,73 @@
+import { afterEach } from '@jest/globals';
+import { framed } from '../../src/envoy/grpc-messages.ts';
+import { CHECK_PATH } from '../../src/envoy/proto.ts';
+import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
+import { Flag } from '../../src/http2/frame.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { indexed, Literal, literal } from '../http2/hpack.ts';
+import { RawClient, widened } from '../http2/raw-client.ts';
+import { ask, data } from '../http2/requests.ts';
+import { oneByOne, type OneHandler } from './handlers.ts';
+import { refuse } from './wire.ts';
+
+const POST_OVER_HTTP = Buffer.concat([indexed(3), indexed(6)]);
+const FIRST = Buffer.concat([
+  POST_OVER_HTTP,
+  literal(4, CHECK_PATH, Literal.kept),
+  literal('content-type', 'application/grpc', Literal.kept),
+]);
+/** The headers of a check by their places in the table, in four bytes. */
+const SHORT = Buffer.concat([POST_OVER_HTTP, indexed(63), indexed(62)]);
+
+/** The headers of a check, with whatever more they say; `FIRST_STREAM` must have had its own. */
+export const checkBegun = (stream: number, more: Buffer = Buffer.alloc(0)): Buffer =>
+  ask(stream, 0, Buffer.concat([SHORT, more]));
+
+/** A check, all of it. */
+export const wholeCheck = (stream: number, message: Buffer): Buffer =>
+  Buffer.concat([checkBegun(stream), data(stream, framed(message), Flag.endStream)]);
+
+/** The first stream of a client that may be used. */
+export const FIRST_STREAM = 3;
+
+/** A client whose checks take few bytes; its first stream is of no use. It has room for all there is to answer. */
+async function rawChecks(address: string): Promise<RawClient> {
+  const client = await RawClient.to(Number(address.split(':')[1]));
+  await client.send(ask(1, Flag.endStream, FIRST), widened(0, 0x7000_0000));
+  return client;
+}
+
+/** Servers of checks with such clients; all of them are closed after each test. */
+export function rawStage() {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).toReversed()) await close();
+  });
+  return async (handler: OneHandler = done, over: Partial<ServerOptions> = {}) => {
+    const server = new AuthorizationServer(oneByOne(handler), {
+      ...systemPorts,
+      refuse,
+      // On a busy machine too, nothing is denied for its deadline.
+      maxCheckMs: 60_000,
+      ...over,
+    });
+    closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
+    const bound = await server.listen(['127.0.0.1:0']);
+    if ('problem' in bound) throw new Error(bound.problem);
+    const client = async (): Promise<RawClient> => {
+      const opened = await rawChecks(bound[0] ?? '');
+      closing.push(() => opened.close());
+      return opened;
+    };
+    return { server, client };
+  };
+}
+
+/** Answers each check with the length of its message. */
+export const done: OneHandler = ({ length }) => Buffer.from(`done ${length}`);
+
+/** The processor time of this thread alone, milliseconds: it does not grow with the load of the machine. */
+export function processorMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
