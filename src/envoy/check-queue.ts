@@ -21,8 +21,12 @@ export interface CheckQueueOptions<C> {
   readonly onTurnOver: () => void;
 }
 
-/** So many checks are answered together at most: the proxy works on these answers while the next are decided. */
+/**
+ * So many checks are answered together at most, and as should take so long at most: what they spend is one write, and the proxy works
+ * on their answers while the next are decided.
+ */
 const MAX_TOGETHER = 8;
+const TOGETHER_MS = 4;
 /**
  * Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands.
  */
@@ -36,7 +40,7 @@ const STANDING_MS = 100;
 /**
  * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
  * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
- * checks, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
+ * checks, or those that are answered together, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
  * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
  * so that the others are decided in good time and not all of them just too late. One that nobody waits for any more leaves its
  * place, and costs nothing from then on. The caller bounds how many wait.
@@ -48,7 +52,7 @@ export class CheckQueue<C extends QueuedCheck> {
   readonly #waiting = new Line<C>();
   #isScheduled = false;
   /** What each of the last that were decided took. */
-  #eachMs = SLICE_MS;
+  #eachMs = TOGETHER_MS;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
   /** When the last turn that left some behind was over. */
@@ -94,9 +98,9 @@ export class CheckQueue<C extends QueuedCheck> {
     setImmediate(this.#turn);
   };
 
-  /** Those that are decided next, as many as should take no longer than a turn; of what is too late a few are shed. */
+  /** Those that are decided next; of what is too late a few are shed. */
   #next(nowMs: number): readonly C[] {
-    const together = Math.max(1, Math.min(MAX_TOGETHER, SLICE_MS / this.#eachMs));
+    const together = Math.max(1, Math.min(MAX_TOGETHER, TOGETHER_MS / this.#eachMs));
     const checks: C[] = [];
     for (let shed = 0; checks.length + 1 <= together && shed < MAX_TOGETHER;) {
       const check = this.#waiting.shift();
