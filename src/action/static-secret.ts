@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Remembered } from '../remembered.ts';
 import type { HttpCall } from './call.ts';
-import { jwtLife } from './jwt-life.ts';
+import { isLongLived, jwtEnd } from './jwt-life.ts';
 
 /** A long-lived credential in a call. Never the secret itself. */
 export interface StaticSecret {
@@ -183,18 +183,19 @@ function secretsOf(text: string, nowMs: number): readonly Seen[] {
   const words = text.length < LONG_CHARS ? wordsOf(text) : remembered.of(text, wordsOf);
   if (words.length === 0) return NOTHING;
   const seen: Seen[] = [];
-  for (const { kind, word } of words) {
-    const isSecret = kind !== 'jwt' || jwtLife(word, nowMs) === 'long';
-    if (isSecret) seen.push({ kind, secret: word });
+  for (const { kind, word, endSeconds } of words) {
+    if (isLongLived(endSeconds, nowMs)) seen.push({ kind, secret: word });
     if (seen.length >= MAX_FOUND) break;
   }
   return seen;
 }
 
-/** A text that has the shape of a secret; a JWT is one by its life alone, which hangs on the time. */
+/** A text that has the shape of a secret. */
 interface SecretWord {
   readonly kind: string;
   readonly word: string;
+  /** A JWT is a secret by its life alone, which hangs on the time; the others have no end. */
+  readonly endSeconds: number;
 }
 
 const NO_WORDS: readonly SecretWord[] = [];
@@ -207,19 +208,22 @@ const remembered = new Remembered<readonly SecretWord[]>({ maxKeys: 2_048, maxCh
 
 function wordsOf(text: string): readonly SecretWord[] {
   if (!MAY_HOLD.test(text)) return NO_WORDS;
-  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', word: text }];
+  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', word: text, endSeconds: Infinity }];
   const words: SecretWord[] = [];
   for (const [word] of text.matchAll(WORD)) {
-    const kind = kindOf(word);
-    if (kind !== null) words.push({ kind, word });
+    const end = jwtEnd(word);
+    const kind = end === null ? shapeOf(word) : 'jwt';
+    if (kind !== null) words.push({ kind, word, endSeconds: end ?? Infinity });
   }
   return words;
 }
 
-const kindOf = (word: string): string | null =>
-  jwtLife(word, 0) === null ? (SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null) : 'jwt';
+const shapeOf = (word: string): string | null => SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null;
 
-const isShortLived = (word: string, nowMs: number): boolean => jwtLife(word, nowMs) === 'short';
+function isShortLived(word: string, nowMs: number): boolean {
+  const end = jwtEnd(word);
+  return end !== null && !isLongLived(end, nowMs);
+}
 
 /** Percent-decoded once; as it is where it cannot be. */
 function readable(text: string): string {
