@@ -5,6 +5,7 @@ import { encoded } from '../../src/policy/encoding.ts';
 import { exactJson } from '../../src/policy/exact-json.ts';
 import { keyFunction } from '../../src/policy/key.ts';
 import type { Keyed } from '../../src/policy/key.ts';
+import { linesOf } from '../../src/policy/key-reads.ts';
 import { readsTogether } from '../../src/policy/reads.ts';
 import { policyFrom } from './policies.ts';
 
@@ -29,6 +30,7 @@ const datetime = (arg: string) => ({ __extn: { fn: 'datetime', arg } });
 const decimal = (arg: string) => ({ __extn: { fn: 'decimal', arg } });
 const entity = (id: string) => ({ __entity: user(id) });
 
+const secondText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 const keyAt = (now: string, condition: string) => keysOf(condition)(question({ now: datetime(now) }))?.key;
 
 describe('keyFunction', () => {
@@ -83,6 +85,77 @@ describe('keyFunction', () => {
   it.each(different)('is another for questions that differ in %s', (_name, one, other) => {
     const keyOf = keysOf(read);
     expect(keyOf(question(one))).not.toEqual(keyOf(question(other)));
+  });
+
+  it('is equal only for equal names, and where it is asked what they are in, for equal groups', () => {
+    const word = fc.constantFrom('', 'a', 'b', 'ab', 'a b', 's1:a', 'l1:', 'User', 'User a');
+    const name = fc.record({ type: word, id: word });
+    const names = fc.record({ principal: name, action: name, resource: name });
+    const groups = fc.dictionary(fc.constantFrom('a', 'b', 'ab'), fc.uniqueArray(word, { maxLength: 3 }));
+    const one = fc.record({ names, groups });
+    const similar = fc.oneof(
+      fc.tuple(one, one),
+      fc.tuple(one, names).map(([first, other]) => [first, { ...first, names: other }] as const),
+      fc.tuple(one, groups).map(([first, other]) => [first, { ...first, groups: other }] as const),
+      one.map((first) => [first, first] as const),
+    );
+    type One = typeof one extends fc.Arbitrary<infer T> ? T : never;
+    const heads = [
+      ['principal', keysOf('principal in User::"x"')],
+      ['action', keysOf('action in Action::"x"')],
+      ['resource', keysOf('resource in File::"x"')],
+      [null, keysOf('true')],
+    ] as const;
+    fc.assert(
+      fc.property(fc.constantFrom(...heads), similar, ([asked, keyOf], [left, right]) => {
+        const inOf = ({ names: { [asked ?? 'principal']: uid }, groups: held }: One) =>
+          asked === null ? [] : (held[uid.id] ?? []).toSorted();
+        const isEqual = JSON.stringify([left.names, inOf(left)]) === JSON.stringify([right.names, inOf(right)]);
+        const keyed = ({ names: uids, groups: held }: One) =>
+          keyOf(question({}, { ...uids, lineageOf: ({ id }) => held[id] ?? [] }))?.key;
+        expect(keyed(left) === keyed(right)).toBe(isEqual);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is another where a value is absent than for any value, however it is read', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom<unknown>(
+        datetime('2026-01-01'),
+        decimal('1.0'),
+        entity('alice'),
+        'a',
+        'o',
+        'p',
+        'l0:',
+        '',
+        0,
+        {},
+      ),
+    );
+    const conditions = [
+      'context has v',
+      'context.v == context.w',
+      'context.v > 5',
+      'context.v < datetime("2026-01-01")',
+      'context.v.lessThan(decimal("1.0"))',
+      'context.v.x == 1',
+      'context.v has x',
+      'context.v in User::"x"',
+      'context.v.hasTag("x")',
+      'context == {}',
+    ].map((condition) => keysOf(condition));
+    fc.assert(
+      fc.property(fc.constantFrom(...conditions), value, (keyOf, v) => {
+        const absent = keyOf(question({ u: 1 }))?.key;
+        expect(absent).toBeDefined();
+        expect(keyOf(question({ u: 1, v }))?.key).not.toBe(absent);
+        expect(keyOf(question({ u: 1, v: undefined }))?.key).toBe(absent);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it.each([
@@ -147,6 +220,21 @@ describe('keyFunction', () => {
       ['where there is no time', undefined, Infinity],
     ])('is the next time of a policy: %s', (_name, now, until) => {
       expect(end(now)).toBe(until);
+    });
+
+    it('is of the step the clock is in, and ends with it', () => {
+      const second = fc.integer({ min: 0, max: 40 }).map((at) => Date.UTC(2026, 0, 1) + at * 1000);
+      fc.assert(
+        fc.property(fc.uniqueArray(second, { minLength: 1, maxLength: 5 }), second, second, (times, left, right) => {
+          const condition = times.map((time) => `context.now < datetime("${secondText(time)}")`).join(' || ');
+          const [one, other] = [left, right].map((ms) =>
+            keysOf(condition)(question({ now: datetime(secondText(ms)) })),
+          );
+          const side = (ms: number): readonly number[] => times.map((time) => Math.sign(ms - time));
+          expect(one?.key === other?.key).toBe(side(left).join(' ') === side(right).join(' '));
+          expect(one?.untilMs).toBe(Math.min(Infinity, ...times.filter((time) => time > left)));
+        }),
+      );
     });
 
     it('has no end where the clock is not read, or whole', () => {
@@ -329,5 +417,46 @@ describe('a key', () => {
     // Had hardly any keys been equal, this would say nothing.
     expect(equal).toBeGreaterThan(5000);
     expect(allowed).toBeGreaterThan(1000);
+  }, 300_000);
+
+  it('stays as it is whatever is changed that no policy reads, and so does the answer', () => {
+    let changes = 0;
+    let allowed = 0;
+    const other = fc.dictionary(
+      fc.constantFrom(...Object.keys(values), 'unknown'),
+      fc.constantFrom<unknown>(...Object.values(values).flat()),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('permit', 'forbid'), condition), { minLength: 1, maxLength: 2 }),
+        fc.array(fc.tuple(context, other, fc.constantFrom('alice', 'bob')), { minLength: 20, maxLength: 20 }),
+        (texts, asks) => {
+          const policies = texts.map(([effect, body], index) =>
+            policyFrom(`p${index}`, `${effect} (principal, action, resource) when { ${body} };`),
+          );
+          const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]));
+          expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
+          const reads = readsTogether(policies.map((policy) => policy.reads));
+          const lines = linesOf(reads);
+          const isRead = (name: string): boolean => lines.some((line) => line.includes(`context.${name}`));
+          const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
+          for (const [given, changed, who] of asks) {
+            const unread = Object.fromEntries(Object.entries(changed).filter(([name]) => !isRead(name)));
+            const [before, after] = [given, { ...given, ...unread }].map((of) =>
+              question(of, { principal: user(who) }),
+            ) as [Keyed, Keyed];
+            const answers = [answerTo(before), answerTo(after)];
+            if (answers.includes('failure')) continue;
+            changes += Object.keys(unread).length;
+            if (answers[0]?.startsWith('["allow"') === true) allowed += 1;
+            expect(keyOf(after)).toEqual(keyOf(before));
+            expect(answers[1]).toBe(answers[0]);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+    expect(changes).toBeGreaterThan(2000);
+    expect(allowed).toBeGreaterThan(100);
   }, 300_000);
 });
