@@ -61,6 +61,14 @@ describe('DecisionCache', () => {
     expect(cache.sizes).toEqual({ allows: 2, denials: 1 });
   });
 
+  it('has room for 4,096 denials, which take none from the allows', () => {
+    const cache = new DecisionCache();
+    cache.set('a', allow, at);
+    for (let index = 0; index < 5000; index += 1) cache.set(`d${index}`, denial, at);
+    expect(cache.sizes).toEqual({ allows: 1, denials: 4096 });
+    expect(cache.get('a', 1000)).toEqual(allow);
+  });
+
   it('lets go what was unused longest', () => {
     const cache = new DecisionCache(small);
     cache.set('a', allow, at);
