@@ -47,6 +47,10 @@ describe('keyFunction', () => {
     ['an entity', { o: entity('alice') }, { o: entity('bob') }],
     ['an entity and its name', { a: entity('alice') }, { a: user('alice') }],
     ['a record that is none', { b: 'x' }, { b: {} }],
+    ['what is no record', { b: 'x' }, { b: 'y' }],
+    ['a number below and what is no number', { n: 3 }, { n: 'x' }],
+    ['a number below and an absent one', { n: 3 }, {}],
+    ['the sign of a number of 64 bits', { n: exactJson('9007199254740993') }, { n: exactJson('-9007199254740993') }],
     ['a record and an extension', { b: {} }, { b: decimal('1.0') }],
     ['a record and the short form of an extension', { b: {} }, { b: { fn: 'decimal', arg: '1.0' } }],
     ['a record and a number of 64 bits', { b: {} }, { b: exactJson('9007199254740993') }],
@@ -65,6 +69,68 @@ describe('keyFunction', () => {
   it.each(different)('is another for questions that differ in %s', (_name, one, other) => {
     const keyOf = keysOf(read);
     expect(keyOf(question(one))).not.toEqual(keyOf(question(other)));
+  });
+
+  const reading: readonly (readonly [string, string, unknown, unknown])[] = [
+    ['which of two values is absent', 'context.a == context.b', { a: 1 }, { b: 1 }],
+    ['which of two values is there', 'context has a && context has b', { a: 1 }, { b: 1 }],
+    [
+      'times with an offset, on either side',
+      'context.t < datetime("2026-01-01")',
+      { t: datetime('2025-01-01T00:00:00+0100') },
+      { t: datetime('2027-01-01T00:00:00+0100') },
+    ],
+    [
+      'decimals of twelve digits, on either side',
+      'context.d.lessThan(decimal("1.5"))',
+      { d: decimal('123456789012.0') },
+      { d: decimal('-123456789012.0') },
+    ],
+    [
+      'a decimal and another extension with the same argument',
+      'context.d.lessThan(decimal("1.5"))',
+      { d: decimal('1.6') },
+      { d: { __extn: { fn: 'ip', arg: '1.6' } } },
+    ],
+    ['a decimal that is the bound', 'context.d.lessThan(decimal("1.5"))', { d: decimal('1.5') }, { d: decimal('1.6') }],
+  ];
+  it.each(reading)('is another for questions that differ in %s', (_name, condition, left, right) => {
+    const keyOf = keysOf(condition);
+    expect(keyOf(question(left))).not.toEqual(keyOf(question(right)));
+  });
+
+  it.each([
+    ['a decimal on the same side', 'context.d.lessThan(decimal("1.5"))', { d: decimal('1.6') }, { d: decimal('99.0') }],
+    [
+      'a time on the same side',
+      'context.t < datetime("2026-01-01")',
+      { t: datetime('2027-01-01') },
+      { t: datetime('2028-01-01') },
+    ],
+  ])('is the same for questions that differ in %s', (_name, condition, left, right) => {
+    const keyOf = keysOf(condition);
+    expect(keyOf(question(left))).toEqual(keyOf(question(right)));
+  });
+
+  it('is the same whichever policy reads a value first', () => {
+    const asked = question({ a: 1, b: 2, c: 3 });
+    const orders = [
+      'context.a == 1 && context.b == 2 && context.c == 3',
+      'context.c == 3 && context.b == 2 && context.a == 1',
+      'context.b == 2 && context.c == 3 && context.a == 1',
+    ].map((condition) => keysOf(condition)(asked)?.key);
+    expect(new Set(orders).size).toBe(1);
+  });
+
+  it('takes what follows from the names alone from where it is kept, and is the same as without', () => {
+    const kept: string[] = [];
+    const prefix = (make: () => string): string => (kept[0] ??= make());
+    const keyOf = keysOf('context.a == 1 && principal in User::"x"');
+    const first = keyOf(question({ a: 1 }, { prefix }));
+    expect(first).toEqual(keyOf(question({ a: 1 })));
+    expect(keyOf(question({ a: 2 }, { prefix }))).toEqual(keyOf(question({ a: 2 })));
+    // Who keeps it answers for the names: they are not looked at again.
+    expect(keyOf(question({ a: 1 }, { prefix, principal: user('bob') }))).toEqual(first);
   });
 
   it('is equal only for equal names, and where it is asked what they are in, for equal groups', () => {
@@ -215,6 +281,12 @@ describe('keyFunction', () => {
           expect(one?.untilMs).toBe(Math.min(Infinity, ...times.filter((time) => time > left)));
         }),
       );
+    });
+
+    it('is by the clock, and not by another time', () => {
+      const other = 'context.a < datetime("2025-06-01")';
+      expect(end(datetime('2025-01-01'), other)).toBe(Infinity);
+      expect(end(datetime('2025-01-01'), `${other} || context.now < datetime("2026-01-01")`)).toBe(Date.UTC(2026, 0));
     });
 
     it('has no end where the clock is not read, or whole', () => {
