@@ -155,6 +155,7 @@ describe('readsOf', () => {
     ['a presence whose path has something else in it', { has: { left: context, attr: ['a', 1] } }],
     ['a set that is none', { Set: context }],
     ['a record that is none', { Record: 'x' }],
+    ['a record that is a number', { Record: 1 }],
     ['a record that is nothing', { Record: null }],
     ['an operand that is not there', { '!': {} }],
     ['an access on what is not there', { '.': { attr: 'a' } }],
