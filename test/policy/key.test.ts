@@ -113,7 +113,7 @@ describe('keyFunction', () => {
   });
 
   it('is the same whichever policy reads a value first', () => {
-    const asked = question({ a: 1, b: 2, c: 3 });
+    const asked = question({ a: 0, b: 2, c: 4 });
     const orders = [
       'context.a == 1 && context.b == 2 && context.c == 3',
       'context.c == 3 && context.b == 2 && context.a == 1',
