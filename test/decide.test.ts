@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
 import type { CredentialKind } from '../src/action/catalog.ts';
 import type { HttpCall } from '../src/action/call.ts';
 import type { Action } from '../src/action/http.ts';
@@ -7,7 +8,8 @@ import type { Facts, Rules } from '../src/decide.ts';
 import { deny, isDeny } from '../src/decision/decision.ts';
 import type { Caller } from '../src/identity/caller.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../src/identity/spiffe-id.ts';
-import type { EngineAnswer } from '../src/policy/engine.ts';
+import { RISK_CEILING_MS } from '../src/policy/cache.ts';
+import type { EngineAnswer, Keep } from '../src/policy/engine.ts';
 import type { PolicySet } from '../src/policy/load.ts';
 import { noHistory } from '../src/task/history.ts';
 import type { Task } from '../src/task/task.ts';
@@ -289,5 +291,42 @@ describe('decide', () => {
   it('shows the reason of the policy that forbids, and nothing else of it', () => {
     const decision = decide(facts, { ...rules, policies: answering({ kind: 'forbidden', policyIds: ['f'] }) });
     expect(decision).toMatchObject({ advice: 'ask a person', policyIds: ['f'] });
+  });
+
+  it('keeps no answer past the end of the token or the deadline of the task, nor longer than the risk allows', () => {
+    const risk = fc.constantFrom('low', 'medium', 'high');
+    const aheadMs = fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 200_000 }));
+    const carried = fc.constantFrom('task-token', 'external-token', 'workload-identity');
+    fc.assert(
+      fc.property(risk, aheadMs, aheadMs, carried, (ofRisk, tokenMs, taskMs, kind) => {
+        const kept: Keep[] = [];
+        const policies = {
+          ready: true,
+          ask: (_question: unknown, keep: Keep) => {
+            kept.push(keep);
+            return { kind: 'permitted', policyIds: ['p'] };
+          },
+        } as unknown as PolicySet;
+        const expiresAtSeconds = Math.ceil((nowMs + tokenMs) / 1000);
+        const given = {
+          'task-token': { ...token, expiresAtSeconds },
+          'external-token': { ...external, expiresAtSeconds },
+          'workload-identity': workloadIdentity,
+        }[kind];
+        const isOfTask = kind === 'task-token';
+        const asked = change({
+          credential: given,
+          action: { ...accepting(kind), risk: ofRisk },
+          ...(isOfTask ? { task: { ...task, deadlineMs: nowMs + taskMs } } : { task: undefined, issued: undefined }),
+        });
+        expect(decide(asked, { ...rules, policies })).toMatchObject({ kind: 'allow' });
+        const ends = [
+          nowMs + RISK_CEILING_MS[ofRisk],
+          kind === 'workload-identity' ? Infinity : expiresAtSeconds * 1000,
+          isOfTask ? nowMs + taskMs : Infinity,
+        ];
+        expect(kept).toMatchObject([{ nowMs, untilMs: Math.min(...ends) }]);
+      }),
+    );
   });
 });

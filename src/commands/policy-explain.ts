@@ -7,11 +7,12 @@ import { compileInWorker } from '../policy/compile.ts';
 import { explanationOf } from '../policy/explanation.ts';
 import type { ExplainedPolicy, Explanation } from '../policy/explanation.ts';
 import { loadPolicies } from '../policy/load.ts';
-import type { PolicySet } from '../policy/load.ts';
 import { probeOf } from '../policy/probe.ts';
 import { systemDisk } from '../policy/source.ts';
 import { rehearse } from '../suite/rehearse.ts';
 import type { Rehearsal } from '../suite/rehearse.ts';
+import { reuseOf } from '../suite/reuse.ts';
+import type { Reuse } from '../suite/reuse.ts';
 import { decisionText } from '../suite/verdict.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
@@ -35,10 +36,11 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--purpose TEXT] [--bod
   DECISION-ID        what was decided then, by its record, and what the policies say of such a call now
   --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file itself
   --as-test          print the test case that the record makes, and no more
-  --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads
+  --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
 
 Every policy about the action is asked piece by piece. A near miss is one that did not match, with every piece that kept it
-from matching and what that piece was asked about.
+from matching and what that piece was asked about. \`kept\` says by what, and for how long at most, an equal call is given the
+same answer without asking the policies; \`not kept\` says why it is not.
 
   remit policy explain GET https://payments.acme.test/v1/payments --agent spiffe://acme.test/ns/agents/sa/reporter
   remit policy explain --cases cedar-policies/tests/payments.test.yaml --filter dollars
@@ -88,25 +90,23 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   const { decision, question } = rehearsal;
   const explanation =
     question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
-  const explained = { explanation, recorded: subject.recorded, policies };
+  const reuse = reuseOf(rehearsal, { policies, nowMs: circumstances.nowMs });
+  const explained = { explanation, recorded: subject.recorded, reuse };
   if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
   else for (const line of linesOf(rehearsal, explained)) io.out(printable(line));
   return isDeny(decision) ? EXIT.no : EXIT.good;
 }
 
-/** What an answer about the action is kept by, beside agent, action and target; `null` where no action is known. */
-const keyReadsOf = ({ target }: Rehearsal, { policies }: Explained): readonly string[] | null =>
-  target === null ? null : policies.keyReads(target.isIssue ? 'issue' : target.action.id);
-
 interface Explained {
   readonly explanation: Explanation | null;
   readonly recorded: readonly string[];
-  readonly policies: PolicySet;
+  /** `null` where the policies were not asked. */
+  readonly reuse: Reuse | null;
 }
 
 function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
   const { decision, question, target } = rehearsal;
-  const { explanation, recorded } = explained;
+  const { explanation, recorded, reuse } = explained;
   return {
     decision: decision.kind,
     reason: isDeny(decision) ? decision.reason : null,
@@ -116,14 +116,16 @@ function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
     asked:
       question === null ? null : { principal: question.principal, action: question.action, context: question.context },
     ...(explanation ?? { matched: [], nearMisses: [], needed: [] }),
-    keyReads: keyReadsOf(rehearsal, explained),
+    keyReads: reuse?.kind === 'kept' ? reuse.keyReads : null,
+    keptMs: reuse?.kind === 'kept' ? reuse.forMs : null,
+    notKept: reuse?.kind === 'not-kept' ? reuse.because : null,
     recorded,
   };
 }
 
 function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] {
   const { decision, question, target } = rehearsal;
-  const { explanation, recorded } = explained;
+  const { explanation, recorded, reuse } = explained;
   const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
   const head = [
     ...recorded,
@@ -140,13 +142,20 @@ function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] 
     `agent: ${question.principal}`,
     ...section('matched', matched.map(policyLine)),
     ...section('near misses, each with what kept it from matching', nearMisses.flatMap(nearMissLines)),
-    ...section('kept by agent, action, target and', keyReadsOf(rehearsal, explained) ?? []),
+    ...reuseLines(reuse),
     ...section('for another decision', needed),
   ];
 }
 
 const section = (title: string, lines: readonly string[]): readonly string[] =>
   lines.length === 0 ? [`${title}: none`] : [`${title}:`, ...lines.map((line) => `  ${line}`)];
+
+function reuseLines(reuse: Reuse | null): readonly string[] {
+  if (reuse === null) return [];
+  if (reuse.kind === 'not-kept') return [`not kept: ${reuse.because}`];
+  const kept = `kept for at most ${reuse.forMs / 1000} s by agent, action`;
+  return reuse.keyReads.length === 0 ? [`${kept} and target`] : section(`${kept}, target and`, reuse.keyReads);
+}
 
 const policyLine = ({ id, effect, file, line, column, shadow }: ExplainedPolicy): string =>
   `${id} (${effect}${shadow ? ', on trial' : ''}), ${file}:${line}:${column}`;

@@ -10,7 +10,7 @@ export interface FullAnswer {
   readonly errors: readonly string[];
 }
 
-/** What became of a question at a cache: answered from it, put into it, or not for it. */
+/** What became of a question at a cache: answered from it, not there and put into it if the answer may be kept, or not for it. */
 export const CACHE_RESULTS = ['hit', 'miss', 'bypass'] as const;
 
 /** One of `CACHE_RESULTS`. */

@@ -1,33 +1,10 @@
-import { entityKey } from './entities.ts';
-import type { PolicyFacts } from './evaluator.ts';
-import { readsTogether } from './reads.ts';
 import type { PathReads, Reads } from './reads.ts';
-import { NAMESPACE } from './schema.ts';
-import { keysOfConstraint, keysOfEntity } from './scope.ts';
 
 /**
- * What the policies that can match an action may read, a line each, sorted. `context.risk` is read whole; `has context.args.x`
- * says only whether it is there; `context.now against datetime 1767225600000` only on which side of it; `principal in …` what it
- * is in; `everything` stands alone. Names of principal, action and resource are in every key and are not listed.
+ * What policies may read, a line each, sorted. `context.risk` is read whole; `has context.args.x` says only whether it is
+ * there; `context.now against datetime 1767225600000` only on which side of it; `principal in …` what it is in; `everything`
+ * stands alone. Names of principal, action and resource are in every key and are not listed.
  */
-export function keyReads(
-  policies: readonly PolicyFacts[],
-  actionId: string,
-  actionGroups: readonly string[],
-): readonly string[] {
-  const passed = new Set(
-    keysOfEntity(
-      uid(actionId),
-      [actionId, ...actionGroups].map((id) => entityKey(uid(id))),
-    ),
-  );
-  const matching = policies.filter(({ scope }) => keysOfConstraint(scope.action).some((key) => passed.has(key)));
-  return linesOf(readsTogether(matching.map(({ reads }) => reads)));
-}
-
-const uid = (id: string) => ({ type: `${NAMESPACE}::Action`, id });
-
-/** Reads, a line each, sorted. */
 export function linesOf({ everything, roots }: Reads): readonly string[] {
   if (everything) return ['everything'];
   return [...roots].flatMap(([name, path]) => linesOfPath(rootName(name), path, true)).sort();

@@ -13,8 +13,9 @@ import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
-import { keyReads } from './key-reads.ts';
+import { linesOf } from './key-reads.ts';
 import { SlicePool } from './pool.ts';
+import { readsTogether } from './reads.ts';
 import { sampleCalls } from './samples.ts';
 import { schemaFrom } from './schema.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
@@ -51,8 +52,11 @@ export interface PolicySet {
   readonly canMatch: (question: Question) => readonly PolicyEntry[];
   /** What the set holds at the moment of slices and cached answers. */
   readonly sizes: () => EngineSizes;
-  /** What the policies that can match an action may read, a line each, sorted: what the key of a cached answer is made of. */
-  readonly keyReads: (actionId: string) => readonly string[];
+  /**
+   * What of a question an answer to it is kept by beside its names, a line each, sorted: what the policies read that can match.
+   * `null` where none can: then nothing is asked and nothing kept. Never throws.
+   */
+  readonly keyReads: (question: Question) => readonly string[] | null;
   /** The `@reason` of a policy. */
   readonly adviceOf: (policyId: string) => string | null;
 }
@@ -150,6 +154,8 @@ function setOf(
   const facts = { entities, actionGroups };
   const pool = new SlicePool();
   const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts }, { pool }).warm();
+  const canMatch = (question: Question): readonly PolicyEntry[] =>
+    engine.members(question).flatMap((index) => enforced[index] ?? []);
   return {
     ...inputs,
     policies,
@@ -165,9 +171,12 @@ function setOf(
     expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question, keep) => engine.ask(question, keep),
-    canMatch: (question) => engine.members(question).flatMap((index) => enforced[index] ?? []),
+    canMatch,
     sizes: () => engine.sizes,
-    keyReads: (actionId) => keyReads(enforced, actionId, actionGroups.get(actionId) ?? []),
+    keyReads: (question) => {
+      const asked = canMatch(question);
+      return asked.length === 0 ? null : linesOf(readsTogether(asked.map(({ reads }) => reads)));
+    },
     adviceOf: (policyId) => advice.get(policyId) ?? null,
   };
 }

@@ -194,7 +194,8 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
   };
   /** Its other members are evaluated all the same, and may err. */
   const record = (of: unknown, [step, ...rest]: readonly Step[], mark: Mark): void => {
-    for (const [name, item] of Object.entries(typeof of === 'object' && of !== null ? of : {})) {
+    if (typeof of !== 'object' || of === null) return unknown();
+    for (const [name, item] of Object.entries(of)) {
       if (step?.below === 'attrs' && step.name === name) walk(item, rest, mark);
       else walk(item, [], whole);
     }

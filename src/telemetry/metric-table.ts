@@ -128,7 +128,7 @@ export const metricTable = {
   ),
   cacheRequests: counter(
     'remit_cache_requests_total',
-    'Questions to a cache, by result: bypass was not for it, since the engine had to be asked or no check came so far',
+    'Questions to a cache, by result: bypass was not for it, since no policy could match, the engine had to be asked or no check came so far',
     { cache: ['decision', 'token'], result: CACHE_RESULTS },
   ),
   cacheEntries: gauge('remit_cache_entries', 'Answers and tokens that are kept', {

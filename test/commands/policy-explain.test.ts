@@ -83,6 +83,25 @@ async function run(...args: readonly string[]) {
 
 const LIST = ['GET', 'https://payments.acme.test/v1/payments'];
 
+/** What is said of the keeping of an answer. */
+const keptLines = async (...args: readonly string[]): Promise<readonly string[]> => {
+  const { out } = await run(...args);
+  const from = out.findIndex((line) => line.startsWith('kept for ') || line.startsWith('not kept: '));
+  return out.slice(
+    from,
+    out.findIndex((line) => line.startsWith('for another decision')),
+  );
+};
+
+/** The same with `--json`. */
+const keptJson = async (...args: readonly string[]): Promise<unknown> => {
+  const { keyReads, keptMs, notKept } = JSON.parse((await run(...args, '--json')).out.join('')) as Record<
+    string,
+    unknown
+  >;
+  return { keyReads, keptMs, notKept };
+};
+
 describe('remit policy explain', () => {
   it('explains an allow', async () => {
     const { code, out, err } = await run(...LIST, '--agent', reporter);
@@ -100,6 +119,29 @@ describe('remit policy explain', () => {
         '    needs not `principal in Remit::TrustDomain::"acme.test"` (principal is in AgentGroup::"agents", TrustDomain::"acme.test")',
       ],
     });
+  });
+
+  it('says by what an answer is kept and for how long, or why it is not', async () => {
+    const stranger = 'spiffe://evil.test/x';
+    const example = ['--policies', 'cedar-policies/examples/least-privilege', '--base', 'cedar-policies'];
+    expect(await keptLines(...LIST, '--agent', reporter)).toEqual([
+      'kept for at most 60 s by agent, action, target and:',
+      '  action in …',
+      '  context.labels',
+      '  context.risk',
+      '  context.task.labels',
+      '  principal in …',
+      '  resource in …',
+    ]);
+    expect((await keptLines(...LIST, '--agent', stranger))[0]).toBe(
+      'kept for at most 5 s by agent, action, target and:',
+    );
+    expect(await keptLines(...LIST, '--agent', stranger, ...example)).toEqual([
+      'not kept: no policy in force can match, so none is asked',
+    ]);
+    expect(await keptLines('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual([
+      'not kept: the policies are asked anew about every token',
+    ]);
   });
 
   it('explains a denial before any policy', async () => {
@@ -178,7 +220,22 @@ describe('remit policy explain', () => {
       ],
       needed: [expect.stringContaining('`payments-limit` forbids it')],
       keyReads: expect.arrayContaining(['context.args.amount against long 500', 'context.args.currency']),
+      keptMs: 1000,
+      notKept: null,
       recorded: [],
+    });
+  });
+
+  it('has no key with --json where none is made', async () => {
+    expect(await keptJson('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual({
+      keyReads: null,
+      keptMs: null,
+      notKept: 'the policies are asked anew about every token',
+    });
+    expect(await keptJson('DELETE', LIST[1] ?? '', '--agent', reporter)).toEqual({
+      keyReads: null,
+      keptMs: null,
+      notKept: null,
     });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { DENIAL_CEILING_MS, DecisionCache } from '../../src/policy/cache.ts';
+import { DENIAL_CEILING_MS, DecisionCache, RISK_CEILING_MS } from '../../src/policy/cache.ts';
 import type { FullAnswer } from '../../src/policy/cache.ts';
 
 const allow: FullAnswer = { decision: 'allow', reason: ['p'], errors: [] };
@@ -28,6 +28,8 @@ describe('DecisionCache', () => {
     ['no end', { nowMs: 1000, untilMs: Infinity }],
     ['an end that is no number', { nowMs: 1000, untilMs: Number.NaN }],
     ['an instant that is no number', { nowMs: Number.NaN, untilMs: 9000 }],
+    ['an instant that is not to be reached', { nowMs: -Infinity, untilMs: 9000 }],
+    ['a time of 0 at 0', { nowMs: 0, untilMs: 0 }],
     ['an end of long ago', { nowMs: 1000, untilMs: -Infinity }],
   ])('keeps nothing with %s', (_name, when) => {
     const cache = new DecisionCache();
@@ -57,6 +59,14 @@ describe('DecisionCache', () => {
     for (const key of ['x', 'y', 'z']) cache.set(key, denial, at);
     expect([cache.get('a', 1000), cache.get('b', 1000)]).toEqual([allow, allow]);
     expect(cache.sizes).toEqual({ allows: 2, denials: 1 });
+  });
+
+  it('has room for 4,096 denials, which take none from the allows', () => {
+    const cache = new DecisionCache();
+    cache.set('a', allow, at);
+    for (let index = 0; index < 5000; index += 1) cache.set(`d${index}`, denial, at);
+    expect(cache.sizes).toEqual({ allows: 1, denials: 4096 });
+    expect(cache.get('a', 1000)).toEqual(allow);
   });
 
   it('lets go what was unused longest', () => {
@@ -95,13 +105,54 @@ describe('DecisionCache', () => {
     expect(new Set(held).size).toBe(5);
   });
 
-  it('keeps its shared answers bounded', () => {
+  it('holds up to 4,096 different answers once, and forgets which they were beyond that', () => {
     const cache = new DecisionCache();
-    for (let index = 0; index < 10_000; index += 1) cache.set('k', { ...allow, reason: [`p${index}`] }, at);
-    cache.set('l', { ...allow, reason: ['p9999'] }, at);
-    expect(cache.get('k', 1000)).toBe(cache.get('l', 1000));
-    cache.set('m', { ...allow, reason: ['p0'] }, at);
-    expect(cache.get('m', 1000)).toEqual({ ...allow, reason: ['p0'] });
+    const put = (index: number): FullAnswer | null => {
+      cache.set('k', { ...allow, reason: [`p${index}`] }, at);
+      return cache.get('k', 1000);
+    };
+    const first = put(0);
+    for (let index = 1; index < 4096; index += 1) put(index);
+    expect(put(0)).toBe(first);
+    put(4096);
+    expect(put(0)).not.toBe(first);
+    expect(put(0)).toEqual(first);
+  });
+
+  it('holds answers once that come by turns', () => {
+    const cache = new DecisionCache();
+    const turns = [['p'], ['q'], ['p']].map((reason, index) => {
+      cache.set(`${index}`, { ...allow, reason }, at);
+      return cache.get(`${index}`, 1000);
+    });
+    expect(turns[2]).toBe(turns[0]);
+  });
+
+  it('has a ceiling for each risk, lower where the risk is higher, and one for denials', () => {
+    expect(RISK_CEILING_MS).toEqual({ low: 60_000, medium: 10_000, high: 1_000 });
+    expect(DENIAL_CEILING_MS).toBe(5_000);
+  });
+
+  it('keeps an answer only where it has a finite time before it, and a denial never beyond its ceiling', () => {
+    const instant = fc.oneof(
+      fc.integer({ min: -20_000, max: 20_000 }),
+      fc.double(),
+      fc.constantFrom(0, -0, Infinity, -Infinity, Number.NaN),
+    );
+    fc.assert(
+      fc.property(instant, instant, fc.boolean(), fc.boolean(), (nowMs, untilMs, isAllow, errs) => {
+        const cache = new DecisionCache(small);
+        cache.set('k', { ...(isAllow ? allow : denial), errors: errs ? ['e'] : [] }, { nowMs, untilMs });
+        const isKept = !errs && Number.isFinite(nowMs) && Number.isFinite(untilMs) && nowMs < untilMs;
+        // A denial at an instant so large that nothing can be added to it has no time before it.
+        const hasRoom = isAllow || nowMs + DENIAL_CEILING_MS > nowMs;
+        expect(cache.sizes.allows + cache.sizes.denials).toBe(isKept && hasRoom ? 1 : 0);
+        expect(cache.get('k', untilMs)).toBeNull();
+        expect(cache.get('k', Infinity)).toBeNull();
+        if (!isAllow) expect(cache.get('k', nowMs + DENIAL_CEILING_MS)).toBeNull();
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it('never gives an answer before its instant, at or past its end, or for another key', () => {

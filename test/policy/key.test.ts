@@ -1,36 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { freshCedar } from '../../src/policy/cedar.ts';
 import { encoded } from '../../src/policy/encoding.ts';
 import { exactJson } from '../../src/policy/exact-json.ts';
 import { keyFunction } from '../../src/policy/key.ts';
-import type { Keyed } from '../../src/policy/key.ts';
-import { projection } from '../../src/policy/projection.ts';
-import type { Projected } from '../../src/policy/projection.ts';
 import { readsTogether } from '../../src/policy/reads.ts';
+import { datetime, decimal, entity, question, user } from './keyed.ts';
 import { policyFrom } from './policies.ts';
 
-const user = (id: string) => ({ type: 'User', id });
-const parentsOf: Readonly<Record<string, readonly string[]>> = {
-  alice: ['Group payers'],
-  bob: [],
-  carol: ['Group other'],
-};
-const question = (context: unknown, names: Partial<Keyed> = {}): Keyed => ({
-  principal: user('alice'),
-  action: { type: 'Action', id: 'a' },
-  resource: { type: 'File', id: 'f' },
-  context,
-  lineageOf: ({ type, id }) => [`${type} ${id}`, ...(parentsOf[id] ?? [])],
-  ...names,
-});
 const when = (condition: string) => policyFrom('p', `permit (principal, action, resource) when { ${condition} };`);
 const keysOf = (condition: string, at = { generation: 'g', slice: '0' }) =>
   keyFunction(readsTogether([when(condition).reads]), at);
-const datetime = (arg: string) => ({ __extn: { fn: 'datetime', arg } });
-const decimal = (arg: string) => ({ __extn: { fn: 'decimal', arg } });
-const entity = (id: string) => ({ __entity: user(id) });
-
+const secondText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 const keyAt = (now: string, condition: string) => keysOf(condition)(question({ now: datetime(now) }))?.key;
 
 describe('keyFunction', () => {
@@ -67,6 +47,10 @@ describe('keyFunction', () => {
     ['an entity', { o: entity('alice') }, { o: entity('bob') }],
     ['an entity and its name', { a: entity('alice') }, { a: user('alice') }],
     ['a record that is none', { b: 'x' }, { b: {} }],
+    ['what is no record', { b: 'x' }, { b: 'y' }],
+    ['a number below and what is no number', { n: 3 }, { n: 'x' }],
+    ['a number below and an absent one', { n: 3 }, {}],
+    ['the sign of a number of 64 bits', { n: exactJson('9007199254740993') }, { n: exactJson('-9007199254740993') }],
     ['a record and an extension', { b: {} }, { b: decimal('1.0') }],
     ['a record and the short form of an extension', { b: {} }, { b: { fn: 'decimal', arg: '1.0' } }],
     ['a record and a number of 64 bits', { b: {} }, { b: exactJson('9007199254740993') }],
@@ -85,6 +69,139 @@ describe('keyFunction', () => {
   it.each(different)('is another for questions that differ in %s', (_name, one, other) => {
     const keyOf = keysOf(read);
     expect(keyOf(question(one))).not.toEqual(keyOf(question(other)));
+  });
+
+  const reading: readonly (readonly [string, string, unknown, unknown])[] = [
+    ['which of two values is absent', 'context.a == context.b', { a: 1 }, { b: 1 }],
+    ['which of two values is there', 'context has a && context has b', { a: 1 }, { b: 1 }],
+    [
+      'times with an offset, on either side',
+      'context.t < datetime("2026-01-01")',
+      { t: datetime('2025-01-01T00:00:00+0100') },
+      { t: datetime('2027-01-01T00:00:00+0100') },
+    ],
+    [
+      'decimals of twelve digits, on either side',
+      'context.d.lessThan(decimal("1.5"))',
+      { d: decimal('123456789012.0') },
+      { d: decimal('-123456789012.0') },
+    ],
+    [
+      'a decimal and another extension with the same argument',
+      'context.d.lessThan(decimal("1.5"))',
+      { d: decimal('1.6') },
+      { d: { __extn: { fn: 'ip', arg: '1.6' } } },
+    ],
+    ['a decimal that is the bound', 'context.d.lessThan(decimal("1.5"))', { d: decimal('1.5') }, { d: decimal('1.6') }],
+  ];
+  it.each(reading)('is another for questions that differ in %s', (_name, condition, left, right) => {
+    const keyOf = keysOf(condition);
+    expect(keyOf(question(left))).not.toEqual(keyOf(question(right)));
+  });
+
+  it.each([
+    ['a decimal on the same side', 'context.d.lessThan(decimal("1.5"))', { d: decimal('1.6') }, { d: decimal('99.0') }],
+    [
+      'a time on the same side',
+      'context.t < datetime("2026-01-01")',
+      { t: datetime('2027-01-01') },
+      { t: datetime('2028-01-01') },
+    ],
+  ])('is the same for questions that differ in %s', (_name, condition, left, right) => {
+    const keyOf = keysOf(condition);
+    expect(keyOf(question(left))).toEqual(keyOf(question(right)));
+  });
+
+  it('is the same whichever policy reads a value first', () => {
+    const asked = question({ a: 0, b: 2, c: 4 });
+    const orders = [
+      'context.a == 1 && context.b == 2 && context.c == 3',
+      'context.c == 3 && context.b == 2 && context.a == 1',
+      'context.b == 2 && context.c == 3 && context.a == 1',
+    ].map((condition) => keysOf(condition)(asked)?.key);
+    expect(new Set(orders).size).toBe(1);
+  });
+
+  it('takes what follows from the names alone from where it is kept, and is the same as without', () => {
+    const kept: string[] = [];
+    const prefix = (make: () => string): string => (kept[0] ??= make());
+    const keyOf = keysOf('context.a == 1 && principal in User::"x"');
+    const first = keyOf(question({ a: 1 }, { prefix }));
+    expect(first).toEqual(keyOf(question({ a: 1 })));
+    expect(keyOf(question({ a: 2 }, { prefix }))).toEqual(keyOf(question({ a: 2 })));
+    // Who keeps it answers for the names: they are not looked at again.
+    expect(keyOf(question({ a: 1 }, { prefix, principal: user('bob') }))).toEqual(first);
+  });
+
+  it('is equal only for equal names, and where it is asked what they are in, for equal groups', () => {
+    const word = fc.constantFrom('', 'a', 'b', 'ab', 'a b', 's1:a', 'l1:', 'User', 'User a');
+    const name = fc.record({ type: word, id: word });
+    const names = fc.record({ principal: name, action: name, resource: name });
+    const groups = fc.dictionary(fc.constantFrom('a', 'b', 'ab'), fc.uniqueArray(word, { maxLength: 3 }));
+    const one = fc.record({ names, groups });
+    const similar = fc.oneof(
+      fc.tuple(one, one),
+      fc.tuple(one, names).map(([first, other]) => [first, { ...first, names: other }] as const),
+      fc.tuple(one, groups).map(([first, other]) => [first, { ...first, groups: other }] as const),
+      one.map((first) => [first, first] as const),
+    );
+    type One = typeof one extends fc.Arbitrary<infer T> ? T : never;
+    const heads = [
+      ['principal', keysOf('principal in User::"x"')],
+      ['action', keysOf('action in Action::"x"')],
+      ['resource', keysOf('resource in File::"x"')],
+      [null, keysOf('true')],
+    ] as const;
+    fc.assert(
+      fc.property(fc.constantFrom(...heads), similar, ([asked, keyOf], [left, right]) => {
+        const inOf = ({ names: { [asked ?? 'principal']: uid }, groups: held }: One) =>
+          asked === null ? [] : (held[uid.id] ?? []).toSorted();
+        const isEqual = JSON.stringify([left.names, inOf(left)]) === JSON.stringify([right.names, inOf(right)]);
+        const keyed = ({ names: uids, groups: held }: One) =>
+          keyOf(question({}, { ...uids, lineageOf: ({ id }) => held[id] ?? [] }))?.key;
+        expect(keyed(left) === keyed(right)).toBe(isEqual);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is another where a value is absent than for any value, however it is read', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom<unknown>(
+        datetime('2026-01-01'),
+        decimal('1.0'),
+        entity('alice'),
+        'a',
+        'o',
+        'p',
+        'l0:',
+        '',
+        0,
+        {},
+      ),
+    );
+    const conditions = [
+      'context has v',
+      'context.v == context.w',
+      'context.v > 5',
+      'context.v < datetime("2026-01-01")',
+      'context.v.lessThan(decimal("1.0"))',
+      'context.v.x == 1',
+      'context.v has x',
+      'context.v in User::"x"',
+      'context.v.hasTag("x")',
+      'context == {}',
+    ].map((condition) => keysOf(condition));
+    fc.assert(
+      fc.property(fc.constantFrom(...conditions), value, (keyOf, v) => {
+        const absent = keyOf(question({ u: 1 }))?.key;
+        expect(absent).toBeDefined();
+        expect(keyOf(question({ u: 1, v }))?.key).not.toBe(absent);
+        expect(keyOf(question({ u: 1, v: undefined }))?.key).toBe(absent);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it.each([
@@ -151,6 +268,27 @@ describe('keyFunction', () => {
       expect(end(now)).toBe(until);
     });
 
+    it('is of the step the clock is in, and ends with it', () => {
+      const second = fc.integer({ min: 0, max: 40 }).map((at) => Date.UTC(2026, 0, 1) + at * 1000);
+      fc.assert(
+        fc.property(fc.uniqueArray(second, { minLength: 1, maxLength: 5 }), second, second, (times, left, right) => {
+          const condition = times.map((time) => `context.now < datetime("${secondText(time)}")`).join(' || ');
+          const [one, other] = [left, right].map((ms) =>
+            keysOf(condition)(question({ now: datetime(secondText(ms)) })),
+          );
+          const side = (ms: number): readonly number[] => times.map((time) => Math.sign(ms - time));
+          expect(one?.key === other?.key).toBe(side(left).join(' ') === side(right).join(' '));
+          expect(one?.untilMs).toBe(Math.min(Infinity, ...times.filter((time) => time > left)));
+        }),
+      );
+    });
+
+    it('is by the clock, and not by another time', () => {
+      const other = 'context.a < datetime("2025-06-01")';
+      expect(end(datetime('2025-01-01'), other)).toBe(Infinity);
+      expect(end(datetime('2025-01-01'), `${other} || context.now < datetime("2026-01-01")`)).toBe(Date.UTC(2026, 0));
+    });
+
     it('has no end where the clock is not read, or whole', () => {
       expect(end(datetime('2025-01-01'), 'context.x == 1')).toBe(Infinity);
       expect(end(datetime('2025-01-01'), 'context.now == context.x')).toBe(Infinity);
@@ -191,154 +329,4 @@ describe('encoded', () => {
       { numRuns: 2000 },
     );
   });
-});
-
-describe('a key', () => {
-  const values = {
-    n: [undefined, 4, 5, 6, 7, '5', true],
-    s: [undefined, 'x', 'y', '', 5],
-    r: [undefined, { x: 1 }, { x: 1, y: 'a' }, { x: 2 }, { x: { z: 1 } }, 'r'],
-    now: [undefined, ...['2025-06-01', '2026-01-01', '2026-01-01T00:00:01Z', '2026-06-01T10:00:00Z'].map(datetime), 3],
-    d: [undefined, ...['1.4', '1.5', '1.50', '-2.0'].map(decimal), 2],
-    o: [undefined, entity('alice'), entity('bob'), entity('gone'), { type: 'x' }],
-    t: [undefined, ['a'], ['b', 'a'], ['a', 'b'], [], 'a'],
-    u: [undefined, 1, 2, { v: 1 }],
-  };
-  const context = fc.record(
-    Object.fromEntries(Object.entries(values).map(([name, of]) => [name, fc.constantFrom<unknown>(...of)])),
-  );
-  const atoms = [
-    'context has n',
-    'context has r.x',
-    'context has r.x.z',
-    'context has o.name',
-    'context has u',
-    'context.n > 5',
-    'context.n == 5',
-    '6 <= context.n',
-    'context.n != 4',
-    'context.n + 1 > 6',
-    'context.n < context.r.x',
-    'context.s == "x"',
-    'context.s like "*x*"',
-    'context.s == context.r.y',
-    'context.r == {x: 1}',
-    'context.r.x == 1',
-    'context.now < datetime("2026-01-01")',
-    'context.now == datetime("2026-01-01")',
-    'context.now.toTime() > duration("9h")',
-    'context.d.lessThan(decimal("1.5"))',
-    'context.d == decimal("1.5")',
-    'context.d.greaterThanOrEqual(decimal("-2.0"))',
-    'context.o == User::"alice"',
-    'context.o in Group::"payers"',
-    'context.o.name == "Alice"',
-    'context.o is User',
-    'context.o is User in Group::"payers"',
-    'context.o.hasTag("k")',
-    'context.o.getTag(context.s) == "v"',
-    'principal in Group::"payers"',
-    'principal.name == "Alice"',
-    'principal in context.o',
-    'context.o.boss.name == "Bob"',
-    'context.t.contains("a")',
-    'context.t.containsAll(["a", "b"])',
-    'context.t.isEmpty()',
-    '[context.n].contains(5)',
-    '{a: context.n, b: context.r}.b.x == 1',
-    '(if context has n then context.o else principal).name == "Bob"',
-    '(if context has s then context.n else 7) > 6',
-    '{a: context.r} has a.y',
-    'User::"bob".name == context.s',
-  ];
-  const condition = fc.letrec<{ all: string }>((tie) => ({
-    all: fc.oneof(
-      { maxDepth: 3, withCrossShrink: true },
-      fc.constantFrom(...atoms),
-      fc.tuple(tie('all'), tie('all')).map(([left, right]) => `(${left}) && (${right})`),
-      fc.tuple(tie('all'), tie('all')).map(([left, right]) => `(${left}) || (${right})`),
-      tie('all').map((one) => `!(${one})`),
-      fc.tuple(tie('all'), tie('all'), tie('all')).map(([one, yes, no]) => `if ${one} then ${yes} else ${no}`),
-    ),
-  })).all;
-  const entities = [
-    {
-      uid: user('alice'),
-      attrs: { name: 'Alice', boss: entity('bob') },
-      parents: [{ type: 'Group', id: 'payers' }],
-      tags: { x: 'v', k: 'w' },
-    },
-    { uid: user('bob'), attrs: { name: 'Bob' }, parents: [], tags: { y: 'v' } },
-  ];
-  const cedar = freshCedar();
-  const answerTo = (asked: Keyed, projected: Projected = { context: asked.context, entities }): string => {
-    const { principal, action, resource } = asked;
-    const call = {
-      principal,
-      action,
-      resource,
-      context: projected.context as never,
-      preparsedPolicySetId: 'p',
-      entities: projected.entities as never,
-    };
-    const answer = cedar.statefulIsAuthorized(call);
-    if (answer.type === 'failure') return 'failure';
-    const { decision, diagnostics } = answer.response;
-    return JSON.stringify([
-      decision,
-      diagnostics.reason.toSorted(),
-      diagnostics.errors.map((one) => one.policyId).sort(),
-    ]);
-  };
-
-  it('that is equal for two questions has one full answer, and what it leaves out changes none, nor does its absence', () => {
-    let equal = 0;
-    let projected = 0;
-    let allowed = 0;
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(fc.constantFrom('permit', 'forbid'), condition), { minLength: 1, maxLength: 2 }),
-        fc.array(fc.tuple(context, fc.constantFrom('alice', 'bob')), { minLength: 6, maxLength: 6 }),
-        (texts, asks) => {
-          const policies = texts.map(([effect, body], index) =>
-            policyFrom(`p${index}`, `${effect} (principal, action, resource) when { ${body} };`),
-          );
-          const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]));
-          expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
-          const reads = readsTogether(policies.map((policy) => policy.reads));
-          const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
-          const project = projection(reads);
-          const answers = new Map<string, string>();
-          // Each question, and those that differ from it in one value.
-          const questions = asks.flatMap(([given, who]) => [
-            question(given, { principal: user(who) }),
-            ...Object.entries(values).flatMap(([name, of]) =>
-              of.slice(0, 4).map((value) => question({ ...given, [name]: value }, { principal: user(who) })),
-            ),
-          ]);
-          for (const asked of questions) {
-            const key = keyOf(asked)?.key;
-            if (key === undefined) throw new Error('a key');
-            const answer = answerTo(asked);
-            if (answer === 'failure') continue;
-            const before = answers.get(key);
-            if (before !== undefined) equal += 1;
-            if (answer.startsWith('["allow"')) allowed += 1;
-            expect(answer).toBe(before ?? answer);
-            answers.set(key, answer);
-            const less = project(asked);
-            if (less === null) continue;
-            projected += 1;
-            expect(keyOf({ ...asked, context: less.context })?.key).toBe(key);
-            expect(answerTo(asked, less)).toBe(answer);
-          }
-        },
-      ),
-      { numRuns: 150 },
-    );
-    // Had hardly any keys been equal, this would say nothing.
-    expect(equal).toBeGreaterThan(5000);
-    expect(allowed).toBeGreaterThan(1000);
-    expect(projected).toBeGreaterThan(1000);
-  }, 300_000);
 });

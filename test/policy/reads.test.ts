@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { linesOf } from '../../src/policy/key-reads.ts';
 import { readsOf, readsTogether } from '../../src/policy/reads.ts';
@@ -7,6 +8,11 @@ import { mustJson } from './policies.ts';
 const readsIn = (condition: string, head = 'principal, action, resource'): readonly string[] =>
   linesOf(readsOf(mustJson(`permit (${head}) when { ${condition} };`)));
 const withBody = (body: unknown) => linesOf(readsOf({ conditions: [{ kind: 'when', body }] }));
+
+const accessOn = (left: unknown) => ({ '.': { left, attr: 'n' } });
+/** What is read of the clock where it is compared with an expression. */
+const clockBeside = (right: unknown) =>
+  withBody({ '<': { left: { '.': { left: { Var: 'context' }, attr: 'now' } }, right } });
 
 describe('readsOf', () => {
   const rows: readonly (readonly [string, string, readonly string[]])[] = [
@@ -87,6 +93,23 @@ describe('readsOf', () => {
     ],
     ['a sum that is compared', 'context.n + 1 > 5', ['context.n']],
     ['a truth value that is compared', 'context.a == true', ['context.a']],
+    [
+      'each order of numbers',
+      'context.a >= 1 && context.b <= 2',
+      ['context.a against long 1', 'context.b against long 2'],
+    ],
+    [
+      'each order of decimals',
+      'context.a.lessThanOrEqual(decimal("1.0")) && context.b.greaterThan(decimal("2.0"))',
+      ['context.a against decimal 10000', 'context.b against decimal 20000'],
+    ],
+    ['the length of a time', 'context.now.durationSince(context.start).toDays() > 1', ['context.now', 'context.start']],
+    ['what the action is in', 'action in Action::"high"', ['action in …']],
+    [
+      'what the presence of a computed tag is in',
+      'resource.hasTag(context.k) in G::"g"',
+      ['context.k', 'resource.getTag(…)'],
+    ],
   ];
   it.each(rows)('finds %s', (_name, condition, lines) => {
     expect(readsIn(condition)).toEqual(lines);
@@ -129,12 +152,86 @@ describe('readsOf', () => {
     ['an access without a name', { '.': { left: context } }],
     ['a presence without a name', { has: { left: context } }],
     ['a presence of something else', { has: { left: context, attr: [1] } }],
+    ['a presence whose path has something else in it', { has: { left: context, attr: ['a', 1] } }],
     ['a set that is none', { Set: context }],
+    ['a record that is none', { Record: 'x' }],
+    ['a record that is a number', { Record: 1 }],
+    ['a record that is nothing', { Record: null }],
+    ['an operand that is not there', { '!': {} }],
+    ['an access on what is not there', { '.': { attr: 'a' } }],
     ['one inside another', { '&&': { left: { Value: true }, right: { now: [] } } }],
     ['one in a branch', JSON.parse('{"if-then-else":{"if":{"Value":true},"then":{"Value":true},"else":{"x":[]}}}')],
   ];
   it.each(unknown)('reads everything for %s', (_name, body) => {
     expect(withBody(body)).toEqual(['everything']);
+  });
+
+  const known = new Set(
+    [
+      'Value Var Slot Set Record . has getTag hasTag in is if-then-else like == != < <= > >= + - * && || ! neg',
+      'contains containsAll containsAny isEmpty ip isIpv4 isIpv6 isLoopback isMulticast isInRange decimal lessThan',
+      'lessThanOrEqual greaterThan greaterThanOrEqual datetime duration offset durationSince toDate toTime',
+      'toMilliseconds toSeconds toMinutes toHours toDays',
+    ].flatMap((names) => names.split(' ')),
+  );
+
+  it('reads everything for any operator that Cedar does not have today, wherever it stands', () => {
+    const operator = fc.oneof(fc.string(), fc.constantFrom('toString', 'constructor', '__proto__', 'VAR', 'now', ''));
+    const operands = fc.constantFrom<unknown>([], [context], { left: context, right: context }, { arg: context }, null);
+    const around: readonly ((inner: unknown) => unknown)[] = [
+      (inner) => inner,
+      (inner) => ({ '!': { arg: inner } }),
+      (inner) => ({ '.': { left: inner, attr: 'a' } }),
+      (inner) => ({ has: { left: inner, attr: 'a' } }),
+      (inner) => ({ getTag: { left: inner, right: { Value: 't' } } }),
+      (inner) => ({ '<': { left: { Value: 1 }, right: inner } }),
+      (inner) => ({ Record: { a: inner } }),
+      (inner) => ({ Set: [inner] }),
+      (inner) => ({ is: { left: context, entity_type: 'A', in: inner } }),
+    ];
+    fc.assert(
+      fc.property(operator, operands, fc.array(fc.constantFrom(...around), { maxLength: 4 }), (name, of, wraps) => {
+        fc.pre(!known.has(name));
+        const inner: unknown = Object.fromEntries([[name, of]]);
+        expect(withBody(wraps.reduce((body, wrap) => wrap(body), inner))).toEqual(['everything']);
+      }),
+    );
+  });
+
+  it('takes a literal for what it is: an entity for an entity, and what looks like one for a record', () => {
+    expect(withBody(accessOn({ Value: { __entity: { type: 'A', id: 'x' } } }))).toEqual(['A::"x".n']);
+    expect(withBody(accessOn({ Value: { type: 'A', id: 'x' } }))).toEqual([]);
+  });
+
+  it('takes a time or a decimal for one only where it is written with one argument', () => {
+    expect(clockBeside({ datetime: [{ Value: '2026-01-01' }] })).toEqual([
+      'context.now against datetime 1767225600000',
+    ]);
+    expect(clockBeside({ datetime: [{ Value: '2026-01-01' }, { Value: 'x' }] })).toEqual(['context.now']);
+  });
+
+  it.each<[string, string, readonly (readonly [string, boolean, boolean])[]]>([
+    ['nothing', 'principal, action, resource', []],
+    [
+      'names',
+      'principal == A::"x", action == Action::"a", resource is B',
+      [
+        ['principal', true, false],
+        ['action', true, false],
+        ['resource', true, false],
+      ],
+    ],
+    [
+      'groups',
+      'principal in A::"x", action, resource is B in B::"y"',
+      [
+        ['principal', true, true],
+        ['resource', true, true],
+      ],
+    ],
+  ])('says of a scope with %s what is read of each variable', (_name, head, expected) => {
+    const { roots } = readsOf(mustJson(`permit (${head});`));
+    expect(Array.from(roots, ([name, path]) => [name, path.whole, path.ancestors])).toEqual(expected);
   });
 
   it('reads everything where there are no conditions to read', () => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
 import { keysOfEntity, scopeFrom } from '../../src/policy/scope.ts';
-import type { Scope, Slots } from '../../src/policy/scope.ts';
+import type { Constraint, Scope, Slots, Test } from '../../src/policy/scope.ts';
 import { SliceIndex } from '../../src/policy/slice.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
+import { entityKey } from '../../src/policy/entities.ts';
+import type { EntityUid } from '../../src/policy/entities.ts';
 import { mustJson } from './policies.ts';
 
 const cedar = freshCedar();
@@ -22,6 +25,37 @@ const asked = {
   resource: entity('File', 'f', 'Folder d', 'Server s'),
 };
 const matches = (scope: Scope): boolean => new SliceIndex([scope]).sliceFor(asked).members.length === 1;
+
+/** One policy for each group, found by that group alone. */
+const ofGroups = (count: number): SliceIndex =>
+  new SliceIndex(
+    Array.from({ length: count }, (_, group) => scopeOf(`principal in Group::"${group}", action, resource`)),
+  );
+const inGroups = (groups: readonly number[]) => ({
+  ...asked,
+  principal: entity('N::User', 'alice', ...groups.map((group) => `Group ${group}`)),
+});
+/** The places of the bits that are set. */
+const subset = (bits: number): readonly number[] =>
+  Array.from({ length: 13 }, (_, at) => at).filter((at) => ((bits >> at) & 1) === 1);
+
+/** An entity and what it is in. */
+interface One {
+  readonly uid: EntityUid;
+  readonly groups: readonly EntityUid[];
+}
+const types = ['N::User', 'User', 'Group'];
+const someUid = fc.constantFrom(...types.flatMap((type) => ['a', 'b', 'a in b'].map((id) => ({ type, id }))));
+const isSame = (left: EntityUid, right: EntityUid): boolean => left.type === right.type && left.id === right.id;
+const isIn = ({ uid, groups }: One, group: EntityUid): boolean => [uid, ...groups].some((held) => isSame(held, group));
+const keysOf = ({ uid, groups }: One) => keysOfEntity(uid, [uid, ...groups].map(entityKey));
+/** As Cedar has it, test by test. */
+const holds = (constraint: Constraint, one: One): boolean =>
+  constraint.some((test) => {
+    if (test.kind === 'any') return true;
+    if (test.kind === 'is') return one.uid.type === test.type && (test.within === null || isIn(one, test.within));
+    return test.kind === 'equal' ? isSame(one.uid, test.uid) : isIn(one, test.uid);
+  });
 
 describe('SliceIndex.sliceFor', () => {
   const rows: readonly (readonly [string, string, boolean])[] = [
@@ -111,6 +145,67 @@ describe('SliceIndex.sliceFor', () => {
     expect(bobs.members).toEqual([0, 1, 2, 3]);
     expect(bobs.name).not.toBe(slice.name);
     expect(index.size).toBe(2);
+  });
+
+  it('tells slices apart whose policies are written with the same digits', () => {
+    const index = ofGroups(124);
+    for (const groups of [[1, 2, 3], [1, 23], [123], [0], [12, 3], [2, 13]]) {
+      expect(index.sliceFor(inGroups(groups)).members).toEqual(groups.toSorted((left, right) => left - right));
+    }
+  });
+
+  it('has one slice for the same groups, in whatever order they come', () => {
+    const index = ofGroups(30);
+    const groups = fc.uniqueArray(fc.nat(29), { maxLength: 6 });
+    fc.assert(
+      fc.property(
+        groups.chain((chosen) => fc.tuple(fc.constant(chosen), fc.shuffledSubarray(chosen))),
+        ([chosen, some]) => {
+          const slice = index.sliceFor(inGroups(chosen));
+          expect(slice.members).toEqual(chosen.toSorted((left, right) => left - right));
+          expect(index.sliceFor(inGroups(chosen.toReversed()))).toBe(slice);
+          expect(index.sliceFor(inGroups(some)) === slice).toBe(some.length === chosen.length);
+        },
+      ),
+    );
+  });
+
+  it('keeps 4,096 slices, and puts the others together anew', () => {
+    const index = ofGroups(13);
+    for (let bits = 0; bits < 2 ** 13; bits += 1) index.sliceFor(inGroups(subset(bits)));
+    expect(index.size).toBe(4096);
+    expect(index.sliceFor(inGroups(subset(5))).members).toEqual([0, 2]);
+  });
+
+  it('has exactly the policies whose scope holds, whatever is asked', () => {
+    const test: fc.Arbitrary<Test> = fc.oneof(
+      fc.constant<Test>({ kind: 'any' }),
+      fc.record({ kind: fc.constantFrom('equal', 'in'), uid: someUid }),
+      fc.record({ kind: fc.constant('is'), type: fc.constantFrom(...types), within: fc.option(someUid) }),
+    );
+    const tests = fc.array(test, { maxLength: 2 });
+    const scopes: fc.Arbitrary<Scope> = fc.record({ principal: tests, action: tests, resource: tests });
+    const one: fc.Arbitrary<One> = fc.record({ uid: someUid, groups: fc.array(someUid, { maxLength: 3 }) });
+    const question = fc.record({ principal: one, action: one, resource: one });
+    fc.assert(
+      fc.property(
+        fc.array(scopes, { maxLength: 20 }),
+        fc.array(question, { minLength: 1, maxLength: 8 }),
+        (all, asks) => {
+          const index = new SliceIndex(all);
+          for (const { principal, action, resource } of asks) {
+            const keys = { principal: keysOf(principal), action: keysOf(action), resource: keysOf(resource) };
+            const expected = all.flatMap((scope, at) =>
+              holds(scope.principal, principal) && holds(scope.action, action) && holds(scope.resource, resource)
+                ? [at]
+                : [],
+            );
+            expect(index.sliceFor(keys).members).toEqual(expected);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 
   it('is empty where nothing can match', () => {
