@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
-import { ClockFloor } from './clock-floor.ts';
+import { ClockFloor, MAX_FLOOR_MS } from './clock-floor.ts';
 import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
@@ -85,7 +85,7 @@ export class Connection {
       try {
         const result = work();
         const nowMs = this.nowMs();
-        this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
+        this.#writeClock(nowMs);
         this.#db.exec('COMMIT');
         this.#clockWrittenMs = nowMs;
         this.#onRecords(this.#recorded);
@@ -97,6 +97,12 @@ export class Connection {
         this.#recorded = [];
       }
     });
+  }
+
+  /** Within a transaction: carries the clock along, by the rule of its floor, since another process may have seen a later instant. */
+  #writeClock(nowMs: number): void {
+    const sql = 'UPDATE clock SET max_wall_seen_ms = ? WHERE max_wall_seen_ms < ? OR max_wall_seen_ms - ? > ?';
+    this.statement(sql).run(nowMs, nowMs, nowMs, MAX_FLOOR_MS);
   }
 
   /** Within a transaction: what it has recorded. */
