@@ -1,10 +1,12 @@
 import { checksWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
+import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { AgentRate } from '../envoy/agent-rate.ts';
 import { askingAgentOf } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
+import type { ResponseOptions } from '../envoy/response.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
@@ -13,7 +15,6 @@ import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../timers.ts';
 import type { KeyRing } from '../token/keys.ts';
-import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenCache } from '../token/token-cache.ts';
@@ -45,7 +46,7 @@ export async function startChecks(
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
-  const response = { helpUrl: config.extAuthz.helpUrl };
+  const response = responseOptions(config);
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
   const observer = countedOutcomes(metrics);
   const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
@@ -75,6 +76,10 @@ export async function startChecks(
   outcomes.close();
   return bound;
 }
+
+/** Which ledger has a decision is told where it can be that of another process. */
+const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
+  stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
 
 /** Lets checks in flight end, and closes every address. */
 export async function closeChecks({ server, outcomes, refused }: CheckRole): Promise<void> {
@@ -155,7 +160,7 @@ function servicesOf(
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,
-      memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
+      memory: parts.proofs.memoryFor('checks'),
     },
     policies: () => policies.get(),
     store,
