@@ -4,6 +4,7 @@ import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { Proof } from '../token/proof.ts';
+import { Patience } from './patience.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { FileFormat } from './sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, stateUnavailable, storeFailure } from './store-failure.ts';
@@ -65,6 +66,7 @@ export interface ProofFileOptions {
 export class ProofFile {
   readonly #db: DatabaseSync;
   readonly #options: ProofFileOptions;
+  readonly #patience: Patience;
   readonly #horizon: StatementSync;
   readonly #sweep: StatementSync;
   readonly #insert: StatementSync;
@@ -74,6 +76,7 @@ export class ProofFile {
   private constructor(db: DatabaseSync, options: ProofFileOptions) {
     this.#db = db;
     this.#options = options;
+    this.#patience = new Patience(db, options.busyTimeoutMs);
     this.#horizon = db.prepare('SELECT size, horizon_s FROM memory');
     this.#sweep = db.prepare(
       `DELETE FROM proofs WHERE digest IN (SELECT digest FROM proofs WHERE issued_s < ? ORDER BY issued_s LIMIT ${SWEPT})`,
@@ -84,8 +87,7 @@ export class ProofFile {
 
   /** Opens the file, made where there is none. */
   static open(path: string, options: ProofFileOptions): ProofFile | StoreFailure {
-    const { busyTimeoutMs } = options;
-    const db = openSqlite(path, { format, access: 'create', maxBytes: MAX_BYTES, create: createTables, busyTimeoutMs });
+    const db = openSqlite(path, { format, access: 'create', maxBytes: MAX_BYTES, create: createTables });
     if (isStoreFailure(db)) return db;
     // Synced once in so many pages, when they go from the log into the file.
     db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000');
@@ -109,6 +111,7 @@ export class ProofFile {
       this.#db.exec('BEGIN IMMEDIATE');
       const problem = this.#remember(digest, issuedAtSeconds, nowMs);
       this.#db.exec(problem === null ? 'COMMIT' : 'ROLLBACK');
+      this.#patience.written();
       return problem === null ? null : deny('token.proof', problem);
     } catch (error) {
       return this.#failed(error);
@@ -135,6 +138,7 @@ export class ProofFile {
     if (failure === null) throw error;
     const named = storeFailure(failure.code, failure.detail.replaceAll('the state file', 'the replay memory'));
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+    if (named.code === 'busy') this.#patience.waitedInVain();
     if (named.code === 'broken') {
       this.#broken = named;
       this.#options.onFatal(named);

@@ -7,7 +7,7 @@ import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
-/** How long a statement waits for another process's transaction, at the opening and by default after it. It stops the event loop, so it is short. */
+/** How long a statement waits for another process's transaction. It stops the event loop, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;
 
 /** What a write may cost is fixed here: every commit is synced, and SQL cannot harm the file. */
@@ -34,8 +34,6 @@ export type OpenOptions = {
   readonly format: FileFormat;
   /** The file's largest size; a write beyond it fails as on a full disk. */
   readonly maxBytes: number;
-  /** How long a statement waits for another process's transaction once the file is open. Default 1,000. */
-  readonly busyTimeoutMs?: number;
 } & (
   | {
       /**
@@ -64,10 +62,7 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
     db.enableDefensive(true);
     if (options.access === 'look') db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
     const problem = problemOf(db, path, options) ?? (isReading(options) ? null : syncFolder(path, options.format));
-    if (problem === null) {
-      db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs ?? BUSY_TIMEOUT_MS}`);
-      return db;
-    }
+    if (problem === null) return db;
     db.close();
     return problem;
   } catch (error) {

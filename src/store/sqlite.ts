@@ -70,7 +70,10 @@ export interface StoreOptions {
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
   readonly maxBytes?: number;
-  /** How long a write waits, with everything else, for that of another process before it fails as `busy`. Default 1,000 ms. */
+  /**
+   * How long a write waits, with everything else, for that of another process before it fails as `busy`. Default 1,000 ms. After
+   * such a failure none waits until one got through.
+   */
   readonly busyTimeoutMs?: number;
 }
 
@@ -84,7 +87,6 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
     access: options.access ?? 'create',
     maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
     create: (db) => createState(db, options.randomBytes),
-    ...(options.busyTimeoutMs === undefined ? {} : { busyTimeoutMs: options.busyTimeoutMs }),
   });
 }
 
