@@ -32,6 +32,8 @@ export interface CheckRole {
   readonly bound: readonly string[];
   readonly outcomes: Outcomes;
   readonly refused: RefusedChecks;
+  /** How long it says "not serving" before it closes. */
+  readonly noticeMs: number;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -39,6 +41,8 @@ const MAX_TOKENS_CACHED = 16_384;
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
+/** For the health checks of the proxy, one a second as it is shipped, where there are other processes to go to. */
+const NOTICE_MS = 2000;
 
 /** Starts the server that Envoy asks; not serving yet, by its health. */
 export async function startChecks(
@@ -72,7 +76,8 @@ export async function startChecks(
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   const bound = await server.listen(config.extAuthz.listen.map(addressText));
-  if (!isStartProblem(bound)) return { server, bound, outcomes, refused };
+  const noticeMs = config.stateAccess === 'shared' ? NOTICE_MS : 0;
+  if (!isStartProblem(bound)) return { server, bound, outcomes, refused, noticeMs };
   outcomes.close();
   return bound;
 }
@@ -81,9 +86,9 @@ export async function startChecks(
 const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
   stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
 
-/** Lets checks in flight end, and closes every address. */
-export async function closeChecks({ server, outcomes, refused }: CheckRole): Promise<void> {
-  await server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
+/** Says that others are to be asked, where there are any, lets checks in flight end, and closes every address. */
+export async function closeChecks({ server, outcomes, refused, noticeMs }: CheckRole): Promise<void> {
+  await server.close({ noticeMs, graceMs: CLOSE_GRACE_MS });
   outcomes.close();
   refused.close();
 }

@@ -28,6 +28,13 @@ export interface Decided {
   readonly task: string | null;
 }
 
+/** What is looked at of a record. */
+interface Recorded {
+  readonly task: string | null;
+  /** Of an outcome: whether the process that recorded it made the decision. */
+  readonly known?: boolean;
+}
+
 /**
  * Processes of `remit serve` that share one state file, behind a real Envoy with the shipped configuration for that; each has
  * its own settings by variables, as a template unit of systemd would give them.
@@ -78,8 +85,13 @@ export class Processes {
     const [one = 0, two = 0] = await freePorts(2);
     const processes = new Processes({ folder, config, agent }, { 1: one, 2: two });
     processes.#stops.push(() => agent.close());
-    await processes.#startEnvoy(envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
-    return processes;
+    try {
+      await processes.#startEnvoy(envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
+      return processes;
+    } catch (error) {
+      await processes.stop();
+      throw error;
+    }
   }
 
   async #startEnvoy(binary: string, files: Parameters<typeof envoyConfigWithFiles>[2]): Promise<void> {
@@ -200,7 +212,7 @@ export class Processes {
   }
 
   /** Records of a kind in the ledger of a process, each as its line of JSON. */
-  async records(n: ProcessNumber, kind: string): Promise<readonly { readonly task: string | null }[]> {
+  async records(n: ProcessNumber, kind: string): Promise<readonly Recorded[]> {
     const words = ['--ledger', join(this.folder, `ledger-${n}`), '--kind', kind, '--json', '--limit', '100000'];
     const { out } = await ran(['ledger', 'query', ...words]);
     return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
