@@ -14,7 +14,7 @@ import type { CheckObserver } from './telemetry/finished-check.ts';
 import type { BindingMode } from './token/binding.ts';
 import type { CredentialKeys } from './token/credential.ts';
 import type { ExternalTokenRules } from './token/external-token.ts';
-import type { ProofMemory } from './token/proof-memory.ts';
+import type { ReplayMemory } from './token/proof-memory.ts';
 import type { ProofRules } from './token/proof.ts';
 import type { TokenCache } from './token/token-cache.ts';
 import type { TransactionTokenSigner } from './token/transaction-token-signer.ts';
@@ -87,7 +87,7 @@ export interface CheckServices {
     /** What callers know this gateway as; `null` takes the audience of the server that is called. */
     readonly externalUrl: string | null;
     readonly rules: ProofRules;
-    readonly memory: ProofMemory;
+    readonly memory: ReplayMemory;
   };
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;

@@ -20,6 +20,7 @@ liveness, readiness and metrics.
 Policies are loaded again when their files change, and with the certificates on SIGHUP; a set that is not good leaves the
 last good one in force.
 SIGTERM drains: it says "not serving", answers what is in flight, and ends.
+With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/processes.md.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
 With \`decisionLog: stdout\` each check is a line of JSON on standard output.
 Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.

@@ -21,7 +21,7 @@ export async function taskShow(args: readonly string[], io: Pick<CommandIo, 'env
   return reading(source.state, (store) => {
     const found = taskWith(store, id);
     if (isRefusal(found)) return found;
-    const stored = recordsOfTask({ folder: source.ledger, store }, id, MAX_SHOWN);
+    const stored = recordsOfTask({ folders: [source.ledger, ...source.others], store }, id, MAX_SHOWN);
     if (isStoreFailure(stored)) return refusal(stored.detail);
     const task = taskJson(found, store.nowMs());
     const records = timelineFrom(stored);

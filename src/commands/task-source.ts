@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
 import { openStoreForReading } from '../store/sqlite.ts';
@@ -44,6 +45,8 @@ export interface Source {
   readonly state: string;
   /** The folder of the ledger. */
   readonly ledger: string;
+  /** The folders of the other ledgers, where several processes write to the state file and the configuration names them. */
+  readonly others: readonly string[];
 }
 
 /** The state file and the ledger: `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
@@ -56,15 +59,17 @@ export async function sourceOf(
   io: Pick<CommandIo, 'environment'>,
 ): Promise<Source | Refusal> {
   const { state, ledger } = values;
-  if (state !== undefined) return { state, ledger: ledger ?? join(dirname(state), 'ledger') };
+  if (state !== undefined) return { state, ledger: ledger ?? join(dirname(state), 'ledger'), others: [] };
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null) return refusal(`cannot read the configuration \`${file}\`: name one by --config, or --state FILE`);
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-  return 'problems' in read
-    ? refusal(read.problems.map(configProblemText).join('\n'))
-    : { state: read.value.state, ledger: ledger ?? read.value.ledger.folder };
+  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : sourceIn(read.value, ledger);
 }
+
+/** Those of a configuration; a ledger that is named stands for itself. */
+const sourceIn = ({ state, ledger: { folder, others } }: Config, named: string | undefined): Source =>
+  named === undefined ? { state, ledger: folder, others } : { state, ledger: named, others: [] };
 
 /** The state file alone. */
 export async function stateFileOf(

@@ -47,6 +47,11 @@ export interface Config {
   readonly policies: PoliciesConfig;
   /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
   readonly state: string;
+  /**
+   * `exclusive`: this process alone serves with the state file; `shared`: beside others on this host that say `shared` too, each
+   * with an `extAuthz.listen`, `admin.listen` and `ledger.folder` of its own. Named as the locks that they take. Default `exclusive`.
+   */
+  readonly stateAccess: 'exclusive' | 'shared';
   readonly ledger: LedgerConfig;
   readonly outcomes: OutcomesConfig;
 }
@@ -106,6 +111,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     decisionLog: optional(word(['none', 'stdout']), 'none'),
     policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
+    stateAccess: optional(word(['exclusive', 'shared']), 'exclusive'),
     ledger: ledger(folder),
     outcomes,
   });

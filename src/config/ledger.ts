@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { integer, optional, section, text } from './fields.ts';
+import { integer, listOf, optional, section, text } from './fields.ts';
 import { pathIn } from './values.ts';
 
 /** Where the ledger is and how long it is kept. */
@@ -12,6 +12,8 @@ export interface LedgerConfig {
   readonly keyFile: string;
   /** Each checkpoint is appended here too: best on another disk. Default `checkpoints.txt` beside the state file. */
   readonly checkpointFile: string;
+  /** Folders of the ledgers of all processes that share the state file: the timeline of a task is read from them too. Default none. */
+  readonly others: readonly string[];
   /** A new segment is begun at this size or age. Default 256 MiB, 24 hours. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
   /** The oldest segments are given up beyond this size of all, or at this age. Default 64 GiB, 400 days. */
@@ -24,6 +26,7 @@ export interface LedgerFields {
   readonly name: string;
   readonly key: string | null;
   readonly checkpoints: string | null;
+  readonly others: readonly string[];
   readonly segmentMiB: number;
   readonly segmentHours: number;
   readonly retainGiB: number;
@@ -46,6 +49,7 @@ export const ledger = (folder: string) =>
     name: optional(logName, 'main'),
     key: optional(pathIn(folder), null),
     checkpoints: optional(pathIn(folder), null),
+    others: optional(listOf(pathIn(folder)), []),
     segmentMiB: optional(integer(1, 16_384), 256),
     segmentHours: optional(integer(1, 8_760), 24),
     retainGiB: optional(integer(1, 65_536), 64),
@@ -55,11 +59,14 @@ export const ledger = (folder: string) =>
 /** What the section stands for in full, with what it does not name beside the state file. */
 export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfig {
   const beside = (name: string): string => join(dirname(state), name);
+  const folder = fields.folder ?? beside('ledger');
   return Object.freeze({
-    folder: fields.folder ?? beside('ledger'),
+    folder,
     name: fields.name,
     keyFile: fields.key ?? beside('ledger-key.pem'),
     checkpointFile: fields.checkpoints ?? beside('checkpoints.txt'),
+    // So that one list can stand in the configurations of all.
+    others: fields.others.filter((other) => other !== folder),
     segment: { maxBytes: fields.segmentMiB * MIB, maxAgeMs: fields.segmentHours * HOUR_MS },
     retain: { maxBytes: fields.retainGiB * GIB, maxAgeMs: fields.retainDays * DAY_MS },
   });

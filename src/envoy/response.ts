@@ -9,6 +9,11 @@ import { checkResponseBytes, type HttpAnswer, type SetHeader } from './check-res
 export interface ResponseOptions {
   /** The page that explains the reasons, each under its code as the anchor; `null` leaves the link out. */
   readonly helpUrl: string | null;
+  /**
+   * Name of the ledger that holds the decisions of this process, where several processes answer one proxy: told to it, so that
+   * its access log finds the way back here.
+   */
+  readonly ledger?: string;
 }
 
 /** Headers that Remit may set on the request it lets pass. Each one it does not set is removed. */
@@ -37,14 +42,14 @@ const MAX_TEXT_CHARS = 2_048;
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
 export function checkResponseFrom(answer: Answer, options: ResponseOptions): Buffer {
-  return preparedAllow(answer) ?? builtResponse(answer, options);
+  return preparedAllow(answer, options) ?? builtResponse(answer, options);
 }
 
 function builtResponse(answer: Answer, options: ResponseOptions): Buffer {
   if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(answer.decisionId)) throw new Error('the decision id is not plain');
   const { decision } = answer;
   const http = decision.kind === 'allow' ? allowed(answer) : denied(answer, decision, options);
-  return checkResponseBytes(http, metadataFrom(answer));
+  return checkResponseBytes(http, metadataFrom(answer, options));
 }
 
 /** Stands in a prepared denial for the id that each use of it gets. */
@@ -101,13 +106,13 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
  * The ordinary allow, which differs from others of the agent and the action in its ids alone: a copy with these written in.
  * `null` for every other answer, and where a name holds what stands for an id.
  */
-function preparedAllow(answer: Answer): Buffer | null {
+function preparedAllow(answer: Answer, options: ResponseOptions): Buffer | null {
   const { decision, decisionId, taskId, agent, action, transactionToken, passing } = answer;
   const traceId = traceIdOf(answer);
   if (decision.kind !== 'allow' || transactionToken !== null || passing.length > 0) return null;
   if (traceId === null || taskId === null || agent === null || action === null) return null;
   if (!UUID.test(decisionId) || !UUID.test(taskId)) return null;
-  const template = templateFor(answer, { agent, action });
+  const template = templateFor(answer, { agent, action }, options);
   if (template === null) return null;
   const bytes = Buffer.from(template.bytes);
   for (const at of template.decisionId) bytes.write(decisionId, at, 'latin1');
@@ -119,12 +124,14 @@ function preparedAllow(answer: Answer): Buffer | null {
 function templateFor(
   answer: Answer,
   { agent, action }: { readonly agent: string; readonly action: string },
+  options: ResponseOptions,
 ): AllowTemplate | null {
-  const key = `${agent.length}:${agent}${action}`;
+  const names = `${agent.length}:${agent}${action}`;
+  const key = options.ledger === undefined ? names : `${options.ledger} ${names}`;
   const known = templates.get(key);
   if (known !== undefined) return known;
   const ids = { decisionId: PLACEHOLDER, taskId: TASK_PLACEHOLDER, traceId: TRACE_PLACEHOLDER };
-  const bytes = builtResponse({ ...answer, ...ids }, { helpUrl: null });
+  const bytes = builtResponse({ ...answer, ...ids }, options);
   const places = {
     decisionId: placesOf(PLACEHOLDER, bytes),
     taskId: placesOf(TASK_PLACEHOLDER, bytes),
@@ -244,7 +251,7 @@ const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string =
 };
 
 /** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */
-const metadataFrom = (answer: Answer): readonly SetHeader[] => {
+const metadataFrom = (answer: Answer, { ledger }: ResponseOptions): readonly SetHeader[] => {
   const { decision } = answer;
   const values = [
     ['decision_id', answer.decisionId],
@@ -254,6 +261,7 @@ const metadataFrom = (answer: Answer): readonly SetHeader[] => {
     ['task_id', plain(answer.taskId)],
     ['action', plain(answer.action)],
     ['agent', plain(answer.agent)],
+    ['ledger', plain(ledger ?? null)],
   ] as const;
   return values.flatMap(([name, value]): readonly SetHeader[] => (value === null ? [] : [[name, value]]));
 };

@@ -9,7 +9,7 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
  * What a token is bound to: the key of the request's DPoP proof where it has one, else the client's certificate. A proof is
  * for this path of the configured URL and for one request.
  *
- * @returns `invalid_dpop_proof`, also where such a binding is not configured
+ * @returns `invalid_dpop_proof`, also where such a binding is not configured; `temporarily_unavailable` where no proof can be remembered
  * @see RFC 8705 section 3.1, RFC 9449 section 5
  */
 export function bindingOf(
@@ -29,7 +29,10 @@ export function bindingOf(
   });
   if (isDeny(proof)) return oauthError('invalid_dpop_proof', proof.detail, proof);
   const used = proofs.use(proof, nowMs);
-  return used === null
-    ? { kind: 'jkt', thumbprint: proof.thumbprint }
-    : oauthError('invalid_dpop_proof', used.detail, used);
+  if (used === null) return { kind: 'jkt', thumbprint: proof.thumbprint };
+  return oauthError(
+    used.reason === 'token.proof' ? 'invalid_dpop_proof' : 'temporarily_unavailable',
+    used.detail,
+    used,
+  );
 }

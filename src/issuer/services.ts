@@ -10,7 +10,7 @@ import type { StoreFailure } from '../store/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
-import type { ProofMemory } from '../token/proof-memory.ts';
+import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { SignalServices } from './signals/signal-services.ts';
 import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
@@ -60,7 +60,7 @@ export interface IssuerServices {
     readonly trustDomain: TrustDomain;
   };
   /** Remembers the proofs of the `DPoP` headers sent to the issuer; `null` where no token is bound to such a key. */
-  readonly proofs: ProofMemory | null;
+  readonly proofs: ReplayMemory | null;
   /** Takes the record of a refusal; `false` where it is not taken, which changes nothing for the client. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The first records of a task in the order of the ledger, also those that are on their way there; at most `limit`. */

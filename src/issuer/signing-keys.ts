@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
@@ -192,7 +192,8 @@ export class SigningKeys implements TokenKeys {
 
   /** A retired private key is worth nothing and can only leak. */
   #remove(path: string | undefined): void {
-    if (path !== undefined && this.#isFolder) unlinkSync(path);
+    // Another process with the same folder may have been first.
+    if (path !== undefined && this.#isFolder) rmSync(path, { force: true });
   }
 
   #files(): readonly string[] | SigningKeyProblem {

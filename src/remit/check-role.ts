@@ -1,10 +1,12 @@
 import { checksWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
+import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { AgentRate } from '../envoy/agent-rate.ts';
 import { askingAgentOf } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
+import type { ResponseOptions } from '../envoy/response.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
@@ -13,7 +15,6 @@ import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../timers.ts';
 import type { KeyRing } from '../token/keys.ts';
-import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenCache } from '../token/token-cache.ts';
@@ -31,6 +32,8 @@ export interface CheckRole {
   readonly bound: readonly string[];
   readonly outcomes: Outcomes;
   readonly refused: RefusedChecks;
+  /** How long it says "not serving" before it closes. */
+  readonly noticeMs: number;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -38,6 +41,8 @@ const MAX_TOKENS_CACHED = 16_384;
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
+/** For the health checks of the proxy, one a second as it is shipped, where there are other processes to go to. */
+const NOTICE_MS = 2000;
 
 /** Starts the server that Envoy asks; not serving yet, by its health. */
 export async function startChecks(
@@ -45,7 +50,7 @@ export async function startChecks(
   { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
-  const response = { helpUrl: config.extAuthz.helpUrl };
+  const response = responseOptions(config);
   const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
   const observer = countedOutcomes(metrics);
   const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
@@ -71,14 +76,19 @@ export async function startChecks(
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   const bound = await server.listen(config.extAuthz.listen.map(addressText));
-  if (!isStartProblem(bound)) return { server, bound, outcomes, refused };
+  const noticeMs = config.stateAccess === 'shared' ? NOTICE_MS : 0;
+  if (!isStartProblem(bound)) return { server, bound, outcomes, refused, noticeMs };
   outcomes.close();
   return bound;
 }
 
-/** Lets checks in flight end, and closes every address. */
-export async function closeChecks({ server, outcomes, refused }: CheckRole): Promise<void> {
-  await server.close({ noticeMs: 0, graceMs: CLOSE_GRACE_MS });
+/** Which ledger has a decision is told where it can be that of another process. */
+const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
+  stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
+
+/** Says that others are to be asked, where there are any, lets checks in flight end, and closes every address. */
+export async function closeChecks({ server, outcomes, refused, noticeMs }: CheckRole): Promise<void> {
+  await server.close({ noticeMs, graceMs: CLOSE_GRACE_MS });
   outcomes.close();
   refused.close();
 }
@@ -155,7 +165,7 @@ function servicesOf(
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,
-      memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
+      memory: parts.proofs.memoryFor('checks'),
     },
     policies: () => policies.get(),
     store,

@@ -12,8 +12,6 @@ import type { SigningKeys } from '../issuer/signing-keys.ts';
 import { authorize } from '../policy/authorize.ts';
 import { issuerTracer } from '../telemetry/issuance.ts';
 import { KeyRing } from '../token/keys.ts';
-import { ProofMemory } from '../token/proof-memory.ts';
-import { defaultProofRules } from '../token/proof.ts';
 import { after } from '../timers.ts';
 import { openKeyRing } from './keys.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
@@ -95,14 +93,14 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(
-  { config: { extAuthz, trustDomains }, ports, store, ledger, policies, telemetry, trial }: Parts,
+  { config: { extAuthz, trustDomains }, ports, store, proofs, ledger, policies, telemetry, trial }: Parts,
   config: IssuerConfig,
 ) {
   return {
     settings: { ...settingsOf(config, new Set(trustDomains)), bindingEffect: extAuthz.onBindingViolation },
     ports,
     store,
-    proofs: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() }),
+    proofs: proofs.memoryFor('issuer'),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,
     catalog: () => {

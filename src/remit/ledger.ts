@@ -3,7 +3,9 @@ import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import { LogThread } from '../store/ledger/log-thread.ts';
 import { recordsOfTask } from '../store/ledger/task-records.ts';
+import type { FileLock } from '../store/file-lock.ts';
 import { OutboxRelay } from '../store/outbox-relay.ts';
+import { lockOutbox } from '../store/state-lock.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
@@ -42,7 +44,12 @@ export interface LedgerServices {
 
 /** Opens the ledger of a configuration, and hands it what waits in the state file. */
 export async function openLedger(
-  { ledger: settings, trustDomains }: Pick<Config, 'ledger' | 'trustDomains'>,
+  {
+    ledger: settings,
+    trustDomains,
+    state,
+    stateAccess,
+  }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
   store: Store,
   { ports, metrics, log, onFatal, onCheckpoint }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
@@ -77,7 +84,8 @@ export async function openLedger(
       store.touchTasks(usedIn(batch));
     },
   });
-  const relay = new OutboxRelay(store, writer, { after, taken: thread.taken });
+  const outbox = stateAccess === 'shared' ? outboxPlace(state, log) : null;
+  const relay = new OutboxRelay(store, writer, { after, taken: thread.taken, ...outbox });
   relay.start();
   const flush = async (): Promise<void> => {
     relay.pump();
@@ -90,7 +98,7 @@ export async function openLedger(
     flush,
     recordsOf: async (taskId, limit) => {
       await flush();
-      return recordsOfTask({ folder: settings.folder, store }, taskId, limit);
+      return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
     },
     close: async () => {
       relay.pump();
@@ -98,7 +106,28 @@ export async function openLedger(
       const failure = await thread.close();
       if (failure !== null) log(`ledger: ${failure.detail}`);
       relay.close();
+      outbox?.release();
     },
+  };
+}
+
+/** The place from which the outbox is handed on, where several processes share the state file: who takes it over says so. */
+function outboxPlace(state: string, log: (line: string) => void) {
+  let held: FileLock | null = null;
+  let told = '';
+  return {
+    claim: (): boolean => {
+      const lock = lockOutbox(state);
+      if (!isStoreFailure(lock)) {
+        held = lock;
+        log('ledger: this process hands on the records of the state file');
+        return true;
+      }
+      if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`);
+      told = lock.detail;
+      return false;
+    },
+    release: (): void => held?.release(),
   };
 }
 

@@ -4,6 +4,7 @@ import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
 import type { Ledger } from './ledger.ts';
+import type { Proofs } from './state.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -14,6 +15,7 @@ export interface Parts {
   readonly config: Config;
   readonly ports: Ports;
   readonly store: Store;
+  readonly proofs: Proofs;
   readonly ledger: Ledger;
   readonly policies: CurrentPolicies;
   readonly policyLoads: PolicyLoads;

@@ -4,7 +4,6 @@ import { addressText } from '../config/values.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../ports.ts';
-import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
@@ -26,6 +25,7 @@ import type { Parts } from './parts.ts';
 import { openPolicies } from './policies.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
+import { openState } from './state.ts';
 import { openTransactions } from './transactions.ts';
 
 /** What a process of Remit is made with, besides its configuration. */
@@ -88,13 +88,9 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
-  const store = openStore(config.state, {
-    ...ports,
-    onFatal: (failure) => options.onFatal(failure.detail),
-    onRecords: () => relay?.(),
-  });
-  if (isStoreFailure(store)) return { problem: store.detail };
-  closers.push(() => store.close());
+  const state = openState(config, { ports, onFatal: options.onFatal, onRecords: () => relay?.(), closers });
+  if (isStartProblem(state)) return state;
+  const { store } = state;
   closers.push(endExpiredTasks(store, log));
   const checkpoints = startCheckpointLogs(options.environment, log);
   closers.push(() => checkpoints.close());
@@ -114,7 +110,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
     config,
     ports,
     log,
-    store,
+    ...state,
     ledger: opened,
     policies,
     policyLoads,

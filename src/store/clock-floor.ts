@@ -1,5 +1,5 @@
 /** A wall clock further behind than this was wrong before it was set back, so the floor gives way. 24 hours. */
-const MAX_FLOOR_MS = 24 * 60 * 60 * 1_000;
+export const MAX_FLOOR_MS = 24 * 60 * 60 * 1_000;
 
 /**
  * A wall clock that does not step back: it gives the latest instant it has seen, until the machine's clock is past it again.

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
-import { ClockFloor } from './clock-floor.ts';
+import { ClockFloor, MAX_FLOOR_MS } from './clock-floor.ts';
+import { Patience } from './patience.ts';
 import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
@@ -13,7 +14,11 @@ export interface ConnectionOptions {
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of records once they are on disk, for metrics. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
+  /** How long a write waits for that of another process. Default 1,000 ms. */
+  readonly busyTimeoutMs?: number;
 }
+
+const BUSY_TIMEOUT_MS = 1_000;
 
 /**
  * One connection to a state file with its clock, its prepared statements, and what it does about failures. Everything runs
@@ -24,6 +29,7 @@ export class Connection {
   readonly #clock: ClockFloor;
   readonly #onFatal: (failure: StoreFailure) => void;
   readonly #onRecords: (records: readonly EncodedRecord[]) => void;
+  readonly #patience: Patience;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
@@ -36,6 +42,7 @@ export class Connection {
     this.#db = db;
     this.#onFatal = options.onFatal ?? (() => undefined);
     this.#onRecords = options.onRecords ?? (() => undefined);
+    this.#patience = new Patience(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
     this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
   }
 
@@ -76,6 +83,7 @@ export class Connection {
       const failure = failureOfSqlite(error);
       if (failure === null) throw error;
       if (failure.code === 'broken') this.#break(failure);
+      if (failure.code === 'busy') this.#patience.waitedInVain();
       return failure;
     }
   }
@@ -130,9 +138,10 @@ export class Connection {
     const recorded = this.#recorded;
     this.#recorded = [];
     const nowMs = this.nowMs();
-    this.statement('UPDATE clock SET max_wall_seen_ms = ?').run(nowMs);
+    this.#writeClock(nowMs);
     this.#db.exec('COMMIT');
     this.#clockWrittenMs = nowMs;
+    this.#patience.written();
     if (recorded.length > 0) this.#onRecords(recorded);
     return null;
   }
@@ -145,6 +154,12 @@ export class Connection {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
+  }
+
+  /** Within a transaction: carries the clock along, by the rule of its floor, since another process may have seen a later instant. */
+  #writeClock(nowMs: number): void {
+    const sql = 'UPDATE clock SET max_wall_seen_ms = ? WHERE max_wall_seen_ms < ? OR max_wall_seen_ms - ? > ?';
+    this.statement(sql).run(nowMs, nowMs, nowMs, MAX_FLOOR_MS);
   }
 
   /** Within a transaction: what it has recorded. */

@@ -12,10 +12,23 @@ export interface LedgerIntake {
   take(record: HandedRecord): boolean;
 }
 
+/** What a relay works with. */
+export interface RelayOptions {
+  readonly after: After;
+  /** How far the ledger had taken the outbox when it was opened. */
+  readonly taken: number;
+  /**
+   * Whether this process is the one that hands the outbox on, asked every second until it is: where several share the state
+   * file, one does at a time. Absent where it is alone with the file.
+   */
+  readonly claim?: () => boolean;
+}
+
 /**
  * Hands the records of a state file on to the ledger, in their order, and has the file forget them once the ledger has them.
  * What was handed on and not committed when the process ends is handed on again by the next one: the ledger takes no number
- * twice.
+ * twice. Where another process with another ledger is the next one, what the first had committed and the file not yet forgotten
+ * is in both: of the last second before a process was killed, and nothing where it ended by itself.
  *
  * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the
  * ledger has been closed.
@@ -24,20 +37,24 @@ export class OutboxRelay {
   readonly #store: Store;
   readonly #ledger: LedgerIntake;
   readonly #after: After;
+  readonly #claim: () => boolean;
+  #isClaimed = false;
   #handed: number;
   #committed: number;
   #forgotten = 0;
   #cancel: () => void = () => undefined;
 
-  constructor(store: Store, ledger: LedgerIntake, { after, taken }: { readonly after: After; readonly taken: number }) {
+  constructor(store: Store, ledger: LedgerIntake, { after, taken, claim = () => true }: RelayOptions) {
     this.#store = store;
     this.#ledger = ledger;
     this.#after = after;
+    this.#claim = claim;
     this.#handed = taken;
     this.#committed = taken;
   }
 
   start(): void {
+    this.#isClaimed ||= this.#claim();
     this.pump();
     this.#forget();
     this.#cancel = this.#after(LOOK_MS, () => this.start());
@@ -45,6 +62,7 @@ export class OutboxRelay {
 
   /** Hands on what waits. What the ledger does not take now stays where it is and is tried again within a second. */
   pump(): void {
+    if (!this.#isClaimed) return;
     for (;;) {
       const waiting = this.#store.outbox(this.#handed, MAX_AT_ONCE);
       if (isStoreFailure(waiting)) return;
@@ -68,6 +86,7 @@ export class OutboxRelay {
 
   /** A failure leaves the rows for the next time. */
   #forget(): void {
+    if (!this.#isClaimed) return;
     if (this.#committed === this.#forgotten) return;
     const failure = this.#store.forget(this.#committed);
     if (failure === null) this.#forgotten = this.#committed;

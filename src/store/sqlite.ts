@@ -70,6 +70,11 @@ export interface StoreOptions {
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
   readonly maxBytes?: number;
+  /**
+   * How long a write waits, with everything else, for that of another process before it fails as `busy`. Default 1,000 ms. After
+   * such a failure none waits until one got through.
+   */
+  readonly busyTimeoutMs?: number;
 }
 
 /**

@@ -1,12 +1,12 @@
 import { isDeny, type Deny } from '../decision/decision.ts';
 import type { PresentedToken } from './authorization-header.ts';
 import type { Confirmation } from './confirmation.ts';
-import type { ProofMemory } from './proof-memory.ts';
+import type { ReplayMemory } from './proof-memory.ts';
 import { type Proof, proofFrom, type ProvenRequest } from './proof.ts';
 
 /** The request a token came with, and where proofs are held to one use. */
 export interface PossessionOptions extends Omit<ProvenRequest, 'accessToken'> {
-  readonly memory: ProofMemory;
+  readonly memory: ReplayMemory;
 }
 
 /**

@@ -5,6 +5,16 @@ import type { Proof } from './proof.ts';
 /** Proofs remembered at the same time, where nothing else is configured. */
 export const DEFAULT_MAX_PROOFS = 100_000;
 
+/** Where DPoP proofs are held to one use each. */
+export interface ReplayMemory {
+  /**
+   * Uses a verified proof up, once for every use of it: `null` the first time, else why it may not be used.
+   *
+   * @param nowMs milliseconds since the Unix epoch, the instant the proof was verified at
+   */
+  use(proof: Proof, nowMs: number): Deny | null;
+}
+
 /** How a replay memory is bounded. */
 export interface ProofMemoryOptions {
   /** For how long after its `iat` a proof is accepted and so remembered: `pastSeconds` of the `ProofRules`. */
@@ -21,11 +31,11 @@ export interface ProofMemoryOptions {
 /**
  * Holds each DPoP proof to one use: remembers its key and `jti` for as long as the proof would be accepted. At its bound it
  * refuses what is new rather than forget what is old; a clock that steps back brings nothing back that was forgotten. It
- * is the memory of one process.
+ * is the memory of one process; `store/proof-file.ts` is that of several.
  *
  * @see RFC 9449 section 11.1
  */
-export class ProofMemory {
+export class ProofMemory implements ReplayMemory {
   readonly #pastSeconds: number;
   readonly #max: number;
   /** Seconds of `iat` that one bucket holds, so that there are about sixty of them. */

@@ -33,6 +33,8 @@ describe('configFrom', () => {
           maxAgeSeconds: null,
         },
         state: '/var/lib/remit/state.db',
+        stateAccess: 'exclusive',
+        ledger: { folder: '/var/lib/remit/ledger', others: [] },
         outcomes: { expected: 'auto', timeoutSeconds: 60 },
       },
     });
@@ -52,6 +54,18 @@ describe('configFrom', () => {
     });
     expect(config).toMatchObject({
       value: { extAuthz: { checksInFlight: 20 }, admin: { listen: { kind: 'tcp', host: '::1', port: 9999 } } },
+    });
+  });
+
+  it('is one for all processes that share a state file, each of which has its own by variables', () => {
+    const text = 'trustDomains: acme.test\nstateAccess: shared\nledger: { others: [/l/1, /l/2] }\n';
+    const config = read(text, { REMIT_LEDGER_FOLDER: '/l/1', REMIT_EXT_AUTHZ_LISTEN: 'unix:/run/1.sock' });
+    expect(config).toMatchObject({
+      value: {
+        stateAccess: 'shared',
+        ledger: { folder: '/l/1', others: ['/l/2'] },
+        extAuthz: { listen: [{ kind: 'unix', path: '/run/1.sock' }] },
+      },
     });
   });
 

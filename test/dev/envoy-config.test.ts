@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
@@ -19,6 +19,7 @@ import { envoyVersions } from '../parts/cache.ts';
 
 const withFiles = await shippedEnvoyConfig();
 const withSpire = await shippedSpireConfig();
+const ofProcesses = await readFile(resolve(import.meta.dirname, '../../deploy/envoy/envoy-processes.yaml'), 'utf8');
 const addresses: EnvoyAddresses = {
   listener: { host: '127.0.0.1', port: 0 },
   adminSocket: '/tmp/t/admin.sock',
@@ -122,6 +123,59 @@ describe('the two shipped configurations', () => {
   });
 });
 
+/** Whether a cluster or an access log is there for Remit. */
+const isOfRemit = ({ name }: { readonly name: string }): boolean =>
+  /^(?:remit|envoy\.access_loggers\.http_grpc$)/.test(name);
+
+/** A configuration without what asks Remit and tells it, by the name of each such part. */
+function apart(text: string) {
+  const config = parse(text);
+  const manager = config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
+  const check = manager.http_filters[0].typed_config.grpc_service;
+  const retryPolicy = check.retry_policy;
+  delete check.retry_policy;
+  const logs = manager.access_log.filter(isOfRemit);
+  const clusters = config.static_resources.clusters.filter(isOfRemit);
+  manager.access_log = manager.access_log.filter((log: { readonly name: string }) => !isOfRemit(log));
+  config.static_resources.clusters = config.static_resources.clusters.filter(
+    (cluster: { readonly name: string }) => !isOfRemit(cluster),
+  );
+  return { rest: config, retryPolicy, logs, clusters };
+}
+
+const socketsOf = (cluster: object): readonly string[] =>
+  [...leaves(cluster)].flatMap(([path, value]) => (path.endsWith('/pipe/path') ? [String(value)] : []));
+
+describe('the shipped configuration for several processes', () => {
+  const [one, many] = [apart(withFiles), apart(ofProcesses)];
+
+  it('differs from that for one in what asks Remit and tells it alone', () => {
+    expect(many.rest).toEqual(one.rest);
+  });
+
+  it('asks both processes, never one that is gone, and asks again only where a check reached none', () => {
+    expect(socketsOf(many.clusters[0])).toEqual(['/run/remit/check-1.sock', '/run/remit/check-2.sock']);
+    expect(many.clusters[0].common_lb_config.healthy_panic_threshold).toEqual({ value: 0 });
+    expect([one.retryPolicy, many.retryPolicy.retry_on]).toEqual([undefined, 'connect-failure,refused-stream']);
+  });
+
+  it('tells each process of the calls that it decided, and the first of those that nobody did', () => {
+    const told = many.logs.map((log: { filter: { metadata_filter: object }; typed_config: object }) => {
+      const at = [...leaves(log)];
+      const of = (end: string): unknown => at.find(([path]) => path.endsWith(end))?.[1];
+      return [of('/string_match/exact'), of('/cluster_name'), of('/match_if_key_not_found')];
+    });
+    expect(told).toEqual([
+      ['remit-1', 'remit-1', true],
+      ['remit-2', 'remit-2', false],
+    ]);
+    expect(many.clusters.slice(1).map(socketsOf)).toEqual([
+      ['/run/remit/check-1.sock', '/run/remit/check-2.sock'],
+      ['/run/remit/check-2.sock', '/run/remit/check-1.sock'],
+    ]);
+  });
+});
+
 describe.each([
   ['envoy.yaml', withFiles],
   ['envoy-spire.yaml', withSpire],
@@ -174,6 +228,10 @@ for (const version of envoyVersions) {
   describeWith(envoyPart(version), `envoy --mode validate, Envoy ${version}`, (binary) => {
     it('takes envoy.yaml without a warning', async () => {
       expect(await envoyConfigProblem(binary, envoyConfigWithFiles(withFiles, addresses, files))).toBeNull();
+    });
+
+    it('takes envoy-processes.yaml without a warning', async () => {
+      expect(await envoyConfigProblem(binary, envoyConfigWithFiles(ofProcesses, addresses, files))).toBeNull();
     });
 
     it('takes envoy-spire.yaml without a warning', async () => {

@@ -25,6 +25,10 @@ const answerFor = (over: Partial<Answer>): Answer => ({
 const anyPassing = fc.subarray(['authorization', 'proxy-authorization'] as const);
 const codes = Object.keys(reasons) as ReasonCode[];
 
+/** What Envoy is told of an allow, beside it. */
+const metadataOf = (made: Parameters<typeof checkResponseFrom>[1]) =>
+  readAsEnvoy(checkResponseFrom(answerFor({ taskId: id }), made)).dynamic_metadata?.fields;
+
 describe('checkResponseFrom an allow', () => {
   it('is code 0 with an ok_response that sets and removes', () => {
     const response = readAsEnvoy(checkResponseFrom(answerFor({}), options));
@@ -36,6 +40,14 @@ describe('checkResponseFrom an allow', () => {
       'x-remit-agent': 'spiffe://acme.test/planner',
     });
     expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'txn-token']);
+  });
+
+  it('tells Envoy which ledger has the decision, where that can be that of another process', () => {
+    expect(metadataOf(options)).not.toHaveProperty('ledger');
+    for (const ledger of ['remit-1', 'remit-2']) {
+      expect(metadataOf({ ...options, ledger })).toMatchObject({ ledger: { stringValue: ledger } });
+    }
+    expect(metadataOf(options)).not.toHaveProperty('ledger');
   });
 
   it('hands the upstream a transaction token where there is one, in the place of what the client sent', () => {

@@ -87,3 +87,23 @@ describe('a clock that steps', () => {
     store.close();
   });
 });
+
+/** The clock of a process that starts after two others: one at the start, one so much later, which wrote first. */
+const startAt = (laterMs: number): number => {
+  const file = join(folder(), 'state.db');
+  const at = (ms: number): Store => mustOpen(file, { nowMs: () => ms });
+  const [one, other] = [at(startMs), at(startMs + laterMs)];
+  other.appendRecords([]);
+  one.appendRecords([]);
+  return at(startMs - SECOND).nowMs();
+};
+
+describe('the clock in the file', () => {
+  it('keeps the latest instant that any process has seen', () => {
+    expect(startAt(SECOND)).toBe(startMs + SECOND);
+  });
+
+  it('gives way to a process that sees one of more than 24 h before', () => {
+    expect(startAt(25 * HOUR)).toBe(startMs);
+  });
+});

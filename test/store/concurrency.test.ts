@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
@@ -143,4 +144,31 @@ describe('two processes on one state file', () => {
     expect(spentIn(file, key.id)).toBe(atEnd);
     store.close();
   }, 60_000);
+
+  it('wait for each other no longer than they are told, say so, and go on', () => {
+    const file = join(folder(), 'state.db');
+    withTask(file).close();
+    const store = mustOpen(file, { busyTimeoutMs: 50 });
+    const other = new DatabaseSync(file);
+    other.exec('BEGIN IMMEDIATE');
+    const spend = () => store.spend(key, 'digest-1', [{ kind: 'calls', limit: 2 }]);
+    const beganMs = performance.now();
+    expect(spend()).toMatchObject({ code: 'busy', detail: 'the state file is locked by another process' });
+    for (let n = 0; n < 100; n += 1) expect(spend()).toMatchObject({ code: 'busy' });
+    // All of them together have waited once.
+    expect(performance.now() - beganMs).toBeLessThan(500);
+    // What a use is judged by is read all the same.
+    expect(isLive(store)).toBe(true);
+    other.exec('ROLLBACK');
+    other.close();
+    expect([spend(), spend(), spend()]).toEqual([null, null, 'exhausted']);
+    expect(spentIn(file, key.id)).toBe(2);
+    const again = new DatabaseSync(file);
+    again.exec('BEGIN IMMEDIATE');
+    const waitedMs = performance.now();
+    expect(spend()).toMatchObject({ code: 'busy' });
+    expect(performance.now() - waitedMs).toBeGreaterThan(45);
+    again.close();
+    store.close();
+  });
 });

@@ -20,7 +20,7 @@ export interface BundleFeedParts {
   readonly keys: readonly VerificationKey[];
   /** File that keeps the last bundle in force, so that no restart goes back behind it or has to wait for another. */
   readonly keptIn: string;
-  readonly ports: Pick<Ports, 'nowMs'>;
+  readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly load?: typeof policySetFrom;
 }
 
@@ -37,6 +37,12 @@ export const bundleInFile =
     }
   };
 
+/** A bundle that was in force. */
+interface Last {
+  readonly bundle: Bundle;
+  readonly digest: string;
+}
+
 /**
  * Signed bundles from one address. A bundle is in force only where its signature holds, its serial is not lower than that
  * of the last one in force, and it has not expired; a serial is good for one bundle. The last one is kept on disk: it is in
@@ -49,7 +55,7 @@ export class BundleFeed implements PolicyFeed {
   #etag: string | null = null;
   #text: string | null = null;
   /** The last bundle in force, of this process or kept from one before. */
-  #last: { readonly bundle: Bundle; readonly digest: string } | null = null;
+  #last: Last | null = null;
   #isLoaded = false;
   #kept: string | null = null;
 
@@ -59,13 +65,18 @@ export class BundleFeed implements PolicyFeed {
 
   /** Reads what was kept; what no key verifies any more is as if it were not there. */
   async restore(): Promise<void> {
+    const found = await this.#onDisk();
+    if (found === null) return;
+    this.#last = found;
+    this.#text = found.text;
+    this.#kept = found.text;
+  }
+
+  async #onDisk(): Promise<(Last & { readonly text: string }) | null> {
     const { keptIn, keys, label } = this.#parts;
-    const kept = await readFile(keptIn, 'utf8').catch(() => null);
-    const bundle = kept === null ? null : bundleFrom(kept, keys, label);
-    if (kept === null || bundle === null || isProblem(bundle)) return;
-    this.#last = { bundle, digest: digestOf(kept) };
-    this.#text = kept;
-    this.#kept = kept;
+    const text = await readFile(keptIn, 'utf8').catch(() => null);
+    const bundle = text === null ? null : bundleFrom(text, keys, label);
+    return text === null || bundle === null || isProblem(bundle) ? null : { bundle, digest: digestOf(text), text };
   }
 
   readonly fallBack = (): boolean => {
@@ -93,13 +104,16 @@ export class BundleFeed implements PolicyFeed {
     const bundle = bundleFrom(content, keys, label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = digestOf(content);
+    // Another process that keeps its bundle here may have been ahead.
+    const kept = await this.#onDisk();
+    if (kept !== null && kept.bundle.serial > (this.#last?.bundle.serial ?? -1)) this.#last = kept;
     const problem =
       this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
     if (problem !== null) return this.#unfit(problem);
     const set = await load(bundle.source);
     if ('findings' in set) return set;
     // INVARIANT: what is in force is on disk before it is, so that no crash forgets the serial.
-    const unkept = this.#last?.digest === digest ? null : await kept(content, this.#parts.keptIn);
+    const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);
     if (unkept !== null) return this.#unfit(unkept);
     this.#last = { bundle, digest };
     this.#isLoaded = true;
@@ -126,18 +140,19 @@ const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
 const digestOf = (content: string): string => createHash('sha256').update(content.trim()).digest('base64url');
 
 /** Writes whole or not at all, and waits for the disk. */
-async function kept(content: string, file: string): Promise<string | null> {
+async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {
+  const fresh = `${keptIn}.${Buffer.from(ports.randomBytes(6)).toString('hex')}`;
   try {
-    const beside = await open(`${file}.new`, 'w', 0o600);
+    const beside = await open(fresh, 'wx', 0o600);
     try {
       await beside.writeFile(content);
       await beside.sync();
     } finally {
       await beside.close();
     }
-    await rename(`${file}.new`, file);
+    await rename(fresh, keptIn);
     return null;
   } catch (error) {
-    return `could not be kept in \`${file}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    return `could not be kept in \`${keptIn}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -6,6 +6,7 @@ import { signedBundle } from '../../../src/policy/bundle/bundle.ts';
 import { BundleFeed, bundleInFile } from '../../../src/policy/bundle/bundle-feed.ts';
 import type { FetchedBundle } from '../../../src/policy/bundle/fetch.ts';
 import { policySetFrom } from '../../../src/policy/load.ts';
+import { systemPorts } from '../../../src/ports.ts';
 import { systemDisk } from '../../../src/policy/source.ts';
 import type { Problem } from '../../../src/token/members.ts';
 import { compileHere, folderWith } from '../policy-folder.ts';
@@ -37,7 +38,7 @@ async function feedOf() {
     },
     keys: signer.keys,
     keptIn: join(folder, 'kept'),
-    ports: { nowMs: () => clock.nowMs },
+    ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
     load: (source) => policySetFrom(source, compileHere),
   });
   await feed.restore();
@@ -78,6 +79,26 @@ describe('BundleFeed', () => {
     const { publish } = await feedOf();
     expect(await publish(await bundle(4))).toEqual(['b.jws: the bundle has the serial 4, and 5 was in force']);
     expect(await publish(await bundle(6))).toBe(1000);
+  });
+
+  it('goes back behind no bundle that another process has kept in the same place', async () => {
+    const [one, other] = [await feedOf(), await feedOf()];
+    const [first, second, third] = [await bundle(1), await bundle(2), await bundle(3)];
+    expect([await one.publish(first), await other.publish(first)]).toEqual([1000, 1000]);
+    expect(await one.publish(third)).toBe(1000);
+    expect(await other.publish(second)).toEqual(['b.jws: the bundle has the serial 2, and 3 was in force']);
+    expect(await readFile(join(folder, 'kept'), 'utf8')).toBe(third);
+    expect(await Promise.all([one, other].map(({ publish }) => publish(third)))).toEqual([1000, 1000]);
+  });
+
+  it('is kept whole where two processes keep it at once', async () => {
+    const feeds = [await feedOf(), await feedOf(), await feedOf()];
+    for (let serial = 1; serial <= 5; serial += 1) {
+      const text = await bundle(serial);
+      expect(await Promise.all(feeds.map(({ publish }) => publish(text)))).toEqual([1000, 1000, 1000]);
+      expect(await readFile(join(folder, 'kept'), 'utf8')).toBe(text);
+    }
+    expect(await readdir(folder)).toEqual(['kept']);
   });
 
   it('has the kept bundle in force while its address does not answer', async () => {

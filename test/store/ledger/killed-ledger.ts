@@ -46,11 +46,14 @@ if (isStoreFailure(store)) {
         name: 'main',
         keyFile: join(folder, 'ledger-key.pem'),
         checkpointFile: join(folder, 'checkpoints.txt'),
+        others: [],
         // Little more than an empty one has: each checkpoint begins another.
         segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
       },
       trustDomains: [],
+      state: join(folder, 'state.db'),
+      stateAccess: 'exclusive',
     },
     store,
     {

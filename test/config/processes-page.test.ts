@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { configFrom, configProblemText } from '../../src/config/config.ts';
+import type { Config } from '../../src/config/config.ts';
+import { addressText } from '../../src/config/values.ts';
+
+const deploy = resolve(import.meta.dirname, '../../deploy');
+const page = readFileSync(resolve(deploy, 'processes.md'), 'utf8');
+const envoy = JSON.stringify(parse(readFileSync(resolve(deploy, 'envoy/envoy-processes.yaml'), 'utf8')));
+
+/** The configuration of an instance, as the page has it. */
+function configOf(instance: string): Config {
+  const yaml = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? '';
+  const variables = [...page.matchAll(/^Environment=(\w+)=(\S+)$/gm)].map(([, name = '', value = '']) => [
+    name,
+    value.replaceAll('%i', instance),
+  ]);
+  const read = configFrom(yaml, {
+    file: 'remit.yaml',
+    folder: '/etc/remit',
+    environment: Object.fromEntries(variables),
+  });
+  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
+  return read.value;
+}
+
+describe('deploy/processes.md', () => {
+  const configs = ['1', '2'].map(configOf);
+
+  it('has configurations that share the state file and nothing that is each one’s own', () => {
+    expect(configs.map(({ state, stateAccess }) => [state, stateAccess])).toEqual([
+      ['/var/lib/remit/state.db', 'shared'],
+      ['/var/lib/remit/state.db', 'shared'],
+    ]);
+    const own = configs.flatMap(({ extAuthz, admin, issuer, ledger }) => [
+      ...[...extAuthz.listen, admin.listen, ...(issuer === null ? [] : [issuer.listen])].map(addressText),
+      ledger.folder,
+      ledger.name,
+      ledger.checkpointFile,
+    ]);
+    expect(new Set(own).size).toBe(12);
+  });
+
+  it('has each read the ledgers of the others, and the same key', () => {
+    expect(configs.map(({ ledger }) => [ledger.folder, ledger.others])).toEqual([
+      ['/var/lib/remit/ledger-1', ['/var/lib/remit/ledger-2']],
+      ['/var/lib/remit/ledger-2', ['/var/lib/remit/ledger-1']],
+    ]);
+  });
+
+  it('has the sockets and the ledgers that the configuration of Envoy names', () => {
+    for (const { extAuthz, ledger } of configs) {
+      for (const { path } of extAuthz.listen.filter((address) => address.kind === 'unix')) {
+        expect(envoy).toContain(`"pipe":{"path":"${path}"}`);
+      }
+      expect(envoy).toContain(`"string_match":{"exact":"${ledger.name}"}`);
+    }
+  });
+});

@@ -1,0 +1,246 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { Agent } from '../../src/dev/agent.ts';
+import type { Reply } from '../../src/dev/agent.ts';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
+import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { ToolServer } from '../../src/dev/upstream.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { examples } from './domain.ts';
+import { ran, remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const shipped = resolve(import.meta.dirname, '../../deploy/envoy/envoy-processes.yaml');
+
+/** The processes that the shipped configuration of Envoy has. */
+export const NUMBERS = [1, 2] as const;
+export type ProcessNumber = (typeof NUMBERS)[number];
+
+/** What one decided, of a line of its decision log. */
+export interface Decided {
+  readonly decision: string;
+  readonly reason: string | null;
+  readonly task: string | null;
+}
+
+/** What is looked at of a record. */
+interface Recorded {
+  readonly task: string | null;
+  /** Of an outcome: whether the process that recorded it made the decision. */
+  readonly known?: boolean;
+}
+
+/**
+ * Processes of `remit serve` that share one state file, behind a real Envoy with the shipped configuration for that; each has
+ * its own settings by variables, as a template unit of systemd would give them.
+ *
+ * Lifecycle: `start`; `serve` for each process, `stop`, which kills what is left.
+ */
+export class Processes {
+  readonly folder: string;
+  readonly config: string;
+  readonly agent: Agent;
+  readonly #issuerPorts: Readonly<Record<ProcessNumber, number>>;
+  readonly #running = new Map<ProcessNumber, Running>();
+  readonly #stops: (() => Promise<unknown> | void)[] = [];
+  #envoy: EnvoyProcess | null = null;
+
+  private constructor(
+    parts: Pick<Processes, 'folder' | 'config' | 'agent'>,
+    issuerPorts: Readonly<Record<ProcessNumber, number>>,
+  ) {
+    this.folder = parts.folder;
+    this.config = parts.config;
+    this.agent = parts.agent;
+    this.#issuerPorts = issuerPorts;
+  }
+
+  /** Starts Envoy and the tool servers, and no process yet. */
+  static async start(envoy: string, folder: string): Promise<Processes> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const acme = await createAuthority('acme.test', systemPorts);
+    const names = { dns: ['localhost', 'payments.acme.test'], ips: ['127.0.0.1'] };
+    const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
+    const own = await writeCredential(folder, 'remit', await acme.svid('/remit', names));
+    const bundle = await writeBundle(folder, 'bundle', acme);
+    const config = join(folder, 'remit.yaml');
+    const settings = {
+      trustDomains: ['acme.test'],
+      svid: { ...own, bundle },
+      issuer: { url: 'https://issuer.acme.test', signingKey: 'signing-keys' },
+      admin: { listen: '127.0.0.1:0' },
+      policies: examples,
+      state: 'sqlite:state.db',
+      stateAccess: 'shared',
+      ledger: { others: NUMBERS.map((n) => `ledger-${n}`) },
+      decisionLog: 'stdout',
+    };
+    await writeFile(config, stringify(settings));
+    const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
+    const [one = 0, two = 0] = await freePorts(2);
+    const processes = new Processes({ folder, config, agent }, { 1: one, 2: two });
+    processes.#stops.push(() => agent.close());
+    try {
+      await processes.#startEnvoy(envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
+      return processes;
+    } catch (error) {
+      await processes.stop();
+      throw error;
+    }
+  }
+
+  async #startEnvoy(binary: string, files: Parameters<typeof envoyConfigWithFiles>[2]): Promise<void> {
+    const [payments, others] = [await ToolServer.start('payments'), await ToolServer.start('files')];
+    this.#stops.push(
+      () => payments.close(),
+      () => others.close(),
+    );
+    const text = (await readFile(shipped, 'utf8')).replaceAll('/run/remit/', `${this.folder}/`);
+    const addresses = {
+      listener: { host: '127.0.0.1', port: 0 },
+      remitSocket: join(this.folder, 'check-1.sock'),
+      payments: payments.address,
+      files: others.address,
+      collector: null,
+    };
+    const envoy = await EnvoyProcess.start({
+      binary,
+      config: (adminSocket) => envoyConfigWithFiles(text, { ...addresses, adminSocket }, files),
+    });
+    if (!(envoy instanceof EnvoyProcess)) throw new Error(envoy.problem);
+    this.#stops.push(() => envoy.stop());
+    this.#envoy = envoy;
+  }
+
+  get envoyPort(): number {
+    return this.#envoy?.address.port ?? 0;
+  }
+
+  /** Starts a process; it serves, and Envoy knows, when this resolves. */
+  async serve(n: ProcessNumber): Promise<Running> {
+    const started = remit(['serve', '--config', this.config], this.environment(n));
+    this.#running.set(n, started);
+    await started.said('checks on');
+    await until(async () => (await this.healthy()).includes(n));
+    return started;
+  }
+
+  /** What is each one's own. */
+  environment(n: ProcessNumber): Readonly<Record<string, string>> {
+    return {
+      REMIT_EXT_AUTHZ_LISTEN: `unix:${this.folder}/check-${n}.sock`,
+      REMIT_ISSUER_LISTEN: `127.0.0.1:${this.#issuerPorts[n]}`,
+      REMIT_LEDGER_FOLDER: `ledger-${n}`,
+      REMIT_LEDGER_NAME: `remit-${n}`,
+      REMIT_LEDGER_CHECKPOINTS: `checkpoints-${n}.txt`,
+    };
+  }
+
+  /** Ends a process by a signal; its exit. */
+  async end(n: ProcessNumber, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
+    const running = this.#running.get(n);
+    if (running === undefined) throw new Error(`process ${n} does not run`);
+    running.child.kill(signal);
+    return running.exit;
+  }
+
+  /** The processes that Envoy sends checks to. */
+  async healthy(): Promise<readonly ProcessNumber[]> {
+    const { body } = (await this.#envoy?.admin('/clusters')) ?? { body: '' };
+    return NUMBERS.filter((n) => body.includes(`remit::${this.folder}/check-${n}.sock::health_flags::healthy`));
+  }
+
+  /** What a process has said on its standard error. */
+  said(n: ProcessNumber): string {
+    return this.#running.get(n)?.err() ?? '';
+  }
+
+  /** What a process decided since it was started last. */
+  decided(n: ProcessNumber): readonly Decided[] {
+    const lines = this.#running.get(n)?.out().split('\n') ?? [];
+    return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as Decided);
+  }
+
+  /** A token from the issuer of a process, and its task; throws where it is refused. */
+  async declare(
+    n: ProcessNumber,
+    { constraints, dpop }: { readonly constraints?: Readonly<Record<string, unknown>>; readonly dpop?: string } = {},
+  ): Promise<{ readonly token: string; readonly taskId: string }> {
+    const audience = 'https://payments.acme.test';
+    const detail = {
+      type: 'urn:remit:task',
+      locations: [audience],
+      actions: ['payments.read', 'payments.list'],
+      purpose: 'look at payments',
+      ...(constraints === undefined ? {} : { constraints }),
+    };
+    const reply = await this.#ask(n, '/oauth/token', {
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        ...(dpop === undefined ? {} : { dpop }),
+      },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: audience,
+        authorization_details: JSON.stringify([detail]),
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+    const body = JSON.parse(reply.body);
+    return { token: body.access_token, taskId: body.txn };
+  }
+
+  /** Has the agent say to a process that its task is complete. */
+  async complete(n: ProcessNumber, taskId: string): Promise<number> {
+    return (await this.#ask(n, `/tasks/${taskId}/complete`)).status;
+  }
+
+  /** The kinds of what happened in a task, as a process tells it. */
+  async timeline(n: ProcessNumber, taskId: string): Promise<readonly string[]> {
+    const { body } = await this.#ask(n, `/tasks/${taskId}/timeline`, { method: 'GET' });
+    return JSON.parse(body).records.map(({ kind }: { readonly kind: string }) => kind);
+  }
+
+  #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<Reply> {
+    const port = this.#issuerPorts[n];
+    return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
+  }
+
+  /** Records of a kind in the ledger of a process, each as its line of JSON. */
+  async records(n: ProcessNumber, kind: string): Promise<readonly Recorded[]> {
+    const words = ['--ledger', join(this.folder, `ledger-${n}`), '--kind', kind, '--json', '--limit', '100000'];
+    const { out } = await ran(['ledger', 'query', ...words]);
+    return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
+  }
+
+  async stop(): Promise<void> {
+    for (const { child, exit } of this.#running.values()) {
+      child.kill('SIGKILL');
+      await exit;
+    }
+    for (const stop of this.#stops.toReversed()) await stop();
+  }
+}
+
+/** Waits until something holds; rejects after 15 s. */
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const givenUpMs = performance.now() + 15_000;
+  while (!(await holds())) {
+    if (performance.now() > givenUpMs) throw new Error(`did not come to hold within 15 s: ${String(holds)}`);
+    await new Promise((next) => setTimeout(next, 20));
+  }
+}
+
+/** Held all at once, so that they differ. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
