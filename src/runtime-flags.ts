@@ -1,8 +1,8 @@
 /**
- * Flags of V8 for a process that answers checks. Room for new objects of 16 MiB, whatever the version of Node takes: with 4 MiB a
- * seventh less is answered, with 32 MiB no more and 40 MiB of memory are gone (`test/bench/README.md`).
+ * Flags of V8 for a process that answers checks. Room for new objects of 8 MiB, whatever the version of Node takes: with 4 MiB a
+ * seventh less is answered, with 16 or 32 MiB no more, and 16 or 40 MiB of memory are gone (`test/bench/README.md`).
  */
-export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=16'];
+export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=8'];
 
 /**
  * What the allocator of glibc is told for such a process: to give back what is free at the end of its heap, and to keep two arenas and

@@ -72,10 +72,7 @@ const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<s
     // The level that signals have raised the task to.
     ['risk', ({ task }) => task?.risk ?? 'low'],
     ['now', ({ nowMs }) => datetime(nowMs)],
-    [
-      'args',
-      ({ action }) => Object.fromEntries(Array.from(action.args, ([name, value]) => [name, cedarValueOf(value)])),
-    ],
+    ['args', ({ action }) => argsOf(action.args)],
   ],
 );
 
@@ -120,6 +117,16 @@ class UseQuestion implements Question {
       arePlainArguments(action.args)
     );
   }
+}
+
+/** As `Object.fromEntries` does, which takes several times as long. A catalog may name an argument `__proto__`. */
+function argsOf(args: Action['args']): CedarRecord {
+  const record: Record<string, CedarValue> = {};
+  for (const [name, value] of args) {
+    if (name === '__proto__') return Object.fromEntries(Array.from(args, ([one, of]) => [one, cedarValueOf(of)]));
+    record[name] = cedarValueOf(value);
+  }
+  return record;
 }
 
 function arePlainArguments(args: Action['args']): boolean {

@@ -113,6 +113,17 @@ describe('useQuestion', () => {
     expect(useQuestion(plain).isPlain?.()).toBe(true);
   });
 
+  it('has an argument of any name as a member of its own', () => {
+    const [use] = fc.sample(facts, { numRuns: 1, seed: 1 });
+    const args = new Map([
+      ['first', 'a'],
+      ['__proto__', 'b'],
+      ['constructor', 'c'],
+    ]);
+    const { context } = useQuestion({ ...use, action: { ...use.action, args } } as UseFacts);
+    expect(Object.entries(context.args as object)).toEqual([...args]);
+  });
+
   it('gives part by part what the context is as a whole', () => {
     fc.assert(
       fc.property(facts, (use) => {
