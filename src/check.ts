@@ -4,9 +4,11 @@ import type { Facts, Rules } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
-import { gather } from './gather.ts';
+import { gather, read } from './gather.ts';
+import type { Reading } from './gather.ts';
 import type { Judgement } from './judgement.ts';
 import type { CacheResult } from './policy/cache.ts';
+import type { PolicySet } from './policy/load.ts';
 import { hold, settle, trace } from './settle.ts';
 import type { Held } from './settle.ts';
 import { Fault, stage } from './stages.ts';
@@ -39,9 +41,10 @@ export function checksWith(services: CheckServices): Checks {
   let settled: Staged<Settled>[] = [];
   return {
     answers: (asked) => {
+      const begun = stage(asked, (one) => begin(services, one));
       let judged: readonly Staged<Judged>[] = [];
       const failure = services.store.together(() => {
-        judged = stage(asked, (one) => judge(services, one));
+        judged = stage(begun, (one) => judge(services, one));
       });
       if (failure !== null) judged = stage(judged, (one) => unspent(one, failure));
       const answered = stage(judged, (one) => settleOne(services, one));
@@ -59,12 +62,24 @@ export function checksWith(services: CheckServices): Checks {
   };
 }
 
+/** A check of which is known what it says itself. */
+interface Begun {
+  readonly asked: AskedCheck;
+  readonly policies: PolicySet | Deny;
+  readonly reading: Reading | Deny;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAtMs: number;
+  /** How long it took to read, in milliseconds. */
+  readonly readMs: number;
+}
+
 /** A check that is decided. */
 interface Judged {
   readonly call: CheckCall;
   /** What policies and facts came to, before budgets and the record had their say. */
   readonly judgement: Judgement;
   readonly held: Held;
+  /** On the monotonic clock, without the time that others of its turn took before this was gathered. */
   readonly beganMs: number;
   readonly gatheredMs: number;
   readonly decidedMs: number;
@@ -78,14 +93,24 @@ interface Settled {
   readonly settledMs: number;
 }
 
-/** Gathers the facts, decides, and makes the decision hold: for one check after the other, since what one spends is not there for the next. */
-function judge(services: CheckServices, { facts: parsed, call }: AskedCheck): Judged {
-  const { monotonicMs, nowMs, randomBytes } = services.ports;
+/** Reads what a call says itself. */
+function begin(services: CheckServices, asked: AskedCheck): Begun {
+  const { monotonicMs, nowMs } = services.ports;
   const startedAtMs = nowMs();
   const beganMs = monotonicMs();
-  const decisionId = uuidV7(startedAtMs, randomBytes(UUID_RANDOM_BYTES));
   const policies = services.policies();
-  const { facts, use } = gather(services, parsed, policies);
+  const reading = read(services, asked.facts, policies);
+  return { asked, policies, reading, startedAtMs, readMs: monotonicMs() - beganMs };
+}
+
+/** Gathers the facts, decides, and makes the decision hold: for one check after the other, since what one spends is not there for the next. */
+function judge(services: CheckServices, begun: Begun): Judged {
+  const { asked, policies, reading, startedAtMs } = begun;
+  const { facts: parsed, call } = asked;
+  const { monotonicMs, randomBytes } = services.ports;
+  const beganMs = monotonicMs() - begun.readMs;
+  const decisionId = uuidV7(startedAtMs, randomBytes(UUID_RANDOM_BYTES));
+  const { facts, use } = gather(services, reading);
   const gatheredMs = monotonicMs();
   const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
   const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });

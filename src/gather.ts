@@ -25,6 +25,14 @@ import { targetUriOf } from './token/target-uri.ts';
 import type { Circumstances } from './token/reuse.ts';
 import type { TokenUse } from './token/uses.ts';
 
+/** What a call says itself: the facts of a check that no other check changes. */
+export interface Reading extends Pick<
+  Facts,
+  'call' | 'caller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
+> {
+  readonly circumstances: Circumstances;
+}
+
 /** The facts of a check, and what came before this use of its token; `null` without a token. */
 export interface Gathered {
   readonly facts: Facts;
@@ -34,10 +42,10 @@ export interface Gathered {
 const MAX_TOKEN_BYTES = 8192;
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
-/** Gathers what one call is decided by: identity, credential with its proof, action, and last the state of the task. */
-export function gather(services: CheckServices, parsed: CheckFacts | Deny, policies: PolicySet | Deny): Gathered {
+/** Reads what a call says itself: identity, action, credential with its proof. */
+export function read(services: CheckServices, parsed: CheckFacts | Deny, policies: PolicySet | Deny): Reading | Deny {
+  if (isDeny(parsed)) return parsed;
   const nowMs = services.ports.nowMs();
-  if (isDeny(parsed)) return { facts: unreadable(parsed, nowMs), use: null };
   const { call, peer } = parsed;
   const caller = callerFrom(peer, services.identity, nowMs);
   const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
@@ -47,8 +55,17 @@ export function gather(services: CheckServices, parsed: CheckFacts | Deny, polic
   const isUpstreams = passing.includes('authorization');
   const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, nowMs, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
+  const circumstances = circumstancesOf(parsed, caller, action);
+  return { call, caller, secrets, passing, credential, presented, action, circumstances };
+}
+
+/** Gathers what else a call is decided by, which other checks change: the uses of its token, and last the state of its task. */
+export function gather(services: CheckServices, reading: Reading | Deny): Gathered {
+  const nowMs = services.ports.nowMs();
+  if (isDeny(reading)) return { facts: unreadable(reading, nowMs), use: null };
+  const { call, caller, secrets, passing, credential, presented, action, circumstances } = reading;
   const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
-  const use = digest === null ? null : services.uses.next(digest, circumstancesOf(parsed, caller, action));
+  const use = digest === null ? null : services.uses.next(digest, circumstances);
   const rest = {
     call,
     caller,
@@ -59,7 +76,7 @@ export function gather(services: CheckServices, parsed: CheckFacts | Deny, polic
     action,
     use: use?.use ?? 0,
     reuse: use?.reuse ?? [],
-    nowMs: services.ports.nowMs(),
+    nowMs,
   };
   // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;

@@ -8,7 +8,7 @@ import { decide } from '../src/decide.ts';
 import type { Facts } from '../src/decide.ts';
 import { isDeny } from '../src/decision/decision.ts';
 import type { Decision } from '../src/decision/decision.ts';
-import { gather } from '../src/gather.ts';
+import { gather, read } from '../src/gather.ts';
 import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../src/ledger/record.ts';
 import { LedgerWriter } from '../src/ledger/writer.ts';
@@ -133,7 +133,7 @@ async function begin(
 ): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
-  const gathered = gather(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies);
+  const gathered = gather(services, read(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies));
   const decideBy = (facts: Facts) => ({
     decision: decide(facts, { binding: services.binding, policies }),
     cache: 'bypass' as const,

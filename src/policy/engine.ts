@@ -6,11 +6,14 @@ import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
 import { Evaluator, isFailure, routeOf } from './evaluator.ts';
+import { readsAny } from './halves.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { lineageText } from './key.ts';
+import type { SlicePart } from './key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
 import { getOrAdd } from './slice.ts';
+import { PER_CALL } from './question.ts';
 import type { Question } from './question.ts';
 import { NAMESPACE } from './schema.ts';
 
@@ -74,7 +77,13 @@ export class Engine {
 
   constructor(
     rules: EngineRules,
-    { fresh = freshCedar, pool = new SlicePool(fresh), slices = true, cache = new DecisionCache() }: EngineOptions = {},
+    {
+      fresh = freshCedar,
+      pool = new SlicePool(fresh),
+      slices = true,
+      cache = new DecisionCache(),
+      varies = (reads) => readsAny(reads, PER_CALL),
+    }: EngineOptions = {},
   ) {
     this.#rules = rules;
     this.#pool = pool;
@@ -90,7 +99,11 @@ export class Engine {
     const { generation, policies } = rules;
     // Entities were proved when the policies were loaded.
     const proved = { schema: null, areEntitiesTaken: true };
-    this.#evaluator = new Evaluator({ generation, policies, policySet, ...proved }, this.#pool, { slices, cache });
+    this.#evaluator = new Evaluator({ generation, policies, policySet, ...proved }, this.#pool, {
+      slices,
+      cache,
+      varies,
+    });
   }
 
   /** Makes the engine ready to answer, so that the first question need not wait. What fails here fails the question, with its reason. */
@@ -204,9 +217,8 @@ class EngineQuestion implements Asked {
     return text;
   }
 
-  prefix(make: () => string): string {
-    this.#names.keyPrefix ??= make();
-    return this.#names.keyPrefix;
+  prefix(part: SlicePart, make: () => string): string {
+    return (this.#names.keyPrefixes[part] ??= make());
   }
 
   entities(): readonly unknown[] {
@@ -236,7 +248,7 @@ interface Names {
   /** What an entity is in, itself included, as it stands in a key; by its own, as far as that was asked. */
   readonly lineages: Map<string, string>;
   /** What the key of a question has of them: of one engine the names are always asked of the same slice. */
-  keyPrefix: string | null;
+  readonly keyPrefixes: Record<SlicePart, string | null>;
 }
 
 /** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */
@@ -258,7 +270,7 @@ function namesIn(question: Question, actionGroups: readonly string[]): Names {
     resource,
     alsoIn,
     lineages: new Map(),
-    keyPrefix: null,
+    keyPrefixes: { whole: null, steady: null },
   };
 }
 

@@ -1,11 +1,13 @@
-import type { CacheResult, DecisionCache, FullAnswer } from './cache.ts';
+import { AnswerMemory } from './cache.ts';
+import type { CacheResult, DecisionCache, FullAnswer, Lasting } from './cache.ts';
 import { nameOfThrown } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { text } from './encoding.ts';
 import { entityKey } from './entities.ts';
 import type { EntityUid } from './entities.ts';
+import { halvesOf, together } from './halves.ts';
 import { keyFunction } from './key.ts';
-import type { Keyed, KeyOf } from './key.ts';
+import type { Keyed, KeyOf, SlicePart } from './key.ts';
 import type { EnginePolicies, Pooled, SlicePool } from './pool.ts';
 import { projection } from './projection.ts';
 import type { Project, Projected } from './projection.ts';
@@ -78,12 +80,30 @@ export interface EvaluatorOptions {
   readonly slices: boolean;
   /** `null` has the engine asked each time. */
   readonly cache: DecisionCache | null;
+  /**
+   * Whether the answer of policies with these reads is seldom the same for two questions. The others of a slice then have an answer
+   * of their own, so that a new question is put to the policies alone that it is new for. Default for none.
+   */
+  readonly varies?: (reads: Reads) => boolean;
 }
 
 /** A slice as it is asked. */
 interface Askable extends Pooled {
   /** What follows from what its policies read; `null` until it is needed. */
   reading: Reading | null;
+  /** Its halves, or that it has none; `undefined` until that is needed. */
+  halves: AskableHalves | null | undefined;
+}
+
+interface AskableHalves {
+  readonly steady: Pooled & Reading;
+  readonly varying: Pooled & Pick<Reading, 'project'>;
+}
+
+/** An answer, and until when it may be kept. */
+interface Answered {
+  readonly answer: EvaluatorAnswer;
+  readonly untilMs: number;
 }
 
 interface Reading {
@@ -104,6 +124,8 @@ const NOTHING_MATCHES = Object.freeze({
 });
 
 const MAX_ROUTES = 16_384;
+/** Answers of the policies of slices whose answer is mostly known. */
+const MAX_STEADY = 4096;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
 
 /**
@@ -114,15 +136,18 @@ export class Evaluator {
   readonly #rules: EvaluatorRules;
   readonly #pool: SlicePool;
   readonly #cache: DecisionCache | null;
+  readonly #varies: (reads: Reads) => boolean;
   readonly #index: SliceIndex;
   readonly #slices = new WeakMap<Slice, Askable>();
+  readonly #steady = new AnswerMemory(MAX_STEADY);
   /** The slice by the names in a question, as long as their lineage is a matter of their names alone. */
   readonly #routes = new Map<string, Slice>();
 
-  constructor(rules: EvaluatorRules, pool: SlicePool, { slices, cache }: EvaluatorOptions) {
+  constructor(rules: EvaluatorRules, pool: SlicePool, { slices, cache, varies = () => false }: EvaluatorOptions) {
     this.#rules = rules;
     this.#pool = pool;
     this.#cache = cache;
+    this.#varies = varies;
     this.#index = new SliceIndex(rules.policies.map(({ scope }) => (slices ? scope : anyScope)));
   }
 
@@ -148,9 +173,12 @@ export class Evaluator {
       }
       const known = this.#cache?.get(key.key, keep.nowMs) ?? null;
       if (known !== null) return { answer: known, cache: 'hit', policies };
-      const answer = this.#evaluated(asked, askable, reading.project(asked));
-      const untilMs = Math.min(keep.untilMs, key.untilMs);
-      if (!isFailure(answer)) this.#cache?.set(key.key, answer, { nowMs: keep.nowMs, untilMs });
+      const lasting = { nowMs: keep.nowMs, untilMs: Math.min(keep.untilMs, key.untilMs) };
+      const { answer, untilMs } = this.#inHalves(asked, lasting, this.#halves(slice, askable)) ?? {
+        answer: this.#evaluated(asked, askable, reading.project(asked)),
+        untilMs: lasting.untilMs,
+      };
+      if (!isFailure(answer)) this.#cache?.set(key.key, answer, { ...lasting, untilMs });
       return { answer, cache: 'miss', policies };
     } catch (thrown) {
       return {
@@ -177,24 +205,77 @@ export class Evaluator {
     return slice;
   }
 
+  /**
+   * What a slice answers, by what each of its halves does; `null` where that does not say it. INVARIANT: what is made of an answer
+   * that was kept is not kept longer than that.
+   */
+  #inHalves(asked: Asked, lasting: Lasting, halves: AskableHalves | null): Answered | null {
+    const known = halves === null ? null : this.#steadyAnswer(asked, lasting, halves.steady);
+    if (halves === null || known === null || isFailure(known.answer)) return null;
+    const answer = this.#evaluated(asked, halves.varying, halves.varying.project(asked));
+    return isFailure(answer) ? null : { answer: together(known.answer, answer), untilMs: known.untilMs };
+  }
+
+  #steadyAnswer(asked: Asked, lasting: Lasting, steady: AskableHalves['steady']): Answered | null {
+    const key = steady.keyOf(asked)?.key;
+    if (key === undefined) return null;
+    const { nowMs, untilMs } = lasting;
+    const kept = this.#steady.get(key, nowMs);
+    // One that ends soon would end what is made of it soon, again and again.
+    if (kept !== null && kept.untilMs - nowMs >= (untilMs - nowMs) / 2)
+      return { answer: kept.answer, untilMs: Math.min(untilMs, kept.untilMs) };
+    const answer = this.#evaluated(asked, steady, steady.project(asked));
+    if (!isFailure(answer)) this.#steady.set(key, answer, lasting);
+    return { answer, untilMs };
+  }
+
   #askable(slice: Slice): Askable {
     const known = this.#slices.get(slice);
     if (known !== undefined) return known;
-    const { members } = slice;
-    const askable = { size: members.length, policies: () => this.#rules.policySet(members), reading: null };
+    const askable = { ...this.#pooled(slice.members), reading: null, halves: undefined };
     this.#slices.set(slice, askable);
     return askable;
   }
 
+  #pooled(members: readonly number[]): Pooled {
+    return { size: members.length, policies: () => this.#rules.policySet(members) };
+  }
+
   #reading(slice: Slice, askable: Askable): Reading {
-    if (askable.reading !== null) return askable.reading;
-    const { generation, policies, areEntitiesTaken } = this.#rules;
-    const reads = readsTogether(slice.members.flatMap((index) => policies[index]?.reads ?? []));
-    askable.reading = {
-      keyOf: keyFunction(reads, { generation, slice: slice.name }),
-      project: areEntitiesTaken ? projection(reads) : () => null,
-    };
+    askable.reading ??= this.#readingOf(slice.members, { slice: slice.name, part: 'whole' });
     return askable.reading;
+  }
+
+  #halves(slice: Slice, askable: Askable): AskableHalves | null {
+    if (askable.halves !== undefined) return askable.halves;
+    const halves = halvesOf(slice.members, (index) => this.#varies(this.#readsOf([index])));
+    askable.halves =
+      halves === null
+        ? null
+        : {
+            steady: {
+              ...this.#pooled(halves.steady),
+              ...this.#readingOf(halves.steady, { slice: slice.name, part: 'steady' }),
+            },
+            varying: { ...this.#pooled(halves.varying), project: this.#projectionOf(this.#readsOf(halves.varying)) },
+          };
+    return askable.halves;
+  }
+
+  #readingOf(members: readonly number[], of: { readonly slice: string; readonly part: SlicePart }): Reading {
+    const reads = this.#readsOf(members);
+    return {
+      keyOf: keyFunction(reads, { generation: this.#rules.generation, ...of }),
+      project: this.#projectionOf(reads),
+    };
+  }
+
+  #readsOf(members: readonly number[]): Reads {
+    return readsTogether(members.flatMap((index) => this.#rules.policies[index]?.reads ?? []));
+  }
+
+  #projectionOf(reads: Reads): Project {
+    return this.#rules.areEntitiesTaken ? projection(reads) : () => null;
   }
 
   /** @param projected what of the question is handed to the engine; `null` for all of it */

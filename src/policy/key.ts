@@ -17,8 +17,11 @@ export interface Keyed extends Contextual {
   /** `lineageText` of the same, where that is kept. */
   readonly lineageTextOf?: (uid: EntityUid) => string;
   /** What of a key follows from the names alone, made where it is not kept. */
-  readonly prefix?: (make: () => string) => string;
+  readonly prefix?: (part: SlicePart, make: () => string) => string;
 }
+
+/** Which policies of a slice are asked: all of them, or those alone whose answer is mostly known. */
+export type SlicePart = 'whole' | 'steady';
 
 /** The key of a question, and how long its answer holds by the literal times that its policies compare the clock with. */
 export interface DecisionKey {
@@ -32,16 +35,20 @@ export type KeyOf = (question: Keyed) => DecisionKey | null;
 
 /**
  * The key function of a slice whose policies have these reads. Two questions with equal keys have the same answer: the key holds
- * the generation (which stands for policies, schema and all that is written of entities), the slice, the names of principal,
+ * the generation (which stands for policies, schema and all that is written of entities), the slice or the part of it, the names of principal,
  * action and resource, what they are in where that is asked, and of the context what is read. That a value is absent, or of
  * another type than it is used as, is written differently from every value. The text is hashed, so that keys are short and no
  * caller chooses where they fall.
  */
 export function keyFunction(
   reads: Reads,
-  { generation, slice }: { readonly generation: string; readonly slice: string },
+  {
+    generation,
+    slice,
+    part = 'whole',
+  }: { readonly generation: string; readonly slice: string; readonly part?: SlicePart },
 ): KeyOf {
-  const prefix = text(generation) + text(slice);
+  const prefix = text(generation) + text(slice) + text(part);
   const variables = (['principal', 'action', 'resource'] as const).map(
     (name) => [name, reads.everything || reads.roots.get(name)?.ancestors === true] as const,
   );
@@ -58,7 +65,7 @@ export function keyFunction(
   };
   return (question) => {
     const make = (): string => namesDigest(question);
-    const names = question.prefix === undefined ? make() : question.prefix(make);
+    const names = question.prefix === undefined ? make() : question.prefix(part, make);
     const written = names + contextText(question, plan);
     // A lone surrogate would be hashed as the character that stands for what cannot be read.
     if (!written.isWellFormed()) return null;

@@ -7,6 +7,7 @@ import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
+import type { ContextPath } from './halves.ts';
 import { isPlainValue } from './plain-value.ts';
 
 /** A value of Cedar in its JSON form. Only `now` and decimals are extension values; no value is an entity. */
@@ -75,6 +76,16 @@ const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<s
     ['args', ({ action }) => argsOf(action.args)],
   ],
 );
+
+/** What of the context is seldom the same in two calls. Nothing but the cost of an answer depends on it. */
+export const PER_CALL: readonly ContextPath[] = [
+  ['args'],
+  ['request'],
+  ['now'],
+  ['intent', 'ageSeconds'],
+  ['credential', 'secondsLeft'],
+  ['credential', 'uses'],
+];
 
 /** Makes of the context what is looked at: policies mostly look at little, and answers mostly come from the cache. */
 class UseQuestion implements Question {

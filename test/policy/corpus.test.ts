@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { DecisionCache } from '../../src/policy/cache.ts';
 import { isFailure } from '../../src/policy/evaluator.ts';
-import type { EvaluatorAnswer } from '../../src/policy/evaluator.ts';
+import type { EvaluatorAnswer, EvaluatorOptions } from '../../src/policy/evaluator.ts';
 import { plainAsk } from '../../src/policy/plain.ts';
 import { SlicePool } from '../../src/policy/pool.ts';
 import { corpusCases, corpusFile } from './corpus.ts';
@@ -20,7 +20,7 @@ const answerText = (answer: EvaluatorAnswer): string => (isFailure(answer) ? JSO
  * Requests of the corpus whose answer is another than its own, with slices and cache as given. Where there is a cache each is
  * asked twice, so that the second answer comes from it unless it may not be kept.
  */
-function differing(how: { readonly slices: boolean; readonly cache: DecisionCache | null }) {
+function differing(how: EvaluatorOptions) {
   const pool = new SlicePool();
   let requests = 0;
   const found = cases.flatMap(({ id, policies, schema, entities, requests: asked }) => {
@@ -34,16 +34,25 @@ function differing(how: { readonly slices: boolean; readonly cache: DecisionCach
   return { requests, found };
 }
 
+/** Takes policies for what varies and for what does not, by turns. */
+function everyOther(): () => boolean {
+  let asked = 0;
+  return () => (asked += 1) % 2 === 0;
+}
+
 describe('the Cedar corpus', () => {
   itWithCorpus.each([
-    ['slices and cache', true, new DecisionCache()],
-    ['slices alone', true, null],
-    ['the cache alone', false, new DecisionCache()],
-    ['neither', false, null],
+    ['slices and cache', { slices: true, cache: new DecisionCache() }],
+    ['slices in halves and cache', { slices: true, cache: new DecisionCache(), varies: everyOther() }],
+    ['slices alone', { slices: true, cache: null }],
+    ['the cache alone', { slices: false, cache: new DecisionCache() }],
+    ['halves and the cache', { slices: false, cache: new DecisionCache(), varies: everyOther() }],
+    ['neither', { slices: false, cache: null }],
   ])(
     `has the answers of Cedar with %s, all 30,968 of them${missing}`,
-    (_name, slices, cache) => {
-      expect(differing({ slices, cache })).toEqual({ requests: 30_968, found: [] });
+    (_name, how: EvaluatorOptions) => {
+      const { cache } = how;
+      expect(differing(how)).toEqual({ requests: 30_968, found: [] });
       if (cache === null) return;
       // Had all bypassed the cache, this would say nothing. Where no policy can match nothing is asked, and nothing kept.
       expect(cache.sizes.allows).toBeGreaterThan(2000);
@@ -63,7 +72,7 @@ describe('the Cedar corpus', () => {
         const rules = { generation: id, policies, schema: undefined, entities };
         const [whole, projected] = [
           { slices: false, cache: null },
-          { slices: true, cache },
+          { slices: true, cache, varies: everyOther() },
         ].map((how) => plainAsk(rules, pool, how));
         for (const [at, { principal, action, resource, context }] of requests.entries()) {
           const answers = [whole, projected].map((ask) => ask?.({ principal, action, resource, context }));

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { encoded } from '../../src/policy/encoding.ts';
 import { exactJson } from '../../src/policy/exact-json.ts';
 import { keyFunction } from '../../src/policy/key.ts';
+import type { SlicePart } from '../../src/policy/key.ts';
 import { readsTogether } from '../../src/policy/reads.ts';
 import { datetime, decimal, entity, question, user } from './keyed.ts';
 import { policyFrom } from './policies.ts';
@@ -124,7 +125,7 @@ describe('keyFunction', () => {
 
   it('takes what follows from the names alone from where it is kept, and is the same as without', () => {
     const kept: string[] = [];
-    const prefix = (make: () => string): string => (kept[0] ??= make());
+    const prefix = (_part: SlicePart, make: () => string): string => (kept[0] ??= make());
     const keyOf = keysOf('context.a == 1 && principal in User::"x"');
     const first = keyOf(question({ a: 1 }, { prefix }));
     expect(first).toEqual(keyOf(question({ a: 1 })));
