@@ -54,7 +54,7 @@ const remembered = new Remembered<DecodedHeader>({ maxKeys: 8_192, maxChars: 4_1
 /** They are another one in every call, so that even to look for one costs more than it brings: V8 keeps each text that is looked for. */
 const UNIQUE = ['traceparent', 'tracestate', 'x-request-id', 'dpop'];
 /** How the bytes of theirs begin: with their name, as Envoy writes it. */
-const UNIQUE_BEGINNINGS = UNIQUE.map((name) => [10, name.length, ...Buffer.from(name)]);
+const UNIQUE_BEGINNINGS = UNIQUE.map((name) => Buffer.concat([Buffer.of(10, name.length), Buffer.from(name)]));
 
 const isUnique = (bytes: Buffer, from: number): boolean =>
   UNIQUE_BEGINNINGS.some((beginning) => beginning.every((byte, at) => bytes[from + at] === byte));

@@ -13,8 +13,17 @@ import type { CedarRecord } from '../../src/policy/question.ts';
 import { mustAgent } from '../suite/folder.ts';
 import { policyFrom } from './policies.ts';
 
+/** A context of a call with one argument. */
+const named = (name: string, risk = 'low'): CedarRecord => ({ args: { name }, risk });
+const answer = (
+  decision: FullAnswer['decision'],
+  reason: readonly string[],
+  errors: readonly string[] = [],
+): FullAnswer => ({ decision, reason, errors });
 const policyOn = (condition: string, effect = 'permit', id = 'p') =>
   policyFrom(id, `${effect} (principal, action, resource) when { ${condition} };`);
+
+const variesByCall = (condition: string): boolean => readsAny(policyOn(condition).reads, PER_CALL);
 
 describe('readsAny', () => {
   const paths: readonly ContextPath[] = [['args'], ['credential', 'uses']];
@@ -46,7 +55,6 @@ describe('readsAny', () => {
   });
 
   it('knows what of a use is another one in each call', () => {
-    const varies = (condition: string): boolean => readsAny(policyOn(condition).reads, PER_CALL);
     const [varying, steady] = [
       [
         'context.args.name == "x"',
@@ -63,7 +71,7 @@ describe('readsAny', () => {
         'context.task.labels.contains("x")',
       ],
     ];
-    expect([...varying, ...steady].map(varies)).toEqual([...varying.map(() => true), ...steady.map(() => false)]);
+    expect([...varying, ...steady].map(variesByCall)).toEqual([...varying.map(() => true), ...steady.map(() => false)]);
   });
 });
 
@@ -82,11 +90,6 @@ describe('halvesOf', () => {
 });
 
 describe('together', () => {
-  const answer = (decision: FullAnswer['decision'], reason: readonly string[], errors: readonly string[] = []) => ({
-    decision,
-    reason,
-    errors,
-  });
   const rows: readonly (readonly [string, FullAnswer, FullAnswer, FullAnswer])[] = [
     ['both permit', answer('allow', ['c', 'd']), answer('allow', ['a']), answer('allow', ['a', 'c', 'd'])],
     ['one permits', answer('allow', ['a']), answer('deny', []), answer('allow', ['a'])],
@@ -140,8 +143,6 @@ describe('an engine whose slices have halves', () => {
     const asked = (): readonly number[] => put.splice(0);
     return { ask, asked };
   }
-
-  const named = (name: string, risk = 'low'): CedarRecord => ({ args: { name }, risk });
 
   it('puts a new question only to the policies that it is new for', () => {
     const { ask, asked } = watched();
