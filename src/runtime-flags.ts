@@ -1,8 +1,10 @@
 /**
- * Flags of V8 for a process that answers checks. Room for new objects of 8 MiB, whatever the version of Node takes: with 4 MiB a
- * seventh less is answered, with 16 or 32 MiB no more, and 16 or 40 MiB of memory are gone (`test/bench/README.md`).
+ * Flags of V8 for a process that answers checks, whatever the version of Node takes. Room for new objects of 8 MiB: with 4 MiB a
+ * seventh less is answered, with 16 or 32 MiB no more, and 16 or 40 MiB of memory are gone. And the old objects may double before they
+ * are all looked at: of a heap as small as this V8 would do so for every 3 MiB more, some 30 ms each time, which doubles the 99th
+ * percentile at 1,000 checks a second (`test/bench/README.md`).
  */
-export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=8'];
+export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=8', '--heap-growing-percent=100'];
 
 /**
  * What the allocator of glibc is told for such a process: to give back what is free at the end of its heap, and to keep two arenas and

@@ -17,6 +17,8 @@ export class AgentRate {
   readonly #options: Required<AgentRateOptions>;
   /** In the order of their last check. */
   readonly #buckets = new Map<string, Bucket>();
+  /** The last of them. */
+  #latest: string | null = null;
 
   constructor(options: AgentRateOptions) {
     this.#options = { maxAgents: 10_000, ...options };
@@ -27,9 +29,12 @@ export class AgentRate {
     const { perSecond, monotonicMs, maxAgents } = this.#options;
     const nowMs = monotonicMs();
     const bucket = this.#buckets.get(agent) ?? { left: perSecond, atMs: nowMs };
-    this.#buckets.delete(agent);
-    this.#buckets.set(agent, bucket);
-    if (this.#buckets.size > maxAgents) this.#forgetFirst();
+    if (agent !== this.#latest) {
+      this.#buckets.delete(agent);
+      this.#buckets.set(agent, bucket);
+      this.#latest = agent;
+      if (this.#buckets.size > maxAgents) this.#forgetFirst();
+    }
     bucket.left = Math.min(perSecond, bucket.left + ((nowMs - bucket.atMs) * perSecond) / 1_000);
     bucket.atMs = nowMs;
     if (bucket.left < 1) return false;

@@ -56,8 +56,15 @@ const UNIQUE = ['traceparent', 'tracestate', 'x-request-id', 'dpop'];
 /** How the bytes of theirs begin: with their name, as Envoy writes it. */
 const UNIQUE_BEGINNINGS = UNIQUE.map((name) => Buffer.concat([Buffer.of(10, name.length), Buffer.from(name)]));
 
-const isUnique = (bytes: Buffer, from: number): boolean =>
-  UNIQUE_BEGINNINGS.some((beginning) => beginning.every((byte, at) => bytes[from + at] === byte));
+function isUnique(bytes: Buffer, from: number): boolean {
+  for (const beginning of UNIQUE_BEGINNINGS) if (isAt(bytes, from, beginning)) return true;
+  return false;
+}
+
+function isAt(bytes: Buffer, from: number, beginning: Buffer): boolean {
+  for (let at = 0; at < beginning.length; at += 1) if (bytes[from + at] !== beginning[at]) return false;
+  return true;
+}
 
 /**
  * The header in the bytes of a `HeaderValue`; what is wrong with them where they are none. The same object for the same bytes, as
