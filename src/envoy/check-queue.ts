@@ -27,12 +27,10 @@ export interface CheckQueueOptions<C> {
  */
 const MAX_TOGETHER = 8;
 const TOGETHER_MS = 4;
-/**
- * Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for a queue that stands.
- */
+/** Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for what a turn has left behind. */
 const SLICE_MS = 0.5;
 const MAX_SLICE_MS = 50;
-/** So many times as long as all else took since the last turn: else refusing what is too much would take the time of the rest. */
+/** So many times as long as all else took since that turn: else refusing what is too much would take the time of the rest. */
 const SHARE = 9;
 /** Where no turn has come to the end of the queue for so long, more checks come than can be decided. */
 const STANDING_MS = 100;
@@ -40,7 +38,7 @@ const STANDING_MS = 100;
 /**
  * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
  * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
- * checks, or those that are answered together, or up to 50 ms where more come than can be decided. So a wait here is the delay of the event loop. A check is shed
+ * checks, or those that are answered together, or up to 50 ms where more come than are decided at once. So a wait here is the delay of the event loop. A check is shed
  * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
  * so that the others are decided in good time and not all of them just too late. One that nobody waits for any more leaves its
  * place, and costs nothing from then on. The caller bounds how many wait.
@@ -114,7 +112,7 @@ export class CheckQueue<C extends QueuedCheck> {
   }
 
   #sliceMs(nowMs: number): number {
-    if (!this.#isStanding(nowMs)) return SLICE_MS;
+    if (this.#standingSinceMs === null) return SLICE_MS;
     return Math.min(MAX_SLICE_MS, Math.max(SLICE_MS, SHARE * (nowMs - this.#endedMs)));
   }
 

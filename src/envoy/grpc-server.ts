@@ -12,6 +12,8 @@ export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => Stream
 /** What the server is made with. */
 export interface GrpcServerOptions {
   readonly monotonicMs: () => number;
+  /** Whether what has come is enough for now; who says so calls `readOn`. Default never. */
+  readonly isCrowded?: () => boolean;
   /** Told of what a method has thrown, which resets its call, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -55,6 +57,11 @@ export class GrpcServer {
   /** Sends the answers there are; they go out by themselves at the end of the turn of the event loop. */
   flush(): void {
     this.#server.flush();
+  }
+
+  /** Reads on after it was enough. */
+  readOn(): void {
+    this.#server.readOn();
   }
 
   /** Takes no more calls, lets those that are open end, and cuts off what is left after `graceMs`. Never rejects. */

@@ -101,7 +101,12 @@ export class AuthorizationServer {
     this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired, onCrowdedOut: this.#crowdedOut });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
-    const server = new GrpcServer(methods, { monotonicMs, onFault: (error) => this.#tellFault(error) });
+    const server = new GrpcServer(methods, {
+      monotonicMs,
+      // INVARIANT: where some wait their turn comes, and then it is read on.
+      isCrowded: () => this.#queue.length > this.#options.maxInFlight / 2,
+      onFault: (error) => this.#tellFault(error),
+    });
     this.#server = server;
     this.#queue = new CheckQueue({
       monotonicMs,
@@ -111,6 +116,7 @@ export class AuthorizationServer {
       onTurnOver: () => {
         options.turn?.over();
         server.flush();
+        server.readOn();
       },
     });
   }

@@ -17,6 +17,8 @@ export interface ConnectionOptions {
   readonly endLater: (stream: Http2Stream) => () => void;
   /** Frames have gathered; they go out with `flush`. */
   readonly onGathered: (connection: Http2Connection) => void;
+  /** A piece of what comes was dealt with. */
+  readonly onRead: () => void;
   /** The connection is gone. */
   readonly onGone: (connection: Http2Connection) => void;
   /** Told of what was thrown by those who are told of streams; throws nothing itself. */
@@ -43,6 +45,8 @@ const SETTINGS = settingsBytes([
  * @see RFC 9113
  */
 export class Http2Connection {
+  /** Whether something came since it last waited. */
+  wasRead = false;
   readonly #options: ConnectionOptions;
   readonly #socket: Socket;
   readonly #outgoing: Outgoing;
@@ -54,6 +58,8 @@ export class Http2Connection {
   #lastTold = MAX_31_BITS;
   /** Nothing is read, since the other end does not read what was written. */
   #isStalled = false;
+  /** Nothing is read, since enough has come for now. */
+  #waits = false;
   #state: 'open' | 'closing' | 'over' = 'open';
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -103,6 +109,21 @@ export class Http2Connection {
     this.#endIn(BOUNDS.stalledMs);
   }
 
+  /** Reads nothing until `readOn`. */
+  wait(): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#socket.pause();
+  }
+
+  /** Reads again after `wait`. */
+  readOn(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.wasRead = false;
+    this.#readAgain();
+  }
+
   readonly #send = (type: number, flags: number, stream: number, payload?: Uint8Array): void => {
     if (this.#outgoing.isEmpty) this.#options.onGathered(this);
     this.#outgoing.frame(type, flags, stream, payload);
@@ -113,6 +134,8 @@ export class Http2Connection {
     const rest = this.#prefaceBytes < PREFACE.length ? this.#afterPreface(chunk) : chunk;
     if (rest === null) this.#fail(ErrorCode.protocol);
     else if (this.#frames.read(rest, this.#take) === 'too-large') this.#fail(ErrorCode.frameSize);
+    this.wasRead = true;
+    this.#options.onRead();
   };
 
   /** What comes after the preface, or `null` where that is none. */
@@ -164,8 +187,12 @@ export class Http2Connection {
     if (!this.#isStalled) return;
     this.#isStalled = false;
     clearTimeout(this.#timer);
-    this.#socket.resume();
+    this.#readAgain();
   };
+
+  #readAgain(): void {
+    if (!this.#isStalled && !this.#waits) this.#socket.resume();
+  }
 
   readonly #gone = (): void => {
     clearTimeout(this.#timer);

@@ -19,6 +19,11 @@ export interface ServerOptions {
   /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
+  /**
+   * Whether what has come is enough for now, asked after each piece: no connection is then read until `readOn`, which who says so
+   * calls. Default never.
+   */
+  readonly isCrowded?: () => boolean;
   /** Told of what `onStream` or what it gave has thrown, which resets their stream, and of connections that could not be taken. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -43,6 +48,8 @@ export class Http2Server {
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
   readonly #gathered = new Set<Http2Connection>();
+  /** No connection is read, since it was enough. */
+  #waits = false;
   /** Streams that were answered and whose clients have not said all. */
   readonly #lettingGo: Timeouts<Http2Stream>;
   #isFlushing = false;
@@ -80,6 +87,21 @@ export class Http2Server {
     }
   }
 
+  /** Reads on after it was enough: first where least was read, since of those that have something the system names the first first. */
+  readOn(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    const read = [...this.#connections].filter((connection) => connection.wasRead);
+    for (const connection of this.#connections) if (!connection.wasRead) connection.readOn();
+    for (const connection of read) connection.readOn();
+  }
+
+  readonly #noteRead = (): void => {
+    if (this.#waits || this.#options.isCrowded?.() !== true) return;
+    this.#waits = true;
+    for (const connection of this.#connections) connection.wait();
+  };
+
   /** Takes no more streams, lets those that are open end, and cuts off what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     for (const connection of this.#connections) connection.warn();
@@ -107,6 +129,7 @@ export class Http2Server {
         ...this.#options,
         endLater: (stream) => this.#lettingGo.add(stream),
         onGathered: this.#noteGathered,
+        onRead: this.#noteRead,
         onGone: (connection) => {
           this.#connections.delete(connection);
           this.#gathered.delete(connection);

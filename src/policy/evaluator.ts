@@ -248,7 +248,7 @@ export class Evaluator {
 
   #halves(slice: Slice, askable: Askable): AskableHalves | null {
     if (askable.halves !== undefined) return askable.halves;
-    const halves = halvesOf(slice.members, (index) => this.#varies(this.#readsOf([index])));
+    const halves = halvesOf(slice.members, this.#isVarying);
     askable.halves =
       halves === null
         ? null
@@ -261,6 +261,11 @@ export class Evaluator {
           };
     return askable.halves;
   }
+
+  readonly #isVarying = (index: number): boolean => {
+    const policy = this.#rules.policies[index];
+    return policy === undefined || this.#varies(policy.reads);
+  };
 
   #readingOf(members: readonly number[], of: { readonly slice: string; readonly part: SlicePart }): Reading {
     const reads = this.#readsOf(members);

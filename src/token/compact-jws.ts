@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { Remembered } from '../remembered.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, membersFrom, optional, type Problem, text } from './members.ts';
@@ -53,11 +54,14 @@ export function jwsPartsFrom(compact: string, maxBytes: number): JwsParts | Prob
 export function compactJwsFrom(compact: string, maxBytes: number): CompactJws | Deny {
   const parts = jwsPartsFrom(compact, maxBytes);
   if (isProblem(parts)) return deny('token.malformed', `the token ${parts.problem}`);
-  const read = headerFrom(parts.header);
+  const read = headers.of(compact.slice(0, compact.indexOf('.')), () => headerFrom(parts.header));
   if (isDeny(read)) return read;
   if (parts.signature.length === 0) return deny('token.signature', 'the signature is empty');
   return { ...read, compact, payload: parts.payload, signature: parts.signature };
 }
+
+/** Tokens of one key have one header. */
+const headers = new Remembered<ReturnType<typeof headerFrom>>({ maxKeys: 256 });
 
 function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
   const json = strictJsonFrom(bytes);

@@ -24,20 +24,19 @@ export function membersFrom<R extends Readonly<Record<string, Reader<unknown>>>>
   rules: { readonly noun: string; readonly others: 'ignored' | 'refused' },
 ): Values<R> | Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problem: 'must be an object' };
-  const members = new Map<string, unknown>(Object.entries(value));
   if (rules.others === 'refused') {
-    for (const name of members.keys()) {
+    for (const name of Object.keys(value)) {
       if (!Object.hasOwn(readers, name)) return { problem: `has an unknown ${rules.noun}${quotedName(name)}` };
     }
   }
-  const values: [string, unknown][] = [];
+  const values: Record<string, unknown> = {};
   for (const [name, reader] of Object.entries(readers)) {
-    const read = reader(members.get(name));
+    const read = reader(Object.hasOwn(value, name) ? value[name as keyof typeof value] : undefined);
     if (isProblem(read)) return { problem: `${rules.noun} \`${name}\` ${read.problem}` };
-    values.push([name, read]);
+    values[name] = read;
   }
   // Each member was put there by the reader of its own name.
-  return Object.fromEntries(values) as Values<R>;
+  return values as Values<R>;
 }
 
 /** A member's name came from outside: it is repeated only where it is plain. */

@@ -1,5 +1,7 @@
 import type { Problem } from './members.ts';
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** How deep objects and arrays may nest. */
 export const MAX_JSON_DEPTH = 32;
 
@@ -13,7 +15,7 @@ export const MAX_JSON_DEPTH = 32;
 export function strictJsonFrom(bytes: Uint8Array): { readonly value: unknown } | Problem {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = utf8.decode(bytes);
   } catch {
     return { problem: 'is not valid UTF-8' };
   }

@@ -12,15 +12,19 @@ export interface H2loadOptions {
   readonly seconds: number;
   /** One encoded CheckRequest. */
   readonly message: Buffer;
+  /** How many checks are under way. Default 16. */
+  readonly underWay?: number;
 }
 
-/** One connection, as one worker of Envoy has, and so many checks under way on it. */
-const STREAMS = 16;
+/** So many are on one connection, as one worker of Envoy has. */
+const STREAMS = 256;
 
 let loads = 0;
 
-/** Asks the same check again and again, straight at the socket, as one worker of Envoy would. */
-export async function h2load(stage: Stage, { socket, seconds, message }: H2loadOptions): Promise<Run> {
+/** Asks the same check again and again, straight at the socket, as a worker of Envoy would, or several. */
+export async function h2load(stage: Stage, options: H2loadOptions): Promise<Run> {
+  const { socket, seconds, message, underWay = 16 } = options;
+  const connections = Math.ceil(underWay / STREAMS);
   const name = join(stage.folder, `h2load-${(loads += 1)}`);
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
@@ -30,8 +34,8 @@ export async function h2load(stage: Stage, { socket, seconds, message }: H2loadO
     'h2load',
     [
       '-t1',
-      '-c1',
-      `-m${STREAMS}`,
+      `-c${connections}`,
+      `-m${Math.ceil(underWay / connections)}`,
       `-D${seconds}`,
       `--log-file=${name}.log`,
       `--data=${name}.body`,

@@ -1,6 +1,8 @@
 import { kept } from './bench.ts';
 import type { Bench } from './bench.ts';
+import { capturedCheck } from './capture.ts';
 import { startEnvoy } from './envoy-under-test.ts';
+import { h2load } from './h2load.ts';
 import { mustBeAllowed } from './load.ts';
 import { reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
@@ -16,12 +18,17 @@ const MOST_PER_SECOND = 2_000;
 /** What the other asks, of the capacity. */
 const MODEST = 0.1;
 
+/** As many checks as Remit has under way at most, of one that asks at the socket. */
+const UNDER_WAY = 256;
+
 /** The figure of the calls of an agent that were allowed beside one that asks ten times too often. */
 export const NEIGHBOUR = 'overload: allowed of a neighbour, share';
+/** The same where the one that asks too often does so at the socket, as often as it is refused. */
+export const SOCKET_NEIGHBOUR = 'overload: allowed of a neighbour, the other at the socket, share';
 
 /** What an agent that asks ten times as often as it may takes from another, which asks little. */
 export async function measureNeighbour(bench: Bench, capacity: number): Promise<void> {
-  const { collectorPort, domain, effort, go, results, stage } = bench;
+  const { collectorPort, domain, effort, go, results, say, stage } = bench;
   const limit = Math.max(1, Math.round(Math.min(MOST_PER_SECOND, capacity * LIMIT)));
   const options = { name: 'neighbour', collectorPort, checksPerAgent: limit };
   const remit = await RemitUnderTest.start(stage, domain, options);
@@ -31,6 +38,7 @@ export async function measureNeighbour(bench: Bench, capacity: number): Promise<
   await wrk(stage, await reuse(bench, remit), { port, seconds });
   const asking = { binary: go.vegeta, port, seconds, isHttp2: true };
   const shares: number[] = [];
+  const socketShares: number[] = [];
   for (let round = 0; round < effort.rounds; round += 1) {
     const [noisy, modest] = [await reuse(bench, remit), await reuse(bench, remit, domain.reporter)];
     for (const load of [noisy, modest]) await mustBeAllowed(port, load);
@@ -42,8 +50,17 @@ export async function measureNeighbour(bench: Bench, capacity: number): Promise<
     kept(bench, { contender: 'Remit', scenario: `overload: an agent at ${TIMES} times its limit` }, loud);
     kept(bench, { contender: 'Remit', scenario: 'overload: its neighbour' }, quiet);
     shares.push(1 - quiet.failed / (rates.modest * seconds));
+    const message = await capturedCheck(stage, noisy, { collectorPort });
+    const [atSocket, beside] = await Promise.all([
+      h2load(stage, { socket: remit.socket, seconds, message, underWay: UNDER_WAY }),
+      vegeta(stage, modest, { ...asking, rate: rates.modest }),
+    ]);
+    say(`  at the socket an agent asks ${atSocket.requestsPerSecond.toFixed(0)}/s`);
+    kept(bench, { contender: 'Remit', scenario: 'overload: its neighbour, the other at the socket' }, beside);
+    socketShares.push(1 - beside.failed / (rates.modest * seconds));
   }
   results.note('overload: limit of an agent', limit, 'checks/s');
   results.note(NEIGHBOUR, median(shares), '');
+  results.note(SOCKET_NEIGHBOUR, median(socketShares), '');
   await remit.end();
 }

@@ -9,6 +9,7 @@ import { reuse } from './loads.ts';
 import { measureNeighbour } from './neighbour.ts';
 import { recoverySeconds } from './recovery.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
+import { measureSocketOverload } from './socket-overload.ts';
 import { cpuMicroseconds } from './stage.ts';
 import { median } from './statistics.ts';
 import { attack, runOf } from './vegeta.ts';
@@ -74,6 +75,7 @@ export async function measureOverload(bench: Bench): Promise<void> {
   const due = rounds.reduce((sum, round) => sum + round.due, 0);
   noteAnswers(results, { hits: rounds.flatMap(({ during }) => during), due });
   await noteEnvoysOwn(results, envoy);
+  await measureSocketOverload(bench, remit);
   await remit.end();
   await measureNeighbour(bench, median(capacities.map(({ requestsPerSecond }) => requestsPerSecond)));
 }

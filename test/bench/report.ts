@@ -4,11 +4,12 @@ import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { names } from './contenders.ts';
 import { atRate } from './fixed-rate.ts';
 import { goModuleVersions } from './go-servers.ts';
-import { NEIGHBOUR } from './neighbour.ts';
+import { NEIGHBOUR, SOCKET_NEIGHBOUR } from './neighbour.ts';
 import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
 import { medianOf } from './results.ts';
 import type { Measure, Results, Series } from './results.ts';
+import { SOCKET_GOODPUT } from './socket-overload.ts';
 import { residentWith } from './tasks.ts';
 import { scenarios } from './throughput.ts';
 
@@ -42,6 +43,8 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     overload_goodput: rate(overload.during, overload.capacity),
     overload_recovery_seconds: results.figure(RECOVERY),
     overload_neighbour: results.figure(NEIGHBOUR),
+    overload_goodput_at_socket: results.figure(SOCKET_GOODPUT),
+    overload_neighbour_at_socket: results.figure(SOCKET_NEIGHBOUR),
   };
 }
 

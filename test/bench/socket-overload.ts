@@ -1,0 +1,41 @@
+import type { Bench } from './bench.ts';
+import { capturedCheck } from './capture.ts';
+import { h2load } from './h2load.ts';
+import { reuse } from './loads.ts';
+import type { RemitUnderTest } from './remit-under-test.ts';
+import { median } from './statistics.ts';
+
+/** As many checks as Remit has under way at most, and ten times as many. */
+const AT_CAPACITY = 256;
+const TIMES = 10;
+
+/** The figure of what is left of the throughput at the socket while ten times as many checks are under way as may wait. */
+export const SOCKET_GOODPUT = 'overload: goodput at the socket, of the capacity there';
+
+const ALLOWED = 'decision="allow"';
+
+/**
+ * The same straight at the socket, where the generator takes little of what Remit would decide with and no proxy has a bound of its
+ * own: each refusal is followed by the next check at once, so as much is asked for as can be refused.
+ */
+export async function measureSocketOverload(bench: Bench, remit: RemitUnderTest): Promise<void> {
+  const { collectorPort, effort, results, say, stage } = bench;
+  const message = await capturedCheck(stage, await reuse(bench, remit), { collectorPort });
+  const run = async (underWay: number): Promise<{ readonly asked: number; readonly allowed: number }> => {
+    const before = await remit.metric('remit_decisions_total', ALLOWED);
+    const { requests } = await h2load(stage, { socket: remit.socket, seconds: effort.seconds, message, underWay });
+    const allowed = (await remit.metric('remit_decisions_total', ALLOWED)) - before;
+    return { asked: requests / effort.seconds, allowed: allowed / effort.seconds };
+  };
+  const shares: number[] = [];
+  for (let round = 0; round < effort.rounds; round += 1) {
+    const capacity = await run(AT_CAPACITY);
+    const over = await run(AT_CAPACITY * TIMES);
+    say(`  at the socket: ${text(capacity)} at capacity, ${text(over)} over it`);
+    shares.push(over.allowed / capacity.allowed);
+  }
+  results.note(SOCKET_GOODPUT, median(shares), '');
+}
+
+const text = ({ asked, allowed }: { readonly asked: number; readonly allowed: number }): string =>
+  `${allowed.toFixed(0)}/s allowed of ${asked.toFixed(0)}/s`;
