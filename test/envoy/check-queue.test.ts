@@ -120,6 +120,19 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['a']);
   });
 
+  it('gives checks nine times what all else takes as soon as a turn has left some behind', async () => {
+    const { clock, events, add } = setUp();
+    for (let n = 0; n < 100; n += 1) add('check', { deadlineMs: 1_000_000, takesMs: 1 });
+    clock.nowMs += 2;
+    await nextTurn();
+    expect(events).toHaveLength(1);
+    events.length = 0;
+    clock.nowMs += 2;
+    await nextTurn();
+    // In fours.
+    expect(events).toHaveLength(20);
+  });
+
   it('gives checks nine times what all else takes once the queue stands, and 50 ms at most', async () => {
     const { clock, events, add } = setUp();
     const lasting = { deadlineMs: 1_000_000, takesMs: 1 };

@@ -26,4 +26,18 @@ describe('AuthorizationServer and a flood', () => {
     expect(server.inFlight).toBe(0);
     expect(turn.longestMs).toBeLessThan(25);
   });
+
+  it('of three times as many checks as may wait reads no more than it can decide, and refuses none', async () => {
+    const { server, client } = await serving();
+    const clients = await Promise.all(Array.from({ length: 4 }, client));
+    const count = 200;
+    const flood = Array.from({ length: count }, (_, n) => wholeCheck(FIRST_STREAM + 2 * n, Buffer.alloc(1_500)));
+    await Promise.all(clients.map((one) => one.send(...flood)));
+    const streams = Array.from({ length: count }, (_, n) => FIRST_STREAM + 2 * n);
+    const isDone = (one: RawClient) => streams.every((stream) => one.content(stream).length > 0);
+    for (const one of clients) await one.until(isDone);
+    const answers = clients.flatMap((one) => streams.map((stream) => one.content(stream).includes('done 1500')));
+    expect(answers.filter((isAllowed) => !isAllowed)).toEqual([]);
+    expect(server.inFlight).toBe(0);
+  });
 });

@@ -5,14 +5,14 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { ErrorCode, FrameType } from '../../src/http2/frame.ts';
+import { ErrorCode, Flag, FrameType } from '../../src/http2/frame.ts';
 import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server } from '../../src/http2/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { heldBytes } from './costs.ts';
 import { frame, framesIn, PREFACE } from './raw-client.ts';
 import { answer, brief, noting, stage } from './stage.ts';
-import { ask } from './requests.ts';
+import { ask, requestOf } from './requests.ts';
 
 const { raw, serve, session } = stage();
 const isGoAway = ({ type }: { readonly type: number }): boolean => type === FrameType.goAway;
@@ -45,6 +45,35 @@ describe('Http2Server', () => {
     await client.send(ask(6));
     expect(await client.ended()).toEqual({ last: 3, code: ErrorCode.protocol });
     await closed;
+  });
+
+  it('reads no connection any more where it is enough, until it is told to, and then first where least was read', async () => {
+    const seen: string[] = [];
+    const { onStream } = noting({ begun: ({ path }) => seen.push(path) });
+    const { port, server } = await serve(onStream, { isCrowded: () => seen.length > 0 });
+    const clients = { a: await raw({ port }), b: await raw({ port }) };
+    for (const client of Object.values(clients)) await client.settled();
+    const sends = (name: keyof typeof clients, call: number): Promise<void> =>
+      clients[name].send(ask(2 * call + 1, Flag.endStream, requestOf(`/${name}${call}`)));
+    const later = () => new Promise((resolve) => setTimeout(resolve, 30));
+    await sends('a', 0);
+    while (seen.length === 0) await turn();
+    await sends('a', 1);
+    await sends('b', 1);
+    await later();
+    expect(seen).toEqual(['/a0']);
+    server.readOn();
+    await later();
+    expect(seen).toHaveLength(2);
+    const [latest, other] = seen[1] === '/a1' ? (['a', 'b'] as const) : (['b', 'a'] as const);
+    await sends(latest, 2);
+    await later();
+    server.readOn();
+    await later();
+    expect(seen.slice(2)).toEqual([`/${other}1`]);
+    server.readOn();
+    await later();
+    expect(seen.slice(3)).toEqual([`/${latest}2`]);
   });
 
   it('ends a connection once its last stream is over, and what is left after the grace', async () => {
