@@ -17,6 +17,7 @@ import { ask, requestOf } from './requests.ts';
 const { raw, serve, session } = stage();
 const isGoAway = ({ type }: { readonly type: number }): boolean => type === FrameType.goAway;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+const later = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 describe('Http2Server', () => {
   it('lets calls in flight end, tells clients first, and refuses what comes after', async () => {
@@ -55,7 +56,6 @@ describe('Http2Server', () => {
     for (const client of Object.values(clients)) await client.settled();
     const sends = (name: keyof typeof clients, call: number): Promise<void> =>
       clients[name].send(ask(2 * call + 1, Flag.endStream, requestOf(`/${name}${call}`)));
-    const later = () => new Promise((resolve) => setTimeout(resolve, 30));
     await sends('a', 0);
     while (seen.length === 0) await turn();
     await sends('a', 1);
