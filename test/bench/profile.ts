@@ -7,7 +7,7 @@ import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { Load } from './load.ts';
 import { mustBeAllowed } from './load.ts';
-import { highRisk, messages, newDecisions, reuse } from './loads.ts';
+import { cold, highRisk, messages, newDecisions, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { Stage } from './stage.ts';
 import { wrk } from './wrk.ts';
@@ -20,6 +20,7 @@ import { wrk } from './wrk.ts';
 const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Promise<Load>>> = {
   reuse,
   decisions: (bench, remit) => newDecisions(bench, remit, 100_000),
+  cold: (bench, remit) => cold(bench, remit, 40_000),
   'high-risk': highRisk,
   mcp: (bench, remit) => messages(bench, remit, 1_024),
 };
@@ -63,8 +64,9 @@ try {
   const { port } = envoy.address;
   await mustBeAllowed(port, load);
   await wrk(stage, load, { port, seconds });
+  const fresh = await makeLoad(bench, remit);
   const fromUs = monotonicMicroseconds();
-  const run = await wrk(stage, load, { port, seconds });
+  const run = await wrk(stage, fresh, { port, seconds });
   const untilUs = monotonicMicroseconds();
   await remit.end();
   const profile = await mainProfile(folder);
