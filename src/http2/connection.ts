@@ -45,8 +45,6 @@ const SETTINGS = settingsBytes([
  * @see RFC 9113
  */
 export class Http2Connection {
-  /** Whether something came since it last waited. */
-  wasRead = false;
   readonly #options: ConnectionOptions;
   readonly #socket: Socket;
   readonly #outgoing: Outgoing;
@@ -60,6 +58,7 @@ export class Http2Connection {
   #isStalled = false;
   /** Nothing is read, since enough has come for now. */
   #waits = false;
+  #wasRead = false;
   #state: 'open' | 'closing' | 'over' = 'open';
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -109,6 +108,11 @@ export class Http2Connection {
     this.#endIn(BOUNDS.stalledMs);
   }
 
+  /** Whether something came since it last waited. */
+  get wasRead(): boolean {
+    return this.#wasRead;
+  }
+
   /** Reads nothing until `readOn`. */
   wait(): void {
     if (this.#waits) return;
@@ -120,7 +124,7 @@ export class Http2Connection {
   readOn(): void {
     if (!this.#waits) return;
     this.#waits = false;
-    this.wasRead = false;
+    this.#wasRead = false;
     this.#readAgain();
   }
 
@@ -134,7 +138,7 @@ export class Http2Connection {
     const rest = this.#prefaceBytes < PREFACE.length ? this.#afterPreface(chunk) : chunk;
     if (rest === null) this.#fail(ErrorCode.protocol);
     else if (this.#frames.read(rest, this.#take) === 'too-large') this.#fail(ErrorCode.frameSize);
-    this.wasRead = true;
+    this.#wasRead = true;
     this.#options.onRead();
   };
 

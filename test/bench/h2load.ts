@@ -16,6 +16,8 @@ export interface H2loadOptions {
   readonly underWay?: number;
 }
 
+/** As many checks as Remit has under way at most, by its defaults. */
+export const AT_CAPACITY = 256;
 /** So many are on one connection, as one worker of Envoy has. */
 const STREAMS = 256;
 

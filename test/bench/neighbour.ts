@@ -2,7 +2,7 @@ import { kept } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { capturedCheck } from './capture.ts';
 import { startEnvoy } from './envoy-under-test.ts';
-import { h2load } from './h2load.ts';
+import { AT_CAPACITY, h2load } from './h2load.ts';
 import { mustBeAllowed } from './load.ts';
 import { reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
@@ -17,9 +17,6 @@ const LIMIT = 0.2;
 const MOST_PER_SECOND = 2_000;
 /** What the other asks, of the capacity. */
 const MODEST = 0.1;
-
-/** As many checks as Remit has under way at most, of one that asks at the socket. */
-const UNDER_WAY = 256;
 
 /** The figure of the calls of an agent that were allowed beside one that asks ten times too often. */
 export const NEIGHBOUR = 'overload: allowed of a neighbour, share';
@@ -52,7 +49,7 @@ export async function measureNeighbour(bench: Bench, capacity: number): Promise<
     shares.push(1 - quiet.failed / (rates.modest * seconds));
     const message = await capturedCheck(stage, noisy, { collectorPort });
     const [atSocket, beside] = await Promise.all([
-      h2load(stage, { socket: remit.socket, seconds, message, underWay: UNDER_WAY }),
+      h2load(stage, { socket: remit.socket, seconds, message, underWay: AT_CAPACITY }),
       vegeta(stage, modest, { ...asking, rate: rates.modest }),
     ]);
     say(`  at the socket an agent asks ${atSocket.requestsPerSecond.toFixed(0)}/s`);

@@ -1,12 +1,11 @@
 import type { Bench } from './bench.ts';
 import { capturedCheck } from './capture.ts';
-import { h2load } from './h2load.ts';
+import { AT_CAPACITY, h2load } from './h2load.ts';
 import { reuse } from './loads.ts';
 import type { RemitUnderTest } from './remit-under-test.ts';
 import { median } from './statistics.ts';
 
-/** As many checks as Remit has under way at most, and ten times as many. */
-const AT_CAPACITY = 256;
+/** So many times as many checks as Remit has under way at most. */
 const TIMES = 10;
 
 /** The figure of what is left of the throughput at the socket while ten times as many checks are under way as may wait. */
