@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
 import {
@@ -122,6 +122,12 @@ export const stracePart = (): Part<string> => ({
       .find(isExecutable) ?? null,
   enable: 'apt-get install -y strace',
 });
+
+/** Data of others that the tests read, beside the project; it is no part of it. */
+export function sharedData(path: string): Part<string> {
+  const at = resolve(import.meta.dirname, '../../shared', path);
+  return { name: `\`../shared/${path}\``, found: existsSync(at) ? at : null, enable: 'ln -s FOLDER ../shared' };
+}
 
 /** Two parts that a suite needs both of. */
 export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({

@@ -4,7 +4,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from '@jest/globals';
-import { describeWith, envoyPart } from '../parts.ts';
+import { both, describeWith, envoyPart } from '../parts.ts';
+import type { Part } from '../parts.ts';
 import { callPayments, declare, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 /** A small disk of its own, or null where this user may not mount one. */
@@ -18,11 +19,10 @@ function mountSmall(at: string): boolean {
 }
 
 const isRoot = process.getuid?.() === 0;
+const root: Part<true> = { name: 'root, to mount a tmpfs', found: isRoot || null, enable: 'sudo npm test' };
 
-describeWith(envoyPart(), 'a full disk under the state file', (envoy) => {
-  const title = 'denies with ledger.unavailable, and goes on when there is space';
-  const itAsRoot = isRoot ? it : it.skip;
-  itAsRoot(isRoot ? title : `${title} (skipped: needs root, to mount a tmpfs)`, async () => {
+describeWith(both(envoyPart(), root), 'a full disk under the state file', ([envoy]) => {
+  it('denies with ledger.unavailable, and goes on when there is space', async () => {
     const { folder, remove } = await scratchFolder('remit-full-');
     expect(mountSmall(folder)).toBe(true);
     try {

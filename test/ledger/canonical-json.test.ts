@@ -1,12 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { JsonValue } from '../../src/ledger/canonical-json.ts';
-
-const vectors = resolve(import.meta.dirname, '../../../shared/vectors/jcs');
-const names = existsSync(vectors) ? readdirSync(resolve(vectors, 'input')) : [];
+import { describeWithVectors, vectorBytes, vectorFiles } from '../token/vectors.ts';
 
 describe('canonicalJson', () => {
   it.each<[string, JsonValue, string]>([
@@ -70,13 +66,11 @@ describe('canonicalJson', () => {
       }),
     );
   });
+});
 
-  (names.length > 0 ? it.each(names) : it.skip.each(['(skipped: they are not on this machine)']))(
-    'writes the RFC 8785 vectors byte for byte: %s',
-    (name) => {
-      const value = JSON.parse(readFileSync(resolve(vectors, 'input', name), 'utf8')) as JsonValue;
-      const text = canonicalJson(value);
-      expect(typeof text === 'string' && Buffer.from(text)).toEqual(readFileSync(resolve(vectors, 'output', name)));
-    },
-  );
+describeWithVectors('canonicalJson on the vectors of RFC 8785', 'jcs', () => {
+  it.each(vectorFiles('jcs/input'))('writes %s byte for byte', (name) => {
+    const text = canonicalJson(JSON.parse(vectorBytes(`jcs/input/${name}`).toString()) as JsonValue);
+    expect(typeof text === 'string' && Buffer.from(text)).toEqual(vectorBytes(`jcs/output/${name}`));
+  });
 });

@@ -1,15 +1,13 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { DecisionCache } from '../../src/policy/cache.ts';
 import { isFailure } from '../../src/policy/evaluator.ts';
 import type { EvaluatorAnswer, EvaluatorOptions } from '../../src/policy/evaluator.ts';
 import { plainAsk } from '../../src/policy/plain.ts';
 import { SlicePool } from '../../src/policy/pool.ts';
-import { corpusCases, corpusFile } from './corpus.ts';
-import type { CorpusRequest } from './corpus.ts';
+import { describeWith } from '../parts.ts';
+import { corpus, corpusCases } from './corpus.ts';
+import type { CorpusCase, CorpusRequest } from './corpus.ts';
 
-const itWithCorpus = corpusFile === null ? it.skip : it;
-const missing = corpusFile === null ? ' (skipped: no corpus at ../shared/cedar-corpus)' : '';
-const cases = corpusCases();
 const TIMEOUT_MS = 600_000;
 
 const textOf = ({ decision, reason, errors }: Pick<CorpusRequest, 'decision' | 'reason' | 'errors'>): string =>
@@ -20,7 +18,7 @@ const answerText = (answer: EvaluatorAnswer): string => (isFailure(answer) ? JSO
  * Requests of the corpus whose answer is another than its own, with slices and cache as given. Where there is a cache each is
  * asked twice, so that the second answer comes from it unless it may not be kept.
  */
-function differing(how: EvaluatorOptions) {
+function differing(cases: readonly CorpusCase[], how: EvaluatorOptions) {
   const pool = new SlicePool();
   let requests = 0;
   const found = cases.flatMap(({ id, policies, schema, entities, requests: asked }) => {
@@ -40,8 +38,10 @@ function everyOther(): () => boolean {
   return () => (asked += 1) % 2 === 0;
 }
 
-describe('the Cedar corpus', () => {
-  itWithCorpus.each([
+describeWith(corpus, 'the Cedar corpus', (file) => {
+  const cases = corpusCases(file);
+
+  it.each([
     ['slices and cache', { slices: true, cache: new DecisionCache() }],
     ['slices in halves and cache', { slices: true, cache: new DecisionCache(), varies: everyOther() }],
     ['slices alone', { slices: true, cache: null }],
@@ -49,10 +49,10 @@ describe('the Cedar corpus', () => {
     ['halves and the cache', { slices: false, cache: new DecisionCache(), varies: everyOther() }],
     ['neither', { slices: false, cache: null }],
   ])(
-    `has the answers of Cedar with %s, all 30,968 of them${missing}`,
+    'has the answers of Cedar with %s, all 30,968 of them',
     (_name, how: EvaluatorOptions) => {
       const { cache } = how;
-      expect(differing(how)).toEqual({ requests: 30_968, found: [] });
+      expect(differing(cases, how)).toEqual({ requests: 30_968, found: [] });
       if (cache === null) return;
       // Had all bypassed the cache, this would say nothing. Where no policy can match nothing is asked, and nothing kept.
       expect(cache.sizes.allows).toBeGreaterThan(2000);
@@ -61,7 +61,7 @@ describe('the Cedar corpus', () => {
     TIMEOUT_MS,
   );
 
-  itWithCorpus(
+  it(
     'is answered without its schemas as by the engine alone, where the engine is handed what policies read',
     () => {
       const pool = new SlicePool();

@@ -1,7 +1,7 @@
 import { exactJson } from '../../src/policy/exact-json.ts';
-import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { sharedData } from '../parts.ts';
 
 /** A case of the corpus, as far as it is read here. */
 export interface CorpusCase {
@@ -24,14 +24,11 @@ export interface CorpusRequest {
   readonly errors: readonly string[];
 }
 
-const file = resolve(import.meta.dirname, '../../../shared/cedar-corpus/cases.jsonl.gz');
-
-/** Where the corpus is, beside the project; `null` where it is not. */
-export const corpusFile: string | null = existsSync(file) ? file : null;
+/** The corpus, beside the project. */
+export const corpus = sharedData('cedar-corpus/cases.jsonl.gz');
 
 /** Its cases, with numbers as written. */
-export function corpusCases(): readonly CorpusCase[] {
-  if (corpusFile === null) return [];
-  const lines = gunzipSync(readFileSync(corpusFile)).toString().trimEnd().split('\n');
+export function corpusCases(file: string): readonly CorpusCase[] {
+  const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split('\n');
   return lines.map((line) => exactJson(line) as CorpusCase);
 }

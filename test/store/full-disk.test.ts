@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { afterAll, expect, it } from '@jest/globals';
 import type { StoreFailure } from '../../src/store/store-failure.ts';
+import { describeWith } from '../parts.ts';
 import { endRecord, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -24,11 +25,10 @@ afterAll(() => {
   remove();
 });
 
-describe('a state file on a full disk', () => {
-  const title = 'fails as full, loses nothing, and goes on';
-  const itOnDisk = disk === null ? it.skip : it;
-  itOnDisk(disk === null ? `${title} (skipped: needs root, to mount a tmpfs of 2 MiB)` : title, () => {
-    const at = disk ?? '';
+const part = { name: 'root, to mount a tmpfs of 2 MiB', found: disk, enable: 'sudo npm test' };
+
+describeWith(part, 'a state file on a full disk', (at) => {
+  it('fails as full, loses nothing, and goes on', () => {
     const fatal: StoreFailure[] = [];
     const store = mustOpen(join(at, 'state.db'), { onFatal: (failure) => fatal.push(failure) });
     writeFileSync(join(at, 'ballast'), Buffer.alloc(1024 ** 2));
