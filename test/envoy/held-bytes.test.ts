@@ -5,7 +5,7 @@ import { HELD_BYTES } from '../../src/envoy/limits.ts';
 import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
 import type { ServerOptions } from '../../src/envoy/server.ts';
 import { Flag } from '../../src/http2/frame.ts';
-import { heldBytes } from '../http2/costs.ts';
+import { heldBytes } from '../costs.ts';
 import { frame, type RawClient, reset } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
 import { entryOf, messageBytes } from './access-log-samples.ts';

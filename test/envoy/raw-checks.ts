@@ -65,9 +65,3 @@ export function rawStage() {
 
 /** Answers each check with the length of its message. */
 export const done: OneHandler = ({ length }) => Buffer.from(`done ${length}`);
-
-/** The processor time of this thread alone, milliseconds: it does not grow with the load of the machine. */
-export function processorMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-}

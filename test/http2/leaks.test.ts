@@ -3,7 +3,7 @@ import { ErrorCode, FrameType } from '../../src/http2/frame.ts';
 import { Incoming } from '../../src/http2/incoming.ts';
 import { Setting, settingsBytes } from '../../src/http2/settings.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
-import { heldBytes } from './costs.ts';
+import { heldBytes } from '../costs.ts';
 import { indexed, literal } from './hpack.ts';
 import { frame, PREFACE, type RawClient, reset, widened } from './raw-client.ts';
 import { answer, stage } from './stage.ts';

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FrameType } from '../../src/http2/frame.ts';
 import { Outgoing } from '../../src/http2/outgoing.ts';
-import { heldBytes } from './costs.ts';
+import { heldBytes } from '../costs.ts';
 import { framesIn } from './raw-client.ts';
 
 let server: Server;

@@ -155,8 +155,8 @@ describe('two processes on one state file', () => {
     const beganMs = performance.now();
     expect(spend()).toMatchObject({ code: 'busy', detail: 'the state file is locked by another process' });
     for (let n = 0; n < 100; n += 1) expect(spend()).toMatchObject({ code: 'busy' });
-    // All of them together have waited once.
-    expect(performance.now() - beganMs).toBeLessThan(500);
+    // All of them together have waited once, and not each for its 50 ms.
+    expect(performance.now() - beganMs).toBeLessThan(2_500);
     // What a use is judged by is read all the same.
     expect(isLive(store)).toBe(true);
     other.exec('ROLLBACK');

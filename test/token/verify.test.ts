@@ -407,13 +407,13 @@ describe('verifyTaskToken denies the form', () => {
     expect(await answerTo(token)).toEqual([reason, detail]);
   });
 
-  it('of 1 MB, without looking at it', async () => {
-    const token = `${h}.${'A'.repeat(1 << 20)}.${s}`;
-    const start = performance.now();
-    for (let round = 0; round < 1000; round++) {
-      expect(await answerTo(token)).toEqual(['token.malformed', 'the token is longer than 8192 bytes']);
-    }
-    expect(performance.now() - start).toBeLessThan(2000);
+  it.each([
+    ['that is none', 'A'.repeat(1 << 20)],
+    ['in three parts', `${h}.${'A'.repeat(1 << 20)}.${s}`],
+    ['of too many', '.'.repeat(1 << 20)],
+    ['of other characters', '\u{1f600}'.repeat(1 << 18)],
+  ])('of 1 MB, %s, without looking at it', async (_name, token) => {
+    expect(await answerTo(token)).toEqual(['token.malformed', 'the token is longer than 8192 bytes']);
   });
 });
 

@@ -1,12 +1,23 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** The processor time that something takes in this process, milliseconds: it does not grow with the load of the machine. */
-export function cpuMs(work: () => void): number {
-  const before = process.cpuUsage();
+/**
+ * How many times as long as another piece of work one takes. Both are done in turn and the quickest round of each is taken, so
+ * that neither the speed of the machine nor its load says anything: only how the costs grow does.
+ */
+export function costRatio(work: () => void, other: () => void): number {
+  let [least, leastOfOther] = [Infinity, Infinity];
+  for (let round = 0; round < 9; round += 1) {
+    leastOfOther = Math.min(leastOfOther, spentMs(other));
+    least = Math.min(least, spentMs(work));
+  }
+  return least / leastOfOther;
+}
+
+function spentMs(work: () => void): number {
+  const beganMs = performance.now();
   work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000;
+  return performance.now() - beganMs;
 }
 
 // Jest is not started with it, and nothing else tells what is held from what is not yet collected.
