@@ -44,7 +44,7 @@ export class Remembered<V> {
 
   /** Remembers what a text stands for. @param value not `undefined` */
   set(key: string, value: V): void {
-    if (key.length <= this.#maxKeyChars) this.#keep(ownCopyOf(key), value);
+    if (key.length <= this.#maxKeyChars) this.#keep(ownTextOf(key), value);
   }
 
   /** What a text stands for, made where it is not remembered. */
@@ -68,7 +68,7 @@ export class Remembered<V> {
 }
 
 /** A text of its own: before V8 of Node 24 or so a part of another one, as a key, keeps all of that in memory. */
-function ownCopyOf(text: string): string {
+export function ownTextOf(text: string): string {
   // oxlint-disable-next-line no-control-regex -- every character that is one byte
   const encoding = /^[\x00-\xff]*$/.test(text) ? 'latin1' : 'utf16le';
   return Buffer.from(text, encoding).toString(encoding);

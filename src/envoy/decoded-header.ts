@@ -1,7 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import { Remembered } from '../remembered.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
-import { ownCopyOf } from './own-copy.ts';
 import { utf8From } from './utf8.ts';
 import { delimited, type Fields, fieldsOf, WireReader } from './wire-reader.ts';
 
@@ -12,21 +11,13 @@ export interface HeaderFields {
   readonly raw_value?: Buffer;
 }
 
-/** A header as it was decoded, with what it says, which is looked at once. */
-export class DecodedHeader implements HeaderFields {
-  declare readonly key?: string;
-  declare readonly value?: string;
-  declare readonly raw_value?: Buffer;
-  #line: HeaderLine | Deny | null = null;
+/** A header as it was decoded: what it says, and nothing of the bytes that said it. */
+export class DecodedHeader {
+  /** The header as a line, or why it is none. */
+  readonly line: HeaderLine | Deny;
 
   constructor(fields: HeaderFields) {
-    Object.assign(this, fields);
-  }
-
-  /** The header as a line, or why it is none. */
-  get line(): HeaderLine | Deny {
-    this.#line ??= lineOf(this);
-    return this.#line;
+    this.line = lineOf(fields);
   }
 }
 
@@ -70,7 +61,7 @@ function isAt(bytes: Buffer, from: number, beginning: Buffer): boolean {
  * The header in the bytes of a `HeaderValue`; what is wrong with them where they are none. The same object for the same bytes, as
  * long as they are remembered.
  *
- * @param bytes hold more, which the header of a call refers to; what is remembered does not
+ * @param bytes hold more; the header refers to none of them
  */
 export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): DecodedHeader | Deny {
   const text = isUnique(bytes, from) ? null : bytes.toString('latin1', from, to);
@@ -79,9 +70,7 @@ export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): Deco
   const reader = new WireReader(bytes, { from, to });
   const read: Writable = reader.whole(fields, {});
   if (reader.problem !== null) return reader.problem;
-  if (text === null) return new DecodedHeader(read);
-  const raw = read.raw_value;
-  const header = new DecodedHeader(raw === undefined ? read : { ...read, raw_value: ownCopyOf(raw) });
-  remembered.set(text, header);
+  const header = new DecodedHeader(read);
+  if (text !== null) remembered.set(text, header);
   return header;
 }

@@ -3,6 +3,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
+import { ownTextOf, Remembered } from '../remembered.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
 
@@ -79,11 +80,11 @@ export function taskClaimsFrom(
   if (actorProblem !== null) return deny('token.malformed', actorProblem);
   const token: TaskToken = {
     kind: 'task-token',
-    issuer: claims.iss,
+    issuer: shared(claims.iss),
     keyId: envelope.keyId,
-    audience,
-    subject: claims.sub,
-    clientId: claims.client_id,
+    audience: shared(audience),
+    subject: shared(claims.sub),
+    clientId: shared(claims.client_id),
     actors: claims.act,
     delegate: claims.may_act?.sub ?? null,
     issuedAtSeconds: claims.iat,
@@ -99,6 +100,11 @@ export function taskClaimsFrom(
   };
   return { token, notBeforeSeconds: claims.nbf };
 }
+
+const texts = new Remembered<string>();
+
+/** One text for all tokens that say the same, of the same kind: thousands are remembered, each read by itself. */
+const shared = <T extends string>(text: T): T => texts.of(text, () => text) as T;
 
 /** The issuer a payload claims, for choosing keys before anything in it may be believed. */
 export function claimedIssuerOf(payload: unknown): string | Problem {
@@ -153,13 +159,27 @@ const spanReference: Reader<SpanReference> = (value) => {
   const [, traceId, spanId] = TRACE_PARENT.exec(read) ?? [];
   return traceId === undefined || spanId === undefined
     ? { problem: 'must be a trace context of version 00' }
-    : { traceId, spanId };
+    : // Parts of a text keep all of it.
+      { traceId: ownTextOf(traceId), spanId: ownTextOf(spanId) };
 };
 
 const intent: Reader<{ readonly h: string; readonly tp: SpanReference }> = (value) =>
   value === undefined
     ? { problem: 'is required' }
     : membersFrom(value, { h: intentHash, tp: spanReference }, { noun: 'member', others: 'ignored' });
+
+const entries = new Remembered<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
+
+/** The tokens of an agent mostly have the same entries, and share what was read of them. */
+function details(value: unknown): readonly AuthorizationDetail[] | Problem {
+  if (value === undefined) return authorizationDetailsFrom(value);
+  const json = JSON.stringify(value);
+  const known = entries.get(json);
+  if (known !== undefined) return known;
+  const read = authorizationDetailsFrom(value);
+  if (!isProblem(read)) entries.set(json, read);
+  return read;
+}
 
 const readers = {
   iss: name,
@@ -174,7 +194,7 @@ const readers = {
   jti: tokenId,
   txn: taskId,
   scope,
-  authorization_details: authorizationDetailsFrom,
+  authorization_details: details,
   cnf: optional(confirmation),
   remit_intent: intent,
 };

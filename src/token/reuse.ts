@@ -41,10 +41,15 @@ export interface Circumstances {
   readonly risk: string | null;
 }
 
-/** What is remembered of the allowed uses of a token: of the node the first, of the rest the latest few. */
-export interface AllowedUses extends Pick<Circumstances, 'address' | 'certificate'> {
-  /** Marks of them: where each call is a trace of its own, a hundred thousand tokens have eight each. */
+/** What is remembered of the allowed uses of a token. */
+export interface AllowedUses {
+  /** Marks of the latest few: where each call is a trace of its own, a hundred thousand tokens have eight each. */
   readonly traces: readonly number[];
+  readonly places: Places;
+}
+
+/** Where and for what a token was used: of the node the first, of the rest the latest few. Tokens with the same share one. */
+export interface Places extends Pick<Circumstances, 'address' | 'certificate'> {
   readonly connections: readonly string[];
   readonly servers: readonly string[];
   readonly risks: readonly string[];
@@ -60,13 +65,14 @@ export const MAX_REMEMBERED = 8;
  */
 export function reuseClasses(before: AllowedUses | null, now: Circumstances): readonly ReuseClass[] {
   if (before === null) return ['first'];
+  const { places } = before;
   const classes: ReuseClass[] = [];
-  if (before.address !== now.address || before.certificate !== now.certificate) classes.push('other-node');
-  if (isOther(before.risks, now.risk)) classes.push('other-class');
-  if (isOther(before.servers, now.server)) classes.push('other-server');
+  if (places.address !== now.address || places.certificate !== now.certificate) classes.push('other-node');
+  if (isOther(places.risks, now.risk)) classes.push('other-class');
+  if (isOther(places.servers, now.server)) classes.push('other-server');
   const isSameTrace = now.traceId !== null && before.traces.includes(markOf(now.traceId));
   if (!isSameTrace) classes.push('other-trace');
-  if (isOther(before.connections, now.connection)) classes.push('other-connection');
+  if (isOther(places.connections, now.connection)) classes.push('other-connection');
   if (isSameTrace) classes.push('same-trace');
   return classes;
 }
@@ -79,13 +85,31 @@ const isOther = (known: readonly string[], value: string | null): boolean => val
  */
 export function rememberedWith(before: AllowedUses | null, now: Circumstances): AllowedUses {
   return {
-    address: before === null ? now.address : before.address,
-    certificate: before === null ? now.certificate : before.certificate,
     traces: listWith(before?.traces ?? [], now.traceId === null ? null : markOf(now.traceId)),
-    connections: textsWith(before?.connections, now.connection),
-    servers: textsWith(before?.servers, now.server),
-    risks: textsWith(before?.risks, now.risk),
+    places: before === null ? firstPlaces(now) : placesWith(before.places, now),
   };
+}
+
+/** Most tokens are used from one place alone, over a connection that others are used over too. */
+const shared = new Remembered<Places>();
+
+function firstPlaces({ address, certificate, connection, server, risk }: Circumstances): Places {
+  const texts = [address, certificate, connection, server, risk];
+  return shared.of(JSON.stringify(texts), () => ({
+    address,
+    certificate,
+    connections: listWith([], connection),
+    servers: listWith([], server),
+    risks: listWith([], risk),
+  }));
+}
+
+function placesWith(before: Places, now: Circumstances): Places {
+  const connections = listWith(before.connections, now.connection);
+  const servers = listWith(before.servers, now.server);
+  const risks = listWith(before.risks, now.risk);
+  const isKnown = connections === before.connections && servers === before.servers && risks === before.risks;
+  return isKnown ? before : { address: before.address, certificate: before.certificate, connections, servers, risks };
 }
 
 /** The last 30 bits of a trace id, which are random: one pair in a thousand million is taken for the same trace. */
@@ -94,14 +118,6 @@ const markOf = (traceId: string): number => Number.parseInt(traceId.slice(-8), 1
 /** `concat` and not a spread, which leaves room for more elements than there will be. */
 const listWith = <T extends string | number>(list: readonly T[], value: T | null): readonly T[] =>
   value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED).concat(value);
-
-/** Most tokens are used over one connection, at one server and for one risk, which they share with others. */
-const alone = new Remembered<readonly string[]>();
-const none: readonly string[] = [];
-
-function textsWith(list: readonly string[] = none, value: string | null): readonly string[] {
-  return list.length > 0 || value === null ? listWith(list, value) : alone.of(value, (text) => [text]);
-}
 
 /** The most telling of the classes of one use, for a label that takes one; `null` of none. */
 export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>

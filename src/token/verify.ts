@@ -51,17 +51,22 @@ export function taskTokenOf(
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
-/** What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+/**
+ * What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them.
+ *
+ * @param digest of the whole token, where that is known
+ */
 export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
+  digest: string = digestOf(jwt.jws.compact),
 ): { readonly claims: TaskClaims; readonly key: KeyObject } | Deny {
-  const { compact, keyId, type } = jwt.jws;
+  const { keyId, type } = jwt.jws;
   if (!TOKEN_TYPES.has(type)) return deny('token.malformed', 'header member `typ` must be `at+jwt`');
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
   const key = verifyingKey(jwt, keys, 'remit');
   if (isDeny(key)) return key;
-  const claims = taskClaimsFrom(jwt.claims, { keyId, digest: digestOf(compact) });
+  const claims = taskClaimsFrom(jwt.claims, { keyId, digest });
   return isDeny(claims) ? claims : { claims, key };
 }
 

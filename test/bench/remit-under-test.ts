@@ -160,7 +160,10 @@ export class RemitUnderTest {
           else reject(new Error(`the issuer answered ${response.statusCode}: ${text}`));
         });
       });
-      asked.on('error', reject).end(body);
+      // A connection that was idle may be closed by the server just as it is used again.
+      const failed = (error: Error & { readonly code?: string }): void =>
+        asked.reusedSocket && error.code === 'ECONNRESET' ? settle(this.#ask(caller, path, body)) : reject(error);
+      asked.on('error', failed).end(body);
     });
   }
 }

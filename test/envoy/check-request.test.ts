@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { decodedCheckRequestFrom } from '../../src/envoy/check-request.ts';
+import { DecodedHeader, type HeaderFields } from '../../src/envoy/decoded-header.ts';
 import { MCP_NAMESPACES } from '../../src/envoy/mcp-metadata.ts';
 import { checkFactsFrom } from '../../src/envoy/request.ts';
 import { checkRequests } from './messages.ts';
@@ -48,6 +49,13 @@ const isRecord = (value: unknown): value is Decoded => typeof value === 'object'
 const only = (value: unknown, names: readonly string[]): Decoded =>
   isRecord(value) ? Object.fromEntries(names.flatMap((name) => (name in value ? [[name, value[name]]] : []))) : {};
 
+/** With what each header says, in the place of its fields. */
+const asLines = (http: Decoded): Decoded => {
+  const { header_map: map } = http;
+  if (!isRecord(map) || !Array.isArray(map['headers'])) return http;
+  return { ...http, header_map: { headers: map['headers'].map((header: HeaderFields) => new DecodedHeader(header)) } };
+};
+
 /** Of what the codec read, what this reader is there to read. */
 const whatIsUsed = (message: Decoded): unknown => {
   const attributes = only(message['attributes'], ['source', 'request', 'metadata_context']);
@@ -68,7 +76,7 @@ const whatIsUsed = (message: Decoded): unknown => {
   if (isRecord(attributes['request'])) {
     const request = only(attributes['request'], ['http']);
     const names = ['method', 'path', 'host', 'scheme', 'headers', 'header_map', 'body', 'raw_body'];
-    used['request'] = 'http' in request ? { http: only(request['http'], names) } : {};
+    used['request'] = 'http' in request ? { http: asLines(only(request['http'], names)) } : {};
   }
   if (isRecord(attributes['metadata_context'])) {
     const { filter_metadata: namespaces } = only(attributes['metadata_context'], ['filter_metadata']);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import type { SpanReference } from '../../src/token/claims.ts';
 import { MAX_REMEMBERED, REUSE_CLASSES, rememberedWith, reuseClasses, tellingClass } from '../../src/token/reuse.ts';
 import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
 import { TokenUses } from '../../src/token/uses.ts';
@@ -14,6 +15,8 @@ const home: Circumstances = {
 };
 const once = rememberedWith(null, home);
 const at = (change: Partial<Circumstances>): Circumstances => ({ ...home, ...change });
+
+const hex = (length: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
 
 describe('reuseClasses', () => {
   it('calls a use the first where none was allowed before', () => {
@@ -75,7 +78,8 @@ describe('reuseClasses', () => {
       fc.property(fc.array(circumstances, { minLength: 1, maxLength: 40 }), circumstances, (uses, next) => {
         let before: AllowedUses | null = null;
         for (const use of uses) before = rememberedWith(before, use);
-        const { traces = [], connections = [], servers = [], risks = [] } = before ?? {};
+        const { traces = [], places } = before ?? {};
+        const { connections = [], servers = [], risks = [] } = places ?? {};
         for (const list of [[...traces], [...connections], [...servers], [...risks]] as (string | number)[][]) {
           expect(list.length).toBeLessThanOrEqual(MAX_REMEMBERED);
           expect(new Set(list).size).toBe(list.length);
@@ -121,6 +125,23 @@ describe('TokenUses', () => {
     uses.allowed('token', own);
     expect([own.use, own.reuse]).toEqual([2, ['first']]);
     expect(uses.next('token', home).reuse).toEqual(['same-trace']);
+  });
+
+  it('links a use with the one before, whatever their spans', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ traceId: hex(32), spanId: hex(16) }), { minLength: 1, maxLength: 5 }),
+        (spans) => {
+          const uses = new TokenUses(10);
+          const previous = spans.map((span) => {
+            const use = uses.next('token', home);
+            uses.traced('token', { ...span, more: 'a' } as SpanReference);
+            return use.previous;
+          });
+          expect(previous).toEqual([null, ...spans.slice(0, -1)]);
+        },
+      ),
+    );
   });
 
   it('forgets the token unused longest at its bound', () => {
