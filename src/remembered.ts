@@ -6,6 +6,8 @@ export interface RememberedBounds {
   readonly maxChars?: number;
   /** Longest key: what is made of a longer one is made anew each time. Default 512. */
   readonly maxKeyChars?: number;
+  /** Whether each key is a text of its own and no part of another, so that it can be kept as it is. Default no. */
+  readonly hasWholeKeys?: boolean;
 }
 
 /**
@@ -17,15 +19,18 @@ export class Remembered<V> {
   readonly #maxKeys: number;
   readonly #maxChars: number;
   readonly #maxKeyChars: number;
+  readonly #hasWholeKeys: boolean;
   #newer = new Map<string, V>();
   #older = new Map<string, V>();
   /** Of the keys of the newer generation. */
   #chars = 0;
 
-  constructor({ maxKeys = 4_096, maxChars = 1_048_576, maxKeyChars = 512 }: RememberedBounds = {}) {
+  constructor(bounds: RememberedBounds = {}) {
+    const { maxKeys = 4_096, maxChars = 1_048_576, maxKeyChars = 512, hasWholeKeys = false } = bounds;
     this.#maxKeys = maxKeys / 2;
     this.#maxChars = maxChars / 2;
     this.#maxKeyChars = maxKeyChars;
+    this.#hasWholeKeys = hasWholeKeys;
   }
 
   /** How many texts are remembered. */
@@ -44,7 +49,7 @@ export class Remembered<V> {
 
   /** Remembers what a text stands for. @param value not `undefined` */
   set(key: string, value: V): void {
-    if (key.length <= this.#maxKeyChars) this.#keep(ownTextOf(key), value);
+    if (key.length <= this.#maxKeyChars) this.#keep(this.#hasWholeKeys ? key : ownTextOf(key), value);
   }
 
   /** What a text stands for, made where it is not remembered. */

@@ -34,16 +34,19 @@ describe('Remembered', () => {
     expect(remembered.size).toBe(0);
   });
 
-  it('gives for each text what it stands for, and holds no more than it may', () => {
-    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1f600}'), maxLength: 6 });
-    fc.assert(
-      fc.property(fc.array(text, { maxLength: 200 }), (texts) => {
-        const remembered = new Remembered<string>({ maxKeys: 12, maxChars: 40, maxKeyChars: 5 });
-        for (const each of texts) {
-          expect(remembered.of(each, (key) => `of ${key}`)).toBe(`of ${each}`);
-          expect(remembered.size).toBeLessThanOrEqual(12);
-        }
-      }),
-    );
-  });
+  it.each([true, false])(
+    'gives for each text what it stands for, and holds no more than it may: %s',
+    (hasWholeKeys) => {
+      const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1f600}'), maxLength: 6 });
+      fc.assert(
+        fc.property(fc.array(text, { maxLength: 200 }), (texts) => {
+          const remembered = new Remembered<string>({ maxKeys: 12, maxChars: 40, maxKeyChars: 5, hasWholeKeys });
+          for (const each of texts) {
+            expect(remembered.of(each, (key) => `of ${key}`)).toBe(`of ${each}`);
+            expect(remembered.size).toBeLessThanOrEqual(12);
+          }
+        }),
+      );
+    },
+  );
 });

@@ -40,7 +40,12 @@ const fields: Fields<Writable, WireReader> = fieldsOf({
  * Of the headers that calls have most are the same from call to call, those of credentials too: what is remembered of these is what
  * the process holds all the same while they are used.
  */
-const remembered = new Remembered<DecodedHeader>({ maxKeys: 8_192, maxChars: 4_194_304, maxKeyChars: 4_096 });
+const remembered = new Remembered<DecodedHeader>({
+  maxKeys: 8_192,
+  maxChars: 4_194_304,
+  maxKeyChars: 4_096,
+  hasWholeKeys: true,
+});
 
 /** They are another one in every call, so that even to look for one costs more than it brings: V8 keeps each text that is looked for. */
 const UNIQUE = ['traceparent', 'tracestate', 'x-request-id', 'dpop'];

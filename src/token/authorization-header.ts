@@ -17,7 +17,12 @@ export interface PresentedToken {
 }
 
 /** A token comes with every call it is good for. */
-const remembered = new Remembered<PresentedToken | Deny>({ maxKeys: 4_096, maxChars: 2_097_152, maxKeyChars: 4_096 });
+const remembered = new Remembered<PresentedToken | Deny>({
+  maxKeys: 4_096,
+  maxChars: 2_097_152,
+  maxKeyChars: 4_096,
+  hasWholeKeys: true,
+});
 
 /** A scheme and its credentials, one space between. @see RFC 9110 section 11.4, RFC 6750 section 2.1 */
 const CREDENTIALS = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+) ([A-Za-z0-9._~+/-]+=*)$/;

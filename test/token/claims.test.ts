@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isDeny } from '../../src/decision/decision.ts';
+import { authorizationDetailsFrom } from '../../src/token/authorization-details.ts';
+import { taskClaimsFrom } from '../../src/token/claims.ts';
+import { isProblem } from '../../src/token/members.ts';
+import { soundClaims } from './tokens.ts';
+
+const read = (claims: object) => {
+  const found = taskClaimsFrom(JSON.parse(JSON.stringify(claims)), { keyId: 'k', digest: 'd' });
+  if (isDeny(found)) throw new Error(found.detail);
+  return found.token;
+};
+
+/** JSON of entries, few enough that many say the same, or nearly. */
+const entries = fc.array(
+  fc.record({
+    type: fc.constantFrom('"urn:remit:task"', 'null'),
+    locations: fc.constantFrom('["https://a.test"]', '["https://a.test","https://b.test"]'),
+    actions: fc.constantFrom('["a.read"]', '["a.*"]', '["a.read","a.write"]'),
+    constraints: fc.constantFrom(
+      '{}',
+      '{"max_calls":1}',
+      '{"max_calls":1e999}',
+      '{"max_calls":null}',
+      '{"__proto__":1}',
+    ),
+    purpose: fc.constantFrom('"a"', '"\\u0061"', '"b"'),
+  }),
+  { minLength: 1, maxLength: 2 },
+);
+const textOf = (list: readonly Readonly<Record<string, string>>[]): string => {
+  const texts = list.map((entry) => Object.entries(entry).map(([name, value]) => `"${name}":${value}`));
+  return `[${texts.map((members) => `{${members.join()}}`).join()}]`;
+};
+
+describe('taskClaimsFrom', () => {
+  it('reads the entries of each token as they are, whatever tokens came before', () => {
+    fc.assert(
+      fc.property(entries.map(textOf), (text) => {
+        const details = authorizationDetailsFrom(JSON.parse(text));
+        const claims = taskClaimsFrom(
+          { ...soundClaims, authorization_details: JSON.parse(text) },
+          { keyId: 'k', digest: 'd' },
+        );
+        if (isProblem(details)) {
+          expect(claims).toMatchObject({ detail: `claim \`authorization_details\` ${details.problem}` });
+        } else expect(isDeny(claims) ? claims : claims.token.details).toEqual(details);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('reads the same entries of two tokens once', () => {
+    expect(read(soundClaims).details).toBe(read({ ...soundClaims, jti: 'another-token-of-these' }).details);
+  });
+});
