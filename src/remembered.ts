@@ -72,7 +72,7 @@ export class Remembered<V> {
   }
 }
 
-/** A text of its own: before V8 of Node 24 or so a part of another one, as a key, keeps all of that in memory. */
+/** The same text as one of its own: a part of another one keeps all of that in memory. */
 export function ownTextOf(text: string): string {
   // oxlint-disable-next-line no-control-regex -- every character that is one byte
   const encoding = /^[\x00-\xff]*$/.test(text) ? 'latin1' : 'utf16le';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 const TASKS = 60;
@@ -66,8 +67,3 @@ describeWith(envoyPart(), 'the end of a task under load', (envoy) => {
     60_000,
   );
 });
-
-/** Yields until something holds. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((next) => setTimeout(next, 1));
-}

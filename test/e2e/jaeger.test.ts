@@ -8,6 +8,7 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { both, describeWith, envoyPart, jaegerPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
@@ -305,12 +306,4 @@ async function recordsOf({ remit }: DevDomain, taskId: string): Promise<readonly
   const stored = await remit.recordsOf(taskId, 1000);
   if (isStoreFailure(stored)) throw new Error(stored.detail);
   return timelineFrom(stored);
-}
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 30_000;
-  while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error('not within 30 s');
-    await new Promise((done) => setTimeout(done, 200));
-  }
 }

@@ -13,6 +13,7 @@ import { readLog } from '../../src/store/ledger/log-reader.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { envoyPart, describeWith } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
+import { until } from '../until.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
 import { scratchFolder, startDomain } from './domain.ts';
 
@@ -247,14 +248,4 @@ for (const version of envoyVersions) {
       expect(lines[at + 1]).toMatch(/ {2}outcome: 200, \d+ ms \(upstream \d+ ms\), 0 B in, 5 B out, 2 attempts {2,}-/);
     });
   });
-}
-
-/** What `found` gives, once it gives something. */
-async function until<T>(found: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    const value = await found();
-    if (value !== undefined) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error('it did not come');
 }

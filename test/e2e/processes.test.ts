@@ -4,9 +4,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 import { ran } from './process.ts';
-import { NUMBERS, Processes, until } from './processes.ts';
+import { NUMBERS, Processes } from './processes.ts';
 import type { Decided } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 

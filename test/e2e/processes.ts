@@ -11,6 +11,7 @@ import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { until } from '../until.ts';
 import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
@@ -224,15 +225,6 @@ export class Processes {
       await exit;
     }
     for (const stop of this.#stops.toReversed()) await stop();
-  }
-}
-
-/** Waits until something holds; rejects after 15 s. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const givenUpMs = performance.now() + 15_000;
-  while (!(await holds())) {
-    if (performance.now() > givenUpMs) throw new Error(`did not come to hold within 15 s: ${String(holds)}`);
-    await new Promise((next) => setTimeout(next, 20));
   }
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
@@ -6,6 +5,7 @@ import { hashOf } from '../../src/policy/load.ts';
 import { readPolicySource } from '../../src/policy/source.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
+import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 import { SteadyCallers } from './steady-callers.ts';
 import type { Call } from './steady-callers.ts';
@@ -163,16 +163,15 @@ export class ReloadingDomain {
   }
 
   /** When a line was logged, which it waits for. */
-  async #said(isMeant: (line: string, atMs: number) => boolean, what: string): Promise<number> {
-    const found = (): number | undefined => this.#log.find(({ line, atMs }) => isMeant(line, atMs))?.atMs;
-    await until(() => found() !== undefined, what);
-    return found() ?? NaN;
+  #said(isMeant: (line: string, atMs: number) => boolean, what: string): Promise<number> {
+    return until(() => this.#log.find(({ line, atMs }) => isMeant(line, atMs))?.atMs, { what, withinMs: WAIT_MS });
   }
 
   async #calledSince(atMs: number): Promise<void> {
     for (const asks of ['read', 'list'] as const) {
       const isSince = (call: Call): boolean => call.asks === asks && call.startedMs > atMs;
-      await until(() => this.callers.calls.filter(isSince).length >= ENOUGH, `calls that ${asks} payments`);
+      const what = `calls that ${asks} payments`;
+      await until(() => this.callers.calls.filter(isSince).length >= ENOUGH, { what, withinMs: WAIT_MS });
     }
   }
 }
@@ -183,10 +182,4 @@ async function agentsOf(domain: DevDomain): Promise<readonly Caller[]> {
     agents.push({ agent, ...(await mustDeclare(agent, domain, { actions: ['payments.read', 'payments.list'] })) });
   }
   return agents;
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const endMs = performance.now() + WAIT_MS; !holds(); await delay(10)) {
-    if (performance.now() > endMs) throw new Error(`${what} did not come within ${WAIT_MS / 1000} s`);
-  }
 }

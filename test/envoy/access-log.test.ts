@@ -7,6 +7,7 @@ import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import type { ServedCall } from '../../src/outcome/served-call.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { until } from '../until.ts';
 import { DECISION, entryOf, messageBytes } from './access-log-samples.ts';
 import { oneByOne } from './handlers.ts';
 import { checkClient } from './client.ts';
@@ -18,11 +19,6 @@ interface Log {
   /** How the server ended it. */
   readonly ended: Promise<ServiceError | null>;
 }
-
-const until = async (condition: () => boolean): Promise<void> => {
-  for (let tries = 0; tries < 500 && !condition(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
-  expect(condition()).toBe(true);
-};
 
 const raise = (error: Error): never => {
   throw error;

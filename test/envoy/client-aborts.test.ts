@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
-import { allow, get, handlerOf, until, Wire } from './wire.ts';
+import { until } from '../until.ts';
+import { allow, get, handlerOf, Wire } from './wire.ts';
 
 for (const version of envoyVersions) {
   describeWith(

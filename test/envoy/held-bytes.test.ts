@@ -8,11 +8,11 @@ import { Flag } from '../../src/http2/frame.ts';
 import { heldBytes } from '../costs.ts';
 import { frame, type RawClient, reset } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
+import { until } from '../until.ts';
 import { entryOf, messageBytes } from './access-log-samples.ts';
 import type { OneHandler } from './handlers.ts';
 import { checkBegun, done, FIRST_STREAM, rawStage, wholeCheck } from './raw-checks.ts';
 import { readAsEnvoy } from './protos.ts';
-import { until } from './wire.ts';
 
 const serving = rawStage();
 

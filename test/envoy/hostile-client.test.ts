@@ -4,11 +4,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../src/envoy/grpc-messages.ts';
 import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { until } from '../until.ts';
 import { type CheckClient, checkClient } from './client.ts';
 import { readAsEnvoy } from './protos.ts';
 import { oneByOne, type OneHandler } from './handlers.ts';
 import { CHECK_HEADERS, Flag, Frame, frame, headerBlock, rawConnection } from './raw-http2.ts';
-import { refuse, until } from './wire.ts';
+import { refuse } from './wire.ts';
 
 /** What came back of one call. */
 interface Came {
@@ -253,9 +254,7 @@ describe('AuthorizationServer and clients that dawdle', () => {
     }
     await until(() => server.inFlight === 0);
     expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
-    for (let tries = 0; tries < 400 && closed.count < 100; tries += 1)
-      await new Promise((done) => setTimeout(done, 50));
-    expect(closed.count).toBe(100);
+    await until(() => closed.count === 100);
     expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
   }, 30_000);
 });

@@ -4,9 +4,10 @@ import { heldBytes } from '../costs.ts';
 import { literal } from '../http2/hpack.ts';
 import { frame, type RawClient } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
+import { until } from '../until.ts';
 import { checkBegun, done, FIRST_STREAM, rawStage, wholeCheck } from './raw-checks.ts';
 import { readAsEnvoy } from './protos.ts';
-import { refuse, until } from './wire.ts';
+import { refuse } from './wire.ts';
 
 const serving = rawStage();
 

@@ -12,6 +12,7 @@ import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorizatio
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
 import { AuthorizationServer, type CheckMessage, type ServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { until } from '../until.ts';
 import { checkClient } from './client.ts';
 import { checksBy, oneByOne, oneOf, type Check, type OneHandler } from './handlers.ts';
 import { envoyCheckRequestType, readAsEnvoy } from './protos.ts';
@@ -62,11 +63,6 @@ const started = async (handler: OneHandler, over: Partial<ServerOptions> = {}, a
 const problemAt = async (address: string) => new AuthorizationServer(oneByOne(never), options).listen([address]);
 const bug = () => {
   throw new Error('bug');
-};
-
-const until = async (condition: () => boolean) => {
-  for (let tries = 0; tries < 200 && !condition(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
-  expect(condition()).toBe(true);
 };
 
 const reasonOf = (bytes: Uint8Array): string | undefined => {

@@ -2,10 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import type { CheckFacts } from '../../src/check-services.ts';
+import { until } from '../until.ts';
 import type { OneHandler } from './handlers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
-import { allow, answerWith, get, handlerOf, newDecisionId, post, until, Wire } from './wire.ts';
+import { allow, answerWith, get, handlerOf, newDecisionId, post, Wire } from './wire.ts';
 
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `AuthorizationServer asked by Envoy ${version}`, (binary) => {

@@ -4,7 +4,6 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from '@jest/globals';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
@@ -93,14 +92,6 @@ export const post = (path: string, body: string | Uint8Array, ...headers: readon
   `content-length: ${Buffer.from(body).length}`,
   ...headers,
 ];
-
-/** Waits for a condition, two seconds at most. */
-export const until = async (condition: () => boolean | Promise<boolean>) => {
-  for (let tries = 0; tries < 100 && !(await condition()); tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  expect(await condition()).toBe(true);
-};
 
 /** Everything one version is tried with: Envoy, the server under test, an upstream that remembers. */
 export class Wire {

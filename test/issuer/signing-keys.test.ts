@@ -6,6 +6,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { type PublicJwks, SigningKeys } from '../../src/issuer/signing-keys.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { scratch } from '../store/samples.ts';
+import { until } from '../until.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -110,7 +111,7 @@ describe('SigningKeys in a folder', () => {
     writeFileSync(join(path, 'dropped.pem'), newPem(), { mode: 0o600 });
     clock.nowMs += MINUTE_MS;
     waiting.shift()?.run();
-    for (let turn = 0; turn < 100 && idsOf(keys).length < 2; turn++) await new Promise((done) => setTimeout(done, 5));
+    await until(() => idsOf(keys).length === 2);
     expect(idsOf(keys)).toHaveLength(2);
     expect(keys.current().keyId).toBe(old);
     for (const name of readdirSync(path)) if (name.startsWith('2026')) rmSync(join(path, name));

@@ -13,6 +13,7 @@ import { issueQuestion } from '../../src/policy/question.ts';
 import { folderStamp, systemDisk } from '../../src/policy/source.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { after } from '../../src/timers.ts';
+import { until } from '../until.ts';
 import { swapConfigMap } from './config-map.ts';
 import { compileHere } from './policy-folder.ts';
 
@@ -48,13 +49,6 @@ const changing = (times: number) => {
 };
 
 const version = (n: number) => `@id("v${n}") permit (principal, action == Remit::Action::"issue", resource);\n`;
-
-const until = async (met: () => boolean) => {
-  while (!met())
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
-};
 
 describe('folderStamp', () => {
   it('is the same while nothing changes, and another after each kind of change', async () => {

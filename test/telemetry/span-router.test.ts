@@ -6,6 +6,7 @@ import { originFrom } from '../../src/telemetry/span-origin.ts';
 import type { QueueSettings } from '../../src/telemetry/span-queue.ts';
 import { SpanRouter } from '../../src/telemetry/span-router.ts';
 import { after } from '../../src/timers.ts';
+import { until } from '../until.ts';
 import { Collector } from './collector.ts';
 import { endedSpan } from './ended-spans.ts';
 
@@ -60,14 +61,6 @@ const received = (decision: string | undefined): number =>
     collector.spans.filter((span) => span.attributes.get('remit.decision') === decision).map(({ spanId }) => spanId),
   ).size;
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!isTrue()) {
-    if (performance.now() > end) throw new Error('not within 20 s');
-    await new Promise((done) => setTimeout(done, 10));
-  }
-}
-
 describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) => {
   const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
 
@@ -112,7 +105,7 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
   });
 
   it('makes few requests: what comes in while one is on its way waits until it fills a batch, or for its time', async () => {
-    const { check } = routed({ delayMs: 1000 });
+    const { check } = routed({ delayMs: 4000 });
     collector.behaviour = { answersAfterMs: 20 };
     check('allow', 16);
     for (let n = 0; n < 20; n += 1) {

@@ -1,0 +1,20 @@
+/** Less than most tests have, so that what did not come is what their failure names. */
+const WITHIN_MS = 25_000;
+const EVERY_MS = 10;
+
+/**
+ * Waits until something holds, or is there.
+ *
+ * @returns what `attempt` gives, once that is neither `false` nor `undefined`; rejects after 25 s, or `withinMs`
+ */
+export async function until<T>(
+  attempt: () => T | Promise<T>,
+  { what = String(attempt), withinMs = WITHIN_MS }: { readonly what?: string; readonly withinMs?: number } = {},
+): Promise<Exclude<T, false | undefined>> {
+  for (const endMs = performance.now() + withinMs; ;) {
+    const found = await attempt();
+    if (found !== false && found !== undefined) return found as Exclude<T, false | undefined>;
+    if (performance.now() > endMs) throw new Error(`did not come within ${withinMs / 1_000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  }
+}
