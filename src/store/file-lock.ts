@@ -8,6 +8,9 @@ export interface FileLock {
   readonly release: () => void;
 }
 
+/** INVARIANT: a lock that nobody has in hand any more is held all the same; the collector of garbage would close it at any time. */
+const held = new Set<DatabaseSync>();
+
 /** What each kind of lock takes. Shared ones stand beside each other, an exclusive one beside none. */
 const statements = {
   exclusive: 'BEGIN EXCLUSIVE',
@@ -27,7 +30,12 @@ export function lockFile(path: string, kind: keyof typeof statements): FileLock 
   const db = new DatabaseSync(path, { allowExtension: false });
   try {
     db.exec(`PRAGMA journal_mode = DELETE; ${statements[kind]}`);
-    return { release: () => db.close() };
+    held.add(db);
+    return {
+      release: () => {
+        if (held.delete(db)) db.close();
+      },
+    };
   } catch (error) {
     db.close();
     if (failureOfSqlite(error)?.code === 'busy') return null;
