@@ -28,10 +28,13 @@ export interface Domain {
   readonly reporter: Caller;
 }
 
+/** Longer than a soak: nothing here is issued anew, and a task token ends with the certificate that it is bound to. */
+const TTL_SECONDS = 86_400;
+
 export async function newDomain(): Promise<Domain> {
   const authority = await createAuthority('acme.test', systemPorts);
   const caller = async (path: string): Promise<Caller> => {
-    const svid = await authority.svid(path);
+    const svid = await authority.svid(path, { ttlSeconds: TTL_SECONDS });
     const hash = createHash('sha256').update(new X509Certificate(svid.certPem).raw).digest('hex');
     return { svid, xfcc: `By=${PROXY};Hash=${hash};URI=${svid.id}` };
   };
@@ -197,7 +200,7 @@ async function configOf(
   options: RemitOptions & { readonly ports: Ports; readonly socket: string },
 ): Promise<object> {
   const { ports, socket, policies, tokenSeconds, checksPerAgent: maxChecksPerSecondPerAgent = 1_000_000 } = options;
-  const svid = await authority.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] });
+  const svid = await authority.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'], ttlSeconds: TTL_SECONDS });
   const credential = await writeCredential(folder, 'remit', svid);
   return {
     trustDomains: ['acme.test'],
