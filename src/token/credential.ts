@@ -82,7 +82,7 @@ function signedToken(
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   if (kind === 'external') {
-    const signed = signedExternalClaims(jwt, external, keys);
+    const signed = signedExternalClaims(jwt, external, keys, digest ?? undefined);
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   return deny('token.issuer', 'claim `iss` is not a trusted issuer');

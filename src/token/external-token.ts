@@ -86,11 +86,16 @@ export interface ExternalClaims {
   readonly notBeforeSeconds: number | null;
 }
 
-/** What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+/**
+ * What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them.
+ *
+ * @param digest of the whole token, where that is known
+ */
 export function signedExternalClaims(
   jwt: UnverifiedJwt,
   { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
   keys: VerificationKeys,
+  digest: string = digestOf(jwt.jws.compact),
 ): { readonly claims: ExternalClaims; readonly key: KeyObject } | Deny {
   const types = typesByIssuer.get(jwt.issuer);
   if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
@@ -111,7 +116,7 @@ export function signedExternalClaims(
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    digest: digestOf(jwt.jws.compact),
+    digest,
     confirmation: claims.cnf,
   } as const;
   return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };

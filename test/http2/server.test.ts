@@ -10,6 +10,7 @@ import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server } from '../../src/http2/server.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { heldBytes } from '../costs.ts';
+import { until } from '../until.ts';
 import { frame, framesIn, PREFACE } from './raw-client.ts';
 import { answer, brief, noting, stage } from './stage.ts';
 import { ask, requestOf } from './requests.ts';
@@ -57,7 +58,7 @@ describe('Http2Server', () => {
     const sends = (name: keyof typeof clients, call: number): Promise<void> =>
       clients[name].send(ask(2 * call + 1, Flag.endStream, requestOf(`/${name}${call}`)));
     await sends('a', 0);
-    while (seen.length === 0) await turn();
+    await until(() => seen.length > 0);
     await sends('a', 1);
     await sends('b', 1);
     await later();
