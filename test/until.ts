@@ -1,6 +1,8 @@
 /** Less than most tests have, so that what did not come is what their failure names. */
 const WITHIN_MS = 25_000;
-const EVERY_MS = 10;
+/** Looked at often at first, and then ever more rarely, so that looking does not hold up what is waited for. */
+const FIRST_MS = 5;
+const MOST_MS = 200;
 
 /**
  * Waits until something holds, or is there.
@@ -11,10 +13,11 @@ export async function until<T>(
   attempt: () => T | Promise<T>,
   { what = String(attempt), withinMs = WITHIN_MS }: { readonly what?: string; readonly withinMs?: number } = {},
 ): Promise<Exclude<T, false | undefined>> {
-  for (const endMs = performance.now() + withinMs; ;) {
+  const endMs = performance.now() + withinMs;
+  for (let waitMs = FIRST_MS; ; waitMs = Math.min(MOST_MS, waitMs * 1.5)) {
     const found = await attempt();
     if (found !== false && found !== undefined) return found as Exclude<T, false | undefined>;
     if (performance.now() > endMs) throw new Error(`did not come within ${withinMs / 1_000} s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
 }
