@@ -9,6 +9,7 @@ import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-co
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { startAllowAll } from '../dev/allow-all.ts';
+import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { shapes } from './bypass-corpus.ts';
 import { readingsOf } from './bypass-reading.ts';
 import { sendRaw, startRawUpstream, type Arrived, type RawClient, type RawUpstream } from './bypass-wire.ts';
@@ -161,7 +162,7 @@ async function configIn(
     readonly remit: string;
   },
 ): Promise<(adminSocket: string) => string> {
-  const shipped = await shippedEnvoyConfig();
+  const shipped = withTimeForChecks(await shippedEnvoyConfig());
   return (adminSocket) => {
     const { address } = changed.upstream;
     const text = envoyConfigWithFiles(

@@ -5,14 +5,21 @@ import type { Agent, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
 /** The example policies. */
 export const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
-/** A trust domain with a real Envoy, for one suite; throws where it cannot be started. */
+/**
+ * A trust domain with a real Envoy, for one suite; throws where it cannot be started. Its Envoy waits 10 s for a check, so that a
+ * loaded machine changes no answer.
+ */
 export async function startDomain(
   envoy: string,
-  options: {
+  {
+    envoyConfig = (text) => text,
+    ...options
+  }: {
     readonly folder: string;
     readonly log?: (line: string) => void;
     readonly settings?: Readonly<Record<string, unknown>>;
@@ -30,6 +37,7 @@ export async function startDomain(
     environment: {},
     log: () => undefined,
     ...options,
+    envoyConfig: (shipped) => envoyConfig(withTimeForChecks(shipped)),
   });
   if (!(started instanceof DevDomain)) throw new Error(started.problem);
   return started;

@@ -11,6 +11,7 @@ import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/ports.ts';
+import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { until } from '../until.ts';
 import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
@@ -101,7 +102,7 @@ export class Processes {
       () => payments.close(),
       () => others.close(),
     );
-    const text = (await readFile(shipped, 'utf8')).replaceAll('/run/remit/', `${this.folder}/`);
+    const text = withTimeForChecks(await readFile(shipped, 'utf8')).replaceAll('/run/remit/', `${this.folder}/`);
     const addresses = {
       listener: { host: '127.0.0.1', port: 0 },
       remitSocket: join(this.folder, 'check-1.sock'),

@@ -4,7 +4,6 @@ import type { UseRecord } from '../../src/ledger/record.ts';
 import { hashOf } from '../../src/policy/load.ts';
 import { readPolicySource } from '../../src/policy/source.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
-import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 import { SteadyCallers } from './steady-callers.ts';
@@ -97,7 +96,6 @@ export class ReloadingDomain {
         policies: { folder: policies, lookSeconds: 1 },
         extAuthz: { maxChecksPerSecondPerAgent: 1_000_000 },
       },
-      envoyConfig: withTimeForChecks,
       log: (line) => log.push({ line, atMs: performance.now() }),
     });
     try {

@@ -55,7 +55,7 @@ const listener = (name: ListenerName) => ({
                 typed_config: {
                   ...typed('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
                   transport_api_version: 'V3',
-                  grpc_service: { envoy_grpc: { cluster_name: 'remit' }, timeout: '0.5s' },
+                  grpc_service: { envoy_grpc: { cluster_name: 'remit' }, timeout: '10s' },
                   failure_mode_allow: name === 'open',
                   status_on_error: { code: 'BadGateway' },
                   include_peer_certificate: true,
