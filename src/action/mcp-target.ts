@@ -10,7 +10,7 @@ export type McpTarget =
   | { readonly kind: 'prompt'; readonly name: string }
   /** What keeps a session going and says what there is; `name` is the task it asks for, where it is about one. */
   | { readonly kind: 'session'; readonly name: string | null }
-  /** A method that MCP does not have. */
+  /** A method that MCP does not have, or a notification that is sent as a request. */
   | { readonly kind: 'other'; readonly name: null; readonly method: string };
 
 type Params = ReadonlyMap<string, unknown>;
@@ -22,11 +22,11 @@ const prompt: TargetReader = (params) => named('prompt', params.get('name'));
 const task: TargetReader = (params) => named('session', params.get('taskId'));
 
 /**
- * Every method a client has in the revisions 2025-03-26 to 2026-07-28.
+ * Every request a client has in the revisions 2025-03-26 to 2026-07-28.
  *
  * @see https://modelcontextprotocol.io/specification
  */
-const METHODS: ReadonlyMap<string, TargetReader> = new Map<string, TargetReader>([
+const REQUESTS: ReadonlyMap<string, TargetReader> = new Map<string, TargetReader>([
   ['tools/call', tool],
   ['resources/read', resource],
   ['resources/subscribe', resource],
@@ -49,21 +49,36 @@ const METHODS: ReadonlyMap<string, TargetReader> = new Map<string, TargetReader>
   ['tasks/cancel', task],
 ]);
 
+/** Every notification a client has in those revisions; others are the server's, or of no revision. */
+const NOTIFICATIONS: ReadonlySet<string> = new Set([
+  'notifications/initialized',
+  'notifications/cancelled',
+  'notifications/progress',
+  'notifications/roots/list_changed',
+  'notifications/tasks/status',
+]);
+
 /** Members of `params` that say what a message is about. */
 const DECIDING = ['name', 'arguments', 'uri', 'ref', 'taskId', '_meta'];
 
 /**
  * What a message is about. A target that is missing or no text denies with `request.malformed`, a parameter that a
  * careless reader takes for a deciding one with `request.not-canonical`.
- * A notification is judged by its method like a request, since a server may act on it all the same.
+ *
+ * MCP has no request without an id: a server may act on one all the same, so it is `request.malformed`, whatever the catalog
+ * says of other methods. A notification with an id, or one that no revision has, is a method that MCP does not have.
  */
 export function mcpTargetFrom(message: JsonRpcMessage): McpTarget | Deny {
   if (message.kind === 'answer') return { kind: 'session', name: null };
   const taken = lookalike(message.params.keys(), DECIDING);
   if (taken !== null) return deny('request.not-canonical', `a parameter can be taken for \`${taken}\``);
-  const { method, params } = message;
-  const reader = method.startsWith('notifications/') ? session : METHODS.get(method);
-  return reader === undefined ? { kind: 'other', name: null, method } : reader(params);
+  const { id, method, params } = message;
+  if (id === null && NOTIFICATIONS.has(method)) return { kind: 'session', name: null };
+  const reader = REQUESTS.get(method);
+  if (reader === undefined) return { kind: 'other', name: null, method };
+  return id === null
+    ? malformed(`the method \`${method}\` of MCP is a request, which must have an id`)
+    : reader(params);
 }
 
 function tool(params: Params): McpTarget | Deny {

@@ -61,6 +61,11 @@ const message = (method: string, params?: unknown, id: unknown = 1): object => (
   method,
   ...(params === undefined ? {} : { params }),
 });
+const notification = (method: string, params?: unknown): object => ({
+  jsonrpc: '2.0',
+  method,
+  ...(params === undefined ? {} : { params }),
+});
 const create = (args: unknown): object => message('tools/call', { name: 'create_ticket', arguments: args });
 
 function outcome(given: HttpCall): unknown {
@@ -80,12 +85,6 @@ describe('mcpActionFrom names the action', () => {
     [
       'arguments nobody declared',
       call(create({ title: 'x', __entity: { type: 'T', id: 'i' } })),
-      'tickets.create',
-      { title: 'x' },
-    ],
-    [
-      'a tool as notification',
-      call({ jsonrpc: '2.0', method: 'tools/call', params: { name: 'create_ticket', arguments: { title: 'x' } } }),
       'tickets.create',
       { title: 'x' },
     ],
@@ -112,9 +111,23 @@ describe('mcpActionFrom names the action', () => {
       'prompts/list',
       'logging/setLevel',
       'subscriptions/listen',
+    ].map((method) => [method, call(message(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object]),
+    ...[
       'notifications/initialized',
       'notifications/cancelled',
-    ].map((method) => [method, call(message(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object]),
+      'notifications/progress',
+      'notifications/roots/list_changed',
+      'notifications/tasks/status',
+    ].map(
+      (method) => [method, call(notification(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object],
+    ),
+    [
+      'a notification with an id that falls to `other`',
+      call(message('notifications/initialized'), {}, onOpen),
+      'open.other',
+      {},
+    ],
+    ['a notification that falls to `other`', call(notification('notifications/acme'), {}, onOpen), 'open.other', {}],
     ['a task', call(message('tasks/get', { taskId: 't' })), 'tools.mcp.session', {}],
     ['a stream', call('', {}, { method: 'GET' }), 'tools.mcp.session', {}],
     ['the end of a session', call('', {}, { method: 'DELETE', body: null }), 'tools.mcp.session', {}],
@@ -178,6 +191,32 @@ describe('mcpActionFrom denies', () => {
       call(message('Tools/call', { name: 'create_ticket' })),
       'action.unknown: the catalog does not name the method `Tools/call`',
     ],
+    // Issue 14: the session action covered every method that began with `notifications/`.
+    ...[
+      ['a notification with an id', message('notifications/initialized')],
+      ['a notification with an empty id', message('notifications/initialized', {}, '')],
+      ['a notification no revision has', notification('notifications/tools/call')],
+      ['a notification of the server', notification('notifications/tools/list_changed')],
+      ['a notification of no name', notification('notifications/')],
+      ['a request that calls itself a notification', message('notifications/acme/delete-all')],
+    ].map(
+      ([name, body]) =>
+        [
+          name,
+          call(body),
+          `action.unknown: the catalog does not name the method \`${(body as { readonly method: string }).method}\``,
+        ] as [string, HttpCall, string],
+    ),
+    ...['tools/call', 'tools/list', 'initialize', 'tasks/cancel'].flatMap((method) =>
+      ['tools.acme.test', 'open.acme.test'].map(
+        (host) =>
+          [
+            `\`${method}\` without an id at ${host}`,
+            call(notification(method, { name: 'create_ticket', taskId: 't' }), {}, { host }),
+            `request.malformed: the method \`${method}\` of MCP is a request, which must have an id`,
+          ] as [string, HttpCall, string],
+      ),
+    ),
     ['a missing argument', call(create({})), 'action.arguments: arguments of `tickets.create`: `title` is missing'],
     [
       'an argument of another type',

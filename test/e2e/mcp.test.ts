@@ -240,6 +240,24 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     ['another name in the header', readFileCall, { 'mcp-name': 'delete_file' }, 400, 'request.not-canonical', 'r'],
     ['another method in the header', readFileCall, { 'mcp-method': 'ping' }, 400, 'request.not-canonical', 'r'],
     ['an unknown revision', readFileCall, { 'mcp-protocol-version': '2099-01-01' }, 403, 'request.unsupported', 'r'],
+    // Issue 14: the session action let these through to a server that runs whatever has an id.
+    [
+      'a notification that is a request',
+      '{"jsonrpc":"2.0","id":"r","method":"notifications/initialized"}',
+      {},
+      403,
+      'action.unknown',
+      'r',
+    ],
+    [
+      'a notification that no revision has',
+      '{"jsonrpc":"2.0","method":"notifications/files/delete"}',
+      {},
+      403,
+      'action.unknown',
+      null,
+    ],
+    ['a tool called without an id', readFileCall.replace('"id":"r",', ''), {}, 400, 'request.malformed', null],
     ['another content type', readFileCall, { 'content-type': 'text/plain' }, 403, 'request.unsupported', null],
   ])('%s is refused and never reaches the server', async (_name, body, headers, status, reason, id) => {
     const before = server.requests.length;
