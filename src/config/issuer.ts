@@ -18,7 +18,7 @@ export interface SubjectIssuerConfig extends KeyedIssuer {
   readonly kind: 'access-token' | 'id-jag' | 'jwt-svid';
   /** What `aud` must name; default the `url` of the issuer. */
   readonly audience: string | null;
-  /** Whether values of `scope` are actions that limit the grant. Default `ignored`. */
+  /** Whether values of `scope` are actions that limit the grant; a token without one then grants nothing. Default `ignored`. */
   readonly scope: 'limits' | 'ignored';
 }
 

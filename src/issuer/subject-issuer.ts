@@ -12,7 +12,7 @@ export interface SubjectIssuer {
   readonly audience: string;
   /**
    * What a `scope` claim means: `limits` where its values are actions or families of the catalog, so that no other action
-   * can be granted; `ignored` where they are the words of somebody else.
+   * can be granted, and none at all by a token without the claim; `ignored` where they are the words of somebody else.
    */
   readonly scope: 'limits' | 'ignored';
 }

@@ -23,7 +23,7 @@ export interface Subject {
   readonly actors: readonly string[];
   /** Seconds since the Unix epoch: nothing that comes of it lives longer. */
   readonly expiresAtSeconds: number;
-  /** Actions or families that can be granted; `null` where the token does not say. */
+  /** Actions or families that can be granted, none where the token names none; `null` where its issuer's scope is ignored. */
   readonly scope: readonly string[] | null;
   /** Its entries of our own type; `null` where it has none. */
   readonly details: readonly AuthorizationDetail[] | null;
@@ -113,7 +113,7 @@ function unsignedProblem(jws: CompactJws, issuer: SubjectIssuer, keys: Verificat
 const times = { exp: seconds, nbf: optional(seconds), iat: optional(seconds) };
 
 function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRules): Subject | Deny {
-  const claims = membersFrom(payload, { sub: spiffeId, aud: audience, ...times }, ignoringOthers);
+  const claims = membersFrom(payload, { sub: spiffeId, aud: audience, scope, ...times }, ignoringOthers);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const problem = liveProblem(claims, nowMs);
   if (problem !== null) return problem;
@@ -122,7 +122,7 @@ function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRul
     id: claims.sub,
     actors: [],
     expiresAtSeconds: claims.exp,
-    scope: null,
+    scope: limitOf(claims.scope, issuer),
     details: null,
     resources: null,
   };
@@ -141,11 +141,15 @@ function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules)
     id: claims.sub,
     actors: claims.act,
     expiresAtSeconds: claims.exp,
-    scope: issuer.scope === 'limits' && claims.scope.length > 0 ? claims.scope : null,
+    scope: limitOf(claims.scope, issuer),
     details: claims.authorization_details,
     resources: issuer.kind === 'id-jag' ? claims.resource : null,
   };
 }
+
+/** INVARIANT: where a scope limits, no scope is the narrowest limit, not the widest: such a token grants nothing. */
+const limitOf = (scopes: readonly string[], issuer: SubjectIssuer): readonly string[] | null =>
+  issuer.scope === 'limits' ? scopes : null;
 
 const ignoringOthers = { noun: 'claim', others: 'ignored' } as const;
 const wrongAudience = (): Deny => deny('token.audience', 'claim `aud` is not the one for this issuer');

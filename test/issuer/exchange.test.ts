@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import type { Svid } from '../../src/dev/authority.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf.ts';
+import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
@@ -220,7 +221,15 @@ describe('token exchange of a subject token of a configured issuer', () => {
     ],
     ['an action in its scope', { scope: 'openid payments.read' }, null, /^undefined$/],
     ['an action in a family of its scope', { scope: 'payments.*' }, null, /^undefined$/],
-    ['no scope of the subject', {}, null, /^undefined$/],
+    // Issue 14: a token that a limit is read from, and that has none, granted everything.
+    ['no scope of the subject', { scope: undefined }, 'invalid_scope', /payments.read is not in the scope/],
+    [
+      'no scope of the subject beside its details',
+      { scope: undefined, authorization_details: JSON.parse(details()) },
+      'invalid_scope',
+      /payments.read is not in the scope/,
+    ],
+    ['an empty scope of the subject', { scope: '' }, 'invalid_request', /scope/],
     [
       'an action outside its details',
       { authorization_details: JSON.parse(details({ actions: ['payments.create'] })) },
@@ -244,6 +253,25 @@ describe('token exchange of a subject token of a configured issuer', () => {
     const answer = await bench.exchange(await idp.accessToken(claims), asking);
     expect([answer.status, answer.json['error'] ?? null]).toEqual([error === null ? 200 : 400, error]);
     expect(String(answer.json['error_description'])).toMatch(description);
+  });
+
+  it.each<[string, 'limits' | 'ignored', readonly string[] | null]>([
+    ['limits', 'limits', []],
+    ['is ignored', 'ignored', null],
+  ])('gives a JWT-SVID without scope nothing where scope limits: %s', async (_name, scope, expected) => {
+    const leaf = leafFromPem(bench.planner.certPem);
+    if (isDeny(leaf)) throw new Error(leaf.detail);
+    const issuers = idp.subjectIssuers.map((issuer) => ({ ...issuer, scope }));
+    const rules = { issuers, keys: idp.subjectKeys, leaf, proofThumbprint: null, nowMs: Date.now() };
+    expect(subjectFrom(await idp.jwtSvid(), rules)).toMatchObject({ id: reporterId, scope: expected });
+  });
+
+  it('gives an ID-JAG without scope nothing where scope limits', async () => {
+    const answer = await bench.exchange(await idp.idJag({ scope: undefined }), {
+      ...asking,
+      subject_token_type: idJagType,
+    });
+    expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_scope']);
   });
 
   it('holds an ID-JAG to its resource', async () => {

@@ -45,7 +45,14 @@ export function startIdp(nowMs: () => number = Date.now): Idp {
     { ports: systemPorts, after, onProblem: () => undefined },
   );
   const times = () => ({ iat: Math.floor(nowMs() / 1_000), exp: Math.floor(nowMs() / 1_000) + 600 });
-  const user = () => ({ iss: idpUrl, sub: 'alice@acme.test', aud: issuerUrl, jti: 'a-token-of-alice', ...times() });
+  const user = () => ({
+    iss: idpUrl,
+    sub: 'alice@acme.test',
+    aud: issuerUrl,
+    jti: 'a-token-of-alice',
+    scope: 'payments.* ledger.*',
+    ...times(),
+  });
   return {
     subjectIssuers: [
       { kind: 'access-token', issuer: idpUrl, audience: issuerUrl, scope: 'limits' },
