@@ -130,7 +130,7 @@ const orChangedTwice = (decision: Decision | 'history-changed'): Decision =>
     : decision;
 
 /** The decision after the use has taken from its task what it takes: all of it at once, or nothing and a denial. */
-function spent({ store }: CheckServices, { decision, facts }: Judgement): Decision | 'history-changed' {
+function spent(services: CheckServices, { decision, facts }: Judgement): Decision | 'history-changed' {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return decision;
   const detail = coveringDetail(token.details, facts.action, facts.nowMs);
@@ -140,10 +140,10 @@ function spent({ store }: CheckServices, { decision, facts }: Judgement): Decisi
   const entry = entryOf(facts.history, facts.action);
   if (spends.length === 0 && entry === undefined) return decision;
   const key = { issuer: token.issuer, id: token.taskId };
-  const problem = store.spend(key, jtiDigestOf(token.tokenId), spends, entry);
+  const problem = services.store.spend(key, jtiDigestOf(token.tokenId), spends, entry);
   if (problem === null || problem === 'history-changed') return problem ?? decision;
   if (isStoreFailure(problem)) return stateUnavailable(problem);
-  return spendDenials[problem];
+  return problem === 'ended' ? stoppedMeanwhile(services, token) : spendDenials[problem];
 }
 
 /** What the use adds to the history; `undefined` where that is nothing new, so that nothing is written. */
@@ -155,7 +155,6 @@ function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined
 const spendDenials = {
   exhausted: deny('task.exhausted', 'the use takes more than is left of a constraint'),
   replayed: deny('task.replayed', 'the token was used before, and its constraint allows one use'),
-  ended: deny('token.revoked', 'the task or the token ended while the use was decided'),
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;
 
@@ -195,6 +194,10 @@ const waitsForDisk = ({ decision, facts: { action } }: Judgement): boolean =>
 /** Whether a call is allowed at a server that asks for a transaction token. */
 const isHandedToken = ({ decision, facts: { action } }: Judgement): boolean =>
   !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
+
+/** Nothing was spent, since the task or the token ended while the use was decided: what ended it is the reason. */
+const stoppedMeanwhile = (services: CheckServices, token: TaskToken): Deny =>
+  endedMeanwhile(services, token) ?? deny('token.revoked', 'the token ended while the use was decided');
 
 /** Who waited asks for the task again, since it may have ended meanwhile. */
 function endedMeanwhile(services: CheckServices, token: TaskToken): Deny | null {

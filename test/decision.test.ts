@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { reasons } from '../src/decision/reasons.ts';
+import { type Reason, reasons } from '../src/decision/reasons.ts';
 import { isUuid, uuidV7 } from '../src/decision/uuid.ts';
 
 describe('reasons', () => {
@@ -19,6 +19,14 @@ describe('reasons', () => {
     expect(reason.grpcStatus).toBeGreaterThan(0);
     expect(reason.httpStatus).toBeGreaterThanOrEqual(400);
     expect(reason.retryable).toBe(reason.httpStatus === 503);
+  });
+
+  it('are a 401 only where a new token is the cure, so that no stock client declares its way around a stop', () => {
+    const entries: readonly [string, Reason][] = Object.entries(reasons);
+    const unauthorized = entries.filter(([, { httpStatus }]) => httpStatus === 401).map(([code]) => code);
+    expect(unauthorized.filter((code) => code.startsWith('task.'))).toEqual(['task.unknown']);
+    const challenged = entries.filter(([, { challenge }]) => challenge === '' || challenge === 'invalid_token');
+    expect(challenged.map(([code]) => code)).toEqual(unauthorized);
   });
 });
 

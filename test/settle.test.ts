@@ -201,7 +201,7 @@ describe('settle where two uses of a task meet', () => {
     const list = await begin(services, 'list');
     await check(services, 'read');
     store.applyTaskEvent(task, { kind: 'complete', cause: '' }, agent);
-    expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
+    expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
     expect(history().actions).toEqual(['payments.read']);
   });
 

@@ -7,7 +7,11 @@
 export interface Reason {
   /** google.rpc.Code of the CheckResponse; never 0, since 0 means allow. */
   readonly grpcStatus: 7 | 8 | 14 | 16;
-  /** HTTP status of the denial: 401 a new token would cure it, 403 policy and scope, 429 budgets, 503 a fault of ours. */
+  /**
+   * HTTP status of the denial: 401 where a new token is the cure, 403 policy, scope and a task that was stopped, 429 budgets,
+   * 503 a fault of ours. INVARIANT: what an agent was stopped by is never a 401, since a stock OAuth client answers one by
+   * declaring a new task, with a fresh budget.
+   */
   readonly httpStatus: 400 | 401 | 403 | 413 | 429 | 503;
   /** What the client is told. Never policy text, a claim or anything else an attacker could use. */
   readonly text: string;
@@ -31,6 +35,9 @@ const identity = (text: string) =>
   ({ grpcStatus: UNAUTHENTICATED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
 const token = (text: string) =>
   ({ grpcStatus: UNAUTHENTICATED, httpStatus: 401, text, challenge: 'invalid_token', retryable: false }) as const;
+/** The task was stopped, and no new token of it helps: no challenge either. */
+const stopped = (text: string) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
 const scope = (text: string) =>
   ({
     grpcStatus: PERMISSION_DENIED,
@@ -75,13 +82,13 @@ export const reasons = {
   'token.keys-unavailable': fault('the keys to verify the token are not available'),
 
   'task.unknown': token('the task of the token is not known'),
-  'task.suspended': token('the task is suspended'),
-  'task.completed': token('the task was completed'),
-  'task.cancelled': token('the task was cancelled'),
-  'task.revoked': token('the task was revoked'),
-  'task.expired': token('the task has expired'),
+  'task.suspended': stopped('the task is suspended'),
+  'task.completed': stopped('the task was completed'),
+  'task.cancelled': stopped('the task was cancelled'),
+  'task.revoked': stopped('the task was revoked'),
+  'task.expired': stopped('the task has expired'),
   'task.exhausted': budget('the budget of the task is used up'),
-  'task.replayed': token('the token was used before and allows a single use'),
+  'task.replayed': stopped('the token was used before and allows a single use'),
   'task.state-unavailable': fault('the state of the task is not available'),
 
   'action.unknown': policy('the action is not known'),

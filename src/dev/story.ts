@@ -93,7 +93,7 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
   );
   tell({
     title: 'the very next call with the same token',
-    expected: denied(401, 'task.completed'),
+    expected: denied(403, 'task.completed'),
     because: 'the token is unexpired and its signature good: the task is over',
     ...outcomeOf(after, stage),
   });

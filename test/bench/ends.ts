@@ -53,7 +53,7 @@ async function main(where: ReadonlyMap<string, string>): Promise<void> {
     if ((await call()).status !== 200) throw new Error('the token was not good');
     await issuer(`/tasks/${issued.txn}/complete`, '');
     const acknowledgedMs = performance.now();
-    if ((await call()).status !== 401) allowed += 1;
+    if ((await call()).status !== 403) allowed += 1;
     elapsedMs.push(performance.now() - acknowledgedMs);
   };
   const worker = async (): Promise<void> => {

@@ -139,8 +139,8 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       [401, 'token.binding'],
       [200, null],
       [403, 'action.outside-intent'],
-      [401, 'task.completed'],
-      [401, 'task.cancelled'],
+      [403, 'task.completed'],
+      [403, 'task.cancelled'],
     ]);
     expect(uses()).toHaveLength(answers.length);
   });

@@ -153,7 +153,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
       await until(() => after().length > 30);
       return after();
     });
-    expect(new Set(late.map(({ answer }) => answer))).toEqual(new Set([`401 ${reason}`]));
+    expect(new Set(late.map(({ answer }) => answer))).toEqual(new Set([`403 ${reason}`]));
     await until(() => decided(taskId).every((uses) => uses.some((use) => use.reason === reason)));
   });
 

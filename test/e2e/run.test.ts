@@ -67,6 +67,6 @@ describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
     expect(out).toMatch(/^task [0-9a-f-]{36} status 200 secret gone$/m);
     expect(seen).toBe(code);
     const token = await readFile(join(folder, 'seen-token'), 'utf8');
-    expect(await callPayments(planner, domain, { token })).toEqual([401, reason]);
+    expect(await callPayments(planner, domain, { token })).toEqual([403, reason]);
   });
 });

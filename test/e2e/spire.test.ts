@@ -59,7 +59,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs
     it('refuses the very next call once the task is complete', async () => {
       expect((await agent.complete()).status).toBe(200);
       const reply = await agent.call(payment);
-      expect([reply.status, reasonOf(reply)]).toEqual([401, 'task.completed']);
+      expect([reply.status, reasonOf(reply)]).toEqual([403, 'task.completed']);
       expect(domain.payments.received().length).toBe(2);
     });
   });

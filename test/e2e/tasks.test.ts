@@ -2,6 +2,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, X509Certificate } from 'node:crypto';
+import * as oauth from 'oauth4webapi';
 import { Agent } from '../../src/dev/agent.ts';
 import type { Reply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
@@ -103,7 +104,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
         constraints: { single_use: true },
       });
       expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
-      expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.replayed']);
+      expect(await callPayments(planner, domain, { token })).toEqual([403, 'task.replayed']);
     });
 
     it('refuses a constraint that it does not know, when it is asked for', async () => {
@@ -116,7 +117,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     const { planner, reporter } = domain.stage;
     const { token, taskId } = await mustDeclare(planner, domain);
     expect((await post(reporter, `/tasks/${taskId}/suspend`)).status).toBe(200);
-    expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.suspended']);
+    expect(await callPayments(planner, domain, { token })).toEqual([403, 'task.suspended']);
     const resumed = await post(planner, `/tasks/${taskId}/resume`);
     // Suspended by another, so it is not for the agent itself to resume.
     expect(resumed.status).not.toBe(200);
@@ -126,6 +127,66 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     const further = await post(planner, `/tasks/${taskId}/token`);
     expect(further.status).toBe(200);
     expect(await callPayments(planner, domain, { token: JSON.parse(further.body).access_token })).toEqual([200, null]);
+  });
+
+  /** What a stock client does (oauth4webapi): a challenge of 401 is answered with a new declaration, anything else is given back. */
+  const stockClient = (agent: Agent) => {
+    let held: { readonly token: string; readonly taskId: string } | null = null;
+    const declared: string[] = [];
+    const declareAnew = async () => {
+      held = await mustDeclare(agent, domain);
+      declared.push(held.taskId);
+      return held;
+    };
+    const ask = async (token: string): Promise<number> => {
+      const response = await oauth.protectedResourceRequest(
+        token,
+        'GET',
+        new URL(`${AUDIENCE}/v1/payments/p-1`),
+        undefined,
+        null,
+        {
+          [oauth.customFetch]: async (url, { headers }) => {
+            const { host, pathname: path } = new URL(url);
+            const reply = await agent.call(domain.stage.envoyPort, { host, path, headers });
+            const challenge = reply.headers['www-authenticate'];
+            const challenges = challenge === undefined ? {} : { 'www-authenticate': String(challenge) };
+            return new Response(reply.body, { status: reply.status, headers: challenges });
+          },
+        },
+      );
+      return response.status;
+    };
+    const call = async (): Promise<number> => {
+      const { token } = held ?? (await declareAnew());
+      try {
+        return await ask(token);
+      } catch (error) {
+        if (!(error instanceof oauth.WWWAuthenticateChallengeError) || error.status !== 401) throw error;
+        return ask((await declareAnew()).token);
+      }
+    };
+    return { call, declared };
+  };
+
+  it.each(['suspend', 'cancel'])('a stock OAuth client does not get around a %s by declaring anew', async (what) => {
+    const { planner, reporter } = domain.stage;
+    const client = stockClient(planner);
+    expect(await client.call()).toBe(200);
+    expect((await post(reporter, `/tasks/${String(client.declared[0])}/${what}`)).status).toBe(200);
+    expect([await client.call(), await client.call()]).toEqual([403, 403]);
+    expect(client.declared).toHaveLength(1);
+  });
+
+  it('a stock OAuth client whose token is of before a resume gets a new one', async () => {
+    const { planner } = domain.stage;
+    const client = stockClient(planner);
+    expect(await client.call()).toBe(200);
+    const taskId = String(client.declared[0]);
+    await post(planner, `/tasks/${taskId}/suspend`);
+    await post(planner, `/tasks/${taskId}/resume`);
+    expect(await client.call()).toBe(200);
+    expect(client.declared).toHaveLength(2);
   });
 
   it('lets a changed context suspend or revoke by its rule', async () => {
@@ -145,7 +206,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       const { token, taskId } = await mustDeclare(planner, domain);
       expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
       expect((await put(taskId, { [name]: 'changed' })).status).toBe(200);
-      expect(await callPayments(planner, domain, { token })).toEqual([401, reason]);
+      expect(await callPayments(planner, domain, { token })).toEqual([403, reason]);
     }
   });
 
@@ -167,7 +228,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     );
     const pushed = await post(domain.stage.reporter, '/signals', set, 'application/secevent+jwt');
     expect([pushed.status, pushed.body]).toEqual([202, '']);
-    expect(await callPayments(planner, domain, { token })).toEqual([401, 'task.revoked']);
+    expect(await callPayments(planner, domain, { token })).toEqual([403, 'task.revoked']);
   });
 
   it('revokes a token that another workload presents, for its own agent too', async () => {
@@ -250,7 +311,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect((await exchange(thief, { subject_token: ticket })).status).toBe(400);
     expect((await post(planner, `/tasks/${taskId}/complete`)).status).toBe(200);
     const [status, reason] = await callPayments(reporter, domain, { token: part.access_token });
-    expect([status, reason?.startsWith('task.')]).toEqual([401, true]);
+    expect([status, reason]).toEqual([403, 'task.cancelled']);
   });
 
   it('issues for a user by token exchange, and carries both to the tool server in a transaction token', async () => {

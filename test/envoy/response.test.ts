@@ -210,6 +210,7 @@ describe('checkResponseFrom a denial', () => {
     ['token.expired', 'invalid_token'],
     ['action.outside-intent', 'insufficient_scope'],
     ['policy.forbidden', 'access_denied'],
+    ['task.suspended', 'access_denied'],
     ['task.exhausted', 'temporarily_unavailable'],
     ['internal', 'temporarily_unavailable'],
   ] as const)('calls %s the error %s', (code, error) => {
