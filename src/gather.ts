@@ -64,8 +64,8 @@ export function gather(services: CheckServices, reading: Reading | Deny): Gather
   const nowMs = services.ports.nowMs();
   if (isDeny(reading)) return { facts: unreadable(reading, nowMs), use: null };
   const { call, caller, secrets, passing, credential, presented, action, circumstances } = reading;
-  const digest = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.digest;
-  const use = digest === null ? null : services.uses.next(digest, circumstances);
+  const useKey = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.useKey;
+  const use = useKey === null ? null : services.uses.next(useKey, circumstances);
   const rest = {
     call,
     caller,

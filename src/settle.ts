@@ -60,8 +60,8 @@ export function hold(services: CheckServices, judged: Judgement, at: Settling): 
   const place = placeOfCheck(services, at.trace.parent);
   const { credential } = judgement.facts;
   if (at.use !== null && !isDeny(credential) && credential.kind !== 'workload-identity') {
-    services.uses.traced(credential.digest, place);
-    if (!isDeny(judgement.decision)) services.uses.allowed(credential.digest, at.use);
+    services.uses.traced(credential.useKey, place);
+    if (!isDeny(judgement.decision)) services.uses.allowed(credential.useKey, at.use);
   }
   return { judgement, place, at };
 }

@@ -90,7 +90,7 @@ const token: TaskToken = {
   delegate: null,
   intentHash: 'sha-256:x',
   issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
-  digest: 'd',
+  useKey: 'd',
 };
 const task: Task = {
   id: token.taskId,
@@ -135,7 +135,7 @@ const external: ExternalToken = {
   issuedAtSeconds: 0,
   expiresAtSeconds: nowMs,
   tokenId: null,
-  digest: 'x',
+  useKey: 'x',
   confirmation: null,
 };
 const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });

@@ -119,7 +119,7 @@ function credentialOf(circumstances: Circumstances, action: Action | Deny, catal
     issuedAtSeconds: nowSeconds,
     expiresAtSeconds: nowSeconds + credential.secondsLeft,
     tokenId: TOKEN_ID,
-    digest: DIGEST,
+    useKey: DIGEST,
     confirmation: confirmationOf(credential),
   };
   if (credential.kind === 'external-token') return { kind: credential.kind, clientId: null, ...shared };

@@ -6,6 +6,7 @@ import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import { useKeyOf } from './use-key.ts';
 
 /** A span elsewhere, by its identifiers in lower-case hex; neither is all zero. */
 export interface SpanReference {
@@ -47,8 +48,8 @@ export interface TaskToken {
   readonly intentHash: string;
   /** The span of the token's issuance, signed into it. */
   readonly issuance: SpanReference;
-  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
-  readonly digest: string;
+  /** What its uses are counted by: `useKeyOf` its issuer and `jti`, however its header and signature are written. */
+  readonly useKey: string;
 }
 
 /** The claims of a token as a value, with the one instant that only matters while verifying. */
@@ -65,10 +66,7 @@ export interface TaskClaims {
  *
  * @see RFC 9068 section 2.2, RFC 8693 sections 4.1 and 4.4, RFC 9396 section 9, RFC 7800 section 3.1
  */
-export function taskClaimsFrom(
-  payload: unknown,
-  envelope: { readonly keyId: string; readonly digest: string },
-): TaskClaims | Deny {
+export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: string }): TaskClaims | Deny {
   const claims = membersFrom(payload, readers, { noun: 'claim', others: 'ignored' });
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const [audience, ...others] = claims.aud;
@@ -96,7 +94,7 @@ export function taskClaimsFrom(
     confirmation: claims.cnf,
     intentHash: claims.remit_intent.h,
     issuance: claims.remit_intent.tp,
-    digest: envelope.digest,
+    useKey: useKeyOf(claims.iss, claims.jti),
   };
   return { token, notBeforeSeconds: claims.nbf };
 }

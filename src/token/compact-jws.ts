@@ -92,12 +92,15 @@ const headerReaders = {
   typ: optional(text({ max: MAX_HEADER_CHARACTERS })),
 };
 
+/** The part of a compact JWS that is signed. @see RFC 7515 section 2 */
+export const signingInputOf = (compact: string): string => compact.slice(0, compact.lastIndexOf('.'));
+
 /** Why a token is not believed by a key, which must be one for the algorithm alone that the token names; `null` where it is. */
 export function signatureProblem(
   { compact, algorithm, signature }: Pick<CompactJws, 'compact' | 'algorithm' | 'signature'>,
   key: KeyObject,
 ): Deny | null {
-  const signed = Buffer.from(compact.slice(0, compact.lastIndexOf('.')), 'latin1');
+  const signed = Buffer.from(signingInputOf(compact), 'latin1');
   return isSigned(signed, signature, { algorithm, key })
     ? null
     : deny('token.signature', 'the signature does not verify with the key of its issuer');

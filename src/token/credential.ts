@@ -62,27 +62,23 @@ export function tokenCredentialFrom(
   if (held !== null) return live(held, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);
   if (isDeny(jwt)) return jwt;
-  const signed = signedToken(jwt, rules, { keys, digest });
+  const signed = signedToken(jwt, rules, keys);
   if (isDeny(signed)) return signed;
   const credential = live(signed, rules, nowMs);
   if (digest !== null && !isDeny(credential)) verified?.set(digest, signed);
   return credential;
 }
 
-function signedToken(
-  jwt: UnverifiedJwt,
-  { external }: CredentialRules,
-  { keys, digest }: { readonly keys: CredentialKeys; readonly digest: string | null },
-): VerifiedToken | Deny {
+function signedToken(jwt: UnverifiedJwt, { external }: CredentialRules, keys: CredentialKeys): VerifiedToken | Deny {
   const { issuer, jws } = jwt;
   const by = { issuer, keyId: jws.keyId ?? undefined, algorithm: jws.algorithm };
   const kind = keys.kindOf(issuer);
   if (kind === 'remit') {
-    const signed = signedTaskClaims(jwt, keys, digest ?? undefined);
+    const signed = signedTaskClaims(jwt, keys);
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   if (kind === 'external') {
-    const signed = signedExternalClaims(jwt, external, keys, digest ?? undefined);
+    const signed = signedExternalClaims(jwt, external, keys);
     return isDeny(signed) ? signed : { kind, ...by, ...signed };
   }
   return deny('token.issuer', 'claim `iss` is not a trusted issuer');

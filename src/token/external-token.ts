@@ -1,11 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { audience, name, scope } from './claim-readers.ts';
-import { absent } from './compact-jws.ts';
+import { absent, signingInputOf } from './compact-jws.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
+import { useKeyOf } from './use-key.ts';
 
 /** A verified access token of an external issuer: it says who calls and what an IAM lets them do, and names no task. */
 export interface ExternalToken {
@@ -24,8 +25,11 @@ export interface ExternalToken {
   readonly expiresAtSeconds: number;
   /** The `jti` claim. */
   readonly tokenId: string | null;
-  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
-  readonly digest: string;
+  /**
+   * What its uses are counted by: `useKeyOf` its issuer and `jti`; without a `jti`, the digest of what is signed, since there are
+   * two ES256 signatures of the same.
+   */
+  readonly useKey: string;
   /** `null` for a token that whoever holds it can use. */
   readonly confirmation: Confirmation | null;
 }
@@ -86,16 +90,11 @@ export interface ExternalClaims {
   readonly notBeforeSeconds: number | null;
 }
 
-/**
- * What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them.
- *
- * @param digest of the whole token, where that is known
- */
+/** What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them. */
 export function signedExternalClaims(
   jwt: UnverifiedJwt,
   { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
   keys: VerificationKeys,
-  digest: string = digestOf(jwt.jws.compact),
 ): { readonly claims: ExternalClaims; readonly key: KeyObject } | Deny {
   const types = typesByIssuer.get(jwt.issuer);
   if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
@@ -116,7 +115,7 @@ export function signedExternalClaims(
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    digest,
+    useKey: claims.jti === null ? digestOf(signingInputOf(jwt.jws.compact)) : useKeyOf(claims.iss, claims.jti),
     confirmation: claims.cnf,
   } as const;
   return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };

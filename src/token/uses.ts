@@ -40,11 +40,11 @@ export class TokenUses {
     this.#seen = new LRUCache({ max });
   }
 
-  /** Counts one use of the verified token with this digest. */
-  next(digest: string, circumstances: Circumstances): TokenUse {
-    const seen = this.#seen.get(digest) ?? { count: 0, last: null, allowed: null };
+  /** Counts one use of the verified token with this `useKey`. */
+  next(useKey: string, circumstances: Circumstances): TokenUse {
+    const seen = this.#seen.get(useKey) ?? { count: 0, last: null, allowed: null };
     seen.count += 1;
-    this.#seen.set(digest, seen);
+    this.#seen.set(useKey, seen);
     return {
       use: seen.count,
       previous: seen.last === null ? null : spanOf(seen.last),
@@ -57,14 +57,14 @@ export class TokenUses {
    * Remembers where a use was allowed. INVARIANT: called before anything is awaited after `next`, so that no second use is
    * classified between the two; and for no use that was denied, which would make a thief's whereabouts familiar.
    */
-  allowed(digest: string, { circumstances }: TokenUse): void {
-    const seen = this.#seen.get(digest);
+  allowed(useKey: string, { circumstances }: TokenUse): void {
+    const seen = this.#seen.get(useKey);
     if (seen !== undefined) seen.allowed = rememberedWith(seen.allowed, circumstances);
   }
 
   /** Remembers the span of the latest use, for the link of the next one. */
-  traced(digest: string, span: SpanReference): void {
-    const seen = this.#seen.get(digest);
+  traced(useKey: string, span: SpanReference): void {
+    const seen = this.#seen.get(useKey);
     if (seen !== undefined) seen.last = packed(span);
   }
 }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { taskClaimsFrom, type TaskClaims, type TaskToken } from './claims.ts';
-import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
+import { unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 
 export type { VerificationKeys };
@@ -51,22 +51,17 @@ export function taskTokenOf(
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
-/**
- * What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them.
- *
- * @param digest of the whole token, where that is known
- */
+/** What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them. */
 export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
-  digest: string = digestOf(jwt.jws.compact),
 ): { readonly claims: TaskClaims; readonly key: KeyObject } | Deny {
   const { keyId, type } = jwt.jws;
   if (!TOKEN_TYPES.has(type)) return deny('token.malformed', 'header member `typ` must be `at+jwt`');
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
   const key = verifyingKey(jwt, keys, 'remit');
   if (isDeny(key)) return key;
-  const claims = taskClaimsFrom(jwt.claims, { keyId, digest });
+  const claims = taskClaimsFrom(jwt.claims, { keyId });
   return isDeny(claims) ? claims : { claims, key };
 }
 

@@ -79,7 +79,7 @@ function use(
       delegate: null,
       intentHash: 'sha-256:x',
       issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
-      digest: 'd',
+      useKey: 'd',
     },
     task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000, risk: 'low', context: { model: 'm-1' } },
     history: { ...noHistory, ...history },

@@ -51,7 +51,7 @@ const token: TaskToken = {
   confirmation: null,
   intentHash: task.intentHash,
   issuance,
-  digest: 'd',
+  useKey: 'd',
 };
 
 const issued: IssuedTokenState = {

@@ -41,7 +41,7 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement 
         intentHash: 'sha-256:intent',
         issuance,
         tokenId: 'a-secret-jti',
-        digest: 'digest',
+        useKey: 'use-key',
       },
       action: {
         id: 'payments.list',

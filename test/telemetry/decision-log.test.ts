@@ -23,7 +23,7 @@ const facts = {
     taskId: 't-1',
     tokenId: 'in-the-token',
     intentHash: 'sha-256:intent',
-    digest: 'd',
+    useKey: 'd',
   },
   action: { id: 'payments.read' },
   secrets: [],

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { externalTokenFrom } from '../../src/token/external-token.ts';
 import { KeyRing } from '../../src/token/keys.ts';
+import { useKeyOf } from '../../src/token/use-key.ts';
 import {
   externalClaims,
   externalIssuer as iam,
@@ -12,12 +12,18 @@ import {
   mixedRing,
 } from './external-tokens.ts';
 import { audience, certificateSha256, denied, es256Key, issuer, mint, nowMs, nowSeconds } from './tokens.ts';
+import { twinOf } from './twin.ts';
 
 const remitKey = es256Key('remit-1');
 const iamKey = es256Key('iam-1');
 const ring = mixedRing({ remit: remitKey, external: iamKey });
 
 const answerTo = async (token: string, keys: KeyRing = ring) => denied(externalTokenFrom(token, rules, keys, nowMs));
+
+const useKeyFrom = (compact: string): unknown => {
+  const token = externalTokenFrom(compact, rules, ring, nowMs);
+  return isDeny(token) ? token : token.useKey;
+};
 
 describe('externalTokenFrom accepts', () => {
   it('an RFC 9068 access token', async () => {
@@ -32,9 +38,21 @@ describe('externalTokenFrom accepts', () => {
       issuedAtSeconds: nowSeconds - 10,
       expiresAtSeconds: nowSeconds + 1_800,
       tokenId: 'token-1',
-      digest: createHash('sha256').update(token).digest('base64url'),
+      useKey: useKeyOf(iam, 'token-1'),
       confirmation: null,
     });
+  });
+
+  it('the twin of a token, whose uses are those of the token', () => {
+    for (const jti of ['token-1', undefined]) {
+      const token = externalToken(iamKey, { jti });
+      expect(useKeyFrom(token)).toMatch(/^[\w-]{43}$/);
+      expect(useKeyFrom(twinOf(token))).toBe(useKeyFrom(token));
+    }
+    expect(useKeyFrom(externalToken(iamKey, { scope: 'other' }))).toBe(useKeyOf(iam, 'token-1'));
+    expect(useKeyFrom(externalToken(iamKey, { jti: undefined }))).not.toBe(
+      useKeyFrom(externalToken(iamKey, { jti: undefined, scope: 'other' })),
+    );
   });
 
   it.each<[string, Record<string, unknown>, Record<string, unknown>, Record<string, unknown>]>([

@@ -1,9 +1,10 @@
-import { createHash, createHmac, createPublicKey } from 'node:crypto';
+import { createHmac, createPublicKey } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import { KeyRing } from '../../src/token/keys.ts';
+import { useKeyOf } from '../../src/token/use-key.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import {
   agent,
@@ -60,7 +61,7 @@ describe('verifyTaskToken accepts', () => {
       confirmation: { kind: 'x5t#S256', thumbprint: certificateSha256 },
       intentHash: soundClaims.remit_intent.h,
       issuance: { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' },
-      digest: createHash('sha256').update(token).digest('base64url'),
+      useKey: useKeyOf(issuer, soundClaims.jti),
     });
   });
 

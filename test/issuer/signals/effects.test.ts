@@ -126,7 +126,7 @@ describe('the effect the operator gives an event', () => {
 /** What the state of the task says to a use of that token. */
 function nextCheck(store: Store, task: Task, tokenId: string): unknown {
   const payload = { ...soundClaims, iss: issuerUrl, txn: task.id, jti: tokenId };
-  const claims = taskClaimsFrom(payload, { keyId: 'k', digest: 'd' });
+  const claims = taskClaimsFrom(payload, { keyId: 'k' });
   if (isDeny(claims)) return claims;
   const state = store.useStateOf(issuerUrl, task.id, jtiDigestOf(tokenId));
   if (isStoreFailure(state)) return state;

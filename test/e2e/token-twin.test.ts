@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { ran } from '../commands/ledgers.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { twinOf } from '../token/twin.ts';
+import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+/** Issue 14: the twin of an ES256 token counted as another token, whose first use it then was. */
+describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-twin-');
+    domain = await startDomain(envoy, { folder: scratch.folder });
+  }, 60_000);
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  it('is a reuse of the same token, linked to the use before', async () => {
+    const { planner } = domain.stage;
+    const { taskId, token } = await mustDeclare(planner, domain);
+    const twin = twinOf(token);
+    expect(twin).not.toBe(token);
+    expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+    expect(await callPayments(planner, domain, { token: twin })).toEqual([200, null]);
+    expect(await callPayments(planner, domain, { token: twinOf(twin) })).toEqual([200, null]);
+    await domain.remit.flush();
+    const of = ['--ledger', join(scratch.folder, 'ledger'), '--task', taskId, '--kind', 'use', '--oldest-first'];
+    const { out } = await ran(ledgerQuery, ...of, '--json');
+    const uses = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(uses.map((use) => use.tokenUse)).toEqual([1, 2, 3]);
+    expect(uses.map((use) => use.reuse.includes('first'))).toEqual([true, false, false]);
+    expect(new Set(uses.map((use) => use.jtiDigest)).size).toBe(1);
+  });
+
+  it('has no second use where the token has one', async () => {
+    const { planner } = domain.stage;
+    const { token } = await mustDeclare(planner, domain, { constraints: { single_use: true } });
+    expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
+    expect(await callPayments(planner, domain, { token: twinOf(token) })).toEqual([401, 'task.replayed']);
+  });
+});
