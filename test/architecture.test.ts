@@ -12,6 +12,7 @@ const rank: Readonly<Record<string, number>> = {
   decision: 0,
   'ports.ts': 0,
   'line.ts': 0,
+  'loopback.ts': 0,
   'remembered.ts': 0,
   'stages.ts': 0,
   'timers.ts': 0,

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { crossSiteProblem } from './asked-host.ts';
 import { unmetGates } from './readiness.ts';
 import type { Gate } from './readiness.ts';
 
@@ -12,6 +13,8 @@ export interface AdminAnswers {
   readonly scrape: Scrape;
   /** What `GET /policies/trial` answers: what policies on trial would have decided. */
   readonly trial: () => object;
+  /** Names by which it may be asked, beside `localhost` and IP addresses. Default none. */
+  readonly hosts?: readonly string[];
 }
 
 /** Where the admin server listens; `port` 0 takes a free one. */
@@ -23,17 +26,21 @@ export interface AdminAddress {
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
  * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not, `GET /metrics` is what
- * Prometheus reads, `GET /policies/trial` what `remit policy rollout` does. It carries no secret.
+ * Prometheus reads, `GET /policies/trial` what `remit policy rollout` does. It carries no secret, and answers no page of another site
+ * (`crossSiteProblem`).
  *
  * Lifecycle: `listen` once, `close` once.
  */
 export class AdminServer {
   readonly #server: Server;
 
-  constructor(gates: readonly Gate[], { scrape, trial }: AdminAnswers) {
+  constructor(gates: readonly Gate[], { scrape, trial, hosts = [] }: AdminAnswers) {
+    const names = new Set(hosts.map((host) => host.toLowerCase()));
     this.#server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
       (request, response) => {
+        const refused = crossSiteProblem(request.headers, names);
+        if (refused !== null) return answer(response, refused.status, refused.text);
         if (!paths.has(request.url ?? '')) return answer(response, 404, 'not found');
         if (request.method !== 'GET' && request.method !== 'HEAD') {
           response.setHeader('allow', 'GET, HEAD');

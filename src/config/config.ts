@@ -15,7 +15,7 @@ import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
 import { policies } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';
-import { address, algorithms, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
+import { address, algorithms, hostName, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
 /** An external issuer whose tokens calls may carry. */
@@ -39,8 +39,12 @@ export interface Config {
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
-  /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
-  readonly admin: { readonly listen: Address };
+  readonly admin: {
+    /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
+    readonly listen: Address;
+    /** Names that a request may have in `Host`, beside IP addresses and `localhost`. Default none. */
+    readonly hosts: readonly string[];
+  };
   /** A line of JSON for each check: on `stdout`, or `none`. Default `none`. */
   readonly decisionLog: 'none' | 'stdout';
   /** Where the policies come from; a folder alone is its `folder`. */
@@ -107,7 +111,10 @@ const configField = (folder: string, environment: Readonly<Record<string, string
       [],
     ),
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
-    admin: section({ listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }) }),
+    admin: section({
+      listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }),
+      hosts: optional(listOf(hostName), []),
+    }),
     decisionLog: optional(word(['none', 'stdout']), 'none'),
     policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),

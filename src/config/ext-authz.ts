@@ -1,11 +1,12 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { integer, listOf, optional, section, word } from './fields.ts';
-import { address, httpsUrl, spiffeId } from './values.ts';
+import { isLoopback } from '../loopback.ts';
+import { integer, listOf, made, optional, section, word } from './fields.ts';
+import { address, addressText, httpsUrl, spiffeId } from './values.ts';
 import type { Address } from './values.ts';
 
 /** What Envoy asks. */
 export interface ExtAuthzConfig {
-  /** Default `unix:/run/remit/check.sock`. */
+  /** Unix sockets and loopback addresses alone: checks are in clear, and nobody proves who asks. Default `unix:/run/remit/check.sock`. */
   readonly listen: readonly Address[];
   /** Where the caller's identity comes from. Default `peer`. */
   readonly identity: 'peer' | 'xfcc';
@@ -36,9 +37,17 @@ export interface ExtAuthzConfig {
   readonly maxBodyBytes: number;
 }
 
+const localAddress = made<Address, Address>(address, (value) =>
+  value.kind === 'unix' || isLoopback(value.host)
+    ? value
+    : {
+        problem: `must be \`unix:/path\` or a loopback address, got \`${addressText(value)}\`: checks are in clear and without authentication, so run Remit beside each Envoy (same host or pod)`,
+      },
+);
+
 /** Reads the section `extAuthz`. */
 export const extAuthz = section<ExtAuthzConfig>({
-  listen: optional(listOf(address), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
+  listen: optional(listOf(localAddress), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
   identity: optional(word(['peer', 'xfcc']), 'peer'),
   proxyId: optional(spiffeId, null),
   forwarders: optional(listOf(spiffeId), []),

@@ -44,6 +44,11 @@ export const identifier = text<string>('an identifier of at most 2048 characters
   /^[\x21-\x7e]{1,2048}$/.test(value) ? value : { problem: 'it has a character that is not printable ASCII' },
 );
 
+/** A host name without a port. */
+export const hostName = text<string>('a host name such as `remit.acme.test`', (value) =>
+  /^[A-Za-z0-9._-]{1,253}$/.test(value) ? value : { problem: 'it is not' },
+);
+
 /** An `https:` URL as issuers and gateways are known by. */
 export const httpsUrl = text<string>('an `https:` URL without query, fragment and trailing slash', (value) =>
   /^https:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$/.test(value)

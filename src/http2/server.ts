@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { isLoopback } from '../loopback.ts';
 import { Timeouts } from '../timeouts.ts';
 import { after } from '../timers.ts';
 import { BOUNDS } from './bounds.ts';
@@ -7,12 +8,8 @@ import { ErrorCode } from './frame.ts';
 import type { RequestHead } from './request-head.ts';
 import type { AnswerableStream, Http2Stream, StreamEvents } from './stream.ts';
 
-/** Where a server listens. */
-export interface ListenWhere {
-  readonly path?: string;
-  readonly host?: string;
-  readonly port?: number;
-}
+/** Where a server listens: a Unix socket, or a port of a loopback address. */
+export type ListenWhere = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** What a server is made with. */
 export interface ServerOptions {
@@ -67,12 +64,23 @@ export class Http2Server {
     });
   }
 
-  /** Listens somewhere. @returns the server as bound, or the error of binding */
+  /**
+   * Listens somewhere. INVARIANT: on this machine alone, by the address that was asked for and by the one that was bound: what is
+   * spoken is in clear, and nobody proves who they are.
+   *
+   * @returns the server as bound, or the error of binding
+   */
   async listen(where: ListenWhere): Promise<{ readonly server: Server } | { readonly failure: Error }> {
+    if ('host' in where && !isLoopback(where.host)) return { failure: notLoopback(where.host) };
     const server = createServer(SOCKET_OPTIONS, this.#opened);
     server.maxConnections = MAX_CONNECTIONS;
     const failure = await bound(server, where);
     if (failure !== null) return { failure };
+    const address = server.address();
+    if (address !== null && typeof address === 'object' && !isLoopback(address.address)) {
+      server.close();
+      return { failure: notLoopback(address.address) };
+    }
     // A connection that could not be taken is one less, and nothing else.
     server.on('error', this.#tellFault);
     this.#servers.push(server);
@@ -160,6 +168,11 @@ export class Http2Server {
     this.flush();
   };
 }
+
+const notLoopback = (host: string): Error =>
+  new Error(
+    `\`${host}\` is not a loopback address, and what is asked here is in clear and without authentication: listen on a Unix socket or on loopback, beside Envoy`,
+  );
 
 const elapsed = (ms: number): Promise<void> =>
   new Promise((resolve) => {

@@ -155,6 +155,7 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   const admin = new AdminServer(gates, {
     scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
+    hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);

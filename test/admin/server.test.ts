@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { request } from 'node:http';
 import { AdminServer } from '../../src/admin/server.ts';
 
 const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), trial: () => ({}) };
@@ -53,4 +54,40 @@ describe('AdminServer', () => {
     const port = await server.listen({ host: '127.0.0.1', port: 0 });
     expect((await fetch(`http://127.0.0.1:${port}${path}`, { method })).status).toBe(status);
   });
+
+  // Issue 14: a page whose name was pointed at this address (DNS rebinding) could read the metrics.
+  it.each<[string, Record<string, string>, number]>([
+    ['a name of somebody else', { host: 'evil.test' }, 421],
+    ['a name of somebody else with the port', { host: 'evil.test:PORT' }, 421],
+    ['a name that only begins with a good one', { host: 'localhost.evil.test' }, 421],
+    ['a name that only begins with an address', { host: '127.0.0.1.evil.test' }, 421],
+    ['an address that only some read as one', { host: '127.1' }, 421],
+    ['a host that is malformed', { host: 'localhost@evil.test' }, 421],
+    ['a page of another site', { host: '127.0.0.1:PORT', origin: 'http://evil.test' }, 403],
+    ['a page of another port', { host: '127.0.0.1:PORT', origin: 'http://127.0.0.1:1' }, 403],
+    ['a page without origin', { host: '127.0.0.1:PORT', origin: 'null' }, 403],
+    ['its own origin', { host: '127.0.0.1:PORT', origin: 'http://127.0.0.1:PORT' }, 200],
+    ['an address', { host: '10.1.2.3:PORT' }, 200],
+    ['an IPv6 address', { host: '[::1]:PORT' }, 200],
+    ['`localhost`', { host: 'LocalHost:PORT' }, 200],
+    ['a configured name', { host: 'remit.acme.test:PORT' }, 200],
+  ])('is asked for %s, on every path alike', async (_name, headers, status) => {
+    server = new AdminServer([], { ...noMetrics, hosts: ['Remit.acme.test'] });
+    const port = await server.listen({ host: '127.0.0.1', port: 0 });
+    const sent = Object.fromEntries(Object.entries(headers).map(([n, value]) => [n, value.replace('PORT', `${port}`)]));
+    for (const path of ['/livez', '/readyz', '/metrics', '/policies/trial']) {
+      expect([path, await statusOf(port, path, sent)]).toEqual([path, status]);
+    }
+  });
 });
+
+/** `fetch` lets nobody choose `Host`. */
+const statusOf = (port: number, path: string, headers: Record<string, string>): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .once('error', reject)
+      .end();
+  });

@@ -115,6 +115,17 @@ describe('configFrom', () => {
         'remit.yaml:3:11: `extAuthz.listen` must be `unix:/path` or `host:port`: the path of the socket must be absolute',
       ],
     ],
+    // Issue 14: checks could be asked, in clear and by anybody, from other machines.
+    ...['0.0.0.0:9470', '[::]:9470', '10.0.0.7:9470', 'remit.acme.test:9470', '[::ffff:10.0.0.7]:9470'].map(
+      (listen) =>
+        [
+          `checks at \`${listen}\``,
+          `trustDomains: acme.test\nextAuthz:\n  listen: ['127.0.0.1:9470', '${listen}']\n`,
+          [
+            `remit.yaml:3:30: \`extAuthz.listen[1]\` must be \`unix:/path\` or a loopback address, got \`${listen}\`: checks are in clear and without authentication, so run Remit beside each Envoy (same host or pod)`,
+          ],
+        ] as [string, string, unknown[]],
+    ),
     [
       'a number out of range',
       'trustDomains: acme.test\nextAuthz: { maxTokenSeconds: 901 }\n',

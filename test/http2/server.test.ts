@@ -153,6 +153,27 @@ describe('Http2Server', () => {
     }
   });
 
+  // Issue 14: it listened wherever it was told to.
+  it.each(['0.0.0.0', '::', '10.0.0.7', '169.254.1.1', 'remit.acme.test', '', '::ffff:10.0.0.7', '127.1'])(
+    'refuses to listen on `%s`, where others than this machine could speak to it',
+    async (host) => {
+      const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, onStream: brief });
+      const bound = await server.listen({ host, port: 0 });
+      if ('server' in bound) throw new Error('it listens');
+      expect(bound.failure.message).toMatch(`\`${host}\` is not a loopback address`);
+      await server.close(0);
+    },
+  );
+
+  it.each(['127.0.0.1', '127.8.9.10', 'localhost', 'LOCALHOST', '::ffff:127.0.0.1'])(
+    'listens on `%s`',
+    async (host) => {
+      const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, onStream: brief });
+      expect(await server.listen({ host, port: 0 })).not.toHaveProperty('failure');
+      await server.close(0);
+    },
+  );
+
   it('is told of a connection that could not be taken, and goes on', async () => {
     const faults: unknown[] = [];
     const server = new Http2Server({
