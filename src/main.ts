@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { EXIT } from './commands/command.ts';
 import type { Command, CommandIo } from './commands/command.ts';
+import { faultText } from './commands/fault-text.ts';
+import { nodeProblem } from './config/required-node.ts';
+import { remitVersion } from './config/version.ts';
 import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime-flags.ts';
 
 /** A command by the words that call it; its code is loaded when it is called. */
@@ -143,6 +146,7 @@ usage: remit COMMAND [ARGUMENT ...]
 ${entries.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).join('\n')}
 
   remit COMMAND --help   what a command takes, with examples
+  remit --version        the version of this build
 exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its command; ledger verify has its own`;
 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
@@ -152,16 +156,31 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const end = rest.indexOf('--');
   const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
   const asksHelp = own.has('--help') || own.has('-h');
+  if (words[0] === '--version' || words[0] === 'version') {
+    io.out(`remit ${remitVersion()}`);
+    return EXIT.good;
+  }
   if (entry === undefined) {
     const isHelp = words.length === 0 || asksHelp || words[0] === 'help';
     (isHelp ? io.out : io.err)(isHelp ? help : `remit: \`${words.join(' ')}\` is not a command\n\n${help}`);
     return words.length > 0 && isHelp ? EXIT.good : EXIT.bad;
   }
+  // INVARIANT: before the code of a command is loaded, whose imports an older Node does not have.
+  const problem = nodeProblem(io.runtimeVersion);
+  if (problem !== null) {
+    io.err(`remit: ${problem}`);
+    return EXIT.bad;
+  }
   if (!asksHelp && entry.isServer) beginAnewToServe();
-  const command = await entry.load();
-  if (!asksHelp) return command.run(rest, io);
-  io.out(command.help);
-  return EXIT.good;
+  try {
+    const command = await entry.load();
+    if (!asksHelp) return await command.run(rest, io);
+    io.out(command.help);
+    return EXIT.good;
+  } catch (error) {
+    for (const line of faultText(error, io.environment)) io.err(`remit ${entry.name}: ${line}`);
+    return EXIT.bad;
+  }
 }
 
 /**
@@ -184,9 +203,16 @@ function beginAnewToServe(): void {
 
 const passable = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
-const ended = new Promise<string>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
-});
+let ended: Promise<string> | null = null;
+
+/**
+ * The first SIGINT or SIGTERM, for a command that ends itself. INVARIANT: nothing listens before a command asks, so that the signal
+ * ends every other command at once, as the system does.
+ */
+const endedBySignal = (): Promise<string> =>
+  (ended ??= new Promise<string>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+  }));
 
 // An output that fails must not end a server, and a command whose data is not all there must not say that it is good. A
 // reader that has gone wanted no more.
@@ -206,7 +232,7 @@ process.exitCode = await main(process.argv.slice(2), {
   isTerminal: process.stderr.isTTY,
   environment: process.env,
   runtimeVersion: process.versions.node,
-  ended,
+  ended: endedBySignal,
   onReload: (reload) => void process.on('SIGHUP', reload),
   onSignal: (heard) => {
     for (const signal of passable) process.on(signal, heard);

@@ -15,8 +15,11 @@ export interface CommandIo {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;
-  /** Settles with the name of the first signal that asks the process to end. */
-  readonly ended: Promise<string>;
+  /**
+   * Settles with the name of the first SIGINT or SIGTERM. A command that calls it has to end by it; those signals end any other
+   * command at once. Call it before what must be closed is opened.
+   */
+  readonly ended: () => Promise<string>;
   /** Calls back on each SIGHUP. */
   readonly onReload: (reload: () => void) => void;
   /** Calls back on each signal that can be passed on, none of which ends this process from then on; the result takes it back. */

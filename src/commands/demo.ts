@@ -54,7 +54,7 @@ async function play(
   for (const line of await timeline(domain, taskId ?? '')) io.out(line);
   if (keep) {
     io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
-    await io.ended;
+    await io.ended();
   }
   const good = steps.filter(asExpected).length;
   io.out(`demo: ${good} of ${steps.length} steps as expected`);

@@ -29,7 +29,7 @@ export const dev: Command = {
       play: async (domain) => {
         io.out(placesText(domain));
         io.out(commandsToTry(domain));
-        await io.ended;
+        await io.ended();
         return EXIT.good;
       },
     });
@@ -55,11 +55,11 @@ use it through Envoy:
     https://payments.acme.test/v1/payments/p-1 -H "authorization: Bearer $TOKEN"
 
 or let a command find its token, and end the task with the command:
-  npx remit run --intent ${folder}/intent.yaml --issuer ${places.get('issuer')} --svid-cert ${folder}/planner.pem \\
+  remit run --intent ${folder}/intent.yaml --issuer ${places.get('issuer')} --svid-cert ${folder}/planner.pem \\
     --svid-key ${folder}/planner.key --bundle ${folder}/bundle.pem -- sh -c \\
     'curl -s -H "authorization: Bearer $REMIT_TOKEN_URL_AUTH" $REMIT_TOKEN_URL'
 
 look at the tasks:
-  npx remit task list --state ${places.get('state')}
+  remit task list --state ${places.get('state')}
 `;
 }

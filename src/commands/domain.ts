@@ -28,6 +28,7 @@ export async function withDomain(
   });
   if (isProblem(envoy)) return problem(io, envoy.problem);
   if (envoy.warning !== null) io.err(envoy.warning);
+  const ended = io.ended();
   const folder = await mkdtemp(join(tmpdir(), 'remit-dev-'));
   try {
     const domain = await DevDomain.start({
@@ -41,7 +42,7 @@ export async function withDomain(
     });
     if (isProblem(domain)) return problem(io, domain.problem);
     try {
-      return await Promise.race([play(domain), io.ended.then(() => EXIT.no)]);
+      return await Promise.race([play(domain), ended.then(() => EXIT.no)]);
     } finally {
       await domain.stop();
     }

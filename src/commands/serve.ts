@@ -43,6 +43,7 @@ export const serve: Command = {
     const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
     if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
 
+    const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
     io.onReload(() => void serving?.reload());
@@ -55,7 +56,7 @@ export const serve: Command = {
     });
     if ('problem' in remit) return refused(io, remit.problem);
     serving = remit;
-    const failed = await Promise.race([io.ended.then(() => null), fatal.promise]);
+    const failed = await Promise.race([ended.then(() => null), fatal.promise]);
     if (failed !== null) io.err(`remit: ends, since the state file failed: ${failed}`);
     await remit.close();
     return failed === null ? EXIT.good : EXIT.no;

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { remitVersion } from '../config/version.ts';
 import type { Metrics } from './metrics.ts';
 
 const RESOLUTION_MS = 10;
@@ -18,7 +18,7 @@ export function measureProcess(metrics: Metrics): () => void {
   const cpu = metrics.cpuSeconds.of({});
   let countedSeconds = 0;
   metrics.startTime.of({}).set(performance.timeOrigin / 1000);
-  metrics.buildInfo.of({ version: ownVersion(), node: process.versions.node }).set(1);
+  metrics.buildInfo.of({ version: remitVersion(), node: process.versions.node }).set(1);
   metrics.beforeScrape(() => {
     const { user, system } = process.cpuUsage();
     const usedSeconds = (user + system) / 1e6;
@@ -33,11 +33,4 @@ export function measureProcess(metrics: Metrics): () => void {
     delay.reset();
   });
   return () => void delay.disable();
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const manifest: unknown = JSON.parse(text);
-  const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : null;
-  return typeof version === 'string' ? version : 'unknown';
 }

@@ -38,7 +38,7 @@ const io = (out: string[], err: string[]): CommandIo => ({
   stdout: { writable: false, writableLength: 0, write: () => undefined },
   environment: {},
   runtimeVersion: '26.0.0',
-  ended: new Promise(() => undefined),
+  ended: () => new Promise(() => undefined),
   onReload: () => undefined,
   onSignal: () => () => undefined,
 });

@@ -24,7 +24,7 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
     err: (line) => err.push(line.replaceAll(folder, 'f')),
     environment: {},
     runtimeVersion: '26.0.0',
-    ended: new Promise(() => {}),
+    ended: () => new Promise(() => {}),
     onReload: () => {},
     onSignal: () => () => {},
   };

@@ -28,7 +28,7 @@ async function print(words: readonly string[], environment: Record<string, strin
     err: (line) => void err.push(line),
     environment,
     runtimeVersion: '26.0.0',
-    ended: new Promise(() => undefined),
+    ended: () => new Promise(() => undefined),
     onReload: () => undefined,
     onSignal: () => () => undefined,
   };

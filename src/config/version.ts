@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+
+/** Written beside the built files by the build; the manifest of the package names the release where there is no build. */
+const BUILT = new URL('../version.txt', import.meta.url);
+const MANIFEST = new URL('../../package.json', import.meta.url);
+
+/**
+ * The version of this build: the release, and the commit it was built from as build metadata, such as `0.1.0+84bff23a9c01`. The
+ * release alone where the sources run unbuilt or were built outside a git checkout; `unknown` where neither file can be read.
+ *
+ * @see https://semver.org section 10
+ */
+export function remitVersion(): string {
+  return textOf(BUILT)?.trim() ?? releaseFrom(textOf(MANIFEST)) ?? 'unknown';
+}
+
+function textOf(file: URL): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function releaseFrom(text: string | null): string | null {
+  const manifest: unknown = text === null ? null : JSON.parse(text);
+  const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : null;
+  return typeof version === 'string' ? version : null;
+}
