@@ -91,10 +91,10 @@ export interface CheckServices {
   };
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
-  /** Tasks are read anew on each use and never cached; its clock does not step back. */
+  /** Tasks are read anew on each use and never cached; its clocks are those of a check. */
   readonly store: Pick<
     Store,
-    'nowMs' | 'useStateOf' | 'spend' | 'together' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
+    'clocks' | 'useStateOf' | 'spend' | 'together' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
   >;
   readonly uses: TokenUses;
   readonly ledger: UseLedger;

@@ -9,6 +9,7 @@ import type { Reading } from './gather.ts';
 import type { Judgement } from './judgement.ts';
 import type { CacheResult } from './policy/cache.ts';
 import type { PolicySet } from './policy/load.ts';
+import type { Clocks } from './ports.ts';
 import { hold, settle, trace } from './settle.ts';
 import type { Held } from './settle.ts';
 import { Fault, stage } from './stages.ts';
@@ -67,8 +68,8 @@ interface Begun {
   readonly asked: AskedCheck;
   readonly policies: PolicySet | Deny;
   readonly reading: Reading | Deny;
-  /** Milliseconds since the Unix epoch. */
-  readonly startedAtMs: number;
+  /** Taken once, when it began: nothing that follows in the check reads a clock to decide by. */
+  readonly clocks: Clocks;
   /** How long it took to read, in milliseconds. */
   readonly readMs: number;
 }
@@ -95,22 +96,20 @@ interface Settled {
 
 /** Reads what a call says itself. */
 function begin(services: CheckServices, asked: AskedCheck): Begun {
-  const { monotonicMs, nowMs } = services.ports;
-  const startedAtMs = nowMs();
-  const beganMs = monotonicMs();
+  const clocks = services.store.clocks();
   const policies = services.policies();
-  const reading = read(services, asked.facts, policies);
-  return { asked, policies, reading, startedAtMs, readMs: monotonicMs() - beganMs };
+  const reading = read(services, asked.facts, { policies, clocks });
+  return { asked, policies, reading, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
 }
 
 /** Gathers the facts, decides, and makes the decision hold: for one check after the other, since what one spends is not there for the next. */
 function judge(services: CheckServices, begun: Begun): Judged {
-  const { asked, policies, reading, startedAtMs } = begun;
+  const { asked, policies, reading, clocks } = begun;
   const { facts: parsed, call } = asked;
   const { monotonicMs, randomBytes } = services.ports;
   const beganMs = monotonicMs() - begun.readMs;
-  const decisionId = uuidV7(startedAtMs, randomBytes(UUID_RANDOM_BYTES));
-  const { facts, use } = gather(services, reading);
+  const decisionId = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
+  const { facts, use } = gather(services, reading, clocks);
   const gatheredMs = monotonicMs();
   const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
   const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
@@ -119,7 +118,13 @@ function judge(services: CheckServices, begun: Begun): Judged {
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const { trace: callTrace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
   const judgement = { decisionId, decision, facts, policySet, policyGeneration, cache };
-  const held = hold(services, judgement, { startedAtMs, use, trace: callTrace, sourceAddress, decideBy });
+  const held = hold(services, judgement, {
+    startedAtMs: clocks.wallMs,
+    use,
+    trace: callTrace,
+    sourceAddress,
+    decideBy,
+  });
   return { call, judgement, held, beganMs, gatheredMs, decidedMs };
 }
 

@@ -55,8 +55,8 @@ export interface Facts {
   readonly reuse: readonly ReuseClass[];
   /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
-  /** The clock of the store, which does not step back, in the same unit: the task is judged by it. */
-  readonly taskNowMs: number;
+  /** The floor of the same instant, in the same unit: the task is judged by the later of the two, the life of its token by it too. */
+  readonly floorMs: number;
 }
 
 /** The task token of the call; `null` where it has none that was verified. */
@@ -124,8 +124,8 @@ function heldBy(
   return isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
 }
 
-const liveTask = (token: TaskToken, { task, issued, taskNowMs }: Facts): Task | Deny =>
-  isDeny(task) ? task : taskPermits(task, token, issued, taskNowMs);
+const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: Facts): Task | Deny =>
+  isDeny(task) ? task : taskPermits(task, token, issued, { wallMs: nowMs, floorMs });
 
 /**
  * A task token is good for every action; another credential for those whose catalog entry names it. Where a hop ends TLS an

@@ -11,6 +11,7 @@ import { callerFrom } from './identity/caller.ts';
 import type { Caller } from './identity/caller.ts';
 import { jtiDigestOf } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
+import type { Clocks } from './ports.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
 import { noHistory } from './task/history.ts';
 import { credentialFrom } from './token/authorization-header.ts';
@@ -42,10 +43,14 @@ export interface Gathered {
 const MAX_TOKEN_BYTES = 8192;
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
-/** Reads what a call says itself: identity, action, credential with its proof. */
-export function read(services: CheckServices, parsed: CheckFacts | Deny, policies: PolicySet | Deny): Reading | Deny {
+/** Reads what a call says itself: identity, action, credential with its proof. @param clocks of the whole check */
+export function read(
+  services: CheckServices,
+  parsed: CheckFacts | Deny,
+  { policies, clocks }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
+): Reading | Deny {
   if (isDeny(parsed)) return parsed;
-  const nowMs = services.ports.nowMs();
+  const nowMs = clocks.wallMs;
   const { call, peer } = parsed;
   const caller = callerFrom(peer, services.identity, nowMs);
   const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
@@ -53,16 +58,19 @@ export function read(services: CheckServices, parsed: CheckFacts | Deny, policie
   const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   // INVARIANT: a header that reaches the upstream was never taken for the credential of the call.
   const isUpstreams = passing.includes('authorization');
-  const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, nowMs, isUpstreams });
+  const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, clocks, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const circumstances = circumstancesOf(parsed, caller, action);
   return { call, caller, secrets, passing, credential, presented, action, circumstances };
 }
 
-/** Gathers what else a call is decided by, which other checks change: the uses of its token, and last the state of its task. */
-export function gather(services: CheckServices, reading: Reading | Deny): Gathered {
-  const nowMs = services.ports.nowMs();
-  if (isDeny(reading)) return { facts: unreadable(reading, nowMs), use: null };
+/**
+ * Gathers what else a call is decided by, which other checks change: the uses of its token, and last the state of its task.
+ *
+ * @param clocks of the whole check
+ */
+export function gather(services: CheckServices, reading: Reading | Deny, clocks: Clocks): Gathered {
+  if (isDeny(reading)) return { facts: unreadable(reading, clocks), use: null };
   const { call, caller, secrets, passing, credential, presented, action, circumstances } = reading;
   const useKey = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.useKey;
   const use = useKey === null ? null : services.uses.next(useKey, circumstances);
@@ -76,11 +84,12 @@ export function gather(services: CheckServices, reading: Reading | Deny): Gather
     action,
     use: use?.use ?? 0,
     reuse: use?.reuse ?? [],
-    nowMs,
+    nowMs: clocks.wallMs,
+    floorMs: clocks.floorMs,
   };
   // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
-  return { facts: { ...rest, ...state, taskNowMs: services.store.nowMs() }, use };
+  return { facts: { ...rest, ...state }, use };
 }
 
 /** Where a token is used and for what. Behind a hop the other end of the connection is the hop's, and says nothing of the caller. */
@@ -112,7 +121,7 @@ export function taskState({ store }: CheckServices, token: TaskToken): TaskFacts
   return state ?? noTask;
 }
 
-const unreadable = (parsed: Deny, nowMs: number): Facts => ({
+const unreadable = (parsed: Deny, { wallMs, floorMs }: Clocks): Facts => ({
   call: parsed,
   caller: parsed,
   secrets: [],
@@ -123,8 +132,8 @@ const unreadable = (parsed: Deny, nowMs: number): Facts => ({
   action: parsed,
   use: 0,
   reuse: [],
-  nowMs,
-  taskNowMs: nowMs,
+  nowMs: wallMs,
+  floorMs,
 });
 
 interface Found {
@@ -141,9 +150,9 @@ function credentialOf(
   call: HttpCall,
   {
     policies,
-    nowMs,
+    clocks,
     isUpstreams,
-  }: { readonly policies: PolicySet | Deny; readonly nowMs: number; readonly isUpstreams: boolean },
+  }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks; readonly isUpstreams: boolean },
 ): Found | Deny {
   const values = call.headers.get('authorization') ?? [];
   if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
@@ -161,18 +170,23 @@ function credentialOf(
   const credential = tokenCredentialFrom(
     sent.token,
     { task, external },
-    { keys: services.keys, verified: services.verified, nowMs, digest: sent.digest },
+    { keys: services.keys, verified: services.verified, nowMs: clocks.wallMs, digest: sent.digest },
   );
   if (isDeny(credential)) return credential;
-  const proof = proofOf(services, call, { sent, credential, policies });
+  const proof = proofOf(services, call, { sent, credential, policies, clocks });
   return { credential, presented: { scheme: sent.scheme, proof } };
 }
 
 /** The proof that a call came with: for its target as callers know it, and used up by this. */
 function proofOf(
-  { proofs, store }: CheckServices,
+  { proofs }: CheckServices,
   call: HttpCall,
-  of: { readonly sent: PresentedToken; readonly credential: TaskToken | ExternalToken; readonly policies: PolicySet },
+  of: {
+    readonly sent: PresentedToken;
+    readonly credential: TaskToken | ExternalToken;
+    readonly policies: PolicySet;
+    readonly clocks: Clocks;
+  },
 ): Proof | null | Deny {
   const base = proofs.externalUrl ?? of.policies.catalog.serversByHost.get(call.host)?.audience ?? '';
   return possessionFrom(
@@ -181,9 +195,14 @@ function proofOf(
     {
       method: call.method,
       url: targetUriOf(base, call.path),
-      nowMs: store.nowMs(),
+      clocks: of.clocks,
+      agent: agentOfToken(of.credential),
       rules: proofs.rules,
       memory: proofs.memory,
     },
   );
 }
+
+/** Whose share of the replay memory the proofs of a token take. */
+const agentOfToken = (token: TaskToken | ExternalToken): string =>
+  token.kind === 'task-token' ? token.clientId : `${token.issuer} ${token.clientId ?? token.subject}`;

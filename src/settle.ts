@@ -119,7 +119,7 @@ function spentFor(services: CheckServices, judged: Judgement, decideBy: Settling
   const decision = spent(services, judged);
   const token = taskTokenOf(judged.facts);
   if (decision !== 'history-changed' || token === null) return { ...judged, decision: orChangedTwice(decision) };
-  const facts = { ...judged.facts, ...taskState(services, token), taskNowMs: services.store.nowMs() };
+  const facts = { ...judged.facts, ...taskState(services, token) };
   const again = { ...judged, facts, ...decideBy(facts) };
   return { ...again, decision: orChangedTwice(spent(services, again)) };
 }
@@ -180,7 +180,7 @@ function settleStolenToken(services: CheckServices, judgement: Judgement): void 
       taskId: token.taskId,
       issued: facts.issued,
       presentedBy: caller.id,
-      nowMs: facts.taskNowMs,
+      nowMs: facts.nowMs,
     },
     { effect: services.onBindingViolation, isFailure: isStoreFailure },
   );
@@ -202,7 +202,7 @@ const stoppedMeanwhile = (services: CheckServices, token: TaskToken): Deny =>
 /** Who waited asks for the task again, since it may have ended meanwhile. */
 function endedMeanwhile(services: CheckServices, token: TaskToken): Deny | null {
   const { task, issued } = taskState(services, token);
-  const live = isDeny(task) ? task : taskPermits(task, token, issued, services.store.nowMs());
+  const live = isDeny(task) ? task : taskPermits(task, token, issued, services.store.clocks());
   return isDeny(live) ? live : null;
 }
 

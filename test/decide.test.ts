@@ -162,7 +162,7 @@ const facts: Facts = {
   use: 1,
   reuse: ['first'],
   nowMs,
-  taskNowMs: nowMs,
+  floorMs: nowMs,
 };
 
 const answering = (answer: EngineAnswer, ready = true): PolicySet =>

@@ -133,7 +133,9 @@ async function begin(
 ): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
-  const gathered = gather(services, read(services, { peer, call: callOf(uses[use], constraints), ...quiet }, policies));
+  const clocks = store.clocks();
+  const reading = read(services, { peer, call: callOf(uses[use], constraints), ...quiet }, { policies, clocks });
+  const gathered = gather(services, reading, clocks);
   const decideBy = (facts: Facts) => ({
     decision: decide(facts, { binding: services.binding, policies }),
     cache: 'bypass' as const,
@@ -157,6 +159,38 @@ const history = (): TaskHistory => {
   if (state === undefined || isStoreFailure(state)) throw new Error('no state');
   return state.history;
 };
+
+describe('the clocks of a check', () => {
+  it.each<[string, keyof typeof uses, number]>([
+    ['that changes nothing', 'list', 3],
+    ['of many in one turn', 'list', 8],
+  ])('%s are read once, and handed down (issue 14, point 9)', (_name, use, count) => {
+    const read = { wall: 0, floor: 0 };
+    const counting = { ...ports, nowMs: () => ((read.wall += 1), nowMs) };
+    const watched: CheckServices['store'] = {
+      clocks: () => ((read.floor += 1), store.clocks()),
+      digestOf: (secret) => store.digestOf(secret),
+      useStateOf: (...args) => store.useStateOf(...args),
+      together: (work) => store.together(work),
+      applyTaskEvent: (...args) => store.applyTaskEvent(...args),
+      revokeToken: (...args) => store.revokeToken(...args),
+      noteSecrets: (seen) => store.noteSecrets(seen),
+      spend: (...args) => store.spend(...args),
+    };
+    const checks = checksWith(servicesWith({ ports: counting, store: watched }));
+    const facts = {
+      peer: { principal: agent, certificate: '', xfcc: [] },
+      call: callOf(uses[use]),
+      trace: { parent: null, application: null },
+      sourceAddress: null,
+      sourcePort: null,
+    };
+    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+    const answers = checks.answers(Array.from({ length: count }, () => ({ facts, call })));
+    expect(answers).toMatchObject(Array.from({ length: count }, () => ({ decision: { kind: 'allow' } })));
+    expect(read).toEqual({ wall: 0, floor: count });
+  });
+});
 
 describe('settle where two uses of a task meet', () => {
   it('denies the second by what the first has added meanwhile, and records what holds', async () => {
@@ -210,7 +244,7 @@ describe('settle where two uses of a task meet', () => {
     const services = servicesWith();
     const crowded = servicesWith({
       store: {
-        nowMs: () => store.nowMs(),
+        clocks: () => store.clocks(),
         digestOf: (secret) => store.digestOf(secret),
         useStateOf: (...args) => store.useStateOf(...args),
         together: (work) => store.together(work),
@@ -264,7 +298,7 @@ describe('checks that are asked together', () => {
     const services = servicesWith();
     const failing = Object.assign(Object.create(store) as Store, {
       ...Object.fromEntries(
-        (['nowMs', 'useStateOf', 'spend', 'noteSecrets'] as const).map((name) => [name, store[name].bind(store)]),
+        (['clocks', 'useStateOf', 'spend', 'noteSecrets'] as const).map((name) => [name, store[name].bind(store)]),
       ),
       // Another write of the same turn that fails.
       together: (work: () => void) =>

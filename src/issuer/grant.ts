@@ -3,6 +3,7 @@ import type { Leaf } from '../identity/leaf.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { issueQuestion } from '../policy/question.ts';
+import { MAX_STEP_MS } from '../store/clock-floor.ts';
 import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
 import type { TaskContext } from '../task/context-change.ts';
@@ -34,8 +35,10 @@ export interface Grant extends Client {
   /** Seconds since the Unix epoch, as `iat` and `exp` of the token. */
   readonly issuedAtSeconds: number;
   readonly expiresAtSeconds: number;
-  /** The end of the task, on the store's clock, milliseconds since the Unix epoch. */
+  /** The end of the task by the floor of the store, milliseconds since the Unix epoch. */
   readonly deadlineMs: number;
+  /** The end of the token by the same clock. */
+  readonly tokenEndMs: number;
   /** Ids of the policies that permitted it, sorted. */
   readonly policyIds: readonly string[];
 }
@@ -181,11 +184,13 @@ function originProblem(intent: Intent, { resources, scope, within }: Origin): OA
   return widening === null ? null : oauthError('invalid_authorization_details', widening);
 }
 
-type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs'>;
+type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs' | 'tokenEndMs'>;
 
 /**
  * The task lives to the end of its intent, else for the default time, never longer than the longest and than what it comes
- * from; the token never beyond its own time, the task, the subject token or the certificate of its client.
+ * from; the token never beyond its own time, the task, the subject token or the certificate of its client. A task begins by the
+ * floor, which no setting of the clock moves at once, and its token says the time by the wall clock that others have too: where
+ * that is so far ahead that a new task would be over, none is issued until they agree.
  */
 function lifetimeOf(
   leaf: Leaf,
@@ -193,14 +198,14 @@ function lifetimeOf(
   services: IssuerServices,
 ): Lifetime | OAuthError {
   const { tokenSeconds, taskSeconds, maxTaskSeconds } = services.settings;
-  const startMs = services.store.nowMs();
+  const { wallMs, floorMs: startMs } = services.store.clocks();
   const ownEndMs = origin.place.kind === 'same-task' ? Infinity : startMs + taskSeconds * 1_000;
   const endMs = Math.min(intent.notAfterMs ?? ownEndMs, origin.deadlineMs);
   const deadlineMs =
     origin.place.kind === 'same-task'
       ? origin.place.task.deadlineMs
       : Math.min(endMs, startMs + maxTaskSeconds * 1_000);
-  const issuedAtSeconds = Math.floor(services.ports.nowMs() / 1_000);
+  const issuedAtSeconds = Math.floor(wallMs / 1_000);
   const expiresAtSeconds = Math.min(
     issuedAtSeconds + tokenSeconds,
     Math.floor(Math.min(endMs, deadlineMs) / 1_000),
@@ -208,7 +213,11 @@ function lifetimeOf(
     origin.expiresAtSeconds,
   );
   if (deadlineMs > startMs && expiresAtSeconds > issuedAtSeconds) {
-    return { issuedAtSeconds, expiresAtSeconds, deadlineMs };
+    const tokenEndMs = startMs + expiresAtSeconds * 1_000 - wallMs;
+    return { issuedAtSeconds, expiresAtSeconds, deadlineMs, tokenEndMs };
+  }
+  if (wallMs - startMs > MAX_STEP_MS && deadlineMs > startMs) {
+    return oauthError('temporarily_unavailable', 'the clock of the issuer is being confirmed');
   }
   return intent.notAfterMs !== null && intent.notAfterMs <= startMs
     ? oauthError('invalid_authorization_details', 'not_after has passed')

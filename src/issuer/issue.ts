@@ -54,7 +54,7 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
     jtiDigest: jtiDigestOf(tokenId),
     audience: audienceOf(grant, settings.url),
     issuedAtMs: grant.issuedAtSeconds * 1_000,
-    expiresAtMs: grant.expiresAtSeconds * 1_000,
+    expiresAtMs: grant.tokenEndMs,
     generation: task.generation,
     boundTo: grant.binding.thumbprint,
   };
@@ -66,7 +66,7 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
 function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: IssuerServices): Task {
   const { place, subject } = grant.origin;
   const parent = place.kind === 'part' ? place.parent.task : null;
-  const nowMs = store.nowMs();
+  const nowMs = store.floorMs();
   return {
     id: uuidV7(nowMs, ports.randomBytes(UUID_RANDOM_BYTES)),
     issuer: settings.url,

@@ -65,7 +65,7 @@ export function liveToken(own: OwnToken, { store }: IssuerServices): LiveToken |
   const { token } = own;
   const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return stateUnavailable(state);
-  const task = taskPermits(state?.task, token, state?.issued, store.nowMs());
+  const task = taskPermits(state?.task, token, state?.issued, store.clocks());
   if (isDeny(task)) return task;
   return state?.issued === undefined
     ? deny('task.unknown', 'the store holds no such token of the task')

@@ -15,20 +15,20 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 export function bindingOf(
   request: Pick<IssuerRequest, 'dpop' | 'path'>,
   leaf: Leaf,
-  { ports, proofs, settings }: IssuerServices,
+  { proofs, settings, store }: IssuerServices,
 ): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
   if (proofs === null) return oauthError('invalid_dpop_proof', 'tokens are not bound to a DPoP key here');
-  const nowMs = ports.nowMs();
+  const clocks = store.clocks();
   const proof = proofFrom(request.dpop, {
     method: 'POST',
     url: new URL(request.path, settings.url).href,
     accessToken: null,
-    nowMs,
+    nowMs: clocks.wallMs,
     rules: defaultProofRules,
   });
   if (isDeny(proof)) return oauthError('invalid_dpop_proof', proof.detail, proof);
-  const used = proofs.use(proof, nowMs);
+  const used = proofs.use(proof, { agent: leaf.id, clocks });
   if (used === null) return { kind: 'jkt', thumbprint: proof.thumbprint };
   return oauthError(
     used.reason === 'token.proof' ? 'invalid_dpop_proof' : 'temporarily_unavailable',

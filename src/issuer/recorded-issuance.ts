@@ -84,7 +84,7 @@ const tokenRecord = (
   agent: task.agent,
   jtiDigest: token.jtiDigest,
   audience: token.audience,
-  expires: token.expiresAtMs,
+  expires: grant.expiresAtSeconds * 1_000,
   binding: grant.binding.kind,
   traceId: span.traceId,
   spanId: span.spanId,

@@ -165,7 +165,9 @@ function servicesOf(
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,
-      memory: parts.proofs.memoryFor('checks'),
+      memory: parts.proofs.memoryFor('checks', (bound) =>
+        parts.metrics.proofsRefused.of({ role: 'checks', bound }).inc(),
+      ),
     },
     policies: () => policies.get(),
     store,

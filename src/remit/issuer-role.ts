@@ -93,14 +93,14 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(
-  { config: { extAuthz, trustDomains }, ports, store, proofs, ledger, policies, telemetry, trial }: Parts,
+  { config: { extAuthz, trustDomains }, ports, store, proofs, ledger, policies, telemetry, trial, metrics }: Parts,
   config: IssuerConfig,
 ) {
   return {
     settings: { ...settingsOf(config, new Set(trustDomains)), bindingEffect: extAuthz.onBindingViolation },
     ports,
     store,
-    proofs: proofs.memoryFor('issuer'),
+    proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,
     catalog: () => {

@@ -15,6 +15,7 @@ import { startTelemetry } from '../telemetry/telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
 import { closeChecks, startChecks } from './check-role.ts';
+import { followClockLead } from './clock-lead.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
@@ -92,6 +93,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStartProblem(state)) return state;
   const { store } = state;
   closers.push(endExpiredTasks(store, log));
+  closers.push(followClockLead(store, { log, metrics }));
   const checkpoints = startCheckpointLogs(options.environment, log);
   closers.push(() => checkpoints.close());
   const opened = await openLedger(config, store, { ...options, metrics, onCheckpoint: checkpoints.emit });
@@ -122,7 +124,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   };
 }
 
-/** Writes down what has expired, so that no step of the clock revives it; the result ends that. */
+/** Writes down what has expired by the floor of the store, so that no step of the clock revives it; the result ends that. */
 function endExpiredTasks(store: Store, log: (line: string) => void): () => void {
   let cancel: (() => void) | null = null;
   const sweep = (): void => {

@@ -7,7 +7,7 @@ import { lockState } from '../store/state-lock.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
-import type { ReplayMemory } from '../token/proof-memory.ts';
+import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -19,7 +19,7 @@ const SHARED_BUSY_MS = 250;
 
 /** Where each role holds proofs to one use. */
 export interface Proofs {
-  memoryFor(role: 'checks' | 'issuer'): ReplayMemory;
+  memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
 }
 
 /** What the guarantees of a process are kept in. */
@@ -55,7 +55,8 @@ export function openState(
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };
-  if (!isShared) return { store, proofs: { memoryFor: () => new ProofMemory(remembering) } };
+  if (!isShared)
+    return { store, proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) } };
   const proofs = ProofFile.open(`${path}.proofs`, {
     ...remembering,
     busyTimeoutMs: SHARED_BUSY_MS,

@@ -1,15 +1,15 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { laterOf } from '../ports.ts';
+import type { Clocks } from '../ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from './clock-floor.ts';
+import type { ClockSources, FloorMark } from './clock-floor.ts';
 import { Patience } from './patience.ts';
-import { scalar } from './sqlite-file.ts';
 import { failureOfSqlite, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
 /** What a connection needs from outside. */
-export interface ConnectionOptions {
-  /** Wall clock, milliseconds since the Unix epoch. */
-  readonly nowMs: () => number;
+export interface ConnectionOptions extends ClockSources {
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of records once they are on disk, for metrics. It must not throw. */
@@ -43,17 +43,27 @@ export class Connection {
     this.#onFatal = options.onFatal ?? (() => undefined);
     this.#onRecords = options.onRecords ?? (() => undefined);
     this.#patience = new Patience(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
-    this.#clock = new ClockFloor(options.nowMs, Number(scalar(db, 'SELECT max_wall_seen_ms FROM clock')));
+    this.#clock = new ClockFloor(options, markIn(db));
   }
 
-  /** The wall clock that does not step back, milliseconds since the Unix epoch. */
+  /** One reading of all clocks. */
+  clocks(): Clocks {
+    return this.#clock.read();
+  }
+
+  /** The later of wall clock and floor, milliseconds since the Unix epoch: what is decided is judged by it. */
   nowMs(): number {
-    return this.#clock.nowMs();
+    return laterOf(this.#clock.read());
+  }
+
+  /** The floor alone, in the same unit: what is written down for good is judged by it. */
+  floorMs(): number {
+    return this.#clock.read().floorMs;
   }
 
   /** How far the clock in the file lags. */
   clockLagMs(): number {
-    return this.nowMs() - this.#clockWrittenMs;
+    return this.floorMs() - this.#clockWrittenMs;
   }
 
   /** A number that is another one once another connection has committed something; what this one commits does not change it. */
@@ -137,10 +147,10 @@ export class Connection {
   #commit(): null {
     const recorded = this.#recorded;
     this.#recorded = [];
-    const nowMs = this.nowMs();
-    this.#writeClock(nowMs);
+    const mark = this.#clock.mark();
+    this.#writeClock(mark);
     this.#db.exec('COMMIT');
-    this.#clockWrittenMs = nowMs;
+    this.#clockWrittenMs = mark.floorMs;
     this.#patience.written();
     if (recorded.length > 0) this.#onRecords(recorded);
     return null;
@@ -156,10 +166,11 @@ export class Connection {
     }
   }
 
-  /** Within a transaction: carries the clock along, by the rule of its floor, since another process may have seen a later instant. */
-  #writeClock(nowMs: number): void {
-    const sql = 'UPDATE clock SET max_wall_seen_ms = ? WHERE max_wall_seen_ms < ? OR max_wall_seen_ms - ? > ?';
-    this.statement(sql).run(nowMs, nowMs, nowMs, MAX_FLOOR_MS);
+  /** Within a transaction: carries the floor along, unless that of another process is later; by more than 24 hours that was wrong. */
+  #writeClock({ floorMs, boot }: FloorMark): void {
+    const sql = `UPDATE clock SET floor_ms = ?1, boot_id = ?2, since_boot_ms = ?3
+      WHERE floor_ms <= ?1 OR floor_ms - ?1 > ${MAX_FLOOR_MS}`;
+    this.statement(sql).run(floorMs, boot?.bootId ?? null, boot?.sinceMs ?? null);
   }
 
   /** Within a transaction: what it has recorded. */
@@ -178,6 +189,13 @@ export class Connection {
     this.#broken = failure;
     this.#onFatal(failure);
   }
+}
+
+function markIn(db: DatabaseSync): FloorMark {
+  const row = db.prepare('SELECT floor_ms, boot_id, since_boot_ms FROM clock').get();
+  const boot =
+    typeof row?.['boot_id'] === 'string' ? { bootId: row['boot_id'], sinceMs: Number(row['since_boot_ms']) } : null;
+  return { floorMs: Number(row?.['floor_ms'] ?? 0), boot };
 }
 
 const isStorable = (value: SQLInputValue): boolean =>

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import type { ReplayMemory } from '../token/proof-memory.ts';
+import { forgettableBefore, replayMemoryFull } from '../token/proof-memory.ts';
+import type { OnProofRefused, ProofUse, ReplayMemory } from '../token/proof-memory.ts';
+import { exceededBound } from '../token/proof-share.ts';
+import type { ProofBound } from '../token/proof-share.ts';
 import type { Proof } from '../token/proof.ts';
 import { Patience } from './patience.ts';
 import { openSqlite } from './sqlite-file.ts';
@@ -17,15 +20,31 @@ const SWEPT = 100;
 const MAX_BYTES = 4 * 1024 ** 3;
 
 /** `Remp`. */
-const format: FileFormat = { name: 'replay memory', applicationId: 0x52656d70, version: 1 };
+const format: FileFormat = { name: 'replay memory', applicationId: 0x52656d70, version: 2 };
 
-/** `size` is how many rows there are, since to count them would take too long; before `horizon_s` all may be forgotten. */
+/**
+ * `size` is how many rows there are, and `holders` how many are of one key or agent, since to count them would take too long; before
+ * `horizon_s` all may be forgotten.
+ */
 const SCHEMA = `
 CREATE TABLE proofs (
   digest BLOB PRIMARY KEY,
-  issued_s INTEGER NOT NULL
+  issued_s INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  agent BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX proofs_issued ON proofs (issued_s);
+CREATE TABLE holders (
+  name BLOB PRIMARY KEY,
+  count INTEGER NOT NULL CHECK (count >= 0)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER proofs_in AFTER INSERT ON proofs BEGIN
+  INSERT INTO holders VALUES (NEW.key, 1), (NEW.agent, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER proofs_out AFTER DELETE ON proofs BEGIN
+  UPDATE holders SET count = count - 1 WHERE name IN (OLD.key, OLD.agent);
+  DELETE FROM holders WHERE name IN (OLD.key, OLD.agent) AND count = 0;
+END;
 CREATE TABLE memory (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   size INTEGER NOT NULL CHECK (size >= 0),
@@ -55,6 +74,9 @@ export interface ProofFileOptions {
   readonly onFatal: (failure: StoreFailure) => void;
 }
 
+/** What processes share here is bounded for them together. */
+type Refusal = { readonly problem: string } | { readonly bound: ProofBound };
+
 /**
  * The replay memory of DPoP proofs that several processes share: a proof that was used up at one is refused by all, by the
  * rules of `ProofMemory`. It is a file of its own, written without waiting for the disk, since it has to survive processes
@@ -69,6 +91,8 @@ export class ProofFile {
   readonly #patience: Patience;
   readonly #horizon: StatementSync;
   readonly #sweep: StatementSync;
+  readonly #known: StatementSync;
+  readonly #held: StatementSync;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
   #broken: StoreFailure | null = null;
@@ -81,7 +105,9 @@ export class ProofFile {
     this.#sweep = db.prepare(
       `DELETE FROM proofs WHERE digest IN (SELECT digest FROM proofs WHERE issued_s < ? ORDER BY issued_s LIMIT ${SWEPT})`,
     );
-    this.#insert = db.prepare('INSERT INTO proofs VALUES (?,?) ON CONFLICT DO NOTHING');
+    this.#known = db.prepare('SELECT 1 FROM proofs WHERE digest = ?');
+    this.#held = db.prepare('SELECT count FROM holders WHERE name = ?');
+    this.#insert = db.prepare('INSERT INTO proofs VALUES (?,?,?,?)');
     this.#update = db.prepare('UPDATE memory SET size = size + ?, horizon_s = ?');
   }
 
@@ -95,8 +121,16 @@ export class ProofFile {
   }
 
   /** The memory of one role: a proof that was used up at another role of the same name is used up here. */
-  memoryFor(role: 'checks' | 'issuer'): ReplayMemory {
-    return { use: (proof, nowMs) => this.#use(role, proof, nowMs) };
+  memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused = () => undefined): ReplayMemory {
+    return {
+      use: (proof, of) => {
+        const refusal = this.#use(role, proof, of);
+        if (refusal === null || 'kind' in refusal) return refusal;
+        if ('problem' in refusal) return deny('token.proof', refusal.problem);
+        onRefused(refusal.bound);
+        return replayMemoryFull(refusal.bound);
+      },
+    };
   }
 
   close(): void {
@@ -104,33 +138,45 @@ export class ProofFile {
     this.#broken ??= storeFailure('broken', 'the replay memory is closed');
   }
 
-  #use(role: string, { thumbprint, proofId, issuedAtSeconds }: Proof, nowMs: number): Deny | null {
+  #use(role: string, proof: Proof, of: ProofUse): Refusal | Deny | null {
     if (this.#broken !== null) return stateUnavailable(this.#broken);
-    const digest = createHash('sha256').update(`${role}.${thumbprint}.${proofId}`).digest();
     try {
       this.#db.exec('BEGIN IMMEDIATE');
-      const problem = this.#remember(digest, issuedAtSeconds, nowMs);
-      this.#db.exec(problem === null ? 'COMMIT' : 'ROLLBACK');
+      const refusal = this.#remember(role, proof, of);
+      this.#db.exec(refusal === null ? 'COMMIT' : 'ROLLBACK');
       this.#patience.written();
-      return problem === null ? null : deny('token.proof', problem);
+      return refusal;
     } catch (error) {
       return this.#failed(error);
     }
   }
 
   /** Within a transaction: why a proof may not be used. INVARIANT: what is forgotten is before the horizon of all processes. */
-  #remember(digest: Uint8Array, issuedAtSeconds: number, nowMs: number): string | null {
+  #remember(
+    role: string,
+    { thumbprint, proofId, issuedAtSeconds }: Proof,
+    { agent, clocks }: ProofUse,
+  ): Refusal | null {
     const { pastSeconds, startedAtMs, max = DEFAULT_MAX_PROOFS } = this.#options;
     const row = this.#horizon.get();
-    const horizon = Math.max(Number(row?.['horizon_s']), Math.ceil(nowMs / 1000) - pastSeconds);
+    const horizon = Math.max(Number(row?.['horizon_s']), forgettableBefore(clocks, pastSeconds));
     if (issuedAtSeconds < Math.max(horizon, Math.floor(startedAtMs / 1000))) {
-      return 'the proof is older than the replay memory';
+      return { problem: 'the proof is older than the replay memory' };
     }
     const swept = Number(this.#sweep.run(horizon).changes);
-    if (this.#insert.run(digest, issuedAtSeconds).changes === 0) return 'the proof was used before';
-    if (Number(row?.['size']) - swept >= max) return 'the replay memory is full';
+    const digest = digestOf(`${role}.${thumbprint}.${proofId}`);
+    if (this.#known.get(digest) !== undefined) return { problem: 'the proof was used before' };
+    const size = Number(row?.['size']) - swept;
+    const [key, ofAgent] = [digestOf(`key ${thumbprint}`), digestOf(`agent ${agent}`)];
+    const bound = exceededBound({ max, size, ofKey: this.#countOf(key), ofAgent: this.#countOf(ofAgent) });
+    if (bound !== null) return { bound };
+    this.#insert.run(digest, issuedAtSeconds, key, ofAgent);
     this.#update.run(1 - swept, horizon);
     return null;
+  }
+
+  #countOf(holder: Uint8Array): number {
+    return Number(this.#held.get(holder)?.['count'] ?? 0);
   }
 
   #failed(error: unknown): Deny {
@@ -146,3 +192,5 @@ export class ProofFile {
     return stateUnavailable(named);
   }
 }
+
+const digestOf = (text: string): Uint8Array => createHash('sha256').update(text).digest();

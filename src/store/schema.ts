@@ -4,7 +4,7 @@ import type { FileFormat } from './sqlite-file.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 /** Length of the key that secrets are digested with, made with the file. */
 const DIGEST_KEY_BYTES = 32;
@@ -136,9 +136,11 @@ CREATE TABLE file (
 INSERT INTO file VALUES (1, lower(hex(randomblob(16))));
 CREATE TABLE clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  max_wall_seen_ms INTEGER NOT NULL
+  floor_ms INTEGER NOT NULL,
+  boot_id TEXT,
+  since_boot_ms INTEGER
 ) STRICT;
-INSERT INTO clock VALUES (1, 0);
+INSERT INTO clock VALUES (1, 0, NULL, NULL);
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;

@@ -3,6 +3,8 @@ import { expiryOf, stateAt } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
+import type { Clocks } from '../ports.ts';
+import type { ClockSources } from './clock-floor.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
 import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
@@ -54,9 +56,7 @@ const CLOCK_WRITE_MS = 10_000;
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 
 /** What a store needs from outside. */
-export interface StoreOptions {
-  /** Wall clock, milliseconds since the Unix epoch. */
-  readonly nowMs: () => number;
+export interface StoreOptions extends ClockSources {
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
   /**
@@ -91,10 +91,7 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
 }
 
 /** Opens the state file for reading alone, beside the process that writes it. */
-export function openStoreForReading(
-  path: string,
-  options: { readonly nowMs: () => number },
-): StoreReader | StoreFailure {
+export function openStoreForReading(path: string, options: ClockSources): StoreReader | StoreFailure {
   return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
@@ -116,8 +113,16 @@ class SqliteStore implements Store {
     this.digestOf = secretDigests(connection);
   }
 
+  clocks(): Clocks {
+    return this.#connection.clocks();
+  }
+
   nowMs(): number {
     return this.#connection.nowMs();
+  }
+
+  floorMs(): number {
+    return this.#connection.floorMs();
   }
 
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure {
@@ -326,7 +331,7 @@ class SqliteStore implements Store {
   /** Within a transaction: read anew, since the expiry of a task takes its parts along. */
   #expire(key: TaskKey): boolean {
     const task = taskAt(this.#connection, key);
-    if (task === undefined || task.endedAtMs !== null || stateAt(task, this.nowMs()) !== 'expired') return false;
+    if (task === undefined || task.endedAtMs !== null || stateAt(task, this.floorMs()) !== 'expired') return false;
     const ended = changeTask(this.#connection, task, { kind: 'expire', cause: expiryOf(task).cause }, 'remit');
     return !('problem' in ended) && ended.changed;
   }

@@ -3,6 +3,7 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
+import type { Clocks } from '../ports.ts';
 import type { StoreFailure } from './store-failure.ts';
 
 /** A token that is about to be issued. Its generation is the one of the task it was decided by. */
@@ -122,10 +123,12 @@ export interface SecretSighting extends SeenSecret {
 
 /** What can be read while another process writes. */
 export interface StoreReader {
-  /**
-   * The wall clock that never steps back, milliseconds since the Unix epoch; what tasks are judged by.
-   */
+  /** One reading of all clocks. */
+  clocks(): Clocks;
+  /** The later of wall clock and floor, milliseconds since the Unix epoch: what tasks are judged by (`laterOf`). */
   nowMs(): number;
+  /** The floor alone (`clock-floor.ts`), in the same unit: what is written for good is judged by it. */
+  floorMs(): number;
   /** The task with this issuer and id, read anew each time; `undefined` where there is none. */
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
   /** The task with the token of that digest and its history, read anew in one statement; `undefined` where there is no such task. */
@@ -190,7 +193,7 @@ export interface Store extends StoreReader {
   /** Revokes one token; again is the same again. `false` where it is not known. */
   revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure;
   /**
-   * Remembers a key until an instant; `seen` where it was remembered already. Keys whose time has passed are forgotten;
+   * Remembers a key until an instant of the floor; `seen` where it was remembered already. Keys whose time has passed are forgotten;
    * with 100,000 of one kind it fails as `full`, so the caller must refuse what it cannot remember.
    */
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure;

@@ -22,7 +22,7 @@ export function changeTask(connection: Connection, task: Task, event: TaskEvent,
   const cause = `it is part of task \`${task.id}\`, which is \`${changed.task.state}\`: ${event.cause}`;
   for (const part of openPartsOf(connection, task)) {
     // A part that has expired unnoticed is written down as that: the instant of its expiry was before this one.
-    const isExpired = stateAt(part, connection.nowMs()) === 'expired';
+    const isExpired = stateAt(part, connection.floorMs()) === 'expired';
     changeOne(connection, part, isExpired ? { kind: 'expire', cause: 'deadline reached' } : { kind, cause }, by);
   }
   return changed;
@@ -38,7 +38,8 @@ export function parentConflict(connection: Connection, task: Task): TaskConflict
 }
 
 function changeOne(connection: Connection, task: Task, event: TaskEvent, by: string): TaskEnd | TaskConflict {
-  const after = afterEvent(task, event, connection.nowMs());
+  // By the floor, so that an end or a suspension is written also where a wall clock that is ahead says the task has expired.
+  const after = afterEvent(task, event, connection.floorMs());
   if ('problem' in after) return after;
   if (after === task) return { task, changed: false };
   updateTaskRow(connection, after);
@@ -82,7 +83,7 @@ export function amendTask(
   facts: Pick<Task, 'risk'> | Pick<Task, 'context'>,
   why: { readonly cause: string; readonly by: string },
 ): Task | TaskConflict {
-  const state = stateAt(task, connection.nowMs());
+  const state = stateAt(task, connection.floorMs());
   if (!isOpen(state)) return { problem: 'ended', state };
   const details = 'risk' in facts ? riskChange(task, facts.risk) : contextChange(task.context, facts.context);
   if (Object.keys(details).length === 0) return task;

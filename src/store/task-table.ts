@@ -69,13 +69,13 @@ export function countOpenTasks(connection: Connection): OpenTaskCounts {
   return { active: count('active'), suspended: count('suspended') };
 }
 
-/** The tasks that are due to expire, at most `MAX_ROWS`; one may be there twice. */
+/** The tasks that are due to expire by the floor, at most `MAX_ROWS`; one may be there twice. */
 export function dueTasks(connection: Connection): readonly TaskKey[] {
   const sql = `SELECT issuer, id FROM tasks INDEXED BY tasks_due WHERE ended_ms IS NULL AND deadline_ms <= ?1
     UNION ALL SELECT issuer, id FROM tasks INDEXED BY tasks_idle_due
     WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND last_used_ms + idle_ms <= ?1 AND state = 'active'
     LIMIT ${MAX_ROWS}`;
-  const rows = connection.statement(sql).all(connection.nowMs());
+  const rows = connection.statement(sql).all(connection.floorMs());
   return rows.map((row) => ({ issuer: String(row['issuer']), id: String(row['id']) }));
 }
 
@@ -162,11 +162,11 @@ export function noteLastEvent(connection: Connection, taskId: string, { event, b
 
 /**
  * A use of the task: its idle time and that of every task it is a part of starts anew. Nothing where it has no idle limit,
- * since then none of those has one either. INVARIANT: what has expired by being idle stays so, however late the use is
+ * since then none of those has one either. A use was so long ago as the wall clock says, and is noted by the floor. INVARIANT: what has expired by being idle stays so, however late the use is
  * written.
  */
 export function touchTask(connection: Connection, taskId: string, usedAtMs: number): void {
-  const nowMs = connection.nowMs();
+  const { wallMs, floorMs } = connection.clocks();
   connection
     .statement(
       `UPDATE tasks SET last_used_ms = ?2
@@ -178,5 +178,5 @@ export function touchTask(connection: Connection, taskId: string, usedAtMs: numb
          SELECT issuer, id FROM used)
        AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3`,
     )
-    .run(taskId, Math.min(usedAtMs, nowMs), nowMs);
+    .run(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
 }

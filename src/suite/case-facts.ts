@@ -56,7 +56,7 @@ export function caseFacts(written: WrittenCall, circumstances: Circumstances, ca
     reuse:
       credential.kind === 'workload-identity' ? [] : (sent.reuse ?? (sent.uses === 1 ? ['first'] : ['same-trace'])),
     nowMs,
-    taskNowMs: nowMs,
+    floorMs: nowMs,
   };
 }
 

@@ -12,7 +12,7 @@ export interface BindingViolation {
   /** What is known of the token; `undefined` where it was never issued here, and then nothing is done. */
   readonly issued: Pick<IssuedTokenState, 'jtiDigest' | 'revokedAtMs'> | undefined;
   readonly presentedBy: SpiffeId;
-  /** The store's clock. */
+  /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
 

@@ -5,6 +5,7 @@ export interface IssuedTokenState {
   readonly audience: string;
   /** Milliseconds since the Unix epoch, as all instants here. */
   readonly issuedAtMs: number;
+  /** By the floor of the store: its `exp` as far ahead as that was of the wall clock. */
   readonly expiresAtMs: number;
   /** The task's generation when it was issued; once the task has a later one, the token is dead. */
   readonly generation: number;

@@ -1,4 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
+import { laterOf } from '../ports.ts';
+import type { Clocks } from '../ports.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { SpanReference, TaskToken } from '../token/claims.ts';
 import type { IssuedTokenState } from './issued-token.ts';
@@ -117,7 +119,8 @@ export function expiryOf(task: Task): { readonly atMs: number; readonly cause: s
 /**
  * The state that holds now: as written, except that an open task at or past its deadline or idle limit is `expired`.
  *
- * @param nowMs the store's floored clock (`Store.nowMs`), so that a clock that steps back revives nothing
+ * @param nowMs `Store.nowMs` to decide by, so that a clock that steps back revives nothing; `Store.floorMs` to write by, so that
+ *   a clock that is ahead ends nothing
  */
 export const stateAt = (task: Task, nowMs: number): TaskState =>
   isOpen(task.state) && nowMs >= expiryOf(task).atMs ? 'expired' : task.state;
@@ -143,13 +146,14 @@ export function afterEvent(task: Task, event: TaskEvent, nowMs: number): Task | 
  * @param task what the store holds under the token's issuer and `txn`; `undefined` where it holds nothing
  * @param issued what the store holds of the token itself under that task; `undefined` where it holds nothing
  * @returns `task.unknown`, also where the stored issuer, id or agent is not the token's; `task.<state>` where the task is
- *   not active; `token.revoked` where the token was revoked or is of before a resume
+ *   not active; `token.revoked` where the token was revoked or is of before a resume; `token.expired` where its time is over by
+ *   the floor, however the wall clock was set since
  */
 export function taskPermits(
   task: Task | undefined,
   token: TaskToken,
   issued: IssuedTokenState | undefined,
-  nowMs: number,
+  clocks: Pick<Clocks, 'wallMs' | 'floorMs'>,
 ): Task | Deny {
   if (task === undefined) return deny('task.unknown', 'the store holds no task with the id of the token');
   if (task.id !== token.taskId || task.issuer !== token.issuer) {
@@ -157,10 +161,11 @@ export function taskPermits(
   }
   if (task.agent !== token.clientId) return deny('task.unknown', 'the task belongs to another agent');
   if (issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
-  const state = stateAt(task, nowMs);
+  const state = stateAt(task, laterOf(clocks));
   if (state !== 'active') return deny(`task.${state}`, `the task is \`${state}\`${causeOf(task)}`);
   const problem = tokenProblem(task, issued);
-  return problem === null ? task : deny('token.revoked', problem);
+  if (problem !== null) return deny('token.revoked', problem);
+  return clocks.floorMs < issued.expiresAtMs ? task : deny('token.expired', 'the time of the token is over');
 }
 
 /** Why a token of the task is dead while the task itself may live; `null` where it is alive. */

@@ -1,5 +1,6 @@
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
 import { CACHE_RESULTS } from '../policy/cache.ts';
+import { PROOF_BOUNDS } from '../token/proof-share.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { Labels } from './metric-family.ts';
 import { QUEUES } from './span-router.ts';
@@ -49,6 +50,16 @@ export const metricTable = {
   tokenUses: counter('remit_token_uses_total', 'Uses of verified tokens, by their most telling class', {
     class: REUSE_CLASSES,
   }),
+  proofsRefused: counter(
+    'remit_proofs_refused_total',
+    'Valid proofs of possession that the replay memory had no room for, by role and by whose share was used up',
+    { role: ['checks', 'issuer'], bound: PROOF_BOUNDS },
+  ),
+  clockLead: gauge(
+    'remit_clock_lead_seconds',
+    'How far the wall clock is ahead of the time that tasks are ended by, or behind it where negative; 0 where they agree',
+    {},
+  ),
   tokensIssued: counter('remit_tokens_issued_total', 'Tokens whose issuance was recorded', {}),
   intents: counter('remit_intents_total', 'Declared intents that were recorded, by decision', { decision }),
   tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),

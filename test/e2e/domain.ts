@@ -5,6 +5,7 @@ import type { Agent, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/ports.ts';
+import type { Ports } from '../../src/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
 /** The example policies. */
@@ -28,6 +29,7 @@ export async function startDomain(
     readonly envoyConfig?: (shipped: string) => string;
     readonly collector?: HostPort;
     readonly environment?: Readonly<Record<string, string | undefined>>;
+    readonly ports?: Ports;
   },
 ): Promise<DevDomain> {
   const started = await DevDomain.start({

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { scratchFolder, startDomain } from './domain.ts';
 
@@ -25,6 +26,7 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
   let domain: DevDomain;
   let hop: Agent;
   let token = '';
+  const clock = { offMs: 0 };
   const own = newKey();
 
   const proof = ({ method, url, token: of, issuedAtSeconds, id, key = own }: ProofOptions): Promise<string> =>
@@ -51,7 +53,11 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-dpop-');
-    domain = await startDomain(envoy, { folder: scratch.folder, settings: { extAuthz: { binding: 'dpop' } } });
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      ports: { ...systemPorts, nowMs: () => Date.now() + clock.offMs },
+      settings: { extAuthz: { binding: 'dpop' } },
+    });
     hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
     // The issuer takes no proof of before it started.
     await new Promise((resolve) => setTimeout(resolve, 1100));
@@ -83,6 +89,22 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
 
   it('allows a call with a proof by the key of the token, for the URL that callers know', async () => {
     expect(await call(await proof({ ...target, token }))).toEqual([200, null]);
+  });
+
+  it('judges proofs by a wall clock that is ahead, and by it again once it is right (issue 14, point 9)', async () => {
+    const now = (): number => Math.floor((Date.now() + clock.offMs) / 1000);
+    // A token lives for 5 minutes; so a step of 2 leaves it alive.
+    clock.offMs = 120_000;
+    const ahead = await proof({ ...target, token, issuedAtSeconds: now() });
+    expect(await call(ahead)).toEqual([200, null]);
+    expect(await call(await proof({ ...target, token, issuedAtSeconds: now() - 120 }))).toEqual([401, 'token.proof']);
+    clock.offMs = 0;
+    expect(await call(await proof({ ...target, token, issuedAtSeconds: now() }))).toEqual([200, null]);
+    // That of the future is not valid yet, and was used before once it is.
+    expect(await call(ahead)).toEqual([401, 'token.proof']);
+    clock.offMs = 120_000;
+    expect(await call(ahead)).toEqual([401, 'token.proof']);
+    clock.offMs = 0;
   });
 
   it('takes each proof once', async () => {

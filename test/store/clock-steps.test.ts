@@ -88,6 +88,81 @@ describe('a clock that steps', () => {
   });
 });
 
+const sourcesOf = (clock: { wallMs: number; monotonicMs: number }) => ({
+  nowMs: () => clock.wallMs,
+  monotonicMs: () => clock.monotonicMs,
+  boot: () => ({ bootId: 'boot', sinceMs: clock.monotonicMs }),
+});
+
+describe('a wall clock that steps while the monotonic clock goes on (issue 14, point 9)', () => {
+  it('forward ends no task for good, also where the process starts again meanwhile', () => {
+    const clock = { wallMs: startMs, monotonicMs: 0 };
+    const file = join(folder(), 'state.db');
+    const store = mustOpen(file, sourcesOf(clock));
+    store.insertTask(byDeadline, tokenNumber(1), []);
+    store.insertTask(byIdling, tokenNumber(2), []);
+    clock.wallMs += 10 * MINUTE;
+    expect(states(store)).toEqual(['expired', 'expired', 'none']);
+    expect(store.endExpired()).toBe(0);
+    store.close();
+    const again = mustOpen(file, sourcesOf(clock));
+    expect(again.endExpired()).toBe(0);
+    clock.wallMs -= 10 * MINUTE;
+    expect(states(again)).toEqual(['active', 'active', 'none']);
+    again.close();
+  });
+
+  it('forward does not keep back what an operator does to a task that it says is over', () => {
+    const clock = { wallMs: startMs, monotonicMs: 0 };
+    const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
+    store.insertTask(byDeadline, tokenNumber(1), []);
+    clock.wallMs += 10 * MINUTE;
+    expect(store.applyTaskEvent(byDeadline, { kind: 'revoke', cause: '' }, 'operator')).toMatchObject({
+      changed: true,
+    });
+    clock.wallMs -= 10 * MINUTE;
+    expect(stateOf(store, byDeadline.id)).toBe('revoked');
+    store.close();
+  });
+
+  it('forward has no replay remembered for less long', () => {
+    const clock = { wallMs: startMs, monotonicMs: 0 };
+    const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
+    expect(store.rememberOnce('signal', 'one', startMs + MINUTE)).toBe('new');
+    clock.wallMs += 10 * MINUTE;
+    expect(store.rememberOnce('signal', 'other', startMs + MINUTE)).toBe('new');
+    clock.wallMs -= 10 * MINUTE;
+    expect(store.rememberOnce('signal', 'one', startMs + MINUTE)).toBe('seen');
+    store.close();
+  });
+
+  it('back leaves tasks that are used alive, by their idle limit', () => {
+    const clock = { wallMs: startMs, monotonicMs: 0 };
+    const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
+    store.insertTask(byIdling, tokenNumber(2), []);
+    clock.wallMs -= 10 * MINUTE;
+    for (let n = 0; n < 10; n += 1) {
+      clock.wallMs += MINUTE / 2;
+      clock.monotonicMs += MINUTE / 2;
+      expect(store.touchTasks(new Map([[byIdling.id, clock.wallMs]]))).toBeNull();
+    }
+    expect(store.endExpired()).toBe(0);
+    expect(stateOf(store, byIdling.id)).toBe('active');
+    store.close();
+  });
+
+  it('back ends tasks when their time has passed all the same', () => {
+    const clock = { wallMs: startMs, monotonicMs: 0 };
+    const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
+    store.insertTask(byDeadline, tokenNumber(1), []);
+    clock.wallMs -= HOUR;
+    clock.monotonicMs += 1.02 * MINUTE;
+    expect(stateOf(store, byDeadline.id)).toBe('expired');
+    expect(store.endExpired()).toBe(1);
+    store.close();
+  });
+});
+
 /** The clock of a process that starts after two others: one at the start, one so much later, which wrote first. */
 const startAt = (laterMs: number): number => {
   const file = join(folder(), 'state.db');

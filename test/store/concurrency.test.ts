@@ -28,7 +28,11 @@ const withTask = (file: string): Store => {
 
 const isLive = (store: Store): boolean => {
   const state = store.useStateOf(issuer, key.id, 'digest-1');
-  return state !== undefined && !isStoreFailure(state) && !isDeny(taskPermits(state.task, token, state.issued, 1_000));
+  return (
+    state !== undefined &&
+    !isStoreFailure(state) &&
+    !isDeny(taskPermits(state.task, token, state.issued, { wallMs: 1_000, floorMs: 1_000 }))
+  );
 };
 
 /** A use with a budget: judged, then counted; between them others run. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { openStore } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { agreeing } from './samples.ts';
 import { steps } from './steps.ts';
 
 /**
@@ -13,7 +14,7 @@ import { steps } from './steps.ts';
 const [file = '', first = '1', pairs = 'Infinity'] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 
-const store = openStore(file, { nowMs: () => 1_000, randomBytes });
+const store = openStore(file, { ...agreeing(), randomBytes });
 if (isStoreFailure(store)) {
   say(`unopened ${store.code}`);
 } else {

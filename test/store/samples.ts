@@ -6,6 +6,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
+import type { ClockSources } from '../../src/store/clock-floor.ts';
 import { openStore } from '../../src/store/sqlite.ts';
 import type { StoreOptions } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
@@ -57,8 +58,11 @@ export const encoded = (record: LedgerRecord): EncodedRecord => {
 export const endRecord = (n: number, cause = ''): EncodedRecord =>
   encoded({ kind: 'end', at: n, task: taskNumber(n).id, state: 'completed', cause, by: 'operator' });
 
+/** Clocks that agree: what passes on the wall clock passes on the monotonic one. */
+export const agreeing = (nowMs: () => number = () => 1_000): ClockSources => ({ nowMs, monotonicMs: nowMs });
+
 export const mustOpen = (path: string, options: Partial<StoreOptions> = {}): Store => {
-  const store = openStore(path, { nowMs: () => 1_000, randomBytes, ...options });
+  const store = openStore(path, { ...agreeing(options.nowMs), randomBytes, ...options });
   if (isStoreFailure(store)) throw new Error(store.detail);
   return store;
 };

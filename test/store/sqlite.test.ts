@@ -6,12 +6,12 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore, openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { StoreFailure } from '../../src/store/store-failure.ts';
-import { encoded, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { agreeing, encoded, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 const newFile = (): string => join(folder(), 'state.db');
-const options = { nowMs: () => 1_000, randomBytes };
+const options = { ...agreeing(), randomBytes };
 
 const failureOf = (value: unknown): StoreFailure => {
   if (!isStoreFailure(value)) throw new Error('it did not fail');
@@ -57,13 +57,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 4 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 5 alone$/,
     ],
     [
       'an earlier schema',
-      (file) => (mustOpen(file).close(), setVersion(file, 3)),
+      (file) => (mustOpen(file).close(), setVersion(file, 4)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 3, this build reads version 4 alone$/,
+      /was written by an earlier build of Remit: it has schema version 4, this build reads version 5 alone$/,
     ],
     [
       'a file damaged in the middle',

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store, StoreReader } from '../../src/store/store.ts';
-import { endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { agreeing, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -13,7 +13,7 @@ const single = [{ kind: 'single-use' }] as const;
 const end = (store: Store, n = 1) => store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: '' }, 'operator');
 
 function readerOf(file: string): StoreReader {
-  const reader = openStoreForReading(file, { nowMs: () => 1_000 });
+  const reader = openStoreForReading(file, agreeing());
   if (isStoreFailure(reader)) throw new Error(reader.detail);
   return reader;
 }

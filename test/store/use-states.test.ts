@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store, StoreReader } from '../../src/store/store.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { agreeing, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -18,7 +18,7 @@ const statesIn = (store: StoreReader): readonly unknown[] =>
 
 /** The same, asked of one that has never been asked before. */
 function statesInFile(file: string): readonly unknown[] {
-  const reader = openStoreForReading(file, { nowMs: () => 1_000 });
+  const reader = openStoreForReading(file, agreeing());
   if (isStoreFailure(reader)) throw new Error(reader.detail);
   try {
     return statesIn(reader);

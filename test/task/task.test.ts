@@ -165,9 +165,20 @@ describe('afterEvent', () => {
   });
 });
 
+const at = (ms: number) => ({ wallMs: ms, floorMs: ms });
+
 describe('taskPermits', () => {
+  it.each<[string, number, number, string | null]>([
+    ['lives within its time', 9_999, 9_999, null],
+    ['ends by the floor, though the wall clock was set back', 1_000, 10_000, 'token.expired'],
+    ['does not end for a wall clock that is ahead, which its `exp` is for', 12_000, 9_999, null],
+  ])('a token %s', (_name, wallMs, floorMs, reason) => {
+    const permitted = taskPermits({ ...task, deadlineMs: 90_000 }, token, issued, { wallMs, floorMs });
+    expect(isDeny(permitted) ? permitted.reason : null).toBe(reason);
+  });
+
   it('gives the task of the token while it is active', () => {
-    expect(taskPermits(task, token, issued, 9_999)).toBe(task);
+    expect(taskPermits(task, token, issued, at(9_999))).toBe(task);
   });
 
   it.each<[string, Task | undefined, Partial<TaskToken>, string, string]>([
@@ -193,7 +204,7 @@ describe('taskPermits', () => {
     ['revoked', inState('revoked'), {}, 'task.revoked', 'the task is `revoked`: x'],
     ['past its deadline', { ...task, deadlineMs: 2_000 }, {}, 'task.expired', 'the task is `expired`'],
   ])('denies: %s', (_name, stored, change, reason, detail) => {
-    const result = taskPermits(stored, { ...token, ...change }, issued, 2_000);
+    const result = taskPermits(stored, { ...token, ...change }, issued, at(2_000));
     expect(isDeny(result) && [result.reason, result.detail]).toEqual([reason, detail]);
   });
 
@@ -216,12 +227,12 @@ describe('taskPermits', () => {
       'the task is `completed`: x',
     ],
   ])('denies: %s', (_name, stored, held, reason, detail) => {
-    const result = taskPermits(stored, token, held, 2_000);
+    const result = taskPermits(stored, token, held, at(2_000));
     expect(isDeny(result) && [result.reason, result.detail]).toEqual([reason, expect.stringContaining(detail)]);
   });
 
   it('gives the task to a token of the generation it has come to', () => {
     const resumed = { ...task, generation: 2 };
-    expect(taskPermits(resumed, token, { ...issued, generation: 2 }, 2_000)).toBe(resumed);
+    expect(taskPermits(resumed, token, { ...issued, generation: 2 }, at(2_000))).toBe(resumed);
   });
 });

@@ -74,10 +74,10 @@ describe('recordMetrics', () => {
       create: (empty) => createState(empty, randomBytes),
     });
     if (isStoreFailure(db)) throw new Error(db.detail);
-    const connection = new Connection(db, { nowMs: () => 1, onRecords: recordMetrics(metrics) });
+    const connection = new Connection(db, { nowMs: () => 1, monotonicMs: () => 1, onRecords: recordMetrics(metrics) });
     const failed = connection.write([], () => {
       insertRecords(connection, [endRecord(1)]);
-      connection.statement('INSERT INTO clock VALUES (2, 0)').run();
+      connection.statement('INSERT INTO clock VALUES (2, 0, NULL, NULL)').run();
     });
     expect(isStoreFailure(failed)).toBe(true);
     connection.write([], () => insertRecords(connection, [endRecord(2)]));

@@ -9,7 +9,7 @@ import { possessionFrom } from '../../src/token/possession.ts';
 import { defaultProofRules } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { targetUriOf } from '../../src/token/target-uri.ts';
-import { accessToken, bareJwk, proofBy, request } from './proofs.ts';
+import { accessToken, at, bareJwk, proofBy, request } from './proofs.ts';
 import { certificateSha256, denied, es256Key, nowMs, type TestKey } from './tokens.ts';
 
 const key = es256Key();
@@ -31,7 +31,8 @@ const session = () => {
       scheme = 'DPoP',
       confirmation = boundTo(key),
     }: { scheme?: AuthorizationScheme; confirmation?: Confirmation | null } = {},
-  ) => denied(possessionFrom(values, { scheme, token: accessToken, confirmation }, { ...request, memory }));
+  ) =>
+    denied(possessionFrom(values, { scheme, token: accessToken, confirmation }, { ...request, ...at(nowMs), memory }));
   return { memory, answer };
 };
 
@@ -106,7 +107,7 @@ describe('possessionFrom with a stock client', () => {
         {
           method: 'PUT',
           url: targetUriOf('https://gateway.acme.test', '/v1/payments/a%20b'),
-          nowMs: atMs,
+          ...at(atMs),
           rules: defaultProofRules,
           memory: new ProofMemory({ pastSeconds: 60, startedAtMs: atMs - 60_000 }),
         },

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Proof } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
+import { at } from './proofs.ts';
 import { denied, nowMs, nowSeconds } from './tokens.ts';
 
 const proof: Proof = {
@@ -10,11 +11,12 @@ const proof: Proof = {
   proofId: 'e1j3V_bKic8-LAEB',
   issuedAtSeconds: nowSeconds,
 };
+const numbered = (n: number, issuedAtSeconds: number): Proof => ({ ...proof, proofId: `id-${n}`, issuedAtSeconds });
 const startedAtMs = nowMs - 3_600_000;
 const memoryOf = (max = 100) => new ProofMemory({ pastSeconds: 60, max, startedAtMs });
 
 const usedBefore = ['token.proof', 'the proof was used before'];
-const full = ['token.proof', 'the replay memory is full'];
+const allFull = ['token.replay-memory-full', 'the replay memory is full'];
 const older = ['token.proof', 'the proof is older than the replay memory'];
 
 describe('ProofMemory', () => {
@@ -27,70 +29,131 @@ describe('ProofMemory', () => {
     ['takes another `jti` of the same key', { proofId: 'e1j3V_bKic8-LAEC' }, 0, null],
   ])('%s', (_name, changes, laterMs, expected) => {
     const memory = memoryOf();
-    expect(memory.use(proof, nowMs)).toBeNull();
-    expect(denied(memory.use({ ...proof, ...changes }, nowMs + laterMs))).toEqual(expected);
+    expect(memory.use(proof, at(nowMs))).toBeNull();
+    expect(denied(memory.use({ ...proof, ...changes }, at(nowMs + laterMs)))).toEqual(expected);
   });
 
   it('tells key and `jti` apart however they are cut', () => {
     const memory = memoryOf();
-    expect(memory.use({ ...proof, thumbprint: 'a', proofId: 'b.c' }, nowMs)).toBeNull();
-    expect(memory.use({ ...proof, thumbprint: 'a.', proofId: 'b.c' }, nowMs)).toBeNull();
+    expect(memory.use({ ...proof, thumbprint: 'a', proofId: 'b.c' }, at(nowMs))).toBeNull();
+    expect(memory.use({ ...proof, thumbprint: 'a.', proofId: 'b.c' }, at(nowMs))).toBeNull();
   });
 
   it('refuses at its bound rather than forget, and says a replay first', () => {
-    const memory = memoryOf(2);
+    const memory = memoryOf(5);
     const three = ['a', 'b', 'c'].map((id): Proof => Object.assign({}, proof, { proofId: id.repeat(16) }));
-    expect(three.map((each) => denied(memory.use(each, nowMs)))).toEqual([null, null, full]);
-    expect(three.map((each) => denied(memory.use(each, nowMs)))).toEqual([usedBefore, usedBefore, full]);
+    const ofKey = ['token.replay-memory-full', 'the key has used up its share of the replay memory'];
+    expect(three.map((each) => denied(memory.use(each, at(nowMs))))).toEqual([null, null, ofKey]);
+    expect(three.map((each) => denied(memory.use(each, at(nowMs))))).toEqual([usedBefore, usedBefore, ofKey]);
     expect(memory.size).toBe(2);
+  });
+
+  it('leaves room for others, whatever one key or one agent with many keys sends (issue 14, point 8)', () => {
+    const refused: string[] = [];
+    const memory = new ProofMemory({
+      pastSeconds: 60,
+      max: 300,
+      startedAtMs,
+      onRefused: (bound) => refused.push(bound),
+    });
+    const flood = (agent: string, keyOf: (n: number) => string): number => {
+      let taken = 0;
+      for (let n = 0; n < 400; n += 1) {
+        const next = { ...proof, thumbprint: keyOf(n), proofId: `${agent}-${n}` };
+        if (memory.use(next, at(nowMs, agent)) === null) taken += 1;
+      }
+      return taken;
+    };
+    expect(flood('one', () => 'k'.repeat(43))).toBe(100);
+    expect(flood('one', (n) => String(n).padEnd(43, 'x'))).toBe(50);
+    expect(new Set(refused)).toEqual(new Set(['key', 'agent']));
+    const others = Array.from({ length: 20 }, (_, n) =>
+      memory.use({ ...proof, thumbprint: `o${n}` }, at(nowMs, `o${n}`)),
+    );
+    expect(others).toEqual(others.map(() => null));
+  });
+
+  it('never lets one that holds nothing find no room, for any floods before it', () => {
+    const flood = fc.record({ agent: fc.nat(4), key: fc.nat(3), count: fc.nat(200) });
+    fc.assert(
+      fc.property(fc.array(flood, { maxLength: 12 }), (floods) => {
+        const memory = memoryOf(200);
+        let id = 0;
+        for (const { agent, key, count } of floods) {
+          for (let n = 0; n < count; n += 1) {
+            const next = { ...proof, thumbprint: `${agent}.${key}`, proofId: `id-${(id += 1)}` };
+            memory.use(next, at(nowMs, String(agent)));
+          }
+        }
+        return memory.use(proof, at(nowMs, 'newcomer')) === null;
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('gives the share back with what it forgets', () => {
+    const memory = memoryOf(5);
+    expect([1, 2].map((n) => memory.use(numbered(n, nowSeconds), at(nowMs)))).toEqual([null, null]);
+    const later = at(nowMs + 61_000);
+    expect([3, 4].map((n) => memory.use(numbered(n, nowSeconds + 61), later))).toEqual([null, null]);
+  });
+
+  it('takes proofs of now after a wall clock that was ahead is right again, and none of those once more', () => {
+    const memory = memoryOf();
+    const aheadSeconds = nowSeconds + 600;
+    const ahead = { agent: 'a', clocks: { wallMs: nowMs + 600_000, floorMs: nowMs } };
+    const during = { ...proof, proofId: 'during', issuedAtSeconds: aheadSeconds };
+    expect(memory.use(during, ahead)).toBeNull();
+    expect(memory.use(proof, at(nowMs + 1_000))).toBeNull();
+    expect(denied(memory.use(during, at(nowMs + 600_000)))).toEqual(usedBefore);
   });
 
   it('has room again when what it remembers is over', () => {
     const memory = memoryOf(1);
     const next = { ...proof, proofId: 'b'.repeat(16), issuedAtSeconds: nowSeconds + 61 };
-    expect(memory.use(proof, nowMs)).toBeNull();
-    expect(denied(memory.use({ ...next, issuedAtSeconds: nowSeconds + 60 }, nowMs + 60_000))).toEqual(full);
-    expect(memory.use(next, nowMs + 61_000)).toBeNull();
+    expect(memory.use(proof, at(nowMs))).toBeNull();
+    expect(denied(memory.use({ ...next, issuedAtSeconds: nowSeconds + 60 }, at(nowMs + 60_000)))).toEqual(allFull);
+    expect(memory.use(next, at(nowMs + 61_000))).toBeNull();
     expect(memory.size).toBe(1);
   });
 
   it('takes nothing back when the clock steps back', () => {
     const memory = memoryOf();
-    expect(memory.use(proof, nowMs)).toBeNull();
+    expect(memory.use(proof, at(nowMs))).toBeNull();
     expect(
-      memory.use({ ...proof, proofId: 'b'.repeat(16), issuedAtSeconds: nowSeconds + 70 }, nowMs + 70_000),
+      memory.use({ ...proof, proofId: 'b'.repeat(16), issuedAtSeconds: nowSeconds + 70 }, at(nowMs + 70_000)),
     ).toBeNull();
-    expect(denied(memory.use(proof, nowMs))).toEqual(older);
+    expect(denied(memory.use(proof, at(nowMs)))).toEqual(older);
   });
 
   it('refuses a proof that was issued before it began', () => {
     const memory = new ProofMemory({ pastSeconds: 60, startedAtMs: nowMs });
-    expect(denied(memory.use({ ...proof, issuedAtSeconds: nowSeconds - 1 }, nowMs))).toEqual(older);
-    expect(memory.use(proof, nowMs)).toBeNull();
+    expect(denied(memory.use({ ...proof, issuedAtSeconds: nowSeconds - 1 }, at(nowMs)))).toEqual(older);
+    expect(memory.use(proof, at(nowMs))).toBeNull();
   });
 
   it('holds a long window to the second, in coarser buckets', () => {
     const memory = new ProofMemory({ pastSeconds: 600, max: 10, startedAtMs });
-    expect(memory.use(proof, nowMs)).toBeNull();
-    expect(denied(memory.use(proof, nowMs + 600_000))).toEqual(usedBefore);
-    expect(denied(memory.use(proof, nowMs + 600_001))).toEqual(older);
-    expect(memory.use({ ...proof, issuedAtSeconds: nowSeconds + 620 }, nowMs + 620_000)).toBeNull();
+    expect(memory.use(proof, at(nowMs))).toBeNull();
+    expect(denied(memory.use(proof, at(nowMs + 600_000)))).toEqual(usedBefore);
+    expect(denied(memory.use(proof, at(nowMs + 600_001)))).toEqual(older);
+    expect(memory.use({ ...proof, issuedAtSeconds: nowSeconds + 620 }, at(nowMs + 620_000))).toBeNull();
     expect(memory.size).toBe(1);
   });
 
   it('takes each proof once within its window, for any order of proofs and instants', () => {
-    const use = fc.record({ id: fc.nat(3), issued: fc.nat(20), at: fc.integer({ min: -500, max: 3_000 }) });
+    const use = fc.record({ id: fc.nat(3), issued: fc.nat(20), laterMs: fc.integer({ min: -500, max: 3_000 }) });
     fc.assert(
       fc.property(fc.array(use, { maxLength: 60 }), (uses) => {
         const memory = new ProofMemory({ pastSeconds: 10, max: 20, startedAtMs: 0 });
         const taken = new Set<string>();
         let now = 20_000;
-        return uses.every(({ id, issued, at }) => {
-          now += at;
+        return uses.every(({ id, issued, laterMs }) => {
+          now += laterMs;
           const issuedAtSeconds = Math.floor(now / 1000) - issued;
           if (issuedAtSeconds < 0 || now / 1000 > issuedAtSeconds + 10) return true;
           const key = `${id} ${issuedAtSeconds}`;
-          const isTaken = memory.use({ ...proof, proofId: String(id), issuedAtSeconds }, now) === null;
+          const isTaken = memory.use({ ...proof, proofId: String(id), issuedAtSeconds }, at(now)) === null;
           if (!isTaken) return memory.size <= 20;
           if (taken.has(key)) return false;
           taken.add(key);
@@ -105,7 +168,8 @@ describe('ProofMemory', () => {
     let refused = 0;
     for (let index = 0; index < 100_050; index++) {
       const issuedAtSeconds = nowSeconds - (index % 60);
-      const answer = memory.use({ ...proof, proofId: `proof-number-${index}`, issuedAtSeconds }, nowMs);
+      const use = at(nowMs, `agent ${index}`);
+      const answer = memory.use({ ...proof, thumbprint: `key ${index}`, issuedAtSeconds }, use);
       if (answer !== null) refused += 1;
     }
     expect([memory.size, refused]).toEqual([100_000, 50]);

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey } from 'node:crypto';
+import type { ProofUse } from '../../src/token/proof-memory.ts';
 import { defaultProofRules, type ProvenRequest } from '../../src/token/proof.ts';
 import { nowMs, nowSeconds, signed, type TestKey } from './tokens.ts';
 
@@ -52,3 +53,9 @@ export const rfc9449 = {
   resourceRequest:
     'eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA',
 };
+
+/** A proof that is used at an instant at which all clocks agree. */
+export const at = (ms: number, agent = 'spiffe://acme.test/ns/agents/sa/planner'): ProofUse => ({
+  agent,
+  clocks: { wallMs: ms, floorMs: ms },
+});

@@ -170,7 +170,7 @@ describe('Trial', () => {
       use: 0,
       reuse: [],
       nowMs: 7,
-      taskNowMs: 7,
+      floorMs: 7,
     } as unknown as Facts;
     check(facts);
     expect(drain().groups).toEqual([

@@ -37,7 +37,7 @@ export async function takeSignal(
   const { store } = services;
   const applied = appliedOf(signal, signals.effects);
   // Until this very moment is not at all: this asks whether the token is remembered, and whether there is room for it.
-  const before = store.rememberOnce('signal', memoryKeyOf(signal), store.nowMs());
+  const before = store.rememberOnce('signal', memoryKeyOf(signal), store.floorMs());
   if (isStoreFailure(before)) return before;
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
   const tasks = hasEffect(applied) ? await applyToAll(signal, applied, services) : 0;

@@ -115,7 +115,7 @@ describe('the effect the operator gives an event', () => {
     const { store } = bench.services;
     const { task, tokenId } = newTask(store);
     const other = 'another-token-of-the-task';
-    store.insertToken(task, { ...tokenNumber(0), jtiDigest: jtiDigestOf(other) }, []);
+    store.insertToken(task, { ...tokenNumber(0), jtiDigest: jtiDigestOf(other), expiresAtMs: task.deadlineMs }, []);
     await push(bench, setOf({ sub_id: { format: 'jwt_id', iss: issuerUrl, jti: tokenId } }));
     expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
     expect(nextCheck(store, task, other)).toMatchObject({ id: task.id });
@@ -130,5 +130,5 @@ function nextCheck(store: Store, task: Task, tokenId: string): unknown {
   if (isDeny(claims)) return claims;
   const state = store.useStateOf(issuerUrl, task.id, jtiDigestOf(tokenId));
   if (isStoreFailure(state)) return state;
-  return taskPermits(state?.task, claims.token, state?.issued, store.nowMs());
+  return taskPermits(state?.task, claims.token, state?.issued, store.clocks());
 }

@@ -102,7 +102,11 @@ export function newTask(store: Store, change: Partial<Task> = {}): { readonly ta
     ...change,
   });
   const tokenId = `token-${number}-0123456789`;
-  const failure = store.insertTask(task, { ...tokenNumber(number), jtiDigest: jtiDigestOf(tokenId) }, []);
+  const failure = store.insertTask(
+    task,
+    { ...tokenNumber(number), jtiDigest: jtiDigestOf(tokenId), expiresAtMs: nowMs + 300_000 },
+    [],
+  );
   if (isStoreFailure(failure)) throw new Error(failure.detail);
   return { task, tokenId };
 }

@@ -1,0 +1,102 @@
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { Task } from '../../src/task/task.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+const MINUTE = 60_000;
+const TASK_SECONDS = 900;
+
+/** Issue 14, point 9: a wall clock that is set and put right again, while the monotonic clock goes on. */
+describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  const clock = { offMs: 0, passedMs: 0 };
+  const said: string[] = [];
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-clock-');
+    const ports = {
+      ...systemPorts,
+      nowMs: () => Date.now() + clock.offMs,
+      monotonicMs: () => performance.now() + clock.passedMs,
+    };
+    domain = await startDomain(envoy, { folder: scratch.folder, ports, log: (line) => said.push(line) });
+  });
+  afterEach(() => {
+    clock.offMs = 0;
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  const call = async (token: string): Promise<readonly [number, string | null]> => {
+    const reply = await domain.stage.planner.call(domain.stage.envoyPort, {
+      host: 'payments.acme.test',
+      path: '/v1/payments/p-1',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
+  };
+  const stored = (id: string): Task => {
+    const found = domain.remit.store.tasks({ id });
+    const task = isStoreFailure(found) ? undefined : found[0];
+    if (task === undefined) throw new Error('no such task');
+    return task;
+  };
+  const noticed = (text: string) => until(() => said.some((line) => line.includes(text)));
+
+  it('denies what it says is over while it is ahead, and ends nothing for good', async () => {
+    const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
+    expect(await call(token)).toEqual([200, null]);
+    clock.offMs = 20 * MINUTE;
+    // It is noticed once a second, as tasks past their deadline are.
+    await noticed('ahead of the time that has passed');
+    expect(await call(token)).toEqual([401, 'token.expired']);
+    expect(domain.remit.store.endExpired()).toBe(0);
+    clock.offMs = 0;
+    expect(await call(token)).toEqual([200, null]);
+    expect(stored(taskId)).toMatchObject({ state: 'active', endedAtMs: null });
+    await noticed('agrees with the time that has passed again');
+  });
+
+  it('gives a task that is declared while it is ahead no more time than any other', async () => {
+    clock.offMs = 10 * MINUTE;
+    const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
+    expect(await call(token)).toEqual([200, null]);
+    clock.offMs = 0;
+    expect(stored(taskId).deadlineMs - Date.now()).toBeLessThanOrEqual(TASK_SECONDS * 1_000);
+  });
+
+  it('issues nothing that would be over at once, and says that this passes', async () => {
+    clock.offMs = 30 * MINUTE;
+    await expect(mustDeclare(domain.stage.planner, domain)).rejects.toThrow('temporarily_unavailable');
+    clock.offMs = 0;
+    await expect(mustDeclare(domain.stage.planner, domain)).resolves.toBeDefined();
+  });
+
+  it('lets an operator revoke a task that it says is over', async () => {
+    const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
+    clock.offMs = 20 * MINUTE;
+    const key = { issuer: stored(taskId).issuer, id: taskId };
+    expect(domain.remit.store.applyTaskEvent(key, { kind: 'revoke', cause: 'gone astray' }, 'operator')).toMatchObject({
+      changed: true,
+    });
+    clock.offMs = 0;
+    expect((await call(token))[1]).toBe('task.revoked');
+  });
+
+  it('lets no token live longer than it was issued for, though it is held back all the time', async () => {
+    const { token } = await mustDeclare(domain.stage.planner, domain);
+    expect(await call(token)).toEqual([200, null]);
+    // So much time passes, of which the wall clock is set back again.
+    clock.passedMs += 304_000;
+    expect(await call(token)).toEqual([401, 'token.expired']);
+    const again = await mustDeclare(domain.stage.planner, domain);
+    expect(await call(again.token)).toEqual([200, null]);
+  });
+});
