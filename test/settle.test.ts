@@ -36,9 +36,14 @@ const jtiDigest = jtiDigestOf(soundClaims.jti);
 
 /** What one use asks for: reading has the label `customer-data`, creating is of high risk. */
 const uses = {
-  list: { method: 'GET', path: '/v1/payments', query: '' },
-  read: { method: 'GET', path: '/v1/payments/p-1', query: '' },
-  create: { method: 'POST', path: '/v1/payments', query: 'amount=1' },
+  list: { method: 'GET', path: '/v1/payments', headers: new Map(), body: null },
+  read: { method: 'GET', path: '/v1/payments/p-1', headers: new Map(), body: null },
+  create: {
+    method: 'POST',
+    path: '/v1/payments',
+    headers: new Map([['content-type', ['application/json']]]),
+    body: Buffer.from('{"amount":1}'),
+  },
 } as const;
 
 const POLICIES = `
@@ -106,7 +111,10 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
 
 type Constraints = Readonly<Record<string, unknown>>;
 
-const callOf = ({ method, path, query }: (typeof uses)[keyof typeof uses], constraints?: Constraints): HttpCall => {
+const callOf = (
+  { method, path, headers, body }: (typeof uses)[keyof typeof uses],
+  constraints?: Constraints,
+): HttpCall => {
   const actions = ['payments.list', 'payments.read', 'payments.create'];
   const detail = { type: 'urn:remit:task', locations: [audience], actions };
   const granted = constraints === undefined ? detail : { ...detail, constraints };
@@ -118,9 +126,9 @@ const callOf = ({ method, path, query }: (typeof uses)[keyof typeof uses], const
     port: null,
     path,
     segments: path.slice(1).split('/'),
-    query,
-    headers: new Map([['authorization', [`Bearer ${token}`]]]),
-    body: null,
+    query: '',
+    headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]),
+    body,
     requestId: null,
   };
 };

@@ -1,6 +1,7 @@
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { a2aActionFrom } from './a2a.ts';
+import { hasBody, isMethodWithBody } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { Catalog, RouteTarget } from './catalog.ts';
 import { grpcActionFrom } from './grpc.ts';
@@ -9,8 +10,6 @@ import type { Action } from './http.ts';
 import { mcpActionFrom } from './mcp.ts';
 
 const MAX_SHOWN = 200;
-/** RFC 9110 sections 9.3.1 and 9.3.2: a body has no meaning here, so two servers may differ about what follows. */
-const WITHOUT_BODY = new Set(['GET', 'HEAD']);
 
 /**
  * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`, a `GET` or
@@ -18,7 +17,7 @@ const WITHOUT_BODY = new Set(['GET', 'HEAD']);
  * `action.arguments`. Pure, never throws.
  */
 export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
-  if (WITHOUT_BODY.has(call.method) && hasBody(call))
+  if (!isMethodWithBody(call.method) && hasBody(call))
     return deny('request.unsupported', `a \`${call.method}\` with a body is not supported`);
   const server = catalog.serversByHost.get(call.host);
   if (server === undefined) return deny('action.unknown', `no server of the catalog has the host ${shown(call.host)}`);
@@ -32,11 +31,6 @@ function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
   if (target.kind === 'http') return httpActionFrom(call, target.action);
   if (target.kind === 'grpc') return grpcActionFrom(call, target.action);
   return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);
-}
-
-function hasBody({ headers, body }: HttpCall): boolean {
-  const length = headers.get('content-length') ?? [];
-  return (body?.length ?? 0) > 0 || headers.has('transfer-encoding') || length.some((value) => value !== '0');
 }
 
 const shown = (text: string): string => `\`${text.slice(0, MAX_SHOWN).toWellFormed()}\``;

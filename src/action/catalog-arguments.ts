@@ -1,4 +1,5 @@
 import { Scalar } from 'yaml';
+import { looseKey, rootOfKey } from './query-key.ts';
 import type { PathTemplate } from './template.ts';
 import { booleanOf, entriesOf, fieldsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
@@ -62,9 +63,28 @@ export function routeArguments(
   const declared = declaredIn(yaml, node);
   const specs = declared.flatMap(([name, value]) => routeArgument(yaml, { name, value, ...route }) ?? []);
   const names = new Set(declared.map(([name]) => name.value));
+  checkKeys(yaml, declared, specs);
   const implicit = route.template.parameters.filter((name) => !names.has(name));
   return [...implicit.map((name) => ({ name, from: 'path', type: 'string', required: true }) as const), ...specs];
 }
+
+/** Two arguments of the query of which a parser makes one: equal but for case and punctuation, or an object and a member. */
+function checkKeys(
+  yaml: YamlFile,
+  declared: readonly (readonly [Placed<string>, PlacedNode])[],
+  specs: readonly ArgumentSpec[],
+): void {
+  const inQuery = new Set(specs.flatMap(({ name, from }) => (from === 'query' ? [name] : [])));
+  const names = declared.flatMap(([name]) => (inQuery.has(name.value) ? [name] : []));
+  for (const [index, name] of names.entries()) {
+    const other = names.slice(0, index).find(({ value }) => isSameKey(value, name.value));
+    if (other !== undefined)
+      yaml.report(name.offset, `in a query \`${name.value}\` can be taken for a part of \`${other.value}\``);
+  }
+}
+
+const isSameKey = (a: string, b: string): boolean =>
+  looseKey(a) === looseKey(b) || rootOfKey(a) === b || rootOfKey(b) === a;
 
 /** The declared arguments of a message: each at its pointer, which is `/` and its name where none is written. */
 export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] =>

@@ -1,3 +1,5 @@
+import { BODY_RULES, isMethodWithBody } from './body.ts';
+import type { BodyRule } from './body.ts';
 import { routeArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { actionHead, DEFAULT_KEYS, defaultsFrom, HEAD_KEYS, NO_DEFAULTS } from './catalog-head.ts';
@@ -30,6 +32,9 @@ export interface RouteEntry extends ActionHead {
   readonly method: string;
   readonly template: Placed<PathTemplate>;
   readonly args: readonly ArgumentSpec[];
+  readonly body: BodyRule;
+  /** Whether `body` is written. */
+  readonly saysBody: boolean;
 }
 
 const SERVER_ID = /^[a-z][a-z0-9_-]{0,62}$/;
@@ -108,16 +113,33 @@ function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): Route
   const fields = fieldsOf(yaml, node, {
     what: 'a route',
     required: [...HEAD_KEYS, 'method', 'path'],
-    optional: ['args', ...DEFAULT_KEYS],
+    optional: ['args', 'body', ...DEFAULT_KEYS],
   });
   const head = actionHead(yaml, fields, defaults);
   const method = wordOf(yaml, fields.get('method'), { what: 'the method', words: METHODS });
   const template = templateOf(yaml, fields.get('path'));
-  const bodyIsRead = method !== 'GET' && method !== 'HEAD';
+  const bodyIsRead = method === null || isMethodWithBody(method);
   const args =
     template === null ? [] : routeArguments(yaml, fields.get('args'), { template: template.value, bodyIsRead });
+  const written = fields.get('body');
+  const body = bodyRuleOf(yaml, written, { args, bodyIsRead });
   if (head === null || method === null || template === null) return null;
-  return { ...head, method, template, args };
+  return { ...head, method, template, args, body, saysBody: written !== undefined };
+}
+
+function bodyRuleOf(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  { args, bodyIsRead }: { readonly args: readonly ArgumentSpec[]; readonly bodyIsRead: boolean },
+): BodyRule {
+  const isRead = args.some(({ from }) => from === 'body');
+  const otherwise = isRead ? 'json' : args.some(({ from }) => from === 'query') ? 'none' : 'unstated';
+  if (node === undefined) return otherwise;
+  const word = wordOf(yaml, node, { what: '`body`', words: BODY_RULES });
+  if (word === null) return otherwise;
+  if (!bodyIsRead) yaml.report(node.offset, 'a `GET` or `HEAD` has no body to say something of');
+  if (isRead && word !== 'json') yaml.report(node.offset, 'an argument comes from the body, so it is `json`');
+  return word;
 }
 
 function templateOf(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTemplate> | null {

@@ -1,5 +1,7 @@
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
+import { isMethodWithBody } from './body.ts';
+import type { BodyRule } from './body.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { descriptorSetsIn } from './catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from './catalog-descriptor-sets.ts';
@@ -46,6 +48,8 @@ export interface CatalogAction extends Defaults {
   /** Of a path parameter, the index of its segment. */
   readonly parameters: ReadonlyMap<string, number>;
   readonly args: readonly ArgumentSpec[];
+  /** What the body of a call to an HTTP route may be; `unstated` for any other kind. */
+  readonly body: BodyRule;
   /** What the arguments of a gRPC method are read from; `null` where it has none, and for any other kind. */
   readonly message: MessageShape | null;
 }
@@ -81,6 +85,12 @@ export type RouteTarget =
   | { readonly kind: 'mcp'; readonly mcp: McpServer }
   | { readonly kind: 'a2a'; readonly a2a: A2aAgent };
 
+/** What is legal in a catalog and probably a mistake. */
+export interface CatalogRemark extends Finding {
+  /** Of the rules of `remit policy lint`. */
+  readonly rule: 'query-arguments';
+}
+
 /** The action catalog: everything a call can be. What it does not name is `action.unknown`. */
 export interface Catalog {
   readonly servers: ReadonlyMap<string, Server>;
@@ -89,6 +99,8 @@ export interface Catalog {
   readonly serversByAudience: ReadonlyMap<string, Server>;
   /** Every audience of the catalog. */
   readonly audiences: ReadonlySet<string>;
+  /** In reading order. */
+  readonly remarks: readonly CatalogRemark[];
   /** What method and path segments on a server lead to. */
   readonly find: (server: Server, method: string, segments: readonly string[]) => RouteTarget | undefined;
 }
@@ -120,6 +132,7 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
   const serversByHost = new Map<string, Server>();
   const serversByAudience = new Map<string, Server>();
   const routes = new Map<Server, Routes<Placement>>();
+  const remarks = entries.flatMap((entry) => entry.routes.flatMap((route) => queryArgumentsRemark(route, yaml) ?? []));
   for (const entry of entries) {
     const server: Server = {
       id: entry.id.value,
@@ -142,8 +155,20 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
     serversByHost,
     serversByAudience,
     audiences: new Set(serversByAudience.keys()),
+    remarks: inReadingOrder(remarks),
     find: (server, method, segments) => routes.get(server)?.find(method, segments)?.target,
   };
+}
+
+/** An argument of the query, where a body could say another thing: it must be stated that the upstream reads the query alone. */
+function queryArgumentsRemark({ id, method, args, body, saysBody }: RouteEntry, yaml: YamlFile): CatalogRemark | null {
+  if (!isMethodWithBody(method) || saysBody || body === 'json') return null;
+  const names = args.flatMap(({ name, from }) => (from === 'query' ? [`\`${name}\``] : []));
+  if (names.length === 0) return null;
+  const message = `\`${id.value}\` is a \`${method}\`, and its arguments ${names.join(', ')} are read from the query`;
+  const help =
+    'take them `from: body` if the upstream does; if it reads the query alone, write `body: none`, or `json` or `opaque` where a call has a body';
+  return { rule: 'query-arguments', ...yaml.findingAt(id.offset, message, help) };
 }
 
 function claim(
@@ -240,11 +265,12 @@ interface ActionPlace {
 
 /** The action of an entry, now of the catalog; `null` where its id is taken. */
 function added(
-  entry: ActionHead & { readonly args: readonly ArgumentSpec[]; readonly message?: MessageShape | null },
+  entry: ActionHead &
+    Pick<CatalogAction, 'args'> & { readonly body?: BodyRule; readonly message?: MessageShape | null },
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, yaml }: Into,
 ): CatalogAction | null {
-  const { id, risk, accepts, labels, staticSecrets, args, message = null } = entry;
+  const { id, risk, accepts, labels, staticSecrets, args, body = 'unstated', message = null } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -266,6 +292,7 @@ function added(
     labels,
     staticSecrets,
     args,
+    body,
     message,
   };
   actions.set(action.id, action);

@@ -46,7 +46,7 @@ function lastAtMost(values: readonly number[], value: number): number {
 }
 
 /** Findings in the order a reader meets them: by file, line and column; of one place, by message. */
-export const inReadingOrder = (findings: readonly Finding[]): readonly Finding[] =>
+export const inReadingOrder = <Some extends Finding>(findings: readonly Some[]): readonly Some[] =>
   findings.toSorted(
     (a, b) =>
       inCodeUnits(a.file, b.file) || a.line - b.line || a.column - b.column || inCodeUnits(a.message, b.message),

@@ -3,10 +3,13 @@ import type { Deny } from '../decision/decision.ts';
 import { isProblem } from '../token/members.ts';
 import { argumentFromText } from './argument.ts';
 import type { ArgumentValue } from './argument.ts';
+import { hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
 import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
+import { looseKey } from './query-key.ts';
 import { queryValues } from './query.ts';
+import type { QueryNames } from './query.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
 
 export type { ArgumentValue } from './argument.ts';
@@ -68,14 +71,16 @@ export function actionOf(
 
 /**
  * The action of a call to an HTTP route. Arguments that are missing, of another type, over 4 KiB, no well-formed Unicode,
- * with U+0000 or with more than one reading deny with `action.arguments`. The body is read where an argument stands in it,
- * and only then: it must be `application/json` without content encoding, and must have been sent to the check. Pure,
- * never throws.
+ * with U+0000 or with more than one reading deny with `action.arguments`, and so does a body that the entry does not state
+ * (`BodyRule`). Where the entry says `json` the body is read: it must be `application/json` without content encoding, and
+ * must have been sent to the check. Pure, never throws.
  */
 export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
   const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
   if (isDeny(text)) return text;
-  const isDecidedOnHeaders = !entry.args.some((spec) => spec.from === 'body');
+  const problem = unreadBodyProblem(entry.body, call);
+  if (problem !== null) return refusedArguments(entry, problem);
+  const isDecidedOnHeaders = entry.body !== 'json';
   if (isDecidedOnHeaders) return actionOf(entry, { args: text, isDecidedOnHeaders });
   const body = bodyArguments(entry, call);
   return isDeny(body) ? body : actionOf(entry, { args: new Map([...text, ...body]), isDecidedOnHeaders });
@@ -83,15 +88,20 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
 
 const NO_VALUES: ReadonlyMap<string, string> = new Map();
 
-const namesInQuery = ({ args }: CatalogAction): ReadonlySet<string> =>
-  new Set(args.filter((spec) => spec.from === 'query').map((spec) => spec.name));
+function queryNames({ args }: CatalogAction): QueryNames {
+  const wanted = new Set(args.flatMap((spec) => (spec.from === 'query' ? [spec.name] : [])));
+  const elsewhere = args.flatMap((spec) =>
+    spec.from === 'path' ? [spec.name] : spec.from === 'body' ? spec.pointer.slice(0, 1) : [],
+  );
+  return { wanted, elsewhere: elsewhere.filter((name) => !wanted.has(name)) };
+}
 
 function textArguments(
   entry: CatalogAction,
   segments: readonly string[],
   query: string,
 ): ReadonlyMap<string, ArgumentValue> | Deny {
-  const values = query === '' ? NO_VALUES : queryValues(query, namesInQuery(entry));
+  const values = query === '' ? NO_VALUES : queryValues(query, queryNames(entry));
   if ('problem' in values) return refusedArguments(entry, values.problem);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
@@ -109,6 +119,7 @@ function textArguments(
 }
 
 function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
+  if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();
   const problem = bodyProblem(call);
   if (problem !== null) return refusedArguments(entry, problem);
   if (call.body === null) return refusedArguments(entry, 'the body was not sent to the check');
@@ -116,8 +127,22 @@ function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string
   if ('problem' in json) return refusedArguments(entry, `the body ${json.problem}`);
   if (typeof json.value !== 'object' || json.value === null || Array.isArray(json.value))
     return refusedArguments(entry, 'the body is no JSON object');
+  const taken = takenForQuery(entry, Object.keys(json.value));
+  if (taken !== null)
+    return refusedArguments(entry, `\`${taken}\` comes from the query, and a member of the body can be taken for it`);
   const read = jsonArguments(entry.args, json.value);
   return 'problem' in read ? refusedArguments(entry, read.problem) : read.args;
+}
+
+/** The argument of the query that some upstream takes from a member of the body; members that are arguments are seen as they are. */
+function takenForQuery({ args }: CatalogAction, members: readonly string[]): string | null {
+  const inQuery = new Map(
+    args.flatMap(({ name, from }) => (from === 'query' ? [[looseKey(name), name] as const] : [])),
+  );
+  if (inQuery.size === 0) return null;
+  const read = new Set(args.flatMap((spec) => (spec.from === 'body' ? spec.pointer.slice(0, 1) : [])));
+  const taken = members.find((member) => !read.has(member) && inQuery.has(looseKey(member)));
+  return taken === undefined ? null : (inQuery.get(looseKey(taken)) ?? null);
 }
 
 /** UTF-8 alone, as RFC 8259 has it: another `charset` is another reading. */

@@ -18,6 +18,8 @@ export interface YamlFile {
   readonly root: PlacedNode;
   readonly findings: readonly Finding[];
   readonly report: (offset: number, message: string, help?: string) => void;
+  /** A finding at a place, which is not reported. */
+  readonly findingAt: (offset: number, message: string, help?: string) => Finding;
 }
 
 /** Longest file, in bytes. */
@@ -31,12 +33,18 @@ const MAX_YAML_FINDINGS = 20;
 export function openYaml(text: string, file: string): YamlFile {
   const findings: Finding[] = [];
   const placeAt = placesIn(text);
-  const report = (offset: number, message: string, help?: string): void => {
-    findings.push({ file, ...placeAt(offset), message, help: help ?? null });
+  const findingAt: YamlFile['findingAt'] = (offset, message, help) => ({
+    file,
+    ...placeAt(offset),
+    message,
+    help: help ?? null,
+  });
+  const report: YamlFile['report'] = (...of) => {
+    findings.push(findingAt(...of));
   };
   const root = { value: null, offset: 0 };
   if (Buffer.byteLength(text) > MAX_YAML_BYTES) report(0, `the file is larger than ${MAX_YAML_BYTES} bytes`);
-  if (findings.length > 0) return { root, findings, report };
+  if (findings.length > 0) return { root, findings, report, findingAt };
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
   for (const problem of [...document.errors, ...document.warnings].slice(0, MAX_YAML_FINDINGS)) {
     report(problem.pos[0], yamlMessage(problem.message));
@@ -44,8 +52,8 @@ export function openYaml(text: string, file: string): YamlFile {
   visit(document, {
     Alias: (_key, alias) => report(offsetOf(alias, 0), 'aliases are not supported: write the value out'),
   });
-  if (findings.length > 0) return { root, findings, report };
-  return { root: { value: document.contents, offset: offsetOf(document.contents, 0) }, findings, report };
+  if (findings.length > 0) return { root, findings, report, findingAt };
+  return { root: { value: document.contents, offset: offsetOf(document.contents, 0) }, findings, report, findingAt };
 }
 
 const yamlMessage = (message: string): string => `no valid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;

@@ -1,7 +1,7 @@
 import { catalogFrom } from '../action/catalog.ts';
 import type { Finding } from '../action/finding.ts';
 import { lintFindings } from '../policy/lint/lint.ts';
-import { lintRules } from '../policy/lint/rules.ts';
+import { catalogRules, lintRules } from '../policy/lint/rules.ts';
 import { policySetFrom } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
 import type { PolicySource } from '../policy/source.ts';
@@ -11,8 +11,9 @@ import { counted, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { sarifOf } from './sarif.ts';
 
-const RULES = new Map([
+const RULES = new Map<string, string>([
   ['invalid', 'what `remit policy validate` finds'],
+  ...catalogRules,
   ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
   ['useless-accept', 'an `@accept` of what is not found'],
 ]);

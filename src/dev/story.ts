@@ -129,7 +129,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'the planner pays 100 EUR',
     by: planner,
-    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments?amount=100&currency=EUR' },
+    call: payment(100),
     token,
     expected: created,
     because: 'high risk: the record is on disk before the answer',
@@ -153,7 +153,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   {
     title: 'the planner pays 900 EUR',
     by: planner,
-    call: { host: PAYMENTS, method: 'POST', path: '/v1/payments?amount=900&currency=EUR' },
+    call: payment(900),
     token,
     expected: denied(403, 'policy.forbidden'),
     because: 'a forbid stands against amounts over 500',
@@ -187,6 +187,14 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
     because: 'a header is no identity: the certificate is',
   },
 ];
+
+const payment = (amount: number): Call => ({
+  host: PAYMENTS,
+  method: 'POST',
+  path: '/v1/payments',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ amount, currency: 'EUR' }),
+});
 
 const withToken = (call: Call, token: string | null): Call =>
   token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };

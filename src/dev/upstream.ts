@@ -25,7 +25,7 @@ type Answer = readonly [status: number, body: object];
 
 /**
  * What a call does: its method, its path with at most one segment captured, and the answer from what is in memory; `fields`
- * are those of the query and of the JSON body.
+ * are those of the JSON body, which is all that its catalog entries take arguments from.
  */
 type Route = readonly [method: string, path: RegExp, answer: (segment: string, fields: object) => Answer];
 
@@ -90,8 +90,8 @@ async function answerTo(request: IncomingMessage, routes: readonly Route[], rece
   const { method = '', url = '', headers } = request;
   received.push({ method, path: url, headers, body });
   if (received.length > maxCalls) received.shift();
-  const [path = '', query = ''] = url.split('?');
-  const fields = { ...Object.fromEntries(new URLSearchParams(query)), ...fieldsOf(body) };
+  const [path = ''] = url.split('?');
+  const fields = fieldsOf(body);
   for (const [wanted, pattern, answer] of routes) {
     const match = wanted === method ? pattern.exec(path) : null;
     if (match !== null) return answer(match[1] ?? '', fields);

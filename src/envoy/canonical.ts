@@ -1,3 +1,4 @@
+import { namesMethod } from '../action/query-key.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { Remembered } from '../remembered.ts';
 import { LIMITS } from './limits.ts';
@@ -30,7 +31,7 @@ export interface Target {
  * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%`, `;`, `?`, `#` or control character, escapes
  * that are not UTF-8 or stand for what needs none, blanks at the edge of a segment, or letters that compatibility
  * normalisation turns into one of these. So is a query that names
- * another method.
+ * another method (`namesMethod`).
  *
  * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
  */
@@ -44,7 +45,7 @@ export function targetFrom(text: string): Target | Deny {
   if (isDeny(read)) return read;
   const { path, segments } = read;
   const query = mark === -1 ? '' : text.slice(mark + 1);
-  return METHOD_IN_QUERY.test(query) ? notCanonical('the query names another method') : { path, segments, query };
+  return namesMethod(query) ? notCanonical('the query names another method') : { path, segments, query };
 }
 
 type Path = Pick<Target, 'path' | 'segments'>;
@@ -63,9 +64,6 @@ function pathFrom(path: string): Path | Deny {
 
 /** What each of the rules looks for begins with one of these. */
 const MAY_BREAK_A_RULE = /[\\;%]|\/[/.]/;
-
-/** Rails, Laravel and others take the method from here. */
-const METHOD_IN_QUERY = /(?:^|[&;])(?:_|%5f)method(?:=|&|;|$)/i;
 
 /**
  * Compatibility normalisation, which some file systems and frameworks apply, makes syntax of letters: `／` is a `/` then and

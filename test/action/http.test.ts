@@ -52,7 +52,7 @@ describe('actionFrom names the action', () => {
     ['the root', call('GET', '/'), 'root', {}],
     ['the root without segments', { ...call('GET', '/'), segments: [] }, 'root', {}],
     ['a plain route', call('GET', '/v1/payments'), 'payments.list', {}],
-    ['a plain route with a query nobody reads', call('GET', '/v1/payments', 'x=%zz;&&'), 'payments.list', {}],
+    ['a plain route with a query nobody reads', call('GET', '/v1/payments', 'x=%zz&&'), 'payments.list', {}],
     ['a second host', { ...call('GET', '/v1/payments'), host: 'pay.acme.test' }, 'payments.list', {}],
     ['a path argument', call('GET', '/v1/payments/17'), 'payments.read', { id: 17 }],
     ['an implicit path argument', call('POST', '/v1/payments/p%2D1/refund'), 'payments.refund', { id: 'p-1' }],

@@ -201,7 +201,7 @@ describe('remit ledger query --as-test', () => {
     expect([tested.code, ...tested.out.slice(0, 3)]).toEqual([
       1,
       'p/tests/recorded.test.yaml:4:5: failed: decision create',
-      '  expected allow, got deny action.arguments (arguments of `payments.create`: `amount` is missing)',
+      '  expected allow, got deny action.arguments (arguments of `payments.create`: the content type is not `application/json`)',
       '  expected the policies payments-write, got none',
     ]);
     expect(tested.out[3]).toBe('p: 1 passed, 1 failed, 0 skipped');

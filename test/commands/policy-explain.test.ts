@@ -202,7 +202,9 @@ describe('remit policy explain', () => {
   it('prints one object with --json', async () => {
     const { code, out } = await run(
       'POST',
-      'https://payments.acme.test/v1/payments?amount=501',
+      'https://payments.acme.test/v1/payments',
+      '--body',
+      '{"amount":501}',
       '--agent',
       planner,
       '--json',

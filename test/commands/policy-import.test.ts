@@ -77,7 +77,7 @@ describe('remit policy import', () => {
       risk: 'low',
       args: { id: { from: 'path', type: 'long' }, page: { from: 'query', type: 'long', required: true } },
     });
-    expect(put).toMatchObject({ action: 'shop.put-order', risk: 'medium' });
+    expect(put).toMatchObject({ action: 'shop.put-order', risk: 'medium', body: 'json' });
     expect(put.args).toMatchObject({
       id: { from: 'path', type: 'long' },
       'body.id': { from: 'body', pointer: '/id', required: true },
@@ -88,8 +88,14 @@ describe('remit policy import', () => {
       'money.a/b': { from: 'body', pointer: '/money/a~1b', type: 'bool' },
     });
     expect(Object.keys(put.args)).toHaveLength(7);
-    expect(remove).toMatchObject({ action: 'shop.delete-orders-id', risk: 'high' });
-    expect(search).toEqual({ action: 'shop.post-search', method: 'POST', path: '/v1/search', risk: 'medium' });
+    expect(remove).toMatchObject({ action: 'shop.delete-orders-id', risk: 'high', body: 'none' });
+    expect(search).toEqual({
+      action: 'shop.post-search',
+      method: 'POST',
+      path: '/v1/search',
+      risk: 'medium',
+      body: 'none',
+    });
     expect(notes).toEqual(
       expect.arrayContaining([
         '# PUT /orders/{id}: `next` is an object in itself',

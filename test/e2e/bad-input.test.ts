@@ -54,6 +54,15 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
   const call = (headers: Record<string, string>, path = '/v1/payments/p-1', method = 'GET'): Promise<Reply> =>
     agent.call(domain.stage.envoyPort, { host: HOST, path, method, headers });
 
+  const post = (path: string, body: string): Promise<Reply> =>
+    agent.call(domain.stage.envoyPort, {
+      host: HOST,
+      path,
+      method: 'POST',
+      headers: { authorization: `Bearer ${mint()}`, 'content-type': 'application/json' },
+      body,
+    });
+
   const withToken = (token: string): Promise<Reply> => call({ authorization: `Bearer ${token}` });
 
   it('lets the sound token through that the others are made from', async () => {
@@ -141,7 +150,19 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     ],
     [
       'an argument of the wrong type',
-      () => call({ authorization: `Bearer ${mint()}` }, '/v1/payments?amount=ten&currency=EUR', 'POST'),
+      () => post('/v1/payments', '{"amount":"ten","currency":"EUR"}'),
+      403,
+      'action.arguments',
+    ],
+    [
+      'an argument of the body in the query too',
+      () => post('/v1/payments?amount=1', '{"amount":100}'),
+      403,
+      'action.arguments',
+    ],
+    [
+      'a body where the entry says that there is none',
+      () => post('/v1/payments/p-1/refund', '{}'),
       403,
       'action.arguments',
     ],

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Agent, Reply } from '../../src/dev/agent.ts';
+import type { Agent, Call, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/ports.ts';
@@ -98,6 +98,14 @@ export async function mustDeclare(
   return { token: body.access_token, taskId: body.txn };
 }
 
+/** The call that makes a payment in EUR. */
+export const payment = (amount: number) => ({
+  method: 'POST',
+  path: '/v1/payments',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ amount, currency: 'EUR' }),
+});
+
 /** Calls the payments server through Envoy; status and reason of the answer. */
 export async function callPayments(
   agent: Agent,
@@ -106,13 +114,16 @@ export async function callPayments(
     token,
     path = '/v1/payments/p-1',
     method = 'GET',
-  }: { readonly token: string; readonly path?: string; readonly method?: string },
+    headers = {},
+    body,
+  }: { readonly token: string } & Partial<Pick<Call, 'path' | 'method' | 'headers' | 'body'>>,
 ): Promise<readonly [number, string | null]> {
   const reply = await agent.call(stage.envoyPort, {
     host: 'payments.acme.test',
     method,
     path,
-    headers: { authorization: `Bearer ${token}` },
+    headers: { ...headers, authorization: `Bearer ${token}` },
+    ...(body === undefined ? {} : { body }),
   });
   return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
 }

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from '@jest/globals';
 import { both, describeWith, envoyPart } from '../parts.ts';
 import type { Part } from '../parts.ts';
-import { callPayments, declare, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, declare, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 /** A small disk of its own, or null where this user may not mount one. */
 function mountSmall(at: string): boolean {
@@ -30,7 +30,7 @@ describeWith(both(envoyPart(), root), 'a full disk under the state file', ([envo
       try {
         const { planner } = domain.stage;
         const { token } = await mustDeclare(planner, domain);
-        const pay = { token, path: '/v1/payments?amount=1&currency=EUR', method: 'POST' };
+        const pay = { token, ...payment(1) };
         expect(await callPayments(planner, domain, pay)).toEqual([201, null]);
 
         const { bavail, bsize } = statfsSync(folder);

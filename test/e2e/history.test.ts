@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
-const PAY = { path: '/v1/payments?amount=1&currency=EUR', method: 'POST' };
+const PAY = payment(1);
 
 describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;

@@ -2,21 +2,21 @@ import { readFile } from 'node:fs/promises';
 import { Agent as HttpsAgent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import type { Agent } from '../../src/dev/agent.ts';
+import type { Agent, Call } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { both, describeWith, envoyPart, jaegerPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
 
 const HOST = 'payments.acme.test';
 const READ = { method: 'GET', path: '/v1/payments/p-1' };
 const LIST = { method: 'GET', path: '/v1/payments' };
-const PAY = { method: 'POST', path: '/v1/payments?amount=1&currency=EUR' };
+const PAY = payment(1);
 
 const traced = (digit: string, flags = '01') => ({
   traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-${flags}`,
@@ -66,11 +66,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
 
   async function play(domain: DevDomain): Promise<void> {
     const { planner, reporter, thief, issuerHost, issuerPort } = domain.stage;
-    const call = async (
-      agent: Agent,
-      token: string,
-      { headers = {}, ...what }: { method: string; path: string; headers?: Record<string, string> },
-    ): Promise<void> => {
+    const call = async (agent: Agent, token: string, { headers = {}, ...what }: Omit<Call, 'host'>): Promise<void> => {
       const sent = { ...headers, authorization: `Bearer ${token}` };
       const reply = await agent.call(domain.stage.envoyPort, { host: HOST, ...what, headers: sent });
       answers.push([reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason]);
@@ -80,13 +76,14 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     tasks.whole = whole.taskId;
     await call(planner, whole.token, { ...READ, headers: traced('a') });
     await call(planner, whole.token, { ...READ, headers: traced('a') });
-    await call(planner, whole.token, { ...PAY, headers: traced('a') });
+    await call(planner, whole.token, { ...PAY, headers: { ...PAY.headers, ...traced('a') } });
     await call(planner, whole.token, { ...READ, headers: { ...traced('b'), connection: 'close' } });
     await call(planner, whole.token, { ...READ, headers: traced('a') });
     await call(planner, whole.token, { ...LIST, headers: traced('f') });
     await call(planner, whole.token, { ...READ, headers: traced('f') });
     const elsewhere = await fromElsewhere(scratch.folder, domain.stage.envoyPort);
-    for (const what of [READ, PAY]) answers.push(await elsewhere.call(whole.token, { ...what, headers: traced('a') }));
+    for (const what of [{ ...READ, headers: {} }, PAY])
+      answers.push(await elsewhere.call(whole.token, { ...what, headers: { ...what.headers, ...traced('a') } }));
     elsewhere.close();
 
     const part = await handedOn(domain, whole.token, reporter);
@@ -288,7 +285,7 @@ async function fromElsewhere(folder: string, port: number) {
   const agent = new HttpsAgent({ cert, key, ca, keepAlive: true, maxSockets: 1, localAddress: '127.0.0.2' });
   const call = (
     token: string,
-    { headers, ...what }: { method: string; path: string; headers: Readonly<Record<string, string>> },
+    { headers, body: sentBody, ...what }: Omit<Call, 'host'>,
   ): Promise<readonly [number, string | null]> =>
     new Promise((resolve, reject) => {
       const sent = { ...headers, host: HOST, authorization: `Bearer ${token}` };
@@ -301,7 +298,7 @@ async function fromElsewhere(folder: string, port: number) {
         });
       });
       outgoing.on('error', reject);
-      outgoing.end();
+      outgoing.end(sentBody);
     });
   return { call, close: () => agent.destroy() };
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { playStory } from '../../src/dev/story.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 describeWith(envoyPart(), 'GET /metrics', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -29,7 +29,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     const { planner } = other.stage;
     const { token } = await mustDeclare(planner, other);
     // Each waits for the disk, so that others find it in flight.
-    const pay = { token, method: 'POST', path: '/v1/payments?amount=1&currency=EUR' };
+    const pay = { token, ...payment(1) };
     const replies = await Promise.all(Array.from({ length: 20 }, () => callPayments(planner, other, pay)));
     const refused = replies.filter(([, reason]) => reason === 'overloaded').length;
     const response = await fetch(`http://127.0.0.1:${other.remit.adminPort}/metrics`);

@@ -8,12 +8,12 @@ import type { Reply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf, signed } from '../token/tokens.ts';
-import { callPayments, declare, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, declare, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 const idpKey = es256Key('idp-1');
 const IDP = 'https://idp.acme.test';
 const AUDIENCE = 'https://payments.acme.test';
-const PAY = { path: '/v1/payments?amount=100&currency=EUR', method: 'POST' };
+const PAY = payment(100);
 
 /** Tasks and tokens of issue "Tasks and tokens", each through a real Envoy with the shipped configuration. */
 describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {

@@ -41,6 +41,10 @@ describe('targetFrom', () => {
     ['/v1/', { path: '/v1/', segments: ['v1', ''], query: '' }],
     ['/a?b=/../;&c=?%00', { path: '/a', segments: ['a'], query: 'b=/../;&c=?%00' }],
     ['/a%20b/%C3%A9', { path: '/a%20b/%C3%A9', segments: ['a b', 'é'], query: '' }],
+    [
+      '/a?method=card&payment[method]=x&my_method',
+      { path: '/a', segments: ['a'], query: 'method=card&payment[method]=x&my_method' },
+    ],
     ['/a.b/..c/.../d..', { path: '/a.b/..c/.../d..', segments: ['a.b', '..c', '...', 'd..'], query: '' }],
   ])('reads %s', (text, target) => {
     expect(targetFrom(text)).toEqual(target);
@@ -88,6 +92,16 @@ describe('targetFrom', () => {
     ['/a%C2%85b', 'the path has a letter that some take for `/`, `\\`, `.` or the like'],
     ['/a?_method=DELETE', 'the query names another method'],
     ['/a?b&%5FMethod=put', 'the query names another method'],
+    ['/a?_met%68od=DELETE', 'the query names another method'],
+    ['/a?[_method]=DELETE', 'the query names another method'],
+    ['/a?%5B_method%5D=DELETE', 'the query names another method'],
+    ['/a?_method[]=DELETE', 'the query names another method'],
+    ['/a?_method%00x=DELETE', 'the query names another method'],
+    ['/a?.method=DELETE', 'the query names another method'],
+    ['/a?%20_method=DELETE', 'the query names another method'],
+    ['/a?x;_method=DELETE', 'the query names another method'],
+    ['/a?_HttpMethod=PATCH', 'the query names another method'],
+    ['/a?X-HTTP-Method-Override=PUT', 'the query names another method'],
     ['/a%00b', 'the path has an escaped control character'],
     ['/a%0d%0ab', 'the path has an escaped control character'],
     ['/a%7F', 'the path has an escaped control character'],

@@ -48,7 +48,7 @@ describe('setChanges', () => {
   it.each([
     ['its server', 'audience: https://payments.acme.test', 'audience: https://pay.acme.test', 'payments.create'],
     ['a label', 'labels: [external]', 'labels: [internal]', 'payments.create'],
-    ['an argument', 'currency: { from: query }', 'currency: { from: query, required: true }', 'payments.create'],
+    ['an argument', 'currency: { from: body }', 'currency: { from: body, required: true }', 'payments.create'],
     ['its risk', "payments/{id}/refund', risk: high", "payments/{id}/refund', risk: low", 'payments.refund'],
   ])('sees %s of an action change', async (_name, before, after, action) => {
     const from = await mustLoad(folderWith(permit('a')));

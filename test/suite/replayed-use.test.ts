@@ -133,7 +133,7 @@ describe('useReplayer', () => {
       'an argument that the other catalog requires',
       {
         record: created,
-        catalog: exampleCatalog.replace('currency: { from: query }', 'currency: { from: query, required: true }'),
+        catalog: exampleCatalog.replace('currency: { from: body }', 'currency: { from: body, required: true }'),
       },
       ['query and body'],
     ],
@@ -141,7 +141,7 @@ describe('useReplayer', () => {
       'an argument that is another in the other catalog',
       {
         record: created,
-        catalog: exampleCatalog.replace('currency: { from: query }', 'currency: { from: query, type: long }'),
+        catalog: exampleCatalog.replace('currency: { from: body }', 'currency: { from: body, type: long }'),
       },
       ['argument currency'],
     ],
@@ -216,7 +216,7 @@ describe('useReplayer', () => {
       'the body of a call with bad arguments, by another catalog',
       {
         record: { ...created, ...denied, action: null, reason: 'action.arguments' },
-        catalog: exampleCatalog.replace('currency: { from: query }', 'note: { from: query }'),
+        catalog: exampleCatalog.replace('currency: { from: body }', 'note: { from: body }'),
       },
       ['query and body'],
     ],

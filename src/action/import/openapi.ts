@@ -1,3 +1,4 @@
+import { isMethodWithBody } from '../body.ts';
 import { pathTemplateFrom } from '../template.ts';
 import { actionIds, itemsIn, memberOf, membersOf } from './entry.ts';
 import type { Entry, Imported } from './entry.ts';
@@ -42,15 +43,27 @@ export function importedOpenApi(document: unknown, id: string): Imported | { rea
         ...itemsIn(memberOf(operation, 'parameters')),
       ];
       const { args, notes: more } = routeArguments({ operation, parameters, method }, resolve);
+      const body = bodyRuleOf({ operation, method }, resolve);
       notes.push(...more.map((note) => `${endpoint}: ${note}`));
       const operationId = memberOf(operation, 'operationId');
       const action = idFor(typeof operationId === 'string' ? operationId : `${method}${path}`);
       const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
-      return [{ action, method: method.toUpperCase(), path: template.text, risk, ...written }];
+      return [{ action, method: method.toUpperCase(), path: template.text, risk, ...body, ...written }];
     }),
   );
   if (routes.length === 0) return { problem: 'there are no `paths` in it that can be routes' };
   return { server: { ...base.server, routes }, notes };
+}
+
+/** What the document says of the body: none, JSON, or another kind, whose content is nothing that Remit reads. */
+function bodyRuleOf(
+  { operation, method }: { readonly operation: unknown; readonly method: string },
+  resolve: Resolve,
+): Entry {
+  if (!isMethodWithBody(method.toUpperCase())) return {};
+  const types = membersOf(memberOf(resolve(memberOf(operation, 'requestBody')), 'content')).map(([type]) => type);
+  if (types.length === 0) return { body: 'none' };
+  return { body: types.includes('application/json') ? 'json' : 'opaque' };
 }
 
 /** Host, audience and path in front of every route, from the first of `servers`; the host only where it names one. */
@@ -100,7 +113,7 @@ function routeArguments(
         ...(from === 'query' && memberOf(parameter, 'required') === true ? { required: true } : {}),
       });
   }
-  if (of.method === 'get' || of.method === 'head') return { args, notes };
+  if (!isMethodWithBody(of.method.toUpperCase())) return { args, notes };
   const content = memberOf(resolve(memberOf(of.operation, 'requestBody')), 'content');
   const body = argumentsFromSchema(memberOf(memberOf(content, 'application/json'), 'schema'), resolve);
   const parameters = new Set(of.parameters.map((parameter) => memberOf(resolve(parameter), 'name')));

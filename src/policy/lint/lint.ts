@@ -15,12 +15,12 @@ export interface LintFinding extends Finding {
   /** Of the table of rules, or `useless-accept`. */
   readonly rule: string;
   readonly level: 'warning' | 'note';
-  /** Id of the policy. */
-  readonly policy: string;
+  /** Id of the policy; `null` for what stands in the catalog. */
+  readonly policy: string | null;
 }
 
 /**
- * What the rules find in the policies of a folder that parse, in reading order; what a policy accepts with
+ * What the rules find in the catalog and in the policies of a folder that parse, in reading order; what a policy accepts with
  * `@accept("rule …")` is left out. Without regard to types: policies that the schema refuses are looked at too.
  *
  * @param warnings of the load, which knows policies that can never match by their types
@@ -50,8 +50,8 @@ export function lintFindings(
     const impossible = found.some(({ rule }) => rule === 'never-matches') ? [] : impossibleBy(warnings, policy);
     return accepted([...found, ...impossible], policy);
   });
-  const order = new Map(inReadingOrder(findings).map((finding, index) => [finding, index]));
-  return findings.toSorted((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
+  const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
+  return inReadingOrder([...ofCatalog, ...findings]);
 }
 
 /** What validation says of the policy as a whole, at its beginning: that it is impossible. */

@@ -1,3 +1,4 @@
+import type { CatalogRemark } from '../../action/catalog.ts';
 import { cedarString } from '../cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from '../depth.ts';
 import { pathOf, record, touches, visit } from './expression.ts';
@@ -28,7 +29,12 @@ export interface LintRule {
   readonly check: (policy: LintedPolicy, set: LintedSet) => readonly Complaint[];
 }
 
-/** The rules by their ids, in the order they are documented in. */
+/** The rules of the catalog by their ids: what it says itself, as `remarks`. */
+export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
+  ['query-arguments', 'an entry that reads arguments from the query and leaves open what a body is'],
+]);
+
+/** The rules of policies by their ids, in the order they are documented in. */
 export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule>([
   [
     'permit-any-agent',
