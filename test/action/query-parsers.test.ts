@@ -126,7 +126,7 @@ describe('queryValues', () => {
   beforeAll(async () => {
     const app = express();
     app.set('query parser', 'extended');
-    app.get('/list', (request, response) => void response.json(request.query));
+    app.get('/list', (request, response) => response.json(request.query));
     server = app.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
