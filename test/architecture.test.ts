@@ -125,4 +125,15 @@ describe('the structure of src', () => {
     const found = sources.filter(({ text }) => pattern.test(text.replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, '')));
     expect(found.map(({ path }) => path).filter((path) => !places.some((place) => path.startsWith(place)))).toEqual([]);
   });
+
+  it('decides nothing by the words of a cause', () => {
+    const words = String.raw`(?:cause|causeNote|cause_note|(?:cause|record|event)\??\.note)`;
+    const reads = [
+      new RegExp(String.raw`\b${words}\b\??\)?\.(?:startsWith|endsWith|includes|indexOf|match|matchAll|search)\(`),
+      new RegExp(String.raw`(?:cause|record|event)\??\.note\b\)? (?:===|!==) (?!null\b|'')`),
+    ];
+    const found = sources.filter(({ text }) => reads.some((read) => read.test(text))).map(({ path }) => path);
+    expect(found).toEqual([]);
+    expect(reads.some((read) => read.test("last.cause.startsWith('it is part of')"))).toBe(true);
+  });
 });

@@ -104,7 +104,7 @@ const task: Task = {
   createdAtMs: nowMs - 10_000,
   deadlineMs: nowMs + 10_000,
   endedAtMs: null,
-  endCause: null,
+  cause: null,
   issuance: token.issuance,
   detailsJson: '[]',
   idleMs: null,

@@ -22,6 +22,7 @@ import { ProofMemory } from '../src/token/proof-memory.ts';
 import { defaultProofRules } from '../src/token/proof.ts';
 import { TokenCache } from '../src/token/token-cache.ts';
 import { TokenUses } from '../src/token/uses.ts';
+import { causeOf } from '../src/task/cause.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy/policy-folder.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './store/samples.ts';
 import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from './token/tokens.ts';
@@ -242,7 +243,7 @@ describe('settle where two uses of a task meet', () => {
     const services = servicesWith();
     const list = await begin(services, 'list');
     await check(services, 'read');
-    store.applyTaskEvent(task, { kind: 'complete', cause: '' }, agent);
+    store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
     expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
     expect(history().actions).toEqual(['payments.read']);
   });
@@ -331,7 +332,7 @@ describe('checks that are asked together', () => {
 const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   append: (record) => writer.append(record),
   durable: (record) => {
-    store.applyTaskEvent(task, { kind: 'suspend', cause: '' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
     return writer.durable(record);
   },
 });
@@ -351,7 +352,7 @@ describe('settle where a use is denied after it was spent', () => {
     expect((await check(servicesWith({ ledger: writer() }), use, constraints)).decision).toMatchObject({ reason });
     expect(history().actions).toEqual([`payments.${use}`]);
     // A suspended task goes on with a token of its next generation.
-    store.applyTaskEvent(task, { kind: 'resume', cause: '' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     const generation = reason === 'task.suspended' ? 2 : 1;
     const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
     expect(store.insertToken(task, further, [])).toBeNull();

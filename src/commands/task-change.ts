@@ -3,6 +3,7 @@ import { systemPorts } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
+import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import { EXIT } from './command.ts';
@@ -10,11 +11,22 @@ import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { isRefusal, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
 
-const ends: ReadonlyMap<string, TaskEvent['kind']> = new Map([
+/** By the state that `--as` names. */
+const ends: ReadonlyMap<string, Kind> = new Map([
   ['revoked', 'revoke'],
   ['cancelled', 'cancel'],
   ['completed', 'complete'],
 ]);
+
+const codes = {
+  revoke: 'operator.revoked',
+  cancel: 'operator.cancelled',
+  complete: 'operator.completed',
+  suspend: 'operator.suspended',
+  resume: 'operator.resumed',
+} as const satisfies Partial<Record<TaskEvent['kind'], CauseCode>>;
+type Kind = keyof typeof codes;
+
 const MAX_CAUSE = 256;
 
 type Io = Pick<CommandIo, 'environment'>;
@@ -42,7 +54,7 @@ export const taskChange =
 
 interface Asked {
   readonly id: string | undefined;
-  readonly kind: TaskEvent['kind'];
+  readonly kind: Kind;
   readonly values: Parameters<typeof stateFileOf>[0] & {
     readonly cause?: string | undefined;
     readonly json?: boolean | undefined;
@@ -59,7 +71,7 @@ async function change({ id, kind, values }: Asked, io: Io): Promise<string | Ref
   const store = openStore(stateFile, { ...systemPorts, access: 'write' });
   if (isStoreFailure(store)) return refusal(store.detail);
   try {
-    const changed = changeIn(store, id, { kind, cause });
+    const changed = changeIn(store, id, { kind, cause: causeOf(codes[kind], cause) });
     if (isRefusal(changed)) return changed;
     if (json === true) return JSON.stringify(changed.task);
     return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;

@@ -39,7 +39,7 @@ const headOf = (task: TaskJson): readonly string[] =>
     `intent    ${task.intent_hash}  trace ${task.trace_id}`,
     ...(task.subject === task.agent ? [] : [`for       ${task.subject}`]),
     ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
-    `state     ${task.state}${task.end_cause === null ? '' : ` (${task.end_cause})`}  risk ${task.risk}`,
+    `state     ${task.state}${task.cause_note === null ? '' : ` (${task.cause_note})`}  risk ${task.risk}`,
     `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest${idleOf(task)}`}`,
     ...Object.entries(task.context).map(([name, value]) => `context   ${name}: ${value}`),
   ].map(printable);

@@ -2,6 +2,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
+import { causeOf } from '../task/cause.ts';
 import { changedNames, contextEffects, type TaskContext, taskContextFrom } from '../task/context-change.ts';
 import { stateAt, type Task, type TaskEvent } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
@@ -27,7 +28,12 @@ export function answerContext(request: IssuerRequest, services: IssuerServices):
     const task = changedTask(request, services);
     attributes = isOAuthError(task)
       ? { 'error.type': task.error, 'http.response.status_code': task.status }
-      : { 'remit.task.state': task.state, 'remit.agent': task.agent, 'http.response.status_code': 200 };
+      : {
+          'remit.task.state': task.state,
+          ...(task.cause === null ? {} : { 'remit.cause': task.cause.code }),
+          'remit.agent': task.agent,
+          'http.response.status_code': 200,
+        };
     return isOAuthError(task) ? errorReply(task) : jsonReply(200, taskJson(task, services.store.nowMs()));
   } finally {
     span.end(attributes);
@@ -94,13 +100,15 @@ function eventOf(
   services: IssuerServices,
 ): Hard | undefined {
   const effects = contextEffects(task, names);
-  const cause = `the context changed: ${names.join(', ')}`;
+  const note = `the context changed: ${names.join(', ')}`;
+  const cause = causeOf('context.changed', note);
   if (effects.has('revoke')) return { kind: 'revoke', cause };
   const refusal = effects.has('ask') ? askAgain({ ...task, context }, services) : null;
   if (refusal !== null && isRefusal(refusal)) {
-    return { kind: 'revoke', cause: `${cause}: the policies no longer grant the task` };
+    return { kind: 'revoke', cause: causeOf('context.changed', `${note}: the policies no longer grant the task`) };
   }
-  if (refusal !== null) return { kind: 'suspend', cause: `${cause}: the policies could not be asked` };
+  if (refusal !== null)
+    return { kind: 'suspend', cause: causeOf('context.changed', `${note}: the policies could not be asked`) };
   return effects.has('suspend') ? { kind: 'suspend', cause } : undefined;
 }
 

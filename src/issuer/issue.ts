@@ -81,7 +81,7 @@ function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: 
     idleMs: idleMsOf(settings.idleSeconds, parent?.idleMs ?? null),
     lastUsedMs: nowMs,
     endedAtMs: null,
-    endCause: null,
+    cause: null,
     issuance: { traceId: span.traceId, spanId: span.spanId },
     detailsJson: JSON.stringify(grant.intent.details),
     context: grant.context,

@@ -3,6 +3,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
+import { causeOf } from '../task/cause.ts';
 import { clientFormFrom, type ClientForm } from './client-form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { ownTokenFrom } from './own-token.ts';
@@ -54,7 +55,7 @@ async function revoke({ leaf, form, token }: ClientForm, services: IssuerService
 
 const TASK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-const CAUSE = 'revoked by the agent';
+const CAUSE = causeOf('agent.revoked');
 
 function revokeToken(
   jtiDigest: string,

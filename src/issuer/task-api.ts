@@ -3,7 +3,8 @@ import type { Leaf } from '../identity/leaf.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
-import { isOpen, stateAt, type Task, type TaskEvent } from '../task/task.ts';
+import { causeOf } from '../task/cause.ts';
+import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { clientFrom } from './client.ts';
 import { grantAgain, type Judged } from './grant.ts';
@@ -84,9 +85,8 @@ const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promis
   again(request, services, (held) => {
     const state = stateAt(held.task, services.store.nowMs());
     if (!isOpen(state)) return endedAlready(state);
-    if (state === 'suspended' && !isAgentsToResume(held.task, services)) {
-      return oauthError('access_denied', 'the task was not suspended by its agent: an operator must resume it');
-    }
+    const conflict = resumeConflict(held.task, causeOf('agent.resumed'));
+    if (conflict !== null) return conflictError(conflict);
     return () => happen(held, 'resume', services);
   });
 
@@ -170,10 +170,6 @@ const verbs = {
   resume: 'resumed',
 } as const;
 
-/** Why, for people; by it the agent's own suspension is known from one that was done to it. */
-const causeOf = (kind: keyof typeof verbs, isAgent: boolean): TaskEvent['cause'] =>
-  `${verbs[kind]} by ${isAgent ? 'the agent' : 'an operator'}`;
-
 function happen(
   { task, client, isAgent }: Held,
   kind: keyof typeof verbs,
@@ -182,31 +178,38 @@ function happen(
   if (kind === 'complete' && !isAgent) {
     return oauthError('access_denied', 'only its own agent can say that a task is complete');
   }
-  const result = services.store.applyTaskEvent(task, { kind, cause: causeOf(kind, isAgent) }, client.id);
+  const result = services.store.applyTaskEvent(
+    task,
+    { kind, cause: causeOf(`${isAgent ? 'agent' : 'operator'}.${verbs[kind]}`) },
+    client.id,
+  );
   if (isStoreFailure(result)) return unavailable(result);
   if (result === undefined) return notFound();
-  if (!('problem' in result)) return result.task;
-  return result.problem === 'ended'
-    ? endedAlready(result.state)
-    : oauthError('task_suspended', `the task it is part of is ${result.state}`);
+  return 'problem' in result ? conflictError(result) : result.task;
 }
 
-/**
- * Whether what last happened to the task was that its agent suspended it, or that it was suspended with the task it is part
- * of, which must be active again for a resume. What a signal, a changed context or an operator did is not the agent's to
- * undo, also where the task was suspended already.
- */
-function isAgentsToResume(task: Task, { store }: IssuerServices): boolean {
-  const last = store.lastEventOf(task);
-  if (last === undefined || isStoreFailure(last) || last.event !== 'suspended') return false;
-  if (task.parentId !== null && last.cause.startsWith(`it is part of task \`${task.parentId}\``)) return true;
-  return last.by === task.agent && last.cause === causeOf('suspend', true);
+function conflictError({ problem, state }: TaskConflict): OAuthError {
+  switch (problem) {
+    case 'ended':
+      return endedAlready(state);
+    case 'parent':
+      return oauthError('task_suspended', `the task it is part of is ${state}`);
+    case 'held':
+      return oauthError('access_denied', 'the task was not suspended by its agent: an operator must resume it');
+    default:
+      return problem satisfies never;
+  }
 }
 
 const attributesOf = (task: Task | OAuthError): SpanAttributes =>
   isOAuthError(task)
     ? { 'error.type': task.error, 'http.response.status_code': task.status }
-    : { 'remit.task.state': task.state, 'remit.agent': task.agent, 'http.response.status_code': 200 };
+    : {
+        'remit.task.state': task.state,
+        ...(task.cause === null ? {} : { 'remit.cause': task.cause.code }),
+        'remit.agent': task.agent,
+        'http.response.status_code': 200,
+      };
 
 const unavailable = (failure: StoreFailure): OAuthError =>
   failure.code === 'refused'

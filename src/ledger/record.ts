@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
+import type { CauseCode } from '../task/cause.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
 
@@ -83,7 +84,10 @@ export interface EndRecord {
   readonly at: number;
   readonly task: string;
   readonly state: 'completed' | 'cancelled' | 'revoked' | 'expired';
-  readonly cause: string;
+  /** Why, as a machine reads it. */
+  readonly cause: CauseCode;
+  /** Why, in words for people. */
+  readonly note: string;
   /** Who ended it: the agent's SPIFFE ID, `operator`, or `remit` for the deadline. */
   readonly by: string;
 }
@@ -96,7 +100,10 @@ export interface EventRecord {
   readonly task: string | null;
   readonly event:
     'suspended' | 'resumed' | 'context' | 'risk' | 'token-revoked' | 'binding-violation' | 'signal' | 'refused';
-  readonly cause: string;
+  /** Why, as a machine reads it; `null` of `refused`, whose `details` name the causes. */
+  readonly cause: CauseCode | null;
+  /** Why, in words for people. */
+  readonly note: string;
   /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator`, or `remit`. */
   readonly by: string;
   /** What belongs to it: the changed values of a context, the level of a risk, the digest of a `jti`. */

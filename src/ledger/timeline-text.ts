@@ -60,9 +60,9 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     case 'use':
       return [useText(record), ...decided(record, null), record.traceId];
     case 'end':
-      return [`${record.state} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
+      return [`${record.state} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'event':
-      return [`${eventText[record.event]} by ${record.by}: ${record.cause || NONE}`, NONE, NONE, NONE, NONE];
+      return [`${eventText[record.event]} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'policy': {
       const what = `policy set of ${record.policies} policies and ${record.actions} actions in force`;
       return [what, NONE, NONE, record.policySet, NONE];

@@ -65,7 +65,7 @@ export class RefusedChecks {
       by: 'remit',
       details,
     } as const;
-    if (this.#services.ledger.append({ ...record, cause: 'calls were denied without a check' })) {
+    if (this.#services.ledger.append({ ...record, cause: null, note: 'calls were denied without a check' })) {
       this.#causes = new Map();
       this.#agents = new Map();
     }

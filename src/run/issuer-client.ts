@@ -27,7 +27,8 @@ export interface TaskView {
   readonly id: string;
   readonly state: string;
   readonly deadline: string;
-  readonly endCause: string | null;
+  /** Why it is not active, in words for people; `null` while it is. */
+  readonly causeNote: string | null;
   /** Raised by each resume; tokens of an earlier one are dead. 1 where the issuer does not tell it. */
   readonly generation: number;
   /** The `traceparent` of the span in which the intent was accepted; `null` where it is not told. */
@@ -118,7 +119,7 @@ export class IssuerClient {
       id: read.id,
       state: read.state,
       deadline: read.deadline,
-      endCause: read.end_cause === null ? null : printable(read.end_cause),
+      causeNote: read.cause_note === null ? null : printable(read.cause_note),
       generation: read.generation,
       traceparent: isTraced ? `00-${read.trace_id}-${read.span_id}-01` : null,
     };
@@ -160,7 +161,7 @@ const taskReaders = {
   id: taskId,
   state: text({ max: 16, grammar: { matches: (state) => /^[a-z]+$/.test(state), words: 'a word' } }),
   deadline: text({ max: 32, grammar: { matches: (at) => /^[0-9TZ:.-]+$/.test(at), words: 'an instant' } }),
-  end_cause: ((value) => (value === null ? null : optional(text({ max: 1_024 }))(value))) satisfies Reader<
+  cause_note: ((value) => (value === null ? null : optional(text({ max: 4_096 }))(value))) satisfies Reader<
     string | null
   >,
   generation: ((value) => (value === undefined ? 1 : wholeNumber(2 ** 31)(value))) satisfies Reader<number>,

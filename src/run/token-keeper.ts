@@ -129,7 +129,7 @@ export class TokenKeeper {
     if (task.state === 'suspended') return this.#suspended();
     if (task.state !== 'active') {
       this.#without = issuerProblem('task_ended', `the task is already ${task.state}`);
-      return this.#end(`the task is ${task.state}${task.endCause === null ? '' : `: ${task.endCause}`}`);
+      return this.#end(`the task is ${task.state}${task.causeNote === null ? '' : `: ${task.causeNote}`}`);
     }
     const isResumed = task.generation !== this.#generation || this.#without?.error === 'task_suspended';
     this.#generation = task.generation;

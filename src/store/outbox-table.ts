@@ -1,11 +1,11 @@
 import { encodedRecord, encodedRecordFrom } from '../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
-import type { EventRecord, LedgerRecord } from '../ledger/record.ts';
+import type { LedgerRecord } from '../ledger/record.ts';
 import type { Connection } from './connection.ts';
 import type { OutboxRecord, WaitingRecord } from './store.ts';
-import { bounded, noteLastEvent, touchTask } from './task-table.ts';
+import { bounded, touchTask } from './task-table.ts';
 
-/** Within a transaction: writes records in their order, what happened to their tasks, and that those of allowed uses were not idle. */
+/** Within a transaction: writes records in their order, and that the tasks of allowed uses were not idle. */
 export function insertRecords(connection: Connection, records: readonly EncodedRecord[]): void {
   const insert = connection.statement('INSERT INTO outbox (task, at_ms, kind, bytes) VALUES (?,?,?,?)');
   const used = new Map<string, number>();
@@ -13,17 +13,9 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
     const { task, at, kind, bytes, isAllowedUse } = record;
     insert.run(task, at, kind, bytes);
     if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
-    if (kind === 'event' && task !== null) noteEvent(connection, task, bytes);
   }
   for (const [task, at] of used) touchTask(connection, task, at);
   connection.recorded(records);
-}
-
-/** A revoked token is nothing that happened to the task itself. */
-function noteEvent(connection: Connection, task: string, bytes: Uint8Array): void {
-  // Of this kind, so `encodedRecord` made it of an `EventRecord`.
-  const event = JSON.parse(Buffer.from(bytes).toString('utf8')) as EventRecord;
-  if (event.event !== 'token-revoked') noteLastEvent(connection, task, event);
 }
 
 /** Writes a record that the store makes itself; its text has passed `recordText`, so that it can be encoded. */

@@ -4,7 +4,7 @@ import type { FileFormat } from './sqlite-file.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 5;
+const SCHEMA_VERSION = 6;
 
 /** Length of the key that secrets are digested with, made with the file. */
 const DIGEST_KEY_BYTES = 32;
@@ -30,7 +30,8 @@ CREATE TABLE tasks (
   idle_ms INTEGER CHECK (idle_ms > 0),
   last_used_ms INTEGER NOT NULL,
   ended_ms INTEGER,
-  end_cause TEXT,
+  cause TEXT,
+  cause_note TEXT,
   trace_id TEXT NOT NULL,
   span_id TEXT NOT NULL,
   details TEXT NOT NULL,
@@ -38,12 +39,10 @@ CREATE TABLE tasks (
   context_rules TEXT NOT NULL,
   risk TEXT NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
   generation INTEGER NOT NULL CHECK (generation > 0),
-  last_event TEXT,
-  last_event_by TEXT,
-  last_event_cause TEXT,
   PRIMARY KEY (issuer, id),
   FOREIGN KEY (issuer, parent) REFERENCES tasks (issuer, id),
-  CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended')))
+  CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended'))),
+  CHECK ((cause IS NULL) = (state = 'active') AND (cause IS NULL) = (cause_note IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_due ON tasks (deadline_ms) WHERE ended_ms IS NULL;
 CREATE INDEX tasks_idle_due ON tasks (last_used_ms + idle_ms) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;

@@ -1,4 +1,5 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { type Cause, causeOf } from '../task/cause.ts';
 import { expiryOf, stateAt } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
@@ -17,7 +18,6 @@ import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 import type {
   IssuedToken,
-  LastEvent,
   OutboxRecord,
   SecretSighting,
   SeenSecret,
@@ -42,7 +42,6 @@ import {
   dueTasks,
   idlingTasks,
   insertTaskRow,
-  lastEventAt,
   listOpenTasks,
   listTasks,
   taskAt,
@@ -167,10 +166,6 @@ class SqliteStore implements Store {
     return this.#connection.read([], () => sightings(this.#connection, limit));
   }
 
-  lastEventOf(key: TaskKey): LastEvent | undefined | StoreFailure {
-    return this.#connection.read([key.issuer, key.id], () => lastEventAt(this.#connection, key));
-  }
-
   fileId(): string | StoreFailure {
     return this.#connection.read([], () => fileIdOf(this.#connection));
   }
@@ -208,7 +203,7 @@ class SqliteStore implements Store {
   }
 
   applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure {
-    return this.#change(key, [event.cause, by], (task) => changeTask(this.#connection, task, event, by));
+    return this.#change(key, [event.cause.note, by], (task) => changeTask(this.#connection, task, event, by));
   }
 
   setContext(
@@ -217,21 +212,24 @@ class SqliteStore implements Store {
     by: string,
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
   ): Task | TaskConflict | undefined | StoreFailure {
-    const texts = [by, event?.cause ?? '', ...Object.entries(context).flat()];
+    const cause = event?.cause ?? causeOf('context.changed', '');
+    const texts = [by, cause.note, ...Object.entries(context).flat()];
     return this.#change(key, texts, (task) => {
-      const amended = amendTask(this.#connection, task, { context }, { cause: event?.cause ?? '', by });
+      const amended = amendTask(this.#connection, task, { context }, { cause, by });
       if ('problem' in amended || event === undefined) return amended;
       const changed = changeTask(this.#connection, amended, event, by);
       return 'problem' in changed ? changed : changed.task;
     });
   }
 
-  setRisk(key: TaskKey, risk: TaskRisk, cause: string, by: string): Task | TaskConflict | undefined | StoreFailure {
-    return this.#change(key, [cause, by], (task) => amendTask(this.#connection, task, { risk }, { cause, by }));
+  setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure {
+    return this.#change(key, [cause.note, by], (task) => amendTask(this.#connection, task, { risk }, { cause, by }));
   }
 
-  revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure {
-    return this.#changing([jtiDigest, cause, by], () => revokeTokenRow(this.#connection, jtiDigest, { cause, by }));
+  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {
+    return this.#changing([jtiDigest, cause.note, by], () =>
+      revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
+    );
   }
 
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {

@@ -2,6 +2,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
+import type { Cause } from '../task/cause.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { Clocks } from '../ports.ts';
 import type { StoreFailure } from './store-failure.ts';
@@ -18,13 +19,6 @@ export interface OutboxRecord extends EncodedRecord {
 /** A record of the outbox as it is read beside those of the ledger. */
 export interface WaitingRecord extends StoredRecord {
   readonly outbox: number;
-}
-
-/** What last happened to a task that neither used nor ended it, but for its tokens. */
-export interface LastEvent {
-  readonly event: string;
-  readonly by: string;
-  readonly cause: string;
 }
 
 /** What names a task. A task names itself. */
@@ -147,8 +141,6 @@ export interface StoreReader {
   openTaskCounts(): OpenTaskCounts | StoreFailure;
   /** The static secrets that were seen, the last seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
-  /** What last happened to the task; `undefined` where nothing did or there is none. */
-  lastEventOf(key: TaskKey): LastEvent | undefined | StoreFailure;
   /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
   fileId(): string | StoreFailure;
   /** The records that wait to be handed to the ledger, with a number above `after`, in their order; at most `limit`. */
@@ -175,7 +167,8 @@ export interface Store extends StoreReader {
   insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
   /**
    * Applies the event and writes its record. An end or a suspension reaches every open part of the task in the same
-   * transaction, each with its own record; a resume reaches none. `undefined` where there is no such task.
+   * transaction, each with its own record; a resume reaches none. A resume is a conflict where the code of its cause does not
+   * lift what suspended the task (`task/cause.ts`). `undefined` where there is no such task.
    */
   applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure;
   /**
@@ -189,9 +182,9 @@ export interface Store extends StoreReader {
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
   ): Task | TaskConflict | undefined | StoreFailure;
   /** Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none. */
-  setRisk(key: TaskKey, risk: TaskRisk, cause: string, by: string): Task | TaskConflict | undefined | StoreFailure;
+  setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure;
   /** Revokes one token; again is the same again. `false` where it is not known. */
-  revokeToken(jtiDigest: string, cause: string, by: string): boolean | StoreFailure;
+  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure;
   /**
    * Remembers a key until an instant of the floor; `seen` where it was remembered already. Keys whose time has passed are forgotten;
    * with 100,000 of one kind it fails as `full`, so the caller must refuse what it cannot remember.

@@ -1,7 +1,8 @@
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { recordText } from '../ledger/record.ts';
 import type { EndRecord, EventRecord } from '../ledger/record.ts';
-import { afterEvent, eventForParts, isOpen, stateAt } from '../task/task.ts';
+import { type Cause, causeOf } from '../task/cause.ts';
+import { afterEvent, eventForParts, expiryOf, isOpen, stateAt } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
 import type { Connection } from './connection.ts';
 import { insertRecord } from './outbox-table.ts';
@@ -18,12 +19,14 @@ export function changeTask(connection: Connection, task: Task, event: TaskEvent,
   const changed = changeOne(connection, task, event, by);
   if ('problem' in changed || !changed.changed) return changed;
   const kind = eventForParts[event.kind];
-  if (kind === null) return changed;
-  const cause = `it is part of task \`${task.id}\`, which is \`${changed.task.state}\`: ${event.cause}`;
+  const { state } = changed.task;
+  if (kind === null || state === 'active') return changed;
+  const note = `it is part of task \`${task.id}\`, which is \`${state}\`: ${event.cause.note}`;
+  const cause = causeOf(`parent.${state}`, note);
   for (const part of openPartsOf(connection, task)) {
     // A part that has expired unnoticed is written down as that: the instant of its expiry was before this one.
     const isExpired = stateAt(part, connection.floorMs()) === 'expired';
-    changeOne(connection, part, isExpired ? { kind: 'expire', cause: 'deadline reached' } : { kind, cause }, by);
+    changeOne(connection, part, isExpired ? { kind: 'expire', cause: expiryOf(part).cause } : { kind, cause }, by);
   }
   return changed;
 }
@@ -50,7 +53,7 @@ function changeOne(connection: Connection, task: Task, event: TaskEvent, by: str
 /** Who did something, when, and why. */
 interface Deed {
   readonly at: number;
-  readonly cause: string;
+  readonly cause: Cause;
   readonly by: string;
 }
 
@@ -59,7 +62,15 @@ function recordOf(after: Task, deed: Deed): EndRecord | EventRecord {
   if (state === 'active') return eventRecord(after, 'resumed', { ...deed, details: { generation: after.generation } });
   if (state === 'suspended') return eventRecord(after, 'suspended', { ...deed, details: {} });
   const { at, cause, by } = deed;
-  return { kind: 'end', at, task: after.id, state, cause: recordText(cause), by: recordText(by) };
+  return {
+    kind: 'end',
+    at,
+    task: after.id,
+    state,
+    cause: cause.code,
+    note: recordText(cause.note),
+    by: recordText(by),
+  };
 }
 
 const eventRecord = (
@@ -71,7 +82,8 @@ const eventRecord = (
   at,
   task: task.id,
   event,
-  cause: recordText(cause),
+  cause: cause.code,
+  note: recordText(cause.note),
   by: recordText(by),
   details,
 });
@@ -81,7 +93,7 @@ export function amendTask(
   connection: Connection,
   task: Task,
   facts: Pick<Task, 'risk'> | Pick<Task, 'context'>,
-  why: { readonly cause: string; readonly by: string },
+  why: { readonly cause: Cause; readonly by: string },
 ): Task | TaskConflict {
   const state = stateAt(task, connection.floorMs());
   if (!isOpen(state)) return { problem: 'ended', state };

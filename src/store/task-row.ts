@@ -1,5 +1,6 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { Cause, CauseCode } from '../task/cause.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 
 /** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only what `valuesOf` made is ever written. */
@@ -19,7 +20,8 @@ const columns = [
   'idle_ms',
   'last_used_ms',
   'ended_ms',
-  'end_cause',
+  'cause',
+  'cause_note',
   'trace_id',
   'span_id',
   'details',
@@ -54,11 +56,15 @@ export const taskFrom = (row: TaskRow): Task => ({
   idleMs: numberOrNull(row['idle_ms']),
   lastUsedMs: Number(row['last_used_ms']),
   endedAtMs: numberOrNull(row['ended_ms']),
-  endCause: textOrNull(row['end_cause']),
+  cause: causeFrom(row),
   issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
   detailsJson: String(row['details']),
   generation: Number(row['generation']),
 });
+
+/** The code was one when `valuesOf` made the row. */
+const causeFrom = (row: TaskRow): Cause | null =>
+  row['cause'] === null ? null : { code: String(row['cause']) as CauseCode, note: String(row['cause_note']) };
 
 const textOrNull = (value: SQLOutputValue | undefined): string | null =>
   value === null || value === undefined ? null : String(value);
@@ -87,7 +93,8 @@ export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.idleMs,
   task.lastUsedMs,
   task.endedAtMs,
-  task.endCause,
+  task.cause?.code ?? null,
+  task.cause?.note ?? null,
   task.issuance.traceId,
   task.issuance.spanId,
   task.detailsJson,

@@ -1,6 +1,6 @@
 import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
-import type { LastEvent, OpenTaskCounts, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import type { OpenTaskCounts, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
 /** Largest result of a listing, and of one sweep. */
@@ -109,13 +109,14 @@ export function insertTaskRow(connection: Connection, task: Task): void {
 export function updateTaskRow(connection: Connection, task: Task): void {
   connection
     .statement(
-      `UPDATE tasks SET state = ?, ended_ms = ?, end_cause = ?, last_used_ms = ?, generation = ?, context = ?, risk = ?
+      `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, context = ?, risk = ?
        WHERE issuer = ? AND id = ?`,
     )
     .run(
       task.state,
       task.endedAtMs,
-      task.endCause,
+      task.cause?.code ?? null,
+      task.cause?.note ?? null,
       task.lastUsedMs,
       task.generation,
       JSON.stringify(task.context),
@@ -136,28 +137,6 @@ export function idlingTasks(
   if (connection.statement(`${SELECT_IDLING} LIMIT 1`).get() === undefined) return [];
   const find = connection.statement(`${SELECT_IDLING} AND id = ? LIMIT 1`);
   return [...used].filter(([id]) => find.get(id) !== undefined);
-}
-
-/** What last happened to the task. */
-export function lastEventAt(connection: Connection, { issuer, id }: TaskKey): LastEvent | undefined {
-  const row = connection
-    .statement('SELECT last_event, last_event_by, last_event_cause FROM tasks WHERE issuer = ? AND id = ?')
-    .get(issuer, id);
-  if (row === undefined || row['last_event'] === null) return undefined;
-  return {
-    event: String(row['last_event']),
-    by: String(row['last_event_by']),
-    cause: String(row['last_event_cause']),
-  };
-}
-
-/** Remembers what happened to an open task. */
-export function noteLastEvent(connection: Connection, taskId: string, { event, by, cause }: LastEvent): void {
-  connection
-    .statement(
-      'UPDATE tasks SET last_event = ?, last_event_by = ?, last_event_cause = ? WHERE id = ? AND ended_ms IS NULL',
-    )
-    .run(event, by, cause, taskId);
 }
 
 /**

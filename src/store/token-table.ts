@@ -1,5 +1,6 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import { recordText } from '../ledger/record.ts';
+import type { Cause } from '../task/cause.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { Connection } from './connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
@@ -79,7 +80,8 @@ export function revokeTokenRow(connection: Connection, jtiDigest: string, why: R
     at: nowMs,
     task: token.taskId,
     event: 'token-revoked',
-    cause: recordText(why.cause),
+    cause: why.cause.code,
+    note: recordText(why.cause.note),
     by: recordText(why.by),
     details: { jtiDigest },
   });
@@ -88,6 +90,6 @@ export function revokeTokenRow(connection: Connection, jtiDigest: string, why: R
 
 /** Why something was done, and by whom. */
 export interface Reasoned {
-  readonly cause: string;
+  readonly cause: Cause;
   readonly by: string;
 }

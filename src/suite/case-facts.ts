@@ -166,7 +166,7 @@ function taskOf(token: TaskToken, { agent, nowMs, task }: Circumstances): Task {
     idleMs: null,
     lastUsedMs: nowMs,
     endedAtMs: isEnded ? nowMs : null,
-    endCause: null,
+    cause: null,
     issuance: SPAN,
     detailsJson: '[]',
     context: task.context,

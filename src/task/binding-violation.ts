@@ -1,4 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { type Cause, causeOf } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
 import type { TaskEvent } from './task.ts';
 
@@ -18,7 +19,7 @@ export interface BindingViolation {
 
 /** What a violation is settled with; a store failure is whatever the store answers besides. */
 export interface RevokingStore<F> {
-  revokeToken(jtiDigest: string, cause: string, by: string): boolean | F;
+  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | F;
   applyTaskEvent(
     key: { readonly issuer: string; readonly id: string },
     event: TaskEvent,
@@ -47,7 +48,7 @@ export function settleBindingViolation<F>(
 ): BindingOutcome<F> {
   const { issued, presentedBy } = violation;
   if (issued === undefined || issued.revokedAtMs !== null) return { done: 'nothing', record: null };
-  const cause = `the token was presented by ${presentedBy}`;
+  const cause = causeOf('binding.violation', `the token was presented by ${presentedBy}`);
   const record = recordOf(violation, issued.jtiDigest, cause);
   if (effect === 'ignore') return { done: 'nothing', record };
   // The token always, so that the next presentation finds it revoked and is nothing new.
@@ -59,13 +60,14 @@ export function settleBindingViolation<F>(
   return { done: isFailure(ended) ? { failure: ended } : 'task-revoked', record };
 }
 
-const recordOf = ({ nowMs, presentedBy, taskId }: BindingViolation, jtiDigest: string, cause: string) =>
+const recordOf = ({ nowMs, presentedBy, taskId }: BindingViolation, jtiDigest: string, cause: Cause) =>
   ({
     kind: 'event',
     at: nowMs,
     task: taskId,
     event: 'binding-violation',
-    cause,
+    cause: cause.code,
+    note: cause.note,
     by: presentedBy,
     details: { jti_digest: jtiDigest },
   }) as const;

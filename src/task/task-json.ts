@@ -1,5 +1,6 @@
 import type { ContextEffect, Task, TaskRisk, TaskState } from './task.ts';
-import { expiryOf, stateAt } from './task.ts';
+import type { CauseCode } from './cause.ts';
+import { causeAt, expiryOf, stateAt } from './task.ts';
 
 /** A task as the task API and `remit task … --json` show it; instants are RFC 3339 in UTC. */
 export interface TaskJson {
@@ -18,7 +19,10 @@ export interface TaskJson {
   readonly idle_seconds: number | null;
   readonly last_used_at: string;
   readonly ended_at: string | null;
-  readonly end_cause: string | null;
+  /** The code of what suspended or ended it; `null` while it is active. */
+  readonly cause: CauseCode | null;
+  /** The same in words, for people alone. */
+  readonly cause_note: string | null;
   readonly trace_id: string;
   readonly span_id: string;
   readonly authorization_details: unknown;
@@ -32,8 +36,8 @@ export interface TaskJson {
 export function taskJson(task: Task, nowMs: number): TaskJson {
   const state = stateAt(task, nowMs);
   const isUnsweptExpiry = state === 'expired' && task.endedAtMs === null;
-  const expiry = expiryOf(task);
-  const endedAtMs = isUnsweptExpiry ? expiry.atMs : task.endedAtMs;
+  const endedAtMs = isUnsweptExpiry ? expiryOf(task).atMs : task.endedAtMs;
+  const cause = causeAt(task, nowMs);
   return {
     id: task.id,
     issuer: task.issuer,
@@ -48,7 +52,8 @@ export function taskJson(task: Task, nowMs: number): TaskJson {
     idle_seconds: task.idleMs === null ? null : task.idleMs / 1_000,
     last_used_at: instant(task.lastUsedMs),
     ended_at: endedAtMs === null ? null : instant(endedAtMs),
-    end_cause: isUnsweptExpiry ? expiry.cause : task.endCause,
+    cause: cause?.code ?? null,
+    cause_note: cause?.note ?? null,
     trace_id: task.issuance.traceId,
     span_id: task.issuance.spanId,
     authorization_details: JSON.parse(task.detailsJson),

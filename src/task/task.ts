@@ -3,6 +3,7 @@ import { laterOf } from '../ports.ts';
 import type { Clocks } from '../ports.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { SpanReference, TaskToken } from '../token/claims.ts';
+import { type Cause, causeOf, lifts, outranks } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
 
 /** The life of one accepted intent. Only `active` permits. */
@@ -40,7 +41,8 @@ export interface Task {
   /** The last allowed use of a task with an idle limit, of its children too, or its last resume; at first `createdAtMs`. */
   readonly lastUsedMs: number;
   readonly endedAtMs: number | null;
-  readonly endCause: string | null;
+  /** What suspended or ended it, of suspensions the one of the highest rank; `null` while it is active. `causeAt` gives the one that holds. */
+  readonly cause: Cause | null;
   /** The span in which the intent was accepted. */
   readonly issuance: SpanReference;
   /** The granted `authorization_details`, as JSON text. */
@@ -57,16 +59,16 @@ export interface Task {
 /** What can happen to a task. */
 export interface TaskEvent {
   readonly kind: 'complete' | 'cancel' | 'revoke' | 'expire' | 'suspend' | 'resume';
-  /** Why, for people; kept with the task where it ends it, and in the ledger. */
-  readonly cause: string;
+  /** Why: kept with the task where it suspends or ends it, and in the ledger. Who may resume a task is decided by its code. */
+  readonly cause: Cause;
 }
 
 /**
- * The event cannot happen: to a task that has ended otherwise (`ended`), or to a part of a task that is itself not active
- * (`parent`), and `state` is then the parent's.
+ * The event cannot happen: to a task that has ended otherwise (`ended`), to a part of a task that is itself not active
+ * (`parent`), and `state` is then the parent's, or a resume of what somebody else suspended (`held`).
  */
 export interface TaskConflict {
-  readonly problem: 'ended' | 'parent';
+  readonly problem: 'ended' | 'parent' | 'held';
   readonly state: TaskState;
 }
 
@@ -109,11 +111,11 @@ export const eventForParts: Readonly<Record<TaskEvent['kind'], TaskEvent['kind']
 export const isOpen = (state: TaskState): boolean => state === 'active' || state === 'suspended';
 
 /** When and why a task that is left alone expires. A suspended task does not idle: it has the deadline alone. */
-export function expiryOf(task: Task): { readonly atMs: number; readonly cause: string } {
+export function expiryOf(task: Task): { readonly atMs: number; readonly cause: Cause } {
   const idleAtMs = task.idleMs === null || task.state === 'suspended' ? Infinity : task.lastUsedMs + task.idleMs;
   return idleAtMs < task.deadlineMs
-    ? { atMs: idleAtMs, cause: 'idle limit reached' }
-    : { atMs: task.deadlineMs, cause: 'deadline reached' };
+    ? { atMs: idleAtMs, cause: causeOf('idle') }
+    : { atMs: task.deadlineMs, cause: causeOf('deadline') };
 }
 
 /**
@@ -125,20 +127,37 @@ export function expiryOf(task: Task): { readonly atMs: number; readonly cause: s
 export const stateAt = (task: Task, nowMs: number): TaskState =>
   isOpen(task.state) && nowMs >= expiryOf(task).atMs ? 'expired' : task.state;
 
+/** Why it is in that state: as written, or the limit that an open task has passed. `null` while it is active. */
+export const causeAt = (task: Task, nowMs: number): Cause | null =>
+  stateAt(task, nowMs) === task.state ? task.cause : expiryOf(task).cause;
+
+/** Why a resume by this cause cannot lift the suspension of the task; `null` where it can, or nothing is suspended. */
+export const resumeConflict = (task: Task, { code }: Cause): TaskConflict | null =>
+  task.state !== 'suspended' || lifts(code, task.cause?.code ?? null) ? null : { problem: 'held', state: task.state };
+
 /**
  * The task after the event: the very same value where the event has happened before, a new one where it changes the task.
- * An event on a task that ended otherwise, its expiry included, is a conflict.
+ * An event on a task that ended otherwise, its expiry included, is a conflict. A suspended task that is suspended again is held
+ * by the stronger of both from then on, and a resume by anybody whom that is not for is a conflict.
  */
 export function afterEvent(task: Task, event: TaskEvent, nowMs: number): Task | TaskConflict {
   const from = stateAt(task, nowMs);
   const to = transitions[from][event.kind];
   if (to === null) return { problem: 'ended', state: from };
+  if (to === 'suspended') return suspended(task, event.cause);
   if (to === task.state) return task;
-  if (to === 'suspended') return { ...task, state: to };
-  if (to === 'active') return { ...task, state: to, generation: task.generation + 1, lastUsedMs: nowMs };
+  if (to === 'active') {
+    const resumed = { ...task, state: to, cause: null, generation: task.generation + 1, lastUsedMs: nowMs };
+    return resumeConflict(task, event.cause) ?? resumed;
+  }
   const endedAtMs = to === 'expired' ? Math.min(expiryOf(task).atMs, nowMs) : nowMs;
-  return { ...task, state: to, endedAtMs, endCause: event.cause };
+  return { ...task, state: to, endedAtMs, cause: event.cause };
 }
+
+const suspended = (task: Task, cause: Cause): Task =>
+  task.state === 'suspended' && !outranks(cause.code, task.cause?.code ?? null)
+    ? task
+    : { ...task, state: 'suspended', cause };
 
 /**
  * The task of the token, if it may still act now with that token. Asked on every use and never cached.
@@ -161,8 +180,9 @@ export function taskPermits(
   }
   if (task.agent !== token.clientId) return deny('task.unknown', 'the task belongs to another agent');
   if (issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
-  const state = stateAt(task, laterOf(clocks));
-  if (state !== 'active') return deny(`task.${state}`, `the task is \`${state}\`${causeOf(task)}`);
+  const nowMs = laterOf(clocks);
+  const state = stateAt(task, nowMs);
+  if (state !== 'active') return deny(`task.${state}`, `the task is \`${state}\`${noteOf(causeAt(task, nowMs))}`);
   const problem = tokenProblem(task, issued);
   if (problem !== null) return deny('token.revoked', problem);
   return clocks.floorMs < issued.expiresAtMs ? task : deny('token.expired', 'the time of the token is over');
@@ -174,4 +194,4 @@ export function tokenProblem(task: Task, issued: IssuedTokenState): string | nul
   return issued.generation === task.generation ? null : 'the token is of before the task was suspended and resumed';
 }
 
-const causeOf = (task: Task): string => (task.endCause === null ? '' : `: ${task.endCause}`);
+const noteOf = (cause: Cause | null): string => (cause === null || cause.note === '' ? '' : `: ${cause.note}`);

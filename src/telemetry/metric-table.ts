@@ -1,5 +1,6 @@
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
 import { CACHE_RESULTS } from '../policy/cache.ts';
+import { CAUSE_KINDS } from '../task/cause.ts';
 import { PROOF_BOUNDS } from '../token/proof-share.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { Labels } from './metric-family.ts';
@@ -63,10 +64,14 @@ export const metricTable = {
   tokensIssued: counter('remit_tokens_issued_total', 'Tokens whose issuance was recorded', {}),
   intents: counter('remit_intents_total', 'Declared intents that were recorded, by decision', { decision }),
   tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),
-  taskEnds: counter('remit_task_ends_total', 'Ended tasks, by the state they ended in and the kind of cause', {
-    state: ['completed', 'cancelled', 'revoked', 'expired'],
-    cause: ['agent', 'operator', 'deadline', 'idle', 'parent', 'signal', 'context', 'binding-violation', 'other'],
-  }),
+  taskEnds: counter(
+    'remit_task_ends_total',
+    'Ended tasks, by the state they ended in and the kind of cause: the code of their record up to its dot',
+    {
+      state: ['completed', 'cancelled', 'revoked', 'expired'],
+      cause: CAUSE_KINDS,
+    },
+  ),
   bindingViolations: counter(
     'remit_binding_violations_total',
     'Verified tokens that a workload presented which they were not issued to; each token once',

@@ -1,6 +1,6 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { EndRecord, EventRecord, IntentRecord, LedgerRecord } from '../ledger/record.ts';
-import { endCauseOf } from './end-cause.ts';
+import { kindOf } from '../task/cause.ts';
 import type { MetricFamilies } from './metrics.ts';
 
 /** Is told of records once they are on disk. It must not throw. */
@@ -44,7 +44,7 @@ function count(metrics: Counted, record: LedgerRecord): void {
 const countIntent = ({ intents }: Counted, { decision }: IntentRecord): void => intents.of({ decision }).inc();
 
 const countEnd = ({ taskEnds }: Counted, record: EndRecord): void =>
-  taskEnds.of({ state: record.state, cause: endCauseOf(record) }).inc();
+  taskEnds.of({ state: record.state, cause: kindOf(record.cause) }).inc();
 
 function countEvent({ bindingViolations, signals }: Counted, { event, details }: EventRecord): void {
   if (event === 'binding-violation') bindingViolations.of({}).inc();

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 
 /**
@@ -79,7 +80,8 @@ const spends = [{ kind: 'calls', limit: Number.MAX_SAFE_INTEGER }] as const;
 const spend = (n: number) => must(store.spend(live(n), tokenNumber(n).jtiDigest, spends));
 say('spend, synced', timed(Math.min(2_000, tasks), spend), 'us');
 const ended = Math.min(10_000, tasks);
-const end = (n: number) => must(store.applyTaskEvent(live(n), { kind: 'complete', cause: '' }, 'operator'));
+const end = (n: number) =>
+  must(store.applyTaskEvent(live(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator'));
 const perEnd = timed(ended, end);
 say(`applyTaskEvent, an end, synced, of ${ended}`, perEnd, 'us');
 say('  ends per second', 1e6 / perEnd, '/s');

@@ -15,12 +15,13 @@ const { folder, remove } = scratch();
 afterAll(remove);
 
 const PART_ID = TASK_ID.replace(/1$/, '2');
-const end = (task: string, cause: string): LedgerRecord => ({
+const end = (task: string, note: string): LedgerRecord => ({
   kind: 'end',
   at: 1,
   task,
   state: 'completed',
-  cause,
+  cause: 'operator.completed',
+  note,
   by: 'operator',
 });
 

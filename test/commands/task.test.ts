@@ -176,7 +176,10 @@ describe('remit task end', () => {
     insertFirst();
     const ended = await run('end', first.id, '--cause', 'the agent is compromised', '--state', file);
     expect(ended).toMatchObject({ exit: 0, out: `${first.id} is revoked` });
-    expect(store.taskOf(issuer, first.id)).toMatchObject({ state: 'revoked', endCause: 'the agent is compromised' });
+    expect(store.taskOf(issuer, first.id)).toMatchObject({
+      state: 'revoked',
+      cause: { code: 'operator.revoked', note: 'the agent is compromised' },
+    });
     expect(await run('end', first.id, '--cause', 'again', '--state', file)).toMatchObject({
       exit: 0,
       out: `${first.id} was already revoked`,
@@ -197,7 +200,7 @@ describe('remit task end', () => {
   ])('ends it --as %s, in JSON where asked', async (as, state) => {
     insertFirst();
     const { out } = await run('end', first.id, '--cause', 'done', '--as', as, '--state', file, '--json');
-    expect(JSON.parse(out)).toMatchObject({ id: first.id, state, end_cause: 'done' });
+    expect(JSON.parse(out)).toMatchObject({ id: first.id, state, cause: `operator.${state}`, cause_note: 'done' });
   });
 });
 
@@ -244,7 +247,7 @@ describe('remit task suspend and resume', () => {
     expect(out.split('\n').slice(4, 9)).toEqual([
       'for       user-7',
       `part of   ${first.id}`,
-      'state     suspended  risk low',
+      `state     suspended (it is part of task \`${first.id}\`, which is \`suspended\`: x)  risk low`,
       expect.stringMatching(/ at the latest, or 60 s after its last use$/),
       'context   model: m-1',
     ]);

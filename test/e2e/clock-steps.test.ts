@@ -3,6 +3,7 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
+import { byOperator } from '../store/samples.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
@@ -83,7 +84,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
     clock.offMs = 20 * MINUTE;
     const key = { issuer: stored(taskId).issuer, id: taskId };
-    expect(domain.remit.store.applyTaskEvent(key, { kind: 'revoke', cause: 'gone astray' }, 'operator')).toMatchObject({
+    expect(domain.remit.store.applyTaskEvent(key, byOperator('revoke', 'gone astray'), 'operator')).toMatchObject({
       changed: true,
     });
     clock.offMs = 0;

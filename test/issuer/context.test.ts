@@ -6,6 +6,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { Question } from '../../src/policy/question.ts';
 import type { Task } from '../../src/task/task.ts';
 import type { Credential } from '../../src/dev/authority.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../store/samples.ts';
 import { type Answer, type Bench, startBench } from './bench.ts';
 import { newTask, recordsOf, taskNow } from './signals/transmitter.ts';
@@ -105,10 +106,10 @@ describe('PUT /tasks/{id}/context', () => {
   it('records what changed, by whom, and what came of it', async () => {
     const task = accepted();
     await putContext(task, { ...context, node: 'n-2' });
-    const cause = 'the context changed: node';
+    const cause = { cause: 'context.changed', note: 'the context changed: node' };
     expect(recordsOf(store(), task.id)).toMatchObject([
       { kind: 'event', event: 'context', by: plannerId, details: { node: 'n-2' } },
-      { kind: 'event', event: 'suspended', cause, by: plannerId },
+      { kind: 'event', event: 'suspended', ...cause, by: plannerId },
     ]);
     expect(bench.spans.at(-1)).toMatchObject({
       name: 'task.context',
@@ -146,7 +147,7 @@ describe('PUT /tasks/{id}/context', () => {
 
   it('is a conflict on a task that has ended', async () => {
     const task = accepted();
-    store().applyTaskEvent(task, { kind: 'complete', cause: 'done' }, plannerId);
+    store().applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', 'done') }, plannerId);
     const reply = await putContext(task, { ...context, model: 'm-2' });
     expect([reply.status, reply.json]).toEqual([
       409,

@@ -116,7 +116,7 @@ describe('POST /oauth/revoke', () => {
     expect((await bench.ask(`${path}/timeline`)).json['records']).toMatchObject([
       { kind: 'intent' },
       { kind: 'token' },
-      { kind: 'event', event: 'token-revoked', by: plannerId, cause: 'revoked by the agent' },
+      { kind: 'event', event: 'token-revoked', by: plannerId, cause: 'agent.revoked' },
       { kind: 'token' },
     ]);
   });
@@ -129,7 +129,8 @@ describe('POST /oauth/revoke', () => {
     expect((await revoke(token(issued), { token_type_hint: 'urn:remit:task' })).status).toBe(200);
     expect((await bench.ask(`/tasks/${String(issued.json['txn'])}`)).json).toMatchObject({
       state: 'revoked',
-      end_cause: 'revoked by the agent',
+      cause: 'agent.revoked',
+      cause_note: 'revoked by the agent',
     });
   });
 

@@ -5,9 +5,9 @@ import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
 import type { Svid } from '../../src/dev/authority.ts';
 import { type Deny, deny } from '../../src/decision/decision.ts';
 import { systemPorts } from '../../src/ports.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
-import { scratch } from '../store/samples.ts';
+import { byOperator, scratch } from '../store/samples.ts';
 import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
 import { mustBeId, plannerId } from './idp.ts';
 
@@ -16,12 +16,17 @@ let bench: Bench;
 let operator: Svid;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
 const refusal: { deny: Deny | null } = { deny: null };
+/** What happens while the policies are asked. */
+const meanwhile: { do: (() => unknown) | null } = { do: null };
 beforeAll(async () => {
   const plain = await startBench(folder());
   const { grant } = plain.services;
   await plain.close();
   bench = await startBench(folder(), {
-    grant: (question) => refusal.deny ?? grant(question),
+    grant: (question) => {
+      meanwhile.do?.();
+      return refusal.deny ?? grant(question);
+    },
     proofs: new ProofMemory({ pastSeconds: 60, startedAtMs: Date.now() - 60_000 }),
     settings: {
       operators: new Set([mustBeId(operatorId)]),
@@ -39,6 +44,7 @@ afterAll(async () => {
 const post = (issued: Answer, what: string, as: Svid = bench.planner as Svid): Promise<Answer> =>
   bench.ask(`/tasks/${String(issued.json['txn'])}/${what}`, { method: 'POST', as });
 const claimsOf = (answer: Answer) => decodeJwt(String(answer.json['access_token']));
+const taskOf = async (answer: Answer) => (await bench.ask(`/tasks/${String(answer.json['txn'])}`)).json;
 const isActive = async (answer: Answer): Promise<unknown> =>
   (await bench.form('/oauth/introspect', { token: String(answer.json['access_token']) })).json['active'];
 
@@ -118,9 +124,33 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     const { store } = bench.services;
     await post(issued, 'suspend');
     const key = { issuer: issuerUrl, id: String(issued.json['txn']) };
-    const risk = store.setRisk(key, 'high', 'a signal', 'https://idp.acme.test');
-    expect(isStoreFailure(risk)).toBe(false);
+    const event = { kind: 'suspend', cause: causeOf('signal.token-claims-change') } as const;
+    expect(store.applyTaskEvent(key, event, 'https://idp.acme.test')).toMatchObject({ changed: true });
     expect((await post(issued, 'resume')).json['error']).toBe('access_denied');
+  });
+
+  it('does not let an agent undo the suspension of an operator, whichever of them came first', async () => {
+    for (const order of [
+      [bench.planner as Svid, operator],
+      [operator, bench.planner as Svid],
+    ]) {
+      const issued = await bench.token();
+      for (const by of order) expect((await post(issued, 'suspend', by)).json['state']).toBe('suspended');
+      expect(await taskOf(issued)).toMatchObject({ state: 'suspended', cause: 'operator.suspended' });
+      expect((await post(issued, 'resume')).json['error']).toBe('access_denied');
+      expect((await post(issued, 'resume', operator)).json).toMatchObject({ state: 'active', cause: null });
+    }
+  });
+
+  it('does not let an agent undo the suspension of an operator that comes while the policies are asked', async () => {
+    const issued = await bench.token();
+    await post(issued, 'suspend');
+    const key = { issuer: issuerUrl, id: String(issued.json['txn']) };
+    meanwhile.do = () => bench.services.store.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    const resumed = await post(issued, 'resume');
+    meanwhile.do = null;
+    expect([resumed.status, resumed.json['error']]).toEqual([403, 'access_denied']);
+    expect(await taskOf(issued)).toMatchObject({ state: 'suspended', cause: 'operator.suspended' });
   });
 
   it('leaves the task suspended where the policies no longer grant it', async () => {
@@ -166,7 +196,8 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     expect((await post(issued, 'token', operator)).status).toBe(404);
     expect((await post(issued, 'cancel', operator)).json).toMatchObject({
       state: 'cancelled',
-      end_cause: 'cancelled by an operator',
+      cause: 'operator.cancelled',
+      cause_note: 'cancelled by an operator',
     });
   });
 });

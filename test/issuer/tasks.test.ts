@@ -28,13 +28,13 @@ const stateOf = (id: string): string => {
 
 describe('POST /tasks/{id}/complete and cancel', () => {
   it.each([
-    ['complete', 'completed', 'completed by the agent'],
-    ['cancel', 'cancelled', 'cancelled by the agent'],
+    ['complete', 'completed', 'agent.completed'],
+    ['cancel', 'cancelled', 'agent.cancelled'],
   ])('ends the task by %s, on disk before the answer', async (what, state, cause) => {
     const id = await newTask();
     expect(stateOf(id)).toBe('active');
     const answer = await post(id, what);
-    expect([answer.status, answer.json['state'], answer.json['end_cause']]).toEqual([200, state, cause]);
+    expect([answer.status, answer.json['state'], answer.json['cause']]).toEqual([200, state, cause]);
     expect(stateOf(id)).toBe(state);
     expect(bench.spans.at(-1)).toMatchObject({
       name: 'task.end',
@@ -92,7 +92,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
     const answer = await late.ask(`/tasks/${id}/complete`, { method: 'POST' });
     expect([answer.status, answer.json['error_description']]).toEqual([409, 'the task is already expired']);
     clock.aheadMs = 0;
-    expect((await late.ask(`/tasks/${id}`)).json).toMatchObject({ state: 'expired', end_cause: 'deadline reached' });
+    expect((await late.ask(`/tasks/${id}`)).json).toMatchObject({ state: 'expired', cause: 'deadline' });
     await late.close();
   });
 });
@@ -111,7 +111,8 @@ describe('GET /tasks/{id}', () => {
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       deadline: expect.stringMatching(/Z$/),
       ended_at: null,
-      end_cause: null,
+      cause: null,
+      cause_note: null,
       trace_id: bench.spans.at(-1)?.traceId,
       span_id: expect.stringMatching(/^[0-9a-f]{16}$/),
       authorization_details: JSON.parse(details()),

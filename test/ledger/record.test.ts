@@ -5,7 +5,15 @@ import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { allowedUse, taskNumber } from '../store/samples.ts';
 
-const end: EndRecord = { kind: 'end', at: 7, task: 't1', state: 'completed', cause: 'dönе', by: 'operator' };
+const end: EndRecord = {
+  kind: 'end',
+  at: 7,
+  task: 't1',
+  state: 'completed',
+  cause: 'operator.completed',
+  note: 'dönе',
+  by: 'operator',
+};
 
 describe('encodedRecord', () => {
   it('gives canonical JSON with what the store needs beside it', () => {
@@ -13,17 +21,17 @@ describe('encodedRecord', () => {
     if ('problem' in encoded) throw new Error(encoded.problem);
     expect(encoded).toMatchObject({ kind: 'end', at: 7, task: 't1' });
     expect(Buffer.from(encoded.bytes).toString('utf8')).toBe(
-      '{"at":7,"by":"operator","cause":"dönе","kind":"end","state":"completed","task":"t1"}',
+      '{"at":7,"by":"operator","cause":"operator.completed","kind":"end","note":"dönе","state":"completed","task":"t1"}',
     );
     expect(timelineFrom([{ seq: 3, bytes: encoded.bytes }])).toEqual([{ ...end, seq: 3 }]);
   });
 
   it.each<[string, Partial<EndRecord>, RegExp]>([
-    ['a lone surrogate', { cause: '\ud800' }, /^a string holds a lone surrogate$/],
+    ['a lone surrogate', { note: '\ud800' }, /^a string holds a lone surrogate$/],
     ['an instant that is no number', { at: Number.NaN }, /^a number is not finite$/],
     [
       'more than 65,279 bytes',
-      { cause: 'x'.repeat(MAX_RECORD_BYTES) },
+      { note: 'x'.repeat(MAX_RECORD_BYTES) },
       /^the record has 65\d\d\d bytes, more than 65279$/,
     ],
   ])('refuses %s', (_name, change, problem) => {

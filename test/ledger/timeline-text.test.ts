@@ -2,12 +2,16 @@ import { describe, expect, it } from '@jest/globals';
 import type { EventRecord, FindingRecord, OutcomeRecord, UseRecord } from '../../src/ledger/record.ts';
 import { timelineText } from '../../src/ledger/timeline-text.ts';
 
-const event = (name: EventRecord['event'], change: Partial<EventRecord> = {}) => ({
-  kind: 'event' as const,
+const event = (
+  name: EventRecord['event'],
+  change: Partial<EventRecord> = {},
+): EventRecord & { readonly seq: number } => ({
+  kind: 'event',
   at: 1_000,
   task: 't',
   event: name,
-  cause: 'why',
+  cause: 'operator.suspended',
+  note: 'why',
   by: 'operator',
   details: {},
   seq: 1,
@@ -31,8 +35,8 @@ describe('timelineText', () => {
 
   it('tells by time, and shows what a terminal would obey', () => {
     const lines = timelineText([
-      event('resumed', { at: 2_000, cause: '\u001b[31mred\u202e' }),
-      event('suspended', { cause: '' }),
+      event('resumed', { at: 2_000, note: '\u001b[31mred\u202e' }),
+      event('suspended', { note: '' }),
     ]);
     expect(lines.map((line) => line.slice(26).replace(/ {2}.*$/, ''))).toEqual([
       'WHAT',

@@ -9,7 +9,8 @@ const end = (n: number): EndRecord => ({
   at: n,
   task: 't',
   state: 'completed',
-  cause: '',
+  cause: 'operator.completed',
+  note: '',
   by: 'operator',
 });
 const full: AppendFailure = { code: 'full', detail: 'the disk under the state file is full' };
@@ -75,7 +76,7 @@ describe('LedgerWriter.append', () => {
   });
 
   it('refuses a record that cannot be encoded', () => {
-    expect(bench().writer.append({ ...end(1), cause: '\ud800' })).toBe(false);
+    expect(bench().writer.append({ ...end(1), note: '\ud800' })).toBe(false);
   });
 
   it.each<[string, AppendFailure | Error, string]>([

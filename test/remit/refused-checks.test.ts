@@ -35,7 +35,8 @@ describe('RefusedChecks', () => {
         at: 7,
         task: null,
         event: 'refused',
-        cause: 'calls were denied without a check',
+        cause: null,
+        note: 'calls were denied without a check',
         by: 'remit',
         details: {
           count: 6,

@@ -6,7 +6,7 @@ import { isIssuerProblem, type IssuerProblem, issuerProblem } from '../../src/ru
 import { OwnSvid } from '../../src/run/own-svid.ts';
 import { TokenKeeper } from '../../src/run/token-keeper.ts';
 import type { TaskEvent } from '../../src/task/task.ts';
-import { scratch } from '../store/samples.ts';
+import { scratch, byOperator } from '../store/samples.ts';
 import { audience, issuerUrl } from '../issuer/bench.ts';
 import { type RunDomain, startRunDomain } from './domain.ts';
 
@@ -85,7 +85,7 @@ async function pass(seconds: number): Promise<void> {
 }
 
 const event = (id: string, kind: TaskEvent['kind']): void =>
-  void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, { kind, cause: 'by the test' }, 'operator');
+  void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, byOperator(kind, 'by the test'), 'operator');
 
 describe('TokenKeeper', () => {
   it('hands out the first token until two thirds of its life, then another of the same task', async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Spend, Store } from '../../src/store/store.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -102,8 +103,8 @@ describe('Store.spend', () => {
     const file = join(folder(), 'state.db');
     const store = withTask(file);
     expect(spend(store, calls(2), { kind: 'single-use' })).toBeNull();
-    store.applyTaskEvent(key, { kind: 'suspend', cause: '' }, 'operator');
-    store.applyTaskEvent(key, { kind: 'resume', cause: '' }, 'operator');
+    store.applyTaskEvent(key, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    store.applyTaskEvent(key, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     store.close();
     const again = mustOpen(file);
     again.insertToken(key, { ...tokenNumber(2), generation: 2 }, []);
@@ -113,14 +114,20 @@ describe('Store.spend', () => {
   });
 
   it.each<[string, (store: Store) => unknown]>([
-    ['a suspended task', (store) => store.applyTaskEvent(key, { kind: 'suspend', cause: '' }, 'operator')],
-    ['an ended task', (store) => store.applyTaskEvent(key, { kind: 'complete', cause: '' }, 'operator')],
-    ['a revoked token', (store) => store.revokeToken('digest-1', '', 'operator')],
+    [
+      'a suspended task',
+      (store) => store.applyTaskEvent(key, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
+    ],
+    [
+      'an ended task',
+      (store) => store.applyTaskEvent(key, { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator'),
+    ],
+    ['a revoked token', (store) => store.revokeToken('digest-1', causeOf('operator.revoked'), 'operator')],
     [
       'a token of before a resume',
       (store) => [
-        store.applyTaskEvent(key, { kind: 'suspend', cause: '' }, 'operator'),
-        store.applyTaskEvent(key, { kind: 'resume', cause: '' }, 'operator'),
+        store.applyTaskEvent(key, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
+        store.applyTaskEvent(key, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator'),
       ],
     ],
   ])('spends nothing of %s', (_name, prepare) => {

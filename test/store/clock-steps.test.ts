@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { stateAt } from '../../src/task/task.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
 import { ledgerProblem } from './state-file.ts';
 
 const { folder, remove } = scratch();
@@ -52,7 +52,7 @@ describe('a clock that steps', () => {
   it.each(steps)('by %s never revives an expiry that was written, nor does a restart after it', (_name, stepMs) => {
     const { file, open, store } = afterStep(stepMs, true);
     const kinds = ['resume', 'suspend', 'complete'] as const;
-    const tried = kinds.map((kind) => store.applyTaskEvent(byDeadline, { kind, cause: '' }, 'operator'));
+    const tried = kinds.map((kind) => store.applyTaskEvent(byDeadline, byOperator(kind), 'operator'));
     expect(tried).toEqual(kinds.map(() => ({ problem: 'ended', state: 'expired' })));
     expect(states(store)).toEqual(['expired', 'expired', 'active']);
     store.close();
@@ -117,7 +117,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
     const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
     store.insertTask(byDeadline, tokenNumber(1), []);
     clock.wallMs += 10 * MINUTE;
-    expect(store.applyTaskEvent(byDeadline, { kind: 'revoke', cause: '' }, 'operator')).toMatchObject({
+    expect(store.applyTaskEvent(byDeadline, byOperator('revoke'), 'operator')).toMatchObject({
       changed: true,
     });
     clock.wallMs -= 10 * MINUTE;

@@ -11,7 +11,8 @@ import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { taskPermits } from '../../src/task/task.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { causeOf } from '../../src/task/cause.ts';
+import { issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
 import { spentIn } from './state-file.ts';
 
 const { folder, remove } = scratch();
@@ -56,7 +57,7 @@ describe('a task that is used and ended at the same time', () => {
         });
         const end = async (): Promise<void> => {
           await pause();
-          store.applyTaskEvent(key, { kind: 'complete', cause: '' }, 'operator');
+          store.applyTaskEvent(key, { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
           happened.push('end');
         };
         await s.waitFor(Promise.all([...users, end()]));
@@ -73,7 +74,16 @@ describe('a task that is used and ended at the same time', () => {
   it('is ended once by 1,000 concurrent ends among 1,000 recorded uses, none of which is allowed after the first', async () => {
     const store = withTask(join(folder(), 'state.db'));
     const writer = new LedgerWriter(store);
-    const record = { kind: 'event', at: 1, task: key.id, event: 'signal', cause: '', by: 'x', details: {} } as const;
+    const record = {
+      kind: 'event',
+      at: 1,
+      task: key.id,
+      event: 'signal',
+      cause: null,
+      note: '',
+      by: 'x',
+      details: {},
+    } as const;
     const inUse = Promise.withResolvers<void>();
     let isEnded = false;
     let [allowed, late, ends] = [0, 0, 0];
@@ -88,7 +98,7 @@ describe('a task that is used and ended at the same time', () => {
     const enders = Array.from({ length: 1_000 }, async (_, n) => {
       await inUse.promise;
       const kind = n % 2 === 0 ? 'complete' : 'revoke';
-      const end = store.applyTaskEvent(key, { kind, cause: '' }, 'operator');
+      const end = store.applyTaskEvent(key, byOperator(kind), 'operator');
       if (end !== undefined && 'changed' in end && end.changed) ends++;
       isEnded = true;
     });
@@ -135,9 +145,9 @@ describe('two processes on one state file', () => {
     const store = withTask(file);
     const spenders = await Promise.all([spender(file, 1_000_000), spender(file, 1_000_000)]);
     await new Promise((resolve) => setTimeout(resolve, 100));
-    let end = store.applyTaskEvent(key, { kind: 'revoke', cause: '' }, 'operator');
+    let end = store.applyTaskEvent(key, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
     while (isStoreFailure(end) && end.code === 'busy') {
-      end = store.applyTaskEvent(key, { kind: 'revoke', cause: '' }, 'operator');
+      end = store.applyTaskEvent(key, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
     }
     const atEnd = spentIn(file, key.id);
     expect(end).toMatchObject({ changed: true });

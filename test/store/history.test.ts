@@ -6,6 +6,7 @@ import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store } from '../../src/store/store.ts';
 import { historyWith, MAX_HISTORY_ACTIONS, noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -56,7 +57,7 @@ describe('Store.spend with an entry', () => {
   it('adds nothing where a limit does not hold, or the task has ended', () => {
     const store = withTask();
     expect(store.spend(task, 'digest-1', [{ kind: 'calls', limit: 0 }], { version: 0, ...read })).toBe('exhausted');
-    store.applyTaskEvent(task, { kind: 'revoke', cause: '' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
     expect(store.spend(task, 'digest-1', [], { version: 0, ...read })).toBe('ended');
     expect(historyOf(store)).toEqual(noHistory);
     store.close();

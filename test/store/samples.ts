@@ -11,7 +11,8 @@ import { openStore } from '../../src/store/sqlite.ts';
 import type { StoreOptions } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { IssuedToken, Store } from '../../src/store/store.ts';
-import type { Task } from '../../src/task/task.ts';
+import { type CauseCode, causeOf } from '../../src/task/cause.ts';
+import type { Task, TaskEvent } from '../../src/task/task.ts';
 
 export const issuer = 'https://issuer.acme.test';
 
@@ -30,7 +31,7 @@ export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
   idleMs: null,
   lastUsedMs: n,
   endedAtMs: null,
-  endCause: null,
+  cause: null,
   issuance: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
   detailsJson: '[]',
   context: {},
@@ -55,8 +56,31 @@ export const encoded = (record: LedgerRecord): EncodedRecord => {
   return result;
 };
 
-export const endRecord = (n: number, cause = ''): EncodedRecord =>
-  encoded({ kind: 'end', at: n, task: taskNumber(n).id, state: 'completed', cause, by: 'operator' });
+export const endRecord = (n: number, note = ''): EncodedRecord =>
+  encoded({
+    kind: 'end',
+    at: n,
+    task: taskNumber(n).id,
+    state: 'completed',
+    cause: 'operator.completed',
+    note,
+    by: 'operator',
+  });
+
+const byOperators = {
+  suspend: 'operator.suspended',
+  resume: 'operator.resumed',
+  complete: 'operator.completed',
+  cancel: 'operator.cancelled',
+  revoke: 'operator.revoked',
+  expire: 'deadline',
+} as const satisfies Record<TaskEvent['kind'], CauseCode>;
+
+/** What an operator does to a task; it expires by its deadline. */
+export const byOperator = <K extends TaskEvent['kind']>(kind: K, note = '') => ({
+  kind,
+  cause: causeOf(byOperators[kind], note),
+});
 
 /** Clocks that agree: what passes on the wall clock passes on the monotonic one. */
 export const agreeing = (nowMs: () => number = () => 1_000): ClockSources => ({ nowMs, monotonicMs: nowMs });

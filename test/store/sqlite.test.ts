@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore, openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { StoreFailure } from '../../src/store/store-failure.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { agreeing, encoded, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -57,13 +58,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 5 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 6 alone$/,
     ],
     [
       'an earlier schema',
-      (file) => (mustOpen(file).close(), setVersion(file, 4)),
+      (file) => (mustOpen(file).close(), setVersion(file, 5)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 4, this build reads version 5 alone$/,
+      /was written by an earlier build of Remit: it has schema version 5, this build reads version 6 alone$/,
     ],
     [
       'a file damaged in the middle',
@@ -150,7 +151,13 @@ describe('Store.insertTask', () => {
     expect(store.taskOf(issuer, text)).toEqual(refused);
     expect(store.tasks({ agent: text })).toEqual(refused);
     expect(store.recordsOf(text, 1)).toEqual(refused);
-    expect(store.applyTaskEvent({ issuer, id: 'x' }, { kind: 'revoke', cause: text }, 'operator')).toEqual(refused);
+    expect(
+      store.applyTaskEvent(
+        { issuer, id: 'x' },
+        { kind: 'revoke', cause: causeOf('operator.revoked', text) },
+        'operator',
+      ),
+    ).toEqual(refused);
     store.close();
   });
 });
@@ -160,22 +167,38 @@ describe('Store.applyTaskEvent', () => {
     const store = mustOpen(newFile());
     const key = taskNumber(1);
     store.insertTask(key, tokenNumber(1), []);
-    expect(store.applyTaskEvent(key, { kind: 'complete', cause: 'done' }, key.agent)).toMatchObject({
+    expect(
+      store.applyTaskEvent(key, { kind: 'complete', cause: causeOf('agent.completed', 'done') }, key.agent),
+    ).toMatchObject({
       changed: true,
-      task: { state: 'completed', endedAtMs: 1_000, endCause: 'done' },
+      task: { state: 'completed', endedAtMs: 1_000, cause: { code: 'agent.completed', note: 'done' } },
     });
-    expect(store.applyTaskEvent(key, { kind: 'complete', cause: 'again' }, key.agent)).toMatchObject({
+    expect(
+      store.applyTaskEvent(key, { kind: 'complete', cause: causeOf('agent.completed', 'again') }, key.agent),
+    ).toMatchObject({
       changed: false,
-      task: { endCause: 'done' },
+      task: { cause: { note: 'done' } },
     });
-    expect(store.applyTaskEvent(key, { kind: 'revoke', cause: 'late' }, 'operator')).toEqual({
+    expect(
+      store.applyTaskEvent(key, { kind: 'revoke', cause: causeOf('operator.revoked', 'late') }, 'operator'),
+    ).toEqual({
       problem: 'ended',
       state: 'completed',
     });
-    expect(store.applyTaskEvent(taskNumber(9), { kind: 'revoke', cause: '' }, 'operator')).toBeUndefined();
+    expect(
+      store.applyTaskEvent(taskNumber(9), { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator'),
+    ).toBeUndefined();
     const records = store.recordsOf(key.id, 10);
     expect(isStoreFailure(records) || records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()))).toEqual([
-      { kind: 'end', at: 1_000, task: key.id, state: 'completed', cause: 'done', by: key.agent },
+      {
+        kind: 'end',
+        at: 1_000,
+        task: key.id,
+        state: 'completed',
+        cause: 'agent.completed',
+        note: 'done',
+        by: key.agent,
+      },
     ]);
     store.close();
   });
@@ -186,12 +209,14 @@ describe('Store.applyTaskEvent', () => {
     serving.insertTask(taskNumber(1), tokenNumber(1), []);
     serving.insertTask(taskNumber(2), tokenNumber(2), []);
     const other = mustOpen(file, { access: 'write' });
-    other.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: 'by hand' }, 'operator');
-    expect(serving.taskOf(issuer, taskNumber(1).id)).toMatchObject({ state: 'revoked', endCause: 'by hand' });
-    serving.applyTaskEvent(taskNumber(2), { kind: 'cancel', cause: 'x' }, 'operator');
+    other.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: causeOf('operator.revoked', 'by hand') }, 'operator');
+    expect(serving.taskOf(issuer, taskNumber(1).id)).toMatchObject({ state: 'revoked', cause: { note: 'by hand' } });
+    serving.applyTaskEvent(taskNumber(2), { kind: 'cancel', cause: causeOf('operator.cancelled', 'x') }, 'operator');
     expect(other.taskOf(issuer, taskNumber(2).id)).toMatchObject({ state: 'cancelled' });
     other.close();
-    expect(serving.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: '' }, 'operator')).toMatchObject({
+    expect(
+      serving.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator'),
+    ).toMatchObject({
       changed: false,
     });
     serving.close();
@@ -203,7 +228,8 @@ describe('Store.applyTaskEvent', () => {
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     const other = new DatabaseSync(file);
     other.exec('BEGIN IMMEDIATE');
-    const end = () => store.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator');
+    const end = () =>
+      store.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
     expect(end()).toMatchObject({ code: 'busy', detail: 'the state file is locked by another process' });
     expect(store.taskOf(issuer, taskNumber(1).id)).toMatchObject({ state: 'active' });
     other.exec('ROLLBACK');
@@ -219,7 +245,7 @@ describe('Store.tasks', () => {
     for (let n = 1; n <= 4; n++) {
       store.insertTask(taskNumber(n, n === 2 ? { deadlineMs: 50_000 } : {}), tokenNumber(n), []);
     }
-    store.applyTaskEvent(taskNumber(3), { kind: 'complete', cause: '' }, 'operator');
+    store.applyTaskEvent(taskNumber(3), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
     const numbers = (filter: Parameters<typeof store.tasks>[0]) => {
       const tasks = store.tasks(filter);
       return isStoreFailure(tasks) ? tasks : tasks.map((task) => task.createdAtMs);
@@ -266,11 +292,19 @@ describe('the clock of a store', () => {
     expect(store.taskOf(issuer, taskNumber(1).id)).toMatchObject({
       state: 'expired',
       endedAtMs: 100_000,
-      endCause: 'deadline reached',
+      cause: { code: 'deadline' },
     });
     const records = store.recordsOf(taskNumber(1).id, 10);
     expect(isStoreFailure(records) || records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()))).toEqual([
-      { kind: 'end', at: 100_500, task: taskNumber(1).id, state: 'expired', cause: 'deadline reached', by: 'remit' },
+      {
+        kind: 'end',
+        at: 100_500,
+        task: taskNumber(1).id,
+        state: 'expired',
+        cause: 'deadline',
+        note: 'deadline reached',
+        by: 'remit',
+      },
     ]);
     store.close();
   });
@@ -324,7 +358,11 @@ describe('a broken store', () => {
     const failures = [
       reopened.taskOf(issuer, taskNumber(7).id),
       reopened.taskOf(issuer, taskNumber(8).id),
-      reopened.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator'),
+      reopened.applyTaskEvent(
+        taskNumber(1),
+        { kind: 'complete', cause: causeOf('operator.completed', '') },
+        'operator',
+      ),
       reopened.appendRecords([endRecord(1)]),
       reopened.endExpired(),
       reopened.tasks({}),

@@ -2,7 +2,8 @@ import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { StoreFailure } from '../../src/store/store-failure.ts';
 import type { Task, TaskEvent } from '../../src/task/task.ts';
-import { allowedUse, endRecord, issuer, taskNumber, tokenNumber } from './samples.ts';
+import { allowedUse, endRecord, issuer, taskNumber, tokenNumber, byOperator } from './samples.ts';
+import { causeOf } from '../../src/task/cause.ts';
 
 /** What can be seen of a pair of tasks: a task and the part of it that was handed on. */
 export interface Seen {
@@ -39,7 +40,7 @@ const event =
   (kind: TaskEvent['kind']): Step['run'] =>
   (store, pair) =>
     done(
-      store.applyTaskEvent(whole(pair), { kind, cause: 'x' }, 'operator'),
+      store.applyTaskEvent(whole(pair), byOperator(kind, 'x'), 'operator'),
       (result) => result !== undefined && 'changed' in result && result.changed,
     );
 
@@ -96,7 +97,8 @@ export const steps: readonly Step[] = [
   },
   {
     name: 'revoke a token',
-    run: (store, pair) => done(store.revokeToken(second(pair).jtiDigest, 'x', 'operator'), (result) => result),
+    run: (store, pair) =>
+      done(store.revokeToken(second(pair).jtiDigest, causeOf('operator.revoked'), 'operator'), (result) => result),
     after: (seen) => ({ ...seen, revoked: true, records: 8 }),
   },
   {

@@ -5,7 +5,8 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
-import { allowedUse, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { causeOf } from '../../src/task/cause.ts';
+import { allowedUse, issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -47,10 +48,13 @@ describe('Store.applyTaskEvent', () => {
   it('suspends and resumes with a record of each, and a resume is a new generation', () => {
     const { store, insert, records } = stage();
     const task = insert(1);
-    const suspend = () => store.applyTaskEvent(task, { kind: 'suspend', cause: 'look at it' }, 'operator');
+    const suspend = () =>
+      store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', 'look at it') }, 'operator');
     expect(suspend()).toMatchObject({ changed: true, task: { state: 'suspended', generation: 1, endedAtMs: null } });
     expect(suspend()).toMatchObject({ changed: false, task: { state: 'suspended' } });
-    expect(store.applyTaskEvent(task, { kind: 'resume', cause: 'it is fine' }, 'operator')).toMatchObject({
+    expect(
+      store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'it is fine') }, 'operator'),
+    ).toMatchObject({
       changed: true,
       task: { state: 'active', generation: 2 },
     });
@@ -60,7 +64,8 @@ describe('Store.applyTaskEvent', () => {
         at: 1_000,
         task: task.id,
         event: 'suspended',
-        cause: 'look at it',
+        cause: 'operator.suspended',
+        note: 'look at it',
         by: 'operator',
         details: {},
       },
@@ -69,7 +74,8 @@ describe('Store.applyTaskEvent', () => {
         at: 1_000,
         task: task.id,
         event: 'resumed',
-        cause: 'it is fine',
+        cause: 'operator.resumed',
+        note: 'it is fine',
         by: 'operator',
         details: { generation: 2 },
       },
@@ -92,16 +98,17 @@ describe('Store.applyTaskEvent', () => {
     insert(3, partOf(2));
     insert(4, partOf(1));
     insert(5);
-    store.applyTaskEvent(taskNumber(4), { kind: 'complete', cause: 'done' }, 'operator');
-    store.applyTaskEvent(taskNumber(3), { kind: 'suspend', cause: 'look' }, 'operator');
-    store.applyTaskEvent(task, { kind, cause: 'enough' }, 'operator');
+    store.applyTaskEvent(taskNumber(4), { kind: 'complete', cause: causeOf('operator.completed', 'done') }, 'operator');
+    store.applyTaskEvent(taskNumber(3), { kind: 'suspend', cause: causeOf('operator.suspended', 'look') }, 'operator');
+    store.applyTaskEvent(task, byOperator(kind, 'enough'), 'operator');
     expect([2, 3, 4, 5].map(state)).toEqual([expected, expected, 'completed', 'active']);
     expect(records(3).at(-1)).toEqual({
       kind: 'end',
       at: 1_000,
       task: taskNumber(3).id,
       state: expected,
-      cause: `it is part of task \`${task.id}\`, which is \`${state(1)}\`: enough`,
+      cause: `parent.${state(1)}`,
+      note: `it is part of task \`${task.id}\`, which is \`${state(1)}\`: enough`,
       by: 'operator',
     });
     store.close();
@@ -110,8 +117,9 @@ describe('Store.applyTaskEvent', () => {
   it('suspends the parts too, resumes them only one by one, and none before its parent', () => {
     const { store, insert, state } = stage();
     const [parent, part] = [insert(1), insert(2, partOf(1))];
-    const resume = (task: Task) => store.applyTaskEvent(task, { kind: 'resume', cause: '' }, 'operator');
-    store.applyTaskEvent(parent, { kind: 'suspend', cause: '' }, 'operator');
+    const resume = (task: Task) =>
+      store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
+    store.applyTaskEvent(parent, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
     expect([1, 2].map(state)).toEqual(['suspended', 'suspended']);
     expect(resume(part)).toEqual({ problem: 'parent', state: 'suspended' });
     resume(parent);
@@ -125,7 +133,7 @@ describe('Store.applyTaskEvent', () => {
     const parent = insert(1);
     insert(2, { ...partOf(1), deadlineMs: 2_000 });
     clock.nowMs = 3_000;
-    store.applyTaskEvent(parent, { kind: 'complete', cause: '' }, 'operator');
+    store.applyTaskEvent(parent, { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
     expect(state(2)).toBe('expired');
     expect(store.taskOf(issuer, taskNumber(2).id)).toMatchObject({ endedAtMs: 2_000 });
     store.close();
@@ -136,9 +144,9 @@ describe('the state file', () => {
   it('refuses by itself to change an ended task or to turn a generation back', () => {
     const { store, file, insert } = stage();
     const [ended, live] = [insert(1), insert(2)];
-    store.applyTaskEvent(ended, { kind: 'complete', cause: '' }, 'operator');
-    store.applyTaskEvent(live, { kind: 'suspend', cause: '' }, 'operator');
-    store.applyTaskEvent(live, { kind: 'resume', cause: '' }, 'operator');
+    store.applyTaskEvent(ended, { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
+    store.applyTaskEvent(live, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    store.applyTaskEvent(live, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     store.close();
     const db = new DatabaseSync(file);
     const update = (sql: string) => () => db.exec(sql);
@@ -162,8 +170,8 @@ describe('Store.insertTask of a part', () => {
   ])('refuses %s', (_name, change, code, detail) => {
     const { store, clock, insert } = stage();
     insert(1, { deadlineMs: 50_000, idleMs: 9_000 });
-    store.applyTaskEvent(insert(2), { kind: 'suspend', cause: '' }, 'operator');
-    store.applyTaskEvent(insert(3), { kind: 'complete', cause: '' }, 'operator');
+    store.applyTaskEvent(insert(2), { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    store.applyTaskEvent(insert(3), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
     insert(4, { deadlineMs: 1_500 });
     clock.nowMs = 1_500;
     const part = taskNumber(5, { deadlineMs: 50_000, idleMs: 9_000, ...change });
@@ -185,7 +193,7 @@ describe('Store.insertTask of a part', () => {
       code: 'conflict',
       detail: 'a task has 1000 open parts at most',
     });
-    store.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: 'all' }, 'operator');
+    store.applyTaskEvent(taskNumber(1), { kind: 'revoke', cause: causeOf('operator.revoked', 'all') }, 'operator');
     expect([9, 100, 1_091].map(state)).toEqual(['revoked', 'revoked', 'revoked']);
     store.close();
   });
@@ -212,8 +220,9 @@ describe('Store.insertToken', () => {
   ])('refuses %s', (_name, event, detail) => {
     const { store, insert } = stage();
     const task = insert(1);
-    store.applyTaskEvent(task, { kind: event === 'again' ? 'suspend' : event, cause: '' }, 'operator');
-    if (event === 'again') store.applyTaskEvent(task, { kind: 'resume', cause: '' }, 'operator');
+    store.applyTaskEvent(task, byOperator(event === 'again' ? 'suspend' : event), 'operator');
+    if (event === 'again')
+      store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     expect(store.insertToken(task, tokenNumber(2), [])).toMatchObject({ code: 'conflict', detail });
     expect(store.tokenOf('digest-2')).toBeUndefined();
     store.close();
@@ -244,10 +253,10 @@ describe('Store.revokeToken', () => {
     const { store, clock, insert, records } = stage();
     const task = insert(1);
     store.insertToken(task, tokenNumber(2), []);
-    expect(store.revokeToken('digest-1', 'stolen', 'operator')).toBe(true);
+    expect(store.revokeToken('digest-1', causeOf('operator.revoked', 'stolen'), 'operator')).toBe(true);
     clock.nowMs = 2_000;
-    expect(store.revokeToken('digest-1', 'again', 'operator')).toBe(true);
-    expect(store.revokeToken('digest-9', 'x', 'operator')).toBe(false);
+    expect(store.revokeToken('digest-1', causeOf('operator.revoked', 'again'), 'operator')).toBe(true);
+    expect(store.revokeToken('digest-9', causeOf('operator.revoked', 'x'), 'operator')).toBe(false);
     expect([store.tokenOf('digest-1'), store.tokenOf('digest-2')]).toMatchObject([
       { revokedAtMs: 1_000 },
       { revokedAtMs: null },
@@ -258,7 +267,8 @@ describe('Store.revokeToken', () => {
         at: 1_000,
         task: task.id,
         event: 'token-revoked',
-        cause: 'stolen',
+        cause: 'operator.revoked',
+        note: 'stolen',
         by: 'operator',
         details: { jtiDigest: 'digest-1' },
       },
@@ -289,7 +299,7 @@ describe('Store.setContext', () => {
     const { store, insert, state, records } = stage();
     const task = insert(1, { context: { model: 'a' } });
     insert(2, partOf(1));
-    const event = { kind: 'revoke', cause: '`model` changed' } as const;
+    const event = { kind: 'revoke', cause: causeOf('operator.revoked', '`model` changed') } as const;
     expect(store.setContext(task, { model: 'b' }, task.agent, event)).toMatchObject({
       state: 'revoked',
       context: { model: 'b' },
@@ -314,17 +324,31 @@ describe('Store.setRisk', () => {
   it('sets the level of an open task, with a record where it is another one', () => {
     const { store, insert, records } = stage();
     const task = insert(1);
-    expect(store.setRisk(task, 'high', 'risk-level-change', 'https://idp.test')).toMatchObject({ risk: 'high' });
-    store.setRisk(task, 'high', 'again', 'https://idp.test');
+    expect(
+      store.setRisk(task, 'high', causeOf('signal.risk-level-change', 'risk-level-change'), 'https://idp.test'),
+    ).toMatchObject({ risk: 'high' });
+    store.setRisk(task, 'high', causeOf('signal.risk-level-change', 'again'), 'https://idp.test');
     expect(records(1)).toMatchObject([
-      { event: 'risk', cause: 'risk-level-change', by: 'https://idp.test', details: { from: 'low', to: 'high' } },
+      {
+        event: 'risk',
+        cause: 'signal.risk-level-change',
+        note: 'risk-level-change',
+        by: 'https://idp.test',
+        details: { from: 'low', to: 'high' },
+      },
     ]);
     expect(store.taskOf(issuer, task.id)).toMatchObject({ risk: 'high' });
-    store.applyTaskEvent(task, { kind: 'suspend', cause: '' }, 'operator');
-    expect(store.setRisk(task, 'medium', '', 'operator')).toMatchObject({ state: 'suspended', risk: 'medium' });
-    store.applyTaskEvent(task, { kind: 'revoke', cause: '' }, 'operator');
-    expect(store.setRisk(task, 'low', '', 'operator')).toEqual({ problem: 'ended', state: 'revoked' });
-    expect(store.setRisk(taskNumber(9), 'low', '', 'operator')).toBeUndefined();
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    expect(store.setRisk(task, 'medium', causeOf('signal.risk-level-change', ''), 'operator')).toMatchObject({
+      state: 'suspended',
+      risk: 'medium',
+    });
+    store.applyTaskEvent(task, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
+    expect(store.setRisk(task, 'low', causeOf('signal.risk-level-change', ''), 'operator')).toEqual({
+      problem: 'ended',
+      state: 'revoked',
+    });
+    expect(store.setRisk(taskNumber(9), 'low', causeOf('signal.risk-level-change', ''), 'operator')).toBeUndefined();
     store.close();
   });
 });
@@ -337,8 +361,8 @@ describe('Store.openTasks', () => {
     insert(3, { idleMs: 400, createdAtMs: 1_000, lastUsedMs: 1_000 });
     insert(4);
     insert(5, { subject: 'user-1' });
-    store.applyTaskEvent(taskNumber(4), { kind: 'complete', cause: '' }, 'operator');
-    store.applyTaskEvent(taskNumber(5), { kind: 'suspend', cause: '' }, 'operator');
+    store.applyTaskEvent(taskNumber(4), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
+    store.applyTaskEvent(taskNumber(5), { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
     clock.nowMs = 1_600;
     const ids = (filter: Parameters<Store['openTasks']>[0], limit = 10) => {
       const tasks = store.openTasks(filter, limit);
@@ -383,7 +407,7 @@ describe('the idle limit', () => {
     expect(records(3).at(-1)).toMatchObject({
       kind: 'end',
       state: 'expired',
-      cause: 'idle limit reached',
+      cause: 'idle',
       by: 'remit',
     });
     expect(store.taskOf(issuer, taskNumber(3).id)).toMatchObject({ endedAtMs: 2_000 });
@@ -403,11 +427,11 @@ describe('the idle limit', () => {
   it('does not run while the task is suspended', () => {
     const { store, clock, insert } = stage();
     const task = insert(1, { idleMs: 1_000, createdAtMs: 1_000, lastUsedMs: 1_000 });
-    store.applyTaskEvent(task, { kind: 'suspend', cause: '' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
     clock.nowMs = 90_000;
     expect(store.endExpired()).toBe(0);
     expect(store.tasks({ state: 'suspended' })).toHaveLength(1);
-    store.applyTaskEvent(task, { kind: 'resume', cause: '' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     expect(store.tasks({ state: 'active' })).toMatchObject([{ lastUsedMs: 90_000 }]);
     clock.nowMs = 91_000;
     expect(store.tasks({ state: 'expired' })).toHaveLength(1);
@@ -468,18 +492,18 @@ describe('Store.openTaskCounts', () => {
     expect(counts()).toEqual({ active: 0, suspended: 0 });
     const [task] = [insert(1), insert(2, partOf(1)), insert(3, { deadlineMs: 2_000 }), insert(4)];
     expect(counts()).toEqual({ active: 4, suspended: 0 });
-    store.applyTaskEvent(task, { kind: 'suspend', cause: 'look at it' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', 'look at it') }, 'operator');
     expect(counts()).toEqual({ active: 2, suspended: 2 });
-    store.applyTaskEvent(task, { kind: 'suspend', cause: 'once more' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', 'once more') }, 'operator');
     expect(counts()).toEqual({ active: 2, suspended: 2 });
-    store.applyTaskEvent(task, { kind: 'resume', cause: 'it is fine' }, 'operator');
+    store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'it is fine') }, 'operator');
     expect(counts()).toEqual({ active: 3, suspended: 1 });
     clock.nowMs = 3_000;
     expect(counts()).toEqual({ active: 3, suspended: 1 });
     store.endExpired();
     expect(counts()).toEqual({ active: 2, suspended: 1 });
     const other = mustOpen(file, { nowMs: () => clock.nowMs });
-    other.applyTaskEvent(task, { kind: 'cancel', cause: 'enough of it' }, 'operator');
+    other.applyTaskEvent(task, { kind: 'cancel', cause: causeOf('operator.cancelled', 'enough of it') }, 'operator');
     expect(counts()).toEqual({ active: 1, suspended: 0 });
     other.close();
     store.close();

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store, StoreReader } from '../../src/store/store.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { agreeing, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -10,7 +11,8 @@ afterAll(remove);
 
 const key = taskNumber(1);
 const single = [{ kind: 'single-use' }] as const;
-const end = (store: Store, n = 1) => store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: '' }, 'operator');
+const end = (store: Store, n = 1) =>
+  store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
 
 function readerOf(file: string): StoreReader {
   const reader = openStoreForReading(file, agreeing());

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store, StoreReader } from '../../src/store/store.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { agreeing, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -39,12 +40,16 @@ const taskAt = (n: number) => tasks[n % tasks.length] ?? taskNumber(1);
 
 const steps: Readonly<Record<string, Step>> = {
   'a further token': (store, n) => store.insertToken(taskAt(n), tokenNumber(4), []),
-  'a suspension': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'suspend', cause: '' }, 'operator'),
-  'a resumption': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'resume', cause: '' }, 'operator'),
-  'an end': (store, n) => store.applyTaskEvent(taskAt(n), { kind: 'complete', cause: '' }, 'operator'),
+  'a suspension': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
+  'a resumption': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator'),
+  'an end': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator'),
   'a context': (store, n) => store.setContext(taskAt(n), { ticket: `T-${n}` }, 'operator'),
-  'a risk': (store, n) => store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', '', 'operator'),
-  'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, '', 'operator'),
+  'a risk': (store, n) =>
+    store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', causeOf('signal.risk-level-change'), 'operator'),
+  'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, causeOf('operator.revoked'), 'operator'),
   'a spend': (store, n) => store.spend(taskAt(n), `digest-${(n % 3) + 1}`, [{ kind: 'calls', limit: 9 }]),
   'an entry of the history': (store, n) => {
     const state = store.useStateOf(issuer, taskAt(n).id, `digest-${(n % 3) + 1}`);
@@ -126,7 +131,7 @@ describe('Store.useStateOf', () => {
     own.insertTask(taskNumber(1), tokenNumber(1), []);
     expect(stateOf(own)).toBe('active');
     own.turn();
-    another.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: '' }, 'operator');
+    another.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
     expect(stateOf(own)).toBe('active');
     own.turnOver();
     expect(stateOf(own)).toBe('completed');

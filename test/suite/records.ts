@@ -72,7 +72,17 @@ export const eventOf = (
   seq: number | null,
   event: EventRecord['event'],
   of: EventRecord['details'] = {},
-): TimelineEntry => ({ kind: 'event', seq, at: NOW, task: TASK_ID, event, cause: '', by: 'operator', details: of });
+): TimelineEntry => ({
+  kind: 'event',
+  seq,
+  at: NOW,
+  task: TASK_ID,
+  event,
+  cause: null,
+  note: '',
+  by: 'operator',
+  details: of,
+});
 
 /** The task as a store has it. */
 export const storedTask = (change: Partial<Task> = {}): Task => ({
@@ -89,7 +99,7 @@ export const storedTask = (change: Partial<Task> = {}): Task => ({
   idleMs: null,
   lastUsedMs: NOW,
   endedAtMs: null,
-  endCause: null,
+  cause: null,
   issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
   detailsJson: JSON.stringify(details(['payments', 'files', 'tickets'])),
   context: {},

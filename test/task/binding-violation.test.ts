@@ -45,7 +45,8 @@ describe('settleBindingViolation', () => {
       at: 1_000,
       task: taskNumber(1).id,
       event: 'binding-violation',
-      cause: `the token was presented by ${thief}`,
+      cause: 'binding.violation',
+      note: `the token was presented by ${thief}`,
       by: thief,
       details: { jti_digest: jtiDigest },
     });

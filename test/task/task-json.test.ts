@@ -1,15 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { taskJson } from '../../src/task/task-json.ts';
 import { taskNumber } from '../store/samples.ts';
+import { causeOf } from '../../src/task/cause.ts';
 
 describe('taskJson', () => {
   it('shows an unswept expiry as the sweep will write it', () => {
     const task = taskNumber(1);
-    expect(taskJson(task, 99_999)).toMatchObject({ state: 'active', ended_at: null, end_cause: null });
+    expect(taskJson(task, 99_999)).toMatchObject({ state: 'active', ended_at: null, cause: null, cause_note: null });
     expect(taskJson(task, 100_000)).toMatchObject({
       state: 'expired',
       ended_at: '1970-01-01T00:01:40.000Z',
-      end_cause: 'deadline reached',
+      cause: 'deadline',
+      cause_note: 'deadline reached',
     });
   });
 
@@ -27,7 +29,8 @@ describe('taskJson', () => {
     expect(taskJson(task, 95_000)).toMatchObject({
       state: 'expired',
       ended_at: '1970-01-01T00:01:35.000Z',
-      end_cause: 'idle limit reached',
+      cause: 'idle',
+      cause_note: 'idle limit reached',
       idle_seconds: 90,
       last_used_at: '1970-01-01T00:00:05.000Z',
       subject: 'user-7',
@@ -43,13 +46,14 @@ describe('taskJson', () => {
     const task = taskNumber(1, {
       state: 'revoked',
       endedAtMs: 5_000,
-      endCause: 'by hand',
+      cause: causeOf('operator.revoked', 'by hand'),
       detailsJson: '[{"type":"x"}]',
     });
     expect(taskJson(task, 200_000)).toMatchObject({
       state: 'revoked',
       ended_at: '1970-01-01T00:00:05.000Z',
-      end_cause: 'by hand',
+      cause: 'operator.revoked',
+      cause_note: 'by hand',
       authorization_details: [{ type: 'x' }],
     });
   });

@@ -6,6 +6,8 @@ import { afterEvent, stateAt, taskPermits } from '../../src/task/task.ts';
 import type { Task, TaskEvent, TaskState } from '../../src/task/task.ts';
 import type { IssuedTokenState } from '../../src/task/issued-token.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
+import { type CauseCode, causeOf } from '../../src/task/cause.ts';
+import { byOperator } from '../store/samples.ts';
 
 const agent = 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId;
 const issuance = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
@@ -24,7 +26,7 @@ const task: Task = {
   idleMs: null,
   lastUsedMs: 1_000,
   endedAtMs: null,
-  endCause: null,
+  cause: null,
   issuance,
   detailsJson: '[]',
   context: {},
@@ -65,9 +67,14 @@ const issued: IssuedTokenState = {
 };
 
 const inState = (state: TaskState): Task =>
-  state === 'active' || state === 'suspended'
-    ? { ...task, state }
-    : { ...task, state, endedAtMs: 5_000, endCause: 'x' };
+  state === 'active'
+    ? task
+    : {
+        ...task,
+        state,
+        endedAtMs: state === 'suspended' ? null : 5_000,
+        cause: causeOf(state === 'expired' ? 'deadline' : `operator.${state}`, 'x'),
+      };
 
 const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired'];
 const kinds: readonly TaskEvent['kind'][] = ['complete', 'cancel', 'revoke', 'expire', 'suspend', 'resume'];
@@ -88,76 +95,133 @@ describe('stateAt', () => {
   });
 });
 
+/** The task after an event that can happen. */
+function after(subject: Task, event: TaskEvent): Task {
+  const changed = afterEvent(subject, event, 2_000);
+  if ('problem' in changed) throw new Error(changed.problem);
+  return changed;
+}
+
 describe('afterEvent', () => {
   it.each<[TaskEvent['kind'], TaskState]>([
     ['complete', 'completed'],
     ['cancel', 'cancelled'],
     ['revoke', 'revoked'],
   ])('ends an open task on %s', (kind, state) => {
-    expect(afterEvent(task, { kind, cause: 'done' }, 2_000)).toEqual({
+    expect(afterEvent(task, byOperator(kind, 'done'), 2_000)).toEqual({
       ...task,
       state,
       endedAtMs: 2_000,
-      endCause: 'done',
+      cause: { code: `operator.${state}`, note: 'done' },
     });
-    expect(afterEvent(inState('suspended'), { kind, cause: 'done' }, 2_000)).toMatchObject({ state, endedAtMs: 2_000 });
+    expect(afterEvent(inState('suspended'), byOperator(kind, 'done'), 2_000)).toMatchObject({
+      state,
+      endedAtMs: 2_000,
+    });
   });
 
   it('suspends and resumes: a resume is a new generation and a new start of the idle time', () => {
     const idle = { ...task, idleMs: 500 };
-    const suspended = afterEvent(idle, { kind: 'suspend', cause: 'x' }, 1_400);
-    expect(suspended).toEqual({ ...idle, state: 'suspended' });
+    const suspended = afterEvent(idle, { kind: 'suspend', cause: causeOf('operator.suspended', 'x') }, 1_400);
+    expect(suspended).toEqual({ ...idle, state: 'suspended', cause: { code: 'operator.suspended', note: 'x' } });
     if ('problem' in suspended) throw new Error(suspended.problem);
-    expect(afterEvent(suspended, { kind: 'suspend', cause: 'again' }, 1_400)).toBe(suspended);
-    expect(afterEvent(suspended, { kind: 'resume', cause: 'x' }, 9_000)).toEqual({
+    expect(afterEvent(suspended, { kind: 'suspend', cause: causeOf('operator.suspended', 'again') }, 1_400)).toBe(
+      suspended,
+    );
+    expect(afterEvent(suspended, { kind: 'resume', cause: causeOf('operator.resumed', 'x') }, 9_000)).toEqual({
       ...idle,
       generation: 2,
       lastUsedMs: 9_000,
     });
   });
 
+  it.each<[CauseCode, CauseCode, CauseCode]>([
+    ['agent.suspended', 'operator.suspended', 'operator.suspended'],
+    ['operator.suspended', 'agent.suspended', 'operator.suspended'],
+    ['operator.suspended', 'signal.session-revoked', 'operator.suspended'],
+    ['operator.suspended', 'parent.suspended', 'operator.suspended'],
+    ['agent.suspended', 'parent.suspended', 'parent.suspended'],
+    ['parent.suspended', 'agent.suspended', 'parent.suspended'],
+    ['agent.suspended', 'context.changed', 'context.changed'],
+    ['parent.suspended', 'signal.risk-level-change', 'signal.risk-level-change'],
+    ['signal.session-revoked', 'signal.credential-change', 'signal.session-revoked'],
+  ])('holds a task suspended by %s and then by %s by %s', (first, second, expected) => {
+    const held = after(after(task, { kind: 'suspend', cause: causeOf(first) }), {
+      kind: 'suspend',
+      cause: causeOf(second),
+    });
+    expect(held.cause?.code).toBe(expected);
+  });
+
+  it.each<[CauseCode, boolean]>([
+    ['agent.suspended', true],
+    ['parent.suspended', true],
+    ['context.changed', false],
+    ['signal.session-revoked', false],
+    ['operator.suspended', false],
+  ])('of %s: its agent may resume: %s, an operator always', (code, mayAgent) => {
+    const held = after(task, { kind: 'suspend', cause: causeOf(code) });
+    const byAgent = afterEvent(held, { kind: 'resume', cause: causeOf('agent.resumed') }, 2_000);
+    expect(byAgent).toMatchObject(
+      mayAgent ? { state: 'active', cause: null } : { problem: 'held', state: 'suspended' },
+    );
+    expect(afterEvent(held, byOperator('resume'), 2_000)).toMatchObject({ state: 'active', cause: null });
+    expect(afterEvent(held, { kind: 'resume', cause: causeOf('signal.session-established') }, 2_000)).toMatchObject({
+      problem: 'held',
+    });
+  });
+
   it('changes nothing on a resume of an active task, so that its tokens stay', () => {
-    expect(afterEvent(task, { kind: 'resume', cause: 'x' }, 2_000)).toBe(task);
+    expect(afterEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'x') }, 2_000)).toBe(task);
   });
 
   it.each(['suspend', 'resume'] as const)('refuses to %s what has expired unnoticed, suspended or not', (kind) => {
     for (const subject of [task, inState('suspended')]) {
-      expect(afterEvent(subject, { kind, cause: '' }, 10_000)).toEqual({ problem: 'ended', state: 'expired' });
+      expect(afterEvent(subject, byOperator(kind), 10_000)).toEqual({ problem: 'ended', state: 'expired' });
     }
   });
 
   it('dates an expiry at the idle limit, or at the present where it is brought about before', () => {
     const idle = { ...task, idleMs: 500 };
-    expect(afterEvent(idle, { kind: 'expire', cause: '' }, 9_000)).toMatchObject({ endedAtMs: 1_500 });
-    expect(afterEvent(idle, { kind: 'expire', cause: '' }, 1_200)).toMatchObject({ endedAtMs: 1_200 });
+    expect(afterEvent(idle, { kind: 'expire', cause: causeOf('deadline', '') }, 9_000)).toMatchObject({
+      endedAtMs: 1_500,
+    });
+    expect(afterEvent(idle, { kind: 'expire', cause: causeOf('deadline', '') }, 1_200)).toMatchObject({
+      endedAtMs: 1_200,
+    });
   });
 
   it('gives the very same task for an end that happened before', () => {
     const completed = inState('completed');
-    expect(afterEvent(completed, { kind: 'complete', cause: 'again' }, 6_000)).toBe(completed);
+    expect(afterEvent(completed, { kind: 'complete', cause: causeOf('operator.completed', 'again') }, 6_000)).toBe(
+      completed,
+    );
   });
 
   it('refuses to complete a task whose deadline has passed unswept', () => {
-    expect(afterEvent(task, { kind: 'complete', cause: '' }, 10_000)).toEqual({ problem: 'ended', state: 'expired' });
+    expect(afterEvent(task, { kind: 'complete', cause: causeOf('operator.completed', '') }, 10_000)).toEqual({
+      problem: 'ended',
+      state: 'expired',
+    });
   });
 
   it('dates the expiry at the deadline, whenever it is noticed', () => {
-    expect(afterEvent(task, { kind: 'expire', cause: 'deadline reached' }, 99_000)).toMatchObject({
+    expect(afterEvent(task, { kind: 'expire', cause: causeOf('deadline', 'deadline reached') }, 99_000)).toMatchObject({
       state: 'expired',
       endedAtMs: 10_000,
     });
   });
 
   it('never leads out of an ended state, whatever happens in whatever order', () => {
-    const event = fc.record({ kind: fc.constantFrom(...kinds), cause: fc.string(), atMs: fc.nat(20_000) });
+    const event = fc.record({ kind: fc.constantFrom(...kinds), note: fc.string(), atMs: fc.nat(20_000) });
     fc.assert(
       fc.property(fc.constantFrom(...states), fc.array(event), (start, events) => {
         let current = inState(start);
-        for (const { atMs, ...happened } of events) {
-          const after = afterEvent(current, happened, atMs);
-          if ('problem' in after) continue;
-          if (current.endedAtMs !== null) expect(after).toBe(current);
-          current = after;
+        for (const { atMs, kind, note } of events) {
+          const next = afterEvent(current, byOperator(kind, note), atMs);
+          if ('problem' in next) continue;
+          if (current.endedAtMs !== null) expect(next).toBe(current);
+          current = next;
         }
         if (current.endedAtMs !== null) expect(stateAt(current, 0)).not.toBe('active');
       }),
@@ -198,11 +262,17 @@ describe('taskPermits', () => {
       'task.unknown',
       'the task belongs to another agent',
     ],
-    ['suspended', inState('suspended'), {}, 'task.suspended', 'the task is `suspended`'],
+    ['suspended', inState('suspended'), {}, 'task.suspended', 'the task is `suspended`: x'],
     ['completed', inState('completed'), {}, 'task.completed', 'the task is `completed`: x'],
     ['cancelled', inState('cancelled'), {}, 'task.cancelled', 'the task is `cancelled`: x'],
     ['revoked', inState('revoked'), {}, 'task.revoked', 'the task is `revoked`: x'],
-    ['past its deadline', { ...task, deadlineMs: 2_000 }, {}, 'task.expired', 'the task is `expired`'],
+    [
+      'past its deadline',
+      { ...task, deadlineMs: 2_000 },
+      {},
+      'task.expired',
+      'the task is `expired`: deadline reached',
+    ],
   ])('denies: %s', (_name, stored, change, reason, detail) => {
     const result = taskPermits(stored, { ...token, ...change }, issued, at(2_000));
     expect(isDeny(result) && [result.reason, result.detail]).toEqual([reason, detail]);

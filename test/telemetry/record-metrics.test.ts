@@ -9,6 +9,7 @@ import { insertRecords } from '../../src/store/outbox-table.ts';
 import { createState, stateFormat } from '../../src/store/schema.ts';
 import { openSqlite } from '../../src/store/sqlite-file.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { encoded, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 
 const { folder, remove } = scratch();
@@ -32,7 +33,7 @@ describe('recordMetrics', () => {
       expect(store.insertTask(task, tokenNumber(n), [])).toBeNull(),
     );
     store.endExpired();
-    store.applyTaskEvent(whole, { kind: 'cancel', cause: 'enough of it' }, 'operator');
+    store.applyTaskEvent(whole, { kind: 'cancel', cause: causeOf('operator.cancelled', 'enough of it') }, 'operator');
     for (const line of [
       ended('expired', 'deadline'),
       ended('expired', 'idle'),
@@ -60,7 +61,7 @@ describe('recordMetrics', () => {
       { effect: 'revoke-task', isFailure: isStoreFailure },
     );
     if (record !== null) store.appendRecords([encoded(record)]);
-    expect(body()).toContain(ended('revoked', 'binding-violation'));
+    expect(body()).toContain(ended('revoked', 'binding'));
     expect(body()).toContain('\nremit_binding_violations_total 1\n');
     store.close();
   });

@@ -1,6 +1,7 @@
 import type { Deny } from '../../decision/decision.ts';
 import { isStoreFailure } from '../../store/store-failure.ts';
 import type { StoreFailure } from '../../store/store-failure.ts';
+import { type Cause, causeOf } from '../../task/cause.ts';
 import type { Task } from '../../task/task.ts';
 import { askAgain, isRefusal } from '../ask-again.ts';
 import type { IssuerServices } from '../services.ts';
@@ -8,11 +9,11 @@ import type { SignalEffect } from './effects.ts';
 import type { EventMeaning } from './event.ts';
 import type { Target } from './targets.ts';
 
-/** What is applied: an effect, what the event said, and the words for the record. */
+/** What is applied: an effect, what the event said, and the cause for the record. */
 export interface Applied {
   readonly effect: SignalEffect;
   readonly meaning: EventMeaning;
-  readonly cause: string;
+  readonly cause: Cause;
   /** The `iss` of the transmitter. */
   readonly by: string;
 }
@@ -62,7 +63,7 @@ function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
   return refusal === null ? null : services.store.applyTaskEvent(task, eventFor(refusal, applied.cause), applied.by);
 }
 
-const eventFor = (refusal: Deny, cause: string) =>
+const eventFor = (refusal: Deny, { code, note }: Cause) =>
   isRefusal(refusal)
-    ? ({ kind: 'revoke', cause: `${cause}: the policies no longer grant the task` } as const)
-    : ({ kind: 'suspend', cause: `${cause}: the policies could not be asked` } as const);
+    ? ({ kind: 'revoke', cause: causeOf(code, `${note}: the policies no longer grant the task`) } as const)
+    : ({ kind: 'suspend', cause: causeOf(code, `${note}: the policies could not be asked`) } as const);

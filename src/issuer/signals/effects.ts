@@ -1,4 +1,4 @@
-import type { EventName } from './event.ts';
+import type { SignalName } from '../../task/cause.ts';
 
 /**
  * What an event does to the tasks it is about.
@@ -12,7 +12,7 @@ import type { EventName } from './event.ts';
 export type SignalEffect = 'revoke' | 'suspend' | 'ask' | 'risk' | 'ignore';
 
 /** The effect of every event, by its name. */
-export type SignalEffects = Readonly<Record<EventName, SignalEffect>>;
+export type SignalEffects = Readonly<Record<SignalName, SignalEffect>>;
 
 /** What events do unless the operator says otherwise: who has lost access ends, what has lost standing waits. */
 export const defaultSignalEffects: SignalEffects = {

@@ -1,4 +1,5 @@
 import { isProblem, membersFrom, optional, type Reader, seconds, text } from '../../token/members.ts';
+import type { SignalName } from '../../task/cause.ts';
 import type { Risk } from '../../action/catalog.ts';
 
 /** What the payload of an event says, as far as it matters here. */
@@ -12,28 +13,10 @@ export interface EventMeaning {
 /** A type of event that is understood. */
 export interface EventType {
   /** The last part of its URI, unique here: what the operator calls it. */
-  readonly name: EventName;
+  readonly name: SignalName;
   readonly uri: string;
   readonly meaning: Reader<EventMeaning>;
 }
-
-/** Every event that is understood, by the last part of its URI. */
-export type EventName =
-  | 'session-revoked'
-  | 'credential-change'
-  | 'token-claims-change'
-  | 'assurance-level-change'
-  | 'device-compliance-change'
-  | 'risk-level-change'
-  | 'session-established'
-  | 'session-presented'
-  | 'account-disabled'
-  | 'account-purged'
-  | 'account-credential-change-required'
-  | 'credential-compromise'
-  | 'sessions-revoked'
-  | 'verification'
-  | 'stream-updated';
 
 const MAX_CHARACTERS = 512;
 
@@ -85,7 +68,7 @@ const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
 const SSF = 'https://schemas.openid.net/secevent/ssf/event-type/';
 
-const types: readonly (readonly [prefix: string, name: EventName, meaning: Reader<EventMeaning>])[] = [
+const types: readonly (readonly [prefix: string, name: SignalName, meaning: Reader<EventMeaning>])[] = [
   [CAEP, 'session-revoked', always(adverse)],
   [
     CAEP,

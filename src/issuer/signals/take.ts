@@ -5,6 +5,7 @@ import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
 import { isStoreFailure } from '../../store/store-failure.ts';
 import type { StoreFailure } from '../../store/store-failure.ts';
+import { causeOf } from '../../task/cause.ts';
 import type { IssuerServices } from '../services.ts';
 import { type Applied, applyTo, hasEffect } from './apply.ts';
 import type { SignalEffects } from './effects.ts';
@@ -58,7 +59,7 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
 const appliedOf = ({ known, transmitter, uri }: SecurityEvent, effects: SignalEffects): Applied => ({
   effect: known === null ? 'ignore' : effects[known.type.name],
   meaning: known?.meaning ?? { isAdverse: false, risk: null },
-  cause: `signal ${known?.type.name ?? uri}`,
+  cause: known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`),
   by: transmitter.issuer,
 });
 
@@ -123,7 +124,8 @@ const recordOf = (
   at,
   task,
   event: 'signal',
-  cause: recordText(applied.cause),
+  cause: applied.cause.code,
+  note: recordText(applied.cause.note),
   by: recordText(applied.by),
   details: {
     type: uri,

@@ -7,6 +7,7 @@ import { isStoreFailure } from '../../../src/store/store-failure.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { taskPermits, type Task } from '../../../src/task/task.ts';
 import { taskClaimsFrom } from '../../../src/token/claims.ts';
+import { causeOf } from '../../../src/task/cause.ts';
 import { scratch, tokenNumber } from '../../store/samples.ts';
 import { soundClaims } from '../../token/tokens.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
@@ -68,7 +69,8 @@ describe('the effect the operator gives an event', () => {
     expect(recordsOf(bench.services.store, task.id).at(-1)).toMatchObject({
       kind: 'end',
       state: 'revoked',
-      cause: 'signal session-revoked: the policies no longer grant the task',
+      cause: 'signal.session-revoked',
+      note: 'signal session-revoked: the policies no longer grant the task',
       by: transmitterIssuer,
     });
     await bench.close();
@@ -104,7 +106,7 @@ describe('the effect the operator gives an event', () => {
     await push(bench, setOf());
     expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason });
     if (effect === 'suspend') {
-      store.applyTaskEvent(task, { kind: 'resume', cause: 'looked at' }, 'operator');
+      store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'looked at') }, 'operator');
       expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
     }
     await bench.close();

@@ -3,6 +3,7 @@ import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
 import { systemPorts } from '../../../src/ports.ts';
 import type { Task } from '../../../src/task/task.ts';
+import { causeOf } from '../../../src/task/cause.ts';
 import { es256Key, signed } from '../../token/tokens.ts';
 import { mustOpen, scratch } from '../../store/samples.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
@@ -208,7 +209,8 @@ describe('POST /signals', () => {
       {
         kind: 'event',
         event: 'signal',
-        cause: 'signal session-revoked',
+        cause: 'signal.session-revoked',
+        note: 'signal session-revoked',
         by: transmitterIssuer,
         details: {
           type: eventUri('session-revoked'),
@@ -217,7 +219,7 @@ describe('POST /signals', () => {
           effect: 'revoke',
         },
       },
-      { kind: 'end', state: 'revoked', cause: 'signal session-revoked', by: transmitterIssuer },
+      { kind: 'end', state: 'revoked', cause: 'signal.session-revoked', by: transmitterIssuer },
     ]);
   });
 
@@ -229,7 +231,11 @@ describe('POST /signals', () => {
     const body = setOf({ sub_id: issSub('eve'), events });
     expect((await push(first, body)).status).toBe(202);
     expect(taskNow(first.services.store, task).state).toBe('suspended');
-    first.services.store.applyTaskEvent(task, { kind: 'resume', cause: 'fine again' }, 'operator');
+    first.services.store.applyTaskEvent(
+      task,
+      { kind: 'resume', cause: causeOf('operator.resumed', 'fine again') },
+      'operator',
+    );
     expect((await push(first, body)).status).toBe(202);
     expect(first.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.replay': true, 'remit.signal.tasks': 0 });
     expect(taskNow(first.services.store, task).state).toBe('active');
@@ -337,7 +343,7 @@ describe('the subject of a signal', () => {
     expect(taskNow(store(), task).state).toBe('active');
     expect(recordsOf(store(), task.id)).toMatchObject([
       { event: 'signal', details: { subject_format: 'jwt_id' } },
-      { event: 'token-revoked', cause: 'signal session-revoked', by: transmitterIssuer },
+      { event: 'token-revoked', cause: 'signal.session-revoked', by: transmitterIssuer },
     ]);
   });
 

@@ -18,7 +18,15 @@ if (isStoreFailure(thread)) throw new Error(thread.detail);
 const writer = new LedgerWriter(thread);
 const answers = await Promise.all(
   Array.from({ length: Number(count) }, (_, n) =>
-    writer.durable({ kind: 'end', at: n, task: `t-${n}`, state: 'completed', cause: '', by: 'operator' }),
+    writer.durable({
+      kind: 'end',
+      at: n,
+      task: `t-${n}`,
+      state: 'completed',
+      cause: 'operator.completed',
+      note: '',
+      by: 'operator',
+    }),
   ),
 );
 await writer.close();

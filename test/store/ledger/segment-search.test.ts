@@ -80,7 +80,8 @@ const endOf = (task: string, at = 3): LedgerRecord => ({
   at,
   task,
   state: 'expired',
-  cause: '',
+  cause: 'operator.completed',
+  note: '',
   by: 'remit',
 });
 
