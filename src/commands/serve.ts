@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
+import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writable-path.ts';
 import { systemPorts } from '../ports.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
@@ -9,7 +10,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `usage: remit serve [--config FILE]
+const help = `usage: remit serve [--config FILE] [--accept-writable-files]
 
 Runs every role the configuration names, in one process: the ext_authz server that Envoy asks, the token issuer, and
 liveness, readiness and metrics.
@@ -21,6 +22,8 @@ Policies are loaded again when their files change, and with the certificates on 
 last good one in force.
 SIGTERM drains: it says "not serving", answers what is in flight, and ends.
 With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/processes.md.
+Configuration, policies and key sets that others than their owner can write (mode, or that of a folder above) are refused, at the
+start and at each reload; --accept-writable-files takes them all the same.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
 With \`decisionLog: stdout\` each check is a line of JSON on standard output.
 Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
@@ -34,12 +37,19 @@ export const serve: Command = {
   name: 'serve',
   help,
   run: async (args, io) => {
-    const options = optionsFrom(args, { config: { type: 'string', short: 'c' } }, 0);
+    const options = optionsFrom(
+      args,
+      { config: { type: 'string', short: 'c' }, [ACCEPT_WRITABLE]: { type: 'boolean', default: false } },
+      0,
+    );
     if (typeof options === 'string') return refused(io, options);
     for (const fault of runtimeFaults(io.runtimeVersion)) io.err(`warning: ${fault}`);
     const file = resolve(options.values.config ?? DEFAULT_CONFIG);
+    const guard = options.values[ACCEPT_WRITABLE] ? anyPath : writablePathProblem;
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
     if (typeof text !== 'string') return refused(io, `cannot read the configuration \`${file}\`: ${text.code}`);
+    const writable = await guard(file);
+    if (writable !== null) return refused(io, writable);
     const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
     if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
 
@@ -53,6 +63,7 @@ export const serve: Command = {
       log: io.err,
       stdout: io.stdout,
       onFatal: fatal.resolve,
+      guard,
     });
     if ('problem' in remit) return refused(io, remit.problem);
     serving = remit;

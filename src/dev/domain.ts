@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { configFrom, configProblemText } from '../config/config.ts';
+import { anyPath } from '../config/writable-path.ts';
 import type { Ports } from '../ports.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
@@ -187,6 +188,8 @@ async function startConfigured(
     log,
     ...(stdout === undefined ? {} : { stdout }),
     onFatal: (detail) => log(`fatal: ${detail}`),
+    // A throw-away domain on a machine of its user: policies are often in a folder that a team shares.
+    guard: anyPath,
   });
 }
 

@@ -1,4 +1,5 @@
 import { join, relative } from 'node:path';
+import { anyPath } from '../config/writable-path.ts';
 import { systemDisk } from './source.ts';
 import type { PolicyDisk } from './source.ts';
 
@@ -7,7 +8,7 @@ const ENTITIES_SUFFIX = '.cedarentities.json';
 
 /**
  * The disk on which a policy folder that lacks the catalog, the base schema or entities has those of another: so that a few
- * policies can stand by themselves and be tried with what they were written for. Policies are never borrowed.
+ * policies can stand by themselves and be tried with what they were written for. Policies are never borrowed. For commands alone: nobody is kept from writing to it.
  */
 export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
   return {
@@ -21,6 +22,7 @@ export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = s
     },
     read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),
     stamp: (file) => ownOrLent(file, (path) => disk.stamp(path)),
+    guard: anyPath,
   };
 
   async function ownOrLent<T>(file: string, use: (path: string) => Promise<T>): Promise<T> {

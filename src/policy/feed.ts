@@ -1,7 +1,9 @@
+import type { PathGuard } from '../config/writable-path.ts';
 import type { Problem } from '../token/members.ts';
+import { compileInWorker } from './compile.ts';
 import type { LoadPolicySet } from './current.ts';
 import { loadPolicies } from './load.ts';
-import { folderStamp } from './source.ts';
+import { folderStamp, systemDisk } from './source.ts';
 
 /** Where policies come from, and come again when they change. */
 export interface PolicyFeed {
@@ -15,9 +17,9 @@ export interface PolicyFeed {
   readonly isWhole: boolean;
 }
 
-/** The policies of a folder: files, links, or a mounted ConfigMap. */
-export const folderFeed = (folder: string): PolicyFeed => ({
+/** The policies of a folder: files, links, or a mounted ConfigMap. @param guard refuses a file or folder, at each load */
+export const folderFeed = (folder: string, guard: PathGuard): PolicyFeed => ({
   look: () => folderStamp(folder),
-  load: () => loadPolicies(folder),
+  load: () => loadPolicies(folder, { disk: { ...systemDisk, guard }, compile: compileInWorker() }),
   isWhole: false,
 });

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { descriptorSetNames } from '../action/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
 import type { Finding } from '../action/finding.ts';
+import { anyPath } from '../config/writable-path.ts';
+import type { PathGuard } from '../config/writable-path.ts';
 import type { Problem } from '../token/members.ts';
 
 /** One file of a policy folder. */
@@ -35,9 +37,11 @@ export interface PolicyDisk {
   readonly read: (file: string, maxBytes: number) => Promise<Uint8Array | null>;
   /** What is another for every other content of a file: its place on the disk, its size, and when it changed. */
   readonly stamp: (file: string) => Promise<string>;
+  /** Why what is at a path may not be believed, as that others can write it; `null` where it may. */
+  readonly guard: PathGuard;
 }
 
-/** The machine's own disk. */
+/** The machine's own disk, whoever can write to it. */
 export const systemDisk: PolicyDisk = Object.freeze({
   list: (folder: string) => readdir(folder),
   read: async (file: string, maxBytes: number) => {
@@ -48,6 +52,7 @@ export const systemDisk: PolicyDisk = Object.freeze({
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
     return [dev, ino, size, mtimeNs, ctimeNs].join(':');
   },
+  guard: anyPath,
 });
 
 const CATALOG = 'actions.yaml';
@@ -72,6 +77,11 @@ export async function readPolicySource(
   const names = await namesIn(folder, disk);
   if ('unreadable' in names) return names;
   const findings: Finding[] = [];
+  const folders = [folder, ...(names.some((name) => name.includes('/')) ? [join(folder, SUBFOLDER)] : [])];
+  for (const guarded of folders) {
+    const problem = await disk.guard(guarded);
+    if (problem !== null) findings.push(finding(guarded, problem));
+  }
   if (names.length > MAX_FILES) findings.push(finding(folder, `a policy folder has at most ${MAX_FILES} files`));
   const files: SourceFile[] = [];
   for (const name of names.slice(0, MAX_FILES)) {
@@ -148,6 +158,8 @@ async function descriptorSetsOf(folder: string, { text }: SourceFile, disk: Poli
 async function bytesFrom(file: string, disk: PolicyDisk): Promise<Uint8Array | Problem> {
   try {
     const bytes = await disk.read(file, MAX_DESCRIPTOR_SET_BYTES);
+    const problem = await disk.guard(file);
+    if (problem !== null) return { problem };
     return bytes ?? { problem: `is no regular file of at most ${MAX_DESCRIPTOR_SET_BYTES} bytes` };
   } catch (error) {
     return { problem: `could not be read: ${causeOf(error)}` };
@@ -162,6 +174,8 @@ async function fileFrom(folder: string, name: string, disk: PolicyDisk): Promise
     const text = textFrom(bytes);
     if (text === null) return finding(file, 'the file is no valid UTF-8');
     if (text.includes('\0')) return finding(file, 'the file contains U+0000');
+    const problem = await disk.guard(file);
+    if (problem !== null) return finding(file, problem);
     return { name, file, text };
   } catch (error) {
     return finding(file, `the file could not be read: ${causeOf(error)}`);

@@ -51,6 +51,8 @@ export async function openKeyRing(
 
 async function sourceOf(jwks: string, parts: Parts): Promise<TrustedIssuer['source'] | StartProblem> {
   if (jwks.startsWith('https://')) return { kind: 'remote', fetch: fetchWithBundle(jwks, parts) };
+  const refused = await parts.guard(jwks);
+  if (refused !== null) return { problem: refused };
   try {
     return { kind: 'static', jwks: JSON.parse(await readFile(jwks, 'utf8')) };
   } catch (error) {

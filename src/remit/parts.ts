@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
@@ -29,6 +30,8 @@ export interface Parts {
   readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: (line: string) => void;
+  /** Refuses files that are believed and that others can write. */
+  readonly guard: PathGuard;
 }
 
 /** The loads of the policies in force. */

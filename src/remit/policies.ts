@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
+import type { PathGuard } from '../config/writable-path.ts';
 import { isDeny } from '../decision/decision.ts';
 import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
@@ -29,6 +30,8 @@ interface Opening {
   readonly metrics: Metrics;
   readonly log: (line: string) => void;
   readonly ledger: { append(record: LedgerRecord): boolean };
+  /** Refuses what others can write. */
+  readonly guard: PathGuard;
 }
 
 /** The policies in force, and those on trial, which follow their sources. */
@@ -42,9 +45,9 @@ export interface OpenPolicies {
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
   { policies: config, state, extAuthz: { binding } }: Pick<Config, 'policies' | 'state' | 'extAuthz'>,
-  { ports, metrics, log, ledger }: Opening,
+  { ports, metrics, log, ledger, guard }: Opening,
 ): Promise<OpenPolicies | Problem> {
-  const feed = await feedOf(config, state, ports);
+  const feed = await feedOf(config, state, { ports, guard });
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const load = recordedLoad(countedLoad(feed.load, { metrics, ports }), { ledger, ports });
@@ -66,7 +69,8 @@ export async function openPolicies(
     metrics.policyGeneration.of({}).set(policies.generation);
     metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
   });
-  const candidate = config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log });
+  const candidate =
+    config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, guard });
   const trial = new Trial({
     binding,
     live: () => policies.get(),
@@ -93,10 +97,18 @@ export async function openPolicies(
 }
 
 /** Where the policies come from: a folder, or signed bundles, the last of which is kept beside the state file. */
-async function feedOf(config: Config['policies'], state: string, ports: Ports): Promise<PolicyFeed | Problem> {
-  if (config.bundle === null) return folderFeed(config.folder);
+async function feedOf(
+  config: Config['policies'],
+  state: string,
+  { ports, guard }: Pick<Opening, 'ports' | 'guard'>,
+): Promise<PolicyFeed | Problem> {
+  if (config.bundle === null) return folderFeed(config.folder, guard);
   const { from, keys: keysFile, ca } = config.bundle;
   try {
+    for (const file of ca === null ? [keysFile] : [keysFile, ca]) {
+      const problem = await guard(file);
+      if (problem !== null) return { problem };
+    }
     const keys = verificationKeysFrom(JSON.parse(await readFile(keysFile, 'utf8')), ALGORITHMS);
     if (isProblem(keys)) return { problem: `the key set \`${keysFile}\` ${keys.problem}` };
     const isRemote = from.startsWith('https://');
@@ -117,9 +129,9 @@ const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,
-  { ports, log }: Pick<Opening, 'ports' | 'log'>,
+  { ports, log, guard }: Pick<Opening, 'ports' | 'log' | 'guard'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
-  const feed = folderFeed(folder);
+  const feed = folderFeed(folder, guard);
   const policies = new CurrentPolicies(feed.load, { ports, maxAgeMs: null });
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {

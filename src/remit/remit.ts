@@ -1,6 +1,8 @@
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
+import { writablePathProblem } from '../config/writable-path.ts';
+import type { PathGuard } from '../config/writable-path.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../ports.ts';
@@ -38,6 +40,8 @@ export interface RemitOptions {
   readonly log: (line: string) => void;
   /** Where decisions are logged, if the configuration says so; absent, they are not. */
   readonly stdout?: LogStream;
+  /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
+  readonly guard?: PathGuard;
   /** Called once when the state file fails: everything is denied from then on, and the process must end. */
   readonly onFatal: (detail: string) => void;
 }
@@ -80,7 +84,7 @@ export async function startRemit(config: Config, options: RemitOptions): Promise
 
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
-  const { ports, log } = options;
+  const { ports, log, guard = writablePathProblem } = options;
   const metrics = newMetrics();
   closers.push(measureProcess(metrics));
   const telemetry = startTelemetry(options.environment, {
@@ -100,7 +104,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   if (isStartProblem(opened)) return opened;
   closers.push(() => opened.close());
   relay = opened.relay;
-  const open = await openPolicies(config, { ports, metrics, log, ledger: opened.writer });
+  const open = await openPolicies(config, { ports, metrics, log, guard, ledger: opened.writer });
   if (isStartProblem(open)) return open;
   closers.push(() => open.close());
   const { policies, trial, loads: policyLoads } = open;
@@ -112,6 +116,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
     config,
     ports,
     log,
+    guard,
     ...state,
     ledger: opened,
     policies,

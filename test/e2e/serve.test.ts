@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -104,6 +104,56 @@ describe('remit serve', () => {
     const schema = join(folder, 'policies/base.cedarschema');
     await writeFile(schema, `${await readFile(schema, 'utf8')}\nentity ;\n`);
     expect(await refusal(await config())).toMatch(new RegExp(`^remit serve: ${schema}:\\d+:\\d+: `));
+  });
+
+  // Issue 14: whoever could write them decided what is allowed.
+  it.each<[string, string, number, string]>([
+    ['a policy of all', 'policies/policies/payments.cedar', 0o666, 'policies/policies/payments.cedar'],
+    ['entities of a group', 'policies/entities.cedarentities.json', 0o664, 'policies/entities.cedarentities.json'],
+    ['a folder of policies of all', 'policies/policies', 0o1777, 'policies/policies'],
+    ['the configuration of all', 'remit.yaml', 0o646, 'remit.yaml'],
+    ['a folder above them of all', '.', 0o777, 'remit.yaml'],
+  ])('refuses %s', async (_name, changed, mode, named) => {
+    const file = await config();
+    await chmod(join(folder, changed), mode);
+    const bits = mode.toString(8).padStart(4, '0');
+    const refused = await refusal(file);
+    expect(refused).toContain(`\`${join(folder, named)}\` can be changed by others, since `);
+    expect(refused).toContain(`has mode ${bits}`);
+    expect(refused).toContain('`remit serve --accept-writable-files`');
+  });
+
+  it('takes files that others can write where that is accepted', async () => {
+    const file = await config();
+    for (const changed of ['remit.yaml', 'policies', 'policies/actions.yaml'])
+      await chmod(join(folder, changed), 0o777);
+    const accepted = remit(['serve', '--config', file, '--accept-writable-files']);
+    running.push(accepted);
+    await accepted.said('checks on');
+  });
+
+  it('refuses keys of the policy bundle and of an issuer that others can write', async () => {
+    const keys = join(folder, 'keys.json');
+    await writeFile(keys, '{"keys":[]}');
+    await chmod(keys, 0o666);
+    const bundle = { policies: { bundle: { from: 'b.jws', keys: 'keys.json' } } };
+    const issuers = { acceptedIssuers: [{ issuer: 'https://other.acme.test', jwks: 'keys.json' }] };
+    for (const changed of [bundle, issuers]) {
+      expect(await refusal(await config(changed))).toContain(`\`${keys}\` can be changed by others`);
+    }
+  });
+
+  it('keeps the last good policies when a reload meets files that others can write', async () => {
+    const started = serve(await config());
+    await started.said('checks on');
+    const policy = join(folder, 'policies/policies/payments.cedar');
+    await chmod(policy, 0o666);
+    await writeFile(policy, `${await readFile(policy, 'utf8')}\n// another set\n`);
+    started.child.kill('SIGHUP');
+    await started.said(`${policy}:1:1: \`${policy}\` can be changed by others`);
+    await chmod(policy, 0o644);
+    started.child.kill('SIGHUP');
+    await started.said(/(policies: \d+, actions: \d+, set sha-256:\S+\n[^]*){2}/);
   });
 
   it('refuses a policy folder that is not there', async () => {

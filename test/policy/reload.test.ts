@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
+import { anyPath } from '../../src/config/writable-path.ts';
 import { CurrentPolicies } from '../../src/policy/current.ts';
 import { folderFeed } from '../../src/policy/feed.ts';
 import { followPolicies } from '../../src/policy/follow.ts';
@@ -141,7 +142,7 @@ describe('policies that are followed', () => {
       await rename(`${file}.tmp`, file);
     };
     await put(version(1));
-    const feed = folderFeed(folder);
+    const feed = folderFeed(folder, anyPath);
     const policies = new CurrentPolicies(feed.load, { ports: systemPorts, maxAgeMs: null });
     const loaded = await feed.look();
     expect(await policies.reload()).toEqual([]);

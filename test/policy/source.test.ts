@@ -107,6 +107,7 @@ describe('readPolicySource', () => {
         throw Object.assign(new Error('x'), { code: 'EIO' });
       },
       stamp: async () => '',
+      guard: async () => null,
     };
     const source = await readPolicySource('f', disk);
     if (!('findings' in source)) throw new Error('no findings');

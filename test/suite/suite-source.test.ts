@@ -18,6 +18,7 @@ const diskOf = (files: Readonly<Record<string, string | Uint8Array | null>>): Po
     return content === null ? null : Buffer.from(content);
   },
   stamp: async (file) => file,
+  guard: async () => null,
 });
 
 describe('readSuites', () => {
