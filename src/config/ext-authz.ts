@@ -33,7 +33,7 @@ export interface ExtAuthzConfig {
   readonly maxTokenSeconds: number;
   /** Tolerated difference of clocks. Default 5 s, 0 to 60. */
   readonly clockSkewSeconds: number;
-  /** Envoy's `max_request_bytes`: a body of this length may be cut. Default 65,536, 1 to 1,048,576. */
+  /** Envoy's `max_request_bytes`: a longer body, or one of this length without a `content-length`, may be cut. Default 65,536, 1 to 1,048,576. */
   readonly maxBodyBytes: number;
 }
 

@@ -13,8 +13,8 @@ import { mcpReadingsFrom } from './mcp-metadata.ts';
 /** What the operator says of the filter that asks. */
 export interface RequestRules {
   /**
-   * `max_request_bytes` where the filter allows partial messages: a body that reaches it counts as partial, since Envoy
-   * may call it complete. `null` where it does not allow them.
+   * `max_request_bytes` where the filter may allow partial messages: a body that reaches it counts as partial, since Envoy
+   * may call it complete, unless its `content-length` says that this is all of it. `null` where it does not allow them.
    */
   readonly partialBodyBytes: number | null;
 }
@@ -158,10 +158,18 @@ function bodyFrom(
   if (partial.length !== 1 || partial[0] !== 'false') {
     return deny('request.body-incomplete', 'a part of the body was sent to the check');
   }
-  return rules.partialBodyBytes !== null && bytes.length >= rules.partialBodyBytes
-    ? deny('request.body-incomplete', `the body reaches the limit of ${rules.partialBodyBytes} bytes`)
-    : bytes;
+  const { partialBodyBytes: limit } = rules;
+  return limit === null || bytes.length < limit || isAnnounced(bytes, headers)
+    ? bytes
+    : deny(
+        'request.body-incomplete',
+        `the body reaches the limit of ${limit} bytes, and no \`content-length\` says that it ends there`,
+      );
 }
+
+/** Whether what came is as long as the request says it is. Envoy ends a request that goes on after that. */
+const isAnnounced = (body: Uint8Array, headers: ReadonlyMap<string, readonly string[]>): boolean =>
+  onlyValue(headers, 'content-length') === String(body.length);
 
 const isGrpc = (headers: ReadonlyMap<string, readonly string[]>): boolean =>
   headers.get('content-type')?.some((type) => type.toLowerCase().startsWith('application/grpc')) === true;

@@ -350,8 +350,26 @@ describe('checkFactsFrom', () => {
       call: { method: 'POST' },
     });
     expect(checkFactsFrom(asMap(inspected, { ...posted, body: 'abcd' }), null, rules)).toEqual(
-      denial('request.body-incomplete', 'the body reaches the limit of 4 bytes'),
+      denial(
+        'request.body-incomplete',
+        'the body reaches the limit of 4 bytes, and no `content-length` says that it ends there',
+      ),
     );
+  });
+
+  // Issue 14: a whole body of exactly the limit was denied.
+  it.each([
+    ['that is announced', { 'content-length': '4' }, true],
+    ['that is announced as longer', { 'content-length': '5' }, false],
+    ['that is announced as shorter', { 'content-length': '3' }, false],
+    ['that is announced in another spelling', { 'content-length': '04' }, false],
+    ['that comes in chunks', { 'transfer-encoding': 'chunked' }, false],
+  ])('takes a body of exactly the limit %s for whole: %j', (_name, headers, isWhole) => {
+    const facts = checkFactsFrom(asMap({ ...inspected, ...headers }, { ...posted, body: 'abcd' }), null, {
+      partialBodyBytes: 4,
+    });
+    if (isWhole) expect(facts).toMatchObject({ call: { body: Buffer.from('abcd') } });
+    else expect(facts).toMatchObject({ kind: 'deny', reason: 'request.body-incomplete' });
   });
 
   it.each([

@@ -5,12 +5,15 @@ export interface WireAddresses {
   readonly upstreamPort: number;
 }
 
+/** What Envoy hands over of a body at most, in all of them. */
+export const MAX_REQUEST_BYTES = 65_536;
+
 /**
  * The listeners, by how they ask: `raw` has headers line by line and bodies as bytes, `merged` has both as text, `open` is
- * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need. `mcp` is
- * raw behind Envoy’s own MCP filter, which 1.37 is the first to have; it passes on what it says.
+ * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need. `partial` is
+ * raw and hands over the beginning of a body that is too long; `mcp` is raw behind Envoy’s own MCP filter, which 1.37 is the first to have; it passes on what it says.
  */
-export type ListenerName = 'raw' | 'merged' | 'open' | 'mcp';
+export type ListenerName = 'raw' | 'merged' | 'open' | 'mcp' | 'partial';
 
 const typed = (name: string) => ({ '@type': `type.googleapis.com/${name}` });
 
@@ -65,8 +68,8 @@ const listener = (name: ListenerName) => ({
                   validate_mutations: true,
                   decoder_header_mutation_rules: { disallow_is_error: true },
                   with_request_body: {
-                    max_request_bytes: 65_536,
-                    allow_partial_message: false,
+                    max_request_bytes: MAX_REQUEST_BYTES,
+                    allow_partial_message: name === 'partial',
                     pack_as_bytes: name !== 'merged',
                   },
                 },

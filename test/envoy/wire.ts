@@ -52,8 +52,8 @@ export const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): An
 });
 
 /** The handler of a server that answers with a check. */
-export const handlerOf = (check: Check): OneHandler =>
-  oneOf(authorizationHandler(checksBy(check), { rules: { partialBodyBytes: null }, response, refuse }));
+export const handlerOf = (check: Check, partialBodyBytes: number | null = null): OneHandler =>
+  oneOf(authorizationHandler(checksBy(check), { rules: { partialBodyBytes }, response, refuse }));
 
 /** Bytes as they are, so that nothing on this side puts a request right. One request for each connection. */
 const send = (port: number, head: readonly string[], body: string | Uint8Array = '') =>
