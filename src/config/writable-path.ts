@@ -73,8 +73,11 @@ function stepsTo(path: string): readonly string[] {
 async function isWritable(step: string, stats: Stats, path: string): Promise<boolean> {
   if ((stats.mode & WRITABLE_BY_OTHERS) === 0) return false;
   if (stats.isDirectory() && (stats.mode & STICKY) !== 0 && step !== path) {
-    const [name = ''] = path.slice(step.length).split(sep).filter(Boolean);
-    const entry = await lstat(join(step, name));
+    const name = path
+      .slice(step.length)
+      .split(sep)
+      .find((part) => part !== '');
+    const entry = await lstat(join(step, name ?? ''));
     if (entry.uid === 0 || entry.uid === process.geteuid?.()) return false;
   }
   return !(await isReadOnly(step));

@@ -7,6 +7,12 @@ import { MAX_REQUEST_BYTES } from './wire-config.ts';
 /** What the check saw of the body, in bytes, or why it could not be judged. */
 type Seen = number | string | null;
 
+const chunked = (body: string) => ({
+  head: ['POST /v1/a HTTP/1.1', 'host: api.test', 'transfer-encoding: chunked'],
+  body: `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+});
+const announced = (body: string) => ({ head: post('/v1/a', body), body });
+
 /** Issue 14: a whole body of exactly `max_request_bytes` was denied. Envoy calls one whole too that goes on after that. */
 describeWith(envoyPart(), 'a body at the limit, through Envoy', (binary) => {
   let wire: Wire;
@@ -26,12 +32,6 @@ describeWith(envoyPart(), 'a body at the limit, through Envoy', (binary) => {
       return isDeny(facts) ? answerWith({ decision: facts }) : allow(facts, call);
     }, MAX_REQUEST_BYTES);
   });
-
-  const chunked = (body: string) => ({
-    head: ['POST /v1/a HTTP/1.1', 'host: api.test', 'transfer-encoding: chunked'],
-    body: `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
-  });
-  const announced = (body: string) => ({ head: post('/v1/a', body), body });
 
   it.each<[string, 'raw' | 'merged' | 'partial', typeof announced, number, number, readonly Seen[]]>([
     ['a byte below it', 'raw', announced, -1, 200, [MAX_REQUEST_BYTES - 1]],
