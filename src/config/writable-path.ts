@@ -19,7 +19,7 @@ const MAX_LINKS = 40;
 /**
  * Whether somebody else than its owner can put other content at a path: because the file, or a folder that leads to it, is writable
  * by its group or by all. Links are followed one by one, so that the folders of each count: of a mounted ConfigMap those of the link
- * and of `..data`. Two folders are as good as others: a sticky one, such as `/tmp`, for an entry of root or of this user, which
+ * and of `..data`. Two folders are as good as others: a sticky one, such as `/tmp`, for an entry of root or of the file's owner, which
  * nobody else can replace, and one on a mount that is read-only here, as that of a ConfigMap is (mode 0777).
  *
  * @see OpenSSH `StrictModes` (`safe_path`), Postfix, sudoers: the same rule
@@ -78,7 +78,7 @@ async function isWritable(step: string, stats: Stats, path: string): Promise<boo
       .split(sep)
       .find((part) => part !== '');
     const entry = await lstat(join(step, name ?? ''));
-    if (entry.uid === 0 || entry.uid === process.geteuid?.()) return false;
+    if (entry.uid === 0 || entry.uid === (await lstat(path)).uid) return false;
   }
   return !(await isReadOnly(step));
 }
