@@ -97,6 +97,8 @@ export interface CheckServices {
     'clocks' | 'useStateOf' | 'spend' | 'together' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
   >;
   readonly uses: TokenUses;
+  /** Behind a hop, where the connection does not name the agent: whether it may ask now. Absent, all may. */
+  readonly admits?: (asking: AskingAgent) => boolean;
   readonly ledger: UseLedger;
   /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
   readonly outcomes: { answered(use: AwaitedUse): void };
@@ -108,6 +110,14 @@ export interface CheckServices {
   readonly transactionToken: TransactionTokenSigner | null;
   /** Where clients of a server learn about its issuer; `null` where none is known here. */
   readonly resourceMetadataUrl: (serverId: string) => string | null;
+}
+
+/** Who asks behind a hop. */
+export interface AskingAgent {
+  /** Whose token it is, where a valid proof by the key of that token came with it; else `null`. */
+  readonly proven: string | null;
+  /** The identity of the connection; `''` where it has none. */
+  readonly hop: string;
 }
 
 /** Where uses are recorded: `append` within moments, `durable` before it answers; `false` is not recorded. */

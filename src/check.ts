@@ -4,7 +4,7 @@ import type { Facts, Rules } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
-import { gather, read } from './gather.ts';
+import { askingAgentOf, gather, read } from './gather.ts';
 import type { Reading } from './gather.ts';
 import type { Judgement } from './judgement.ts';
 import type { CacheResult } from './policy/cache.ts';
@@ -42,14 +42,14 @@ export function checksWith(services: CheckServices): Checks {
   let settled: Staged<Settled>[] = [];
   return {
     answers: (asked) => {
-      const begun = stage(asked, (one) => begin(services, one));
+      const begun: Staged<Begun>[] = stage(asked, (one) => begin(services, one));
       let judged: readonly Staged<Judged>[] = [];
       const failure = services.store.together(() => {
         judged = stage(begun, (one) => judge(services, one));
       });
       if (failure !== null) judged = stage(judged, (one) => unspent(one, failure));
       const answered = stage(judged, (one) => settleOne(services, one));
-      settled = settled.concat(answered);
+      settled = settled.concat(answered.filter((one) => !isTooOften(one)));
       return stage(answered, ({ answer }) => answer);
     },
     afterwards: () => {
@@ -62,6 +62,12 @@ export function checksWith(services: CheckServices): Checks {
     },
   };
 }
+
+/** What a check comes to that its agent may not ask for now: it is neither decided nor recorded. */
+const tooOften = new Error('an agent asks too often');
+
+/** Whether a check was left out because its agent asks too often. */
+export const isTooOften = (one: unknown): boolean => one instanceof Fault && one.error === tooOften;
 
 /** A check of which is known what it says itself. */
 interface Begun {
@@ -95,10 +101,11 @@ interface Settled {
 }
 
 /** Reads what a call says itself. */
-function begin(services: CheckServices, asked: AskedCheck): Begun {
+function begin(services: CheckServices, asked: AskedCheck): Staged<Begun> {
   const clocks = services.store.clocks();
   const policies = services.policies();
   const reading = read(services, asked.facts, { policies, clocks });
+  if (services.admits?.(askingAgentOf(reading)) === false) return new Fault(tooOften);
   return { asked, policies, reading, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
 }
 

@@ -3,7 +3,7 @@ import type { Action } from './action/http.ts';
 import { actionFrom } from './action/action.ts';
 import { passingHeaders } from './action/excepted-secret.ts';
 import { staticSecretsIn } from './action/static-secret.ts';
-import type { CheckFacts, CheckServices } from './check-services.ts';
+import type { AskingAgent, CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
 import { isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
@@ -202,6 +202,22 @@ function proofOf(
     },
   );
 }
+
+/** Who asks, as far as a valid proof shows it: without one, no token names anybody but the connection. */
+export function askingAgentOf(reading: Reading | Deny): AskingAgent {
+  if (isDeny(reading)) return { proven: null, hop: '' };
+  const { caller, credential, presented } = reading;
+  const hop = isDeny(caller) ? '' : caller.id;
+  return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };
+}
+
+const isProven = (credential: Credential | Deny, { proof }: Presented): credential is TaskToken | ExternalToken =>
+  !isDeny(credential) &&
+  credential.kind !== 'workload-identity' &&
+  proof !== null &&
+  !isDeny(proof) &&
+  credential.confirmation?.kind === 'jkt' &&
+  credential.confirmation.thumbprint === proof.thumbprint;
 
 /** Whose share of the replay memory the proofs of a token take. */
 const agentOfToken = (token: TaskToken | ExternalToken): string =>

@@ -26,7 +26,8 @@ export interface ExtAuthzConfig {
   readonly checksInFlight: number;
   /**
    * Checks of one agent in a second, and as many at once after a quiet one; one more is answered 503 `overloaded`, before a
-   * signature is looked at. Default 2,000, 1 to 1,000,000.
+   * signature is looked at. With `binding: dpop` those with a valid proof are counted for the agent of their token, once that was
+   * verified, and all others for the hop. Default 2,000, 1 to 1,000,000.
    */
   readonly maxChecksPerSecondPerAgent: number;
   /** Longest life of an accepted token. Default 900 s, 1 to 900. */

@@ -17,6 +17,17 @@ export function askingAgentOf(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string 
   return found.agent;
 }
 
+/**
+ * Whether a CheckRequest carries a `DPoP` header, found without reading the rest. It says nothing of what that proves: who has none is
+ * counted for its connection before anything is decoded, who has one once it was verified.
+ */
+export function carriesProof(bytes: Uint8Array): boolean {
+  const reader = new WireReader(bytes);
+  const seen = { hasProof: false };
+  reader.whole(ofProof, seen);
+  return seen.hasProof;
+}
+
 interface Found {
   name: string;
   value: string;
@@ -26,8 +37,8 @@ interface Found {
 type Looking = Fields<Found, WireReader>;
 
 /** A message of which one field is looked into. */
-const within = (field: number, fields: Looking): Looking =>
-  fieldsOf({ [field]: delimited(field, (found, reader) => void reader.message(fields, found)) });
+const within = <T>(field: number, fields: Fields<T, WireReader>): Fields<T, WireReader> =>
+  fieldsOf({ [field]: delimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
 
 const principal: Looking = fieldsOf({
   4: delimited(4, (found: Found, reader: WireReader) => {
@@ -64,3 +75,27 @@ const http: Looking = fieldsOf({
   13: delimited(13, (found: Found, reader: WireReader) => void reader.message(headerMap, found)),
 });
 const ofXfcc = within(1, within(4, within(2, http)));
+
+type Proving = Fields<{ hasProof: boolean }, WireReader>;
+
+const proofName: Proving = fieldsOf({
+  1: delimited(1, (seen: { hasProof: boolean }, reader: WireReader) => {
+    if (reader.text() === 'dpop') seen.hasProof = true;
+  }),
+});
+const proofHeader = (field: number | null) =>
+  delimited(field, (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofName, seen));
+const proofHeaders: Proving = fieldsOf({ 1: proofHeader(null) });
+const ofProof = within(
+  1,
+  within(
+    4,
+    within(
+      2,
+      fieldsOf({
+        3: proofHeader(null),
+        13: delimited(13, (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofHeaders, seen)),
+      }),
+    ),
+  ),
+);

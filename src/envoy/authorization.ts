@@ -1,3 +1,4 @@
+import { isTooOften } from '../check.ts';
 import type { Checks } from '../check.ts';
 import type { Answer, CheckFacts } from '../check-services.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -35,7 +36,10 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
     answers: (calls) => {
       const asked = stage(calls, (call) => ({ facts: factsOf(call, rules), call }));
       const encoded = stage(checks.answers(asked), encode);
-      return encoded.map((bytes) => (bytes instanceof Fault ? failed(bytes.error) : bytes));
+      return encoded.map((bytes) => {
+        if (isTooOften(bytes)) return options.refuse('agent');
+        return bytes instanceof Fault ? failed(bytes.error) : bytes;
+      });
     },
     afterwards: () => checks.afterwards(),
   };

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { AgentRate } from '../envoy/agent-rate.ts';
-import { askingAgentOf } from '../envoy/asking-agent.ts';
+import { askingAgentOf, carriesProof } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import type { ResponseOptions } from '../envoy/response.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
@@ -64,12 +64,13 @@ export async function startChecks(
       outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
     },
   });
-  const checks = checksWith({ ...servicesOf(parts, keys, transactionToken), outcomes });
+  const { admit, ...admitting } = admission(parts, refused);
+  const checks = checksWith({ ...servicesOf(parts, keys, transactionToken), ...admitting, outcomes });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
   const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
     onFault,
-    admit: admitting(parts, refused),
+    admit,
     turn: { begins: () => parts.store.turn(), over: () => parts.store.turnOver() },
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,
@@ -93,15 +94,30 @@ export async function closeChecks({ server, outcomes, refused, noticeMs }: Check
   refused.close();
 }
 
-/** Lets each agent ask so often and no more. */
-function admitting({ config, ports }: Parts, refused: RefusedChecks): (request: Buffer) => boolean {
-  const { identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;
+/** Lets each agent ask so often and no more: before its check is decoded, or once it is proven who asks. */
+interface Admission {
+  readonly admit: (request: Buffer) => boolean;
+  readonly admits?: NonNullable<CheckServices['admits']>;
+}
+
+/**
+ * An agent is who the connection names. Behind a hop that is the hop for all of them: there a check with a proof is counted once that
+ * was verified, for the agent of its token where it is valid, and else for the hop, as a check without one is from the start. So what
+ * has no valid proof spends nothing of another's, whatever token it carries.
+ */
+function admission({ config, ports }: Parts, refused: RefusedChecks): Admission {
+  const { binding, identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;
   const rate = new AgentRate({ perSecond, monotonicMs: ports.monotonicMs });
-  return (request) => {
-    const agent = askingAgentOf(request, identity);
+  const take = (agent: string, name = agent): boolean => {
     const isAdmitted = rate.take(agent);
-    if (!isAdmitted) refused.addAgent(agent);
+    if (!isAdmitted) refused.addAgent(name);
     return isAdmitted;
+  };
+  const byConnection = (request: Buffer): boolean => take(askingAgentOf(request, identity));
+  if (binding !== 'dpop') return { admit: byConnection };
+  return {
+    admit: (request) => carriesProof(request) || byConnection(request),
+    admits: ({ proven, hop }) => (proven === null ? take(hop) : take(`proven ${proven}`, proven)),
   };
 }
 

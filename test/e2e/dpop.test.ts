@@ -1,24 +1,13 @@
-import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { SignJWT } from 'jose';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { scratchFolder, startDomain } from './domain.ts';
+import { dpopProof, newKey } from './dpop-proof.ts';
+import type { ProofOptions } from './dpop-proof.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
-
-interface ProofOptions {
-  readonly method: string;
-  readonly url: string;
-  readonly token?: string;
-  readonly issuedAtSeconds?: number;
-  readonly id?: string;
-  readonly key?: ReturnType<typeof newKey>;
-}
-
-const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 /** An agent behind a hop that ends TLS: Envoy sees the hop's certificate, the agent proves itself with a key of its own. */
 describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
@@ -29,16 +18,8 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
   const clock = { offMs: 0 };
   const own = newKey();
 
-  const proof = ({ method, url, token: of, issuedAtSeconds, id, key = own }: ProofOptions): Promise<string> =>
-    new SignJWT({
-      jti: id ?? randomUUID(),
-      htm: method,
-      htu: url,
-      iat: issuedAtSeconds ?? Math.floor(Date.now() / 1000),
-      ...(of === undefined ? {} : { ath: createHash('sha256').update(of).digest('base64url') }),
-    })
-      .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey.export({ format: 'jwk' }) })
-      .sign(key.privateKey);
+  const proof = (options: Partial<ProofOptions> & Pick<ProofOptions, 'method' | 'url'>): Promise<string> =>
+    dpopProof({ key: own, ...options });
 
   const call = async (dpop: string | null, scheme = 'DPoP'): Promise<readonly [number, string | null]> => {
     const reply = await hop.call(domain.stage.envoyPort, {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { askingAgentOf } from '../../src/envoy/asking-agent.ts';
+import { askingAgentOf, carriesProof } from '../../src/envoy/asking-agent.ts';
 import { costRatio } from '../costs.ts';
 import { checkRequests } from './messages.ts';
 import { envoyCheckRequestType } from './protos.ts';
@@ -61,8 +61,27 @@ describe('askingAgentOf', () => {
     fc.assert(
       fc.property(bytes, fc.constantFrom('peer' as const, 'xfcc' as const), (given, mode) => {
         expect(typeof askingAgentOf(given, mode)).toBe('string');
+        expect(typeof carriesProof(given)).toBe('boolean');
       }),
       { numRuns: 1_000 },
     );
+  });
+});
+
+const inMap = (headers: Readonly<Record<string, string>>) => ({ attributes: { request: { http: { headers } } } });
+const inList = (...keys: readonly string[]) => {
+  const headers = keys.map((key) => ({ key, raw_value: Buffer.from('x') }));
+  return { attributes: { request: { http: { header_map: { headers } } } } };
+};
+
+describe('carriesProof', () => {
+  it.each([
+    ['a `dpop` header in the form of a list', inList(':path', 'dpop', 'x-a'), true],
+    ['a `dpop` header in the form of a map', inMap({ dpop: 'x' }), true],
+    ['a header whose value is `dpop`', inMap({ 'x-a': 'dpop' }), false],
+    ['other headers', inList(':path', 'authorization', 'dpop-nonce'), false],
+    ['no request', { attributes: { source: { principal: A } } }, false],
+  ])('says of %s whether it is one', (_name, message, expected) => {
+    expect(carriesProof(envoyCheckRequestType.serialize(message))).toBe(expected);
   });
 });
