@@ -10,6 +10,7 @@ const src = resolve(import.meta.dirname, '../src');
  */
 const rank: Readonly<Record<string, number>> = {
   decision: 0,
+  'agent-rate.ts': 0,
   'ports.ts': 0,
   'line.ts': 0,
   'loopback.ts': 0,

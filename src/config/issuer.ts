@@ -30,6 +30,37 @@ export interface TransmitterConfig extends KeyedIssuer {
   readonly subjectIssuers: readonly string[] | null;
 }
 
+/** What one client of the issuer may take. A client is a SPIFFE ID; at `signals.listen` it is an address. */
+export interface IssuerLimitsConfig {
+  /** Connections of all clients. Default 1,024, 16 to 65,536. */
+  readonly connections: number;
+  /** Connections of one client. Default 64, 1 to 4,096. */
+  readonly connectionsPerClient: number;
+  /** Requests of one client under way at once, of ordinary ones and of withdrawals each. Default 32, 1 to 1,024. */
+  readonly requestsInFlightPerClient: number;
+  /** Ordinary requests of one client in a second: for tokens, introspections, tasks and keys. Default 100, 1 to 1,000,000. */
+  readonly requestsPerSecondPerClient: number;
+  /** Ends, suspensions, revocations, changes of context and signals of one client in a second. Default 100, 1 to 1,000,000. */
+  readonly withdrawalsPerSecondPerClient: number;
+  /** Unfinished TLS handshakes of one address. Default 256, 1 to 4,096. */
+  readonly handshakesPerAddress: number;
+}
+
+const MAX_CONNECTIONS = 65_536;
+const MAX_OF_ONE = 4_096;
+const MAX_IN_FLIGHT = 1_024;
+const MAX_PER_SECOND = 1_000_000;
+
+/** The values where the section `issuer.limits` does not say otherwise. */
+export const defaultIssuerLimits: IssuerLimitsConfig = {
+  connections: 1_024,
+  connectionsPerClient: 64,
+  requestsInFlightPerClient: 32,
+  requestsPerSecondPerClient: 100,
+  withdrawalsPerSecondPerClient: 100,
+  handshakesPerAddress: 256,
+};
+
 /** The token issuer. */
 export interface IssuerConfig {
   /** Default `127.0.0.1:9472`. */
@@ -55,6 +86,7 @@ export interface IssuerConfig {
   /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
   readonly operators: readonly SpiffeId[];
   readonly subjectIssuers: readonly SubjectIssuerConfig[];
+  readonly limits: IssuerLimitsConfig;
   /** `null`: no signals are received. */
   readonly signals: {
     /** A further address where signals alone are taken, without a client certificate. Default none. */
@@ -91,6 +123,17 @@ export const issuer = (folder: string) => {
       ),
       [],
     ),
+    limits: section<IssuerLimitsConfig>({
+      connections: optional(integer(16, MAX_CONNECTIONS), defaultIssuerLimits.connections),
+      connectionsPerClient: optional(integer(1, MAX_OF_ONE), defaultIssuerLimits.connectionsPerClient),
+      requestsInFlightPerClient: optional(integer(1, MAX_IN_FLIGHT), defaultIssuerLimits.requestsInFlightPerClient),
+      requestsPerSecondPerClient: optional(integer(1, MAX_PER_SECOND), defaultIssuerLimits.requestsPerSecondPerClient),
+      withdrawalsPerSecondPerClient: optional(
+        integer(1, MAX_PER_SECOND),
+        defaultIssuerLimits.withdrawalsPerSecondPerClient,
+      ),
+      handshakesPerAddress: optional(integer(1, MAX_OF_ONE), defaultIssuerLimits.handshakesPerAddress),
+    }),
     signals: optional(
       section({
         listen: optional(address, null),

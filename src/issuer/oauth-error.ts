@@ -15,6 +15,7 @@ const statusOf = {
   method_not_allowed: 405,
   task_ended: 409,
   task_suspended: 409,
+  slow_down: 429,
   server_error: 500,
   temporarily_unavailable: 503,
 } as const;

@@ -25,5 +25,5 @@ export const errorReply = (refusal: OAuthError, headers: Readonly<Record<string,
   jsonReply(
     refusal.status,
     { error: refusal.error, error_description: refusal.description },
-    refusal.status === 503 ? { 'retry-after': '1', ...headers } : headers,
+    refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1', ...headers } : headers,
   );

@@ -1,3 +1,4 @@
+import type { RequestKind } from './bounds/limits.ts';
 import { answerContext } from './context.ts';
 import { answerIntrospection } from './introspect.ts';
 import { answerTokenRequest } from './issue.ts';
@@ -18,32 +19,42 @@ interface Route {
   readonly path: string;
   readonly method: 'GET' | 'POST' | 'PUT';
   readonly endpoint: Endpoint;
+  /** Default `ordinary`. */
+  readonly kind?: RequestKind;
 }
 
-const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSignal };
+const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSignal, kind: 'withdrawal' };
 
 const routes: readonly Route[] = [
   { path: '/.well-known/jwks.json', method: 'GET', endpoint: answerJwks },
   { path: '/transactions/jwks.json', method: 'GET', endpoint: answerTransactionJwks },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
   { path: '/oauth/introspect', method: 'POST', endpoint: answerIntrospection },
-  { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation },
+  { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation, kind: 'withdrawal' },
   { path: '/tasks/{id}', method: 'GET', endpoint: answerTask },
   { path: '/tasks/{id}/timeline', method: 'GET', endpoint: answerTimeline },
-  { path: '/tasks/{id}/complete', method: 'POST', endpoint: answerEvent('complete') },
-  { path: '/tasks/{id}/cancel', method: 'POST', endpoint: answerEvent('cancel') },
-  { path: '/tasks/{id}/suspend', method: 'POST', endpoint: answerEvent('suspend') },
+  { path: '/tasks/{id}/complete', method: 'POST', endpoint: answerEvent('complete'), kind: 'withdrawal' },
+  { path: '/tasks/{id}/cancel', method: 'POST', endpoint: answerEvent('cancel'), kind: 'withdrawal' },
+  { path: '/tasks/{id}/suspend', method: 'POST', endpoint: answerEvent('suspend'), kind: 'withdrawal' },
   { path: '/tasks/{id}/resume', method: 'POST', endpoint: answerResume },
   { path: '/tasks/{id}/token', method: 'POST', endpoint: answerFurtherToken },
-  { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext },
+  { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext, kind: 'withdrawal' },
   signals,
 ];
 
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
 const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 
-/** The endpoint a request is for, with the ids in its path (`''` where it has none); else the refusal. */
-export type Found = { readonly endpoint: Endpoint; readonly taskId: string; readonly serverId: string } | Reply;
+/** The endpoint a request is for, what it is served as, and the ids in its path (`''` where it has none). */
+export interface FoundEndpoint {
+  readonly endpoint: Endpoint;
+  readonly kind: RequestKind;
+  readonly taskId: string;
+  readonly serverId: string;
+}
+
+/** What a request is for, or the refusal. */
+export type Found = FoundEndpoint | Reply;
 
 /** Finds endpoints by method and path. Well-known documents put their path before that of the issuer, all others after. */
 export function routerOf(
@@ -51,11 +62,14 @@ export function routerOf(
   serves: 'all' | 'signals' = 'all',
 ): (method: string, path: string) => Found {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
-  const after = (serves === 'all' ? routes : [signals]).map(({ path, method, endpoint }) => ({
-    path: prefix + path,
-    method,
-    endpoint,
-  }));
+  const after: readonly Route[] = (serves === 'all' ? routes : [signals]).map(
+    ({ path, method, endpoint, kind = 'ordinary' }) => ({
+      path: prefix + path,
+      method,
+      endpoint,
+      kind,
+    }),
+  );
   const before: readonly Route[] = [
     { path: `/.well-known/oauth-authorization-server${prefix}`, method: 'GET', endpoint: answerMetadata },
     {
@@ -65,14 +79,19 @@ export function routerOf(
     },
   ];
   const served = serves === 'all' ? [...after, ...before] : after;
-  const table = served.map(({ path, method, endpoint }) => ({ pattern: patternOf(path), method, endpoint }));
+  const table = served.map(({ path, method, endpoint, kind = 'ordinary' }) => ({
+    pattern: patternOf(path),
+    method,
+    endpoint,
+    kind,
+  }));
   return (method, path) => {
     for (const route of table) {
       const match = route.pattern.exec(path);
       if (match === null) continue;
       const isServed = method === route.method || (method === 'HEAD' && route.method === 'GET');
       const { taskId = '', serverId = '' } = match.groups ?? {};
-      return isServed ? { endpoint: route.endpoint, taskId, serverId } : notAllowed(route.method);
+      return isServed ? { endpoint: route.endpoint, kind: route.kind, taskId, serverId } : notAllowed(route.method);
     }
     return errorReply(oauthError('not_found', 'there is nothing at this path'));
   };

@@ -3,7 +3,7 @@ import type { CheckServices } from '../check-services.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
-import { AgentRate } from '../envoy/agent-rate.ts';
+import { AgentRate } from '../agent-rate.ts';
 import { askingAgentOf, carriesProof } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import type { ResponseOptions } from '../envoy/response.ts';
@@ -71,7 +71,13 @@ export async function startChecks(
     refuse,
     onFault,
     admit,
-    turn: { begins: () => parts.store.turn(), over: () => parts.store.turnOver() },
+    turn: {
+      begins: () => {
+        parts.checkActivity.note();
+        parts.store.turn();
+      },
+      over: () => parts.store.turnOver(),
+    },
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },

@@ -4,6 +4,8 @@ import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
 import { isDeny } from '../decision/decision.ts';
 import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
+import type { OnRefused } from '../issuer/bounds/limits.ts';
+import { Turns } from '../issuer/bounds/turns.ts';
 import { IssuerServer } from '../issuer/server.ts';
 import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
 import { defaultSignalEffects } from '../issuer/signals/effects.ts';
@@ -59,9 +61,13 @@ export async function startIssuer(
     ...(transactions === undefined ? {} : { transactions }),
   };
   const tls = tlsMaterialOf(first);
-  const server = new IssuerServer({ tls, services, onProblem: log });
+  const { monotonicMs } = parts.ports;
+  const turns = new Turns({ monotonicMs, after, areChecksComing: () => parts.checkActivity.isRecent });
+  const { limits } = config;
+  const options = { tls, services, limits, turns, monotonicMs, onProblem: log, onRefused: countedRefusals(parts) };
+  const server = new IssuerServer(options);
   const further = config.signals?.listen ?? null;
-  const signalServer = further === null ? null : new IssuerServer({ tls, services, onProblem: log, serves: 'signals' });
+  const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
   const stopRenewing = svid.onChange((renewed) => {
     for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
   });
@@ -79,6 +85,21 @@ export async function startIssuer(
     return outcome;
   }
   return isStartProblem(port) ? port : { port, close };
+}
+
+/** Not every refusal of a flood is worth a line. */
+const TELL_EVERY_MS = 60_000;
+
+/** Counts what is refused by its bound, and says in the log, once a minute at most, who met which. */
+function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
+  let toldMs = -Infinity;
+  return (bound, client) => {
+    metrics.issuerRefusals.of({ bound }).inc();
+    const nowMs = ports.monotonicMs();
+    if (nowMs - toldMs < TELL_EVERY_MS) return;
+    toldMs = nowMs;
+    log(`the issuer holds \`${client}\` to its limits (${bound}); \`remit_issuer_refusals_total\` counts how often`);
+  };
 }
 
 async function listenOn(server: IssuerServer, address: Address): Promise<number | StartProblem> {

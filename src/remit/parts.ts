@@ -4,6 +4,7 @@ import type { SvidSource } from '../identity/svid.ts';
 import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
+import type { CheckActivity } from './check-activity.ts';
 import type { Ledger } from './ledger.ts';
 import type { Proofs } from './state.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
@@ -26,6 +27,7 @@ export interface Parts {
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
+  readonly checkActivity: CheckActivity;
   /** Where decisions are logged; `null` where they are not. */
   readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */

@@ -16,6 +16,7 @@ import { measureProcess } from '../telemetry/process-usage.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
+import { CheckActivity } from './check-activity.ts';
 import { closeChecks, startChecks } from './check-role.ts';
 import { followClockLead } from './clock-lead.ts';
 import { followGates, gatesOf } from './gates.ts';
@@ -125,6 +126,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
     svid,
     telemetry,
     metrics,
+    checkActivity: new CheckActivity(ports.monotonicMs),
     decisionStream,
   };
 }

@@ -34,6 +34,7 @@ const transient: ReadonlySet<string> = new Set([
   'unexpected-answer',
   'invalid_client',
   'server_error',
+  'slow_down',
   'temporarily_unavailable',
   'task_suspended',
 ]);
@@ -59,6 +60,7 @@ const cures: ReadonlyMap<string, string> = new Map([
   ['not_found', 'the task is not one of this SPIFFE ID at this issuer, or the issuer is older than this command'],
   ['task_ended', 'a task that has ended stays ended: declare a new one'],
   ['task_suspended', 'the task waits to be resumed by an operator'],
+  ['slow_down', 'try again later; the operator bounds each SPIFFE ID by `issuer.limits`'],
   ['server_error', 'the log of the issuer says why'],
   ['temporarily_unavailable', 'try again; the log of the issuer says why'],
 ]);

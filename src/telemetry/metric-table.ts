@@ -48,6 +48,13 @@ export const metricTable = {
     { cause: ['overloaded', 'agent', 'deadline', 'failed', 'unreadable', 'too-large'] },
   ),
   checksInFlight: gauge('remit_checks_in_flight', 'Checks that wait for their answer', {}),
+  issuerRefusals: counter(
+    'remit_issuer_refusals_total',
+    'Requests that the issuer refused and connections that it cut, by bound: of all connections; of one client its connections, its requests at once, its rate and its unanswered requests on one connection; of one address its handshakes; waited too long for a turn',
+    {
+      bound: ['connections', 'client-connections', 'client-requests', 'client-rate', 'pipeline', 'handshakes', 'turn'],
+    },
+  ),
   tokenUses: counter('remit_token_uses_total', 'Uses of verified tokens, by their most telling class', {
     class: REUSE_CLASSES,
   }),

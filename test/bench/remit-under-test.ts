@@ -56,6 +56,8 @@ export interface RemitOptions {
   readonly tokenSeconds?: number;
   /** Checks a second of one agent. Default so many that one can make all of a load. */
   readonly checksPerAgent?: number;
+  /** What one client of the issuer may take. Default so much that one can make all of a load. */
+  readonly issuerLimits?: Readonly<Record<string, number>>;
   /** Flags of Node. */
   readonly flags?: readonly string[];
   /** Where its standard output goes. */
@@ -78,6 +80,8 @@ const CONNECTIONS = 8;
 export class RemitUnderTest {
   readonly pid: number;
   readonly socket: string;
+  /** Of the issuer. */
+  readonly issuerPort: number;
   readonly #ports: Ports;
   readonly #domain: Domain;
   readonly #agents = new Map<Caller, Agent>();
@@ -86,6 +90,7 @@ export class RemitUnderTest {
   private constructor(running: Running, domain: Domain) {
     this.pid = running.pid;
     this.socket = running.socket;
+    this.issuerPort = running.ports.issuer;
     this.#ports = running.ports;
     this.#end = running.end;
     this.#domain = domain;
@@ -212,6 +217,7 @@ async function configOf(
       signingKey: 'key.pem',
       tokenSeconds: tokenSeconds ?? 300,
       taskSeconds: 7_200,
+      limits: options.issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
     },
     admin: { listen: `127.0.0.1:${ports.admin}` },
     policies: policies ?? join(root, 'cedar-policies'),

@@ -4,6 +4,7 @@ import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { names } from './contenders.ts';
 import { atRate } from './fixed-rate.ts';
 import { goModuleVersions } from './go-servers.ts';
+import { issuerFlood } from './issuer-flood.ts';
 import { NEIGHBOUR, SOCKET_NEIGHBOUR } from './neighbour.ts';
 import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
@@ -45,6 +46,8 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     overload_neighbour: results.figure(NEIGHBOUR),
     overload_goodput_at_socket: results.figure(SOCKET_GOODPUT),
     overload_neighbour_at_socket: results.figure(SOCKET_NEIGHBOUR),
+    issuer_flood_p50: results.latencyRatio('p50Ms', issuerFlood.beside, issuerFlood.without),
+    issuer_flood_p99: results.latencyRatio('p99Ms', issuerFlood.beside, issuerFlood.without),
   };
 }
 

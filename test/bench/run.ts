@@ -9,6 +9,7 @@ import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
 import { measureFixedRates } from './fixed-rate.ts';
 import { measureOverload } from './overload.ts';
+import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
 import { resultObject, tables } from './report.ts';
 import { measureSoak } from './soak.ts';
@@ -24,7 +25,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
-              overload; default all
+              overload, issuer; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --soak      how long the soak takes; default 30, an hour is 3600
 
@@ -41,6 +42,7 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   soak: measureSoak,
   tasks: measureTasks,
   overload: measureOverload,
+  issuer: measureIssuer,
 };
 
 interface Options extends Effort {

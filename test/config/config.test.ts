@@ -156,6 +156,14 @@ describe('configFrom', () => {
       'trustDomains: acme.test\nsvid: { certificate: c, key: k, bundle: b }\nissuer: { url: http://issuer.acme.test }\n',
       ['remit.yaml:3:16: `issuer.url` must be an `https:` URL without query, fragment and trailing slash: it is not'],
     ],
+    [
+      'limits of the issuer that are out of range, or none of them',
+      'trustDomains: acme.test\nsvid: { certificate: c, key: k, bundle: b }\nissuer:\n  url: https://issuer.acme.test\n  limits: { connections: 8, perClient: 1 }\n',
+      [
+        expect.stringContaining('`issuer.limits.perClient`'),
+        'remit.yaml:5:26: `issuer.limits.connections` must be a whole number from 16 to 65536',
+      ],
+    ],
     ['broken YAML', 'trustDomains: [acme.test\n', [expect.stringMatching(/^remit\.yaml:\d+:\d+: /)]],
     ['a scalar for the whole', 'just text\n', ['remit.yaml:1:1: must be a section of `key: value` lines']],
     [

@@ -3,11 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { Authority, Credential } from '../../src/dev/authority.ts';
+import { defaultIssuerLimits } from '../../src/config/issuer.ts';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import type { IssuerBound, IssuerLimits } from '../../src/issuer/bounds/limits.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
 import type { TlsMaterial } from '../../src/issuer/server.ts';
 import type { IssuerServices } from '../../src/issuer/services.ts';
+import type { Turns } from '../../src/issuer/bounds/turns.ts';
 import { SigningKeys } from '../../src/issuer/signing-keys.ts';
 import type { SpanAttributes } from '../../src/issuer/tracer.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
@@ -56,6 +59,9 @@ export interface Bench {
   /** Records of refusals. */
   readonly refusals: LedgerRecord[];
   readonly problems: string[];
+  /** What was refused by a bound, with the client. */
+  readonly refused: (readonly [IssuerBound, string])[];
+  readonly limits: IssuerLimits;
   readonly ask: (path: string, asking?: Asking) => Promise<Answer>;
   /** Asks for a token; a parameter set to `undefined` is left out. */
   readonly token: (change?: Parameters, as?: Credential) => Promise<Answer>;
@@ -82,6 +88,8 @@ export const details = (change: Record<string, unknown> = {}): string =>
 /** What is different from a plain issuer. */
 export type BenchChange = Partial<Omit<IssuerServices, 'settings'>> & {
   readonly settings?: Partial<IssuerServices['settings']>;
+  readonly limits?: Partial<IssuerLimits>;
+  readonly turns?: Turns;
 };
 
 let policies: Promise<PolicySet> | null = null;
@@ -92,7 +100,10 @@ const examplePolicies = (): Promise<PolicySet> =>
   }));
 
 /** The real issuer over real mTLS, with the example policies, on a state file in `folder`. */
-export async function startBench(folder: string, { settings = {}, ...change }: BenchChange = {}): Promise<Bench> {
+export async function startBench(
+  folder: string,
+  { settings = {}, limits: given = {}, turns, ...change }: BenchChange = {},
+): Promise<Bench> {
   const authority = await createAuthority('acme.test', systemPorts);
   const own = await authority.svid('/ns/remit/sa/issuer', { dns: ['issuer.acme.test'] });
   const [planner, reporter] = await Promise.all([
@@ -150,7 +161,24 @@ export async function startBench(folder: string, { settings = {}, ...change }: B
     ...change,
   };
   const tls = { certificate: own.certPem, key: own.keyPem, bundle: authority.bundlePem };
-  const server = new IssuerServer({ services, tls, onProblem: (message) => problems.push(message) });
+  const refused: (readonly [IssuerBound, string])[] = [];
+  // Tests ask for more at once than any agent.
+  const limits = {
+    ...defaultIssuerLimits,
+    connectionsPerClient: 256,
+    requestsInFlightPerClient: 256,
+    requestsPerSecondPerClient: 10_000,
+    withdrawalsPerSecondPerClient: 10_000,
+    ...given,
+  };
+  const server = new IssuerServer({
+    services,
+    tls,
+    limits,
+    ...(turns === undefined ? {} : { turns }),
+    onProblem: (message) => problems.push(message),
+    onRefused: (bound, client) => refused.push([bound, client]),
+  });
   const { port } = await server.listen('127.0.0.1', 0);
   const ask = (path: string, asking: Asking = {}) =>
     call({ port, bundle: authority.bundlePem, as: planner, ...asking, path });
@@ -181,6 +209,8 @@ export async function startBench(folder: string, { settings = {}, ...change }: B
     spans,
     refusals,
     problems,
+    refused,
+    limits,
     ask,
     token,
     form,

@@ -244,7 +244,7 @@ describe('IssuerServer.reload', () => {
 
 describe('IssuerServer.listen', () => {
   it('rejects where the address is taken', async () => {
-    const other = new IssuerServer({ services: bench.services, tls: bench.tls });
+    const other = new IssuerServer({ services: bench.services, tls: bench.tls, limits: bench.limits });
     await expect(other.listen('127.0.0.1', bench.port)).rejects.toThrow(/EADDRINUSE/);
   });
 });

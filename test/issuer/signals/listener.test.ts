@@ -11,7 +11,7 @@ let listener: IssuerServer;
 let port: number;
 beforeAll(async () => {
   bench = await startBench(folder(), { signals: signalServices() });
-  listener = new IssuerServer({ services: bench.services, tls: bench.tls, serves: 'signals' });
+  listener = new IssuerServer({ services: bench.services, tls: bench.tls, limits: bench.limits, serves: 'signals' });
   ({ port } = await listener.listen('127.0.0.1', 0));
 });
 afterAll(async () => {

@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { describe, expect, it } from '@jest/globals';
+import { CheckQueue } from '../../../src/envoy/check-queue.ts';
+import { Turns } from '../../../src/issuer/bounds/turns.ts';
+import type { Lane } from '../../../src/issuer/bounds/turns.ts';
+import { Place } from '../../../src/line.ts';
+import { systemPorts } from '../../../src/ports.ts';
+import { after } from '../../../src/timers.ts';
+import { scratch } from '../../store/samples.ts';
+import { startBench } from '../bench.ts';
+import { idle, tokenRequest } from './clients.ts';
+
+/** Lets the event loop go round until nothing happens any more. */
+const settle = async (): Promise<void> => {
+  for (let round = 0; round < 200; round += 1) await new Promise((next) => setImmediate(next));
+};
+
+/** Turns by a clock and a timer of the test's own, and what they came to. */
+function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
+  const clock = { nowMs: 0 };
+  const timers: { readonly atMs: number; readonly run: () => void }[] = [];
+  const done: string[] = [];
+  const turns = new Turns({
+    monotonicMs: () => clock.nowMs,
+    after: (delayMs, run) => {
+      const timer = { atMs: clock.nowMs + delayMs, run };
+      timers.push(timer);
+      return () => void timers.splice(timers.indexOf(timer), 1);
+    },
+    areChecksComing: () => areChecksComing,
+  });
+  /** Work of so many milliseconds. */
+  const work = (lane: Lane, client: string, tookMs = 0, isGone = false): void =>
+    void wait(lane, client, { tookMs, isGone });
+  const wait = async (
+    lane: Lane,
+    client: string,
+    { tookMs, isGone }: { readonly tookMs: number; readonly isGone: boolean },
+  ): Promise<void> => {
+    const outcome = await turns.wait(lane, client, () => isGone);
+    clock.nowMs += tookMs;
+    done.push(`${lane} ${client} ${outcome}`);
+  };
+  const pass = async (ms: number): Promise<void> => {
+    clock.nowMs += ms;
+    for (const timer of timers.filter(({ atMs }) => atMs <= clock.nowMs)) {
+      timers.splice(timers.indexOf(timer), 1);
+      timer.run();
+    }
+    await settle();
+  };
+  return { done, work, pass };
+}
+
+describe('Turns', () => {
+  it('serves withdrawals before handshakes before all else, and clients one after the other', async () => {
+    const { done, work } = held({ areChecksComing: false });
+    for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud');
+    work('ordinary', 'quiet');
+    work('handshake', '192.0.2.1');
+    work('withdrawal', 'loud');
+    await settle();
+    expect(done).toEqual([
+      'withdrawal loud turn',
+      'handshake 192.0.2.1 turn',
+      'ordinary loud turn',
+      'ordinary quiet turn',
+      'ordinary loud turn',
+      'ordinary loud turn',
+    ]);
+  });
+
+  it('leaves nine tenths of the time to checks while they come, and withdrawals a tenth of their own', async () => {
+    const { done, work, pass } = held({ areChecksComing: true });
+    for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
+    await settle();
+    expect(done).toEqual(['ordinary loud turn']);
+    await pass(50);
+    work('withdrawal', 'loud', 1);
+    await settle();
+    expect(done).toEqual(['ordinary loud turn', 'withdrawal loud turn']);
+    await pass(38);
+    expect(done).toHaveLength(2);
+    await pass(2);
+    expect(done).toEqual(['ordinary loud turn', 'withdrawal loud turn', 'ordinary loud turn']);
+  });
+
+  it('pauses for nobody while no checks come', async () => {
+    const { done, work } = held({ areChecksComing: false });
+    for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
+    await settle();
+    expect(done).toHaveLength(3);
+  });
+
+  it('pauses for a second at most', async () => {
+    const { done, work, pass } = held({ areChecksComing: true });
+    for (let asked = 0; asked < 2; asked += 1) work('ordinary', 'loud', 5_000);
+    await settle();
+    await pass(1_001);
+    expect(done).toHaveLength(2);
+  });
+
+  it('gives no turn to what nobody waits for, and turns away what waited for ten seconds', async () => {
+    const { done, work, pass } = held({ areChecksComing: true });
+    work('ordinary', 'first', 10_000);
+    work('ordinary', 'left', 0, true);
+    work('ordinary', 'late');
+    await settle();
+    await pass(1_001);
+    work('ordinary', 'next');
+    await settle();
+    expect(done).toEqual(['ordinary first turn', 'ordinary left gone', 'ordinary late late', 'ordinary next turn']);
+  });
+
+  it('lets checks be decided between two grants, however many ask at once', async () => {
+    const { folder, remove } = scratch();
+    const seen = { grants: 0, sinceCheck: 0, most: 0 };
+    const turns = new Turns({ monotonicMs: systemPorts.monotonicMs, after, areChecksComing: () => false });
+    const bench = await startBench(folder(), { turns });
+    const { grant } = bench.services;
+    const counted = await startBench(folder(), {
+      turns,
+      grant: (question) => {
+        seen.grants += 1;
+        seen.sinceCheck += 1;
+        seen.most = Math.max(seen.most, seen.sinceCheck);
+        return grant(question);
+      },
+    });
+    const GRANTS = 16;
+    let isOver = false;
+    const check = { arrivedMs: 0, deadlineMs: Infinity };
+    const queue = new CheckQueue<typeof check>({
+      monotonicMs: systemPorts.monotonicMs,
+      onTurn: () => undefined,
+      onTurnOver: () => undefined,
+      shed: () => undefined,
+      // There is always a check that waits: each that is decided is followed by the next.
+      run: ([decided]) => {
+        seen.sinceCheck = 0;
+        if (decided !== undefined && !isOver) queue.add(new Place(check));
+      },
+    });
+    queue.add(new Place(check));
+    try {
+      const sockets = await Promise.all(Array.from({ length: GRANTS }, () => idle(counted, counted.planner)));
+      for (const socket of sockets) socket.write(tokenRequest);
+      await Promise.all(sockets.map((socket) => once(socket, 'data')));
+      for (const socket of sockets) socket.destroy();
+    } finally {
+      isOver = true;
+    }
+    expect([seen.grants, seen.most]).toEqual([GRANTS, 1]);
+    for (const one of [bench, counted]) await one.close();
+    remove();
+  });
+});
