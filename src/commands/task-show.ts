@@ -41,7 +41,8 @@ const headOf = (task: TaskJson): readonly string[] =>
     ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
     `state     ${task.state}${task.cause_note === null ? '' : ` (${task.cause_note})`}  risk ${task.risk}`,
     `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest${idleOf(task)}`}`,
-    ...Object.entries(task.context).map(([name, value]) => `context   ${name}: ${value}`),
+    ...Object.entries(task.claimed).map(([name, value]) => `claimed   ${name}: ${value} (the agent's own word)`),
+    ...task.attested.map(({ name, value, by, kind }) => `attested  ${name}: ${value} (by ${kind} ${by})`),
   ].map(printable);
 
 const idleOf = ({ idle_seconds: seconds }: TaskJson): string =>

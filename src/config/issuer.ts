@@ -77,9 +77,9 @@ export interface IssuerConfig {
   readonly taskSeconds: number;
   /** A task unused for so long expires. Default none, 10 to 86,400. */
   readonly idleSeconds: number | null;
-  /** What a change of a named value of a task's context does; a name without a rule revokes. */
+  /** What a change of a named value does; a name without a rule revokes, save that a newly attested value asks. */
   readonly context: ReadonlyMap<string, 'suspend' | 'revoke' | 'ask'>;
-  /** Workloads that may change the context of any task. Default each agent its own alone. */
+  /** Workloads that attest named values of the tasks of others, as `operators` do. Default none. */
   readonly contextWriters: readonly SpiffeId[];
   /** Workloads that may introspect every token. Default none. */
   readonly introspectors: readonly SpiffeId[];

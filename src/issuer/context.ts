@@ -3,11 +3,20 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
-import { changedNames, contextEffects, type TaskContext, taskContextFrom } from '../task/context-change.ts';
+import {
+  contextAfter,
+  type ContextChange,
+  contextChanges,
+  contextEffects,
+  type Saying,
+} from '../task/context-change.ts';
+import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';
 import { stateAt, type Task, type TaskEvent } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
-import { isProblem, membersFrom } from '../token/members.ts';
+import { spiffeId } from '../token/claim-readers.ts';
+import { isProblem, listOf, membersFrom, optional } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
+import { ancestorsOf } from './ancestors.ts';
 import { askAgain, isRefusal } from './ask-again.ts';
 import { clientFrom } from './client.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
@@ -16,10 +25,13 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 import type { SpanAttributes } from './tracer.ts';
 
 /**
- * `PUT /tasks/{id}/context`: the values that hold now, all of them, for the task's own agent and for the workloads the
- * operator lets write contexts. What changed, a new and a missing name too, has the effect that the task was accepted with:
- * the hardest of them, where asking the policies again comes to keeping the task or revoking it. The new context and its
- * effect are on disk, in one transaction, before the answer: the task in the state that holds now.
+ * `PUT /tasks/{id}/context`: all the named values that the client says hold now. Of the task's own agent they are its claims,
+ * whatever else it may do here; of the workloads that the operator lets attest they are attested, beside those of others and
+ * in place of its own of before. An operator attests too, and can withdraw what others did.
+ *
+ * What changed, a new and a missing name too, has the effect that the task was accepted with: the hardest of them, where
+ * asking the policies again comes to keeping the task or revoking it. The change and its effect are on disk, in one
+ * transaction, before the answer: the task in the state that holds now.
  */
 export function answerContext(request: IssuerRequest, services: IssuerServices): Reply {
   const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
@@ -43,18 +55,35 @@ export function answerContext(request: IssuerRequest, services: IssuerServices):
 function changedTask(request: IssuerRequest, services: IssuerServices): Task | OAuthError {
   const client = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
   if (isDeny(client)) return oauthError('invalid_client', client.detail, client);
-  const task = writableTask(request.taskId, client.id, services);
-  if (isOAuthError(task)) return task;
-  const context = contextFrom(request);
-  return isOAuthError(context) ? context : change(task, { context, by: client.id }, services);
+  const held = writableTask(request.taskId, client.id, services);
+  if (isOAuthError(held)) return held;
+  const body = bodyFrom(request);
+  if (isOAuthError(body)) return body;
+  const saying = sayingOf(held.kind, client.id, body);
+  return isOAuthError(saying) ? saying : change(held.task, saying, services);
 }
 
-/** A task of another agent is not found, so that nobody learns which ids exist. */
-function writableTask(id: string, client: SpiffeId, { settings, store }: IssuerServices): Task | OAuthError {
+/** A task, and what the client is to it. */
+interface Held {
+  readonly task: Task;
+  readonly kind: Saying['kind'];
+}
+
+/**
+ * A task of another agent is not found, so that nobody learns which ids exist. Who handed a task on acts in it through
+ * others, so its word is no more independent than that of the agent: it attests nothing.
+ */
+function writableTask(id: string, client: SpiffeId, { settings, store }: IssuerServices): Held | OAuthError {
   const task = store.taskOf(settings.url, id);
   if (isStoreFailure(task)) return unavailable(task);
-  const mayWrite = task?.agent === client || settings.contextWriters?.has(client) === true;
-  return task !== undefined && mayWrite ? task : notFound();
+  if (task?.agent === client) return { task, kind: 'agent' };
+  const isOperator = settings.operators.has(client);
+  if (task === undefined || !(isOperator || settings.contextWriters?.has(client) === true)) return notFound();
+  const above = ancestorsOf(task, store);
+  if (isStoreFailure(above)) return unavailable(above);
+  return above.some(({ agent }) => agent === client)
+    ? oauthError('access_denied', 'a workload that handed on the task, or a task it is part of, attests nothing of it')
+    : { task, kind: isOperator ? 'operator' : 'writer' };
 }
 
 const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
@@ -62,7 +91,15 @@ const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
 /** Longest body read, in bytes. */
 const MAX_BODY_BYTES = 16_384;
 
-function contextFrom({ body, contentType }: IssuerRequest): TaskContext | OAuthError {
+interface Body {
+  readonly values: NamedValues;
+  /** `null` where it was not sent. */
+  readonly withdraw: readonly SpiffeId[] | null;
+}
+
+const MAX_WITHDRAW = 64;
+
+function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
   if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
     return oauthError('invalid_request', 'the content-type must be application/json');
   }
@@ -70,22 +107,31 @@ function contextFrom({ body, contentType }: IssuerRequest): TaskContext | OAuthE
     return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
   const json = strictJsonFrom(body);
   if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
-  const read = membersFrom(json.value, { context: taskContextFrom }, { noun: 'member', others: 'refused' });
-  return isProblem(read) ? oauthError('invalid_request', `the body ${read.problem}`) : read.context.values;
+  const withdraw = optional(listOf(spiffeId, { max: MAX_WITHDRAW }));
+  const readers = { context: namedValuesFrom, withdraw };
+  const read = membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
+  return isProblem(read)
+    ? oauthError('invalid_request', `the body ${read.problem}`)
+    : { values: read.context.values, withdraw: read.withdraw };
 }
 
-interface Change {
-  readonly context: TaskContext;
-  readonly by: SpiffeId;
+function sayingOf(kind: Saying['kind'], by: SpiffeId, { values, withdraw }: Body): Saying | OAuthError {
+  if (withdraw !== null && kind !== 'operator') {
+    return oauthError('access_denied', 'only an operator withdraws what another workload attested');
+  }
+  return kind === 'agent' ? { kind, by, values } : { kind, by, values, withdraw: withdraw ?? [] };
 }
 
-function change(task: Task, { context, by }: Change, services: IssuerServices): Task | OAuthError {
+function change(task: Task, saying: Saying, services: IssuerServices): Task | OAuthError {
   const state = stateAt(task, services.store.nowMs());
   if (state !== 'active' && state !== 'suspended') return ended(state);
-  const names = changedNames(task.context, context);
-  if (names.length === 0) return task;
-  const event = eventOf(task, { context, names }, services);
-  const result = services.store.setContext(task, context, by, event);
+  const facts = contextAfter(task, saying);
+  if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
+  const after = { ...task, ...facts };
+  const changes = contextChanges(task, after);
+  if (changes.length === 0) return task;
+  const event = eventOf(after, changes, services);
+  const result = services.store.setContext(task, saying, event);
   if (isStoreFailure(result)) return unavailable(result);
   if (result === undefined) return notFound();
   return 'problem' in result ? ended(result.state) : result;
@@ -93,17 +139,13 @@ function change(task: Task, { context, by }: Change, services: IssuerServices): 
 
 type Hard = TaskEvent & { readonly kind: 'suspend' | 'revoke' };
 
-/** What the change does to the task, the hardest first; `undefined` where the task goes on. */
-function eventOf(
-  task: Task,
-  { context, names }: { readonly context: TaskContext; readonly names: readonly string[] },
-  services: IssuerServices,
-): Hard | undefined {
-  const effects = contextEffects(task, names);
-  const note = `the context changed: ${names.join(', ')}`;
+/** What the changes do to the task, the hardest first; `undefined` where the task goes on. @param task as it would go on */
+function eventOf(task: Task, changes: readonly ContextChange[], services: IssuerServices): Hard | undefined {
+  const effects = contextEffects(task, changes);
+  const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
   const cause = causeOf('context.changed', note);
   if (effects.has('revoke')) return { kind: 'revoke', cause };
-  const refusal = effects.has('ask') ? askAgain({ ...task, context }, services) : null;
+  const refusal = effects.has('ask') ? askAgain(task, services) : null;
   if (refusal !== null && isRefusal(refusal)) {
     return { kind: 'revoke', cause: causeOf('context.changed', `${note}: the policies no longer grant the task`) };
   }

@@ -1,16 +1,16 @@
 import { type Deny, isDeny } from '../decision/decision.ts';
 import type { Leaf } from '../identity/leaf.ts';
-import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { issueQuestion } from '../policy/question.ts';
+import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import { MAX_STEP_MS } from '../store/clock-floor.ts';
 import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
-import type { TaskContext } from '../task/context-change.ts';
+import type { NamedValues } from '../task/named-values.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../token/members.ts';
+import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
 import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
@@ -26,8 +26,8 @@ import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 export interface Grant extends Client {
   readonly intent: Intent;
   readonly origin: Origin;
-  /** What the task is accepted with. */
-  readonly context: TaskContext;
+  /** What the agent says of itself, which a new task is accepted with. */
+  readonly claimed: NamedValues;
   /** Whom the token is made out for; `null` for the client itself. */
   readonly delegate: TokenRequest['delegate'];
   /** Whether a token was exchanged for it, which the answer then says. */
@@ -131,7 +131,7 @@ function judge({ client, origin, asked }: Case, services: IssuerServices): Judge
   const policyIds = permitted({ client, origin, asked }, { intent, lifetime }, services);
   if (isOAuthError(policyIds)) return { leaf, intent, outcome: policyIds };
   const { context, delegate, subject } = asked;
-  const grant = { ...client, intent, origin, context: context ?? {}, delegate, isExchange: subject !== null };
+  const grant = { ...client, intent, origin, claimed: context ?? {}, delegate, isExchange: subject !== null };
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
@@ -247,7 +247,9 @@ function permitted(
         ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
         subject,
         actors,
-        taskContext: place.kind === 'same-task' ? place.task.context : (asked.context ?? {}),
+        // Nobody can have attested anything of a task that is not there yet.
+        claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),
+        attested: place.kind === 'same-task' ? place.task.attested : [],
         risk: place.kind === 'same-task' ? place.task.risk : 'low',
         delegation,
         nowMs: lifetime.issuedAtSeconds * 1_000,
@@ -263,21 +265,18 @@ function permitted(
   return [...policyIds].toSorted();
 }
 
-/** Who handed the task on, and through how many hands it went; `undefined` where its agent declared it. */
-export function delegationOf(
-  place: Origin['place'],
-  store: Store,
-): { readonly parent: SpiffeId; readonly depth: number } | undefined | Deny {
+/**
+ * Who handed the task on, through how many hands it went, and what is attested of the tasks it comes from; `undefined` where
+ * its agent declared it.
+ */
+export function delegationOf(place: Origin['place'], store: Store): IssueFacts['delegation'] | Deny {
   if (place.kind === 'new-task') return undefined;
-  const above = place.kind === 'part' ? [place.parent.task] : [];
-  let next = place.kind === 'part' ? place.parent.task : place.task;
-  while (next.parentId !== null && above.length < claimLimits.maxActors) {
-    const parent = store.taskOf(next.issuer, next.parentId);
-    if (isStoreFailure(parent)) return stateUnavailable(parent);
-    if (parent === undefined) break;
-    above.push(parent);
-    next = parent;
-  }
+  const nearest = place.kind === 'part' ? place.parent.task : place.task;
+  const ancestors = ancestorsOf(nearest, store);
+  if (isStoreFailure(ancestors)) return stateUnavailable(ancestors);
+  const above = (place.kind === 'part' ? [nearest, ...ancestors] : ancestors).slice(0, claimLimits.maxActors);
   const [parent] = above;
-  return parent === undefined ? undefined : { parent: parent.agent, depth: above.length };
+  return parent === undefined
+    ? undefined
+    : { parent: parent.agent, depth: above.length, attested: above.flatMap(({ attested }) => attested) };
 }

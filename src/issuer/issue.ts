@@ -84,7 +84,9 @@ function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: 
     cause: null,
     issuance: { traceId: span.traceId, spanId: span.spanId },
     detailsJson: JSON.stringify(grant.intent.details),
-    context: grant.context,
+    claimed: grant.claimed,
+    // Also of a part: what was attested was said of another agent, in another task.
+    attested: [],
     contextRules: settings.contextRules,
     risk: parent?.risk ?? 'low',
     generation: 1,

@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose';
 import { encodedRecord } from '../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { recordText } from '../ledger/record.ts';
 import type { IntentRecord, TokenRecord } from '../ledger/record.ts';
 import type { IssuedToken, Store } from '../store/store.ts';
 import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
@@ -90,6 +91,9 @@ const tokenRecord = (
   spanId: span.spanId,
 });
 
+const claimedText = (claimed: Task['claimed']): NonNullable<IntentRecord['claimed']> =>
+  Object.fromEntries(Object.entries(claimed).map(([name, value]) => [recordText(name), recordText(value)]));
+
 /** The record of an intent, with the same fields where it was granted and where it was refused. */
 export function intentRecord(
   of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: SpanReference },
@@ -107,6 +111,7 @@ export function intentRecord(
     purpose: intent?.purpose ?? null,
     intentHash: intent?.hash ?? null,
     details: intent?.details ?? null,
+    claimed: of.task === null ? null : claimedText(of.task.claimed),
     deadline: of.task?.deadlineMs ?? null,
     decision: isRefused ? 'deny' : 'allow',
     error: isRefused ? outcome.error : null,

@@ -30,7 +30,10 @@ export interface IssuerSettings {
   readonly maxTaskSeconds: number;
   /** A task that is unused for so long expires. Default `null`: none does. */
   readonly idleSeconds: number | null;
-  /** What a change of a named value of a task's context does; a name without a rule revokes. Default none. */
+  /**
+   * What a change of a named value does, claimed or attested; a name without a rule revokes, save that a newly attested value
+   * has the policies asked. Default none.
+   */
   readonly contextRules: Readonly<Record<string, ContextEffect>>;
   /** Whose tokens are taken as `subject_token` beside the issuer's own. Default none. */
   readonly subjectIssuers: readonly SubjectIssuer[];
@@ -40,7 +43,7 @@ export interface IssuerSettings {
   readonly introspectors: ReadonlySet<SpiffeId>;
   /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
   readonly operators: ReadonlySet<SpiffeId>;
-  /** Workloads that may change the context of any task; by default each agent its own alone. */
+  /** Workloads that attest named values of the tasks of others, as `operators` do. Default none. */
   readonly contextWriters?: ReadonlySet<SpiffeId>;
 }
 

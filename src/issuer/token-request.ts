@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import { type SpiffeId, spiffeIdFrom } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { type TaskContext, taskContextFrom } from '../task/context-change.ts';
+import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
@@ -33,8 +33,8 @@ export interface TokenRequest {
   readonly details: AskedDetails | null;
   /** `null` where the client asked for no scope. */
   readonly scope: readonly string[] | null;
-  /** Named values the task is to be accepted with; `null` where none were sent. */
-  readonly context: TaskContext | null;
+  /** What the client says of itself, by name: nobody has checked it. `null` where it sent none. */
+  readonly context: NamedValues | null;
   /** The workload the token is to be made out for, `delegate`; `null` where it is for the client itself. */
   readonly delegate: SpiffeId | null;
 }
@@ -52,7 +52,7 @@ export const grantTypes: readonly string[] = ['client_credentials', TOKEN_EXCHAN
  * repeated ones refused; the client is known by its certificate, so any other credential is a second one and refused, and
  * so is `txn`, which the issuer alone gives.
  *
- * Two parameters are our own: `task_context`, a JSON object of the named values the task is accepted with, and `delegate`,
+ * Two parameters are our own: `task_context`, a JSON object of named values that the client claims of itself, and `delegate`,
  * with which a client exchanges a token of its own for one that this other workload can exchange.
  *
  * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal where it is sent
@@ -156,13 +156,13 @@ function detailsFrom(form: Form, isExchange: boolean): AskedDetails | null | OAu
   return { values, json: json.value as readonly JsonValue[] };
 }
 
-function contextFrom(form: Form): TaskContext | null | OAuthError {
+function contextFrom(form: Form): NamedValues | null | OAuthError {
   const text = form.get('task_context')?.[0];
   if (text === undefined) return null;
   if (text.length > MAX_JSON) return invalid(`task_context is longer than ${MAX_JSON} characters`);
   const json = strictJsonFrom(Buffer.from(text, 'utf8'));
   if (isProblem(json)) return invalid(`task_context ${json.problem}`);
-  const context = taskContextFrom(json.value);
+  const context = namedValuesFrom(json.value);
   return isProblem(context) ? invalid(`task_context ${context.problem}`) : context.values;
 }
 

@@ -36,6 +36,8 @@ export interface IntentRecord extends Decided, Traced {
   readonly intentHash: string | null;
   /** The `authorization_details`; `null` where they could not be read. */
   readonly details: JsonValue;
+  /** What the agent said of itself by name, which nobody has checked; `null` where no task came of it. */
+  readonly claimed: { readonly [name: string]: string } | null;
   /** The end of the task at the latest. */
   readonly deadline: number | null;
   /** The `error` of the OAuth answer; `null` on a grant. */
@@ -106,7 +108,10 @@ export interface EventRecord {
   readonly note: string;
   /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator`, or `remit`. */
   readonly by: string;
-  /** What belongs to it: the changed values of a context, the level of a risk, the digest of a `jti`. */
+  /**
+   * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer` or
+   * `operator`) and the changed values, `claimed` by name or `attested` each with who attested it.
+   */
   readonly details: { readonly [name: string]: JsonValue };
 }
 

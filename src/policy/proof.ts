@@ -5,6 +5,7 @@ import type { PlacedEntity } from './entities.ts';
 import { entityProblems } from './entity-proof.ts';
 import { cedarFinding, placed, policiesOf, problemsOf } from './policy-file.ts';
 import type { CedarProblem, PlacedSource, PolicyEntry } from './policy-file.ts';
+import { helpForRenamed } from './renamed.ts';
 import type { GeneratedSchema } from './schema.ts';
 import type { SourceFile } from './source.ts';
 
@@ -70,6 +71,9 @@ function duplicates(policies: readonly PolicyEntry[]): readonly Finding[] {
   return findings;
 }
 
+/** Mostly the base is that of an earlier build, or was changed where Remit fills it. */
+const OWN_BASE = 'take the `base.cedarschema` that comes with this build, and add your own attributes to it';
+
 /** The base schema must have room for the catalog's actions and take the context as Remit fills it. */
 function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): Finding | null {
   const file = { file: input.base.file, line: 1, column: 1 };
@@ -78,7 +82,7 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
     return {
       ...file,
       message: `the actions of the catalog do not fit the schema: ${generated.message}`,
-      help: generated.help,
+      help: generated.help ?? OWN_BASE,
     };
   }
   cedar.preparseSchema(SCHEMA, schema.text);
@@ -87,7 +91,11 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
     const call = { ...sample, preparsedPolicySetId: SCHEMA, preparsedSchemaName: SCHEMA, validateRequest: true };
     const [refused] = problemsOf(cedar.statefulIsAuthorized(call));
     if (refused !== undefined) {
-      return { ...file, message: `the schema does not take what remit asks: ${refused.message}`, help: refused.help };
+      return {
+        ...file,
+        message: `the schema does not take what remit asks: ${refused.message}`,
+        help: refused.help ?? OWN_BASE,
+      };
     }
   }
   return null;
@@ -107,7 +115,9 @@ function typeProblems(
   const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly Finding[] => {
     const policy = policies[Number(found.policyId.slice('policy'.length))];
     const source = policy && byFile.get(policy.file);
-    return source === undefined ? [] : [cedarFinding(found.error, source, policy?.offset)];
+    if (source === undefined) return [];
+    const finding = cedarFinding(found.error, source, policy?.offset);
+    return [{ ...finding, help: helpForRenamed(finding.message) ?? finding.help }];
   };
   return {
     findings: onePerPlace(answer.validationErrors.flatMap(place)),

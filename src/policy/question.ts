@@ -3,6 +3,7 @@ import type { Risk, Server } from '../action/catalog.ts';
 import type { Action, ArgumentValue } from '../action/http.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { Attestation } from '../task/attestation.ts';
 import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
@@ -40,7 +41,7 @@ export interface UseFacts {
   readonly caller: Pick<Caller, 'id'>;
   readonly credential: Credential;
   /** `null` where the credential is of no task. */
-  readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'context'> | null;
+  readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'claimed' | 'attested'> | null;
   /** What the task was allowed before this use; empty where there is none. */
   readonly history: TaskHistory;
   readonly action: Action;
@@ -67,7 +68,8 @@ const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<s
     ['actors', ({ credential }) => (credential.kind === 'task-token' ? distinct(credential.actors) : [])],
     ['credential', credentialOf],
     ['request', ({ call: { method, host, path } }) => ({ method, host, path })],
-    ['taskContext', ({ task }) => contextOf(task?.context ?? {})],
+    ['claimed', ({ task }) => claimedOf(task?.claimed ?? {})],
+    ['attested', ({ task }) => attestedOf(task?.attested ?? [])],
     ['task', ({ history: { actions, labels } }) => ({ actions, labels })],
     ['labels', ({ action }) => distinct([...action.labels])],
     // The level that signals have raised the task to.
@@ -157,8 +159,11 @@ function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean
   return isSo;
 }
 
-const isPlainTask = ({ purpose, context, createdAtMs }: NonNullable<UseFacts['task']>): boolean =>
-  isPlainText(purpose) && Number.isFinite(createdAtMs) && Object.entries(context).every(areTexts);
+const isPlainTask = ({ purpose, claimed, attested, createdAtMs }: NonNullable<UseFacts['task']>): boolean =>
+  isPlainText(purpose) &&
+  Number.isFinite(createdAtMs) &&
+  Object.entries(claimed).every(areTexts) &&
+  attested.every(({ name, value, by }) => areTexts([name, value, by]));
 
 const isPlainHistory = ({ actions, labels }: TaskHistory): boolean => areTexts(actions) && areTexts(labels);
 
@@ -212,9 +217,25 @@ function credentialOf({ credential, binding, use, reuse, nowMs }: UseFacts): Ced
   };
 }
 
-/** Named values as `name=value`, since Cedar has no records of names that a schema does not know. */
-const contextOf = (context: Readonly<Record<string, string>>): readonly string[] =>
-  distinct(Object.entries(context).map(([name, value]) => `${name}=${value}`));
+/** The agent's own word as `name=value`, since Cedar has no records of names that a schema does not know. No name has a `=`. */
+const claimedOf = (claimed: Task['claimed']): readonly string[] =>
+  distinct(Object.entries(claimed).map(([name, value]) => `${name}=${value}`));
+
+/** A value of what is attested: of another type than what is claimed, so that no policy takes one for the other. */
+export type AttestedValue = Pick<Attestation, 'name' | 'value' | 'by'>;
+
+const attestedOf = (attested: readonly AttestedValue[]): readonly CedarRecord[] =>
+  attested.map(({ name, value, by }) => ({ name, value, by }));
+
+/** Where a part of a task comes from. */
+export interface Delegation {
+  /** The agent that hands it on. */
+  readonly parent: SpiffeId;
+  /** How many hands it has been through. */
+  readonly depth: number;
+  /** What is attested of the tasks it is a part of, and not of itself. */
+  readonly attested: readonly AttestedValue[];
+}
 
 /** What is known when a token is asked for. */
 export interface IssueFacts {
@@ -232,10 +253,12 @@ export interface IssueFacts {
   readonly actors?: readonly string[];
   /** The level that signals have raised the task to. Default `low`. */
   readonly risk?: Risk;
-  /** The context the task has or asks for. */
-  readonly taskContext?: Readonly<Record<string, string>>;
-  /** Who hands a part of its task to the agent, and how many hands it has been through; absent for a task of its own. */
-  readonly delegation?: { readonly parent: SpiffeId; readonly depth: number } | undefined;
+  /** What the agent says of itself. Default nothing. */
+  readonly claimed?: Task['claimed'];
+  /** What others vouch for. Default nothing, as of every task that is not there yet. */
+  readonly attested?: readonly AttestedValue[];
+  /** Who hands a part of its task to the agent; absent for a task of its own. */
+  readonly delegation?: Delegation | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
@@ -250,15 +273,20 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
     intent: { purpose: facts.purpose, actions: distinct(facts.actions) },
     requested: { action: facts.requested.action, risk: facts.requested.risk },
     ttlSeconds: facts.ttlSeconds,
-    taskContext: contextOf(facts.taskContext ?? {}),
+    claimed: claimedOf(facts.claimed ?? {}),
+    attested: attestedOf(facts.attested ?? []),
     subject: facts.subject ?? facts.agent,
     actors: distinct(facts.actors ?? []),
     risk: facts.risk ?? 'low',
-    ...(facts.delegation === undefined
-      ? {}
-      : { delegation: { parent: facts.delegation.parent, depth: facts.delegation.depth } }),
+    ...(facts.delegation === undefined ? {} : { delegation: delegationOf(facts.delegation) }),
     now: datetime(facts.nowMs),
   },
+});
+
+const delegationOf = ({ parent, depth, attested }: Delegation): CedarRecord => ({
+  parent,
+  depth,
+  attested: attestedOf(attested),
 });
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);

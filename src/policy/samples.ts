@@ -34,6 +34,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
   const action = catalog.actions.values().next().value;
   if (isDeny(agent) || action === undefined) return [];
   const { server, id, risk } = action;
+  const attested = [{ name: 'name', value: 'value', by: agent, kind: 'writer' as const }];
   const issue = {
     agent,
     server,
@@ -41,8 +42,9 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     actions: [id],
     requested: { action: id, risk },
     ttlSeconds: 0,
-    taskContext: { name: 'value' },
-    delegation: { parent: agent, depth: 1 },
+    claimed: { name: 'value' },
+    attested,
+    delegation: { parent: agent, depth: 1, attested },
     nowMs: 0,
   };
   const args = new Map(action.args.map(({ name, type }) => [name, VALUES[type]]));
@@ -50,7 +52,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     call: { method: action.method, host: '', path: action.template },
     caller: { id: agent },
     credential: workloadIdentity,
-    task: { purpose: '', createdAtMs: 0, risk: 'low', context: { name: 'value' } },
+    task: { purpose: '', createdAtMs: 0, risk: 'low', claimed: { name: 'value' }, attested },
     history: { version: 1, actions: [id], labels: ['label'] },
     action: actionOf(action, { args, isDecidedOnHeaders: true }),
     binding: 'certificate',

@@ -4,7 +4,7 @@ import type { FileFormat } from './sqlite-file.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 6;
+const SCHEMA_VERSION = 7;
 
 /** Length of the key that secrets are digested with, made with the file. */
 const DIGEST_KEY_BYTES = 32;
@@ -35,7 +35,8 @@ CREATE TABLE tasks (
   trace_id TEXT NOT NULL,
   span_id TEXT NOT NULL,
   details TEXT NOT NULL,
-  context TEXT NOT NULL,
+  claimed TEXT NOT NULL,
+  attested TEXT NOT NULL,
   context_rules TEXT NOT NULL,
   risk TEXT NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
   generation INTEGER NOT NULL CHECK (generation > 0),

@@ -1,8 +1,11 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { type Cause, causeOf } from '../task/cause.ts';
+import { contextAfter } from '../task/context-change.ts';
+import type { Saying } from '../task/context-change.ts';
 import { expiryOf, stateAt } from '../task/task.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
+import { isProblem } from '../token/members.ts';
 import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import type { Clocks } from '../ports.ts';
 import type { ClockSources } from './clock-floor.ts';
@@ -208,14 +211,15 @@ class SqliteStore implements Store {
 
   setContext(
     key: TaskKey,
-    context: Readonly<Record<string, string>>,
-    by: string,
+    saying: Saying,
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
   ): Task | TaskConflict | undefined | StoreFailure {
+    const { by, kind } = saying;
     const cause = event?.cause ?? causeOf('context.changed', '');
-    const texts = [by, cause.note, ...Object.entries(context).flat()];
-    return this.#change(key, texts, (task) => {
-      const amended = amendTask(this.#connection, task, { context }, { cause, by });
+    return this.#change<Task | StoreFailure>(key, [by, cause.note, ...Object.entries(saying.values).flat()], (task) => {
+      const facts = contextAfter(task, saying);
+      if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
+      const amended = amendTask(this.#connection, task, facts, { event: 'context', kind, cause, by });
       if ('problem' in amended || event === undefined) return amended;
       const changed = changeTask(this.#connection, amended, event, by);
       return 'problem' in changed ? changed : changed.task;
@@ -223,7 +227,9 @@ class SqliteStore implements Store {
   }
 
   setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure {
-    return this.#change(key, [cause.note, by], (task) => amendTask(this.#connection, task, { risk }, { cause, by }));
+    return this.#change(key, [cause.note, by], (task) =>
+      amendTask(this.#connection, task, { risk }, { event: 'risk', cause, by }),
+    );
   }
 
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {

@@ -1,5 +1,6 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
+import type { Saying } from '../task/context-change.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
@@ -172,13 +173,13 @@ export interface Store extends StoreReader {
    */
   applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure;
   /**
-   * Puts a new context in the place of the old one, with the event it brings about, if any, in the same transaction.
-   * The task after both; a conflict where it has ended, `undefined` where there is none.
+   * Makes of what the task has what `contextAfter` says of the saying, with the event it brings about, if any, in the same
+   * transaction. The task after both; a conflict where it has ended, `undefined` where there is none, `refused` where there
+   * is no room for it.
    */
   setContext(
     key: TaskKey,
-    context: Readonly<Record<string, string>>,
-    by: string,
+    saying: Saying,
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
   ): Task | TaskConflict | undefined | StoreFailure;
   /** Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none. */

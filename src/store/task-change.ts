@@ -1,7 +1,9 @@
-import type { JsonValue } from '../ledger/canonical-json.ts';
 import { recordText } from '../ledger/record.ts';
 import type { EndRecord, EventRecord } from '../ledger/record.ts';
+import { changedAttestations } from '../task/attestation.ts';
 import { type Cause, causeOf } from '../task/cause.ts';
+import { changedNames } from '../task/context-change.ts';
+import type { Saying } from '../task/context-change.ts';
 import { afterEvent, eventForParts, expiryOf, isOpen, stateAt } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
 import type { Connection } from './connection.ts';
@@ -92,30 +94,47 @@ const eventRecord = (
 export function amendTask(
   connection: Connection,
   task: Task,
-  facts: Pick<Task, 'risk'> | Pick<Task, 'context'>,
-  why: { readonly cause: Cause; readonly by: string },
+  facts: Partial<Pick<Task, 'risk' | 'claimed' | 'attested'>>,
+  why: {
+    readonly event: 'risk' | 'context';
+    readonly kind?: Saying['kind'];
+    readonly cause: Cause;
+    readonly by: string;
+  },
 ): Task | TaskConflict {
   const state = stateAt(task, connection.floorMs());
   if (!isOpen(state)) return { problem: 'ended', state };
-  const details = 'risk' in facts ? riskChange(task, facts.risk) : contextChange(task.context, facts.context);
-  if (Object.keys(details).length === 0) return task;
   const after = { ...task, ...facts };
+  const details = changesOf(task, after);
+  if (Object.keys(details).length === 0) return task;
   updateTaskRow(connection, after);
-  const event = 'risk' in facts ? 'risk' : 'context';
-  insertRecord(connection, eventRecord(after, event, { ...why, at: connection.nowMs(), details }));
+  const { event, kind, cause, by } = why;
+  const said = { ...(kind === undefined ? {} : { kind }), ...details };
+  insertRecord(connection, eventRecord(after, event, { cause, by, at: connection.nowMs(), details: said }));
   return after;
 }
 
-const riskChange = (task: Task, risk: Task['risk']): EventRecord['details'] =>
-  risk === task.risk ? {} : { from: task.risk, to: risk };
-
-/** The values that are new, and `null` for those that are gone; names in their order. */
-function contextChange(from: Task['context'], to: Task['context']): EventRecord['details'] {
-  const changes: [string, JsonValue][] = [];
-  for (const name of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    const value = Object.hasOwn(to, name) ? to[name] : undefined;
-    const before = Object.hasOwn(from, name) ? from[name] : undefined;
-    if (value !== before) changes.push([recordText(name), value === undefined ? null : recordText(value)]);
-  }
-  return Object.fromEntries(changes);
+/** What is not as it was, in the words of a record: of values those that are new, and `null` for those that are gone. */
+function changesOf(from: Task, to: Task): EventRecord['details'] {
+  const claimed = changedNames(from.claimed, to.claimed);
+  const attested = changedAttestations(from.attested, to.attested);
+  return {
+    ...(from.risk === to.risk ? {} : { from: from.risk, to: to.risk }),
+    ...(claimed.length === 0 ? {} : { claimed: Object.fromEntries(claimed.map((name) => claimOf(to.claimed, name))) }),
+    ...(attested.length === 0
+      ? {}
+      : {
+          attested: attested.map(({ name, value, by }) => ({
+            name: recordText(name),
+            value: value === null ? null : recordText(value),
+            by: recordText(by),
+          })),
+        }),
+  };
 }
+
+/** An own member alone: a name such as `constructor` is anybody's to choose. */
+const claimOf = (claimed: Task['claimed'], name: string): readonly [string, string | null] => [
+  recordText(name),
+  Object.hasOwn(claimed, name) ? recordText(claimed[name] ?? '') : null,
+];

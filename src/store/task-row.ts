@@ -25,7 +25,8 @@ const columns = [
   'trace_id',
   'span_id',
   'details',
-  'context',
+  'claimed',
+  'attested',
   'context_rules',
   'risk',
   'generation',
@@ -46,7 +47,8 @@ export const taskFrom = (row: TaskRow): Task => ({
   state: String(row['state']) as TaskState,
   risk: String(row['risk']) as TaskRisk,
   contextRules: namesFrom(row['context_rules']) as Task['contextRules'],
-  context: namesFrom(row['context']),
+  claimed: namesFrom(row['claimed']),
+  attested: attestedFrom(row['attested']),
   subject: String(row['subject']),
   parentId: textOrNull(row['parent']),
   purpose: String(row['purpose']),
@@ -78,6 +80,11 @@ const none: Readonly<Record<string, string>> = Object.freeze({});
 const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
+const nothing: Task['attested'] = Object.freeze([]);
+
+const attestedFrom = (value: SQLOutputValue | undefined): Task['attested'] =>
+  value === '[]' ? nothing : JSON.parse(String(value));
+
 /** A task as the values of its row. */
 export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.issuer,
@@ -98,7 +105,8 @@ export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.issuance.traceId,
   task.issuance.spanId,
   task.detailsJson,
-  JSON.stringify(task.context),
+  JSON.stringify(task.claimed),
+  JSON.stringify(task.attested),
   JSON.stringify(task.contextRules),
   task.risk,
   task.generation,

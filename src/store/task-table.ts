@@ -109,7 +109,7 @@ export function insertTaskRow(connection: Connection, task: Task): void {
 export function updateTaskRow(connection: Connection, task: Task): void {
   connection
     .statement(
-      `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, context = ?, risk = ?
+      `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, claimed = ?, attested = ?, risk = ?
        WHERE issuer = ? AND id = ?`,
     )
     .run(
@@ -119,7 +119,8 @@ export function updateTaskRow(connection: Connection, task: Task): void {
       task.cause?.note ?? null,
       task.lastUsedMs,
       task.generation,
-      JSON.stringify(task.context),
+      JSON.stringify(task.claimed),
+      JSON.stringify(task.attested),
       task.risk,
       task.issuer,
       task.id,

@@ -111,7 +111,8 @@ const bytesOf = ({ state: { task, history } }: Held): number =>
     [
       task.detailsJson,
       task.purpose,
-      ...Object.entries(task.context).flat(),
+      ...Object.entries(task.claimed).flat(),
+      ...task.attested.flatMap(({ name, value, by }) => [name, value, by]),
       ...history.actions,
       ...history.labels,
     ].reduce((sum, text) => sum + text.length, 0);

@@ -1,9 +1,10 @@
 import { entriesOf, fieldsOf } from '../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
+import type { Delegation } from '../policy/question.ts';
 import { spiffeId } from '../token/claim-readers.ts';
-import { integer, isProblem, listOf, membersFrom, text } from '../token/members.ts';
+import { integer, isProblem, listOf, membersFrom, optional, text } from '../token/members.ts';
 import type { Problem, Reader } from '../token/members.ts';
-import { anyObject, jsonOf, leafOf } from './leaf.ts';
+import { anyObject, attestedValues, jsonOf, leafOf } from './leaf.ts';
 import { DEFAULT_TTL_SECONDS } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
 
@@ -128,8 +129,11 @@ function grpc(yaml: YamlFile, node: PlacedNode): Attempt | null {
   return typeof method === 'string' ? { kind: 'grpc', server, method, message: message ?? new Uint8Array() } : null;
 }
 
-const delegation = (value: unknown) =>
-  membersFrom(value, { parent: spiffeId, depth: integer(1, 100) }, { noun: 'member', others: 'refused' });
+const delegation: Reader<Delegation> = (value) => {
+  const readers = { parent: spiffeId, depth: integer(1, 100), attested: optional(attestedValues) };
+  const read = membersFrom(value, readers, { noun: 'member', others: 'refused' });
+  return isProblem(read) ? read : { ...read, attested: read.attested ?? [] };
+};
 
 function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
   const bare = actionIds(jsonOf(node));

@@ -7,7 +7,7 @@ import { name, spiffeId } from '../token/claim-readers.ts';
 import { integer, isProblem, listOf, text } from '../token/members.ts';
 import type { Reader } from '../token/members.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
-import { instant, leafOf, oneOf, textByName } from './leaf.ts';
+import { attestedValues, instant, leafOf, oneOf, textByName } from './leaf.ts';
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
 import type { CaseCredential, CaseTask, Circumstances } from './test-case.ts';
 
@@ -52,7 +52,8 @@ const TASK_KEYS = [
   'age_seconds',
   'state',
   'risk',
-  'context',
+  'claimed',
+  'attested',
   'subject',
 ] as const;
 
@@ -74,7 +75,14 @@ const constraints: Reader<Constraints> = (value) => {
 
 function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
   if (node === undefined) return plainTask;
-  const fields = fieldsOf(yaml, node, { what: '`task`', required: [], optional: TASK_KEYS });
+  const fields = fieldsOf(yaml, node, { what: '`task`', required: [], optional: [...TASK_KEYS, 'context'] });
+  const mixed = fields.get('context');
+  if (mixed !== undefined)
+    yaml.report(
+      mixed.offset,
+      '`context` does not say whose word it is',
+      'use `claimed`, the word of the agent, or `attested`',
+    );
   const leaf = <T>(key: (typeof TASK_KEYS)[number], reader: Reader<T>) =>
     leafOf(yaml, fields.get(key), { what: `\`${key}\``, reader });
   const details = fields.get('authorization_details');
@@ -88,7 +96,8 @@ function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
     ageSeconds: leaf('age_seconds', wholeSeconds) ?? plainTask.ageSeconds,
     state: leaf('state', oneOf(STATES)) ?? plainTask.state,
     risk: leaf('risk', oneOf(['low', 'medium', 'high'])) ?? plainTask.risk,
-    context: leaf('context', textByName) ?? plainTask.context,
+    claimed: leaf('claimed', textByName) ?? plainTask.claimed,
+    attested: leaf('attested', attestedValues) ?? plainTask.attested,
     subject: leaf('subject', name) ?? null,
   };
 }

@@ -1,6 +1,9 @@
 import { isCollection, isScalar } from 'yaml';
 import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
-import { isProblem } from '../token/members.ts';
+import type { AttestedValue } from '../policy/question.ts';
+import { namedValueLimits } from '../task/named-values.ts';
+import { spiffeId } from '../token/claim-readers.ts';
+import { isProblem, listOf, membersFrom, text } from '../token/members.ts';
 import type { Reader } from '../token/members.ts';
 
 /** The plain value of a node, as JSON would say it: tags and aliases were refused when the file was opened. */
@@ -48,3 +51,16 @@ export const textByName: Reader<Readonly<Record<string, string>>> = (value) => {
   const isText = !isProblem(read) && Object.values(read).every((text) => typeof text === 'string');
   return isText ? (read as Readonly<Record<string, string>>) : { problem: 'must be a mapping of names to text' };
 };
+
+const MAX_ATTESTED_IN_CASE = 64;
+
+/** Reads what others vouch for: a list of `name`, `value`, and `by`, a SPIFFE ID. */
+export const attestedValues: Reader<readonly AttestedValue[]> = listOf(
+  (value) =>
+    membersFrom(
+      value,
+      { name: text({ max: 64 }), value: text({ min: 0, max: namedValueLimits.maxCharacters }), by: spiffeId },
+      { noun: 'member', others: 'refused' },
+    ),
+  { min: 0, max: MAX_ATTESTED_IN_CASE },
+);

@@ -9,7 +9,7 @@ import { isOfPolicies } from '../trial/difference.ts';
 /** What is known of the task of a recorded use. */
 export interface TaskThen extends Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent'> {
   /** As it stands now; `null` where nothing holds it. */
-  readonly context: Task['context'] | null;
+  readonly context: Pick<Task, 'claimed' | 'attested'> | null;
 }
 
 /** What else is known about a recorded use. */
@@ -125,10 +125,15 @@ function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task'
     age_seconds: Math.max(0, Math.floor((at - task.createdAtMs) / 1000)),
     ...(state === undefined ? {} : { state }),
     risk: task.risk,
-    ...(task.context === null || Object.keys(task.context).length === 0 ? {} : { context: task.context }),
+    ...(task.context === null ? {} : contextOf(task.context)),
     ...(task.subject === task.agent ? {} : { subject: task.subject }),
   };
 }
+
+const contextOf = ({ claimed, attested }: NonNullable<TaskThen['context']>): Readonly<Record<string, unknown>> => ({
+  ...(Object.keys(claimed).length === 0 ? {} : { claimed }),
+  ...(attested.length === 0 ? {} : { attested: attested.map(({ name, value, by }) => ({ name, value, by })) }),
+});
 
 /** The state of the task that a call was denied for. */
 const stateIn = (reason: ReasonCode | null): string | undefined =>

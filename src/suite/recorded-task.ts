@@ -62,7 +62,10 @@ function allowedBefore({ seq }: PlacedUse, { records }: RecordedTask): readonly 
 
 /** The task when the use was decided: by the store, else by the record of its intent; `undefined` where neither has it. */
 function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
-  if (task.stored !== undefined) return { ...task.stored, risk: riskThen(record, task, task.stored.risk) };
+  if (task.stored !== undefined) {
+    const { claimed, attested, risk } = task.stored;
+    return { ...task.stored, context: { claimed, attested }, risk: riskThen(record, task, risk) };
+  }
   const intent = intentOf(task);
   if (intent === undefined || intent.details === null || record.agent === null) return undefined;
   const agent = intent.agent ?? record.agent;

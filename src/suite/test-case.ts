@@ -1,7 +1,8 @@
 import type { Place } from '../action/finding.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import type { TaskRisk, TaskState } from '../task/task.ts';
+import type { AttestedValue, Delegation } from '../policy/question.ts';
+import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
 import { unconstrained } from '../token/authorization-details.ts';
 import type { ReuseClass } from '../token/reuse.ts';
@@ -30,7 +31,7 @@ export type Attempt =
       readonly kind: 'issue';
       readonly action: string;
       readonly ttlSeconds: number;
-      readonly delegation: { readonly parent: SpiffeId; readonly depth: number } | null;
+      readonly delegation: Delegation | null;
     };
 
 /** The task a call is made in. */
@@ -44,7 +45,10 @@ export interface CaseTask {
   readonly ageSeconds: number;
   readonly state: TaskState;
   readonly risk: TaskRisk;
-  readonly context: Readonly<Record<string, string>>;
+  /** What the agent says of itself. */
+  readonly claimed: Task['claimed'];
+  /** What others vouch for. */
+  readonly attested: readonly AttestedValue[];
   /** On whose behalf; `null` is the agent itself. */
   readonly subject: string | null;
 }
@@ -105,7 +109,8 @@ export const plainTask: CaseTask = Object.freeze({
   ageSeconds: 60,
   state: 'active',
   risk: 'low',
-  context: {},
+  claimed: {},
+  attested: [],
   subject: null,
 });
 

@@ -21,7 +21,7 @@ const OF_DOUBT: Readonly<Record<Doubt, readonly UnknownValue[]>> = {
   ],
   actors: [value('actors of the token', 'actors')],
   risk: [value('risk of the task', 'risk')],
-  context: [value('context of the task', 'taskContext')],
+  context: [value('claims of the agent', 'claimed'), value('attested values of the task', 'attested')],
   history: [value('history of the task', 'task', 'actions'), value('history of the task', 'task', 'labels')],
 };
 

@@ -1,45 +1,60 @@
-import { isProblem, type Problem, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../token/members.ts';
+import { attestedAfter, type Attesting, changedAttestations } from './attestation.ts';
+import type { NamedValues } from './named-values.ts';
 import type { ContextEffect, Task } from './task.ts';
 
-/** Named values a task is accepted with: the version of a model, a node, a session, whatever an operator cares about. */
-export type TaskContext = Readonly<Record<string, string>>;
-
-/** Bounds of a context: how many names, and the longest value, in characters. */
-export const contextLimits = Object.freeze({ maxNames: 16, maxCharacters: 256 });
-
-const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
+/** Who says something of a task: its own agent, whose word is a claim, or somebody else, whose word attests. */
+export type Saying = { readonly kind: 'agent'; readonly by: string; readonly values: NamedValues } | Attesting;
 
 /**
- * A context from outside: an object of at most 16 names, a letter and up to 63 letters, digits, `_`, `.` and `-`, each with
- * a string of at most 256 characters. Wrapped, since a name is anybody's to choose.
+ * What a saying makes of a task: an agent's own word changes what is claimed and nothing else, an attester's what is attested
+ * and nothing else. A problem where there is no room for it.
  */
-export function taskContextFrom(value: unknown): { readonly values: TaskContext } | Problem {
-  if (value === undefined) return { problem: 'is required' };
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problem: 'must be an object' };
-  const entries = Object.entries(value);
-  if (entries.length > contextLimits.maxNames) return { problem: `must have at most ${contextLimits.maxNames} names` };
-  const values: [string, string][] = [];
-  for (const [name, raw] of entries) {
-    if (!NAME.test(name))
-      return { problem: 'has a name that is not a letter and up to 63 letters, digits, _, . and -' };
-    const read = text({ min: 0, max: contextLimits.maxCharacters })(raw);
-    if (isProblem(read)) return { problem: `value \`${name}\` ${read.problem}` };
-    values.push([name, read]);
-  }
-  return { values: Object.fromEntries(values) };
+export function contextAfter(
+  task: Pick<Task, 'attested'>,
+  saying: Saying,
+): Pick<Task, 'claimed'> | Pick<Task, 'attested'> | Problem {
+  if (saying.kind === 'agent') return { claimed: saying.values };
+  const attested = attestedAfter(task.attested, saying);
+  return isProblem(attested) ? attested : { attested };
+}
+
+/** A named value that is not what it was. */
+export interface ContextChange {
+  readonly name: string;
+  /** What it does to a task without a rule for the name. */
+  readonly otherwise: ContextEffect;
+}
+
+/**
+ * What is not the same in both. A task without a rule goes on with nothing that is other than it was: such a change revokes.
+ * A newly attested value takes nothing away, so there the policies are asked.
+ */
+export function contextChanges(
+  before: Pick<Task, 'claimed' | 'attested'>,
+  after: Pick<Task, 'claimed' | 'attested'>,
+): readonly ContextChange[] {
+  return [
+    ...changedNames(before.claimed, after.claimed).map((name) => ({ name, otherwise: 'revoke' as const })),
+    ...changedAttestations(before.attested, after.attested).map(({ name, isNew }) => ({
+      name,
+      otherwise: isNew ? ('ask' as const) : ('revoke' as const),
+    })),
+  ];
 }
 
 /** The names whose value is not the same in both, sorted: changed, new and removed ones alike. */
-export function changedNames(before: TaskContext, after: TaskContext): readonly string[] {
+export function changedNames(before: NamedValues, after: NamedValues): readonly string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
   return [...names].filter((name) => valueOf(before, name) !== valueOf(after, name)).toSorted();
 }
 
-/** What the task's own rules say to a change of these names; a name without a rule revokes. */
+/** What the task's own rules say to these changes. */
 export const contextEffects = (
   task: Pick<Task, 'contextRules'>,
-  names: readonly string[],
-): ReadonlySet<ContextEffect> => new Set(names.map((name) => valueOf(task.contextRules, name) ?? 'revoke'));
+  changes: readonly ContextChange[],
+): ReadonlySet<ContextEffect> =>
+  new Set(changes.map(({ name, otherwise }) => valueOf(task.contextRules, name) ?? otherwise));
 
 /** An own member alone, so that no name reaches `Object.prototype`. */
 const valueOf = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>

@@ -1,3 +1,4 @@
+import type { Attestation } from './attestation.ts';
 import type { ContextEffect, Task, TaskRisk, TaskState } from './task.ts';
 import type { CauseCode } from './cause.ts';
 import { causeAt, expiryOf, stateAt } from './task.ts';
@@ -26,7 +27,10 @@ export interface TaskJson {
   readonly trace_id: string;
   readonly span_id: string;
   readonly authorization_details: unknown;
-  readonly context: Readonly<Record<string, string>>;
+  /** The agent's own word. */
+  readonly claimed: Readonly<Record<string, string>>;
+  /** What others vouch for, and who. */
+  readonly attested: readonly Attestation[];
   readonly context_rules: Readonly<Record<string, ContextEffect>>;
   readonly risk: TaskRisk;
   readonly generation: number;
@@ -57,7 +61,8 @@ export function taskJson(task: Task, nowMs: number): TaskJson {
     trace_id: task.issuance.traceId,
     span_id: task.issuance.spanId,
     authorization_details: JSON.parse(task.detailsJson),
-    context: task.context,
+    claimed: task.claimed,
+    attested: task.attested,
     context_rules: task.contextRules,
     risk: task.risk,
     generation: task.generation,

@@ -3,6 +3,7 @@ import { laterOf } from '../ports.ts';
 import type { Clocks } from '../ports.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { SpanReference, TaskToken } from '../token/claims.ts';
+import type { Attestation } from './attestation.ts';
 import { type Cause, causeOf, lifts, outranks } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
 
@@ -47,9 +48,11 @@ export interface Task {
   readonly issuance: SpanReference;
   /** The granted `authorization_details`, as JSON text. */
   readonly detailsJson: string;
-  /** Named values the task was accepted with, such as the version of the model. */
-  readonly context: Readonly<Record<string, string>>;
-  /** What a change of each value does; a name without a rule revokes. */
+  /** What its agent says of itself by name, such as the version of its model: nobody has checked it. */
+  readonly claimed: Readonly<Record<string, string>>;
+  /** What others vouch for, each value with who did: the agent can neither add to it nor take from it. */
+  readonly attested: readonly Attestation[];
+  /** What a change of each value does; a name without a rule revokes, save that a newly attested value asks. */
   readonly contextRules: Readonly<Record<string, ContextEffect>>;
   readonly risk: TaskRisk;
   /** From 1; a resume adds 1, which kills the tokens of before. */

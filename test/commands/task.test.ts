@@ -37,6 +37,7 @@ const insertFirst = (): void => {
       purpose: first.purpose,
       intentHash: 'sha-256:x',
       details: [],
+      claimed: {},
       deadline: later,
       error: null,
       policyIds: ['issue-low-risk'],
@@ -235,7 +236,10 @@ describe('remit task suspend and resume', () => {
       lastUsedMs: Date.now(),
       parentId: first.id,
       subject: 'user-7',
-      context: { model: 'm-1' },
+      claimed: { model: 'm-1' },
+      attested: [
+        { name: 'approval', value: 'finance', by: 'spiffe://acme.test/ns/finance/sa/approvals', kind: 'writer' },
+      ],
     });
     store.insertTask(part, tokenNumber(2), []);
     await run('suspend', first.id, '--cause', 'x', '--state', file);
@@ -244,12 +248,13 @@ describe('remit task suspend and resume', () => {
       err: 'remit task resume: the task it is part of is `suspended`',
     });
     const { out } = await run('show', part.id, '--state', file);
-    expect(out.split('\n').slice(4, 9)).toEqual([
+    expect(out.split('\n').slice(4, 10)).toEqual([
       'for       user-7',
       `part of   ${first.id}`,
       `state     suspended (it is part of task \`${first.id}\`, which is \`suspended\`: x)  risk low`,
       expect.stringMatching(/ at the latest, or 60 s after its last use$/),
-      'context   model: m-1',
+      "claimed   model: m-1 (the agent's own word)",
+      'attested  approval: finance (by writer spiffe://acme.test/ns/finance/sa/approvals)',
     ]);
   });
 });

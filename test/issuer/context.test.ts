@@ -14,6 +14,12 @@ import { newTask, recordsOf, taskNow } from './signals/transmitter.ts';
 const { folder, remove } = scratch();
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
+const monitorId = 'spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId;
+const otherMonitorId = 'spiffe://acme.test/ns/agents/sa/other-monitor' as SpiffeId;
+const operatorId = 'spiffe://acme.test/ns/ops/sa/operator' as SpiffeId;
+let monitor: Credential;
+let otherMonitor: Credential;
+let operator: Credential;
 let bench: Bench;
 /** What the policies answer; `null` lets the real ones answer. */
 let refusal: ReasonCode | null = null;
@@ -24,12 +30,19 @@ beforeAll(async () => {
   const { grant, settings } = first.services;
   await first.close();
   bench = await startBench(folder(), {
-    settings: { ...settings, contextWriters: new Set(['spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId]) },
+    settings: {
+      ...settings,
+      contextWriters: new Set([monitorId, reporterId, otherMonitorId]),
+      operators: new Set([operatorId]),
+    },
     grant: (question) => {
       asked.push(question);
       return refusal === null ? grant(question) : deny(refusal, 'no');
     },
   });
+  monitor = await bench.authority.svid('/ns/agents/sa/monitor');
+  otherMonitor = await bench.authority.svid('/ns/agents/sa/other-monitor');
+  operator = await bench.authority.svid('/ns/ops/sa/operator');
 });
 afterAll(async () => {
   await bench.close();
@@ -40,11 +53,12 @@ const store = () => bench.services.store;
 const headers = { 'content-type': 'application/json' };
 const put = (task: Pick<Task, 'id'>, body: string, as: Credential = bench.planner, type = headers): Promise<Answer> =>
   bench.ask(`/tasks/${task.id}/context`, { method: 'PUT', body, headers: type, as });
-const putContext = (task: Task, context: unknown): Promise<Answer> => put(task, JSON.stringify({ context }));
+const putContext = (task: Task, values: unknown, as: Credential = bench.planner): Promise<Answer> =>
+  put(task, JSON.stringify({ context: values }), as);
 
 const context = { model: 'm-1', node: 'n-1', posture: 'good', session: 's-1' };
 const contextRules = { model: 'ask', node: 'suspend', posture: 'revoke' } as const;
-const accepted = (change: Partial<Task> = {}) => newTask(store(), { context, contextRules, ...change }).task;
+const accepted = (change: Partial<Task> = {}) => newTask(store(), { claimed: context, contextRules, ...change }).task;
 
 describe('PUT /tasks/{id}/context', () => {
   it.each<[string, object, ReasonCode | null, string]>([
@@ -74,8 +88,8 @@ describe('PUT /tasks/{id}/context', () => {
     refusal = null;
     expect([reply.status, reply.json['state']]).toEqual([200, state]);
     const now = taskNow(store(), task);
-    expect([now.state, now.context]).toEqual([state, JSON.parse(JSON.stringify({ ...context, ...change }))]);
-    expect(reply.json).toMatchObject({ id: task.id, context: now.context });
+    expect([now.state, now.claimed]).toEqual([state, JSON.parse(JSON.stringify({ ...context, ...change }))]);
+    expect(reply.json).toMatchObject({ id: task.id, claimed: now.claimed, attested: [] });
   });
 
   it('asks about each granted action as the issuance did', async () => {
@@ -97,7 +111,8 @@ describe('PUT /tasks/{id}/context', () => {
         context: {
           intent: { purpose: 'pay the invoices of may', actions: ['payments.list', 'payments.read'] },
           requested: { action },
-          taskContext: ['model=m-3', 'node=n-1', 'posture=good', 'session=s-1'],
+          claimed: ['model=m-3', 'node=n-1', 'posture=good', 'session=s-1'],
+          attested: [],
         },
       })),
     );
@@ -108,7 +123,7 @@ describe('PUT /tasks/{id}/context', () => {
     await putContext(task, { ...context, node: 'n-2' });
     const cause = { cause: 'context.changed', note: 'the context changed: node' };
     expect(recordsOf(store(), task.id)).toMatchObject([
-      { kind: 'event', event: 'context', by: plannerId, details: { node: 'n-2' } },
+      { kind: 'event', event: 'context', by: plannerId, details: { kind: 'agent', claimed: { node: 'n-2' } } },
       { kind: 'event', event: 'suspended', ...cause, by: plannerId },
     ]);
     expect(bench.spans.at(-1)).toMatchObject({
@@ -126,23 +141,21 @@ describe('PUT /tasks/{id}/context', () => {
   it('leaves a suspended task suspended when the old value is back', async () => {
     const task = accepted();
     await putContext(task, { ...context, node: 'n-2' });
-    expect((await putContext(task, context)).json).toMatchObject({ state: 'suspended', context });
+    expect((await putContext(task, context)).json).toMatchObject({ state: 'suspended', claimed: context });
   });
 
-  it('is open to the writers of contexts, and to no other agent', async () => {
+  it('is open to no other agent', async () => {
     const task = accepted();
-    const body = JSON.stringify({ context: { ...context, node: 'n-2' } });
-    const other = await put(task, body, bench.reporter);
+    const thief = await bench.authority.svid('/ns/agents/sa/thief');
+    const other = await putContext(task, { ...context, node: 'n-2' }, thief);
     expect([other.status, other.json]).toEqual([
       404,
       { error: 'not_found', error_description: 'this client has no task with this id' },
     ]);
     const foreign = accepted({ agent: reporterId });
-    expect((await put(foreign, body)).status).toBe(404);
+    expect((await putContext(foreign, context)).status).toBe(404);
     expect(taskNow(store(), foreign).state).toBe('active');
-    const monitor = await bench.authority.svid('/ns/agents/sa/monitor');
-    expect((await put(task, body, monitor)).json).toMatchObject({ state: 'suspended' });
-    expect((await put({ id: '0198c0de-0000-7000-8000-eeeeeeeeeeee' }, body, monitor)).status).toBe(404);
+    expect((await put({ id: '0198c0de-0000-7000-8000-eeeeeeeeeeee' }, '{"context":{}}', monitor)).status).toBe(404);
   });
 
   it('is a conflict on a task that has ended', async () => {
@@ -195,6 +208,14 @@ describe('PUT /tasks/{id}/context', () => {
     expect([answer.status, answer.headers['allow']]).toEqual([405, 'PUT']);
   });
 
+  it.each([
+    ['nobody', '{"context":{},"withdraw":[]}', 'the body member `withdraw` must be an array of 1 to 64 entries'],
+    ['no SPIFFE ID', '{"context":{},"withdraw":["x"]}', /^the body member `withdraw` entry 0 /],
+  ])('refuses to withdraw what %s attested', async (_name, body, description) => {
+    const reply = await put(accepted(), body, operator);
+    expect([reply.status, reply.json['error_description']]).toEqual([400, expect.stringMatching(description)]);
+  });
+
   it('answers any JSON with 200 or 400, and never with a fault', async () => {
     const task = accepted();
     await fc.assert(
@@ -205,5 +226,103 @@ describe('PUT /tasks/{id}/context', () => {
       { numRuns: 30 },
     );
     expect(bench.problems).toEqual([]);
+  });
+});
+
+const by = (who: string, values: Readonly<Record<string, string>>, kind = 'writer') =>
+  Object.entries(values).map(([name, value]) => ({ name, value, by: who, kind }));
+
+describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found in attack")', () => {
+  const approval = { approval: 'finance' };
+
+  it("takes an agent's word for a claim, and a writer's for what it attests", async () => {
+    const task = accepted({ claimed: {}, contextRules: { approval: 'ask' } });
+    expect((await putContext(task, approval)).json).toMatchObject({ claimed: approval, attested: [] });
+    const attested = by(monitorId, approval);
+    expect((await putContext(task, approval, monitor)).json).toMatchObject({ claimed: approval, attested });
+    expect(recordsOf(store(), task.id)).toMatchObject([
+      { event: 'context', by: plannerId, details: { kind: 'agent', claimed: approval } },
+      {
+        event: 'context',
+        by: monitorId,
+        details: { kind: 'writer', attested: [{ name: 'approval', value: 'finance', by: monitorId }] },
+      },
+    ]);
+  });
+
+  it('lets no agent change or take away what was attested, whatever it says', async () => {
+    const task = accepted({ claimed: {}, contextRules: { approval: 'ask' } });
+    await putContext(task, approval, monitor);
+    for (const values of [{}, { approval: 'nobody' }, approval]) {
+      expect((await putContext(task, values)).json).toMatchObject({
+        claimed: values,
+        attested: by(monitorId, approval),
+      });
+    }
+    const withdrawing = await put(task, JSON.stringify({ context: {}, withdraw: [monitorId] }));
+    expect([withdrawing.status, withdrawing.json]).toEqual([
+      403,
+      { error: 'access_denied', error_description: 'only an operator withdraws what another workload attested' },
+    ]);
+  });
+
+  it('lets a writer change its own values alone, and an operator withdraw those of others', async () => {
+    const task = accepted({ claimed: {}, contextRules: { approval: 'ask', hold: 'ask' } });
+    await putContext(task, approval, monitor);
+    await putContext(task, { approval: 'nobody' }, otherMonitor);
+    const both = [...by(monitorId, approval), ...by(otherMonitorId, { approval: 'nobody' })];
+    expect(taskNow(store(), task).attested).toEqual(both);
+    const refused = await put(task, JSON.stringify({ context: {}, withdraw: [monitorId] }), otherMonitor);
+    expect([refused.status, refused.json['error']]).toEqual([403, 'access_denied']);
+    await putContext(task, {}, otherMonitor);
+    expect(taskNow(store(), task).attested).toEqual(by(monitorId, approval));
+    const body = JSON.stringify({ context: { hold: 'no' }, withdraw: [monitorId] });
+    expect((await put(task, body, operator)).json).toMatchObject({
+      attested: by(operatorId, { hold: 'no' }, 'operator'),
+    });
+  });
+
+  it('takes the word of a writer about its own task for a claim', async () => {
+    const task = accepted({ agent: reporterId, claimed: {}, contextRules: { approval: 'ask' } });
+    const reply = await putContext(task, approval, bench.reporter);
+    expect(reply.json).toMatchObject({ claimed: approval, attested: [] });
+  });
+
+  it('takes nothing from a writer that handed the task on', async () => {
+    const whole = accepted({ agent: reporterId, claimed: {} });
+    const part = accepted({ parentId: whole.id, deadlineMs: whole.deadlineMs, claimed: {} });
+    const reply = await putContext(part, approval, bench.reporter);
+    expect([reply.status, reply.json]).toEqual([
+      403,
+      {
+        error: 'access_denied',
+        error_description: 'a workload that handed on the task, or a task it is part of, attests nothing of it',
+      },
+    ]);
+    expect(taskNow(store(), part).attested).toEqual([]);
+  });
+
+  it.each<[string, Partial<Task>, object, ReasonCode | null, string]>([
+    ['a new value asks, granted', {}, approval, null, 'active'],
+    ['a new value asks, refused', {}, approval, 'policy.forbidden', 'revoked'],
+    ['a new value with a rule', { contextRules: { approval: 'suspend' } }, approval, null, 'suspended'],
+    ['another value', { attested: by(monitorId, { approval: 'hr' }) as Task['attested'] }, approval, null, 'revoked'],
+    ['a value that is gone', { attested: by(monitorId, approval) as Task['attested'] }, {}, null, 'revoked'],
+  ])('without a rule of its own: %s', async (_name, change, values, answer, state) => {
+    const task = accepted({ claimed: {}, contextRules: {}, ...change });
+    refusal = answer;
+    const reply = await putContext(task, values, monitor);
+    refusal = null;
+    expect([reply.status, reply.json['state']]).toEqual([200, state]);
+  });
+
+  it('refuses what is more than a task has room for', async () => {
+    const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`n${n}`, 'x']));
+    const attested = ['a', 'b', 'c', 'd'].flatMap((who) => by(who, many)) as Task['attested'];
+    const reply = await putContext(accepted({ attested }), approval, monitor);
+    expect([reply.status, reply.json['error_description']]).toEqual([
+      400,
+      'the task would have more than 64 attested values: an operator can withdraw those of an attester',
+    ]);
   });
 });

@@ -53,7 +53,8 @@ describe('a task that is accepted', () => {
     const issued = await bench.token({ task_context: '{"model":"large-3","node":"n1"}' });
     const task = await bench.ask(`/tasks/${String(issued.json['txn'])}`);
     expect(task.json).toMatchObject({
-      context: { model: 'large-3', node: 'n1' },
+      claimed: { model: 'large-3', node: 'n1' },
+      attested: [],
       context_rules: { model: 'suspend' },
       idle_seconds: 600,
     });

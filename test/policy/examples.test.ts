@@ -41,6 +41,13 @@ interface Use {
 
 const NOW_MS = 1_800_000_000_123;
 
+const approval = {
+  name: 'approval',
+  value: 'finance',
+  by: 'spiffe://acme.test/ns/finance/sa/approvals',
+  kind: 'writer',
+} as const;
+
 function use(
   agent: string,
   id: string,
@@ -81,7 +88,13 @@ function use(
       issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
       useKey: 'd',
     },
-    task: { purpose, createdAtMs: NOW_MS - ageSeconds * 1000, risk: 'low', context: { model: 'm-1' } },
+    task: {
+      purpose,
+      createdAtMs: NOW_MS - ageSeconds * 1000,
+      risk: 'low',
+      claimed: { model: 'm-1' },
+      attested: [approval],
+    },
     history: { ...noHistory, ...history },
     action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
     binding,
@@ -361,7 +374,8 @@ describe('useQuestion and issueQuestion', () => {
           uses: 1,
           reuse: ['first'],
         },
-        taskContext: ['model=m-1'],
+        claimed: ['model=m-1'],
+        attested: [{ name: 'approval', value: 'finance', by: approval.by }],
         task: { actions: [], labels: [] },
         labels: ['external'],
         request: { method: 'POST', host: 'a.test', path: '/v1/payments' },

@@ -4,7 +4,7 @@ import { anyScope } from '../../src/policy/scope.ts';
 import { describe, expect, it } from '@jest/globals';
 import { compileInWorker } from '../../src/policy/compile.ts';
 import { loadPolicies, policySetFrom } from '../../src/policy/load.ts';
-import { baseSchema, exampleCatalog, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { baseSchema, compileHere, exampleCatalog, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
 
 const permit = '@id("p") permit (principal, action, resource);\n';
 const many = (count: number, text: string, between: string) => Array.from({ length: count }, () => text).join(between);
@@ -169,6 +169,11 @@ describe('policySetFrom finds', () => {
       ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
     ],
     [
+      'a schema of an earlier build, in which claimed and attested were one',
+      [permit, { base: baseSchema.replace(/claimed: .*|attested: .*|type Attested = [^]*?};/g, '') }],
+      ['p/base.cedarschema:1:1: the actions of the catalog do not fit the schema: '],
+    ],
+    [
       'a schema that asks for more context',
       [permit, { base: baseSchema.replace('uses: Long,', 'uses: Long, more: Long,') }],
       ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
@@ -281,5 +286,37 @@ describe('loadPolicies', () => {
       context: {},
     };
     expect(set.ask(question)).toEqual({ kind: 'error', policyIds: [], detail: 'the engine refused the policies' });
+  });
+});
+
+const asking = (asked: string): string =>
+  `@id("p") permit (principal, action == Remit::Action::"files.read", resource) when { context.attested.contains(${asked}) };`;
+
+describe('what is attested', () => {
+  it.each([
+    ['without who', '{name: "approval", value: "finance"}'],
+    ['with a member misspelt', '{name: "approval", valeu: "finance", by: "spiffe://acme.test/w"}'],
+    ['of another type', '{name: "approval", value: 1, by: "spiffe://acme.test/w"}'],
+    ['as a claim is written', '"approval=finance"'],
+  ])('is not asked for %s', async (_name, value) => {
+    expect(await findingsOf(folderWith(asking(value)))).toEqual([expect.stringMatching(/^p\/a\.cedar:1:/)]);
+    const whole = '{name: "approval", value: "finance", by: "spiffe://acme.test/w"}';
+    expect(await findingsOf(folderWith(asking(whole)))).toEqual([]);
+  });
+});
+
+describe('a policy of an earlier build', () => {
+  it('is told what has taken the place of `context.taskContext`', async () => {
+    const text =
+      '@id("p") permit (principal, action, resource) when { context.taskContext.contains("approval=finance") };';
+    const set = await policySetFrom(folderWith(text), compileHere);
+    expect(set).toMatchObject({
+      findings: [
+        {
+          message: expect.stringContaining('`taskContext`'),
+          help: expect.stringMatching(/^read `context\.attested` for what others vouch for.*or `context\.claimed`/),
+        },
+      ],
+    });
   });
 });

@@ -55,7 +55,11 @@ const facts: fc.Arbitrary<UseFacts> = fc.record({
       purpose: anyText,
       createdAtMs: number,
       risk: fc.constantFrom('low', 'high'),
-      context: fc.dictionary(anyText, anyText, { maxKeys: 2 }),
+      claimed: fc.dictionary(anyText, anyText, { maxKeys: 2 }),
+      attested: fc.array(
+        fc.record({ name: anyText, value: anyText, by: anyText, kind: fc.constantFrom('writer', 'operator') }),
+        { maxLength: 2 },
+      ),
     }),
   ),
   history: fc.record({ version: fc.nat(), actions: texts, labels: texts }),
@@ -98,13 +102,14 @@ describe('useQuestion', () => {
   });
 
   it('takes every context of values as they come', () => {
+    const approval = { name: 'approval', value: 'größe', by: 'spiffe://acme.test/w', kind: 'writer' };
     const use = fc.sample(facts, { numRuns: 1, seed: 1 })[0];
     const plain = {
       ...use,
       call: { method: 'GET', host: 'files.acme.test', path: '/v1/files/ä' },
       caller: { id: 'spiffe://acme.test/planner' as SpiffeId },
       credential: { kind: 'workload-identity' },
-      task: { purpose: 'größer', createdAtMs: 1, risk: 'low', context: { ticket: 'T-1' } },
+      task: { purpose: 'größer', createdAtMs: 1, risk: 'low', claimed: { ticket: 'T-1' }, attested: [approval] },
       history: { version: 1, actions: ['a'], labels: ['b'] },
       action: { id: 'a', server, endpoint: 'GET /', labels: new Set(['x']), args: new Map([['name', 'x']]) },
       use: 1,

@@ -58,13 +58,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 6 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 7 alone$/,
     ],
     [
       'an earlier schema',
-      (file) => (mustOpen(file).close(), setVersion(file, 5)),
+      (file) => (mustOpen(file).close(), setVersion(file, 6)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 5, this build reads version 6 alone$/,
+      /was written by an earlier build of Remit: it has schema version 6, this build reads version 7 alone$/,
     ],
     [
       'a file damaged in the middle',

@@ -277,45 +277,102 @@ describe('Store.revokeToken', () => {
   });
 });
 
+const claims = (task: Task, values: Readonly<Record<string, string>>) =>
+  ({ kind: 'agent', by: task.agent, values }) as const;
+const attests = (by: string, values: Readonly<Record<string, string>>) =>
+  ({ kind: 'writer', by, values, withdraw: [] }) as const;
+
 describe('Store.setContext', () => {
-  it('keeps the new context, with a record of what changed', () => {
+  it("keeps the agent's word as its claims, with a record of what changed", () => {
     const { store, insert, records } = stage();
-    const task = insert(1, { context: { model: 'a', node: 'n', session: 's' }, contextRules: { model: 'ask' } });
-    expect(store.setContext(task, { model: 'b', node: 'n', posture: 'p' }, task.agent)).toMatchObject({
+    const task = insert(1, { claimed: { model: 'a', node: 'n', session: 's' }, contextRules: { model: 'ask' } });
+    const claimed = { model: 'b', node: 'n', posture: 'p' };
+    expect(store.setContext(task, claims(task, claimed))).toMatchObject({
       state: 'active',
-      context: { model: 'b', node: 'n', posture: 'p' },
+      claimed,
+      attested: [],
       contextRules: { model: 'ask' },
     });
     expect(records(1)).toMatchObject([
-      { kind: 'event', event: 'context', by: task.agent, details: { model: 'b', session: null, posture: 'p' } },
+      {
+        kind: 'event',
+        event: 'context',
+        by: task.agent,
+        details: { kind: 'agent', claimed: { model: 'b', session: null, posture: 'p' } },
+      },
     ]);
-    store.setContext(task, { model: 'b', node: 'n', posture: 'p' }, task.agent);
+    store.setContext(task, claims(task, claimed));
     expect(records(1)).toHaveLength(1);
-    expect(store.taskOf(issuer, task.id)).toMatchObject({ context: { model: 'b', node: 'n', posture: 'p' } });
+    expect(store.taskOf(issuer, task.id)).toMatchObject({ claimed, attested: [] });
+    store.close();
+  });
+
+  it('keeps what each attester says by itself, with who said it, and what the agent claims beside it', () => {
+    const { store, insert, records } = stage();
+    const task = insert(1, { claimed: { approval: 'finance' } });
+    store.setContext(task, attests('w-1', { approval: 'finance' }));
+    store.setContext(task, attests('w-2', { approval: 'legal' }));
+    store.setContext(task, claims(task, {}));
+    const attested = [
+      { name: 'approval', value: 'finance', by: 'w-1', kind: 'writer' },
+      { name: 'approval', value: 'legal', by: 'w-2', kind: 'writer' },
+    ];
+    expect(store.taskOf(issuer, task.id)).toMatchObject({ claimed: {}, attested });
+    store.setContext(task, attests('w-1', {}));
+    store.setContext(task, { kind: 'operator', by: 'op', values: { hold: 'no' }, withdraw: ['w-2'] });
+    expect(store.taskOf(issuer, task.id)).toMatchObject({
+      attested: [{ name: 'hold', value: 'no', by: 'op', kind: 'operator' }],
+    });
+    expect(records(1)).toMatchObject([
+      { by: 'w-1', details: { kind: 'writer', attested: [{ name: 'approval', value: 'finance', by: 'w-1' }] } },
+      { by: 'w-2', details: { kind: 'writer', attested: [{ name: 'approval', value: 'legal', by: 'w-2' }] } },
+      { by: task.agent, details: { kind: 'agent', claimed: { approval: null } } },
+      { by: 'w-1', details: { kind: 'writer', attested: [{ name: 'approval', value: null, by: 'w-1' }] } },
+      {
+        by: 'op',
+        details: {
+          kind: 'operator',
+          attested: [
+            { name: 'hold', value: 'no', by: 'op' },
+            { name: 'approval', value: null, by: 'w-2' },
+          ],
+        },
+      },
+    ]);
+    store.close();
+  });
+
+  it('refuses more attested values than a task may have, and keeps those it has', () => {
+    const { store, insert } = stage();
+    const task = insert(1);
+    const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`n${n}`, 'x']));
+    for (const by of ['a', 'b', 'c', 'd']) store.setContext(task, attests(by, many));
+    expect(store.setContext(task, attests('e', { one: 'more' }))).toMatchObject({ code: 'refused' });
+    expect(store.taskOf(issuer, task.id)).toHaveProperty('attested.length', 64);
     store.close();
   });
 
   it('applies the event of the change in the same transaction, on the parts too', () => {
     const { store, insert, state, records } = stage();
-    const task = insert(1, { context: { model: 'a' } });
+    const task = insert(1, { claimed: { model: 'a' } });
     insert(2, partOf(1));
     const event = { kind: 'revoke', cause: causeOf('operator.revoked', '`model` changed') } as const;
-    expect(store.setContext(task, { model: 'b' }, task.agent, event)).toMatchObject({
+    expect(store.setContext(task, claims(task, { model: 'b' }), event)).toMatchObject({
       state: 'revoked',
-      context: { model: 'b' },
+      claimed: { model: 'b' },
     });
     expect([1, 2].map(state)).toEqual(['revoked', 'revoked']);
     expect(records(1).map(({ kind }) => kind)).toEqual(['event', 'end']);
-    expect(store.setContext(task, { model: 'c' }, task.agent)).toEqual({ problem: 'ended', state: 'revoked' });
-    expect(store.setContext(taskNumber(9), {}, task.agent)).toBeUndefined();
+    expect(store.setContext(task, claims(task, { model: 'c' }))).toEqual({ problem: 'ended', state: 'revoked' });
+    expect(store.setContext(taskNumber(9), claims(task, {}))).toBeUndefined();
     store.close();
   });
 
   it('keeps names that an object has already', () => {
     const { store, insert, records } = stage();
-    const task = insert(1, { context: { constructor: 'a' } });
-    expect(store.setContext(task, { toString: 'b' }, 'operator')).toMatchObject({ context: { toString: 'b' } });
-    expect(records(1)).toMatchObject([{ details: { constructor: null, toString: 'b' } }]);
+    const task = insert(1, { claimed: { constructor: 'a' } });
+    expect(store.setContext(task, claims(task, { toString: 'b' }))).toMatchObject({ claimed: { toString: 'b' } });
+    expect(records(1)).toMatchObject([{ details: { claimed: { constructor: null, toString: 'b' } } }]);
     store.close();
   });
 });

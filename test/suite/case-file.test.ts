@@ -18,7 +18,8 @@ task:
   age_seconds: 5
   state: suspended
   risk: medium
-  context: { model: m-1 }
+  claimed: { model: m-1 }
+  attested: [{ name: approval, value: finance, by: 'spiffe://acme.test/w' }]
   subject: ann
 credential: { kind: task-token, binding: dpop, scope: [s], seconds_left: 9, uses: 3, reuse: [other-node] }
 history: { actions: [x], labels: [y] }
@@ -54,7 +55,8 @@ skip: not yet`),
           ageSeconds: 5,
           state: 'suspended',
           risk: 'medium',
-          context: { model: 'm-1' },
+          claimed: { model: 'm-1' },
+          attested: [{ name: 'approval', value: 'finance', by: 'spiffe://acme.test/w' }],
           subject: 'ann',
         },
         credential: {
@@ -108,7 +110,7 @@ cases:
     [
       'an issuance',
       `issue: { action: x, ttl_seconds: 5, delegation: { parent: ${AGENT}, depth: 2 } }`,
-      { kind: 'issue', action: 'x', ttlSeconds: 5, delegation: { parent: planner, depth: 2 } },
+      { kind: 'issue', action: 'x', ttlSeconds: 5, delegation: { parent: planner, depth: 2, attested: [] } },
     ],
     [
       'a body as text',
@@ -217,9 +219,19 @@ cases:
       '4:20: `state` must be one of `active`, `suspended`, `completed`, `cancelled`, `revoked`, `expired`',
     ],
     [
-      'a context that is no text',
-      one(`task: { context: { a: 1 } }\n${PAY}`),
-      '4:22: `context` must be a mapping of names to text',
+      'claims that are no text',
+      one(`task: { claimed: { a: 1 } }\n${PAY}`),
+      '4:22: `claimed` must be a mapping of names to text',
+    ],
+    [
+      'a context, whose word is not known',
+      one(`task: { context: { a: b } }\n${PAY}`),
+      '4:22: `context` does not say whose word it is',
+    ],
+    [
+      'an attested value that nobody attested',
+      one(`task: { attested: [{ name: a, value: b }] }\n${PAY}`),
+      '4:23: `attested` entry 0 member `by` is required',
     ],
     ['an unbound task token', one(`credential: { binding: none }\n${PAY}`), '4:28: a task token is always bound'],
     ['an alias', `cases: &a [*a]`, '1:12: aliases are not supported: write the value out'],

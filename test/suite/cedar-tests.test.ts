@@ -16,7 +16,8 @@ const context = {
   ttlSeconds: 1,
   subject: '',
   actors: [],
-  taskContext: [],
+  claimed: [],
+  attested: [],
   risk: 'low',
   now: { __extn: { fn: 'datetime', arg: '2026-01-01' } },
 };

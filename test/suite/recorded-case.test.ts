@@ -27,12 +27,14 @@ const record: UseRecord = {
   spanId: '2'.repeat(16),
 };
 
+const approval = { name: 'approval', value: 'finance', by: 'spiffe://acme.test/ns/finance/sa/approvals' };
+
 const task: NonNullable<RecordedWith['task']> = {
   purpose: 'pay',
   detailsJson: '[{"type":"urn:remit:task","locations":["https://payments.acme.test"],"actions":["payments.*"]}]',
   createdAtMs: record.at - 90_500,
   risk: 'medium',
-  context: { model: 'm-1' },
+  context: { claimed: { model: 'm-1' }, attested: [{ ...approval, kind: 'writer' }] },
   subject: 'ann',
   agent: planner,
 };
@@ -68,7 +70,8 @@ describe('recordedCase', () => {
             ageSeconds: 90,
             risk: 'medium',
             state: 'active',
-            context: { model: 'm-1' },
+            claimed: { model: 'm-1' },
+            attested: [approval],
             subject: 'ann',
             details: [{ actions: ['payments.*'] }],
           },

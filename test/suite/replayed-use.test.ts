@@ -188,8 +188,16 @@ describe('useReplayer', () => {
     ],
     [
       'the context of a task, where it changed since',
-      { task: recordedTask({ isCut: true }), policies: forbid('context.taskContext.contains("model=m")') },
-      ['context of the task'],
+      { task: recordedTask({ isCut: true }), policies: forbid('context.claimed.contains("model=m")') },
+      ['claims of the agent'],
+    ],
+    [
+      'what was attested of a task, where it changed since',
+      {
+        task: recordedTask({ isCut: true }),
+        policies: forbid('context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"})'),
+      },
+      ['attested values of the task'],
     ],
     [
       'the actors of a part',

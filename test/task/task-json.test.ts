@@ -3,6 +3,13 @@ import { taskJson } from '../../src/task/task-json.ts';
 import { taskNumber } from '../store/samples.ts';
 import { causeOf } from '../../src/task/cause.ts';
 
+const approval = {
+  name: 'approval',
+  value: 'finance',
+  by: 'spiffe://acme.test/ns/finance/sa/approvals',
+  kind: 'writer',
+} as const;
+
 describe('taskJson', () => {
   it('shows an unswept expiry as the sweep will write it', () => {
     const task = taskNumber(1);
@@ -21,7 +28,8 @@ describe('taskJson', () => {
       lastUsedMs: 5_000,
       subject: 'user-7',
       parentId: 'parent',
-      context: { model: 'm' },
+      claimed: { model: 'm' },
+      attested: [approval],
       contextRules: { model: 'ask' },
       risk: 'medium',
       generation: 3,
@@ -35,7 +43,8 @@ describe('taskJson', () => {
       last_used_at: '1970-01-01T00:00:05.000Z',
       subject: 'user-7',
       parent: 'parent',
-      context: { model: 'm' },
+      claimed: { model: 'm' },
+      attested: [approval],
       context_rules: { model: 'ask' },
       risk: 'medium',
       generation: 3,

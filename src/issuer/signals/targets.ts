@@ -90,16 +90,24 @@ function isKnownBy(task: Task, key: Key, holder: string | null): boolean {
     case 'jtiDigest':
       return task.id === holder;
     case 'context':
-      return Object.hasOwn(task.context, key.name) && task.context[key.name] === key.value;
+      return hasValue(task, key);
     default:
       return key satisfies never;
   }
 }
 
+/** Claimed or attested alike: an agent that names its device is on it, and one that names another is known by what was attested. */
+const hasValue = (
+  { claimed, attested }: Task,
+  { name, value }: { readonly name: string; readonly value: string },
+): boolean =>
+  (Object.hasOwn(claimed, name) && claimed[name] === value) ||
+  attested.some((one) => one.name === name && one.value === value);
+
 /**
  * What a task is known by that the member describes; one of them is enough. A user is the `sub` of its tokens, an
  * application the agent, a session the task or its token; anything else, and a session known elsewhere, is the value of
- * that name in the context the task was accepted with.
+ * that name that the agent claims or somebody has attested.
  */
 function keysOf(role: SubjectRole, is: SimpleSubject, { issuer, transmitter }: Parties): readonly Key[] {
   const isUser = role === 'self' || role === 'user';

@@ -10,7 +10,9 @@ export interface LintedPolicy extends PolicyEntry {
   readonly principal: Scope;
   readonly action: Scope;
   readonly resource: Scope;
-  /** Bodies of `when` and `unless`, in Cedar's JSON form. */
+  /** `when` and `unless`, their bodies in Cedar's JSON form. */
+  readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
+  /** The bodies of all of them. */
   readonly bodies: readonly unknown[];
   /** What must hold for the policy to apply, split at `&&`; equal texts mean the same. */
   readonly conditions: ReadonlySet<string>;
@@ -39,6 +41,7 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Cedar): LintedPolicy | 
     principal: scopeOf(principal),
     action: scopeOf(action),
     resource: scopeOf(resource),
+    clauses: conditions,
     bodies: conditions.map(({ body }) => body),
     conditions: new Set(
       conditions.flatMap(({ kind, body }) => (kind === 'when' ? conjuncts(body) : [`unless ${JSON.stringify(body)}`])),

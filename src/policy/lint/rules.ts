@@ -1,6 +1,7 @@
 import type { CatalogRemark } from '../../action/catalog.ts';
 import { cedarString } from '../cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from '../depth.ts';
+import { growthBy } from './growth.ts';
 import { pathOf, record, touches, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
@@ -55,6 +56,14 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
       about: 'an action of high risk that is permitted whatever the intent',
       level: 'warning',
       check: highRiskAnyIntent,
+    },
+  ],
+  [
+    'self-asserted',
+    {
+      about: "a policy that grants by `context.claimed`, the agent's own word, which nobody has checked",
+      level: 'warning',
+      check: selfAsserted,
     },
   ],
   [
@@ -133,6 +142,25 @@ function highRiskAnyIntent(policy: LintedPolicy, { policies, reach }: LintedSet)
   return complaint(
     `permits ${named.join(', ')}${more} of high risk whatever the intent`,
     'ask for `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
+  );
+}
+
+const CLAIMED: Path = ['context', 'claimed'];
+
+/** A claim must not make a permit match, nor keep a forbid from matching: what it narrows it may narrow. */
+function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
+  const grants = policy.effect === 'permit' ? 'up' : 'down';
+  const isGranting = policy.clauses.some(({ kind, body }) => {
+    const growth = growthBy(CLAIMED, body);
+    if (growth === null || growth === 'both') return growth === 'both';
+    return (kind === 'when') === (growth === grants);
+  });
+  if (!isGranting) return [];
+  const verb = policy.effect === 'permit' ? 'permits' : 'forbids nothing more';
+  return complaint(
+    `${verb} where the agent says of itself what \`context.claimed\` asks for`,
+    'ask what others vouch for: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
+    offsetOf(policy, written(CLAIMED)),
   );
 }
 

@@ -381,19 +381,19 @@ describe('the subject of a signal', () => {
     ],
     [
       'complex: user and a session of the context',
-      { subject: 'u-6', context: { session: 's-6' } },
+      { subject: 'u-6', claimed: { session: 's-6' } },
       () => ({ format: 'complex', user: issSub('u-6'), session: session('s-6') }),
       'revoked',
     ],
     [
       'complex: user and another session',
-      { subject: 'u-7', context: { session: 's-7' } },
+      { subject: 'u-7', claimed: { session: 's-7' } },
       () => ({ format: 'complex', user: issSub('u-7'), session: session('s-8') }),
       'active',
     ],
     [
       'complex: session and another user',
-      { subject: 'u-9', context: { session: 's-9' } },
+      { subject: 'u-9', claimed: { session: 's-9' } },
       () => ({ format: 'complex', user: issSub('u-0'), session: session('s-9') }),
       'active',
     ],
@@ -411,7 +411,7 @@ describe('the subject of a signal', () => {
     ],
     [
       'complex: device and tenant of the context',
-      { context: { device: 'd-1', tenant: 'acme' } },
+      { claimed: { device: 'd-1', tenant: 'acme' } },
       () => ({ format: 'complex', device: session('d-1'), tenant: session('acme') }),
       'revoked',
     ],
@@ -435,7 +435,7 @@ describe('the subject of a signal', () => {
     const { task } = newTask(store(), change);
     const bystander = newTask(store(), {
       subject: 'bystander',
-      context: { session: 'other', device: 'other' },
+      claimed: { session: 'other', device: 'other' },
       agent: 'spiffe://acme.test/ns/agents/sa/bystander' as SpiffeId,
     });
     expect((await push(bench, setOf({ sub_id: subject(task) }))).status).toBe(202);

@@ -49,10 +49,12 @@ const short = async (policies: string) =>
 
 const permit = policy('permit', 'p');
 const intent = 'when { context.intent.purpose == "pay" }';
+const claim = 'context.claimed.contains("approval=finance")';
+const attested = 'context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"})';
 const conjunct = 'context.args.name like "x*"';
 
 describe('lintFindings', () => {
-  const rows: readonly (readonly [string, string, readonly string[]])[] = [
+  const rows: readonly (readonly [string, string, readonly unknown[]])[] = [
     ['nothing in a permit for a group', permit, []],
     ['a permit for everyone', policy('permit', 'p', { of: 'principal' }), ['permit-any-agent p 1:1']],
     [
@@ -180,14 +182,62 @@ describe('lintFindings', () => {
       policy('permit', 'p', { annotation: '@accept("permit-any-agent no-rule") ' }),
       ['useless-accept p 1:1', 'useless-accept p 1:1'],
     ],
+    ...(
+      [
+        ['a permit by a claim', 'permit', `when { ${claim} }`, true],
+        [
+          'a permit by a claim among others',
+          'permit',
+          `when { context.risk == "low" && (${claim} || ${attested}) }`,
+          true,
+        ],
+        ['a permit by any claim', 'permit', 'when { !context.claimed.isEmpty() }', true],
+        ['a permit by a claim twice negated', 'permit', `when { !(!${claim}) }`, true],
+        ['a permit unless a claim is absent', 'permit', `unless { !${claim} }`, true],
+        ['a permit in a branch', 'permit', `when { if context.risk == "low" then ${claim} else false }`, true],
+        ['a permit that a claim decides on', 'permit', `when { if ${claim} then true else false }`, true],
+        ['a permit by how a claim compares', 'permit', 'when { context.claimed == ["a=b"] }', true],
+        ['a forbid that a claim switches off', 'forbid', `unless { ${claim} }`, true],
+        ['a forbid while a claim is absent', 'forbid', `when { !context.claimed.containsAny(["a=b"]) }`, true],
+        ['no permit by what is attested', 'permit', `when { ${attested} }`, false],
+        ['no permit that a claim takes away', 'permit', `unless { ${claim} }`, false],
+        ['no permit while there is no claim', 'permit', 'when { context.claimed.isEmpty() }', false],
+        ['no permit while the claims are harmless', 'permit', 'when { ["a=b"].containsAll(context.claimed) }', false],
+        ['no forbid by a claim', 'forbid', `when { ${claim} }`, false],
+      ] as const
+    ).map(
+      ([name, effect, rest, isFound]) =>
+        [name, policy(effect, 'p', { rest }), isFound ? [expect.stringMatching(/^self-asserted p 1:/)] : []] as const,
+    ),
+    [
+      'no permit by a claim that its author accepts',
+      policy('permit', 'p', { rest: `when { ${claim} }`, annotation: '@accept("self-asserted") ' }),
+      [],
+    ],
+    [
+      'a permit by a claim, where it stands',
+      policy('permit', 'p', { rest: `when { ${claim} }` }),
+      ['self-asserted p 1:116'],
+    ],
   ];
   it.each(rows)('finds %s', async (_name, policies, expected) => {
     expect(await short(policies)).toEqual(expected);
   });
 
   it('has a row for every rule', () => {
-    const shown = new Set(rows.flatMap(([, , lines]) => lines.map((line) => line.split(' ')[0])));
+    const shown = new Set(rows.flatMap(([, , lines]) => lines.map((line) => String(line).split(' ')[0])));
     expect([...lintRules.keys()].filter((rule) => !shown.has(rule))).toEqual([]);
+  });
+
+  it('says whose word is asked for instead of a claim', async () => {
+    expect(await found(policy('permit', 'p', { rest: `when { ${claim} }` }))).toMatchObject([
+      {
+        rule: 'self-asserted',
+        level: 'warning',
+        message: 'permits where the agent says of itself what `context.claimed` asks for',
+        help: 'ask what others vouch for: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
+      },
+    ]);
   });
 
   it('names the actions and what would cure it', async () => {

@@ -1,0 +1,49 @@
+import { pathOf, readsOf, record, touches } from './expression.ts';
+import type { Path } from './expression.ts';
+
+/**
+ * What more values in a set can make of an expression: `up` is true where it was false, `down` false where it was true.
+ */
+export type Growth = 'up' | 'down' | 'both';
+
+/** How an expression changes as the set at `value` grows; `null` where it does not read the set. */
+export function growthBy(value: Path, expression: unknown): Growth | null {
+  if (!readsOf(expression).some((path) => touches(path, value))) return null;
+  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
+  const { left, right, arg, then, else: otherwise, if: test } = record(operand);
+  const of = (...parts: readonly unknown[]): Growth | null =>
+    parts.map((part) => growthBy(value, part)).reduce<Growth | null>(joined, null);
+  const isSet = (part: unknown): boolean => isPath(part, value);
+  const isRead = (part: unknown): boolean => growthBy(value, part) !== null;
+  switch (operator) {
+    case '&&':
+    case '||':
+      return of(left, right);
+    case '!':
+      return flipped(of(arg));
+    case 'if-then-else':
+      return isRead(test) ? 'both' : of(then, otherwise);
+    case 'contains':
+      return isSet(left) && !isRead(right) ? 'up' : 'both';
+    case 'containsAny':
+      return isSet(left) !== isSet(right) ? 'up' : 'both';
+    case 'containsAll':
+      if (isSet(left) && !isRead(right)) return 'up';
+      return isSet(right) && !isRead(left) ? 'down' : 'both';
+    case 'isEmpty':
+      return isSet(arg) ? 'down' : 'both';
+    default:
+      return 'both';
+  }
+}
+
+const isPath = (expression: unknown, value: Path): boolean => {
+  const path = pathOf(expression);
+  return path !== null && path.length === value.length && path.every((name, at) => name === value[at]);
+};
+
+const joined = (a: Growth | null, b: Growth | null): Growth | null =>
+  a === null || a === b ? b : b === null ? a : 'both';
+
+const flipped = (growth: Growth | null): Growth | null =>
+  growth === 'up' ? 'down' : growth === 'down' ? 'up' : growth;
