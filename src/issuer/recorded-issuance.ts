@@ -3,7 +3,7 @@ import { encodedRecord } from '../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { recordText } from '../ledger/record.ts';
 import type { IntentRecord, TokenRecord } from '../ledger/record.ts';
-import type { IssuedToken, Store } from '../store/store.ts';
+import type { HandedOn, IssuedToken, SpendProblem, Store } from '../store/store.ts';
 import { isStoreFailure, ledgerUnavailable } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import type { Task } from '../task/task.ts';
@@ -43,37 +43,49 @@ export function record(draft: Draft, span: SpanReference, services: IssuerServic
   return written(draft, records, services.store) ?? draft;
 }
 
-function written({ grant, task, token }: Draft, records: readonly EncodedRecord[], store: Store): OAuthError | null {
-  const { place } = grant.origin;
-  const unspent = place.kind === 'part' ? takeFrom(place.parent, grant, store) : null;
-  if (unspent !== null) return unspent;
-  const failure =
-    place.kind === 'same-task' ? store.insertToken(task, token, records) : store.insertTask(task, token, records);
-  if (!isStoreFailure(failure)) return null;
-  return failure.code === 'conflict' && place.kind !== 'new-task'
-    ? oauthError('invalid_request', `the subject_token cannot be used: ${failure.detail}`)
-    : unrecorded(failure);
+function written(draft: Draft, records: readonly EncodedRecord[], store: Store): OAuthError | null {
+  const { place } = draft.grant.origin;
+  const problem = inserted(draft, records, store);
+  if (problem === null || isOAuthError(problem)) return problem;
+  if (!isStoreFailure(problem)) return handOnProblem(problem);
+  return problem.code === 'conflict' && place.kind !== 'new-task'
+    ? oauthError('invalid_request', `the subject_token cannot be used: ${problem.detail}`)
+    : oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(problem));
 }
 
-const unrecorded = (failure: StoreFailure): OAuthError =>
-  oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(failure));
+function inserted(
+  { grant, task, token }: Draft,
+  records: readonly EncodedRecord[],
+  store: Store,
+): null | SpendProblem | StoreFailure | OAuthError {
+  const { place } = grant.origin;
+  switch (place.kind) {
+    case 'same-task':
+      return store.insertToken(task, token, records);
+    case 'new-task':
+      return store.insertTask(task, token, records);
+    case 'part': {
+      const handed = handedOn(place.parent, grant);
+      return isOAuthError(handed) ? handed : store.insertPart(task, token, records, handed);
+    }
+    default:
+      return place satisfies never;
+  }
+}
 
-/**
- * Takes what is handed on from the budgets of the task, on disk before the part is: a crash between the two loses some of a
- * budget, and never gives it twice.
- */
-function takeFrom({ task, issued }: ParentTask, grant: Grant, store: Store): OAuthError | null {
+/** What the part takes from the budgets of the task it is a part of. */
+function handedOn({ task, issued }: ParentTask, grant: Grant): HandedOn | OAuthError {
   const own = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   const spends = isProblem(own) ? own : handedBudget(grant.intent.authority, own);
-  if (isProblem(spends)) return oauthError('invalid_authorization_details', spends.problem);
-  if (spends.length === 0) return null;
-  const problem = store.spend(task, issued.jtiDigest, spends);
-  if (problem === null) return null;
-  if (isStoreFailure(problem)) return unrecorded(problem);
-  return problem === 'ended'
-    ? oauthError('invalid_request', 'the subject_token cannot be used: its task has ended')
-    : oauthError('invalid_authorization_details', 'the task has not so much of its budget left to hand on');
+  return isProblem(spends)
+    ? oauthError('invalid_authorization_details', spends.problem)
+    : { jtiDigest: issued.jtiDigest, spends };
 }
+
+const handOnProblem = (problem: SpendProblem): OAuthError =>
+  problem === 'ended'
+    ? oauthError('invalid_request', 'the subject_token cannot be used: it was revoked, or its task has ended')
+    : oauthError('invalid_authorization_details', 'the task has not so much of its budget left to hand on');
 
 const tokenRecord = (
   { grant, task, token }: Draft,

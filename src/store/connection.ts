@@ -35,6 +35,8 @@ export class Connection {
   #broken: StoreFailure | null = null;
   /** Written by the transaction that is open. */
   #recorded: EncodedRecord[] = [];
+  /** Told of what is written that uses are judged by. */
+  #onChange: (whole: string) => void = () => undefined;
   /** The writes that go to disk together at the moment. */
   #group: { failure: StoreFailure | null } | null = null;
 
@@ -171,6 +173,20 @@ export class Connection {
     const sql = `UPDATE clock SET floor_ms = ?1, boot_id = ?2, since_boot_ms = ?3
       WHERE floor_ms <= ?1 OR floor_ms - ?1 > ${MAX_FLOOR_MS}`;
     this.statement(sql).run(floorMs, boot?.bootId ?? null, boot?.sinceMs ?? null);
+  }
+
+  /**
+   * Within a transaction, by whatever writes what uses are judged by: the row of a task, a token that is there, a history.
+   *
+   * @param whole id of the task that was declared itself, which it is a part of or is (`wholeOf`)
+   */
+  changed(whole: string): void {
+    this.#onChange(whole);
+  }
+
+  /** Has one listener told of what `changed` is told. It must not throw. */
+  onChange(listener: (whole: string) => void): void {
+    this.#onChange = listener;
   }
 
   /** Within a transaction: what it has recorded. */

@@ -3,15 +3,7 @@ import { historyWith, noHistory } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Connection } from './connection.ts';
 import type { SpendProblem, TaskKey } from './store.ts';
-
-/** The id of the task that was declared itself, of whose parts the row of `tasks` is one: the history is kept with it. */
-const WHOLE = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
-  WITH RECURSIVE above (id, parent) AS (
-    SELECT tasks.id, tasks.parent
-    UNION ALL
-    SELECT whole.id, whole.parent FROM above CROSS JOIN tasks AS whole
-    ON whole.issuer = tasks.issuer AND whole.id = above.parent)
-  SELECT id FROM above WHERE parent IS NULL) END`;
+import { WHOLE, wholeOf } from './whole.ts';
 
 /** Joins the history to a row of `tasks`, in the columns of `HISTORY_COLUMNS`. */
 export const JOIN_HISTORY = `LEFT JOIN histories ON histories.issuer = tasks.issuer AND histories.task = ${WHOLE}`;
@@ -46,6 +38,7 @@ export function addToHistory(
   if (next === 'same') return null;
   if (next === 'full') return 'history-full';
   const { version, actions, labels } = next;
+  connection.changed(wholeOf(connection, { issuer, id }));
   connection.statement(WRITE_HISTORY).run(version, JSON.stringify(actions), JSON.stringify(labels), issuer, id);
   return null;
 }

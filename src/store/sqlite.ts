@@ -20,6 +20,7 @@ import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 import type {
+  HandedOn,
   IssuedToken,
   OutboxRecord,
   SecretSighting,
@@ -182,13 +183,30 @@ class SqliteStore implements Store {
   }
 
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
-    return this.#connection.write([...valuesOf(task), ...textsOf(token)], () => {
-      const problem = partProblem(this.#connection, task);
-      if (problem !== null) return problem;
-      insertTaskRow(this.#connection, task);
-      insertTokenRow(this.#connection, task, token);
-      insertRecords(this.#connection, records);
-      return null;
+    return this.#connection.write(
+      [...valuesOf(task), ...textsOf(token)],
+      () => partProblem(this.#connection, task) ?? this.#insertTask(task, token, records),
+    );
+  }
+
+  insertPart(
+    part: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    { jtiDigest, spends }: HandedOn,
+  ): null | SpendProblem | StoreFailure {
+    const { issuer, parentId } = part;
+    if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
+    return this.#connection.write(input, () => {
+      const unfit = partProblem(this.#connection, part);
+      if (unfit !== null) return unfit;
+      const key = { issuer, id: parentId };
+      // INVARIANT: the spends are the last that can refuse, so that nothing is taken for a part that is not written.
+      const use = this.#useStates.current(key, jtiDigest);
+      return spendFor(this.#connection, key, { use, spends }) ?? this.#insertTask(part, token, records);
     });
   }
 
@@ -233,7 +251,7 @@ class SqliteStore implements Store {
   }
 
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {
-    return this.#changing([jtiDigest, cause.note, by], () =>
+    return this.#connection.write([jtiDigest, cause.note, by], () =>
       revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
     );
   }
@@ -254,15 +272,13 @@ class SqliteStore implements Store {
     const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
     return this.#connection.write(input, () => {
       const use = this.#useStates.current(key, jtiDigest);
-      // What is spent is no part of what a use is judged by; what is added to the history is.
-      if (use !== undefined && entry !== undefined) this.#useStates.historyChanged(use);
       return spendFor(this.#connection, key, { use, spends, entry });
     });
   }
 
   together(work: () => void): null | StoreFailure {
     const failure = this.#connection.together(work);
-    if (failure !== null) this.#useStates.changed();
+    if (failure !== null) this.#useStates.forgetAll();
     return failure;
   }
 
@@ -283,7 +299,7 @@ class SqliteStore implements Store {
     const due = this.#connection.read([], () => dueTasks(this.#connection));
     if (isStoreFailure(due)) return due;
     if (due.length === 0 && this.#connection.clockLagMs() < CLOCK_WRITE_MS) return 0;
-    return this.#changing([], () => due.filter((key) => this.#expire(key)).length);
+    return this.#connection.write([], () => due.filter((key) => this.#expire(key)).length);
   }
 
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
@@ -301,7 +317,7 @@ class SqliteStore implements Store {
     const idling = this.#connection.read([...used.keys()], () => idlingTasks(this.#connection, used));
     if (isStoreFailure(idling)) return idling;
     if (idling.length === 0) return null;
-    return this.#changing([], () => {
+    return this.#connection.write([], () => {
       for (const [task, at] of idling) touchTask(this.#connection, task, at);
       return null;
     });
@@ -311,13 +327,12 @@ class SqliteStore implements Store {
     this.#connection.close();
   }
 
-  /** A transaction that may change what a use is judged by. */
-  #changing<T>(input: readonly string[], work: () => T): T | StoreFailure {
-    try {
-      return this.#connection.write(input, work);
-    } finally {
-      this.#useStates.changed();
-    }
+  /** Within a transaction. */
+  #insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null {
+    insertTaskRow(this.#connection, task);
+    insertTokenRow(this.#connection, task, token);
+    insertRecords(this.#connection, records);
+    return null;
   }
 
   /** One transaction on a task that is there. */
@@ -326,7 +341,7 @@ class SqliteStore implements Store {
     texts: readonly string[],
     work: (task: Task) => T | TaskConflict,
   ): T | TaskConflict | undefined | StoreFailure {
-    return this.#changing([key.issuer, key.id, ...texts], () => {
+    return this.#connection.write([key.issuer, key.id, ...texts], () => {
       const task = taskAt(this.#connection, key);
       return task === undefined ? undefined : work(task);
     });

@@ -96,6 +96,12 @@ export type Spend =
  */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
+/** What a new part of a task takes from it: with which of its tokens, and what. */
+export interface HandedOn {
+  readonly jtiDigest: string;
+  readonly spends: readonly Spend[];
+}
+
 /** A static secret in a call, and whose call it was. Never the secret itself. */
 export interface SeenSecret {
   /** What `digestOf` gives for it. */
@@ -161,6 +167,16 @@ export interface Store extends StoreReader {
    * where that task is not active or has 1,000 open parts, and `refused` where it would outlive it by deadline or idle limit.
    */
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
+  /**
+   * The same of a part that is handed on with a token of the task it is a part of, whose budgets pay for it in the same
+   * transaction: both happen, or neither. `ended` also where that token is dead.
+   */
+  insertPart(
+    part: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    handed: HandedOn,
+  ): null | SpendProblem | StoreFailure;
   /**
    * Writes a further token of a task and its records: before it is signed. A `conflict` where there is no such task, it is
    * not active, or its generation is no longer the token's.

@@ -1,6 +1,7 @@
 import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
 import type { OpenTaskCounts, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import { wholeOf } from './whole.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
 /** Largest result of a listing, and of one sweep. */
@@ -107,6 +108,7 @@ export function insertTaskRow(connection: Connection, task: Task): void {
 
 /** Writes what can change of a task. */
 export function updateTaskRow(connection: Connection, task: Task): void {
+  connection.changed(task.parentId === null ? task.id : wholeOf(connection, task));
   connection
     .statement(
       `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, claimed = ?, attested = ?, risk = ?
@@ -142,12 +144,12 @@ export function idlingTasks(
 
 /**
  * A use of the task: its idle time and that of every task it is a part of starts anew. Nothing where it has no idle limit,
- * since then none of those has one either. A use was so long ago as the wall clock says, and is noted by the floor. INVARIANT: what has expired by being idle stays so, however late the use is
- * written.
+ * since then none of those has one either. A use was so long ago as the wall clock says, and is noted by the floor.
+ * INVARIANT: what has expired by being idle stays so, however late the use is written.
  */
 export function touchTask(connection: Connection, taskId: string, usedAtMs: number): void {
   const { wallMs, floorMs } = connection.clocks();
-  connection
+  const touched = connection
     .statement(
       `UPDATE tasks SET last_used_ms = ?2
        WHERE (issuer, id) IN (
@@ -156,7 +158,10 @@ export function touchTask(connection: Connection, taskId: string, usedAtMs: numb
            UNION ALL
            SELECT tasks.issuer, tasks.parent FROM used CROSS JOIN tasks USING (issuer, id) WHERE tasks.parent IS NOT NULL)
          SELECT issuer, id FROM used)
-       AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3`,
+       AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3
+       RETURNING issuer, id`,
     )
-    .run(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
+    .all(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
+  for (const { issuer, id } of touched)
+    connection.changed(wholeOf(connection, { issuer: String(issuer), id: String(id) }));
 }

@@ -7,6 +7,7 @@ import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
 import { insertRecord } from './outbox-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from './store.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
+import { WHOLE, wholeOf } from './whole.ts';
 
 type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -24,20 +25,27 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
 });
 
 /** One look; a constant, so that its text is hashed once. */
-const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS} FROM tasks
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${WHOLE} AS whole FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
   ${JOIN_HISTORY}
   WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
 
+/** A state as it was read, with the id of the task that was declared itself, which its task is a part of or is. */
+export interface ReadState {
+  readonly state: UseState;
+  readonly whole: string;
+}
+
 /** The task with the token and the history: asked on every use. */
-export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): UseState | undefined {
+export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): ReadState | undefined {
   const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
   if (row === undefined) return undefined;
-  return {
+  const state = {
     task: taskFrom(row),
     issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
     history: historyFrom(row),
   };
+  return { state, whole: String(row['whole']) };
 }
 
 /** The token of that digest with its task. */
@@ -74,6 +82,7 @@ export function revokeTokenRow(connection: Connection, jtiDigest: string, why: R
   if (token === undefined) return false;
   if (token.revokedAtMs !== null) return true;
   const nowMs = connection.nowMs();
+  connection.changed(wholeOf(connection, { issuer: token.issuer, id: token.taskId }));
   connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(nowMs, jtiDigest);
   insertRecord(connection, {
     kind: 'event',

@@ -9,17 +9,26 @@ const MAX_BYTES = 32 * 1_024 * 1_024;
 /** Of a state without the texts that a caller chose. */
 const STATE_BYTES = 1_024;
 
-/** A state, and after which change of this connection it was read. */
+/** A task that was declared itself with all of its parts: one history is theirs, and an end reaches all of them. */
+interface Family {
+  /** States that are held of it. */
+  held: number;
+  /** Whether it was written to since those were read. */
+  isOld: boolean;
+}
+
 interface Held {
   readonly state: UseState;
-  readonly after: number;
+  readonly whole: string;
+  readonly family: Family;
 }
 
 /**
  * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
- * What this connection writes is told by `changed`; what another one has written SQLite tells, and is asked on every look, or once
- * for all looks of a turn. So a state is never older than the last commit of anybody before the look, or before the turn, and a look
- * at an unchanged file costs a twentieth of the read, or nothing.
+ * What this connection writes about a task the connection tells (`Connection.changed`), and what is held of that task, of its parts
+ * and of what it is a part of is read again; of all other tasks it stays. What another connection has written SQLite tells, not of
+ * which task, and is asked on every look, or once for all looks of a turn. So a state is never older than the last commit of
+ * anybody before the look, or before the turn, and a look at an unchanged file costs a twentieth of the read, or nothing.
  *
  * @see https://www.sqlite.org/pragma.html#pragma_data_version
  */
@@ -29,24 +38,24 @@ export class UseStates {
     max: MAX_STATES,
     maxSize: MAX_BYTES,
     sizeCalculation: bytesOf,
+    dispose: (held) => this.#letGo(held),
   });
+  /** Those of which something is held, by the id of the whole task: no more than states. */
+  readonly #families = new Map<string, Family>();
   #version = -1;
-  /** Changes of histories by this connection. */
-  #changes = 0;
-  /** The last of them, by the id of the task. */
-  #changed = new Map<string, number>();
   /** Within a turn: what others have written was asked for all of it. */
   #isTurn = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    connection.onChange((whole) => this.#taskChanged(whole));
   }
 
   /** The state of a token that is held, where nobody has written since. Within `read`. */
   held({ issuer, id }: TaskKey, jtiDigest: string): UseState | undefined {
     if (!this.#isTurn) this.#ask();
     const held = this.#states.get(jtiDigest);
-    if (held === undefined || this.#isOld(held)) return undefined;
+    if (held === undefined || held.family.isOld) return undefined;
     const { state } = held;
     return state.task.id === id && state.task.issuer === issuer ? state : undefined;
   }
@@ -56,8 +65,10 @@ export class UseStates {
    * held. Within `read`, after `held`.
    */
   read(key: TaskKey, jtiDigest: string): UseState | undefined {
-    const state = useStateAt(this.#connection, key, jtiDigest);
-    if (state?.issued !== undefined) this.#states.set(jtiDigest, { state, after: this.#changes });
+    const read = useStateAt(this.#connection, key, jtiDigest);
+    if (read === undefined) return undefined;
+    const { state, whole } = read;
+    if (state.issued !== undefined) this.#states.set(jtiDigest, { state, whole, family: this.#take(whole) });
     return state;
   }
 
@@ -77,29 +88,34 @@ export class UseStates {
     this.#isTurn = false;
   }
 
-  /** This connection has written, or tried to write, what may change a state. */
-  changed(): void {
+  /** Anything may be otherwise than it was read: what another connection wrote, what was read of writes that were undone. */
+  forgetAll(): void {
     this.#states.clear();
-    this.#changed.clear();
   }
 
-  /**
-   * This connection has written, or tried to write, to the history of a task and nothing else that is held. A part shares the history
-   * of the whole task, so what is held of parts is old after any change, and what is held at all after one by a part.
-   */
-  historyChanged({ task: { id, parentId } }: UseState): void {
-    if (parentId !== null || this.#changed.size >= MAX_STATES) return this.changed();
-    this.#changes += 1;
-    this.#changed.set(id, this.#changes);
+  /** INVARIANT: a family that was written to is never taken again, so that what was read of it before stays old. */
+  #taskChanged(whole: string): void {
+    const family = this.#families.get(whole);
+    if (family === undefined) return;
+    family.isOld = true;
+    this.#families.delete(whole);
   }
 
-  #isOld({ state: { task }, after }: Held): boolean {
-    return after < (task.parentId === null ? (this.#changed.get(task.id) ?? 0) : this.#changes);
+  #take(whole: string): Family {
+    const family = this.#families.get(whole) ?? { held: 0, isOld: false };
+    family.held += 1;
+    this.#families.set(whole, family);
+    return family;
+  }
+
+  #letGo({ whole, family }: Held): void {
+    family.held -= 1;
+    if (family.held === 0 && !family.isOld) this.#families.delete(whole);
   }
 
   #ask(): void {
     const version = this.#connection.writesOfOthers();
-    if (version !== this.#version) this.changed();
+    if (version !== this.#version) this.forgetAll();
     this.#version = version;
   }
 }

@@ -7,7 +7,7 @@ import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
-import { scratch } from '../store/samples.ts';
+import { scratch, tokenNumber } from '../store/samples.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
 
@@ -614,6 +614,27 @@ describe('a chain of agents', () => {
     const { store } = bench.services;
     const [key, jti] = [taskOf(parent), jtiDigestOf(String(claimsOf(parent).jti))];
     expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
+  });
+
+  it('takes nothing from the budgets of the task where the part cannot be inserted', async () => {
+    const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
+    const { store } = bench.services;
+    const task = store.taskOf(issuerUrl, taskOf(parent).id);
+    if (task === undefined || isStoreFailure(task)) throw new Error('no task');
+    const crowd = store.together(() => {
+      for (let n = 0; n < 1_000; n += 1) {
+        store.insertTask({ ...task, id: `${task.id}-${n}`, parentId: task.id }, tokenNumber(900_000 + n), []);
+      }
+    });
+    expect(crowd).toBeNull();
+    const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
+    const refused = await bench.exchange(tokenOf(made), {}, bench.reporter);
+    expect(refused.json).toMatchObject({
+      error: 'invalid_request',
+      error_description: 'the subject_token cannot be used: a task has 1000 open parts at most',
+    });
+    const jti = jtiDigestOf(String(claimsOf(parent).jti));
+    expect(store.spend(task, jti, [{ kind: 'calls', limit: 5, count: 5 }])).toBeNull();
   });
 
   it('hands a single use on as the one use of the task', async () => {

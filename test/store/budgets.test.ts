@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Spend, Store } from '../../src/store/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
+import type { Task } from '../../src/task/task.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
@@ -161,5 +162,38 @@ describe('Store.spend', () => {
       }),
       { numRuns: 20 },
     );
+  });
+});
+
+const handed = (...spends: readonly Spend[]) => ({ jtiDigest: 'digest-1', spends });
+/** Whether all 5 calls are left. */
+const left = (store: Store): unknown => spend(store, calls(5, { count: 5 }));
+
+describe('Store.insertPart', () => {
+  const part = taskNumber(2, { parentId: key.id });
+
+  it('takes what is handed on with the part', () => {
+    const store = withTask();
+    expect(store.insertPart(part, tokenNumber(2), [], handed(calls(5, { count: 3 })))).toBeNull();
+    expect([left(store), spend(store, calls(5, { count: 2 }))]).toEqual(['exhausted', null]);
+    store.close();
+  });
+
+  it.each<[string, Partial<Task>, (store: Store) => unknown, unknown]>([
+    ['outlives the task', { deadlineMs: 100_001 }, () => null, { code: 'refused' }],
+    ['has no parent', { parentId: null }, () => null, { code: 'refused' }],
+    ['has an id that is taken', { id: key.id }, () => null, { code: 'conflict' }],
+    ['takes more than is left', {}, (store) => spend(store, calls(5, { count: 3 })), 'exhausted'],
+    ['comes with a dead token', {}, (store) => store.revokeToken('digest-1', causeOf('agent.revoked'), 'x'), 'ended'],
+  ])('takes nothing and writes nothing where the part %s', (name, change, before, expected) => {
+    const store = withTask();
+    before(store);
+    const result = store.insertPart({ ...part, ...change }, tokenNumber(2), [], handed(calls(5, { count: 3 })));
+    if (typeof expected === 'string') expect(result).toBe(expected);
+    else expect(result).toMatchObject(Object(expected));
+    expect(store.tokenOf('digest-2')).toBeUndefined();
+    if (name.endsWith('left')) expect(spend(store, calls(5, { count: 2 }))).toBeNull();
+    else if (!name.endsWith('token')) expect(left(store)).toBeNull();
+    store.close();
   });
 });

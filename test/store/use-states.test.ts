@@ -5,17 +5,23 @@ import { openStoreForReading } from '../../src/store/sqlite.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store, StoreReader } from '../../src/store/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { agreeing, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { agreeing, allowedUse, byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** Task 2 is a part of task 1. */
-const tasks = [taskNumber(1), taskNumber(2, { parentId: taskNumber(1).id }), taskNumber(3, { idleMs: 5_000 })];
+/** Task 2 is a part of task 1, and task 4 of task 3: their history is one, and a use of a part is one of both. */
+const tasks = [
+  taskNumber(1),
+  taskNumber(2, { parentId: taskNumber(1).id }),
+  taskNumber(3, { idleMs: 5_000 }),
+  taskNumber(4, { idleMs: 4_000, parentId: taskNumber(3).id }),
+];
+const TOKENS = [1, 2, 3, 4, 9];
 
 /** All that a store is asked for: each task with each token, its own and another's. */
 const statesIn = (store: StoreReader): readonly unknown[] =>
-  tasks.flatMap(({ id }) => [1, 2, 3, 4].map((n) => store.useStateOf(issuer, id, `digest-${n}`)));
+  tasks.flatMap(({ id }) => TOKENS.map((n) => store.useStateOf(issuer, id, `digest-${n}`)));
 
 /** The same, asked of one that has never been asked before. */
 function statesInFile(file: string): readonly unknown[] {
@@ -39,7 +45,7 @@ type Step = (store: Store, n: number) => unknown;
 const taskAt = (n: number) => tasks[n % tasks.length] ?? taskNumber(1);
 
 const steps: Readonly<Record<string, Step>> = {
-  'a further token': (store, n) => store.insertToken(taskAt(n), tokenNumber(4), []),
+  'a further token': (store, n) => store.insertToken(taskAt(n), tokenNumber(9), []),
   'a suspension': (store, n) =>
     store.applyTaskEvent(taskAt(n), { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
   'a resumption': (store, n) =>
@@ -52,7 +58,7 @@ const steps: Readonly<Record<string, Step>> = {
   'a risk': (store, n) =>
     store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', causeOf('signal.risk-level-change'), 'operator'),
   'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, causeOf('operator.revoked'), 'operator'),
-  'a spend': (store, n) => store.spend(taskAt(n), `digest-${(n % 3) + 1}`, [{ kind: 'calls', limit: 9 }]),
+  'a spend': (store, n) => store.spend(taskAt(n), `digest-${(n % 4) + 1}`, [{ kind: 'calls', limit: 9 }]),
   'an entry of the history': (store, n) => {
     const state = store.useStateOf(issuer, taskAt(n).id, `digest-${(n % 3) + 1}`);
     if (state === undefined || isStoreFailure(state)) return;
@@ -62,7 +68,7 @@ const steps: Readonly<Record<string, Step>> = {
   'a use': (store, n) => store.touchTasks(new Map([[taskAt(n).id, 1_500 + n]])),
   'an expiry': (store) => store.endExpired(),
   'a key that is remembered': (store, n) => store.rememberOnce('signal', `${n}`, 2_000),
-  'a record': (store) => store.appendRecords([]),
+  'a record': (store, n) => store.appendRecords([allowedUse((n % tasks.length) + 1, 1_500 + n)]),
 };
 
 const step = fc.record({
@@ -122,7 +128,8 @@ describe('Store.useStateOf', () => {
       if (what === 'a resumption') steps['a suspension']?.(store, 2);
       steps[what]?.(store, 2);
       expect(state()).not.toBe(before);
-      expect([state()]).toEqual(statesInFile(file).slice(10, 11));
+      const at = 2 * TOKENS.length + 2;
+      expect([state()]).toEqual(statesInFile(file).slice(at, at + 1));
       store.close();
     },
   );
@@ -154,6 +161,44 @@ describe('Store.useStateOf', () => {
     expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBeNull();
     expect(state()).toBe(before);
     expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+    store.close();
+  });
+
+  it('keeps 16,000 states through ends, touches, risks and histories of other tasks, and reads those of the changed alone', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    const HELD = 16_000;
+    const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(HELD).id }];
+    const failure = store.together(() => {
+      for (let n = 1; n <= HELD; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
+      store.insertTask(taskNumber(HELD + 1, part), tokenNumber(HELD + 1), []);
+      for (let n = HELD + 2; n <= HELD + 50; n += 1) store.insertTask(taskNumber(n, idle), tokenNumber(n), []);
+    });
+    expect(failure).toBeNull();
+    const all = Array.from({ length: HELD + 1 }, (_, n) => n + 1);
+    const states = () => all.map((n) => store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
+    let before = states();
+    /** Of these tasks the file was read again: what is held is the same object. */
+    const readAgain = (): readonly number[] => {
+      const now = states();
+      const again = all.filter((_, index) => now[index] !== before[index]);
+      before = now;
+      return again;
+    };
+    expect(readAgain()).toEqual([]);
+    const others = Array.from({ length: 48 }, (_, n) => taskNumber(HELD + 2 + n));
+    store.touchTasks(new Map(others.map(({ id }, n) => [id, 20_000 + n])));
+    for (const other of others) {
+      store.useStateOf(issuer, other.id, `digest-${Number(other.id.slice(-12))}`);
+      store.setRisk(other, 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+      store.applyTaskEvent(other, byOperator('complete'), 'operator');
+    }
+    expect(readAgain()).toEqual([]);
+    store.setRisk(taskNumber(7), 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+    store.revokeToken('digest-8', causeOf('operator.revoked'), 'operator');
+    store.spend(taskNumber(9), 'digest-9', [], { version: 0, action: 'files.read', labels: [] });
+    store.applyTaskEvent(taskNumber(HELD + 1), byOperator('suspend'), 'operator');
+    expect(readAgain()).toEqual([7, 8, 9, HELD, HELD + 1]);
+    expect(readAgain()).toEqual([]);
     store.close();
   });
 
