@@ -100,7 +100,7 @@ export interface Started {
   /** All it wrote so far. */
   readonly out: () => string;
   readonly err: () => string;
-  /** Waits until stdout has something that matches, at most 15 s. */
+  /** Waits until stdout has something that matches, at most 25 s. */
   readonly said: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly ended: Promise<Ended>;
 }
@@ -149,7 +149,7 @@ export function startCommand(
   });
   const said = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in: ${out}\n${err}`)), 15_000);
+      const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in: ${out}\n${err}`)), 25_000);
       const look = (): void => {
         const match = pattern.exec(out);
         if (match === null) return;
