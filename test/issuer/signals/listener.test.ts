@@ -21,11 +21,11 @@ afterAll(async () => {
 });
 
 /** The status of a request without a client certificate. */
-const statusOf = (method: string, path: string, body?: string): Promise<number> =>
+const statusOf = (method: string, path: string, body?: string, at = { port }): Promise<number> =>
   new Promise((resolve, reject) => {
     const { bundlePem: ca } = bench.authority;
     const sent = request(
-      { host: '127.0.0.1', port, method, path, ca, servername: 'issuer.acme.test', agent: false, headers: setHeaders },
+      { host: '127.0.0.1', ...at, method, path, ca, servername: 'issuer.acme.test', agent: false, headers: setHeaders },
       (response) => {
         response.resume();
         resolve(response.statusCode ?? 0);
@@ -54,5 +54,23 @@ describe('an IssuerServer that serves signals alone', () => {
     ['GET', '/tasks/0198c0de-0000-7000-8000-000000000001'],
   ])('has nothing at %s %s', async (method, path) => {
     expect(await statusOf(method, path)).toBe(404);
+  });
+
+  it('holds each address to the limits of a client, and the issuer to its own', async () => {
+    const refused: string[] = [];
+    const slow = new IssuerServer({
+      services: bench.services,
+      tls: bench.tls,
+      limits: { ...bench.limits, withdrawalsPerSecondPerClient: 1 },
+      serves: 'signals',
+      onRefused: (bound, client) => refused.push(`${bound} ${client}`),
+    });
+    const { port: slowPort } = await slow.listen('127.0.0.1', 0);
+    const at = { port: slowPort };
+    expect(await statusOf('POST', '/signals', 'hello', at)).toBe(400);
+    expect(await statusOf('POST', '/signals', 'hello', at)).toBe(429);
+    expect(refused).toEqual(['client-rate 127.0.0.1']);
+    expect(await statusOf('POST', '/signals', 'hello')).toBe(400);
+    await slow.close(1_000);
   });
 });
