@@ -40,13 +40,13 @@ export const FILTER_HELP = `  --task ID           of this task
   --action ID         of this action of the catalog
   --decision WORD     allow or deny
   --reason CODE       with this reason, OAuth error, or finding
-  --kind KIND         intent, token, use, end, event, outcome, finding, policy or checkpoint
+  --kind KIND         intent, token, use, end, event, outcome, finding, policy, checkpoint or pruned
   --since TIME        from then on: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
   --until TIME        before then
   --trace ID          of this trace
   --decision-id ID    the use with this decision id, its outcome and findings`;
 
-const kinds = ['intent', 'token', 'use', 'end', 'event', 'outcome', 'finding', 'policy', 'checkpoint'];
+const kinds = ['intent', 'token', 'use', 'end', 'event', 'outcome', 'finding', 'policy', 'checkpoint', 'pruned'];
 
 /** Words of a command that takes `filterOptions`, as its parser needs them. */
 export const filterWords = (args: readonly string[]): readonly string[] => withInstants(args, ['--since', '--until']);

@@ -28,7 +28,11 @@ A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by
 With \`decisionLog: stdout\` each check is a line of JSON on standard output.
 Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
 
-exit: 0 ended by a signal, 1 the state file failed while serving, 2 the configuration, a policy or an address is not good`;
+exit: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an address is not
+good, 3 the ledger is not what was signed: deploy/ledger.md`;
+
+/** An exit code of this command alone, the one that `remit ledger verify` has for the same. */
+const SERVE_EXIT = { tampered: 3 } as const;
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
@@ -65,10 +69,13 @@ export const serve: Command = {
       onFatal: fatal.resolve,
       guard,
     });
-    if ('problem' in remit) return refused(io, remit.problem);
+    if ('problem' in remit) {
+      const exit = refused(io, remit.problem);
+      return remit.isTampered === true ? SERVE_EXIT.tampered : exit;
+    }
     serving = remit;
     const failed = await Promise.race([ended.then(() => null), fatal.promise]);
-    if (failed !== null) io.err(`remit: ends, since the state file failed: ${failed}`);
+    if (failed !== null) io.err(`remit: stopping: ${failed}`);
     await remit.close();
     return failed === null ? EXIT.good : EXIT.no;
   },

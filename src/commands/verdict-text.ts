@@ -24,9 +24,9 @@ function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] 
 }
 
 function soundLines(sound: Sound): readonly string[] {
-  const { size, pruned, anchored, signed, bare, unchecked, remarks, remarkCount } = sound;
+  const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount } = sound;
   return [
-    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them given up`}`),
+    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them given up by record ${prunedBy}`}`),
     line('anchored', rangeText(anchored)),
     line('signed', rangeText(signed)),
     line('bare', rangeText(bare)),

@@ -23,6 +23,8 @@ export interface HeadCheck {
   readonly at: (range: CompactRange) => Broken | null;
   /** What is wrong with a head at all, once the log has ended. */
   readonly end: (size: number) => Broken | null;
+  /** The largest size that was found right, of either kind; 0 for none. */
+  readonly covered: () => number;
   /** The largest sizes that were found right, and the heads of sizes before the carried one. */
   readonly found: () => { readonly anchored: number; readonly signed: number; readonly unchecked: number };
 }
@@ -47,7 +49,7 @@ export function headCheck(
   key: NoteKey,
   heads: { readonly checkpoints: Iterable<{ readonly note: string }>; readonly anchors: readonly OpenedAnchor[] },
 ): HeadCheck {
-  const rest = headsInOrder(key, heads)[Symbol.iterator]();
+  const rest = headsInOrder(key, heads);
   const found = { anchored: 0, signed: 0, unchecked: 0 };
   let next = rest.next();
   /** What was right last: a wrong root is about the records after it. */
@@ -75,13 +77,13 @@ export function headCheck(
     end: (size) => {
       if (next.done === true) return null;
       if (next.value.kind === 'broken') return next.value;
-      const { kind, size: said } = next.value;
-      return broken(
-        kind,
-        said,
-        `the log ends at ${size}, ${kind === 'anchor' ? 'an anchor' : 'a checkpoint'} says ${said}`,
-      );
+      let { kind, size: said } = next.value;
+      // The largest one says how much is gone.
+      for (const head of rest) if (head.kind !== 'broken' && head.size > said) ({ kind, size: said } = head);
+      const problem = `the log ends at ${size}, ${kind === 'anchor' ? 'an anchor' : 'a checkpoint'} says ${said}`;
+      return broken(kind, said, problem, { lost: { from: size + 1, to: said } });
     },
+    covered: () => right,
     found: () => ({ ...found }),
   };
 }

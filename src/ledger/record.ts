@@ -133,8 +133,34 @@ export interface CheckpointRecord {
   readonly task: null;
   /** Records of the log with this one: the size that is signed. */
   readonly size: number;
-  /** The first record that is still kept; those before were given up as the retention says. */
+  /** The first record that is kept from here on; those before were given up by `pruned` records. */
   readonly first: number;
+}
+
+/**
+ * The oldest records are given up, as the retention says. Signed before their files are deleted: what is missing without such a
+ * record was deleted by somebody else.
+ */
+export interface PrunedRecord {
+  readonly kind: 'pruned';
+  readonly at: number;
+  readonly task: null;
+  /** The first record that is given up; those before it were given up earlier. */
+  readonly from: number;
+  /** The last one. */
+  readonly to: number;
+  /** Root of the tree over records 1 to `to`, in base64. */
+  readonly root: string;
+  readonly segments: number;
+  /** What their files take of the disk. */
+  readonly bytes: number;
+  /** When the last of these records was written. */
+  readonly newest: number;
+  /** Which limits the segments are beyond. */
+  readonly rules: readonly ('age' | 'bytes')[];
+  /** The limits as they are configured. */
+  readonly retainMs: number;
+  readonly retainBytes: number;
 }
 
 /** How the call of a use went, as Envoy's access log tells. */
@@ -191,7 +217,8 @@ export type LedgerRecord =
   | OutcomeRecord
   | FindingRecord
   | PolicyRecord
-  | CheckpointRecord;
+  | CheckpointRecord
+  | PrunedRecord;
 
 /** Longest text of a record that the caller chose, in UTF-16 code units. */
 const MAX_TEXT = 2_048;

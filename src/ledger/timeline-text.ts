@@ -69,6 +69,10 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     }
     case 'checkpoint':
       return [`checkpoint of ${record.size} records`, NONE, NONE, NONE, NONE];
+    case 'pruned': {
+      const what = `records ${record.from} to ${record.to} given up: ${record.segments} segments of ${record.bytes} bytes`;
+      return [what, NONE, record.rules.join(' '), NONE, NONE];
+    }
     case 'outcome':
       return [outcomeText(record), NONE, record.details || NONE, NONE, NONE];
     case 'finding': {

@@ -70,7 +70,7 @@ export async function openLedger(
       },
     },
   );
-  if (isStoreFailure(thread)) return { problem: thread.detail };
+  if (isStoreFailure(thread)) return { problem: thread.detail, isTampered: thread.code === 'unfit' };
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
     metrics.ledgerBytes.of({}).set(thread.status.bytes);

@@ -8,11 +8,12 @@ import { type Deny, deny } from '../decision/decision.ts';
  * - `conflict`: a row with that key exists
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
+ * - `unfit`: the ledger is not what was signed: somebody changed or deleted some of it
  * - `broken`: an I/O error or a corrupt file; the store answers every later call so, and the process must end
  */
 export interface StoreFailure {
   readonly kind: 'store-failure';
-  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'broken';
+  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'unfit' | 'broken';
   /** What happened, for the operator; lower case, no final period. */
   readonly detail: string;
 }

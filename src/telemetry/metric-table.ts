@@ -110,7 +110,7 @@ export const metricTable = {
   ledgerQueued: gauge('remit_ledger_queued', 'Records that wait to be written', {}),
   ledgerWriteDuration: histogram('remit_ledger_write_duration_seconds', 'Time of one group commit of records', {}),
   ledgerRecords: counter('remit_ledger_records_total', 'Records on disk, by kind', {
-    kind: ['intent', 'token', 'use', 'outcome', 'finding', 'end', 'event', 'policy', 'checkpoint'],
+    kind: ['intent', 'token', 'use', 'outcome', 'finding', 'end', 'event', 'policy', 'checkpoint', 'pruned'],
   }),
   ledgerFailures: counter('remit_ledger_failures_total', 'Group commits that failed', {}),
   ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),

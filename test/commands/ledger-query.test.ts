@@ -94,7 +94,10 @@ describe('remit ledger query', () => {
 
   it.each([
     [['--decision', 'perhaps'], '--decision must be allow or deny'],
-    [['--kind', 'x'], '--kind must be one of intent, token, use, end, event, outcome, finding, policy, checkpoint'],
+    [
+      ['--kind', 'x'],
+      '--kind must be one of intent, token, use, end, event, outcome, finding, policy, checkpoint, pruned',
+    ],
     [['--limit', '0'], '--limit must be a whole number from 1 to 100000'],
     [
       ['--since', 'yesterday'],

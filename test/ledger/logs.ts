@@ -76,6 +76,26 @@ export const logOf = (size: number, checkpoints: readonly number[] = []): Memory
   checkpoints: checkpoints.flatMap((at) => honestHeads[at] ?? []),
 });
 
+/** The record that gives up the first `to` of these entries. */
+export const prunedRecordOf = (entries: MemoryLog['entries'], to: number): { readonly [name: string]: JsonValue } => ({
+  at: atOf(to + 1),
+  kind: 'pruned',
+  from: 1,
+  to,
+  root: Buffer.from(rootOf(rangeOf(entries.slice(0, to)).nodes)).toString('base64'),
+});
+
+/** An honest log of `size` records, at most 31, whose record `to` + 1 gives up all before it. */
+export function logThatPrunes(size: number, to: number, checkpoints: readonly number[]): MemoryLog {
+  const kept = honest.slice(0, to);
+  const records = Array.from({ length: Math.max(0, size - to) }, (_, index) =>
+    index === 0 && to > 0 ? prunedRecordOf(honest, to) : recordOf(to + index + 1),
+  );
+  const last = kept.at(-1);
+  const rest = chained(records, { first: to + 1, prev: last === undefined ? null : leafHash(last.bytes) });
+  return logWith([...kept, ...rest], checkpoints);
+}
+
 /** The anchors of these sizes, each received when its last record was written. */
 export const anchorsOf = ({ entries }: MemoryLog, sizes: readonly number[]): readonly Anchor[] =>
   sizes.map((size) => ({ note: headOf(entries, size), atMs: atOf(size) }));

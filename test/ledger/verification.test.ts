@@ -1,9 +1,25 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import type { JsonValue } from '../../src/ledger/canonical-json.ts';
+import { leafHash } from '../../src/ledger/merkle.ts';
 import { noteKeyOf } from '../../src/ledger/note-key.ts';
-import { verdictOn, type Seam, type StoredLog } from '../../src/ledger/verification.ts';
+import type { Seam } from '../../src/ledger/seam.ts';
+import { verdictOn, type StoredLog } from '../../src/ledger/verification.ts';
 import { privateKeyOf } from './keys.ts';
-import { anchorsOf, chained, headOf, logOf, logWith, origin, pinned, stored } from './logs.ts';
+import {
+  anchorsOf,
+  atOf,
+  chained,
+  headOf,
+  logOf,
+  logThatPrunes,
+  logWith,
+  origin,
+  pinned,
+  prunedRecordOf,
+  stored,
+  type MemoryLog,
+} from './logs.ts';
 
 /** The records after `from`, up to `to`. */
 const range = (from: number, to: number) => (to > from ? { from: from + 1, to } : null);
@@ -33,6 +49,7 @@ describe('verdictOn', () => {
       kind: 'sound',
       size: 20,
       pruned: 0,
+      prunedBy: null,
       anchored: { from: 1, to: 10 },
       signed: { from: 11, to: 15 },
       bare: { from: 16, to: 20 },
@@ -53,14 +70,21 @@ describe('verdictOn', () => {
         const pruned = Math.min(gone, size);
         const upTo = (sizes: readonly number[]): readonly number[] =>
           sizes.filter((one) => one <= size).toSorted((a, b) => a - b);
-        const whole = logOf(size, upTo(signed));
+        const whole = logThatPrunes(size, pruned, upTo(signed));
         const anchoredTo = Math.max(pruned, ...upTo(anchored));
         const signedTo = Math.max(anchoredTo, ...upTo(signed));
         const given = { key: pinned, anchors: anchorsOf(whole, upTo(anchored).toReversed()) };
-        expect(verdictOn(stored(whole, pruned), given)).toEqual({
+        const verdict = verdictOn(stored(whole, pruned), given);
+        if (pruned > 0 && signedTo <= pruned) {
+          // What says that they were given up is not signed, or is gone too.
+          expect(verdict).toMatchObject({ kind: 'broken', part: 'log', lost: { from: 1, to: pruned } });
+          return;
+        }
+        expect(verdict).toEqual({
           kind: 'sound',
           size,
           pruned,
+          prunedBy: pruned === 0 ? null : pruned + 1,
           anchored: range(pruned, anchoredTo),
           signed: range(anchoredTo, signedTo),
           bare: range(signedTo, size),
@@ -170,7 +194,9 @@ describe('verdictOn', () => {
     ],
     ['that is no note', withNotes(''), null, 'a checkpoint after that of size 0 is not a signed note'],
   ])('names a checkpoint %s', (_name, wrong, at, problem) => {
-    expect(verdictOn(wrong, { key: pinned, anchors: [] })).toEqual({ kind: 'broken', part: 'checkpoint', at, problem });
+    const lost = at === 15 ? { lost: { from: 13, to: 15 } } : {};
+    const found = verdictOn(wrong, { key: pinned, anchors: [] });
+    expect(found).toEqual({ kind: 'broken', part: 'checkpoint', at, problem, ...lost });
   });
 
   it.each<[string, readonly string[], number | null, string]>([
@@ -185,7 +211,8 @@ describe('verdictOn', () => {
     ['that is no note', ['hello'], null, 'anchor 1 is not a signed note'],
   ])('names an anchor %s', (_name, notes, at, problem) => {
     const given = { key: pinned, anchors: notes.map((note) => ({ note, atMs: null })) };
-    expect(verdictOn(stored(log), given)).toEqual({ kind: 'broken', part: 'anchor', at, problem });
+    const lost = at === 25 ? { lost: { from: 21, to: 25 } } : {};
+    expect(verdictOn(stored(log), given)).toEqual({ kind: 'broken', part: 'anchor', at, problem, ...lost });
   });
 
   const pruned = stored(log, 5);
@@ -305,37 +332,85 @@ describe('verdictOn at the seams of a storage', () => {
       'the part after record 7 cannot be gone on with: the hash of the last pruned record is missing',
     ],
   ])('is broken where a part carries %s', (_name, seam, problem) => {
-    expect(verdictOn(withSeam(seam), trust)).toEqual({ kind: 'broken', part: 'log', at: 7, problem });
+    const lost = seam.carried.size === 9 ? { lost: { from: 8, to: 9 } } : {};
+    expect(verdictOn(withSeam(seam), trust)).toEqual({ kind: 'broken', part: 'log', at: 7, problem, ...lost });
   });
 });
 
-const kept = (first: number) =>
-  logWith(
-    chained([
-      { at: 1, kind: 'use' },
-      { at: 2, kind: 'use' },
-      { at: 3, kind: 'checkpoint', first },
-    ]),
-    [],
-  );
+/** The verdict that nobody gave up some records. */
+const nobody = (lost: { readonly from: number; readonly to: number }, problem: string) => ({
+  kind: 'broken',
+  part: 'log',
+  at: lost.to,
+  problem,
+  lost,
+});
 
-describe('keptWatch, as verdictOn uses it', () => {
-  it.each<[string, number, number, readonly { readonly seq: number; readonly remark: string }[]]>([
-    ['all is there', 1, 0, []],
-    ['what is gone was said to be', 3, 2, []],
+describe('givenUpWatch, as verdictOn uses it', () => {
+  const whole = logOf(20).entries;
+  const after = (...records: readonly JsonValue[]) => {
+    const prev = whole[5] === undefined ? null : leafHash(whole[5].bytes);
+    return [...whole.slice(0, 6), ...chained(records, { first: 7, prev })];
+  };
+  const record = prunedRecordOf(whole, 6);
+  const use = { at: atOf(9), kind: 'use' };
+  it.each<[string, MemoryLog['entries'], readonly number[], number, object]>([
     [
-      'a record is gone that is kept',
-      2,
-      2,
-      [{ seq: 3, remark: 'record 2 is gone, which it says is kept: given up since, or deleted' }],
+      'no record gives them up',
+      after(use, use),
+      [8],
+      6,
+      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record gives them up'),
+    ],
+    ['one does that is signed', after(record, use), [8], 6, { kind: 'sound', pruned: 6, prunedBy: 7 }],
+    [
+      'one does that is under no head',
+      after(use, record),
+      [7],
+      6,
+      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record gives them up'),
     ],
     [
-      'records are',
-      1,
-      2,
-      [{ seq: 3, remark: 'records 1 to 2 are gone, which it says are kept: given up since, or deleted' }],
+      'one does, and another that is under no head gives up more',
+      after(record, { ...record, to: 7 }),
+      [7],
+      6,
+      { kind: 'sound', prunedBy: 7 },
     ],
-  ])('where %s', (_name, first, pruned, remarks) => {
-    expect(verdictOn(stored(kept(first), pruned), { key: pinned, anchors: [] })).toMatchObject({ remarks });
+    [
+      'one gives up less',
+      after({ ...prunedRecordOf(whole, 5) }, use),
+      [8],
+      6,
+      nobody({ from: 6, to: 6 }, 'record 6 is missing, and no signed record gives it up'),
+    ],
+    [
+      'one gives up more, of which some is left',
+      after(use, { ...record, to: 7 }),
+      [8],
+      6,
+      { kind: 'sound', pruned: 6, prunedBy: 8 },
+    ],
+    [
+      'one gives up others',
+      after({ ...record, root: prunedRecordOf(whole, 5)['root'] ?? '' }, use),
+      [8],
+      6,
+      { kind: 'broken', part: 'record', at: 7, problem: 'gives up other records than those that are gone' },
+    ],
+    ['nothing is missing yet', after(record, use), [8], 0, { kind: 'sound', pruned: 0, prunedBy: null }],
+  ])('where %s', (_name, entries, sizes, pruned, verdict) => {
+    expect(verdictOn(stored(logWith(entries, sizes), pruned), { key: pinned, anchors: [] })).toMatchObject(verdict);
+    // An anchor is as good as a checkpoint.
+    const anchored = { key: pinned, anchors: anchorsOf(logWith(entries, []), sizes) };
+    expect(verdictOn(stored(logWith(entries, []), pruned), anchored)).toMatchObject(verdict);
+  });
+
+  it('an anchor of the missing records alone is enough', () => {
+    const log = logWith(after(use, use), []);
+    expect(verdictOn(stored(log, 6), { key: pinned, anchors: anchorsOf(log, [4]) })).toMatchObject({
+      kind: 'broken',
+      lost: { from: 1, to: 6 },
+    });
   });
 });

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { LogState } from './log-state.ts';
 import { recordBytesIn } from '../../ledger/leaf.ts';
 import type { StoredRecord } from '../../ledger/timeline.ts';
-import { failureOfSqlite, isStoreFailure } from '../store-failure.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
 import type { RecordFilter } from './record-filter.ts';
 import { Segment } from './segment.ts';
@@ -35,18 +35,14 @@ export class LogReader {
   /** Opens the log of a folder; `null` where it holds none. */
   static open(folder: string): LogReader | StoreFailure | null {
     if (!existsSync(folder)) return null;
-    const segments: Segment[] = [];
-    for (const { path } of segmentsIn(folder)) {
-      const segment = Segment.open(path, 'read');
-      if (segment instanceof Segment) segments.push(segment);
-      // The newest may be in the making, and the oldest just given up.
-      else if (segment !== 'unfinished' && (segments.length > 0 || existsSync(path))) {
-        for (const opened of segments) opened.close();
-        return segment;
-      }
+    for (let attempt = 1; ; attempt++) {
+      const opened = openSegments(folder);
+      if (isStoreFailure(opened)) return opened;
+      if (opened !== 'given-up') return opened[0] === undefined ? null : new LogReader(opened[0], opened);
+      // The record that gave it up may be in a segment that was begun after the folder was listed.
+      if (attempt === MAX_ATTEMPTS)
+        return storeFailure('busy', `segments of \`${folder}\` are deleted while it is read`);
     }
-    const [first] = segments;
-    return first === undefined ? null : new LogReader(first, segments);
   }
 
   /** All leaves from a number on. */
@@ -106,6 +102,24 @@ export class LogReader {
       return next === undefined || (next.createdMs + TIME_SLACK_MS >= sinceMs && next.carried.range.size >= fromSeq);
     });
   }
+}
+
+/** How often a folder is listed anew because a segment of the list was deleted meanwhile. */
+const MAX_ATTEMPTS = 10;
+
+/** The segments of a folder, open; `given-up` where one that was listed is there no more. A failure leaves nothing open. */
+function openSegments(folder: string): readonly Segment[] | StoreFailure | 'given-up' {
+  const segments: Segment[] = [];
+  for (const { path } of segmentsIn(folder)) {
+    const segment = Segment.open(path, 'read');
+    if (segment instanceof Segment) segments.push(segment);
+    // The newest may be in the making.
+    else if (segment !== 'unfinished') {
+      for (const opened of segments) opened.close();
+      return existsSync(path) ? segment : 'given-up';
+    }
+  }
+  return segments;
 }
 
 /** Opens a log for reading, hands it on, and closes it; `null` where the folder holds none. */

@@ -2,32 +2,29 @@ import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../../ledger/checkpoint.ts';
-import { appended, emptyRange } from '../../ledger/compact-range.ts';
+import { appended } from '../../ledger/compact-range.ts';
 import { indexKeysOf } from '../../ledger/index-key.ts';
 import { leafBytes } from '../../ledger/leaf.ts';
 import { leafHash, rootOf } from '../../ledger/merkle.ts';
 import { noteKeyOf, noteKeyText } from '../../ledger/note-key.ts';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
-import type { LedgerRecord } from '../../ledger/record.ts';
+import type { CheckpointRecord, LedgerRecord, PrunedRecord } from '../../ledger/record.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
 import { appendNote } from './checkpoint-file.ts';
 import { lockFolder } from './folder-lock.ts';
 import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import { logKeyAt } from './log-key.ts';
+import type { LogPorts } from './log-ports.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { LogState } from './log-state.ts';
-import { pruneSegments, sizeOf } from './retention.ts';
+import { logStart } from './log-start.ts';
+import type { LogStart } from './log-start.ts';
+import { discardBefore, prunedRecord, sizeOf } from './retention.ts';
 import { Segment } from './segment.ts';
-import { discardSegment, segmentPath, segmentsIn } from './segment-files.ts';
-import { tailProblem } from './tail.ts';
-
-/** Clock and randomness of a log. */
-export interface LogPorts {
-  readonly nowMs: () => number;
-  readonly monotonicMs: () => number;
-  readonly randomBytes: (length: number) => Uint8Array;
-}
+import { keptSegments } from './segment-ends.ts';
+import { segmentPath } from './segment-files.ts';
+import { signedEndMs } from './signed-head.ts';
 
 /** A record to be taken into the log: canonical JSON, with its number in the outbox it comes from, if it does. */
 export interface IncomingRecord {
@@ -40,15 +37,15 @@ export interface MadeCheckpoint {
   readonly atMs: number;
   readonly size: number;
   readonly note: string;
-  /** Why it could not be handed outside; `null` where it was, or was not to be. */
+  /** Why it could not be handed outside, or files that were given up could not be deleted; `null` where all was done. */
   readonly problem: string | null;
 }
 
 /**
  * The log of one ledger, as its one writer has it: segments in a folder, one tree over all records, signed heads.
  *
- * Lifecycle: `open` proves the tail since the last checkpoint; `append` and `checkpoint` until `close`, which signs the last
- * head. After a failure that is `broken` every later call fails, and the process must end.
+ * Lifecycle: `open` proves the tail since the last checkpoint, and that no segment is missing but those which a signed record gave
+ * up; `append` and `checkpoint` until `close`, which signs the last head. After a failure that is `broken` every later call fails, and the process must end.
  */
 export class Log {
   readonly origin: string;
@@ -59,6 +56,7 @@ export class Log {
   readonly #release: () => void;
   #segment: Segment;
   #state: LogState;
+  /** The first record that is kept. */
   #first: number;
   /** Of the segments that are not written any more. */
   #closedBytes: number;
@@ -69,13 +67,12 @@ export class Log {
   #broken: StoreFailure | null = null;
 
   private constructor(
-    segment: Segment,
+    { segment, first }: LogStart,
     parts: {
       readonly settings: LogSettings;
       readonly ports: LogPorts;
       readonly key: KeyObject;
       readonly release: () => void;
-      readonly first: number;
     },
   ) {
     this.#segment = segment;
@@ -83,7 +80,7 @@ export class Log {
     this.#ports = parts.ports;
     this.#key = parts.key;
     this.#release = parts.release;
-    this.#first = parts.first;
+    this.#first = first;
     this.#closedBytes = sizeOf(parts.settings.folder, segment.path);
     this.#segmentBytes = segment.bytes();
     this.origin = segment.origin;
@@ -101,15 +98,10 @@ export class Log {
       if (isStoreFailure(key)) return key;
       const lock = lockFolder(settings.folder);
       if (isStoreFailure(lock)) return lock;
-      const segment = openLast(settings, ports);
-      const problem = isStoreFailure(segment) ? segment : tailProblem(segment, { key, settings });
-      if (!isStoreFailure(segment) && problem === null) {
-        const first = (segmentsIn(settings.folder)[0]?.carriedSize ?? 0) + 1;
-        return new Log(segment, { settings, ports, key, release: lock.release, first });
-      }
-      if (!isStoreFailure(segment)) segment.close();
+      const start = logStart(settings, key, ports);
+      if (!isStoreFailure(start)) return new Log(start, { settings, ports, key, release: lock.release });
       lock.release();
-      return problem ?? storeFailure('unusable', 'the ledger cannot be opened');
+      return start;
     } catch (error) {
       return openFailure(settings.folder, error);
     }
@@ -153,25 +145,34 @@ export class Log {
     return this.#news >= RECORDS_PER_CHECKPOINT;
   }
 
-  /** Signs the head with all records before it; `null` where there is nothing new. Then closes and gives up segments that are due. */
+  /**
+   * Signs the head with all records before it; `null` where there is nothing new. Where the segment is full, begins a new one and
+   * gives up the oldest that are due. INVARIANT: that is signed before a file of theirs is deleted.
+   */
   checkpoint(): MadeCheckpoint | StoreFailure | null {
-    if (this.#news === 0) return this.#broken;
+    if (this.#news === 0 || this.#broken !== null) return this.#broken;
     const atMs = this.#ports.nowMs();
-    const record: LedgerRecord = { kind: 'checkpoint', at: atMs, task: null, size: this.size + 1, first: this.#first };
-    const encoded = encodedRecord(record);
-    if ('problem' in encoded) throw new Error(`a checkpoint has no record: ${encoded.problem}`);
-    const failure = this.#write([encoded.bytes], new Map());
+    const isFull = this.#isFull(atMs);
+    if (isStoreFailure(isFull)) return isFull;
+    const pruned = isFull ? this.#due(atMs) : null;
+    if (isStoreFailure(pruned)) return pruned;
+    const before: readonly LedgerRecord[] = pruned === null ? [] : [pruned];
+    const first = pruned === null ? this.#first : pruned.to + 1;
+    const size = this.size + before.length + 1;
+    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first };
+    const failure = this.#write([...before, head].map(mustEncode), new Map());
     if (failure !== null) return failure;
     const { range } = this.#state;
-    const note = signedCheckpoint({ origin: this.origin, size: range.size, root: rootOf(range.nodes) }, this.#key);
+    const note = signedCheckpoint({ origin: this.origin, size, root: rootOf(range.nodes) }, this.#key);
     const kept = { atMs, range, note };
     const unkept = this.#guarded(() => this.#segment.keep(kept));
     if (unkept !== null) return unkept;
     this.#news = 0;
-    const problem = this.#handOut(note);
-    const untidy = this.#tidy(kept);
+    this.#first = first;
+    const problems = [this.#handOut(note), isFull ? this.#discard() : null];
+    const untidy = isFull ? this.#rotate(kept) : null;
     if (untidy?.code === 'broken') return untidy;
-    return { atMs, size: range.size, note, problem };
+    return { atMs, size, note, problem: problems.filter((problem) => problem !== null).join('; ') || null };
   }
 
   /** Signs what is not signed yet and gives the folder free. The failure, where the last records are not under a checkpoint. */
@@ -228,56 +229,72 @@ export class Log {
     }
   }
 
-  /** Under a checkpoint of all records: begins a new segment where this one is full, and gives up the oldest. */
-  #tidy(checkpoint: KeptCheckpoint): StoreFailure | null {
-    const { segment, folder, retain } = this.#settings;
-    const nowMs = this.#ports.nowMs();
-    this.#segmentBytes = this.#segment.bytes();
-    const isDue = this.#segmentBytes >= segment.maxBytes || nowMs - this.#segment.createdMs >= segment.maxAgeMs;
-    if (!isDue) return null;
+  #isFull(nowMs: number): boolean | StoreFailure {
+    const { maxBytes, maxAgeMs } = this.#settings.segment;
+    const failure = this.#guarded(() => {
+      this.#segmentBytes = this.#segment.bytes();
+    });
+    return failure ?? (this.#segmentBytes >= maxBytes || nowMs - this.#segment.createdMs >= maxAgeMs);
+  }
+
+  /**
+   * What is to be given up; `null` for nothing. INVARIANT: all of it is there to be given up, or the record would explain what
+   * somebody else deleted; a log that misses some is broken.
+   */
+  #due(nowMs: number): PrunedRecord | null | StoreFailure {
+    const { folder, retain } = this.#settings;
+    const key = noteKeyOf(this.origin, createPublicKey(this.#key));
+    const segments = keptSegments(folder, { segment: this.#segment, first: this.#first });
+    const due = isStoreFailure(segments)
+      ? segments
+      : prunedRecord(segments, { retain, nowMs, endMsOf: (segment) => signedEndMs(segment, key) });
+    if (due === null || !isStoreFailure(due)) return due;
+    // Somebody holds a file locked: it is asked again at the next checkpoint, which finds the segment full too.
+    if (due.code === 'busy') return null;
+    this.#broken = storeFailure('broken', due.detail);
+    return this.#broken;
+  }
+
+  #discard(): string | null {
+    const code = discardBefore(this.#settings.folder, this.#first);
+    if (code === null) return null;
+    return `records before ${this.#first} are given up, and their files in \`${this.#settings.folder}\` could not be deleted: ${code}`;
+  }
+
+  /** Under a checkpoint of all records: begins a new segment. */
+  #rotate(checkpoint: KeptCheckpoint): StoreFailure | null {
+    const { folder } = this.#settings;
     // INVARIANT: a segment that another one follows is indexed to its end.
     const unindexed = this.#guarded(() => this.#segment.finishIndex());
     if (unindexed !== null) return unindexed;
     const next = Segment.open(segmentPath(folder, this.size), {
-      start: { origin: this.origin, carried: this.#state, createdMs: nowMs, taken: this.#taken, checkpoint },
+      start: {
+        origin: this.origin,
+        carried: this.#state,
+        createdMs: checkpoint.atMs,
+        taken: this.#taken,
+        checkpoint,
+      },
     });
     if (next === 'unfinished') throw new Error('a segment was made and is not there');
     // The old segment goes on: a disk without room for a new file may have room for more records.
     if (isStoreFailure(next)) return null;
     this.#segment.close();
     this.#segment = next;
-    this.#first = pruneSegments(folder, retain, nowMs) + 1;
     this.#closedBytes = sizeOf(folder, next.path);
     this.#segmentBytes = next.bytes();
     return null;
   }
 }
 
+function mustEncode(record: LedgerRecord): Uint8Array {
+  const encoded = encodedRecord(record);
+  if ('problem' in encoded) throw new Error(`a record of the ledger's own cannot be encoded: ${encoded.problem}`);
+  return encoded.bytes;
+}
+
 /** A checkpoint is made after so many records at the latest. */
 const RECORDS_PER_CHECKPOINT = 1_000;
-
-/** The newest segment of a folder, or the first of a new log. */
-function openLast(settings: LogSettings, ports: LogPorts): Segment | StoreFailure {
-  const last = segmentsIn(settings.folder).at(-1);
-  if (last !== undefined) {
-    const segment = Segment.open(last.path, 'write');
-    if (segment !== 'unfinished') return segment;
-    discardSegment(last.path);
-    return openLast(settings, ports);
-  }
-  const epoch = Buffer.from(ports.randomBytes(16)).toString('hex');
-  const started = Segment.open(segmentPath(settings.folder, 0), {
-    start: {
-      origin: `remit.${settings.trustDomain}/${settings.name}/${epoch}`,
-      carried: { range: emptyRange, head: new Uint8Array() },
-      createdMs: ports.nowMs(),
-      taken: new Map(),
-      checkpoint: null,
-    },
-  });
-  if (started === 'unfinished') throw new Error('a segment was made and is not there');
-  return started;
-}
 
 function openFailure(folder: string, error: unknown): StoreFailure {
   const failure = failureOfSqlite(error);

@@ -4,7 +4,8 @@ import type { FileFormat } from '../sqlite-file.ts';
 /** `Reml`. */
 const APPLICATION_ID = 0x52656d6c;
 
-const SCHEMA_VERSION = 2;
+/** 3: nothing is given up without a `pruned` record, so that a log of an earlier version cannot tell what was deleted from it. */
+const SCHEMA_VERSION = 3;
 
 /**
  * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; `taken` is how far the

@@ -1,4 +1,5 @@
-import type { Seam, StoredEntry, StoredLog } from '../../ledger/verification.ts';
+import type { Carried, Seam } from '../../ledger/seam.ts';
+import type { StoredEntry, StoredLog } from '../../ledger/verification.ts';
 import type { LogReader } from './log-reader.ts';
 import type { LogState } from './log-state.ts';
 
@@ -20,7 +21,8 @@ function* entriesOf({ segments }: LogReader): Generator<StoredEntry | Seam> {
   }
 }
 
-const carriedOf = ({ range, head }: LogState): StoredLog['carried'] => ({
+/** A state of a log as a seam has it. */
+export const carriedOf = ({ range, head }: LogState): Carried => ({
   ...range,
   prev: head.length === 0 ? null : head,
 });

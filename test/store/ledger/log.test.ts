@@ -1,4 +1,4 @@
-import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
@@ -199,35 +199,6 @@ describe('segments', () => {
     log.close();
   });
 
-  it.each([
-    ['a size of all', { maxBytes: 1, maxAgeMs: 86_400_000 }],
-    ['an age', { maxBytes: 1024 ** 3, maxAgeMs: 0 }],
-  ])('are given up, the oldest first, beyond %s, and the log says from where on it is kept', (_name, retain) => {
-    const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 }, retain });
-    const clock = { nowMs: 1_000 };
-    const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => (clock.nowMs += 10) });
-    for (let n = 1; n <= 3; n++) {
-      log.append([incoming(n)], FILE);
-      log.checkpoint();
-    }
-    log.append([incoming(4)], FILE);
-    const made = log.checkpoint();
-    expect(made).toMatchObject({ size: 8 });
-    log.close();
-    const again = mustOpenLog(settings);
-    expect(again.size).toBe(8);
-    expect(again.append([incoming(5)], FILE)).toBeNull();
-    again.close();
-    const segments = readdirSync(settings.folder).filter((name) => /^segment-\d{16}\.db$/.test(name));
-    expect(segments.length).toBeLessThan(6);
-    const first = Number(/\d{16}/.exec(segments[0] ?? '')?.[0]) + 1;
-    expect(first).toBeGreaterThan(1);
-    const { records } = contents(settings.folder);
-    expect(records[0]?.[0] ?? 11).toBe(first);
-    const read = readLog(settings.folder, ({ carried }) => carried.range.size);
-    expect(read).toBe(first - 1);
-  });
-
   it('whose making was interrupted is made again', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
@@ -309,9 +280,25 @@ describe('Log.open', () => {
       (settings) => {
         altered(settings, 'DELETE FROM records WHERE seq > 3');
         altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
-        appendFileSync(settings.checkpointFile ?? '', '');
+        const db = new DatabaseSync(join(settings.folder, 'segment-0000000000000000.db'));
+        const { bytes } = db.prepare('SELECT bytes FROM records WHERE seq = 3').get() ?? {};
+        db.prepare('UPDATE log SET head = ?').run(leafHash(bytes as Uint8Array));
+        db.close();
       },
       /^$/,
+    ],
+    [
+      'the same, and what the next record is to be linked to was left',
+      (settings) => {
+        altered(settings, 'DELETE FROM records WHERE seq > 3');
+        altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
+      },
+      /what it would link the next record to is not record 3/,
+    ],
+    [
+      'what the next record is to be linked to was changed',
+      (settings) => altered(settings, 'UPDATE log SET head = zeroblob(32)'),
+      /its records since the last checkpoint are not those that were written/,
     ],
     [
       'the key is another',
@@ -333,8 +320,8 @@ describe('Log.open', () => {
     ],
     [
       'it is one of an earlier build',
-      (settings) => altered(settings, 'PRAGMA user_version = 1'),
-      /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 1, this build reads version 2 alone$/,
+      (settings) => altered(settings, 'PRAGMA user_version = 2'),
+      /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 2, this build reads version 3 alone$/,
     ],
     [
       'the key is one for other things',
@@ -351,7 +338,8 @@ describe('Log.open', () => {
       if (!isStoreFailure(opened)) opened.close();
       return;
     }
-    expect(failureOf(opened)).toMatchObject({ code: 'unusable', detail: expect.stringMatching(detail) });
+    const code = detail.source.startsWith('^ledger') ? 'unusable' : 'unfit';
+    expect(failureOf(opened)).toMatchObject({ code, detail: expect.stringMatching(detail) });
     // What was refused is not held.
     expect(failureOf(Log.open(settings, portsAt(1))).detail).toMatch(detail);
   });

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { Log } from '../../../src/store/ledger/log.ts';
-import type { IncomingRecord, LogPorts } from '../../../src/store/ledger/log.ts';
+import type { IncomingRecord } from '../../../src/store/ledger/log.ts';
+import type { LogPorts } from '../../../src/store/ledger/log-ports.ts';
 import { readLog } from '../../../src/store/ledger/log-reader.ts';
 import type { LogSettings } from '../../../src/store/ledger/log-settings.ts';
 import { isStoreFailure } from '../../../src/store/store-failure.ts';

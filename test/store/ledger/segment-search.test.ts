@@ -363,7 +363,7 @@ describe('the index of a segment', () => {
       'its index lacks records 1 to 4096',
     ]);
     expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
-      code: 'unusable',
+      code: 'unfit',
       detail: expect.stringContaining('not fit to go on with: its index is not that of its records;'),
     });
   });
