@@ -15,6 +15,7 @@ const rank: Readonly<Record<string, number>> = {
   'line.ts': 0,
   'loopback.ts': 0,
   'remembered.ts': 0,
+  'repeated.ts': 0,
   'stages.ts': 0,
   'timers.ts': 0,
   'runtime-faults.ts': 0,

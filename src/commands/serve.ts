@@ -5,6 +5,7 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import { systemPorts } from '../ports.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
+import { faultText } from '../repeated.ts';
 import { runtimeFaults } from '../runtime-faults.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -60,7 +61,7 @@ export const serve: Command = {
     const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
-    io.onReload(() => void serving?.reload());
+    io.onReload(() => void serving?.reload().catch((error: unknown) => io.err(`reload failed: ${faultText(error)}`)));
     const remit = await startRemit(read.value, {
       ports: systemPorts,
       environment: io.environment,

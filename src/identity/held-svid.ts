@@ -1,3 +1,4 @@
+import { faultText } from '../repeated.ts';
 import { instant, isSameSvid, type Svid } from './svid.ts';
 
 /** What a {@link HeldSvid} works with. */
@@ -22,12 +23,20 @@ export class HeldSvid {
     this.#options = options;
   }
 
-  /** Puts `svid` in the place of the one before and tells the listeners, unless it is the same. */
+  /** Puts `svid` in the place of the one before and tells every listener, unless it is the same. One that throws is a problem. */
   take(svid: Svid): void {
     const isNew = this.#svid === null || !isSameSvid(this.#svid, svid);
     this.#svid = svid;
     this.#problem = null;
-    if (isNew) for (const listener of this.#listeners) listener(svid);
+    if (isNew) for (const listener of this.#listeners) this.#tell(listener, svid);
+  }
+
+  #tell(listener: (svid: Svid) => void, svid: Svid): void {
+    try {
+      listener(svid);
+    } catch (error) {
+      this.report(`the svid was renewed, and not taken by all that use it: ${faultText(error)}`);
+    }
   }
 
   /** Says what is wrong; what is held stays. */

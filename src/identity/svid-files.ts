@@ -3,6 +3,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Ports } from '../ports.ts';
+import { faultText, repeatedly } from '../repeated.ts';
 import { certificatesFromPem } from './certificate-list.ts';
 import { HeldSvid } from './held-svid.ts';
 import { smallFile } from './small-file.ts';
@@ -124,17 +125,23 @@ export class SvidFileSource implements SvidSource {
 
   #poll(): void {
     if (this.#isClosed) return;
-    this.#cancelPoll = this.#options.after(POLL_MS, () => {
+    const look = (): Promise<void> => {
       this.#watch();
-      void this.#look().then(() => this.#poll());
-    });
+      return this.#look();
+    };
+    const { after } = this.#options;
+    this.#cancelPoll = repeatedly(look, { everyMs: POLL_MS, after, onFault: this.#onFault });
   }
 
-  /** Reads the files where they have changed, one reading after the other. */
+  /** Reads the files where they have changed, one reading after the other. Never rejects: one that failed is tried at the next look. */
   #look(): Promise<void> {
-    this.#reading = this.#reading.then(() => this.#readIfChanged());
+    this.#reading = this.#reading
+      .then(() => this.#readIfChanged())
+      .catch((error: unknown) => this.#onFault(faultText(error)));
     return this.#reading;
   }
+
+  readonly #onFault = (fault: string): void => this.#held.report(`the svid could not be read: ${fault}`);
 
   async #readIfChanged(): Promise<void> {
     const before = await this.#state();

@@ -1,4 +1,5 @@
 import type { Ports } from '../ports.ts';
+import { faultText } from '../repeated.ts';
 import { HeldSvid } from './held-svid.ts';
 import type { Svid, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';
@@ -80,8 +81,18 @@ export class WorkloadApiSource implements SvidSource {
   }
 
   #take(response: unknown): void {
-    const update = svidUpdateFrom(response, this.#options, this.#options.ports.nowMs());
     this.#hasAnswered = true;
+    try {
+      this.#takeUpdate(response);
+    } catch (error) {
+      // The stream is no worse for it: the next message, or the silence after this one, goes on.
+      this.#held.report(`a message of the workload api was discarded: ${faultText(error)}`);
+    }
+    this.#in(this.#silenceMs(), () => this.#silent());
+  }
+
+  #takeUpdate(response: unknown): void {
+    const update = svidUpdateFrom(response, this.#options, this.#options.ports.nowMs());
     if (update.kind === 'svid') {
       this.#failures = 0;
       this.#held.take(update.svid);
@@ -91,7 +102,6 @@ export class WorkloadApiSource implements SvidSource {
     } else {
       this.#held.report(`a message of the workload api was discarded: ${update.problem}`);
     }
-    this.#in(this.#silenceMs(), () => this.#silent());
   }
 
   /** How long the stream may say nothing from now on. */

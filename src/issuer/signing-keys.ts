@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
 import type { Ports } from '../ports.ts';
+import { repeatedly } from '../repeated.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
@@ -67,6 +68,8 @@ export class SigningKeys implements TokenKeys {
   readonly #options: SigningKeysOptions;
   #held: Held;
   #lastProblem: string | null = null;
+  /** The published keys that `onPublished` was told of. */
+  #told = '';
   #stop: () => void = () => undefined;
 
   private constructor(path: string, options: SigningKeysOptions) {
@@ -111,9 +114,12 @@ export class SigningKeys implements TokenKeys {
     if (problem !== null && problem !== this.#lastProblem) this.#options.onProblem?.(problem);
     this.#lastProblem = problem;
     if ('problem' in held) return held.problem;
-    const isNew = namesOf(held) !== namesOf(this.#held);
     this.#held = held;
-    if (isNew) this.#options.onPublished?.(held.jwks);
+    const names = namesOf(held);
+    if (names === this.#told) return null;
+    this.#options.onPublished?.(held.jwks);
+    // Not before: whoever threw is told again at the next look.
+    this.#told = names;
     return null;
   }
 
@@ -134,7 +140,9 @@ export class SigningKeys implements TokenKeys {
   }
 
   #watch(): void {
-    this.#stop = this.#options.after(RELOAD_MS, () => void this.reload().then(() => this.#watch()));
+    const { after, onProblem } = this.#options;
+    const onFault = (fault: string): void => onProblem?.(`the signing keys could not be read again: ${fault}`);
+    this.#stop = repeatedly(() => this.reload(), { everyMs: RELOAD_MS, after, onFault });
   }
 
   async #load(): Promise<Held | SigningKeyProblem> {

@@ -2,6 +2,7 @@ import type { Finding } from '../action/finding.ts';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../ports.ts';
+import { faultText } from '../repeated.ts';
 import type { PolicySet } from './load.ts';
 
 /** Loads the set anew: whole, or every finding. */
@@ -62,20 +63,29 @@ export class CurrentPolicies {
     this.#confirmedAtMs = this.#age.ports.monotonicMs();
   }
 
-  /** Loads and swaps; the findings that stood in the way, none when the set is in force. Never rejects. */
+  /**
+   * Loads and swaps; the findings that stood in the way, none when the set is in force. Never rejects: a load that throws is a
+   * finding as well, so that the one after it is made.
+   */
   reload(): Promise<readonly Finding[]> {
-    this.#loading = this.#loading.then(async () => {
-      // What is read is at least as new as this.
-      const beganMs = this.#age.ports.monotonicMs();
-      const loaded = await this.#load();
-      if ('findings' in loaded) return loaded.findings;
-      this.#confirmedAtMs = beganMs;
-      // An equal set is kept with what is cached by it.
-      if (loaded.hash === this.#set?.hash && loaded.expiresAtMs === this.#set.expiresAtMs) return [];
-      this.#generation += 1;
-      this.#set = { ...loaded, generation: this.#generation };
-      return [];
-    });
+    this.#loading = this.#loading.then(() => this.#reloaded()).catch(thrownFinding);
     return this.#loading;
   }
+
+  async #reloaded(): Promise<readonly Finding[]> {
+    // What is read is at least as new as this.
+    const beganMs = this.#age.ports.monotonicMs();
+    const loaded = await this.#load();
+    if ('findings' in loaded) return loaded.findings;
+    this.#confirmedAtMs = beganMs;
+    // An equal set is kept with what is cached by it.
+    if (loaded.hash === this.#set?.hash && loaded.expiresAtMs === this.#set.expiresAtMs) return [];
+    this.#generation += 1;
+    this.#set = { ...loaded, generation: this.#generation };
+    return [];
+  }
 }
+
+const thrownFinding = (error: unknown): readonly Finding[] => [
+  { file: 'policies', line: 1, column: 1, message: `the load failed: ${faultText(error)}`, help: null },
+];

@@ -1,4 +1,5 @@
 import type { Finding } from '../action/finding.ts';
+import { repeatedly } from '../repeated.ts';
 import { isProblem } from '../token/members.ts';
 import type { After } from '../timers.ts';
 import type { CurrentPolicies } from './current.ts';
@@ -42,16 +43,16 @@ export function followPolicies({
   let good: string | null = isInForce ? loaded : null;
   let problem: string | null = null;
   let isOver = false;
-  let cancel: (() => void) | null = null;
 
+  const tellOnce = (said: string): void => {
+    if (said === problem) return;
+    problem = said;
+    onProblem(said);
+  };
   const look = async (): Promise<void> => {
     const found = await feed.look();
     if (isOver) return;
-    if (isProblem(found)) {
-      if (found.problem !== problem) onProblem(found.problem);
-      problem = found.problem;
-      return;
-    }
+    if (isProblem(found)) return tellOnce(found.problem);
     problem = null;
     const isSettled = feed.isWhole || found === seen;
     seen = found;
@@ -62,16 +63,9 @@ export function followPolicies({
     good = findings.length === 0 ? found : null;
     onLoaded(findings);
   };
-  const lookAgain = async (): Promise<void> => {
-    await look();
-    if (!isOver) wait();
-  };
-  const wait = (): void => {
-    cancel = after(everyMs, () => void lookAgain());
-  };
-  wait();
+  const stop = repeatedly(look, { everyMs, after, onFault: (fault) => tellOnce(`the look failed: ${fault}`) });
   return () => {
     isOver = true;
-    cancel?.();
+    stop();
   };
 }

@@ -11,6 +11,7 @@ import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { faultText } from '../repeated.ts';
 import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../timers.ts';
@@ -51,7 +52,7 @@ export async function startChecks(
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
   const response = responseOptions(config);
-  const onFault = (error: unknown): void => log(`a check failed: ${nameOf(error)}`);
+  const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`);
   const observer = countedOutcomes(metrics);
   const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
@@ -126,9 +127,6 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
     admits: ({ proven, hop }) => (proven === null ? take(hop) : take(`proven ${proven}`, proven)),
   };
 }
-
-const nameOf = (error: unknown): string =>
-  error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
 
 function observerOf({ decisionStream, metrics, trial }: Parts): CheckServices['onChecked'] {
   const counted = checkMetrics(metrics);

@@ -3,6 +3,7 @@ import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { KeyRing } from '../token/keys.ts';
+import { repeatedly } from '../repeated.ts';
 import { after } from '../timers.ts';
 import type { Parts } from './parts.ts';
 
@@ -31,11 +32,8 @@ export const gatesOf = ({ policies, ledger, svid }: Parts, keys: KeyRing): reado
 
 /** Keeps the health that Envoy sees in step with readiness; the result ends it. */
 export function followGates(server: AuthorizationServer, gates: readonly Gate[]): () => void {
-  let cancel: (() => void) | null = null;
-  const look = (): void => {
-    server.setServing(unmetGates(gates).length === 0);
-    cancel = after(LOOK_MS, look);
-  };
+  const look = (): void => server.setServing(unmetGates(gates).length === 0);
   look();
-  return () => cancel?.();
+  // What cannot be looked at is not met.
+  return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server.setServing(false) });
 }

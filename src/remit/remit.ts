@@ -8,6 +8,7 @@ import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
+import { repeatedly } from '../repeated.ts';
 import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
@@ -133,14 +134,13 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
 
 /** Writes down what has expired by the floor of the store, so that no step of the clock revives it; the result ends that. */
 function endExpiredTasks(store: Store, log: (line: string) => void): () => void {
-  let cancel: (() => void) | null = null;
+  const failed = (detail: string): void => log(`tasks past their deadline could not be ended: ${detail}`);
   const sweep = (): void => {
     const ended = store.endExpired();
-    if (isStoreFailure(ended)) log(`tasks past their deadline could not be ended: ${ended.detail}`);
-    cancel = after(SWEEP_MS, sweep);
+    if (isStoreFailure(ended)) failed(ended.detail);
   };
   sweep();
-  return () => cancel?.();
+  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: failed });
 }
 
 async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {

@@ -136,7 +136,9 @@ export class JwksRefresh {
     if (this.#isClosed || this.#attempt !== null) return;
     this.#attempt = new AbortController();
     this.#attemptedAtMs = this.#options.ports.monotonicMs();
-    const outcome = await this.#outcomeWithin(this.#attempt);
+    const outcome = await this.#outcomeWithin(this.#attempt).catch((error: unknown): Outcome => ({
+      problem: `the key set could not be read: ${wordsOf(error)}`,
+    }));
     this.#attempt = null;
     if (this.#isClosed) return;
     this.#schedule(this.#take(outcome));

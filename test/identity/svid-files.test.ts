@@ -32,6 +32,7 @@ describe('SvidFileSource', () => {
   let files: SvidFiles;
   let polls: HeldTimers;
   let nowMs: number;
+  let clock: () => number;
   let source: SvidFileSource | null;
   let problems: string[];
 
@@ -44,6 +45,7 @@ describe('SvidFileSource', () => {
     };
     polls = new HeldTimers();
     nowMs = NOW_MS;
+    clock = () => nowMs;
     source = null;
     problems = [];
   });
@@ -56,7 +58,7 @@ describe('SvidFileSource', () => {
   const opened = async (): Promise<SvidFileSource> => {
     source = await SvidFileSource.open({
       ...files,
-      ports: { nowMs: () => nowMs },
+      ports: { nowMs: () => clock() },
       after: (delayMs, run) => {
         if (delayMs === POLL_MS) return polls.after(delayMs, run);
         const timer = setTimeout(run, delayMs / 10);
@@ -82,6 +84,31 @@ describe('SvidFileSource', () => {
     });
     expect([...(svid?.bundles ?? [])]).toEqual([['acme.test', [acme.bundlePem]]]);
     expect(source?.problem()).toBeNull();
+  });
+
+  it('goes on after one that uses it threw, and after a reading that threw: the next change is taken', async () => {
+    await write(planner);
+    const from = await opened();
+    const told: Svid[] = [];
+    from.onChange(() => {
+      throw new Error('no such key');
+    });
+    from.onChange((svid) => told.push(svid));
+    await write(renewed);
+    await eventually(() => told.length === 1, 'the one after it is told all the same');
+    const problem = 'the svid was renewed, and not taken by all that use it: Error: no such key';
+    expect(from.problem()).toBe(problem);
+    let isBroken = true;
+    clock = () => {
+      if (isBroken) throw new Error('no clock');
+      return NOW_MS;
+    };
+    await write(planner);
+    await eventually(() => problems.includes('the svid could not be read: Error: no clock'), 'the fault is told');
+    isBroken = false;
+    polls.fire();
+    await eventually(() => told.length === 2, 'the poll comes all the same, and the change is taken');
+    expect(polls.delays).toEqual([POLL_MS]);
   });
 
   it('takes an intermediate with the leaf, notes between certificates and a key in its old form', async () => {

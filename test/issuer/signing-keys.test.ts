@@ -48,6 +48,31 @@ const newPem = () =>
 const MINUTE_MS = 60_000;
 
 describe('SigningKeys in a folder', () => {
+  it('looks at the files again after one it told of new keys threw, and tells that one again', async () => {
+    const path = join(folder(), 'keys');
+    const { options, problems, seen, waiting } = held();
+    const keys = await mustOpen(path, {
+      ...options,
+      onPublished: (jwks) => {
+        seen.push(jwks);
+        if (seen.length === 2) throw new Error('no room');
+      },
+    });
+    const look = async (): Promise<void> => {
+      waiting.shift()?.run();
+      await until(() => waiting.length === 1);
+    };
+    writeFileSync(join(path, 'another.pem'), newPem(), { mode: 0o600 });
+    await look();
+    expect(problems).toEqual(['the signing keys could not be read again: Error: no room']);
+    expect(idsOf(keys)).toHaveLength(2);
+    await look();
+    expect(seen.map((jwks) => jwks.keys.length)).toEqual([1, 2, 2]);
+    await look();
+    expect(seen).toHaveLength(3);
+    keys.close();
+  });
+
   it('makes the folder and a key that signs at once, for their owner alone', async () => {
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, held().options);

@@ -35,6 +35,19 @@ describe('CurrentPolicies', () => {
     expect([policies.get(), policies.generation]).toEqual([set('b', null, 2), 2]);
   });
 
+  it('makes a finding of a load that throws, and the next load all the same', async () => {
+    const loads = [() => set('a'), () => Promise.reject(new Error('the worker died')), () => set('b')];
+    const policies = new CurrentPolicies(async () => (loads.shift() ?? (() => set('c')))(), {
+      ports: { nowMs: () => 0, monotonicMs: () => 0 },
+      maxAgeMs: null,
+    });
+    await policies.reload();
+    expect(await policies.reload()).toMatchObject([{ message: 'the load failed: Error: the worker died' }]);
+    expect(policies.get()).toEqual(set('a', null, 1));
+    expect(await policies.reload()).toEqual([]);
+    expect(policies.get()).toEqual(set('b', null, 2));
+  });
+
   it('swaps no set for an equal one, and one that expires later', async () => {
     const { policies } = following([set('a', 2_000_000), set('a', 2_000_000), set('a', 3_000_000)]);
     await policies.reload();

@@ -11,14 +11,20 @@ function followed({
   isInForce = true,
   refused = [],
 }: { isWhole?: boolean; isInForce?: boolean; refused?: readonly string[] } = {}) {
-  const source: { is: string | Problem } = { is: 'a' };
+  const source: { is: string | Problem | Error } = { is: 'a' };
   const said: string[] = [];
   let run: (() => void) | null = null;
   const stop = followPolicies({
-    feed: { look: async () => source.is, isWhole },
+    feed: {
+      look: async () => {
+        if (source.is instanceof Error) throw source.is;
+        return source.is;
+      },
+      isWhole,
+    },
     policies: {
       reload: async () => {
-        const stamp = typeof source.is === 'string' ? source.is : source.is.problem;
+        const stamp = String(source.is);
         said.push(`load ${stamp}`);
         return refused.includes(stamp) ? [finding] : [];
       },
@@ -37,7 +43,7 @@ function followed({
     onLoaded: (findings) => said.push(`${findings.length} findings`),
     onProblem: (problem) => said.push(problem),
   });
-  const look = async (is: string | Problem): Promise<readonly string[]> => {
+  const look = async (is: string | Problem | Error): Promise<readonly string[]> => {
     source.is = is;
     run?.();
     await new Promise((resolve) => {
@@ -65,6 +71,14 @@ describe('followPolicies', () => {
     expect(await look('b')).toEqual([]);
     expect(await look('b')).toEqual(['load b', '0 findings']);
     expect(await look('b')).toEqual(['confirm']);
+  });
+
+  it('survives a look that throws: it is told once, and the next change is loaded', async () => {
+    const { look, isWaiting } = followed({ isWhole: true });
+    expect(await look(new Error('no disk'))).toEqual(['the look failed: Error: no disk']);
+    expect(await look(new Error('no disk'))).toEqual([]);
+    expect(isWaiting()).toBe(true);
+    expect(await look('b')).toEqual(['load b', '0 findings']);
   });
 
   it('loads what arrives whole at once', async () => {
