@@ -171,8 +171,10 @@ function tell(
   // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
   if (!call.signal.aborted) outcomes.answered(answer);
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: settledMs - decidedMs };
-  const { decision, traceId } = answer;
-  onChecked({ ...judgement, decision, decided: judgement.decision, traceId, took });
+  const { decision, decisionId, traceId } = answer;
+  const isWithdrawn = decisionId !== judgement.decisionId;
+  const answered = { ...judgement, decision, decisionId, ...(isWithdrawn ? { withdraws: judgement.decisionId } : {}) };
+  onChecked({ ...answered, decided: judgement.decision, traceId, took });
 }
 
 /** Of a request that could not be read. */

@@ -10,6 +10,8 @@ import type { ReuseClass } from './token/reuse.ts';
 export interface Judgement {
   /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
   readonly decisionId: string;
+  /** Id of the allow that this denial takes back: it could not be recorded, its task ended while it waited. Absent for every other. */
+  readonly withdraws?: string;
   readonly decision: Decision;
   readonly facts: Facts;
   /** Hash of the policy set that was asked; `null` where none is loaded. */

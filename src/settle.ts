@@ -8,6 +8,7 @@ import { taskTokenOf } from './decide.ts';
 import type { Facts } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { taskState } from './gather.ts';
 import { isPresentedByAnother } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
@@ -99,14 +100,27 @@ async function settledLate(services: CheckServices, record: UseRecord, held: Hel
   return completed(services, broken ?? (await transactionToken(services, held)), held);
 }
 
-/** The answer, with what the upstream is handed; what stands in the way of an allow makes it a denial, traced and recorded too. */
+/**
+ * The answer, with what the upstream is handed. What stands in the way of an allow makes a denial of it with an id of its own, traced
+ * and recorded too: the allow may be on disk, and one id must not stand for two decisions. What was answered, and so what the outcome
+ * joins, is the denial.
+ */
 function completed(services: CheckServices, handed: string | null | Deny, { judgement, place, at }: Held): Answer {
   if (!isDeny(handed)) return answerOf(services, judgement, { place, transactionToken: handed });
   if (isDeny(judgement.decision)) return answerOf(services, judgement, { place, transactionToken: null });
-  const withdrawn = { ...judgement, decision: handed };
+  const { nowMs, randomBytes } = services.ports;
+  const decisionId = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+  const withdrawn = { ...judgement, decision: handed, decisionId, withdraws: judgement.decisionId };
   const again = placeOfCheck(services, at.trace.parent);
   const { application } = at.trace;
-  traceCheck(services, withdrawn, { place: again, application, previousUse: place, startedAtMs: at.startedAtMs });
+  const previousUse = at.use?.previous ?? null;
+  traceCheck(services, withdrawn, {
+    place: again,
+    application,
+    previousUse,
+    withdraws: place,
+    startedAtMs: at.startedAtMs,
+  });
   services.ledger.append(useRecord(withdrawn, again));
   return answerOf(services, withdrawn, { place: again, transactionToken: null });
 }

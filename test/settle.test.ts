@@ -11,13 +11,16 @@ import type { Decision } from '../src/decision/decision.ts';
 import { gather, read } from '../src/gather.ts';
 import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../src/ledger/record.ts';
+import type { UseRecord } from '../src/ledger/record.ts';
 import { LedgerWriter } from '../src/ledger/writer.ts';
 import type { PolicySet } from '../src/policy/load.ts';
-import { hold, settle } from '../src/settle.ts';
+import { hold, settle, trace } from '../src/settle.ts';
+import type { Held } from '../src/settle.ts';
 import { Fault } from '../src/stages.ts';
 import { isStoreFailure } from '../src/store/store-failure.ts';
 import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
+import type { AttributeValue, EndedSpan } from '../src/telemetry/ended-span.ts';
 import { ProofMemory } from '../src/token/proof-memory.ts';
 import { defaultProofRules } from '../src/token/proof.ts';
 import { TokenCache } from '../src/token/token-cache.ts';
@@ -139,7 +142,11 @@ async function begin(
   services: CheckServices,
   use: keyof typeof uses,
   constraints?: Constraints,
-): Promise<{ readonly decided: Decision; readonly end: () => Promise<Answer> }> {
+): Promise<{
+  readonly decided: Decision;
+  readonly end: () => Promise<Answer>;
+  readonly settled: () => Promise<Settled>;
+}> {
   const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
   const peer = { principal: agent, certificate: '', xfcc: [] };
   const clocks = store.clocks();
@@ -158,10 +165,20 @@ async function begin(
     policyGeneration: 1,
   };
   const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
-  return { decided: decided.decision, end: async () => settle(services, hold(services, judgement, at)) };
+  const settled = async (): Promise<Settled> => {
+    const held = hold(services, judgement, at);
+    return { held, answer: await settle(services, held) };
+  };
+  return { decided: decided.decision, end: async () => (await settled()).answer, settled };
+}
+
+interface Settled {
+  readonly held: Held;
+  readonly answer: Answer;
 }
 
 const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();
+const settled = async (...args: Parameters<typeof begin>): Promise<Settled> => (await begin(...args)).settled();
 
 const history = (): TaskHistory => {
   const state = store.useStateOf(issuer, task.id, jtiDigest);
@@ -337,6 +354,24 @@ const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   },
 });
 
+/** A ledger that says what it was handed. */
+const noting = (writer: UseLedger, records: UseRecord[]): UseLedger => ({
+  append: (record) => {
+    if (record.kind === 'use') records.push(record);
+    return writer.append(record);
+  },
+  durable: (record) => {
+    if (record.kind === 'use') records.push(record);
+    return writer.durable(record);
+  },
+});
+
+const attributesOf = (span: EndedSpan): Readonly<Record<string, AttributeValue>> => {
+  const attributes: Record<string, AttributeValue> = {};
+  span.attributes((name, value) => (attributes[name] = value));
+  return attributes;
+};
+
 describe('settle where a use is denied after it was spent', () => {
   const constraints = { max_calls: 1 };
   it.each<[string, keyof typeof uses, () => UseLedger, string]>([
@@ -349,7 +384,29 @@ describe('settle where a use is denied after it was spent', () => {
     ],
     ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
   ])('keeps one spent, and in the history, that %s', async (_name, use, writer, reason) => {
-    expect((await check(servicesWith({ ledger: writer() }), use, constraints)).decision).toMatchObject({ reason });
+    const recorded: UseRecord[] = [];
+    const spans: EndedSpan[] = [];
+    const services = servicesWith({
+      ledger: noting(writer(), recorded),
+      spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
+    });
+    const { held, answer } = await settled(services, use, constraints);
+    trace(services, held);
+    expect(answer.decision).toMatchObject({ reason });
+    // The allow keeps its id; what was answered, recorded and traced after it has one of its own, and names it.
+    const { decisionId } = answer;
+    expect(decisionId).not.toBe(`d-${use}`);
+    expect(recorded.map(({ decision, ...it }) => [decision, it.decisionId, it.withdraws])).toEqual([
+      ['allow', `d-${use}`, undefined],
+      ['deny', decisionId, `d-${use}`],
+    ]);
+    const [denied, allowed] = spans.map((span) => ({ ...attributesOf(span), ...span }));
+    expect(denied).toMatchObject({ 'remit.decision.id': decisionId, 'remit.decision.withdraws': `d-${use}` });
+    expect(allowed).toMatchObject({ 'remit.decision.id': `d-${use}`, 'remit.decision': 'allow' });
+    expect(denied?.links.filter(({ kind }) => kind === 'withdraws').map(({ to }) => to.spanId)).toEqual([
+      allowed?.spanId,
+    ]);
+    expect(denied?.spanId).not.toBe(allowed?.spanId);
     expect(history().actions).toEqual([`payments.${use}`]);
     // A suspended task goes on with a token of its next generation.
     store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');

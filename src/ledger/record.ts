@@ -63,6 +63,11 @@ export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
   readonly at: number;
   readonly decisionId: string;
+  /**
+   * Of a denial that took back an allow before it was answered: id of that allow, whose record stands before this one where there
+   * was room for it. The call was never let through. Absent for every other use.
+   */
+  readonly withdraws?: string;
   readonly task: string | null;
   readonly agent: string | null;
   /** Which set in force it was since that process began, from 1; `null` where none was. A new process begins anew. */

@@ -21,7 +21,9 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
   const { record, seq } = leaf;
   if (record['kind'] !== 'use') return 'other';
   const use = membersFrom(record, readers, { noun: 'member', others: 'ignored' });
-  return isProblem(use) ? { problem: `the record ${use.problem}` } : { kind: 'use', ...use, seq };
+  if (isProblem(use)) return { problem: `the record ${use.problem}` };
+  const { withdraws, ...rest } = use;
+  return { kind: 'use', ...rest, ...(withdraws === null ? {} : { withdraws }), seq };
 }
 
 const words = text({ min: 0, max: MAX_RECORD_BYTES });
@@ -47,6 +49,7 @@ const readers = {
   // As late as a date can be.
   at: integer(0, 8.64e15),
   decisionId: words,
+  withdraws: optional(words),
   task: orNull(words),
   agent: orNull(words),
   credential: orNull(words),

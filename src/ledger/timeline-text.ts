@@ -123,6 +123,7 @@ const useText = (use: UseRecord): string =>
   [
     use.tokenUse === null ? 'use' : `use ${use.tokenUse}`,
     `${use.action ?? NONE} ${use.method} ${use.host}${use.path}`,
+    ...(use.withdraws === undefined ? [] : [`withdraws ${use.withdraws}`]),
   ].join(': ');
 
 const decided = (record: UseRecord | IntentRecord, error: string | null): readonly string[] => [

@@ -6,19 +6,31 @@ import type { UseRecord } from './record.ts';
  */
 export function plainUseText(record: UseRecord): string | null {
   const { action, agent, at, credential, decision, decisionId, host, jtiDigest, kind, method, path } = record;
-  const { policyGeneration, policyIds, policySet, reason, reuse, spanId, task, tokenUse, traceId } = record;
+  const {
+    policyGeneration,
+    policyIds,
+    policySet,
+    reason,
+    reuse,
+    spanId,
+    task,
+    tokenUse,
+    traceId,
+    withdraws = null,
+  } = record;
   if (!isCount(at) || !isCount(policyGeneration) || !isCount(tokenUse)) return null;
   if (!isPlain(action) || !isPlain(agent) || !isPlain(credential) || !isPlain(decision) || !isPlain(decisionId))
     return null;
   if (!isPlain(host) || !isPlain(jtiDigest) || !isPlain(method) || !isPlain(path) || !isPlain(policySet)) return null;
-  if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId)) return null;
+  if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId) || !isPlain(withdraws)) return null;
   if (!policyIds.every(isPlain) || !reuse.every(isPlain)) return null;
   return (
     `{"action":${quoted(action)},"agent":${quoted(agent)},"at":${at},"credential":${quoted(credential)},` +
     `"decision":"${decision}","decisionId":"${decisionId}","host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
     `"kind":"${kind}","method":"${method}","path":"${path}","policyGeneration":${policyGeneration},` +
     `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
-    `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"}`
+    `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"` +
+    (withdraws === null ? '}' : `,"withdraws":"${withdraws}"}`)
   );
 }
 

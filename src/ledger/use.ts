@@ -33,5 +33,6 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
     task: token === null ? null : token.taskId,
     tokenUse: facts.use === 0 ? null : facts.use,
     traceId: span.traceId,
+    ...(judgement.withdraws === undefined ? {} : { withdraws: judgement.withdraws }),
   };
 }

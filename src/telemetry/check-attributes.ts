@@ -30,9 +30,10 @@ export const faultOf = ({ decision }: Pick<Judgement, 'decision'>): ReasonCode |
   isDeny(decision) && reasons[decision.reason].httpStatus === 503 ? decision.reason : null;
 
 function tellDecision(judgement: Judgement, tell: Tell): void {
-  const { cache, decision, decisionId, policySet, policyGeneration } = judgement;
+  const { cache, decision, decisionId, withdraws, policySet, policyGeneration } = judgement;
   tell('remit.decision', decision.kind);
   tell('remit.decision.id', decisionId);
+  if (withdraws !== undefined) tell('remit.decision.withdraws', withdraws);
   tell('remit.policy.ids', decision.policyIds);
   tell('remit.cache', cache);
   if (policySet !== null) tell('remit.policy.set', policySet);

@@ -11,7 +11,7 @@ export type AttributeValue = string | number | boolean | readonly string[];
 export type Tell = (name: string, value: AttributeValue) => void;
 
 /** Why a span is linked to another: `remit.link` of the link. */
-export type LinkKind = 'issued_by' | 'previous_use' | 'application';
+export type LinkKind = 'issued_by' | 'previous_use' | 'withdraws' | 'application';
 
 /** A link from one span to another, somewhere else. */
 export interface SpanLink {

@@ -60,6 +60,7 @@ const linkAttribute = (kind: LinkKind): Uint8Array => fieldsBy((into) => attribu
 const linkAttributes: Readonly<Record<LinkKind, Uint8Array>> = {
   issued_by: linkAttribute('issued_by'),
   previous_use: linkAttribute('previous_use'),
+  withdraws: linkAttribute('withdraws'),
   application: linkAttribute('application'),
 };
 

@@ -24,6 +24,8 @@ export interface CheckTrace {
   readonly application: string | null;
   /** Span of the previous use of the same token. */
   readonly previousUse: SpanReference | null;
+  /** Span of the allow that this denial takes back. */
+  readonly withdraws?: SpanReference;
   /** When the check began, milliseconds since the Unix epoch. */
   readonly startedAtMs: number;
 }
@@ -71,6 +73,7 @@ function linksOf({ facts }: Judgement, on: CheckTrace): SpanLink[] {
   const token = taskTokenOf(facts);
   if (token !== null) links.push(linkTo(token.issuance, 'issued_by'));
   if (on.previousUse !== null) links.push(linkTo(on.previousUse, 'previous_use'));
+  if (on.withdraws !== undefined) links.push(linkTo(on.withdraws, 'withdraws'));
   const application = spanContextFrom(on.application);
   if (application !== null) links.push({ to: application, kind: 'application' });
   return links;

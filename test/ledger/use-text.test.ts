@@ -45,6 +45,7 @@ const anyMembers = fc.record(
     ...Object.fromEntries(['policyGeneration', 'tokenUse'].map((n) => [n, orNull(number)])),
     ...Object.fromEntries(['policyIds', 'reuse'].map((n) => [n, fc.array(text, { maxLength: 3 })])),
     jtiDigest: orNull(text),
+    withdraws: text,
     at: number,
   },
   { requiredKeys: [] },
@@ -65,6 +66,7 @@ describe('plainUseText', () => {
       use,
       bare,
       { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
+      { ...use, decision: 'deny', reason: 'task.suspended', withdraws: use.decisionId } as const,
     ])
       expect(plainUseText(record)).toBe(canonicalJson({ ...record }));
   });

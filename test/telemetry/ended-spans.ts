@@ -51,7 +51,7 @@ const value: fc.Arbitrary<AttributeValue> = fc.oneof(text, number, fc.boolean(),
 
 const link: fc.Arbitrary<SpanLink> = fc.record({
   to: context,
-  kind: fc.constantFrom('issued_by', 'previous_use', 'application'),
+  kind: fc.constantFrom('issued_by', 'previous_use', 'withdraws', 'application'),
 });
 
 /** Milliseconds of a clock, whole and with fractions. */
