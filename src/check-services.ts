@@ -7,6 +7,7 @@ import type { LedgerRecord } from './ledger/record.ts';
 import type { AwaitedUse } from './outcome/pending-uses.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Ports } from './ports.ts';
+import type { SideWrites } from './store/side-writes.ts';
 import type { Store } from './store/store.ts';
 import type { BindingEffect } from './task/binding-violation.ts';
 import type { SpanSink } from './telemetry/ended-span.ts';
@@ -92,10 +93,9 @@ export interface CheckServices {
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
   /** Tasks are read anew on each use and never cached; its clocks are those of a check. */
-  readonly store: Pick<
-    Store,
-    'clocks' | 'useStateOf' | 'spend' | 'together' | 'revokeToken' | 'applyTaskEvent' | 'digestOf' | 'noteSecrets'
-  >;
+  readonly store: Pick<Store, 'clocks' | 'useStateOf' | 'spend' | 'together' | 'digestOf'>;
+  /** What is written of a check that decides nothing: apart from what decisions wait for. */
+  readonly sideWrites: Pick<SideWrites, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
   /** Behind a hop, where the connection does not name the agent: whether it may ask now. Absent, all may. */
   readonly admits?: (asking: AskingAgent) => boolean;

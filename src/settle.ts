@@ -172,11 +172,11 @@ const spendDenials = {
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;
 
-/** Keeps the inventory of static secrets, of known callers. A failure to write it changes no decision. */
-function noteSecrets({ store }: CheckServices, { facts: { secrets, caller, action } }: Judgement): void {
+/** Keeps the inventory of static secrets, of known callers; written apart, so that no decision waits for it or fails with it. */
+function noteSecrets({ sideWrites }: CheckServices, { facts: { secrets, caller, action } }: Judgement): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
-  store.noteSecrets(
+  sideWrites.seen(
     secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })),
   );
 }
@@ -187,8 +187,8 @@ function settleStolenToken(services: CheckServices, judgement: Judgement): void 
   const token = taskTokenOf(facts);
   const { caller } = facts;
   if (!isPresentedByAnother(judgement) || token === null || isDeny(caller)) return;
-  const { record } = settleBindingViolation(
-    services.store,
+  const record = settleBindingViolation(
+    services.sideWrites,
     {
       issuer: token.issuer,
       taskId: token.taskId,
@@ -196,7 +196,7 @@ function settleStolenToken(services: CheckServices, judgement: Judgement): void 
       presentedBy: caller.id,
       nowMs: facts.nowMs,
     },
-    { effect: services.onBindingViolation, isFailure: isStoreFailure },
+    services.onBindingViolation,
   );
   if (record !== null) services.ledger.append(record);
 }

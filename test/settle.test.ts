@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../src/action/call.ts';
 import { checksWith } from '../src/check.ts';
@@ -17,6 +18,7 @@ import type { PolicySet } from '../src/policy/load.ts';
 import { hold, settle, trace } from '../src/settle.ts';
 import type { Held } from '../src/settle.ts';
 import { Fault } from '../src/stages.ts';
+import { SideWrites } from '../src/store/side-writes.ts';
 import { isStoreFailure } from '../src/store/store-failure.ts';
 import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
@@ -26,6 +28,7 @@ import { defaultProofRules } from '../src/token/proof.ts';
 import { TokenCache } from '../src/token/token-cache.ts';
 import { TokenUses } from '../src/token/uses.ts';
 import { causeOf } from '../src/task/cause.ts';
+import { HeldTimers } from './identity/held-timers.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy/policy-folder.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from './store/samples.ts';
 import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from './token/tokens.ts';
@@ -58,6 +61,8 @@ when { context has task && context.task.labels.contains("customer-data") };`;
 let policies: PolicySet;
 let store: Store;
 let ledger: LedgerWriter;
+let timers: HeldTimers;
+let file: string;
 
 beforeAll(async () => {
   const plain = "path: '/v1/payments/{id}', risk: low";
@@ -65,7 +70,9 @@ beforeAll(async () => {
   policies = await mustLoad(folderWith(POLICIES, { catalog }));
 });
 beforeEach(() => {
-  store = mustOpen(join(folder(), 'state.db'), { nowMs: ports.nowMs });
+  file = join(folder(), 'state.db');
+  timers = new HeldTimers();
+  store = mustOpen(file, { nowMs: ports.nowMs });
   const inserted = store.insertTask(task, { ...tokenNumber(1), jtiDigest, expiresAtMs: nowMs + 290_000 }, []);
   expect(inserted).toBeNull();
   ledger = new LedgerWriter(store);
@@ -103,6 +110,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   },
   policies: () => policies,
   store,
+  sideWrites: new SideWrites(store, { after: timers.after, log: () => undefined }),
   uses: new TokenUses(10),
   ledger,
   spans: null,
@@ -198,9 +206,6 @@ describe('the clocks of a check', () => {
       digestOf: (secret) => store.digestOf(secret),
       useStateOf: (...args) => store.useStateOf(...args),
       together: (work) => store.together(work),
-      applyTaskEvent: (...args) => store.applyTaskEvent(...args),
-      revokeToken: (...args) => store.revokeToken(...args),
-      noteSecrets: (seen) => store.noteSecrets(seen),
       spend: (...args) => store.spend(...args),
     };
     const checks = checksWith(servicesWith({ ports: counting, store: watched }));
@@ -274,9 +279,6 @@ describe('settle where two uses of a task meet', () => {
         digestOf: (secret) => store.digestOf(secret),
         useStateOf: (...args) => store.useStateOf(...args),
         together: (work) => store.together(work),
-        applyTaskEvent: (...args) => store.applyTaskEvent(...args),
-        revokeToken: (...args) => store.revokeToken(...args),
-        noteSecrets: (seen) => store.noteSecrets(seen),
         spend: (...args) => {
           others += 1;
           const { version } = history();
@@ -324,7 +326,7 @@ describe('checks that are asked together', () => {
     const services = servicesWith();
     const failing = Object.assign(Object.create(store) as Store, {
       ...Object.fromEntries(
-        (['clocks', 'useStateOf', 'spend', 'noteSecrets'] as const).map((name) => [name, store[name].bind(store)]),
+        (['clocks', 'useStateOf', 'spend'] as const).map((name) => [name, store[name].bind(store)]),
       ),
       // Another write of the same turn that fails.
       together: (work: () => void) =>
@@ -342,6 +344,77 @@ describe('checks that are asked together', () => {
     if (isStoreFailure(records)) throw new Error(records.detail);
     const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
     expect(written.map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
+  });
+});
+
+describe('side writes of checks that are asked together', () => {
+  const another = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
+  const stolen = { ...soundClaims, jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b', txn: another.id };
+  const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+  const authorized = (from: HttpCall, headers: readonly (readonly [string, string])[]): HttpCall => ({
+    ...from,
+    headers: new Map([...from.headers, ...headers.map(([name, value]) => [name, [value]] as const)]),
+  });
+
+  const ask = async (services: CheckServices, asked: readonly (readonly [HttpCall, string])[]) => {
+    const answers = checksWith(services).answers(
+      asked.map(([made, principal]) => ({
+        facts: { peer: { principal, certificate: '', xfcc: [] }, call: made, ...quiet },
+        call,
+      })),
+    );
+    const said: string[] = [];
+    for (const answer of answers) {
+      if (answer instanceof Fault) throw answer.error;
+      const { decision } = await answer;
+      said.push(isDeny(decision) ? decision.reason : decision.kind);
+    }
+    return said;
+  };
+
+  it.each([
+    ['the inventory of secrets', 'INSERT ON static_secrets'],
+    ['the revocation of a stolen token', 'UPDATE OF revoked_ms ON tokens'],
+  ])('deny no neighbour where %s cannot be written, and leave a stolen token dead', async (_name, on) => {
+    const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(stolen.jti), expiresAtMs: nowMs + 290_000 };
+    expect(store.insertTask(another, token, [])).toBeNull();
+    const beside = new DatabaseSync(file);
+    beside.exec(`CREATE TRIGGER broken BEFORE ${on} BEGIN SELECT RAISE(ABORT, 'broken'); END`);
+    const services = servicesWith();
+    const withStolen = authorized(callOf(uses.list), [['authorization', `Bearer ${mint(key, stolen)}`]]);
+    const withSecret = authorized(callOf(uses.list), [['x-api-key', 'hunter2hunter2']]);
+    const first = await ask(services, [
+      [callOf(uses.read), agent],
+      [withSecret, agent],
+      [withStolen, thief],
+      [withStolen, agent],
+      [callOf(uses.list), agent],
+    ]);
+    expect(first).toEqual(['allow', 'token.static-secret', 'token.binding', 'token.revoked', 'allow']);
+    timers.fire();
+    timers.fire();
+    expect(await ask(services, [[withStolen, agent]])).toEqual(['token.revoked']);
+    await ledger.flush();
+    const eventsOf = (): readonly unknown[] => {
+      const records = store.recordsOf(another.id, 20);
+      if (isStoreFailure(records)) throw new Error(records.detail);
+      return records
+        .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+        .filter(({ kind }) => kind === 'event')
+        .map(({ event, details }) => [event, details.revocation]);
+    };
+    const isTokenBroken = on.includes('tokens');
+    const pending = ['binding-violation', 'pending'];
+    const revoked = ['token-revoked', undefined];
+    expect(eventsOf()).toEqual(expect.arrayContaining(isTokenBroken ? [pending] : [pending, revoked]));
+    expect(eventsOf()).toHaveLength(isTokenBroken ? 1 : 2);
+    beside.exec('DROP TRIGGER broken');
+    beside.close();
+    timers.fire();
+    expect(eventsOf()).toEqual(expect.arrayContaining([pending, revoked]));
+    expect(store.staticSecrets(10)).toHaveLength(1);
   });
 });
 

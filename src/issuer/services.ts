@@ -5,6 +5,7 @@ import type { LedgerRecord } from '../ledger/record.ts';
 import type { Question } from '../policy/question.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../ports.ts';
+import type { SideWrites } from '../store/side-writes.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
@@ -52,6 +53,8 @@ export interface IssuerServices {
   readonly settings: IssuerSettings;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly store: Store;
+  /** What is written that no answer waits for. */
+  readonly sideWrites: Pick<SideWrites, 'revoke'>;
   readonly signingKeys: TokenKeys;
   /** The keys of `settings.subjectIssuers`; they never hold those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;

@@ -10,7 +10,7 @@ import type { IssuerServices } from './services.ts';
  * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
  */
 export function settleStolenToken({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
-  const { append, settings, store } = services;
+  const { append, settings, sideWrites, store } = services;
   const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return;
   const violation = {
@@ -20,9 +20,6 @@ export function settleStolenToken({ token }: OwnToken, presentedBy: SpiffeId, se
     presentedBy,
     nowMs: store.nowMs(),
   };
-  const outcome = settleBindingViolation(store, violation, {
-    effect: settings.bindingEffect,
-    isFailure: isStoreFailure,
-  });
-  if (outcome.record !== null) append(outcome.record);
+  const record = settleBindingViolation(sideWrites, violation, settings.bindingEffect);
+  if (record !== null) append(record);
 }

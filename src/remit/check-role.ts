@@ -20,6 +20,7 @@ import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenCache } from '../token/token-cache.ts';
 import { TokenUses } from '../token/uses.ts';
+import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -31,10 +32,6 @@ export interface CheckRole {
   readonly server: AuthorizationServer;
   /** The addresses as bound. */
   readonly bound: readonly string[];
-  readonly outcomes: Outcomes;
-  readonly refused: RefusedChecks;
-  /** How long it says "not serving" before it closes. */
-  readonly noticeMs: number;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -45,17 +42,28 @@ const CLOSE_GRACE_MS = 5000;
 /** For the health checks of the proxy, one a second as it is shipped, where there are other processes to go to. */
 const NOTICE_MS = 2000;
 
-/** Starts the server that Envoy asks; not serving yet, by its health. */
+/** What checks verify tokens with, and what signs those that upstreams are handed. */
+interface CheckKeys {
+  readonly keys: KeyRing;
+  readonly transactionToken: TransactionTokenSigner | null;
+}
+
+/**
+ * Starts the server that Envoy asks; not serving yet, by its health. Closing it says that others are to be asked, where there are any,
+ * lets checks in flight end, and closes every address.
+ */
 export async function startChecks(
   parts: Parts,
-  { keys, transactionToken }: { readonly keys: KeyRing; readonly transactionToken: TransactionTokenSigner | null },
+  { keys, transactionToken, closers }: CheckKeys & { readonly closers: Pick<Closers, 'push'> },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
   const response = responseOptions(config);
   const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`);
   const observer = countedOutcomes(metrics);
-  const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
+  closers.push(() => refused.close());
+  const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
+  closers.push(() => outcomes.close());
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
@@ -83,23 +91,18 @@ export async function startChecks(
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
-  const bound = await server.listen(config.extAuthz.listen.map(addressText));
   const noticeMs = config.stateAccess === 'shared' ? NOTICE_MS : 0;
-  if (!isStartProblem(bound)) return { server, bound, outcomes, refused, noticeMs };
-  outcomes.close();
-  return bound;
+  let isServing = false;
+  closers.push(() => server.close({ noticeMs: isServing ? noticeMs : 0, graceMs: CLOSE_GRACE_MS }));
+  const bound = await server.listen(config.extAuthz.listen.map(addressText));
+  if (isStartProblem(bound)) return bound;
+  isServing = true;
+  return { server, bound };
 }
 
 /** Which ledger has a decision is told where it can be that of another process. */
 const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
   stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
-
-/** Says that others are to be asked, where there are any, lets checks in flight end, and closes every address. */
-export async function closeChecks({ server, outcomes, refused, noticeMs }: CheckRole): Promise<void> {
-  await server.close({ noticeMs, graceMs: CLOSE_GRACE_MS });
-  outcomes.close();
-  refused.close();
-}
 
 /** Lets each agent ask so often and no more: before its check is decoded, or once it is proven who asks. */
 interface Admission {
@@ -158,7 +161,7 @@ function servicesOf(
   keys: KeyRing,
   transactionToken: TransactionTokenSigner | null,
 ): Omit<CheckServices, 'outcomes'> {
-  const { config, ports, store, ledger, policies, telemetry } = parts;
+  const { config, ports, store, sideWrites, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -191,6 +194,7 @@ function servicesOf(
     },
     policies: () => policies.get(),
     store,
+    sideWrites,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,
     spans: telemetry.spans,

@@ -15,6 +15,7 @@ import { authorize } from '../policy/authorize.ts';
 import { issuerTracer } from '../telemetry/issuance.ts';
 import { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
+import type { Closers } from './closers.ts';
 import { openKeyRing } from './keys.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -23,7 +24,6 @@ import type { StartProblem } from './start-problem.ts';
 /** The issuer, serving. */
 export interface IssuerRole {
   readonly port: number;
-  close(): Promise<void>;
 }
 
 /** What the issuer signs with, and takes back. */
@@ -42,15 +42,17 @@ const SIGNAL_SKEW_SECONDS = 60;
 export async function startIssuer(
   parts: Parts,
   config: IssuerConfig,
-  { signingKeys, transactions }: IssuerKeys,
+  { signingKeys, transactions, closers }: IssuerKeys & { readonly closers: Pick<Closers, 'push'> },
 ): Promise<IssuerRole | StartProblem> {
   const { svid, log } = parts;
   const { listen } = config;
   if (svid === null) return { problem: 'the issuer needs `svid`' };
   const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
   if (isStartProblem(subjectKeys)) return subjectKeys;
+  closers.push(() => subjectKeys.close());
   const signals = await signalServices(parts, config);
   if (isStartProblem(signals)) return signals;
+  if (signals?.keys instanceof KeyRing) closers.push(signals.keys.close.bind(signals.keys));
   const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
   if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
   const services = {
@@ -68,23 +70,15 @@ export async function startIssuer(
   const server = new IssuerServer(options);
   const further = config.signals?.listen ?? null;
   const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
+  closers.push(() => Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]));
   const stopRenewing = svid.onChange((renewed) => {
     for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
   });
-  const close = async (): Promise<void> => {
-    stopRenewing();
-    subjectKeys.close();
-    if (signals?.keys instanceof KeyRing) signals.keys.close();
-    await Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]);
-  };
+  closers.push(stopRenewing);
   const port = await listenOn(server, listen);
+  if (isStartProblem(port)) return port;
   const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
-  for (const outcome of [port, signalPort]) {
-    if (!isStartProblem(outcome)) continue;
-    await close();
-    return outcome;
-  }
-  return isStartProblem(port) ? port : { port, close };
+  return isStartProblem(signalPort) ? signalPort : { port };
 }
 
 /** Not every refusal of a flood is worth a line. */
@@ -114,13 +108,25 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(
-  { config: { extAuthz, trustDomains }, ports, store, proofs, ledger, policies, telemetry, trial, metrics }: Parts,
+  {
+    config: { extAuthz, trustDomains },
+    ports,
+    store,
+    sideWrites,
+    proofs,
+    ledger,
+    policies,
+    telemetry,
+    trial,
+    metrics,
+  }: Parts,
   config: IssuerConfig,
 ) {
   return {
     settings: { ...settingsOf(config, new Set(trustDomains)), bindingEffect: extAuthz.onBindingViolation },
     ports,
     store,
+    sideWrites,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,

@@ -14,6 +14,7 @@ import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../ports.ts';
 import { after } from '../timers.ts';
+import type { Closers } from './closers.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -28,8 +29,6 @@ export interface Ledger {
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
   /** Writes all that waits. */
   readonly flush: () => Promise<void>;
-  /** Writes all that waits, signs the last head, and ends the thread. */
-  readonly close: () => Promise<void>;
 }
 
 /** What the ledger works with and tells of. */
@@ -40,6 +39,10 @@ export interface LedgerServices {
   readonly onFatal: (detail: string) => void;
   /** Told of each checkpoint that was signed. */
   readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
+  /** Told of the tasks of allowed uses once these are on disk, each with the instant of its last one. It must not throw. */
+  readonly onUsed: (used: ReadonlyMap<string, number>) => void;
+  /** Closing writes all that waits, signs the last head, and ends the thread. */
+  readonly closers: Pick<Closers, 'push'>;
 }
 
 /** Opens the ledger of a configuration, and hands it what waits in the state file. */
@@ -51,7 +54,7 @@ export async function openLedger(
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
   store: Store,
-  { ports, metrics, log, onFatal, onCheckpoint }: LedgerServices,
+  { ports, metrics, log, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
@@ -71,6 +74,10 @@ export async function openLedger(
     },
   );
   if (isStoreFailure(thread)) return { problem: thread.detail, isTampered: thread.code === 'unfit' };
+  closers.push(async () => {
+    const failure = await thread.close();
+    if (failure !== null) log(`ledger: ${failure.detail}`);
+  });
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
     metrics.ledgerBytes.of({}).set(thread.status.bytes);
@@ -81,11 +88,17 @@ export async function openLedger(
       count(batch);
       unsignedSinceMs ??= ports.nowMs();
       relay.committed(batch);
-      store.touchTasks(usedIn(batch));
+      onUsed(usedIn(batch));
     },
   });
   const outbox = stateAccess === 'shared' ? outboxPlace(state, log) : null;
+  closers.push(() => outbox?.release());
   const relay = new OutboxRelay(store, writer, { after, taken: thread.taken, ...outbox });
+  closers.push(() => relay.close());
+  closers.push(() => {
+    relay.pump();
+    return writer.close();
+  });
   relay.start();
   const flush = async (): Promise<void> => {
     relay.pump();
@@ -99,14 +112,6 @@ export async function openLedger(
     recordsOf: async (taskId, limit) => {
       await flush();
       return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
-    },
-    close: async () => {
-      relay.pump();
-      await writer.close();
-      const failure = await thread.close();
-      if (failure !== null) log(`ledger: ${failure.detail}`);
-      relay.close();
-      outbox?.release();
     },
   };
 }

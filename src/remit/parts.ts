@@ -5,6 +5,7 @@ import type { CurrentPolicies } from '../policy/current.ts';
 import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
 import type { CheckActivity } from './check-activity.ts';
+import type { SideWrites } from '../store/side-writes.ts';
 import type { Ledger } from './ledger.ts';
 import type { Proofs } from './state.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
@@ -17,6 +18,7 @@ export interface Parts {
   readonly config: Config;
   readonly ports: Ports;
   readonly store: Store;
+  readonly sideWrites: SideWrites;
   readonly proofs: Proofs;
   readonly ledger: Ledger;
   readonly policies: CurrentPolicies;

@@ -19,6 +19,7 @@ import { verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 import { Trial } from '../trial/trial.ts';
+import type { Closers } from './closers.ts';
 import { countedLoad } from './measures.ts';
 import { recordedLoad } from './recorded-load.ts';
 import { codeOf } from './start-problem.ts';
@@ -32,6 +33,7 @@ interface Opening {
   readonly ledger: { append(record: LedgerRecord): boolean };
   /** Refuses what others can write. */
   readonly guard: PathGuard;
+  readonly closers: Pick<Closers, 'push'>;
 }
 
 /** The policies in force, and those on trial, which follow their sources. */
@@ -39,13 +41,12 @@ export interface OpenPolicies {
   readonly policies: CurrentPolicies;
   readonly trial: Trial;
   readonly loads: PolicyLoads;
-  readonly close: () => void;
 }
 
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
   { policies: config, state, extAuthz: { binding } }: Pick<Config, 'policies' | 'state' | 'extAuthz'>,
-  { ports, metrics, log, ledger, guard }: Opening,
+  { ports, metrics, log, ledger, guard, closers }: Opening,
 ): Promise<OpenPolicies | Problem> {
   const feed = await feedOf(config, state, { ports, guard });
   if (isProblem(feed)) return feed;
@@ -71,6 +72,7 @@ export async function openPolicies(
   });
   const candidate =
     config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, guard });
+  closers.push(() => candidate?.close());
   const trial = new Trial({
     binding,
     live: () => policies.get(),
@@ -88,12 +90,9 @@ export async function openPolicies(
     onLoaded,
     onProblem: (problem) => log(`policies: ${problem}`),
   });
+  closers.push(unfollow);
   const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
-  const close = (): void => {
-    unfollow();
-    candidate?.close();
-  };
-  return { policies, trial, loads, close };
+  return { policies, trial, loads };
 }
 
 /** Where the policies come from: a folder, or signed bundles, the last of which is kept beside the state file. */

@@ -6,6 +6,7 @@ import type { PathGuard } from '../config/writable-path.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../ports.ts';
+import { SideWrites } from '../store/side-writes.ts';
 import type { Store } from '../store/store.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import { repeatedly } from '../repeated.ts';
@@ -18,8 +19,10 @@ import { startTelemetry } from '../telemetry/telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
 import { CheckActivity } from './check-activity.ts';
-import { closeChecks, startChecks } from './check-role.ts';
+import { startChecks } from './check-role.ts';
 import { followClockLead } from './clock-lead.ts';
+import { startedOrClosed } from './closers.ts';
+import type { Closers } from './closers.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
@@ -69,23 +72,15 @@ export interface Remit {
 /** How often tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
 
-type Closer = () => Promise<unknown> | void;
-
-/** Starts every role that the configuration names, or none. */
-export async function startRemit(config: Config, options: RemitOptions): Promise<Remit | StartProblem> {
-  const closers: Closer[] = [];
-  const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).reverse()) await closer();
-  };
-  const parts = await openParts(config, options, closers);
-  const started = isStartProblem(parts) ? parts : await startRoles(parts, closers);
-  if (!isStartProblem(started)) return { ...started, close };
-  await close();
-  return started;
-}
+/** Starts every role that the configuration names, or none: where one cannot start, what was opened before is closed. */
+export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
+  startedOrClosed(options.log, async (closers) => {
+    const parts = await openParts(config, options, closers);
+    return isStartProblem(parts) ? parts : startRoles(parts, closers);
+  });
 
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
-async function openParts(config: Config, options: RemitOptions, closers: Closer[]): Promise<Parts | StartProblem> {
+async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
   const { ports, log, guard = writablePathProblem } = options;
   const metrics = newMetrics();
   closers.push(measureProcess(metrics));
@@ -98,17 +93,31 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
   const state = openState(config, { ports, onFatal: options.onFatal, onRecords: () => relay?.(), closers });
   if (isStartProblem(state)) return state;
   const { store } = state;
+  const sideWrites = new SideWrites(store, {
+    after,
+    log,
+    onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
+  });
+  closers.push(() => sideWrites.close());
+  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
   closers.push(endExpiredTasks(store, log));
   closers.push(followClockLead(store, { log, metrics }));
   const checkpoints = startCheckpointLogs(options.environment, log);
   closers.push(() => checkpoints.close());
-  const opened = await openLedger(config, store, { ...options, metrics, onCheckpoint: checkpoints.emit });
+  const onUsed = (used: ReadonlyMap<string, number>): void => sideWrites.used(used);
+  const opened = await openLedger(config, store, {
+    ...options,
+    metrics,
+    onCheckpoint: checkpoints.emit,
+    onUsed,
+    closers,
+  });
   if (isStartProblem(opened)) return opened;
-  closers.push(() => opened.close());
+  // What it records goes to the ledger still; `close` writes the rest.
+  closers.push(() => sideWrites.flush());
   relay = opened.relay;
-  const open = await openPolicies(config, { ports, metrics, log, guard, ledger: opened.writer });
+  const open = await openPolicies(config, { ports, metrics, log, guard, ledger: opened.writer, closers });
   if (isStartProblem(open)) return open;
-  closers.push(() => open.close());
   const { policies, trial, loads: policyLoads } = open;
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
@@ -120,6 +129,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closer[
     log,
     guard,
     ...state,
+    sideWrites,
     ledger: opened,
     policies,
     policyLoads,
@@ -143,7 +153,7 @@ function endExpiredTasks(store: Store, log: (line: string) => void): () => void 
   return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: failed });
 }
 
-async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 'close'> | StartProblem> {
+async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, store, ledger, policyLoads, telemetry, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
@@ -153,12 +163,10 @@ async function startRoles(parts: Parts, closers: Closer[]): Promise<Omit<Remit, 
   const issuer =
     config.issuer === null || signingKeys === null
       ? null
-      : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified });
+      : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified, closers });
   if (isStartProblem(issuer)) return issuer;
-  closers.push(() => issuer?.close());
-  const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null });
+  const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
-  closers.push(() => closeChecks(checks));
   const gates = gatesOf(parts, ring);
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
   const admin = new AdminServer(gates, {
@@ -194,7 +202,7 @@ interface Keys {
 }
 
 /** The keys that tokens are verified with, in step with those that this process signs with. */
-async function openKeys(parts: Parts, closers: Closer[]): Promise<Keys | StartProblem> {
+async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
   const { config, ports, log } = parts;
   const { issuer } = config;
   let ring: KeyRing | null = null;

@@ -31,7 +31,7 @@ export interface RelayOptions {
  * is in both: of the last second before a process was killed, and nothing where it ended by itself.
  *
  * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the
- * ledger has been closed.
+ * last commit of the ledger.
  */
 export class OutboxRelay {
   readonly #store: Store;

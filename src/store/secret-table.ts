@@ -1,18 +1,12 @@
 import { createHmac } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Connection } from './connection.ts';
-import type { SecretSighting, SeenSecret } from './store.ts';
+import type { DueSecret, SecretSighting, SeenSecret } from './store.ts';
 
 /** Bounds of the inventory, and of what is written of it. */
 const MAX_SECRETS = 10_000;
 const WRITE_EVERY_MS = 60_000;
 const MAX_NEW_A_SECOND = 10;
-
-/** A secret to be written, and how often it was seen since it was last. */
-interface DueSecret {
-  readonly secret: SeenSecret;
-  readonly times: number;
-}
 
 /** Which sightings are due to be written, so that calls with a secret in them do not become a write each. */
 export class SecretNotes {

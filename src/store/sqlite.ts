@@ -14,17 +14,18 @@ import type { ConnectionOptions } from './connection.ts';
 import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { createState, stateFormat } from './schema.ts';
-import { SecretNotes, secretDigests, sightings, writeSightings } from './secret-table.ts';
+import { RefusedTokens } from './refused-tokens.ts';
+import { secretDigests, sightings, writeSightings } from './secret-table.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 import type {
+  DueSecret,
   HandedOn,
   IssuedToken,
   OutboxRecord,
   SecretSighting,
-  SeenSecret,
   OpenTaskCounts,
   OpenTaskFilter,
   Spend,
@@ -106,8 +107,8 @@ function opened(path: string, options: ConnectionOptions, how: OpenOptions): Sql
 /** A store over one connection. Every call is one statement or one transaction, and synchronous. */
 class SqliteStore implements Store {
   readonly #connection: Connection;
-  readonly #secretNotes = new SecretNotes();
   readonly #useStates: UseStates;
+  readonly #refused = new RefusedTokens();
   readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
@@ -135,8 +136,10 @@ class SqliteStore implements Store {
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
     const key = { issuer, id };
     const held = this.#connection.read([], () => this.#useStates.held(key, jtiDigest));
-    if (held !== undefined) return held;
-    return this.#connection.read([issuer, id, jtiDigest], () => this.#useStates.read(key, jtiDigest));
+    if (held !== undefined && isStoreFailure(held)) return held;
+    if (held !== undefined) return this.#refused.inUse(held, jtiDigest);
+    const state = this.#connection.read([issuer, id, jtiDigest], () => this.#useStates.read(key, jtiDigest));
+    return state === undefined || isStoreFailure(state) ? state : this.#refused.inUse(state, jtiDigest);
   }
 
   turn(): void {
@@ -149,7 +152,8 @@ class SqliteStore implements Store {
   }
 
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
-    return this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
+    const token = this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
+    return token === undefined || isStoreFailure(token) ? token : this.#refused.of(token, jtiDigest);
   }
 
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure {
@@ -250,6 +254,10 @@ class SqliteStore implements Store {
     );
   }
 
+  refuseToken(jtiDigest: string): void {
+    this.#refused.add(jtiDigest, this.nowMs());
+  }
+
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {
     return this.#connection.write([jtiDigest, cause.note, by], () =>
       revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
@@ -268,6 +276,7 @@ class SqliteStore implements Store {
   ): null | SpendProblem | StoreFailure {
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
+    if (this.#refused.has(jtiDigest)) return 'ended';
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
     const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
     return this.#connection.write(input, () => {
@@ -282,9 +291,7 @@ class SqliteStore implements Store {
     return failure;
   }
 
-  noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure {
-    const due = this.#secretNotes.due(seen, this.nowMs());
-    if (due.length === 0) return null;
+  writeSecrets(due: readonly DueSecret[]): null | StoreFailure {
     const texts = due.flatMap(({ secret: { digest, kind, place, agent, action } }) => [
       digest,
       kind,

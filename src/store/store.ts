@@ -114,6 +114,12 @@ export interface SeenSecret {
   readonly action: string;
 }
 
+/** A secret to be written, and how often it was seen since it was last. */
+export interface DueSecret {
+  readonly secret: SeenSecret;
+  readonly times: number;
+}
+
 /** How often a secret was seen with one agent at one action. */
 export interface SecretSighting extends SeenSecret {
   /** Milliseconds since the Unix epoch, as exact as it is written: once a minute. */
@@ -200,6 +206,11 @@ export interface Store extends StoreReader {
   ): Task | TaskConflict | undefined | StoreFailure;
   /** Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none. */
   setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure;
+  /**
+   * Has one token count as revoked from now on, at every look of this process: what `revokeToken` writes may come later. It cannot fail,
+   * is forgotten with the process, and of more than 16,384 tokens for those that were not looked at for the longest.
+   */
+  refuseToken(jtiDigest: string): void;
   /** Revokes one token; again is the same again. `false` where it is not known. */
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure;
   /**
@@ -225,11 +236,8 @@ export interface Store extends StoreReader {
   together(work: () => void): null | StoreFailure;
   /** `hmac-sha-256:` and the base64url digest of a secret under the key of this store: the same after every restart. */
   digestOf(secret: string): string;
-  /**
-   * Notes static secrets that were seen in a call. Each is written once a minute at most, new ones ten a second at most; of
-   * more than 10,000 those go that were not seen for the longest.
-   */
-  noteSecrets(seen: readonly SeenSecret[]): null | StoreFailure;
+  /** Writes sightings of static secrets; of more than 10,000 secrets those go that were not seen for the longest. */
+  writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
   /** Puts records into the outbox whose making is no other write. */

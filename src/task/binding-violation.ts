@@ -1,7 +1,6 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { type Cause, causeOf } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
-import type { TaskEvent } from './task.ts';
 
 /** What is done about a bound token in the hands of another workload; `revoke-token` by default. */
 export type BindingEffect = 'revoke-token' | 'revoke-task' | 'ignore';
@@ -17,20 +16,15 @@ export interface BindingViolation {
   readonly nowMs: number;
 }
 
-/** What a violation is settled with; a store failure is whatever the store answers besides. */
-export interface RevokingStore<F> {
-  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | F;
-  applyTaskEvent(
-    key: { readonly issuer: string; readonly id: string },
-    event: TaskEvent,
-    by: string,
-  ): object | undefined | F;
-}
-
-/** What was done. `record` is the ledger's `event` record of it, `null` where it is nothing new. */
-export interface BindingOutcome<F> {
-  readonly done: 'token-revoked' | 'task-revoked' | 'nothing' | { readonly failure: F };
-  readonly record: ReturnType<typeof recordOf> | null;
+/** Kills a token: refused in this process from the call on, and written as revoked as soon as it can be. It cannot fail. */
+export interface TokenKiller {
+  revoke(revocation: {
+    readonly key: { readonly issuer: string; readonly id: string };
+    readonly jtiDigest: string;
+    readonly isOfTask: boolean;
+    readonly cause: Cause;
+    readonly presentedBy: string;
+  }): void;
 }
 
 /**
@@ -39,29 +33,23 @@ export interface BindingOutcome<F> {
  *
  * INVARIANT: only for a token whose signature was verified; anybody could name a `jti` otherwise.
  *
- * @param isFailure tells a failure of the store from its other answers
+ * @returns the ledger's `event` record of it, `null` where it is nothing new. It says that the revocation is `pending`: that it was done
+ *   is said by the record `token-revoked`, which is written with it and never without.
  */
-export function settleBindingViolation<F>(
-  store: RevokingStore<F>,
-  violation: BindingViolation,
-  { effect, isFailure }: { readonly effect: BindingEffect; readonly isFailure: (value: unknown) => value is F },
-): BindingOutcome<F> {
-  const { issued, presentedBy } = violation;
-  if (issued === undefined || issued.revokedAtMs !== null) return { done: 'nothing', record: null };
+export function settleBindingViolation(
+  killer: TokenKiller,
+  { issuer, taskId, issued, presentedBy, nowMs }: BindingViolation,
+  effect: BindingEffect,
+) {
+  if (issued === undefined || issued.revokedAtMs !== null) return null;
+  const { jtiDigest } = issued;
   const cause = causeOf('binding.violation', `the token was presented by ${presentedBy}`);
-  const record = recordOf(violation, issued.jtiDigest, cause);
-  if (effect === 'ignore') return { done: 'nothing', record };
-  // The token always, so that the next presentation finds it revoked and is nothing new.
-  const revoked = store.revokeToken(issued.jtiDigest, cause, 'remit');
-  if (isFailure(revoked)) return { done: { failure: revoked }, record };
-  if (effect === 'revoke-token') return { done: 'token-revoked', record };
-  const key = { issuer: violation.issuer, id: violation.taskId };
-  const ended = store.applyTaskEvent(key, { kind: 'revoke', cause }, 'remit');
-  return { done: isFailure(ended) ? { failure: ended } : 'task-revoked', record };
-}
-
-const recordOf = ({ nowMs, presentedBy, taskId }: BindingViolation, jtiDigest: string, cause: Cause) =>
-  ({
+  const isIgnored = effect === 'ignore';
+  if (!isIgnored) {
+    const key = { issuer, id: taskId };
+    killer.revoke({ key, jtiDigest, isOfTask: effect === 'revoke-task', cause, presentedBy });
+  }
+  return {
     kind: 'event',
     at: nowMs,
     task: taskId,
@@ -69,5 +57,6 @@ const recordOf = ({ nowMs, presentedBy, taskId }: BindingViolation, jtiDigest: s
     cause: cause.code,
     note: cause.note,
     by: presentedBy,
-    details: { jti_digest: jtiDigest },
-  }) as const;
+    details: { jti_digest: jtiDigest, revocation: isIgnored ? 'none' : 'pending' },
+  } as const;
+}

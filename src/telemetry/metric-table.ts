@@ -84,6 +84,12 @@ export const metricTable = {
     'Verified tokens that a workload presented which they were not issued to; each token once',
     {},
   ),
+  sideWrites: counter(
+    'remit_side_writes_total',
+    'Writes that no decision waits for, by kind: failed ones are tried again, dropped ones found no room or time',
+    { kind: ['secrets', 'revocation', 'idle'], result: ['written', 'failed', 'dropped'] },
+  ),
+  sideWritesQueued: gauge('remit_side_writes_queued', 'Writes that no decision waits for, and that wait', {}),
   signals: counter('remit_signals_total', 'Security events taken, once for each task they are about, by effect', {
     effect: ['revoke', 'suspend', 'risk', 'ask', 'ignore'],
   }),

@@ -19,6 +19,7 @@ import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { after } from '../../src/timers.ts';
+import { SideWrites } from '../../src/store/side-writes.ts';
 import { mustOpen } from '../store/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
@@ -137,6 +138,7 @@ export async function startBench(
     },
     ports: systemPorts,
     store,
+    sideWrites: new SideWrites(store, { after, log: (line) => void problems.push(line) }),
     recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
     signingKeys,
     subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },

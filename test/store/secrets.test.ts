@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { secrets } from '../../src/commands/secrets.ts';
+import { SecretNotes } from '../../src/store/secret-table.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Store } from '../../src/store/store.ts';
 import { mustOpen, scratch } from './samples.ts';
@@ -17,6 +18,15 @@ const seen = (n: number) => ({
   action: 'b',
 });
 
+/** Writes of what is seen what is due. */
+const noting = () => {
+  const notes = new SecretNotes();
+  return (store: Store, secretsSeen: readonly ReturnType<typeof seen>[]): void => {
+    const due = notes.due(secretsSeen, store.nowMs());
+    if (due.length > 0) expect(store.writeSecrets(due)).toBeNull();
+  };
+};
+
 const numbers = (from: number, to: number): readonly number[] =>
   Array.from({ length: to - from }, (_, at) => from + at);
 /** The numbers of the secrets in the inventory, in order. */
@@ -26,15 +36,16 @@ const digestsIn = (store: Store): readonly number[] => {
   return found.map(({ digest }) => Number(digest.split(':')[1])).toSorted((a, b) => a - b);
 };
 
-describe('Store.noteSecrets', () => {
+describe('the inventory of static secrets', () => {
   it('writes each secret once a minute at most, and counts what it did not write', async () => {
     const file = join(folder(), 'state.db');
     let nowMs = 1_000_000;
+    const note = noting();
     const store = mustOpen(file, { nowMs: () => nowMs });
-    for (let n = 0; n < 5; n++) store.noteSecrets([seen(1)]);
+    for (let n = 0; n < 5; n++) note(store, [seen(1)]);
     expect(store.staticSecrets(10)).toEqual([{ ...seen(1), firstSeenMs: 1_000_000, lastSeenMs: 1_000_000, count: 1 }]);
     nowMs += 60_000;
-    store.noteSecrets([seen(1)]);
+    note(store, [seen(1)]);
     expect(store.staticSecrets(10)).toMatchObject([{ firstSeenMs: 1_000_000, lastSeenMs: 1_060_000, count: 6 }]);
     store.close();
     const out: string[] = [];
@@ -45,29 +56,37 @@ describe('Store.noteSecrets', () => {
 
   it('writes ten new ones a second at most, and lets those wait that it has no room for', () => {
     let nowMs = 5_000_000;
+    const note = noting();
     const store = mustOpen(join(folder(), 'state.db'), { nowMs: () => nowMs });
-    for (let n = 0; n < 30; n++) store.noteSecrets([seen(n)]);
+    for (let n = 0; n < 30; n++) note(store, [seen(n)]);
     expect(digestsIn(store)).toEqual(numbers(0, 10));
     nowMs += 999;
-    store.noteSecrets([seen(10)]);
+    note(store, [seen(10)]);
     expect(digestsIn(store)).toEqual(numbers(0, 10));
     nowMs += 1;
-    store.noteSecrets(Array.from({ length: 30 }, (_, n) => seen(n)));
+    note(
+      store,
+      Array.from({ length: 30 }, (_, n) => seen(n)),
+    );
     expect(digestsIn(store)).toEqual(numbers(0, 20));
     store.close();
   });
 
   it('keeps 10,000, and forgets those that were not seen for the longest', () => {
     let nowMs = 5_000_000;
+    const note = noting();
     const store = mustOpen(join(folder(), 'state.db'), { nowMs: () => nowMs });
-    const note = (from: number, count: number): void => {
-      store.noteSecrets(Array.from({ length: count }, (_, at) => seen(from + at)));
+    const noted = (from: number, count: number): void => {
+      note(
+        store,
+        Array.from({ length: count }, (_, at) => seen(from + at)),
+      );
       nowMs += 1000;
     };
-    for (let n = 0; n < 10_000; n += 10) note(n, 10);
+    for (let n = 0; n < 10_000; n += 10) noted(n, 10);
     expect(digestsIn(store)).toEqual(numbers(0, 10_000));
-    note(0, 3);
-    note(10_000, 10);
+    noted(0, 3);
+    noted(10_000, 10);
     // Those of one second are as old as each other: seven of the first ten go, and any three of the second.
     const kept = digestsIn(store);
     expect(kept).toHaveLength(10_000);

@@ -2,8 +2,10 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
+import { SideWrites } from '../../src/store/side-writes.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
+import { after } from '../../src/timers.ts';
 import { mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 
 const { folder, remove } = scratch();
@@ -14,13 +16,16 @@ const { jtiDigest } = tokenNumber(1);
 
 const withToken = () => {
   const store = mustOpen(join(folder(), 'state.db'));
+  const side = new SideWrites(store, { after, log: () => undefined });
   const task = taskNumber(1);
   store.insertTask(task, tokenNumber(1), []);
   const settle = (effect: BindingEffect) => {
     const token = store.tokenOf(jtiDigest);
     const issued = isStoreFailure(token) ? undefined : token;
     const violation = { issuer: task.issuer, taskId: task.id, issued, presentedBy: thief, nowMs: 1_000 };
-    return settleBindingViolation(store, violation, { effect, isFailure: isStoreFailure });
+    const record = settleBindingViolation(side, violation, effect);
+    side.flush();
+    return record;
   };
   const state = () => {
     const [now, token] = [store.taskOf(task.issuer, task.id), store.tokenOf(jtiDigest)];
@@ -31,16 +36,15 @@ const withToken = () => {
 };
 
 describe('settleBindingViolation', () => {
-  it.each<[BindingEffect, string, string, boolean]>([
-    ['revoke-token', 'token-revoked', 'active', true],
-    ['revoke-task', 'task-revoked', 'revoked', true],
-    ['ignore', 'nothing', 'active', false],
-  ])('with %s: %s, the task is %s', (effect, done, task, isRevoked) => {
+  it.each<[BindingEffect, string, boolean, string]>([
+    ['revoke-token', 'active', true, 'pending'],
+    ['revoke-task', 'revoked', true, 'pending'],
+    ['ignore', 'active', false, 'none'],
+  ])('with %s: the task is %s', (effect, task, isRevoked, revocation) => {
     const { store, settle, state } = withToken();
-    const outcome = settle(effect);
-    expect(outcome.done).toBe(done);
+    const record = settle(effect);
     expect(state()).toEqual([task, isRevoked]);
-    expect(outcome.record).toEqual({
+    expect(record).toEqual({
       kind: 'event',
       at: 1_000,
       task: taskNumber(1).id,
@@ -48,9 +52,9 @@ describe('settleBindingViolation', () => {
       cause: 'binding.violation',
       note: `the token was presented by ${thief}`,
       by: thief,
-      details: { jti_digest: jtiDigest },
+      details: { jti_digest: jtiDigest, revocation },
     });
-    if (outcome.record !== null) expect(encodedRecord(outcome.record)).toMatchObject({ kind: 'event' });
+    if (record !== null) expect(encodedRecord(record)).toMatchObject({ kind: 'event' });
     store.close();
   });
 
@@ -60,29 +64,19 @@ describe('settleBindingViolation', () => {
       const { store, settle } = withToken();
       settle(effect);
       const before = store.recordsOf(taskNumber(1).id, 10);
-      expect(settle(effect)).toEqual({ done: 'nothing', record: null });
+      expect(settle(effect)).toBeNull();
       expect(store.recordsOf(taskNumber(1).id, 10)).toEqual(before);
       store.close();
     },
   );
 
   it('does nothing about a token that was never issued here', () => {
-    const { store } = withToken();
     const violation = { issuer: 'x', taskId: 'y', issued: undefined, presentedBy: thief, nowMs: 1 };
-    expect(settleBindingViolation(store, violation, { effect: 'revoke-task', isFailure: isStoreFailure })).toEqual({
-      done: 'nothing',
-      record: null,
-    });
-    store.close();
-  });
-
-  it('gives the failure of the store with the record', () => {
-    const { store, settle } = withToken();
-    const issued = { jtiDigest, revokedAtMs: null };
-    store.close();
-    const violation = { issuer: 'x', taskId: 'y', issued, presentedBy: thief, nowMs: 1 };
-    const outcome = settleBindingViolation(store, violation, { effect: 'revoke-token', isFailure: isStoreFailure });
-    expect(outcome).toMatchObject({ done: { failure: { code: 'broken' } }, record: { event: 'binding-violation' } });
-    expect(settle('revoke-token')).toEqual({ done: 'nothing', record: null });
+    const killer = {
+      revoke: () => {
+        throw new Error('nothing is to be revoked');
+      },
+    };
+    expect(settleBindingViolation(killer, violation, 'revoke-task')).toBeNull();
   });
 });

@@ -8,8 +8,10 @@ import { Connection } from '../../src/store/connection.ts';
 import { insertRecords } from '../../src/store/outbox-table.ts';
 import { createState, stateFormat } from '../../src/store/schema.ts';
 import { openSqlite } from '../../src/store/sqlite-file.ts';
+import { SideWrites } from '../../src/store/side-writes.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
+import { after } from '../../src/timers.ts';
 import { encoded, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 
 const { folder, remove } = scratch();
@@ -49,8 +51,9 @@ describe('recordMetrics', () => {
     const { store, body } = open();
     const task = taskNumber(1);
     store.insertTask(task, tokenNumber(1), []);
-    const { record } = settleBindingViolation(
-      store,
+    const side = new SideWrites(store, { after, log: () => undefined });
+    const record = settleBindingViolation(
+      side,
       {
         issuer: task.issuer,
         taskId: task.id,
@@ -58,8 +61,9 @@ describe('recordMetrics', () => {
         presentedBy: task.agent,
         nowMs: 50_000,
       },
-      { effect: 'revoke-task', isFailure: isStoreFailure },
+      'revoke-task',
     );
+    side.flush();
     if (record !== null) store.appendRecords([encoded(record)]);
     expect(body()).toContain(ended('revoked', 'binding'));
     expect(body()).toContain('\nremit_binding_violations_total 1\n');

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
+import { Closers } from '../../../src/remit/closers.ts';
 import { openLedger } from '../../../src/remit/ledger.ts';
 import { systemPorts } from '../../../src/ports.ts';
 import { openStore } from '../../../src/store/sqlite.ts';
@@ -39,6 +40,7 @@ const store = openStore(join(folder, 'state.db'), {
 if (isStoreFailure(store)) {
   say(`unopened ${store.detail}`);
 } else {
+  const closers = new Closers(() => undefined);
   const ledger = await openLedger(
     {
       ledger: {
@@ -62,6 +64,8 @@ if (isStoreFailure(store)) {
       log: () => undefined,
       onFatal: () => say('fatal ledger'),
       onCheckpoint: () => undefined,
+      onUsed: () => undefined,
+      closers,
     },
   );
   if ('problem' in ledger) {
@@ -82,7 +86,7 @@ if (isStoreFailure(store)) {
       const id = n * 10 + 9;
       say((await ledger.writer.durable(useNumber(id, systemPorts.nowMs()))) ? `durable ${id}` : `failed durable ${id}`);
     }
-    await ledger.close();
+    await closers.close();
     store.close();
     say('closed');
   }
