@@ -15,7 +15,7 @@ export interface Repeating {
  */
 export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after, onFault }: Repeating): () => void {
   let isOver = false;
-  let cancel: () => void = () => undefined;
+  let cancel: (() => void) | null = null;
   const run = async (): Promise<void> => {
     try {
       await work();
@@ -30,7 +30,7 @@ export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after
   wait();
   return () => {
     isOver = true;
-    cancel();
+    cancel?.();
   };
 }
 

@@ -3,7 +3,7 @@ import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** Closes one part. */
-export type Closer = () => Promise<unknown> | unknown;
+type Closer = () => unknown;
 
 /** What closes the parts of a process, last opened first. */
 export class Closers {

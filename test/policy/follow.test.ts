@@ -24,7 +24,7 @@ function followed({
     },
     policies: {
       reload: async () => {
-        const stamp = String(source.is);
+        const stamp = typeof source.is === 'string' ? source.is : 'nothing';
         said.push(`load ${stamp}`);
         return refused.includes(stamp) ? [finding] : [];
       },
