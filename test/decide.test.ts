@@ -30,6 +30,7 @@ const server = {
   hosts: new Set(['payments.acme.test']),
   audience: 'https://payments.acme.test',
   transactionToken: false,
+  exactPaths: false,
 };
 const call: HttpCall = {
   method: 'GET',

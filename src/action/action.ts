@@ -12,7 +12,8 @@ import { mcpActionFrom } from './mcp.ts';
 const MAX_SHOWN = 200;
 
 /**
- * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`, a `GET` or
+ * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`, a path that can be
+ * taken for another route with `request.not-canonical`, a `GET` or
  * `HEAD` with a body with `request.unsupported`, arguments that are not as the catalog declares them with
  * `action.arguments`. Pure, never throws.
  */
@@ -28,6 +29,10 @@ export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
 }
 
 function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
+  if (target.kind === 'lookalike') {
+    const { action, of } = target;
+    return deny('request.not-canonical', `the path of a call to \`${action.id}\` can be taken for ${of}`);
+  }
   if (target.kind === 'http') return httpActionFrom(call, target.action);
   if (target.kind === 'grpc') return grpcActionFrom(call, target.action);
   return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);

@@ -51,7 +51,8 @@ const MAX_POINTER_LENGTH = 1024;
 const MAX_POINTER_DEPTH = 8;
 
 /**
- * The declared arguments of an HTTP route, and each path parameter that is not declared as a required string.
+ * The declared arguments of an HTTP route, and each path parameter that is not declared, required: a `long` where its type is
+ * `int`, else a string.
  *
  * @param bodyIsRead whether the method has a body that means something
  */
@@ -64,8 +65,11 @@ export function routeArguments(
   const specs = declared.flatMap(([name, value]) => routeArgument(yaml, { name, value, ...route }) ?? []);
   const names = new Set(declared.map(([name]) => name.value));
   checkKeys(yaml, declared, specs);
-  const implicit = route.template.parameters.filter((name) => !names.has(name));
-  return [...implicit.map((name) => ({ name, from: 'path', type: 'string', required: true }) as const), ...specs];
+  const implicit = route.template.segments.flatMap((segment): readonly TextArgument[] => {
+    if ('literal' in segment || names.has(segment.parameter)) return [];
+    return [{ name: segment.parameter, from: 'path', type: segment.type.isNumber ? 'long' : 'string', required: true }];
+  });
+  return [...implicit, ...specs];
 }
 
 /** Two arguments of the query of which a parser makes one: equal but for case and punctuation, or an object and a member. */

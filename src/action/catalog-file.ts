@@ -21,6 +21,8 @@ export interface ServerEntry {
   readonly audience: Placed<string>;
   /** Whether calls to it carry a transaction token of Remit. Default no. */
   readonly transactionToken: boolean;
+  /** Whether it tells apart what a router may ignore. Default no. */
+  readonly exactPaths: boolean;
   readonly routes: readonly RouteEntry[];
   readonly mcp: McpEntry | null;
   readonly grpc: readonly GrpcEntry[];
@@ -67,7 +69,7 @@ function serverEntry(
   const fields = fieldsOf(yaml, node, {
     what: 'a server',
     required: ['hosts', 'audience'],
-    optional: ['routes', 'mcp', 'grpc', 'a2a', 'transactionToken', ...DEFAULT_KEYS],
+    optional: ['routes', 'mcp', 'grpc', 'a2a', 'transactionToken', 'exactPaths', ...DEFAULT_KEYS],
   });
   const hosts = hostsOf(yaml, fields.get('hosts'));
   const rule = 'an absolute `https` URI without user and fragment';
@@ -77,11 +79,13 @@ function serverEntry(
   if (routes === undefined && mcp === undefined && grpc === undefined && a2a === undefined)
     yaml.report(node.offset, 'a server has at least one of `routes`, `mcp`, `grpc` and `a2a`');
   const items = routes === undefined ? [] : itemsOf(yaml, routes, '`routes`');
-  const wanted = fields.get('transactionToken');
+  const isSet = (key: 'transactionToken' | 'exactPaths'): boolean =>
+    booleanOf(yaml, fields.get(key), `\`${key}\``) === true;
   const entry = {
     id,
     hosts,
-    transactionToken: wanted !== undefined && booleanOf(yaml, wanted, '`transactionToken`') === true,
+    transactionToken: isSet('transactionToken'),
+    exactPaths: isSet('exactPaths'),
     routes: items.flatMap((item) => routeEntry(yaml, item, defaults) ?? []),
     mcp: mcp === undefined ? null : mcpEntry(yaml, mcp, { id: id.value, defaults }),
     grpc: grpc === undefined ? [] : grpcEntries(yaml, grpc, { defaults, sets }),

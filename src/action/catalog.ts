@@ -1,16 +1,19 @@
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
-import { isMethodWithBody } from './body.ts';
 import type { BodyRule } from './body.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { descriptorSetsIn } from './catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from './catalog-descriptor-sets.ts';
+import { remarksOn } from './catalog-remarks.ts';
+import type { CatalogRemark } from './catalog-remarks.ts';
 import { readCatalog } from './catalog-file.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { ActionHead, Defaults, Risk } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
 import type { MessageShape } from './protobuf/message-shape.ts';
-import { Routes } from './routes.ts';
+import type { ParameterType } from './parameter-type.ts';
+import { RouteTable } from './route-table.ts';
+import type { Placement } from './route-table.ts';
 import type { PathTemplate } from './template.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
 import { openYaml } from './yaml-file.ts';
@@ -27,6 +30,11 @@ export interface Server {
   readonly audience: string;
   /** Whether calls to it carry a transaction token, so that what stands behind it knows the task. */
   readonly transactionToken: boolean;
+  /**
+   * Whether it tells apart letter case, what follows a dot or a colon, and a slash at the end of a path, as Remit does. Where it
+   * does not, no parameter takes what can be read as the text of another route at its place.
+   */
+  readonly exactPaths: boolean;
 }
 
 /** The protocol an action is attempted in. */
@@ -45,8 +53,8 @@ export interface CatalogAction extends Defaults {
   readonly endpoint: string;
   /** Whether it only opens, keeps or lists: what any task at the server may do. */
   readonly isSession: boolean;
-  /** Of a path parameter, the index of its segment. */
-  readonly parameters: ReadonlyMap<string, number>;
+  /** Path parameters by name: the index of the segment, and what it takes. */
+  readonly parameters: ReadonlyMap<string, { readonly index: number; readonly type: ParameterType }>;
   readonly args: readonly ArgumentSpec[];
   /** What the body of a call to an HTTP route may be; `unstated` for any other kind. */
   readonly body: BodyRule;
@@ -83,13 +91,9 @@ export type RouteTarget =
   | { readonly kind: 'http'; readonly action: CatalogAction }
   | { readonly kind: 'grpc'; readonly action: CatalogAction }
   | { readonly kind: 'mcp'; readonly mcp: McpServer }
-  | { readonly kind: 'a2a'; readonly a2a: A2aAgent };
-
-/** What is legal in a catalog and probably a mistake. */
-export interface CatalogRemark extends Finding {
-  /** Of the rules of `remit policy lint`. */
-  readonly rule: 'query-arguments';
-}
+  | { readonly kind: 'a2a'; readonly a2a: A2aAgent }
+  /** A parameter would take what a less exact router reads as the text of another route, `of`. */
+  | { readonly kind: 'lookalike'; readonly action: CatalogAction; readonly of: string };
 
 /** The action catalog: everything a call can be. What it does not name is `action.unknown`. */
 export interface Catalog {
@@ -131,21 +135,23 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
   const actions = new Map<string, CatalogAction>();
   const serversByHost = new Map<string, Server>();
   const serversByAudience = new Map<string, Server>();
-  const routes = new Map<Server, Routes<Placement>>();
-  const remarks = entries.flatMap((entry) => entry.routes.flatMap((route) => queryArgumentsRemark(route, yaml) ?? []));
+  const tables = new Map<Server, RouteTable<RouteTarget>>();
+  const remarks: CatalogRemark[] = [];
   for (const entry of entries) {
     const server: Server = {
       id: entry.id.value,
       hosts: new Set(entry.hosts.map((host) => host.value)),
       audience: entry.audience.value,
       transactionToken: entry.transactionToken,
+      exactPaths: entry.exactPaths,
     };
     servers.set(server.id, server);
     for (const host of entry.hosts) claim(serversByHost, host, { server, what: 'host', yaml });
     claim(serversByAudience, entry.audience, { server, what: 'audience', yaml });
-    const table = new Routes<Placement>();
-    routes.set(server, table);
+    const table = new RouteTable<RouteTarget>(server.exactPaths);
+    tables.set(server, table);
     addServer(entry, { server, actions, table, yaml });
+    remarks.push(...entry.routes.flatMap((route) => remarksOn(route, table, yaml)));
   }
   if (actions.size > MAX_ACTIONS)
     yaml.report(0, `a catalog has at most ${MAX_ACTIONS} actions, this one ${actions.size}`);
@@ -156,19 +162,13 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
     serversByAudience,
     audiences: new Set(serversByAudience.keys()),
     remarks: inReadingOrder(remarks),
-    find: (server, method, segments) => routes.get(server)?.find(method, segments)?.target,
+    find: (server, method, segments) => targetOf(tables.get(server)?.find(method, segments)),
   };
 }
 
-/** An argument of the query, where a body could say another thing: it must be stated that the upstream reads the query alone. */
-function queryArgumentsRemark({ id, method, args, body, saysBody }: RouteEntry, yaml: YamlFile): CatalogRemark | null {
-  if (!isMethodWithBody(method) || saysBody || body === 'json') return null;
-  const names = args.flatMap(({ name, from }) => (from === 'query' ? [`\`${name}\``] : []));
-  if (names.length === 0) return null;
-  const message = `\`${id.value}\` is a \`${method}\`, and its arguments ${names.join(', ')} are read from the query`;
-  const help =
-    'take them `from: body` if the upstream does; if it reads the query alone, write `body: none`, or `json` or `opaque` where a call has a body';
-  return { rule: 'query-arguments', ...yaml.findingAt(id.offset, message, help) };
+function targetOf(found: ReturnType<RouteTable<RouteTarget>['find']>): RouteTarget | undefined {
+  if (found === undefined || found.takenFor === null || found.target.kind !== 'http') return found?.target;
+  return { kind: 'lookalike', action: found.target.action, of: found.takenFor };
 }
 
 function claim(
@@ -181,16 +181,10 @@ function claim(
   else by.yaml.report(name.offset, `the ${by.what} \`${name.value}\` already belongs to the server \`${other.id}\``);
 }
 
-/** A target with what a finding calls it. */
-interface Placement {
-  readonly target: RouteTarget;
-  readonly shown: string;
-}
-
 interface Into {
   readonly server: Server;
   readonly actions: Map<string, CatalogAction>;
-  readonly table: Routes<Placement>;
+  readonly table: RouteTable<RouteTarget>;
   readonly yaml: YamlFile;
 }
 
@@ -276,7 +270,7 @@ function added(
     return null;
   }
   const parameters = path.value.segments.flatMap((segment, index) =>
-    'parameter' in segment ? [[segment.parameter, index] as const] : [],
+    'parameter' in segment ? [[segment.parameter, { index, type: segment.type }] as const] : [],
   );
   const action: CatalogAction = {
     id: id.value,
@@ -301,10 +295,10 @@ function added(
 
 function placeAt(
   { method, path }: { readonly method: string; readonly path: Placed<PathTemplate> },
-  placement: Placement,
+  placement: Pick<Placement<RouteTarget>, 'target' | 'shown'>,
   { table, yaml }: Into,
 ): void {
-  const collision = table.add(method, path.value, placement);
+  const collision = table.add({ method, template: path.value, ...placement });
   if (collision === null) return;
   yaml.report(
     path.offset,

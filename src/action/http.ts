@@ -7,6 +7,7 @@ import { hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
 import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
+import type { ParameterType } from './parameter-type.ts';
 import { looseKey } from './query-key.ts';
 import { queryValues } from './query.ts';
 import type { QueryNames } from './query.ts';
@@ -106,17 +107,25 @@ function textArguments(
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
     if (spec.from === 'body' || spec.from === 'message') continue;
-    const text = spec.from === 'path' ? segments[entry.parameters.get(spec.name) ?? -1] : values.get(spec.name);
+    const parameter = spec.from === 'path' ? entry.parameters.get(spec.name) : undefined;
+    const text = parameter === undefined ? values.get(spec.name) : segments[parameter.index];
     if (text === undefined) {
       if (spec.required) return refusedArguments(entry, `\`${spec.name}\` is missing`);
       continue;
     }
     const value = argumentFromText(spec, text);
     if (isProblem(value)) return refusedArguments(entry, `\`${spec.name}\` ${value.problem}`);
+    if (parameter?.type.accepts(text) === false)
+      return refusedArguments(entry, `\`${spec.name}\` ${mismatchOf(parameter.type)}`);
     args.set(spec.name, value);
   }
   return args;
 }
+
+const mismatchOf = ({ text }: ParameterType): string =>
+  text === ''
+    ? 'has other characters than letters, digits, `-` and `_`, or more than 128: a type in its path, such as `text`, takes them'
+    : `is not of the type \`${text}\``;
 
 function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
   if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();

@@ -1,8 +1,13 @@
-/** One segment of a path template: text that must be equal, or a parameter that takes any one non-empty segment. */
-export type TemplateSegment = { readonly literal: string } | { readonly parameter: string };
+import { parameterTypeFrom } from './parameter-type.ts';
+import type { ParameterType } from './parameter-type.ts';
+
+/** One segment of a path template: text that must be equal, or a parameter that takes any one segment of its type. */
+export type TemplateSegment =
+  { readonly literal: string } | { readonly parameter: string; readonly type: ParameterType };
 
 /** A path template such as `/v1/payments/{id}`, parsed. */
 export interface PathTemplate {
+  /** Without the types of the parameters, so that policies go on naming the endpoint when a type is added. */
   readonly text: string;
   readonly segments: readonly TemplateSegment[];
   /** Names of the parameters, in order; each once. */
@@ -12,11 +17,11 @@ export interface PathTemplate {
 const MAX_TEMPLATE_LENGTH = 1024;
 const MAX_SEGMENTS = 32;
 const LITERAL = /^[A-Za-z0-9\-._~!$&'()*+,;=:@]+$/;
-const PARAMETER = /^\{([A-Za-z][A-Za-z0-9_-]{0,63})\}$/;
+const PARAMETER = /^\{([A-Za-z][A-Za-z0-9_-]{0,63})(?::(.+))?\}$/;
 
 /**
- * Parses a path template: `/`, then segments that are literal text or one `{parameter}`. No wildcards, no regular
- * expressions, no percent-encoding, no dot segments; at most 32 segments and 1,024 characters. A template may end in
+ * Parses a path template: `/`, then segments that are literal text or one `{parameter}` with or without a type
+ * (`{id:uuid}`, `parameterTypeFrom`). No wildcards, no percent-encoding, no dot segments; at most 32 segments and 1,024 characters. A template may end in
  * `/`, which then is part of what must be equal.
  */
 export function pathTemplateFrom(text: string): PathTemplate | { readonly problem: string } {
@@ -37,14 +42,18 @@ export function pathTemplateFrom(text: string): PathTemplate | { readonly proble
     }
     segments.push(segment);
   }
-  return { text, segments, parameters };
+  const plain = segments.map((segment) => ('literal' in segment ? segment.literal : `{${segment.parameter}}`));
+  return { text: `/${plain.join('/')}`, segments, parameters };
 }
 
 function segmentFrom(piece: string, isLast: boolean): TemplateSegment | { readonly problem: string } {
   if (piece === '') return isLast ? { literal: '' } : { problem: 'a path template has no empty segments' };
   if (piece === '.' || piece === '..') return { problem: `\`${piece}\` is no segment of a canonical path` };
-  const parameter = PARAMETER.exec(piece)?.[1];
-  if (parameter !== undefined) return { parameter };
+  const [, parameter, typed = ''] = PARAMETER.exec(piece) ?? [];
+  if (parameter !== undefined) {
+    const type = parameterTypeFrom(typed);
+    return 'problem' in type ? type : { parameter, type };
+  }
   if (LITERAL.test(piece)) return { literal: piece };
   return { problem: `\`${piece}\` is neither plain text nor one whole \`{parameter}\`` };
 }

@@ -135,8 +135,14 @@ export async function policySetFrom(
       : unfit(source.schema.file, schema.problem).findings),
   ];
   if (findings.length > 0 || !isCatalog || !isSchema) return { findings: inReadingOrder(findings) };
+  const remarks = catalog.remarks.map(({ rule: _rule, ...finding }) => finding);
   const byKey = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
-  const inputs = { hash: hashOf(source), catalog, schema: schema.text, warnings: proof.warnings };
+  const inputs = {
+    hash: hashOf(source),
+    catalog,
+    schema: schema.text,
+    warnings: inReadingOrder([...remarks, ...proof.warnings]),
+  };
   return setOf(inputs, proof.policies, byKey);
 }
 

@@ -96,12 +96,16 @@ function actionCall({ action: id, args }: Of<'action'>, catalog: Catalog): Writt
   if (unknown !== undefined) return { problem: `the action \`${id}\` has no argument \`${unknown}\`` };
   const given = new Map(Object.entries(args));
   const values = action.args.flatMap((spec): readonly Given[] => {
-    const value = given.get(spec.name) ?? (spec.required ? PLAIN[spec.type] : undefined);
+    const value = given.get(spec.name) ?? (spec.required ? plainValue(action, spec) : undefined);
     return value === undefined ? [] : [{ spec, value }];
   });
   const builders = { http: httpTo, mcp: mcpTo, a2a: a2aTo, grpc: grpcTo };
   return builders[action.kind](action, values);
 }
+
+/** A text parameter of the path is what its type takes. */
+const plainValue = ({ parameters }: CatalogAction, { name, from, type }: ArgumentSpec): unknown =>
+  from === 'path' && type === 'string' ? parameters.get(name)?.type.sample : PLAIN[type];
 
 interface Given {
   readonly spec: ArgumentSpec;

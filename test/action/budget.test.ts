@@ -20,6 +20,7 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
     hosts: new Set(['payments.acme.test']),
     audience: 'https://payments.acme.test',
     transactionToken: false,
+    exactPaths: false,
   },
   endpoint: 'POST /v1/payments',
   kind: 'http',

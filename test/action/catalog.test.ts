@@ -37,7 +37,7 @@ describe('catalogFrom reads', () => {
     const read = catalog.actions.get('payments.read');
     const create = catalog.actions.get('payments.create');
     expect(read?.args).toEqual([{ name: 'id', from: 'path', type: 'string', required: true }]);
-    expect(read?.parameters).toEqual(new Map([['id', 2]]));
+    expect(read?.parameters).toMatchObject(new Map([['id', { index: 2, type: { text: '' } }]]));
     expect(create).toMatchObject({ risk: 'high', method: 'POST', template: '/v1/payments' });
     expect(create?.args).toEqual([
       { name: 'amount', from: 'query', type: 'long', required: true },
@@ -60,6 +60,7 @@ describe('catalogFrom reads', () => {
     };
     expect(found(payments, 'GET', ['a', 'new'])).toBe('a.new');
     expect(found(payments, 'GET', ['a', 'old'])).toBe('a.any');
+    expect(catalog.find(payments, 'GET', ['a', 'NEW'])?.kind).toBe('lookalike');
     expect(found(payments, 'GET', ['a', 'new', 'b'])).toBe('a.deep');
     expect(catalog.find(payments, 'get', ['a', 'new'])).toBeUndefined();
     expect(catalog.find(payments, 'GET', ['a', ''])).toBeUndefined();

@@ -12,6 +12,7 @@ const action: Action = {
     hosts: new Set(['payments.acme.test']),
     audience: 'https://payments.acme.test',
     transactionToken: false,
+    exactPaths: false,
   },
   endpoint: 'POST /v1/payments',
   kind: 'http',

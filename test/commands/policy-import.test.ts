@@ -73,13 +73,12 @@ describe('remit policy import', () => {
     expect(get).toEqual({
       action: 'shop.getOrder',
       method: 'GET',
-      path: '/v1/orders/{id}',
+      path: '/v1/orders/{id:int}',
       risk: 'low',
-      args: { id: { from: 'path', type: 'long' }, page: { from: 'query', type: 'long', required: true } },
+      args: { page: { from: 'query', type: 'long', required: true } },
     });
     expect(put).toMatchObject({ action: 'shop.put-order', risk: 'medium', body: 'json' });
     expect(put.args).toMatchObject({
-      id: { from: 'path', type: 'long' },
       'body.id': { from: 'body', pointer: '/id', required: true },
       total: { from: 'body', type: 'decimal', required: true },
       note: { from: 'body' },
@@ -87,7 +86,7 @@ describe('remit policy import', () => {
       'money.currency': { from: 'body', pointer: '/money/currency', required: true },
       'money.a/b': { from: 'body', pointer: '/money/a~1b', type: 'bool' },
     });
-    expect(Object.keys(put.args)).toHaveLength(7);
+    expect(Object.keys(put.args)).toHaveLength(6);
     expect(remove).toMatchObject({ action: 'shop.delete-orders-id', risk: 'high', body: 'none' });
     expect(search).toEqual({
       action: 'shop.post-search',

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -64,6 +64,22 @@ describe('remit policy validate', () => {
     expect(code).toBe(0);
     expect(out[0]).toMatch(/^p\/x\.cedar:1:1: warning: policy is impossible/);
     expect(out.at(-1)).toBe('p: 20 policies (1 in shadow), 10 actions, 3 servers: valid');
+  });
+
+  it('warns of a parameter that can take the text of another route, and says what settles it', async () => {
+    const catalog = join(folder, 'actions.yaml');
+    const list = '      - { action: payments.list, method: GET, path: /v1/payments, risk: low }\n';
+    const beside = '      - { action: payments.export, method: GET, path: /v1/payments/export, risk: low }\n';
+    const text = readFileSync(catalog, 'utf8').replace(list, list + beside);
+    writeFileSync(catalog, text);
+    const { code, out } = await run(folder);
+    expect([code, out.at(-1)]).toEqual([0, 'p: 19 policies (1 in shadow), 11 actions, 3 servers: valid']);
+    expect(out[0]).toMatch(
+      /^p\/actions\.yaml:12:\d+: warning: `\{id\}` of `GET .* can take `export` in another spelling/,
+    );
+    expect(out[3]).toMatch(/`\{id:uuid\}` .*`exactPaths: true`/);
+    writeFileSync(catalog, text.replaceAll('/{id}', '/{id:uuid}'));
+    expect((await run(folder)).out).toHaveLength(1);
   });
 
   it('prints a file that could not be read', async () => {

@@ -13,15 +13,17 @@ const PATH_HEADERS: readonly string[] = ['x-original-url', 'x-original-uri', 'x-
 /**
  * Everything that some upstream could take a request for, as `METHOD host/path`: paths decoded not at all, once and twice,
  * overlong sequences and compatibility forms included, `\` as `/`, cut at NUL, `#` and `?`, without parameters, doubled
- * slashes and dot segments, all in lower case; methods from wherever frameworks take them, underscores read as hyphens.
+ * slashes and dot segments, the last segment with and without what follows a dot or a colon, all in lower case; methods from wherever frameworks take them, underscores read as hyphens.
  */
 export function readingsOf({ method, target, headers }: Arrived): ReadonlySet<string> {
   const loose = headers.map(([name, value]) => [name.replaceAll('_', '-'), value] as const);
   const valuesOf = (names: readonly string[]) =>
     loose.filter(([name]) => names.includes(name)).map(([, value]) => value);
-  const inQuery = [...target.matchAll(/[?&;](?:_|%5f)method=([^&;]*)/gi)].map(([, value = '']) => value);
+  const query = percentDecoded(target.slice(target.indexOf('?'))).replaceAll('+', ' ');
+  const inQuery = [...query.matchAll(/[?&;][[\s]*[_.]method[^=&;]*=([^&;]*)/gi)].map(([, value = '']) => value);
   const methods = [method, ...valuesOf(METHOD_HEADERS), ...inQuery].map((text) => text.trim().toUpperCase());
-  const paths = [target, ...valuesOf(PATH_HEADERS)].flatMap(pathsOf);
+  const whole = [target, ...valuesOf(PATH_HEADERS)].flatMap(pathsOf);
+  const paths = [...whole, ...whole.map((path) => path.replace(/(\/[^/.:]+)[.:][^/]*$/, '$1'))];
   const hosts = valuesOf(['host']).map((host) => host.toLowerCase().replace(/\.?(?::\d+)?$/, ''));
   return new Set(methods.flatMap((m) => hosts.flatMap((host) => paths.map((path) => `${m} ${host}${path}`))));
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
@@ -13,7 +13,7 @@ import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { shapes } from './bypass-corpus.ts';
 import { readingsOf } from './bypass-reading.ts';
 import { sendRaw, startRawUpstream, type Arrived, type RawClient, type RawUpstream } from './bypass-wire.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
 
@@ -32,13 +32,13 @@ const LAX: Settings = {
  * shapes pass as the call they are granted, most of them because Envoy drops or rewrites what is odd about them.
  */
 const configurations: readonly (readonly [name: string, manager: Settings, filter: Settings, passing: number])[] = [
-  ['the shipped configuration', {}, {}, 33],
-  ['a lax configuration', LAX, {}, 32],
-  ['a lax configuration that sends headers and bodies as text', LAX, { encode_raw_headers: false }, 32],
+  ['the shipped configuration', {}, {}, 30],
+  ['a lax configuration', LAX, {}, 29],
+  ['a lax configuration that sends headers and bodies as text', LAX, { encode_raw_headers: false }, 30],
 ];
 
 /** What a token for `payments.read` is good for. */
-const GRANTED = /^GET payments\.acme\.test\/v1\/payments\/[^/]+$/;
+const GRANTED = /^GET payments\.acme\.test\/v1\/payments\/(?!export$)[^/.:]+$/;
 const FUZZED = 300;
 
 /** Everything an attacker can write on a socket, through a real Envoy: no call reaches an upstream as another call. */
@@ -50,7 +50,14 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-bypass-');
-    domain = await startDomain(binary, { folder: scratch.folder });
+    const policies = join(scratch.folder, 'policies');
+    await cp(examples, policies, { recursive: true });
+    const catalog = join(policies, 'actions.yaml');
+    const text = await readFile(catalog, 'utf8');
+    const list = '      - { action: payments.list, method: GET, path: /v1/payments, risk: low }\n';
+    const beside = '      - { action: payments.export, method: GET, path: /v1/payments/export, risk: high }\n';
+    await writeFile(catalog, text.replace(list, list + beside));
+    domain = await startDomain(binary, { folder: scratch.folder, policies });
     upstream = await startRawUpstream();
     token = (await mustDeclare(domain.stage.planner, domain, { actions: ['payments.read'] })).token;
   });

@@ -16,7 +16,13 @@ const mustId = (text: string): SpiffeId => {
   return id;
 };
 const planner = mustId('spiffe://acme.test/planner');
-const server = { id: 'payments', hosts: new Set(['a.test']), audience: 'https://a.test', transactionToken: false };
+const server = {
+  id: 'payments',
+  hosts: new Set(['a.test']),
+  audience: 'https://a.test',
+  transactionToken: false,
+  exactPaths: false,
+};
 const ask = (action: string, context: CedarRecord = {}): Question => ({
   principal: planner,
   action,

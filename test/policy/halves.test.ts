@@ -107,7 +107,13 @@ describe('together', () => {
 
 describe('an engine whose slices have halves', () => {
   const planner = mustAgent('spiffe://acme.test/planner');
-  const server = { id: 'files', hosts: new Set(['a.test']), audience: 'https://a.test', transactionToken: false };
+  const server = {
+    id: 'files',
+    hosts: new Set(['a.test']),
+    audience: 'https://a.test',
+    transactionToken: false,
+    exactPaths: false,
+  };
   const policies = [
     policyOn('true', 'permit', 'everyone'),
     policyOn('context.args.name like "private-*"', 'forbid', 'private'),

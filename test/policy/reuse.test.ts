@@ -18,6 +18,7 @@ const serverOf = (id: string): Question['server'] => ({
   hosts: new Set([`${id}.test`]),
   audience: `https://${id}.test`,
   transactionToken: false,
+  exactPaths: false,
 });
 const [one, two] = [serverOf('one'), serverOf('two')];
 /** A question to read at an endpoint of a server. */

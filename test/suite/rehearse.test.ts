@@ -97,9 +97,14 @@ describe('rehearse', () => {
     ['a task that is suspended', `task: { state: suspended }\n${PAY}`, 'deny task.suspended (the task is `suspended`)'],
     ['an action with arguments', `${PAY}\nargs: { amount: 501 }`, 'deny policy.forbidden by payments-limit'],
     [
-      'an argument that must be escaped',
-      'action: files.read\nargs: { name: private-ä b }',
+      'an argument of a typed parameter',
+      'action: files.read\nargs: { name: private-a.b }',
       'deny policy.forbidden by files-private',
+    ],
+    [
+      'an argument that its parameter does not take',
+      'action: files.read\nargs: { name: a b }',
+      'deny action.arguments (arguments of `files.read`: `name` is not of the type `[A-Za-z0-9._-]{1,128}`)',
     ],
     [
       'a tool',
@@ -149,9 +154,10 @@ describe('rehearse', () => {
     routes:
       - action: http
         method: POST
-        path: /h/{id}
+        path: '/h/{id:text}'
         risk: low
         args: { deep: { from: body, pointer: /a/b, type: decimal, required: true }, flag: { from: query, type: bool, required: true } }
+      - { action: typed, method: GET, path: '/t/{a:uuid}/{b:int}/{c:x-[0-9]{2,4}}', risk: low }
     mcp:
       path: /mcp
       resources: { action: resources, risk: low }
@@ -166,6 +172,7 @@ describe('rehearse', () => {
     const policies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog }));
     for (const id of policies.catalog.actions.keys())
       expect([id, outcome(`action: ${id}`, policies)]).toEqual([id, 'allow by all']);
+    expect(outcome('action: http\nargs: { id: "ä b&:.", deep: 1, flag: true }', policies)).toBe('allow by all');
     expect(outcome('a2a: { method: SendMessage, params: { message: { text: a } } }', policies)).toBe('allow by all');
     expect(outcome('grpc: { method: a.B/C, message: CgE= }', policies)).toBe('allow by all');
     expect(outcome('grpc: { method: a.B/D }', policies)).toContain('deny action.unknown');

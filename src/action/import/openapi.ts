@@ -1,4 +1,5 @@
 import { isMethodWithBody } from '../body.ts';
+import { parameterTypeFrom } from '../parameter-type.ts';
 import { pathTemplateFrom } from '../template.ts';
 import { actionIds, itemsIn, memberOf, membersOf } from './entry.ts';
 import type { Entry, Imported } from './entry.ts';
@@ -32,27 +33,60 @@ export function importedOpenApi(document: unknown, id: string): Imported | { rea
     membersOf(resolve(item)).flatMap(([method, operation]) => {
       const risk = RISKS.get(method);
       if (risk === undefined) return [];
-      const template = pathTemplateFrom(`${base.path}${path}`);
       const endpoint = `${method.toUpperCase()} ${shown(path)}`;
-      if ('problem' in template) {
-        notes.push(`${endpoint} is left out: ${template.problem}`);
-        return [];
-      }
       const parameters = [
         ...itemsIn(memberOf(resolve(item), 'parameters')),
         ...itemsIn(memberOf(operation, 'parameters')),
       ];
+      const typed = withTypes(`${base.path}${path}`, parameters, resolve);
+      const template = pathTemplateFrom(typed.path);
+      if ('problem' in template) {
+        notes.push(`${endpoint} is left out: ${template.problem}`);
+        return [];
+      }
+      notes.push(...typed.notes.map((note) => `${endpoint}: ${note}`));
       const { args, notes: more } = routeArguments({ operation, parameters, method }, resolve);
       const body = bodyRuleOf({ operation, method }, resolve);
       notes.push(...more.map((note) => `${endpoint}: ${note}`));
       const operationId = memberOf(operation, 'operationId');
       const action = idFor(typeof operationId === 'string' ? operationId : `${method}${path}`);
       const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
-      return [{ action, method: method.toUpperCase(), path: template.text, risk, ...body, ...written }];
+      return [{ action, method: method.toUpperCase(), path: typed.path, risk, ...body, ...written }];
     }),
   );
   if (routes.length === 0) return { problem: 'there are no `paths` in it that can be routes' };
   return { server: { ...base.server, routes }, notes };
+}
+
+/** A path with the types that its parameters have by their schemas: of integers, of UUIDs, and of a pattern that a path can have. */
+function withTypes(
+  path: string,
+  parameters: readonly unknown[],
+  resolve: Resolve,
+): { readonly path: string; readonly notes: readonly string[] } {
+  const notes: string[] = [];
+  let typed = path;
+  for (const parameter of parameters.map(resolve)) {
+    const name = memberOf(parameter, 'name');
+    if (typeof name !== 'string' || memberOf(parameter, 'in') !== 'path') continue;
+    const type = pathTypeOf(resolve(memberOf(parameter, 'schema')));
+    if ('problem' in type) notes.push(`the pattern of \`${shown(name)}\` ${type.problem}`);
+    else if (type.text !== '') typed = typed.replace(`{${name}}`, () => `{${name}:${type.text}}`);
+  }
+  return { path: typed, notes };
+}
+
+function pathTypeOf(schema: unknown): { readonly text: string } | { readonly problem: string } {
+  const [type, format, pattern] = ['type', 'format', 'pattern'].map((name) => memberOf(schema, name));
+  if (type === 'integer') return { text: 'int' };
+  if (format === 'uuid') return { text: 'uuid' };
+  if (format === 'date') return { text: '[0-9]{4}-[0-9]{2}-[0-9]{2}' };
+  if (typeof pattern !== 'string') return { text: '' };
+  const whole = /^\^([^]*)\$$/.exec(pattern)?.[1];
+  const read = whole === undefined ? null : parameterTypeFrom(whole);
+  return read === null || 'problem' in read
+    ? { problem: 'is none that a path can have: give the parameter a type' }
+    : read;
 }
 
 /** What the document says of the body: none, JSON, or another kind, whose content is nothing that Remit reads. */
@@ -106,7 +140,7 @@ function routeArguments(
     const { type } = typeOf(resolve(memberOf(parameter, 'schema')), resolve);
     if (type !== 'string' && type !== 'long' && type !== 'bool')
       notes.push(`\`${shown(name)}\` in the ${from} has no type of an argument`);
-    else if (from === 'query' || type !== 'string')
+    else if (from === 'query' || type === 'bool')
       args.set(name, {
         from,
         ...(type === 'string' ? {} : { type }),

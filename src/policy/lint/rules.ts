@@ -1,4 +1,4 @@
-import type { CatalogRemark } from '../../action/catalog.ts';
+import type { CatalogRemark } from '../../action/catalog-remarks.ts';
 import { cedarString } from '../cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from '../depth.ts';
 import { growthBy } from './growth.ts';
@@ -33,6 +33,7 @@ export interface LintRule {
 /** The rules of the catalog by their ids: what it says itself, as `remarks`. */
 export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
   ['query-arguments', 'an entry that reads arguments from the query and leaves open what a body is'],
+  ['lookalike-path', 'a parameter of a path that can take the text of another route in another spelling'],
 ]);
 
 /** The rules of policies by their ids, in the order they are documented in. */

@@ -1,0 +1,163 @@
+import { describe, expect, it } from '@jest/globals';
+import { actionFrom } from '../../src/action/action.ts';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+
+type Route = readonly [action: string, method: string, path: string];
+const load = (routes: readonly Route[], server = '') => {
+  const lines = routes.map(
+    ([action, method, path]) => `      - { action: ${action}, method: ${method}, path: '${path}', risk: low }\n`,
+  );
+  const text = `servers:\n  pay:\n    hosts: [a.test]\n    audience: https://a.test\n${server}    routes:\n${lines.join('')}`;
+  const catalog = catalogFrom(text, 'actions.yaml');
+  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+  return catalog;
+};
+const outcome = (catalog: ReturnType<typeof load>, method: string, path: string): string => {
+  const action = actionFrom(
+    {
+      method,
+      scheme: 'https',
+      host: 'a.test',
+      port: null,
+      path,
+      segments: path.slice(1).split('/').map(decodeURIComponent),
+      query: '',
+      headers: new Map(),
+      body: null,
+      requestId: null,
+    },
+    catalog,
+  );
+  return isDeny(action) ? `${action.reason}: ${action.detail}` : action.id;
+};
+
+const beside: Route = ['export', 'GET', '/v1/payments/export'];
+const routes = (parameter: string): readonly Route[] => [
+  ['read', 'GET', `/v1/payments/${parameter}`],
+  ['refund', 'POST', `/v1/payments/${parameter}/refund`],
+  beside,
+];
+const TAKEN =
+  'request.not-canonical: the path of a call to `read` can be taken for `GET /v1/payments/export` of `export`';
+
+describe('actionFrom and a route beside a parameter', () => {
+  it.each([
+    ['export', 'export'],
+    ['p-1', 'read'],
+    ['exports', 'read'],
+    ['EXPORT', TAKEN],
+    ['Export', TAKEN],
+    ['export.json', TAKEN],
+    ['EXPORT.JSON', TAKEN],
+    ['export:run', TAKEN],
+    ['export.', TAKEN],
+    ['%EF%BC%A5xport', TAKEN],
+    ['p-1:export', expect.stringMatching(/^action\.arguments: .*`id` has other characters/)],
+    ['p-1.json', expect.stringMatching(/^action\.arguments: /)],
+  ])('reads `/v1/payments/%s` as %s', (segment, expected) => {
+    expect(outcome(load(routes('{id}')), 'GET', `/v1/payments/${segment}`)).toEqual(expected);
+  });
+
+  it.each([
+    ['EXPORT', TAKEN],
+    ['export.json', TAKEN],
+    ['p-1:export', 'read'],
+  ])('holds for `text` too: %s', (segment, expected) => {
+    expect(outcome(load(routes('{id:text}')), 'GET', `/v1/payments/${segment}`)).toEqual(expected);
+  });
+
+  it('looks at the whole path: what leads nowhere is no sibling', () => {
+    expect(outcome(load(routes('{id}')), 'POST', '/v1/payments/EXPORT/refund')).toBe('refund');
+  });
+
+  it.each([
+    [
+      'another method',
+      [
+        ['read', 'DELETE', '/v1/{id}'],
+        ['all', 'GET', '/v1/all'],
+      ],
+      'DELETE',
+      '/v1/all',
+    ],
+    [
+      'a slash at the end',
+      [
+        ['read', 'GET', '/v1/{id}/'],
+        ['all', 'GET', '/v1/all'],
+      ],
+      'GET',
+      '/v1/ALL/',
+    ],
+    [
+      'a parameter further on',
+      [
+        ['read', 'GET', '/{a}/{b}/x'],
+        ['all', 'GET', '/all/{b}/x'],
+      ],
+      'GET',
+      '/ALL/1/x',
+    ],
+    [
+      'text that has an extension',
+      [
+        ['read', 'GET', '/v1/{id}'],
+        ['all', 'GET', '/v1/all.json'],
+      ],
+      'GET',
+      '/v1/all',
+    ],
+  ] as const)('denies what can be taken for a route with %s', (_name, given, method, path) => {
+    expect(outcome(load(given), method, path)).toMatch(/^request\.not-canonical: .* can be taken for `GET .*of `all`$/);
+  });
+
+  it('takes every spelling for an id where the server is stated to be exact', () => {
+    const catalog = load(routes('{id}'), '    exactPaths: true\n');
+    expect(outcome(catalog, 'GET', '/v1/payments/EXPORT')).toBe('read');
+    expect(outcome(catalog, 'GET', '/v1/payments/export')).toBe('export');
+    expect(catalog.remarks).toEqual([]);
+  });
+
+  it('gives a parameter `int` as a number, and refuses another value', () => {
+    const catalog = load([['read', 'GET', '/{id:int}']]);
+    expect(catalog.actions.get('read')).toMatchObject({
+      endpoint: 'GET /{id}',
+      args: [{ name: 'id', from: 'path', type: 'long', required: true }],
+    });
+    expect(outcome(catalog, 'GET', '/7')).toBe('read');
+    expect(outcome(catalog, 'GET', '/-7')).toMatch(/`id` is not of the type `int`$/);
+  });
+});
+
+describe('the remarks on a catalog', () => {
+  const rules = (given: readonly Route[]) => load(given).remarks.map(({ rule, line }) => `${rule} ${line}`);
+
+  it.each<[string, readonly Route[], readonly string[]]>([
+    ['a plain parameter beside text', routes('{id}'), ['lookalike-path 6']],
+    ['any text beside text', routes('{id:text}'), ['lookalike-path 6']],
+    ['letters of either case', routes('{id:[A-Za-z]{1,9}}'), ['lookalike-path 6']],
+    ['an extension', routes('{id:[a-z.]{1,19}}'), ['lookalike-path 6']],
+    ['text of another method', [['d', 'DELETE', '/v1/payments/{id:[a-z]{1,9}}'], beside], ['lookalike-path 6']],
+    ['lower case alone', routes('{id:[a-z]{1,9}}'), []],
+    ['a UUID', routes('{id:uuid}'), []],
+    ['an integer', routes('{id:int}'), []],
+    [
+      'text that is elsewhere',
+      [
+        ['r', 'GET', '/a/{id}'],
+        ['e', 'GET', '/b/export'],
+      ],
+      [],
+    ],
+  ])('with %s', (_name, given, expected) => {
+    expect(rules(given)).toEqual(expected);
+  });
+
+  it('say what settles it', () => {
+    expect(load(routes('{id}')).remarks[0]).toMatchObject({
+      message: expect.stringContaining('`{id}` of `GET /v1/payments/{id}` can take `export` in another spelling'),
+      help: expect.stringContaining('`exactPaths: true`'),
+    });
+  });
+});
