@@ -56,7 +56,7 @@ export async function highRisk({ domain }: Bench, issuer: RemitUnderTest): Promi
     by: domain.planner,
   });
   const calls = tokens.map((token) => ({ path: '/v1/payments/p-1/refund', token }));
-  return { host: 'payments.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls, body: '{}' };
+  return { host: 'payments.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls };
 }
 
 const mcpMessage = (description: string): string =>
