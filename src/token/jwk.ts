@@ -27,6 +27,8 @@ const SECRET_MEMBERS = ['k', 'd', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'priv'];
 
 const label = optional(text({ min: 0, max: 256 }));
 
+const boolean: Reader<boolean> = (value) => (typeof value === 'boolean' ? value : { problem: 'must be a boolean' });
+
 const readers = {
   kty: text({ max: 64 }),
   kid: label,
@@ -34,6 +36,7 @@ const readers = {
   alg: label,
   crv: label,
   key_ops: optional(listOf(text({ max: 64 }), { min: 0, max: 16 })),
+  ext: optional(boolean),
 };
 
 /**
@@ -67,7 +70,9 @@ function purposeOf(use: string | null, operations: readonly string[] | null): 'v
   if (operations === null) return isForVerifying ? 'verify' : 'other';
   if (use !== null && (use === 'sig') !== isForVerifying)
     return { problem: 'has a `use` that differs from its `key_ops`' };
-  if (isForVerifying && operations.some((operation) => operation !== 'verify' && operation !== 'sign')) {
+  if (new Set(operations).size < operations.length) return { problem: 'has a value twice in `key_ops`' };
+  // A public key signs nothing: Web Crypto, and with it `jose`, takes none that says so.
+  if (isForVerifying && operations.some((operation) => operation !== 'verify')) {
     return { problem: 'has `key_ops` that mix verifying with another use' };
   }
   return isForVerifying ? 'verify' : 'other';
