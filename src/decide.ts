@@ -7,6 +7,7 @@ import type { StaticSecret } from './action/static-secret.ts';
 import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import type { Caller } from './identity/caller.ts';
+import type { RefusedCaller } from './identity/refused-caller.ts';
 import { authorize } from './policy/authorize.ts';
 import { RISK_CEILING_MS } from './policy/cache.ts';
 import type { CacheResult } from './policy/cache.ts';
@@ -36,6 +37,8 @@ export interface Presented {
 export interface Facts {
   readonly call: HttpCall | Deny;
   readonly caller: Caller | Deny;
+  /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
+  readonly refusedCaller?: RefusedCaller;
   /** The long-lived credentials in the call. */
   readonly secrets: readonly StaticSecret[];
   /** Headers for credentials that hold one of them alone, which may pass: the upstream's, so not what the call is made with. */

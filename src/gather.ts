@@ -9,6 +9,7 @@ import { isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
 import { callerFrom } from './identity/caller.ts';
 import type { Caller } from './identity/caller.ts';
+import { refusedCallerFrom } from './identity/refused-caller.ts';
 import { jtiDigestOf } from './ledger/record.ts';
 import type { PolicySet } from './policy/load.ts';
 import type { Clocks } from './ports.ts';
@@ -29,7 +30,7 @@ import type { TokenUse } from './token/uses.ts';
 /** What a call says itself: the facts of a check that no other check changes. */
 export interface Reading extends Pick<
   Facts,
-  'call' | 'caller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
+  'call' | 'caller' | 'refusedCaller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
 > {
   readonly circumstances: Circumstances;
 }
@@ -53,6 +54,7 @@ export function read(
   const nowMs = clocks.wallMs;
   const { call, peer } = parsed;
   const caller = callerFrom(peer, services.identity, nowMs);
+  const refusedCaller = isDeny(caller) ? refusedCallerFrom(peer, services.identity, parsed.sourceAddress) : null;
   const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
   const secrets = staticSecretsIn(call, { nowMs, digestOf: (secret) => services.store.digestOf(secret) });
   const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
@@ -61,7 +63,8 @@ export function read(
   const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, clocks, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const circumstances = circumstancesOf(parsed, caller, action);
-  return { call, caller, secrets, passing, credential, presented, action, circumstances };
+  const reading = { call, caller, secrets, passing, credential, presented, action, circumstances };
+  return refusedCaller === null ? reading : { ...reading, refusedCaller };
 }
 
 /**
@@ -71,7 +74,7 @@ export function read(
  */
 export function gather(services: CheckServices, reading: Reading | Deny, clocks: Clocks): Gathered {
   if (isDeny(reading)) return { facts: unreadable(reading, clocks), use: null };
-  const { call, caller, secrets, passing, credential, presented, action, circumstances } = reading;
+  const { call, caller, refusedCaller, secrets, passing, credential, presented, action, circumstances } = reading;
   const useKey = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.useKey;
   const use = useKey === null ? null : services.uses.next(useKey, circumstances);
   const rest = {
@@ -86,6 +89,7 @@ export function gather(services: CheckServices, reading: Reading | Deny, clocks:
     reuse: use?.reuse ?? [],
     nowMs: clocks.wallMs,
     floorMs: clocks.floorMs,
+    ...(refusedCaller === undefined ? {} : { refusedCaller }),
   };
   // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;

@@ -70,6 +70,8 @@ export interface UseRecord extends Decided, Traced {
   readonly withdraws?: string;
   readonly task: string | null;
   readonly agent: string | null;
+  /** What a caller that was refused showed of itself, which nobody vouches for; `null` where the caller is `agent`, or showed nothing. */
+  readonly refusedCaller: { readonly address: string | null; readonly id: string } | null;
   /** Which set in force it was since that process began, from 1; `null` where none was. A new process begins anew. */
   readonly policyGeneration: number | null;
   /** `task-token`, `external-token` or `workload-identity`; `null` without a verified one. */

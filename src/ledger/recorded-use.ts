@@ -45,6 +45,9 @@ const decision: Reader<UseRecord['decision']> = (value) =>
 const reuse: Reader<ReuseClass> = (value) =>
   REUSE_CLASSES.find((name) => name === value) ?? { problem: 'must be a class of reuse' };
 
+const refusedCaller: Reader<NonNullable<UseRecord['refusedCaller']>> = (value) =>
+  membersFrom(value, { address: orNull(words), id: words }, { noun: 'member', others: 'ignored' });
+
 const readers = {
   // As late as a date can be.
   at: integer(0, 8.64e15),
@@ -52,6 +55,8 @@ const readers = {
   withdraws: optional(words),
   task: orNull(words),
   agent: orNull(words),
+  // Versions before this one did not write it.
+  refusedCaller: optional(orNull(refusedCaller)),
   credential: orNull(words),
   action: orNull(words),
   decision,

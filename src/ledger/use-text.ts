@@ -11,6 +11,7 @@ export function plainUseText(record: UseRecord): string | null {
     policyIds,
     policySet,
     reason,
+    refusedCaller,
     reuse,
     spanId,
     task,
@@ -19,6 +20,7 @@ export function plainUseText(record: UseRecord): string | null {
     withdraws = null,
   } = record;
   if (!isCount(at) || !isCount(policyGeneration) || !isCount(tokenUse)) return null;
+  if (refusedCaller !== null && !(isPlain(refusedCaller.id) && isPlain(refusedCaller.address))) return null;
   if (!isPlain(action) || !isPlain(agent) || !isPlain(credential) || !isPlain(decision) || !isPlain(decisionId))
     return null;
   if (!isPlain(host) || !isPlain(jtiDigest) || !isPlain(method) || !isPlain(path) || !isPlain(policySet)) return null;
@@ -29,10 +31,14 @@ export function plainUseText(record: UseRecord): string | null {
     `"decision":"${decision}","decisionId":"${decisionId}","host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
     `"kind":"${kind}","method":"${method}","path":"${path}","policyGeneration":${policyGeneration},` +
     `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
+    `"refusedCaller":${refusedText(refusedCaller)},` +
     `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"` +
     (withdraws === null ? '}' : `,"withdraws":"${withdraws}"}`)
   );
 }
+
+const refusedText = (refusedCaller: UseRecord['refusedCaller']): string =>
+  refusedCaller === null ? 'null' : `{"address":${quoted(refusedCaller.address)},"id":"${refusedCaller.id}"}`;
 
 /** Whether JSON writes it as it is read here. */
 const isCount = (value: number | null): boolean => value === null || (Number.isSafeInteger(value) && value >= 0);

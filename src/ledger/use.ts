@@ -28,6 +28,8 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
     policyIds: decision.policyIds,
     policySet,
     reason: isDeny(decision) ? decision.reason : null,
+    refusedCaller:
+      facts.refusedCaller === undefined ? null : { address: facts.refusedCaller.address, id: facts.refusedCaller.id },
     reuse: reuseOf(judgement),
     spanId: span.spanId,
     task: token === null ? null : token.taskId,

@@ -4,6 +4,7 @@ import type { Facts } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
+import type { RefusedCaller } from '../identity/refused-caller.ts';
 import { reuseOf } from '../judgement.ts';
 import type { Judgement } from '../judgement.ts';
 import { tellingClass } from '../token/reuse.ts';
@@ -14,6 +15,7 @@ export function tellCheck(judgement: Judgement, tell: Tell): void {
   tellDecision(judgement, tell);
   const { facts } = judgement;
   if (!isDeny(facts.caller)) tell('remit.agent', facts.caller.id);
+  if (facts.refusedCaller !== undefined) tellRefused(facts.refusedCaller, tell);
   if (!isDeny(facts.action)) tellAction(facts.action, tell);
   tellCredential(facts, tell);
   const reuse = reuseOf(judgement);
@@ -23,6 +25,12 @@ export function tellCheck(judgement: Judgement, tell: Tell): void {
     tell('remit.token.reuse.class', telling);
   }
   tellCall(facts, tell);
+}
+
+/** Never as `remit.agent`: nobody vouches for it. */
+function tellRefused({ id, address }: RefusedCaller, tell: Tell): void {
+  tell('remit.refused_caller.id', id);
+  if (address !== null) tell('remit.refused_caller.address', address);
 }
 
 /** The reason of a denial that is a fault of ours, which alone is an error: a denial that was decided is a good answer. */

@@ -52,6 +52,7 @@ export class LedgerLoad {
       host: 'payments.acme.test',
       jtiDigest: randomBytes(32).toString('base64url'),
       kind: 'use',
+      refusedCaller: null,
       method: 'GET',
       path: `/v1/payments/${n}`,
       policyGeneration: 1,

@@ -13,6 +13,7 @@ const NOW = Date.UTC(2026, 0, 15, 12);
 
 const use = (change: Partial<UseRecord>): UseRecord => ({
   kind: 'use',
+  refusedCaller: null,
   at: NOW,
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
   task: taskNumber(1).id,

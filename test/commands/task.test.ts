@@ -57,6 +57,7 @@ const insertFirst = (): void => {
     }),
     encoded({
       kind: 'use',
+      refusedCaller: null,
       at: 2_000,
       decisionId: 'u1',
       task: first.id,
@@ -75,6 +76,7 @@ const insertFirst = (): void => {
     }),
     encoded({
       kind: 'use',
+      refusedCaller: null,
       at: 3_000,
       decisionId: 'u2',
       task: first.id,
@@ -159,7 +161,7 @@ describe('remit task show', () => {
         { seq: null, kind: 'intent' },
         { kind: 'token' },
         { kind: 'use' },
-        { kind: 'use', reason: 'action.unknown' },
+        { kind: 'use', refusedCaller: null, reason: 'action.unknown' },
       ],
     });
   });

@@ -5,6 +5,7 @@ import type { Agent, Call, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/ports.ts';
+import type { LogStream } from '../../src/telemetry/decision-log.ts';
 import type { Ports } from '../../src/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
@@ -23,6 +24,7 @@ export async function startDomain(
   }: {
     readonly folder: string;
     readonly log?: (line: string) => void;
+    readonly stdout?: LogStream;
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
     readonly filesServer?: HostPort;

@@ -81,6 +81,7 @@ describe('timelineText', () => {
 
 const use = (decisionId: string, at: number): UseRecord & { readonly seq: number } => ({
   kind: 'use',
+  refusedCaller: null,
   at,
   decisionId,
   task: 't',

@@ -14,6 +14,7 @@ const use: UseRecord = {
   host: 'payments.acme.test',
   jtiDigest: 'bW4-_w',
   kind: 'use',
+  refusedCaller: null,
   method: 'POST',
   path: '/v1/payments/~a!b',
   policyGeneration: 3,
@@ -44,6 +45,7 @@ const anyMembers = fc.record(
     ),
     ...Object.fromEntries(['policyGeneration', 'tokenUse'].map((n) => [n, orNull(number)])),
     ...Object.fromEntries(['policyIds', 'reuse'].map((n) => [n, fc.array(text, { maxLength: 3 })])),
+    refusedCaller: orNull(fc.record({ address: orNull(text), id: text })),
     jtiDigest: orNull(text),
     withdraws: text,
     at: number,
@@ -65,6 +67,8 @@ describe('plainUseText', () => {
     for (const record of [
       use,
       bare,
+      { ...use, refusedCaller: { address: '10.0.0.7', id: 'spiffe://evil.test/x' } },
+      { ...use, refusedCaller: { address: null, id: 'CN=x' } },
       { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
       { ...use, decision: 'deny', reason: 'task.suspended', withdraws: use.decisionId } as const,
     ])
@@ -86,7 +90,10 @@ describe('plainUseText', () => {
     for (const odd of ['"', '\\', '\n', '\u007f', 'é', '\ud800']) {
       const value = use[name as keyof UseRecord];
       if (typeof value === 'number' || name === 'kind') continue;
-      expect(plainUseText({ ...use, [name]: Array.isArray(value) ? ['a', odd] : `a${odd}` })).toBeNull();
+      const members = { [name]: Array.isArray(value) ? ['a', odd] : `a${odd}` };
+      const claims = [{ refusedCaller: { address: null, id: odd } }, { refusedCaller: { address: odd, id: 'a' } }];
+      for (const changed of name === 'refusedCaller' ? claims : [members])
+        expect(plainUseText({ ...use, ...changed })).toBeNull();
     }
   });
 });

@@ -106,6 +106,7 @@ export const scratch = (): { readonly folder: () => string; readonly remove: () 
 export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = 'allow'): EncodedRecord =>
   encoded({
     kind: 'use',
+    refusedCaller: null,
     at,
     decisionId: `use-${n}`,
     task: taskNumber(n).id,

@@ -419,6 +419,7 @@ describe('Store.appendRecords', () => {
     const store = mustOpen(file);
     const use = encoded({
       kind: 'use',
+      refusedCaller: null,
       at: 5,
       decisionId: 'd',
       task: null,

@@ -14,6 +14,7 @@ export const TASK_ID = `0${(NOW - 10_000).toString(16)}`.replace(/^(.{8})(.{4})$
 /** An allowed use of `payments.list` by the planner, as record 10. */
 export const useOf = (change: Partial<PlacedUse> = {}): PlacedUse => ({
   kind: 'use',
+  refusedCaller: null,
   seq: 10,
   at: NOW,
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',

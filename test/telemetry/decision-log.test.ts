@@ -53,6 +53,7 @@ describe('decisionLine', () => {
     expect(lineOf(finished(allow))).toEqual({
       kind: 'decision',
       at: 1_500,
+      refusedCaller: null,
       decisionId: 'd-1',
       task: 't-1',
       agent: 'spiffe://acme.test/planner',

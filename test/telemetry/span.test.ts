@@ -90,6 +90,21 @@ describe('traceCheck', () => {
     });
   });
 
+  it('says of a caller that was refused what it showed, and names no agent', () => {
+    const refused = deny('identity.untrusted-domain', '');
+    const judged = judgementOf(refused);
+    const refusedCaller = { id: 'spiffe://evil.test/planner', address: '10.0.0.7' };
+    const [span] = traced(refused, checkTrace, {
+      ...judged,
+      facts: { ...judged.facts, caller: refused, refusedCaller },
+    }).spans;
+    expect(span?.attributes).toMatchObject({
+      'remit.refused_caller.id': 'spiffe://evil.test/planner',
+      'remit.refused_caller.address': '10.0.0.7',
+    });
+    expect(span?.attributes).not.toHaveProperty(['remit.agent']);
+  });
+
   it('records a denial although the caller asked not to sample, and leaves an allow to the sampler', () => {
     expect(traced(deny('token.expired', '')).spans).toHaveLength(1);
     expect(traced(allow).spans).toHaveLength(0);

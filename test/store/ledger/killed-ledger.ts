@@ -95,6 +95,7 @@ if (isStoreFailure(store)) {
 function useNumber(id: number, at: number): UseRecord {
   return {
     kind: 'use',
+    refusedCaller: null,
     at,
     decisionId: `use-${id}`,
     task: null,

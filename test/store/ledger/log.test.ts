@@ -348,6 +348,7 @@ describe('Log.open', () => {
 const use = (decisionId: string, path: string) =>
   encoded({
     kind: 'use',
+    refusedCaller: null,
     at: 1,
     decisionId,
     task: null,

@@ -43,6 +43,7 @@ interface Named {
 
 const useNamed = ({ agent, ...named }: Named, path = '/'): LedgerRecord => ({
   kind: 'use',
+  refusedCaller: null,
   at: 1,
   // Any text will do here.
   agent: agent as SpiffeId | null,

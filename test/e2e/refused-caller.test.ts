@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { ran } from '../commands/ledgers.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+/** Issue 14: a caller of a trust domain that is not accepted was recorded as nobody. Its Envoy lets that domain in. */
+describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  const stdout = { lines: [] as string[], writable: true, writableLength: 0 };
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-refused-');
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      settings: { decisionLog: 'stdout' },
+      stdout: { ...stdout, write: (line) => stdout.lines.push(line) },
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  const usesOf = async (...filter: readonly string[]): Promise<readonly Record<string, unknown>[]> => {
+    await domain.remit.flush();
+    const of = ['--ledger', join(scratch.folder, 'ledger'), '--kind', 'use', '--oldest-first', '--json'];
+    const { out } = await ran(ledgerQuery, ...of, ...filter);
+    return out
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  };
+
+  it('is in the record and the log with the id and the address it showed, and as no agent', async () => {
+    const { planner, stranger } = domain.stage;
+    const declared = await mustDeclare(planner, domain);
+    expect(await callPayments(stranger, domain, declared)).toEqual([403, 'identity.untrusted-domain']);
+    const refusedCaller = { address: '127.0.0.1', id: 'spiffe://other.test/ns/agents/sa/planner' };
+    const [refused, ...others] = await usesOf('--reason', 'identity.untrusted-domain');
+    expect(others).toEqual([]);
+    expect(refused).toMatchObject({ agent: null, refusedCaller, reason: 'identity.untrusted-domain' });
+    expect(await usesOf('--agent', refusedCaller.id)).toEqual([]);
+    const line = stdout.lines.find((one) => one.includes('identity.untrusted-domain')) ?? '{}';
+    expect(JSON.parse(line)).toMatchObject({ agent: null, refusedCaller });
+  });
+
+  it('is no field of a caller that is accepted', async () => {
+    const { planner } = domain.stage;
+    const declared = await mustDeclare(planner, domain);
+    expect(await callPayments(planner, domain, declared)).toEqual([200, null]);
+    const [use] = await usesOf('--task', declared.taskId);
+    expect(use).toMatchObject({ agent: 'spiffe://acme.test/ns/agents/sa/planner', refusedCaller: null });
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { PeerFacts } from '../../src/identity/caller.ts';
+import { refusedCallerFrom } from '../../src/identity/refused-caller.ts';
+
+const evil = 'spiffe://evil.test/ns/agents/sa/planner';
+const nobody: PeerFacts = { principal: '', certificate: '', xfcc: [] };
+
+describe('refusedCallerFrom', () => {
+  it.each<[string, 'peer' | 'xfcc', Partial<PeerFacts>, string | null]>([
+    ['the principal', 'peer', { principal: evil }, evil],
+    ['a principal that is no SPIFFE ID', 'peer', { principal: 'CN=planner,O=evil' }, 'CN=planner,O=evil'],
+    ['nothing', 'peer', {}, null],
+    ['a header that is not believed', 'peer', { xfcc: [`URI=${evil}`] }, null],
+    [
+      'the header, where it is',
+      'xfcc',
+      { principal: 'spiffe://acme.test/hop', xfcc: [`By=spiffe://acme.test/hop;URI=${evil}`] },
+      evil,
+    ],
+    [
+      'the hop, where its header is none',
+      'xfcc',
+      { principal: 'spiffe://acme.test/hop', xfcc: ['"'] },
+      'spiffe://acme.test/hop',
+    ],
+    [
+      'the hop, where there are two headers',
+      'xfcc',
+      { principal: 'spiffe://acme.test/hop', xfcc: ['a', 'b'] },
+      'spiffe://acme.test/hop',
+    ],
+    ['a certificate that cannot be read', 'peer', { certificate: '%' }, null],
+    ['what a terminal or a log would obey', 'peer', { principal: 'a\u001b[31m"\\\n\u202eb' }, 'a?[31m????b'],
+    ['as much as there is room for', 'peer', { principal: 'x'.repeat(600) }, `${'x'.repeat(512)}…`],
+  ])('says %s', (_name, mode, shown, id) => {
+    const refusedCaller = refusedCallerFrom({ ...nobody, ...shown }, { mode }, '10.0.0.7');
+    expect(refusedCaller).toEqual(id === null ? null : { id, address: '10.0.0.7' });
+  });
+
+  it('is bounded in length and alphabet, whatever was shown', () => {
+    const shown = fc.string({ unit: 'binary', maxLength: 2_000 });
+    fc.assert(
+      fc.property(fc.constantFrom('peer', 'xfcc'), shown, shown, shown, (mode, principal, certificate, header) => {
+        const refusedCaller = refusedCallerFrom({ principal, certificate, xfcc: [header] }, { mode }, null);
+        expect(refusedCaller?.id ?? '').toMatch(/^[ !#-[\]-~]{0,512}…?$/);
+      }),
+    );
+  });
+});
