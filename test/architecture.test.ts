@@ -14,6 +14,7 @@ const rank: Readonly<Record<string, number>> = {
   'ports.ts': 0,
   'line.ts': 0,
   'loopback.ts': 0,
+  'account.ts': 0,
   'remembered.ts': 0,
   'repeated.ts': 0,
   'stages.ts': 0,

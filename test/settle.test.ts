@@ -237,9 +237,10 @@ describe('settle where two uses of a task meet', () => {
     const records = store.recordsOf(task.id, 10);
     if (isStoreFailure(records)) throw new Error(records.detail);
     const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
-    expect(written.map(({ action, decision }) => [action, decision])).toEqual([
-      ['payments.read', 'allow'],
-      ['payments.create', 'deny'],
+    // The catalog marks the amount `record: true`.
+    expect(written.map(({ action, decision, args }) => [action, decision, args])).toEqual([
+      ['payments.read', 'allow', undefined],
+      ['payments.create', 'deny', { amount: 1 }],
     ]);
   });
 

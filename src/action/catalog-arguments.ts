@@ -13,17 +13,22 @@ export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
 /** Where an argument is taken from and what it must be. */
 export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument;
 
-/** An argument that stands as text in the path or the query. */
-export interface TextArgument {
+/** What every argument can say of itself. */
+interface Recordable {
   readonly name: string;
+  /** Whether its value stands in the record of each use. */
+  readonly record?: true;
+}
+
+/** An argument that stands as text in the path or the query. */
+export interface TextArgument extends Recordable {
   readonly from: 'path' | 'query';
   readonly type: ArgumentType;
   readonly required: boolean;
 }
 
 /** An argument that stands in JSON: in the body of an HTTP route, in the arguments of a tool, in the `params` of A2A. */
-export interface BodyArgument {
-  readonly name: string;
+export interface BodyArgument extends Recordable {
   readonly from: 'body';
   /** The member names on the way to it; at least one. @see RFC 6901 */
   readonly pointer: readonly string[];
@@ -34,8 +39,7 @@ export interface BodyArgument {
 }
 
 /** An argument that stands in the protobuf message of a gRPC call. */
-export interface MessageArgument {
-  readonly name: string;
+export interface MessageArgument extends Recordable {
   readonly from: 'message';
   /** The field names on the way to it, as the `.proto` file has them; at least one. */
   readonly path: readonly string[];
@@ -108,13 +112,14 @@ export const grpcArguments = (
     const fields = fieldsOf(yaml, value, {
       what: 'an argument',
       required: [],
-      optional: ['field', 'type', 'required'],
+      optional: ['field', 'type', 'required', 'record'],
     });
     const type = typeIn(yaml, fields.get('type'));
     const required = requiredOf(yaml, fields.get('required'), false);
     const field = fieldPathOf(yaml, fields.get('field') ?? { ...name, value: new Scalar(name.value) });
     if (type === null || required === null || field === null) return [];
-    return [{ name: name.value, from: 'message', path: field.value.split('.'), type, required, offset: field.offset }];
+    const spec = { name: name.value, from: 'message', path: field.value.split('.'), type, required } as const;
+    return [{ ...spec, ...recordIn(yaml, fields.get('record')), offset: field.offset }];
   });
 
 function fieldPathOf(yaml: YamlFile, node: PlacedNode): Placed<string> | null {
@@ -150,7 +155,7 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
 
 const mirrored = (argument: BodyArgument, header: string): BodyArgument => ({ ...argument, header });
 
-const BODY_KEYS = ['pointer', 'type', 'required'] as const;
+const BODY_KEYS = ['pointer', 'type', 'required', 'record'] as const;
 /** The types that MCP mirrors into a header. */
 export const MIRRORED: ReadonlySet<ArgumentType> = new Set(['string', 'long', 'bool']);
 
@@ -177,7 +182,7 @@ function routeArgument(
   const fields = fieldsOf(yaml, value, {
     what: 'an argument',
     required: ['from'],
-    optional: ['pointer', 'type', 'required'],
+    optional: ['pointer', 'type', 'required', 'record'],
   });
   const from = wordOf(yaml, fields.get('from'), { what: '`from`', words: ['path', 'query', 'body'] });
   const isParameter = template.parameters.includes(name.value);
@@ -197,19 +202,19 @@ function routeArgument(
   if (from === 'path' && !isParameter) yaml.report(name.offset, `the path has no parameter \`{${name.value}}\``);
   if (from === 'path' && !required)
     yaml.report(name.offset, `\`${name.value}\` is a parameter of the path, so it is always there`);
-  return { name: name.value, from, type, required };
+  return { name: name.value, from, type, required, ...recordIn(yaml, fields.get('record')) };
 }
 
 function bodyArgument(
   yaml: YamlFile,
   name: Placed<string>,
-  fields: Pick<ReadonlyMap<'pointer' | 'type' | 'required', PlacedNode>, 'get' | 'has'>,
+  fields: Pick<ReadonlyMap<(typeof BODY_KEYS)[number], PlacedNode>, 'get' | 'has'>,
 ): BodyArgument | null {
   const type = typeIn(yaml, fields.get('type'));
   const required = requiredOf(yaml, fields.get('required'), false);
   const pointer = fields.has('pointer') ? pointerOf(yaml, fields.get('pointer')) : [name.value];
   if (type === null || required === null || pointer === null) return null;
-  return { name: name.value, from: 'body', pointer, type, required };
+  return { name: name.value, from: 'body', pointer, type, required, ...recordIn(yaml, fields.get('record')) };
 }
 
 const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
@@ -217,6 +222,9 @@ const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | nu
 
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
   node === undefined ? otherwise : booleanOf(yaml, node, '`required`');
+
+const recordIn = (yaml: YamlFile, node: PlacedNode | undefined): { readonly record?: true } =>
+  node !== undefined && booleanOf(yaml, node, '`record`') === true ? { record: true } : {};
 
 function pointerOf(yaml: YamlFile, node: PlacedNode | undefined): readonly string[] | null {
   const rule = `a JSON pointer of 1 to ${MAX_POINTER_DEPTH} member names, such as \`/order/total\``;

@@ -56,6 +56,8 @@ export interface CatalogAction extends Defaults {
   /** Path parameters by name: the index of the segment, and what it takes. */
   readonly parameters: ReadonlyMap<string, { readonly index: number; readonly type: ParameterType }>;
   readonly args: readonly ArgumentSpec[];
+  /** Names of the arguments whose values stand in the record of each use; at most 8. */
+  readonly recorded: readonly string[];
   /** What the body of a call to an HTTP route may be; `unstated` for any other kind. */
   readonly body: BodyRule;
   /** What the arguments of a gRPC method are read from; `null` where it has none, and for any other kind. */
@@ -108,6 +110,9 @@ export interface Catalog {
   /** What method and path segments on a server lead to. */
   readonly find: (server: Server, method: string, segments: readonly string[]) => RouteTarget | undefined;
 }
+
+/** Arguments of one action that are recorded at most: what a record can hold is bounded. */
+const MAX_RECORDED = 8;
 
 /** At most this many actions; more is a finding. */
 export const MAX_ACTIONS = 10_000;
@@ -272,6 +277,11 @@ function added(
   const parameters = path.value.segments.flatMap((segment, index) =>
     'parameter' in segment ? [[segment.parameter, { index, type: segment.type }] as const] : [],
   );
+  const recorded = args.flatMap(({ name, record }) => (record === true ? [name] : []));
+  if (recorded.length > MAX_RECORDED) {
+    const problem = `\`${id.value}\` records ${recorded.length} arguments, more than ${MAX_RECORDED}`;
+    yaml.report(id.offset, problem, 'keep `record: true` for those that an auditor asks for');
+  }
   const action: CatalogAction = {
     id: id.value,
     kind,
@@ -286,6 +296,7 @@ function added(
     labels,
     staticSecrets,
     args,
+    recorded,
     body,
     message,
   };

@@ -35,6 +35,8 @@ export interface Action {
   readonly staticSecrets: readonly StaticSecretException[];
   /** By name; exactly those the catalog declares, of the declared type, optional ones only where sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
+  /** Names of the arguments whose values stand in the record of the use; absent where none does. */
+  readonly recorded?: readonly string[];
   /** `id` of the JSON-RPC request it came in; `null` where there is none. */
   readonly jsonRpcId: string | number | null;
   /** Method of the MCP message, and the tool it calls; absent for every other call. */
@@ -51,7 +53,7 @@ export function actionOf(
     readonly mcp?: Action['mcp'];
   },
 ): Action {
-  const { id, kind, risk, server, endpoint, isSession, accepts, labels, staticSecrets } = entry;
+  const { id, kind, risk, server, endpoint, isSession, accepts, labels, staticSecrets, recorded } = entry;
   const { args, isDecidedOnHeaders, jsonRpcId = null, mcp } = call;
   return {
     id,
@@ -66,6 +68,7 @@ export function actionOf(
     staticSecrets,
     args,
     jsonRpcId,
+    ...(recorded.length === 0 ? {} : { recorded }),
     ...(mcp === undefined ? {} : { mcp }),
   };
 }

@@ -126,6 +126,10 @@ export function staticSecretsIn(
   });
 }
 
+/** Whether the value of an argument is a long-lived secret or holds one, as it would be in a query parameter of its name. */
+export const isSecretArgument = (name: string, value: string, nowMs: number): boolean =>
+  inParameter(name, value, nowMs).length > 0;
+
 /** `sha-256:` and the base64url digest of a secret. */
 export const sha256Of = (secret: string): string =>
   `sha-256:${createHash('sha256').update(secret, 'utf8').digest('base64url')}`;

@@ -117,7 +117,7 @@ async function sign(
   } catch (error) {
     return refused(io, `\`${out}\` could not be written: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
   }
-  print(io, { ...head, hash: set.hash, source }, json);
+  print(io, { ...head, keyId: key.jwk.kid ?? null, hash: set.hash, source }, json);
   return EXIT.good;
 }
 

@@ -1,3 +1,4 @@
+import { accountName } from '../account.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../ports.ts';
 import { openStore } from '../store/sqlite.ts';
@@ -6,8 +7,10 @@ import type { Store } from '../store/store.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
+import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
+import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
 import { isRefusal, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
 
@@ -31,7 +34,7 @@ const MAX_CAUSE = 256;
 
 type Io = Pick<CommandIo, 'environment'>;
 
-const causeOption = { cause: { type: 'string' } } as const;
+const causeOption = { cause: { type: 'string' }, by: { type: 'string' } } as const;
 
 /** `remit task end`: ends a task by hand, on disk when it says so. */
 export async function taskEnd(args: readonly string[], io: Io): Promise<string | Refusal> {
@@ -57,21 +60,24 @@ interface Asked {
   readonly kind: Kind;
   readonly values: Parameters<typeof stateFileOf>[0] & {
     readonly cause?: string | undefined;
+    readonly by?: string | undefined;
     readonly json?: boolean | undefined;
   };
 }
 
 async function change({ id, kind, values }: Asked, io: Io): Promise<string | Refusal> {
-  const { cause = '', json } = values;
+  const { cause = '', by, json } = values;
   if (id === undefined) return refusal('the id of a task is required');
   if (cause === '') return refusal('--cause is required: why, for those who read the record later');
   if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
+  const operator = operatorOf(by, { environment: io.environment, account: accountName() });
+  if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
   const stateFile = await stateFileOf(values, io);
   if (isRefusal(stateFile)) return stateFile;
   const store = openStore(stateFile, { ...systemPorts, access: 'write' });
   if (isStoreFailure(store)) return refusal(store.detail);
   try {
-    const changed = changeIn(store, id, { kind, cause: causeOf(codes[kind], cause) });
+    const changed = changeIn(store, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
     if (isRefusal(changed)) return changed;
     if (json === true) return JSON.stringify(changed.task);
     return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;
@@ -83,11 +89,11 @@ async function change({ id, kind, values }: Asked, io: Io): Promise<string | Ref
 function changeIn(
   store: Store,
   id: string,
-  event: TaskEvent,
+  { event, by }: { readonly event: TaskEvent; readonly by: string },
 ): { readonly task: TaskJson; readonly changed: boolean } | Refusal {
   const found = taskWith(store, id);
   if (isRefusal(found)) return found;
-  const changed = store.applyTaskEvent(found, event, 'operator');
+  const changed = store.applyTaskEvent(found, event, by);
   if (isStoreFailure(changed)) return refusal(changed.detail);
   if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
   if ('problem' in changed) {

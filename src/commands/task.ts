@@ -9,9 +9,9 @@ const help = `remit task: which tasks there are, what they did, and their course
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task show ID
-       remit task end ID --cause TEXT [--as revoked|cancelled|completed]
-       remit task suspend ID --cause TEXT
-       remit task resume ID --cause TEXT
+       remit task end ID --cause TEXT [--by NAME] [--as revoked|cancelled|completed]
+       remit task suspend ID --cause TEXT [--by NAME]
+       remit task resume ID --cause TEXT [--by NAME]
 
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
   --state FILE    the state file itself, instead
@@ -20,6 +20,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50
   --cause TEXT    why, for those who read the record later
+  --by NAME       who does it, for the record; default who called sudo, else the account of the machine, which is recorded too
   --as END        default revoked
 
 A task that is ended or suspended here is refused from the very next call, also while \`remit serve\` runs on the same file,

@@ -77,6 +77,8 @@ export interface UseRecord extends Decided, Traced {
   /** `task-token`, `external-token` or `workload-identity`; `null` without a verified one. */
   readonly credential: string | null;
   readonly action: string | null;
+  /** The arguments that the catalog marks `record: true`, by name, as `recordedArgs` gives them; absent where none was sent. */
+  readonly args?: { readonly [name: string]: JsonValue };
   /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
   readonly tokenUse: number | null;
   /** What this use is against the allowed ones before it, and `after-end`, `other-identity`; empty without a verified token. */
@@ -97,7 +99,7 @@ export interface EndRecord {
   readonly cause: CauseCode;
   /** Why, in words for people. */
   readonly note: string;
-  /** Who ended it: the agent's SPIFFE ID, `operator`, or `remit` for the deadline. */
+  /** Who ended it: the SPIFFE ID of the agent or an operator, `operator NAME` by hand, or `remit` for the deadline. */
   readonly by: string;
 }
 
@@ -113,7 +115,7 @@ export interface EventRecord {
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
   readonly note: string;
-  /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator`, or `remit`. */
+  /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator NAME` by hand, or `remit`. */
   readonly by: string;
   /**
    * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer` or
@@ -131,7 +133,27 @@ export interface PolicyRecord {
   readonly policySet: string;
   readonly policies: number;
   readonly actions: number;
+  /** Where it came from, and under which key it was signed. */
+  readonly origin: PolicyOrigin;
+  /** The account of the machine whose process put it in force. */
+  readonly by: string;
+  /** Whether its text is kept beside the ledger, under its hash. */
+  readonly isTextKept: boolean;
 }
+
+/** Where a policy set came from: a folder of files, which nobody signed, or a bundle and the key its signature was verified with. */
+export type PolicyOrigin =
+  | { readonly kind: 'folder'; readonly folder: string }
+  | {
+      readonly kind: 'bundle';
+      readonly from: string;
+      /** `null` of a key without an id. */
+      readonly keyId: string | null;
+      readonly version: string;
+      readonly serial: number;
+      /** Milliseconds since the Unix epoch. */
+      readonly issuedAt: number;
+    };
 
 /** The last record under a checkpoint: when it was made, and what the log still holds. */
 export interface CheckpointRecord {

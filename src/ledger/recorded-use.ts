@@ -22,8 +22,14 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
   if (record['kind'] !== 'use') return 'other';
   const use = membersFrom(record, readers, { noun: 'member', others: 'ignored' });
   if (isProblem(use)) return { problem: `the record ${use.problem}` };
-  const { withdraws, ...rest } = use;
-  return { kind: 'use', ...rest, ...(withdraws === null ? {} : { withdraws }), seq };
+  const { withdraws, args, ...rest } = use;
+  return {
+    kind: 'use',
+    ...rest,
+    ...(withdraws === null ? {} : { withdraws }),
+    ...(args === null ? {} : { args }),
+    seq,
+  };
 }
 
 const words = text({ min: 0, max: MAX_RECORD_BYTES });
@@ -48,6 +54,12 @@ const reuse: Reader<ReuseClass> = (value) =>
 const refusedCaller: Reader<NonNullable<UseRecord['refusedCaller']>> = (value) =>
   membersFrom(value, { address: orNull(words), id: words }, { noun: 'member', others: 'ignored' });
 
+const recordedArguments: Reader<NonNullable<UseRecord['args']>> = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? // Part of a leaf, which is JSON.
+      (value as NonNullable<UseRecord['args']>)
+    : { problem: 'must be an object' };
+
 const readers = {
   // As late as a date can be.
   at: integer(0, 8.64e15),
@@ -59,6 +71,7 @@ const readers = {
   refusedCaller: optional(orNull(refusedCaller)),
   credential: orNull(words),
   action: orNull(words),
+  args: optional(recordedArguments),
   decision,
   reason: orNull(reason),
   policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),

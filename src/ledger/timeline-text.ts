@@ -1,4 +1,12 @@
-import type { EventRecord, FindingRecord, IntentRecord, LedgerRecord, OutcomeRecord, UseRecord } from './record.ts';
+import type {
+  EventRecord,
+  FindingRecord,
+  IntentRecord,
+  LedgerRecord,
+  OutcomeRecord,
+  PolicyRecord,
+  UseRecord,
+} from './record.ts';
 import type { TimelineEntry } from './timeline.ts';
 
 /** The columns of `cellsOf`. */
@@ -64,7 +72,7 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     case 'event':
       return [`${eventText[record.event]} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'policy': {
-      const what = `policy set of ${record.policies} policies and ${record.actions} actions in force`;
+      const what = `policy set of ${record.policies} policies and ${record.actions} actions in force${originText(record.origin)}`;
       return [what, NONE, NONE, record.policySet, NONE];
     }
     case 'checkpoint':
@@ -82,6 +90,14 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     default:
       return [`unknown record ${String(record satisfies never)}`];
   }
+}
+
+/** Of a version that did not record it, nothing. */
+function originText(origin: PolicyRecord['origin'] | undefined): string {
+  if (origin === undefined) return '';
+  return origin.kind === 'folder'
+    ? ` from ${origin.folder}`
+    : ` from ${origin.from}, version ${origin.version}, signed by ${origin.keyId ?? 'a key without an id'}`;
 }
 
 const eventText: Readonly<Record<EventRecord['event'], string>> = {
@@ -122,9 +138,15 @@ function outcomeText(outcome: OutcomeRecord): string {
 const useText = (use: UseRecord): string =>
   [
     use.tokenUse === null ? 'use' : `use ${use.tokenUse}`,
-    `${use.action ?? NONE} ${use.method} ${use.host}${use.path}`,
+    `${use.action ?? NONE} ${use.method} ${use.host}${use.path}${argsText(use.args)}`,
     ...(use.withdraws === undefined ? [] : [`withdraws ${use.withdraws}`]),
   ].join(': ');
+
+/** The recorded arguments of a use, such as ` amount=250 currency="EUR"`. */
+const argsText = (args: UseRecord['args'] = {}): string =>
+  Object.entries(args)
+    .map(([name, value]) => ` ${name}=${JSON.stringify(value)}`)
+    .join('');
 
 const decided = (record: UseRecord | IntentRecord, error: string | null): readonly string[] => [
   record.decision,

@@ -4,6 +4,7 @@ import { reuseOf } from '../judgement.ts';
 import type { Judgement } from '../judgement.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf, recordText } from './record.ts';
+import { recordedArgs } from './recorded-args.ts';
 import type { UseRecord } from './record.ts';
 
 /** The record of one check, with the same fields on allow and on deny. */
@@ -11,8 +12,9 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
   const { decision, decisionId, facts, policySet, policyGeneration } = judgement;
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
+  const args = isDeny(action) ? null : recordedArgs(action, facts.nowMs);
   // In the order of canonical JSON, which is then made in one go.
-  return {
+  const record: UseRecord = {
     action: isDeny(action) ? null : action.id,
     agent: isDeny(caller) ? null : caller.id,
     at: facts.nowMs,
@@ -37,4 +39,5 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
     traceId: span.traceId,
     ...(judgement.withdraws === undefined ? {} : { withdraws: judgement.withdraws }),
   };
+  return args === null ? record : { ...record, args };
 }

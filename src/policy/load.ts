@@ -42,6 +42,15 @@ export interface PolicySet {
   readonly shadow: Each;
   /** What is legal but can hardly be meant. */
   readonly warnings: readonly Finding[];
+  /** The files it was made of. */
+  readonly source: PolicySource;
+  /** The signed bundle it came in; `null` for a folder. */
+  readonly bundle: {
+    readonly keyId: string | null;
+    readonly version: string;
+    readonly serial: number;
+    readonly issuedAtMs: number;
+  } | null;
   /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
   readonly expiresAtMs: number | null;
   /** Whether any policy is enforced. A set that is not ready denies everything. */
@@ -139,6 +148,7 @@ export async function policySetFrom(
   const byKey = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const inputs = {
     hash: hashOf(source),
+    source,
     catalog,
     schema: schema.text,
     warnings: inReadingOrder([...remarks, ...proof.warnings]),
@@ -147,7 +157,7 @@ export async function policySetFrom(
 }
 
 function setOf(
-  inputs: Pick<PolicySet, 'hash' | 'catalog' | 'schema' | 'warnings'>,
+  inputs: Pick<PolicySet, 'hash' | 'source' | 'catalog' | 'schema' | 'warnings'>,
   policies: readonly PolicyEntry[],
   entities: EngineRules['entities'],
 ): PolicySet {
@@ -174,6 +184,7 @@ function setOf(
       pool,
     ),
     generation: 0,
+    bundle: null,
     expiresAtMs: null,
     ready: enforced.length > 0,
     ask: (question, keep) => engine.ask(question, keep),

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { accountName } from '../account.ts';
 import type { Finding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
 import type { PathGuard } from '../config/writable-path.ts';
@@ -19,6 +20,7 @@ import { verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 import { Trial } from '../trial/trial.ts';
+import { keepPolicies } from '../store/ledger/kept-policies.ts';
 import type { Closers } from './closers.ts';
 import { countedLoad } from './measures.ts';
 import { recordedLoad } from './recorded-load.ts';
@@ -45,13 +47,24 @@ export interface OpenPolicies {
 
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
-  { policies: config, state, extAuthz: { binding } }: Pick<Config, 'policies' | 'state' | 'extAuthz'>,
+  {
+    policies: config,
+    state,
+    ledger: { folder: ledgerFolder },
+    extAuthz: { binding },
+  }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
   { ports, metrics, log, ledger, guard, closers }: Opening,
 ): Promise<OpenPolicies | Problem> {
   const feed = await feedOf(config, state, { ports, guard });
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
-  const load = recordedLoad(countedLoad(feed.load, { metrics, ports }), { ledger, ports });
+  const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
+    const problem = await keepPolicies(ledgerFolder, set);
+    if (problem !== null)
+      log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${problem.problem}`);
+    return problem === null;
+  };
+  const load = recordedLoad(countedLoad(feed.load, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
   const policies = new CurrentPolicies(load, { ports, maxAgeMs });
   const looked = await feed.look();
   const refused = await policies.reload();

@@ -1,19 +1,29 @@
-import type { LedgerRecord } from '../ledger/record.ts';
+import type { LedgerRecord, PolicyOrigin } from '../ledger/record.ts';
+import { recordText } from '../ledger/record.ts';
 import type { LoadPolicySet } from '../policy/current.ts';
+import type { PolicySet } from '../policy/load.ts';
 import type { Ports } from '../ports.ts';
 
 /** What a load is recorded with. */
 interface Recording {
   readonly ledger: { append(record: LedgerRecord): boolean };
   readonly ports: Pick<Ports, 'nowMs'>;
+  /** The account of the machine this process runs as. */
+  readonly by: string;
+  /** Keeps the text of a set beside the ledger; whether it is there. Never rejects. */
+  readonly keepText: (set: Pick<PolicySet, 'hash' | 'source'>) => Promise<boolean>;
 }
 
-/** A load of policies that records each set which is not the one before: by which policies a use was decided has a date. */
-export function recordedLoad(load: LoadPolicySet, { ledger, ports }: Recording): LoadPolicySet {
+/**
+ * A load of policies that records each set which is not the one before, and keeps its text: by which policies a use was decided
+ * has a date, an origin and a wording. A text that cannot be kept keeps no set from coming into force; the record says so.
+ */
+export function recordedLoad(load: LoadPolicySet, { ledger, ports, by, keepText }: Recording): LoadPolicySet {
   let inForce: string | null = null;
   return async () => {
     const loaded = await load();
     if ('findings' in loaded || loaded.hash === inForce) return loaded;
+    const isTextKept = await keepText(loaded);
     inForce = loaded.hash;
     ledger.append({
       kind: 'policy',
@@ -22,7 +32,23 @@ export function recordedLoad(load: LoadPolicySet, { ledger, ports }: Recording):
       policySet: loaded.hash,
       policies: loaded.policyCount,
       actions: loaded.catalog.actions.size,
+      origin: originOf(loaded),
+      by,
+      isTextKept,
     });
     return loaded;
+  };
+}
+
+function originOf({ bundle, source: { folder } }: Pick<PolicySet, 'bundle' | 'source'>): PolicyOrigin {
+  if (bundle === null) return { kind: 'folder', folder: recordText(folder) };
+  const { keyId, version, serial, issuedAtMs } = bundle;
+  return {
+    kind: 'bundle',
+    from: recordText(folder),
+    keyId: keyId === null ? null : recordText(keyId),
+    version: recordText(version),
+    serial,
+    issuedAt: issuedAtMs,
   };
 }

@@ -32,11 +32,12 @@ export function decisionLog(stream: LogStream, onDropped: () => void): CheckObse
 /**
  * One check as JSON, with the same fields on allow and on deny, `null` where there is none, and the names of the record of
  * the use. Of the request only method, host and canonical path, each at most 2,048 characters and a digest: no query, no
- * header, no body. No token or secret; digests stand for them.
+ * header, no body, and no argument, which the ledger alone keeps where the catalog says so. No token or secret; digests stand for them.
  */
 export function decisionLine(check: FinishedCheck): string {
   const { decision, facts, took, traceId } = check;
-  const { kind: _kind, spanId: _spanId, traceId: _traceId, ...use } = useRecord(check, { traceId: '', spanId: '' });
+  const record = useRecord(check, { traceId: '', spanId: '' });
+  const { kind: _kind, spanId: _spanId, traceId: _traceId, args: _args, ...use } = record;
   const line = {
     kind: 'decision',
     ...use,

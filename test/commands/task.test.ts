@@ -103,7 +103,7 @@ const run = async (...args: readonly string[]) => {
   const exit = await task(args, {
     out: (line) => void lines.out.push(line),
     err: (line) => void lines.err.push(line),
-    environment: {},
+    environment: { SUDO_USER: 'ada' },
   });
   return { exit, out: lines.out.join('\n'), err: lines.err.join('\n') };
 };
@@ -192,7 +192,7 @@ describe('remit task end', () => {
       err: 'remit task end: the task is already `revoked`',
     });
     const { out } = await run('show', first.id, '--state', file);
-    expect(out).toMatch(/revoked by operator: the agent is compromised/);
+    expect(out).toMatch(/revoked by operator ada( \(account \S+\))?: the agent is compromised/);
     const records = store.recordsOf(first.id, 10);
     expect(isStoreFailure(records) ? records : records.length).toBe(5);
   });
@@ -210,18 +210,22 @@ describe('remit task end', () => {
 describe('remit task suspend and resume', () => {
   it('hold a task under the process that serves and let it go on with new tokens alone', async () => {
     insertFirst();
-    const change = (word: string, id = first.id) => run(word, id, '--cause', 'look at it', '--state', file);
+    const change = (word: string, id = first.id, ...more: readonly string[]) =>
+      run(word, id, '--cause', 'look at it', '--state', file, ...more);
     expect(await change('suspend')).toMatchObject({ exit: 0, out: `${first.id} is suspended` });
     expect(await change('suspend')).toMatchObject({ exit: 0, out: `${first.id} was already suspended` });
     expect(store.taskOf(issuer, first.id)).toMatchObject({ state: 'suspended' });
-    expect(await change('resume')).toMatchObject({ exit: 0, out: `${first.id} is active` });
+    expect(await change('resume', first.id, '--by', 'Grace Hopper')).toMatchObject({
+      exit: 0,
+      out: `${first.id} is active`,
+    });
     expect(store.useStateOf(issuer, first.id, 'digest-1')).toMatchObject({
       task: { state: 'active', generation: 2 },
       issued: { generation: 1 },
     });
     const { out } = await run('show', first.id, '--state', file);
-    expect(out).toMatch(/resumed by operator: look at it/);
-    expect(out).toMatch(/suspended by operator: look at it/);
+    expect(out).toMatch(/resumed by operator Grace Hopper \(account .+\): look at it/);
+    expect(out).toMatch(/suspended by operator ada( \(account \S+\))?: look at it/);
     await run('end', first.id, '--cause', 'x', '--state', file);
     expect(await change('resume')).toMatchObject({
       exit: 1,

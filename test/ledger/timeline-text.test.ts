@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { EventRecord, FindingRecord, OutcomeRecord, UseRecord } from '../../src/ledger/record.ts';
+import type { EventRecord, FindingRecord, OutcomeRecord, PolicyRecord, UseRecord } from '../../src/ledger/record.ts';
+import type { TimelineEntry } from '../../src/ledger/timeline.ts';
 import { timelineText } from '../../src/ledger/timeline-text.ts';
 
 const event = (
@@ -43,6 +44,37 @@ describe('timelineText', () => {
       'suspended by operator: -',
       'resumed by operator: ?[31mred?',
     ]);
+  });
+
+  it.each<[string, PolicyRecord['origin'] | undefined, string]>([
+    ['a folder', { kind: 'folder', folder: '/etc/remit/policies' }, ' from /etc/remit/policies'],
+    [
+      'a signed bundle',
+      { kind: 'bundle', from: 'https://p.acme.test', keyId: 'k-1', version: '3', serial: 7, issuedAt: 1 },
+      ' from https://p.acme.test, version 3, signed by k-1',
+    ],
+    ['what an older version did not record', undefined, ''],
+  ])('tells that a policy set came from %s', (_name, origin, from) => {
+    const set = {
+      kind: 'policy',
+      at: 1_000,
+      task: null,
+      policySet: 'sha-256:p',
+      policies: 2,
+      actions: 3,
+      seq: 1,
+    } as const;
+    const record = { ...set, ...(origin === undefined ? {} : { origin }), by: 'remit', isTextKept: true };
+    const [, line] = timelineText([record as TimelineEntry]);
+    expect(line?.slice(26).replace(/ {2}.*$/, '')).toBe(`policy set of 2 policies and 3 actions in force${from}`);
+  });
+
+  it('shows the recorded arguments of a use', () => {
+    const args = { amount: 250, note: 'a "b"\u001b[31m', file: { bytes: 300, 'sha-256': 'abc' } };
+    const [, line] = timelineText([{ ...use('d-1', 1_000), args }]);
+    expect(line).toContain(
+      'files.acme.test/v1/d-1 amount=250 note="a \\"b\\"\\u001b[31m" file={"bytes":300,"sha-256":"abc"}  allow',
+    );
   });
 
   it('shows what became of a use right under it, whenever that was told', () => {

@@ -3,16 +3,29 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { recordedLoad } from '../../src/remit/recorded-load.ts';
 
-const setOf = (hash: string) =>
-  ({ hash, policyCount: 3, catalog: { actions: new Map([['a', {}]]) } }) as unknown as PolicySet;
+const signed = { keyId: 'k-1', version: '2026-11', serial: 7, issuedAtMs: 4 };
+const setOf = (hash: string, bundle: PolicySet['bundle'] = null) =>
+  ({
+    hash,
+    bundle,
+    source: { folder: '/etc/remit/policies' },
+    policyCount: 3,
+    catalog: { actions: new Map([['a', {}]]) },
+  }) as unknown as PolicySet;
 
 describe('recordedLoad', () => {
   it('records a set when it comes into force, and no other load', async () => {
     const records: LedgerRecord[] = [];
-    const loads = [setOf('one'), setOf('one'), { findings: [] }, setOf('two'), setOf('one')];
+    const loads = [setOf('one'), setOf('one'), { findings: [] }, setOf('two', signed), setOf('one')];
+    const kept: string[] = [];
     const load = recordedLoad(async () => loads.shift() ?? { findings: [] }, {
       ledger: { append: (record) => records.push(record) > 0 },
       ports: { nowMs: () => 5 },
+      by: 'remit',
+      keepText: async ({ hash }) => {
+        kept.push(hash);
+        return hash === 'two';
+      },
     });
     for (let n = 0; n < 5; n++) await load();
     expect(records).toEqual(
@@ -23,7 +36,21 @@ describe('recordedLoad', () => {
         policySet,
         policies: 3,
         actions: 1,
+        origin:
+          policySet === 'two'
+            ? {
+                kind: 'bundle',
+                from: '/etc/remit/policies',
+                keyId: 'k-1',
+                version: '2026-11',
+                serial: 7,
+                issuedAt: 4,
+              }
+            : { kind: 'folder', folder: '/etc/remit/policies' },
+        by: 'remit',
+        isTextKept: policySet === 'two',
       })),
     );
+    expect(kept).toEqual(['one', 'two', 'one']);
   });
 });

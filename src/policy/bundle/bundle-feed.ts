@@ -117,7 +117,8 @@ export class BundleFeed implements PolicyFeed {
     if (unkept !== null) return this.#unfit(unkept);
     this.#last = { bundle, digest };
     this.#isLoaded = true;
-    return { ...set, expiresAtMs: bundle.expiresAtMs };
+    const { keyId, version, serial, issuedAtMs, expiresAtMs } = bundle;
+    return { ...set, bundle: { keyId, version, serial, issuedAtMs }, expiresAtMs };
   };
 
   #orderProblem({ serial }: Bundle, digest: string): string | null {

@@ -25,6 +25,8 @@ export interface BundleHead {
 
 /** A bundle whose signature holds. */
 export interface Bundle extends BundleHead {
+  /** Of the key that verified its signature; `null` of one without an id. */
+  readonly keyId: string | null;
   /** That of the policy set in it. */
   readonly hash: string;
   readonly source: PolicySource;
@@ -102,7 +104,7 @@ export function bundleFrom(content: string, keys: readonly VerificationKey[], la
   const source = sourceOf(read, label);
   if (isProblem(source)) return source;
   if (hashOf(source) !== hash) return { problem: 'is signed, but its `hash` is not that of its files' };
-  return { version, serial, issuedAtMs, expiresAtMs, hash, source };
+  return { keyId: key.keyId, version, serial, issuedAtMs, expiresAtMs, hash, source };
 }
 
 const whole: Reader<number> = (value) =>
