@@ -203,16 +203,28 @@ function beginAnewToServe(): void {
 
 const passable = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
+const ENDING = ['SIGINT', 'SIGTERM'] as const;
+
+/** Calls back on the next SIGINT or SIGTERM, whichever it is, and listens no more; the result takes that back. */
+function onNextEnd(heard: (signal: string) => void): () => void {
+  const stop = (): void => {
+    for (const signal of ENDING) process.off(signal, once);
+  };
+  const once = (signal: string): void => {
+    stop();
+    heard(signal);
+  };
+  for (const signal of ENDING) process.on(signal, once);
+  return stop;
+}
+
 let ended: Promise<string> | null = null;
 
 /**
- * The first SIGINT or SIGTERM, for a command that ends itself. INVARIANT: nothing listens before a command asks, so that the signal
- * ends every other command at once, as the system does.
+ * The first SIGINT or SIGTERM, for a command that ends itself. INVARIANT: nothing listens before a command asks, nor after the
+ * first, so that the signal ends every other command at once, and a command that does not end at the second.
  */
-const endedBySignal = (): Promise<string> =>
-  (ended ??= new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
-  }));
+const endedBySignal = (): Promise<string> => (ended ??= new Promise<string>((resolve) => void onNextEnd(resolve)));
 
 // An output that fails must not end a server, and a command whose data is not all there must not say that it is good. A
 // reader that has gone wanted no more.
@@ -233,6 +245,7 @@ process.exitCode = await main(process.argv.slice(2), {
   environment: process.env,
   runtimeVersion: process.versions.node,
   ended: endedBySignal,
+  onHurry: (hurry) => onNextEnd(hurry),
   onReload: (reload) => void process.on('SIGHUP', reload),
   onSignal: (heard) => {
     for (const signal of passable) process.on(signal, heard);

@@ -14,6 +14,19 @@ describe('reasons', () => {
     );
   });
 
+  it.each(['envoy.yaml', 'envoy-spire.yaml', 'envoy-processes.yaml'])(
+    'are documented with those of Envoy, which %s has in its local replies',
+    (file) => {
+      const deploy = resolve(import.meta.dirname, '../deploy');
+      const page = readFileSync(resolve(deploy, 'reasons.md'), 'utf8');
+      const shipped = readFileSync(resolve(deploy, 'envoy', file), 'utf8');
+      const told = [...page.matchAll(/^- <a id="(envoy\.[a-z-]+)"><\/a>`([^`]+)`, (\d+)/gm)].map(([, ...row]) => row);
+      const said = [...shipped.matchAll(/^ +reason: (envoy\.[a-z-]+)$/gm)].map(([, code]) => [code, code, '503']);
+      expect(told).toEqual(said);
+      expect(said).toHaveLength(2);
+    },
+  );
+
   it.each(Object.entries(reasons))('%s is a denial to Envoy and to the client', (code, reason) => {
     expect(code).toMatch(/^[a-z]+(\.[a-z-]+)?$/);
     expect(reason.grpcStatus).toBeGreaterThan(0);

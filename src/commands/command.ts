@@ -20,6 +20,8 @@ export interface CommandIo {
    * command at once. Call it before what must be closed is opened.
    */
   readonly ended: () => Promise<string>;
+  /** Calls back on the next SIGINT or SIGTERM, after the one of `ended`; the result takes that back. The one after it ends the process. */
+  readonly onHurry: (hurry: () => void) => () => void;
   /** Calls back on each SIGHUP. */
   readonly onReload: (reload: () => void) => void;
   /** Calls back on each signal that can be passed on, none of which ends this process from then on; the result takes it back. */

@@ -21,7 +21,8 @@ liveness, readiness and metrics.
 
 Policies are loaded again when their files change, and with the certificates on SIGHUP; a set that is not good leaves the
 last good one in force.
-SIGTERM drains: it says "not serving", answers what is in flight, and ends.
+SIGTERM and SIGINT drain: \`/readyz\` and the gRPC health service say "not serving" while everything is still answered, for
+\`drainSeconds\` (5); then it answers what is in flight, and ends. A second signal ends the waiting.
 With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/processes.md.
 Configuration, policies and key sets that others than their owner can write (mode, or that of a folder above) are refused, at the
 start and at each reload; --accept-writable-files takes them all the same.
@@ -77,10 +78,19 @@ export const serve: Command = {
     serving = remit;
     const failed = await Promise.race([ended.then(() => null), fatal.promise]);
     if (failed !== null) io.err(`remit: stopping: ${failed}`);
+    if (failed === null) await drained(remit, io);
     await remit.close();
     return failed === null ? EXIT.good : EXIT.no;
   },
 };
+
+/** Waits out the drain, or until a second signal comes; a signal after it ends the process at once. */
+async function drained(remit: Remit, io: CommandIo): Promise<void> {
+  const hurry = new AbortController();
+  const stopHearing = io.onHurry(() => hurry.abort());
+  await remit.drain(hurry.signal);
+  stopHearing();
+}
 
 function refused(io: CommandIo, problem: string): number {
   for (const line of problem.split('\n')) io.err(`remit serve: ${line}`);

@@ -58,6 +58,11 @@ export interface Config {
   readonly stateAccess: 'exclusive' | 'shared';
   readonly ledger: LedgerConfig;
   readonly outcomes: OutcomesConfig;
+  /**
+   * After SIGTERM or SIGINT the process says "not serving" and answers all the same for so long, before it stops. Default 5, 0 to
+   * 300. At least three intervals of the health checks that watch it.
+   */
+  readonly drainSeconds: number;
 }
 
 /** The configuration as it is written. */
@@ -121,6 +126,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     stateAccess: optional(word(['exclusive', 'shared']), 'exclusive'),
     ledger: ledger(folder),
     outcomes,
+    drainSeconds: optional(integer(0, 300), 5),
   });
 
 /**

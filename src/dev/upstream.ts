@@ -77,6 +77,7 @@ export class ToolServer {
 
   /** Stops listening and drops its connections. */
   async close(): Promise<void> {
+    if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();

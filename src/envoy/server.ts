@@ -51,14 +51,6 @@ export interface ServerOptions {
   readonly accessLog?: AccessLogSink;
 }
 
-/** How long `close` takes at most. */
-export interface Grace {
-  /** Between saying "not serving" and closing, for health checks to notice; 0 for a sidecar, which has no other. */
-  readonly noticeMs: number;
-  /** For checks in flight to end by themselves; what is left then is cut off. */
-  readonly graceMs: number;
-}
-
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
 /** So many messages may wait as views of what was received with them, 64 KiB each at most. */
@@ -142,7 +134,7 @@ export class AuthorizationServer {
     for (const address of addresses) {
       const outcome = await this.#server.listen(address);
       if (typeof outcome !== 'string') {
-        await this.close({ noticeMs: 0, graceMs: 0 });
+        await this.close(0);
         return outcome;
       }
       bound.push(outcome);
@@ -155,15 +147,17 @@ export class AuthorizationServer {
     if (this.#closing === null) this.#health.set(isServing);
   }
 
-  /** Says "not serving", lets checks in flight end, and closes every address and connection. Never rejects. */
-  close(grace: Grace): Promise<void> {
+  /**
+   * Says "not serving", takes no more calls, lets checks in flight end for `graceMs`, cuts off what is left then, and closes every
+   * address and connection. Never rejects.
+   */
+  close(graceMs: number): Promise<void> {
     this.#health.set(false);
-    this.#closing ??= this.#drain(grace);
+    this.#closing ??= this.#drain(graceMs);
     return this.#closing;
   }
 
-  async #drain({ noticeMs, graceMs }: Grace): Promise<void> {
-    if (noticeMs > 0) await new Promise((resolve) => setTimeout(resolve, noticeMs));
+  async #drain(graceMs: number): Promise<void> {
     // They never end by themselves, and the draining would wait for them.
     this.#accessLog?.close();
     this.#health.close();

@@ -39,8 +39,6 @@ const MAX_TOKENS_CACHED = 16_384;
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
-/** For the health checks of the proxy, one a second as it is shipped, where there are other processes to go to. */
-const NOTICE_MS = 2000;
 
 /** What checks verify tokens with, and what signs those that upstreams are handed. */
 interface CheckKeys {
@@ -49,8 +47,8 @@ interface CheckKeys {
 }
 
 /**
- * Starts the server that Envoy asks; not serving yet, by its health. Closing it says that others are to be asked, where there are any,
- * lets checks in flight end, and closes every address.
+ * Starts the server that Envoy asks; not serving yet, by its health. Closing it lets checks in flight end, and closes every
+ * address.
  */
 export async function startChecks(
   parts: Parts,
@@ -91,13 +89,9 @@ export async function startChecks(
     maxInFlight: config.extAuthz.checksInFlight,
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
-  const noticeMs = config.stateAccess === 'shared' ? NOTICE_MS : 0;
-  let isServing = false;
-  closers.push(() => server.close({ noticeMs: isServing ? noticeMs : 0, graceMs: CLOSE_GRACE_MS }));
+  closers.push(() => server.close(CLOSE_GRACE_MS));
   const bound = await server.listen(config.extAuthz.listen.map(addressText));
-  if (isStartProblem(bound)) return bound;
-  isServing = true;
-  return { server, bound };
+  return isStartProblem(bound) ? bound : { server, bound };
 }
 
 /** Which ledger has a decision is told where it can be that of another process. */

@@ -5,12 +5,16 @@ import type { AuthorizationServer } from '../envoy/server.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { repeatedly } from '../repeated.ts';
 import { after } from '../timers.ts';
+import type { Drain } from './drain.ts';
 import type { Parts } from './parts.ts';
 
 const LOOK_MS = 500;
 
 /** What must hold before this process is ready; each names what is missing. */
-export const gatesOf = ({ policies, ledger, svid }: Parts, keys: KeyRing): readonly Gate[] => [
+export const gatesOf = (
+  { policies, ledger, svid }: Parts,
+  { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
+): readonly Gate[] => [
   {
     name: 'policies',
     problem: () => {
@@ -28,11 +32,16 @@ export const gatesOf = ({ policies, ledger, svid }: Parts, keys: KeyRing): reado
   },
   { name: 'ledger', problem: () => ledger.writer.problem },
   { name: 'svid', problem: () => (svid === null || svid.current() !== null ? null : (svid.problem() ?? 'no SVID')) },
+  { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to end' : null) },
 ];
 
 /** Keeps the health that Envoy sees in step with readiness; the result ends it. */
-export function followGates(server: AuthorizationServer, gates: readonly Gate[]): () => void {
+export function followGates(
+  server: AuthorizationServer,
+  { gates, drain }: { readonly gates: readonly Gate[]; readonly drain: Drain },
+): () => void {
   const look = (): void => server.setServing(unmetGates(gates).length === 0);
+  drain.onBegun = look;
   look();
   // What cannot be looked at is not met.
   return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server.setServing(false) });

@@ -23,6 +23,7 @@ import { startChecks } from './check-role.ts';
 import { followClockLead } from './clock-lead.ts';
 import { startedOrClosed } from './closers.ts';
 import type { Closers } from './closers.ts';
+import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
 import { openKeyRing } from './keys.ts';
@@ -65,7 +66,12 @@ export interface Remit {
   readonly recordsOf: Ledger['recordsOf'];
   /** Writes what waits to be recorded. */
   flush(): Promise<void>;
-  /** Drains and ends every role. */
+  /**
+   * Says "not serving" to health checks and in `/readyz`, and answers everything all the same, for `drainSeconds`; resolves then, or
+   * as soon as `hurry` aborts.
+   */
+  drain(hurry: AbortSignal): Promise<void>;
+  /** Ends every role, each once what is in flight is answered. */
   close(): Promise<void>;
 }
 
@@ -167,7 +173,8 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   if (isStartProblem(issuer)) return issuer;
   const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
-  const gates = gatesOf(parts, ring);
+  const drain = new Drain(config.drainSeconds, after);
+  const gates = gatesOf(parts, { keys: ring, drain });
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
   const admin = new AdminServer(gates, {
     scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
@@ -177,7 +184,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;
-  closers.push(followGates(checks.server, gates));
+  closers.push(followGates(checks.server, { gates, drain }));
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
   log(ledger.notice);
   policyLoads.report();
@@ -187,6 +194,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     adminPort,
     flush: () => ledger.flush(),
     recordsOf: ledger.recordsOf,
+    drain: (hurry) => drain.begin(hurry),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
       await policyLoads.reload();

@@ -39,6 +39,7 @@ const io = (out: string[], err: string[]): CommandIo => ({
   environment: {},
   runtimeVersion: '26.0.0',
   ended: () => new Promise(() => undefined),
+  onHurry: () => () => undefined,
   onReload: () => undefined,
   onSignal: () => () => undefined,
 });

@@ -25,6 +25,7 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
     environment: {},
     runtimeVersion: '26.0.0',
     ended: () => new Promise(() => {}),
+    onHurry: () => () => undefined,
     onReload: () => {},
     onSignal: () => () => {},
   };

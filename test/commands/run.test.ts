@@ -29,6 +29,7 @@ async function print(words: readonly string[], environment: Record<string, strin
     environment,
     runtimeVersion: '26.0.0',
     ended: () => new Promise(() => undefined),
+    onHurry: () => () => undefined,
     onReload: () => undefined,
     onSignal: () => () => undefined,
   };

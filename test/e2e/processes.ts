@@ -17,7 +17,17 @@ import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
-const shipped = resolve(import.meta.dirname, '../../deploy/envoy/envoy-processes.yaml');
+const shipped = resolve(import.meta.dirname, '../../deploy/envoy');
+
+/** How many processes there are, and what they are run with. */
+export interface ProcessesOptions {
+  /** `shared`: both of `NUMBERS` on one state file; `exclusive`: the first alone. Default `shared`. */
+  readonly stateAccess?: 'shared' | 'exclusive';
+  /** How long they say "not serving" before they stop. Default 5, as it is without a word. */
+  readonly drainSeconds?: number;
+  /** Changes the shipped configuration of Envoy. Default: time for checks. */
+  readonly envoyConfig?: (shipped: string) => string;
+}
 
 /** The processes that the shipped configuration of Envoy has. */
 export const NUMBERS = [1, 2] as const;
@@ -47,26 +57,37 @@ export class Processes {
   readonly folder: string;
   readonly config: string;
   readonly agent: Agent;
-  readonly #issuerPorts: Readonly<Record<ProcessNumber, number>>;
+  /** What Envoy has behind it. */
+  readonly payments: ToolServer;
+  readonly #ports: Readonly<Record<ProcessNumber, { readonly issuer: number; readonly admin: number }>>;
+  readonly #drain: Readonly<Record<string, string>>;
   readonly #running = new Map<ProcessNumber, Running>();
   readonly #stops: (() => Promise<unknown> | void)[] = [];
   #envoy: EnvoyProcess | null = null;
 
   private constructor(
-    parts: Pick<Processes, 'folder' | 'config' | 'agent'>,
-    issuerPorts: Readonly<Record<ProcessNumber, number>>,
+    parts: Pick<Processes, 'folder' | 'config' | 'agent' | 'payments'>,
+    ports: readonly number[],
+    drainSeconds: number,
   ) {
     this.folder = parts.folder;
     this.config = parts.config;
     this.agent = parts.agent;
-    this.#issuerPorts = issuerPorts;
+    this.payments = parts.payments;
+    const [one = 0, oneAdmin = 0, two = 0, twoAdmin = 0] = ports;
+    this.#ports = { 1: { issuer: one, admin: oneAdmin }, 2: { issuer: two, admin: twoAdmin } };
+    this.#drain = { REMIT_DRAIN_SECONDS: String(drainSeconds) };
   }
 
   /** Starts Envoy and the tool servers, and no process yet. */
-  static async start(envoy: string, folder: string): Promise<Processes> {
+  static async start(
+    envoy: string,
+    folder: string,
+    { stateAccess = 'shared', drainSeconds = 5, envoyConfig = withTimeForChecks }: ProcessesOptions = {},
+  ): Promise<Processes> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const acme = await createAuthority('acme.test', systemPorts);
-    const names = { dns: ['localhost', 'payments.acme.test'], ips: ['127.0.0.1'] };
+    const names = { dns: ['localhost', 'payments.acme.test', 'issuer.acme.test'], ips: ['127.0.0.1'] };
     const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
     const own = await writeCredential(folder, 'remit', await acme.svid('/remit', names));
     const bundle = await writeBundle(folder, 'bundle', acme);
@@ -78,17 +99,22 @@ export class Processes {
       admin: { listen: '127.0.0.1:0' },
       policies: examples,
       state: 'sqlite:state.db',
-      stateAccess: 'shared',
+      stateAccess,
       ledger: { others: NUMBERS.map((n) => `ledger-${n}`) },
       decisionLog: 'stdout',
     };
     await writeFile(config, stringify(settings));
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
-    const [one = 0, two = 0] = await freePorts(2);
-    const processes = new Processes({ folder, config, agent }, { 1: one, 2: two });
-    processes.#stops.push(() => agent.close());
+    const payments = await ToolServer.start('payments');
+    const processes = new Processes({ folder, config, agent, payments }, await freePorts(4), drainSeconds);
+    processes.#stops.push(
+      () => agent.close(),
+      () => payments.close(),
+    );
     try {
-      await processes.#startEnvoy(envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
+      const file = stateAccess === 'shared' ? 'envoy-processes.yaml' : 'envoy.yaml';
+      const text = envoyConfig(await readFile(join(shipped, file), 'utf8'));
+      await processes.#startEnvoy(text, envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
       return processes;
     } catch (error) {
       await processes.stop();
@@ -96,17 +122,14 @@ export class Processes {
     }
   }
 
-  async #startEnvoy(binary: string, files: Parameters<typeof envoyConfigWithFiles>[2]): Promise<void> {
-    const [payments, others] = [await ToolServer.start('payments'), await ToolServer.start('files')];
-    this.#stops.push(
-      () => payments.close(),
-      () => others.close(),
-    );
-    const text = withTimeForChecks(await readFile(shipped, 'utf8')).replaceAll('/run/remit/', `${this.folder}/`);
+  async #startEnvoy(config: string, binary: string, files: Parameters<typeof envoyConfigWithFiles>[2]): Promise<void> {
+    const others = await ToolServer.start('files');
+    this.#stops.push(() => others.close());
+    const text = config.replaceAll('/run/remit/', `${this.folder}/`);
     const addresses = {
       listener: { host: '127.0.0.1', port: 0 },
       remitSocket: join(this.folder, 'check-1.sock'),
-      payments: payments.address,
+      payments: this.payments.address,
       files: others.address,
       collector: null,
     };
@@ -136,7 +159,9 @@ export class Processes {
   environment(n: ProcessNumber): Readonly<Record<string, string>> {
     return {
       REMIT_EXT_AUTHZ_LISTEN: `unix:${this.folder}/check-${n}.sock`,
-      REMIT_ISSUER_LISTEN: `127.0.0.1:${this.#issuerPorts[n]}`,
+      REMIT_ISSUER_LISTEN: `127.0.0.1:${this.#ports[n].issuer}`,
+      REMIT_ADMIN_LISTEN: `127.0.0.1:${this.#ports[n].admin}`,
+      ...this.#drain,
       REMIT_LEDGER_FOLDER: `ledger-${n}`,
       REMIT_LEDGER_NAME: `remit-${n}`,
       REMIT_LEDGER_CHECKPOINTS: `checkpoints-${n}.txt`,
@@ -145,10 +170,22 @@ export class Processes {
 
   /** Ends a process by a signal; its exit. */
   async end(n: ProcessNumber, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
+    const { child, exit } = this.running(n);
+    child.kill(signal);
+    return exit;
+  }
+
+  /** A process that was started. */
+  running(n: ProcessNumber): Running {
     const running = this.#running.get(n);
     if (running === undefined) throw new Error(`process ${n} does not run`);
-    running.child.kill(signal);
-    return running.exit;
+    return running;
+  }
+
+  /** What `/readyz` of a process answers. */
+  async readiness(n: ProcessNumber): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports[n].admin}/readyz`);
+    return `${response.status} ${(await response.text()).trim()}`;
   }
 
   /** The processes that Envoy sends checks to. */
@@ -209,7 +246,7 @@ export class Processes {
   }
 
   #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<Reply> {
-    const port = this.#issuerPorts[n];
+    const port = this.#ports[n].issuer;
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
   }
 

@@ -63,7 +63,7 @@ describe('the access log service', () => {
   });
   afterEach(async () => {
     for (const client of clients) client.close();
-    await server.close({ noticeMs: 0, graceMs: 100 });
+    await server.close(100);
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -247,7 +247,7 @@ describe('the access log service', () => {
     stream.write(messageBytes([entryOf()], 'g'));
     await until(() => calls.length === 1);
     // Longer than a test may take.
-    await server.close({ noticeMs: 0, graceMs: 60_000 });
+    await server.close(60_000);
     expect(await ended).toBeNull();
     expect(left).toBe(1);
   });

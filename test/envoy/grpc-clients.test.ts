@@ -29,7 +29,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
     if ('problem' in bound) throw new Error(bound.problem);
     address = bound[0] ?? '';
   });
-  afterAll(() => server.close({ noticeMs: 0, graceMs: 100 }));
+  afterAll(() => server.close(100));
 
   it('answers grpcurl, with a small message and with one that needs windows', async () => {
     const call = ['-plaintext', '-import-path', protos, '-proto', FILE];

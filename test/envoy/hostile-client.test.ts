@@ -30,7 +30,7 @@ let address: string;
 let other: CheckClient;
 const listening = async (handler: OneHandler, over: Partial<ServerOptions> = {}) => {
   server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
-  closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
+  closing.push(() => server.close(50));
   const bound = await server.listen(['127.0.0.1:0']);
   if ('problem' in bound) throw new Error(bound.problem);
   address = bound[0] ?? '';

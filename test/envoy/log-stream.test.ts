@@ -56,7 +56,7 @@ describe('an access log and time', () => {
   afterEach(async () => {
     client.close();
     jest.useRealTimers();
-    await server.close({ noticeMs: 0, graceMs: 0 });
+    await server.close(0);
   });
 
   it('has 30 s for the rest of a message, however slowly that comes', async () => {

@@ -51,7 +51,7 @@ export function rawStage() {
       maxCheckMs: 60_000,
       ...over,
     });
-    closing.push(() => server.close({ noticeMs: 0, graceMs: 50 }));
+    closing.push(() => server.close(50));
     const bound = await server.listen(['127.0.0.1:0']);
     if ('problem' in bound) throw new Error(bound.problem);
     const client = async (): Promise<RawClient> => {

@@ -52,7 +52,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const started = async (handler: OneHandler, over: Partial<ServerOptions> = {}, address = 'localhost:0') => {
   const server = new AuthorizationServer(oneByOne(handler), { ...options, ...over });
-  closing.push(() => server.close({ noticeMs: 0, graceMs: 200 }));
+  closing.push(() => server.close(200));
   const addresses = await server.listen([address]);
   if (!Array.isArray(addresses)) throw new Error(JSON.stringify(addresses));
   const client = checkClient(String(addresses[0]));
@@ -87,7 +87,7 @@ describe('AuthorizationServer.listen', () => {
       expect(String(await client.check(request))).toBe('hello');
       client.close();
     }
-    await server.close({ noticeMs: 0, graceMs: 1_000 });
+    await server.close(1_000);
     expect(existsSync(path)).toBe(false);
   });
 
@@ -329,7 +329,7 @@ describe('AuthorizationServer health and close', () => {
     });
     const status = 'SERVING';
     expect(statuses).toEqual({ statuses: { '': { status }, [AUTHORIZATION_SERVICE]: { status } } });
-    await server.close({ noticeMs: 0, graceMs: 60_000 });
+    await server.close(60_000);
     expect(await Promise.all(ends)).toEqual([14, 14]);
   });
 
@@ -353,12 +353,15 @@ describe('AuthorizationServer health and close', () => {
     server.setServing(true);
     const inFlight = client.check(request);
     await until(() => waiting.length === 1);
-    const closed = server.close({ noticeMs: 100, graceMs: 5_000 });
-    expect(server.close({ noticeMs: 0, graceMs: 0 })).toBe(closed);
-    server.setServing(true);
+    server.setServing(false);
+    const late = client.check(request);
+    await until(() => waiting.length === 2);
     expect(await health('')).toBe('NOT_SERVING');
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    waiting[0]?.();
+    const closed = server.close(5_000);
+    expect(server.close(0)).toBe(closed);
+    server.setServing(true);
+    for (const answered of waiting) answered();
+    expect(String(await late)).toBe('done');
     expect(String(await inFlight)).toBe('done');
     await closed;
     await expect(client.check(request, { timeoutMs: 500 })).rejects.toThrow();
@@ -368,7 +371,7 @@ describe('AuthorizationServer health and close', () => {
     const { server, client } = await started(never);
     const outcome = client.check(request).catch((error: ServiceError) => error.code);
     await until(() => server.inFlight === 1);
-    await server.close({ noticeMs: 0, graceMs: 50 });
+    await server.close(50);
     expect(await outcome).not.toBe(0);
     await until(() => server.inFlight === 0);
   });

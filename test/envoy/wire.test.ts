@@ -257,7 +257,7 @@ for (const version of envoyVersions) {
       };
       const inFlight = wire.to('raw', get('/last'));
       await until(() => waiting.length === 1);
-      const closed = wire.server.close({ noticeMs: 0, graceMs: 2_000 });
+      const closed = wire.server.close(2_000);
       waiting[0]?.();
       expect((await inFlight).status).toBe(200);
       await closed;

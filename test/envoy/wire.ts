@@ -191,7 +191,7 @@ export class Wire {
 
   async stop(): Promise<void> {
     await this.envoy.stop();
-    await this.server.close({ noticeMs: 0, graceMs: 100 });
+    await this.server.close(100);
     this.#upstream.closeAllConnections();
     await new Promise((resolve) => this.#upstream.close(resolve));
     await rm(this.#folder, { recursive: true, force: true });

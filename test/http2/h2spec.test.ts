@@ -52,7 +52,7 @@ describeWith(h2specPart(), 'AuthorizationServer held to h2spec', (h2spec) => {
       const verdict = await verdictOn(h2spec, port, WITHOUT_CONTENT);
       expect(verdict).toBe('143 tests, 139 passed, 4 skipped, 0 failed');
     } finally {
-      await server.close({ noticeMs: 0, graceMs: 0 });
+      await server.close(0);
     }
   });
 });

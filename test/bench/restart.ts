@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Processes } from '../e2e/processes.ts';
+import { envoyBinary } from '../parts.ts';
+import { until } from '../until.ts';
+
+/**
+ * The calls that are lost over a restart, in counts: `node test/bench/restart.ts`. Calls come at a fixed rate, whether the last one
+ * is answered or not, through Envoy with the shipped configuration and its deadline; a process is told to end, and started again
+ * once it has, as systemd does it.
+ */
+const RATE = 100;
+const BEFORE_MS = 3_000;
+const AFTER_MS = 3_000;
+
+const { values } = parseArgs({ options: { drain: { type: 'string', default: '5' } } });
+const envoy = envoyBinary();
+if (envoy === null) throw new Error('there is no Envoy: `npm run parts`');
+
+for (const stateAccess of ['exclusive', 'shared'] as const) {
+  const folder = await mkdtemp(join(tmpdir(), 'remit-restarts-'));
+  const drainSeconds = Number(values.drain);
+  const processes = await Processes.start(envoy, folder, { stateAccess, drainSeconds, envoyConfig: (text) => text });
+  try {
+    console.log(stateAccess === 'exclusive' ? 'one process' : 'two processes');
+    await processes.serve(1);
+    if (stateAccess === 'shared') await processes.serve(2);
+    for (const [answer, count] of await restarted(processes)) console.log(`  ${count} ${answer}`);
+  } finally {
+    await processes.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** How often each answer came, from before the restart until after it. */
+async function restarted(processes: Processes): Promise<ReadonlyMap<string, number>> {
+  const { token } = await processes.declare(1);
+  const counts = new Map<string, number>();
+  const call = async (): Promise<string> => {
+    const headers = { authorization: `Bearer ${token}` };
+    const asked = { host: 'payments.acme.test', path: '/v1/payments/p-1', headers };
+    const { status, body } = await processes.agent.call(processes.envoyPort, asked);
+    return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? 'without a reason'}`;
+  };
+  const count = async (): Promise<void> => {
+    const answer = await call().catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
+    counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  };
+  // Code that has run is faster.
+  for (let warm = 0; warm < 300; warm += 1) await call();
+  const calls: Promise<void>[] = [];
+  const due = performance.now();
+  const timer = setInterval(() => {
+    while (calls.length < ((performance.now() - due) * RATE) / 1000) calls.push(count());
+  }, 1);
+  await delay(BEFORE_MS);
+  await processes.end(1, 'SIGTERM');
+  const endedMs = performance.now();
+  await processes.serve(1);
+  const awayMs = performance.now() - endedMs;
+  await until(async () => (await call()) === '200', { what: 'an answer', withinMs: 60_000 });
+  await delay(AFTER_MS);
+  clearInterval(timer);
+  await Promise.all(calls);
+  console.log(`  ${calls.length} calls at ${RATE}/s; away for ${Math.round(awayMs)} ms`);
+  return counts;
+}

@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { describeWith, envoyPart } from '../parts.ts';
+import { envoyVersions } from '../parts/cache.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Processes } from './processes.ts';
+import { SteadyCallers } from './steady-callers.ts';
+
+// Processes start here, which takes a loaded machine its time.
+jest.setTimeout(180_000);
+
+// Issue 15, point 8: SIGTERM cut every call off, and Envoy answered 503 without a word.
+describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let processes: Processes;
+  let token = '';
+
+  const answer = async (headers: Readonly<Record<string, string>> = { authorization: `Bearer ${token}` }) => {
+    const call = { host: 'payments.acme.test', path: '/v1/payments/p-1', headers };
+    return processes.agent.call(processes.envoyPort, call);
+  };
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-restart-');
+    processes = await Processes.start(envoy, scratch.folder, { stateAccess: 'exclusive', drainSeconds: 3 });
+    await processes.serve(1);
+    ({ token } = await processes.declare(1));
+    await until(async () => (await answer()).status === 200);
+  });
+  afterAll(async () => {
+    await processes?.stop();
+    await scratch?.remove();
+  });
+
+  it('says "not serving" for `drainSeconds`, and answers every call until it ends', async () => {
+    const callers = new SteadyCallers(processes.envoyPort, [{ agent: processes.agent, token }]);
+    let draining = 0;
+    try {
+      await until(() => callers.calls.length > 20);
+      const { child, exit } = processes.running(1);
+      child.kill('SIGTERM');
+      await until(async () => (await processes.readiness(1)) === '503 drain: the process is about to end');
+      // Envoy has heard of it too, and asks all the same where there is no other.
+      await until(async () => (await processes.healthy()).length === 0);
+      draining = callers.calls.length;
+      await until(() => callers.calls.length > draining + 20);
+      draining = callers.calls.length;
+      expect(new Set(callers.calls.map(({ answer: said }) => said))).toEqual(new Set(['200']));
+      expect(await exit).toBe(0);
+    } finally {
+      await callers.stop();
+    }
+    expect(draining).toBeGreaterThan(40);
+  });
+
+  it('is missed with a reason, in the form of a denial', async () => {
+    const { status, headers, body } = await answer();
+    expect(status).toBe(503);
+    expect(headers['x-remit-decision']).toBe('deny;reason=envoy.no-decision');
+    expect([headers['retry-after'], headers['content-type']]).toEqual(['1', 'application/json']);
+    expect(JSON.parse(body)).toEqual({
+      error: 'temporarily_unavailable',
+      reason: 'envoy.no-decision',
+      request: headers['x-request-id'],
+      message: 'no decision could be had, so the call was denied',
+    });
+  });
+
+  it('is asked again once it is back, and its denials are its own', async () => {
+    await processes.serve(1);
+    expect((await answer()).status).toBe(200);
+    const { status, body } = await answer({});
+    expect([status, JSON.parse(body).reason]).toEqual([401, 'token.missing']);
+  });
+
+  it('has nothing to do with a tool server that is gone, of which Envoy says so too', async () => {
+    await processes.payments.close();
+    const { status, headers, body } = await answer();
+    expect(status).toBe(503);
+    expect(JSON.parse(body)).toMatchObject({
+      reason: 'envoy.no-upstream',
+      decision: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      trace: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
+    expect([headers['x-remit-decision'], headers['retry-after']]).toEqual([undefined, undefined]);
+  });
+
+  it.each([
+    ['a second SIGTERM', 'SIGTERM', 'SIGTERM'],
+    ['SIGINT after SIGTERM', 'SIGTERM', 'SIGINT'],
+  ] as const)('ends at once at %s', async (_name, first, second) => {
+    const { folder, remove } = await scratchFolder('remit-hurry-');
+    const hurried = await Processes.start(envoy, folder, { stateAccess: 'exclusive', drainSeconds: 300 });
+    try {
+      const { child, exit } = await hurried.serve(1);
+      child.kill(first);
+      await until(async () => (await hurried.readiness(1)).startsWith('503'));
+      child.kill(second);
+      expect(await exit).toBe(0);
+    } finally {
+      await hurried.stop();
+      await remove();
+    }
+  });
+});
+
+for (const version of envoyVersions) {
+  describeWith(envoyPart(version), `Envoy ${version} without Remit`, (envoy) => {
+    it('denies with a reason of its own', async () => {
+      const { folder, remove } = await scratchFolder('remit-none-');
+      const none = await Processes.start(envoy, folder, { stateAccess: 'exclusive' });
+      try {
+        const { status, body } = await none.agent.call(none.envoyPort, { host: 'payments.acme.test', path: '/' });
+        expect([status, JSON.parse(body).reason]).toEqual([503, 'envoy.no-decision']);
+      } finally {
+        await none.stop();
+        await remove();
+      }
+    });
+  });
+}
