@@ -45,6 +45,6 @@ describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
     const { planner } = domain.stage;
     const { token } = await mustDeclare(planner, domain, { constraints: { single_use: true } });
     expect(await callPayments(planner, domain, { token })).toEqual([200, null]);
-    expect(await callPayments(planner, domain, { token: twinOf(token) })).toEqual([401, 'task.replayed']);
+    expect(await callPayments(planner, domain, { token: twinOf(token) })).toEqual([403, 'task.replayed']);
   });
 });
