@@ -9,6 +9,10 @@ export interface Finding {
   readonly message: string;
   /** What would cure it, where that is known. */
   readonly help: string | null;
+  /** Just after the last character that it is about; left out where only the beginning is known. */
+  readonly end?: Place;
+  /** Id of the policy that it is about; left out or `null` where there is none. */
+  readonly policy?: string | null;
 }
 
 /** A place in a text. */

@@ -3,16 +3,18 @@ import type { Place } from '../action/finding.ts';
 const MAX_COLUMN = 160;
 
 /**
- * The line of a text that a finding is about, with a caret under its place. Nothing where there is no such line or it
+ * The line of a text that a finding is about, with carets under it as far as `end`, or one under its place. Nothing where there is no such line or it
  * stands beyond 160 columns; control characters become `?`, so that no file can write to a terminal.
  */
-export function excerptOf(text: string, { line, column }: Place): readonly string[] {
+export function excerptOf(text: string, { line, column, end }: Place & { readonly end?: Place }): readonly string[] {
   const characters = Array.from(text.split('\n', line)[line - 1] ?? '');
   if (characters.length === 0 || column > MAX_COLUMN) return [];
   const shown = characters.slice(0, MAX_COLUMN).join('').trimEnd();
   const margin = `  ${line} | `;
   const padding = ' '.repeat(margin.length - 2);
-  return [`${margin}${plain(shown)}`, `${padding}| ${' '.repeat(column - 1)}^`];
+  const until = end?.line === line ? Math.min(end.column, MAX_COLUMN + 1) : column + 1;
+  const carets = '^'.repeat(Math.max(1, until - column));
+  return [`${margin}${plain(shown)}`, `${padding}| ${' '.repeat(column - 1)}${carets}`];
 }
 
 const plain = (text: string): string => text.replaceAll('\t', ' ').replaceAll(/\p{C}/gu, '?');

@@ -13,15 +13,21 @@ export const shownFiles = (source: PolicySource | null): ShownFiles =>
         [source.catalog, source.schema, ...source.policies, ...source.entities].map(({ file, text }) => [file, text]),
       );
 
-/** A finding as people read it: `file:line:column: message`, the line it is about with a caret, and what would cure it. */
-export function findingLines(
-  { file, line, column, message, help }: Finding,
-  { files, prefix = '' }: { readonly files: ShownFiles; readonly prefix?: string },
-): readonly string[] {
+interface Showing {
+  readonly files: ShownFiles;
+  readonly prefix?: string;
+}
+
+/**
+ * A finding as people read it: `file:line:column: policy: message`, the line it is about with carets, and what would cure it.
+ */
+export function findingLines(finding: Finding, { files, prefix = '' }: Showing): readonly string[] {
+  const { file, line, column, message, help, end, policy = null } = finding;
   const text = files.get(file);
+  const place = end === undefined ? { line, column } : { line, column, end };
   return [
-    `${file}:${line}:${column}: ${prefix}${message}`,
-    ...(text === undefined ? [] : excerptOf(text, { line, column })),
+    `${file}:${line}:${column}: ${prefix}${policy === null ? '' : `\`${policy}\`: `}${message}`,
+    ...(text === undefined ? [] : excerptOf(text, place)),
     ...(help === null ? [] : [`  help: ${help}`]),
   ];
 }

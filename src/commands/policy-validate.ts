@@ -15,7 +15,8 @@ usage: remit policy validate [FOLDER] [--json | --sarif]
   FOLDER    with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/*.cedar;
             default \`cedar-policies\`
   --json    one object: valid, folder, findings, warnings; where valid also hash, policies, actions, servers, shadow.
-            A finding is {file, line, column, message, help}: line and column from 1, column in code points
+            A finding is {file, line, column, message, help, and where known end: {line, column} and policy}:
+            line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
 Prints every finding as \`file:line:column: message\` with the line it is about. Warnings do not stand in the way.

@@ -12,7 +12,7 @@ export interface SarifResult {
  * them, so the command is run from the root of the repository with a relative folder. Columns count code points.
  *
  * @param rules what each rule is about, by its id; every rule of a result is among them
- * @see SARIF 2.1.0 sections 3.14, 3.27 and 3.30
+ * @see SARIF 2.1.0 sections 3.14, 3.27, 3.30 and 3.33
  */
 export function sarifOf(results: readonly SarifResult[], rules: ReadonlyMap<string, string>): unknown {
   return {
@@ -33,7 +33,11 @@ export function sarifOf(results: readonly SarifResult[], rules: ReadonlyMap<stri
   };
 }
 
-const resultOf = ({ rule, level, finding: { file, line, column, message, help } }: SarifResult): unknown => ({
+const resultOf = ({
+  rule,
+  level,
+  finding: { file, line, column, message, help, end, policy = null },
+}: SarifResult): unknown => ({
   ruleId: rule,
   level,
   message: { text: help === null ? message : `${message}; ${help}` },
@@ -41,8 +45,13 @@ const resultOf = ({ rule, level, finding: { file, line, column, message, help } 
     {
       physicalLocation: {
         artifactLocation: { uri: file.split('/').map(encodeURIComponent).join('/') },
-        region: { startLine: line, startColumn: column },
+        region: {
+          startLine: line,
+          startColumn: column,
+          ...(end === undefined ? {} : { endLine: end.line, endColumn: end.column }),
+        },
       },
+      ...(policy === null ? {} : { logicalLocations: [{ name: policy, kind: 'policy' }] }),
     },
   ],
 });

@@ -40,7 +40,11 @@ export interface PolicyFileParts {
 export interface CedarProblem {
   readonly message: string;
   readonly help: string | null;
-  readonly sourceLocations?: readonly { readonly label: string | null; readonly start: number }[];
+  readonly sourceLocations?: readonly {
+    readonly label: string | null;
+    readonly start: number;
+    readonly end: number;
+  }[];
 }
 
 /**
@@ -122,10 +126,13 @@ export const problemsOf = (answer: {
 /** What Cedar says about a text that stands at an offset of a file, with the place in the file. */
 export function cedarFinding(error: CedarProblem, source: PlacedSource, from = 0): Finding {
   const [location] = error.sourceLocations ?? [];
-  const offset = location === undefined ? 0 : offsetOfByte(source.text.slice(from), location.start);
+  const rest = source.text.slice(from);
+  const offset = location === undefined ? 0 : offsetOfByte(rest, location.start);
+  const end = location === undefined ? 0 : offsetOfByte(rest, location.end);
   const label = location?.label ?? null;
   const message = error.message
     .replace(/^for policy `[^`]*`, /, '')
     .replace(/^failed to parse .*? from string: (error parsing schema: )?/, '');
-  return at(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
+  const finding = at(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
+  return end > offset ? { ...finding, end: source.placeAt(from + end) } : finding;
 }

@@ -117,25 +117,29 @@ function typeProblems(
     const source = policy && byFile.get(policy.file);
     if (source === undefined) return [];
     const finding = cedarFinding(found.error, source, policy?.offset);
-    return [{ ...finding, help: helpForRenamed(finding.message) ?? finding.help }];
+    const named = policy === undefined || policy.id === '' ? {} : { policy: policy.id };
+    return [{ ...finding, ...named, help: helpForRenamed(finding.message) ?? finding.help }];
   };
   return {
-    findings: onePerPlace(answer.validationErrors.flatMap(place)),
-    warnings: onePerPlace(answer.validationWarnings.flatMap(place)),
+    findings: oncePerPlace(answer.validationErrors.flatMap(place)),
+    warnings: oncePerPlace(answer.validationWarnings.flatMap(place)),
   };
 }
 
-/** A policy for many actions is checked for each of them, and what is wrong for all is said once. */
-function onePerPlace(findings: readonly Finding[]): readonly Finding[] {
-  const byPlace = Map.groupBy(inReadingOrder(findings), ({ file, line, column }) => `${line}:${column} ${file}`);
-  const said: Finding[] = [];
-  for (const [first, ...more] of byPlace.values()) {
-    if (first === undefined) continue;
-    const { message } = first;
-    said.push({
-      ...first,
-      message: more.length === 0 ? message : `${message}, and ${more.length} more for other actions`,
-    });
-  }
-  return said;
+const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
+
+/**
+ * A policy for many actions is checked for each of them. What differs by the action alone is said once, with every action it is
+ * so for; all else at one place is said by itself.
+ */
+function oncePerPlace(findings: readonly Finding[]): readonly Finding[] {
+  const alike = Map.groupBy(inReadingOrder(findings), ({ file, line, column, message, help }) =>
+    JSON.stringify([file, line, column, message.replace(ACTION, ''), help]),
+  );
+  return [...alike.values()].flatMap(([first, ...more]) => {
+    if (first === undefined) return [];
+    const others = new Set(more.flatMap(({ message }) => ACTION.exec(message) ?? []));
+    const also = others.size === 0 ? '' : `; the same for ${[...others].join(', ')}`;
+    return [{ ...first, message: `${first.message}${also}` }];
+  });
 }

@@ -18,7 +18,7 @@ describe('remit policy lint', () => {
     const { code, out, err } = await folder.run(policyLint);
     expect([code, err, out.at(-1)]).toEqual([0, [], 'cedar-policies: 0 errors, 0 warnings, 3 notes']);
     expect(out.slice(0, 4)).toEqual([
-      'cedar-policies/policies/payments.cedar:19:40: note: reads `context.intent.ageSeconds`, which changes from use to use [per-use-value]',
+      'cedar-policies/policies/payments.cedar:19:40: note: `payments-write`: reads `context.intent.ageSeconds`, which changes from use to use [per-use-value]',
       '  19 | when { context.intent.purpose != "" && context.intent.ageSeconds <= 3600 };',
       '     |                                        ^',
       '  help: decisions it takes part in hold for one use alone',
@@ -31,7 +31,7 @@ describe('remit policy lint', () => {
     expect([code, out.at(-1)]).toEqual([1, 'p: 0 errors, 1 warning, 3 notes']);
     expect(out).toEqual(
       expect.arrayContaining([
-        'p/x.cedar:1:1: warning: any agent can use this permit [permit-any-agent]',
+        'p/x.cedar:1:1: warning: `x`: any agent can use this permit [permit-any-agent]',
         '  1 | @id("x") permit (principal, action == Remit::Action::"files.read", resource);',
         '    | ^',
         '  help: name an agent, a group or a trust domain as `principal`',
@@ -43,7 +43,7 @@ describe('remit policy lint', () => {
     write('@id("x") permit (principal, action == Remit::Action::"files.rea", resource);\n');
     const { code, out } = await folder.run(policyLint, folder.path);
     expect([code, out.at(-1)]).toEqual([1, 'p: 1 error, 2 warnings, 3 notes']);
-    expect(out[0]).toBe('p/x.cedar:1:39: error: unrecognized action `Remit::Action::"files.rea"` [invalid]');
+    expect(out[0]).toBe('p/x.cedar:1:39: error: `x`: unrecognized action `Remit::Action::"files.rea"` [invalid]');
   });
 
   it('says a catalog that is wrong', async () => {
@@ -74,7 +74,7 @@ describe('remit policy lint', () => {
       'per-use-value note',
       'permit-any-agent warning',
     ]);
-    expect(tool.driver.rules).toHaveLength(11);
+    expect(tool.driver.rules).toHaveLength(13);
   });
 
   it.each([

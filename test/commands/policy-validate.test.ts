@@ -44,9 +44,9 @@ describe('remit policy validate', () => {
     expect(await run(folder)).toEqual({
       code: 1,
       out: [
-        'p/x.cedar:2:21: attribute `args.amont` in context for Remit::Action::"payments.create" not found',
+        'p/x.cedar:2:21: `x`: attribute `args.amont` in context for Remit::Action::"payments.create" not found',
         '  2 | when { "é" == "" || context.args.amont > 5 };',
-        '    |                     ^',
+        '    |                     ^^^^^^^^^^^^^^^^^^',
         '  help: did you mean `amount`?',
         'p/x.cedar:3:1: the policy lacks an `@id`',
         '  3 | permit (principal, action, resource);',
@@ -58,11 +58,39 @@ describe('remit policy validate', () => {
     });
   });
 
+  it('gives every finding of one place, with its range and its policy', async () => {
+    const actions = '[Remit::Action::"payments.list", Remit::Action::"payments.create"]';
+    writeFileSync(
+      join(folder, 'x.cedar'),
+      `@id("x") permit (principal, action in ${actions}, resource)\nwhen { context.args.currency == "EUR" };\n`,
+    );
+    const messages = [
+      'attribute `args.currency` in context for Remit::Action::"payments.list" not found',
+      'unable to guarantee safety of access to optional attribute `args.currency` in context for Remit::Action::"payments.create"',
+    ];
+    const advice = "try testing for the attribute's presence with `context.args has currency && ..`";
+    const place = { file: 'p/x.cedar', line: 2, column: 8, end: { line: 2, column: 29 }, policy: 'x' };
+    const { findings } = JSON.parse((await run(folder, '--json')).out.join(''));
+    expect(findings).toEqual([
+      { ...place, message: messages[0], help: null },
+      { ...place, message: messages[1], help: advice },
+    ]);
+    const text = (await run(folder)).out;
+    for (const message of messages) expect(text).toContain(`p/x.cedar:2:8: \`x\`: ${message}`);
+    expect(text).toContain(`  help: ${advice}`);
+    const { results } = JSON.parse((await run(folder, '--sarif')).out.join('')).runs[0];
+    const location = {
+      physicalLocation: { region: { startLine: 2, startColumn: 8, endLine: 2, endColumn: 29 } },
+      logicalLocations: [{ name: 'x' }],
+    };
+    expect(results).toMatchObject([{ locations: [location] }, { locations: [location] }]);
+  });
+
   it('prints warnings and is content', async () => {
     writeFileSync(join(folder, 'x.cedar'), '@id("x") permit (principal, action, resource) when { false };\n');
     const { code, out } = await run(folder);
     expect(code).toBe(0);
-    expect(out[0]).toMatch(/^p\/x\.cedar:1:1: warning: policy is impossible/);
+    expect(out[0]).toMatch(/^p\/x\.cedar:1:1: warning: `x`: policy is impossible/);
     expect(out.at(-1)).toBe('p: 20 policies (1 in shadow), 10 actions, 3 servers: valid');
   });
 

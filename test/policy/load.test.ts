@@ -67,12 +67,22 @@ describe('policySetFrom finds', () => {
       ['p/a.cedar:1:39: unrecognized action `Remit::Action::"payments.creat"`'],
     ],
     [
-      'what is wrong for many actions once',
+      'what is wrong for many actions, with the advice for each',
       [
         '@id("p") permit (principal, action in [Remit::Action::"files.list", Remit::Action::"files.read"], resource) when { context.args.x == 1 };',
       ],
       [
-        'p/a.cedar:1:116: attribute `args.x` in context for Remit::Action::"files.list" not found, and 1 more for other actions',
+        'p/a.cedar:1:116: attribute `args.x` in context for Remit::Action::"files.list" not found',
+        'p/a.cedar:1:116: attribute `args.x` in context for Remit::Action::"files.read" not found',
+      ],
+    ],
+    [
+      'what is wrong for many actions in the same words once, with all of them',
+      [
+        '@id("p") permit (principal, action in [Remit::Action::"files.list", Remit::Action::"payments.list"], resource) when { context.args.x == 1 };',
+      ],
+      [
+        'p/a.cedar:1:119: attribute `args.x` in context for Remit::Action::"files.list" not found; the same for Remit::Action::"payments.list"',
       ],
     ],
     [

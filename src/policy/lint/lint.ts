@@ -4,11 +4,14 @@ import type { Catalog } from '../../action/catalog.ts';
 import { freshCedar } from '../cedar.ts';
 import { entitiesFrom } from '../entities.ts';
 import { placed, policiesOf } from '../policy-file.ts';
+import { schemaFrom } from '../schema.ts';
 import type { PolicySource } from '../source.ts';
+import { contextShapes } from './context-shape.ts';
 import { lintedPolicy } from './linted-policy.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { Reach } from './reach.ts';
 import { lintRules } from './rules.ts';
+import { vocabularyOf } from './vocabulary.ts';
 
 /** Something that is valid and can hardly be meant. */
 export interface LintFinding extends Finding {
@@ -32,17 +35,18 @@ export function lintFindings(
 ): readonly LintFinding[] {
   const cedar = freshCedar();
   const files = source.policies.map(placed);
-  const reach = new Reach(
-    catalog,
-    source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity),
-  );
+  const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
+  const reach = new Reach(catalog, entities);
+  const schema = schemaFrom(source.schema.text, catalog);
+  const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
+  const vocabulary = vocabularyOf(catalog, entities, shapes);
   const policies = files
     .flatMap((file) => policiesOf(file, cedar).policies)
     .flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
   const placeAt = new Map(files.map((file) => [file.file, file.placeAt]));
   const findings = policies.flatMap((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
-      check(policy, { policies, reach }).map(({ message, help, offset }) => {
+      check(policy, { policies, reach, vocabulary }).map(({ message, help, offset }) => {
         const { line, column } = placeAt.get(policy.file)?.(policy.offset + offset) ?? policy;
         return { rule, level, policy: policy.id, file: policy.file, line, column, message, help };
       }),

@@ -6,29 +6,9 @@ import { pathOf, record, touches, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { offsetOf } from './linted-policy.ts';
-import type { Reach, Request } from './reach.ts';
-
-/** What a rule says of a policy. */
-export interface Complaint {
-  readonly message: string;
-  readonly help: string | null;
-  /** Where in the policy, in UTF-16 code units. */
-  readonly offset: number;
-}
-
-/** What a rule looks at besides the policy. */
-export interface LintedSet {
-  readonly policies: readonly LintedPolicy[];
-  readonly reach: Reach;
-}
-
-/** One rule: what it is about, how much it matters, and what it finds in one policy. */
-export interface LintRule {
-  readonly about: string;
-  /** A warning makes the answer no; a note is worth knowing. */
-  readonly level: 'warning' | 'note';
-  readonly check: (policy: LintedPolicy, set: LintedSet) => readonly Complaint[];
-}
+import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
+import type { Request } from './reach.ts';
+import { unknownValue } from './unknown-value.ts';
 
 /** The rules of the catalog by their ids: what it says itself, as `remarks`. */
 export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
@@ -47,6 +27,14 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
     },
   ],
   ['never-matches', { about: 'a policy that can never match', level: 'warning', check: neverMatches }],
+  [
+    'unknown-value',
+    {
+      about: 'a label, action, risk, argument, agent or other name that no request has, so that it can never match',
+      level: 'warning',
+      check: unknownValue,
+    },
+  ],
   [
     'forbidden-anyway',
     { about: 'a permit without effect, since a forbid covers all of it', level: 'warning', check: forbiddenAnyway },
@@ -92,12 +80,19 @@ function permitAnyAgent({ effect, principal, paths }: LintedPolicy): readonly Co
   return complaint('any agent can use this permit', 'name an agent, a group or a trust domain as `principal`');
 }
 
-function neverMatches(policy: LintedPolicy, { reach }: LintedSet): readonly Complaint[] {
+function neverMatches(policy: LintedPolicy, { reach, vocabulary }: LintedSet): readonly Complaint[] {
+  const near = ({ entities }: LintedPolicy['principal']): string | null => {
+    const unmet = entities?.flatMap((uid) => vocabulary.unmetEntity(uid)?.near ?? []) ?? [];
+    return unmet.length === 0 ? null : `did you mean ${unmet.map((name) => cedarString(name)).join(', ')}?`;
+  };
   if (reach.of(policy).size === 0)
-    return complaint('the policy can never match: no action of the catalog is at such a resource');
+    return complaint(
+      'the policy can never match: no action of the catalog is at such a resource',
+      near(policy.resource),
+    );
   if (reach.hasAgents(policy)) return [];
   const named = policy.principal.entities?.map(({ id }) => cedarString(id)).join(', ');
-  return complaint(`the policy can never match: no agent of the entities is in ${named}`);
+  return complaint(`the policy can never match: no agent of the entities is in ${named}`, near(policy.principal));
 }
 
 function forbiddenAnyway(policy: LintedPolicy, { policies, reach }: LintedSet): readonly Complaint[] {

@@ -47,6 +47,8 @@ async function found(policies: string) {
 const short = async (policies: string) =>
   (await found(policies)).map(({ rule, policy: id, line, column }) => `${rule} ${id} ${line}:${column}`);
 
+const unmet = async (policies: string) => (await short(policies)).filter((line) => line.startsWith('unknown-value'));
+
 const permit = policy('permit', 'p');
 const intent = 'when { context.intent.purpose == "pay" }';
 const claim = 'context.claimed.contains("approval=finance")';
@@ -56,6 +58,11 @@ const conjunct = 'context.args.name like "x*"';
 describe('lintFindings', () => {
   const rows: readonly (readonly [string, string, readonly unknown[]])[] = [
     ['nothing in a permit for a group', permit, []],
+    [
+      'a label that nothing has',
+      policy('forbid', 'f', { rest: 'when { context.labels.contains("externl") }' }),
+      ['unknown-value f 1:140'],
+    ],
     ['a permit for everyone', policy('permit', 'p', { of: 'principal' }), ['permit-any-agent p 1:1']],
     [
       'a permit for every agent by type',
@@ -222,6 +229,80 @@ describe('lintFindings', () => {
   ];
   it.each(rows)('finds %s', async (_name, policies, expected) => {
     expect(await short(policies)).toEqual(expected);
+  });
+
+  it('finds no fault with names that are there', async () => {
+    const texts = [
+      'context.labels.contains("external")',
+      'context.task.labels.containsAny(["external", "customer-data"])',
+      '["files.read", "payments.create"].contains("files.read")',
+      'context.task.actions.contains("payments.create")',
+      'context.intent.actions.contains("payments.*")',
+      'context.risk != "high"',
+      'context.request.method == "GET"',
+      'context.credential.reuse.contains("other-node")',
+      'context.args has name',
+      'principal in Remit::AgentGroup::"payers"',
+      'principal == Remit::Agent::"spiffe://acme.test/not/listed"',
+      'context.attested.contains({name: "a", value: "b", by: "spiffe://elsewhere.test/w"})',
+      'context.actors.contains("somebody")',
+    ];
+    expect(await unmet(policy('permit', 'p', { rest: `when { ${texts.join(' && ')} }` }))).toEqual([]);
+    const issue = ['context.requested.action like "pay*.create"', 'context has delegation', 'context.risk == "low"'];
+    const rest = `when { ${issue.join(' && ')} && context.delegation.parent == "spiffe://elsewhere.test/w" }`;
+    expect(await unmet(policy('permit', 'p', { to: 'action == Remit::Action::"issue"', rest }))).toEqual([]);
+  });
+
+  const unknown: readonly (readonly [string, string, string | null])[] = [
+    ['context.labels.contains("externl")', '`context.labels` never has the value "externl"', '"external"'],
+    ['["costumer-data"].containsAny(context.task.labels)', 'never has the value "costumer-data"', '"customer-data"'],
+    ['context.task.labels.containsAll(["external", "exter"])', 'never has the value "exter"', '"external"'],
+    ['context.task.actions.contains("file.read")', 'never has the value "file.read"', '"files.read"'],
+    ['context.intent.actions.contains("payment.*")', 'never has the value "payment.*"', '"payments.*"'],
+    ['context.risk == "hihg"', '`context.risk` never has the value "hihg"', '"high"'],
+    ['"get" == context.request.method', '`context.request.method` never has the value "get"', '"GET"'],
+    ['context.credential.binding != "certifcate"', 'never has the value "certifcate"', '"certificate"'],
+    ['context.credential.reuse.contains("other_node")', 'never has the value "other_node"', '"other-node"'],
+    ['context.credential.kind like "token*"', '`context.credential.kind` is never like "token*"', null],
+    ['context.args has nane', '`context.args` never has `nane`', '"name"'],
+    ['context.args has "nane"', '`context.args` never has `nane`', '"name"'],
+    ['context has tasks', '`context` never has `tasks`', '"task"'],
+    ['principal in Remit::AgentGroup::"payer"', 'AgentGroup "payer" is never met: no entity', '"payers"'],
+    ['principal in Remit::TrustDomain::"spiffe://acme.test"', 'a trust domain must be', null],
+    ['principal in Remit::TrustDomain::"acme.tset"', 'TrustDomain "acme.tset" is never met', '"acme.test"'],
+    ['principal == Remit::Agent::"acme.test/a"', 'a spiffe id must begin with', '"spiffe://acme.test/a"'],
+    ['principal == Remit::Agent::"spiffe://acme.tset/x"', 'no entity of the folder is of', '"spiffe://acme.test/a"'],
+    ['principal == Remit::Agent::"spiffe://acme.test/aa"', 'no entity of the folder is this', '"spiffe://acme.test/a"'],
+    ['resource in Remit::Server::"file"', 'Server "file" is never met: the catalog has no such', '"files"'],
+    ['resource == Remit::Endpoint::"files:GET /v1/file"', 'the catalog has no such endpoint', '"files:GET /v1/files"'],
+    ['context.attested.contains({name: "a", value: "b", by: "acme.test/w"})', 'a spiffe id must begin with', null],
+    ['context.claimed.contains("approved")', '`context.claimed` never has the value "approved"', null],
+    ['context.actors.contains("spiffe://acme.test")', 'the spiffe id of a workload must have a path', null],
+  ];
+  it.each(unknown)('finds that %s can never hold, where it stands, with the nearest', async (term, message, near) => {
+    const rest = `when { ${term} }`;
+    const all = await found(policy('forbid', 'f', { annotation: '@reason("externl x") ', rest }));
+    const [one, ...more] = all.filter(({ rule }) => rule === 'unknown-value');
+    expect(more).toEqual([]);
+    expect(one?.message).toContain(message);
+    if (near !== null) expect(one?.help).toBe(`did you mean ${near}?`);
+    expect(one?.column).toBeGreaterThan(
+      policy('forbid', 'f', { annotation: '@reason("externl x") ' }).indexOf('resource'),
+    );
+  });
+
+  it('finds an agent in a scope that nobody is, and says which group or server was meant', async () => {
+    const bad = policy('permit', 'p', { of: 'principal == Remit::Agent::"spiffe://acme.test/a b"' });
+    expect(await found(bad)).toMatchObject([{ rule: 'unknown-value', line: 1, column: bad.indexOf('"spiffe:') + 1 }]);
+    expect(
+      await found(
+        policy('permit', 'p', { of: 'principal in Remit::AgentGroup::"payres"' }) +
+          policy('permit', 'q', { at: 'resource in Remit::Server::"flies"' }),
+      ),
+    ).toMatchObject([
+      { rule: 'never-matches', help: 'did you mean "payers"?' },
+      { rule: 'never-matches', help: 'did you mean "files"?' },
+    ]);
   });
 
   it('has a row for every rule', () => {
