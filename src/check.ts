@@ -2,10 +2,11 @@ import type { Answer, CheckCall, CheckFacts, CheckServices } from './check-servi
 import { decide, taskTokenOf } from './decide.ts';
 import type { Facts, Rules } from './decide.ts';
 import { deny, isDeny } from './decision/decision.ts';
-import type { Deny } from './decision/decision.ts';
+import type { Decision, Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { askingAgentOf, gather, read } from './gather.ts';
 import type { Reading } from './gather.ts';
+import { shownDecision } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
 import type { CacheResult } from './policy/cache.ts';
 import type { PolicySet } from './policy/load.ts';
@@ -84,7 +85,7 @@ interface Begun {
 interface Judged {
   readonly call: CheckCall;
   /** What policies and facts came to, before budgets and the record had their say. */
-  readonly judgement: Judgement;
+  readonly decided: Decision;
   readonly held: Held;
   /** On the monotonic clock, without the time that others of its turn took before this was gathered. */
   readonly beganMs: number;
@@ -132,7 +133,8 @@ function judge(services: CheckServices, begun: Begun): Judged {
     sourceAddress,
     decideBy,
   });
-  return { call, judgement, held, beganMs, gatheredMs, decidedMs };
+  const decided = shownDecision(decision, (secret) => services.store.digestOf(secret));
+  return { call, decided, held, beganMs, gatheredMs, decidedMs };
 }
 
 /** What was decided by the state of a task does not hold where what was written of it meanwhile does not. */
@@ -167,14 +169,15 @@ function tell(
   { outcomes, onChecked }: CheckServices,
   { judged, answer, settledMs }: Settled & { readonly answer: Answer },
 ): void {
-  const { call, judgement, beganMs, gatheredMs, decidedMs } = judged;
+  const { call, decided, beganMs, gatheredMs, decidedMs } = judged;
+  const { judgement } = judged.held;
   // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
   if (!call.signal.aborted) outcomes.answered(answer);
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: settledMs - decidedMs };
   const { decision, decisionId, traceId } = answer;
   const isWithdrawn = decisionId !== judgement.decisionId;
   const answered = { ...judgement, decision, decisionId, ...(isWithdrawn ? { withdraws: judgement.decisionId } : {}) };
-  onChecked({ ...answered, decided: judgement.decision, traceId, took });
+  onChecked({ ...answered, decided, traceId, took });
 }
 
 /** Of a request that could not be read. */

@@ -1,5 +1,8 @@
+import type { HttpCall } from './action/call.ts';
+import type { Action } from './action/http.ts';
 import { taskTokenOf } from './decide.ts';
 import type { Facts } from './decide.ts';
+import { shownText } from './action/static-secret.ts';
 import { isDeny } from './decision/decision.ts';
 import type { Decision } from './decision/decision.ts';
 import type { ReasonCode } from './decision/reasons.ts';
@@ -45,3 +48,48 @@ export function isPresentedByAnother({ decision, facts }: Pick<Judgement, 'decis
   const isUnbound = isDeny(decision) && decision.reason === 'token.binding';
   return isUnbound && token !== null && !isDeny(facts.caller) && facts.caller.id !== token.clientId;
 }
+
+/**
+ * A judgement as it may be told: path, query, host, the names of an MCP call and the detail of a denial with the digest of each
+ * credential in its place. Everything that is recorded, traced, logged and answered is made of this and of no other. The arguments,
+ * the headers and the body are what they were: nothing shows them.
+ */
+export function shownJudgement<T extends Pick<Judgement, 'decision' | 'facts'>>(
+  judgement: T,
+  digestOf: (secret: string) => string,
+): T {
+  const { decision, facts } = judgement;
+  const { call, action } = facts;
+  let isAsItWas = true;
+  const shown = (text: string): string => {
+    const made = shownText(text, digestOf);
+    isAsItWas &&= made === text;
+    return made;
+  };
+  const told = {
+    decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
+    call: isDeny(call) ? call : shownCall(call, shown),
+    action: isDeny(action) || action.mcp === undefined ? action : { ...action, mcp: shownMcp(action.mcp, shown) },
+  };
+  if (isAsItWas) return judgement;
+  const { decision: shownDecision, ...shownFacts } = told;
+  return { ...judgement, decision: shownDecision, facts: { ...facts, ...shownFacts } };
+}
+
+/** A decision as it may be told: no credential is in its detail. */
+export const shownDecision = (decision: Decision, digestOf: (secret: string) => string): Decision =>
+  isDeny(decision) ? { ...decision, detail: shownText(decision.detail, digestOf) } : decision;
+
+type Show = (text: string) => string;
+
+const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
+  ...call,
+  host: shown(call.host),
+  path: shown(call.path),
+  query: call.query === '' ? '' : shown(`?${call.query}`).replace(/^\?/, ''),
+});
+
+const shownMcp = ({ method, tool }: NonNullable<Action['mcp']>, shown: Show): NonNullable<Action['mcp']> => ({
+  method: shown(method),
+  tool: tool === null ? null : shown(tool),
+});

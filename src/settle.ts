@@ -10,7 +10,7 @@ import { deny, isDeny } from './decision/decision.ts';
 import type { Decision, Deny } from './decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from './decision/uuid.ts';
 import { taskState } from './gather.ts';
-import { isPresentedByAnother } from './judgement.ts';
+import { isPresentedByAnother, shownJudgement } from './judgement.ts';
 import type { Judgement } from './judgement.ts';
 import { canonicalJson } from './ledger/canonical-json.ts';
 import { jtiDigestOf } from './ledger/record.ts';
@@ -48,14 +48,17 @@ export interface Held {
 
 /**
  * Makes a decision hold: spends what the use takes from its task, and settles a stolen token. INVARIANT: nothing is awaited, and
- * no other check decided, between what this was decided by and this.
+ * no other check decided, between what this was decided by and this; and what is told of a call is made of the judgement it gives,
+ * which shows no credential.
  *
  * What was spent stays spent, and in the history, where the use is denied after that: its record found no room, its task
  * ended while it waited for the disk, its transaction token could not be signed. A budget can so run out early, and never
  * late, and what other uses were decided by meanwhile stays true.
  */
 export function hold(services: CheckServices, judged: Judgement, at: Settling): Held {
-  const judgement = spentFor(services, judged, at.decideBy);
+  const judgement = shownJudgement(spentFor(services, judged, at.decideBy), (secret) =>
+    services.store.digestOf(secret),
+  );
   settleStolenToken(services, judgement);
   noteSecrets(services, judgement);
   const place = placeOfCheck(services, at.trace.parent);

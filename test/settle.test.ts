@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../src/action/call.ts';
 import { checksWith } from '../src/check.ts';
@@ -9,6 +10,7 @@ import { decide } from '../src/decide.ts';
 import type { Facts } from '../src/decide.ts';
 import { isDeny } from '../src/decision/decision.ts';
 import type { Decision } from '../src/decision/decision.ts';
+import { checkResponseFrom } from '../src/envoy/response.ts';
 import { gather, read } from '../src/gather.ts';
 import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../src/ledger/record.ts';
@@ -22,6 +24,7 @@ import { SideWrites } from '../src/store/side-writes.ts';
 import { isStoreFailure } from '../src/store/store-failure.ts';
 import type { Store } from '../src/store/store.ts';
 import type { TaskHistory } from '../src/task/history.ts';
+import { decisionLine } from '../src/telemetry/decision-log.ts';
 import type { AttributeValue, EndedSpan } from '../src/telemetry/ended-span.ts';
 import { ProofMemory } from '../src/token/proof-memory.ts';
 import { defaultProofRules } from '../src/token/proof.ts';
@@ -492,5 +495,57 @@ describe('settle where a use is denied after it was spent', () => {
     const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
     expect(store.insertToken(task, further, [])).toBeNull();
     expect(store.spend(task, further.jtiDigest, [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+  });
+});
+
+describe('what is told of a call', () => {
+  it('holds no credential of its path, its query or its host, whatever tells it and whatever comes of the call', async () => {
+    const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+    const peer = { principal: agent, certificate: '', xfcc: [] };
+    const short = mint(key, {});
+    const long = mint(key, { exp: 9e9 });
+    const github = `ghp_${'aB3'.repeat(12)}`;
+    const secret = fc.constantFrom(short, long, github, `sk-${'c4'.repeat(20)}`);
+    const piece = fc.oneof(secret, fc.constantFrom('v1', 'payments', 'p-1', 'x'.repeat(180)));
+    const asked = fc.record({
+      pieces: fc.array(piece, { minLength: 1, maxLength: 6 }),
+      query: fc.oneof(
+        fc.constant(''),
+        secret.map((one) => `api_key=${one}&x=1`),
+        secret,
+      ),
+      route: fc.constantFrom('', '/v1/payments'),
+      host: fc.constantFrom('payments.acme.test', 'nobody.acme.test', 'sk-' + 'c4'.repeat(20)),
+    });
+    await fc.assert(
+      fc.asyncProperty(asked, async ({ pieces, query, route, host }) => {
+        const told: string[] = [];
+        const records: UseRecord[] = [];
+        const services = servicesWith({
+          ledger: noting(ledger, records),
+          spans: { samplesAllow: () => true, add: (span) => void told.push(JSON.stringify(attributesOf(span))) },
+          onChecked: (check) => void told.push(decisionLine(check), JSON.stringify(check.decided)),
+          sideWrites: { seen: (seen) => void told.push(JSON.stringify(seen)), revoke: () => undefined },
+        });
+        const path = `${route}/${pieces.join('/')}`;
+        const made = { ...callOf(uses.read), host, path, segments: path.slice(1).split('/'), query };
+        const checks = checksWith(services);
+        for (const answer of checks.answers([{ facts: { peer, call: made, ...quiet }, call }])) {
+          if (answer instanceof Fault) throw answer.error;
+          const { decision, ...rest } = await answer;
+          told.push(
+            checkResponseFrom({ decision, ...rest }, { helpUrl: null }).toString('latin1'),
+            JSON.stringify(decision),
+          );
+        }
+        checks.afterwards();
+        const all = [...told, JSON.stringify(records)].join('\n');
+        expect(told.length).toBeGreaterThan(4);
+        for (const one of [...short.split('.').slice(1), ...long.split('.').slice(1), github, 'c4'.repeat(20)])
+          expect(all).not.toContain(one);
+      }),
+      { numRuns: 150 },
+    );
   });
 });

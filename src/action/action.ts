@@ -8,6 +8,7 @@ import { grpcActionFrom } from './grpc.ts';
 import { httpActionFrom } from './http.ts';
 import type { Action } from './http.ts';
 import { mcpActionFrom } from './mcp.ts';
+import { cutText } from './static-secret.ts';
 
 const MAX_SHOWN = 200;
 
@@ -38,4 +39,4 @@ function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
   return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);
 }
 
-const shown = (text: string): string => `\`${text.slice(0, MAX_SHOWN).toWellFormed()}\``;
+const shown = (text: string): string => `\`${cutText(text, MAX_SHOWN)}\``;

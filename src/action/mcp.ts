@@ -12,6 +12,7 @@ import { mcpHeaderProblem, mcpVersionProblem } from './mcp-headers.ts';
 import { isMcpParamHeader, mcpParamProblem } from './mcp-param-headers.ts';
 import { mcpTargetFrom } from './mcp-target.ts';
 import type { McpTarget } from './mcp-target.ts';
+import { cutText } from './static-secret.ts';
 
 const MAX_SHOWN = 200;
 /** Headers that say what the message is. */
@@ -80,6 +81,6 @@ function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAc
 }
 
 const shown = (target: McpTarget): string =>
-  target.kind === 'other' ? `the method \`${target.method}\`` : `the ${target.kind} \`${cut(target.name ?? '')}\``;
+  target.kind === 'other' ? `the method \`${cut(target.method)}\`` : `the ${target.kind} \`${cut(target.name ?? '')}\``;
 
-const cut = (text: string): string => text.slice(0, MAX_SHOWN).toWellFormed();
+const cut = (text: string): string => cutText(text, MAX_SHOWN);

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
+import { systemPorts } from '../ports.ts';
 import { Remembered } from '../remembered.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
@@ -7,8 +8,8 @@ import { isLongLived, jwtEnd } from './jwt-life.ts';
 export interface StaticSecret {
   /** What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` where only its place says so. */
   readonly kind: string;
-  readonly where: 'header' | 'query';
-  /** Of the header or the query parameter, in lower case; `?` where the name is none to show. */
+  readonly where: 'header' | 'query' | 'path';
+  /** Of the header or the query parameter, in lower case, `?` where the name is none to show; in a path `segment 1`, the first. */
   readonly name: string;
   /** Its digest under the key of the state file; what may be shown of it. */
   readonly digest: string;
@@ -96,15 +97,19 @@ const TOKEN_SCHEMES: ReadonlySet<string> = new Set(['bearer', 'dpop']);
 const PROOF_HEADERS: ReadonlySet<string> = new Set(['dpop', 'signature', 'signature-input']);
 
 /**
- * The long-lived credentials a call carries in its headers and its query: JWTs without `exp` or with one more than 24 hours
+ * The long-lived credentials a call carries in its path, its headers and its query: JWTs without `exp` or with one more than 24 hours
  * away, keys of known shapes, and whatever stands in `Basic` and other schemes, in headers and in parameters made for keys.
  * At most 16; one pass over what the call's own limits let through. Pure, never throws.
  */
 export function staticSecretsIn(
-  call: Pick<HttpCall, 'headers' | 'query'>,
+  call: Pick<HttpCall, 'headers' | 'query' | 'segments'>,
   { nowMs, digestOf }: SecretSearch,
 ): readonly StaticSecret[] {
   const found: Found[] = [];
+  for (const [index, segment] of call.segments.entries()) {
+    const seen = secretsOf(segment, nowMs);
+    if (seen.length > 0) collect(found, { where: 'path', name: `segment ${index + 1}` }, seen);
+  }
   for (const [name, values] of call.headers) {
     if (PROOF_HEADERS.has(name)) continue;
     for (const value of values) {
@@ -126,9 +131,58 @@ export function staticSecretsIn(
   });
 }
 
-/** Whether the value of an argument is a long-lived secret or holds one, as it would be in a query parameter of its name. */
-export const isSecretArgument = (name: string, value: string, nowMs: number): boolean =>
-  inParameter(name, value, nowMs).length > 0;
+/** Of a userinfo in a URI: what stands between `:` and `@`. */
+const URI_PASSWORD = /[a-z][a-z0-9+.-]*:\/\/[^/?#@:]*:([^/?#@]{1,1024})@/i;
+/** Where no secret is found in a path, a URI or a name without one of these. */
+const MAY_HOLD_IN_TARGET = /[%?@]/;
+/** A JWT of however short a life is a secret too where it is shown: before any time at all, every one lives long. */
+const BEFORE_ALL_MS = -Infinity;
+
+/** What is like a credential in a path, a query that begins with `?`, a URI or a name, in every spelling of a percent-encoding. */
+function inTarget(text: string): readonly Seen[] {
+  if (!MAY_HOLD.test(text) && !MAY_HOLD_IN_TARGET.test(text)) return NOTHING;
+  const mark = text.indexOf('?');
+  const head = mark === -1 ? text : text.slice(0, mark);
+  const password = URI_PASSWORD.exec(head)?.[1];
+  const seen: Seen[] = password === undefined ? [] : [{ kind: 'uri-password', secret: password }];
+  // None of the shapes has one of these in it, and each can stand on either side.
+  for (const piece of text.split(/[/?&=;#@:]/)) seen.push(...secretsOf(decoded(piece), BEFORE_ALL_MS));
+  for (const field of mark === -1 ? [] : text.slice(mark + 1).split(/[&;#]/)) {
+    const equals = field.indexOf('=');
+    const name = readable(equals === -1 ? field : field.slice(0, equals));
+    if (equals !== -1) seen.push(...inParameter(name, readable(field.slice(equals + 1)), BEFORE_ALL_MS));
+  }
+  return seen;
+}
+
+/**
+ * What may be shown, recorded and traced of a path, a query that begins with `?`, a URI, a name or a sentence with one of these:
+ * the same text, with the digest of each credential in its place, tokens of a short life too. Where a credential does not stand there
+ * as it reads, or there are very many, the digest of all of the text. Never throws.
+ */
+export function shownText(text: string, digestOf: SecretSearch['digestOf']): string {
+  const seen = inTarget(text);
+  if (seen.length === 0) return text;
+  if (seen.length >= MAX_FOUND) return digestOf(text);
+  let shown = text;
+  // The longest first: one can be a part of another.
+  for (const { secret } of seen.toSorted((a, b) => b.secret.length - a.secret.length)) {
+    const spelled = [secret, encodeURIComponent(secret)].find((one) => text.includes(one));
+    if (spelled === undefined) return digestOf(text);
+    shown = shown.replaceAll(spelled, digestOf(secret));
+  }
+  return shown;
+}
+
+/** Whether the value of an argument is a credential or holds one, of however short a life, as a query parameter of its name would. */
+export const isSecretArgument = (name: string, value: string): boolean =>
+  inParameter(name, value, BEFORE_ALL_MS).length > 0 || inTarget(value).length > 0;
+
+/** The first characters of a text for a message; where a credential in it would be cut in two, what it is instead. */
+export const cutText = (text: string, max: number): string => {
+  if (text.length <= max) return text.toWellFormed();
+  return inTarget(text).length > 0 ? '(not shown: it holds a credential)' : text.slice(0, max).toWellFormed();
+};
 
 /** `sha-256:` and the base64url digest of a secret. */
 export const sha256Of = (secret: string): string =>
@@ -141,7 +195,7 @@ interface Seen {
 
 type Found = Seen & Pick<StaticSecret, 'where' | 'name'>;
 
-const SHOWN_NAME = /^[a-z0-9_.-]{1,64}$/;
+const SHOWN_NAME = /^(?:segment [0-9]+|[a-z0-9_.-]{1,64})$/;
 
 function collect(found: Found[], { where, name }: Pick<StaticSecret, 'where' | 'name'>, seen: readonly Seen[]): void {
   const shown = name.toLowerCase();
@@ -184,40 +238,54 @@ const NOTHING: readonly Seen[] = [];
 
 /** The secrets of known shapes in a text. */
 function secretsOf(text: string, nowMs: number): readonly Seen[] {
-  const words = text.length < LONG_CHARS ? wordsOf(text) : remembered.of(text, wordsOf);
+  if (!MAY_HOLD.test(text)) return NOTHING;
+  const isRemembered = text.length >= LONG_CHARS && text.length <= MAX_REMEMBERED_CHARS;
+  const words = isRemembered ? rememberedWords(text) : wordsOf(text);
   if (words.length === 0) return NOTHING;
   const seen: Seen[] = [];
-  for (const { kind, word, endSeconds } of words) {
-    if (isLongLived(endSeconds, nowMs)) seen.push({ kind, secret: word });
+  for (const { kind, from, to, endSeconds } of words) {
+    if (isLongLived(endSeconds, nowMs)) seen.push({ kind, secret: text.slice(from, to) });
     if (seen.length >= MAX_FOUND) break;
   }
   return seen;
 }
 
-/** A text that has the shape of a secret. */
+/** Where in a text a word stands that has the shape of a secret; never the word, so that it can be remembered. */
 interface SecretWord {
   readonly kind: string;
-  readonly word: string;
+  readonly from: number;
+  readonly to: number;
   /** A JWT is a secret by its life alone, which hangs on the time; the others have no end. */
   readonly endSeconds: number;
 }
 
-const NO_WORDS: readonly SecretWord[] = [];
-
-/** From here on a look at what is remembered is quicker than the search. */
+/** From here on a look at what is remembered is quicker than the search; to here, since longer ones are not the same from call to call. */
 const LONG_CHARS = 64;
+const MAX_REMEMBERED_CHARS = 4_096;
 
-/** What is in long texts, which are mostly those of the calls before: tokens, and who the proxy says calls. */
-const remembered = new Remembered<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 2_097_152, maxKeyChars: 4_096 });
+/**
+ * Where words stand in long texts, which are mostly those of the calls before: tokens, and who the proxy says calls. INVARIANT: what
+ * is kept is a digest of the text, under a key of this process, and places in it; nothing of the text itself.
+ */
+const remembered = new Remembered<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 131_072, hasWholeKeys: true });
+const memoryKey = Buffer.from(systemPorts.randomBytes(32)).toString('base64');
+
+function rememberedWords(text: string): readonly SecretWord[] {
+  const key = hash('sha256', memoryKey + text, 'base64');
+  const known = remembered.get(key);
+  if (known !== undefined) return known;
+  const words = wordsOf(text);
+  remembered.set(key, words);
+  return words;
+}
 
 function wordsOf(text: string): readonly SecretWord[] {
-  if (!MAY_HOLD.test(text)) return NO_WORDS;
-  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', word: text, endSeconds: Infinity }];
+  if (PRIVATE_KEY.test(text)) return [{ kind: 'private-key', from: 0, to: text.length, endSeconds: Infinity }];
   const words: SecretWord[] = [];
-  for (const [word] of text.matchAll(WORD)) {
+  for (const { 0: word, index } of text.matchAll(WORD)) {
     const end = jwtEnd(word);
     const kind = end === null ? shapeOf(word) : 'jwt';
-    if (kind !== null) words.push({ kind, word, endSeconds: end ?? Infinity });
+    if (kind !== null) words.push({ kind, from: index, to: index + word.length, endSeconds: end ?? Infinity });
   }
   return words;
 }
@@ -229,10 +297,12 @@ function isShortLived(word: string, nowMs: number): boolean {
   return end !== null && !isLongLived(end, nowMs);
 }
 
-/** Percent-decoded once; as it is where it cannot be. */
-function readable(text: string): string {
+/** A part of a query, percent-decoded once; as it is where it cannot be. */
+const readable = (text: string): string => decoded(text.replaceAll('+', ' '));
+
+function decoded(text: string): string {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    return decodeURIComponent(text);
   } catch {
     return text;
   }

@@ -198,7 +198,10 @@ async function writeFiles({ folder, policies, settings = {} }: DomainOptions, ac
   const gateway = await writeCredential(
     folder,
     'gateway',
-    await acme.svid('/gateway', { dns: ['localhost', 'payments.acme.test', 'files.acme.test'], ips: ['127.0.0.1'] }),
+    await acme.svid('/gateway', {
+      dns: ['localhost', 'payments.acme.test', 'files.acme.test', 'tickets.acme.test'],
+      ips: ['127.0.0.1'],
+    }),
   );
   const remit = await writeCredential(
     folder,

@@ -41,7 +41,8 @@ export function targetFrom(text: string): Target | Deny {
   const problem = targetProblem(text);
   if (problem !== null) return notCanonical(problem);
   const mark = text.indexOf('?');
-  const read = paths.of(mark === -1 ? text : text.slice(0, mark), pathFrom);
+  const asSent = mark === -1 ? text : text.slice(0, mark);
+  const read = MAY_HOLD_SECRET.test(asSent) ? pathFrom(asSent) : paths.of(asSent, pathFrom);
   if (isDeny(read)) return read;
   const { path, segments } = read;
   const query = mark === -1 ? '' : text.slice(mark + 1);
@@ -50,8 +51,9 @@ export function targetFrom(text: string): Target | Deny {
 
 type Path = Pick<Target, 'path' | 'segments'>;
 
-/** Paths that come again and again. Queries do not, and may hold what is nobody's to remember. */
+/** Paths that come again and again. Queries do not, and may hold what is nobody's to remember; so may a path with a long word. */
 const paths = new Remembered<Path | Deny>();
+const MAY_HOLD_SECRET = /[A-Za-z0-9_~+=.%-]{20}/;
 
 function pathFrom(path: string): Path | Deny {
   const problem = MAY_BREAK_A_RULE.test(path) ? PATH_RULES.find(([pattern]) => pattern.test(path)) : undefined;

@@ -37,8 +37,8 @@ const fields: Fields<Writable, WireReader> = fieldsOf({
 });
 
 /**
- * Of the headers that calls have most are the same from call to call, those of credentials too: what is remembered of these is what
- * the process holds all the same while they are used.
+ * Of the headers that calls have most are the same from call to call. INVARIANT: only of these names, whose value is no credential:
+ * what is remembered outlives the call.
  */
 const remembered = new Remembered<DecodedHeader>({
   maxKeys: 8_192,
@@ -47,13 +47,38 @@ const remembered = new Remembered<DecodedHeader>({
   hasWholeKeys: true,
 });
 
-/** They are another one in every call, so that even to look for one costs more than it brings: V8 keeps each text that is looked for. */
-const UNIQUE = ['traceparent', 'tracestate', 'x-request-id', 'dpop'];
-/** How the bytes of theirs begin: with their name, as Envoy writes it. */
-const UNIQUE_BEGINNINGS = UNIQUE.map((name) => Buffer.concat([Buffer.of(10, name.length), Buffer.from(name)]));
+/** What proxies and clients say of the connection, of themselves and of the content, and who calls. No path: a key can stand in one. */
+const REMEMBERED_NAMES = [
+  ':authority',
+  ':method',
+  ':scheme',
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'connection',
+  'content-length',
+  'content-type',
+  'host',
+  'mcp-protocol-version',
+  'te',
+  'user-agent',
+  'x-envoy-auth-partial-body',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-external-address',
+  'x-envoy-internal',
+  'x-forwarded-client-cert',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+] as const;
+/** How the bytes of theirs begin, with their name, as Envoy writes it; by the length of that. */
+const BEGINNINGS = Map.groupBy(
+  REMEMBERED_NAMES.map((name) => Buffer.concat([Buffer.of(10, name.length), Buffer.from(name)])),
+  ({ length }) => length - 2,
+);
 
-function isUnique(bytes: Buffer, from: number): boolean {
-  for (const beginning of UNIQUE_BEGINNINGS) if (isAt(bytes, from, beginning)) return true;
+function isRemembered(bytes: Buffer, from: number): boolean {
+  for (const beginning of BEGINNINGS.get(bytes[from + 1] ?? 0) ?? []) if (isAt(bytes, from, beginning)) return true;
   return false;
 }
 
@@ -69,7 +94,7 @@ function isAt(bytes: Buffer, from: number, beginning: Buffer): boolean {
  * @param bytes hold more; the header refers to none of them
  */
 export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): DecodedHeader | Deny {
-  const text = isUnique(bytes, from) ? null : bytes.toString('latin1', from, to);
+  const text = isRemembered(bytes, from) ? bytes.toString('latin1', from, to) : null;
   const known = text === null ? undefined : remembered.get(text);
   if (known !== undefined) return known;
   const reader = new WireReader(bytes, { from, to });

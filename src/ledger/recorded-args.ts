@@ -10,26 +10,26 @@ const MAX_BYTES = 256;
 /**
  * The arguments of a use that the catalog marks `record: true`, as a record holds them: a decimal as its text, a list as a list.
  * One whose JSON is longer than 256 bytes becomes `{"bytes", "sha-256"}`: the length and base64url digest of the text itself,
- * of a list of its JSON. One that is or holds a long-lived secret becomes `{"withheld":"secret"}`, without a digest to guess at.
+ * of a list of its JSON. One that is or holds a credential, of however short a life, becomes `{"withheld":"secret"}`, without a digest to guess at.
  *
  * @returns `null` where none is marked or sent
  */
-export function recordedArgs(
-  { args, recorded = [] }: Pick<Action, 'args' | 'recorded'>,
-  nowMs: number,
-): { readonly [name: string]: JsonValue } | null {
+export function recordedArgs({
+  args,
+  recorded = [],
+}: Pick<Action, 'args' | 'recorded'>): { readonly [name: string]: JsonValue } | null {
   const found: [string, JsonValue][] = [];
   for (const name of recorded) {
     const value = args.get(name);
-    if (value !== undefined) found.push([name, recordedValue(name, value, nowMs)]);
+    if (value !== undefined) found.push([name, recordedValue(name, value)]);
   }
   return found.length === 0 ? null : Object.fromEntries(found);
 }
 
-function recordedValue(name: string, value: ArgumentValue, nowMs: number): JsonValue {
+function recordedValue(name: string, value: ArgumentValue): JsonValue {
   const json = isDecimal(value) ? value.decimal : value;
   const texts = typeof json === 'string' ? [json] : Array.isArray(json) ? (json as readonly string[]) : [];
-  if (texts.some((text) => isSecretArgument(name, text, nowMs))) return { withheld: 'secret' };
+  if (texts.some((text) => isSecretArgument(name, text))) return { withheld: 'secret' };
   const text = JSON.stringify(json);
   if (Buffer.byteLength(text) <= MAX_BYTES) return json;
   const whole = typeof json === 'string' ? json : text;

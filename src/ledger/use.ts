@@ -12,7 +12,7 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
   const { decision, decisionId, facts, policySet, policyGeneration } = judgement;
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
-  const args = isDeny(action) ? null : recordedArgs(action, facts.nowMs);
+  const args = isDeny(action) ? null : recordedArgs(action);
   // In the order of canonical JSON, which is then made in one go.
   const record: UseRecord = {
     action: isDeny(action) ? null : action.id,

@@ -24,6 +24,8 @@ export interface OutcomeServices {
   /** Told, a line each, of what an operator should know. */
   readonly log: (line: string) => void;
   readonly observer?: OutcomeObserver;
+  /** What may be shown of a text that a client chose: each credential in it gives way to its digest. */
+  readonly shown: (text: string) => string;
 }
 
 /** When an outcome is missed. */
@@ -101,7 +103,7 @@ export class Outcomes {
       return null;
     }
     const use = call.decision === null ? null : this.#pending.take(call.decision.id);
-    const outcome = outcomeOf(call, use, ports.nowMs());
+    const outcome = outcomeOf(this.#shownCall(call), use, ports.nowMs());
     if (outcome.class !== null) observer?.onOutcome(outcome.class);
     if (outcome.record !== null && !this.#isRecorded(outcome.record))
       return this.#recordLater(outcome.record, outcome.finding);
@@ -114,6 +116,12 @@ export class Outcomes {
     this.#isClosed = true;
     this.#cancel();
     this.#summarise({ isLast: true });
+  }
+
+  #shownCall(call: ServedCall): ServedCall {
+    const { shown } = this.#services;
+    const { host, path, requestId } = call;
+    return { ...call, host: shown(host), path: shown(path), requestId: requestId === null ? null : shown(requestId) };
   }
 
   #tell(finding: FindingRecord | null): void {

@@ -1,3 +1,4 @@
+import { shownText } from '../action/static-secret.ts';
 import { checksWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
 import type { Config } from '../config/config.ts';
@@ -60,7 +61,9 @@ export async function startChecks(
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
-  const outcomes = new Outcomes({ ledger: parts.ledger.writer, ports, after, log, observer }, config.outcomes);
+  const shown = (text: string): string => shownText(text, (secret) => parts.store.digestOf(secret));
+  const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
+  const outcomes = new Outcomes(told, config.outcomes);
   closers.push(() => outcomes.close());
   const refuse = refusalsFrom({
     response,

@@ -1,5 +1,4 @@
 import { deny, type Deny } from '../decision/decision.ts';
-import { Remembered } from '../remembered.ts';
 import { digestOf } from './jwt.ts';
 
 /** Longest `authorization` value read, in characters. */
@@ -15,14 +14,6 @@ export interface PresentedToken {
   /** Base64url SHA-256 of the token. */
   readonly digest: string;
 }
-
-/** A token comes with every call it is good for. */
-const remembered = new Remembered<PresentedToken | Deny>({
-  maxKeys: 4_096,
-  maxChars: 2_097_152,
-  maxKeyChars: 4_096,
-  hasWholeKeys: true,
-});
 
 /** A scheme and its credentials, one space between. @see RFC 9110 section 11.4, RFC 6750 section 2.1 */
 const CREDENTIALS = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+) ([A-Za-z0-9._~+/-]+=*)$/;
@@ -45,10 +36,7 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   const [value, ...others] = values;
   if (others.length > 0) return deny('request.not-canonical', 'more than one `authorization` header');
   if (value === undefined || value === '') return deny('token.missing', 'no `authorization` header');
-  return remembered.of(value, presentedFrom);
-}
-
-function presentedFrom(value: string): PresentedToken | Deny {
+  // INVARIANT: nothing of it is kept; that a token comes again is known by its digest, to `TokenCache` and `TokenUses`.
   if (value.length > MAX_AUTHORIZATION_CHARACTERS) {
     return deny('token.malformed', `the \`authorization\` header is longer than ${MAX_AUTHORIZATION_CHARACTERS} bytes`);
   }

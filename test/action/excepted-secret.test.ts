@@ -15,7 +15,8 @@ const callWith = (headers: Headers, query = '') => ({
   headers: new Map(Object.entries(headers).map(([name, values]) => [name, [values].flat()])),
   query,
 });
-const secretsIn = (headers: Headers, query = '') => staticSecretsIn(callWith(headers, query), { nowMs, digestOf });
+const secretsIn = (headers: Headers, query = '') =>
+  staticSecretsIn({ ...callWith(headers, query), segments: [] }, { nowMs, digestOf });
 const exceptionFor = (over: Partial<StaticSecretException>): StaticSecretException => ({
   digest: null,
   header: null,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { staticSecretsIn } from '../../src/action/static-secret.ts';
+import { cutText, shownText, staticSecretsIn } from '../../src/action/static-secret.ts';
 import type { StaticSecret } from '../../src/action/static-secret.ts';
 import { costRatio } from '../costs.ts';
 
@@ -19,10 +19,13 @@ const github = `ghp_${'aB3'.repeat(12)}`;
 
 const inHeaders = (headers: Readonly<Record<string, string>>): readonly StaticSecret[] =>
   staticSecretsIn(
-    { headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])), query: '' },
+    { headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])), query: '', segments: [] },
     search,
   );
-const inQuery = (query: string): readonly StaticSecret[] => staticSecretsIn({ headers: new Map(), query }, search);
+const inQuery = (query: string): readonly StaticSecret[] =>
+  staticSecretsIn({ headers: new Map(), query, segments: [] }, search);
+const inPath = (...segments: string[]): readonly StaticSecret[] =>
+  staticSecretsIn({ headers: new Map(), query: '', segments }, search);
 const seen = (secrets: readonly StaticSecret[]) =>
   secrets.map(({ kind, where, name }) => `${kind} in ${where} ${name}`);
 
@@ -43,7 +46,55 @@ const shapes: readonly (readonly [kind: string, secret: string])[] = [
   ['sendgrid-key', `SG.${'a'.repeat(22)}.${'b'.repeat(43)}`],
 ];
 
+const shown = (text: string): string => shownText(text, (secret) => `<${secret.length}>`);
+
+describe('shownText', () => {
+  it.each<[string, string, string]>([
+    ['a key in a path', `/v1/${github}/x`, `/v1/<${github.length}>/x`],
+    ['a JWT of a short life, as a task token is', `/v1/${short}`, `/v1/<${short.length}>`],
+    [
+      'two, one of them twice',
+      `/${github}/${eternal}/${github}`,
+      `/<${github.length}>/<${eternal.length}>/<${github.length}>`,
+    ],
+    ['a key in the query of a URI', `https://a.test/x?b=1&api_key=hunter2`, `https://a.test/x?b=1&api_key=<7>`],
+    ['a password in a URI', 'postgres://me:hunter2@db.test/x', 'postgres://me:<7>@db.test/x'],
+    ['a key that is encoded, of which no part is shown', `/v1/ghp%5f${'aB3'.repeat(12)}`, `<${github.length + 6}>`],
+    ['a key in a message', `no route matches \`GET /v1/${github}\``, `no route matches \`GET /v1/<${github.length}>\``],
+    ['nothing of the kind', '/v1/payments/p-1?x=1', '/v1/payments/p-1?x=1'],
+  ])('puts a digest in the place of %s', (_name, text, expected) => {
+    expect(shown(text)).toBe(expected);
+  });
+
+  it('shows none, wherever they stand and however many', () => {
+    const secret = fc.constantFrom(github, eternal, short);
+    const piece = fc.oneof(secret, fc.constantFrom('v1', 'a.b', '', 'x%20y', 'é', 'a?b', 'k=v', '@', ':'));
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 40 }), fc.constantFrom('/', '&', '?', '/x?y='), (pieces, between) => {
+        const text = shown(pieces.join(between));
+        for (const one of [github, eternal, short]) expect(text).not.toContain(one);
+      }),
+    );
+  });
+
+  it('never throws', () => {
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void shown(text)));
+  });
+
+  it('cuts no credential in two', () => {
+    expect(cutText(`/v1/${eternal}`, 20)).toBe('(not shown: it holds a credential)');
+    expect(cutText(`/v1/${'x'.repeat(40)}`, 20)).toBe(`/v1/${'x'.repeat(16)}`);
+    expect(cutText(`/${github}`, 200)).toBe(`/${github}`);
+  });
+});
+
 describe('staticSecretsIn', () => {
+  it('finds them in the segments of a path, and says which', () => {
+    expect(seen(inPath('v1', github, 'x'))).toEqual(['github-token in path segment 2']);
+    expect(seen(inPath(eternal))).toEqual(['jwt in path segment 1']);
+    expect(seen(inPath('v1', short, 'p-1'))).toEqual([]);
+  });
+
   it.each(shapes)('finds a %s wherever it stands: %s', (kind, secret) => {
     expect(seen(inHeaders({ authorization: `Bearer ${secret}` }))).toEqual([`${kind} in header authorization`]);
     expect(seen(inHeaders({ 'x-api-key': secret }))).toEqual([`${kind} in header x-api-key`]);
@@ -96,7 +147,7 @@ describe('staticSecretsIn', () => {
     ['empty values', { 'x-api-key': '', authorization: 'Basic ' }, 'api_key=&access_token'],
   ])('lets %s be', (_name, headers, query) => {
     const given = new Map(Object.entries(headers).map(([name, value]): [string, string[]] => [name, [value]]));
-    expect(staticSecretsIn({ headers: given, query }, search)).toEqual([]);
+    expect(staticSecretsIn({ headers: given, query, segments: [] }, search)).toEqual([]);
   });
 
   it('keeps nothing of a secret but its digests', () => {
@@ -139,7 +190,9 @@ describe('staticSecretsIn', () => {
               ['x', [value]],
             ]),
             query,
+            segments: [value, query],
           },
+
           search,
         );
       }),

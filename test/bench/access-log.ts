@@ -9,6 +9,7 @@ import { systemPorts } from '../../src/ports.ts';
 import { capturedEntries } from '../envoy/captured-entries.ts';
 import { accessLogEntryType } from '../envoy/protos.ts';
 import { delimitedField } from '../envoy/rewritten.ts';
+import { sha256Of, shownText } from '../../src/action/static-secret.ts';
 import { decisionId, useNumber } from '../outcome/samples.ts';
 
 /**
@@ -71,6 +72,7 @@ function joining(name: string, append: (record: LedgerRecord) => boolean): Conte
   let unknown = 0;
   const outcomes = new Outcomes(
     {
+      shown: (text) => shownText(text, sha256Of),
       ledger: {
         queued: 0,
         append: (record) => {

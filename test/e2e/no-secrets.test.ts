@@ -1,5 +1,7 @@
 import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -7,6 +9,7 @@ import { decodeJwt, SignJWT } from 'jose';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { Reply } from '../../src/dev/agent.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { startDevProcess } from './dev-process.ts';
 import type { DevProcess } from './dev-process.ts';
 import { otlpReceiver } from './otlp-receiver.ts';
@@ -18,12 +21,35 @@ const PATH = '/v1/payments/p-1';
 /** Where a private key is meant to be. */
 const isKeyFile = (name: string): boolean => name.endsWith('.key') || /^(?:signing|ledger)-key[\w.-]*\.pem$/.test(name);
 
+const HEAP = 'the heap';
+
+/** What introspection answers to the token's own agent has its id (RFC 7662 section 2.2), and so have the caches of tokens. */
+const isId = (found: string): boolean => ['answers', HEAP].some((output) => found === `${output}: the id of the token`);
+/** The keys of its agents are what `remit dev` is there for. */
+const isOfAgent = (found: string): boolean => /^the heap: \w+\.key as PEM$/.test(found);
+
+/** All that a process holds, once what nobody refers to was collected: what V8 writes when it is asked to by signal. */
+async function heapOf(child: ChildProcess, folder: string): Promise<string> {
+  child.kill('SIGUSR2');
+  const file = await until(async () => (await readdir(folder)).find((name) => name.endsWith('.heapsnapshot')));
+  const whole = await until(async () => {
+    const text = await readFile(join(folder, file), 'latin1');
+    return text.trimEnd().endsWith(']}') && text;
+  });
+  return whole;
+}
+
 /** Long-lived secrets as agents send them, each new so that it is found where it leaks and nowhere else. */
 const staticSecrets = {
   'an API key in a header': `k${randomBytes(20).toString('hex')}`,
   'an API key in the query': `q${randomBytes(20).toString('hex')}`,
   'a password': `p${randomBytes(20).toString('hex')}`,
   'a GitHub token': `ghp_${randomBytes(18).toString('hex')}`,
+  'a key in a path': `sk-${randomBytes(20).toString('hex')}`,
+  'a key in the path of no route': `sk-${randomBytes(20).toString('hex')}`,
+  'a key in the name of a tool': `sk-${randomBytes(20).toString('hex')}`,
+  'a key in the name of a method': `sk-${randomBytes(20).toString('hex')}`,
+  'a password in the URI of a resource': `u${randomBytes(20).toString('hex')}`,
 } as const;
 
 /**
@@ -38,6 +64,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
     let [jti, taskId] = ['', ''];
     let dev: DevProcess;
     let receiver: OtlpReceiver;
+    let diagnostics: string;
 
     const proof = async (method: string, url: string, of?: string): Promise<string> =>
       secrets.noteJws(
@@ -56,7 +83,9 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
     beforeAll(async () => {
       for (const [name, value] of Object.entries(staticSecrets)) secrets.note(name, value);
       receiver = await otlpReceiver();
+      diagnostics = await mkdtemp(join(tmpdir(), 'heap-'));
       dev = await startDevProcess({
+        NODE_OPTIONS: `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${diagnostics}`,
         ENVOY_BIN: envoy,
         REMIT_DECISION_LOG: 'stdout',
         REMIT_EXT_AUTHZ_BINDING: binding,
@@ -136,6 +165,31 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       await bare({ authorization: `Basic ${Buffer.from(`user:${password}`).toString('base64')}` });
       await bare({ authorization: `Bearer ${github}` });
       await bare({ 'x-api-key': key }, '/nothing/here');
+      // In the names of an MCP message, and in paths; some are so long that a message would cut them in two.
+      const {
+        'a key in a path': inPath,
+        'a key in the path of no route': inNoRoute,
+        'a key in the name of a tool': tool,
+        'a key in the name of a method': method,
+        'a password in the URI of a resource': inUri,
+      } = staticSecrets;
+      for (const message of [
+        { method: 'tools/call', params: { name: tool, arguments: {} } },
+        { method: 'tools/call', params: { name: `${'x'.repeat(190)} ${token}`, arguments: {} } },
+        { method: 'resources/read', params: { uri: `postgres://me:${inUri}@db.acme.test/x` } },
+        { method: 'prompts/get', params: { name: token } },
+        { method, params: {} },
+      ]) {
+        answered(
+          await planner.call(envoyPort, {
+            host: 'tickets.acme.test',
+            method: 'POST',
+            path: '/mcp',
+            headers: { 'content-type': 'application/json', authorization: `${scheme} ${token}` },
+            body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...message }),
+          }),
+        );
+      }
       secrets.note('a password in base64', Buffer.from(`user:${password}`).toString('base64'));
       for (const [path, form] of [
         ['/oauth/introspect', { token }],
@@ -153,6 +207,16 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
         ['/oauth/revoke', { token: forged }],
       ] as const) {
         answered(await ask(path, form));
+      }
+      // What comes after them takes the place of what an engine keeps of the last call alone, such as the last match of an expression.
+      for (let n = 0; n < 20; n += 1) await bare({}, '/nothing/here');
+      outputs.set(HEAP, await heapOf(dev.running.child, diagnostics));
+      // After the heap: the log of Envoy and the calls at the upstream, which `remit dev` keeps to show them, have whole paths.
+      for (const path of [inPath, token, forged, long]) await withToken(planner, `/v1/payments/${path}`);
+      for (const path of [inNoRoute, token]) {
+        await withToken(planner, `/nothing/${path}`);
+        await bare({}, `/nothing/${path}`);
+        await withToken(planner, `/nothing/${'x'.repeat(150)}/${path}`);
       }
       await withToken(thief);
       await withToken(planner);
@@ -177,17 +241,25 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
     afterAll(async () => {
       await dev?.stop();
       await receiver?.close();
+      if (diagnostics !== undefined) await rm(diagnostics, { recursive: true });
     });
 
     it('looks where all of it would be: each output knows of the task, the token or the decisions', () => {
       const digest = createHash('sha256').update(jti, 'utf8').digest('base64url');
       expect(outputs.get('stdout')).toContain(`"jtiDigest":"${digest}"`);
       expect(outputs.get('stdout')).toContain('"reason":"token.static-secret"');
+      // A digest stands where the key stood, and says which of those in the inventory it is.
+      const [shown] =
+        /"path":"\/v1\/payments\/(hmac-sha-256:[\w-]{43})"/.exec(outputs.get('stdout') ?? '')?.slice(1) ?? [];
+      expect(outputs.get('spans')).toContain(`/v1/payments/${shown}`);
+      expect(outputs.get('stdout')).toContain('in path segment 3');
+      if (binding === 'certificate') expect(outputs.get('stdout')).toMatch(/does not name the tool `hmac-sha-256:/);
       expect(`${outputs.get('state.db')}${outputs.get('state.db-wal')}`).toContain(digest);
       const segment = 'ledger/segment-0000000000000000.db';
       expect(`${outputs.get(segment)}${outputs.get(`${segment}-wal`)}`).toContain(digest);
       expect(outputs.get('spans')).toContain(taskId);
       expect(outputs.get('answers')).toContain(taskId);
+      expect(outputs.get(HEAP)).toContain(taskId);
       expect(outputs.get('metrics as text/plain')).toMatch(
         /remit_static_secrets_total\{kind="[\w-]+",decision="deny"\} \d/,
       );
@@ -196,13 +268,13 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
 
     it('finds none of the secrets in any of them', () => {
       expect(secrets.size).toBeGreaterThan(20);
-      // What introspection answers to the token's own agent has its id (RFC 7662 section 2.2).
-      const found = secrets.foundIn(outputs).filter((one) => one !== 'answers: the id of the token');
+      const found = secrets.foundIn(outputs).filter((one) => !isId(one) && !isOfAgent(one));
       expect(found).toEqual([]);
     });
 
     it('finds no other token and no private key either', () => {
-      expect(outputsWithKeyOrToken(outputs)).toEqual([]);
+      const told = new Map([...outputs].filter(([name]) => name !== HEAP));
+      expect(outputsWithKeyOrToken(told)).toEqual([]);
     });
   });
 });

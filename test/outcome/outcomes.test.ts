@@ -46,6 +46,14 @@ describe('Outcomes.served', () => {
     ]);
   });
 
+  it('shows no credential of a call that nobody was asked about', async () => {
+    const { outcomes, records, lines } = heldOutcomes();
+    const key = `sk-${'c4'.repeat(20)}`;
+    await outcomes.served(servedCall({ decision: null, path: `/v1/${key}/x`, requestId: key }));
+    expect(records).toMatchObject([{ details: { path: '/v1/digest-of-43/x', requestId: 'digest-of-43' } }]);
+    expect(lines.join()).not.toContain(key);
+  });
+
   it.each([
     ['the use of this process', 1, 'allow'],
     ['Envoy', 2, 'deny'],

@@ -1,6 +1,7 @@
 import { type LedgerRecord } from '../../src/ledger/record.ts';
 import { Outcomes, type OutcomeRules } from '../../src/outcome/outcomes.ts';
 import type { AwaitedUse } from '../../src/outcome/pending-uses.ts';
+import { shownText } from '../../src/action/static-secret.ts';
 import type { LoggedDecision, ServedCall } from '../../src/outcome/served-call.ts';
 
 /** The decision id of a number. */
@@ -72,6 +73,7 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
         return () => (timers = timers.filter((other) => other !== timer));
       },
       log: (line) => lines.push(line),
+      shown: (text) => shownText(text, (secret) => `digest-of-${secret.length}`),
       observer: { onOutcome: (name) => observed.push(name), onFinding: (kind) => observed.push(kind) },
     },
     { expected: 'auto', timeoutSeconds: 60, ...rules },
