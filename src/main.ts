@@ -43,6 +43,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/secrets.ts')).secrets,
   },
   {
+    name: 'ledger evidence',
+    summary: 'what the ledger shows for the controls of a framework',
+    load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,
+  },
+  {
     name: 'ledger query',
     summary: 'the records of the ledger, by task, agent, decision, time, trace',
     load: async () => (await import('./commands/ledger-query.ts')).ledgerQueryCommand,

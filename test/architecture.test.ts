@@ -36,6 +36,7 @@ const rank: Readonly<Record<string, number>> = {
   telemetry: 10,
   store: 10,
   trial: 11,
+  evidence: 11,
   'check-services.ts': 11,
   'gather.ts': 12,
   'settle.ts': 13,

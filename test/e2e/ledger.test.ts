@@ -1,10 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { accountName } from '../../src/account.ts';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import type { EvidenceReport } from '../../src/evidence/report.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -93,6 +96,21 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
         { key: 'remit.ledger.origin', value: { stringValue: key.split('+')[0] } },
         { key: 'remit.ledger.size', value: { intValue: expect.any(Number) } },
       ]);
+    });
+
+    it('is evidence for an auditor, with the text of the policies that decided', async () => {
+      const asked = ['--framework', 'owasp-asi-2026', '--from', '-1d', '--format', 'json'];
+      const { exit, out } = await ran(ledgerEvidence, '--ledger', ledger(), '--key', key, ...asked);
+      const report: EvidenceReport = JSON.parse(out);
+      expect([exit, report.ledger.verdict]).toMatchObject([0, { kind: 'sound', bare: null }]);
+      expect(report.controls.find(({ id }) => id === 'ASI03')?.exceptions).toContainEqual({
+        code: 'token.binding',
+        count: 1,
+      });
+      const [set] = report.policySets;
+      expect(set).toMatchObject({ text: 'kept, and it has this hash', loads: [{ by: accountName() }] });
+      expect(set?.files.map(({ name }) => name)).toContain('actions.yaml');
+      expect(report.sample.every(({ proof }) => proof !== null)).toBe(true);
     });
 
     it('proves a use to who has the key alone', async () => {

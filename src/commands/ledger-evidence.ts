@@ -1,0 +1,200 @@
+import { accountName } from '../account.ts';
+import { anchorsSeen, headOf, policySetsIn, sampledIn } from '../evidence/ledger-reading.ts';
+import { frameworks } from '../evidence/frameworks.ts';
+import type { Framework } from '../evidence/framework.ts';
+import { markdownOf } from '../evidence/markdown.ts';
+import { oscalOf } from '../evidence/oscal.ts';
+import { classesOf, controlsOf, type EvidenceReport, LIMITS, namedOf } from '../evidence/report.ts';
+import { tally } from '../evidence/tally.ts';
+import { leafFrom } from '../ledger/leaf.ts';
+import { systemPorts } from '../ports.ts';
+import { folderVerdict } from '../store/ledger/folder-verdict.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { fileSink, streamSink } from './export-sink.ts';
+import { INSTANT_RULE, instantFrom, withInstants } from './instant.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
+import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+
+const NAME = 'remit ledger evidence';
+const MAX_SAMPLE = 20;
+const DEFAULT_SAMPLE = '2';
+
+const help = `remit ledger evidence: what the ledger shows for the controls of a framework
+
+usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY|@FILE [OPTION ...]
+
+  --framework NAME    ${[...frameworks.keys()].join(', ')}
+  --from TIME         from then on: 2026-01-02T03:04:05Z, 2026-01-02, or -30d for thirty days ago (s, m, h, d)
+  --to TIME           before then; default now
+${KEY_HELP}
+  --anchors FILE      checkpoints that were kept outside, as \`remit ledger verify\` takes them. Again for more
+${LEDGER_HELP}
+  --format FORMAT     markdown: for people, default; json: all that was found; oscal: OSCAL assessment results
+  --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
+  --seed TEXT         what they are drawn by, so that they can be drawn again; default the root of the ledger's head
+  --out FILE          a new file, mode 0600; default standard output
+
+Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
+often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
+and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
+controls and states no conformity.
+
+  remit ledger evidence --framework csf-2.0 --from 2026-01-01 --to 2026-04-01 --key @ledger.vkey --anchors anchors.txt --out q1.md
+
+exit: 0 good, 1 the ledger is broken: the report says so at its head, 2 bad use or something that cannot be read`;
+
+/** `remit ledger evidence`. */
+export const ledgerEvidenceCommand: Command = { name: 'ledger evidence', help, run: ledgerEvidence };
+
+type Io = Pick<CommandIo, 'err' | 'stdout' | 'environment' | 'progress'>;
+
+/** Runs `remit ledger evidence`; the exit code is the answer. */
+export async function ledgerEvidence(args: readonly string[], io: Io): Promise<number> {
+  const asked = await askedBy(args, io);
+  if (isRefusal(asked)) return refused(io, NAME, asked);
+  const report = await reportOn(asked, io);
+  if (isRefusal(report)) return refused(io, NAME, report);
+  const sink = asked.out === undefined ? streamSink(io.stdout) : fileSink(asked.out);
+  if (isRefusal(sink)) return refused(io, NAME, sink);
+  const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
+  if (problem !== null) return refused(io, NAME, refusal(problem, EXIT.no));
+  return report.ledger.verdict.kind === 'broken' ? EXIT.no : EXIT.good;
+}
+
+const formats = {
+  markdown: markdownOf,
+  json: (report: EvidenceReport) => `${JSON.stringify(report, null, 2)}\n`,
+  oscal: (report: EvidenceReport) => `${JSON.stringify(oscalOf(report), null, 2)}\n`,
+} as const;
+
+const isFormat = (text: string): text is keyof typeof formats => Object.hasOwn(formats, text);
+
+interface Asked {
+  readonly framework: Framework;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly format: keyof typeof formats;
+  readonly size: number;
+  readonly seed: string | undefined;
+  readonly out: string | undefined;
+  readonly folder: string;
+  readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, Refusal>;
+  readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, Refusal>['anchors'];
+}
+
+async function askedBy(args: readonly string[], io: Io): Promise<Asked | Refusal> {
+  const own = {
+    framework: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    key: { type: 'string', multiple: true },
+    anchors: { type: 'string', multiple: true },
+    format: { type: 'string' },
+    sample: { type: 'string' },
+    seed: { type: 'string' },
+    out: { type: 'string' },
+  } as const;
+  const options = optionsFrom(withInstants(args, ['--from', '--to']), { ...ledgerOptions, ...own }, 0);
+  if (typeof options === 'string') return refusal(options);
+  const { framework: name = '', from, to, format = 'markdown', sample = DEFAULT_SAMPLE, seed, out } = options.values;
+  const framework = frameworks.get(name);
+  if (framework === undefined) return refusal(`--framework must be one of ${[...frameworks.keys()].join(', ')}`);
+  if (!isFormat(format)) return refusal(`--format must be one of ${Object.keys(formats).join(', ')}`);
+  const nowMs = systemPorts.nowMs();
+  const fromMs = from === undefined ? null : instantFrom(from, nowMs);
+  if (fromMs === null) return refusal(`--from must be ${INSTANT_RULE}`);
+  const toMs = to === undefined ? nowMs : instantFrom(to, nowMs);
+  if (toMs === null) return refusal(`--to must be ${INSTANT_RULE}`);
+  if (toMs <= fromMs) return refusal('--to must be after --from');
+  if (!/^\d{1,2}$/.test(sample) || Number(sample) > MAX_SAMPLE) {
+    return refusal(`--sample must be a whole number from 0 to ${MAX_SAMPLE}`);
+  }
+  if (seed !== undefined && (seed === '' || seed.length > 256)) return refusal('--seed must have 1 to 256 characters');
+  const keys = await keysFrom(options.values.key ?? []);
+  if (isRefusal(keys)) return keys;
+  // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile.
+  const outside = await anchorsFrom(options.values.anchors ?? []);
+  if (isRefusal(outside)) return outside;
+  for (const notice of outside.notices) io.err(`${NAME}: ${notice}`);
+  const folder = await ledgerFolderOf(options.values, io);
+  if (isRefusal(folder)) return folder;
+  return { framework, fromMs, toMs, format, size: Number(sample), seed, out, folder, keys, anchors: outside.anchors };
+}
+
+const PROGRESS_RECORDS = 10_000;
+
+async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | Refusal> {
+  const { folder, keys } = asked;
+  const told = (what: string) => (seq: number) =>
+    void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`${what} record ${seq}`));
+  const found = folderVerdict(
+    folder,
+    (origin) => ({
+      key: keys.find(({ name }) => name === origin) ?? keys[0],
+      anchors: asked.anchors.filter((anchor) => anchor.origin === origin),
+    }),
+    told('verified'),
+  );
+  if (found === null) return refusal(`there is no ledger in \`${folder}\``);
+  if (isProblem(found)) return refusal(found.problem);
+  const report = await withLedger(folder, (log) => readingOf(log, asked, { ...found, told: told('read') }));
+  io.progress?.('');
+  return report;
+}
+
+async function readingOf(
+  log: LogReader,
+  asked: Asked,
+  {
+    origin,
+    verdict,
+    told,
+  }: Pick<EvidenceReport['ledger'], 'origin' | 'verdict'> & { readonly told: (seq: number) => void },
+): Promise<EvidenceReport> {
+  const { framework, fromMs, toMs, folder, keys, size } = asked;
+  const head = headOf(log);
+  const seed = { text: asked.seed ?? head?.root ?? log.origin, isGiven: asked.seed !== undefined };
+  const counting = tally({ seed: seed.text, perClass: size });
+  // What came in after the verification is not counted.
+  const upTo = verdict.kind === 'sound' ? verdict.size : Number.POSITIVE_INFINITY;
+  for (const { seq, bytes } of log.found({ sinceMs: fromMs, untilMs: toMs }, { isNewestFirst: false })) {
+    if (seq > upTo) break;
+    told(seq);
+    const leaf = leafFrom(bytes);
+    if (isProblem(leaf)) continue;
+    const { at } = leaf.record;
+    if (typeof at === 'number') counting.add({ seq, at }, leaf.record);
+  }
+  const counts = counting.found();
+  return {
+    framework: { id: framework.id, title: framework.title, version: framework.version, source: framework.source },
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+    madeAt: new Date(systemPorts.nowMs()).toISOString(),
+    madeBy: `account ${accountName()}`,
+    ledger: {
+      folder,
+      origin,
+      verdict,
+      anchors: anchorsSeen(asked.anchors, keys, origin),
+      head,
+      keyId: keys.find(({ name }) => name === origin)?.name ?? 'of another ledger',
+    },
+    records: counts.records,
+    classes: classesOf(counts),
+    controls: controlsOf(framework, counts),
+    policySets: await policySetsIn({ log, folder }, { counts, fromMs, toMs }),
+    actors: namedOf(counts.actors),
+    agents: namedOf(counts.agents),
+    actions: namedOf(counts.actions),
+    args: counts.args,
+    seed,
+    sample: sampledIn(log, counts),
+    limits: LIMITS,
+  };
+}

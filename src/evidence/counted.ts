@@ -1,0 +1,63 @@
+/** A place in the ledger and its instant. */
+export interface Place {
+  readonly seq: number;
+  /** Milliseconds since the Unix epoch, as the record claims. */
+  readonly at: number;
+}
+
+/** How many there were, with the first and the last. */
+export interface Counted {
+  readonly count: number;
+  /** `null` of none. */
+  readonly first: Place | null;
+  readonly last: Place | null;
+}
+
+/** None. */
+export const none: Counted = { count: 0, first: null, last: null };
+
+/** One more, in the order of the ledger. */
+export const oneMore = ({ count, first }: Counted, place: Place): Counted => ({
+  count: count + 1,
+  first: first ?? place,
+  last: place,
+});
+
+/** Several as one. */
+export const together = (all: readonly Counted[]): Counted =>
+  all.reduce(
+    (sum, { count, first, last }) => ({
+      count: sum.count + count,
+      first: sum.first === null || (first !== null && first.seq < sum.first.seq) ? first : sum.first,
+      last: sum.last === null || (last !== null && last.seq > sum.last.seq) ? last : sum.last,
+    }),
+    none,
+  );
+
+/**
+ * Counts by name in bounded memory: names beyond `max` count as `others`.
+ */
+export class CountedByName {
+  readonly #max: number;
+  readonly #byName = new Map<string, Counted>();
+  #others: Counted = none;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(name: string, place: Place): void {
+    const counted = this.#byName.get(name);
+    if (counted === undefined && this.#byName.size >= this.#max) this.#others = oneMore(this.#others, place);
+    else this.#byName.set(name, oneMore(counted ?? none, place));
+  }
+
+  /** The most frequent first. */
+  found(): { readonly named: readonly (Counted & { readonly name: string })[]; readonly others: Counted } {
+    const named = Array.from(this.#byName, ([name, counted]) => ({ name, ...counted }));
+    return {
+      named: named.toSorted((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1)),
+      others: this.#others,
+    };
+  }
+}

@@ -1,0 +1,57 @@
+import type { ClassId } from './evidence-class.ts';
+
+/**
+ * How far Remit goes for a control: `enforces` decides by it at each call and records that; `evidences` records what a reviewer
+ * of the control looks for; `partial` does so for a part of it, which `limit` names; `none` records nothing of it.
+ */
+export type Coverage = 'enforces' | 'evidences' | 'partial' | 'none';
+
+/** A control of a framework, and what of it a ledger can show. */
+export interface Control {
+  /** As the framework writes it; a label where the framework has no ids. */
+  readonly id: string;
+  readonly title: string;
+  readonly coverage: Coverage;
+  /** Empty where `coverage` is `none`. */
+  readonly classes: readonly ClassId[];
+  /** What the evidence does not show. */
+  readonly limit: string;
+  /** Other names it is asked for by, with how far they can be trusted. */
+  readonly aliases: readonly { readonly id: string; readonly source: string }[];
+}
+
+/** A framework of controls. */
+export interface Framework {
+  /** The word of `--framework`. */
+  readonly id: string;
+  readonly title: string;
+  readonly version: string;
+  /** The publication that ids and titles are of. */
+  readonly source: string;
+  readonly controls: readonly Control[];
+}
+
+/** A row of a table of controls. */
+export const control = (
+  id: string,
+  title: string,
+  {
+    coverage,
+    classes = '',
+    limit,
+    aliases = [],
+  }: {
+    readonly coverage: Coverage;
+    /** Their numbers, such as `1 2 5`. */
+    readonly classes?: string;
+    readonly limit: string;
+    readonly aliases?: Control['aliases'];
+  },
+): Control => ({
+  id,
+  title,
+  coverage,
+  classes: classes.split(' ').flatMap((number) => (number === '' ? [] : [`E${number}` as ClassId])),
+  limit,
+  aliases,
+});

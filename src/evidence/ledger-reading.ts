@@ -1,0 +1,142 @@
+import type { NamedAnchor } from '../ledger/anchor-file.ts';
+import { checkpointFrom } from '../ledger/checkpoint.ts';
+import { openedAnchors } from '../ledger/head-check.ts';
+import { leafFrom } from '../ledger/leaf.ts';
+import type { NoteKey } from '../ledger/note-key.ts';
+import type { LedgerRecord } from '../ledger/record.ts';
+import { cellsOf } from '../ledger/timeline-text.ts';
+import { keptPolicies, type KeptPolicies } from '../store/ledger/kept-policies.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
+import { proofOf, type ProofOf } from '../store/ledger/proof-of.ts';
+import { isProblem, type Problem } from '../token/members.ts';
+import { type RecordMembers, textOf } from './evidence-class.ts';
+import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
+import type { Tally } from './tally.ts';
+
+/** The last checkpoint of a log, as it says; `null` where there is none that can be read. */
+export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
+  let last: string | null = null;
+  for (const { note } of log.checkpoints()) last = note;
+  if (last === null) return null;
+  const head = checkpointFrom(last.slice(0, last.indexOf('\n\n') + 1));
+  return isProblem(head) ? null : { size: head.size, root: Buffer.from(head.root).toString('base64') };
+}
+
+/** The anchors of a log whose signature holds, by size. */
+export function anchorsSeen(
+  anchors: readonly NamedAnchor[],
+  keys: readonly NoteKey[],
+  origin: string,
+): readonly AnchorSeen[] {
+  const key = keys.find(({ name }) => name === origin);
+  if (key === undefined) return [];
+  const opened = openedAnchors(
+    anchors.filter((anchor) => anchor.origin === origin),
+    key,
+  );
+  if ('kind' in opened) return [];
+  return opened.map(({ size, atMs }) => ({ size, receivedAt: atMs === null ? null : isoOf(atMs) }));
+}
+
+const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
+  pruned: 'the record was given up',
+  absent: 'the record is not there',
+  unsigned: 'no checkpoint covers the record yet',
+  damaged: 'the ledger is damaged',
+};
+
+/** The records that were drawn, each with its proof. */
+export function sampledIn(log: LogReader, { classes }: Tally): readonly SampledRecord[] {
+  const drawn = new Map<number, SampledRecord['classes'][number][]>();
+  for (const { id, sampled } of classes.values()) {
+    for (const seq of sampled) drawn.set(seq, [...(drawn.get(seq) ?? []), id]);
+  }
+  return [...drawn]
+    .toSorted(([a], [b]) => a - b)
+    .map(([seq, of]) => {
+      const proof = proofOf(log, seq);
+      const [leaf] = log.leaves(seq);
+      const read = leaf === undefined ? null : leafFrom(leaf.bytes);
+      const record = read === null || isProblem(read) ? null : read.record;
+      return {
+        seq,
+        at: record !== null && typeof record['at'] === 'number' ? isoOf(record['at']) : '-',
+        classes: of,
+        what: record === null ? 'cannot be read' : whatOf(record),
+        proof: proof.kind === 'proof' ? proof.text : null,
+        why: proof.kind === 'proof' ? null : whyNot[proof.kind],
+      };
+    });
+}
+
+function whatOf(record: RecordMembers): string {
+  try {
+    // Of whichever version: a member that is not there shows in the text, or leads to the other one.
+    return cellsOf(record as unknown as LedgerRecord)
+      .filter((cell) => cell !== '-')
+      .join(', ');
+  } catch {
+    return `a record of kind ${textOf(record, 'kind') ?? 'unknown'} that this version cannot show`;
+  }
+}
+
+const MAX_LOADS = 1_000;
+/** Texts in one report; what is beyond it is named with its bytes alone. */
+const MAX_TEXT_BYTES = 2 * 1024 ** 2;
+
+/** The policy sets that decided in a period or came into force in it, with each time they came into force up to its end. */
+export async function policySetsIn(
+  { log, folder }: { readonly log: LogReader; readonly folder: string },
+  { counts, fromMs, toMs }: { readonly counts: Tally; readonly fromMs: number; readonly toMs: number },
+): Promise<readonly PolicySetSeen[]> {
+  const loads = new Map<string, PolicySetSeen['loads'][number][]>();
+  const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
+  for (const { seq, bytes } of log.found({ kind: 'policy', untilMs: toMs }, { isNewestFirst: true }).take(MAX_LOADS)) {
+    const leaf = leafFrom(bytes);
+    const hash = isProblem(leaf) ? null : textOf(leaf.record, 'policySet');
+    if (isProblem(leaf) || hash === null) continue;
+    const { at } = leaf.record;
+    if (typeof at !== 'number') continue;
+    if (at >= fromMs) inPeriod.add(hash);
+    const load = {
+      seq,
+      at: isoOf(at),
+      origin: originText(leaf.record),
+      by: textOf(leaf.record, 'by') ?? 'not recorded',
+    };
+    loads.set(hash, [load, ...(loads.get(hash) ?? [])]);
+  }
+  let room = MAX_TEXT_BYTES;
+  const seen: PolicySetSeen[] = [];
+  for (const hash of inPeriod) {
+    const kept = await keptPolicies(folder, hash);
+    const files = kept === null || isProblem(kept) ? [] : filesOf(kept, room);
+    room -= files.reduce((sum, { bytes, text }) => sum + (text === null ? 0 : bytes), 0);
+    const decisions = counts.policySets.named.find(({ name }) => name === hash)?.count ?? 0;
+    seen.push({ hash, decisions, loads: loads.get(hash) ?? [], text: textState(kept), files });
+  }
+  return seen;
+}
+
+function originText(record: RecordMembers): string {
+  const { origin } = record;
+  if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return 'from where is not recorded';
+  const of = origin as RecordMembers;
+  if (textOf(of, 'kind') === 'folder') return `from the folder ${textOf(of, 'folder') ?? '?'}, which is not signed`;
+  return `from ${textOf(of, 'from') ?? '?'}, version ${textOf(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under the key ${textOf(of, 'keyId') ?? 'without an id'}`;
+}
+
+function textState(kept: KeptPolicies | Problem | null): string {
+  if (kept === null) return 'not kept beside this ledger';
+  return isProblem(kept) ? `not believed: it ${kept.problem}` : 'kept, and it has this hash';
+}
+
+function filesOf(kept: KeptPolicies, room: number): PolicySetSeen['files'] {
+  let left = room;
+  return [kept.catalog, kept.schema, ...kept.entities, ...kept.policies].map(({ name, text }) => {
+    const bytes = Buffer.byteLength(text);
+    const fits = bytes <= left;
+    if (fits) left -= bytes;
+    return { name, bytes, text: fits ? text : null };
+  });
+}

@@ -1,0 +1,189 @@
+import type { Verdict } from '../ledger/verdict.ts';
+import { type Counted, type Place, together } from './counted.ts';
+import { type ClassId, evidenceClasses } from './evidence-class.ts';
+import type { Coverage, Framework } from './framework.ts';
+import type { ClassTally, Tally } from './tally.ts';
+
+/** An anchor that the verdict was reached with. */
+export interface AnchorSeen {
+  /** Records it covers. */
+  readonly size: number;
+  /** When it was received, ISO 8601; `null` where nobody noted that. */
+  readonly receivedAt: string | null;
+}
+
+/** A record that was drawn, and the proof that it is in the ledger, or why there is none. */
+export interface SampledRecord {
+  readonly seq: number;
+  readonly at: string;
+  /** The classes of evidence it was drawn for. */
+  readonly classes: readonly ClassId[];
+  /** What it says, in a line. */
+  readonly what: string;
+  /** A C2SP tlog-proof; `null` where there is none. */
+  readonly proof: string | null;
+  readonly why: string | null;
+}
+
+/** A policy set that decided, or came into force, in the period. */
+export interface PolicySetSeen {
+  readonly hash: string;
+  /** Decisions of the period by it. */
+  readonly decisions: number;
+  readonly loads: readonly {
+    readonly seq: number;
+    readonly at: string;
+    /** From where, and under which key. */
+    readonly origin: string;
+    readonly by: string;
+  }[];
+  /** `kept` where its text stands here and has its hash; else what is wrong. */
+  readonly text: string;
+  readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
+}
+
+/** One control, and the evidence for it. */
+export interface ControlEvidence {
+  readonly id: string;
+  readonly title: string;
+  readonly aliases: Framework['controls'][number]['aliases'];
+  readonly coverage: Coverage;
+  readonly limit: string;
+  /** Whether records of the period show anything of it. */
+  readonly state: 'evidenced' | 'no record in this period' | 'not evidenced by this ledger';
+  readonly enforced: readonly {
+    readonly id: ClassId;
+    readonly title: string;
+    readonly shows: string;
+    readonly count: number;
+  }[];
+  readonly exceptions: readonly { readonly code: string; readonly count: number }[];
+  readonly first: Instant | null;
+  readonly last: Instant | null;
+  /** Numbers of drawn records. */
+  readonly sample: readonly number[];
+}
+
+/** What a class of evidence came to in the period. */
+export interface ClassSeen {
+  readonly id: ClassId;
+  readonly title: string;
+  readonly shows: string;
+  readonly count: number;
+  readonly exceptions: ControlEvidence['exceptions'];
+}
+
+/** A place with its instant as ISO 8601. */
+export interface Instant {
+  readonly seq: number;
+  readonly at: string;
+}
+
+/** Evidence of a period, for one framework. */
+export interface EvidenceReport {
+  readonly framework: Pick<Framework, 'id' | 'title' | 'version' | 'source'>;
+  readonly from: string;
+  readonly to: string;
+  readonly madeAt: string;
+  readonly madeBy: string;
+  readonly ledger: {
+    readonly folder: string;
+    readonly origin: string;
+    readonly verdict: Verdict;
+    readonly anchors: readonly AnchorSeen[];
+    /** The last checkpoint; `null` where there is none. */
+    readonly head: { readonly size: number; readonly root: string } | null;
+    readonly keyId: string;
+  };
+  readonly records: Counted;
+  /** Every class, also those that no control of the framework names: no exception of the period is left out. */
+  readonly classes: readonly ClassSeen[];
+  readonly controls: readonly ControlEvidence[];
+  readonly policySets: readonly PolicySetSeen[];
+  readonly actors: readonly Named[];
+  readonly agents: readonly Named[];
+  readonly actions: readonly Named[];
+  readonly args: Tally['args'];
+  readonly seed: { readonly text: string; readonly isGiven: boolean };
+  readonly sample: readonly SampledRecord[];
+  readonly limits: readonly string[];
+}
+
+/** Something by name, how often, first and last. */
+export interface Named {
+  readonly name: string;
+  readonly count: number;
+  readonly first: string | null;
+  readonly last: string | null;
+}
+
+/** The controls of a framework with what a tally has for each. */
+export const controlsOf = (framework: Framework, { classes }: Tally): readonly ControlEvidence[] =>
+  framework.controls.map((control) => {
+    const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
+    const all = together(tallies);
+    return {
+      id: control.id,
+      title: control.title,
+      aliases: control.aliases,
+      coverage: control.coverage,
+      limit: control.limit,
+      state:
+        control.coverage === 'none'
+          ? 'not evidenced by this ledger'
+          : all.count === 0
+            ? 'no record in this period'
+            : 'evidenced',
+      enforced: tallies.map(enforcedBy),
+      exceptions: exceptionsOf(tallies),
+      first: instantOf(all.first),
+      last: instantOf(all.last),
+      sample: [...new Set(tallies.flatMap(({ sampled }) => sampled))].toSorted((a, b) => a - b),
+    };
+  });
+
+/** Every class of a tally. */
+export const classesOf = ({ classes }: Tally): readonly ClassSeen[] =>
+  [...classes.values()].map((of) => Object.assign(enforcedBy(of), { exceptions: of.exceptions }));
+
+function enforcedBy({ id, count }: ClassTally): ControlEvidence['enforced'][number] {
+  const entry = evidenceClasses.find((each) => each.id === id);
+  return { id, title: entry?.title ?? id, shows: entry?.shows ?? '', count };
+}
+
+/** By code: one that two classes of a control count is the same records, so the larger count stands. */
+function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptions'] {
+  const counts = new Map<string, number>();
+  for (const { code, count } of tallies.flatMap(({ exceptions }) => exceptions)) {
+    counts.set(code, Math.max(counts.get(code) ?? 0, count));
+  }
+  return Array.from(counts, ([code, count]) => ({ code, count })).toSorted(
+    (a, b) => b.count - a.count || (a.code < b.code ? -1 : 1),
+  );
+}
+
+const instantOf = (place: Place | null): Instant | null =>
+  place === null ? null : { seq: place.seq, at: isoOf(place.at) };
+
+/** An instant as ISO 8601; one that no date can hold as its number. */
+export const isoOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms));
+
+/** Names with their counts; what was beyond the bound in one row. */
+export const namedOf = ({ named, others }: Tally['actors']): readonly Named[] =>
+  [...named, ...(others.count === 0 ? [] : [{ name: '(others)', ...others }])].map(({ name, count, first, last }) => ({
+    name,
+    count,
+    first: first === null ? null : isoOf(first.at),
+    last: last === null ? null : isoOf(last.at),
+  }));
+
+/** What no report of a ledger can show, whichever framework. */
+export const LIMITS: readonly string[] = [
+  'This report provides evidence for controls. It states no conformity: that is for an assessor, who knows the organization and its scope.',
+  'A ledger proves what was written, not that what was written was true; and calls that do not pass Envoy are not in it.',
+  'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',
+  'Records without an anchor can have been written anew by who holds the signing key of the ledger.',
+  'Counts are of one ledger. Several processes have a ledger each; run this for each of them.',
+  'A name given with `--by` is what the holder of that account said; the machine vouches for the account alone.',
+  'A sample shows the records that were drawn. Who could choose the head of the ledger could choose among samples: give a seed of your own with `--seed`.',
+];

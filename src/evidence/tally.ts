@@ -1,0 +1,140 @@
+import { type Counted, CountedByName, none, oneMore, type Place } from './counted.ts';
+import { type ClassId, evidenceClasses, type RecordMembers, textOf } from './evidence-class.ts';
+import { sampleOf, scoreOf } from './sample.ts';
+
+/** What the records of a class came to. */
+export interface ClassTally extends Counted {
+  readonly id: ClassId;
+  /** By code, the most frequent first. */
+  readonly exceptions: readonly { readonly code: string; readonly count: number }[];
+  /** Numbers of the records that were drawn. */
+  readonly sampled: readonly number[];
+}
+
+/** What of an argument stands in the records of the allowed uses of an action. */
+export interface RecordedArgument {
+  readonly action: string;
+  readonly argument: string;
+  readonly uses: number;
+  /** Over whole numbers, exactly; `null` where the values are none. */
+  readonly sum: string | null;
+  readonly largest: number | null;
+}
+
+/** What the records of a period came to. */
+export interface Tally {
+  readonly records: Counted;
+  readonly classes: ReadonlyMap<ClassId, ClassTally>;
+  /** Who ended, suspended, resumed and changed tasks, and put policies in force. */
+  readonly actors: ReturnType<CountedByName['found']>;
+  readonly agents: ReturnType<CountedByName['found']>;
+  readonly actions: ReturnType<CountedByName['found']>;
+  /** By hash, the sets that uses and intents were decided by. */
+  readonly policySets: ReturnType<CountedByName['found']>;
+  readonly args: readonly RecordedArgument[];
+}
+
+const MAX_CODES = 64;
+const MAX_NAMES = 1_000;
+
+/** Counts the records of a period, offered in the order of the ledger; memory does not grow with them. */
+export function tally({ seed, perClass }: { readonly seed: string; readonly perClass: number }): {
+  readonly add: (place: Place, record: RecordMembers) => void;
+  readonly found: () => Tally;
+} {
+  let records = none;
+  const classes = evidenceClasses.map((entry) => ({
+    entry,
+    counted: none,
+    exceptions: new CountedByName(MAX_CODES),
+    sample: sampleOf(perClass),
+  }));
+  const [actors, agents, actions, policySets] = Array.from({ length: 4 }, () => new CountedByName(MAX_NAMES));
+  const args = new ArgumentTally();
+  return {
+    add: (place, record) => {
+      records = oneMore(records, place);
+      const score = scoreOf(seed, place.seq);
+      for (const of of classes) {
+        if (!of.entry.matches(record)) continue;
+        of.counted = oneMore(of.counted, place);
+        of.sample.offer(place.seq, score);
+        const code = of.entry.exceptionOf(record);
+        if (code !== null) of.exceptions.add(code, place);
+      }
+      addNamed(actors, actorOf(record), place);
+      const kind = textOf(record, 'kind');
+      if (kind === 'use') addNamed(agents, textOf(record, 'agent'), place);
+      if (kind === 'use') addNamed(actions, textOf(record, 'action'), place);
+      if (kind === 'use' || kind === 'intent') addNamed(policySets, textOf(record, 'policySet'), place);
+      if (kind === 'use' && record['decision'] === 'allow') args.add(record);
+    },
+    found: () => ({
+      records,
+      classes: new Map(
+        classes.map(({ entry: { id }, counted, exceptions, sample }) => {
+          const { named, others } = exceptions.found();
+          const codes = named.map(({ name: code, count }) => ({ code, count }));
+          const rest = others.count === 0 ? [] : [{ code: 'others', count: others.count }];
+          return [id, { id, ...counted, exceptions: [...codes, ...rest], sampled: sample.chosen() }];
+        }),
+      ),
+      actors: foundIn(actors),
+      agents: foundIn(agents),
+      actions: foundIn(actions),
+      policySets: foundIn(policySets),
+      args: args.found(),
+    }),
+  };
+}
+
+const foundIn = (counted: CountedByName | undefined): ReturnType<CountedByName['found']> =>
+  counted?.found() ?? { named: [], others: none };
+
+function addNamed(counted: CountedByName | undefined, name: string | null, place: Place): void {
+  if (name !== null) counted?.add(name, place);
+}
+
+/** Who brought a record about; `null` of what happens by itself at each call. */
+function actorOf(record: RecordMembers): string | null {
+  const kind = textOf(record, 'kind');
+  const by = textOf(record, 'by');
+  // Of a policy it is an account of the machine, of anything else `remit` is Remit itself.
+  if (kind === 'policy') return by === null ? null : `account ${by}`;
+  return kind === 'end' || kind === 'event' ? by : null;
+}
+
+class ArgumentTally {
+  readonly #byName = new Map<
+    string,
+    { action: string; argument: string; uses: number; sum: bigint | null; largest: number | null }
+  >();
+
+  add(record: RecordMembers): void {
+    const action = textOf(record, 'action');
+    const { args } = record;
+    if (action === null || typeof args !== 'object' || args === null || Array.isArray(args)) return;
+    for (const [argument, value] of Object.entries(args)) {
+      const key = JSON.stringify([action, argument]);
+      const before = this.#byName.get(key);
+      if (before === undefined && this.#byName.size >= MAX_NAMES) continue;
+      const { uses, sum, largest } = before ?? { uses: 0, sum: 0n, largest: null };
+      const whole = typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
+      this.#byName.set(key, {
+        action,
+        argument,
+        uses: uses + 1,
+        sum: sum === null || whole === null ? null : sum + BigInt(whole),
+        largest: whole === null ? null : Math.max(largest ?? whole, whole),
+      });
+    }
+  }
+
+  found(): readonly RecordedArgument[] {
+    return Array.from(this.#byName.values(), ({ sum, largest, ...rest }) => ({
+      ...rest,
+      sum: sum === null ? null : String(sum),
+      largest: sum === null ? null : largest,
+    }));
+  }
+}

@@ -1,0 +1,137 @@
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { hashOf } from '../../src/policy/load.ts';
+import { keepPolicies } from '../../src/store/ledger/kept-policies.ts';
+import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
+import { folderWith } from '../policy/policy-folder.ts';
+import { encoded } from '../store/samples.ts';
+
+const planner = 'spiffe://acme.test/ns/agents/sa/planner';
+const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+const task = '019b76da-a800-7000-8000-000000000001';
+const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
+const source = folderWith('@id("pay") permit (principal, action, resource);');
+
+/** The policy set that decides in it. */
+export const policySet = hashOf(source);
+
+const decided = { decision: 'allow', reason: null, policyIds: ['pay'], policySet } as const;
+
+const use = (
+  second: number,
+  change: Partial<Extract<LedgerRecord, { kind: 'use' }>>,
+): Extract<LedgerRecord, { kind: 'use' }> => ({
+  kind: 'use',
+  at: START_MS + second * 1_000,
+  decisionId: `019b76da-a800-7000-8000-0000000001${String(second).padStart(2, '0')}`,
+  task,
+  agent: planner,
+  refusedCaller: null,
+  credential: 'task-token',
+  action: 'payments.create',
+  policyGeneration: 1,
+  tokenUse: second,
+  reuse: ['first'],
+  jtiDigest: 'digest',
+  host: 'payments.acme.test',
+  method: 'POST',
+  path: '/v1/payments',
+  ...decided,
+  ...span,
+  ...change,
+});
+
+/** What the demo does, in short: an intent, payments, one too many, a thief, a bypass, and an operator who ends it. */
+const records: readonly LedgerRecord[] = [
+  {
+    kind: 'policy',
+    at: START_MS,
+    task: null,
+    policySet,
+    policies: 1,
+    actions: 20,
+    origin: {
+      kind: 'bundle',
+      from: 'https://policies.acme.test/b.jws',
+      keyId: 'k-1',
+      version: '3',
+      serial: 7,
+      issuedAt: 1,
+    },
+    by: 'remit',
+    isTextKept: true,
+  },
+  {
+    kind: 'intent',
+    at: START_MS + 1_000,
+    task,
+    agent: planner,
+    subject: planner,
+    parent: null,
+    purpose: 'pay the invoices of may',
+    intentHash: 'sha-256:x',
+    details: [],
+    claimed: {},
+    deadline: START_MS + 600_000,
+    error: null,
+    ...decided,
+    ...span,
+  },
+  {
+    kind: 'token',
+    at: START_MS + 1_500,
+    task,
+    agent: planner,
+    jtiDigest: 'digest',
+    audience: 'https://payments.acme.test',
+    expires: START_MS + 300_000,
+    binding: 'x5t#S256',
+    ...span,
+  },
+  use(2, { args: { amount: 250 } }),
+  use(3, { args: { amount: 300 }, path: '/v1/payments/|`<b>' }),
+  use(4, { args: { amount: 900 }, decision: 'deny', reason: 'policy.forbidden', policyIds: [] }),
+  use(5, { agent: thief, decision: 'deny', reason: 'token.binding', reuse: ['other-identity'], policyIds: [] }),
+  {
+    kind: 'event',
+    at: START_MS + 5_001,
+    task,
+    event: 'binding-violation',
+    cause: 'binding.violation',
+    note: 'a token was presented by another workload',
+    by: 'remit',
+    details: {},
+  },
+  {
+    kind: 'finding',
+    at: START_MS + 6_000,
+    finding: 'bypass',
+    count: 1,
+    decisionId: null,
+    task: null,
+    agent: planner,
+    action: null,
+    details: {},
+  },
+  {
+    kind: 'end',
+    at: START_MS + 7_000,
+    task,
+    state: 'revoked',
+    cause: 'operator.revoked',
+    note: 'stop it',
+    by: 'operator Ada Lovelace (account root)',
+  },
+];
+
+/** A ledger like that of the demo, closed, in a folder of its own, with the text of its policies. */
+export async function demoLedger(folder: string): Promise<DiskLedger> {
+  const ledger = diskLedger(folder, 0, { isClosed: false });
+  for (const record of records) {
+    const failure = ledger.log.append([{ bytes: encoded(record).bytes, outbox: null }], 'f'.repeat(32));
+    if (failure !== null) throw new Error(failure.detail);
+  }
+  ledger.log.close();
+  const problem = await keepPolicies(ledger.folder, { hash: policySet, source });
+  if (problem !== null) throw new Error(problem.problem);
+  return ledger;
+}

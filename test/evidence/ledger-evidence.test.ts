@@ -1,0 +1,226 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Ajv } from 'ajv';
+import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
+import { frameworks } from '../../src/evidence/frameworks.ts';
+import type { EvidenceReport } from '../../src/evidence/report.ts';
+import { keptPoliciesFile } from '../../src/store/ledger/kept-policies.ts';
+import { type DiskLedger, ran, segmentsOf, tamper } from '../commands/ledgers.ts';
+import { scratch } from '../store/samples.ts';
+import { demoLedger, policySet } from './demo-ledger.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+let ledger: DiskLedger;
+beforeAll(async () => {
+  ledger = await demoLedger(folder());
+});
+
+const period = ['--from', '2026-01-01', '--to', '2026-01-02'];
+const evidence = (framework: string, ...more: readonly string[]) =>
+  ran(
+    ledgerEvidence,
+    '--ledger',
+    ledger.folder,
+    '--key',
+    ledger.key,
+    '--anchors',
+    ledger.anchors,
+    '--framework',
+    framework,
+    ...period,
+    '--seed',
+    'auditor',
+    ...more,
+  );
+const reportOf = async (framework: string, ...more: readonly string[]): Promise<EvidenceReport> =>
+  JSON.parse((await evidence(framework, '--format', 'json', ...more)).out);
+const drawn = (report: EvidenceReport) => report.sample.map(({ seq }) => seq);
+const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
+
+/** What differs from one run to the next: keys, hashes, proofs, folders and the instant it was made. */
+const normalised = (text: string): string =>
+  text
+    .replaceAll(/c2sp\.org\/tlog-proof@v1\n[^]*?\n```/g, '(proof)\n```')
+    .replaceAll(/remit\.acme\.test\/main\/[0-9a-f]+/g, '(origin)')
+    .replaceAll(/root `[^`]+`/g, 'root `(hash)`')
+    .replaceAll(/sha-256:[\w-]{43}/g, 'sha-256:(hash)')
+    .replace(/^- made: .*$/m, '- made: (then and by whom)')
+    // The shipped catalog and schema are no part of what is shown here.
+    .replaceAll(/`(actions\.yaml|base\.cedarschema)`, \d+ bytes:\n\n(`{3,})text\n[^]*?\n\2/g, '`$1` (text)');
+
+describe('remit ledger evidence', () => {
+  it('is the report that an auditor reads', async () => {
+    const { exit, out, err } = await evidence('owasp-asi-2026');
+    expect([exit, err]).toEqual([0, '']);
+    const file = join(import.meta.dirname, 'demo-owasp-asi-2026.md');
+    // `REMIT_GOLDEN=write npm run jest -- test/evidence` writes it anew, to be read before it is committed.
+    if (process.env['REMIT_GOLDEN'] === 'write') writeFileSync(file, normalised(out));
+    expect(normalised(out)).toBe(readFileSync(file, 'utf8'));
+  });
+
+  it('counts what was enforced, the exceptions, the first and the last', async () => {
+    const report = await reportOf('csf-2.0');
+    expect(report.records.count).toBe(11);
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({
+      coverage: 'enforces',
+      state: 'evidenced',
+      enforced: [
+        { id: 'E3', count: 2 },
+        { id: 'E4', count: 2 },
+        { id: 'E6', count: 1 },
+      ],
+      exceptions: [
+        { code: 'policy.forbidden', count: 1 },
+        { code: 'token.binding', count: 1 },
+      ],
+      first: { seq: 1, at: '2026-01-01T00:00:00.000Z' },
+      last: { seq: 7, at: '2026-01-01T00:00:05.000Z' },
+    });
+    expect(controlIn(report, 'DE.AE-03')).toMatchObject({ exceptions: [{ code: 'bypass', count: 1 }] });
+    expect(controlIn(report, 'RS.MI-02')).toMatchObject({ state: 'not evidenced by this ledger', enforced: [] });
+    expect(report.actors.map(({ name, count }) => [name, count])).toEqual([
+      ['account remit', 1],
+      ['operator Ada Lovelace (account root)', 1],
+      ['remit', 1],
+    ]);
+    // A call that nobody was asked about is an exception of the period, whichever controls are asked for.
+    const bypass = { code: 'bypass', count: 1 };
+    expect(report.classes.find(({ id }) => id === 'E11')).toMatchObject({ count: 1, exceptions: [bypass] });
+    expect(report.args).toEqual([{ action: 'payments.create', argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
+    expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
+  });
+
+  it('shows the policy text under its hash with its origin and key, and believes no other text', async () => {
+    const [set] = (await reportOf('ai-rmf')).policySets;
+    expect(set).toMatchObject({
+      hash: policySet,
+      decisions: 5,
+      loads: [{ seq: 1, origin: expect.stringContaining('signed under the key k-1'), by: 'remit' }],
+      text: 'kept, and it has this hash',
+    });
+    expect(set?.files.at(-1)).toMatchObject({
+      name: 'a.cedar',
+      text: '@id("pay") permit (principal, action, resource);',
+    });
+    const other = await demoLedger(folder());
+    const file = keptPoliciesFile(other.folder, policySet);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('permit', 'forbid'));
+    const { out } = await ran(
+      ledgerEvidence,
+      '--ledger',
+      other.folder,
+      '--key',
+      other.key,
+      '--framework',
+      'ai-rmf',
+      ...period,
+      '--format',
+      'json',
+    );
+    expect(JSON.parse(out).policySets[0]).toMatchObject({
+      text: 'not believed: it does not have the hash it is kept under',
+      files: [],
+    });
+  });
+
+  it('draws the same records for the same seed, each with a proof that holds', async () => {
+    const report = await reportOf('800-53', '--sample', '1');
+    expect(drawn(await reportOf('800-53', '--sample', '1'))).toEqual(drawn(report));
+    expect(report.sample.length).toBeGreaterThan(3);
+    for (const { seq, proof } of report.sample) {
+      const file = join(folder(), `${seq}.tlog-proof`);
+      writeFileSync(file, proof ?? '');
+      const { exit, out } = await ran(ledgerCheckProof, file, '--key', ledger.key, '--json');
+      expect([exit, JSON.parse(out)]).toMatchObject([0, { leaf: { seq } }]);
+    }
+    expect((await reportOf('800-53', '--sample', '0')).sample).toEqual([]);
+  });
+
+  it('says that nothing was recorded in a period without records', async () => {
+    const report = await reportOf('maestro', '--from', '2025-01-01', '--to', '2025-02-01');
+    expect(report.records.count).toBe(0);
+    const states = new Set(report.controls.map(({ state }) => state));
+    expect(states).toEqual(new Set(['no record in this period', 'not evidenced by this ledger']));
+  });
+
+  it('says at its head that a ledger is broken, and exits with 1', async () => {
+    const broken = await demoLedger(folder());
+    const [segment = ''] = segmentsOf(broken.folder);
+    expect(
+      tamper(
+        segment,
+        "UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), '250', '950') AS BLOB) WHERE seq = 4",
+      ),
+    ).toBe(1);
+    const { exit, out } = await ran(
+      ledgerEvidence,
+      '--ledger',
+      broken.folder,
+      '--key',
+      broken.key,
+      '--framework',
+      '800-53',
+      ...period,
+    );
+    expect([exit, out]).toEqual([1, expect.stringMatching(/^- verdict: BROKEN \(record \d+\)/m)]);
+  });
+
+  const schema = JSON.parse(readFileSync(join(import.meta.dirname, 'oscal-assessment-results.schema.json'), 'utf8'));
+  const validate = new Ajv({ strict: false, validateFormats: false, allErrors: true }).compile(schema);
+
+  it.each([...frameworks.keys()])('gives OSCAL assessment results that its schema accepts: %s', async (framework) => {
+    const { exit, out } = await evidence(framework, '--format', 'oscal');
+    const document = JSON.parse(out);
+    validate(document);
+    expect([exit, validate.errors]).toEqual([0, null]);
+    const [result] = document['assessment-results'].results;
+    expect(result.findings).toBeUndefined();
+    expect(result.observations.length).toBeGreaterThan(5);
+    delete document['assessment-results'].metadata.title;
+    expect(validate(document)).toBe(false);
+  });
+
+  it('writes a new file for its owner alone', async () => {
+    const out = join(folder(), 'report.md');
+    expect(await evidence('maestro', '--out', out)).toMatchObject({ exit: 0, out: '' });
+    expect(statSync(out).mode & 0o777).toBe(0o600);
+    expect((await evidence('maestro', '--out', out)).exit).toBe(2);
+  });
+
+  it.each<[string, readonly string[], RegExp]>([
+    ['a framework', ['--framework', 'iso'], /--framework must be one of csf-2\.0, ai-rmf, /],
+    ['a format', ['--format', 'pdf'], /--format must be one of markdown, json, oscal/],
+    ['a period', ['--to', '2025-01-01'], /--to must be after --from/],
+    ['a sample', ['--sample', '21'], /--sample must be a whole number from 0 to 20/],
+    ['a ledger', ['--ledger', '/nowhere'], /there is no ledger in `\/nowhere`/],
+  ])('refuses %s that is none', async (_name, words, message) => {
+    const { exit, err } = await evidence('csf-2.0', ...words);
+    expect([exit, err]).toEqual([2, expect.stringMatching(message)]);
+  });
+});
+
+describe('the frameworks', () => {
+  it.each([...frameworks.values()])(
+    '$id names each control once, and classes where it has evidence',
+    ({ controls }) => {
+      expect(new Set(controls.map(({ id }) => id)).size).toBe(controls.length);
+      for (const { coverage, classes, limit } of controls) {
+        expect([coverage === 'none', limit === '']).toEqual([classes.length === 0, false]);
+      }
+    },
+  );
+
+  it('carry the other names as unverified aliases', () => {
+    const aliases = [...frameworks.values()].flatMap(({ controls }) =>
+      controls.flatMap(({ id, aliases: of }) => of.map((alias) => [alias.id, id, alias.source.split(':')[0]])),
+    );
+    expect(aliases).toEqual([
+      ['AGENT-04', 'ASI03', 'unverified'],
+      ['M1', 'Agent Identity Attack (L7)', 'unverified'],
+    ]);
+  });
+});
