@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { isDeny } from '../decision/decision.ts';
 import { isUuid } from '../decision/uuid.ts';
-import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { caseFileFrom } from '../suite/case-file.ts';
-import { plainCircumstances, plainTask } from '../suite/test-case.ts';
 import type { TestCase } from '../suite/test-case.ts';
+import { isProblem } from '../token/members.ts';
 import type { CommandIo } from './command.ts';
+import { attemptFrom, namesAttempt } from './explain-options.ts';
+import type { AttemptOptions } from './explain-options.ts';
 import { recordedDecision } from './explain-recorded.ts';
 import { isRefusal, refusal } from './task-source.ts';
 import type { Refusal } from './task-source.ts';
@@ -20,10 +20,7 @@ export interface Subject {
 }
 
 /** The options that say what is to be explained. */
-export interface SubjectOptions {
-  readonly agent?: string | undefined;
-  readonly purpose?: string | undefined;
-  readonly body?: string | undefined;
+export interface SubjectOptions extends AttemptOptions {
   readonly cases?: string | undefined;
   readonly filter?: string | undefined;
   readonly config?: string | undefined;
@@ -50,6 +47,10 @@ export async function subjectOf(
       ? fromCases(options.cases, options.filter ?? '')
       : refusal('`--cases` takes no call and no `--as-test`');
   }
+  if (namesAttempt(options))
+    return first === undefined && !isTestWanted
+      ? fromWords(null, options)
+      : refusal('an option that names what is attempted takes no call and no `--as-test`');
   if (first === undefined) return refusal('METHOD and URL, `--cases` or a DECISION-ID is required');
   if (url !== undefined)
     return isTestWanted ? refusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
@@ -79,15 +80,7 @@ async function fromRecord(id: string, options: SubjectOptions, known: Known): Pr
   return test === undefined ? refusal('the record makes no test case') : { test, recorded: found.lines };
 }
 
-function fromWords(
-  call: { readonly method: string; readonly url: string },
-  { agent, body, purpose = plainTask.purpose }: SubjectOptions,
-): Subject | Refusal {
-  if (agent === undefined) return refusal('`--agent` is required');
-  const id = spiffeIdFrom(agent);
-  if (isDeny(id)) return refusal(`\`--agent\`: ${id.detail}`);
-  const circumstances = { ...plainCircumstances(id), task: { ...plainTask, purpose } };
-  const sent = body === undefined ? null : Buffer.from(body);
-  const headers = body === undefined ? [] : [['content-type', 'application/json'] as const];
-  return { test: { attempt: { kind: 'call', ...call, headers, body: sent }, circumstances }, recorded: [] };
+function fromWords(call: Parameters<typeof attemptFrom>[0], options: SubjectOptions): Subject | Refusal {
+  const test = attemptFrom(call, options);
+  return isProblem(test) ? refusal(test.problem) : { test, recorded: [] };
 }

@@ -24,14 +24,23 @@ import type { Refusal } from './task-source.ts';
 
 const help = `remit policy explain: why a call is allowed or denied, and what would have to differ
 
-usage: remit policy explain METHOD URL --agent SPIFFE-ID [--purpose TEXT] [--body JSON]
+usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumstances]
+       remit policy explain (--action ID | --mcp TOOL | --a2a METHOD) --agent SPIFFE-ID [--args JSON] [circumstances]
+       remit policy explain (--grpc METHOD | --issue ACTION) --agent SPIFFE-ID [circumstances]
        remit policy explain --cases FILE [--filter TEXT]
        remit policy explain DECISION-ID [--config FILE | --state FILE] [--as-test]
 
   --policies FOLDER  the policies; default \`cedar-policies\`
   --base FOLDER      where the catalog, the base schema and the entities are that they lack
-  --agent, --purpose, --body
-                     who calls, what its task is for (default \`test\`), and the JSON that it sends
+  --agent, --body    who calls, and the JSON that it sends
+  --action, --mcp, --a2a, --grpc, --issue
+                     in place of METHOD and URL: an action of the catalog, a tool of MCP, a method of A2A, \`package.Service/Method\`
+                     of gRPC with an empty message, or a token for an action
+  --args JSON        the arguments
+  --purpose TEXT     circumstances: what the task is for, default \`test\`
+  --risk LEVEL       what signals have raised the task to: low (default), medium, high
+  --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
+                     what the agent says of itself, and what others vouch for; may be repeated
   --cases FILE       what the first case of a suite attempts; with --filter the first with that text in its name
   DECISION-ID        what was decided then, by its record, and what the policies say of such a call now
   --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file itself
@@ -39,10 +48,12 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--purpose TEXT] [--bod
   --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
 
 Every policy about the action is asked piece by piece. A near miss is one that did not match, with every piece that kept it
-from matching and what that piece was asked about. \`kept\` says by what, and for how long at most, an equal call is given the
+from matching and what that piece was asked about. What would change the decision is tried before it is said, and what it was tried
+with is shown. \`kept\` says by what, and for how long at most, an equal call is given the
 same answer without asking the policies; \`not kept\` says why it is not.
 
   remit policy explain GET https://payments.acme.test/v1/payments --agent spiffe://acme.test/ns/agents/sa/reporter
+  remit policy explain --mcp create_ticket --args '{"title": "a", "priority": 1}' --agent spiffe://acme.test/ns/agents/sa/planner
   remit policy explain --cases cedar-policies/tests/payments.test.yaml --filter dollars
   remit policy explain 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --as-test > cedar-policies/tests/incident.test.yaml
 
@@ -56,6 +67,15 @@ const OPTIONS = {
   base: { type: 'string' },
   agent: { type: 'string' },
   purpose: { type: 'string' },
+  action: { type: 'string' },
+  issue: { type: 'string' },
+  mcp: { type: 'string' },
+  a2a: { type: 'string' },
+  grpc: { type: 'string' },
+  args: { type: 'string' },
+  risk: { type: 'string' },
+  claimed: { type: 'string', multiple: true },
+  attested: { type: 'string', multiple: true },
   body: { type: 'string' },
   cases: { type: 'string' },
   filter: { type: 'string' },

@@ -1,11 +1,15 @@
 import type { Place } from '../action/finding.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
+import { freshCedar } from './cedar.ts';
+import type { EngineAnswer } from './engine.ts';
 import { pieceExplainer, pieceText } from './explained-piece.ts';
 import type { ExplainedPiece } from './explained-piece.ts';
 import type { PolicySet } from './load.ts';
 import type { Observation, Probe } from './probe.ts';
 import type { Question } from './question.ts';
+import { tryChanges } from './tried.ts';
+import type { Try, Tried } from './tried.ts';
 
 /** A policy about the action, by what names it. */
 export interface ExplainedPolicy extends Place {
@@ -24,21 +28,26 @@ export interface Explanation {
   readonly matched: readonly ExplainedPolicy[];
   /** Those that would change the decision first, and of them those that lack least; at most `MAX_NEAR_MISSES`. */
   readonly nearMisses: readonly ExplainedPolicy[];
-  /** What would have to differ for another decision, a sentence each. */
+  /** What would have to differ for another decision, a sentence each; what it claims was tried. */
   readonly needed: readonly string[];
 }
 
 /** Policies that did not match are listed up to this many. */
 export const MAX_NEAR_MISSES = 20;
 
-/** Explains an answer of the policies, by the engine's own word on each piece of each policy. */
+/** Explains an answer of the policies, by the engine's own word on each piece of each policy, and on what differs. */
 export function explanationOf(
   decision: Decision,
   question: Question,
-  by: { readonly probe: Probe; readonly policies: Pick<PolicySet, 'facts'> },
+  by: { readonly probe: Probe; readonly policies: Pick<PolicySet, 'facts' | 'ask'> },
 ): Explanation {
   const about = by.probe.observe(question);
   const piecesOf = pieceExplainer(question, by.policies);
+  const byId = new Map(about.map((one) => [one.policy.id, one]));
+  const piecesById = (id: string): readonly ExplainedPiece[] => {
+    const one = byId.get(id);
+    return one === undefined ? [] : piecesOf(one);
+  };
   const all = (one: Observation): ExplainedPolicy => explained(one, piecesOf(one));
   const lacking = (one: Observation): ExplainedPolicy => explained(one, missing(piecesOf(one)));
   const matched = about.filter(({ matches }) => matches).map(all);
@@ -48,7 +57,12 @@ export function explanationOf(
     .map(lacking)
     .toSorted((a, b) => order(a, b, wanted));
   const nearMisses = missed.slice(0, MAX_NEAR_MISSES);
-  return { matched, nearMisses, needed: needed(decision, question, { matched, missed: nearMisses }) };
+  const attempt = tryChanges(question, by.policies, { cedar: freshCedar(), piecesOf: piecesById });
+  return {
+    matched,
+    nearMisses,
+    needed: needed(decision, question, { matched, missed: nearMisses, piecesById, attempt }),
+  };
 }
 
 function explained({ policy }: Observation, pieces: readonly ExplainedPiece[]): ExplainedPolicy {
@@ -72,24 +86,88 @@ const inForce = (policies: readonly ExplainedPolicy[], effect: ExplainedPolicy['
 
 const listed = (pieces: readonly ExplainedPiece[], joint: string): string => pieces.map(pieceText).join(joint);
 
-function needed(
-  decision: Decision,
-  question: Question,
-  { matched, missed }: { readonly matched: readonly ExplainedPolicy[]; readonly missed: readonly ExplainedPolicy[] },
-): readonly string[] {
-  if (!isDeny(decision)) {
-    const nearest = inForce(missed, 'forbid').filter(({ pieces }) => pieces.length === 1);
-    return nearest.map(({ id, pieces }) => `\`${id}\` would forbid it with ${listed(pieces, '')}`);
-  }
-  const objecting = inForce(matched, 'forbid').map(({ id, pieces }) =>
+interface Found {
+  readonly matched: readonly ExplainedPolicy[];
+  readonly missed: readonly ExplainedPolicy[];
+  readonly piecesById: (id: string) => readonly ExplainedPiece[];
+  readonly attempt: Try;
+}
+
+const isAllowed = (answer: EngineAnswer): boolean => answer.kind === 'permitted';
+
+function needed(decision: Decision, question: Question, found: Found): readonly string[] {
+  return isDeny(decision) ? neededToAllow(question, found) : neededToForbid(found);
+}
+
+function neededToForbid({ missed, piecesById, attempt }: Found): readonly string[] {
+  return inForce(missed, 'forbid')
+    .filter(({ pieces }) => pieces.length === 1)
+    .map(({ id }) => {
+      const lacking = lackingOf(piecesById(id));
+      const isWanted = (answer: EngineAnswer): boolean => answer.kind === 'forbidden' && answer.policyIds.includes(id);
+      return sentence(id, lacking, {
+        verb: 'forbid',
+        answer: 'deny',
+        tried: attempt({ lacking, objecting: [], isWanted }),
+      });
+    });
+}
+
+function neededToAllow(question: Question, { matched, missed, piecesById, attempt }: Found): readonly string[] {
+  const forbids = inForce(matched, 'forbid');
+  const objecting = forbids.map(({ pieces }) => pieces);
+  const objections = forbids.map(({ id, pieces }) =>
     pieces.length === 0
       ? `\`${id}\` forbids this action whatever the call`
       : `\`${id}\` forbids it as long as all of this holds: ${listed(pieces, '; ')}`,
   );
-  if (inForce(matched, 'permit').length > 0) return objecting;
-  const permits = inForce(missed, 'permit').map(
-    ({ id, pieces }) => `\`${id}\` would permit it with ${listed(pieces, ' and ')}`,
-  );
+  if (inForce(matched, 'permit').length > 0) {
+    const tried = attempt({ lacking: [], objecting, isWanted: isAllowed });
+    return [...objections, ...(tried.kind === 'answered' ? [`tried with ${tried.changes}: allow`] : [])];
+  }
+  const permits = inForce(missed, 'permit').map(({ id }) => {
+    const lacking = lackingOf(piecesById(id));
+    const isWanted = (answer: EngineAnswer): boolean => answer.kind === 'permitted' && answer.policyIds.includes(id);
+    return sentence(id, lacking, { verb: 'permit', answer: 'allow', tried: attempt({ lacking, objecting, isWanted }) });
+  });
   const none = `no policy permits \`${question.action}\` to anybody: it needs a \`permit\``;
-  return [...objecting, ...(permits.length > 0 ? permits : [none])];
+  return [...objections, ...(permits.length > 0 ? permits : [none])];
+}
+
+/** What could not be evaluated has to hold too: a policy matches only where all of it does. */
+const lackingOf = (pieces: readonly ExplainedPiece[]): readonly ExplainedPiece[] =>
+  pieces.filter(({ standing }) => standing !== 'holds');
+
+/** Claims no more than was seen: that a policy would decide otherwise only where the engine did. */
+function sentence(
+  id: string,
+  lacking: readonly ExplainedPiece[],
+  by: { readonly verb: 'permit' | 'forbid'; readonly answer: string; readonly tried: Tried },
+): string {
+  const pieces = listed(lacking, ' and ');
+  switch (by.tried.kind) {
+    case 'answered':
+      return `\`${id}\` would ${by.verb} it with ${pieces}; tried with ${by.tried.changes}: ${by.answer}`;
+    case 'refuted':
+      return `\`${id}\` asks for ${pieces}; tried with ${by.tried.changes}: ${answerText(by.tried.answer)}`;
+    case 'untried':
+      return `\`${id}\` asks for ${pieces}; not tried: no change of this call is known to make it so`;
+    default:
+      return by.tried satisfies never;
+  }
+}
+
+function answerText(answer: EngineAnswer): string {
+  switch (answer.kind) {
+    case 'permitted':
+      return `allow by ${answer.policyIds.join(', ')}`;
+    case 'forbidden':
+      return `deny, forbidden by ${answer.policyIds.join(', ')}`;
+    case 'not-permitted':
+      return 'deny, not permitted';
+    case 'error':
+      return 'deny, a policy could not be evaluated';
+    default:
+      return answer satisfies never;
+  }
 }

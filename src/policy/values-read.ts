@@ -67,7 +67,8 @@ function stringOf(literal: string): string | null {
 const isRecord = (value: CedarValue | undefined): value is CedarRecord =>
   typeof value === 'object' && !Array.isArray(value) && !('__extn' in value);
 
-function shown(value: CedarValue): string {
+/** A value of the context as people read it: JSON, or the text of a date or decimal; at most 200 characters. */
+export function shown(value: CedarValue): string {
   const { __extn: extension } = typeof value === 'object' && !Array.isArray(value) ? (value as CedarRecord) : {};
   const plain = isRecord(extension) ? extension['arg'] : value;
   const text = typeof plain === 'string' && plain !== value ? plain : JSON.stringify(plain);

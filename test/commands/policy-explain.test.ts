@@ -159,10 +159,11 @@ describe('remit policy explain', () => {
 
   it('explains a case of a suite', async () => {
     const { code, out } = await run('--cases', 'cedar-policies/tests/payments.test.yaml', '--filter', 'dollars');
-    expect([code, out[0], out.at(-1)]).toEqual([
+    expect([code, out[0], ...out.slice(-2)]).toEqual([
       1,
       'deny policy.forbidden by payments-euro-only',
       '  `payments-euro-only` forbids it as long as all of this holds: `context.args has currency` (context.args.currency is "USD"); `context.args.currency != "EUR"` (context.args.currency is "USD")',
+      '  tried with no context.args.currency: allow',
     ]);
   });
 
@@ -173,6 +174,28 @@ describe('remit policy explain', () => {
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_ticket","arguments":{"title":"a","priority":1}}}';
     const { out } = await run('POST', 'https://tickets.acme.test/mcp', '--body', body, '--agent', reporter);
     expect(out[0]).toBe('deny policy.forbidden by tickets-urgent');
+  });
+
+  it('takes tools, methods, actions and tokens with their arguments, and the circumstances, as options', async () => {
+    const ticket = await run('--mcp', 'create_ticket', '--args', '{"title":"a","priority":1}', '--agent', reporter);
+    expect([ticket.code, ticket.out[0]]).toEqual([1, 'deny policy.forbidden by tickets-urgent']);
+    const create = ['--action', 'payments.create', '--agent', planner, '--args', '{"amount":5}'];
+    expect((await run(...create)).out[0]).toBe('allow by payments-write');
+    expect((await run(...create, '--risk', 'high')).out[0]).toBe('deny policy.forbidden by risk-raised');
+    const issue = await run('--issue', 'payments.create', '--agent', reporter);
+    expect(issue.out.slice(0, 2)).toEqual([
+      'deny policy.not-permitted (no policy permits `issue`)',
+      'action: issue payments.create, of high risk, at payments',
+    ]);
+    const by = 'spiffe://acme.test/ns/finance/sa/approvals';
+    const said = ['--claimed', 'team=a', '--claimed', 'b=c=d', '--attested', `approval=finance@${by}`];
+    const { out } = await run(...create, ...said, '--purpose', 'pay', '--json');
+    expect(JSON.parse(out.join('')).asked.context).toMatchObject({
+      intent: { purpose: 'pay' },
+      claimed: ['b=c=d', 'team=a'],
+      attested: [{ name: 'approval', value: 'finance', by }],
+    });
+    expect((await run(...LIST, '--agent', reporter, '--risk', 'high')).out[0]).toMatch(/^deny .* by risk-raised$/);
   });
 
   it('explains a recorded decision by what the record has', async () => {
@@ -221,7 +244,7 @@ describe('remit policy explain', () => {
         { id: 'payments-write' },
         { id: 'payments-limit', pieces: [{ part: 'when', standing: 'holds', line: 28, column: 8 }] },
       ],
-      needed: [expect.stringContaining('`payments-limit` forbids it')],
+      needed: [expect.stringContaining('`payments-limit` forbids it'), 'tried with context.args.amount 500: allow'],
       keyReads: expect.arrayContaining(['context.args.amount against long 500', 'context.args.currency']),
       keptMs: 1000,
       notKept: null,
@@ -264,6 +287,12 @@ describe('remit policy explain', () => {
       'no/such:1:1: the policy folder could not be read: ENOENT',
     ],
     ['a ledger that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/ledger'],
+    ['arguments of a call', [...LIST, '--agent', reporter, '--args', '{}'], 2, '`--args` goes with `--action`'],
+    ['arguments that are none', ['--action', 'files.read', '--agent', reporter, '--args', '[]'], 2, 'a JSON object'],
+    ['two attempts', ['--action', 'a', '--mcp', 'b', '--agent', reporter], 2, 'exactly one of `--action`'],
+    ['a risk that is none', [...LIST, '--agent', reporter, '--risk', 'huge'], 2, '`risk`'],
+    ['a claim without a value', [...LIST, '--agent', reporter, '--claimed', 'x'], 2, '`name=value`'],
+    ['an attestation by nobody', [...LIST, '--agent', reporter, '--attested', 'x=y'], 2, '`name=value@SPIFFE-ID`'],
     ['an unknown option', ['--why'], 2, "Unknown option '--why'"],
   ];
   it.each(bad)('refuses %s', async (_name, args, code, message) => {

@@ -43,7 +43,7 @@ describe('explanationOf', () => {
     ]);
     expect(needed).toEqual([
       '`payments-limit` forbids it as long as all of this holds: `context.args.amount > 500` (context.args.amount is 501)',
-      '`payments-write` would permit it with `principal in Remit::AgentGroup::"payers"` (principal is in AgentGroup::"agents", TrustDomain::"acme.test")',
+      '`payments-write` would permit it with `principal in Remit::AgentGroup::"payers"` (principal is in AgentGroup::"agents", TrustDomain::"acme.test"); tried with agent spiffe://acme.test/ns/agents/sa/planner, context.args.amount 500: allow',
     ]);
     expect(ids(nearMisses)).toContain('night-freeze');
     expect(ids(nearMisses)).not.toContain('tickets-use');
@@ -70,8 +70,70 @@ describe('explanationOf', () => {
       ),
     );
     expect(explained(set).needed).toEqual([
-      '`b` would forbid it with `context.args.amount > 5` (context.args.amount is 0)',
+      '`b` would forbid it with `context.args.amount > 5` (context.args.amount is 0); tried with context.args.amount 6: deny',
     ]);
+  });
+
+  const claims: readonly (readonly [string, string, Readonly<Record<string, unknown>>, string])[] = [
+    [
+      'asks for more than has failed so far',
+      'permit (principal, ACTION, resource) when { context.args has currency && context.args.currency == "EUR" }',
+      {},
+      '`p` would permit it with `context.args has currency` (context.args.currency is not there) and `context.args.currency == "EUR"`, which could not be evaluated (context.args.currency is not there); tried with context.args.currency "EUR": allow',
+    ],
+    [
+      'contradicts itself',
+      'permit (principal, ACTION, resource) when { context.args.amount > 5 && context.args.amount < 3 }',
+      {},
+      '`p` asks for `context.args.amount > 5` (context.args.amount is 0); tried with context.args.amount 6: deny, not permitted',
+    ],
+    [
+      'is forbidden as soon as it permits',
+      'permit (principal, ACTION, resource) when { context.args.amount > 5 }; @id("f") forbid (principal, ACTION, resource) when { context.args.amount > 4 }',
+      {},
+      '`p` asks for `context.args.amount > 5` (context.args.amount is 0); tried with context.args.amount 6: deny, forbidden by f',
+    ],
+    [
+      'needs what no change of a call makes so',
+      'permit (principal, ACTION, resource == Remit::Endpoint::"files:GET /v1/files")',
+      {},
+      'not tried: no change of this call is known to make it so',
+    ],
+    [
+      'asks for another time of day',
+      'permit (principal, ACTION, resource) when { context.now.toTime() >= duration("20h") }',
+      {},
+      'tried with context.now 2026-01-15T20:00:00Z: allow',
+    ],
+    [
+      'asks who it is',
+      'permit (principal in Remit::TrustDomain::"partner.test", ACTION, resource) unless { context.risk == "low" }',
+      {},
+      'tried with agent spiffe://partner.test/ns/agents/sa/planner, context.risk "medium": allow',
+    ],
+    [
+      'asks for what others attest',
+      'permit (principal, ACTION, resource) when { context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"}) }',
+      {},
+      'tried with context.attested [{"by":"spiffe://acme.test/w","name":"a","value":"b"}]: allow',
+    ],
+    [
+      'asks for one of a few',
+      'permit (principal, ACTION, resource) when { ["EUR", "SEK"].contains(context.request.host) || context.request.host like "a*z" }',
+      {},
+      'tried with context.request.host "EUR": allow',
+    ],
+  ];
+  it.each(claims)('claims no more than came of trying it, where a policy %s', async (_name, text, args, expected) => {
+    const set = await mustLoad(folderWith(`@id("p") ${text.replaceAll('ACTION', CREATE)};`));
+    expect(explained(set, { args }).needed.at(-1)).toContain(expected);
+  });
+
+  it('says with what a call that is forbidden would be allowed', async () => {
+    const set = await examplePolicies();
+    expect(explained(set, { args: { amount: 501, currency: 'USD' } }).needed.at(-1)).toBe(
+      'tried with context.args.amount 500, no context.args.currency: allow',
+    );
   });
 
   it('says what nothing permits, and what is forbidden whatever the call', async () => {

@@ -1,0 +1,110 @@
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import { caseFileFrom } from '../suite/case-file.ts';
+import { plainTask } from '../suite/test-case.ts';
+import type { TestCase } from '../suite/test-case.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+
+/** The options that say who attempts what, and under which circumstances; what is not said is as in most calls. */
+export interface AttemptOptions {
+  readonly agent?: string | undefined;
+  readonly purpose?: string | undefined;
+  readonly body?: string | undefined;
+  /** JSON. */
+  readonly args?: string | undefined;
+  readonly action?: string | undefined;
+  readonly issue?: string | undefined;
+  readonly mcp?: string | undefined;
+  readonly a2a?: string | undefined;
+  readonly grpc?: string | undefined;
+  readonly risk?: string | undefined;
+  /** `name=value` each. */
+  readonly claimed?: readonly string[] | undefined;
+  /** `name=value@SPIFFE-ID` each. */
+  readonly attested?: readonly string[] | undefined;
+}
+
+const KINDS = ['action', 'issue', 'mcp', 'a2a', 'grpc'] as const;
+
+/** Whether options name an attempt, so that no METHOD and URL are needed. */
+export const namesAttempt = (options: AttemptOptions): boolean => KINDS.some((kind) => options[kind] !== undefined);
+
+type Attempted = Pick<TestCase, 'attempt' | 'circumstances'>;
+
+/** What the options attempt: read as a case of a suite is, so that the two mean the same. */
+export function attemptFrom(
+  call: { readonly method: string; readonly url: string } | null,
+  options: AttemptOptions,
+): Attempted | Problem {
+  const { agent, body, purpose = plainTask.purpose, risk = plainTask.risk } = options;
+  if (agent === undefined) return { problem: '`--agent` is required' };
+  const id = spiffeIdFrom(agent);
+  if (isDeny(id)) return { problem: `\`--agent\`: ${id.detail}` };
+  const attempt = call === null ? attemptOf(options) : options.args === undefined ? { call } : NO_ARGS;
+  if (isProblem(attempt)) return attempt;
+  const claimed = pairsOf(options.claimed ?? [], /^([^=]+)=(.*)$/s);
+  const attested = pairsOf(options.attested ?? [], /^([^=]+)=(.*)@(spiffe:\/\/.+)$/s);
+  if (claimed === null) return { problem: '`--claimed` must be `name=value`' };
+  if (attested === null) return { problem: '`--attested` must be `name=value@SPIFFE-ID`' };
+  const task = {
+    purpose,
+    risk,
+    claimed: Object.fromEntries(claimed.map(([name, value]) => [name, value])),
+    attested: attested.map(([name, value, by]) => ({ name, value, by })),
+  };
+  const read = caseFileFrom(
+    JSON.stringify({ cases: [{ name: 'call', agent, task, expect: 'allow', ...attempt }] }),
+    '',
+  );
+  if ('findings' in read) return { problem: read.findings.map(({ message }) => message).join('; ') };
+  const [test] = read;
+  if (test === undefined) return { problem: 'the options make no call' };
+  if (body === undefined || test.attempt.kind !== 'call') return test;
+  const headers = [['content-type', 'application/json'] as const];
+  return { ...test, attempt: { ...test.attempt, headers, body: Buffer.from(body) } };
+}
+
+const NO_ARGS: Problem = { problem: '`--args` goes with `--action`, `--mcp` or `--a2a`; a call has a `--body`' };
+
+function attemptOf(options: AttemptOptions): Readonly<Record<string, unknown>> | Problem {
+  const [kind, second] = KINDS.filter((one) => options[one] !== undefined);
+  if (kind === undefined || second !== undefined)
+    return { problem: `exactly one of ${KINDS.map((one) => `\`--${one}\``).join(', ')} is required` };
+  if (options.body !== undefined) return { problem: '`--body` goes with METHOD and URL' };
+  const args = options.args === undefined ? {} : objectFrom(options.args);
+  if (isProblem(args)) return args;
+  const name = options[kind];
+  switch (kind) {
+    case 'action':
+      return { action: name, args };
+    case 'mcp':
+      return { mcp: { tool: name, arguments: args } };
+    case 'a2a':
+      return { a2a: { method: name, params: args } };
+    case 'issue':
+    case 'grpc':
+      return options.args === undefined
+        ? { [kind]: kind === 'issue' ? name : { method: name } }
+        : { problem: `\`--args\` goes with \`--action\`, \`--mcp\` or \`--a2a\`, not with \`--${kind}\`` };
+    default:
+      return kind satisfies never;
+  }
+}
+
+function objectFrom(text: string): object | Problem {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : NO_OBJECT;
+  } catch {
+    return NO_OBJECT;
+  }
+}
+
+const NO_OBJECT: Problem = { problem: '`--args` must be a JSON object' };
+
+/** The groups of each text; `null` where one does not match. */
+function pairsOf(texts: readonly string[], form: RegExp): readonly (readonly string[])[] | null {
+  const pairs = texts.map((text) => form.exec(text)?.slice(1) ?? null);
+  return pairs.every((pair) => pair !== null) ? pairs : null;
+}
