@@ -329,7 +329,7 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
     parent.kill('SIGKILL');
     await expect(goneWithin(Number(pid), 5_000)).resolves.toBe(true);
     await rm(dirname(adminSocket), { recursive: true });
-  }, 20_000);
+  });
 });
 
 /** The first line of the access log with `part` in it, as soon as it is written. */

@@ -32,7 +32,7 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
   beforeAll(async () => {
     dev = await startDevProcess({ ENVOY_BIN: envoy, REMIT_DECISION_LOG: 'stdout' });
     planner = await dev.agent('planner');
-  }, 60_000);
+  });
   afterAll(async () => {
     dev?.running.child.stdout?.resume();
     await dev?.stop();
@@ -63,5 +63,5 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
     await delay(500);
     expect(lines()).toHaveLength(FLOOD + 3 - (await dropped()));
     expect(await dropped()).toBe(lost);
-  }, 60_000);
+  });
 });

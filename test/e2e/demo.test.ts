@@ -51,7 +51,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
       OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     });
-  }, 60_000);
+  });
   afterAll(() => new Promise((done) => collector.close(done)));
 
   it('plays every step as told and says so last', () => {

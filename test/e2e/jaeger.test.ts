@@ -57,7 +57,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       const found = await jaeger.find('remit', { operation: 'remit.check' });
       return found.length >= answers.length - 1 && found;
     });
-  }, 120_000);
+  });
   afterAll(async () => {
     delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
     await jaeger?.stop();

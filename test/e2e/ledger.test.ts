@@ -41,7 +41,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
     expect(await callPayments(thief, domain, declared)).toEqual([401, 'token.binding']);
     await domain.remit.flush();
     key = /verified with (\S+)/.exec(lines.join('\n'))?.[1] ?? '';
-  }, 60_000);
+  });
   afterAll(async () => {
     await domain?.stop();
     await collector?.close();
@@ -77,7 +77,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
     beforeAll(async () => {
       await domain?.stop();
       domain = null;
-    }, 30_000);
+    });
 
     it('is whole, and anchored by the file of its checkpoints', async () => {
       const anchors = join(scratch.folder, 'checkpoints.txt');

@@ -17,7 +17,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     taskId = played.taskId;
     traceIds = played.steps.flatMap(({ decision }) => decision?.traceId ?? []);
     await domain.remit.flush();
-  }, 60_000);
+  });
   afterAll(async () => {
     await domain?.stop();
     await scratch?.remove();

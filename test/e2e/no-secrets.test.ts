@@ -237,7 +237,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       outputs.set('stdout', dev.running.out());
       outputs.set('stderr', dev.running.err());
       outputs.set('spans', receiver.bodies.join('\n'));
-    }, 60_000);
+    });
     afterAll(async () => {
       await dev?.stop();
       await receiver?.close();

@@ -238,7 +238,7 @@ for (const version of envoyVersions) {
         (record) => record.kind === 'finding' && record.finding === 'outcome-missing',
       );
       expect(missing).toHaveLength(1);
-    }, 20_000);
+    });
 
     it('`remit task show` has each outcome under its use', async () => {
       await outcomeOf('/v1/files/flaky');

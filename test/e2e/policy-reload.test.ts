@@ -67,7 +67,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
     await domain.inForce();
 
     await mustBeWhole(domain, ledger());
-  }, 180_000);
+  });
 
   it('drop no call, and answer each by one whole set, when Kubernetes swaps a ConfigMap', async () => {
     const policies = join(scratch.folder, 'mounted');
@@ -92,7 +92,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
     await domain.inForce();
 
     await mustBeWhole(domain, ledger());
-  }, 180_000);
+  });
 });
 
 /** The shipped policy folder as a ConfigMap has it, which has no folders within. */

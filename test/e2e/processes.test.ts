@@ -83,7 +83,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     const { token, taskId } = await declare(1);
     const each = () => decided(taskId).map((uses) => uses.length);
     await until(async () => (await answers(4, { authorization: `Bearer ${token}` })) && Math.min(...each()) > 20);
-  }, 60_000);
+  });
   afterAll(async () => {
     await processes?.stop();
     await scratch?.remove();
@@ -177,7 +177,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     await until(() => processes.said(2).includes(HANDS_ON));
     await until(() => waiting() === 0);
     for (const count of Object.values(await issued())) expect(count).toBeGreaterThan(0);
-  }, 30_000);
+  });
 
   it('lose nothing at all when one is told to end, and each record is there once', async () => {
     await processes.serve(1);
@@ -199,7 +199,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     await until(() => waiting() === 0);
     const counts = await issued();
     expect(taskIds.slice(before).map((id) => counts[id])).toEqual(Array.from({ length: 9 }, () => 1));
-  }, 30_000);
+  });
 
   it('leave no finding, and ledgers that are whole', async () => {
     for (const n of NUMBERS) {

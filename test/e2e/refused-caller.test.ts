@@ -19,7 +19,7 @@ describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (env
       settings: { decisionLog: 'stdout' },
       stdout: { ...stdout, write: (line) => stdout.lines.push(line) },
     });
-  }, 60_000);
+  });
   afterAll(async () => {
     await domain?.stop();
     await scratch?.remove();

@@ -39,7 +39,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs
     beforeAll(async () => {
       domain = await SpireDomain.start({ spire, envoy, binding: 'certificate', ttlSeconds: 3600 });
       agent = await RotatingAgent.start(domain.planner, settingsOf(domain, 'certificate'));
-    }, 60_000);
+    });
     afterAll(async () => {
       await agent?.close();
       await domain?.stop();

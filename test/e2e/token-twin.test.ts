@@ -15,7 +15,7 @@ describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
   beforeAll(async () => {
     scratch = await scratchFolder('remit-twin-');
     domain = await startDomain(envoy, { folder: scratch.folder });
-  }, 60_000);
+  });
   afterAll(async () => {
     await domain?.stop();
     await scratch?.remove();

@@ -58,7 +58,7 @@ const listener = (name: ListenerName) => ({
                 typed_config: {
                   ...typed('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
                   transport_api_version: 'V3',
-                  grpc_service: { envoy_grpc: { cluster_name: 'remit' }, timeout: '10s' },
+                  grpc_service: { envoy_grpc: { cluster_name: 'remit' }, timeout: '2s' },
                   failure_mode_allow: name === 'open',
                   status_on_error: { code: 'BadGateway' },
                   include_peer_certificate: true,

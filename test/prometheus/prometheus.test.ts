@@ -43,7 +43,7 @@ describeWith(both(envoyPart(), prometheusPart()), 'Prometheus', ([envoy, { prome
       await domain.remit.flush();
       await server.until(`remit_tokens_issued_total == ${tokens}`);
     }
-  }, 120_000);
+  });
   afterAll(async () => {
     await server?.stop();
     await domain?.stop();

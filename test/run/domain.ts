@@ -100,7 +100,7 @@ export interface Started {
   /** All it wrote so far. */
   readonly out: () => string;
   readonly err: () => string;
-  /** Waits until stdout has something that matches, at most 25 s. */
+  /** Waits until stdout has something that matches, at most 90 s. */
   readonly said: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly ended: Promise<Ended>;
 }
@@ -149,7 +149,7 @@ export function startCommand(
   });
   const said = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in: ${out}\n${err}`)), 25_000);
+      const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in: ${out}\n${err}`)), 90_000);
       const look = (): void => {
         const match = pattern.exec(out);
         if (match === null) return;
@@ -168,7 +168,7 @@ export const claimsOf = (token: string): Record<string, unknown> =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 
 /** Waits until `holds`, looking every 50 ms, at most `withinMs`; whether it came to that. */
-export async function comesTrue(holds: () => boolean, withinMs = 8_000): Promise<boolean> {
+export async function comesTrue(holds: () => boolean, withinMs = 60_000): Promise<boolean> {
   const end = Date.now() + withinMs;
   while (!holds() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
   return holds();

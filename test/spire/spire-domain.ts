@@ -132,7 +132,7 @@ function sourceFor(spire: Spire, path: string, onProblem: (problem: string) => v
 }
 
 async function arrived(source: WorkloadApiSource): Promise<void> {
-  const svid = await firstSvid(source, { withinMs: 20_000, after });
+  const svid = await firstSvid(source, { withinMs: 60_000, after });
   if ('problem' in svid) throw new Error(svid.problem);
 }
 

@@ -41,7 +41,7 @@ describeWith(spirePart(), 'SPIRE', (binaries) => {
       await spire.stop();
     }
     expect(existsSync(spire.workloadSocket)).toBe(false);
-  }, 60_000);
+  });
 });
 
 describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
@@ -51,22 +51,22 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   beforeAll(async () => {
     spire = await Spire.start(binaries);
     source = sourceAt(spire, planner);
-  }, 60_000);
+  });
   afterAll(async () => {
     source?.close();
     await spire?.stop();
   });
 
   it('says that no registration entry matches, and has its svid once one does', async () => {
-    await until(() => source.problem()?.includes('no registration entry matches it') === true, 10_000);
+    await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
     await spire.register(planner, { ttlSeconds: 20 });
-    const svid = await firstSvid(source, { withinMs: 20_000, after });
+    const svid = await firstSvid(source, { withinMs: 60_000, after });
     if ('problem' in svid) throw new Error(svid.problem);
     expect(svid.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
     expect(source.problem()).toBeNull();
     const [anchor = ''] = svid.bundles.get('acme.test' as TrustDomain) ?? [];
     expect(new X509Certificate(svid.certificatePem).verify(new X509Certificate(anchor).publicKey)).toBe(true);
-  }, 30_000);
+  });
 
   it('follows two rotations without a gap', async () => {
     const seen: string[] = [];
@@ -75,13 +75,13 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await until(() => {
       gaps += source.current() === null ? 1 : 0;
       return seen.length === 2;
-    }, 20_000);
+    }, 60_000);
     end();
     expect(gaps).toBe(0);
     expect(new Set(seen).size).toBe(2);
     expect(source.current()?.certificatePem).toBe(seen[1]);
     expect(source.problem()).toBeNull();
-  }, 30_000);
+  });
 
   it('has the bundle of a trust domain that is federated with', async () => {
     const { bundlePem } = await createAuthority('other.test', systemPorts);
@@ -89,32 +89,32 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await spire.register('/ns/agents/sa/envoy', { federatesWith: ['other.test'] });
     const federated = sourceAt(spire, '/ns/agents/sa/envoy');
     try {
-      const svid = await firstSvid(federated, { withinMs: 20_000, after });
+      const svid = await firstSvid(federated, { withinMs: 60_000, after });
       if ('problem' in svid) throw new Error(svid.problem);
       expect([...svid.bundles.keys()].toSorted()).toEqual(['acme.test', 'other.test']);
       expect(svid.bundles.get('other.test' as TrustDomain)).toEqual([bundlePem]);
     } finally {
       federated.close();
     }
-  }, 30_000);
+  });
 
   it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
     await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
-    await until(() => source.current() === null, 10_000);
+    await until(() => source.current() === null, 60_000);
     expect(source.problem()).toContain('none of the 1 svids that the workload api gives is one with id');
     await spire.unregister('spiffe://acme.test/ns/agents/sa/envoy');
-    await until(() => source.problem()?.includes('no registration entry matches it') === true, 10_000);
+    await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
     await spire.register(planner);
     await until(() => source.current() !== null, 20_000);
-  }, 40_000);
+  });
 
   it('keeps the svid while the agent is gone', async () => {
     const held = source.current();
     await spire.stopAgent();
-    await until(() => source.problem() !== null, 10_000);
+    await until(() => source.problem() !== null, 60_000);
     expect(source.problem()).toMatch(/^the workload api failed with UNAVAILABLE: /);
     expect(source.current()).toBe(held);
-  }, 20_000);
+  });
 });
 
 const sourceAt = (spire: Spire, path: string): WorkloadApiSource => {
@@ -170,7 +170,7 @@ describeWith(
       });
       if (isProblem(started)) throw new Error(started.problem);
       envoy = started;
-    }, 60_000);
+    });
     afterAll(async () => {
       await envoy?.stop();
       await remit?.close();
@@ -201,12 +201,12 @@ describeWith(
       const svid = await spire.fetchX509(`spiffe://acme.test${planner}`);
       expect(await call(svid, svid.bundlePem)).toBe(200);
       expect(remit.checks.at(-1)?.request.toString('latin1')).toContain('spiffe://acme.test/ns/agents/sa/planner');
-    }, 30_000);
+    });
 
     it('refuses the same name from another authority', async () => {
       const { bundlePem } = await spire.fetchX509(`spiffe://acme.test${planner}`);
       const stranger = await createAuthority('acme.test', systemPorts);
       await expect(call(await stranger.svid(planner), bundlePem)).rejects.toThrow(/alert|ECONNRESET|hang up/i);
-    }, 30_000);
+    });
   },
 );

@@ -110,7 +110,7 @@ describe('two processes on one state file', () => {
       ]);
       expect(said.toSorted()).toEqual(['allowed', 'forbidden']);
     }
-  }, 60_000);
+  });
 });
 
 async function writer(file: string, mine: string, other: string): Promise<string> {

@@ -134,7 +134,7 @@ describe('startTelemetry', () => {
     telemetry = null;
     expect(lines).toEqual(['spans: 3 dropped of `denials`: they were not sent before the end']);
     expect(running.dropped.count('denials')).toBe(3);
-  }, 20_000);
+  });
 
   it('exports nothing where nobody named a collector', async () => {
     telemetry = startTelemetry({}, { log: (line) => lines.push(line) });

@@ -418,7 +418,7 @@ describe('the verifier against jose', () => {
         }),
         { numRuns: 300 },
       );
-    }, 120_000);
+    });
 
     it('answers what is made of bytes as jose does', async () => {
       const sound = made([], way);
@@ -430,7 +430,7 @@ describe('the verifier against jose', () => {
         }),
         { numRuns: 300 },
       );
-    }, 120_000);
+    });
   });
 
   describeWithVectors('the JSON vectors, as a claim', 'json', () => {

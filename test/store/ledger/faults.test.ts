@@ -137,5 +137,5 @@ describeWith(stracePart(), 'a ledger whose disk is slow', (strace) => {
     expect(await linesOf(strace, words)).toEqual(['written 4096 refused 904']);
     // 256 records a commit, with some for the making of the file and for checkpoints: one each would be 4,096.
     expect(readFileSync(log, 'utf8').match(/fsync\(/g)?.length ?? 0).toBeLessThan(60);
-  }, 120_000);
+  });
 });
