@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { catalogFrom } from '../action/catalog.ts';
 import { schemaJson } from '../policy/schema-json.ts';
 import { schemaFrom } from '../policy/schema.ts';
@@ -9,18 +11,20 @@ import { optionsFrom } from './options.ts';
 
 const help = `remit policy schema: the Cedar schema that policies are checked against, for editors
 
-usage: remit policy schema [FOLDER] [--json]
+usage: remit policy schema [FOLDER] [--json | --write | --check]
 
   FOLDER    with actions.yaml and base.cedarschema; default \`cedar-policies\`
   --json    in Cedar's JSON form
+  --write   into FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
+  --check   whether that file is what --write would write
 
 Prints the base schema with one action for each entry of the catalog. The policies of the folder need not be good. The Cedar
-extension of VS Code reads the file that \`cedar.schemaFile\` names; keep it out of the policy folder.
+extension of VS Code reads the file that \`cedar.schemaFile\` names.
 
-  remit policy schema > remit.cedarschema
+  remit policy schema --write
   remit policy schema --json > remit.cedarschema.json
 
-exit: 0 printed, 1 catalog or base schema have findings, 2 bad use or an unreadable folder`;
+exit: 0 printed, written or as it should be, 1 catalog or base schema have findings, or the file is stale, 2 bad use or an unreadable folder`;
 
 /** `remit policy schema`. */
 export const policySchema: Command = { name: 'policy schema', help, run: printSchema };
@@ -28,8 +32,11 @@ export const policySchema: Command = { name: 'policy schema', help, run: printSc
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
 async function printSchema(args: readonly string[], io: Io): Promise<number> {
-  const options = optionsFrom(args, { json: { type: 'boolean', default: false } }, 1);
+  const options = optionsFrom(args, { json: flag, write: flag, check: flag }, 1);
   if (typeof options === 'string') return refused(io, options);
+  const { json: isJson, write, check } = options.values;
+  if (Number(isJson) + Number(write) + Number(check) > 1)
+    return refused(io, '`--json`, `--write` and `--check` exclude each other');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
@@ -43,8 +50,36 @@ async function printSchema(args: readonly string[], io: Io): Promise<number> {
   if ('problem' in schema) return found(io, [{ ...base, message: schema.problem, help: null }], files);
   const json = schemaJson(source.schema, schema);
   if ('findings' in json) return found(io, json.findings, files);
-  io.out(options.values.json ? JSON.stringify(json.json, null, 2) : schema.text.trimEnd());
+  const file = join(folder, WRITTEN);
+  const text = `// Written by \`remit policy schema --write\` from actions.yaml and base.cedarschema. Change those.\n${schema.text.trimEnd()}\n`;
+  if (write) return written(io, file, text);
+  if (check) return checked(io, file, text);
+  io.out(isJson ? JSON.stringify(json.json, null, 2) : schema.text.trimEnd());
   return EXIT.good;
+}
+
+const flag = { type: 'boolean', default: false } as const;
+
+/** Beside the base; a name that is not read as part of a policy set. */
+const WRITTEN = 'remit.cedarschema';
+
+async function written(io: Io, file: string, text: string): Promise<number> {
+  const failed = await writeFile(file, text).catch((error: NodeJS.ErrnoException) => error);
+  if (failed !== undefined) return refused(io, `cannot write \`${file}\`: ${failed.code}`);
+  io.out(`${file}: written`);
+  return EXIT.good;
+}
+
+async function checked(io: Io, file: string, text: string): Promise<number> {
+  const is = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
+  if (is === text) {
+    io.out(`${file}: as it should be`);
+    return EXIT.good;
+  }
+  const cause =
+    typeof is === 'string' ? 'is not what the catalog and the base schema make' : `cannot be read: ${is.code}`;
+  io.err(`${file}: ${cause}; run \`remit policy schema --write\``);
+  return EXIT.no;
 }
 
 function found(

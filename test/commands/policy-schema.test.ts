@@ -1,7 +1,9 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { policySchema } from '../../src/commands/policy-schema.ts';
+import { policyValidate } from '../../src/commands/policy-validate.ts';
+import { freshCedar } from '../../src/policy/cedar.ts';
 import { exampleFolder } from './example-folder.ts';
 import type { ExampleFolder } from './example-folder.ts';
 
@@ -27,6 +29,31 @@ describe('remit policy schema', () => {
     const { Remit } = JSON.parse(out.join(''));
     expect(Object.keys(Remit.actions)).toContain('payments.create');
     expect(Object.keys(Remit.entityTypes)).toContain('Agent');
+  });
+
+  it('writes a schema by which Cedar alone takes the policies, and says when it is stale', async () => {
+    const cedar = freshCedar();
+    const text = (name: string): string => readFileSync(join(folder.path, name), 'utf8');
+    expect(await folder.run(policySchema, folder.path, '--check')).toMatchObject({ code: 1, out: [] });
+    expect(await folder.run(policySchema, folder.path, '--write')).toMatchObject({
+      code: 0,
+      out: ['p/remit.cedarschema: written'],
+    });
+    expect(await folder.run(policySchema, folder.path, '--check')).toMatchObject({ code: 0, err: [] });
+    const names = readdirSync(join(folder.path, 'policies')).map((name) => `policies/${name}`);
+    const policies = { staticPolicies: names.map(text).join('\n') };
+    const validate = (schema: string) => cedar.validate({ schema, policies });
+    expect(validate(text('remit.cedarschema'))).toMatchObject({ type: 'success', validationErrors: [] });
+    expect(validate(text('base.cedarschema'))).not.toMatchObject({ type: 'success', validationErrors: [] });
+    // Not a part of the set.
+    expect((await folder.run({ run: policyValidate }, folder.path)).out.at(-1)).toMatch(/: valid$/);
+    writeFileSync(join(folder.path, 'actions.yaml'), text('actions.yaml').replaceAll('files.list', 'files.show'));
+    expect(await folder.run(policySchema, folder.path, '--check')).toEqual({
+      code: 1,
+      out: [],
+      err: ['p/remit.cedarschema: is not what the catalog and the base schema make; run `remit policy schema --write`'],
+    });
+    expect(await folder.run(policySchema, folder.path, '--check', '--write')).toMatchObject({ code: 2 });
   });
 
   it.each([
