@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writable-path.ts';
+import type { PathGuard } from '../config/writable-path.ts';
 import { systemPorts } from '../ports.ts';
+import { rehearse } from '../remit/rehearsal.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
 import { faultText } from '../repeated.ts';
@@ -11,13 +14,14 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `usage: remit serve [--config FILE] [--accept-writable-files]
+const help = `usage: remit serve [--config FILE] [--check] [--accept-writable-files]
 
 Runs every role the configuration names, in one process: the ext_authz server that Envoy asks, the token issuer, and
 liveness, readiness and metrics.
 
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml
+  remit serve --check               would it start? Exit 0 or 2, with the reasons; it touches nothing
 
 Policies are loaded again when their files change, and with the certificates on SIGHUP; a set that is not good leaves the
 last good one in force.
@@ -45,7 +49,11 @@ export const serve: Command = {
   run: async (args, io) => {
     const options = optionsFrom(
       args,
-      { config: { type: 'string', short: 'c' }, [ACCEPT_WRITABLE]: { type: 'boolean', default: false } },
+      {
+        config: { type: 'string', short: 'c' },
+        check: { type: 'boolean', default: false },
+        [ACCEPT_WRITABLE]: { type: 'boolean', default: false },
+      },
       0,
     );
     if (typeof options === 'string') return refused(io, options);
@@ -58,6 +66,8 @@ export const serve: Command = {
     if (writable !== null) return refused(io, writable);
     const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
     if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
+
+    if (options.values.check) return checked(read.value, { io, guard });
 
     const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
@@ -83,6 +93,18 @@ export const serve: Command = {
     return failed === null ? EXIT.good : EXIT.no;
   },
 };
+
+/** Says whether a process with this configuration would start. */
+async function checked(
+  config: Config,
+  { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
+): Promise<number> {
+  const { problems, warnings } = await rehearse(config, { ports: systemPorts, guard });
+  for (const warning of warnings) io.err(`remit serve: ${warning}`);
+  if (problems.length > 0) return refused(io, problems.join('\n'));
+  io.out(`${config.file}: it would start`);
+  return EXIT.good;
+}
 
 /** Waits out the drain, or until a second signal comes; a signal after it ends the process at once. */
 async function drained(remit: Remit, io: CommandIo): Promise<void> {

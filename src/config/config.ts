@@ -7,8 +7,8 @@ import { extAuthz } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, listOf, made, optional, readFields, section, text, word } from './fields.ts';
 import type { ConfigProblem } from './fields.ts';
-import { issuer } from './issuer.ts';
-import type { IssuerConfig, KeyedIssuer } from './issuer.ts';
+import { issuer, issuerConfigOf } from './issuer.ts';
+import type { IssuerConfig, IssuerFields, KeyedIssuer } from './issuer.ts';
 import { ledger, ledgerConfigOf } from './ledger.ts';
 import type { LedgerConfig, LedgerFields } from './ledger.ts';
 import { outcomes } from './outcomes.ts';
@@ -28,8 +28,12 @@ export interface AcceptedIssuer extends KeyedIssuer {
 
 /** The whole configuration, frozen. Every field has a default except `trustDomains`. */
 export interface Config {
+  /** The file it was read from, for messages. */
+  readonly file: string;
   /** SPIFFE trust domains whose workloads may call, such as `acme.test`. */
   readonly trustDomains: readonly TrustDomain[];
+  /** The trust domain of the sidecar's own SVID, where it is none of `trustDomains`: its workloads may not call. Default none. */
+  readonly ownTrustDomain: TrustDomain | null;
   readonly extAuthz: ExtAuthzConfig;
   /** The sidecar's own SVID: from the Workload API (default where SPIFFE_ENDPOINT_SOCKET says), or PEM files. Needed by the issuer. */
   readonly svid: SvidSettings | null;
@@ -66,7 +70,10 @@ export interface Config {
 }
 
 /** The configuration as it is written. */
-type ConfigFields = Omit<Config, 'ledger'> & { readonly ledger: LedgerFields };
+type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
+  readonly ledger: LedgerFields;
+  readonly issuer: IssuerFields | null;
+};
 
 const stateFile = (folder: string) =>
   text<string>('`sqlite:/path`', (value) =>
@@ -100,6 +107,7 @@ function svidOf(environment: Readonly<Record<string, string | undefined>>): Svid
 const configField = (folder: string, environment: Readonly<Record<string, string | undefined>>) =>
   section<ConfigFields>({
     trustDomains: listOf(trustDomain),
+    ownTrustDomain: optional(trustDomain, null),
     extAuthz,
     svid: optional(svid(folder), svidOf(environment)),
     issuer: optional(issuer(folder), null),
@@ -149,7 +157,13 @@ export function configFrom(
     environment: at.environment,
   });
   if ('problems' in read) return read;
-  const value = Object.freeze({ ...read.value, ledger: ledgerConfigOf(read.value.ledger, read.value.state) });
+  const { state, issuer: issuerFields, ledger: ledgerFields } = read.value;
+  const value = Object.freeze({
+    ...read.value,
+    file: at.file,
+    issuer: issuerFields === null ? null : issuerConfigOf(issuerFields, state),
+    ledger: ledgerConfigOf(ledgerFields, state),
+  });
   const problem = contradiction(value);
   return problem === null ? { value } : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
 }

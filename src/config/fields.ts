@@ -1,5 +1,7 @@
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { Node } from 'yaml';
+import { nearestOf } from './nearest.ts';
+import { isOfOthers } from './variables.ts';
 
 /** A field of the configuration that cannot be used: where it stands and what would be right. */
 export interface ConfigProblem {
@@ -17,6 +19,8 @@ interface Given {
   readonly node: Node | null;
   readonly path: string;
   readonly source: Source;
+  /** An entry of a list, where a section has no variables. */
+  readonly isEntry?: true;
 }
 
 /** What one reading works on: the positions of the file, the environment, and the problems found so far. */
@@ -25,6 +29,10 @@ interface Source {
   readonly lines: LineCounter;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly problems: ConfigProblem[];
+  /** The variables that were looked for, each with its path. */
+  readonly variables: Map<string, string>;
+  /** Nothing is read: each field says which variables it would look for, also those that are not given. */
+  readonly isSurvey: boolean;
 }
 
 /** Reads one field; reports what is wrong into the source's problems and then gives `undefined`. */
@@ -50,12 +58,14 @@ const environmentName = (path: string): string =>
     .toUpperCase()}`;
 
 const scalarOf = (given: Given): unknown => {
+  given.source.variables.set(environmentName(given.path), given.path);
   const overriding = given.source.environment[environmentName(given.path)];
   if (overriding !== undefined) return /^\d+$/.test(overriding) ? Number(overriding) : overriding;
   return isScalar(given.node) ? given.node.value : undefined;
 };
 
 const isGiven = (given: Given): boolean =>
+  given.source.isSurvey ||
   (given.node !== null && !(isScalar(given.node) && given.node.value === null)) ||
   given.source.environment[environmentName(given.path)] !== undefined;
 
@@ -103,15 +113,17 @@ export const optional =
 /** A value that stands alone, in the file or the environment, or else a section. */
 export const shorthandOr =
   <T>(shorthand: Field<T>, full: Field<T>): Field<T> =>
-  (given) =>
-    scalarOf(given) === undefined || scalarOf(given) === null ? full(given) : shorthand(given);
+  (given) => {
+    if (given.source.isSurvey) shorthand(given);
+    return scalarOf(given) === undefined || scalarOf(given) === null ? full(given) : shorthand(given);
+  };
 
 /** A list of values, or one value standing alone; at most 64. */
 export const listOf =
   <T>(field: Field<T>): Field<readonly T[]> =>
   (given) => {
     if (!isSeq(given.node)) {
-      const only = field(given);
+      const only = field({ ...given, isEntry: true });
       return only === undefined ? undefined : [only];
     }
     if (given.node.items.length > 64) return report(given, 'must have at most 64 entries');
@@ -153,6 +165,7 @@ export const section =
   <T extends object>(fields: { readonly [K in keyof T]: Field<T[K]> }): Field<T> =>
   (given) => {
     if (given.node !== null && !isMap(given.node)) return report(given, 'must be a section of `key: value` lines');
+    if (given.source.isSurvey && given.isEntry === true) return undefined;
     const entries = new Map<string, { readonly key: Node; readonly value: Node | null }>();
     for (const pair of given.node?.items ?? []) {
       entries.set(String(isScalar(pair.key) ? pair.key.value : pair.key), {
@@ -167,7 +180,7 @@ export const section =
     const before = given.source.problems.length;
     for (const [name, field] of Object.entries<Field<unknown>>(fields as Record<string, Field<unknown>>)) {
       const path = given.path === '' ? name : `${given.path}.${name}`;
-      const child: Given = { ...given, path, node: entries.get(name)?.value ?? null };
+      const child: Given = { source: given.source, path, node: entries.get(name)?.value ?? null };
       const value = field(child);
       values[name] = value;
     }
@@ -175,7 +188,7 @@ export const section =
   };
 
 const reportUnknown = (given: Given, name: string, key: Node, known: readonly string[]): void => {
-  const near = known.find((k) => k.toLowerCase() === name.toLowerCase() || k.startsWith(name) || name.startsWith(k));
+  const near = nearestOf(name, known);
   const path = given.path === '' ? name : `${given.path}.${name}`;
   report(
     { ...given, node: key, path },
@@ -198,12 +211,47 @@ export function readFields<T>(
 ): { readonly value: T } | { readonly problems: readonly ConfigProblem[] } {
   const lines = new LineCounter();
   const document = parseDocument(from.text, { lineCounter: lines, prettyErrors: false });
-  const source: Source = { file: from.file, lines, environment: from.environment, problems: [] };
+  const { file, environment } = from;
+  const source: Source = { file, lines, environment, problems: [], variables: new Map(), isSurvey: false };
   for (const error of document.errors) {
     const at = lines.linePos(error.pos[0]);
     source.problems.push({ file: from.file, line: at.line, column: at.col, field: '', message: error.message });
   }
   if (source.problems.length > 0) return { problems: source.problems };
   const value = field({ node: document.contents, path: '', source });
+  source.problems.push(...variableProblems(field, source));
   return value === undefined || source.problems.length > 0 ? { problems: source.problems } : { value };
 }
+
+/** The variables that a field and those within it are overridden by, each with the path of its field. */
+function variablesOf(field: Field<unknown>): ReadonlyMap<string, string> {
+  const variables = new Map<string, string>();
+  const survey = { file: '', lines: new LineCounter(), environment: {}, problems: [], variables, isSurvey: true };
+  field({ node: null, path: '', source: survey });
+  return variables;
+}
+
+/** Variables that are set and change nothing: unknown ones, and those of fields that the file leaves no room for. */
+function variableProblems(
+  field: Field<unknown>,
+  { environment, variables: used }: Pick<Source, 'environment' | 'variables'>,
+): readonly ConfigProblem[] {
+  const known = variablesOf(field);
+  return Object.keys(environment).flatMap((name): readonly ConfigProblem[] => {
+    if (!name.startsWith('REMIT_') || environment[name] === undefined || used.has(name) || isOfOthers(name)) return [];
+    const path = known.get(name);
+    const message = path === undefined ? unknownVariable(nearestOf(name, [...known.keys()])) : idleVariable(path);
+    return [{ file: 'environment', line: 0, column: 0, field: name, message }];
+  });
+}
+
+const unknownVariable = (near: string | null): string =>
+  near === null
+    ? 'is not a known variable; a scalar of the file is overridden by `REMIT_` and its path, such as `REMIT_ADMIN_LISTEN`'
+    : `is not a known variable; did you mean \`${near}\`?`;
+
+/** A list of the file is not overridden, nor is a section made. */
+const idleVariable = (path: string): string => {
+  const section = path.includes('.') ? `has no section \`${path.slice(0, path.lastIndexOf('.'))}\`, or ` : 'has ';
+  return `changes nothing: the file ${section}a list at \`${path}\`; write it there`;
+};

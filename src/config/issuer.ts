@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, listOf, mapOf, optional, section, word } from './fields.ts';
 import { address, algorithms, httpsUrl, identifier, jwksIn, pathIn, spiffeId } from './values.ts';
@@ -67,7 +68,10 @@ export interface IssuerConfig {
   readonly listen: Address;
   /** The issuer identifier, an `https:` URL without a trailing slash; `iss` of every token. */
   readonly url: string;
-  /** Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Made where there is nothing. */
+  /**
+   * Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Made where there is nothing. Default
+   * `signing-keys` beside the state file.
+   */
   readonly signingKey: string;
   /** Key that signs transaction tokens, one PEM file; made where it does not exist. Default none: none are signed. */
   readonly transactionKey: string | null;
@@ -97,13 +101,20 @@ export interface IssuerConfig {
   } | null;
 }
 
+/** The section `issuer` as it is written; `null` is the default beside the state file. */
+export type IssuerFields = Omit<IssuerConfig, 'signingKey'> & { readonly signingKey: string | null };
+
+/** What the section stands for in full, with what it does not name beside the state file. */
+export const issuerConfigOf = (fields: IssuerFields, state: string): IssuerConfig =>
+  Object.freeze({ ...fields, signingKey: fields.signingKey ?? join(dirname(state), 'signing-keys') });
+
 /** Reads the section `issuer`. */
 export const issuer = (folder: string) => {
   const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms };
-  return section<IssuerConfig>({
+  return section<IssuerFields>({
     listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9472 }),
     url: httpsUrl,
-    signingKey: optional(pathIn(folder), '/var/lib/remit/signing-keys'),
+    signingKey: optional(pathIn(folder), null),
     transactionKey: optional(pathIn(folder), null),
     tokenSeconds: optional(integer(10, 900), 300),
     taskSeconds: optional(integer(10, 86_400), 900),

@@ -206,7 +206,7 @@ async function writeFiles({ folder, policies, settings = {} }: DomainOptions, ac
   const remit = await writeCredential(
     folder,
     'remit',
-    await acme.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] }),
+    await acme.svid('/remit', { dns: ['localhost', 'issuer.acme.test'], ips: ['127.0.0.1'] }),
   );
   const bundle = await writeBundle(folder, 'bundle', acme);
   const strangers = await writeBundle(folder, 'other-bundle', other);

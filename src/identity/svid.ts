@@ -1,5 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { isDeny } from '../decision/decision.ts';
+import { bundleProblem } from './bundle-match.ts';
 import { leafFromDer } from './leaf.ts';
 import { trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 
@@ -51,9 +52,7 @@ export interface SvidProblem {
 
 /**
  * An SVID of `parts` that fit together: the leaf keeps the rules of an X509-SVID and is not past its end, the key is its
- * own, and its trust domain has at least one CA certificate.
- *
- * Chain and bundle are not held against each other: that is for the peer to do, with the bundle it has.
+ * own, and the bundle of its trust domain verifies its chain, as every peer of the domain will.
  */
 export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: number): Svid | SvidProblem {
   const [first] = chain;
@@ -63,6 +62,8 @@ export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: nu
   if (leaf.notAfterMs < nowMs) return { problem: `the certificate ended at ${instant(leaf.notAfterMs)}` };
   if (!first.checkPrivateKey(key)) return { problem: 'the key is not the one of the certificate' };
   if (bundle.length === 0) return { problem: 'the bundle has no certificate' };
+  const unverified = bundleProblem(chain, bundle, nowMs);
+  if (unverified !== null) return { problem: unverified };
   const bundles = new Map([...federated].map(([trustDomain, foreign]) => [trustDomain, pemsOf(foreign)]));
   bundles.set(trustDomainOf(leaf.id), pemsOf(bundle));
   return Object.freeze({

@@ -23,6 +23,7 @@ import { TokenCache } from '../token/token-cache.ts';
 import { TokenUses } from '../token/uses.ts';
 import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
+import { missingCertificates } from './missing-certificates.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import { RefusedChecks } from './refused-checks.ts';
@@ -128,10 +129,13 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
   };
 }
 
-function observerOf({ decisionStream, metrics, trial }: Parts): CheckServices['onChecked'] {
+function observerOf(parts: Parts): CheckServices['onChecked'] {
+  const { decisionStream, metrics, trial } = parts;
   const counted = checkMetrics(metrics);
+  const noteCertificate = missingCertificates(parts);
   const count: CheckServices['onChecked'] = (check) => {
     counted(check);
+    noteCertificate(check);
     trial.checked(check);
   };
   if (decisionStream === null) return count;

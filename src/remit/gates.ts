@@ -6,13 +6,14 @@ import type { KeyRing } from '../token/keys.ts';
 import { repeatedly } from '../repeated.ts';
 import { after } from '../timers.ts';
 import type { Drain } from './drain.ts';
+import { ownSvidProblem } from './own-svid.ts';
 import type { Parts } from './parts.ts';
 
 const LOOK_MS = 500;
 
 /** What must hold before this process is ready; each names what is missing. */
 export const gatesOf = (
-  { policies, ledger, svid }: Parts,
+  { config, policies, ledger, svid }: Parts,
   { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
 ): readonly Gate[] => [
   {
@@ -31,7 +32,14 @@ export const gatesOf = (
     },
   },
   { name: 'ledger', problem: () => ledger.writer.problem },
-  { name: 'svid', problem: () => (svid === null || svid.current() !== null ? null : (svid.problem() ?? 'no SVID')) },
+  {
+    name: 'svid',
+    problem: () => {
+      const current = svid?.current() ?? null;
+      if (current !== null) return ownSvidProblem(current, config);
+      return svid === null ? null : (svid.problem() ?? 'no SVID');
+    },
+  },
   { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to end' : null) },
 ];
 

@@ -17,6 +17,7 @@ import { KeyRing } from '../token/keys.ts';
 import { after } from '../timers.ts';
 import type { Closers } from './closers.ts';
 import { openKeyRing } from './keys.ts';
+import { ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -55,6 +56,8 @@ export async function startIssuer(
   if (signals?.keys instanceof KeyRing) closers.push(signals.keys.close.bind(signals.keys));
   const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
   if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
+  const unfit = ownSvidProblem(first, parts.config);
+  if (unfit !== null) return { problem: unfit };
   const services = {
     ...sharedServices(parts, config),
     signingKeys,

@@ -13,6 +13,7 @@ import type { PolicyFeed } from '../policy/feed.ts';
 import { followPolicies } from '../policy/follow.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { systemDisk } from '../policy/source.ts';
+import { unlessEmptied } from '../policy/unless-emptied.ts';
 import type { Ports } from '../ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../timers.ts';
@@ -64,8 +65,13 @@ export async function openPolicies(
       log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${problem.problem}`);
     return problem === null;
   };
-  const load = recordedLoad(countedLoad(feed.load, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
-  const policies = new CurrentPolicies(load, { ports, maxAgeMs });
+  const isReady = (): boolean => {
+    const set = policies.get();
+    return !isDeny(set) && set.ready;
+  };
+  const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
+  const load = recordedLoad(countedLoad(filled, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
+  const policies: CurrentPolicies = new CurrentPolicies(load, { ports, maxAgeMs });
   const looked = await feed.look();
   const refused = await policies.reload();
   const isKept = refused.length > 0 && feed.fallBack?.() === true;

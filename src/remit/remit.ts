@@ -1,3 +1,4 @@
+import { unmetGates } from '../admin/readiness.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
@@ -30,8 +31,10 @@ import { openKeyRing } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
+import { followOwnSvid } from './own-svid.ts';
 import type { Parts } from './parts.ts';
 import { openPolicies } from './policies.ts';
+import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { openState } from './state.ts';
@@ -71,6 +74,8 @@ export interface Remit {
    * as soon as `hurry` aborts.
    */
   drain(hurry: AbortSignal): Promise<void>;
+  /** What this process is not ready for now, each as `gate: what is missing`. */
+  unmet(): readonly string[];
   /** Ends every role, each once what is in flight is answered. */
   close(): Promise<void>;
 }
@@ -128,6 +133,8 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   const onProblem = (problem: string): void => log(`svid: ${problem}`);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
+  const unfit = followOwnSvid(svid, { config, log });
+  if (unfit !== null) return { problem: unfit };
   const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
   return {
     config,
@@ -195,6 +202,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     flush: () => ledger.flush(),
     recordsOf: ledger.recordsOf,
     drain: (hurry) => drain.begin(hurry),
+    unmet: () => unmetGates(gates),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
       await policyLoads.reload();
@@ -213,6 +221,8 @@ interface Keys {
 async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
   const { config, ports, log } = parts;
   const { issuer } = config;
+  const moved = movedKeysWarning(config);
+  if (moved !== null) log(moved);
   let ring: KeyRing | null = null;
   const signingKeys =
     issuer === null

@@ -84,6 +84,11 @@ export const metricTable = {
     'Verified tokens that a workload presented which they were not issued to; each token once',
     {},
   ),
+  peerCertificatesMissing: counter(
+    'remit_peer_certificates_missing_total',
+    'Checks of an identified caller without its certificate, where tokens are bound to certificates: Envoy sends none',
+    {},
+  ),
   sideWrites: counter(
     'remit_side_writes_total',
     'Writes that no decision waits for, by kind: failed ones are tried again, dropped ones found no room or time',

@@ -27,7 +27,7 @@ export interface Presentation {
 
 /**
  * Why the caller may not use the token, or `null` where it is the one the token was issued to: `token.binding` for another
- * caller, `token.proof` for a token bound to a DPoP key that came without a proof or as `Bearer`, and for any other that
+ * caller, `identity.missing` where a certificate is to be compared and the proxy sent none, `token.proof` for a token bound to a DPoP key that came without a proof or as `Bearer`, and for any other that
  * came as `DPoP`. Checked on every use, since the token may be the same and the caller another.
  *
  * A task token made out for a delegate is for its exchange alone, whoever sends it. An external token names a client of its
@@ -62,6 +62,12 @@ function proofProblem({ thumbprint }: Confirmation, { proof, scheme }: Presentat
   return thumbprint === proof.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of the proof');
 }
 
+/** What is missing, and where it is switched on. */
+const WITHOUT_CERTIFICATE: Readonly<Record<Caller['source'], string>> = {
+  peer: 'Envoy sends no peer certificate, so a token that is bound to one cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
+  xfcc: 'xfcc has no `Hash`, so a token that is bound to a certificate cannot be used: let the proxy that writes the header forward it',
+};
+
 function certificateProblem(
   { thumbprint }: Confirmation,
   kind: 'task-token' | 'external-token',
@@ -70,9 +76,8 @@ function certificateProblem(
 ): Deny | null {
   if (mode === 'dpop') return deny('token.binding', 'claim `cnf` must be a DPoP key where a hop ends TLS');
   if (mode === 'spiffe-id' && kind === 'task-token') return null;
-  if (caller.certificateSha256 === null) {
-    return deny('token.binding', 'the certificate of the caller is not known');
-  }
+  // No theft: whose certificate it is cannot be told, so no token is revoked by it.
+  if (caller.certificateSha256 === null) return deny('identity.missing', WITHOUT_CERTIFICATE[caller.source]);
   return thumbprint === caller.certificateSha256
     ? null
     : deny('token.binding', 'claim `cnf` is not the certificate of the caller');

@@ -69,6 +69,33 @@ describe('configFrom', () => {
     });
   });
 
+  it('has the signing keys beside the state file', () => {
+    const text =
+      'trustDomains: acme.test\nstate: sqlite:/s/state.db\nsvid: { certificate: c, key: k, bundle: b }\nissuer: { url: https://i.acme.test }\n';
+    expect(read(text)).toMatchObject({ value: { issuer: { signingKey: '/s/signing-keys' } } });
+    expect(read(text, { REMIT_ISSUER_SIGNING_KEY: '/k' })).toMatchObject({ value: { issuer: { signingKey: '/k' } } });
+  });
+
+  it.each([
+    ['REMIT_EXT_AUTHZ_LISTN', 'is not a known variable; did you mean `REMIT_EXT_AUTHZ_LISTEN`?'],
+    ['REMIT_NONSENSE', 'is not a known variable; a scalar of the file is overridden by `REMIT_` and its path'],
+    ['REMIT_ACCEPTED_ISSUERS_JWKS', 'is not a known variable'],
+    ['REMIT_ISSUER_URL', 'changes nothing: the file has no section `issuer`'],
+    ['REMIT_TRUST_DOMAINS', 'changes nothing: the file has a list at `trustDomains`'],
+  ])('refuses the variable %s', (name, message) => {
+    const config = read('trustDomains: [acme.test]\n', { [name]: 'x' });
+    expect('problems' in config && config.problems.map(configProblemText)).toEqual([
+      expect.stringContaining(`environment: \`${name}\` ${message}`),
+    ]);
+  });
+
+  it.each(['REMIT_TOKEN', 'REMIT_TASK_ID', 'REMIT_SERVICE_PORT_ADMIN', 'REMIT_ISSUER_PORT_9472_TCP', 'REMIT_PORT'])(
+    'lets the variable %s be, which is no field',
+    (name) => {
+      expect(read('trustDomains: acme.test\n', { [name]: 'x' })).toHaveProperty('value');
+    },
+  );
+
   it('is frozen', () => {
     const config = read('trustDomains: acme.test\n');
     expect('value' in config && Object.isFrozen(config.value) && Object.isFrozen(config.value.extAuthz)).toBe(true);

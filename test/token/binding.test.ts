@@ -103,8 +103,9 @@ describe('bindingProblem denies', () => {
       'certificate',
       x5t,
       { certificate: null },
-      'token.binding',
-      'the certificate of the caller is not known',
+      // Issue 15: it looked like theft, and took the token from its own agent.
+      'identity.missing',
+      'Envoy sends no peer certificate, so a token that is bound to one cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
     ],
     [
       'a certificate behind a hop',

@@ -1,0 +1,22 @@
+/** `REMIT_…` variables that are no field of the configuration: of `remit run` and its command, of tools, and of the tests. */
+const OTHERS: ReadonlySet<string> = new Set([
+  'REMIT_CACHE',
+  'REMIT_REQUIRE_PARTS',
+  'REMIT_TASK_ID',
+  'REMIT_TOKEN',
+  'REMIT_TOKEN_FILE',
+  'REMIT_TOKEN_URL',
+  'REMIT_TOKEN_URL_AUTH',
+]);
+
+/**
+ * Whether a variable has a purpose beside the configuration: one of ours, or one that Kubernetes sets in each pod for a service whose
+ * name begins with `remit`, such as `REMIT_SERVICE_HOST` and `REMIT_PORT_9472_TCP_ADDR`.
+ *
+ * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+export const isOfOthers = (name: string): boolean =>
+  OTHERS.has(name) ||
+  /^REMIT_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/.test(
+    name,
+  );

@@ -1,0 +1,88 @@
+import { cp, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { stringify } from 'yaml';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { examples, scratchFolder } from './domain.ts';
+import { ran, remit } from './process.ts';
+
+// Processes start here, which takes a loaded machine its time.
+jest.setTimeout(120_000);
+
+// Issue 15, point 3: a mistake was found by restarting.
+describe('remit serve --check', () => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let sound: Readonly<Record<string, unknown>>;
+
+  beforeEach(async () => {
+    scratch = await scratchFolder('remit-serve-check-');
+    const { folder } = scratch;
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    const acme = await createAuthority('acme.test', systemPorts);
+    const own = await writeCredential(
+      folder,
+      'remit',
+      await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
+    );
+    sound = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+      issuer: { url: 'https://remit.acme.test', listen: '127.0.0.1:0' },
+      admin: { listen: '127.0.0.1:0' },
+      policies: 'policies',
+      state: 'sqlite:state/state.db',
+    };
+  });
+  afterEach(() => scratch.remove());
+
+  const check = async (config: Readonly<Record<string, unknown>> = {}, environment: Record<string, string> = {}) => {
+    const file = join(scratch.folder, 'remit.yaml');
+    await writeFile(file, stringify({ ...sound, ...config }));
+    const before = await readdir(scratch.folder);
+    const result = await ran(['serve', '--config', file, '--check'], { TMPDIR: scratch.folder, ...environment });
+    // Nothing is made, and what it needs for itself is gone.
+    expect(await readdir(scratch.folder)).toEqual(before);
+    return { ...result, file };
+  };
+
+  it('says that it would start, and touches nothing', async () => {
+    const { code, out, err, file } = await check();
+    expect([code, out]).toEqual([0, `${file}: it would start\n`]);
+    expect(err).not.toContain('not be ready');
+  });
+
+  it.each<[string, Record<string, unknown>, Record<string, string>, string]>([
+    ['an unknown key', { extAuth: {} }, {}, '`extAuth` is not a known key; did you mean `extAuthz`?'],
+    ['an unknown variable', {}, { REMIT_ADMIN_LISTN: 'x' }, 'did you mean `REMIT_ADMIN_LISTEN`?'],
+    ['a trust domain that is another', { trustDomains: ['other.test'] }, {}, 'add `acme.test`'],
+    ['policies that are not there', { policies: 'nowhere' }, {}, 'the policy folder could not be read: ENOENT'],
+    ['a state file in no folder', { state: 'sqlite:remit.yaml/state.db' }, {}, '`state`: `'],
+  ])('says that it would not with %s', async (_name, config, environment, message) => {
+    const { code, out, err } = await check(config, environment);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain(message);
+  });
+
+  it('names what it would start with and not be ready', async () => {
+    const keys = { issuer: 'https://iam.acme.test', jwks: 'https://127.0.0.1:1/jwks', kind: 'external' };
+    const { code, err } = await check({ acceptedIssuers: [keys] });
+    expect(code).toBe(0);
+    expect(err).toContain('warning: it would start, and not be ready: keys: no keys of https://iam.acme.test');
+  });
+
+  it('is of use beside the process that serves', async () => {
+    const file = join(scratch.folder, 'serving.yaml');
+    await writeFile(file, stringify({ ...sound, state: 'sqlite:state.db' }));
+    const serving = remit(['serve', '--config', file]);
+    try {
+      await serving.said('checks on');
+      expect((await ran(['serve', '--config', file, '--check'])).code).toBe(0);
+      expect(serving.child.exitCode).toBeNull();
+    } finally {
+      serving.child.kill('SIGKILL');
+      await serving.exit;
+    }
+  });
+});
