@@ -95,5 +95,8 @@ export function reading<T>(stateFile: string, use: (store: StoreReader) => T | R
 export function taskWith(store: StoreReader, id: string): Task | Refusal {
   const found = store.tasks({ id, limit: 1 });
   if (isStoreFailure(found)) return refusal(found.detail);
-  return found[0] ?? refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+  return found[0] ?? noTask(id);
 }
+
+/** That there is no task with this id. */
+export const noTask = (id: string): Refusal => refusal(`there is no task \`${printable(id)}\``, EXIT.no);

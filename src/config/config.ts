@@ -60,6 +60,13 @@ export interface Config {
    * with an `extAuthz.listen`, `admin.listen` and `ledger.folder` of its own. Named as the locks that they take. Default `exclusive`.
    */
   readonly stateAccess: 'exclusive' | 'shared';
+  readonly endedTasks: {
+    /**
+     * Ended tasks are deleted from the state file so many seconds after their end, at the earliest once none of their tokens can be
+     * used and the ledger has their records. Default 86,400 (a day), up to 315,360,000; 0 keeps all of them.
+     */
+    readonly keepSeconds: number;
+  };
   readonly ledger: LedgerConfig;
   readonly outcomes: OutcomesConfig;
   /**
@@ -132,6 +139,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
     stateAccess: optional(word(['exclusive', 'shared']), 'exclusive'),
+    endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),
     outcomes,
     drainSeconds: optional(integer(0, 300), 5),

@@ -91,14 +91,21 @@ export function measureRoles({ ledger, metrics, store, svid }: Parts, { checks, 
     metrics.svidExpiry.clear();
     const current = svid?.current() ?? null;
     if (current !== null) metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
-    countTasks(metrics, store);
+    measureState(metrics, store);
   });
 }
 
-function countTasks(metrics: Metrics, store: Pick<Store, 'openTaskCounts'>): void {
+function measureState(metrics: Metrics, store: Pick<Store, 'taskCounts' | 'size'>): void {
   metrics.tasks.clear();
-  const counts = store.openTaskCounts();
-  if (isStoreFailure(counts)) return;
+  metrics.endedTasks.clear();
+  metrics.stateBytes.clear();
+  metrics.stateFree.clear();
+  const counts = store.taskCounts();
+  const size = store.size();
+  if (isStoreFailure(counts) || isStoreFailure(size)) return;
+  metrics.endedTasks.of({}).set(counts.ended);
+  metrics.stateBytes.of({}).set(size.bytes);
+  metrics.stateFree.of({}).set(size.freeBytes);
   metrics.tasks.of({ state: 'active' }).set(counts.active);
   metrics.tasks.of({ state: 'suspended' }).set(counts.suspended);
 }

@@ -37,6 +37,7 @@ import { openPolicies } from './policies.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
+import { keepState } from './state-upkeep.ts';
 import { openState } from './state.ts';
 import { openTransactions } from './transactions.ts';
 
@@ -112,6 +113,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   closers.push(() => sideWrites.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
   closers.push(endExpiredTasks(store, log));
+  closers.push(keepState(store, { ...config.endedTasks, after, log, metrics }));
   closers.push(followClockLead(store, { log, metrics }));
   const checkpoints = startCheckpointLogs(options.environment, log);
   closers.push(() => checkpoints.close());

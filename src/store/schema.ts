@@ -4,7 +4,7 @@ import type { FileFormat } from './sqlite-file.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 7;
+const SCHEMA_VERSION = 8;
 
 /** Length of the key that secrets are digested with, made with the file. */
 const DIGEST_KEY_BYTES = 32;
@@ -12,8 +12,11 @@ const DIGEST_KEY_BYTES = 32;
 /**
  * The tables. The outbox holds the records of what was written here until they are in the ledger; its numbers are never used
  * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions
- * of Node; text that comes into the other tables is refused where it holds one. A trigger holds what no code may break: an
- * ended task stays as it ended. `open_tasks` is how many there are, kept by triggers: to count 100,000 of them takes 90 ms.
+ * of Node; text that comes into the other tables is refused where it holds one. Triggers hold what no code may break: an
+ * ended task stays as it ended, and neither an open task nor one of its tokens is deleted. `task_counts` is how many there are,
+ * kept by triggers: to count 100,000 of them takes 90 ms. `serving` has a row for each process that serves with the file: one
+ * that is there when nobody serves is of a process that did not end cleanly. The parent of a task is held by triggers and not by a
+ * foreign key, for whose sake SQLite reads all tasks of the issuer at each delete.
  */
 const SCHEMA = `
 CREATE TABLE tasks (
@@ -41,7 +44,6 @@ CREATE TABLE tasks (
   risk TEXT NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
   generation INTEGER NOT NULL CHECK (generation > 0),
   PRIMARY KEY (issuer, id),
-  FOREIGN KEY (issuer, parent) REFERENCES tasks (issuer, id),
   CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended'))),
   CHECK ((cause IS NULL) = (state = 'active') AND (cause IS NULL) = (cause_note IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -49,6 +51,8 @@ CREATE INDEX tasks_due ON tasks (deadline_ms) WHERE ended_ms IS NULL;
 CREATE INDEX tasks_idle_due ON tasks (last_used_ms + idle_ms) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
 CREATE INDEX tasks_idle ON tasks (id) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
 CREATE INDEX tasks_parent ON tasks (issuer, parent) WHERE ended_ms IS NULL AND parent IS NOT NULL;
+CREATE INDEX tasks_part ON tasks (issuer, parent) WHERE parent IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (ended_ms, issuer, id) WHERE ended_ms IS NOT NULL AND parent IS NULL;
 CREATE INDEX tasks_agent ON tasks (agent) WHERE ended_ms IS NULL;
 CREATE INDEX tasks_subject ON tasks (subject) WHERE ended_ms IS NULL;
 CREATE INDEX tasks_created ON tasks (created_ms);
@@ -56,18 +60,28 @@ CREATE INDEX tasks_id ON tasks (id);
 CREATE TRIGGER tasks_end_for_good BEFORE UPDATE ON tasks
   WHEN OLD.ended_ms IS NOT NULL OR NEW.generation < OLD.generation
   BEGIN SELECT RAISE(ABORT, 'an ended task does not change'); END;
-CREATE TABLE open_tasks (
-  state TEXT PRIMARY KEY CHECK (state IN ('active', 'suspended')),
+CREATE TRIGGER tasks_have_their_parent BEFORE INSERT ON tasks WHEN NEW.parent IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM tasks WHERE issuer = NEW.issuer AND id = NEW.parent)
+  BEGIN SELECT RAISE(ABORT, 'a part has the task it is a part of'); END;
+CREATE TRIGGER tasks_with_parts_stay BEFORE DELETE ON tasks WHEN EXISTS (
+  SELECT 1 FROM tasks INDEXED BY tasks_part WHERE issuer = OLD.issuer AND parent = OLD.id AND parent IS NOT NULL)
+  BEGIN SELECT RAISE(ABORT, 'a task with parts is not deleted'); END;
+CREATE TRIGGER tasks_open_stay BEFORE DELETE ON tasks WHEN OLD.ended_ms IS NULL
+  BEGIN SELECT RAISE(ABORT, 'an open task is not deleted'); END;
+CREATE TABLE task_counts (
+  state TEXT PRIMARY KEY CHECK (state IN ('active', 'suspended', 'ended')),
   count INTEGER NOT NULL CHECK (count >= 0)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO open_tasks VALUES ('active', 0), ('suspended', 0);
+INSERT INTO task_counts VALUES ('active', 0), ('suspended', 0), ('ended', 0);
 CREATE TRIGGER tasks_counted_in AFTER INSERT ON tasks
-  BEGIN UPDATE open_tasks SET count = count + 1 WHERE state = NEW.state; END;
+  BEGIN UPDATE task_counts SET count = count + 1 WHERE state = iif(NEW.ended_ms IS NULL, NEW.state, 'ended'); END;
 CREATE TRIGGER tasks_counted AFTER UPDATE OF state ON tasks WHEN OLD.state <> NEW.state
   BEGIN
-    UPDATE open_tasks SET count = count - 1 WHERE state = OLD.state;
-    UPDATE open_tasks SET count = count + 1 WHERE state = NEW.state;
+    UPDATE task_counts SET count = count - 1 WHERE state = OLD.state;
+    UPDATE task_counts SET count = count + 1 WHERE state = iif(NEW.ended_ms IS NULL, NEW.state, 'ended');
   END;
+CREATE TRIGGER tasks_counted_out AFTER DELETE ON tasks
+  BEGIN UPDATE task_counts SET count = count - 1 WHERE state = 'ended'; END;
 CREATE TABLE tokens (
   jti_digest TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,
@@ -81,6 +95,9 @@ CREATE TABLE tokens (
   FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_task ON tokens (issuer, task);
+CREATE TRIGGER tokens_of_open_tasks_stay BEFORE DELETE ON tokens
+  WHEN (SELECT ended_ms FROM tasks WHERE issuer = OLD.issuer AND id = OLD.task) IS NULL
+  BEGIN SELECT RAISE(ABORT, 'a token of an open task is not deleted'); END;
 CREATE TABLE budgets (
   issuer TEXT NOT NULL,
   task TEXT NOT NULL,
@@ -134,6 +151,9 @@ CREATE TABLE file (
   file_id TEXT NOT NULL
 ) STRICT;
 INSERT INTO file VALUES (1, lower(hex(randomblob(16))));
+CREATE TABLE serving (
+  id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 CREATE TABLE clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   floor_ms INTEGER NOT NULL,
@@ -150,6 +170,7 @@ export const stateFormat: FileFormat = {
   name: 'state file',
   applicationId: APPLICATION_ID,
   version: SCHEMA_VERSION,
+  isShrinking: true,
 };
 
 /** Makes the tables of a state file. @param randomBytes cryptographically strong, for the key that secrets are digested with */

@@ -27,6 +27,8 @@ export interface FileFormat {
   readonly applicationId: number;
   /** The one version of the schema this build reads and writes; a file of another is refused. */
   readonly version: number;
+  /** Whether a new file can give pages that are free back to the disk (`PRAGMA incremental_vacuum`). Default `false`. */
+  readonly isShrinking?: boolean;
 }
 
 /** How a file is opened. */
@@ -48,10 +50,15 @@ export type OpenOptions = {
       readonly access: 'create' | 'write';
       /** Makes the tables of an empty file and sets both marks, within a transaction. */
       readonly create: (db: DatabaseSync) => void;
+      /**
+       * Whether the whole file is checked first, which takes time in proportion to its size; asked of a file of this schema.
+       * Default: always.
+       */
+      readonly isCheckDue?: (db: DatabaseSync) => boolean;
     }
 );
 
-/** Opens a file and proves that it is sound, private and of this schema; a failure leaves nothing open. */
+/** Opens a file that is private, of this schema and, where a check is due, sound; a failure leaves nothing open. */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
   const unfit = prepareFile(path, options);
   if (unfit !== null) return unfit;
@@ -139,10 +146,13 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   const foreign = schemaProblem(db, path, options);
   if (foreign !== null) return foreign;
   if (isReading(options)) return null;
-  const damage = scalar(db, 'PRAGMA quick_check(1)');
+  const isEmpty = scalar(db, 'PRAGMA user_version') === 0;
+  const damage = isEmpty || options.isCheckDue?.(db) !== false ? scalar(db, 'PRAGMA quick_check(1)') : 'ok';
   if (damage !== 'ok') {
     return storeFailure('unusable', `${options.format.name} \`${path}\` is damaged: ${String(damage)}`);
   }
+  // Before the first page is written: of a file that has one it cannot be changed.
+  if (isEmpty && options.format.isShrinking === true) db.exec('PRAGMA auto_vacuum = INCREMENTAL');
   db.exec(WRITER_PRAGMAS);
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));
   db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pageBytes))}`);

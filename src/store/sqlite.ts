@@ -11,11 +11,14 @@ import type { Clocks } from '../ports.ts';
 import type { ClockSources } from './clock-floor.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
+import { giveBack, sizeOfFile, sparePages } from './file-space.ts';
 import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
+import { Pruning } from './prune.ts';
 import { createState, stateFormat } from './schema.ts';
 import { RefusedTokens } from './refused-tokens.ts';
 import { secretDigests, sightings, writeSightings } from './secret-table.ts';
+import { deleteMark, hasMark, insertMark, isMarked, replaceMarks } from './serving-mark.ts';
 import { openSqlite } from './sqlite-file.ts';
 import type { OpenOptions } from './sqlite-file.ts';
 import { isStoreFailure, storeFailure } from './store-failure.ts';
@@ -26,12 +29,14 @@ import type {
   IssuedToken,
   OutboxRecord,
   SecretSighting,
-  OpenTaskCounts,
   OpenTaskFilter,
+  Pruned,
   Spend,
   SpendProblem,
+  StateSize,
   Store,
   StoreReader,
+  TaskCounts,
   TaskEnd,
   TaskFilter,
   TaskKey,
@@ -43,7 +48,7 @@ import { amendTask, changeTask } from './task-change.ts';
 import { partProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
 import {
-  countOpenTasks,
+  countTasks,
   dueTasks,
   idlingTasks,
   insertTaskRow,
@@ -58,6 +63,8 @@ import { UseStates } from './use-states.ts';
 /** How far the clock in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
+/** Of what a process that serves is told by. */
+const MARK_BYTES = 8;
 
 /** What a store needs from outside. */
 export interface StoreOptions extends ClockSources {
@@ -70,7 +77,10 @@ export interface StoreOptions extends ClockSources {
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of the records that each commit put into the outbox: they are to be handed to the ledger. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
-  /** `create` (default) makes the file where there is none; `write` needs it to be there. */
+  /**
+   * `create` (default) is for who serves with the file: it makes the file where there is none, and marks it as in use until `close`.
+   * `write` is for a command: it needs the file to be there, and is fast whatever its size.
+   */
   readonly access?: 'create' | 'write';
   /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
   readonly maxBytes?: number;
@@ -82,16 +92,29 @@ export interface StoreOptions extends ClockSources {
 }
 
 /**
- * Opens the state file, made with mode 0600 where there is none, and checks it whole, which takes time in proportion to its
- * size. Refused: a version of SQLite that can lose writes, a damaged file, one that others may read, and an unknown schema.
+ * Opens the state file, made with mode 0600 where there is none. Where its last use did not end cleanly, who opens it to serve checks
+ * it whole first, which takes time in proportion to its size. Refused: a version of SQLite that can lose writes, a file that was found
+ * damaged, one that others may read, and an unknown schema.
  */
 export function openStore(path: string, options: StoreOptions): Store | StoreFailure {
-  return opened(path, options, {
+  const { access = 'create', maxBytes = DEFAULT_MAX_BYTES, randomBytes } = options;
+  const mark = access === 'create' ? Buffer.from(randomBytes(MARK_BYTES)).toString('hex') : null;
+  let isChecked = false;
+  const store = opened(path, options, {
     format: stateFormat,
-    access: options.access ?? 'create',
-    maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
-    create: (db) => createState(db, options.randomBytes),
+    access,
+    maxBytes,
+    create: (db) => createState(db, randomBytes),
+    isCheckDue: (db) => (isChecked = mark !== null && isMarked(db)),
   });
+  if (mark === null || isStoreFailure(store)) return store;
+  try {
+    store.serve(mark, isChecked);
+    return store;
+  } catch (error) {
+    store.close();
+    throw error;
+  }
 }
 
 /** Opens the state file for reading alone, beside the process that writes it. */
@@ -109,11 +132,15 @@ class SqliteStore implements Store {
   readonly #connection: Connection;
   readonly #useStates: UseStates;
   readonly #refused = new RefusedTokens();
+  readonly #pruning: Pruning;
+  /** Under which this process serves with the file; `null` where it does not. */
+  #mark: string | null = null;
   readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#useStates = new UseStates(connection);
+    this.#pruning = new Pruning(connection);
     this.digestOf = secretDigests(connection);
   }
 
@@ -166,8 +193,12 @@ class SqliteStore implements Store {
     return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
   }
 
-  openTaskCounts(): OpenTaskCounts | StoreFailure {
-    return this.#connection.read([], () => countOpenTasks(this.#connection));
+  taskCounts(): TaskCounts | StoreFailure {
+    return this.#connection.read([], () => countTasks(this.#connection));
+  }
+
+  size(): StateSize | StoreFailure {
+    return this.#connection.read([], () => sizeOfFile(this.#connection));
   }
 
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {
@@ -309,6 +340,33 @@ class SqliteStore implements Store {
     return this.#connection.write([], () => due.filter((key) => this.#expire(key)).length);
   }
 
+  prune(keepMs: number): Pruned | StoreFailure {
+    const due = this.#connection.read([], () => this.#pruning.due(keepMs));
+    if (due === null) return { tasks: 0, isMore: false };
+    return isStoreFailure(due) ? due : this.#connection.write([], () => this.#pruning.step(due));
+  }
+
+  shrink(): boolean | StoreFailure {
+    const spare = this.#connection.read([], () => sparePages(this.#connection));
+    if (isStoreFailure(spare)) return spare;
+    return spare === 0 ? false : this.#connection.write([], () => giveBack(this.#connection));
+  }
+
+  markServing(): null | StoreFailure {
+    const id = this.#mark;
+    if (id === null) return null;
+    const isThere = this.#connection.read([], () => hasMark(this.#connection, id));
+    if (isStoreFailure(isThere)) return isThere;
+    return isThere ? null : this.#connection.write([], () => insertMark(this.#connection, id));
+  }
+
+  /** Marks the file as in use by this process, in the place of all others where it was checked. `markServing` retries what fails. */
+  serve(mark: string, isChecked: boolean): void {
+    this.#mark = mark;
+    const write = isChecked ? replaceMarks : insertMark;
+    this.#connection.write([mark], () => write(this.#connection, mark));
+  }
+
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
     return this.#connection.write([], () => {
       insertRecords(this.#connection, batch);
@@ -331,7 +389,13 @@ class SqliteStore implements Store {
   }
 
   close(): void {
-    this.#connection.close();
+    const mark = this.#mark;
+    try {
+      // One that fails leaves the mark there: the next start checks the file.
+      if (mark !== null) this.#connection.write([mark], () => deleteMark(this.#connection, mark));
+    } finally {
+      this.#connection.close();
+    }
   }
 
   /** Within a transaction. */

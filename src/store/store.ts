@@ -63,10 +63,26 @@ export interface OpenTaskFilter {
   readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
 }
 
-/** How many tasks can still change; those past their deadline until they are written down as expired. */
-export interface OpenTaskCounts {
+/** How many tasks are in the file. Those past their deadline are open until they are written down as expired. */
+export interface TaskCounts {
   readonly active: number;
   readonly suspended: number;
+  readonly ended: number;
+}
+
+/** What a state file takes of the disk, without its log. */
+export interface StateSize {
+  readonly bytes: number;
+  /** Of these, free for what is written next. */
+  readonly freeBytes: number;
+}
+
+/** What one step of pruning did. */
+export interface Pruned {
+  /** Tasks that were deleted, with all that belonged to them. */
+  readonly tasks: number;
+  /** Whether the next step finds more to do at once. */
+  readonly isMore: boolean;
 }
 
 /** What an event did to a task: `task` is the state after it, `changed` whether it was this call that brought it about. */
@@ -150,8 +166,10 @@ export interface StoreReader {
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
   /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
-  /** How many tasks are open; two rows are read, however many there are. */
-  openTaskCounts(): OpenTaskCounts | StoreFailure;
+  /** How many tasks there are; three rows are read, however many there are. */
+  taskCounts(): TaskCounts | StoreFailure;
+  /** What the file takes of the disk. */
+  size(): StateSize | StoreFailure;
   /** The static secrets that were seen, the last seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
@@ -240,6 +258,16 @@ export interface Store extends StoreReader {
   writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
   endExpired(): number | StoreFailure;
+  /**
+   * One step of pruning, bounded to some hundred rows. It deletes tasks that were declared themselves and ended `keepMs` ago or
+   * longer, by both clocks, with their parts, tokens, budgets and history. Kept are tasks with a token whose time is not over by both
+   * clocks and a minute, those with a record in the outbox, and whatever such a task is a part of.
+   */
+  prune(keepMs: number): Pruned | StoreFailure;
+  /** Gives up to 1 MiB that is free back to the disk, where more than a reserve is; whether there is more of it. */
+  shrink(): boolean | StoreFailure;
+  /** Marks the file as in use by this process, where the mark is not there yet; a later start checks the whole file unless `close` took it away. */
+  markServing(): null | StoreFailure;
   /** Puts records into the outbox whose making is no other write. */
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
   /** Forgets the records of the outbox up to that number: the ledger has them. */

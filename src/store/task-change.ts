@@ -37,7 +37,7 @@ export function changeTask(connection: Connection, task: Task, event: TaskEvent,
 export function parentConflict(connection: Connection, task: Task): TaskConflict | null {
   if (task.parentId === null) return null;
   const parent = taskAt(connection, { issuer: task.issuer, id: task.parentId });
-  // A foreign key holds the parent there.
+  // A trigger holds the parent there.
   const state = parent === undefined ? 'expired' : stateAt(parent, connection.nowMs());
   return state === 'active' ? null : { problem: 'parent', state };
 }

@@ -1,6 +1,6 @@
 import type { Task } from '../task/task.ts';
 import type { Connection } from './connection.ts';
-import type { OpenTaskCounts, OpenTaskFilter, TaskFilter, TaskKey } from './store.ts';
+import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from './store.ts';
 import { wholeOf } from './whole.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
@@ -63,11 +63,11 @@ export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, li
     .map(taskFrom);
 }
 
-/** How many tasks are open, by state. */
-export function countOpenTasks(connection: Connection): OpenTaskCounts {
-  const rows = connection.statement('SELECT state, count FROM open_tasks').all();
+/** How many tasks there are, by state. */
+export function countTasks(connection: Connection): TaskCounts {
+  const rows = connection.statement('SELECT state, count FROM task_counts').all();
   const count = (state: string): number => Number(rows.find((row) => row['state'] === state)?.['count'] ?? 0);
-  return { active: count('active'), suspended: count('suspended') };
+  return { active: count('active'), suspended: count('suspended'), ended: count('ended') };
 }
 
 /** The tasks that are due to expire by the floor, at most `MAX_ROWS`; one may be there twice. */

@@ -71,6 +71,15 @@ export const metricTable = {
   tokensIssued: counter('remit_tokens_issued_total', 'Tokens whose issuance was recorded', {}),
   intents: counter('remit_intents_total', 'Declared intents that were recorded, by decision', { decision }),
   tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),
+  endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are still in the state file', {}),
+  prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks that were deleted from the state file', {}),
+  pruneFailures: counter(
+    'remit_prune_failures_total',
+    'Steps of pruning that failed; each is tried again, and no decision waits for it',
+    {},
+  ),
+  stateBytes: gauge('remit_state_bytes', 'Size of the state file on disk, without its log', {}),
+  stateFree: gauge('remit_state_free_bytes', 'Space in the state file that is free for what is written next', {}),
   taskEnds: counter(
     'remit_task_ends_total',
     'Ended tasks, by the state they ended in and the kind of cause: the code of their record up to its dot',

@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { task, taskCommand } from '../../src/commands/task.ts';
 import type { Store } from '../../src/store/store.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
 import { encoded, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 
 const { folder, remove } = scratch();
@@ -164,6 +166,36 @@ describe('remit task show', () => {
         { kind: 'use', refusedCaller: null, reason: 'action.unknown' },
       ],
     });
+  });
+
+  it('reads a task that was deleted from the state file from the ledger', async () => {
+    insertFirst();
+    await run('end', first.id, '--cause', 'enough of it', '--state', file);
+    const log = mustOpenLog(settingsIn(dirname(file)));
+    const [waiting, fileId] = [store.outbox(0, 100), store.fileId()];
+    if (isStoreFailure(waiting) || isStoreFailure(fileId)) throw new Error('the outbox cannot be read');
+    expect(log.append(waiting, fileId)).toBeNull();
+    log.close();
+    store.forget(100);
+    const db = new DatabaseSync(file);
+    db.exec('DELETE FROM tokens; DELETE FROM tasks;');
+    db.close();
+    const { exit, out } = await run('show', first.id, '--state', file);
+    expect(exit).toBe(0);
+    expect(out.split('\n').slice(0, 6)).toEqual([
+      `task      ${first.id}  (deleted from the state file after its end; told by its records)`,
+      `agent     ${first.agent}`,
+      'purpose   pay the invoices of may',
+      `intent    sha-256:x  trace ${'a'.repeat(32)}`,
+      'state     revoked (enough of it)',
+      expect.stringMatching(/^lives     1970-01-01T00:00:01.000Z to 20/),
+    ]);
+    expect(out).toMatch(/revoked by operator .*: enough of it/);
+    expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
+      task: { id: first.id, state: 'revoked', cause: 'operator.revoked', is_pruned: true },
+      records: [{ seq: 1, kind: 'intent' }, {}, {}, {}, { seq: 5, kind: 'end' }],
+    });
+    expect(await run('end', first.id, '--cause', 'x', '--state', file)).toMatchObject({ exit: 1 });
   });
 
   it('says 1 for a task that is not there', async () => {

@@ -58,21 +58,26 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'unusable',
-      /was written by a later build of Remit: it has schema version 99, this build reads version 7 alone$/,
+      /was written by a later build of Remit: it has schema version 99, this build reads version 8 alone$/,
     ],
     [
       'an earlier schema',
-      (file) => (mustOpen(file).close(), setVersion(file, 6)),
+      (file) => (mustOpen(file).close(), setVersion(file, 7)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 6, this build reads version 7 alone$/,
+      /was written by an earlier build of Remit: it has schema version 7, this build reads version 8 alone$/,
     ],
     [
-      'a file damaged in the middle',
+      'a file damaged in the middle, after an unclean end',
       (file) => damagedDatabase(file),
       'unusable',
       /is damaged|SQLite failed with code 11/,
     ],
-    ['a file cut short', (file) => cutDatabase(file), 'unusable', /is damaged|SQLite failed with code 11/],
+    [
+      'a file cut short, after an unclean end',
+      (file) => cutDatabase(file),
+      'unusable',
+      /is damaged|SQLite failed with code 11/,
+    ],
   ])('refuses %s', (_name, prepare, code, detail) => {
     const file = newFile();
     prepare(file);
@@ -470,7 +475,15 @@ const filled = (file: string): Buffer => {
   const store = mustOpen(file);
   for (let n = 1; n <= 50; n++) store.insertTask(taskNumber(n), tokenNumber(n), [endRecord(n, 'x'.repeat(2_000))]);
   store.close();
+  markUnclean(file);
   return readFileSync(file);
+};
+
+/** As a process leaves it that was killed while it served. */
+const markUnclean = (file: string): void => {
+  const db = new DatabaseSync(file);
+  db.exec("INSERT INTO serving VALUES ('killed')");
+  db.close();
 };
 
 const damagedDatabase = (file: string): void => {

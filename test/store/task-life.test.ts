@@ -542,26 +542,26 @@ describe('Store.rememberOnce', () => {
   });
 });
 
-describe('Store.openTaskCounts', () => {
+describe('Store.taskCounts', () => {
   it('follows every way in which tasks begin, change and end, across processes', () => {
     const { store, file, insert, clock } = stage();
-    const counts = () => store.openTaskCounts();
-    expect(counts()).toEqual({ active: 0, suspended: 0 });
+    const counts = () => store.taskCounts();
+    expect(counts()).toEqual({ active: 0, suspended: 0, ended: 0 });
     const [task] = [insert(1), insert(2, partOf(1)), insert(3, { deadlineMs: 2_000 }), insert(4)];
-    expect(counts()).toEqual({ active: 4, suspended: 0 });
+    expect(counts()).toEqual({ active: 4, suspended: 0, ended: 0 });
     store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', 'look at it') }, 'operator');
-    expect(counts()).toEqual({ active: 2, suspended: 2 });
+    expect(counts()).toEqual({ active: 2, suspended: 2, ended: 0 });
     store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', 'once more') }, 'operator');
-    expect(counts()).toEqual({ active: 2, suspended: 2 });
+    expect(counts()).toEqual({ active: 2, suspended: 2, ended: 0 });
     store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'it is fine') }, 'operator');
-    expect(counts()).toEqual({ active: 3, suspended: 1 });
+    expect(counts()).toEqual({ active: 3, suspended: 1, ended: 0 });
     clock.nowMs = 3_000;
-    expect(counts()).toEqual({ active: 3, suspended: 1 });
+    expect(counts()).toEqual({ active: 3, suspended: 1, ended: 0 });
     store.endExpired();
-    expect(counts()).toEqual({ active: 2, suspended: 1 });
+    expect(counts()).toEqual({ active: 2, suspended: 1, ended: 1 });
     const other = mustOpen(file, { nowMs: () => clock.nowMs });
     other.applyTaskEvent(task, { kind: 'cancel', cause: causeOf('operator.cancelled', 'enough of it') }, 'operator');
-    expect(counts()).toEqual({ active: 1, suspended: 0 });
+    expect(counts()).toEqual({ active: 1, suspended: 0, ended: 3 });
     other.close();
     store.close();
   });

@@ -1,0 +1,68 @@
+import type { EndRecord, IntentRecord } from '../ledger/record.ts';
+import type { TimelineEntry } from '../ledger/timeline.ts';
+import type { TaskJson } from '../task/task-json.ts';
+
+/** A task that the state file no longer has, as its records tell it; instants are RFC 3339 in UTC. */
+export interface PrunedTask extends Pick<
+  TaskJson,
+  | 'id'
+  | 'agent'
+  | 'subject'
+  | 'parent'
+  | 'purpose'
+  | 'intent_hash'
+  | 'created_at'
+  | 'deadline'
+  | 'ended_at'
+  | 'cause'
+  | 'cause_note'
+  | 'trace_id'
+  | 'span_id'
+  | 'authorization_details'
+  | 'claimed'
+> {
+  /** `null` where its end is not among these records. */
+  readonly state: EndRecord['state'] | null;
+  readonly is_pruned: true;
+}
+
+/** The task of these records; `undefined` where none of them is of a task that came to be. */
+export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): PrunedTask | undefined {
+  const intent = records.find((record): record is IntentRecord & TimelineEntry => record.kind === 'intent');
+  if (intent === undefined || intent.task !== id || intent.agent === null) return undefined;
+  const end = records.findLast((record): record is EndRecord & TimelineEntry => record.kind === 'end');
+  return {
+    id,
+    agent: intent.agent,
+    subject: intent.subject ?? intent.agent,
+    parent: intent.parent,
+    purpose: intent.purpose ?? '',
+    intent_hash: intent.intentHash ?? '',
+    state: end?.state ?? null,
+    created_at: instant(intent.at),
+    deadline: instant(intent.deadline ?? intent.at),
+    ended_at: end === undefined ? null : instant(end.at),
+    cause: end?.cause ?? null,
+    cause_note: end?.note ?? null,
+    trace_id: intent.traceId,
+    span_id: intent.spanId,
+    authorization_details: intent.details,
+    claimed: intent.claimed ?? {},
+    is_pruned: true,
+  };
+}
+
+/** The head of `remit task show` for such a task. */
+export const prunedHeadOf = (task: PrunedTask): readonly string[] => [
+  `task      ${task.id}  (deleted from the state file after its end; told by its records)`,
+  `agent     ${task.agent}`,
+  `purpose   ${task.purpose || '-'}`,
+  `intent    ${task.intent_hash}  trace ${task.trace_id}`,
+  ...(task.subject === task.agent ? [] : [`for       ${task.subject}`]),
+  ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
+  `state     ${task.state ?? 'ended'}${task.cause_note === null || task.cause_note === '' ? '' : ` (${task.cause_note})`}`,
+  `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest`}`,
+  ...Object.entries(task.claimed).map(([name, value]) => `claimed   ${name}: ${value} (the agent's own word)`),
+];
+
+const instant = (ms: number): string => new Date(ms).toISOString();
