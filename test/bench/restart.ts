@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { Processes } from '../e2e/processes.ts';
-import { envoyBinary } from '../parts.ts';
+import { cacheFolder } from '../parts/cache.ts';
 import { until } from '../until.ts';
 
 /**
@@ -17,8 +18,8 @@ const BEFORE_MS = 3_000;
 const AFTER_MS = 3_000;
 
 const { values } = parseArgs({ options: { drain: { type: 'string', default: '5' } } });
-const envoy = envoyBinary();
-if (envoy === null) throw new Error('there is no Envoy: `npm run parts`');
+/** `npm run parts` installs it. */
+const envoy = cachedEnvoy(cacheFolder, ENVOY_VERSION);
 
 for (const stateAccess of ['exclusive', 'shared'] as const) {
   const folder = await mkdtemp(join(tmpdir(), 'remit-restarts-'));
