@@ -1,7 +1,10 @@
+import { recordBytesIn } from '../ledger/leaf.ts';
+import type { IntentRecord } from '../ledger/record.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';
 import type { PlacedUse } from '../ledger/recorded-use.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { readLog } from '../store/ledger/log-reader.ts';
+import type { LogReader } from '../store/ledger/log-reader.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import { recordedCase, recordedSuiteText } from '../suite/recorded-case.ts';
 import { recordedWith } from '../suite/recorded-task.ts';
@@ -9,14 +12,21 @@ import type { RecordedTask } from '../suite/recorded-task.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
-import { recordedTasks } from './recorded-tasks.ts';
+import { readable, recordedTasks } from './recorded-tasks.ts';
 import { isRefusal, reading, refusal, sourceOf } from './task-source.ts';
 import type { Refusal } from './task-source.ts';
 
-/** A recorded decision: what the record says, and the suite with the one case that it makes. */
+/** A recorded decision: the record, what it says, and the suite with the one case that it makes. */
 export interface RecordedDecision {
+  readonly record: PlacedUse;
   readonly lines: readonly string[];
   readonly text: string;
+}
+
+/** A recorded decision about an intent, which makes no case: nothing of it is decided again. */
+export interface RecordedIntent {
+  readonly record: IntentRecord;
+  readonly lines: readonly string[];
 }
 
 /** The recorded decision with an id, from the state file that the options name. */
@@ -24,12 +34,12 @@ export async function recordedDecision(
   decisionId: string,
   values: Parameters<typeof sourceOf>[0],
   { io, policies }: { readonly io: Pick<CommandIo, 'environment'>; readonly policies: PolicySet },
-): Promise<RecordedDecision | Refusal> {
+): Promise<RecordedDecision | RecordedIntent | Refusal> {
   const source = await sourceOf(values, io);
   if (isRefusal(source)) return source;
   const found = readLog(source.ledger, (log) => {
     const leaf = log.useOf(decisionId);
-    if (leaf === undefined) return refusal(`there is no decision \`${decisionId}\``, EXIT.no);
+    if (leaf === undefined) return intentIn(log, decisionId);
     const record = recordedUseFrom(leaf.bytes);
     if (isProblem(record) || record === 'other') {
       return refusal(record === 'other' ? `\`${decisionId}\` is no decision` : record.problem);
@@ -42,22 +52,40 @@ export async function recordedDecision(
   return isStoreFailure(found) ? refusal(found.detail) : found;
 }
 
+function intentIn(log: LogReader, decisionId: string): RecordedIntent | Refusal {
+  const [leaf] = log.found({ decisionId, kind: 'intent' }, { isNewestFirst: true }).take(1);
+  if (leaf === undefined) return refusal(`there is no decision \`${decisionId}\``, EXIT.no);
+  const { entries } = readable([{ seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) }]);
+  const [record] = entries;
+  if (record?.kind !== 'intent') return refusal(`the record of \`${decisionId}\` cannot be read`);
+  return {
+    record,
+    lines: [decidedLine(record), `  intent of ${record.agent ?? 'an unknown agent'}: ${record.purpose ?? '-'}`],
+  };
+}
+
 function fromRecord(
   record: PlacedUse,
   { task, policies }: { readonly task: RecordedTask | null; readonly policies: PolicySet },
 ): RecordedDecision | Refusal {
   const found = recordedCase(record, recordedWith(record, task, policies.catalog));
   if (isProblem(found)) return refusal(`${found.problem}: ${record.reason ?? record.decision}`, EXIT.no);
-  return { lines: linesOf(record, policies, found.notes), text: recordedSuiteText([found]) };
+  return { record, lines: linesOf(record, policies, found.notes), text: recordedSuiteText([found]) };
 }
 
 function linesOf(record: PlacedUse, { hash }: PolicySet, notes: readonly string[]): readonly string[] {
-  const by = record.policyIds.length === 0 ? '' : ` by ${record.policyIds.join(', ')}`;
   return [
-    `recorded ${new Date(record.at).toISOString()}: ${record.decision}${record.reason === null ? '' : ` ${record.reason}`}${by}`,
+    decidedLine(record),
     `  ${record.method} https://${record.host}${record.path}, trace ${record.traceId}`,
     ...(record.policySet === hash || record.policySet === null ? [] : ['  the policies have changed since']),
     ...notes.map((note) => `  ${note}`),
-    'such a call now:',
   ];
+}
+
+/** What was decided, why and by what, with its cause where the record has it. */
+function decidedLine({ at, decision, reason, detail, policyIds, ...record }: PlacedUse | IntentRecord): string {
+  const code = reason ?? (record.kind === 'intent' ? record.error : null);
+  const by = policyIds.length === 0 ? '' : ` by ${policyIds.join(', ')}`;
+  const cause = detail === null ? '' : ` (${detail})`;
+  return `recorded ${new Date(at).toISOString()}: ${decision}${code === null ? '' : ` ${code}`}${cause}${by}`;
 }

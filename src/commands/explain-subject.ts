@@ -5,18 +5,20 @@ import type { PolicySet } from '../policy/load.ts';
 import { caseFileFrom } from '../suite/case-file.ts';
 import type { TestCase } from '../suite/test-case.ts';
 import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { attemptFrom, namesAttempt } from './explain-options.ts';
 import type { AttemptOptions } from './explain-options.ts';
 import { recordedDecision } from './explain-recorded.ts';
+import type { RecordedDecision, RecordedIntent } from './explain-recorded.ts';
 import { isRefusal, refusal } from './task-source.ts';
 import type { Refusal } from './task-source.ts';
 
 /** What is to be explained, and what the record says of it. */
 export interface Subject {
   readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
-  /** Lines of what was recorded; none where it is no record. */
-  readonly recorded: readonly string[];
+  /** `null` where it is no record. */
+  readonly recorded: RecordedDecision | null;
 }
 
 /** The options that say what is to be explained. */
@@ -39,7 +41,7 @@ export async function subjectOf(
   operands: readonly string[],
   options: SubjectOptions,
   known: Known,
-): Promise<Subject | string | Refusal> {
+): Promise<Subject | RecordedIntent | string | Refusal> {
   const [first, url] = operands;
   const isTestWanted = options['as-test'];
   if (options.cases !== undefined) {
@@ -68,19 +70,26 @@ async function fromCases(file: string, filter: string): Promise<Subject | Refusa
     return refusal(lines.join('\n'));
   }
   const test = read.find(({ name }) => name.includes(filter));
-  return test === undefined ? refusal(`no case of \`${file}\` has that in its name`) : { test, recorded: [] };
+  return test === undefined ? refusal(`no case of \`${file}\` has that in its name`) : { test, recorded: null };
 }
 
-async function fromRecord(id: string, options: SubjectOptions, known: Known): Promise<Subject | string | Refusal> {
+async function fromRecord(
+  id: string,
+  options: SubjectOptions,
+  known: Known,
+): Promise<Subject | RecordedIntent | string | Refusal> {
   const found = await recordedDecision(id, options, known);
   if (isRefusal(found)) return found;
+  if (!('text' in found)) {
+    return options['as-test'] ? refusal('the decision about an intent makes no test case', EXIT.no) : found;
+  }
   if (options['as-test']) return found.text.trimEnd();
   const read = caseFileFrom(found.text, id);
   const test = 'findings' in read ? undefined : read[0];
-  return test === undefined ? refusal('the record makes no test case') : { test, recorded: found.lines };
+  return test === undefined ? refusal('the record makes no test case') : { test, recorded: found };
 }
 
 function fromWords(call: Parameters<typeof attemptFrom>[0], options: SubjectOptions): Subject | Refusal {
   const test = attemptFrom(call, options);
-  return isProblem(test) ? refusal(test.problem) : { test, recorded: [] };
+  return isProblem(test) ? refusal(test.problem) : { test, recorded: null };
 }

@@ -1,5 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
+import type { Decision } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
+import type { IntentRecord, UseRecord } from '../ledger/record.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { pieceText } from '../policy/explained-piece.ts';
 import { borrowingDisk } from '../policy/borrowed-source.ts';
@@ -17,6 +19,7 @@ import { decisionText } from '../suite/verdict.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import type { RecordedDecision } from './explain-recorded.ts';
 import { subjectOf } from './explain-subject.ts';
 import { optionsFrom } from './options.ts';
 import { isRefusal, refusal } from './task-source.ts';
@@ -42,7 +45,8 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      what the agent says of itself, and what others vouch for; may be repeated
   --cases FILE       what the first case of a suite attempts; with --filter the first with that text in its name
-  DECISION-ID        what was decided then, by its record, and what the policies say of such a call now
+  DECISION-ID        what was decided then and why, by its record, and what the policies say of such a call now; where that
+                     depends on arguments that are not recorded, the record alone
   --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file itself
   --as-test          print the test case that the record makes, and no more
   --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
@@ -104,17 +108,42 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
     io.out(subject);
     return EXIT.good;
   }
+  if (!('test' in subject)) return recordedAlone(subject, 'an intent is not decided again', options.values, io);
   const { attempt, circumstances } = subject.test;
   const rehearsal = rehearse(attempt, circumstances, policies);
   if (isProblem(rehearsal)) return refused(io, refusal(rehearsal.problem));
   const { decision, question } = rehearsal;
+  const { recorded } = subject;
+  if (recorded !== null && isOfArguments(recorded.record, decision)) {
+    const because = 'not decided again: that takes arguments of the call, which are not recorded';
+    return recordedAlone(recorded, because, options.values, io);
+  }
   const explanation =
     question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
   const reuse = reuseOf(rehearsal, { policies, nowMs: circumstances.nowMs });
-  const explained = { explanation, recorded: subject.recorded, reuse };
+  const explained = { explanation, recorded: recorded === null ? [] : [...recorded.lines, 'such a call now:'], reuse };
   if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
   else for (const line of linesOf(rehearsal, explained)) io.out(printable(line));
   return isDeny(decision) ? EXIT.no : EXIT.good;
+}
+
+/** Whether arguments decided, then or now: without a query and a body there is nothing to say of them. */
+const isOfArguments = ({ reason }: UseRecord, decision: Decision): boolean =>
+  reason === 'action.arguments' || (isDeny(decision) && decision.reason === 'action.arguments');
+
+/** Tells what is recorded of a decision that is not made again; the exit code is that decision. */
+function recordedAlone(
+  { record, lines }: Pick<RecordedDecision, 'lines'> & { readonly record: UseRecord | IntentRecord },
+  because: string,
+  { json }: { readonly json: boolean },
+  io: Io,
+): number {
+  const { decision, reason, detail, policyIds: policies } = record;
+  const nothing = { target: null, asked: null, matched: [], nearMisses: [], needed: [] };
+  const unkept = { keyReads: null, keptMs: null, notKept: because };
+  if (json) io.out(JSON.stringify({ decision, reason, detail, policies, ...nothing, ...unkept, recorded: lines }));
+  else for (const line of [...lines, because]) io.out(printable(line));
+  return decision === 'deny' ? EXIT.no : EXIT.good;
 }
 
 interface Explained {

@@ -56,7 +56,7 @@ function taskFrom(taskId: string, { log, store }: RecordedIn): Omit<RecordedTask
 }
 
 /** The records that are still what was written. */
-function readable(records: readonly StoredRecord[]): {
+export function readable(records: readonly StoredRecord[]): {
   readonly entries: readonly TimelineEntry[];
   readonly isWhole: boolean;
 } {

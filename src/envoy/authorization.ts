@@ -51,7 +51,8 @@ function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): C
 }
 
 const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
-  overloaded: 'overloaded',
+  full: 'overloaded',
+  late: 'overloaded',
   agent: 'overloaded',
   deadline: 'internal',
   failed: 'internal',

@@ -26,8 +26,8 @@ export const NO_MESSAGE = Buffer.alloc(0);
 
 /** What becomes of a call. */
 export interface CheckCallEvents {
-  /** It has said all: its one message, or why there is none; `overloaded` for one that no more could be held of. */
-  readonly arrived: (call: CheckCall, message: Buffer | MessageProblem | 'overloaded') => void;
+  /** It has said all: its one message, or why there is none; `full` for one that no more could be held of. */
+  readonly arrived: (call: CheckCall, message: Buffer | MessageProblem | 'full') => void;
   /** It was answered, or nobody waits any more. Told once. */
   readonly over: (call: CheckCall) => void;
   /** It was answered, and its stream is not closed yet. */
@@ -94,7 +94,7 @@ export class CheckCall implements StreamEvents {
     if (this.#bytes > MAX_CALL_BYTES) return this.#events.arrived(this, 'too-large');
     this.#messages.add(bytes);
     // The last bytes are a message at once, which is counted as one.
-    if (part === 'more' && !this.#messages.hold()) this.#events.arrived(this, 'overloaded');
+    if (part === 'more' && !this.#messages.hold()) this.#events.arrived(this, 'full');
   }
 
   ended(): void {

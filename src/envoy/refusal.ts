@@ -2,14 +2,15 @@ import type { MessageProblem } from './grpc-messages.ts';
 import { preparedDenial } from './response.ts';
 
 /**
- * Why the server answers in the handler's place: too many checks wait, hold too many bytes or waited too long, one agent asks too
- * often, the deadline came, the check failed, or its message is no message or too large.
+ * Why the server answers in the handler's place: `full` where too many checks wait or hold too many bytes, `late` where one waited in
+ * the queue until too near to its deadline, one agent asks too often, the deadline came, the check failed, or its message is no
+ * message or too large.
  */
-export type RefusalCause = 'overloaded' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
+export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
 
-/** Why a call that has no message is refused; `overloaded` where no more of it could be held. */
-export const causeOf: Readonly<Record<MessageProblem | 'overloaded', RefusalCause>> = {
-  overloaded: 'overloaded',
+/** Why a call that has no message is refused; `full` where no more of it could be held. */
+export const causeOf: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
+  full: 'full',
   'too-large': 'too-large',
   malformed: 'unreadable',
   incomplete: 'unreadable',

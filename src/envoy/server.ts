@@ -104,7 +104,7 @@ export class AuthorizationServer {
       monotonicMs,
       onTurn: () => options.turn?.begins(),
       run: this.#decide,
-      shed: (call) => call.answer(this.#refusal('overloaded')),
+      shed: (call) => call.answer(this.#refusal('late')),
       onTurnOver: () => {
         options.turn?.over();
         server.flush();
@@ -196,14 +196,14 @@ export class AuthorizationServer {
   };
 
   readonly #crowdedOut = (call: CheckCall): void => {
-    call.answer(this.#refusal('overloaded'));
+    call.answer(this.#refusal('full'));
     call.cut();
   };
 
-  #arrived(call: CheckCall, message: Buffer | MessageProblem | 'overloaded'): void {
+  #arrived(call: CheckCall, message: Buffer | MessageProblem | 'full'): void {
     if (typeof message === 'string') call.answer(this.#refusal(causeOf[message]));
     else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
-    else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('overloaded'));
+    else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('full'));
     else this.#enqueue(call, message);
   }
 

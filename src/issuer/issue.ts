@@ -4,7 +4,7 @@ import type { Task } from '../task/task.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { type Grant, grantFrom, type Judged } from './grant.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import { type Draft, intentRecord, record } from './recorded-issuance.ts';
+import { type DecidedSpan, type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { tokenTypes } from './subject-issuer.ts';
@@ -27,14 +27,16 @@ export async function answerWithToken(
   request: Pick<IssuerRequest, 'traceparent'>,
   services: IssuerServices,
 ): Promise<Reply> {
-  const span = services.tracer.start('token.issue', {}, request.traceparent);
+  const decisionId = uuidV7(services.store.nowMs(), services.ports.randomBytes(UUID_RANDOM_BYTES));
+  const span = services.tracer.start('token.issue', { 'remit.decision.id': decisionId }, request.traceparent);
+  const decided = { traceId: span.traceId, spanId: span.spanId, decisionId };
   let attributes: SpanAttributes = { 'remit.decision': 'deny', 'remit.reason': 'internal' };
   try {
     const judged = await judge();
     const draft = isOAuthError(judged.outcome) ? judged.outcome : draftOf(judged.outcome, span, services);
-    const recorded = isOAuthError(draft) ? draft : record(draft, span, services);
+    const recorded = isOAuthError(draft) ? draft : record(draft, decided, services);
     attributes = attributesOf(judged, recorded, services);
-    if (isOAuthError(recorded)) return refuse(recorded, judged, { span, services });
+    if (isOAuthError(recorded)) return refuse(recorded, judged, { span: decided, services });
     return replyOf(recorded, await services.signingKeys.current().sign(recorded.claims));
   } finally {
     span.end(attributes);
@@ -99,15 +101,15 @@ function idleMsOf(idleSeconds: number | null, parentMs: number | null): number |
   return limits.length === 0 ? null : Math.min(...limits);
 }
 
-/** Records a refusal, as well as it can be, and answers it. */
+/** Records a refusal, as well as it can be, and answers it with the id under which it is recorded. */
 function refuse(
   refusal: OAuthError,
   judged: Judged,
-  { span, services }: { readonly span: SpanReference; readonly services: IssuerServices },
+  { span, services }: { readonly span: DecidedSpan; readonly services: IssuerServices },
 ): Reply {
   const at = services.store.nowMs();
   services.append(intentRecord({ judged: { ...judged, outcome: refusal }, task: null, at, span }, services));
-  return errorReply(refusal);
+  return errorReply(refusal, { recorded: { decision: span.decisionId, trace: span.traceId } });
 }
 
 /**

@@ -24,8 +24,14 @@ export interface Draft {
   readonly claims: JWTPayload;
 }
 
+/** The span of an issuance, and the id of the decision about it: the same in answer, span and record. */
+export interface DecidedSpan extends SpanReference {
+  /** UUIDv7. */
+  readonly decisionId: string;
+}
+
 /** Puts the token on disk, with the task where it is new and the records of both, in one transaction. */
-export function record(draft: Draft, span: SpanReference, services: IssuerServices): Draft | OAuthError {
+export function record(draft: Draft, span: DecidedSpan, services: IssuerServices): Draft | OAuthError {
   const { grant, task } = draft;
   const at = services.store.nowMs();
   const records: EncodedRecord[] = [];
@@ -108,7 +114,7 @@ const claimedText = (claimed: Task['claimed']): NonNullable<IntentRecord['claime
 
 /** The record of an intent, with the same fields where it was granted and where it was refused. */
 export function intentRecord(
-  of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: SpanReference },
+  of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: DecidedSpan },
   services: IssuerServices,
 ): IntentRecord {
   const { leaf, intent, outcome } = of.judged;
@@ -126,6 +132,8 @@ export function intentRecord(
     claimed: of.task === null ? null : claimedText(of.task.claimed),
     deadline: of.task?.deadlineMs ?? null,
     decision: isRefused ? 'deny' : 'allow',
+    decisionId: of.span.decisionId,
+    detail: isRefused ? recordText(outcome.cause?.detail ?? outcome.description) : null,
     error: isRefused ? outcome.error : null,
     reason: isRefused ? (outcome.cause?.reason ?? null) : null,
     policyIds: isRefused ? (outcome.cause?.policyIds ?? []) : outcome.policyIds,

@@ -20,10 +20,19 @@ export const jsonReply = (status: number, value: unknown, headers: Readonly<Reco
   body: JSON.stringify(value),
 });
 
-/** The answer to a request that is refused. @see RFC 6749 section 5.2 */
-export const errorReply = (refusal: OAuthError, headers: Readonly<Record<string, string>> = {}): Reply =>
+/** Where a refusal is recorded: the id of the decision and its trace. */
+export interface RecordedAs {
+  readonly decision: string;
+  readonly trace: string;
+}
+
+/** The answer to a request that is refused; one that is recorded says as what. @see RFC 6749 section 5.2 */
+export const errorReply = (
+  refusal: OAuthError,
+  { headers = {}, recorded }: { readonly headers?: Reply['headers']; readonly recorded?: RecordedAs } = {},
+): Reply =>
   jsonReply(
     refusal.status,
-    { error: refusal.error, error_description: refusal.description },
+    { error: refusal.error, error_description: refusal.description, ...recorded },
     refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1', ...headers } : headers,
   );

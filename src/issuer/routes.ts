@@ -107,5 +107,5 @@ const patternOf = (path: string): RegExp =>
 
 const notAllowed = (method: Route['method']): Reply =>
   errorReply(oauthError('method_not_allowed', `this path takes ${method} alone`), {
-    allow: method === 'GET' ? 'GET, HEAD' : method,
+    headers: { allow: method === 'GET' ? 'GET, HEAD' : method },
   });

@@ -12,6 +12,10 @@ interface Decided {
   readonly policyIds: readonly string[];
   /** Hash of the policy set that was asked; `null` where none was. */
   readonly policySet: string | null;
+  /** UUIDv7, which the answer named too. */
+  readonly decisionId: string;
+  /** The cause of a denial in words, never a secret, at most as long as `recordText` makes it; `null` on an allow. */
+  readonly detail: string | null;
 }
 
 /** The span in which it happened. */
@@ -62,7 +66,6 @@ export interface TokenRecord extends Traced {
 export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
   readonly at: number;
-  readonly decisionId: string;
   /**
    * Of a denial that took back an allow before it was answered: id of that allow, whose record stands before this one where there
    * was room for it. The call was never let through. Absent for every other use.

@@ -65,6 +65,8 @@ const readers = {
   at: integer(0, 8.64e15),
   decisionId: words,
   withdraws: optional(words),
+  // Versions before this one did not write it.
+  detail: optional(orNull(words)),
   task: orNull(words),
   agent: orNull(words),
   // Versions before this one did not write it.

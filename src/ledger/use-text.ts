@@ -5,7 +5,7 @@ import type { UseRecord } from './record.ts';
  * check. `null` where a member is not plain, so that `canonicalJson` has to look at it.
  */
 export function plainUseText(record: UseRecord): string | null {
-  const { action, agent, at, credential, decision, decisionId, host, jtiDigest, kind, method, path } = record;
+  const { action, agent, at, credential, decision, decisionId, detail, host, jtiDigest, kind, method, path } = record;
   if (record.args !== undefined) return null;
   const {
     policyGeneration,
@@ -24,12 +24,13 @@ export function plainUseText(record: UseRecord): string | null {
   if (refusedCaller !== null && !(isPlain(refusedCaller.id) && isPlain(refusedCaller.address))) return null;
   if (!isPlain(action) || !isPlain(agent) || !isPlain(credential) || !isPlain(decision) || !isPlain(decisionId))
     return null;
+  if (!isPlain(detail)) return null;
   if (!isPlain(host) || !isPlain(jtiDigest) || !isPlain(method) || !isPlain(path) || !isPlain(policySet)) return null;
   if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId) || !isPlain(withdraws)) return null;
   if (!policyIds.every(isPlain) || !reuse.every(isPlain)) return null;
   return (
     `{"action":${quoted(action)},"agent":${quoted(agent)},"at":${at},"credential":${quoted(credential)},` +
-    `"decision":"${decision}","decisionId":"${decisionId}","host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
+    `"decision":"${decision}","decisionId":"${decisionId}","detail":${quoted(detail)},"host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
     `"kind":"${kind}","method":"${method}","path":"${path}","policyGeneration":${policyGeneration},` +
     `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
     `"refusedCaller":${refusedText(refusedCaller)},` +

@@ -21,6 +21,7 @@ export function useRecord(judgement: Judgement, span: SpanReference): UseRecord 
     credential: isDeny(credential) ? null : credential.kind,
     decision: decision.kind,
     decisionId,
+    detail: isDeny(decision) ? recordText(decision.detail) : null,
     host: isDeny(call) ? '' : recordText(call.host),
     jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
     kind: 'use',

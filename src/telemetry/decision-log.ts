@@ -1,5 +1,3 @@
-import { isDeny } from '../decision/decision.ts';
-import { recordText } from '../ledger/record.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { useRecord } from '../ledger/use.ts';
 import { taskTokenOf } from '../decide.ts';
@@ -35,13 +33,12 @@ export function decisionLog(stream: LogStream, onDropped: () => void): CheckObse
  * header, no body, and no argument, which the ledger alone keeps where the catalog says so. No token or secret; digests stand for them.
  */
 export function decisionLine(check: FinishedCheck): string {
-  const { decision, facts, took, traceId } = check;
+  const { facts, took, traceId } = check;
   const record = useRecord(check, { traceId: '', spanId: '' });
   const { kind: _kind, spanId: _spanId, traceId: _traceId, args: _args, ...use } = record;
   const line = {
     kind: 'decision',
     ...use,
-    detail: isDeny(decision) ? recordText(decision.detail) : null,
     intentHash: taskTokenOf(facts)?.intentHash ?? null,
     staticSecrets: facts.secrets.map(({ kind, where, name }) => `${kind} in ${where} ${name}`),
     traceId,

@@ -44,8 +44,8 @@ export const metricTable = {
   ),
   serverRefusals: counter(
     'remit_server_refusals_total',
-    'Requests that the server denied without a check, by cause: too many or too late, too many of one agent, deadline passed, check failed, not a message, too large',
-    { cause: ['overloaded', 'agent', 'deadline', 'failed', 'unreadable', 'too-large'] },
+    'Requests that the server denied without a check, by cause: too many at once, waited until too late, too many of one agent, deadline passed, check failed, not a message, too large',
+    { cause: ['full', 'late', 'agent', 'deadline', 'failed', 'unreadable', 'too-large'] },
   ),
   checksInFlight: gauge('remit_checks_in_flight', 'Checks that wait for their answer', {}),
   issuerRefusals: counter(

@@ -53,6 +53,7 @@ export class LedgerLoad {
       jtiDigest: randomBytes(32).toString('base64url'),
       kind: 'use',
       refusedCaller: null,
+      detail: null,
       method: 'GET',
       path: `/v1/payments/${n}`,
       policyGeneration: 1,

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../src/commands/policy-explain.ts';
-import type { UseRecord } from '../../src/ledger/record.ts';
+import type { IntentRecord, UseRecord } from '../../src/ledger/record.ts';
 import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
 import { planner, reporter } from '../suite/folder.ts';
@@ -14,6 +14,7 @@ const NOW = Date.UTC(2026, 0, 15, 12);
 const use = (change: Partial<UseRecord>): UseRecord => ({
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   at: NOW,
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
   task: taskNumber(1).id,
@@ -36,6 +37,30 @@ const use = (change: Partial<UseRecord>): UseRecord => ({
   ...change,
 });
 
+/** The refusal of an intent. */
+const intent: IntentRecord = {
+  kind: 'intent',
+  decisionId: '00000000-0000-7000-8000-000000000005',
+  detail: 'no policy permits `payments.create`',
+  at: NOW,
+  task: null,
+  agent: reporter,
+  subject: null,
+  parent: null,
+  purpose: 'pay',
+  intentHash: null,
+  details: null,
+  claimed: null,
+  deadline: null,
+  decision: 'deny',
+  error: 'invalid_authorization_details',
+  reason: 'policy.not-permitted',
+  policyIds: [],
+  policySet: null,
+  traceId: 'a'.repeat(32),
+  spanId: 'b'.repeat(16),
+};
+
 beforeAll(() => {
   state = join(folder(), 'state.db');
   const store = mustOpen(state);
@@ -57,6 +82,21 @@ beforeAll(() => {
       policyIds: ['payments-read'],
     }),
     use({}),
+    use({
+      decisionId: '00000000-0000-7000-8000-000000000003',
+      action: 'payments.create',
+      path: '/v1/payments',
+      reason: 'action.arguments',
+      detail: 'arguments of `payments.create`: `amount` must be a whole number',
+    }),
+    use({
+      decisionId: '00000000-0000-7000-8000-000000000004',
+      action: 'payments.create',
+      path: '/v1/payments',
+      decision: 'allow',
+      reason: null,
+    }),
+    intent,
     use({ decisionId: '00000000-0000-7000-8000-000000000002', agent: null, reason: 'identity.missing', task: null }),
   ];
   const failure = store.insertTask(task, tokenNumber(1), []);
@@ -210,6 +250,43 @@ describe('remit policy explain', () => {
       'such a call now:',
       'deny policy.not-permitted (no policy permits `payments.refund`)',
       'action: payments.refund, of high risk, at payments',
+    ]);
+  });
+
+  it('tells the recorded cause where arguments decided, and invents none', async () => {
+    const id = '00000000-0000-7000-8000-000000000003';
+    const because = 'not decided again: that takes arguments of the call, which are not recorded';
+    const { code, out } = await run(id, '--state', state);
+    const detail = 'arguments of `payments.create`: `amount` must be a whole number';
+    expect([code, out[0], out.at(-1)]).toEqual([
+      1,
+      `recorded 2026-01-15T12:00:00.000Z: deny action.arguments (${detail})`,
+      because,
+    ]);
+    expect(JSON.parse((await run(id, '--state', state, '--json')).out.join(''))).toMatchObject({
+      decision: 'deny',
+      reason: 'action.arguments',
+      detail,
+      notKept: because,
+      matched: [],
+    });
+    const allowed = await run('00000000-0000-7000-8000-000000000004', '--state', state);
+    expect([allowed.code, allowed.out.at(-1)]).toEqual([0, because]);
+    expect(allowed.out.join('\n')).not.toContain('action.arguments');
+  });
+
+  it('tells why an intent was refused', async () => {
+    expect(await run(intent.decisionId, '--state', state)).toEqual({
+      code: 1,
+      out: [
+        'recorded 2026-01-15T12:00:00.000Z: deny policy.not-permitted (no policy permits `payments.create`)',
+        `  intent of ${reporter}: pay`,
+        'an intent is not decided again',
+      ],
+      err: [],
+    });
+    expect((await run(intent.decisionId, '--state', state, '--as-test')).err).toEqual([
+      'remit policy explain: the decision about an intent makes no test case',
     ]);
   });
 

@@ -31,6 +31,8 @@ const insertFirst = (): void => {
   store.insertTask(first, tokenNumber(1), [
     encoded({
       kind: 'intent',
+      decisionId: '019ab77e-5d3c-7a41-9f60-000000000001',
+      detail: null,
       at: 1_000,
       task: first.id,
       agent: first.agent,
@@ -60,6 +62,7 @@ const insertFirst = (): void => {
     encoded({
       kind: 'use',
       refusedCaller: null,
+      detail: null,
       at: 2_000,
       decisionId: 'u1',
       task: first.id,
@@ -79,6 +82,7 @@ const insertFirst = (): void => {
     encoded({
       kind: 'use',
       refusedCaller: null,
+      detail: null,
       at: 3_000,
       decisionId: 'u2',
       task: first.id,

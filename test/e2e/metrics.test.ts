@@ -37,7 +37,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     await other.stop();
     await crowded.remove();
     expect(refused).toBeGreaterThan(0);
-    expect(lines).toContain(`remit_server_refusals_total{cause="overloaded"} ${refused}`);
+    expect(lines).toContain(`remit_server_refusals_total{cause="full"} ${refused}`);
     expect(lines).toContain(
       `remit_decisions_total{decision="allow",reason="none",action="payments.create"} ${20 - refused}`,
     );

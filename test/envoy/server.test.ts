@@ -264,14 +264,16 @@ describe('AuthorizationServer answering', () => {
 
   it('sheds what is over the bound with a denial, each with an id of its own, and goes on', async () => {
     const waiting: (() => void)[] = [];
+    const causes: string[] = [];
     const { client, server } = await started(
       () => new Promise((resolve) => waiting.push(() => resolve(Buffer.from('done')))),
-      { maxInFlight: 4 },
+      { maxInFlight: 4, refuse: (cause) => (causes.push(cause), refuse(cause)) },
     );
     const first = Array.from({ length: 4 }, () => client.check(request));
     await until(() => server.inFlight === 4);
     const shed = await Promise.all(Array.from({ length: 20 }, () => client.check(request)));
     expect(new Set(shed.map(reasonOf))).toEqual(new Set(['overloaded']));
+    expect(new Set(causes)).toEqual(new Set(['full']));
     expect(
       new Set(shed.map((bytes) => readAsEnvoy(bytes).dynamic_metadata?.fields?.['decision_id']?.stringValue)).size,
     ).toBe(20);
@@ -282,6 +284,24 @@ describe('AuthorizationServer answering', () => {
     await until(() => waiting.length === 1);
     waiting[0]?.();
     expect(String(await last)).toBe('done');
+  });
+
+  it('says `late` of a check that waited in the queue until too near to its deadline', async () => {
+    const causes: string[] = [];
+    let skippedMs = 0;
+    // Whatever is decided takes more than half of the time that the next may wait.
+    const handler: OneHandler = async () => ((skippedMs += 6_000), Buffer.from('done'));
+    const { client } = await started(handler, {
+      maxCheckMs: 10_000,
+      monotonicMs: () => systemPorts.monotonicMs() + skippedMs,
+      refuse: (cause) => (causes.push(cause), refuse(cause)),
+    });
+    // Those that come together wait for each other.
+    for (let n = 0; n < 100 && causes.length === 0; n += 1) {
+      const answers = await Promise.all(Array.from({ length: 4 }, () => client.check(request)));
+      for (const answer of answers) if (String(answer) !== 'done') expect(reasonOf(answer)).toBe('overloaded');
+    }
+    expect(new Set(causes)).toEqual(new Set(['late']));
   });
 });
 

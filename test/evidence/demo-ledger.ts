@@ -14,7 +14,7 @@ const source = folderWith('@id("pay") permit (principal, action, resource);');
 /** The policy set that decides in it. */
 export const policySet = hashOf(source);
 
-const decided = { decision: 'allow', reason: null, policyIds: ['pay'], policySet } as const;
+const decided = { decision: 'allow', reason: null, detail: null, policyIds: ['pay'], policySet } as const;
 
 const use = (
   second: number,
@@ -62,6 +62,7 @@ const records: readonly LedgerRecord[] = [
   },
   {
     kind: 'intent',
+    decisionId: '019b76da-a800-7000-8000-000000000101',
     at: START_MS + 1_000,
     task,
     agent: planner,

@@ -8,7 +8,16 @@ import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch, tokenNumber } from '../store/samples.ts';
-import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
+import {
+  type Answer,
+  audience,
+  type Bench,
+  details,
+  issuerUrl,
+  type Parameters,
+  recordedAs,
+  startBench,
+} from './bench.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
 
 const { folder, remove } = scratch();
@@ -282,6 +291,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(answer.json).toEqual({
       error: 'invalid_target',
       error_description: 'the subject_token is for another resource',
+      ...recordedAs,
     });
     const good = await bench.exchange(await idp.idJag({ resource: [audience] }), {
       ...asking,
@@ -310,7 +320,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     const answer = await waiting.exchange(await idp.accessToken(), asking);
     expect([answer.status, answer.json]).toEqual([
       503,
-      { error: 'temporarily_unavailable', error_description: 'the subject_token could not be verified' },
+      { error: 'temporarily_unavailable', error_description: 'the subject_token could not be verified', ...recordedAs },
     ]);
     await waiting.close();
   });
@@ -467,6 +477,7 @@ describe('self-exchange of a live task token', () => {
     expect(thief.json).toEqual({
       error: 'invalid_request',
       error_description: 'the subject_token was issued to another client and is not made out for this one',
+      ...recordedAs,
     });
     expect(bench.refusals).toContainEqual(
       expect.objectContaining({ kind: 'event', event: 'binding-violation', by: reporterId }),
@@ -668,6 +679,7 @@ describe('a chain of agents', () => {
     expect(child.json).toEqual({
       error: 'invalid_authorization_details',
       error_description: 'the action payments.create is not granted to this client',
+      ...recordedAs,
     });
     expect(bench.refusals.at(-1)).toMatchObject({ agent: reporterId, reason: 'policy.not-permitted' });
   });

@@ -59,7 +59,7 @@ describe('who may speak to the issuer', () => {
     async (path) => {
       const foreign = await bench.authority.certificate({ uris: ['spiffe://evil.test/ns/agents/sa/planner'] });
       const answer = await bench.ask(path, { method: 'POST', as: foreign, body: '', headers: formHeaders });
-      expect([answer.status, answer.json]).toEqual([401, asNobody]);
+      expect([answer.status, answer.json]).toMatchObject([401, asNobody]);
     },
   );
 
@@ -69,6 +69,7 @@ describe('who may speak to the issuer', () => {
     expect(bench.refusals.at(-1)).toMatchObject({
       error: 'invalid_client',
       reason: 'identity.untrusted-domain',
+      detail: 'the trust domain of the caller is not accepted',
       agent: null,
     });
     expect(bench.spans.at(-1)).toMatchObject({ attributes: { 'remit.reason': 'identity.untrusted-domain' } });

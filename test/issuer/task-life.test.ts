@@ -8,7 +8,7 @@ import { systemPorts } from '../../src/ports.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { byOperator, scratch } from '../store/samples.ts';
-import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
+import { type Answer, type Bench, details, formHeaders, issuerUrl, recordedAs, startBench } from './bench.ts';
 import { mustBeId, plannerId } from './idp.ts';
 
 const { folder, remove } = scratch();
@@ -111,6 +111,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
       {
         error: 'access_denied',
         error_description: 'the task was not suspended by its agent: an operator must resume it',
+        ...recordedAs,
       },
     ]);
     expect((await post(issued, 'token')).json['error']).toBe('task_suspended');
@@ -182,10 +183,9 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     const issued = await bench.token();
     await bench.form('/oauth/revoke', { token: String(issued.json['txn']), token_type_hint: 'urn:remit:task' });
     const answer = await post(issued, what);
-    expect([answer.status, answer.json]).toEqual([
-      409,
-      { error: 'task_ended', error_description: 'the task is already revoked' },
-    ]);
+    const isRecorded = what === 'resume' || what === 'token';
+    const ended = { error: 'task_ended', error_description: 'the task is already revoked' };
+    expect([answer.status, answer.json]).toEqual([409, isRecorded ? { ...ended, ...recordedAs } : ended]);
   });
 
   it('hides the task from other agents, and takes no completion from an operator', async () => {
@@ -223,7 +223,11 @@ describe('POST /tasks/{id}/token', () => {
   it('takes no body', async () => {
     const issued = await bench.token();
     const answer = await bench.form(`/tasks/${String(issued.json['txn'])}/token`, { scope: 'x' });
-    expect(answer.json).toEqual({ error: 'invalid_request', error_description: 'this path takes no body' });
+    expect(answer.json).toEqual({
+      error: 'invalid_request',
+      error_description: 'this path takes no body',
+      ...recordedAs,
+    });
   });
 
   it('never goes beyond the deadline of the task', async () => {
@@ -299,6 +303,7 @@ describe('a token request with a DPoP proof', () => {
     expect(answer.json).toEqual({
       error: 'invalid_dpop_proof',
       error_description: 'tokens are not bound to a DPoP key here',
+      ...recordedAs,
     });
     await plain.close();
   });

@@ -14,7 +14,16 @@ import { systemPorts } from '../../src/ports.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { mustOpen, scratch } from '../store/samples.ts';
-import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
+import {
+  audience,
+  type Bench,
+  details,
+  formHeaders,
+  issuerUrl,
+  type Parameters,
+  recordedAs,
+  startBench,
+} from './bench.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
@@ -339,14 +348,25 @@ describe('POST /oauth/token', () => {
     const answer = await bench.token(change);
     expect([answer.status, answer.json['error']]).toEqual([error === 'invalid_client' ? 401 : 400, error]);
     expect(answer.json['error_description']).toMatch(description);
-    expect(Object.keys(answer.json)).toEqual(['error', 'error_description']);
+    expect(Object.keys(answer.json)).toEqual(['error', 'error_description', 'decision', 'trace']);
     expect(answer.headers['cache-control']).toBe('no-store');
+    const { decision: decisionId, trace: traceId } = answer.json;
+    expect(decisionId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
     expect(bench.refusals.slice(before)).toMatchObject([
-      { kind: 'intent', decision: 'deny', error, agent: plannerId, task: null },
+      {
+        kind: 'intent',
+        decision: 'deny',
+        error,
+        agent: plannerId,
+        task: null,
+        decisionId,
+        traceId,
+        detail: expect.stringMatching(/./),
+      },
     ]);
     expect(bench.spans.at(-1)).toMatchObject({
       name: 'token.issue',
-      attributes: { 'remit.decision': 'deny', 'error.type': error },
+      attributes: { 'remit.decision': 'deny', 'remit.decision.id': decisionId, 'error.type': error },
     });
   });
 
@@ -358,6 +378,7 @@ describe('POST /oauth/token', () => {
       {
         error: 'invalid_authorization_details',
         error_description: 'the action payments.create is not granted to this client',
+        ...recordedAs,
       },
     ]);
     expect(bench.refusals.at(-1)).toMatchObject({
@@ -386,7 +407,11 @@ describe('POST /oauth/token', () => {
   it('refuses a second resource as a target it cannot serve', async () => {
     const body = `grant_type=client_credentials&resource=${audience}&resource=https://files.acme.test`;
     const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers: formHeaders });
-    expect(answer.json).toEqual({ error: 'invalid_target', error_description: 'a token is for exactly one resource' });
+    expect(answer.json).toEqual({
+      error: 'invalid_target',
+      error_description: 'a token is for exactly one resource',
+      ...recordedAs,
+    });
   });
 
   it.each<[string, string | Buffer, Record<string, string>, string]>([
@@ -413,7 +438,10 @@ describe('POST /oauth/token', () => {
     ],
   ])('refuses a body with %s', async (_name, body, headers, description) => {
     const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers });
-    expect([answer.status, answer.json]).toEqual([400, { error: 'invalid_request', error_description: description }]);
+    expect([answer.status, answer.json]).toEqual([
+      400,
+      { error: 'invalid_request', error_description: description, ...recordedAs },
+    ]);
   });
 
   it('takes a charset, ignores unknown parameters, and counts an empty one as not sent', async () => {
@@ -433,6 +461,7 @@ describe('the lifetime of a token', () => {
     expect((await bench.token({}, ending)).json).toEqual({
       error: 'invalid_client',
       error_description: 'the client certificate ends in less than 10 s',
+      ...recordedAs,
     });
   });
 
@@ -471,7 +500,7 @@ describe('an issuer in trouble', () => {
     expect([answer.status, answer.headers['retry-after'], answer.json]).toEqual([
       503,
       '1',
-      { error: 'temporarily_unavailable', error_description: description },
+      { error: 'temporarily_unavailable', error_description: description, ...recordedAs },
     ]);
     expect(troubled.services.store.tasks({})).toEqual([]);
     await troubled.close();
@@ -484,6 +513,7 @@ describe('an issuer in trouble', () => {
     expect((await troubled.token()).json).toEqual({
       error: 'temporarily_unavailable',
       error_description: 'no policies are loaded',
+      ...recordedAs,
     });
     await troubled.close();
   });
@@ -506,6 +536,7 @@ describe('an issuer in trouble', () => {
     expect(last.json).toEqual({
       error: 'temporarily_unavailable',
       error_description: 'the issuance could not be recorded',
+      ...recordedAs,
     });
     expect(signed).toBe(answers);
     expect(small.tasks({})).toHaveLength(answers);

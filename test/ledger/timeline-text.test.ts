@@ -114,6 +114,7 @@ describe('timelineText', () => {
 const use = (decisionId: string, at: number): UseRecord & { readonly seq: number } => ({
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   at,
   decisionId,
   task: 't',

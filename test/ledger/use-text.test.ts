@@ -15,6 +15,7 @@ const use: UseRecord = {
   jtiDigest: 'bW4-_w',
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   method: 'POST',
   path: '/v1/payments/~a!b',
   policyGeneration: 3,
@@ -38,7 +39,7 @@ const orNull = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: null });
 const anyMembers = fc.record(
   {
     ...Object.fromEntries(
-      ['action', 'agent', 'credential', 'policySet', 'reason', 'task'].map((n) => [n, orNull(text)]),
+      ['action', 'agent', 'credential', 'detail', 'policySet', 'reason', 'task'].map((n) => [n, orNull(text)]),
     ),
     ...Object.fromEntries(
       ['decision', 'decisionId', 'host', 'method', 'path', 'spanId', 'traceId'].map((n) => [n, text]),
@@ -71,6 +72,14 @@ describe('plainUseText', () => {
       { ...use, refusedCaller: { address: null, id: 'CN=x' } },
       { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
       { ...use, decision: 'deny', reason: 'task.suspended', withdraws: use.decisionId } as const,
+      {
+        ...use,
+        policyIds: [],
+        reuse: [],
+        decision: 'deny',
+        reason: 'task.expired',
+        detail: 'the task is `expired`',
+      } as const,
     ])
       expect(plainUseText(record)).toBe(canonicalJson({ ...record }));
   });

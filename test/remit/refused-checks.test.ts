@@ -21,7 +21,7 @@ const setUp = () => {
 describe('RefusedChecks', () => {
   it('records what a second has refused in one record, and nothing of a second without', () => {
     const { refused, records, second } = setUp();
-    for (let n = 0; n < 3; n += 1) refused.add('overloaded');
+    for (let n = 0; n < 3; n += 1) refused.add('full');
     for (const agent of ['spiffe://acme.test/a', 'spiffe://acme.test/a', 'no agent\u0000']) {
       refused.addAgent(agent);
       refused.add('agent');
@@ -40,7 +40,7 @@ describe('RefusedChecks', () => {
         by: 'remit',
         details: {
           count: 6,
-          causes: { overloaded: 3, agent: 3 },
+          causes: { full: 3, agent: 3 },
           agents: { 'spiffe://acme.test/a': 2, unknown: 1 },
         },
       },

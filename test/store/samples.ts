@@ -107,6 +107,7 @@ export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = '
   encoded({
     kind: 'use',
     refusedCaller: null,
+    detail: null,
     at,
     decisionId: `use-${n}`,
     task: taskNumber(n).id,

@@ -425,6 +425,7 @@ describe('Store.appendRecords', () => {
     const use = encoded({
       kind: 'use',
       refusedCaller: null,
+      detail: null,
       at: 5,
       decisionId: 'd',
       task: null,

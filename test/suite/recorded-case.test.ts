@@ -7,6 +7,7 @@ import { examplePolicies, mustCases, planner } from './folder.ts';
 const record: UseRecord = {
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   at: Date.UTC(2026, 0, 2, 3, 4, 5),
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
   task: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',

@@ -15,6 +15,7 @@ export const TASK_ID = `0${(NOW - 10_000).toString(16)}`.replace(/^(.{8})(.{4})$
 export const useOf = (change: Partial<PlacedUse> = {}): PlacedUse => ({
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   seq: 10,
   at: NOW,
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
@@ -48,6 +49,8 @@ const details = (servers: readonly string[]) =>
 /** The intent of the task, as record 1. */
 export const intentOf = (change: Partial<IntentRecord> = {}): TimelineEntry => ({
   kind: 'intent',
+  decisionId: '019ab77e-5d3c-7a41-9f60-000000000001',
+  detail: null,
   seq: 1,
   at: NOW - 9_990,
   task: TASK_ID,

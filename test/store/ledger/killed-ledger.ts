@@ -96,6 +96,7 @@ function useNumber(id: number, at: number): UseRecord {
   return {
     kind: 'use',
     refusedCaller: null,
+    detail: null,
     at,
     decisionId: `use-${id}`,
     task: null,

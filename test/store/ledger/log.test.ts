@@ -349,6 +349,7 @@ const use = (decisionId: string, path: string) =>
   encoded({
     kind: 'use',
     refusedCaller: null,
+    detail: null,
     at: 1,
     decisionId,
     task: null,

@@ -44,6 +44,7 @@ interface Named {
 const useNamed = ({ agent, ...named }: Named, path = '/'): LedgerRecord => ({
   kind: 'use',
   refusedCaller: null,
+  detail: null,
   at: 1,
   // Any text will do here.
   agent: agent as SpiffeId | null,
