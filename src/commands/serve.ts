@@ -4,12 +4,14 @@ import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
+import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../ports.ts';
 import { rehearse } from '../remit/rehearsal.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
 import { faultText } from '../repeated.ts';
 import { runtimeFaults } from '../runtime-faults.ts';
+import { logTo } from '../telemetry/log.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
@@ -31,7 +33,8 @@ With \`stateAccess: shared\` several processes serve with one state file, each o
 Configuration, policies and key sets that others than their owner can write (mode, or that of a folder above) are refused, at the
 start and at each reload; --accept-writable-files takes them all the same.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
-With \`decisionLog: stdout\` each check is a line of JSON on standard output.
+Denied checks are lines of JSON on standard output: \`decisionLog: denials\`, or \`stdout\` for all of them, or \`none\`.
+Events are lines on standard error, of text or JSON: \`log: { format: json, level: info }\`, REMIT_LOG_FORMAT, REMIT_LOG_LEVEL.
 Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
 
 exit: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an address is not
@@ -57,7 +60,6 @@ export const serve: Command = {
       0,
     );
     if (typeof options === 'string') return refused(io, options);
-    for (const fault of runtimeFaults(io.runtimeVersion)) io.err(`warning: ${fault}`);
     const file = resolve(options.values.config ?? DEFAULT_CONFIG);
     const guard = options.values[ACCEPT_WRITABLE] ? anyPath : writablePathProblem;
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
@@ -66,17 +68,24 @@ export const serve: Command = {
     if (writable !== null) return refused(io, writable);
     const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
     if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
+    const log = logTo(io.err, { ...read.value.log, nowMs: systemPorts.nowMs });
+    const version = remitVersion();
+    log(`remit ${version} starts by \`${file}\``, 'start', { version, node: io.runtimeVersion });
+    for (const fault of runtimeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
 
     if (options.values.check) return checked(read.value, { io, guard });
 
     const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
-    io.onReload(() => void serving?.reload().catch((error: unknown) => io.err(`reload failed: ${faultText(error)}`)));
+    io.onReload(() => {
+      log('SIGHUP: reloading', 'reload');
+      void serving?.reload().catch((error: unknown) => log(`reload failed: ${faultText(error)}`, 'fault'));
+    });
     const remit = await startRemit(read.value, {
       ports: systemPorts,
       environment: io.environment,
-      log: io.err,
+      log,
       stdout: io.stdout,
       onFatal: fatal.resolve,
       guard,
@@ -86,11 +95,14 @@ export const serve: Command = {
       return remit.isTampered === true ? SERVE_EXIT.tampered : exit;
     }
     serving = remit;
-    const failed = await Promise.race([ended.then(() => null), fatal.promise]);
-    if (failed !== null) io.err(`remit: stopping: ${failed}`);
-    if (failed === null) await drained(remit, io);
+    const failed = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
+    if (typeof failed === 'string') {
+      log(`${failed}: draining`, 'drain', { signal: failed });
+      await drained(remit, io);
+    } else log(`remit: stopping: ${failed.detail}`, 'fatal');
     await remit.close();
-    return failed === null ? EXIT.good : EXIT.no;
+    log('remit ended', 'drain');
+    return typeof failed === 'string' ? EXIT.good : EXIT.no;
   },
 };
 

@@ -11,6 +11,8 @@ import { issuer, issuerConfigOf } from './issuer.ts';
 import type { IssuerConfig, IssuerFields, KeyedIssuer } from './issuer.ts';
 import { ledger, ledgerConfigOf } from './ledger.ts';
 import type { LedgerConfig, LedgerFields } from './ledger.ts';
+import { log } from './log.ts';
+import type { LogConfig } from './log.ts';
 import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
 import { policies } from './policies.ts';
@@ -49,8 +51,9 @@ export interface Config {
     /** Names that a request may have in `Host`, beside IP addresses and `localhost`. Default none. */
     readonly hosts: readonly string[];
   };
-  /** A line of JSON for each check: on `stdout`, or `none`. Default `none`. */
-  readonly decisionLog: 'none' | 'stdout';
+  /** A line of JSON on standard output for each denied check (`denials`), for each check (`stdout`), or for `none`. Default `denials`. */
+  readonly decisionLog: 'none' | 'denials' | 'stdout';
+  readonly log: LogConfig;
   /** Where the policies come from; a folder alone is its `folder`. */
   readonly policies: PoliciesConfig;
   /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
@@ -135,7 +138,8 @@ const configField = (folder: string, environment: Readonly<Record<string, string
       listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }),
       hosts: optional(listOf(hostName), []),
     }),
-    decisionLog: optional(word(['none', 'stdout']), 'none'),
+    decisionLog: optional(word(['none', 'denials', 'stdout']), 'denials'),
+    log,
     policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
     stateAccess: optional(word(['exclusive', 'shared']), 'exclusive'),

@@ -33,8 +33,8 @@ export interface TokenKeys {
 export interface SigningKeysOptions {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly after: After;
-  /** Told once of each problem that keeps the old keys in use. Never has a key in it. */
-  readonly onProblem?: (problem: string) => void;
+  /** Told once of each problem that keeps the old keys in use, and `null` once it is over. Never has a key in it. */
+  readonly onProblem?: (problem: string | null) => void;
   /** Told of every new set before one of its keys signs, such as for a sidecar in this process. */
   readonly onPublished?: (jwks: PublicJwks) => void;
 }
@@ -111,7 +111,7 @@ export class SigningKeys implements TokenKeys {
   async reload(): Promise<string | null> {
     const held = await this.#load();
     const problem = 'problem' in held ? held.problem : null;
-    if (problem !== null && problem !== this.#lastProblem) this.#options.onProblem?.(problem);
+    if (problem !== this.#lastProblem) this.#options.onProblem?.(problem);
     this.#lastProblem = problem;
     if ('problem' in held) return held.problem;
     this.#held = held;

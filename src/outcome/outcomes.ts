@@ -22,7 +22,7 @@ export interface OutcomeServices {
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly after: After;
   /** Told, a line each, of what an operator should know. */
-  readonly log: (line: string) => void;
+  readonly log: (line: string, event: 'finding' | 'outcomes') => void;
   readonly observer?: OutcomeObserver;
   /** What may be shown of a text that a client chose: each credential in it gives way to its digest. */
   readonly shown: (text: string) => string;
@@ -81,7 +81,7 @@ export class Outcomes {
   opened(name: string): () => void {
     const { log, ports } = this.#services;
     const before = this.#log;
-    if (before.state === 'never' || before.state === 'lost') log(`the access log of ${name} has connected`);
+    if (before.state === 'never' || before.state === 'lost') log(`the access log of ${name} has connected`, 'outcomes');
     const firstMs = before.state === 'never' ? ports.monotonicMs() : before.firstMs;
     this.#log = { state: 'open', firstMs, count: before.state === 'open' ? before.count + 1 : 1 };
     return () => {
@@ -156,7 +156,7 @@ export class Outcomes {
   }
 
   #write(finding: FindingRecord): void {
-    this.#services.log(findingLine(finding));
+    this.#services.log(findingLine(finding), 'finding');
     if (!this.#services.ledger.append(finding)) this.#unrecorded += 1;
   }
 
@@ -186,7 +186,10 @@ export class Outcomes {
     const known = this.#log;
     if (known.state === 'never' && !known.isTold) {
       this.#log = { state: 'never', isTold: true };
-      log('no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen');
+      log(
+        'no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen',
+        'outcomes',
+      );
     }
     if (known.state === 'gone' && known.sinceMs <= beforeMs) {
       this.#log = { ...known, state: 'lost' };
@@ -202,8 +205,8 @@ export class Outcomes {
       this.#write(generalFinding(kind, ports.nowMs(), { count, details: { withinMs: Math.round(nowMs - sinceMs) } }));
     }
     const givenUp = this.#pending.takeGivenUp();
-    if (givenUp > 0) log(`uses given up, since too many wait for their outcome: ${givenUp}`);
-    if (this.#unrecorded > 0) log(`outcomes and findings that could not be recorded: ${this.#unrecorded}`);
+    if (givenUp > 0) log(`uses given up, since too many wait for their outcome: ${givenUp}`, 'outcomes');
+    if (this.#unrecorded > 0) log(`outcomes and findings that could not be recorded: ${this.#unrecorded}`, 'outcomes');
     this.#unrecorded = 0;
   }
 }

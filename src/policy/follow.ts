@@ -17,8 +17,8 @@ export interface Following {
   readonly after: After;
   /** Told the findings of each load, once for each change of the source; none where the set is in force. */
   readonly onLoaded: (findings: readonly Finding[]) => void;
-  /** Told a source that cannot be asked, once until it can be again. */
-  readonly onProblem: (problem: string) => void;
+  /** Told of a source that cannot be asked, once until its words change, and `null` once it can be again. */
+  readonly onProblem: (problem: string | null) => void;
 }
 
 /**
@@ -44,7 +44,7 @@ export function followPolicies({
   let problem: string | null = null;
   let isOver = false;
 
-  const tellOnce = (said: string): void => {
+  const tellOnce = (said: string | null): void => {
     if (said === problem) return;
     problem = said;
     onProblem(said);
@@ -53,7 +53,7 @@ export function followPolicies({
     const found = await feed.look();
     if (isOver) return;
     if (isProblem(found)) return tellOnce(found.problem);
-    problem = null;
+    tellOnce(null);
     const isSettled = feed.isWhole || found === seen;
     seen = found;
     if (found === good) policies.confirm();

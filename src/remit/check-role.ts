@@ -3,6 +3,7 @@ import { checksWith } from '../check.ts';
 import type { CheckServices } from '../check-services.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
+import { isDeny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { AgentRate } from '../agent-rate.ts';
 import { askingAgentOf, carriesProof } from '../envoy/asking-agent.ts';
@@ -58,7 +59,7 @@ export async function startChecks(
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
   const response = responseOptions(config);
-  const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`);
+  const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`, 'check-failed');
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
@@ -130,7 +131,7 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
 }
 
 function observerOf(parts: Parts): CheckServices['onChecked'] {
-  const { decisionStream, metrics, trial } = parts;
+  const { config, decisionStream, metrics, trial } = parts;
   const counted = checkMetrics(metrics);
   const noteCertificate = missingCertificates(parts);
   const count: CheckServices['onChecked'] = (check) => {
@@ -143,7 +144,7 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   const log = decisionLog(decisionStream, () => dropped.inc());
   return (check) => {
     count(check);
-    log(check);
+    if (config.decisionLog === 'stdout' || isDeny(check.decision)) log(check);
   };
 }
 

@@ -2,6 +2,7 @@ import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { repeatedly } from '../repeated.ts';
 import { after } from '../timers.ts';
@@ -13,7 +14,7 @@ const LOOK_MS = 500;
 
 /** What must hold before this process is ready; each names what is missing. */
 export const gatesOf = (
-  { config, policies, ledger, svid }: Parts,
+  { config, policies, ledger, stateHealth, svid }: Parts,
   { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
 ): readonly Gate[] => [
   {
@@ -31,6 +32,7 @@ export const gatesOf = (
       return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
     },
   },
+  { name: 'state', problem: () => stateHealth.problem() },
   { name: 'ledger', problem: () => ledger.writer.problem },
   {
     name: 'svid',
@@ -43,12 +45,21 @@ export const gatesOf = (
   { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to end' : null) },
 ];
 
-/** Keeps the health that Envoy sees in step with readiness; the result ends it. */
+/** Keeps the health that Envoy sees in step with readiness, and tells the log of each change; the result ends it. */
 export function followGates(
   server: AuthorizationServer,
-  { gates, drain }: { readonly gates: readonly Gate[]; readonly drain: Drain },
+  { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
 ): () => void {
-  const look = (): void => server.setServing(unmetGates(gates).length === 0);
+  let told: string | null = null;
+  const look = (): void => {
+    const unmet = unmetGates(gates);
+    server.setServing(unmet.length === 0);
+    const said = unmet.join('; ');
+    if (said === told) return;
+    told = said;
+    if (said === '') log('ready', 'ready');
+    else log(`not ready: ${said}`, 'not-ready', { unmet: unmet.length });
+  };
   drain.onBegun = look;
   look();
   // What cannot be looked at is not met.

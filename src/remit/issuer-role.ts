@@ -69,7 +69,15 @@ export async function startIssuer(
   const { monotonicMs } = parts.ports;
   const turns = new Turns({ monotonicMs, after, areChecksComing: () => parts.checkActivity.isRecent });
   const { limits } = config;
-  const options = { tls, services, limits, turns, monotonicMs, onProblem: log, onRefused: countedRefusals(parts) };
+  const options = {
+    tls,
+    services,
+    limits,
+    turns,
+    monotonicMs,
+    onProblem: (line: string) => log(line, 'issuer-failed'),
+    onRefused: countedRefusals(parts),
+  };
   const server = new IssuerServer(options);
   const further = config.signals?.listen ?? null;
   const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
@@ -95,7 +103,14 @@ function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
     const nowMs = ports.monotonicMs();
     if (nowMs - toldMs < TELL_EVERY_MS) return;
     toldMs = nowMs;
-    log(`the issuer holds \`${client}\` to its limits (${bound}); \`remit_issuer_refusals_total\` counts how often`);
+    log(
+      `the issuer holds \`${client}\` to its limits (${bound}); \`remit_issuer_refusals_total\` counts how often`,
+      'issuer-limit',
+      {
+        client,
+        bound,
+      },
+    );
   };
 }
 

@@ -42,7 +42,7 @@ export async function openKeyRing(
   const ring = new KeyRing(issuers, {
     ports: parts.ports,
     after,
-    onProblem: (issuer, problem) => parts.log(`keys of \`${issuer}\`: ${problem}`),
+    onProblem: (issuer, problem) => parts.faults.set(`keys of \`${issuer}\``, problem),
   });
   // Not awaited: a key server that is down holds up readiness, not the start.
   void ring.start();

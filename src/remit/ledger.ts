@@ -11,6 +11,8 @@ import type { StoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
 import type { CheckpointNotice } from '../telemetry/checkpoint-logs.ts';
 import { recordMetrics } from '../telemetry/record-metrics.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../ports.ts';
 import { after } from '../timers.ts';
@@ -35,7 +37,8 @@ export interface Ledger {
 export interface LedgerServices {
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly metrics: Metrics;
-  readonly log: (line: string) => void;
+  readonly log: Log;
+  readonly faults: Faults;
   readonly onFatal: (detail: string) => void;
   /** Told of each checkpoint that was signed. */
   readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
@@ -54,7 +57,7 @@ export async function openLedger(
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
   store: Store,
-  { ports, metrics, log, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  { ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
@@ -69,14 +72,14 @@ export async function openLedger(
           unsignedSinceMs = null;
           onCheckpoint(made);
         }
-        if (problem !== null) log(`ledger: ${problem}`);
+        faults.set('ledger checkpoint', problem);
       },
     },
   );
   if (isStoreFailure(thread)) return { problem: thread.detail, isTampered: thread.code === 'unfit' };
   closers.push(async () => {
     const failure = await thread.close();
-    if (failure !== null) log(`ledger: ${failure.detail}`);
+    if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
@@ -117,7 +120,7 @@ export async function openLedger(
 }
 
 /** The place from which the outbox is handed on, where several processes share the state file: who takes it over says so. */
-function outboxPlace(state: string, log: (line: string) => void) {
+function outboxPlace(state: string, log: Log) {
   let held: FileLock | null = null;
   let told = '';
   return {
@@ -125,10 +128,10 @@ function outboxPlace(state: string, log: (line: string) => void) {
       const lock = lockOutbox(state);
       if (!isStoreFailure(lock)) {
         held = lock;
-        log('ledger: this process hands on the records of the state file');
+        log('ledger: this process hands on the records of the state file', 'ledger');
         return true;
       }
-      if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`);
+      if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`, 'ledger');
       told = lock.detail;
       return false;
     },

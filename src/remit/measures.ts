@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
@@ -12,6 +13,7 @@ import type { Store } from '../store/store.ts';
 import type { CounterSeries } from '../telemetry/counter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { KeyRing } from '../token/keys.ts';
+import { freeBytes } from './disks.ts';
 import type { Parts } from './parts.ts';
 
 interface Measuring {
@@ -81,7 +83,7 @@ interface Roles {
 }
 
 /** Has what is not counted read before each scrape. */
-export function measureRoles({ ledger, metrics, store, svid }: Parts, { checks, gates, keys }: Roles): void {
+export function measureRoles({ config, ledger, metrics, store, svid }: Parts, { checks, gates, keys }: Roles): void {
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);
     metrics.ledgerQueued.of({}).set(ledger.writer.queued);
@@ -92,7 +94,15 @@ export function measureRoles({ ledger, metrics, store, svid }: Parts, { checks, 
     const current = svid?.current() ?? null;
     if (current !== null) metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
     measureState(metrics, store);
+    measureDisks(metrics, config);
   });
+}
+
+function measureDisks({ diskFree }: Metrics, { state, ledger }: Parts['config']): void {
+  for (const [of, path] of [['state', dirname(state)] as const, ['ledger', ledger.folder] as const]) {
+    const free = freeBytes(path);
+    if (free !== null) diskFree.of({ of }).set(free);
+  }
 }
 
 function measureState(metrics: Metrics, store: Pick<Store, 'taskCounts' | 'size'>): void {

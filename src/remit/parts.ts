@@ -7,8 +7,11 @@ import type { Store } from '../store/store.ts';
 import type { CheckActivity } from './check-activity.ts';
 import type { SideWrites } from '../store/side-writes.ts';
 import type { Ledger } from './ledger.ts';
+import type { StateHealth } from './state-health.ts';
 import type { Proofs } from './state.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../trial/trial.ts';
@@ -33,7 +36,9 @@ export interface Parts {
   /** Where decisions are logged; `null` where they are not. */
   readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
-  readonly log: (line: string) => void;
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly stateHealth: StateHealth;
   /** Refuses files that are believed and that others can write. */
   readonly guard: PathGuard;
 }

@@ -15,6 +15,8 @@ import type { PolicySet } from '../policy/load.ts';
 import { systemDisk } from '../policy/source.ts';
 import { unlessEmptied } from '../policy/unless-emptied.ts';
 import type { Ports } from '../ports.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../timers.ts';
 import { verificationKeysFrom } from '../token/jwks.ts';
@@ -32,7 +34,8 @@ import type { PolicyLoads } from './parts.ts';
 interface Opening {
   readonly ports: Ports;
   readonly metrics: Metrics;
-  readonly log: (line: string) => void;
+  readonly log: Log;
+  readonly faults: Faults;
   readonly ledger: { append(record: LedgerRecord): boolean };
   /** Refuses what others can write. */
   readonly guard: PathGuard;
@@ -54,7 +57,7 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, ledger, guard, closers }: Opening,
+  { ports, metrics, log, faults, ledger, guard, closers }: Opening,
 ): Promise<OpenPolicies | Problem> {
   const feed = await feedOf(config, state, { ports, guard });
   if (isProblem(feed)) return feed;
@@ -77,10 +80,10 @@ export async function openPolicies(
   const isKept = refused.length > 0 && feed.fallBack?.() === true;
   const findings = isKept ? await policies.reload() : refused;
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
-  for (const finding of refused) log(findingLine(finding));
+  for (const finding of refused) log(findingLine(finding), 'policies-refused');
   let logged = 0;
   const onLoaded = (found: readonly Finding[]): void => {
-    for (const finding of found) log(findingLine(finding));
+    for (const finding of found) log(findingLine(finding), 'policies-refused');
     if (found.length > 0 || policies.generation === logged) return;
     logged = policies.generation;
     logSet(policies, log);
@@ -90,7 +93,7 @@ export async function openPolicies(
     metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
   });
   const candidate =
-    config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, guard });
+    config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, faults, guard });
   closers.push(() => candidate?.close());
   const trial = new Trial({
     binding,
@@ -107,7 +110,7 @@ export async function openPolicies(
     everyMs: config.lookSeconds * 1000,
     after,
     onLoaded,
-    onProblem: (problem) => log(`policies: ${problem}`),
+    onProblem: (problem) => faults.set('policies', problem),
   });
   closers.push(unfollow);
   const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
@@ -147,15 +150,16 @@ const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,
-  { ports, log, guard }: Pick<Opening, 'ports' | 'log' | 'guard'>,
+  { ports, log, faults, guard }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
   const feed = folderFeed(folder, guard);
   const policies = new CurrentPolicies(feed.load, { ports, maxAgeMs: null });
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {
-    for (const finding of findings) log(`candidate: ${findingLine(finding)}`);
+    for (const finding of findings) log(`candidate: ${findingLine(finding)}`, 'candidate');
     const set = policies.get();
-    if (findings.length === 0 && !isDeny(set)) log(`candidate: policies: ${set.policyCount}, set ${set.hash}`);
+    if (findings.length === 0 && !isDeny(set))
+      log(`candidate: policies: ${set.policyCount}, set ${set.hash}`, 'candidate');
   };
   onLoaded(await policies.reload());
   const close = followPolicies({
@@ -166,7 +170,7 @@ async function openCandidate(
     everyMs: lookSeconds * 1000,
     after,
     onLoaded,
-    onProblem: (problem) => log(`candidate: ${problem}`),
+    onProblem: (problem) => faults.set('candidate', problem),
   });
   const get = (): PolicySet | null => {
     const set = policies.get();
@@ -178,9 +182,13 @@ async function openCandidate(
 const findingLine = ({ file, line, column, message, help }: Finding): string =>
   `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
 
-function logSet(policies: CurrentPolicies, log: (line: string) => void): void {
+function logSet(policies: CurrentPolicies, log: Log): void {
   const set = policies.get();
-  if (isDeny(set)) return log(`policies: ${set.detail}`);
-  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`);
-  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`);
+  if (isDeny(set)) return log(`policies: ${set.detail}`, 'policies-refused');
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`, 'policies-loaded', {
+    policies: set.policyCount,
+    actions: set.catalog.actions.size,
+    set: set.hash,
+  });
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
 }

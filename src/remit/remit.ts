@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
+import type { Svid } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../ports.ts';
@@ -13,6 +14,8 @@ import { isStoreFailure } from '../store/store-failure.ts';
 import { repeatedly } from '../repeated.ts';
 import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
+import { Faults, watchFaults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { newMetrics } from '../telemetry/metrics.ts';
 import { measureProcess } from '../telemetry/process-usage.ts';
@@ -35,6 +38,7 @@ import { followOwnSvid } from './own-svid.ts';
 import type { Parts } from './parts.ts';
 import { openPolicies } from './policies.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
+import { StateHealth } from './state-health.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { keepState } from './state-upkeep.ts';
@@ -47,7 +51,7 @@ export interface RemitOptions {
   /** For the `OTEL_*` variables alone; the configuration has been read. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told, a line each, of what an operator should know. Never a secret. */
-  readonly log: (line: string) => void;
+  readonly log: Log;
   /** Where decisions are logged, if the configuration says so; absent, they are not. */
   readonly stdout?: LogStream;
   /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
@@ -95,14 +99,22 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
 async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
   const { ports, log, guard = writablePathProblem } = options;
   const metrics = newMetrics();
+  const faults = new Faults(log);
+  const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
   const telemetry = startTelemetry(options.environment, {
-    log,
+    log: (line) => log(line, 'telemetry'),
     onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
   });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
-  const state = openState(config, { ports, onFatal: options.onFatal, onRecords: () => relay?.(), closers });
+  const state = openState(config, {
+    ports,
+    onFatal: options.onFatal,
+    onRecords: () => relay?.(),
+    onWrite: stateHealth.written,
+    closers,
+  });
   if (isStartProblem(state)) return state;
   const { store } = state;
   const sideWrites = new SideWrites(store, {
@@ -112,15 +124,16 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   });
   closers.push(() => sideWrites.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
-  closers.push(endExpiredTasks(store, log));
+  closers.push(endExpiredTasks(store, faults));
   closers.push(keepState(store, { ...config.endedTasks, after, log, metrics }));
-  closers.push(followClockLead(store, { log, metrics }));
-  const checkpoints = startCheckpointLogs(options.environment, log);
+  closers.push(followClockLead(store, { log: (line) => log(line, 'clock'), metrics }));
+  const checkpoints = startCheckpointLogs(options.environment, (line) => log(line, 'telemetry'));
   closers.push(() => checkpoints.close());
   const onUsed = (used: ReadonlyMap<string, number>): void => sideWrites.used(used);
   const opened = await openLedger(config, store, {
     ...options,
     metrics,
+    faults,
     onCheckpoint: checkpoints.emit,
     onUsed,
     closers,
@@ -129,21 +142,28 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   // What it records goes to the ledger still; `close` writes the rest.
   closers.push(() => sideWrites.flush());
   relay = opened.relay;
-  const open = await openPolicies(config, { ports, metrics, log, guard, ledger: opened.writer, closers });
+  const open = await openPolicies(config, { ports, metrics, log, faults, guard, ledger: opened.writer, closers });
   if (isStartProblem(open)) return open;
   const { policies, trial, loads: policyLoads } = open;
-  const onProblem = (problem: string): void => log(`svid: ${problem}`);
+  const onProblem = (problem: string): void => faults.set('svid', problem);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
   const unfit = followOwnSvid(svid, { config, log });
   if (unfit !== null) return { problem: unfit };
-  const decisionStream = config.decisionLog === 'stdout' ? (options.stdout ?? null) : null;
+  const onRenewed = ({ id, notAfterMs }: Svid): void => {
+    const until = new Date(notAfterMs).toISOString();
+    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
+  };
+  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
+  const decisionStream = config.decisionLog === 'none' ? null : (options.stdout ?? null);
   return {
     config,
     ports,
     log,
+    faults,
     guard,
     ...state,
+    stateHealth,
     sideWrites,
     ledger: opened,
     policies,
@@ -158,18 +178,18 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
 }
 
 /** Writes down what has expired by the floor of the store, so that no step of the clock revives it; the result ends that. */
-function endExpiredTasks(store: Store, log: (line: string) => void): () => void {
-  const failed = (detail: string): void => log(`tasks past their deadline could not be ended: ${detail}`);
+function endExpiredTasks(store: Store, faults: Faults): () => void {
+  const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
   const sweep = (): void => {
     const ended = store.endExpired();
-    if (isStoreFailure(ended)) failed(ended.detail);
+    told(isStoreFailure(ended) ? ended.detail : null);
   };
   sweep();
-  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: failed });
+  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
 }
 
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, store, ledger, policyLoads, telemetry, log } = parts;
+  const { config, store, ledger, policyLoads, svid, telemetry, faults, stateHealth, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -193,9 +213,11 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;
-  closers.push(followGates(checks.server, { gates, drain }));
+  closers.push(followGates(checks.server, { gates, drain, log }));
+  const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
+  closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
-  log(ledger.notice);
+  log(ledger.notice, 'ledger');
   policyLoads.report();
   return {
     store,
@@ -221,7 +243,7 @@ interface Keys {
 
 /** The keys that tokens are verified with, in step with those that this process signs with. */
 async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
-  const { config, ports, log } = parts;
+  const { config, ports, faults, log } = parts;
   const { issuer } = config;
   const moved = movedKeysWarning(config);
   if (moved !== null) log(moved);
@@ -232,8 +254,11 @@ async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartPro
       : await SigningKeys.open(issuer.signingKey, {
           ports,
           after,
-          onProblem: log,
-          onPublished: (jwks) => void ring?.replace(issuer.url, jwks),
+          onProblem: (problem) => faults.set('signing keys', problem),
+          onPublished: (jwks) => {
+            ring?.replace(issuer.url, jwks);
+            log(`signing keys: ${jwks.keys.length} published`, 'keys-published', { keys: jwks.keys.length });
+          },
         });
   if (isStartProblem(signingKeys)) return signingKeys;
   closers.push(() => signingKeys?.close());

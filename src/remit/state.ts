@@ -33,6 +33,7 @@ export interface StateServices {
   readonly ports: Ports;
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<StoreOptions['onRecords']>;
+  readonly onWrite: NonNullable<StoreOptions['onWrite']>;
   /** Takes what closes what was opened, to be called from the last to the first, also where the rest could not be opened. */
   readonly closers: { push(closer: () => void): void };
 }
@@ -43,7 +44,7 @@ export interface StateServices {
  */
 export function openState(
   { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
-  { ports, onFatal, onRecords, closers }: StateServices,
+  { ports, onFatal, onRecords, onWrite, closers }: StateServices,
 ): State | StartProblem {
   const isShared = stateAccess === 'shared';
   const lock = lockState(path, stateAccess);
@@ -51,7 +52,7 @@ export function openState(
   closers.push(() => lock.release());
   const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
   const waiting = isShared ? { busyTimeoutMs: SHARED_BUSY_MS } : {};
-  const store = openStore(path, { ...ports, ...waiting, onFatal: failing, onRecords });
+  const store = openStore(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };

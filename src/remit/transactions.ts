@@ -22,7 +22,7 @@ const TTL_SECONDS = 60;
  * Opens transaction tokens with a key of their own (PKCS#8 PEM), made where there is none; `null` where the configuration
  * names no such key. Their `iss` is not that of task tokens and their key ring another, so that neither is taken for the other.
  */
-export async function openTransactions({ config, ports, log }: Parts): Promise<Transactions | null | StartProblem> {
+export async function openTransactions({ config, ports, faults }: Parts): Promise<Transactions | null | StartProblem> {
   const path = config.issuer?.transactionKey ?? null;
   const [trustDomain] = config.trustDomains;
   if (config.issuer === null || path === null || trustDomain === undefined) return null;
@@ -33,7 +33,7 @@ export async function openTransactions({ config, ports, log }: Parts): Promise<T
   const jwks = { keys: [publicJwk] };
   const keys = new KeyRing(
     [{ issuer, kind: 'transaction', algorithms: [algorithm], source: { kind: 'static', jwks } }],
-    { ports, after, onProblem: (_issuer, problem) => log(`transaction key: ${problem}`) },
+    { ports, after, onProblem: (_issuer, problem) => faults.set('transaction key', problem) },
   );
   const { nowMs, randomBytes } = ports;
   const signed = { issuer, trustDomain, ttlSeconds: TTL_SECONDS, nowMs, randomBytes };

@@ -5,7 +5,7 @@ import type { Clocks } from '../ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from './clock-floor.ts';
 import type { ClockSources, FloorMark } from './clock-floor.ts';
 import { Patience } from './patience.ts';
-import { failureOfSqlite, storeFailure } from './store-failure.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
 /** What a connection needs from outside. */
@@ -14,6 +14,8 @@ export interface ConnectionOptions extends ClockSources {
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of records once they are on disk, for metrics. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
+  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  readonly onWrite?: (failure: StoreFailure | null) => void;
   /** How long a write waits for that of another process. Default 1,000 ms. */
   readonly busyTimeoutMs?: number;
 }
@@ -29,6 +31,7 @@ export class Connection {
   readonly #clock: ClockFloor;
   readonly #onFatal: (failure: StoreFailure) => void;
   readonly #onRecords: (records: readonly EncodedRecord[]) => void;
+  readonly #onWrite: (failure: StoreFailure | null) => void;
   readonly #patience: Patience;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
@@ -44,6 +47,7 @@ export class Connection {
     this.#db = db;
     this.#onFatal = options.onFatal ?? (() => undefined);
     this.#onRecords = options.onRecords ?? (() => undefined);
+    this.#onWrite = options.onWrite ?? (() => undefined);
     this.#patience = new Patience(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
     this.#clock = new ClockFloor(options, markIn(db));
   }
@@ -106,7 +110,9 @@ export class Connection {
    */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     const group = this.#group;
-    return this.read(input, () => (group === null ? this.#transaction(work) : this.#inGroup(group, work)));
+    const result = this.read(input, () => (group === null ? this.#transaction(work) : this.#inGroup(group, work)));
+    if (isStoreFailure(result)) this.#failed(result);
+    return result;
   }
 
   /**
@@ -122,7 +128,9 @@ export class Connection {
       this.#group = null;
     }
     if (group.failure !== null || !this.#db.isTransaction) return group.failure;
-    return this.read([], () => this.#undoing(() => this.#commit()));
+    const committed = this.read([], () => this.#undoing(() => this.#commit()));
+    if (committed !== null) this.#failed(committed);
+    return committed;
   }
 
   #transaction<T>(work: () => T): T {
@@ -154,8 +162,13 @@ export class Connection {
     this.#db.exec('COMMIT');
     this.#clockWrittenMs = mark.floorMs;
     this.#patience.written();
+    this.#onWrite(null);
     if (recorded.length > 0) this.#onRecords(recorded);
     return null;
+  }
+
+  #failed(failure: StoreFailure): void {
+    if (failure.code === 'full' || failure.code === 'busy' || failure.code === 'broken') this.#onWrite(failure);
   }
 
   #undoing<T>(work: () => T): T {

@@ -77,6 +77,8 @@ export interface StoreOptions extends ClockSources {
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of the records that each commit put into the outbox: they are to be handed to the ledger. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
+  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  readonly onWrite?: (failure: StoreFailure | null) => void;
   /**
    * `create` (default) is for who serves with the file: it makes the file where there is none, and marks it as in use until `close`.
    * `write` is for a command: it needs the file to be there, and is fast whatever its size.

@@ -127,6 +127,14 @@ export const metricTable = {
   deniedServed: counter('remit_denied_served_total', 'Denied calls that an upstream answered all the same', {}),
   accessLogsLost: counter('remit_access_logs_lost_total', 'Times that no access log was connected any more', {}),
   outcomesMissing: counter('remit_outcomes_missing_total', 'Allowed calls whose outcome was never reported', {}),
+  stateWriteFailures: counter(
+    'remit_state_write_failures_total',
+    'Writes of the state file that failed: the disk is full, another process held the lock, or the file is broken',
+    { code: ['full', 'busy', 'broken'] },
+  ),
+  diskFree: gauge('remit_disk_free_bytes', 'Free bytes of the disk under the state file and under the ledger', {
+    of: ['state', 'ledger'],
+  }),
   ledgerQueued: gauge('remit_ledger_queued', 'Records that wait to be written', {}),
   ledgerWriteDuration: histogram('remit_ledger_write_duration_seconds', 'Time of one group commit of records', {}),
   ledgerRecords: counter('remit_ledger_records_total', 'Records on disk, by kind', {

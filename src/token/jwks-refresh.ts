@@ -59,7 +59,7 @@ interface RefreshOptions {
   readonly rules: RefreshRules;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
-  readonly onProblem: (problem: string) => void;
+  readonly onProblem: (problem: string | null) => void;
 }
 
 type Outcome =
@@ -152,6 +152,7 @@ export class JwksRefresh {
       onProblem(outcome.problem);
       return this.#jittered(Math.min(FIRST_RETRY_MS * 2 ** (this.#failures - 1), MAX_RETRY_MS));
     }
+    if (this.#failures > 0) onProblem(null);
     this.#failures = 0;
     this.#goodAtMs = ports.monotonicMs();
     if (outcome.kind === 'set') {

@@ -27,7 +27,7 @@ export interface KeyRingOptions {
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
   /** Told of every failed refresh and every refused set; for a log and a metric. Never has a key in it. */
-  readonly onProblem: (issuer: string, problem: string) => void;
+  readonly onProblem: (issuer: string, problem: string | null) => void;
   /** `defaultRefreshRules` where absent. */
   readonly rules?: Partial<RefreshRules>;
 }

@@ -23,7 +23,8 @@ describe('configFrom', () => {
           maxChecksPerSecondPerAgent: 2_000,
         },
         issuer: null,
-        decisionLog: 'none',
+        decisionLog: 'denials',
+        log: { format: 'text', level: 'info' },
         acceptedIssuers: [],
         policies: {
           folder: '/etc/remit/cedar-policies',

@@ -31,7 +31,7 @@ const held = () => {
         waiting.push(entry);
         return () => void waiting.splice(waiting.indexOf(entry), 1);
       },
-      onProblem: (problem: string) => void problems.push(problem),
+      onProblem: (problem: string | null) => void problems.push(problem ?? 'over'),
       onPublished: (jwks: PublicJwks) => void seen.push(jwks),
     },
   };

@@ -41,7 +41,7 @@ function followed({
       };
     },
     onLoaded: (findings) => said.push(`${findings.length} findings`),
-    onProblem: (problem) => said.push(problem),
+    onProblem: (problem) => said.push(problem ?? 'over'),
   });
   const look = async (is: string | Problem | Error): Promise<readonly string[]> => {
     source.is = is;
@@ -78,7 +78,7 @@ describe('followPolicies', () => {
     expect(await look(new Error('no disk'))).toEqual(['the look failed: Error: no disk']);
     expect(await look(new Error('no disk'))).toEqual([]);
     expect(isWaiting()).toBe(true);
-    expect(await look('b')).toEqual(['load b', '0 findings']);
+    expect(await look('b')).toEqual(['over', 'load b', '0 findings']);
   });
 
   it('loads what arrives whole at once', async () => {
@@ -100,7 +100,7 @@ describe('followPolicies', () => {
     expect(await look({ problem: 'gone' })).toEqual(['gone']);
     expect(await look({ problem: 'gone' })).toEqual([]);
     expect(await look({ problem: 'still gone' })).toEqual(['still gone']);
-    expect(await look('a')).toEqual(['confirm']);
+    expect(await look('a')).toEqual(['over', 'confirm']);
     expect(await look({ problem: 'gone' })).toEqual(['gone']);
   });
 

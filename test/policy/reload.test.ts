@@ -156,7 +156,7 @@ describe('policies that are followed', () => {
       after,
       onLoaded: (findings) => loads.push(findings.length),
       onProblem: (problem) => {
-        throw new Error(problem);
+        throw new Error(String(problem));
       },
     });
     const answers = new Set<string>();

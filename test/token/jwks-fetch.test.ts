@@ -157,7 +157,7 @@ const ringFor = (address: string, problems: string[], timeoutMs = 5_000) =>
   new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'remote', fetch: httpsJwksFetch(address, ca) } }], {
     ports: systemPorts,
     after,
-    onProblem: (_name, problem) => problems.push(problem),
+    onProblem: (_name, problem) => problems.push(problem ?? 'over'),
     rules: { timeoutMs },
   });
 

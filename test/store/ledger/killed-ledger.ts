@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { Faults } from '../../../src/telemetry/faults.ts';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { Closers } from '../../../src/remit/closers.ts';
 import { openLedger } from '../../../src/remit/ledger.ts';
@@ -62,6 +63,7 @@ if (isStoreFailure(store)) {
       ports: systemPorts,
       metrics: newMetrics(),
       log: () => undefined,
+      faults: new Faults(() => undefined),
       onFatal: () => say('fatal ledger'),
       onCheckpoint: () => undefined,
       onUsed: () => undefined,
