@@ -27,7 +27,10 @@ export const issuerUrl = 'https://issuer.acme.test';
 export const audience = 'https://payments.acme.test';
 
 /** What the answer to a recorded refusal has besides its error. */
-export const recordedAs: { readonly decision: unknown; readonly trace: unknown } = { decision: expect.any(String), trace: expect.any(String) };
+export const recordedAs: { readonly decision: unknown; readonly trace: unknown } = {
+  decision: expect.any(String),
+  trace: expect.any(String),
+};
 
 /** A span as the recording tracer keeps it. */
 export interface SeenSpan {
