@@ -16,11 +16,11 @@ export interface LedgerConfig {
   readonly others: readonly string[];
   /** A new segment is begun at this size or age. Default 256 MiB, 24 hours. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
-  /** The oldest segments are given up beyond this size of all, or at this age. Default 64 GiB, 400 days. */
-  readonly retain: { readonly maxBytes: number; readonly maxAgeMs: number };
+  /** The oldest segments are given up beyond this size of all, or at this age. Default: `null`, half of the disk; 400 days. */
+  readonly retain: { readonly maxBytes: number | null; readonly maxAgeMs: number };
 }
 
-/** The section `ledger` as it is written; `null` is the default beside the state file. */
+/** The section `ledger` as it is written; `null` is the default: beside the state file, and half of the disk. */
 export interface LedgerFields {
   readonly folder: string | null;
   readonly name: string;
@@ -29,7 +29,7 @@ export interface LedgerFields {
   readonly others: readonly string[];
   readonly segmentMiB: number;
   readonly segmentHours: number;
-  readonly retainGiB: number;
+  readonly retainGiB: number | null;
   readonly retainDays: number;
 }
 
@@ -52,7 +52,7 @@ export const ledger = (folder: string) =>
     others: optional(listOf(pathIn(folder)), []),
     segmentMiB: optional(integer(1, 16_384), 256),
     segmentHours: optional(integer(1, 8_760), 24),
-    retainGiB: optional(integer(1, 65_536), 64),
+    retainGiB: optional(integer(1, 65_536), null),
     retainDays: optional(integer(1, 36_500), 400),
   });
 
@@ -68,6 +68,9 @@ export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfi
     // So that one list can stand in the configurations of all.
     others: fields.others.filter((other) => other !== folder),
     segment: { maxBytes: fields.segmentMiB * MIB, maxAgeMs: fields.segmentHours * HOUR_MS },
-    retain: { maxBytes: fields.retainGiB * GIB, maxAgeMs: fields.retainDays * DAY_MS },
+    retain: {
+      maxBytes: fields.retainGiB === null ? null : fields.retainGiB * GIB,
+      maxAgeMs: fields.retainDays * DAY_MS,
+    },
   });
 }

@@ -17,6 +17,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../ports.ts';
 import { after } from '../timers.ts';
 import type { Closers } from './closers.ts';
+import { Growth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -61,9 +62,11 @@ export async function openLedger(
 ): Promise<Ledger | StartProblem> {
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
+  const retain = retainOf(settings);
+  const growth = new Growth();
   let unsignedSinceMs: number | null = null;
   const thread = await LogThread.open(
-    { settings: { ...settings, trustDomain: trustDomains[0] ?? 'none' }, fileId },
+    { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
     {
       onFatal: (failure) => onFatal(failure.detail),
       onCheckpoint: (made) => {
@@ -83,7 +86,14 @@ export async function openLedger(
   });
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
-    metrics.ledgerBytes.of({}).set(thread.status.bytes);
+    const { bytes } = thread.status;
+    const room = roomLeft(settings.folder, { bytes, maxBytes: retain.maxBytes });
+    const perSecond = growth.note(bytes, ports.monotonicMs());
+    metrics.ledgerBytes.of({}).set(bytes);
+    metrics.ledgerRoom.of({}).set(room);
+    metrics.ledgerRoomSeconds.clear();
+    // Where nothing grows, no time is left to tell.
+    if (perSecond !== null && perSecond > 0) metrics.ledgerRoomSeconds.of({}).set(room / perSecond);
     metrics.ledgerUnsigned.of({}).set(unsignedSinceMs === null ? 0 : (ports.nowMs() - unsignedSinceMs) / 1000);
   });
   const writer = new LedgerWriter(measuredSink(thread, { metrics, ports }), {

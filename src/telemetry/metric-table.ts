@@ -142,6 +142,16 @@ export const metricTable = {
   }),
   ledgerFailures: counter('remit_ledger_failures_total', 'Group commits that failed', {}),
   ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),
+  ledgerRoom: gauge(
+    'remit_ledger_room_bytes',
+    'How far the ledger may still grow until its oldest segments are given up or the disk is full',
+    {},
+  ),
+  ledgerRoomSeconds: gauge(
+    'remit_ledger_room_seconds',
+    'Time until then at the growth of the last 24 hours; missing for the first 10 minutes and while nothing grows',
+    {},
+  ),
   ledgerUnsigned: gauge(
     'remit_ledger_unsigned_seconds',
     'Time since the oldest record that no signed checkpoint covers; 0 where all are covered',
