@@ -225,9 +225,7 @@ export const changes: readonly Change[] = [
     ),
   ]),
   // Signatures.
-  compact('as its twin', (text) =>
-    Buffer.from(text.split('.')[2] ?? '', 'base64url').length === 64 ? twinOf(text) : text,
-  ),
+  compact('as its twin', twinOf),
   { name: 'signature in DER', to: (draft) => void (draft.signature = der) },
   signature('of zeros', (bytes) => Buffer.alloc(bytes.length)),
   signature('cut', (bytes) => bytes.subarray(0, -1)),
