@@ -15,6 +15,8 @@ export interface Svid {
   readonly keyPem: string;
   /** CA certificates of each trust domain, PEM texts of one each. The SVID's own trust domain is always among them. */
   readonly bundles: ReadonlyMap<TrustDomain, readonly string[]>;
+  /** First instant of its validity, milliseconds since the Unix epoch. */
+  readonly notBeforeMs: number;
   /** Last instant of its validity, milliseconds since the Unix epoch. */
   readonly notAfterMs: number;
 }
@@ -72,6 +74,7 @@ export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: nu
     certificatePem: pemsOf(chain).join(''),
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }),
     bundles,
+    notBeforeMs: leaf.notBeforeMs,
     notAfterMs: leaf.notAfterMs,
   });
 }

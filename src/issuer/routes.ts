@@ -49,6 +49,8 @@ const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 export interface FoundEndpoint {
   readonly endpoint: Endpoint;
   readonly kind: RequestKind;
+  /** Its path in the table, such as `/tasks/{id}/complete`. */
+  readonly route: string;
   readonly taskId: string;
   readonly serverId: string;
 }
@@ -62,25 +64,33 @@ export function routerOf(
   serves: 'all' | 'signals' = 'all',
 ): (method: string, path: string) => Found {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
-  const after: readonly Route[] = (serves === 'all' ? routes : [signals]).map(
+  const after: readonly (Route & { readonly route?: string })[] = (serves === 'all' ? routes : [signals]).map(
     ({ path, method, endpoint, kind = 'ordinary' }) => ({
       path: prefix + path,
+      route: path,
       method,
       endpoint,
       kind,
     }),
   );
-  const before: readonly Route[] = [
-    { path: `/.well-known/oauth-authorization-server${prefix}`, method: 'GET', endpoint: answerMetadata },
+  const before: readonly (Route & { readonly route?: string })[] = [
+    {
+      path: `/.well-known/oauth-authorization-server${prefix}`,
+      route: '/.well-known/oauth-authorization-server',
+      method: 'GET',
+      endpoint: answerMetadata,
+    },
     {
       path: `/.well-known/oauth-protected-resource${prefix}/{server}`,
+      route: '/.well-known/oauth-protected-resource/{server}',
       method: 'GET',
       endpoint: answerResourceMetadata,
     },
   ];
   const served = serves === 'all' ? [...after, ...before] : after;
-  const table = served.map(({ path, method, endpoint, kind = 'ordinary' }) => ({
+  const table = served.map(({ path, route = path, method, endpoint, kind = 'ordinary' }) => ({
     pattern: patternOf(path),
+    route,
     method,
     endpoint,
     kind,
@@ -91,7 +101,9 @@ export function routerOf(
       if (match === null) continue;
       const isServed = method === route.method || (method === 'HEAD' && route.method === 'GET');
       const { taskId = '', serverId = '' } = match.groups ?? {};
-      return isServed ? { endpoint: route.endpoint, kind: route.kind, taskId, serverId } : notAllowed(route.method);
+      return isServed
+        ? { endpoint: route.endpoint, kind: route.kind, route: route.route, taskId, serverId }
+        : notAllowed(route.method);
     }
     return errorReply(oauthError('not_found', 'there is nothing at this path'));
   };

@@ -39,6 +39,19 @@ const connectionLimits = {
   connectionsCheckingInterval: 1_000,
 } as const;
 
+/** A request that is over. */
+export interface AnsweredRequest {
+  /** The path in the table of routes, such as `/tasks/{id}/complete`; `none` where there is no such path or method. */
+  readonly route: string;
+  /** HTTP status; `null` where the client went away before it was answered. */
+  readonly status: number | null;
+  /** From its headers to its answer, with the wait for its turn. */
+  readonly tookMs: number;
+}
+
+/** Is told of each request that is over. It must not throw. */
+export type OnAnswered = (answered: AnsweredRequest) => void;
+
 /** What an issuer server is made with. */
 export interface IssuerServerOptions {
   readonly services: IssuerServices;
@@ -54,6 +67,8 @@ export interface IssuerServerOptions {
   readonly turns?: Turns;
   /** Told of each request that is refused and each connection that is cut, by the bound that it met. */
   readonly onRefused?: OnRefused;
+  /** Told of each request once it is answered, or its client has gone. */
+  readonly onAnswered?: OnAnswered;
   /**
    * `all` (default), or `signals`: `POST /signals` alone and without client certificates, for transmitters that have no SVID
    * to present; what they push is authenticated by its signature.
@@ -74,6 +89,9 @@ export class IssuerServer {
   readonly #find: (method: string, path: string) => Found;
   readonly #onProblem: (message: string) => void;
   readonly #onRefused: OnRefused;
+  readonly #onAnswered: OnAnswered;
+  readonly #monotonicMs: () => number;
+  #inFlight = 0;
   readonly #after: After;
   readonly #turns: Turns;
   readonly #connections: Connections;
@@ -89,6 +107,8 @@ export class IssuerServer {
     this.#find = routerOf(options.services.settings.url, options.serves);
     this.#onProblem = options.onProblem ?? (() => undefined);
     this.#onRefused = options.onRefused ?? (() => undefined);
+    this.#onAnswered = options.onAnswered ?? (() => undefined);
+    this.#monotonicMs = monotonicMs;
     this.#after = options.after ?? after;
     this.#turns = options.turns ?? new Turns({ monotonicMs, after: this.#after, areChecksComing: () => false });
     this.#connections = new Connections(limits, this.#onRefused);
@@ -185,23 +205,39 @@ export class IssuerServer {
     cancel();
   }
 
+  /** Requests that are not answered yet. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const connection = this.#finished.get(request.socket);
     if (connection === undefined || !this.#connections.begin(connection)) return;
     response.once('close', () => this.#connections.end(connection));
+    const beganMs = this.#monotonicMs();
+    const [path = '', query] = (request.url ?? '').split('?', 2);
+    const found = this.#find(request.method ?? '', path);
+    this.#inFlight += 1;
     try {
-      write(response, await this.#answer(request, response, connection));
+      write(
+        response,
+        'status' in found ? closing(found) : await this.#answer(found, { request, response, connection, path, query }),
+      );
     } catch (error) {
       if (request.destroyed && !request.complete) return;
       this.#onProblem(`an issuer request failed: ${error instanceof Error ? error.message : String(error)}`);
       write(response, errorReply(oauthError('server_error', 'the request failed')));
+    } finally {
+      this.#inFlight -= 1;
+      this.#onAnswered({
+        route: 'status' in found ? 'none' : found.route,
+        status: response.headersSent ? response.statusCode : null,
+        tookMs: this.#monotonicMs() - beganMs,
+      });
     }
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, connection: Connection): Promise<Reply> {
-    const [path = '', query] = (request.url ?? '').split('?', 2);
-    const found = this.#find(request.method ?? '', path);
-    if ('status' in found) return closing(found);
+  async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
     if (query !== undefined) return closing(errorReply(oauthError('invalid_request', 'no query is taken here')));
     const client = connection.client ?? connection.address;
     if (found.kind === 'ordinary' && this.#connections.isSurplus(connection)) {
@@ -246,6 +282,15 @@ export class IssuerServer {
     this.#onRefused(bound, client);
     return errorReply(oauthError('slow_down', refusals.get(bound) ?? 'too much of this client'));
   }
+}
+
+/** A request whose headers are there. */
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly connection: Connection;
+  readonly path: string;
+  readonly query: string | undefined;
 }
 
 /** A request whose body is there. */

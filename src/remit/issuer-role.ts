@@ -7,6 +7,7 @@ import { tlsMaterialOf } from '../identity/svid.ts';
 import type { OnRefused } from '../issuer/bounds/limits.ts';
 import { Turns } from '../issuer/bounds/turns.ts';
 import { IssuerServer } from '../issuer/server.ts';
+import type { OnAnswered } from '../issuer/server.ts';
 import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
 import { defaultSignalEffects } from '../issuer/signals/effects.ts';
 import type { SignalServices } from '../issuer/signals/signal-services.ts';
@@ -77,10 +78,14 @@ export async function startIssuer(
     monotonicMs,
     onProblem: (line: string) => log(line, 'issuer-failed'),
     onRefused: countedRefusals(parts),
+    onAnswered: countedAnswers(parts),
   };
   const server = new IssuerServer(options);
   const further = config.signals?.listen ?? null;
   const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
+  parts.metrics.beforeScrape(() =>
+    parts.metrics.issuerInFlight.of({}).set(server.inFlight + (signalServer?.inFlight ?? 0)),
+  );
   closers.push(() => Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]));
   const stopRenewing = svid.onChange((renewed) => {
     for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
@@ -90,6 +95,14 @@ export async function startIssuer(
   if (isStartProblem(port)) return port;
   const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
   return isStartProblem(signalPort) ? signalPort : { port };
+}
+
+/** Counts and times what was answered. */
+function countedAnswers({ metrics }: Parts): OnAnswered {
+  return ({ route, status, tookMs }) => {
+    metrics.issuerRequests.of({ endpoint: route, status: status === null ? 'gone' : String(status) }).inc();
+    metrics.issuerDuration.of({ endpoint: route }).observe(tookMs / 1000);
+  };
 }
 
 /** Not every refusal of a flood is worth a line. */

@@ -91,8 +91,12 @@ export function measureRoles({ config, ledger, metrics, store, svid }: Parts, { 
     metrics.keysAge.clear();
     for (const [issuer, ageMs] of keys.agesMs()) metrics.keysAge.of({ issuer }).set(ageMs / 1000);
     metrics.svidExpiry.clear();
+    metrics.svidLifetime.clear();
     const current = svid?.current() ?? null;
-    if (current !== null) metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
+    if (current !== null) {
+      metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
+      metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
+    }
     measureState(metrics, store);
     measureDisks(metrics, config);
   });

@@ -2,10 +2,11 @@ import { SeverityNumber } from '@opentelemetry/api';
 import { OTLPLogExporter as GrpcExporter } from '@opentelemetry/exporter-logs-otlp-grpc';
 import { OTLPLogExporter as JsonExporter } from '@opentelemetry/exporter-logs-otlp-http';
 import { OTLPLogExporter as ProtobufExporter } from '@opentelemetry/exporter-logs-otlp-proto';
-import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, ConsoleLogRecordExporter, LoggerProvider } from '@opentelemetry/sdk-logs';
 import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
 import type { OtelVariables } from './environment.ts';
+import { buildResource } from './span-origin.ts';
 
 /** A checkpoint that was made of a ledger. */
 export interface CheckpointNotice {
@@ -54,7 +55,7 @@ export function startCheckpointLogs(variables: OtelVariables, log: (line: string
     return nowhere;
   }
   const provider = new LoggerProvider({
-    resource: defaultResource()
+    resource: buildResource()
       .merge(resourceFromAttributes({ 'service.name': variables['OTEL_SERVICE_NAME'] ?? 'remit' }))
       .merge(detectResources({ detectors: [envDetector] })),
     processors: [new BatchLogRecordProcessor({ exporter: told(made, log), ...QUEUE })],

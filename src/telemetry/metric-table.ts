@@ -23,8 +23,8 @@ const SECONDS: readonly number[] = [
 const decision = ['allow', 'deny'] as const;
 
 /**
- * Every metric there is. A label is a closed set, or `null`: then its values come from the configuration and the catalog,
- * never from a request. No task, token, agent, host or path is ever a label.
+ * Every metric there is. A label is a closed set, or `null`: then its values come from the configuration, the catalog and the routes of the
+ * issuer, never from a request. No task, token, agent, host or path is ever a label.
  */
 export const metricTable = {
   decisions: counter(
@@ -48,6 +48,17 @@ export const metricTable = {
     { cause: ['full', 'late', 'agent', 'deadline', 'failed', 'unreadable', 'too-large'] },
   ),
   checksInFlight: gauge('remit_checks_in_flight', 'Checks that wait for their answer', {}),
+  issuerRequests: counter(
+    'remit_issuer_requests_total',
+    'Requests to the issuer by endpoint (none where there is no such path) and status (gone where the client left before the answer)',
+    { endpoint: null, status: null },
+  ),
+  issuerDuration: histogram(
+    'remit_issuer_request_duration_seconds',
+    'Time from the headers of a request to its answer, with the wait for its turn',
+    { endpoint: null },
+  ),
+  issuerInFlight: gauge('remit_issuer_requests_in_flight', 'Requests to the issuer that wait for their answer', {}),
   issuerRefusals: counter(
     'remit_issuer_refusals_total',
     'Requests that the issuer refused and connections that it cut, by bound: of all connections; of one client its connections, its requests at once, its rate and its unanswered requests on one connection; of one address its handshakes; waited too long for a turn',
@@ -204,6 +215,7 @@ export const metricTable = {
   keysAge: gauge('remit_keys_age_seconds', 'Time since the key server of an issuer last gave a good answer', {
     issuer: null,
   }),
+  svidLifetime: gauge('remit_svid_lifetime_seconds', 'From the begin to the end of the validity of the own SVID', {}),
   svidExpiry: gauge('remit_svid_expiry_timestamp_seconds', 'When the own SVID ends, in Unix time', {}),
   dependencyUp: gauge('remit_dependency_up', 'Gates of readiness: 1 where it is met', { name: null }),
   spansDropped: counter('remit_spans_dropped_total', 'Spans that were not exported, by queue', { queue: QUEUES }),

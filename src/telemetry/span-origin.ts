@@ -9,6 +9,7 @@ import {
   serviceInstanceIdDetector,
 } from '@opentelemetry/resources';
 import type { Resource, ResourceDetector } from '@opentelemetry/resources';
+import { remitVersion } from '../config/version.ts';
 import { attributeLimitsFrom } from './attribute-limits.ts';
 import type { AttributeLimits } from './attribute-limits.ts';
 import type { OtelVariables } from './environment.ts';
@@ -30,9 +31,13 @@ const detectors: ReadonlyMap<string, ResourceDetector> = new Map<string, Resourc
   ['env', envDetector],
 ]);
 
+/** What everything that a build tells is told with: its version, which the variables may override. */
+export const buildResource = (): Resource =>
+  defaultResource().merge(resourceFromAttributes({ 'service.version': remitVersion() }));
+
 /** The origin as the variables, the process and the machine have it: all that is known, but where they name detectors. */
 export function originFrom(variables: OtelVariables): SpanOrigin {
-  const resource = defaultResource()
+  const resource = buildResource()
     .merge(detectResources({ detectors: detectorsFrom(variables) }))
     .merge(resourceFromAttributes({ 'service.name': variables['OTEL_SERVICE_NAME'] ?? 'remit' }));
   return { resource, scopeName: 'remit', limits: attributeLimitsFrom(variables) };

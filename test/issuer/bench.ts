@@ -64,6 +64,8 @@ export interface Bench {
   readonly tls: TlsMaterial;
   readonly port: number;
   readonly spans: SeenSpan[];
+  /** Route and status of each request that is over. */
+  readonly answered: (readonly [string, number | null])[];
   /** Records of refusals. */
   readonly refusals: LedgerRecord[];
   readonly problems: string[];
@@ -125,6 +127,7 @@ export async function startBench(
   const trustDomain = trustDomainFrom('acme.test');
   if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
   const spans: SeenSpan[] = [];
+  const answered: (readonly [string, number | null])[] = [];
   const refusals: LedgerRecord[] = [];
   const problems: string[] = [];
   const store = change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs });
@@ -187,6 +190,7 @@ export async function startBench(
     ...(turns === undefined ? {} : { turns }),
     onProblem: (message) => problems.push(message),
     onRefused: (bound, client) => refused.push([bound, client]),
+    onAnswered: ({ route, status }) => answered.push([route, status]),
   });
   const { port } = await server.listen('127.0.0.1', 0);
   const ask = (path: string, asking: Asking = {}) =>
@@ -216,6 +220,7 @@ export async function startBench(
     tls,
     port,
     spans,
+    answered,
     refusals,
     problems,
     refused,

@@ -63,13 +63,25 @@ describe('who may speak to the issuer', () => {
     },
   );
 
+  it('tells route and status of each request, and never a path that a client chose', async () => {
+    const before = bench.answered.length;
+    const issued = await bench.token();
+    await bench.ask(`/tasks/${String(issued.json['txn'])}`);
+    await bench.ask('/chosen');
+    expect(bench.answered.slice(before)).toEqual([
+      ['/oauth/token', 200],
+      ['/tasks/{id}', 200],
+      ['none', 404],
+    ]);
+  });
+
   it('records and traces that refusal', async () => {
     const foreign = await bench.authority.certificate({ uris: ['spiffe://evil.test/x'] });
     await bench.token({}, foreign);
     expect(bench.refusals.at(-1)).toMatchObject({
       error: 'invalid_client',
       reason: 'identity.untrusted-domain',
-      detail: 'the trust domain of the caller is not accepted',
+      detail: 'the trust domain of the client certificate is not accepted',
       agent: null,
     });
     expect(bench.spans.at(-1)).toMatchObject({ attributes: { 'remit.reason': 'identity.untrusted-domain' } });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { reasons } from '../../src/decision/reasons.ts';
@@ -70,12 +70,25 @@ describe('the dashboards and alert rules', () => {
     '%s says what is wrong and what to do',
     (_name, rule) => {
       expect(rule.labels['severity']).toMatch(/^(?:critical|warning|info)$/);
-      expect(Object.keys(rule.annotations)).toEqual(['summary', 'description']);
+      expect(Object.keys(rule.annotations)).toEqual(['summary', 'description', 'runbook_url']);
+      const page = readFileSync(resolve(deploy, `runbooks/${rule.alert}.md`), 'utf8');
+      expect(rule.annotations['runbook_url']).toMatch(new RegExp(`^https://.*/${rule.alert}\\.md$`));
+      expect(page).toMatch(new RegExp(`^# ${rule.alert}\n[^]*What it means[^]*What it does[^]*What to do`));
+      for (const [, link = ''] of page.matchAll(/\]\(([^)#]+)\)/g)) {
+        expect([link, existsSync(resolve(deploy, 'runbooks', link))]).toEqual([link, true]);
+      }
       for (const [page] of (rule.annotations['description'] ?? '').matchAll(/\bdeploy\/[\w-]+\.md/g)) {
         expect(existsSync(resolve(deploy, '..', page))).toBe(true);
       }
     },
   );
+});
+
+describe('deploy/runbooks', () => {
+  it('has a page for each alert and no other', () => {
+    const names = readdirSync(resolve(deploy, 'runbooks')).map((name) => name.replace(/\.md$/, ''));
+    expect(names.toSorted()).toEqual(alertRules.map(({ alert }) => alert).toSorted());
+  });
 });
 
 describe('deploy/jaeger/ui.json', () => {

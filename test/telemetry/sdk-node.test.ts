@@ -3,6 +3,7 @@ import type { Attributes } from '@opentelemetry/api';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from '@jest/globals';
+import { remitVersion } from '../../src/config/version.ts';
 import type { OtelVariables } from '../../src/telemetry/environment.ts';
 import { originFrom, settled } from '../../src/telemetry/span-origin.ts';
 
@@ -59,9 +60,9 @@ describe('originFrom', () => {
     ['no detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'none' }],
     ['some detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'env,host', OTEL_RESOURCE_ATTRIBUTES: 'team=a' }],
     ['all detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'all' }],
-  ])('has the resource that the SDK for Node has: %s', async (_name, variables) => {
+  ])('has the resource that the SDK for Node has, and the version: %s', async (_name, variables) => {
     const official = withoutInstance(await officialResource(variables));
-    expect(withoutInstance(await ownResource(variables))).toEqual(official);
+    expect(withoutInstance(await ownResource(variables))).toEqual({ ...official, 'service.version': remitVersion() });
     expect(official['telemetry.sdk.language']).toBe('nodejs');
   });
 });
