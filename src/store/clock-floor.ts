@@ -67,8 +67,8 @@ export class ClockFloor {
   /** The floor with its fraction, at `#monotonicMs`. */
   #lineMs: number;
   #monotonicMs: number;
-  /** What was given last. */
-  #floorMs = 0;
+  /** What was given last, by this process or the one before. */
+  #floorMs: number;
   /** How much of `MAX_STEP_MS` is taken. */
   #takenMs = 0;
   #ahead: Doubt | null = null;
@@ -85,6 +85,8 @@ export class ClockFloor {
     this.#lookedMs = monotonicMs;
     this.#boot = reading === null ? null : { reading, monotonicMs };
     this.#lineMs = sinceMark(mark, reading) ?? firstOf(mark.floorMs, sources.nowMs());
+    // Where the mark was wrong and gave way, the line is before it.
+    this.#floorMs = Math.min(mark.floorMs, Math.floor(this.#lineMs));
   }
 
   /** Reads both clocks. */

@@ -153,7 +153,7 @@ describe('remit serve', () => {
     await started.said(`${policy}:1:1: \`${policy}\` can be changed by others`);
     await chmod(policy, 0o644);
     started.child.kill('SIGHUP');
-    await started.said(/(policies: \d+, actions: \d+, set sha-256:\S+\n[^]*){2}/);
+    await started.said(/(policies: \d+, actions: \d+, set sha-256:\S+ [^]*){2}/);
   });
 
   it('refuses a policy folder that is not there', async () => {
@@ -218,7 +218,7 @@ describe('remit serve', () => {
     await writeFile(policy, `${good}\n// another set\n`);
     started.child.kill('SIGHUP');
     await started.said(
-      /policies: \d+, actions: \d+, set sha-256:\S+\n[^]*policies: \d+, actions: \d+, set sha-256:\S+\n/,
+      /policies: \d+, actions: \d+, set sha-256:\S+ [^]*policies: \d+, actions: \d+, set sha-256:\S+ /,
     );
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
@@ -251,5 +251,6 @@ describe('remit', () => {
 async function refusal(file: string): Promise<string> {
   const { code, err, out } = await ran(['serve', '--config', file]);
   expect([code, out]).toEqual([2, '']);
-  return err.split('\n').find((line) => !line.startsWith('warning: node ')) ?? '';
+  // Before it stand lines of the log.
+  return err.split('\n').find((line) => line.startsWith('remit serve: ')) ?? '';
 }

@@ -8,16 +8,8 @@ import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch, tokenNumber } from '../store/samples.ts';
-import {
-  type Answer,
-  audience,
-  type Bench,
-  details,
-  issuerUrl,
-  type Parameters,
-  recordedAs,
-  startBench,
-} from './bench.ts';
+import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
+import { recordedAs } from './recorded-as.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
 
 const { folder, remove } = scratch();

@@ -8,7 +8,8 @@ import { systemPorts } from '../../src/ports.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { byOperator, scratch } from '../store/samples.ts';
-import { type Answer, type Bench, details, formHeaders, issuerUrl, recordedAs, startBench } from './bench.ts';
+import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
+import { recordedAs } from './recorded-as.ts';
 import { mustBeId, plannerId } from './idp.ts';
 
 const { folder, remove } = scratch();

@@ -14,16 +14,8 @@ import { systemPorts } from '../../src/ports.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { mustOpen, scratch } from '../store/samples.ts';
-import {
-  audience,
-  type Bench,
-  details,
-  formHeaders,
-  issuerUrl,
-  type Parameters,
-  recordedAs,
-  startBench,
-} from './bench.ts';
+import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
+import { recordedAs } from './recorded-as.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;

@@ -73,6 +73,14 @@ describe('ClockFloor', () => {
     );
   });
 
+  it('does not step back by the millisecond that a wall clock went back over a restart', () => {
+    const machine = new Machine();
+    const floor = machine.floor();
+    const { floorMs } = floor.read();
+    machine.offMs = -1;
+    expect(machine.floor(floor.mark()).read().floorMs).toBe(floorMs);
+  });
+
   it('follows a wall clock that was set forward by up to 5 s at once, and once alone in so long', () => {
     const machine = new Machine();
     const floor = machine.floor();
