@@ -10,7 +10,10 @@ import { alertRules, alertsFile, dashboardQueries } from './dashboards.ts';
 import { Prometheus } from './prometheus.ts';
 
 /** Metrics that the scenario has no series of, and what would have to be there. */
-const needing: ReadonlyMap<string, string> = new Map([['remit_keys_age_seconds', 'a key server']]);
+const needing: ReadonlyMap<string, string> = new Map([
+  ['remit_keys_age_seconds', 'a key server'],
+  ['remit_ledger_room_seconds', 'ten minutes of growth'],
+]);
 
 /** What a command says, on both streams; its failure is in the text. */
 const said = (command: string, args: readonly string[], input = ''): Promise<string> =>
