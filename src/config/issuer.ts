@@ -97,7 +97,7 @@ export interface IssuerConfig {
     readonly listen: Address | null;
     readonly transmitters: readonly TransmitterConfig[];
     /** Event name to effect, beside the defaults. */
-    readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'ignore'>;
+    readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'attest' | 'ignore'>;
   } | null;
 }
 
@@ -155,7 +155,7 @@ export const issuer = (folder: string) => {
             subjectIssuers: optional(listOf(identifier), null),
           }),
         ),
-        effects: optional(mapOf(word(['revoke', 'suspend', 'ask', 'risk', 'ignore'])), new Map()),
+        effects: optional(mapOf(word(['revoke', 'suspend', 'ask', 'risk', 'attest', 'ignore'])), new Map()),
       }),
       null,
     ),

@@ -3,22 +3,16 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { StoreFailure } from '../store/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
-import {
-  contextAfter,
-  type ContextChange,
-  contextChanges,
-  contextEffects,
-  type Saying,
-} from '../task/context-change.ts';
+import { contextAfter, contextChanges, type Saying } from '../task/context-change.ts';
 import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';
-import { stateAt, type Task, type TaskEvent } from '../task/task.ts';
+import { stateAt, type Task } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { spiffeId } from '../token/claim-readers.ts';
 import { isProblem, listOf, membersFrom, optional } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import { ancestorsOf } from './ancestors.ts';
-import { askAgain, isRefusal } from './ask-again.ts';
 import { clientFrom } from './client.ts';
+import { contextEvent } from './context-event.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
@@ -63,10 +57,13 @@ function changedTask(request: IssuerRequest, services: IssuerServices): Task | O
   return isOAuthError(saying) ? saying : change(held.task, saying, services);
 }
 
+/** What a client can be to a task. */
+type Speaker = Exclude<Saying['kind'], 'signal'>;
+
 /** A task, and what the client is to it. */
 interface Held {
   readonly task: Task;
-  readonly kind: Saying['kind'];
+  readonly kind: Speaker;
 }
 
 /**
@@ -115,11 +112,11 @@ function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
     : { values: read.context.values, withdraw: read.withdraw };
 }
 
-function sayingOf(kind: Saying['kind'], by: SpiffeId, { values, withdraw }: Body): Saying | OAuthError {
+function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Saying | OAuthError {
   if (withdraw !== null && kind !== 'operator') {
     return oauthError('access_denied', 'only an operator withdraws what another workload attested');
   }
-  return kind === 'agent' ? { kind, by, values } : { kind, by, values, withdraw: withdraw ?? [] };
+  return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
 }
 
 function change(task: Task, saying: Saying, services: IssuerServices): Task | OAuthError {
@@ -128,30 +125,14 @@ function change(task: Task, saying: Saying, services: IssuerServices): Task | OA
   const facts = contextAfter(task, saying);
   if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
   const after = { ...task, ...facts };
-  const changes = contextChanges(task, after);
+  const changes = contextChanges(task, after, saying.kind);
   if (changes.length === 0) return task;
-  const event = eventOf(after, changes, services);
+  const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
+  const event = contextEvent(after, changes, { cause: causeOf('context.changed', note), services });
   const result = services.store.setContext(task, saying, event);
   if (isStoreFailure(result)) return unavailable(result);
   if (result === undefined) return notFound();
   return 'problem' in result ? ended(result.state) : result;
-}
-
-type Hard = TaskEvent & { readonly kind: 'suspend' | 'revoke' };
-
-/** What the changes do to the task, the hardest first; `undefined` where the task goes on. @param task as it would go on */
-function eventOf(task: Task, changes: readonly ContextChange[], services: IssuerServices): Hard | undefined {
-  const effects = contextEffects(task, changes);
-  const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
-  const cause = causeOf('context.changed', note);
-  if (effects.has('revoke')) return { kind: 'revoke', cause };
-  const refusal = effects.has('ask') ? askAgain(task, services) : null;
-  if (refusal !== null && isRefusal(refusal)) {
-    return { kind: 'revoke', cause: causeOf('context.changed', `${note}: the policies no longer grant the task`) };
-  }
-  if (refusal !== null)
-    return { kind: 'suspend', cause: causeOf('context.changed', `${note}: the policies could not be asked`) };
-  return effects.has('suspend') ? { kind: 'suspend', cause } : undefined;
 }
 
 const notFound = (): OAuthError => oauthError('not_found', 'this client has no task with this id');

@@ -121,8 +121,8 @@ export interface EventRecord {
   /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator NAME` by hand, or `remit`. */
   readonly by: string;
   /**
-   * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer` or
-   * `operator`) and the changed values, `claimed` by name or `attested` each with who attested it.
+   * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer`,
+   * `operator` or `signal`) and the changed values, `claimed` by name or `attested` each with who attested it.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }

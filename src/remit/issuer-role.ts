@@ -10,6 +10,7 @@ import { IssuerServer } from '../issuer/server.ts';
 import type { OnAnswered } from '../issuer/server.ts';
 import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
 import { defaultSignalEffects } from '../issuer/signals/effects.ts';
+import { attestingEvents } from '../issuer/signals/event.ts';
 import type { SignalServices } from '../issuer/signals/signal-services.ts';
 import type { SigningKeys } from '../issuer/signing-keys.ts';
 import { authorize } from '../policy/authorize.ts';
@@ -208,6 +209,21 @@ async function signalServices(parts: Parts, config: IssuerConfig): Promise<Signa
   if (unknown !== undefined) {
     const known = Object.keys(defaultSignalEffects).join(', ');
     return { problem: `\`issuer.signals.effects.${unknown}\` is not an event; known: ${known}` };
+  }
+  const mute = [...config.signals.effects].find(
+    ([name, effect]) => effect === 'attest' && !attestingEvents.has(name),
+  )?.[0];
+  if (mute !== undefined) {
+    const known = [...attestingEvents].join(', ');
+    return {
+      problem: `\`issuer.signals.effects.${mute}\` is \`attest\`, and this event tells of no values; those that do: ${known}`,
+    };
+  }
+  const workload = config.signals.transmitters.find(({ issuer }) => issuer.startsWith('spiffe:'))?.issuer;
+  if (workload !== undefined) {
+    return {
+      problem: `\`issuer.signals.transmitters\` has the issuer \`${workload}\`, which is the name of a workload; a transmitter has a URL`,
+    };
   }
   const keys = await openKeyRing(
     parts,

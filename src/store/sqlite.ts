@@ -271,7 +271,8 @@ class SqliteStore implements Store {
   ): Task | TaskConflict | undefined | StoreFailure {
     const { by, kind } = saying;
     const cause = event?.cause ?? causeOf('context.changed', '');
-    return this.#change<Task | StoreFailure>(key, [by, cause.note, ...Object.entries(saying.values).flat()], (task) => {
+    const said = Object.entries(saying.values).flatMap(([name, value]) => (value === null ? [name] : [name, value]));
+    return this.#change<Task | StoreFailure>(key, [by, cause.note, ...said], (task) => {
       const facts = contextAfter(task, saying);
       if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
       const amended = amendTask(this.#connection, task, facts, { event: 'context', kind, cause, by });

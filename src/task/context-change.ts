@@ -28,17 +28,21 @@ export interface ContextChange {
 
 /**
  * What is not the same in both. A task without a rule goes on with nothing that is other than it was: such a change revokes.
- * A newly attested value takes nothing away, so there the policies are asked.
+ * A newly attested value takes nothing away, so there the policies are asked. They are asked after a security event too:
+ * its value is made to change, and who has it attest means the policies to decide.
+ *
+ * @param kind who said what changed
  */
 export function contextChanges(
   before: Pick<Task, 'claimed' | 'attested'>,
   after: Pick<Task, 'claimed' | 'attested'>,
+  kind: Saying['kind'],
 ): readonly ContextChange[] {
   return [
     ...changedNames(before.claimed, after.claimed).map((name) => ({ name, otherwise: 'revoke' as const })),
     ...changedAttestations(before.attested, after.attested).map(({ name, isNew }) => ({
       name,
-      otherwise: isNew ? ('ask' as const) : ('revoke' as const),
+      otherwise: isNew || kind === 'signal' ? ('ask' as const) : ('revoke' as const),
     })),
   ];
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
@@ -5,7 +6,8 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { Reply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, scratchFolder, startDomain } from './domain.ts';
+import { es256Key, jwksOf, signed } from '../token/tokens.ts';
+import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 const APPROVALS = 'spiffe://acme.test/ns/finance/sa/approvals';
 const INCIDENT_DESK = 'spiffe://acme.test/ns/ops/sa/incident-desk';
@@ -13,6 +15,18 @@ const INCIDENT_DESK = 'spiffe://acme.test/ns/ops/sa/incident-desk';
 const issueOnCall = `
 @id("issue-on-call")
 permit (principal in Remit::AgentGroup::"on-call", action == Remit::Action::"issue", resource);
+`;
+
+const IDP = 'https://idp.acme.test';
+const idpKey = es256Key('idp-1');
+
+const compliantDevices = `
+@id("compliant-devices")
+forbid (principal, action == Remit::Action::"payments.read", resource)
+when { context.attested.contains({name: "device-compliance", value: "not-compliant", by: "${IDP}"}) };
+
+@id("read-payments")
+permit (principal in Remit::AgentGroup::"payers", action == Remit::Action::"payments.read", resource);
 `;
 
 interface Attempt {
@@ -70,10 +84,20 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
     const breakGlass = await readFile(join(examples, 'examples/break-glass/break-glass.cedar'), 'utf8');
     // The example ends on a day that is over; the day of the test is not.
     await writeFile(join(policies, 'break-glass.cedar'), breakGlass.replace('2026-01-16', '9999-01-01') + issueOnCall);
+    await writeFile(join(policies, 'devices.cedar'), compliantDevices);
+    await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(idpKey)));
     domain = await startDomain(envoy, {
       folder,
       policies,
-      settings: { issuer: { contextWriters: [APPROVALS, INCIDENT_DESK] } },
+      settings: {
+        issuer: {
+          contextWriters: [APPROVALS, INCIDENT_DESK],
+          signals: {
+            transmitters: [{ issuer: IDP, jwks: 'idp.json' }],
+            effects: { 'device-compliance-change': 'attest' },
+          },
+        },
+      },
     });
     agents.set('payments', domain.stage.planner);
     for (const [name, path] of [
@@ -155,5 +179,33 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
         expect.objectContaining({ kind: 'event', event: 'context', by: attester }),
       ]),
     );
+  });
+
+  it('has what a signal says attested by its transmitter: the policies refuse, and allow again, at the next use', async () => {
+    const agent = agentOf('payments');
+    const { token, taskId } = await mustDeclare(agent, domain, { actions: ['payments.read'] });
+    const device = async (current: string): Promise<number> => {
+      const claims = {
+        iss: IDP,
+        aud: 'https://issuer.acme.test',
+        iat: Math.floor(Date.now() / 1_000),
+        jti: randomUUID(),
+        sub_id: { format: 'opaque', id: taskId },
+        events: {
+          'https://schemas.openid.net/secevent/caep/event-type/device-compliance-change': {
+            previous_status: 'compliant',
+            current_status: current,
+          },
+        },
+      };
+      const header = { typ: 'secevent+jwt', alg: 'ES256', kid: idpKey.keyId };
+      const set = signed(idpKey, JSON.stringify(header), JSON.stringify(claims));
+      return (await request(agentOf(APPROVALS), '/signals', 'POST', 'application/secevent+jwt', set)).status;
+    };
+    expect(await callPayments(agent, domain, { token })).toEqual([200, null]);
+    expect(await device('not-compliant')).toBe(202);
+    expect(await callPayments(agent, domain, { token })).toEqual([403, 'policy.forbidden']);
+    expect(await device('compliant')).toBe(202);
+    expect(await callPayments(agent, domain, { token })).toEqual([200, null]);
   });
 });

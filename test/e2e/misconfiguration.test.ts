@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { es256Key, jwksOf } from '../token/tokens.ts';
 import { until } from '../until.ts';
 import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { remit } from './process.ts';
@@ -40,6 +41,8 @@ interface Mistake {
   readonly afterwards?: (started: Running, folder: string) => Promise<void>;
 }
 
+const IDP = 'https://idp.acme.test';
+
 // Issue 15, point 3.
 const mistakes: readonly (readonly [string, Mistake])[] = [
   ['`trustDomains` without that of the own SVID', { config: { trustDomains: ['other.test'] }, isRefused: true }],
@@ -59,6 +62,24 @@ const mistakes: readonly (readonly [string, Mistake])[] = [
     'a variable for a section that the file lacks',
     { environment: { REMIT_ISSUER_LISTEN: '127.0.0.1:0' }, isRefused: true },
   ],
+  ...(
+    [
+      ['a signal that attests and tells of no values', IDP, { 'session-revoked': 'attest' }],
+      ['a transmitter with the name of a workload', 'spiffe://acme.test/idp', {}],
+    ] as const
+  ).map(([name, issuer, effects]): readonly [string, Mistake] => [
+    name,
+    {
+      config: {
+        issuer: {
+          url: 'https://remit.acme.test',
+          listen: '127.0.0.1:0',
+          signals: { transmitters: [{ issuer, jwks: 'idp.json' }], effects },
+        },
+      },
+      isRefused: true,
+    },
+  ]),
   [
     'an emptied policy folder',
     {
@@ -87,6 +108,7 @@ describe('a mistake in what remit serve is given', () => {
       'remit',
       await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
     );
+    await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(es256Key('idp-1'))));
     await writeBundle(folder, 'stranger', await createAuthority('acme.test', systemPorts));
     sound = {
       trustDomains: ['acme.test'],

@@ -67,5 +67,5 @@ describe('the guide', () => {
       }
     }
     expect(blocks.filter(({ language, file }) => language === 'console' && file === undefined)).toHaveLength(18);
-  }, 300_000);
+  }, 900_000);
 });

@@ -279,8 +279,7 @@ describe('Store.revokeToken', () => {
 
 const claims = (task: Task, values: Readonly<Record<string, string>>) =>
   ({ kind: 'agent', by: task.agent, values }) as const;
-const attests = (by: string, values: Readonly<Record<string, string>>) =>
-  ({ kind: 'writer', by, values, withdraw: [] }) as const;
+const attests = (by: string, values: Readonly<Record<string, string>>) => ({ kind: 'writer', by, values }) as const;
 
 describe('Store.setContext', () => {
   it("keeps the agent's word as its claims, with a record of what changed", () => {

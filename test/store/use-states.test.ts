@@ -54,7 +54,7 @@ const steps: Readonly<Record<string, Step>> = {
     store.applyTaskEvent(taskAt(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator'),
   'a context': (store, n) => store.setContext(taskAt(n), { kind: 'agent', by: 'a', values: { ticket: `T-${n}` } }),
   'an attested value': (store, n) =>
-    store.setContext(taskAt(n), { kind: 'writer', by: 'w', values: { ticket: `T-${n}` }, withdraw: [] }),
+    store.setContext(taskAt(n), { kind: 'writer', by: 'w', values: { ticket: `T-${n}` } }),
   'a risk': (store, n) =>
     store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', causeOf('signal.risk-level-change'), 'operator'),
   'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, causeOf('operator.revoked'), 'operator'),

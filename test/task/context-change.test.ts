@@ -35,23 +35,34 @@ describe('contextChanges', () => {
       { ...none, claimed: { a: '1' } },
       { ...none, attested: [approval] },
     ];
-    expect(contextChanges(none, claimed)).toEqual([{ name: 'a', otherwise: 'revoke' }]);
-    expect(contextChanges(none, attested)).toEqual([{ name: 'approval', otherwise: 'ask' }]);
-    expect(contextChanges(attested, none)).toEqual([{ name: 'approval', otherwise: 'revoke' }]);
+    expect(contextChanges(none, claimed, 'agent')).toEqual([{ name: 'a', otherwise: 'revoke' }]);
+    expect(contextChanges(none, attested, 'writer')).toEqual([{ name: 'approval', otherwise: 'ask' }]);
+    expect(contextChanges(attested, none, 'writer')).toEqual([{ name: 'approval', otherwise: 'revoke' }]);
     const other = { ...none, attested: [{ ...approval, value: 'nobody' }] };
-    expect(contextChanges(attested, other)).toEqual([{ name: 'approval', otherwise: 'revoke' }]);
-    expect(contextChanges(attested, attested)).toEqual([]);
+    expect(contextChanges(attested, other, 'writer')).toEqual([{ name: 'approval', otherwise: 'revoke' }]);
+    expect(contextChanges(attested, attested, 'writer')).toEqual([]);
+    for (const after of [none, other]) {
+      expect(contextChanges(attested, after, 'signal')).toEqual([{ name: 'approval', otherwise: 'ask' }]);
+    }
   });
 });
 
 describe('contextAfter', () => {
   it('never makes an attested value of what an agent says, nor a claim of what others say', () => {
-    const saying = fc.record({
-      kind: fc.constantFrom('agent' as const, 'writer' as const, 'operator' as const),
+    const names = fc.constantFrom('x', 'y', 'constructor');
+    const said = {
       by: fc.constantFrom('a', 'b', 'c'),
-      values: fc.dictionary(fc.constantFrom('x', 'y', 'constructor'), fc.string(), { maxKeys: 3 }),
+      values: fc.dictionary(names, fc.string(), { maxKeys: 3 }),
       withdraw: fc.subarray(['a', 'b', 'c']),
-    });
+    };
+    const saying = fc.oneof(
+      fc.record({ ...said, kind: fc.constantFrom('agent' as const, 'writer' as const, 'operator' as const) }),
+      fc.record({
+        kind: fc.constant('signal' as const),
+        by: said.by,
+        values: fc.dictionary(names, fc.option(fc.string()), { maxKeys: 3 }),
+      }),
+    );
     fc.assert(
       fc.property(fc.array(saying, { maxLength: 12 }), (sayings) => {
         let task: Pick<Task, 'claimed' | 'attested'> = { claimed: {}, attested: [] };
@@ -72,6 +83,37 @@ describe('contextAfter', () => {
         }
       }),
     );
+  });
+});
+
+const signal = (values: Readonly<Record<string, string | null>>) => ({ kind: 'signal', by: 't', values }) as const;
+const numbered = (from: number, to: number) =>
+  Object.fromEntries(Array.from({ length: to - from }, (_, n) => [`n${from + n}`, 'x']));
+
+describe('contextAfter of a security event', () => {
+  it('changes the values it names, takes away those that are null, and leaves the others of its transmitter', () => {
+    const attested = [
+      { name: 'a', value: '1', by: 't', kind: 'signal' },
+      { name: 'b', value: '1', by: 't', kind: 'signal' },
+      { name: 'c', value: '1', by: 't', kind: 'signal' },
+      { name: 'a', value: '1', by: 'w', kind: 'writer' },
+    ] as const;
+    expect(contextAfter({ attested }, signal({ a: '2', b: null, d: '4' }))).toEqual({
+      attested: [
+        { name: 'a', value: '2', by: 't', kind: 'signal' },
+        { name: 'c', value: '1', by: 't', kind: 'signal' },
+        { name: 'd', value: '4', by: 't', kind: 'signal' },
+        { name: 'a', value: '1', by: 'w', kind: 'writer' },
+      ],
+    });
+  });
+
+  it('has no more than 16 values by one transmitter, in one event or in many', () => {
+    expect(contextAfter({ attested: [] }, signal(numbered(0, 17)))).toHaveProperty('problem');
+    const first = contextAfter({ attested: [] }, signal(numbered(0, 16)));
+    if (!('attested' in first)) throw new Error('there is room for 16');
+    expect(contextAfter(first, signal(numbered(16, 17)))).toHaveProperty('problem');
+    expect(contextAfter(first, signal({ n0: null, n16: 'x' }))).toHaveProperty('attested.length', 16);
   });
 });
 

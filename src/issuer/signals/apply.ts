@@ -1,9 +1,11 @@
-import type { Deny } from '../../decision/decision.ts';
 import { isStoreFailure } from '../../store/store-failure.ts';
 import type { StoreFailure } from '../../store/store-failure.ts';
 import { type Cause, causeOf } from '../../task/cause.ts';
+import { contextAfter, contextChanges } from '../../task/context-change.ts';
 import type { Task } from '../../task/task.ts';
+import { isProblem } from '../../token/members.ts';
 import { askAgain, isRefusal } from '../ask-again.ts';
+import { contextEvent, refusalEvent } from '../context-event.ts';
 import type { IssuerServices } from '../services.ts';
 import type { SignalEffect } from './effects.ts';
 import type { EventMeaning } from './event.ts';
@@ -18,9 +20,11 @@ export interface Applied {
   readonly by: string;
 }
 
-/** Whether an event with this effect changes anything: what takes nothing away does not, except a level that is set. */
-export const hasEffect = ({ effect, meaning }: Pick<Applied, 'effect' | 'meaning'>): boolean =>
-  effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
+/** Whether an event with this effect changes anything: what takes nothing away does not, except a level or value that is set. */
+export function hasEffect({ effect, meaning }: Pick<Applied, 'effect' | 'meaning'>): boolean {
+  if (effect === 'attest') return Object.keys(meaning.attests).length > 0;
+  return effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
+}
 
 /** Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. */
 export function applyTo(target: Target, applied: Applied, services: IssuerServices): StoreFailure | null {
@@ -42,6 +46,8 @@ function effectOn({ task, jtiDigest }: Target, applied: Applied, services: Issue
       return setRisk(task, applied, services);
     case 'ask':
       return ask(task, applied, services);
+    case 'attest':
+      return attest(task, applied, services);
     case 'ignore':
       return null;
     default:
@@ -60,10 +66,25 @@ function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
   const set = applied.meaning.risk === null ? null : setRisk(task, applied, services);
   if (isStoreFailure(set)) return set;
   const refusal = askAgain({ ...task, risk }, services);
-  return refusal === null ? null : services.store.applyTaskEvent(task, eventFor(refusal, applied.cause), applied.by);
+  return refusal === null
+    ? null
+    : services.store.applyTaskEvent(task, refusalEvent(isRefusal(refusal), applied.cause), applied.by);
 }
 
-const eventFor = (refusal: Deny, { code, note }: Cause) =>
-  isRefusal(refusal)
-    ? ({ kind: 'revoke', cause: causeOf(code, `${note}: the policies no longer grant the task`) } as const)
-    : ({ kind: 'suspend', cause: causeOf(code, `${note}: the policies could not be asked`) } as const);
+/**
+ * What the event says becomes attested by its transmitter, and the rules of the task say what that does; without one the
+ * policies are asked. Where there is no room for it the task waits: it must not go on with what was attested before.
+ */
+function attest(task: Task, { meaning, cause, by }: Applied, services: IssuerServices): unknown {
+  const { store } = services;
+  const saying = { kind: 'signal', by, values: meaning.attests } as const;
+  const facts = contextAfter(task, saying);
+  if (isProblem(facts)) {
+    const full = causeOf(cause.code, `${cause.note}: the task ${facts.problem}`);
+    return store.applyTaskEvent(task, { kind: 'suspend', cause: full }, by);
+  }
+  const after = { ...task, ...facts };
+  const changes = contextChanges(task, after, saying.kind);
+  if (changes.length === 0) return null;
+  return store.setContext(task, saying, contextEvent(after, changes, { cause, services }));
+}

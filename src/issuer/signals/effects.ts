@@ -7,9 +7,10 @@ import type { SignalName } from '../../task/cause.ts';
  * - `suspend` stops them until they are resumed
  * - `ask` asks the policies again whether they may go on, and revokes those that may not
  * - `risk` sets the level that the policies read as `context.risk`: the level the event names, else high
+ * - `attest` makes what the event says now attested by its transmitter (`context.attested`), for the policies to decide by
  * - `ignore` does nothing; the event is recorded
  */
-export type SignalEffect = 'revoke' | 'suspend' | 'ask' | 'risk' | 'ignore';
+export type SignalEffect = 'revoke' | 'suspend' | 'ask' | 'risk' | 'attest' | 'ignore';
 
 /** The effect of every event, by its name. */
 export type SignalEffects = Readonly<Record<SignalName, SignalEffect>>;

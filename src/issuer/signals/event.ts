@@ -1,5 +1,7 @@
 import { isProblem, membersFrom, optional, type Reader, seconds, text } from '../../token/members.ts';
+import type { ChangedValues } from '../../task/attestation.ts';
 import type { SignalName } from '../../task/cause.ts';
+import { namedValuesFrom } from '../../task/named-values.ts';
 import type { Risk } from '../../action/catalog.ts';
 
 /** What the payload of an event says, as far as it matters here. */
@@ -8,6 +10,8 @@ export interface EventMeaning {
   readonly isAdverse: boolean;
   /** The level of a `risk-level-change`, else `null`. */
   readonly risk: Risk | null;
+  /** What holds now by its word, as named values; `null` for what no longer does. Empty where it tells of no values. */
+  readonly attests: ChangedValues;
 }
 
 /** A type of event that is understood. */
@@ -49,15 +53,29 @@ const meaningOf =
 
 const ignoringOthers = { noun: 'member', others: 'ignored' } as const;
 
-const adverse: EventMeaning = { isAdverse: true, risk: null };
-const harmless: EventMeaning = { isAdverse: false, risk: null };
+const adverse: EventMeaning = { isAdverse: true, risk: null, attests: {} };
+const harmless: EventMeaning = { isAdverse: false, risk: null, attests: {} };
 
 const always = (meaning: EventMeaning): Reader<EventMeaning> => meaningOf({}, () => meaning);
 
-const claims: Reader<true> = (value) =>
+const claims: Reader<Readonly<Record<string, unknown>>> = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0
-    ? true
+    ? { ...value }
     : { problem: 'must be an object with at least one claim' };
+
+/**
+ * The values that can be named, by their names. A name that no value can have had says nothing. What is no text, number or
+ * boolean, or is longer than a value may be, takes the value of that name away: it no longer holds.
+ */
+const namedFrom = (values: Readonly<Record<string, unknown>>): ChangedValues =>
+  Object.fromEntries(
+    Object.entries(values)
+      .filter(([name]) => !isProblem(namedValuesFrom({ [name]: '' })))
+      .map(([name, value]) => {
+        const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
+        return [name, isProblem(namedValuesFrom({ [name]: text })) ? null : String(text)];
+      }),
+  );
 
 const levels: Readonly<Record<'LOW' | 'MEDIUM' | 'HIGH', Risk>> = { LOW: 'low', MEDIUM: 'medium', HIGH: 'high' };
 
@@ -78,21 +96,32 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
       ({ change_type: change }) => (change === 'revoke' || change === 'delete' ? adverse : harmless),
     ),
   ],
-  [CAEP, 'token-claims-change', meaningOf({ claims }, () => adverse)],
+  [
+    CAEP,
+    'token-claims-change',
+    meaningOf({ claims }, (members) => ({ ...adverse, attests: namedFrom(members.claims) })),
+  ],
   [
     CAEP,
     'assurance-level-change',
     meaningOf(
       { namespace: word, current_level: word, change_direction: optional(oneOf('increase', 'decrease')) },
       // Without a direction nobody here can tell, since levels are ordered by their namespace: taken for the worse.
-      ({ change_direction: direction }) => (direction === 'increase' ? harmless : adverse),
+      ({ change_direction: direction, namespace, current_level: level }) => ({
+        ...(direction === 'increase' ? harmless : adverse),
+        attests: namedFrom({ [`assurance-level.${namespace}`]: level }),
+      }),
     ),
   ],
   [
     CAEP,
     'device-compliance-change',
-    meaningOf({ previous_status: complianceStatus, current_status: complianceStatus }, ({ current_status: status }) =>
-      status === 'not-compliant' ? adverse : harmless,
+    meaningOf(
+      { previous_status: complianceStatus, current_status: complianceStatus },
+      ({ current_status: status }) => ({
+        ...(status === 'not-compliant' ? adverse : harmless),
+        attests: { 'device-compliance': status },
+      }),
     ),
   ],
   [
@@ -100,7 +129,7 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
     'risk-level-change',
     meaningOf(
       { principal: word, current_level: riskLevel, previous_level: optional(riskLevel) },
-      ({ current_level: level }) => ({ isAdverse: level === 'HIGH', risk: levels[level] }),
+      ({ current_level: level }) => ({ isAdverse: level === 'HIGH', risk: levels[level], attests: {} }),
     ),
   ],
   [CAEP, 'session-established', always(harmless)],
@@ -122,3 +151,10 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
 export const eventTypes: ReadonlyMap<string, EventType> = new Map(
   types.map(([prefix, name, meaning]) => [`${prefix}${name}`, { name, uri: `${prefix}${name}`, meaning }]),
 );
+
+/** Events that tell of values, which their transmitter can attest. */
+export const attestingEvents: ReadonlySet<string> = new Set<SignalName>([
+  'token-claims-change',
+  'assurance-level-change',
+  'device-compliance-change',
+]);

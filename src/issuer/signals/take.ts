@@ -58,7 +58,7 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
 
 const appliedOf = ({ known, transmitter, uri }: SecurityEvent, effects: SignalEffects): Applied => ({
   effect: known === null ? 'ignore' : effects[known.type.name],
-  meaning: known?.meaning ?? { isAdverse: false, risk: null },
+  meaning: known?.meaning ?? { isAdverse: false, risk: null, attests: {} },
   cause: known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`),
   by: transmitter.issuer,
 });

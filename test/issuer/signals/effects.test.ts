@@ -125,6 +125,110 @@ describe('the effect the operator gives an event', () => {
   });
 });
 
+const attesting = async (refusal: ReasonCode | null = null): Promise<Bench> =>
+  startBench(folder(), {
+    signals: signalServices({
+      'device-compliance-change': 'attest',
+      'token-claims-change': 'attest',
+      'assurance-level-change': 'attest',
+    }),
+    ...(refusal === null ? {} : { grant: () => deny(refusal, 'no') }),
+  });
+const attested = (name: string, value: string) => ({ name, value, by: transmitterIssuer, kind: 'signal' });
+const device = (current: string) => ({
+  [eventUri('device-compliance-change')]: { previous_status: 'compliant', current_status: current },
+});
+const claimsChange = (claims: object) => ({ [eventUri('token-claims-change')]: { claims } });
+
+describe('attest', () => {
+  it('has what the event says attested by its transmitter, with who said it in the record', async () => {
+    const bench = await attesting();
+    const { store } = bench.services;
+    const { task } = newTask(store, { subject: 'alice' });
+    expect((await push(bench, setOf({ events: device('not-compliant') }))).status).toBe(202);
+    expect(taskNow(store, task)).toMatchObject({
+      state: 'active',
+      attested: [attested('device-compliance', 'not-compliant')],
+    });
+    expect(recordsOf(store, task.id).at(-1)).toMatchObject({
+      event: 'context',
+      by: transmitterIssuer,
+      details: {
+        kind: 'signal',
+        attested: [{ name: 'device-compliance', value: 'not-compliant', by: transmitterIssuer }],
+      },
+    });
+    await push(bench, setOf({ events: device('compliant') }));
+    expect(taskNow(store, task)).toMatchObject({
+      state: 'active',
+      attested: [attested('device-compliance', 'compliant')],
+    });
+    await bench.close();
+  });
+
+  it('takes claims by their names, and takes away what can no longer be told', async () => {
+    const bench = await attesting();
+    const { store } = bench.services;
+    const { task } = newTask(store, { subject: 'alice' });
+    await push(
+      bench,
+      setOf({ events: claimsChange({ role: 'admin', tier: 2, vip: true, 'not a name': 'x', groups: ['a'] }) }),
+    );
+    const first = [attested('role', 'admin'), attested('tier', '2'), attested('vip', 'true')];
+    expect(taskNow(store, task).attested).toEqual(first);
+    await push(
+      bench,
+      setOf({ events: claimsChange({ role: ['admin', 'auditor'], vip: null, tier: 'x'.repeat(257) }) }),
+    );
+    expect(taskNow(store, task).attested).toEqual([]);
+    await bench.close();
+  });
+
+  it('tells levels of assurance apart by their namespace', async () => {
+    const bench = await attesting();
+    const { store } = bench.services;
+    const { task } = newTask(store, { subject: 'alice' });
+    const level = { namespace: 'NIST-AAL', current_level: 'nist-aal2', change_direction: 'increase' };
+    await push(bench, setOf({ events: { [eventUri('assurance-level-change')]: level } }));
+    expect(taskNow(store, task).attested).toEqual([attested('assurance-level.NIST-AAL', 'nist-aal2')]);
+    await bench.close();
+  });
+
+  it.each<[ReasonCode, string]>([
+    ['policy.forbidden', 'revoked'],
+    ['policy.unavailable', 'suspended'],
+  ])('asks the policies: %s leaves the task %s', async (refusal, state) => {
+    const bench = await attesting(refusal);
+    const { task } = newTask(bench.services.store, { subject: 'alice' });
+    await push(bench, setOf({ events: device('not-compliant') }));
+    expect(taskNow(bench.services.store, task).state).toBe(state);
+    expect(recordsOf(bench.services.store, task.id).at(-1)).toMatchObject({
+      cause: 'signal.device-compliance-change',
+      by: transmitterIssuer,
+    });
+    await bench.close();
+  });
+
+  it("goes by the task's own rule for the name, where it has one", async () => {
+    const bench = await attesting();
+    const { store } = bench.services;
+    const { task } = newTask(store, { subject: 'alice', contextRules: { 'device-compliance': 'suspend' } });
+    await push(bench, setOf({ events: device('not-compliant') }));
+    expect(taskNow(store, task).state).toBe('suspended');
+    await bench.close();
+  });
+
+  it('suspends a task that has no room for what it says', async () => {
+    const bench = await attesting();
+    const { store } = bench.services;
+    const { task } = newTask(store, { subject: 'alice' });
+    const claims = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`claim-${n}`, 'x']));
+    await push(bench, setOf({ events: claimsChange(claims) }));
+    expect(taskNow(store, task)).toMatchObject({ state: 'suspended', attested: [] });
+    await bench.close();
+  });
+});
+
 /** What the state of the task says to a use of that token. */
 function nextCheck(store: Store, task: Task, tokenId: string): unknown {
   const payload = { ...soundClaims, iss: issuerUrl, txn: task.id, jti: tokenId };

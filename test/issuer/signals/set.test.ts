@@ -22,7 +22,10 @@ describe('securityEventFrom', () => {
         members: [{ role: 'self', is: { format: 'iss_sub', issuer: transmitterIssuer, subject: 'alice' } }],
       },
       uri: eventUri('session-revoked'),
-      known: { type: eventTypes.get(eventUri('session-revoked')), meaning: { isAdverse: true, risk: null } },
+      known: {
+        type: eventTypes.get(eventUri('session-revoked')),
+        meaning: { isAdverse: true, risk: null, attests: {} },
+      },
     });
   });
 
