@@ -5,7 +5,7 @@ import { passingHeaders } from './action/excepted-secret.ts';
 import { staticSecretsIn } from './action/static-secret.ts';
 import type { AskingAgent, CheckFacts, CheckServices } from './check-services.ts';
 import type { Facts, Presented } from './decide.ts';
-import { isDeny } from './decision/decision.ts';
+import { deny, isDeny } from './decision/decision.ts';
 import type { Deny } from './decision/decision.ts';
 import { callerFrom } from './identity/caller.ts';
 import type { Caller } from './identity/caller.ts';
@@ -15,9 +15,11 @@ import type { PolicySet } from './policy/load.ts';
 import type { Clocks } from './ports.ts';
 import { isStoreFailure, stateUnavailable } from './store/store-failure.ts';
 import { noHistory } from './task/history.ts';
+import { taskPermits } from './task/task.ts';
 import { credentialFrom } from './token/authorization-header.ts';
 import type { PresentedToken } from './token/authorization-header.ts';
 import type { TaskToken } from './token/claims.ts';
+import { bindingProblem } from './token/binding.ts';
 import { tokenCredentialFrom, workloadIdentity } from './token/credential.ts';
 import type { Credential } from './token/credential.ts';
 import type { ExternalToken } from './token/external-token.ts';
@@ -25,6 +27,7 @@ import { possessionFrom } from './token/possession.ts';
 import type { Proof } from './token/proof.ts';
 import { targetUriOf } from './token/target-uri.ts';
 import type { Circumstances } from './token/reuse.ts';
+import { isExpired } from './token/verify.ts';
 import type { TokenUse } from './token/uses.ts';
 
 /** What a call says itself: the facts of a check that no other check changes. */
@@ -74,7 +77,8 @@ export function read(
  */
 export function gather(services: CheckServices, reading: Reading | Deny, clocks: Clocks): Gathered {
   if (isDeny(reading)) return { facts: unreadable(reading, clocks), use: null };
-  const { call, caller, refusedCaller, secrets, passing, credential, presented, action, circumstances } = reading;
+  const { call, caller, refusedCaller, secrets, passing, presented, action, circumstances } = reading;
+  const credential = stoppedOr(services, reading, clocks);
   const useKey = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.useKey;
   const use = useKey === null ? null : services.uses.next(useKey, circumstances);
   const rest = {
@@ -94,6 +98,27 @@ export function gather(services: CheckServices, reading: Reading | Deny, clocks:
   // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
   return { facts: { ...rest, ...state }, use };
+}
+
+/** States that somebody has put a task into to stop it; an end that was to be expected is none of them. */
+const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled', 'task.revoked']);
+
+/**
+ * The credential of a reading; of an expired token whose task was stopped, that it was: a client answers `token.expired` with a
+ * new declaration, which would get around whoever stopped it. The caller who is not the token's learns nothing.
+ */
+function stoppedOr(services: CheckServices, reading: Reading, clocks: Clocks): Credential | Deny {
+  const { credential, caller, presented } = reading;
+  if (!isDeny(credential) || !isExpired(credential)) return credential;
+  const { expired, ...over } = credential;
+  const { proof, scheme } = presented;
+  if (isDeny(caller) || isDeny(proof)) return over;
+  if (bindingProblem(expired, { caller, proof, scheme }, services.binding) !== null) return over;
+  const { task, issued } = taskState(services, expired);
+  const live = isDeny(task) ? task : taskPermits(task, expired, issued, clocks);
+  return isDeny(live) && stopped.has(live.reason)
+    ? deny(live.reason, `${live.detail}; the token of task \`${expired.taskId}\` has expired`)
+    : over;
 }
 
 /** Where a token is used and for what. Behind a hop the other end of the connection is the hop's, and says nothing of the caller. */
@@ -141,7 +166,7 @@ const unreadable = (parsed: Deny, { wallMs, floorMs }: Clocks): Facts => ({
 });
 
 interface Found {
-  readonly credential: Credential;
+  readonly credential: Credential | Deny;
   readonly presented: Presented;
 }
 
@@ -176,8 +201,9 @@ function credentialOf(
     { task, external },
     { keys: services.keys, verified: services.verified, nowMs: clocks.wallMs, digest: sent.digest },
   );
-  if (isDeny(credential)) return credential;
-  const proof = proofOf(services, call, { sent, credential, policies, clocks });
+  const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
+  if (token === null) return { credential, presented: plain };
+  const proof = proofOf(services, call, { sent, credential: token, policies, clocks });
   return { credential, presented: { scheme: sent.scheme, proof } };
 }
 

@@ -65,14 +65,25 @@ export function signedTaskClaims(
   return isDeny(claims) ? claims : { claims, key };
 }
 
+/** A denial with `token.expired` of a token that is sound but for its time: what its task has come to can still be asked. */
+export interface ExpiredToken extends Deny {
+  readonly expired: TaskToken;
+}
+
+/** Whether a denial is that of a task token whose time is over, and nothing else is wrong with it. */
+export const isExpired = (credential: Deny): credential is ExpiredToken => 'expired' in credential;
+
 /** What `taskTokenOf` judges anew on every use: times and audience. */
 export function liveTaskToken(
   { token, notBeforeSeconds }: TaskClaims,
   rules: TokenRules,
   nowMs: number,
-): TaskToken | Deny {
+): TaskToken | Deny | ExpiredToken {
   const dead = lifetimeProblem({ ...token, notBeforeSeconds }, rules, nowMs);
-  if (dead !== null) return dead;
+  if (dead !== null) {
+    const isOver = dead.reason === 'token.expired' && rules.audiences.has(token.audience);
+    return isOver ? { ...dead, expired: token } : dead;
+  }
   return rules.audiences.has(token.audience)
     ? token
     : deny('token.audience', 'claim `aud` is not a resource guarded here');

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
 import { byOperator } from '../store/samples.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -89,6 +90,40 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     });
     clock.offMs = 0;
     expect((await call(token))[1]).toBe('task.revoked');
+  });
+
+  it.each(['suspend', 'revoke', 'cancel'] as const)(
+    'answers an expired token of a task that an operator had to %s with 403, so that no client declares it anew',
+    async (kind) => {
+      const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
+      const { issuer } = stored(taskId);
+      domain.remit.store.applyTaskEvent({ issuer, id: taskId }, byOperator(kind, 'gone astray'), 'operator');
+      // The token is over, its task would not be.
+      clock.offMs = 6 * MINUTE;
+      expect(await call(token)).toEqual([
+        403,
+        { suspend: 'task.suspended', revoke: 'task.revoked', cancel: 'task.cancelled' }[kind],
+      ]);
+      const stolen = await domain.stage.reporter.call(domain.stage.envoyPort, {
+        host: 'payments.acme.test',
+        path: '/v1/payments/p-1',
+        headers: { authorization: `Bearer ${token}` },
+      });
+      expect([stolen.status, JSON.parse(stolen.body).reason]).toEqual([401, 'token.expired']);
+    },
+  );
+
+  it('answers an expired token of a task that goes on, or was completed, with 401', async () => {
+    const [going, completed] = [
+      await mustDeclare(domain.stage.planner, domain),
+      await mustDeclare(domain.stage.planner, domain),
+    ];
+    const { issuer } = stored(completed.taskId);
+    const event = { kind: 'complete', cause: causeOf('agent.completed') } as const;
+    domain.remit.store.applyTaskEvent({ issuer, id: completed.taskId }, event, 'agent');
+    clock.offMs = 6 * MINUTE;
+    expect(await call(going.token)).toEqual([401, 'token.expired']);
+    expect(await call(completed.token)).toEqual([401, 'token.expired']);
   });
 
   it('lets no token live longer than it was issued for, though it is held back all the time', async () => {
