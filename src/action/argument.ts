@@ -10,7 +10,8 @@ export type ArgumentValue = string | number | boolean | Decimal | readonly strin
 /** A number of at most 4 decimal places in Cedar's spelling, such as `12.50`. */
 export type Decimal = { readonly decimal: string };
 
-const MAX_STRING_BYTES = 4096;
+/** Of a text, in UTF-8; a longer one is no argument. */
+export const MAX_STRING_BYTES = 4096;
 /** Of one argument; more is no list of strings. */
 export const MAX_STRINGS = 256;
 /** No sign on zero, no leading zeros, no exponent: one spelling for each number. */

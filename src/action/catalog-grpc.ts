@@ -4,7 +4,7 @@ import type { DescriptorSets } from './catalog-descriptor-sets.ts';
 import { actionFields, actionHead } from './catalog-head.ts';
 import type { Defaults } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
-import type { DescriptorSet, MethodDescriptor } from './protobuf/descriptor-set.ts';
+import type { DescriptorSet, MessageType, MethodDescriptor } from './protobuf/descriptor-set.ts';
 import { messageShapes, missingMessage, pathProblem } from './protobuf/message-shape.ts';
 import type { MessageShape } from './protobuf/message-shape.ts';
 import { pathTemplateFrom } from './template.ts';
@@ -17,6 +17,8 @@ export interface GrpcEntry extends MessageEntry {
   readonly path: Placed<PathTemplate>;
   /** What its arguments are read from; `null` where it has none and is decided on headers. */
   readonly message: MessageShape | null;
+  /** What its message is described by; `null` where the catalog has no descriptor set for it. */
+  readonly input: MessageType | null;
 }
 
 /** What a service is described by: what the server's actions have in common, and its descriptor set where it has one. */
@@ -84,7 +86,8 @@ function grpcEntry(
   if (head === null || 'problem' in template) return null;
   const { offset } = method;
   const name = { value: `${service}/${method.value}`, offset };
-  return { ...head, name, path: { value: template, offset }, args, message };
+  const input = rules.set === null || descriptor === undefined ? null : { set: rules.set, name: descriptor.input };
+  return { ...head, name, path: { value: template, offset }, args, message, input };
 }
 
 function messageOf(

@@ -40,7 +40,8 @@ const CREDENTIAL_KINDS = ['task-token', 'external-token', 'workload-identity'] a
 /** Ids that Remit's own actions and the risk groups have in the schema. */
 const RESERVED_IDS = new Set<string>([...RISKS, 'issue']);
 const ACTION_ID = /^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
-const MAX_ID_LENGTH = 128;
+/** Characters of an action id at most. */
+export const MAX_ID_LENGTH = 128;
 const LABEL = /^[a-z][a-z0-9_-]{0,62}$/;
 const MAX_LABELS = 16;
 
@@ -77,7 +78,8 @@ export function defaultsFrom(
   };
 }
 
-const isActionId = (value: string): boolean =>
+/** Whether a text can be the id of an action: of the grammar, short enough, and none of Remit's own. */
+export const isActionId = (value: string): boolean =>
   value.length <= MAX_ID_LENGTH && ACTION_ID.test(value) && !RESERVED_IDS.has(value);
 
 /** The credentials of a list of words; `null` where there is no list. */

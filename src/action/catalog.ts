@@ -10,6 +10,7 @@ import { readCatalog } from './catalog-file.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { ActionHead, Defaults, Risk } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
+import type { MessageType } from './protobuf/descriptor-set.ts';
 import type { MessageShape } from './protobuf/message-shape.ts';
 import type { ParameterType } from './parameter-type.ts';
 import { RouteTable } from './route-table.ts';
@@ -62,6 +63,8 @@ export interface CatalogAction extends Defaults {
   readonly body: BodyRule;
   /** What the arguments of a gRPC method are read from; `null` where it has none, and for any other kind. */
   readonly message: MessageShape | null;
+  /** What the message of a gRPC method is described by; `null` where no descriptor set is named, and for any other kind. */
+  readonly input: MessageType | null;
 }
 
 /** An MCP server of the catalog. */
@@ -264,12 +267,11 @@ interface ActionPlace {
 
 /** The action of an entry, now of the catalog; `null` where its id is taken. */
 function added(
-  entry: ActionHead &
-    Pick<CatalogAction, 'args'> & { readonly body?: BodyRule; readonly message?: MessageShape | null },
+  entry: ActionHead & Pick<CatalogAction, 'args'> & Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, yaml }: Into,
 ): CatalogAction | null {
-  const { id, risk, accepts, labels, staticSecrets, args, body = 'unstated', message = null } = entry;
+  const { id, risk, accepts, labels, staticSecrets, args, body = 'unstated', message = null, input = null } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -299,6 +301,7 @@ function added(
     recorded,
     body,
     message,
+    input,
   };
   actions.set(action.id, action);
   return action;

@@ -65,7 +65,9 @@ export function attemptFrom(
   return { ...test, attempt: { ...test.attempt, headers, body: Buffer.from(body) } };
 }
 
-const NO_ARGS: Problem = { problem: '`--args` goes with `--action`, `--mcp` or `--a2a`; a call has a `--body`' };
+const NO_ARGS: Problem = {
+  problem: '`--args` goes with `--action`, `--mcp`, `--a2a` or `--grpc`; a call has a `--body`',
+};
 
 function attemptOf(options: AttemptOptions): Readonly<Record<string, unknown>> | Problem {
   const [kind, second] = KINDS.filter((one) => options[one] !== undefined);
@@ -82,11 +84,12 @@ function attemptOf(options: AttemptOptions): Readonly<Record<string, unknown>> |
       return { mcp: { tool: name, arguments: args } };
     case 'a2a':
       return { a2a: { method: name, params: args } };
-    case 'issue':
     case 'grpc':
+      return { grpc: { method: name, ...(options.args === undefined ? {} : { message: args }) } };
+    case 'issue':
       return options.args === undefined
-        ? { [kind]: kind === 'issue' ? name : { method: name } }
-        : { problem: `\`--args\` goes with \`--action\`, \`--mcp\` or \`--a2a\`, not with \`--${kind}\`` };
+        ? { issue: name }
+        : { problem: '`--args` goes with `--action`, `--mcp`, `--a2a` or `--grpc`, not with `--issue`' };
     default:
       return kind satisfies never;
   }

@@ -28,8 +28,9 @@ import type { Refusal } from './task-source.ts';
 const help = `remit policy explain: why a call is allowed or denied, and what would have to differ
 
 usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumstances]
-       remit policy explain (--action ID | --mcp TOOL | --a2a METHOD) --agent SPIFFE-ID [--args JSON] [circumstances]
-       remit policy explain (--grpc METHOD | --issue ACTION) --agent SPIFFE-ID [circumstances]
+       remit policy explain (--action ID | --mcp TOOL | --a2a METHOD | --grpc METHOD) --agent SPIFFE-ID [--args JSON]
+                            [circumstances]
+       remit policy explain --issue ACTION --agent SPIFFE-ID [circumstances]
        remit policy explain --cases FILE [--filter TEXT]
        remit policy explain DECISION-ID [--config FILE | --state FILE] [--as-test]
 
@@ -38,8 +39,8 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --agent, --body    who calls, and the JSON that it sends
   --action, --mcp, --a2a, --grpc, --issue
                      in place of METHOD and URL: an action of the catalog, a tool of MCP, a method of A2A, \`package.Service/Method\`
-                     of gRPC with an empty message, or a token for an action
-  --args JSON        the arguments
+                     of gRPC, or a token for an action
+  --args JSON        the arguments; of gRPC the message
   --purpose TEXT     circumstances: what the task is for, default \`test\`
   --risk LEVEL       what signals have raised the task to: low (default), medium, high
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID

@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { catalogFrom } from '../action/catalog.ts';
+import { isActionId } from '../action/catalog-head.ts';
 import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
 import { importedDescriptorSet } from '../action/import/descriptor-set.ts';
-import type { Imported } from '../action/import/entry.ts';
+import type { Imported, ImportOptions } from '../action/import/entry.ts';
 import { importedMcpTools } from '../action/import/mcp-tools.ts';
 import { importedOpenApi } from '../action/import/openapi.ts';
 import { importedProto } from '../action/import/proto.ts';
@@ -17,7 +18,7 @@ import { optionsFrom } from './options.ts';
 
 const help = `remit policy import: the catalog entries for what exists, for review
 
-usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST]
+usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST] [--prefix PREFIX] [--only GLOB]...
 
   openapi      an OpenAPI 3 document, YAML or JSON
   mcp-tools    what an MCP server answers to \`tools/list\`, JSON
@@ -25,12 +26,19 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
                \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
   --server ID  the id of the server in actions.yaml; default \`server\`
   --host HOST  its host, as callers name it; default the document's, else \`ID.example\`
+  --prefix PREFIX
+               what action ids begin with; default \`ID.\`
+  --only GLOB  what to take, again for more: the operationId or \`METHOD /path\` of an operation, the name of a tool,
+               \`package.Service/Method\`; \`*\` stands for any characters, \`?\` for one. Ids are the same with and without
 
 Prints a server for actions.yaml, with each argument and its type. Nobody but you knows what an action can do: read the
-risk of each, and take out what no agent needs, before you copy it. What could not be taken over is listed at the end.
+risk of each, and take out what no agent needs, before you copy it. What could not be taken over is listed at the end, as
+is what a call may have by its schema and the catalog's types deny: text of more than 4,096 bytes, integers beyond
+±(2^53 - 1), numbers of more than 4 decimal places. \`null\` counts as absent, so what can be null is not \`required\`.
 
   remit policy import openapi petstore.yaml --server petstore
   remit policy import proto shop.binpb --server shop --host shop.acme.test
+  remit policy import openapi github.json --server github --prefix github.repos. --only 'repos/*'
   remit policy import mcp-tools tools.json --server tickets --host tickets.acme.test
 
 exit: 0 printed, 1 printed, but not yet a catalog that loads, 2 bad use or an unreadable file`;
@@ -44,18 +52,30 @@ interface Source {
   readonly file: string;
 }
 
-type Importer = (source: Source, id: string) => Imported | Problem;
+type Importer = (source: Source, options: ImportOptions) => Imported | Problem;
 
 const importers: ReadonlyMap<string, Importer> = new Map<string, Importer>([
-  ['openapi', (source, id) => fromDocument(source, (document) => importedOpenApi(document, id))],
-  ['mcp-tools', (source, id) => fromDocument(source, (document) => importedMcpTools(document, id))],
+  ['openapi', (source, options) => fromDocument(source, (document) => importedOpenApi(document, options))],
+  ['mcp-tools', (source, options) => fromDocument(source, (document) => importedMcpTools(document, options))],
   ['proto', fromProto],
 ]);
 
 const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_NOTES = 200;
+const MAX_PREFIX = 64;
+const PREFIX_RULE = 'letters, digits, `-` and `_`, joined by dots, at most 64, beginning with a letter';
 
 async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>): Promise<number> {
-  const options = optionsFrom(args, { server: { type: 'string', default: 'server' }, host: { type: 'string' } }, 2);
+  const options = optionsFrom(
+    args,
+    {
+      server: { type: 'string', default: 'server' },
+      host: { type: 'string' },
+      prefix: { type: 'string' },
+      only: { type: 'string', multiple: true, default: [] },
+    },
+    2,
+  );
   if (typeof options === 'string') return refused(io, options);
   const [kind = '', file] = options.operands;
   const importer = importers.get(kind);
@@ -63,9 +83,11 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
     return refused(io, `expected ${[...importers.keys()].join('|')} and a FILE`);
   const bytes = await bytesOf(file);
   if (isProblem(bytes)) return refused(io, `\`${file}\` ${bytes.problem}`);
-  const { server: id, host } = options.values;
+  const { server: id, host, only, prefix = `${id}.` } = options.values;
+  if (prefix !== '' && (!isActionId(`${prefix}x`) || prefix.length > MAX_PREFIX))
+    return refused(io, `\`--prefix ${prefix.slice(0, MAX_PREFIX)}\` cannot begin an action id: ${PREFIX_RULE}`);
   const source = { bytes, file: basename(file) };
-  const imported = importer(source, id);
+  const imported = importer(source, { server: id, prefix, only });
   if (isProblem(imported)) return refused(io, `\`${file}\`: ${imported.problem}`);
   return print(io, imported, { id, host, files: new Map([[source.file, bytes]]) });
 }
@@ -83,7 +105,8 @@ function print(
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
   io.out(text.trimEnd());
-  for (const note of notes) io.out(`# ${note}`);
+  for (const note of notes.slice(0, MAX_NOTES)) io.out(`# ${note}`);
+  if (notes.length > MAX_NOTES) io.out(`# and ${notes.length - MAX_NOTES} notes more`);
   const catalog = catalogFrom(text, 'actions.yaml', files);
   if (!('findings' in catalog)) return EXIT.good;
   for (const { line, column, message } of catalog.findings) io.err(`actions.yaml:${line}:${column}: ${message}`);
@@ -91,9 +114,9 @@ function print(
 }
 
 /** No text is a descriptor set with services in it, and no descriptor set is text. */
-function fromProto({ bytes, file }: Source, id: string): Imported | Problem {
+function fromProto({ bytes, file }: Source, options: ImportOptions): Imported | Problem {
   const set = descriptorSetFrom(bytes);
-  return isProblem(set) ? importedProto(textOf(bytes), id) : importedDescriptorSet(set, { id, file });
+  return isProblem(set) ? importedProto(textOf(bytes), options) : importedDescriptorSet(set, { ...options, file });
 }
 
 function fromDocument({ bytes }: Source, read: (document: unknown) => Imported | Problem): Imported | Problem {

@@ -121,12 +121,19 @@ function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt
   return typeof method === 'string' ? { kind, server, method, params: params ?? {} } : null;
 }
 
+/** A mapping is the JSON form of the message, text its bytes. */
+const message: Reader<Uint8Array | { readonly json: object }> = (value) => {
+  if (typeof value === 'string') return base64(value);
+  const read = anyObject(value);
+  return isProblem(read) ? { problem: 'must be a mapping, which is JSON, or base64' } : { json: read };
+};
+
 function grpc(yaml: YamlFile, node: PlacedNode): Attempt | null {
   const fields = fieldsOf(yaml, node, { what: '`grpc`', required: ['method'], optional: ['server', 'message'] });
   const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
-  const message = leafOf(yaml, fields.get('message'), { what: '`message`', reader: base64 });
+  const sent = leafOf(yaml, fields.get('message'), { what: '`message`', reader: message });
   const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
-  return typeof method === 'string' ? { kind: 'grpc', server, method, message: message ?? new Uint8Array() } : null;
+  return typeof method === 'string' ? { kind: 'grpc', server, method, message: sent ?? new Uint8Array() } : null;
 }
 
 const delegation: Reader<Delegation> = (value) => {

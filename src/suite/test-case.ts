@@ -22,8 +22,13 @@ export type Attempt =
   | ({ readonly kind: 'call' } & WrittenCall)
   | { readonly kind: 'mcp'; readonly server: string | null; readonly method: string; readonly params: object }
   | { readonly kind: 'a2a'; readonly server: string | null; readonly method: string; readonly params: object }
-  /** `method` is `package.Service/Method`; `message` its protobuf bytes. */
-  | { readonly kind: 'grpc'; readonly server: string | null; readonly method: string; readonly message: Uint8Array }
+  /** `method` is `package.Service/Method`; `message` its protobuf bytes, or its JSON form, which the catalog can encode. */
+  | {
+      readonly kind: 'grpc';
+      readonly server: string | null;
+      readonly method: string;
+      readonly message: Uint8Array | { readonly json: object };
+    }
   /** A call to an action of the catalog, made up from its entry and the arguments that matter. */
   | { readonly kind: 'action'; readonly action: string; readonly args: Readonly<Record<string, unknown>> }
   /** Asking for a task token; the purpose and the rest of the intent are those of the task. */

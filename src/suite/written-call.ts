@@ -1,5 +1,7 @@
 import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
 import type { ArgumentSpec } from '../action/catalog-arguments.ts';
+import type { FieldDescriptor } from '../action/protobuf/descriptor-set.ts';
+import { messageFromJson } from '../action/protobuf/message-json.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 import type { Attempt, WrittenCall } from './test-case.ts';
@@ -76,7 +78,21 @@ const jsonRpcTo = (entry: CatalogAction, method: string, params: object): Writte
 function grpcCall({ server, method, message }: Of<'grpc'>, catalog: Catalog): WrittenCall | Problem {
   const entry = endpointOf({ kind: 'grpc', server, method }, catalog);
   if (isProblem(entry)) return entry;
-  return { method: 'POST', url: urlOf(entry.server, `/${method}`), headers: GRPC_BODY, body: framed(message) };
+  const bytes = 'json' in message ? messageOf(entry, { method, json: message.json }) : message;
+  if (isProblem(bytes)) return bytes;
+  return { method: 'POST', url: urlOf(entry.server, `/${method}`), headers: GRPC_BODY, body: framed(bytes) };
+}
+
+/** The message of a method of the catalog, which alone is described there. */
+function messageOf(
+  { template, input, server }: CatalogAction,
+  { method, json }: { readonly method: string; readonly json: unknown },
+): Uint8Array | Problem {
+  if (template !== `/${method}`) return { problem: `the catalog has no method \`${method}\` to encode a message for` };
+  if (input === null)
+    return { problem: `a message in JSON needs the \`descriptorSet\` of \`${server.id}\`: name it, or give base64` };
+  const bytes = messageFromJson(input, json);
+  return isProblem(bytes) ? { problem: `the message of \`${method}\` ${bytes.problem}` } : bytes;
 }
 
 /** One message, not compressed. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
@@ -141,12 +157,19 @@ function httpTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
   };
 }
 
-/** The object that has each value at its pointer. */
-function bodyOf(given: readonly Given[]): Readonly<Record<string, unknown>> {
+const bodyOf = (given: readonly Given[]): Readonly<Record<string, unknown>> => objectFrom(given, pointerInBody);
+
+const pointerInBody = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'body' ? spec.pointer : null);
+
+/** The object that has each value at its way; a value without one is left out. */
+function objectFrom(
+  given: readonly Given[],
+  wayOf: (spec: ArgumentSpec) => readonly string[] | null,
+): Readonly<Record<string, unknown>> {
   const root: Record<string, unknown> = Object.create(null);
   for (const { spec, value } of given) {
-    if (spec.from !== 'body') continue;
-    const names = [...spec.pointer];
+    const names = [...(wayOf(spec) ?? [])];
+    if (names.length === 0) continue;
     const last = names.pop() ?? spec.name;
     let at = root;
     for (const name of names) {
@@ -179,14 +202,27 @@ function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
   return jsonRpcTo(action, action.endpoint.slice(action.template.length + 1), bodyOf(given));
 }
 
-/** An argument stands in a message that nothing here can write; an empty message is all there is without bytes. */
+/** The message that has each value at its place; an empty one where nothing describes it, for which nothing was given. */
 function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
-  return given.some(({ spec, value }) => value !== PLAIN[spec.type])
-    ? { problem: `arguments of \`${action.id}\` stand in a gRPC message: give it with \`grpc\`, as base64` }
-    : {
-        method: 'POST',
-        url: urlOf(action.server, action.template),
-        headers: GRPC_BODY,
-        body: framed(new Uint8Array()),
-      };
+  const { input, template, server } = action;
+  const method = template.slice(1);
+  const values = given.map(({ spec, value }) => ({
+    spec,
+    value: value === PLAIN[spec.type] ? plainIn(input, spec) : value,
+  }));
+  const bytes =
+    values.length === 0 ? new Uint8Array() : messageOf(action, { method, json: objectFrom(values, pathInMessage) });
+  if (isProblem(bytes)) return bytes;
+  return { method: 'POST', url: urlOf(server, template), headers: GRPC_BODY, body: framed(bytes) };
+}
+
+const pathInMessage = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'message' ? spec.path : null);
+
+/** What a required argument of a message is where a case does not say: of an enum its first name. */
+function plainIn(input: CatalogAction['input'], spec: ArgumentSpec): unknown {
+  let field: FieldDescriptor | undefined;
+  for (const step of pathInMessage(spec) ?? [])
+    field = input?.set.messages.get(field === undefined ? input.name : (field.typeName ?? ''))?.fields.get(step);
+  const [first] = field?.kind === 'enum' ? (input?.set.enums.get(field.typeName ?? '')?.values() ?? []) : [];
+  return first ?? (field?.kind === 'string' && spec.type === 'decimal' ? '0' : PLAIN[spec.type]);
 }

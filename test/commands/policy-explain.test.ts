@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../src/commands/policy-explain.ts';
+import { shopSet } from '../action/protobuf/shop.ts';
 import type { IntentRecord, UseRecord } from '../../src/ledger/record.ts';
 import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
 import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
@@ -214,6 +215,42 @@ describe('remit policy explain', () => {
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_ticket","arguments":{"title":"a","priority":1}}}';
     const { out } = await run('POST', 'https://tickets.acme.test/mcp', '--body', body, '--agent', reporter);
     expect(out[0]).toBe('deny policy.forbidden by tickets-urgent');
+  });
+
+  it('takes the message of a gRPC method as JSON', async () => {
+    const shop = join(folder(), 'shop');
+    mkdirSync(shop);
+    cpSync('cedar-policies/base.cedarschema', join(shop, 'base.cedarschema'));
+    writeFileSync(join(shop, 'shop.binpb'), shopSet);
+    writeFileSync(
+      join(shop, 'actions.yaml'),
+      `servers:
+  shop:
+    hosts: [shop.acme.test]
+    audience: https://shop.acme.test
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder: { action: shop.order, risk: low, args: { amount: { field: order.amount_cents, type: long, required: true } } }
+`,
+    );
+    writeFileSync(
+      join(shop, 'a.cedar'),
+      '@id("small") permit (principal, action == Remit::Action::"shop.order", resource) when { context.args.amount <= 100 };',
+    );
+    const order = ['--grpc', 'acme.shop.v1.Shop/PlaceOrder', '--agent', planner, '--policies', shop];
+    const small = await run(...order, '--args', '{"customer":"ada","order":{"amountCents":"100"}}');
+    expect([small.code, small.out[0]]).toEqual([0, 'allow by small']);
+    const large = await run(...order, '--args', '{"order":{"amount_cents":101}}');
+    expect([large.code, large.out[0]]).toEqual([1, 'deny policy.not-permitted (no policy permits `shop.order`)']);
+    expect(large.out.join('\n')).toContain('context.args.amount is 101');
+    const wrong = await run(...order, '--args', '{"amount":1}');
+    expect([wrong.code, wrong.err.join('')]).toEqual([
+      2,
+      expect.stringContaining('has the member `amount`, which is none of its fields'),
+    ]);
   });
 
   it('takes tools, methods, actions and tokens with their arguments, and the circumstances, as options', async () => {

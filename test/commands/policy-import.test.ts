@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { CommandIo } from '../../src/commands/command.ts';
 import { policyImport } from '../../src/commands/policy-import.ts';
-import { shopSet } from '../action/protobuf/shop.ts';
+import { shopSet, twoVersionsSet } from '../action/protobuf/shop.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -64,6 +64,13 @@ components:
     Tag: { type: string }
 `;
 
+const sample = (name: string): string => readFileSync(join(import.meta.dirname, '../action/import', name), 'utf8');
+const helpdesk = sample('helpdesk.openapi.yaml');
+const tracker = sample('tracker.tools.json');
+const inPost = (...names: readonly string[]): string =>
+  names.map((name) => `\`${name}\` of \`POST /tickets\``).join(', ');
+const preferences = '/organizations/{organization_id}/members/{member_id}/notification-preferences/channels';
+
 describe('remit policy import', () => {
   it('writes a route for each operation of OpenAPI', async () => {
     const { code, err, servers, notes } = await run(openapi, 'openapi', '--server', 'shop');
@@ -102,7 +109,7 @@ describe('remit policy import', () => {
         '# PUT /orders/{id}: `any` has no type of an argument',
         '# PUT /orders/{id}: `__entity` is no name of an argument',
         expect.stringMatching(/^# GET \/files\/\{name\}\.pdf is left out: /),
-        '# POST /search: `tags` in the query has no type of an argument',
+        '# POST /search: `tags` in the query has no type of an argument: `strings` is for JSON alone',
       ]),
     );
   });
@@ -132,9 +139,11 @@ describe('remit policy import', () => {
         code: 0,
         err: [],
         notes: [
-          `# the tool \`create_ticket\`: ${leftOut}`,
-          `# the tool \`create_ticket\`: ${leftOut}`,
+          expect.stringMatching(/^# text that can be longer than 4,096 bytes, .*: `title` of `create_ticket`, /),
+          expect.stringMatching(/^# numbers of any precision: .*: `price` of `create_ticket`$/),
           '# a tool without a name of its own is left out',
+          `# the tool \`create_ticket\`: ${leftOut}`,
+          `# the tool \`create_ticket\`: ${leftOut}`,
         ],
       });
       expect(servers).toEqual({
@@ -150,7 +159,7 @@ describe('remit policy import', () => {
                 args: { title: { required: true, header: 'Title' }, 'assigned to': {}, price: { type: 'decimal' } },
               },
               'create ticket': { action: 'tickets.create-ticket', risk: 'low' },
-              'löschen!': { action: 'tickets.l-schen', risk: 'high' },
+              'löschen!': { action: 'tickets.loschen', risk: 'high' },
             },
           },
         },
@@ -224,6 +233,157 @@ service Empty {}
         '# `acme.shop.v1.Shop/Upload`: it takes a stream, so it is decided on headers',
       ]),
     );
+  });
+
+  it('reads the schemas of a framework: `anyOf` with `null`, enums by reference, `allOf`, ranges of numbers and texts', async () => {
+    const { code, err, servers, notes } = await run(helpdesk, 'openapi', '--server', 'helpdesk');
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    const [list, create, update, put, remove] = servers.helpdesk.routes;
+    expect(list).toEqual({
+      action: 'helpdesk.list_tickets_tickets_get',
+      method: 'GET',
+      path: '/tickets',
+      risk: 'low',
+      args: { status: { from: 'query' }, limit: { from: 'query', type: 'long' } },
+    });
+    const from = { from: 'body' };
+    expect(create.args).toEqual({
+      title: { ...from, required: true },
+      summary: from,
+      priority: { ...from, type: 'long', required: true },
+      kind: { ...from, required: true },
+      'requester.email': { ...from, pointer: '/requester/email', required: true },
+      'requester.name': { ...from, pointer: '/requester/name' },
+      'assignee.email': { ...from, pointer: '/assignee/email' },
+      'assignee.name': { ...from, pointer: '/assignee/name' },
+      status: from,
+      labels: { ...from, type: 'strings' },
+      cost: { ...from, type: 'decimal', required: true },
+      effort: { ...from, type: 'long' },
+      latitude: { ...from, type: 'decimal' },
+      legacy_id: { ...from, type: 'long' },
+      account_id: { ...from, type: 'long' },
+      due: from,
+    });
+    expect(update).toMatchObject({ path: '/tickets/{ticket_id:uuid}', args: { status: from, note: from } });
+    const at = '# POST /tickets: ';
+    expect(notes.filter((note) => note.startsWith(at))).toEqual([
+      `${at}\`body\` can have 65536 characters, an argument 4096 bytes`,
+      `${at}\`ratio\` comes in steps of 0.000001, an argument has 4 decimal places`,
+      `${at}\`mass\` can have more than 14 digits before the point, an argument cannot`,
+      `${at}\`nanos\` can be beyond ±(2^53 - 1), an argument cannot`,
+      `${at}\`reference\` can be of more than one type`,
+      `${at}\`screenshot\` is a file or bytes`,
+      `${at}\`extra\` is an object of any members`,
+      `${at}\`elsewhere\` refers to \`./other.yaml#/components/schemas/X\`, which is not in the document`,
+    ]);
+    const limit = (words: string) => notes.find((note) => note.startsWith(`# ${words}`))?.replace(/^.*: /, '');
+    expect(limit('text that')).toBe(`${inPost('summary')}, \`note\` of \`PATCH /tickets/{ticket_id}\``);
+    expect(limit('integers of 64')).toBe(inPost('legacy_id'));
+    expect(limit('numbers of any')).toBe(inPost('latitude'));
+    expect(limit('can be `null`')).toContain(inPost('assignee.name', 'status', 'labels', 'due'));
+    expect(notes).toContain('# PATCH /tickets/{ticket_id}: `parent` is an object in itself');
+    expect(notes).toContain(
+      '# GET /tickets: `min_score` in the query has no type of an argument: `decimal` is for JSON alone',
+    );
+    // Two operations whose names are one up to their last word, too long for an id.
+    expect(put.action).toMatch(/^helpdesk\.update_member_notification_preferences_\w*[a-z]-[0-9a-f]{8}$/);
+    expect(remove.action).not.toBe(put.action);
+    expect(put.action.length).toBeLessThanOrEqual(128);
+    expect(notes).toContain(
+      `# \`PUT ${preferences}\`: its id is \`${put.action}\`, since an id has at most 128 characters`,
+    );
+  });
+
+  it('gives each tool an id of its own, whole and whatever the order, and follows `$defs`', async () => {
+    const { code, err, servers, notes } = await run(tracker, 'mcp-tools', '--server', 'tracker');
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    const { tools } = servers.tracker.mcp;
+    expect(tools['issues.create']).toEqual({
+      action: 'tracker.issues.create',
+      risk: 'medium',
+      args: {
+        repository: { required: true },
+        title: { required: true },
+        body: {},
+        severity: { required: true },
+        'assignee.login': { pointer: '/assignee/login', required: true },
+        'assignee.team': { pointer: '/assignee/team' },
+        labels: { type: 'strings' },
+      },
+    });
+    const ids = Object.entries<{ readonly action: string }>(tools).map(([name, { action }]) => [name, action] as const);
+    expect(Object.fromEntries(ids)).toEqual({
+      'issues.create': 'tracker.issues.create',
+      'issues list': expect.stringMatching(/^tracker\.issues-list-[0-9a-f]{8}$/),
+      'issues/list': expect.stringMatching(/^tracker\.issues-list-[0-9a-f]{8}$/),
+      'issues-list': 'tracker.issues-list',
+      'mcp.session': expect.stringMatching(/^tracker\.mcp\.session-[0-9a-f]{8}$/),
+      检索: expect.stringMatching(/^tracker\.action-[0-9a-f]{8}$/),
+    });
+    expect(new Set(ids.map(([, id]) => id)).size).toBe(6);
+    expect(notes).toContain(
+      `# \`issues list\`: its id is \`${tools['issues list'].action}\`, since \`tracker.issues-list\` would be that of \`issues/list\` too`,
+    );
+    expect(notes).toContain(
+      '# can be `null`, which counts as absent, so none is `required`: `body` of `issues.create`, `assignee.team` of `issues.create`, `labels` of `issues.create`',
+    );
+
+    const document = JSON.parse(tracker);
+    document.result.tools.reverse();
+    const turned = await run(JSON.stringify(document), 'mcp-tools', '--server', 'tracker', '--only', 'issues?list');
+    expect(turned.notes[0]).toBe('# 3 of 6 tools');
+    expect(turned.servers.tracker.mcp.tools).toEqual(
+      Object.fromEntries(['issues list', 'issues/list', 'issues-list'].map((name) => [name, tools[name]])),
+    );
+  });
+
+  it('tells two versions of a service apart by their packages', async () => {
+    const { code, servers } = await run(twoVersionsSet(folder), 'proto', '--server', 'shop');
+    expect(code).toBe(0);
+    const { services } = servers.shop.grpc;
+    expect(services['acme.shop.v1.Shop'].methods.GetOrder.action).toBe('shop.acme.shop.v1.Shop-GetOrder');
+    expect(services['acme.shop.v2.Shop'].methods.GetOrder.action).toBe('shop.acme.shop.v2.Shop-GetOrder');
+    expect(services['acme.shop.v2.Carts'].methods.Clear.action).toBe('shop.Carts-Clear');
+  });
+
+  it.each([
+    ['an operationId', helpdesk, 'openapi', ['create_*'], ['POST /tickets']],
+    [
+      'a method and path',
+      helpdesk,
+      'openapi',
+      ['* /tickets*'],
+      ['GET /tickets', 'POST /tickets', 'PATCH /tickets/{ticket_id:uuid}'],
+    ],
+    ['more than one', helpdesk, 'openapi', ['list_*', 'PATCH *'], ['GET /tickets', 'PATCH /tickets/{ticket_id:uuid}']],
+  ])('takes what --only selects by %s, under the prefix', async (_name, text, kind, patterns, expected) => {
+    const only = patterns.flatMap((pattern) => ['--only', pattern]);
+    const { code, servers } = await run(text, kind, '--server', 'helpdesk', '--prefix', 'desk.v2.', ...only);
+    expect(code).toBe(0);
+    const routes: readonly { readonly action: string; readonly method: string; readonly path: string }[] =
+      servers.helpdesk.routes;
+    expect(routes.map(({ method, path }) => `${method} ${path}`)).toEqual(expected);
+    for (const { action } of routes) expect(action).toMatch(/^desk\.v2\.[a-z]+_/);
+  });
+
+  it('takes the methods of gRPC that --only selects', async () => {
+    const { servers, notes } = await run(shopSet, 'proto', '--only', 'acme.shop.v1.*/P*');
+    expect(Object.keys(servers.server.grpc.services)).toEqual(['acme.shop.v1.Shop']);
+    expect(Object.keys(servers.server.grpc.services['acme.shop.v1.Shop'].methods)).toEqual(['PlaceOrder']);
+    expect(notes[0]).toMatch(/^# 1 of \d+ methods$/);
+  });
+
+  it('refuses a pattern that selects nothing, and a prefix that begins no id', async () => {
+    expect((await run(tracker, 'mcp-tools', '--only', 'issue_*')).err).toEqual([
+      'remit policy import: `f/x`: none of its 6 tools is matched by `--only`: it has `issues.create`, `issues list`, `issues/list`, `issues-list`, `mcp.session`, `检索`',
+    ]);
+    const rule = 'letters, digits, `-` and `_`, joined by dots, at most 64, beginning with a letter';
+    for (const prefix of ['1.', 'a..', 'a b.', 'x'.repeat(65)])
+      expect(await run(tracker, 'mcp-tools', '--prefix', prefix)).toMatchObject({
+        code: 2,
+        err: [`remit policy import: \`--prefix ${prefix.slice(0, 64)}\` cannot begin an action id: ${rule}`],
+      });
   });
 
   it('says what in its output is not yet a catalog', async () => {

@@ -4,12 +4,14 @@ import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { loadPolicies } from '../../src/policy/load.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
+import { systemDisk } from '../../src/policy/source.ts';
 import { caseFileFrom } from '../../src/suite/case-file.ts';
 import type { TestCase } from '../../src/suite/test-case.ts';
+import { compileHere } from '../policy/policy-folder.ts';
 
 /** The shipped example policies. */
 export async function examplePolicies(): Promise<PolicySet> {
-  const set = await loadPolicies('cedar-policies');
+  const set = await loadPolicies('cedar-policies', { disk: systemDisk, compile: compileHere });
   if ('findings' in set) throw new Error(JSON.stringify(set.findings));
   return set;
 }

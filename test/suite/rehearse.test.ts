@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { rehearse } from '../../src/suite/rehearse.ts';
 import { decisionText } from '../../src/suite/verdict.ts';
+import { shopSet } from '../action/protobuf/shop.ts';
 import { folderWith, mustLoad } from '../policy/policy-folder.ts';
 import { examplePolicies, mustCases } from './folder.ts';
 
@@ -27,6 +28,26 @@ const PAY = 'action: payments.create';
 
 const mcpServer = (id: string) =>
   `  ${id}:\n    hosts: [${id}.test]\n    audience: https://${id}.test\n    mcp: { path: /mcp, tools: { t: { action: ${id}.t, risk: low } } }\n`;
+
+const shop = (method: string) => `servers:
+  shop:
+    hosts: [shop.test]
+    audience: https://shop.test
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder:
+              action: order
+              risk: low
+              args:
+                customer: { required: true }
+                amount: { field: order.amount_cents, type: long, required: true }
+                priority: { required: true }
+                discount: { type: decimal }
+            ${method}: { action: other, risk: low }
+`;
 
 describe('rehearse', () => {
   const rows: readonly (readonly [string, string, string])[] = [
@@ -189,5 +210,62 @@ describe('rehearse', () => {
       'more than one server of the catalog could be meant: say which in `server`',
     );
     expect(outcome('mcp: { server: two, tool: t }', policies)).toBe('allow by all');
+  });
+
+  it.each([
+    [
+      'its message as JSON',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada, order: { amountCents: "1250" } } }',
+      'allow by small',
+    ],
+    [
+      'one that is denied by a value in it',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada, order: { amount_cents: 10001 } } }',
+      'deny policy.not-permitted',
+    ],
+    [
+      'one without what is required',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada } }',
+      'deny action.arguments (arguments of `order`: `amount` is missing)',
+    ],
+    [
+      'arguments of its action',
+      'action: order\nargs: { amount: 10000, priority: PRIORITY_HIGH, discount: 0.5 }',
+      'allow by small',
+    ],
+    ['arguments beyond what is permitted', 'action: order\nargs: { amount: 10001 }', 'deny policy.not-permitted'],
+    ['no arguments, made up where required', 'action: order', 'allow by small'],
+    [
+      'a message that does not fit',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { custmer: ada } }',
+      'the message of `acme.shop.v1.Shop/PlaceOrder` has the member `custmer`, which is none of its fields: customer, order, ',
+    ],
+    [
+      'a message of a method that the catalog lacks',
+      'grpc: { method: acme.shop.v1.Shop/Upload, message: { customer: ada } }',
+      'the catalog has no method `acme.shop.v1.Shop/Upload` to encode a message for',
+    ],
+    [
+      'a message that is neither',
+      'grpc: { method: acme.shop.v1.Shop/Watch, message: { tags: [1] } }',
+      'the message of `acme.shop.v1.Shop/Watch` has the field `tags`, which has an item that must be text',
+    ],
+  ])('gives a gRPC method %s', async (_name, lines, expected) => {
+    const policy =
+      '@id("small") permit (principal, action == Remit::Action::"order", resource) when { context.args.amount <= 10000 && context.args.customer != "" };';
+    const descriptorSets = new Map([['shop.binpb', shopSet]]);
+    const policies = await mustLoad(folderWith(policy, { catalog: shop('Watch'), descriptorSets }));
+    expect(outcome(lines, policies)).toContain(expected);
+  });
+
+  it('asks for base64 where nothing describes the message', async () => {
+    const catalog = shop('Watch')
+      .replace(/ +descriptorSet.*\n/, '')
+      .replace(/ +args:\n(?: {16}.*\n)+/, '');
+    const policies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog }));
+    expect(outcome('grpc: { method: acme.shop.v1.Shop/Watch, message: { customer: ada } }', policies)).toBe(
+      'a message in JSON needs the `descriptorSet` of `shop`: name it, or give base64',
+    );
+    expect(outcome('grpc: { method: acme.shop.v1.Shop/Watch, message: CgNhZGE= }', policies)).toBe('allow by all');
   });
 });

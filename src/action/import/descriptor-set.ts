@@ -1,48 +1,61 @@
 import type { DescriptorSet, MethodDescriptor } from '../protobuf/descriptor-set.ts';
 import { isMapField, typesOf } from '../protobuf/message-shape.ts';
-import { actionIds } from './entry.ts';
-import type { Entry, Imported } from './entry.ts';
-import { shown } from './schema-arguments.ts';
+import { shown } from './entry.ts';
+import type { Entry, Imported, ImportOptions } from './entry.ts';
+import { foundMethods, servicesOf } from './proto.ts';
+import { limitNotes } from './schema-arguments.ts';
+import type { Limited } from './schema-arguments.ts';
+import { selected } from './selection.ts';
 
 const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
-const MAX_NOTES = 200;
 
 /**
  * A server of the catalog from a descriptor set: each method of each service in it, with the arguments of its message that have
  * a type of the catalog; none for a method that takes a stream, which is decided on headers. The risk is `medium`, to be judged
- * by who reviews it. At most 64 arguments a method. The problem where there are no services in it.
+ * by who reviews it. At most 64 arguments a method. The problem where there are no services in it, or no method that is selected.
  *
  * @param file what the set is called beside the catalog
  */
 export function importedDescriptorSet(
   set: DescriptorSet,
-  { id, file }: { readonly id: string; readonly file: string },
+  options: ImportOptions & { readonly file: string },
 ): Imported | { readonly problem: string } {
-  const idFor = actionIds(id);
+  const services = new Map([...set.services].map(([name, methods]) => [name, methods.keys()]));
+  const found = foundMethods(services);
+  if (found.length === 0) return { problem: 'there are no services in it' };
+  const chosen = selected(found, { what: 'methods' }, options);
+  if ('problem' in chosen) return chosen;
   const notes: string[] = [];
-  const services = [...set.services].flatMap(([service, methods]) => {
-    const name = service.slice(service.lastIndexOf('.') + 1);
-    const entries = [...methods].map(([method, descriptor]) => {
-      const { args, notes: more } = argumentsOf(set, descriptor);
-      notes.push(...more.map((note) => `\`${shown(service)}/${shown(method)}\`: ${note}`));
-      const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
-      return [method, { action: idFor(`${name}-${method}`), risk: 'medium', ...written }] as const;
-    });
-    return entries.length === 0 ? [] : [[service, { methods: Object.fromEntries(entries) }] as const];
+  const limited: (Limited & { readonly of: string })[] = [];
+  const entries = chosen.chosen.flatMap(({ key, service, method, id }) => {
+    const descriptor = set.services.get(service)?.get(method);
+    if (descriptor === undefined) return [];
+    const { args, notes: more, limited: within } = argumentsOf(set, descriptor);
+    notes.push(...more.map((note) => `\`${shown(key)}\`: ${note}`));
+    limited.push(...within.map(({ limit, label }) => ({ limit, label, of: key })));
+    const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
+    return [{ service, method, entry: { action: id, risk: 'medium', ...written } }];
   });
-  if (services.length === 0) return { problem: 'there are no services in it' };
-  const left = notes.length - MAX_NOTES;
-  const told = left > 0 ? [...notes.slice(0, MAX_NOTES), `and ${left} notes more`] : notes;
-  return { server: { grpc: { descriptorSet: file, services: Object.fromEntries(services) } }, notes: told };
+  return {
+    server: { grpc: { descriptorSet: options.file, services: servicesOf(entries) } },
+    notes: [...chosen.notes, ...limitNotes(limited), ...notes],
+  };
 }
+
+const WIDE = new Set(['int64', 'uint64', 'fixed64', 'sfixed64', 'sint64']);
 
 function argumentsOf(
   set: DescriptorSet,
   { input, isClientStreaming }: MethodDescriptor,
-): { readonly args: ReadonlyMap<string, Entry>; readonly notes: readonly string[] } {
+): {
+  readonly args: ReadonlyMap<string, Entry>;
+  readonly notes: readonly string[];
+  readonly limited: readonly Limited[];
+} {
   const args = new Map<string, Entry>();
-  if (isClientStreaming) return { args, notes: ['it takes a stream, so it is decided on headers'] };
+  const limited: Limited[] = [];
+  if (isClientStreaming) return { args, notes: ['it takes a stream, so it is decided on headers'], limited };
   const notes: string[] = [];
   const on: string[] = [];
   const walk = (message: string, way: readonly string[]): void => {
@@ -58,10 +71,15 @@ function argumentsOf(
       if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shown(label)}\` is a message in itself`);
       else if (isWay && way.length + 1 < MAX_DEPTH) walk(field.typeName ?? '', [...way, field.name]);
       else if (type === undefined) notes.push(`\`${shown(label)}\` has no type of an argument`);
-      else args.set(label, type === 'string' ? {} : { type });
+      else {
+        args.set(label, type === 'string' ? {} : { type });
+        if (WIDE.has(field.kind)) limited.push({ limit: 'integer', label });
+        if (field.kind === 'double') limited.push({ limit: 'number', label });
+        if (field.kind === 'string') limited.push({ limit: 'text', label });
+      }
     }
     on.pop();
   };
   walk(input, []);
-  return { args, notes };
+  return { args, notes, limited };
 }

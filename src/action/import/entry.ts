@@ -22,18 +22,15 @@ export const memberOf = (value: unknown, name: string): unknown =>
 /** The items of a list; nothing for what is none. */
 export const itemsIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** Gives action ids of a server, each once: the words of a name, joined by `-`, and a number where it is taken. */
-export function actionIds(server: string): (name: string) => string {
-  const taken = new Set<string>();
-  return (name) => {
-    const words = name
-      .replaceAll(/[^A-Za-z0-9_]+/g, '-')
-      .replaceAll(/^-+|-+$/g, '')
-      .slice(0, 50);
-    const base = `${server}.${words === '' ? 'action' : words}`;
-    let id = base;
-    for (let number = 2; taken.has(id); number++) id = `${base}-${number}`;
-    taken.add(id);
-    return id;
-  };
+/** How entries are made. */
+export interface ImportOptions {
+  /** The id of the server. */
+  readonly server: string;
+  /** What action ids begin with. */
+  readonly prefix: string;
+  /** Patterns of what is taken; all of it where there are none. */
+  readonly only: readonly string[];
 }
+
+/** A name in a note. */
+export const shown = (name: string): string => name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200);

@@ -1,31 +1,43 @@
-import { actionIds, itemsIn, memberOf } from './entry.ts';
-import type { Entry, Imported } from './entry.ts';
-import { argumentsFromSchema, shown } from './schema-arguments.ts';
+import { itemsIn, memberOf, shown } from './entry.ts';
+import type { Entry, Imported, ImportOptions } from './entry.ts';
+import { schemaReader } from './json-schema.ts';
+import { argumentsFromSchema, limitNotes } from './schema-arguments.ts';
+import type { Limited } from './schema-arguments.ts';
+import { selected } from './selection.ts';
 
 /**
  * A server of the catalog from what its `tools/list` answers: the answer itself, its `result`, or the list in it. The risk is
  * what the server says of its tools, to be judged by who reviews it: `low` where one only reads, `high` where one destroys.
- * The problem where there are no tools in it.
+ * The problem where there are no tools in it, or none that is selected.
  */
-export function importedMcpTools(document: unknown, id: string): Imported | { readonly problem: string } {
+export function importedMcpTools(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const result = memberOf(document, 'result') ?? document;
   const listed = itemsIn(Array.isArray(result) ? result : memberOf(result, 'tools'));
   if (listed.length === 0) return { problem: 'there are no `tools` in it' };
-  const idFor = actionIds(id);
   const notes: string[] = [];
-  const tools = new Map<string, Entry>();
+  const named = new Map<string, unknown>();
   for (const tool of listed) {
     const name = memberOf(tool, 'name');
-    if (typeof name !== 'string' || name === '' || tools.has(name)) {
-      notes.push('a tool without a name of its own is left out');
-      continue;
-    }
-    const { args, notes: more } = argumentsFromSchema(memberOf(tool, 'inputSchema'), undefined, { isOfTool: true });
-    notes.push(...more.map((note) => `the tool \`${shown(name)}\`: ${note}`));
-    const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
-    tools.set(name, { action: idFor(name), risk: riskOf(memberOf(tool, 'annotations')), ...written });
+    if (typeof name === 'string' && name !== '' && !named.has(name)) named.set(name, tool);
+    else notes.push('a tool without a name of its own is left out');
   }
-  return { server: { mcp: { path: '/mcp', tools: Object.fromEntries(tools) } }, notes };
+  const found = [...named].map(([name, tool]) => ({ key: name, name, names: [name], tool }));
+  const chosen = selected(found, { what: 'tools', taken: [`${options.server}.mcp.session`] }, options);
+  if ('problem' in chosen) return chosen;
+  const tools = new Map<string, Entry>();
+  const limited: (Limited & { readonly of: string })[] = [];
+  for (const { name, tool, id } of chosen.chosen) {
+    const schema = memberOf(tool, 'inputSchema');
+    const inTool = argumentsFromSchema(schema, schemaReader(schema), { isOfTool: true });
+    notes.push(...inTool.notes.map((note) => `the tool \`${shown(name)}\`: ${note}`));
+    limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
+    const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };
+    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...written });
+  }
+  return {
+    server: { mcp: { path: '/mcp', tools: Object.fromEntries(tools) } },
+    notes: [...chosen.notes, ...limitNotes(limited), ...notes],
+  };
 }
 
 function riskOf(annotations: unknown): string {

@@ -12,6 +12,12 @@ export interface DescriptorSet {
   readonly services: ReadonlyMap<string, ReadonlyMap<string, MethodDescriptor>>;
 }
 
+/** A message by its full name, with the set that it is read by. */
+export interface MessageType {
+  readonly set: DescriptorSet;
+  readonly name: string;
+}
+
 /** A method of a service. */
 export interface MethodDescriptor {
   /** Full name of the message it takes. */
@@ -31,6 +37,8 @@ export interface MessageDescriptor {
 /** A field of a message. */
 export interface FieldDescriptor {
   readonly name: string;
+  /** In JSON, where it is not called by its name. */
+  readonly jsonName: string;
   readonly number: number;
   readonly kind: FieldKind;
   /** Full name of the message or enum it is of; `null` for any other kind. */
@@ -159,8 +167,10 @@ function fieldFrom(reading: Reading, range: Range, rules: FileRules): FieldDescr
   const kind = written === 'message' && isDelimited ? 'group' : (written ?? 'bytes');
   const oneof = numberAt(parts, 9);
   const typeName = textAt(reading, parts, 6);
+  const jsonName = textAt(reading, parts, 10);
   return {
     name,
+    jsonName: jsonName === '' ? camelCased(name) : jsonName,
     number: numberAt(parts, 3) ?? 0,
     kind,
     typeName: typeName === '' ? null : typeName,
@@ -169,6 +179,8 @@ function fieldFrom(reading: Reading, range: Range, rules: FileRules): FieldDescr
     oneof: numberAt(parts, 17) === 1 ? null : oneof,
   };
 }
+
+const camelCased = (name: string): string => name.replaceAll(/_+([^_]?)/g, (_all, next: string) => next.toUpperCase());
 
 /** proto2 has no word for its syntax, and no field without presence. */
 const isExplicit = ({ syntax, presence }: FileRules, own: number | null): boolean =>

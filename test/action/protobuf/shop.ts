@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSync } from '@grpc/proto-loader';
 import type { MessageTypeDefinition, ServiceDefinition } from '@grpc/proto-loader';
@@ -30,6 +30,22 @@ export const decoded = (bytes: Uint8Array): unknown => request.deserialize(Buffe
 export const loadedSet: Uint8Array = Buffer.concat(
   request.fileDescriptorProtos.flatMap((file) => [fieldHead(1, file.length), file]),
 );
+
+/** The descriptor set of two versions of one service, made in a folder. */
+export function twoVersionsSet(folder: string): Uint8Array {
+  const files = ['v1', 'v2'].map((version) => {
+    const file = join(folder, `${version}.proto`);
+    const more = version === 'v1' ? '' : 'service Carts { rpc Clear(Ask) returns (Ask); }';
+    writeFileSync(
+      file,
+      `syntax = "proto3"; package acme.shop.${version}; message Ask { string name = 1; }
+service Shop { rpc GetOrder(Ask) returns (Ask); } ${more}`,
+    );
+    const made = loadSync(file)[`acme.shop.${version}.Ask`] as MessageTypeDefinition<object, object>;
+    return Buffer.concat(made.fileDescriptorProtos.flatMap((one) => [fieldHead(1, one.length), one]));
+  });
+  return Buffer.concat(files);
+}
 
 /** Tag and length of a length-delimited field. */
 export function fieldHead(number: number, length: number): Uint8Array {
