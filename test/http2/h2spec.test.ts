@@ -21,7 +21,7 @@ const WITHOUT_CONTENT = [
 const verdictOn = (h2spec: string, port: number | string, cases: readonly string[] = []): Promise<string> =>
   new Promise((resolve) => {
     // Strict: what an endpoint should do is demanded too. Its exit code says no more than its last line.
-    execFile(h2spec, [...cases, '--strict', '--timeout', '5', '--port', String(port)], (_error, stdout) => {
+    execFile(h2spec, [...cases, '--strict', '--timeout', '30', '--port', String(port)], (_error, stdout) => {
       const failures = stdout.includes('Failures:') ? stdout.slice(stdout.indexOf('Failures:')) : '';
       resolve(`${failures}${stdout.trim().split('\n').at(-1)}`);
     });
