@@ -127,7 +127,7 @@ function judge(services: CheckServices, begun: Begun): Judged {
   const { trace: callTrace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
   const judgement = { decisionId, decision, facts, policySet, policyGeneration, cache };
   const held = hold(services, judgement, {
-    startedAtMs: clocks.wallMs,
+    startedMs: clocks.monotonicMs,
     use,
     trace: callTrace,
     sourceAddress,

@@ -11,6 +11,8 @@ export interface Ports {
   readonly nowMs: () => number;
   /** Monotonic clock, milliseconds since an arbitrary start. It never steps back. */
   readonly monotonicMs: () => number;
+  /** Wall clock with fractions of a millisecond, for spans alone; absent where `nowMs` is exact enough. */
+  readonly exactMs?: () => number;
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
   /** The clock of the machine since it was started; absent or `null` where there is none. */
@@ -45,9 +47,28 @@ export const laterOf = ({ wallMs, floorMs }: Pick<Clocks, 'wallMs' | 'floorMs'>)
 export const systemPorts: Ports = Object.freeze({
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
+  exactMs: exactClock({ nowMs: () => Date.now(), monotonicMs: () => performance.now() }),
   randomBytes: pooledRandomBytes(),
   boot: bootClock(),
 });
+
+/** The wall clock, milliseconds since the Unix epoch with fractions where the ports have them. */
+export const exactMsOf = ({ nowMs, exactMs = nowMs }: Pick<Ports, 'nowMs' | 'exactMs'>): number => exactMs();
+
+/**
+ * The wall clock with the fractions that `nowMs` cuts off, by the monotonic clock: never before `nowMs`, and less than a millisecond
+ * after it, so that a wall clock that is set is followed at once.
+ */
+export function exactClock({ nowMs, monotonicMs }: Pick<Ports, 'nowMs' | 'monotonicMs'>): () => number {
+  let aheadMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const wallMs = nowMs();
+    const monotonic = monotonicMs();
+    // Each reading just after a new millisecond began raises the difference to the true one.
+    if (monotonic + aheadMs < wallMs || monotonic + aheadMs >= wallMs + 1) aheadMs = wallMs - monotonic;
+    return Math.max(wallMs, monotonic + aheadMs);
+  };
+}
 
 /** On Linux, where `uptime` counts sleep and each start of the kernel has an id. */
 function bootClock(): () => BootReading | null {

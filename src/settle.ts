@@ -29,8 +29,8 @@ import type { TokenUse } from './token/uses.ts';
 
 /** What a judgement is traced and recorded with. */
 export interface Settling {
-  /** When the check began, milliseconds since the Unix epoch. */
-  readonly startedAtMs: number;
+  /** When the check began, milliseconds on the monotonic clock. */
+  readonly startedMs: number;
   readonly use: TokenUse | null;
   readonly trace: CallTrace;
   /** Address of the other end, for the transaction token. */
@@ -87,7 +87,7 @@ export const trace = (services: CheckServices, { judgement, place, at }: Held): 
     place,
     application: at.trace.application,
     previousUse: at.use?.previous ?? null,
-    startedAtMs: at.startedAtMs,
+    startedMs: at.startedMs,
   });
 
 const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');
@@ -122,7 +122,7 @@ function completed(services: CheckServices, handed: string | null | Deny, { judg
     application,
     previousUse,
     withdraws: place,
-    startedAtMs: at.startedAtMs,
+    startedMs: at.startedMs,
   });
   services.ledger.append(useRecord(withdrawn, again));
   return answerOf(services, withdrawn, { place: again, transactionToken: null });

@@ -55,6 +55,7 @@ const action: Action = {
   id: 'payments.list',
   risk: 'low',
   server,
+  template: '/v1/payments',
   endpoint: 'GET /v1/payments',
   kind: 'http',
   isSession: false,

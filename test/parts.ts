@@ -12,6 +12,7 @@ import {
   h2specFolder,
   JAEGER_VERSION,
   jaegerFolder,
+  jaegerUiFolder,
   PROMETHEUS_VERSION,
   prometheusFolder,
   SPIRE_VERSION,
@@ -19,7 +20,8 @@ import {
 } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy, SPIRE, Jaeger, Prometheus, grpcurl, ghz and h2spec. No test installs one: `npm run parts` does. Where a part
+ * The real parts the tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, grpcurl, ghz, h2spec,
+ * and of Debian strace and Chromium. No test installs one: `npm run parts` does. Where a part
  * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
  * fail instead.
  */
@@ -84,6 +86,16 @@ export const jaegerPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
+/** The folder of Jaeger's pages as a part. */
+export const jaegerUiPart = (): Part<string> => ({
+  name: 'the pages of Jaeger',
+  found: existsSync(join(jaegerUiFolder, CACHE_MARKER)) ? jaegerUiFolder : null,
+  enable: 'npm run parts',
+});
+
+/** Debian's Chromium, which pages are looked at with, as a part. */
+export const chromiumPart = (): Part<string> => onPath('chromium');
+
 /** Prometheus and promtool as a part. */
 export const prometheusPart = (): Part<PrometheusBinaries> => ({
   name: `Prometheus ${PROMETHEUS_VERSION}`,
@@ -113,14 +125,17 @@ export const h2specPart = (): Part<string> => ({
 });
 
 /** Debian's strace, which makes system calls fail, as a part. */
-export const stracePart = (): Part<string> => ({
-  name: 'strace',
+export const stracePart = (): Part<string> => onPath('strace');
+
+/** A command of a Debian package of the same name. */
+const onPath = (name: string): Part<string> => ({
+  name,
   found:
     (process.env['PATH'] ?? '')
       .split(':')
-      .map((folder) => join(folder, 'strace'))
+      .map((folder) => join(folder, name))
       .find(isExecutable) ?? null,
-  enable: 'apt-get install -y strace',
+  enable: `apt-get install -y ${name}`,
 });
 
 /** Data of others that the tests read, beside the project; it is no part of it. */

@@ -175,7 +175,7 @@ async function begin(
     policySet: policies.hash,
     policyGeneration: 1,
   };
-  const at = { startedAtMs: nowMs, use: gathered.use, ...quiet, decideBy };
+  const at = { startedMs: 0, use: gathered.use, ...quiet, decideBy };
   const settled = async (): Promise<Settled> => {
     const held = hold(services, judgement, at);
     return { held, answer: await settle(services, held) };

@@ -21,6 +21,8 @@ export interface Action {
   readonly kind: ActionKind;
   readonly risk: Risk;
   readonly server: Server;
+  /** `/v1/payments/{id}`, `/mcp`: its path in the catalog. */
+  readonly template: string;
   /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket` */
   readonly endpoint: string;
   /** Whether it only opens, keeps or lists a session: what any task at the server may do. */
@@ -53,13 +55,14 @@ export function actionOf(
     readonly mcp?: Action['mcp'];
   },
 ): Action {
-  const { id, kind, risk, server, endpoint, isSession, accepts, labels, staticSecrets, recorded } = entry;
+  const { id, kind, risk, server, template, endpoint, isSession, accepts, labels, staticSecrets, recorded } = entry;
   const { args, isDecidedOnHeaders, jsonRpcId = null, mcp } = call;
   return {
     id,
     kind,
     risk,
     server,
+    template,
     endpoint,
     isSession,
     isDecidedOnHeaders,

@@ -16,7 +16,7 @@ import { contextEvent } from './context-event.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import type { SpanAttributes } from './tracer.ts';
+import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
 /**
  * `PUT /tasks/{id}/context`: all the named values that the client says hold now. Of the task's own agent they are its claims,
@@ -29,7 +29,7 @@ import type { SpanAttributes } from './tracer.ts';
  */
 export function answerContext(request: IssuerRequest, services: IssuerServices): Reply {
   const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
-  let attributes: SpanAttributes = { 'remit.reason': 'internal' };
+  let attributes: SpanAttributes = UNFINISHED;
   try {
     const task = changedTask(request, services);
     attributes = isOAuthError(task)

@@ -1,15 +1,16 @@
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf, recordText } from '../ledger/record.ts';
 import type { Task } from '../task/task.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { type Grant, grantFrom, type Judged } from './grant.ts';
+import type { Intent } from './intent.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { type DecidedSpan, type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { tokenTypes } from './subject-issuer.ts';
 import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
-import type { SpanAttributes } from './tracer.ts';
+import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
 /**
  * `POST /oauth/token`: accepts an intent as a task and issues its first token, or a further token of a task, or refuses it.
@@ -30,7 +31,7 @@ export async function answerWithToken(
   const decisionId = uuidV7(services.store.nowMs(), services.ports.randomBytes(UUID_RANDOM_BYTES));
   const span = services.tracer.start('token.issue', { 'remit.decision.id': decisionId }, request.traceparent);
   const decided = { traceId: span.traceId, spanId: span.spanId, decisionId };
-  let attributes: SpanAttributes = { 'remit.decision': 'deny', 'remit.reason': 'internal' };
+  let attributes: SpanAttributes = { 'remit.decision': 'deny', ...UNFINISHED };
   try {
     const judged = await judge();
     const draft = isOAuthError(judged.outcome) ? judged.outcome : draftOf(judged.outcome, span, services);
@@ -136,15 +137,23 @@ function attributesOf(judged: Judged, recorded: Draft | OAuthError, services: Is
   const { leaf, intent } = judged;
   return {
     ...(leaf === null ? {} : { 'remit.agent': leaf.id }),
-    ...(intent === null ? {} : { 'remit.intent.hash': intent.hash, 'remit.server': intent.server.id }),
+    ...(intent === null ? {} : intentAttributes(intent)),
     ...(policySet === null ? {} : { 'remit.policy.set': policySet }),
     ...(isOAuthError(recorded) ? refusalAttributes(recorded) : grantAttributes(recorded)),
   };
 }
 
-const refusalAttributes = ({ error, status, cause }: OAuthError): SpanAttributes => ({
+const intentAttributes = ({ actions, hash, purpose, server }: Intent): SpanAttributes => ({
+  'remit.intent.hash': hash,
+  'remit.intent.purpose': recordText(purpose),
+  'remit.intent.actions': actions.map(({ id }) => id),
+  'remit.server': server.id,
+});
+
+const refusalAttributes = ({ error, status, cause, description }: OAuthError): SpanAttributes => ({
   'remit.decision': 'deny',
   'remit.reason': cause?.reason ?? error,
+  'remit.detail': recordText(cause?.detail ?? description),
   'remit.policy.ids': [...(cause?.policyIds ?? [])],
   'http.response.status_code': status,
   'error.type': error,
@@ -153,6 +162,9 @@ const refusalAttributes = ({ error, status, cause }: OAuthError): SpanAttributes
 const grantAttributes = ({ grant, task }: Draft): SpanAttributes => ({
   'remit.decision': 'allow',
   'remit.task.id': task.id,
+  ...(task.parentId === null ? {} : { 'remit.task.parent_id': task.parentId }),
+  'remit.task.deadline': new Date(task.deadlineMs).toISOString(),
+  'remit.token.lifetime_seconds': grant.expiresAtSeconds - grant.issuedAtSeconds,
   'remit.policy.ids': [...grant.policyIds],
   'http.response.status_code': 200,
 });

@@ -9,6 +9,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { ownTokenFrom } from './own-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { UNFINISHED } from './tracer.ts';
 
 /** The `token_type_hint` that takes the whole task with it; `token` is then one of its tokens, or its id. */
 const TASK_HINT = 'urn:remit:task';
@@ -25,7 +26,7 @@ type Revoked = Readonly<Record<string, string>>;
  */
 export async function answerRevocation(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('token.revoke', {}, request.traceparent);
-  let attributes: Revoked = { 'remit.reason': 'internal' };
+  let attributes: Revoked = UNFINISHED;
   try {
     const asked = clientFormFrom(request, services);
     const revoked = isOAuthError(asked) ? asked : await revoke(asked, services);

@@ -13,7 +13,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { bindingOf } from './proof-of-key.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import type { SpanAttributes } from './tracer.ts';
+import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
 /** Records of one timeline at most; `truncated` says that there are more. */
 const MAX_TIMELINE = 999;
@@ -47,7 +47,7 @@ export const answerEvent =
   (request: IssuerRequest, services: IssuerServices): Reply => {
     const name = kind === 'suspend' ? 'task.suspend' : 'task.end';
     const span = services.tracer.start(name, { 'remit.task.id': request.taskId }, request.traceparent);
-    let attributes: SpanAttributes = { 'remit.reason': 'internal' };
+    let attributes: SpanAttributes = UNFINISHED;
     try {
       const held = taskFor(request, services);
       const changed = isOAuthError(held) ? held : happen(held, kind, services);
@@ -71,7 +71,7 @@ export async function answerResume(request: IssuerRequest, services: IssuerServi
 
 function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerServices): Reply {
   const span = services.tracer.start('task.resume', { 'remit.task.id': request.taskId }, request.traceparent);
-  let attributes: SpanAttributes = { 'remit.reason': 'internal' };
+  let attributes: SpanAttributes = UNFINISHED;
   try {
     const resumed = happen(held, 'resume', services);
     attributes = attributesOf(resumed);

@@ -8,6 +8,9 @@ export interface IssuanceSpan extends SpanReference {
   end(attributes: SpanAttributes): void;
 }
 
+/** What a span ends with where nothing else came of it: a fault of ours. */
+export const UNFINISHED = Object.freeze({ 'remit.reason': 'internal', 'error.type': 'internal' });
+
 /** What the issuer needs of tracing. */
 export interface IssuanceTracer {
   /**

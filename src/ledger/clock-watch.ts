@@ -1,10 +1,12 @@
+import { clockSteps } from './clock-steps.ts';
 import type { OpenedAnchor } from './head-check.ts';
+import type { Leaf } from './leaf.ts';
 import type { Remark } from './verdict.ts';
 
 /** Looks at the instants that records claim, in the order of the records. */
 export interface ClockWatch {
-  /** @param at of the record: milliseconds since the Unix epoch; anything else is passed over */
-  readonly see: (seq: number, at: unknown) => void;
+  /** A record whose `at` is no number is passed over. */
+  readonly see: (leaf: Pick<Leaf, 'boot' | 'mono' | 'record' | 'seq'>) => void;
   readonly found: () => { readonly remarks: readonly Remark[]; readonly remarkCount: number };
 }
 
@@ -13,7 +15,7 @@ const TOLERANCE_MS = 60_000;
 const MAX_REMARKS = 100;
 
 /**
- * Remarks on a clock that stepped back, and on instants that the anchors speak against: what an anchor covers existed when
+ * Remarks on a clock that stepped back (`clockSteps`), and on instants that the anchors speak against: what an anchor covers existed when
  * it was received, and what it does not cover came later, but for the time the anchor took to get there. So a clock can
  * lie unseen between two anchors alone. Of the records between two anchors the first is named.
  *
@@ -24,16 +26,18 @@ export function clockWatch(anchors: readonly OpenedAnchor[]): ClockWatch {
   const remarks: Remark[] = [];
   let remarkCount = 0;
   let current = 0;
-  let last = Number.NEGATIVE_INFINITY;
+  const steps = clockSteps();
   const said = { early: -1, late: -1 };
   const add = (seq: number, remark: string): void => {
     if (remarkCount++ < MAX_REMARKS) remarks.push({ seq, remark });
   };
   return {
-    see: (seq, at) => {
+    see: (leaf) => {
+      const { seq } = leaf;
+      const { at } = leaf.record;
       if (typeof at !== 'number') return;
-      if (at < last) add(seq, `the clock stepped back by ${last - at} ms`);
-      last = at;
+      const stepMs = steps.see(leaf);
+      if (stepMs !== null) add(seq, `the clock stepped back by ${Math.round(stepMs)} ms`);
       while ((spans[current]?.upTo ?? Number.POSITIVE_INFINITY) < seq) current++;
       const { earliest, latest } = spans[current] ?? unbounded;
       if (at > latest + TOLERANCE_MS && said.late < current) {

@@ -65,7 +65,7 @@ export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
     const hash = leafHash(entry.bytes);
     range = appended(range, hash);
     prev = base64Of(hash);
-    clock.see(seq, leaf.record['at']);
+    clock.see(leaf);
     givenUp.see(seq, leaf.record);
     wrong = heads.at(range);
     if (wrong !== null) return wrong;

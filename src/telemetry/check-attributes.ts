@@ -7,6 +7,7 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import type { RefusedCaller } from '../identity/refused-caller.ts';
 import { reuseOf } from '../judgement.ts';
 import type { Judgement } from '../judgement.ts';
+import type { SpanReference } from '../token/claims.ts';
 import { tellingClass } from '../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
@@ -53,11 +54,11 @@ function tellDecision(judgement: Judgement, tell: Tell): void {
   if (fault !== null) tell('error.type', fault);
 }
 
-function tellAction({ id, kind, isDecidedOnHeaders, endpoint, mcp }: Action, tell: Tell): void {
+function tellAction({ id, kind, isDecidedOnHeaders, template, mcp }: Action, tell: Tell): void {
   tell('remit.action', id);
   tell('remit.action.kind', kind);
   tell('remit.decided_on', isDecidedOnHeaders ? 'headers' : 'request');
-  tell('http.route', endpoint);
+  tell('http.route', template);
   if (mcp !== undefined) tellMcp(mcp, tell);
 }
 
@@ -77,6 +78,14 @@ function tellCredential(facts: Facts, tell: Tell): void {
   tell('remit.task.id', token.taskId);
   tell('remit.intent.hash', token.intentHash);
   tell('remit.intent.trace_id', token.issuance.traceId);
+  tell('remit.issued_by.span_id', token.issuance.spanId);
+}
+
+/** The use before, also as attributes: of a reference into another trace, Jaeger shows a span id and no more. */
+export function tellPreviousUse(previous: SpanReference | null, tell: Tell): void {
+  if (previous === null) return;
+  tell('remit.previous_use.trace_id', previous.traceId);
+  tell('remit.previous_use.span_id', previous.spanId);
 }
 
 function tellCall({ call }: Facts, tell: Tell): void {

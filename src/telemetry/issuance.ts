@@ -1,3 +1,4 @@
+import { exactMsOf } from '../ports.ts';
 import type { Ports } from '../ports.ts';
 import type { SpanReference } from '../token/claims.ts';
 import type { AttributeValue } from './ended-span.ts';
@@ -12,10 +13,20 @@ export interface OpenSpan extends SpanReference {
   end(attributes: Attributes): void;
 }
 
-/** Starts spans of the issuer, `token.issue` and `task.end`, as children of the request's `traceparent` where it has one. */
+/**
+ * Starts spans of the issuer, `token.issue` and `task.end`, as children of the request's `traceparent` where it has one. What ends
+ * with an `error.type` was not done: its span is named `deny token.issue`.
+ */
 export interface IssuerTracer {
   start(name: string, attributes: Attributes, parentTraceparent: string | null): OpenSpan;
 }
+
+/** Each `error.type` that is a fault of ours; a refusal is a good answer. */
+const faults: ReadonlySet<AttributeValue | undefined> = new Set([
+  'internal',
+  'server_error',
+  'temporarily_unavailable',
+]);
 
 /**
  * A tracer whose spans know their place at once, so that it can be signed into a token before the span ends. All of them are
@@ -25,14 +36,15 @@ export const issuerTracer = ({ spans, ports }: Pick<Tracing, 'spans'> & { readon
   start(name, first, parentTraceparent) {
     const parent = spanContextFrom(parentTraceparent);
     const place = placeUnder(parent, ports.randomBytes);
-    const startMs = ports.nowMs();
+    const startMs = exactMsOf(ports);
     const beganMs = ports.monotonicMs();
     return {
       ...place,
-      end: (last) =>
+      end: (last) => {
+        const error = last['error.type'];
         spans?.add({
           ...place,
-          name,
+          name: error === undefined ? name : `deny ${name}`,
           parent,
           startMs,
           endMs: startMs + (ports.monotonicMs() - beganMs),
@@ -40,9 +52,10 @@ export const issuerTracer = ({ spans, ports }: Pick<Tracing, 'spans'> & { readon
             for (const [key, value] of Object.entries({ ...first, ...last })) tell(key, value);
           },
           links: [],
-          isError: false,
+          isError: faults.has(error),
           isAllowedCheck: false,
-        }),
+        });
+      },
     };
   },
 });

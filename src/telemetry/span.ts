@@ -3,9 +3,10 @@ import type { SpanContext } from '@opentelemetry/api';
 import { taskTokenOf } from '../decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Judgement } from '../judgement.ts';
+import { exactMsOf } from '../ports.ts';
 import type { Ports } from '../ports.ts';
 import type { SpanReference } from '../token/claims.ts';
-import { faultOf, tellCheck } from './check-attributes.ts';
+import { faultOf, tellCheck, tellPreviousUse } from './check-attributes.ts';
 import type { LinkKind, SpanLink, SpanSink } from './ended-span.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
@@ -13,7 +14,7 @@ import { placeUnder, spanContextFrom } from './trace-context.ts';
 export interface Tracing {
   /** Where they go; `null` where nobody takes them. */
   readonly spans: SpanSink | null;
-  readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
 
 /** What a check's span hangs on, besides the judgement itself. */
@@ -26,8 +27,8 @@ export interface CheckTrace {
   readonly previousUse: SpanReference | null;
   /** Span of the allow that this denial takes back. */
   readonly withdraws?: SpanReference;
-  /** When the check began, milliseconds since the Unix epoch. */
-  readonly startedAtMs: number;
+  /** When the check began, milliseconds on the monotonic clock. */
+  readonly startedMs: number;
 }
 
 /** Where the span of a check stands, recorded or not: for the record, the answer and the next use. */
@@ -40,7 +41,10 @@ export interface CheckPlace extends SpanReference {
  *
  * @param traceparent of the gRPC metadata that Envoy sent, which names the parent
  */
-export function placeOfCheck({ ports }: Pick<Tracing, 'ports'>, traceparent: string | null): CheckPlace {
+export function placeOfCheck(
+  { ports }: { readonly ports: Pick<Ports, 'randomBytes'> },
+  traceparent: string | null,
+): CheckPlace {
   const parent = spanContextFrom(traceparent);
   return { ...placeUnder(parent, ports.randomBytes), parent };
 }
@@ -54,19 +58,28 @@ export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: 
   const { traceId, spanId, parent } = on.place;
   const isAllowedCheck = !isDeny(judgement.decision);
   if (spans === null || (isAllowedCheck && !spans.samplesAllow(traceId, parent))) return;
+  const endMs = exactMsOf(ports);
   spans.add({
     traceId,
     spanId,
-    name: 'remit.check',
+    name: nameOf(judgement),
     parent,
-    startMs: on.startedAtMs,
-    endMs: Math.max(on.startedAtMs, ports.nowMs()),
-    attributes: (tell) => tellCheck(judgement, tell),
+    // So a wall clock that is set meanwhile makes no span longer or shorter.
+    startMs: endMs - (ports.monotonicMs() - on.startedMs),
+    endMs,
+    attributes: (tell) => {
+      tellCheck(judgement, tell);
+      tellPreviousUse(on.previousUse, tell);
+    },
     links: linksOf(judgement, on),
     isError: faultOf(judgement) !== null,
     isAllowedCheck,
   });
 }
+
+/** `allow payments.create`, `deny payments.create`; `deny` alone where the call is no action of the catalog. */
+const nameOf = ({ decision, facts: { action } }: Judgement): string =>
+  isDeny(action) ? decision.kind : `${decision.kind} ${action.id}`;
 
 function linksOf({ facts }: Judgement, on: CheckTrace): SpanLink[] {
   const links: SpanLink[] = [];

@@ -22,6 +22,7 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
     transactionToken: false,
     exactPaths: false,
   },
+  template: '/v1/payments',
   endpoint: 'POST /v1/payments',
   kind: 'http',
   isSession: false,

@@ -14,6 +14,7 @@ const action: Action = {
     transactionToken: false,
     exactPaths: false,
   },
+  template: '/v1/payments',
   endpoint: 'POST /v1/payments',
   kind: 'http',
   isSession: false,

@@ -7,8 +7,10 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
-import { both, describeWith, envoyPart, jaegerPart } from '../parts.ts';
+import { both, chromiumPart, describeWith, envoyPart, jaegerPart, jaegerUiPart } from '../parts.ts';
 import { until } from '../until.ts';
+import { startChromium } from './chromium.ts';
+import type { Page } from './chromium.ts';
 import { mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
@@ -36,7 +38,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-jaeger-');
-    jaeger = await startJaeger(jaegerBinary);
+    jaeger = await startJaeger(jaegerBinary, jaegerUiPart().found);
     Object.assign(process.env, { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp });
     const domain = await startDomain(envoy, {
       folder: scratch.folder,
@@ -54,7 +56,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     }
     // All but the one that asked not to be sampled were taken by then; what Jaeger has taken it stores a moment later.
     checks = await until(async () => {
-      const found = await jaeger.find('remit', { operation: 'remit.check' });
+      const found = await checksBy({});
       return found.length >= answers.length - 1 && found;
     });
   });
@@ -104,6 +106,10 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     await call(planner, whole.token, { ...READ, headers: traced('a') });
     await call(reporter, part.token, { ...READ, headers: traced('c') });
   }
+
+  /** The spans of checks that have these tags, found by a search for them. */
+  const checksBy = async (tags: Readonly<Record<string, string>>): Promise<readonly JaegerSpan[]> =>
+    (await jaeger.find('remit', { tags })).filter((span) => /^(allow|deny)( payments\.|$)/.test(span.operationName));
 
   const uses = (): readonly Use[] => records.filter((record): record is Use => record.kind === 'use');
   const issuanceOf = (use: Use): Issued | undefined =>
@@ -191,8 +197,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
   it.each(['whole', 'part', 'stolen'] as const)(
     'finds by `remit.task.id` exactly the uses of the task: %s',
     async (name) => {
-      const tags = { 'remit.task.id': tasks[name] };
-      const found = await jaeger.find('remit', { operation: 'remit.check', tags });
+      const found = await checksBy({ 'remit.task.id': tasks[name] });
       const expected = uses().filter((use) => use.task === tasks[name] && spanOf(use) !== undefined);
       expect(expected.length).toBeGreaterThan(0);
       expect(found.map(({ spanID }) => spanID).toSorted()).toEqual(expected.map(({ spanId }) => spanId).toSorted());
@@ -212,6 +217,91 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
   it('finds the end of a task by the id of the task', async () => {
     const found = await jaeger.find('remit', { operation: 'task.end', tags: { 'remit.task.id': tasks.whole } });
     expect(found).toHaveLength(1);
+  });
+
+  it('names each check by its decision and its action, with the route of the catalog and microseconds', () => {
+    for (const use of uses()) {
+      const span = spanOf(use);
+      if (span === undefined) continue;
+      expect(span.operationName).toBe(`${use.decision} ${use.action}`);
+      expect(tagOf(span, 'http.route')).toMatch(/^\/v1\/payments(\/\{id\})?$/);
+    }
+    expect(checks.some(({ startTime, duration }) => startTime % 1_000 !== 0 && duration % 1_000 !== 0)).toBe(true);
+  });
+
+  it('finds an issuance by its task, with purpose, actions and lifetime', async () => {
+    const [issued] = await jaeger.find('remit', {
+      operation: 'token.issue',
+      tags: { 'remit.task.id': tasks.stolen },
+    });
+    if (issued === undefined) throw new Error('no issuance');
+    expect(tagOf(issued, 'remit.intent.purpose')).toBe('settle payment p-1');
+    expect(JSON.parse(String(tagOf(issued, 'remit.intent.actions')))).toEqual(['payments.read']);
+    expect(tagOf(issued, 'remit.token.lifetime_seconds')).toBeGreaterThan(0);
+    expect(Date.parse(String(tagOf(issued, 'remit.task.deadline')))).toBeGreaterThan(issued.startTime / 1_000);
+  });
+
+  describeWith(both(jaegerUiPart(), chromiumPart()), 'as its pages show them', ([, chromium]) => {
+    let page: Page;
+    beforeAll(async () => {
+      page = await startChromium(chromium);
+    });
+    afterAll(() => page?.close());
+
+    const texts = async (selector: string): Promise<readonly string[]> => {
+      const found = await page.evaluate(
+        `[...document.querySelectorAll(${JSON.stringify(selector)})].map((one) => one.innerText)`,
+      );
+      return (found as readonly string[]).map((text) => text.replaceAll(/\s+/g, ' ').trim());
+    };
+
+    /** Opens a span in its trace, its tags and references, and waits for them. */
+    async function openSpan({ traceID, spanID }: Pick<JaegerSpan, 'traceID' | 'spanID'>): Promise<void> {
+      await page.open(`${jaeger.pages}/trace/${traceID}?uiFind=${spanID}`);
+      const opened = (header: string) =>
+        page.evaluate(
+          `document.querySelectorAll('.${header}[aria-checked=false]').forEach((one) => one.click()) ?? document.querySelectorAll('.${header}[aria-checked=true]').length > 0`,
+        );
+      await until(() => opened('AccordianReferences--header'));
+      await until(() => opened('AccordianKeyValues--header'));
+    }
+
+    const linkOf = (tag: string): Promise<unknown> =>
+      page.evaluate(
+        `[...document.querySelectorAll('.KeyValueTable--row')].filter((row) => row.cells[0].innerText === '${tag}').map((row) => row.querySelector('a')).map(({ title, href }) => [title, new URL(href).pathname + new URL(href).search])[0]`,
+      );
+
+    it('tells allow from deny in the rows of a trace', async () => {
+      await page.open(`${jaeger.pages}/trace/${'f'.repeat(32)}`);
+      const rows = await until(async () => {
+        const found = await texts('.span-name');
+        return found.length > 0 && found;
+      });
+      const ours = rows.filter((row) => row.startsWith('remit ')).toSorted();
+      expect(ours).toEqual(['remit allow payments.read', 'remit deny payments.list']);
+    });
+
+    it('shows the issuance and the use before by name, or by an attribute with a link where that is another trace', async () => {
+      const [first, second] = uses().filter(({ task }) => task === tasks.whole);
+      const span = second === undefined ? undefined : spanOf(second);
+      const issued = second === undefined ? undefined : issuanceOf(second);
+      if (first === undefined || span === undefined || issued === undefined) throw new Error('no uses');
+      await openSpan(span);
+      const [parent, issuance, before] = await texts('.ReferencesList--Item');
+      expect(parent).toMatch(/^remit-gateway.*CHILD_OF/);
+      expect(issuance).toMatch(new RegExp(`^< span in another trace > FOLLOWS_FROM ?${issued.spanId}$`));
+      expect(before).toMatch(new RegExp(`^remit ?allow payments.read FOLLOWS_FROM ?${first.spanId}$`));
+      expect(await linkOf('remit.issued_by.span_id')).toEqual([
+        'Open the issuance of its token',
+        `/trace/${issued.traceId}?uiFind=${issued.spanId}`,
+      ]);
+      expect(await linkOf('remit.previous_use.span_id')).toEqual([
+        'Open the use before',
+        `/trace/${first.traceId}?uiFind=${first.spanId}`,
+      ]);
+      await page.open(`${jaeger.pages}/trace/${issued.traceId}?uiFind=${issued.spanId}`);
+      await until(async () => (await texts('.detail-info-wrapper h2')).join() === 'token.issue');
+    });
   });
 
   it('says of each use what it is against those before it, in span and record alike', () => {

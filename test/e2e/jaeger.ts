@@ -2,12 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
 
 /** A span as the query API of Jaeger gives it. */
 export interface JaegerSpan {
   readonly traceID: string;
   readonly spanID: string;
   readonly operationName: string;
+  /** Microseconds since the Unix epoch. */
+  readonly startTime: number;
+  /** Microseconds. */
+  readonly duration: number;
   readonly references: readonly {
     readonly refType: 'CHILD_OF' | 'FOLLOWS_FROM';
     readonly traceID: string;
@@ -24,6 +29,8 @@ export const tagOf = (span: JaegerSpan, name: string): unknown => span.tags.find
 export interface Jaeger {
   readonly otlpHttp: string;
   readonly otlpGrpcPort: number;
+  /** Where its pages are, if it was started with them. */
+  readonly pages: string;
   /** The spans of a service that have an operation and all of these tags, found by a search for them. */
   find(
     service: string,
@@ -32,10 +39,16 @@ export interface Jaeger {
   stop(): Promise<void>;
 }
 
+const uiConfig = resolve(import.meta.dirname, '../../deploy/jaeger/ui.json');
+
 const at = (port: number | undefined): string => `127.0.0.1:${port ?? 0}`;
 
-/** Starts a Jaeger on free ports of loopback, and waits until its query API answers. */
-export async function startJaeger(binary: string): Promise<Jaeger> {
+/**
+ * Starts a Jaeger on free ports of loopback, and waits until its query API answers.
+ *
+ * @param pages folder of its built pages; `null` for its API alone
+ */
+export async function startJaeger(binary: string, pages: string | null): Promise<Jaeger> {
   const [grpc, http, query] = await freePorts(3);
   const child = spawn(
     binary,
@@ -47,6 +60,7 @@ export async function startJaeger(binary: string): Promise<Jaeger> {
       ['--collector.grpc-server.host-port', at(0)],
       ['--collector.http-server.host-port', at(0)],
       ['--admin.http.host-port', at(0)],
+      pages === null ? [] : ['--query.static-files', pages, '--query.ui-config', uiConfig],
     ].flat(),
     // It traces itself, to a port that is not its own.
     { stdio: 'ignore', env: { ...process.env, OTEL_TRACES_SAMPLER: 'always_off', SPAN_STORAGE_TYPE: 'memory' } },
@@ -67,6 +81,7 @@ export async function startJaeger(binary: string): Promise<Jaeger> {
   return {
     otlpHttp: `http://${at(http)}`,
     otlpGrpcPort: grpc ?? 0,
+    pages: `http://${at(query)}`,
     stop,
     find: async (service, { operation, tags = {} }) => {
       const wanted = new URLSearchParams({ service, tags: JSON.stringify(tags), limit: '1500', lookback: '1h' });

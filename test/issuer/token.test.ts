@@ -74,7 +74,17 @@ describe('POST /oauth/token', () => {
       intentHash: `sha-256:${createHash('sha256').update(canonical).digest('base64url')}`,
     });
     expect(token.expiresAtSeconds - token.issuedAtSeconds).toBe(300);
-    expect(bench.spans.at(-1)).toMatchObject({ name: 'token.issue', traceId: token.issuance.traceId });
+    expect(bench.spans.at(-1)).toMatchObject({
+      name: 'token.issue',
+      traceId: token.issuance.traceId,
+      attributes: {
+        'remit.intent.purpose': 'pay the invoices of may',
+        'remit.intent.actions': ['payments.read'],
+        'remit.token.lifetime_seconds': 300,
+        'remit.task.id': answer.json['txn'],
+        'remit.task.deadline': expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      },
+    });
   });
 
   it('has the header and the claims of the profile and no others', async () => {

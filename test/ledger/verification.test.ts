@@ -273,17 +273,20 @@ describe('verdictOn', () => {
 });
 
 describe('clockWatch, as verdictOn uses it', () => {
-  it.each<[string, readonly unknown[], readonly { readonly seq: number; readonly remark: string }[]]>([
-    ['equal instants', [5, 5, 6], []],
-    ['a step back', [5, 9, 6, 7, 8], [{ seq: 3, remark: 'the clock stepped back by 3 ms' }]],
-    ['an instant that is none', [5, 'noon', null, 4], [{ seq: 4, remark: 'the clock stepped back by 1 ms' }]],
-  ])('remarks on %s', (_name, instants, remarks) => {
-    const verdict = verdictOn(stored(logAt(...instants)), { key: pinned, anchors: [] });
-    expect(verdict).toMatchObject({ kind: 'sound', remarks, remarkCount: remarks.length });
+  it('remarks on a clock that stepped back, and not on records in another order', () => {
+    const at = [50_000, 10_000, 60_000, 20_000, 30_000].map((instant, index) => ({
+      at: instant,
+      kind: index === 4 ? 'checkpoint' : 'use',
+    }));
+    const remarksOn = (records: typeof at) => verdictOn(stored(logWith(chained(records), [])), trustOf());
+    expect(remarksOn(at.slice(0, 4))).toMatchObject({ kind: 'sound', ...noRemarks });
+    const remarks = [{ seq: 5, remark: 'the clock stepped back by 30000 ms' }];
+    expect(remarksOn(at)).toMatchObject({ kind: 'sound', remarks, remarkCount: 1 });
   });
 
   it('gives the first 100 remarks, and counts the others', () => {
-    const verdict = verdictOn(stored(logAt(...Array.from({ length: 131 }, (_, index) => -index))), trustOf());
+    const back = Array.from({ length: 131 }, (_, index) => ({ at: -2_000 * index, kind: 'checkpoint' }));
+    const verdict = verdictOn(stored(logWith(chained(back), [])), trustOf());
     if (verdict.kind !== 'sound') throw new Error(verdict.problem);
     expect([verdict.remarks.length, verdict.remarks.at(-1)?.seq, verdict.remarkCount]).toEqual([100, 101, 130]);
   });

@@ -22,6 +22,13 @@ export const JAEGER_VERSION = '1.76.0';
 
 /** Where Jaeger is installed, whether it is there or not. */
 export const jaegerFolder = join(cacheFolder, `jaeger-${JAEGER_VERSION}`);
+
+/** Its pages, of Jaeger UI 1.68.0, as a Go module that has them built. */
+export const JAEGER_UI_VERSION = 'v0.0.0-20250408171107-3dd17559e117';
+
+/** Where its pages are installed, whether they are there or not. */
+export const jaegerUiFolder = join(cacheFolder, `jaeger-ui-${JAEGER_UI_VERSION}`);
+
 /** Where Prometheus is installed, whether it is there or not. */
 export const prometheusFolder = join(cacheFolder, `prometheus-${PROMETHEUS_VERSION}`);
 

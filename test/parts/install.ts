@@ -17,6 +17,7 @@ import {
 } from './cache.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
+import { installJaegerUi } from './jaeger-ui.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time. Quick where all
@@ -91,6 +92,8 @@ const h2spec: GoPart = {
 const results: (string | Problem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
+
+results.push(await installJaegerUi(say));
 
 const problems = results.filter(isProblem);
 for (const { problem } of problems) say(problem);

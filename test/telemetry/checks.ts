@@ -18,7 +18,7 @@ export const envoySpan = `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`;
 export const checkTrace: Omit<CheckTrace, 'place'> = {
   application: `00-${'4'.repeat(32)}-${'4'.repeat(16)}-01`,
   previousUse,
-  startedAtMs: 1_700_000_000_000,
+  startedMs: 2,
 };
 
 /** An allow. */
@@ -47,6 +47,7 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement 
         id: 'payments.list',
         kind: 'http',
         isDecidedOnHeaders: false,
+        template: '/v1/payments',
         endpoint: 'GET /v1/payments',
         ...(mcp === undefined ? {} : { mcp }),
       },

@@ -8,7 +8,7 @@ export const endedSpan = (
 ): EndedSpan => ({
   traceId: '5'.repeat(32),
   spanId: '6'.repeat(16),
-  name: 'remit.check',
+  name: 'allow payments.list',
   parent: null,
   startMs: 1_700_000_000_000,
   endMs: 1_700_000_000_001,

@@ -53,7 +53,7 @@ describe('samplerFrom', () => {
         fc.pre(!/^0+$/.test(traceId));
         const parent = flags === null ? null : parentWith(traceId, flags);
         const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-        const { decision } = official.shouldSample(context, traceId, 'remit.check', SpanKind.SERVER, {}, []);
+        const { decision } = official.shouldSample(context, traceId, 'allow payments.list', SpanKind.SERVER, {}, []);
         expect(samples(traceId, parent)).toBe(decision === SamplingDecision.RECORD_AND_SAMPLED);
       }),
     );

@@ -25,7 +25,7 @@ const span = (name: string, attributes: Readonly<Record<string, AttributeValue>>
   endedSpan(attributes, {
     name,
     spanId: spanId.toString(16).padStart(16, '0'),
-    isAllowedCheck: name === 'remit.check' && attributes['remit.decision'] === 'allow',
+    isAllowedCheck: name.startsWith('allow ') && attributes['remit.decision'] === 'allow',
   });
 
 /** Checks traced through a router to the collector by a protocol, with a small queue. */
@@ -48,7 +48,7 @@ function routedBy(protocol: string, changed: Partial<QueueSettings>, timeoutMs: 
     router.add(span(name, attributes, made));
   };
   const check = (decision: 'allow' | 'deny', count = 1): void => {
-    for (let n = 0; n < count; n += 1) end('remit.check', { 'remit.decision': decision, n });
+    for (let n = 0; n < count; n += 1) end(`${decision} payments.list`, { 'remit.decision': decision, n });
   };
   const sum = (queue: string, cause: string): number =>
     dropped.filter(([name, , why]) => name === queue && why === cause).reduce((all, [, count]) => all + count, 0);
@@ -65,7 +65,7 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
   const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
 
   it('sends everything at shutdown, more batches than an exporter takes at a time', async () => {
-    const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000 });
+    const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000 }, 30_000);
     check('allow', 900);
     check('deny', 900);
     await router.shutdown();
@@ -85,7 +85,7 @@ describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) 
     collector.behaviour = 'takes';
     await router.flush();
     expect(received('deny')).toBe(40);
-    expect(collector.spans.map((span) => span.name).filter((name) => name !== 'remit.check')).toEqual([
+    expect(collector.spans.map((span) => span.name).filter((name) => !name.endsWith('payments.list'))).toEqual([
       'token.issue',
       'task.end',
     ]);
@@ -180,7 +180,7 @@ const counting = (spanBytes = 0) => {
 
 describe('SpanRouter', () => {
   const settings = { maxSpans: 100, maxBytes: 1e9, batchSpans: 20, delayMs: 20, timeoutMs: 100 };
-  const allow = span('remit.check', { 'remit.decision': 'allow' }, 1);
+  const allow = span('allow payments.list', { 'remit.decision': 'allow' }, 1);
 
   it('never exports in the turn of the check', async () => {
     const { batches, exporter } = counting();

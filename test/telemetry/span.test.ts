@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { deny } from '../../src/decision/decision.ts';
-import type { Decision } from '../../src/decision/decision.ts';
+import type { Decision, Deny } from '../../src/decision/decision.ts';
 import type { SpanSink } from '../../src/telemetry/ended-span.ts';
+import { UNFINISHED } from '../../src/issuer/tracer.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import { placeOfCheck } from '../../src/telemetry/span.ts';
@@ -36,6 +37,15 @@ const traced = (decision: Decision, on = checkTrace, judged = judgementOf(decisi
 const statusAndType = (decision: Decision) => {
   const [span] = traced(decision).spans;
   return [span?.status.code, span?.attributes['error.type']];
+};
+
+/** Name and route of the span of a check, whose action may be unknown. */
+const nameOf = (decision: Decision, action?: Deny) => {
+  const judged = judgementOf(decision);
+  const known = action === undefined ? judged : { ...judged, facts: { ...judged.facts, action } };
+  const { spans, sink } = recorder(() => true);
+  traceUnderEnvoy({ spans: sink, ports }, known);
+  return [spans[0]?.name, spans[0]?.attributes['http.route']];
 };
 
 describe('traceCheck', () => {
@@ -79,11 +89,14 @@ describe('traceCheck', () => {
       'remit.task.id': 't-1',
       'remit.intent.hash': 'sha-256:intent',
       'remit.intent.trace_id': issuance.traceId,
+      'remit.issued_by.span_id': issuance.spanId,
+      'remit.previous_use.trace_id': previousUse.traceId,
+      'remit.previous_use.span_id': previousUse.spanId,
       'remit.token.use': 2,
       'remit.token.reuse': ['other-node', 'other-trace'],
       'remit.token.reuse.class': 'other-node',
       'http.request.method': 'GET',
-      'http.route': 'GET /v1/payments',
+      'http.route': '/v1/payments',
       'url.scheme': 'https',
       'url.path': '/v1/payments',
       'server.address': 'payments.acme.test',
@@ -133,12 +146,21 @@ describe('traceCheck', () => {
     expect(called({ method: 'tools/list', tool: null })).toEqual([['mcp.method.name', 'tools/list']]);
   });
 
-  it('ends no earlier than it began, when the clock has stepped back meanwhile', () => {
-    const [span] = traced(deny('policy.forbidden', ''), { ...checkTrace, startedAtMs: 1_700_000_000_009 }).spans;
-    expect([span?.startTime, span?.duration]).toEqual([
-      [1_700_000_000, 9_000_000],
-      [0, 0],
+  it('tells microseconds, and lasts as long as the monotonic clock says', () => {
+    const { spans, sink } = recorder();
+    const exact = { ...ports, exactMs: () => 1_700_000_000_003.25, monotonicMs: () => 2.5 };
+    traceUnderEnvoy({ spans: sink, ports: exact }, judgementOf(deny('policy.forbidden', '')));
+    expect([spans[0]?.startTime, spans[0]?.duration]).toEqual([
+      [1_700_000_000, 2_750_000],
+      [0, 500_000],
     ]);
+  });
+
+  it('is named by decision and action, and by the decision alone where the call is no action', () => {
+    const unknown = deny('action.unknown', 'no entry');
+    expect(nameOf(allow)).toEqual(['allow payments.list', '/v1/payments']);
+    expect(nameOf(deny('policy.forbidden', ''))).toEqual(['deny payments.list', '/v1/payments']);
+    expect(nameOf(unknown, unknown)).toEqual(['deny', undefined]);
   });
 
   it('gives a use a place of its own where nobody takes spans', () => {
@@ -160,6 +182,18 @@ describe('issuerTracer', () => {
     span.end({ b: 2 });
     expect(spans[0]?.attributes).toEqual({ a: 1, b: 2 });
     expect(spans[0]?.duration).toEqual([0, 2_250_000]);
+  });
+
+  it.each<[string, string | undefined, string, number]>([
+    ['what was done', undefined, 'task.end', 0],
+    ['what was refused', 'task_ended', 'deny task.end', 0],
+    ['a fault of ours', 'temporarily_unavailable', 'deny task.end', 2],
+    ['what did not come to an end', UNFINISHED['error.type'], 'deny task.end', 2],
+  ])('names %s by it', (_what, error, name, status) => {
+    const { spans, sink } = recorder();
+    const span = issuerTracer({ spans: sink, ports }).start('task.end', {}, null);
+    span.end(error === undefined ? {} : { 'error.type': error });
+    expect([spans[0]?.name, spans[0]?.status.code]).toEqual([name, status]);
   });
 
   it('gives a span a place where nobody takes it', () => {

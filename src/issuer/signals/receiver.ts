@@ -3,7 +3,7 @@ import type { StoreFailure } from '../../store/store-failure.ts';
 import { oauthError } from '../oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
-import type { SpanAttributes } from '../tracer.ts';
+import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 import { KEYS_UNAVAILABLE, MAX_SET_CHARACTERS, type SecurityEvent, securityEventFrom, type SetRules } from './set.ts';
 import { isSignalError, type SignalError, signalError } from './signal-error.ts';
 import { takeSignal, type Taken } from './take.ts';
@@ -21,7 +21,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   const { signals } = services;
   if (signals === undefined) return errorReply(oauthError('not_found', 'there is nothing at this path'));
   const span = services.tracer.start('signal.receive', {}, request.traceparent);
-  let attributes: SpanAttributes = { 'remit.reason': 'internal' };
+  let attributes: SpanAttributes = UNFINISHED;
   try {
     const signal = signalFrom(request, signals, services.store.nowMs());
     const outcome = isEvent(signal) ? await takeSignal(signal, signals, services) : signal;

@@ -134,7 +134,10 @@ export class Log {
     const outbox = fresh.reduce((most, record) => Math.max(most, record.outbox ?? 0), taken);
     const failure = this.#write(
       fresh.map(({ bytes }) => bytes),
-      outbox > taken ? new Map([[fileId, outbox]]) : new Map(),
+      {
+        taken: outbox > taken ? new Map([[fileId, outbox]]) : new Map(),
+        mono: Math.trunc(this.#ports.monotonicMs()),
+      },
     );
     if (failure === null) this.#news += fresh.length;
     return failure;
@@ -152,6 +155,7 @@ export class Log {
   checkpoint(): MadeCheckpoint | StoreFailure | null {
     if (this.#news === 0 || this.#broken !== null) return this.#broken;
     const atMs = this.#ports.nowMs();
+    const mono = Math.trunc(this.#ports.monotonicMs());
     const isFull = this.#isFull(atMs);
     if (isStoreFailure(isFull)) return isFull;
     const pruned = isFull ? this.#due(atMs) : null;
@@ -160,7 +164,7 @@ export class Log {
     const first = pruned === null ? this.#first : pruned.to + 1;
     const size = this.size + before.length + 1;
     const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first };
-    const failure = this.#write([...before, head].map(mustEncode), new Map());
+    const failure = this.#write([...before, head].map(mustEncode), { taken: new Map(), mono });
     if (failure !== null) return failure;
     const { range } = this.#state;
     const note = signedCheckpoint({ origin: this.origin, size, root: rootOf(range.nodes) }, this.#key);
@@ -184,9 +188,12 @@ export class Log {
     return isStoreFailure(last) ? last : null;
   }
 
-  #write(records: readonly Uint8Array[], taken: ReadonlyMap<string, number>): StoreFailure | null {
+  /** @param mono when, on the monotonic clock: of a checkpoint the very instant that it claims, by which steps of the wall clock show */
+  #write(
+    records: readonly Uint8Array[],
+    { taken, mono }: { readonly taken: ReadonlyMap<string, number>; readonly mono: number },
+  ): StoreFailure | null {
     let state = this.#state;
-    const mono = Math.trunc(this.#ports.monotonicMs());
     const rows = records.map((bytes) => {
       const seq = state.range.size + 1;
       const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : state.head, seq });
