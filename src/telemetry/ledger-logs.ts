@@ -1,3 +1,4 @@
+import { remitVersion } from '../config/version.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { leafFrom, type Leaf } from '../ledger/leaf.ts';
 import { isProblem } from '../token/members.ts';
@@ -32,12 +33,17 @@ const attributeNames: readonly (readonly [string, string])[] = [
 
 /**
  * Leaves as one OTLP export request for logs, in JSON: a line of a collector's file, the body of a POST. The body of each log
- * record is the leaf as it was stored, so that the log can be verified from what a collector keeps.
+ * record is the leaf as it was stored, so that the log can be verified from what a collector keeps; `service.version` is that of the
+ * build that exports.
  *
  * @see OTLP specification 1.7, JSON encoding; `opentelemetry/proto/logs/v1/logs.proto`
  */
 export function otlpLogsRequest(leaves: readonly { readonly bytes: Uint8Array }[], origin: string): string {
-  const resource = [attribute('service.name', 'remit'), attribute('remit.ledger.origin', origin)].flat();
+  const resource = [
+    attribute('service.name', 'remit'),
+    attribute('service.version', remitVersion()),
+    attribute('remit.ledger.origin', origin),
+  ].flat();
   const logRecords = leaves.map(({ bytes }) => logRecord(bytes));
   return JSON.stringify({
     resourceLogs: [

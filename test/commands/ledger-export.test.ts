@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { remitVersion } from '../../src/config/version.ts';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
 import { readLog } from '../../src/store/ledger/log-reader.ts';
 import { scratch, taskNumber } from '../store/samples.ts';
@@ -47,6 +48,7 @@ describe('remit ledger export', () => {
     const { resource, scopeLogs } = request.resourceLogs[0];
     expect(resource.attributes).toEqual([
       { key: 'service.name', value: { stringValue: 'remit' } },
+      { key: 'service.version', value: { stringValue: remitVersion() } },
       { key: 'remit.ledger.origin', value: { stringValue: ledger.key.split('+')[0] } },
     ]);
     const [checkpoint, denial] = scopeLogs[0].logRecords;
