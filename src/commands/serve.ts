@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, ReadConfig } from '../config/config.ts';
+import { LiveConfig } from '../config/live-config.ts';
 import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
@@ -12,6 +13,7 @@ import type { Remit } from '../remit/remit.ts';
 import { faultText } from '../repeated.ts';
 import { runtimeFaults } from '../runtime-faults.ts';
 import { logTo } from '../telemetry/log.ts';
+import type { Log } from '../telemetry/log.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
@@ -25,8 +27,8 @@ liveness, readiness and metrics.
   remit serve --config remit.yaml
   remit serve --check               would it start? Exit 0 or 2, with the reasons; it touches nothing
 
-Policies are loaded again when their files change, and with the certificates on SIGHUP; a set that is not good leaves the
-last good one in force.
+Policies are loaded again when their files change. SIGHUP reads again policies, certificates, keys and key sets, and the
+configuration: what is not good leaves in force what was before, and a key that needs a restart is named in the log: deploy/reload.md.
 SIGTERM and SIGINT drain: \`/readyz\` and the gRPC health service say "not serving" while everything is still answered, for
 \`drainSeconds\` (5); then it answers what is in flight, and ends. A second signal ends the waiting.
 With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/processes.md.
@@ -62,13 +64,11 @@ export const serve: Command = {
     if (typeof options === 'string') return refused(io, options);
     const file = resolve(options.values.config ?? DEFAULT_CONFIG);
     const guard = options.values[ACCEPT_WRITABLE] ? anyPath : writablePathProblem;
-    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
-    if (typeof text !== 'string') return refused(io, `cannot read the configuration \`${file}\`: ${text.code}`);
-    const writable = await guard(file);
-    if (writable !== null) return refused(io, writable);
-    const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-    if ('problems' in read) return refused(io, read.problems.map(configProblemText).join('\n'));
-    const log = logTo(io.err, { ...read.value.log, nowMs: systemPorts.nowMs });
+    const readConfig = (): ReturnType<typeof configIn> => configIn(file, { guard, environment: io.environment });
+    const read = await readConfig();
+    if ('problem' in read) return refused(io, read.problem);
+    const live = new LiveConfig(read);
+    const log = logTo(io.err, { config: () => live.now.log, nowMs: systemPorts.nowMs });
     const version = remitVersion();
     log(`remit ${version} starts by \`${file}\``, 'start', { version, node: io.runtimeVersion });
     for (const fault of runtimeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
@@ -78,9 +78,16 @@ export const serve: Command = {
     const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
-    io.onReload(() => {
+    const reload = async (): Promise<void> => {
       log('SIGHUP: reloading', 'reload');
-      void serving?.reload().catch((error: unknown) => log(`reload failed: ${faultText(error)}`, 'fault'));
+      tellReread(await readConfig(), { live, log });
+      await serving?.reload();
+    };
+    const failedReload = (error: unknown): void => log(`reload failed: ${faultText(error)}`, 'fault');
+    // One after the other, so that the last one read is the one that holds.
+    let reloading = Promise.resolve();
+    io.onReload(() => {
+      reloading = reloading.then(reload).catch(failedReload);
     });
     const remit = await startRemit(read.value, {
       ports: systemPorts,
@@ -89,6 +96,7 @@ export const serve: Command = {
       stdout: io.stdout,
       onFatal: fatal.resolve,
       guard,
+      live: () => live.now,
     });
     if ('problem' in remit) {
       const exit = refused(io, remit.problem);
@@ -105,6 +113,33 @@ export const serve: Command = {
     return typeof failed === 'string' ? EXIT.good : EXIT.no;
   },
 };
+
+/** The configuration in a file that nobody else can write. */
+async function configIn(
+  file: string,
+  { guard, environment }: { readonly guard: PathGuard; readonly environment: CommandIo['environment'] },
+): Promise<ReadConfig | { readonly problem: string }> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
+  if (typeof text !== 'string') return { problem: `cannot read the configuration \`${file}\`: ${text.code}` };
+  const writable = await guard(file);
+  if (writable !== null) return { problem: writable };
+  const read = configFrom(text, { file, folder: dirname(file), environment });
+  return 'problems' in read ? { problem: read.problems.map(configProblemText).join('\n') } : read;
+}
+
+/** Takes in a configuration that was read again, and says of each changed key whether it holds now. */
+function tellReread(
+  read: ReadConfig | { readonly problem: string },
+  { live, log }: { readonly live: LiveConfig; readonly log: Log },
+): void {
+  if ('problem' in read) {
+    for (const line of read.problem.split('\n')) log(`configuration: ${line}; the one before stays`, 'config-refused');
+    return;
+  }
+  const { applied, waiting } = live.take(read);
+  for (const key of applied) log(`\`${key}\` has changed, and holds from now on`, 'config-applied', { key });
+  for (const key of waiting) log(`\`${key}\` has changed, which needs a restart`, 'config-waiting', { key });
+}
 
 /** Says whether a process with this configuration would start. */
 async function checked(

@@ -79,7 +79,7 @@ export interface Config {
   readonly drainSeconds: number;
 }
 
-/** The configuration as it is written. */
+/** The configuration as it is written, before what it does not name is put in its place. */
 type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
   readonly ledger: LedgerFields;
   readonly issuer: IssuerFields | null;
@@ -149,6 +149,13 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     drainSeconds: optional(integer(0, 300), 5),
   });
 
+/** A configuration that is good. */
+export interface ReadConfig {
+  readonly value: Config;
+  /** By the keys of the file, for a comparison with another. */
+  readonly written: ConfigFields;
+}
+
 /**
  * The configuration of a YAML text; scalar fields are overridden by `REMIT_…` variables.
  *
@@ -162,7 +169,7 @@ export function configFrom(
     readonly folder: string;
     readonly environment: Readonly<Record<string, string | undefined>>;
   },
-): { readonly value: Config } | { readonly problems: readonly ConfigProblem[] } {
+): ReadConfig | { readonly problems: readonly ConfigProblem[] } {
   const read = readFields(configField(at.folder, at.environment), {
     text: yaml,
     file: at.file,
@@ -177,7 +184,9 @@ export function configFrom(
     ledger: ledgerConfigOf(ledgerFields, state),
   });
   const problem = contradiction(value);
-  return problem === null ? { value } : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
+  return problem === null
+    ? { value, written: read.value }
+    : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
 }
 
 /** Fields that are good by themselves and not together. */

@@ -131,7 +131,7 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
 }
 
 function observerOf(parts: Parts): CheckServices['onChecked'] {
-  const { config, decisionStream, metrics, trial } = parts;
+  const { live, decisionStream, metrics, trial } = parts;
   const counted = checkMetrics(metrics);
   const noteCertificate = missingCertificates(parts);
   const count: CheckServices['onChecked'] = (check) => {
@@ -144,7 +144,8 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   const log = decisionLog(decisionStream, () => dropped.inc());
   return (check) => {
     count(check);
-    if (config.decisionLog === 'stdout' || isDeny(check.decision)) log(check);
+    const { decisionLog: told } = live();
+    if (told === 'stdout' || (told === 'denials' && isDeny(check.decision))) log(check);
   };
 }
 

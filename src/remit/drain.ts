@@ -7,12 +7,13 @@ import type { After } from '../timers.ts';
 export class Drain {
   /** Called once, when it begins. */
   onBegun: () => void = () => undefined;
-  readonly #delayMs: number;
+  readonly #seconds: () => number;
   readonly #after: After;
   #isBegun = false;
 
-  constructor(seconds: number, after: After) {
-    this.#delayMs = seconds * 1000;
+  /** @param seconds how long it takes, asked when it begins */
+  constructor(seconds: () => number, after: After) {
+    this.#seconds = seconds;
     this.#after = after;
   }
 
@@ -25,9 +26,10 @@ export class Drain {
   begin(hurry: AbortSignal): Promise<void> {
     this.#isBegun = true;
     this.onBegun();
-    if (this.#delayMs === 0 || hurry.aborted) return Promise.resolve();
+    const delayMs = this.#seconds() * 1000;
+    if (delayMs === 0 || hurry.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#after(this.#delayMs, resolve);
+      const cancel = this.#after(delayMs, resolve);
       hurry.addEventListener('abort', () => {
         cancel();
         resolve();

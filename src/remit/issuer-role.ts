@@ -1,6 +1,7 @@
 import { addressText } from '../config/values.ts';
 import type { Address } from '../config/values.ts';
 import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
+import type { LiveSettings } from '../config/live-config.ts';
 import { isDeny } from '../decision/decision.ts';
 import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
@@ -60,8 +61,12 @@ export async function startIssuer(
   if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
   const unfit = ownSvidProblem(first, parts.config);
   if (unfit !== null) return { problem: unfit };
+  const settings = liveSettings(parts, config);
   const services = {
-    ...sharedServices(parts, config),
+    ...sharedServices(parts),
+    get settings() {
+      return settings();
+    },
     signingKeys,
     subjectKeys,
     ...(signals === null ? {} : { signals }),
@@ -139,23 +144,8 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
-function sharedServices(
-  {
-    config: { extAuthz, trustDomains },
-    ports,
-    store,
-    sideWrites,
-    proofs,
-    ledger,
-    policies,
-    telemetry,
-    trial,
-    metrics,
-  }: Parts,
-  config: IssuerConfig,
-) {
+function sharedServices({ ports, store, sideWrites, proofs, ledger, policies, telemetry, trial, metrics }: Parts) {
   return {
-    settings: { ...settingsOf(config, new Set(trustDomains)), bindingEffect: extAuthz.onBindingViolation },
     ports,
     store,
     sideWrites,
@@ -177,6 +167,24 @@ function sharedServices(
       return isDeny(set) ? null : set.hash;
     },
     tracer: issuerTracer({ spans: telemetry.spans, ports }),
+  };
+}
+
+/** The settings by what of the configuration holds now, made anew when that has changed. */
+function liveSettings(
+  { config: { extAuthz, trustDomains }, live }: Parts,
+  started: IssuerConfig,
+): () => IssuerSettings {
+  const domains = new Set(trustDomains);
+  let from: LiveSettings | null = null;
+  let settings: IssuerSettings | null = null;
+  return () => {
+    const now = live();
+    if (settings === null || now !== from) {
+      from = now;
+      settings = { ...settingsOf(now.issuer ?? started, domains), bindingEffect: extAuthz.onBindingViolation };
+    }
+    return settings;
   };
 }
 

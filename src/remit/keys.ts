@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import type { KeyedIssuer } from '../config/issuer.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
@@ -6,10 +5,11 @@ import type { PublicJwks } from '../issuer/signing-keys.ts';
 import type { IssuerKind } from '../token/jwt.ts';
 import type { JwksFetch } from '../token/jwks-refresh.ts';
 import { httpsJwksFetch } from '../token/jwks-fetch.ts';
+import { verificationKeysFrom } from '../token/jwks.ts';
 import { KeyRing } from '../token/keys.ts';
 import type { TrustedIssuer } from '../token/keys.ts';
 import { after } from '../timers.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -34,29 +34,46 @@ export async function openKeyRing(
       source: { kind: 'static', jwks: own.jwks },
     });
   }
-  for (const { issuer, kind, algorithms, jwks } of trusted) {
-    const source = await sourceOf(jwks, parts);
-    if (isStartProblem(source)) return source;
-    issuers.push({ issuer, kind, algorithms, source });
+  const files: (Trusted & { readonly text: string })[] = [];
+  for (const one of trusted) {
+    const { issuer, kind, algorithms, jwks } = one;
+    if (jwks.startsWith('https://')) {
+      issuers.push({ issuer, kind, algorithms, source: { kind: 'remote', fetch: fetchWithBundle(jwks, parts) } });
+      continue;
+    }
+    const read = await parts.keyFiles.read(jwks);
+    if (isStartProblem(read)) return read;
+    const set = keySetFrom(read.text, jwks);
+    if (isStartProblem(set)) return set;
+    files.push({ ...one, text: read.text });
+    issuers.push({ issuer, kind, algorithms, source: { kind: 'static', jwks: set.jwks } });
   }
   const ring = new KeyRing(issuers, {
     ports: parts.ports,
     after,
     onProblem: (issuer, problem) => parts.faults.set(`keys of \`${issuer}\``, problem),
   });
+  for (const { text, jwks: path, issuer, algorithms } of files) {
+    const allowed = new Set(algorithms);
+    const take = (renewed: string): string | null => {
+      const set = keySetFrom(renewed, path);
+      if (isStartProblem(set)) return set.problem;
+      const keys = verificationKeysFrom(set.jwks, allowed);
+      return isStartProblem(keys) ? `the key set \`${path}\` ${keys.problem}` : ring.replace(issuer, set.jwks);
+    };
+    parts.keyFiles.follow({ what: `keys of \`${issuer}\``, path, take, text });
+  }
   // Not awaited: a key server that is down holds up readiness, not the start.
   void ring.start();
   return ring;
 }
 
-async function sourceOf(jwks: string, parts: Parts): Promise<TrustedIssuer['source'] | StartProblem> {
-  if (jwks.startsWith('https://')) return { kind: 'remote', fetch: fetchWithBundle(jwks, parts) };
-  const refused = await parts.guard(jwks);
-  if (refused !== null) return { problem: refused };
+/** The key set in the text of a file; whether its keys are good is another question. */
+function keySetFrom(text: string, path: string): { readonly jwks: unknown } | StartProblem {
   try {
-    return { kind: 'static', jwks: JSON.parse(await readFile(jwks, 'utf8')) };
-  } catch (error) {
-    return { problem: `the key set \`${jwks}\` cannot be used: ${codeOf(error)}` };
+    return { jwks: JSON.parse(text) };
+  } catch {
+    return { problem: `the key set \`${path}\` is not JSON` };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import type { LiveSettings } from '../config/live-config.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { CurrentPolicies } from '../policy/current.ts';
@@ -6,6 +7,7 @@ import type { Ports } from '../ports.ts';
 import type { Store } from '../store/store.ts';
 import type { CheckActivity } from './check-activity.ts';
 import type { SideWrites } from '../store/side-writes.ts';
+import type { KeyFiles } from './key-files.ts';
 import type { Ledger } from './ledger.ts';
 import type { StateHealth } from './state-health.ts';
 import type { Proofs } from './state.ts';
@@ -33,12 +35,16 @@ export interface Parts {
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
   readonly checkActivity: CheckActivity;
-  /** Where decisions are logged; `null` where they are not. */
+  /** Where decisions are logged, if the configuration says so; `null` where there is no such place. */
   readonly decisionStream: LogStream | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: Log;
   readonly faults: Faults;
   readonly stateHealth: StateHealth;
+  /** Files of keys and certificates, read again on SIGHUP. */
+  readonly keyFiles: KeyFiles;
+  /** What of the configuration holds now; `config` is that of the start. */
+  readonly live: () => LiveSettings;
   /** Refuses files that are believed and that others can write. */
   readonly guard: PathGuard;
 }

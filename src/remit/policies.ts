@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { accountName } from '../account.ts';
 import type { Finding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
@@ -6,6 +5,7 @@ import type { PathGuard } from '../config/writable-path.ts';
 import { isDeny } from '../decision/decision.ts';
 import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
+import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import { CurrentPolicies } from '../policy/current.ts';
 import { folderFeed } from '../policy/feed.ts';
@@ -20,14 +20,15 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../timers.ts';
 import { verificationKeysFrom } from '../token/jwks.ts';
+import type { VerificationKey } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 import { Trial } from '../trial/trial.ts';
 import { keepPolicies } from '../store/ledger/kept-policies.ts';
 import type { Closers } from './closers.ts';
+import type { KeyFiles } from './key-files.ts';
 import { countedLoad } from './measures.ts';
 import { recordedLoad } from './recorded-load.ts';
-import { codeOf } from './start-problem.ts';
 import type { PolicyLoads } from './parts.ts';
 
 /** What policies are opened with. */
@@ -36,6 +37,7 @@ interface Opening {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly faults: Faults;
+  readonly keyFiles: KeyFiles;
   readonly ledger: { append(record: LedgerRecord): boolean };
   /** Refuses what others can write. */
   readonly guard: PathGuard;
@@ -57,9 +59,9 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, ledger, guard, closers }: Opening,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers }: Opening,
 ): Promise<OpenPolicies | Problem> {
-  const feed = await feedOf(config, state, { ports, guard });
+  const feed = await feedOf(config, state, { ports, guard, keyFiles });
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
@@ -121,28 +123,57 @@ export async function openPolicies(
 async function feedOf(
   config: Config['policies'],
   state: string,
-  { ports, guard }: Pick<Opening, 'ports' | 'guard'>,
+  { ports, guard, keyFiles }: Pick<Opening, 'ports' | 'guard' | 'keyFiles'>,
 ): Promise<PolicyFeed | Problem> {
   if (config.bundle === null) return folderFeed(config.folder, guard);
   const { from, keys: keysFile, ca } = config.bundle;
+  const keys = await followedFile(keysFile, { keyFiles, what: 'keys of the policy bundle', read: bundleKeysFrom });
+  if (isProblem(keys)) return keys;
+  const anchors =
+    ca === null ? null : await followedFile(ca, { keyFiles, what: 'certificates of the policy bundle', read: pemFrom });
+  if (isProblem(anchors)) return anchors;
+  const fetch: FetchBundle = from.startsWith('https://')
+    ? (etag) => httpsBundle(from, anchors?.() ?? null)(etag)
+    : bundleInFile(from, systemDisk);
+  const feed = new BundleFeed({ label: from, fetch, keys, keptIn: `${state}.policies`, ports });
+  await feed.restore();
+  return feed;
+}
+
+/** What a file is good for, as it was read last. */
+async function followedFile<T>(
+  path: string,
+  {
+    keyFiles,
+    what,
+    read,
+  }: { readonly keyFiles: KeyFiles; readonly what: string; readonly read: (text: string) => T | Problem },
+): Promise<(() => T) | Problem> {
+  const found = await keyFiles.read(path);
+  if (isProblem(found)) return found;
+  const first = read(found.text);
+  if (isProblem(first)) return { problem: `\`${path}\` ${first.problem}` };
+  let current: T = first;
+  const take = (text: string): string | null => {
+    const renewed = read(text);
+    if (isProblem(renewed)) return `\`${path}\` ${renewed.problem}`;
+    current = renewed;
+    return null;
+  };
+  keyFiles.follow({ what, path, take, text: found.text });
+  return () => current;
+}
+
+function bundleKeysFrom(text: string): readonly VerificationKey[] | Problem {
   try {
-    for (const file of ca === null ? [keysFile] : [keysFile, ca]) {
-      const problem = await guard(file);
-      if (problem !== null) return { problem };
-    }
-    const keys = verificationKeysFrom(JSON.parse(await readFile(keysFile, 'utf8')), ALGORITHMS);
-    if (isProblem(keys)) return { problem: `the key set \`${keysFile}\` ${keys.problem}` };
-    const isRemote = from.startsWith('https://');
-    const fetch = isRemote
-      ? httpsBundle(from, ca === null ? null : await readFile(ca, 'utf8'))
-      : bundleInFile(from, systemDisk);
-    const feed = new BundleFeed({ label: from, fetch, keys, keptIn: `${state}.policies`, ports });
-    await feed.restore();
-    return feed;
-  } catch (error) {
-    return { problem: `the keys of the policy bundle cannot be used: ${codeOf(error)}` };
+    return verificationKeysFrom(JSON.parse(text), ALGORITHMS);
+  } catch {
+    return { problem: 'is not JSON' };
   }
 }
+
+const pemFrom = (text: string): string | Problem =>
+  text.includes('-----BEGIN CERTIFICATE-----') ? text : { problem: 'has no certificate in PEM' };
 
 const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 

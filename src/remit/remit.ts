@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
+import type { LiveSettings } from '../config/live-config.ts';
 import type { Svid } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
@@ -30,6 +31,7 @@ import type { Closers } from './closers.ts';
 import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
+import { KeyFiles } from './key-files.ts';
 import { openKeyRing } from './keys.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
@@ -56,6 +58,8 @@ export interface RemitOptions {
   readonly stdout?: LogStream;
   /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
   readonly guard?: PathGuard;
+  /** What of the configuration holds now, where that can change. Default that of the start. */
+  readonly live?: () => LiveSettings;
   /** Called once when the state file fails: everything is denied from then on, and the process must end. */
   readonly onFatal: (detail: string) => void;
 }
@@ -66,7 +70,7 @@ export interface Remit {
   /** Port of the issuer; `null` where there is none. */
   readonly issuerPort: number | null;
   readonly adminPort: number;
-  /** Loads policies and signing keys again; what is not good is logged and leaves the old ones in force. */
+  /** Reads policies, keys and certificates again; what is not good is logged and leaves the old ones in force. */
   reload(): Promise<void>;
   /** Publishes a new signing key, which signs six minutes later. The problem where it cannot. */
   rotateKeys(): Promise<string | null>;
@@ -97,9 +101,10 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
 
 /** Opens what the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
-  const { ports, log, guard = writablePathProblem } = options;
+  const { ports, log, guard = writablePathProblem, live = () => config } = options;
   const metrics = newMetrics();
   const faults = new Faults(log);
+  const keyFiles = new KeyFiles({ guard, faults, log });
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
   const telemetry = startTelemetry(options.environment, {
@@ -125,7 +130,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   closers.push(() => sideWrites.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
   closers.push(endExpiredTasks(store, faults));
-  closers.push(keepState(store, { ...config.endedTasks, after, log, metrics }));
+  closers.push(keepState(store, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
   closers.push(followClockLead(store, { log: (line) => log(line, 'clock'), metrics }));
   const checkpoints = startCheckpointLogs(options.environment, (line) => log(line, 'telemetry'));
   closers.push(() => checkpoints.close());
@@ -142,7 +147,16 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   // What it records goes to the ledger still; `close` writes the rest.
   closers.push(() => sideWrites.flush());
   relay = opened.relay;
-  const open = await openPolicies(config, { ports, metrics, log, faults, guard, ledger: opened.writer, closers });
+  const open = await openPolicies(config, {
+    ports,
+    metrics,
+    log,
+    faults,
+    guard,
+    keyFiles,
+    ledger: opened.writer,
+    closers,
+  });
   if (isStartProblem(open)) return open;
   const { policies, trial, loads: policyLoads } = open;
   const onProblem = (problem: string): void => faults.set('svid', problem);
@@ -155,7 +169,6 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
   };
   closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
-  const decisionStream = config.decisionLog === 'none' ? null : (options.stdout ?? null);
   return {
     config,
     ports,
@@ -173,7 +186,9 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     telemetry,
     metrics,
     checkActivity: new CheckActivity(ports.monotonicMs),
-    decisionStream,
+    decisionStream: options.stdout ?? null,
+    keyFiles,
+    live,
   };
 }
 
@@ -202,7 +217,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   if (isStartProblem(issuer)) return issuer;
   const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
-  const drain = new Drain(config.drainSeconds, after);
+  const drain = new Drain(() => parts.live().drainSeconds, after);
   const gates = gatesOf(parts, { keys: ring, drain });
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
   const admin = new AdminServer(gates, {
@@ -216,6 +231,9 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   closers.push(followGates(checks.server, { gates, drain, log }));
   const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
   closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
+  await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
+  const transactionKey = config.issuer?.transactionKey ?? null;
+  if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
   log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
   log(ledger.notice, 'ledger');
   policyLoads.report();
@@ -229,6 +247,8 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     unmet: () => unmetGates(gates),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
+      // First, since a bundle is verified with its keys.
+      await parts.keyFiles.reload();
       await policyLoads.reload();
       await signingKeys?.reload();
     },

@@ -11,8 +11,8 @@ const PAUSE_MS = 20;
 
 /** What the upkeep of a state file works with. */
 export interface UpkeepOptions {
-  /** For how long ended tasks are kept; `0` keeps all of them. */
-  readonly keepSeconds: number;
+  /** For how long ended tasks are kept now; `0` keeps all of them. */
+  readonly keepSeconds: () => number;
   readonly after: After;
   /** Told, a line each, when a step fails and when steps go on again. */
   readonly log: (line: string) => void;
@@ -37,7 +37,8 @@ export function keepState(
   const step = (): boolean | StoreFailure => {
     const marked = store.markServing();
     if (marked !== null) return marked;
-    const pruned = keepSeconds === 0 ? NOTHING : store.prune(keepSeconds * 1_000);
+    const keptSeconds = keepSeconds();
+    const pruned = keptSeconds === 0 ? NOTHING : store.prune(keptSeconds * 1_000);
     if (isStoreFailure(pruned)) return pruned;
     if (pruned.tasks > 0) metrics.prunedTasks.of({}).inc(pruned.tasks);
     return pruned.isMore || store.shrink();

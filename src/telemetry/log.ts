@@ -11,6 +11,10 @@ export const logEvents = {
   ready: 'info',
   'not-ready': 'warn',
   reload: 'info',
+  'config-applied': 'info',
+  'config-waiting': 'warn',
+  'config-refused': 'error',
+  'keys-read': 'info',
   'policies-loaded': 'info',
   'policies-refused': 'error',
   'policies-warning': 'warn',
@@ -43,7 +47,9 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 export type Log = (message: string, event?: LogEvent, fields?: LogFields) => void;
 
 /** What a log is written with. */
-export interface LogOptions extends LogConfig {
+export interface LogOptions {
+  /** Its form and level, asked for each line. */
+  readonly config: () => LogConfig;
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
 }
@@ -52,12 +58,12 @@ export interface LogOptions extends LogConfig {
  * A log of one line an event: time (RFC 3339 in UTC, with milliseconds), level, event, message and fields, as
  * `2026-11-26T17:28:20.123Z warn not-ready not ready: … what=policies` or as one JSON object. What does not print is `?`.
  */
-export function logTo(write: (line: string) => void, { format, level, nowMs }: LogOptions): Log {
-  const least = LOG_LEVELS.indexOf(level);
-  const text = format === 'json' ? jsonLine : textLine;
+export function logTo(write: (line: string) => void, { config, nowMs }: LogOptions): Log {
   return (message, event = 'notice', fields = {}) => {
+    const { format, level } = config();
     const of = logEvents[event];
-    if (LOG_LEVELS.indexOf(of) < least) return;
+    if (LOG_LEVELS.indexOf(of) < LOG_LEVELS.indexOf(level)) return;
+    const text = format === 'json' ? jsonLine : textLine;
     write(printable(text({ time: new Date(nowMs()).toISOString(), level: of, event, message }, fields)));
   };
 }

@@ -388,6 +388,27 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(await callPayments(planner, domain, { token: iamToken(), ...PAY })).toEqual([401, 'token.issuer']);
     });
 
+    it('verifies with the keys of a file as it was when it was read last and good', async () => {
+      const { planner } = domain.stage;
+      const file = join(scratch.folder, 'idp.json');
+      const next = es256Key('idp-2');
+      const answers = async () => [
+        (await callPayments(planner, domain, { token: iamToken() }))[1],
+        (await callPayments(planner, domain, { token: iamToken(next) }))[1],
+      ];
+      expect(await answers()).toEqual([null, 'token.signature']);
+      await writeFile(file, JSON.stringify(jwksOf(next)));
+      expect(await answers()).toEqual([null, 'token.signature']);
+      await domain.remit.reload();
+      expect(await answers()).toEqual(['token.signature', null]);
+      await writeFile(file, '{"keys":[]}');
+      await domain.remit.reload();
+      expect(await answers()).toEqual(['token.signature', null]);
+      await writeFile(file, JSON.stringify(jwksOf(idpKey)));
+      await domain.remit.reload();
+      expect(await answers()).toEqual([null, 'token.signature']);
+    });
+
     it('lets an identity alone carry the same action, and no other', async () => {
       const { planner, envoyPort } = domain.stage;
       const bare = (path: string): Promise<Reply> => planner.call(envoyPort, { host: 'payments.acme.test', path });
@@ -416,11 +437,11 @@ const form = (fields: Readonly<Record<string, string>>): string => new URLSearch
 const details = (actions: readonly string[]): string =>
   JSON.stringify([{ type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'settle payment p-1' }]);
 
-const iamToken = (): string => {
+const iamToken = (key = idpKey): string => {
   const now = Math.floor(Date.now() / 1000);
   return signed(
-    idpKey,
-    JSON.stringify({ typ: 'JWT', alg: 'ES256', kid: idpKey.keyId }),
+    key,
+    JSON.stringify({ typ: 'JWT', alg: 'ES256', kid: key.keyId }),
     JSON.stringify({ iss: IDP, sub: 'planner', aud: AUDIENCE, iat: now, exp: now + 600, scope: 'payments' }),
   );
 };

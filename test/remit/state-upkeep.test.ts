@@ -25,7 +25,7 @@ function stage(keepSeconds: number) {
   nowMs = 1_000_000;
   const log: string[] = [];
   const metrics = newMetrics();
-  const stop = keepState(store, { keepSeconds, after, log: (line) => log.push(line), metrics });
+  const stop = keepState(store, { keepSeconds: () => keepSeconds, after, log: (line) => log.push(line), metrics });
   const metric = (name: string): number =>
     Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics.scrape('text').body)?.[1] ?? 0);
   return { store, file, log, metric, stop };

@@ -9,7 +9,10 @@ const nowMs = () => Date.UTC(2026, 10, 26, 17, 28, 20, 123);
 
 function logOf(config: Partial<LogConfig> = {}) {
   const lines: string[] = [];
-  return { lines, log: logTo((line) => lines.push(line), { format: 'text', level: 'info', ...config, nowMs }) };
+  return {
+    lines,
+    log: logTo((line) => lines.push(line), { config: () => ({ format: 'text', level: 'info', ...config }), nowMs }),
+  };
 }
 
 describe('logTo', () => {

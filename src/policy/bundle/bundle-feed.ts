@@ -17,7 +17,8 @@ export interface BundleFeedParts {
   /** What findings call the bundle: its file or address. */
   readonly label: string;
   readonly fetch: FetchBundle;
-  readonly keys: readonly VerificationKey[];
+  /** Keys that may sign it, asked for each bundle. */
+  readonly keys: () => readonly VerificationKey[];
   /** File that keeps the last bundle in force, so that no restart goes back behind it or has to wait for another. */
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
@@ -75,7 +76,7 @@ export class BundleFeed implements PolicyFeed {
   async #onDisk(): Promise<(Last & { readonly text: string }) | null> {
     const { keptIn, keys, label } = this.#parts;
     const text = await readFile(keptIn, 'utf8').catch(() => null);
-    const bundle = text === null ? null : bundleFrom(text, keys, label);
+    const bundle = text === null ? null : bundleFrom(text, keys(), label);
     return text === null || bundle === null || isProblem(bundle) ? null : { bundle, digest: digestOf(text), text };
   }
 
@@ -101,7 +102,7 @@ export class BundleFeed implements PolicyFeed {
     const { label, keys, ports, load = policySetFrom } = this.#parts;
     const content = this.#text;
     if (content === null) return this.#unfit('has not been fetched yet');
-    const bundle = bundleFrom(content, keys, label);
+    const bundle = bundleFrom(content, keys(), label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = digestOf(content);
     // Another process that keeps its bundle here may have been ahead.

@@ -36,7 +36,7 @@ async function feedOf() {
       answer.etags.push(etag);
       return answer.is;
     },
-    keys: signer.keys,
+    keys: () => signer.keys,
     keptIn: join(folder, 'kept'),
     ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
     load: (source) => policySetFrom(source, compileHere),

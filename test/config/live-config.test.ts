@@ -1,0 +1,96 @@
+import { describe, expect, it } from '@jest/globals';
+import { configFrom } from '../../src/config/config.ts';
+import type { ReadConfig } from '../../src/config/config.ts';
+import { LiveConfig } from '../../src/config/live-config.ts';
+
+const BASE = `
+trustDomains: [acme.test]
+svid: { workloadApi: 'unix:///run/spire/agent.sock' }
+`;
+const ISSUER = `${BASE}issuer: { url: 'https://issuer.acme.test' }\n`;
+
+function read(yaml: string, environment: Readonly<Record<string, string>> = {}): ReadConfig {
+  const found = configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment });
+  if ('problems' in found) throw new Error(JSON.stringify(found.problems));
+  return found;
+}
+
+const issuerWith = (fields: string): string => `${BASE}issuer: { url: 'https://issuer.acme.test', ${fields} }\n`;
+
+/** What becomes of the second text in a process that started with the first. */
+function taken(before: string, after: string) {
+  const live = new LiveConfig(read(before));
+  return { ...live.take(read(after)), live };
+}
+
+describe('LiveConfig.take', () => {
+  it.each([
+    ['log.format', `${BASE}log: { format: json }`],
+    ['log.level', `${BASE}log: { level: debug }`],
+    ['decisionLog', `${BASE}decisionLog: stdout`],
+    ['drainSeconds', `${BASE}drainSeconds: 7`],
+    ['endedTasks.keepSeconds', `${BASE}endedTasks: { keepSeconds: 60 }`],
+  ])('applies `%s` at once', (key, yaml) => {
+    const { applied, waiting, live } = taken(BASE, yaml);
+    expect([applied, waiting]).toEqual([[key], []]);
+    const [section = '', name = ''] = key.split('.');
+    const of = (config: object): unknown => {
+      const value: unknown = Object.entries(config).find(([one]) => one === section)?.[1];
+      return name === '' ? value : Object.entries(value as object).find(([one]) => one === name)?.[1];
+    };
+    expect(of(live.now)).toEqual(of(read(yaml).value));
+    expect(of(live.now)).not.toEqual(of(read(BASE).value));
+  });
+
+  it.each([
+    ['tokenSeconds', 'tokenSeconds: 60'],
+    ['taskSeconds', 'taskSeconds: 60'],
+    ['idleSeconds', 'idleSeconds: 60'],
+    ['context', 'context: { node: ask }'],
+    ['contextWriters', "contextWriters: ['spiffe://acme.test/writer']"],
+    ['introspectors', "introspectors: ['spiffe://acme.test/reader']"],
+    ['operators', "operators: ['spiffe://acme.test/operator']"],
+  ] as const)('applies `issuer.%s` at once', (key, fields) => {
+    const { applied, waiting, live } = taken(ISSUER, issuerWith(fields));
+    expect([applied, waiting]).toEqual([[`issuer.${key}`], []]);
+    expect(live.now.issuer?.[key]).toEqual(read(issuerWith(fields)).value.issuer?.[key]);
+  });
+
+  it.each([
+    [
+      'trustDomains',
+      `trustDomains: [acme.test, other.test]\nsvid: { workloadApi: 'unix:///run/spire/agent.sock' }\n`,
+      BASE,
+    ],
+    ['extAuthz.listen', `${BASE}extAuthz: { listen: '127.0.0.1:9470' }`, BASE],
+    ['extAuthz.checksInFlight', `${BASE}extAuthz: { checksInFlight: 8 }`, BASE],
+    ['svid', `trustDomains: [acme.test]\nsvid: { workloadApi: 'unix:///elsewhere.sock' }\n`, BASE],
+    ['issuer', ISSUER, BASE],
+    ['issuer', BASE, ISSUER],
+    ['issuer.listen', issuerWith("listen: '127.0.0.1:9999'"), ISSUER],
+    ['issuer.limits.connections', issuerWith('limits: { connections: 16 }'), ISSUER],
+    ['acceptedIssuers', `${BASE}acceptedIssuers: [{ issuer: 'https://iam', jwks: iam.json }]`, BASE],
+    ['policies.folder', `${BASE}policies: elsewhere`, BASE],
+    ['ledger.retainDays', `${BASE}ledger: { retainDays: 7 }`, BASE],
+    ['state', `${BASE}state: 'sqlite:other.db'`, BASE],
+  ])('names `%s`, which needs a restart, and keeps it as it was', (key, after, before) => {
+    const { applied, waiting, live } = taken(before, after);
+    expect([applied, waiting]).toEqual([[], [key]]);
+    const { log, decisionLog, drainSeconds, endedTasks, issuer } = read(before).value;
+    expect(live.now).toEqual({ log, decisionLog, drainSeconds, endedTasks, issuer });
+  });
+
+  it('names what waits each time, until it is as it was, and what was applied once', () => {
+    const live = new LiveConfig(read(BASE));
+    const both = `${BASE}decisionLog: none\nadmin: { listen: '127.0.0.1:1' }\n`;
+    expect(live.take(read(both))).toEqual({ applied: ['decisionLog'], waiting: ['admin.listen'] });
+    expect(live.take(read(both))).toEqual({ applied: [], waiting: ['admin.listen'] });
+    expect(live.take(read(BASE))).toEqual({ applied: ['decisionLog'], waiting: [] });
+  });
+
+  it('says nothing of a value that a variable overrides', () => {
+    const environment = { REMIT_DECISION_LOG: 'none' };
+    const live = new LiveConfig(read(BASE, environment));
+    expect(live.take(read(`${BASE}decisionLog: stdout`, environment))).toEqual({ applied: [], waiting: [] });
+  });
+});

@@ -1,0 +1,134 @@
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { stringify } from 'yaml';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { systemPorts } from '../../src/ports.ts';
+import { es256Key, jwksOf } from '../token/tokens.ts';
+import { until } from '../until.ts';
+import { examples, scratchFolder } from './domain.ts';
+import { remit } from './process.ts';
+import type { Running } from './process.ts';
+
+jest.setTimeout(180_000);
+
+const IAM = 'https://iam.acme.test';
+
+// Issue 15, point 3: what is read again on SIGHUP, by a process whose log is JSON from the first reload on.
+describe('remit serve on SIGHUP', () => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let started: Running;
+  let config: Readonly<Record<string, unknown>>;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-reload-');
+    const { folder } = scratch;
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    const acme = await createAuthority('acme.test', systemPorts);
+    const own = await writeCredential(
+      folder,
+      'remit',
+      await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
+    );
+    await writeFile(join(folder, 'iam.json'), JSON.stringify(jwksOf(es256Key('one'))));
+    config = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+      admin: { listen: '127.0.0.1:0' },
+      acceptedIssuers: [{ issuer: IAM, jwks: 'iam.json', kind: 'external' }],
+      policies: 'policies',
+      state: 'sqlite:state.db',
+      log: { format: 'json' },
+    };
+    await write({});
+    started = remit(['serve', '--config', join(folder, 'remit.yaml')]);
+    await started.said('checks on');
+  });
+  afterAll(async () => {
+    started?.child.kill('SIGKILL');
+    await started?.exit;
+    await scratch?.remove();
+  });
+
+  const write = (change: Readonly<Record<string, unknown>>): Promise<void> =>
+    writeFile(join(scratch.folder, 'remit.yaml'), stringify({ ...config, ...change }));
+
+  /** What the log says from a SIGHUP on, once one of its lines is of `last`. */
+  async function reloaded(last: RegExp): Promise<readonly (readonly [string, string])[]> {
+    const before = started.err().length;
+    started.child.kill('SIGHUP');
+    return until(() => {
+      const lines = started.err().slice(before).split('\n').slice(0, -1);
+      const events = lines.map((line): readonly [string, string] => {
+        const { event, message } = JSON.parse(line);
+        return [event, message];
+      });
+      return events.some(([event, message]) => last.test(`${event} ${message}`)) && events;
+    });
+  }
+
+  it('applies the keys that can change at once, and names each that needs a restart', async () => {
+    await write({
+      decisionLog: 'none',
+      admin: { listen: '127.0.0.1:1' },
+      extAuthz: { listen: 'unix:/elsewhere.sock' },
+    });
+    const events = of(await reloaded(/config-waiting .*admin/), /^config-/);
+    expect(events).toEqual([
+      ['config-applied', '`decisionLog` has changed, and holds from now on'],
+      ['config-waiting', '`extAuthz.listen` has changed, which needs a restart'],
+      ['config-waiting', '`admin.listen` has changed, which needs a restart'],
+    ]);
+  });
+
+  it('changes nothing by a file that is not good, and says why', async () => {
+    await write({ drainSecond: 1, decisionLog: 'loud' });
+    const events = of(await reloaded(/config-refused .*drainSecond/), /^config-/);
+    expect(events.map(([event]) => event)).toEqual(['config-refused', 'config-refused']);
+    expect(events.map(([, message]) => message).join('\n')).toMatch(
+      /remit\.yaml:\d+:\d+: .*decisionLog.*the one before stays/,
+    );
+    await write({});
+    // What was refused was never in force: against that, one key is as it was at the start again.
+    expect(of(await reloaded(/config-applied/), /^config-/)).toEqual([
+      ['config-applied', '`decisionLog` has changed, and holds from now on'],
+    ]);
+  });
+
+  it('reads key sets again: one that is not good is a fault, and leaves the old one in use', async () => {
+    const file = join(scratch.folder, 'iam.json');
+    await writeFile(file, JSON.stringify(jwksOf(es256Key('two'))));
+    const read = await reloaded(/keys-read/);
+    expect(of(read, /^keys-read$/)).toEqual([['keys-read', `keys of \`${IAM}\`: read again from \`${file}\``]]);
+    await writeFile(file, '{"keys":[');
+    const stays = 'what was read before stays in use';
+    const fault = `keys of \`${IAM}\`: the key set \`${file}\` is not JSON; ${stays}`;
+    expect(of(await reloaded(/^fault/), /^fault$/)).toEqual([['fault', fault]]);
+    await writeFile(file, JSON.stringify(jwksOf(es256Key('three'))));
+    const healed = await reloaded(/keys-read/);
+    expect(of(healed, /^recovered$/)).toEqual([['recovered', expect.stringContaining(`keys of \`${IAM}\`: over`)]]);
+  });
+
+  it('says of a key of its own that was changed that this needs a restart', async () => {
+    await writeFile(join(scratch.folder, 'ledger-key.pem'), 'another');
+    const [event] = of(await reloaded(/config-waiting/), /^config-/);
+    expect(event).toEqual([
+      'config-waiting',
+      expect.stringMatching(/^`ledger\.key`: `.*` has changed, which needs a restart$/),
+    ]);
+  });
+
+  it('takes another level and format of the log at once', async () => {
+    await write({ log: { format: 'text', level: 'warn' } });
+    const before = started.err().length;
+    started.child.kill('SIGHUP');
+    // Those that the new level leaves out are told no more; what waits for a restart is.
+    await until(() => / warn {2}config-waiting `ledger\.key`/.test(started.err().slice(before)));
+    expect(started.err().slice(before)).not.toContain('config-applied');
+  });
+});
+
+/** The events of a kind. */
+const of = (events: readonly (readonly [string, string])[], kind: RegExp): readonly (readonly [string, string])[] =>
+  events.filter(([event]) => kind.test(event));
