@@ -19,15 +19,18 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const signer = await keyPair();
-const bundle = (serial: number, { id = 'p', expiresAtMs = 1000 }: { id?: string; expiresAtMs?: number } = {}) =>
+const bundle = (
+  serial: number,
+  { id = 'p', expiresAtMs = 1000, by = signer }: { id?: string; expiresAtMs?: number; by?: typeof signer } = {},
+) =>
   signedBundle(
     folderWith(`@id("${id}") permit (principal, action, resource);\n`),
     { version: `v${serial}`, serial, issuedAtMs: 1, expiresAtMs },
-    signer.key,
+    by.key,
   );
 
 /** A feed of what it is set to, on a clock that is set; `restarted` gives another with the same disk. */
-async function feedOf() {
+async function feedOf(keys = () => signer.keys) {
   const clock = { nowMs: 0 };
   const answer: { is: FetchedBundle | Problem; etags: (string | null)[] } = { is: { problem: 'is down' }, etags: [] };
   const feed = new BundleFeed({
@@ -36,7 +39,7 @@ async function feedOf() {
       answer.etags.push(etag);
       return answer.is;
     },
-    keys: () => signer.keys,
+    keys,
     keptIn: join(folder, 'kept'),
     ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
     load: (source) => policySetFrom(source, compileHere),
@@ -61,6 +64,19 @@ describe('BundleFeed', () => {
     expect(await publish(second)).toBe(2000);
     expect(await readFile(join(folder, 'kept'), 'utf8')).toBe(second);
     expect((await stat(join(folder, 'kept'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('verifies each bundle with the keys of that moment, since a reload may have brought others', async () => {
+    const successor = await keyPair();
+    let keys = signer.keys;
+    const { publish } = await feedOf(() => keys);
+    const first = await bundle(1);
+    const second = await bundle(2, { by: successor });
+    expect(await publish(first)).toBe(1000);
+    expect(await publish(second)).toEqual([expect.stringMatching(/key|signature/)]);
+    keys = successor.keys;
+    expect(await publish(second)).toBe(1000);
+    expect(await publish(await bundle(3))).toEqual([expect.stringMatching(/key|signature/)]);
   });
 
   it('refuses an older serial, and the serial of another', async () => {
