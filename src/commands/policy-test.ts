@@ -1,11 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
 import { policySetFrom } from '../policy/load.ts';
+import type { PolicySet } from '../policy/load.ts';
 import { borrowingDisk } from '../policy/borrowed-source.ts';
 import { readPolicySource, systemDisk } from '../policy/source.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { coverageText, gapsOf } from '../suite/coverage.ts';
 import { junitXml } from '../suite/junit.ts';
+import { mutate } from '../suite/mutation/mutation.ts';
+import type { Mutation } from '../suite/mutation/mutation.ts';
 import { runSuites } from '../suite/run-suites.ts';
 import type { CaseResult, SuiteResult } from '../suite/run-suites.ts';
 import { readSuites } from '../suite/suite-source.ts';
@@ -13,31 +16,42 @@ import type { Suites } from '../suite/suite-source.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { isNoticed, mutationLines } from './mutation-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy test: do the policies decide as their test cases say?
 
 usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only]
-                         [--threshold PERCENT] [--verbose] [--junit FILE] [--json]
+                         [--threshold PERCENT] [--mutate [--survivors N]]
+                         [--verbose] [--junit FILE] [--json]
 
   FOLDER               the policies, with their cases in *.test.yaml and, in the format of \`cedar run-tests\`, in
                        *.cedartests.json; also in its subfolders policies/ and tests/; default \`cedar-policies\`
   --base FOLDER        where the catalog, the base schema and the entities are that FOLDER itself lacks
   --filter TEXT        only the cases with the text in their name; what no case lists is then not tried
   --listed-only        do not try what no case lists
-  --threshold PERCENT  fail where the cases cover less of the policies, 0 to 100; default 0
+  --threshold PERCENT  fail where the cases cover less of the policies, 0 to 100; default 0. Covered is counted by clause: a
+                       \`when\` or \`unless\` that as a whole held in one case and failed in another, whichever of its conditions it was
+  --mutate             change one thing in one policy at a time (leave a condition out, turn a comparison, widen the scope),
+                       and fail where no case notices: lists what survives, and a case that would notice it where one is known
+  --survivors N        with --mutate: fail only where more survive; default 0
   --verbose            each case, and what the cases do not cover
   --junit FILE         write the results as JUnit XML too
-  --json               one object: passed, failed, skipped, cases, unlisted, coverage
+  --json               one object: good, passed, failed, skipped, cases, unlisted, coverage, and with --mutate mutation:
+                       mutants, noticed, unloadable, survivors, accepted, uselessAccepts
 
 Each case goes through what decides in \`remit serve\`. What no case lists is expected to be denied: for every agent that the
 cases name and every action of the catalog that no case allows it, the agent makes the plain call, and each call to it that a
 case makes, and asks for a token for it.
 
+A mutant that cannot make a difference is accepted in its policy by the id that is printed, with a comment that says why:
+\`@accept("mutant-1a2b3c4d")\`. The id changes with the words it is about.
+
   remit policy test
   remit policy test /etc/remit/policies --threshold 90 --junit results.xml
+  remit policy test --mutate
 
-exit: 0 all as expected, 1 not, or the policies or cases have findings, 2 bad use or an unreadable folder`;
+exit: 0 all as expected, 1 not, or mutants survive, or the policies or cases have findings, 2 bad use or an unreadable folder`;
 
 /** `remit policy test`. */
 export const policyTestCommand: Command = { name: 'policy test', help, run: policyTest };
@@ -49,6 +63,8 @@ const OPTIONS = {
   filter: { type: 'string' },
   'listed-only': { type: 'boolean', default: false },
   threshold: { type: 'string', default: '0' },
+  mutate: { type: 'boolean', default: false },
+  survivors: { type: 'string' },
   verbose: { type: 'boolean', default: false },
   junit: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -68,6 +84,8 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const threshold = Number(options.values.threshold);
   if (!/^\d{1,3}$/.test(options.values.threshold) || threshold > 100)
     return refused(io, '`--threshold` must be a whole number from 0 to 100');
+  const most = mostSurvivors(options.values);
+  if (isProblem(most)) return refused(io, most.problem);
   const folder = options.operands[0] ?? 'cedar-policies';
   const { base } = options.values;
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
@@ -79,8 +97,9 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const suites = await readSuites(folder);
   if ('findings' in suites) return found(io, suites.findings, json);
   if (suites.files === 0) return refused(io, `there is no *.test.yaml and no *.cedartests.json in \`${folder}\``);
+  const isUnlistedTried = filter === undefined && !options.values['listed-only'];
   const result = runSuites(filter === undefined ? suites : filtered(suites, filter), policies, {
-    isUnlistedTried: filter === undefined && !options.values['listed-only'],
+    isUnlistedTried,
     onProgress: (decided) => io.err(`remit policy test: ${decided} decisions made`),
   });
   if (isProblem(result)) return refused(io, result.problem);
@@ -88,11 +107,50 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
     const unwritten = await writeFile(junit, junitXml(result)).catch((error: NodeJS.ErrnoException) => error);
     if (unwritten !== undefined) return refused(io, `cannot write \`${junit}\`: ${unwritten.code}`);
   }
-  const isGood = isAsExpected(result, threshold);
-  if (json) io.out(JSON.stringify({ good: isGood, threshold, ...countsOf(result.cases), ...result }));
-  else for (const line of linesOf(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));
+  const isExpected = isAsExpected(result);
+  // With cases that fail there is nothing that a mutant could change.
+  const mutation = most === null || !isExpected ? null : mutationOf(suites, policies, { isUnlistedTried, io });
+  if (isProblem(mutation)) return refused(io, mutation.problem);
+  const isGood =
+    isExpected && result.coverage.percent >= threshold && (mutation === null || isNoticed(mutation, most ?? 0));
+  if (json) {
+    const of = mutation === null ? {} : { mutation };
+    io.out(JSON.stringify({ good: isGood, threshold, ...countsOf(result.cases), ...result, ...of }));
+    return isGood ? EXIT.good : EXIT.no;
+  }
+  for (const line of linesOf(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));
+  if (mutation !== null) for (const line of mutationLines(mutation, verbose)) io.out(printable(line));
+  else if (most !== null) io.out('not mutated: the cases must be as expected first');
   return isGood ? EXIT.good : EXIT.no;
 }
+
+/** `null` where nothing is to be mutated. */
+function mostSurvivors({
+  mutate: isMutated,
+  survivors,
+  filter,
+}: {
+  readonly mutate: boolean;
+  readonly survivors?: string;
+  readonly filter?: string;
+}): number | null | { readonly problem: string } {
+  if (!isMutated) return survivors === undefined ? null : { problem: '`--survivors` goes with `--mutate`' };
+  if (filter !== undefined)
+    return { problem: '`--mutate` and `--filter` exclude each other: every case may be the one that notices' };
+  return /^\d{1,6}$/.test(survivors ?? '0')
+    ? Number(survivors ?? '0')
+    : { problem: '`--survivors` must be a whole number' };
+}
+
+const mutationOf = (
+  suites: Suites,
+  policies: PolicySet,
+  { isUnlistedTried, io }: { readonly isUnlistedTried: boolean; readonly io: Io },
+): Mutation | { readonly problem: string } =>
+  mutate(suites, policies, {
+    isUnlistedTried,
+    onProgress: (noticed, mutants) => io.err(`remit policy test: ${noticed} of ${mutants} mutants noticed so far`),
+  });
 
 const filtered = ({ files, cases, cedarTests }: Suites, text: string): Suites => ({
   files,
@@ -101,11 +159,8 @@ const filtered = ({ files, cases, cedarTests }: Suites, text: string): Suites =>
 });
 
 /** No case at all is no answer, so it is not yes. */
-const isAsExpected = ({ cases, unlisted, coverage }: SuiteResult, threshold: number): boolean =>
-  cases.length > 0 &&
-  cases.every(({ status }) => status !== 'failed') &&
-  (unlisted?.allowed.length ?? 0) === 0 &&
-  coverage.percent >= threshold;
+const isAsExpected = ({ cases, unlisted }: SuiteResult): boolean =>
+  cases.length > 0 && cases.every(({ status }) => status !== 'failed') && (unlisted?.allowed.length ?? 0) === 0;
 
 function countsOf(cases: readonly CaseResult[]) {
   const countOf = (status: CaseResult['status']): number => cases.filter((one) => one.status === status).length;

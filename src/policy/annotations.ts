@@ -6,6 +6,8 @@ export interface Annotations {
   readonly reason: string | null;
   /** `@shadow("true")`: evaluated and reported, never enforced. */
   readonly shadow: boolean;
+  /** `@accept`: rules of `remit policy lint` and mutants of `remit policy test --mutate` that its author accepts. */
+  readonly accepts: readonly string[];
 }
 
 /** What is wrong with one annotation. */
@@ -17,7 +19,8 @@ export interface AnnotationProblem {
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
-const ACCEPT = /^[a-z]+(?:-[a-z]+)*(?: [a-z]+(?:-[a-z]+)*)*$/;
+const ACCEPTED = String.raw`(?:mutant-[0-9a-f]{8}|[a-z]+(?:-[a-z]+)*)`;
+const ACCEPT = new RegExp(`^${ACCEPTED}(?: ${ACCEPTED})*$`);
 const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept'];
 const MAX_SHOWN = 128;
 
@@ -38,10 +41,14 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
       ? problem('shadow', 'the only value of `@shadow` is `"true"`')
       : null,
     given.has('accept') && !ACCEPT.test(given.get('accept') ?? '')
-      ? problem('accept', '`@accept` names rules of `remit policy lint`, with a blank between them')
+      ? problem(
+          'accept',
+          '`@accept` names rules of `remit policy lint` and mutants of `remit policy test --mutate`, with a blank between them',
+        )
       : null,
   ].filter((found) => found !== null);
-  return { annotations: { id, reason, shadow: given.get('shadow') === 'true' }, problems };
+  const accepts = (given.get('accept') ?? '').split(' ').filter((name) => name !== '');
+  return { annotations: { id, reason, shadow: given.get('shadow') === 'true', accepts }, problems };
 }
 
 const problem = (name: string, message: string, help: string | null = null): AnnotationProblem => ({

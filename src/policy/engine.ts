@@ -1,6 +1,6 @@
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { DecisionCache } from './cache.ts';
-import type { CacheResult } from './cache.ts';
+import type { CacheResult, FullAnswer } from './cache.ts';
 import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
@@ -133,6 +133,17 @@ export class Engine {
     const { answer, cache } = this.#evaluator.ask(asked, keep ?? null);
     keep?.onCache(cache);
     return answerFrom(answer);
+  }
+
+  /**
+   * The engine's own answer, with errors beside reasons; `null` where it has none. Where all policies are permits, these are the
+   * ones that match and those that err, each by itself. Not from the cache.
+   */
+  outcomes(question: Question): Pick<FullAnswer, 'reason' | 'errors'> | null {
+    const groups = this.#rules.actionGroups.get(question.action);
+    if (groups === undefined) return null;
+    const { answer } = this.#evaluator.ask(this.#asked(question, groups), null);
+    return isFailure(answer) ? null : answer;
   }
 
   /** Indices of the policies whose scope the question meets. */

@@ -1,5 +1,6 @@
+import { closing, split } from './brackets.ts';
+import type { Tokens } from './brackets.ts';
 import { cedarTokens } from './cedar-text.ts';
-import type { CedarToken } from './cedar-text.ts';
 
 /** A piece of a policy, as it is written there. */
 export interface PolicyPiece {
@@ -11,6 +12,8 @@ export interface PolicyPiece {
 /** A `when` or `unless` of a policy. */
 export interface PolicyClause extends PolicyPiece {
   readonly kind: 'when' | 'unless';
+  /** What stands between its braces. */
+  readonly body: Tokens;
   /**
    * What it comes to, in order: a policy with a clause of its own for each decides the same. What `&&` joins in a `when`,
    * what `||` joins in an `unless`; the whole where it is joined otherwise.
@@ -20,6 +23,8 @@ export interface PolicyClause extends PolicyPiece {
 
 /** A policy in the pieces that decide whether it matches. */
 export interface PolicyParts {
+  /** `permit` or `forbid`, after the annotations. */
+  readonly effect: PolicyPiece;
   readonly principal: PolicyPiece;
   readonly action: PolicyPiece;
   readonly resource: PolicyPiece;
@@ -28,10 +33,6 @@ export interface PolicyParts {
 
 /** More terms of one clause than this stay together. */
 const MAX_TERMS = 64;
-const OPENING = new Set(['(', '[', '{']);
-const CLOSING = new Set([')', ']', '}']);
-
-type Tokens = readonly CedarToken[];
 
 /**
  * Takes a policy apart. It only cuts: every piece is text of the policy, so that what is asked about a piece is asked about
@@ -47,11 +48,13 @@ export function policyPartsOf(text: string): PolicyParts | null {
   const clauses: PolicyClause[] = [];
   for (let at = end + 1; ;) {
     const kind = tokens[at]?.text;
-    if (kind !== 'when' && kind !== 'unless') return { principal, action, resource, clauses };
+    if (kind !== 'when' && kind !== 'unless')
+      return { effect: pieceOf(text, tokens.slice(effect, effect + 1)), principal, action, resource, clauses };
     const close = closing(tokens, at + 1);
-    const terms = termsOf(tokens.slice(at + 2, close), kind === 'when' ? '&&' : '||');
+    const body = tokens.slice(at + 2, close);
+    const terms = termsOf(body, kind === 'when' ? '&&' : '||');
     const pieces = terms.map((term) => pieceOf(text, term));
-    clauses.push({ kind, ...pieceOf(text, tokens.slice(at, close + 1)), terms: pieces });
+    clauses.push({ kind, ...pieceOf(text, tokens.slice(at, close + 1)), body, terms: pieces });
     at = close + 1;
   }
 }
@@ -60,31 +63,6 @@ function endOfAnnotations(tokens: Tokens): number {
   let at = 0;
   while (tokens[at]?.text === '@') at = tokens[at + 2]?.text === '(' ? closing(tokens, at + 2) + 1 : at + 2;
   return at;
-}
-
-/** Index of the bracket that closes the one at an index; the number of tokens where none does. */
-function closing(tokens: Tokens, open: number): number {
-  let depth = 0;
-  for (let at = open; at < tokens.length; at += 1) {
-    depth += depthOf(tokens[at]);
-    if (depth === 0) return at;
-  }
-  return tokens.length;
-}
-
-const depthOf = (token: CedarToken | undefined): number =>
-  token === undefined ? 0 : Number(OPENING.has(token.text)) - Number(CLOSING.has(token.text));
-
-/** The tokens between the separators that stand in no bracket. */
-function split(tokens: Tokens, separator: string): readonly Tokens[] {
-  const parts: CedarToken[][] = [[]];
-  let depth = 0;
-  for (const token of tokens) {
-    depth += depthOf(token);
-    if (depth === 0 && token.text === separator) parts.push([]);
-    else parts.at(-1)?.push(token);
-  }
-  return parts;
 }
 
 function termsOf(body: Tokens, joint: '&&' | '||'): readonly Tokens[] {

@@ -4,6 +4,7 @@ import type { Cedar } from './cedar.ts';
 import { cedarTokens } from './cedar-text.ts';
 import type { EntityUid } from './entities.ts';
 import type { PolicySet } from './load.ts';
+import type { PolicyEntry } from './policy-file.ts';
 import { NAMESPACE } from './schema.ts';
 
 /** An entity in Cedar's JSON form, not checked yet. */
@@ -61,7 +62,13 @@ function uidFrom(text: string): EntityUid | null {
  * bring along. In an instance of its own, since what comes from a file may trap it: then the answer is a problem.
  */
 export function rawAsker(
-  { policies, facts, schema }: Pick<PolicySet, 'policies' | 'facts' | 'schema'>,
+  {
+    policies,
+    facts,
+    schema,
+  }: Pick<PolicySet, 'facts' | 'schema'> & {
+    readonly policies: readonly Pick<PolicyEntry, 'id' | 'text' | 'shadow'>[];
+  },
   cedar: Pick<Cedar, 'preparsePolicySet' | 'preparseSchema' | 'statefulIsAuthorized'> = freshCedar(),
 ): (question: RawQuestion) => RawAnswer {
   const staticPolicies = Object.fromEntries(policies.flatMap(({ id, text, shadow }) => (shadow ? [] : [[id, text]])));

@@ -24,7 +24,10 @@ export interface PolicyCoverage extends Place {
   readonly clauses: readonly ClauseCoverage[];
 }
 
-/** How much of the policies the cases showed. */
+/**
+ * How much of the policies the cases showed, clause by clause: that each clause as a whole held once and failed once. Which condition
+ * within a clause made it fail is not told apart; `mutation/` does that.
+ */
 export interface Coverage {
   readonly policies: readonly PolicyCoverage[];
   /** Points in all: one for each policy, two for each clause. */
@@ -106,7 +109,7 @@ export function gapsOf({ matched, clauses }: PolicyCoverage): readonly string[] 
   ];
 }
 
-/** `covered 12 of 15 points, 80 %: 3 of 4 permits, 2 of 2 forbids, 7 of 9 outcomes of clauses` */
+/** `clause coverage 80 % (12 of 15): 3 of 4 permits, 2 of 2 forbids, 7 of 9 outcomes of clauses` */
 export function coverageText({ policies, points, covered, percent }: Coverage): string {
   const of = (effect: PolicyCoverage['effect']): string => {
     const some = policies.filter((policy) => policy.effect === effect);
@@ -114,5 +117,5 @@ export function coverageText({ policies, points, covered, percent }: Coverage): 
   };
   const clauses = policies.flatMap((policy) => policy.clauses);
   const outcomes = clauses.reduce((sum, { held, failed }) => sum + Number(held > 0) + Number(failed > 0), 0);
-  return `coverage ${percent} % (${covered} of ${points}): ${of('permit')}, ${of('forbid')}, ${outcomes} of ${2 * clauses.length} outcomes of clauses`;
+  return `clause coverage ${percent} % (${covered} of ${points}): ${of('permit')}, ${of('forbid')}, ${outcomes} of ${2 * clauses.length} outcomes of clauses`;
 }

@@ -97,7 +97,12 @@ function resultOf(
   }
   const observations = question === null ? null : probe.observe(question);
   if (observations !== null) count.add(observations);
-  const messages = mismatches(test.expected, decision, observations);
+  const shadow = (observations ?? []).filter(({ policy, matches }) => policy.shadow && matches);
+  const messages = mismatches(
+    test.expected,
+    decision,
+    shadow.map(({ policy }) => policy.id),
+  );
   const status = messages.length === 0 ? 'passed' : 'failed';
   return { result: { file, line, column, name, status, messages, decision: decisionText(decision) }, target };
 }

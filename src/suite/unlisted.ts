@@ -36,7 +36,7 @@ export interface Unlisted {
 export const MAX_ATTEMPTS = 50_000;
 
 /** An attempt that some agent makes. */
-interface Trial {
+export interface Trial {
   readonly attempt: Attempt;
   /** `null` is the plain ones of the agent. */
   readonly circumstances: Circumstances | null;
@@ -46,17 +46,20 @@ interface Trial {
 const keyOf = (agent: string, { action, isIssue }: Target): string => `${agent} ${whatOf(action, isIssue)}`;
 const whatOf = (action: CatalogAction, isIssue: boolean): string => (isIssue ? `issue ${action.id}` : action.id);
 
+/** Something that some agent may not do by the cases, with every way in which it is tried. */
+export interface OpenTarget {
+  readonly agent: SpiffeId;
+  readonly target: Target;
+  readonly all: readonly Trial[];
+}
+
 /**
- * Tries what no case lists, all of which must be denied. What an agent may do is listed by the cases that expect an allow:
- * an agent and an action, or an agent and a token for an action. For every other pair of an agent that the suites name and
- * an action of the catalog, the agent makes the plain call to it, and every call to it that any case makes, under the
- * circumstances of that case. A problem where that is more than `MAX_ATTEMPTS`.
+ * What no case lists, all of which must be denied. What an agent may do is listed by the cases that expect an allow: an agent and
+ * an action, or an agent and a token for an action. For every other pair of an agent that the suites name and an action of the
+ * catalog, the agent makes the plain call to it, and every call to it that any case makes, under the circumstances of that case. A
+ * problem where that is more than `MAX_ATTEMPTS`.
  */
-export function unlistedAllows(
-  rehearsed: readonly Rehearsed[],
-  policies: PolicySet,
-  onAttempts: (count: number) => void = () => undefined,
-): Unlisted | Problem {
+export function openTargets(rehearsed: readonly Rehearsed[], policies: PolicySet): readonly OpenTarget[] | Problem {
   const agents = [...new Set(rehearsed.map(({ test }) => test.circumstances.agent))];
   const listed = new Set(
     rehearsed.flatMap(({ test, target }) =>
@@ -69,19 +72,29 @@ export function unlistedAllows(
       .filter(({ target }) => !listed.has(keyOf(agent, target)))
       .map((of) => ({ agent, target: of.target, all: of.all })),
   );
-  const attempts = open.reduce((sum, { all }) => sum + all.length, 0);
-  if (attempts > MAX_ATTEMPTS) {
-    return {
-      problem: `what the suites do not list is ${attempts} calls, more than ${MAX_ATTEMPTS}: name fewer agents`,
-    };
-  }
+  const attempts = attemptsOf(open);
+  return attempts > MAX_ATTEMPTS
+    ? { problem: `what the suites do not list is ${attempts} calls, more than ${MAX_ATTEMPTS}: name fewer agents` }
+    : open;
+}
+
+const attemptsOf = (open: readonly OpenTarget[]): number => open.reduce((sum, { all }) => sum + all.length, 0);
+
+/** Tries what no case lists, all of which must be denied. */
+export function unlistedAllows(
+  rehearsed: readonly Rehearsed[],
+  policies: PolicySet,
+  onAttempts: (count: number) => void = () => undefined,
+): Unlisted | Problem {
+  const open = openTargets(rehearsed, policies);
+  if (isProblem(open)) return open;
   const allowed: UnlistedAllow[] = [];
   for (const { agent, target, all } of open) {
     const found = all.map((trial) => allowOf(agent, trial, policies)).find((one) => one !== null);
     if (found !== undefined) allowed.push({ agent, what: whatOf(target.action, target.isIssue), ...found });
     onAttempts(all.length);
   }
-  return { attempts, allowed };
+  return { attempts: attemptsOf(open), allowed };
 }
 
 /** For each action, used and asked for: the plain attempt, then those of the cases. */
@@ -110,12 +123,14 @@ function trialsOf(
   );
 }
 
-function allowOf(
-  agent: SpiffeId,
-  { attempt, circumstances, as }: Trial,
-  policies: PolicySet,
-): Pick<UnlistedAllow, 'policyIds' | 'as'> | null {
-  const rehearsal = rehearse(attempt, { ...(circumstances ?? plainCircumstances(agent)), agent }, policies);
+function allowOf(agent: SpiffeId, trial: Trial, policies: PolicySet): Pick<UnlistedAllow, 'policyIds' | 'as'> | null {
+  const rehearsal = rehearse(trial.attempt, circumstancesOf(agent, trial), policies);
   if (isProblem(rehearsal) || isDeny(rehearsal.decision)) return null;
-  return { policyIds: rehearsal.decision.policyIds, as };
+  return { policyIds: rehearsal.decision.policyIds, as: trial.as };
 }
+
+/** Those of the case a trial is of, but for the agent. */
+export const circumstancesOf = (agent: SpiffeId, { circumstances }: Trial): Circumstances => ({
+  ...(circumstances ?? plainCircumstances(agent)),
+  agent,
+});

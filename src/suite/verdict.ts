@@ -1,23 +1,21 @@
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
-import type { Observation } from '../policy/probe.ts';
 import type { Expectation } from './test-case.ts';
 
-/** Everything in which a decision is not what was expected, a clause each; none where it is. */
-export function mismatches(
-  expected: Expectation,
-  decision: Decision,
-  observations: readonly Observation[] | null,
-): readonly string[] {
+/**
+ * Everything in which a decision is not what was expected, a clause each; none where it is.
+ *
+ * @param shadow ids of the policies in shadow that match
+ */
+export function mismatches(expected: Expectation, decision: Decision, shadow: readonly string[]): readonly string[] {
   const reason = isDeny(decision) ? decision.reason : null;
-  const shadow = (observations ?? []).filter(({ policy, matches }) => policy.shadow && matches);
   const wrong: (string | null)[] = [
     decision.kind === expected.decision ? null : `expected ${expected.decision}, got ${decisionText(decision)}`,
     expected.reason === null || reason === null || reason === expected.reason
       ? null
       : `expected the reason ${expected.reason}, got ${decisionText(decision)}`,
     idsProblem('the policies', expected.policies, decision.policyIds),
-    idsProblem('the shadow policies', expected.shadow, shadow.map(({ policy }) => policy.id).toSorted()),
+    idsProblem('the shadow policies', expected.shadow, shadow.toSorted()),
   ];
   return wrong.filter((problem) => problem !== null);
 }

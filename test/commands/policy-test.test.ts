@@ -43,7 +43,7 @@ describe('remit policy test', () => {
       out: [
         'p: 2 passed, 0 failed, 0 skipped',
         'not listed: 1 calls tried, all denied',
-        'coverage 100 % (3 of 3): 1 of 1 permits, 0 of 0 forbids, 2 of 2 outcomes of clauses',
+        'clause coverage 100 % (3 of 3): 1 of 1 permits, 0 of 0 forbids, 2 of 2 outcomes of clauses',
       ],
       err: [],
     });
@@ -62,7 +62,7 @@ describe('remit policy test', () => {
         '  expected allow, got deny policy.not-permitted (no policy permits `read`)',
         'p: 0 passed, 1 failed, 1 skipped',
         'not listed: 1 calls tried, all denied',
-        'coverage 33 % (1 of 3): 0 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses',
+        'clause coverage 33 % (1 of 3): 0 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses',
       ],
       err: [],
     });
@@ -84,13 +84,88 @@ describe('remit policy test', () => {
     ]);
   });
 
+  it('lists with --mutate what no case notices, and fails where that is more than may survive', async () => {
+    write('a.test.yaml', ALLOW + DENY);
+    write(
+      'a.cedar',
+      readFileSync(join(folder, 'a.cedar'), 'utf8').replace('when {', 'when { context.intent.purpose != "" &&'),
+    );
+    expect(await run(folder, '--threshold', '100')).toMatchObject({ code: 0 });
+    const survivors = [
+      'p/a.cedar:1:18: survives: `a`: any principal will do: `principal in Remit::AgentGroup::"agents"` is left out [mutant-ID]',
+      '  would be noticed by "it reads" with agent spiffe://acme.test/ns/agents/sa/planner-other: deny by no policy, but allow by a with the mutant',
+      'p/a.cedar:2:8: survives: `a`: `context.intent.purpose != ""` is left out [mutant-ID]',
+      '  would be noticed by "it reads" with context.intent.purpose "": deny by no policy, but allow by a with the mutant',
+      '8 mutants: 6 noticed, 2 survived, 0 accepted',
+    ];
+    const { code, out } = await run(folder, '--mutate');
+    const lines = out.slice(3).map((line) => line.replaceAll(/mutant-[0-9a-f]{8}/g, 'mutant-ID'));
+    expect([code, lines]).toEqual([1, survivors]);
+    expect(await run(folder, '--mutate', '--survivors', '1')).toMatchObject({ code: 1 });
+    expect(await run(folder, '--mutate', '--survivors', '2')).toMatchObject({ code: 0 });
+    const { code: coded, out: json } = await run(folder, '--mutate', '--json');
+    expect([coded, JSON.parse(json.join(''))]).toMatchObject([
+      1,
+      {
+        good: false,
+        failed: 0,
+        mutation: {
+          mutants: 8,
+          noticed: 6,
+          unloadable: 0,
+          survivors: [
+            { policy: 'a', file: 'p/a.cedar', line: 1, column: 18, end: { line: 1, column: 58 } },
+            { line: 2 },
+          ],
+          accepted: [],
+          uselessAccepts: [],
+        },
+      },
+    ]);
+  });
+
+  it('takes what a policy accepts, and finds what it accepts without need', async () => {
+    write('a.test.yaml', `${ALLOW}${DENY}  - { name: a stranger, agent: ${AGENT}x, action: read, expect: deny }\n`);
+    const text = readFileSync(join(folder, 'a.cedar'), 'utf8');
+    write('a.cedar', text.replace('when {', 'when { context.intent.purpose != "" &&'));
+    const [, id] = /(mutant-[0-9a-f]{8})/.exec((await run(folder, '--mutate')).out.join('\n')) ?? [];
+    const accepting = text.replace('permit', `@accept("${id}") permit`);
+    write('a.cedar', accepting.replace('when {', 'when { context.intent.purpose != "" &&'));
+    const accepted = await run(folder, '--mutate');
+    expect([accepted.code, accepted.out.at(-1)]).toEqual([0, '8 mutants: 7 noticed, 0 survived, 1 accepted']);
+    write('a.cedar', accepting);
+    const useless = await run(folder, '--mutate');
+    expect([useless.code, useless.out.at(-2)]).toEqual([
+      1,
+      `p/a.cedar:1:1: \`a\`: \`@accept\` names \`${id}\`, which does not survive`,
+    ]);
+  });
+
+  it('mutates nothing where a case fails, and with some of the cases alone refuses to', async () => {
+    write('a.test.yaml', ALLOW.replace('expect: allow', 'expect: deny'));
+    const { code, out } = await run(folder, '--mutate', '--listed-only');
+    expect([code, out.at(-1)]).toEqual([1, 'not mutated: the cases must be as expected first']);
+    expect(await run(folder, '--mutate', '--filter', 'a')).toMatchObject({
+      code: 2,
+      err: ['remit policy test: `--mutate` and `--filter` exclude each other: every case may be the one that notices'],
+    });
+    expect(await run(folder, '--survivors', '1')).toMatchObject({
+      code: 2,
+      err: ['remit policy test: `--survivors` goes with `--mutate`'],
+    });
+    expect(await run(folder, '--mutate', '--survivors', 'x')).toMatchObject({
+      code: 2,
+      err: ['remit policy test: `--survivors` must be a whole number'],
+    });
+  });
+
   it('holds the coverage against a threshold', async () => {
     write('a.test.yaml', ALLOW);
     expect(await run(folder, '--threshold', '66')).toMatchObject({ code: 0 });
     const { code, out } = await run(folder, '--threshold', '67');
     expect([code, out.at(-1)]).toEqual([
       1,
-      'coverage 66 % (2 of 3): 1 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses: less than the 67 % asked for',
+      'clause coverage 66 % (2 of 3): 1 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses: less than the 67 % asked for',
     ]);
   });
 

@@ -66,6 +66,6 @@ describe('the guide', () => {
         expect(lasting(shown.join(''))).toBe(lasting(text));
       }
     }
-    expect(blocks.filter(({ language, file }) => language === 'console' && file === undefined)).toHaveLength(18);
+    expect(blocks.filter(({ language, file }) => language === 'console' && file === undefined)).toHaveLength(20);
   }, 900_000);
 });

@@ -13,29 +13,32 @@ const examples = readdirSync('cedar-policies/examples', { withFileTypes: true })
 );
 
 describe('the shipped policies', () => {
-  it('decide as their own suites say, and every clause is shown both ways', async () => {
-    expect(await run('cedar-policies', '--threshold', '100')).toEqual({
+  it('decide as their own suites say, every clause is shown both ways, and no mutant survives', async () => {
+    expect(await run('cedar-policies', '--threshold', '100', '--mutate')).toEqual({
       code: 0,
       out: [
-        'cedar-policies: 64 passed, 0 failed, 0 skipped',
-        'not listed: 193 calls tried, all denied',
-        'coverage 100 % (51 of 51): 8 of 8 permits, 11 of 11 forbids, 32 of 32 outcomes of clauses',
+        'cedar-policies: 70 passed, 0 failed, 0 skipped',
+        'not listed: 209 calls tried, all denied',
+        'clause coverage 100 % (51 of 51): 8 of 8 permits, 11 of 11 forbids, 32 of 32 outcomes of clauses',
+        '95 mutants (16 more refused by validation): 95 noticed, 0 survived, 0 accepted',
       ],
     });
   });
 
-  it.each(examples)('the example %s decides as its suite says, and every clause is shown both ways', async (name) => {
+  it.each(examples)('the example %s decides as its suite says, and no mutant survives', async (name) => {
     const { code, out } = await run(
       `cedar-policies/examples/${name}`,
       '--base',
       'cedar-policies',
       '--threshold',
       '100',
+      '--mutate',
     );
-    expect([code, out[0], out.at(-1)]).toEqual([
+    expect([code, out[0], out[2], out.at(-1)]).toEqual([
       0,
       expect.stringMatching(/: \d+ passed, 0 failed, 0 skipped$/),
-      expect.stringMatching(/^coverage 100 %/),
+      expect.stringMatching(/^clause coverage 100 %/),
+      expect.stringMatching(/ noticed, 0 survived, [01] accepted$/),
     ]);
   });
 

@@ -16,6 +16,7 @@ const lying = async () => ({
       effect: 'permit',
       reason: null,
       shadow: false,
+      accepts: [],
       text: 'permit',
       scope: anyScope,
       reads: { everything: true, roots: new Map() },

@@ -104,7 +104,7 @@ when { context.risk == "high" };`;
   - { name: c, action: payments.list, task: { risk: high }, expect: deny }`);
     expect(all.percent).toBe(100);
     expect(coverageText(all)).toBe(
-      'coverage 100 % (8 of 8): 1 of 1 permits, 1 of 1 forbids, 6 of 6 outcomes of clauses',
+      'clause coverage 100 % (8 of 8): 1 of 1 permits, 1 of 1 forbids, 6 of 6 outcomes of clauses',
     );
     expect(all.policies.flatMap(gapsOf)).toEqual([]);
   });

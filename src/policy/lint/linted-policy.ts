@@ -19,8 +19,6 @@ export interface LintedPolicy extends PolicyEntry {
   /** What the conditions read. */
   readonly paths: readonly Path[];
   readonly tokens: readonly CedarToken[];
-  /** Rules that its author accepts, by `@accept`. */
-  readonly accepts: readonly string[];
 }
 
 /** One of the three parts of a policy's scope: everything that is one of `entities` (all where `null`) and of the type. */
@@ -35,7 +33,7 @@ export interface Scope {
 export function lintedPolicy(policy: PolicyEntry, cedar: Cedar): LintedPolicy | null {
   const answer = cedar.policyToJson(policy.text);
   if (answer.type === 'failure') return null;
-  const { principal, action, resource, conditions, annotations } = answer.json;
+  const { principal, action, resource, conditions } = answer.json;
   return {
     ...policy,
     principal: scopeOf(principal),
@@ -48,7 +46,6 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Cedar): LintedPolicy | 
     ),
     paths: conditions.flatMap(({ body }) => readsOf(body)),
     tokens: cedarTokens(policy.text),
-    accepts: (annotations?.['accept'] ?? '').split(' ').filter((rule) => rule !== ''),
   };
 }
 
