@@ -218,7 +218,8 @@ function proofOf(
     readonly clocks: Clocks;
   },
 ): Proof | null | Deny {
-  const base = proofs.externalUrl ?? of.policies.catalog.serversByHost.get(call.host)?.audience ?? '';
+  const at = of.policies.catalog.serverAt(call.host, call.segments);
+  const base = proofs.externalUrl ?? (at.kind === 'server' ? at.server.externalUrl : '');
   return possessionFrom(
     call.headers.get('dpop') ?? [],
     { ...of.sent, confirmation: of.credential.confirmation },

@@ -31,6 +31,8 @@ const server = {
   audience: 'https://payments.acme.test',
   transactionToken: false,
   exactPaths: false,
+  paths: [],
+  externalUrl: 'https://a.test',
 };
 const call: HttpCall = {
   method: 'GET',

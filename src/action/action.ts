@@ -13,17 +13,24 @@ import { cutText } from './static-secret.ts';
 const MAX_SHOWN = 200;
 
 /**
- * The action a call comes to. A host or route that the catalog does not name denies with `action.unknown`, a path that can be
- * taken for another route with `request.not-canonical`, a `GET` or
+ * The action a call comes to. A host, path or route that the catalog does not name denies with `action.unknown`, a path
+ * that can be taken for another server or route with `request.not-canonical`, a `GET` or
  * `HEAD` with a body with `request.unsupported`, arguments that are not as the catalog declares them with
  * `action.arguments`. Pure, never throws.
  */
 export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
   if (!isMethodWithBody(call.method) && hasBody(call))
     return deny('request.unsupported', `a \`${call.method}\` with a body is not supported`);
-  const server = catalog.serversByHost.get(call.host);
-  if (server === undefined) return deny('action.unknown', `no server of the catalog has the host ${shown(call.host)}`);
-  const target = catalog.find(server, call.method, call.segments.length === 0 ? [''] : call.segments);
+  const segments = call.segments.length === 0 ? [''] : call.segments;
+  const at = catalog.serverAt(call.host, segments);
+  if (at.kind === 'unknown-host')
+    return deny('action.unknown', `no server of the catalog has the host ${shown(call.host)}`);
+  if (at.kind === 'unknown-path')
+    return deny('action.unknown', `no server of the host ${shown(call.host)} has the path ${shown(call.path)}`);
+  if (at.kind === 'lookalike')
+    return deny('request.not-canonical', `the path can be taken for one of the server \`${at.of.id}\``);
+  const { server } = at;
+  const target = catalog.find(server, call.method, segments);
   if (target !== undefined) return actionAt(target, call);
   const what = shown(`${call.method} ${call.path}`);
   return deny('action.unknown', `no route of the server \`${server.id}\` matches ${what}`);

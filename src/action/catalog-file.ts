@@ -10,7 +10,7 @@ import type { GrpcEntry } from './catalog-grpc.ts';
 import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
 import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
 import { pathTemplateFrom } from './template.ts';
-import type { PathTemplate } from './template.ts';
+import type { PathTemplate, TemplateSegment } from './template.ts';
 import { booleanOf, entriesOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
@@ -18,6 +18,8 @@ import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 export interface ServerEntry {
   readonly id: Placed<string>;
   readonly hosts: readonly Placed<string>[];
+  /** What every path of it begins with, one of them; none where all of its hosts is its own. */
+  readonly paths: readonly Placed<PathTemplate>[];
   readonly audience: Placed<string>;
   /** Whether calls to it carry a transaction token of Remit. Default no. */
   readonly transactionToken: boolean;
@@ -44,6 +46,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 const HOST_LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 const HOST = new RegExp(String.raw`^${HOST_LABEL}(\.${HOST_LABEL})*$`);
 const IPV6_HOST = /^\[[0-9a-f:.]{2,45}\]$/;
+const MAX_PATHS = 16;
 const MAX_HOST_LENGTH = 253;
 const MAX_AUDIENCE_LENGTH = 2048;
 
@@ -69,7 +72,7 @@ function serverEntry(
   const fields = fieldsOf(yaml, node, {
     what: 'a server',
     required: ['hosts', 'audience'],
-    optional: ['routes', 'mcp', 'grpc', 'a2a', 'transactionToken', 'exactPaths', ...DEFAULT_KEYS],
+    optional: ['paths', 'routes', 'mcp', 'grpc', 'a2a', 'transactionToken', 'exactPaths', ...DEFAULT_KEYS],
   });
   const hosts = hostsOf(yaml, fields.get('hosts'));
   const rule = 'an absolute `https` URI without user and fragment';
@@ -84,6 +87,7 @@ function serverEntry(
   const entry = {
     id,
     hosts,
+    paths: pathsOf(yaml, fields.get('paths')),
     transactionToken: isSet('transactionToken'),
     exactPaths: isSet('exactPaths'),
     routes: items.flatMap((item) => routeEntry(yaml, item, defaults) ?? []),
@@ -101,6 +105,30 @@ function hostsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<
   if (items.length === 0) yaml.report(node.offset, 'a server has at least one host');
   return items.flatMap((item) => stringOf(yaml, item, { what: 'the host', accepts: isHost, rule }) ?? []);
 }
+
+function pathsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<PathTemplate>[] {
+  if (node === undefined) return [];
+  const items = itemsOf(yaml, node, '`paths`');
+  if (items.length === 0 || items.length > MAX_PATHS)
+    yaml.report(
+      node.offset,
+      `\`paths\` has 1 to ${MAX_PATHS} paths`,
+      'leave it out where all of the host is one server',
+    );
+  return items.flatMap((item) => {
+    const template = templateOf(yaml, item);
+    if (template === null || template.value.segments.every(isWholeLiteral)) return template ?? [];
+    const problem = `the path \`${template.value.text}\` of a server must be text between slashes, without a parameter`;
+    yaml.report(
+      item.offset,
+      problem,
+      'write it without a slash at the end; leave `paths` out for every path of the host',
+    );
+    return [];
+  });
+}
+
+const isWholeLiteral = (segment: TemplateSegment): boolean => 'literal' in segment && segment.literal !== '';
 
 const isHost = (value: string): boolean =>
   value.length <= MAX_HOST_LENGTH && (HOST.test(value) || IPV6_HOST.test(value));

@@ -13,6 +13,9 @@ import type { MessageEntry } from './catalog-protocols.ts';
 import type { MessageType } from './protobuf/descriptor-set.ts';
 import type { MessageShape } from './protobuf/message-shape.ts';
 import type { ParameterType } from './parameter-type.ts';
+import { claimPlaces, externalUrlOf, looseUri, placeRemarks } from './server-places.ts';
+import { ServerTable } from './server-table.ts';
+import type { ServerMatch } from './server-table.ts';
 import { RouteTable } from './route-table.ts';
 import type { Placement } from './route-table.ts';
 import type { PathTemplate } from './template.ts';
@@ -25,10 +28,14 @@ export type { CredentialKind, Risk } from './catalog-head.ts';
 /** A downstream server, in the operator's words. */
 export interface Server {
   readonly id: string;
-  /** Lower case, without port. No host belongs to two servers. */
+  /** Lower case, without port. Servers that share one are told apart by their paths. */
   readonly hosts: ReadonlySet<string>;
-  /** The resource URI its tokens are issued for. No two servers share one. */
+  /** Each begins some paths of its hosts that are its own, such as `/crm`; none where every path is, but those of other servers. */
+  readonly paths: readonly string[];
+  /** The resource URI its tokens are issued for. No two servers share one, letter case and a slash at the end aside. */
   readonly audience: string;
+  /** What callers put before the path of a call: the audience, without the end that is one of the paths. */
+  readonly externalUrl: string;
   /** Whether calls to it carry a transaction token, so that what stands behind it knows the task. */
   readonly transactionToken: boolean;
   /**
@@ -104,7 +111,8 @@ export type RouteTarget =
 export interface Catalog {
   readonly servers: ReadonlyMap<string, Server>;
   readonly actions: ReadonlyMap<string, CatalogAction>;
-  readonly serversByHost: ReadonlyMap<string, Server>;
+  /** The server that a host (lower case, without port) and the decoded segments of a path lead to. */
+  readonly serverAt: (host: string, segments: readonly string[]) => ServerMatch<Server>;
   readonly serversByAudience: ReadonlyMap<string, Server>;
   /** Every audience of the catalog. */
   readonly audiences: ReadonlySet<string>;
@@ -141,34 +149,38 @@ export function catalogFrom(
 function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
   const servers = new Map<string, Server>();
   const actions = new Map<string, CatalogAction>();
-  const serversByHost = new Map<string, Server>();
-  const serversByAudience = new Map<string, Server>();
+  const places = new ServerTable<Server>();
+  const placed: ServerEntry[] = [];
+  const audiences = new Map<string, Server>();
   const tables = new Map<Server, RouteTable<RouteTarget>>();
   const remarks: CatalogRemark[] = [];
   for (const entry of entries) {
     const server: Server = {
       id: entry.id.value,
       hosts: new Set(entry.hosts.map((host) => host.value)),
+      paths: entry.paths.map((path) => path.value.text),
       audience: entry.audience.value,
+      externalUrl: externalUrlOf(entry),
       transactionToken: entry.transactionToken,
       exactPaths: entry.exactPaths,
     };
     servers.set(server.id, server);
-    for (const host of entry.hosts) claim(serversByHost, host, { server, what: 'host', yaml });
-    claim(serversByAudience, entry.audience, { server, what: 'audience', yaml });
+    if (claimPlaces(places, entry, { server, yaml })) placed.push(entry);
+    claimAudience(audiences, entry.audience, { server, yaml });
     const table = new RouteTable<RouteTarget>(server.exactPaths);
     tables.set(server, table);
     addServer(entry, { server, actions, table, yaml });
     remarks.push(...entry.routes.flatMap((route) => remarksOn(route, table, yaml)));
   }
+  remarks.push(...placeRemarks(placed, { servers, places, yaml }));
   if (actions.size > MAX_ACTIONS)
     yaml.report(0, `a catalog has at most ${MAX_ACTIONS} actions, this one ${actions.size}`);
   return {
     servers,
     actions,
-    serversByHost,
-    serversByAudience,
-    audiences: new Set(serversByAudience.keys()),
+    serverAt: (host, segments) => places.find(host, segments),
+    serversByAudience: new Map(Array.from(audiences.values(), (server) => [server.audience, server])),
+    audiences: new Set(Array.from(audiences.values(), ({ audience }) => audience)),
     remarks: inReadingOrder(remarks),
     find: (server, method, segments) => targetOf(tables.get(server)?.find(method, segments)),
   };
@@ -179,14 +191,21 @@ function targetOf(found: ReturnType<RouteTable<RouteTarget>['find']>): RouteTarg
   return { kind: 'lookalike', action: found.target.action, of: found.takenFor };
 }
 
-function claim(
+/** @param claimed by `looseUri` */
+function claimAudience(
   claimed: Map<string, Server>,
-  name: Placed<string>,
-  by: { readonly server: Server; readonly what: string; readonly yaml: YamlFile },
+  { value, offset }: Placed<string>,
+  { server, yaml }: { readonly server: Server; readonly yaml: YamlFile },
 ): void {
-  const other = claimed.get(name.value);
-  if (other === undefined) claimed.set(name.value, by.server);
-  else by.yaml.report(name.offset, `the ${by.what} \`${name.value}\` already belongs to the server \`${other.id}\``);
+  const other = claimed.get(looseUri(value));
+  if (other === undefined) claimed.set(looseUri(value), server);
+  else if (other.audience === value)
+    yaml.report(offset, `the audience \`${value}\` already belongs to the server \`${other.id}\``);
+  else
+    yaml.report(
+      offset,
+      `the audience \`${value}\` can be taken for \`${other.audience}\` of the server \`${other.id}\``,
+    );
 }
 
 interface Into {

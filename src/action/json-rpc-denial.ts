@@ -23,9 +23,10 @@ const CODES = { mcp: -32_001, a2a: -32_099 } as const;
  * of MCP or A2A, or has no message.
  */
 export function jsonRpcDenialOf(call: HttpCall, catalog: Catalog): JsonRpcDenial | undefined {
-  const server = catalog.serversByHost.get(call.host);
-  if (server === undefined || call.method !== 'POST') return undefined;
-  const kind = catalog.find(server, call.method, call.segments.length === 0 ? [''] : call.segments)?.kind;
+  if (call.method !== 'POST') return undefined;
+  const segments = call.segments.length === 0 ? [''] : call.segments;
+  const at = catalog.serverAt(call.host, segments);
+  const kind = at.kind === 'server' ? catalog.find(at.server, call.method, segments)?.kind : undefined;
   if (kind !== 'mcp' && kind !== 'a2a') return undefined;
   const message = jsonRpcFrom(call);
   return { id: isDeny(message) || message.kind === 'answer' ? null : message.id, code: CODES[kind] };

@@ -90,7 +90,7 @@ function withoutEnd<Segment>(segments: readonly Segment[], isEnd: (last: Segment
 }
 
 /** A segment as the most careless router compares it. */
-const looseSegment = (segment: string): string => {
+export const looseSegment = (segment: string): string => {
   const plain = segment.normalize('NFKC').trim().toUpperCase().toLowerCase();
   return /^.[^.:]*/su.exec(plain)?.[0] ?? '';
 };

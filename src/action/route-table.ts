@@ -68,8 +68,9 @@ interface Place {
 }
 
 /** Whether a type takes a text in another case, with an extension or with a verb. */
-const isSpelling = ({ type, literal }: Place): boolean =>
+export const isSpelling = ({ type, literal }: Place): boolean =>
   type !== undefined &&
   (type.acceptsOtherCase(literal) || type.accepts(`${literal}.json`) || type.accepts(`${literal}:run`));
 
-const isTaken = (place: Place): boolean => isSpelling(place) || place.type?.accepts(place.literal) === true;
+/** Whether a type takes a text as it is, or in another spelling. */
+export const isTaken = (place: Place): boolean => isSpelling(place) || place.type?.accepts(place.literal) === true;

@@ -4,6 +4,7 @@ import { parse, stringify } from 'yaml';
 import { catalogFrom } from '../action/catalog.ts';
 import { isActionId } from '../action/catalog-head.ts';
 import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
+import { belowPath } from '../action/import/below-path.ts';
 import { importedDescriptorSet } from '../action/import/descriptor-set.ts';
 import type { Imported, ImportOptions } from '../action/import/entry.ts';
 import { importedMcpTools } from '../action/import/mcp-tools.ts';
@@ -18,7 +19,8 @@ import { optionsFrom } from './options.ts';
 
 const help = `remit policy import: the catalog entries for what exists, for review
 
-usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST] [--prefix PREFIX] [--only GLOB]...
+usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST] [--path PATH] [--prefix PREFIX]
+                           [--only GLOB]...
 
   openapi      an OpenAPI 3 document, YAML or JSON
   mcp-tools    what an MCP server answers to \`tools/list\`, JSON
@@ -26,6 +28,8 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
                \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
   --server ID  the id of the server in actions.yaml; default \`server\`
   --host HOST  its host, as callers name it; default the document's, else \`ID.example\`
+  --path PATH  what its paths begin with, where it is one of several servers on its host: put before each
+               that does not begin so, written as \`paths\`, and the end of the audience
   --prefix PREFIX
                what action ids begin with; default \`ID.\`
   --only GLOB  what to take, again for more: the operationId or \`METHOD /path\` of an operation, the name of a tool,
@@ -71,6 +75,7 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
     {
       server: { type: 'string', default: 'server' },
       host: { type: 'string' },
+      path: { type: 'string' },
       prefix: { type: 'string' },
       only: { type: 'string', multiple: true, default: [] },
     },
@@ -83,25 +88,39 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
     return refused(io, `expected ${[...importers.keys()].join('|')} and a FILE`);
   const bytes = await bytesOf(file);
   if (isProblem(bytes)) return refused(io, `\`${file}\` ${bytes.problem}`);
-  const { server: id, host, only, prefix = `${id}.` } = options.values;
+  const { server: id, host, path, only, prefix = `${id}.` } = options.values;
+  if (path !== undefined && !/^(?:\/[^/{}]+)+$/.test(path))
+    return refused(io, `\`--path ${path}\` must be as \`/crm\` is`);
   if (prefix !== '' && (!isActionId(`${prefix}x`) || prefix.length > MAX_PREFIX))
     return refused(io, `\`--prefix ${prefix.slice(0, MAX_PREFIX)}\` cannot begin an action id: ${PREFIX_RULE}`);
   const source = { bytes, file: basename(file) };
-  const imported = importer(source, { server: id, prefix, only });
+  const read = importer(source, { server: id, prefix, only });
+  const imported = isProblem(read) || path === undefined ? read : belowPath(read, path);
   if (isProblem(imported)) return refused(io, `\`${file}\`: ${imported.problem}`);
-  return print(io, imported, { id, host, files: new Map([[source.file, bytes]]) });
+  return print(io, imported, { id, host, path, files: new Map([[source.file, bytes]]) });
 }
 
 function print(
   io: Pick<CommandIo, 'out' | 'err'>,
   { server, notes }: Imported,
-  { id, host, files }: { readonly id: string; readonly host: string | undefined; readonly files: DescriptorFiles },
+  {
+    id,
+    host,
+    path = '',
+    files,
+  }: {
+    readonly id: string;
+    readonly host: string | undefined;
+    readonly path: string | undefined;
+    readonly files: DescriptorFiles;
+  },
 ): number {
   const named = host ?? `${id}.example`;
   const placed = host === undefined && 'hosts' in server ? {} : { hosts: [named], audience: `https://${named}` };
-  const { hosts, audience, ...rest } = { ...server, ...placed };
+  const { hosts, paths, audience, ...rest } = { paths: undefined, ...server, ...placed };
+  const shared = paths === undefined ? {} : { paths };
   const text = stringify(
-    { servers: { [id]: { hosts, audience, ...rest } } },
+    { servers: { [id]: { hosts, ...shared, audience: `${String(audience)}${path}`, ...rest } } },
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
   io.out(text.trimEnd());

@@ -21,6 +21,8 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
     audience: 'https://payments.acme.test',
     transactionToken: false,
     exactPaths: false,
+    paths: [],
+    externalUrl: 'https://a.test',
   },
   template: '/v1/payments',
   endpoint: 'POST /v1/payments',

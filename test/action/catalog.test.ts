@@ -44,7 +44,7 @@ describe('catalogFrom reads', () => {
       { name: 'currency', from: 'query', type: 'string', required: false },
     ]);
     expect(catalog.audiences).toEqual(new Set(['https://payments.acme.test']));
-    expect(catalog.serversByHost.get('payments.acme.test')).toBe(create?.server);
+    expect(catalog.serverAt('payments.acme.test', ['v1'])).toEqual({ kind: 'server', server: create?.server });
     expect(catalog.serversByAudience.get('https://payments.acme.test')).toBe(create?.server);
   });
 

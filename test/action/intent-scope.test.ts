@@ -13,6 +13,8 @@ const action: Action = {
     audience: 'https://payments.acme.test',
     transactionToken: false,
     exactPaths: false,
+    paths: [],
+    externalUrl: 'https://a.test',
   },
   template: '/v1/payments',
   endpoint: 'POST /v1/payments',

@@ -69,8 +69,8 @@ const notification = (method: string, params?: unknown): object => ({
 const create = (args: unknown): object => message('tools/call', { name: 'create_ticket', arguments: args });
 
 function outcome(given: HttpCall): unknown {
-  const server = catalog.serversByHost.get(given.host);
-  const target = server === undefined ? undefined : catalog.find(server, given.method, given.segments);
+  const at = catalog.serverAt(given.host, given.segments);
+  const target = at.kind === 'server' ? catalog.find(at.server, given.method, given.segments) : undefined;
   if (target?.kind !== 'mcp') throw new Error('not a call of MCP');
   const action = mcpActionFrom(given, target.mcp);
   return isDeny(action) ? `${action.reason}: ${action.detail}` : [action.id, Object.fromEntries(action.args)];
@@ -353,7 +353,9 @@ describe('mcpActionFrom denies', () => {
 
 describe('mcpActionFrom', () => {
   it('says which calls were decided on their headers, and keeps the id of the request', () => {
-    const mcp = catalog.find(catalog.serversByHost.get('tools.acme.test') as never, 'POST', ['mcp']);
+    const at = catalog.serverAt('tools.acme.test', ['mcp']);
+    if (at.kind !== 'server') throw new Error('no server');
+    const mcp = catalog.find(at.server, 'POST', ['mcp']);
     if (mcp?.kind !== 'mcp') throw new Error('not a server of MCP');
     expect(mcpActionFrom(call('', {}, { method: 'GET' }), mcp.mcp)).toMatchObject({
       isDecidedOnHeaders: true,

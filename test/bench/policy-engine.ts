@@ -22,6 +22,8 @@ const SERVER = {
   audience: 'https://a.test',
   transactionToken: false,
   exactPaths: false,
+  paths: [],
+  externalUrl: 'https://a.test',
 };
 
 const median = (values: readonly number[]): number =>

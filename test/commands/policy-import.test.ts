@@ -72,6 +72,33 @@ const inPost = (...names: readonly string[]): string =>
 const preferences = '/organizations/{organization_id}/members/{member_id}/notification-preferences/channels';
 
 describe('remit policy import', () => {
+  it('puts a server below a path of a host that it shares', async () => {
+    const shop = await run(openapi, 'openapi', '--server', 'shop', '--path', '/v1/orders');
+    const { routes, ...head } = shop.servers.shop;
+    expect({ ...head, code: shop.code }).toEqual({
+      hosts: ['api.acme.test'],
+      paths: ['/v1/orders'],
+      audience: 'https://api.acme.test/v1/orders',
+      code: 0,
+    });
+    expect(routes.map(({ path }: { readonly path: string }) => path)).toEqual([
+      '/v1/orders/{id:int}',
+      '/v1/orders/{id:int}',
+      '/v1/orders/{id:int}',
+      '/v1/orders/v1/search',
+    ]);
+    const tools = JSON.stringify({ tools: [{ name: 'look' }] });
+    const mcp = await run(tools, 'mcp-tools', '--server', 'crm', '--host', 'gw.acme.test', '--path', '/crm');
+    expect(mcp.servers.crm).toMatchObject({ paths: ['/crm'], audience: 'https://gw.acme.test/crm' });
+    expect([mcp.code, mcp.servers.crm.mcp.path]).toEqual([0, '/crm/mcp']);
+    expect((await run(shopSet, 'proto', '--path', '/crm')).err).toEqual([
+      expect.stringMatching(/: gRPC has the path of its services: name those as `paths`/),
+    ]);
+    expect((await run(openapi, 'openapi', '--path', 'crm')).err).toEqual([
+      'remit policy import: `--path crm` must be as `/crm` is',
+    ]);
+  });
+
   it('writes a route for each operation of OpenAPI', async () => {
     const { code, err, servers, notes } = await run(openapi, 'openapi', '--server', 'shop');
     expect({ code, err }).toEqual({ code: 0, err: [] });

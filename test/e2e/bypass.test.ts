@@ -38,8 +38,18 @@ const configurations: readonly (readonly [name: string, manager: Settings, filte
 ];
 
 /** What a token for `payments.read` is good for. */
-const GRANTED = /^GET payments\.acme\.test\/v1\/payments\/(?!export$)[^/.:]+$/;
+const GRANTED = /^GET payments\.acme\.test\/v1\/payments\/(?!(?:export|vault)$)[^/.:]+$/;
 const FUZZED = 300;
+
+/** Another server of the same host, where a payment could be. */
+const VAULT = `
+  vault:
+    hosts: [payments.acme.test]
+    paths: [/v1/payments/vault]
+    audience: https://payments.acme.test/v1/payments/vault
+    routes:
+      - { action: vault.read, method: GET, path: /v1/payments/vault, risk: low }
+`;
 
 /** Everything an attacker can write on a socket, through a real Envoy: no call reaches an upstream as another call. */
 describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
@@ -56,7 +66,7 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     const text = await readFile(catalog, 'utf8');
     const list = '      - { action: payments.list, method: GET, path: /v1/payments, risk: low }\n';
     const beside = '      - { action: payments.export, method: GET, path: /v1/payments/export, risk: high }\n';
-    await writeFile(catalog, text.replace(list, list + beside));
+    await writeFile(catalog, text.replace(list, list + beside) + VAULT);
     domain = await startDomain(binary, { folder: scratch.folder, policies });
     upstream = await startRawUpstream();
     token = (await mustDeclare(domain.stage.planner, domain, { actions: ['payments.read'] })).token;

@@ -3,6 +3,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { CRM, withCrm } from './crm.ts';
 import { scratchFolder, startDomain } from './domain.ts';
 import { dpopProof, newKey } from './dpop-proof.ts';
 import type { ProofOptions } from './dpop-proof.ts';
@@ -21,27 +22,7 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
   const proof = (options: Partial<ProofOptions> & Pick<ProofOptions, 'method' | 'url'>): Promise<string> =>
     dpopProof({ key: own, ...options });
 
-  const call = async (dpop: string | null, scheme = 'DPoP'): Promise<readonly [number, string | null]> => {
-    const reply = await hop.call(domain.stage.envoyPort, {
-      host: 'payments.acme.test',
-      path: '/v1/payments/p-1?x=1',
-      headers: { authorization: `${scheme} ${token}`, ...(dpop === null ? {} : { dpop }) },
-    });
-    return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
-  };
-
-  const target = { method: 'GET', url: `${AUDIENCE}/v1/payments/p-1` };
-
-  beforeAll(async () => {
-    scratch = await scratchFolder('remit-dpop-');
-    domain = await startDomain(envoy, {
-      folder: scratch.folder,
-      ports: { ...systemPorts, nowMs: () => Date.now() + clock.offMs },
-      settings: { extAuthz: { binding: 'dpop' } },
-    });
-    hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
-    // The issuer takes no proof of before it started.
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+  const issued = async (resource: string, action: string): Promise<string> => {
     const reply = await domain.stage.planner.call(domain.stage.issuerPort, {
       host: domain.stage.issuerHost,
       method: 'POST',
@@ -52,15 +33,44 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
       },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
-        resource: AUDIENCE,
+        resource,
         authorization_details: JSON.stringify([
-          { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'look' },
+          { type: 'urn:remit:task', locations: [resource], actions: [action], purpose: 'look' },
         ]),
       }).toString(),
     });
     const body = JSON.parse(reply.body);
     expect([reply.status, body.token_type]).toEqual([200, 'DPoP']);
-    token = body.access_token;
+    return body.access_token;
+  };
+
+  const call = async (
+    dpop: string | null,
+    scheme = 'DPoP',
+    { path, by }: { readonly path: string; readonly by: string } = { path: '/v1/payments/p-1?x=1', by: token },
+  ): Promise<readonly [number, string | null]> => {
+    const reply = await hop.call(domain.stage.envoyPort, {
+      host: 'payments.acme.test',
+      path,
+      headers: { authorization: `${scheme} ${by}`, ...(dpop === null ? {} : { dpop }) },
+    });
+    return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
+  };
+
+  const target = { method: 'GET', url: `${AUDIENCE}/v1/payments/p-1` };
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-dpop-');
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      policies: await withCrm(scratch.folder),
+      ports: { ...systemPorts, nowMs: () => Date.now() + clock.offMs },
+      settings: { extAuthz: { binding: 'dpop' } },
+    });
+    hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
+    // The issuer takes no proof of before it started.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    token = await issued(AUDIENCE, 'payments.read');
   });
   afterAll(async () => {
     hop?.close();
@@ -86,6 +96,14 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
     clock.offMs = 120_000;
     expect(await call(ahead)).toEqual([401, 'token.proof']);
     clock.offMs = 0;
+  });
+
+  it('takes a proof for the URL of a server whose path is in its audience, and not for that path twice', async () => {
+    const by = await issued(CRM, 'crm.read');
+    const path = '/v1/payments/crm/1';
+    const at = async (url: string) => call(await proof({ method: 'GET', url, token: by }), 'DPoP', { path, by });
+    expect(await at(`${AUDIENCE}${path}`)).toEqual([200, null]);
+    expect(await at(`${CRM}${path}`)).toEqual([401, 'token.proof']);
   });
 
   it('takes each proof once', async () => {

@@ -22,6 +22,8 @@ const server = {
   audience: 'https://a.test',
   transactionToken: false,
   exactPaths: false,
+  paths: [],
+  externalUrl: 'https://a.test',
 };
 const ask = (action: string, context: CedarRecord = {}): Question => ({
   principal: planner,

@@ -113,6 +113,8 @@ describe('an engine whose slices have halves', () => {
     audience: 'https://a.test',
     transactionToken: false,
     exactPaths: false,
+    paths: [],
+    externalUrl: 'https://a.test',
   };
   const policies = [
     policyOn('true', 'permit', 'everyone'),

@@ -19,6 +19,8 @@ const serverOf = (id: string): Question['server'] => ({
   audience: `https://${id}.test`,
   transactionToken: false,
   exactPaths: false,
+  paths: [],
+  externalUrl: 'https://a.test',
 });
 const [one, two] = [serverOf('one'), serverOf('two')];
 /** A question to read at an endpoint of a server. */

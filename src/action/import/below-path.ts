@@ -1,0 +1,27 @@
+import type { Problem } from '../../token/members.ts';
+import { itemsIn, memberOf } from './entry.ts';
+import type { Entry, Imported } from './entry.ts';
+
+/**
+ * An imported server as one of several on its host: below a path, which is put before each path that does not begin with it. The
+ * problem for gRPC, whose paths are the names of services.
+ *
+ * @param path such as `/crm`
+ */
+export function belowPath({ server, notes }: Imported, path: string): Imported | Problem {
+  if (Object.hasOwn(server, 'grpc')) {
+    return { problem: 'gRPC has the path of its services: name those as `paths`, such as `/acme.shop.v1.Shop`' };
+  }
+  const placed = (entry: Entry): Entry => ({ ...entry, path: below(path, String(entry['path'])) });
+  const written = Object.entries(server).map(([key, value]) => {
+    if (key === 'mcp') return [key, placed(membersIn(value))] as const;
+    return [key, key === 'routes' ? itemsIn(value).map((route) => placed(membersIn(route))) : value] as const;
+  });
+  return { server: { ...Object.fromEntries(written), paths: [path] }, notes };
+}
+
+const below = (path: string, each: string): string =>
+  each === path || each.startsWith(`${path}/`) ? each : `${path}${each}`;
+
+const membersIn = (value: unknown): Entry =>
+  typeof value === 'object' && value !== null ? { ...value, path: memberOf(value, 'path') } : {};

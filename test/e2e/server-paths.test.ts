@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { CRM, withCrm } from './crm.ts';
+import { callPayments, declare, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+const PAYMENTS = 'https://payments.acme.test';
+
+describeWith(envoyPart(), 'two servers on one host, told apart by path, through Envoy', (binary) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  let ofPayments: string;
+  let ofCrm: string;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-paths-');
+    domain = await startDomain(binary, { folder: scratch.folder, policies: await withCrm(scratch.folder) });
+    const { planner } = domain.stage;
+    ofPayments = (await mustDeclare(planner, domain, { actions: ['payments.read'] })).token;
+    ofCrm = (await mustDeclare(planner, domain, { actions: ['crm.read'], audience: CRM })).token;
+  });
+
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  const outcome = (token: string, path: string) => callPayments(domain.stage.planner, domain, { token, path });
+
+  it('each takes its own token alone', async () => {
+    expect(await outcome(ofPayments, '/v1/payments/p-1')).toEqual([200, null]);
+    expect(await outcome(ofCrm, '/v1/payments/crm/1')).toEqual([200, null]);
+    expect(await outcome(ofPayments, '/v1/payments/crm/1')).toEqual([401, 'token.audience']);
+    expect(await outcome(ofCrm, '/v1/payments/p-1')).toEqual([401, 'token.audience']);
+  });
+
+  it.each([
+    ['/v1/payments/CRM', 400, 'request.not-canonical'],
+    ['/v1/payments/crm', 403, 'action.unknown'],
+  ])('a payment is not called `%s`: %s %s', async (path, ...expected) => {
+    expect(await outcome(ofPayments, path)).toEqual(expected);
+  });
+
+  it('a task for both is refused, since a token is of one server', async () => {
+    const { status } = await declare(domain.stage.planner, domain, { actions: ['payments.read', 'crm.read'] });
+    expect(status).toBe(400);
+  });
+
+  it.each([
+    ['payments', PAYMENTS],
+    ['crm', CRM],
+  ])('the metadata of `%s` names its own resource', async (id, resource) => {
+    const { issuerPort, issuerHost, planner } = domain.stage;
+    const path = `/.well-known/oauth-protected-resource/${id}`;
+    const { status, body } = await planner.call(issuerPort, { host: issuerHost, method: 'GET', path });
+    expect([status, JSON.parse(body).resource]).toEqual([200, resource]);
+  });
+});
