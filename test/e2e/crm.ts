@@ -11,7 +11,7 @@ const catalog = `
     paths: [/v1/payments/crm]
     audience: ${CRM}
     routes:
-      - { action: crm.read, method: GET, path: '/v1/payments/crm/{id}', risk: low }
+      - { action: crm.read, method: GET, path: /v1/payments/crm, risk: low }
 `;
 /** Whoever may use one of the two by policy may use the other: only the servers keep them apart. */
 const policies = `
