@@ -32,6 +32,7 @@ const server = {
   transactionToken: false,
   exactPaths: false,
   paths: [],
+  attributes: new Map(),
   externalUrl: 'https://a.test',
 };
 const call: HttpCall = {

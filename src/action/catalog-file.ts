@@ -1,3 +1,4 @@
+import type { Attributes } from './attributes.ts';
 import { BODY_RULES, isMethodWithBody } from './body.ts';
 import type { BodyRule } from './body.ts';
 import { routeArguments } from './catalog-arguments.ts';
@@ -25,6 +26,7 @@ export interface ServerEntry {
   readonly transactionToken: boolean;
   /** Whether it tells apart what a router may ignore. Default no. */
   readonly exactPaths: boolean;
+  readonly attributes: Attributes;
   readonly routes: readonly RouteEntry[];
   readonly mcp: McpEntry | null;
   readonly grpc: readonly GrpcEntry[];
@@ -87,6 +89,7 @@ function serverEntry(
   const entry = {
     id,
     hosts,
+    attributes: defaults.attributes,
     paths: pathsOf(yaml, fields.get('paths')),
     transactionToken: isSet('transactionToken'),
     exactPaths: isSet('exactPaths'),

@@ -1,3 +1,5 @@
+import { attributesFrom } from './attributes.ts';
+import type { Attributes } from './attributes.ts';
 import { staticSecretExceptions } from './static-secret-exception.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
 import { fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
@@ -20,6 +22,8 @@ export interface Defaults {
   readonly labels: ReadonlySet<string>;
   /** Long-lived credentials that may pass; its own are added. */
   readonly staticSecrets: readonly StaticSecretException[];
+  /** What it is, as policies read it of `resource`; its own are added and replace those of the same name. */
+  readonly attributes: Attributes;
 }
 
 /** What every action of the file says of itself. */
@@ -29,7 +33,7 @@ export interface ActionHead extends Defaults {
 }
 
 /** Keys that a server and each of its actions may have. */
-export const DEFAULT_KEYS = ['accepts', 'labels', 'staticSecrets'] as const;
+export const DEFAULT_KEYS = ['accepts', 'labels', 'staticSecrets', 'attributes'] as const;
 /** Keys that each action has. */
 export const HEAD_KEYS = ['action', 'risk'] as const;
 
@@ -50,6 +54,7 @@ export const NO_DEFAULTS: Defaults = {
   accepts: new Set(['task-token']),
   labels: new Set(),
   staticSecrets: [],
+  attributes: new Map(),
 };
 
 /** Id and risk of an action, with what it takes from its server; `null` where one of the two is missing or wrong. */
@@ -75,6 +80,7 @@ export function defaultsFrom(
     accepts: acceptsOf(yaml, fields.get('accepts')) ?? inherited.accepts,
     labels: new Set([...inherited.labels, ...labelsOf(yaml, fields.get('labels'))]),
     staticSecrets: [...inherited.staticSecrets, ...staticSecretExceptions(yaml, fields.get('staticSecrets'))],
+    attributes: new Map([...inherited.attributes, ...attributesFrom(yaml, fields.get('attributes'))]),
   };
 }
 

@@ -1,3 +1,5 @@
+import { AttributeTypes } from './attributes.ts';
+import type { Attributes } from './attributes.ts';
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
 import type { BodyRule } from './body.ts';
@@ -43,6 +45,8 @@ export interface Server {
    * does not, no parameter takes what can be read as the text of another route at its place.
    */
   readonly exactPaths: boolean;
+  /** What it is, as policies read it of `resource`. */
+  readonly attributes: Attributes;
 }
 
 /** The protocol an action is attempted in. */
@@ -151,6 +155,7 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
   const actions = new Map<string, CatalogAction>();
   const places = new ServerTable<Server>();
   const placed: ServerEntry[] = [];
+  const attributeTypes = new AttributeTypes();
   const audiences = new Map<string, Server>();
   const tables = new Map<Server, RouteTable<RouteTarget>>();
   const remarks: CatalogRemark[] = [];
@@ -163,13 +168,15 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
       externalUrl: externalUrlOf(entry),
       transactionToken: entry.transactionToken,
       exactPaths: entry.exactPaths,
+      attributes: entry.attributes,
     };
     servers.set(server.id, server);
+    attributeTypes.check(server.attributes, { id: server.id, offset: entry.id.offset }, yaml);
     if (claimPlaces(places, entry, { server, yaml })) placed.push(entry);
     claimAudience(audiences, entry.audience, { server, yaml });
     const table = new RouteTable<RouteTarget>(server.exactPaths);
     tables.set(server, table);
-    addServer(entry, { server, actions, table, yaml });
+    addServer(entry, { server, actions, table, attributeTypes, yaml });
     remarks.push(...entry.routes.flatMap((route) => remarksOn(route, table, yaml)));
   }
   remarks.push(...placeRemarks(placed, { servers, places, yaml }));
@@ -212,6 +219,7 @@ interface Into {
   readonly server: Server;
   readonly actions: Map<string, CatalogAction>;
   readonly table: RouteTable<RouteTarget>;
+  readonly attributeTypes: AttributeTypes;
   readonly yaml: YamlFile;
 }
 
@@ -288,9 +296,10 @@ interface ActionPlace {
 function added(
   entry: ActionHead & Pick<CatalogAction, 'args'> & Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
-  { server, actions, yaml }: Into,
+  { server, actions, attributeTypes, yaml }: Into,
 ): CatalogAction | null {
-  const { id, risk, accepts, labels, staticSecrets, args, body = 'unstated', message = null, input = null } = entry;
+  const { id, risk, accepts, labels, staticSecrets, attributes, args, body = 'unstated', message = null } = entry;
+  const { input = null } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -303,6 +312,7 @@ function added(
     const problem = `\`${id.value}\` records ${recorded.length} arguments, more than ${MAX_RECORDED}`;
     yaml.report(id.offset, problem, 'keep `record: true` for those that an auditor asks for');
   }
+  attributeTypes.check(attributes, { id: id.value, offset: id.offset }, yaml);
   const action: CatalogAction = {
     id: id.value,
     kind,
@@ -316,6 +326,7 @@ function added(
     accepts,
     labels,
     staticSecrets,
+    attributes,
     args,
     recorded,
     body,

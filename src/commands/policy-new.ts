@@ -5,7 +5,7 @@ import { formatted } from '../policy/format.ts';
 import { policySetFrom } from '../policy/load.ts';
 import { newPolicy } from '../policy/new-policy.ts';
 import type { Grantee } from '../policy/new-policy.ts';
-import { NAMESPACE } from '../policy/schema.ts';
+import { NAMESPACE } from '../policy/namespace.ts';
 import { readPolicySource } from '../policy/source.ts';
 import type { PolicySource, SourceFile } from '../policy/source.ts';
 import { EXIT } from './command.ts';

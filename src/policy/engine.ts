@@ -15,7 +15,7 @@ import { SlicePool } from './pool.ts';
 import { getOrAdd } from './slice.ts';
 import { PER_CALL } from './question.ts';
 import type { Question } from './question.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 
 /** What the engine says; not yet a decision. Ids are sorted, since the engine's own order is not stable. */
 export type EngineAnswer =

@@ -4,7 +4,7 @@ import type { Finding } from '../action/finding.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 import type { SourceFile } from './source.ts';
 
 /** Names an entity of Cedar. */

@@ -5,7 +5,7 @@ import type { PolicySet } from './load.ts';
 import { placeInPolicy } from './probe.ts';
 import type { Observation, ObservedPiece, Standing } from './probe.ts';
 import type { Question } from './question.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 import { valuesRead } from './values-read.ts';
 import type { ReadValue } from './values-read.ts';
 

@@ -4,6 +4,7 @@ import type { Catalog } from '../action/catalog.ts';
 import { inReadingOrder } from '../action/finding.ts';
 import type { Finding } from '../action/finding.ts';
 import { isProblem } from '../token/members.ts';
+import { withCatalogEntities } from './catalog-entities.ts';
 import { compileInWorker } from './compile.ts';
 import type { Compile } from './compile.ts';
 import { eachOf } from './each.ts';
@@ -145,7 +146,7 @@ export async function policySetFrom(
   ];
   if (findings.length > 0 || !isCatalog || !isSchema) return { findings: inReadingOrder(findings) };
   const remarks = catalog.remarks.map(({ rule: _rule, ...finding }) => finding);
-  const byKey = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
+  const written = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const inputs = {
     hash: hashOf(source),
     source,
@@ -153,7 +154,7 @@ export async function policySetFrom(
     schema: schema.text,
     warnings: inReadingOrder([...remarks, ...proof.warnings]),
   };
-  return setOf(inputs, proof.policies, byKey);
+  return setOf(inputs, proof.policies, withCatalogEntities(written, catalog));
 }
 
 function setOf(

@@ -1,6 +1,6 @@
 import type { ArgumentSpec, CatalogAction } from '../action/catalog.ts';
 import { cedarString } from './cedar-text.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 
 /** Who a new policy is for: one agent, or the agents of a group. */
 export type Grantee = { readonly agent: string } | { readonly group: string };

@@ -4,8 +4,8 @@ import type { Cedar } from './cedar.ts';
 import { cedarTokens } from './cedar-text.ts';
 import type { EntityUid } from './entities.ts';
 import type { PolicySet } from './load.ts';
+import { NAMESPACE } from './namespace.ts';
 import type { PolicyEntry } from './policy-file.ts';
-import { NAMESPACE } from './schema.ts';
 
 /** An entity in Cedar's JSON form, not checked yet. */
 export type EntityJson = Readonly<Record<string, unknown>>;

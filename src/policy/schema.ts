@@ -1,8 +1,7 @@
 import type { ArgumentSpec, Catalog, CatalogAction } from '../action/catalog.ts';
 import { cedarString, cedarTokens } from './cedar-text.ts';
-
-/** Cedar's namespace of everything Remit hands to a policy. */
-export const NAMESPACE = 'Remit';
+import { withDeclaredAttributes } from './declared-attributes.ts';
+import { NAMESPACE } from './namespace.ts';
 
 const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = {
   string: 'String',
@@ -15,19 +14,22 @@ const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = {
 /** The schema policies are checked against, and where the generated part begins in it. */
 export interface GeneratedSchema {
   readonly text: string;
-  /** UTF-16 code units; what is before is the base, unchanged. */
+  /** UTF-16 code units; what is before is the base, with the attributes that the catalog gives to `Server` and `Endpoint`. */
   readonly generatedFrom: number;
 }
 
 /**
  * The base schema with one action for each of the catalog, in its risk group and with its own typed `context.args`,
- * written before the closing brace of `namespace Remit`. A base without that namespace is a problem.
+ * written before the closing brace of `namespace Remit`, and with the attributes of its servers and endpoints. A base without that
+ * namespace, or one that attributes cannot be added to, is a problem.
  */
 export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
-  const end = endOfNamespace(base);
+  const attributed = withDeclaredAttributes(base, catalog);
+  if (typeof attributed !== 'string') return attributed;
+  const end = endOfNamespace(attributed);
   if (end === null) return { problem: `the base schema has no \`namespace ${NAMESPACE} { … }\`` };
   const actions = [...catalog.actions.values()].map(actionDeclaration);
-  return { text: `${base.slice(0, end)}\n${actions.join('\n')}${base.slice(end)}`, generatedFrom: end };
+  return { text: `${attributed.slice(0, end)}\n${actions.join('\n')}${attributed.slice(end)}`, generatedFrom: end };
 }
 
 function endOfNamespace(base: string): number | null {

@@ -5,7 +5,7 @@ import { entityKey } from './entities.ts';
 import { pathOf, record } from './lint/expression.ts';
 import { scaledDecimalFrom } from './literals.ts';
 import type { CedarValue } from './question.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 import { uidFrom } from './scope.ts';
 import { valueAt, withAgent, withValue } from './variation.ts';
 import type { Variation } from './variation.ts';

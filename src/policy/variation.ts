@@ -4,7 +4,7 @@ import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
 import type { CedarRecord, CedarValue, Question } from './question.ts';
-import { NAMESPACE } from './schema.ts';
+import { NAMESPACE } from './namespace.ts';
 import { shown } from './values-read.ts';
 
 /** A question that differs from the one that was asked. */

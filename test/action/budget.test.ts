@@ -22,6 +22,7 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
     transactionToken: false,
     exactPaths: false,
     paths: [],
+    attributes: new Map(),
     externalUrl: 'https://a.test',
   },
   template: '/v1/payments',

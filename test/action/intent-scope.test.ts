@@ -14,6 +14,7 @@ const action: Action = {
     transactionToken: false,
     exactPaths: false,
     paths: [],
+    attributes: new Map(),
     externalUrl: 'https://a.test',
   },
   template: '/v1/payments',

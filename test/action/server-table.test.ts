@@ -58,6 +58,10 @@ function outcome(catalog: Catalog, text: string, host = 'gw.acme.test'): string 
   return isDeny(action) ? `${action.reason}: ${action.detail}` : action.id;
 }
 
+/** What callers put before the paths of a server. */
+const urlOf = (audience: string, paths: string) =>
+  mustLoad(server('a', { audience, paths, route: `${paths.split(',')[0]}/x` })).servers.get('a')?.externalUrl;
+
 describe('a catalog of several servers on one host', () => {
   const catalog = mustLoad(
     server('crm', { paths: '/crm' }),
@@ -127,8 +131,6 @@ describe('a catalog of several servers on one host', () => {
 
   it('knows each server by its audience, and what callers put before a path', () => {
     expect(catalog.serversByAudience.get('https://gw.acme.test/crm')?.id).toBe('crm');
-    const urlOf = (audience: string, paths: string) =>
-      mustLoad(server('a', { audience, paths, route: `${paths.split(',')[0]}/x` })).servers.get('a')?.externalUrl;
     expect(urlOf('https://gw.acme.test/crm', '/crm')).toBe('https://gw.acme.test');
     expect(urlOf('https://gw.acme.test/agents/crm/', '/crm')).toBe('https://gw.acme.test/agents');
     expect(urlOf('https://gw.acme.test/a/crm', '/a/crm,/crm')).toBe('https://gw.acme.test');
@@ -236,15 +238,17 @@ describe('catalogFrom refuses', () => {
   });
 });
 
+const loose = (text: string): string => text.toLowerCase().replace(/[.:].*$/, '');
+
+const begins = (segments: readonly string[], start: readonly string[]): boolean =>
+  start.length <= segments.length && start.every((each, index) => each === segments[index]);
+
 describe('ServerTable', () => {
   const segment = fc.constantFrom('a', 'A', 'b', 'a.x', 'b:y');
   const path = fc.array(segment, { maxLength: 3 });
   const entry = fc.record({ path, exactPaths: fc.boolean() });
 
   it('finds what a naive search finds, and no less exact reading leads elsewhere', () => {
-    const loose = (text: string): string => text.toLowerCase().replace(/[.:].*$/, '');
-    const begins = (segments: readonly string[], start: readonly string[]): boolean =>
-      start.length <= segments.length && start.every((each, index) => each === segments[index]);
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 6 }), path, (entries, segments) => {
         const table = new ServerTable();

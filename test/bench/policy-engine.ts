@@ -23,6 +23,7 @@ const SERVER = {
   transactionToken: false,
   exactPaths: false,
   paths: [],
+  attributes: new Map(),
   externalUrl: 'https://a.test',
 };
 

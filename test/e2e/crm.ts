@@ -5,6 +5,9 @@ import { examples } from './domain.ts';
 /** The audience of another server on the host of payments, whose path stands where the id of a payment could. */
 export const CRM = 'https://payments.acme.test/v1/payments/crm';
 
+/** Status and reason of a call that got through: what stands behind Envoy knows no such payment, and says no reason. */
+export const SERVED = [404, undefined];
+
 const catalog = `
   crm:
     hosts: [payments.acme.test]

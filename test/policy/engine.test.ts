@@ -23,6 +23,7 @@ const server = {
   transactionToken: false,
   exactPaths: false,
   paths: [],
+  attributes: new Map(),
   externalUrl: 'https://a.test',
 };
 const ask = (action: string, context: CedarRecord = {}): Question => ({

@@ -114,6 +114,7 @@ describe('an engine whose slices have halves', () => {
     transactionToken: false,
     exactPaths: false,
     paths: [],
+    attributes: new Map(),
     externalUrl: 'https://a.test',
   };
   const policies = [

@@ -20,6 +20,7 @@ const serverOf = (id: string): Question['server'] => ({
   transactionToken: false,
   exactPaths: false,
   paths: [],
+  attributes: new Map(),
   externalUrl: 'https://a.test',
 });
 const [one, two] = [serverOf('one'), serverOf('two')];

@@ -1,5 +1,5 @@
 import type { Cedar } from '../cedar.ts';
-import { NAMESPACE } from '../schema.ts';
+import { NAMESPACE } from '../namespace.ts';
 import { record } from './expression.ts';
 import type { Path } from './expression.ts';
 

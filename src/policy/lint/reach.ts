@@ -3,7 +3,7 @@ import { spiffeIdFrom, trustDomainOf } from '../../identity/spiffe-id.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { entityKey } from '../entities.ts';
 import type { Entity, EntityUid } from '../entities.ts';
-import { NAMESPACE } from '../schema.ts';
+import { NAMESPACE } from '../namespace.ts';
 import type { LintedPolicy, Scope } from './linted-policy.ts';
 
 /** Something that Remit can ask about: an action where it happens, or the issue of tokens at a server. */

@@ -1,7 +1,7 @@
 import { isDeny } from '../../decision/decision.ts';
 import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
 import { cedarString } from '../cedar-text.ts';
-import { NAMESPACE } from '../schema.ts';
+import { NAMESPACE } from '../namespace.ts';
 import { askedFor, comparedTexts, lookedFor, namedEntities } from './comparison.ts';
 import type { ComparedText } from './comparison.ts';
 import type { LintedPolicy } from './linted-policy.ts';

@@ -2,8 +2,9 @@ import type { Catalog } from '../../action/catalog.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom, trustDomainOf } from '../../identity/spiffe-id.ts';
 import { REUSE_CLASSES } from '../../token/reuse.ts';
+import { attributeTexts } from '../catalog-entities.ts';
 import type { Entity, EntityUid } from '../entities.ts';
-import { NAMESPACE } from '../schema.ts';
+import { NAMESPACE } from '../namespace.ts';
 import type { ContextShape } from './context-shape.ts';
 import type { Path } from './expression.ts';
 import { nearest } from './nearest.ts';
@@ -47,6 +48,7 @@ export function vocabularyOf(
     ['context.credential.kind', new Set(['task-token', 'external-token', 'workload-identity'])],
     ['context.credential.binding', new Set(['certificate', 'spiffe-id', 'dpop', 'none'])],
     ['context.credential.reuse', new Set(REUSE_CLASSES)],
+    ...Array.from(attributeTexts(catalog), ([name, values]) => [`resource.${name}`, values] as const),
   ]);
   const known = knownEntities(catalog, entities);
   const nearestEntity = ({ type, id }: EntityUid): string | null => nearest(id, known.get(type) ?? []);

@@ -1,0 +1,109 @@
+import { isScalar, isSeq } from 'yaml';
+import { entriesOf, itemsOf, stringOf } from './yaml-file.ts';
+import type { PlacedNode, YamlFile } from './yaml-file.ts';
+
+/** What a server or a resource is, in the operator’s words: `tier: restricted`. */
+export type AttributeValue = string | number | boolean | readonly string[];
+
+/** By name; at most 16 written at one place. */
+export type Attributes = ReadonlyMap<string, AttributeValue>;
+
+/** The types that attributes have; `strings` is a set. */
+export type AttributeType = 'string' | 'long' | 'bool' | 'strings';
+
+const MAX_ATTRIBUTES = 16;
+const MAX_TEXT_LENGTH = 256;
+const MAX_TEXTS = 64;
+const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
+const TEXT_RULE = `text of at most ${MAX_TEXT_LENGTH} characters`;
+
+/** The attributes of a mapping; what is none of the four types, or too many or too long, is a finding and left out. */
+export function attributesFrom(yaml: YamlFile, node: PlacedNode | undefined): Attributes {
+  if (node === undefined) return new Map();
+  const entries = entriesOf(yaml, node, '`attributes`');
+  if (entries.length > MAX_ATTRIBUTES) yaml.report(node.offset, `there are at most ${MAX_ATTRIBUTES} attributes`);
+  return new Map(
+    entries.slice(0, MAX_ATTRIBUTES).flatMap(([name, value]) => {
+      if (!NAME.test(name.value)) {
+        const rule = 'letters, digits and `_`, beginning with a lower-case letter, at most 63';
+        yaml.report(name.offset, `the attribute \`${name.value.slice(0, 100)}\` must be ${rule}`);
+      }
+      const read = valueFrom(yaml, value, `the attribute \`${name.value}\``);
+      return read === null ? [] : [[name.value, read] as const];
+    }),
+  );
+}
+
+function valueFrom(yaml: YamlFile, node: PlacedNode, what: string): AttributeValue | null {
+  if (isSeq(node.value)) {
+    const items = itemsOf(yaml, node, what);
+    if (items.length > MAX_TEXTS) yaml.report(node.offset, `${what} has more than ${MAX_TEXTS} texts`);
+    const texts = items.slice(0, MAX_TEXTS).flatMap((item) => textFrom(yaml, item, `a member of ${what}`) ?? []);
+    return [...new Set(texts)].toSorted();
+  }
+  const value = isScalar(node.value) ? node.value.value : undefined;
+  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isSafeInteger(value))) return value;
+  if (typeof value === 'string') return textFrom(yaml, node, what);
+  yaml.report(
+    node.offset,
+    `${what} must be text, a whole number up to ±(2^53 − 1), \`true\`, \`false\` or a list of texts`,
+  );
+  return null;
+}
+
+const textFrom = (yaml: YamlFile, node: PlacedNode, what: string): string | null =>
+  stringOf(yaml, node, { what, accepts: isText, rule: TEXT_RULE })?.value ?? null;
+
+const isText = (text: string): boolean => text.length <= MAX_TEXT_LENGTH && text.isWellFormed() && !text.includes('\0');
+
+/** The type of a value. */
+export function attributeTypeOf(value: AttributeValue): AttributeType {
+  if (typeof value === 'string') return 'string';
+  if (typeof value === 'number') return 'long';
+  return typeof value === 'boolean' ? 'bool' : 'strings';
+}
+
+/** Attributes that one catalog names at most. */
+const MAX_NAMES = 64;
+
+/** Holds the attributes of a catalog to one type for each name. */
+export class AttributeTypes {
+  readonly #types = new Map<string, { readonly type: AttributeType; readonly of: string; isToldOf: boolean }>();
+  #isFull = false;
+
+  /** Reports each name that has another type than where it was first; once. */
+  check(attributes: Attributes, of: { readonly id: string; readonly offset: number }, yaml: YamlFile): void {
+    for (const [name, value] of attributes) {
+      const type = attributeTypeOf(value);
+      const first = this.#types.get(name);
+      if (first === undefined) this.#add(name, { type, of, yaml });
+      else if (first.type !== type && !first.isToldOf) {
+        first.isToldOf = true;
+        const problem = `the attribute \`${name}\` is ${SHOWN[first.type]} of \`${first.of}\` and ${SHOWN[type]} of \`${of.id}\``;
+        yaml.report(of.offset, problem, 'an attribute has one type in the whole catalog');
+      }
+    }
+  }
+
+  #add(
+    name: string,
+    by: {
+      readonly type: AttributeType;
+      readonly of: { readonly id: string; readonly offset: number };
+      readonly yaml: YamlFile;
+    },
+  ): void {
+    if (this.#types.size < MAX_NAMES) this.#types.set(name, { type: by.type, of: by.of.id, isToldOf: false });
+    else if (!this.#isFull) {
+      this.#isFull = true;
+      by.yaml.report(by.of.offset, `a catalog names at most ${MAX_NAMES} attributes`);
+    }
+  }
+}
+
+const SHOWN: Readonly<Record<AttributeType, string>> = {
+  string: 'text',
+  long: 'a number',
+  bool: 'true or false',
+  strings: 'a list',
+};

@@ -1,0 +1,2 @@
+/** Cedar's namespace of everything Remit hands to a policy. */
+export const NAMESPACE = 'Remit';
