@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/ports.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
+import { verdictIn } from '../store/ledger/verified.ts';
 import { byOperator } from '../store/samples.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -124,6 +126,21 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     clock.offMs = 6 * MINUTE;
     expect(await call(going.token)).toEqual([401, 'token.expired']);
     expect(await call(completed.token)).toEqual([401, 'token.expired']);
+  });
+
+  it('shows in the verdict on the ledger, once a checkpoint follows', async () => {
+    const { token } = await mustDeclare(domain.stage.planner, domain);
+    clock.offMs = 20 * MINUTE;
+    await call(token);
+    await domain.remit.flush();
+    clock.offMs = 0;
+    await call(token);
+    const key = /verified with (\S+)/.exec(said.join('\n'))?.[1] ?? '';
+    const remarks = await until(() => {
+      const verdict = verdictIn(join(scratch.folder, 'ledger'), { key, anchors: join(scratch.folder, 'none') });
+      return verdict.kind === 'sound' && verdict.remarkCount > 0 && verdict.remarks;
+    });
+    expect(remarks[0]?.remark).toMatch(/^the clock stepped back by \d+ ms$/);
   });
 
   it('lets no token live longer than it was issued for, though it is held back all the time', async () => {
