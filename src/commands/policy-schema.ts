@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { catalogFrom } from '../action/catalog.ts';
+import { generatedSchemaText } from '../policy/generated-schema.ts';
 import { schemaJson } from '../policy/schema-json.ts';
 import { schemaFrom } from '../policy/schema.ts';
-import { readPolicySource } from '../policy/source.ts';
+import { GENERATED_SCHEMA, readPolicySource } from '../policy/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
@@ -16,7 +17,7 @@ usage: remit policy schema [FOLDER] [--json | --write | --check]
   FOLDER    with actions.yaml and base.cedarschema; default \`cedar-policies\`
   --json    in Cedar's JSON form
   --write   into FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
-  --check   whether that file is what --write would write
+  --check   whether that file is what --write would write; \`remit policy validate\` and \`remit serve --check\` warn where it is not
 
 Prints the base schema with one action for each entry of the catalog. The policies of the folder need not be good. The Cedar
 extension of VS Code reads the file that \`cedar.schemaFile\` names.
@@ -50,8 +51,8 @@ async function printSchema(args: readonly string[], io: Io): Promise<number> {
   if ('problem' in schema) return found(io, [{ ...base, message: schema.problem, help: null }], files);
   const json = schemaJson(source.schema, schema);
   if ('findings' in json) return found(io, json.findings, files);
-  const file = join(folder, WRITTEN);
-  const text = `// Written by \`remit policy schema --write\` from actions.yaml and base.cedarschema. Change those.\n${schema.text.trimEnd()}\n`;
+  const file = join(folder, GENERATED_SCHEMA);
+  const text = generatedSchemaText(schema);
   if (write) return written(io, file, text);
   if (check) return checked(io, file, text);
   io.out(isJson ? JSON.stringify(json.json, null, 2) : schema.text.trimEnd());
@@ -59,9 +60,6 @@ async function printSchema(args: readonly string[], io: Io): Promise<number> {
 }
 
 const flag = { type: 'boolean', default: false } as const;
-
-/** Beside the base; a name that is not read as part of a policy set. */
-const WRITTEN = 'remit.cedarschema';
 
 async function written(io: Io, file: string, text: string): Promise<number> {
   const failed = await writeFile(file, text).catch((error: NodeJS.ErrnoException) => error);

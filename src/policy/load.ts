@@ -14,6 +14,7 @@ import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { Question } from './question.ts';
+import { staleSchemaFindings } from './generated-schema.ts';
 import { linesOf } from './key-reads.ts';
 import { SlicePool } from './pool.ts';
 import { readsTogether } from './reads.ts';
@@ -152,7 +153,7 @@ export async function policySetFrom(
     source,
     catalog,
     schema: schema.text,
-    warnings: inReadingOrder([...remarks, ...proof.warnings]),
+    warnings: inReadingOrder([...remarks, ...proof.warnings, ...staleSchemaFindings(source.generated ?? null, schema)]),
   };
   return setOf(inputs, proof.policies, withCatalogEntities(written, catalog));
 }

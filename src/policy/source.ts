@@ -27,6 +27,8 @@ export interface PolicySource {
   readonly policies: readonly SourceFile[];
   /** By name. */
   readonly entities: readonly SourceFile[];
+  /** The generated schema beside the base, where there is one; no part of the set. */
+  readonly generated?: SourceFile;
 }
 
 /** What reading policies needs of a disk. Both reject where the path cannot be read. */
@@ -57,6 +59,8 @@ export const systemDisk: PolicyDisk = Object.freeze({
 
 const CATALOG = 'actions.yaml';
 const SCHEMA = 'base.cedarschema';
+/** What `remit policy schema --write` writes, for editors and `cedar validate`. */
+export const GENERATED_SCHEMA = 'remit.cedarschema';
 const POLICY_SUFFIX = '.cedar';
 const ENTITIES_SUFFIX = '.cedarentities.json';
 const SUBFOLDER = 'policies';
@@ -98,7 +102,21 @@ export async function readPolicySource(
   const policies = files.filter(({ name }) => name.endsWith(POLICY_SUFFIX));
   const entities = files.filter(({ name }) => name.endsWith(ENTITIES_SUFFIX));
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
-  return { folder, catalog, descriptorSets, schema, policies, entities };
+  const generated = await generatedIn(folder, disk);
+  const found = generated === null ? {} : { generated };
+  return { folder, catalog, descriptorSets, schema, policies, entities, ...found };
+}
+
+/** What cannot be read of it is missed by nobody here: nothing is decided by it. */
+async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile | null> {
+  const file = join(folder, GENERATED_SCHEMA);
+  try {
+    if (!(await disk.list(folder)).includes(GENERATED_SCHEMA)) return null;
+    const bytes = await disk.read(file, MAX_FILE_BYTES);
+    return bytes === null ? null : { name: GENERATED_SCHEMA, file, text: textFrom(bytes) ?? '' };
+  } catch {
+    return null;
+  }
 }
 
 const isSource = (name: string): boolean =>

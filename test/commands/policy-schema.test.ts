@@ -46,7 +46,7 @@ describe('remit policy schema', () => {
     expect(validate(text('remit.cedarschema'))).toMatchObject({ type: 'success', validationErrors: [] });
     expect(validate(text('base.cedarschema'))).not.toMatchObject({ type: 'success', validationErrors: [] });
     // Not a part of the set.
-    expect((await folder.run({ run: policyValidate }, folder.path)).out.at(-1)).toMatch(/: valid$/);
+    expect((await folder.run({ run: policyValidate }, folder.path)).out).toEqual([expect.stringMatching(/: valid$/)]);
     writeFileSync(join(folder.path, 'actions.yaml'), text('actions.yaml').replaceAll('files.list', 'files.show'));
     expect(await folder.run(policySchema, folder.path, '--check')).toEqual({
       code: 1,
@@ -54,6 +54,27 @@ describe('remit policy schema', () => {
       err: ['p/remit.cedarschema: is not what the catalog and the base schema make; run `remit policy schema --write`'],
     });
     expect(await folder.run(policySchema, folder.path, '--check', '--write')).toMatchObject({ code: 2 });
+  });
+
+  it('is warned of by validate where it is stale', async () => {
+    await folder.run(policySchema, folder.path, '--write');
+    const file = join(folder.path, 'actions.yaml');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('risk: high', 'risk: medium'));
+    const { code, out } = await folder.run({ run: policyValidate }, folder.path);
+    expect([code, out.at(-1)]).toEqual([0, expect.stringMatching(/: valid$/)]);
+    expect(out.slice(0, -1).join('\n')).toContain(
+      'p/remit.cedarschema:1:1: warning: the generated schema is not what the catalog and the base schema make',
+    );
+    expect(out.join('\n')).toContain('run `remit policy schema --write`');
+    expect((await folder.run(policySchema, folder.path, '--write')).code).toBe(0);
+    expect((await folder.run({ run: policyValidate }, folder.path)).out).toHaveLength(1);
+  });
+
+  it('is shipped beside the base, and is what the catalog and the base make', async () => {
+    expect(await folder.run(policySchema, 'cedar-policies', '--check')).toMatchObject({ code: 0, err: [] });
+    // Beside another schema the extension of VS Code takes none by itself.
+    const settings = JSON.parse(readFileSync('cedar-policies/.vscode/settings.json', 'utf8'));
+    expect(settings['cedar.schemaFile']).toBe('remit.cedarschema');
   });
 
   it.each([

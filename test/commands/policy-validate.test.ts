@@ -7,7 +7,7 @@ import { policyValidate } from '../../src/commands/policy-validate.ts';
 let folder: string;
 beforeEach(() => {
   folder = join(mkdtempSync(join(tmpdir(), 'remit-validate-')), 'p');
-  cpSync('cedar-policies', folder, { recursive: true });
+  cpSync('cedar-policies', folder, { recursive: true, filter: (from) => !from.endsWith('remit.cedarschema') });
 });
 afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
 

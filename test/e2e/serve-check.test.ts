@@ -51,6 +51,14 @@ describe('remit serve --check', () => {
     const { code, out, err, file } = await check();
     expect([code, out]).toEqual([0, `${file}: it would start\n`]);
     expect(err).not.toContain('not be ready');
+    expect(err).not.toContain('generated schema');
+  });
+
+  it('warns of a generated schema that is stale', async () => {
+    await writeFile(join(scratch.folder, 'policies/remit.cedarschema'), 'namespace Remit {}\n');
+    const { code, err } = await check();
+    expect(code).toBe(0);
+    expect(err).toMatch(/warning: .*policies\/remit\.cedarschema:1:1: the generated schema is not what the catalog/);
   });
 
   it.each<[string, Record<string, unknown>, Record<string, string>, string]>([
