@@ -7,7 +7,7 @@ import { isStoreFailure } from '../store/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { placesText } from './dev.ts';
-import { withDomain } from './domain.ts';
+import { EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `usage: remit demo [--keep]
@@ -36,7 +36,7 @@ export const demo: Command = {
       return EXIT.bad;
     }
     return withDomain(io, {
-      policies: null,
+      plan: async () => ({ policies: EXAMPLE_POLICIES }),
       play: (domain) => play(io, { domain, keep: options.values.keep === true }),
     });
   },

@@ -1,16 +1,29 @@
+import { writeFile } from 'node:fs/promises';
+import { stringify } from 'yaml';
+import { commandsFor, titleOf } from '../dev/commands-to-try.ts';
 import type { DevDomain } from '../dev/domain.ts';
+import { planFor } from '../dev/plan.ts';
+import type { DomainPlan } from '../dev/plan.ts';
+import { systemPorts } from '../ports.ts';
 import { EXIT } from './command.ts';
 import type { Command } from './command.ts';
-import { withDomain } from './domain.ts';
+import { EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `usage: remit dev [--policies FOLDER]
+const help = `usage: remit dev [--policies FOLDER [--base FOLDER]]
 
-Starts a throw-away trust domain to play with, on loopback: SVIDs for two agents and a thief, two tool servers, Envoy with
-the shipped configuration, and Remit. It prints the addresses and the commands to try, and runs until Ctrl-C.
+Starts a throw-away trust domain to play with, on loopback: Envoy with the shipped configuration and a route to each server of
+the catalog, a server behind them that answers any call, an SVID for each agent that the entities, policies or test cases
+name, and Remit. It prints the addresses and commands that fit the folder, each with what it comes to, and runs until Ctrl-C.
+
+  --policies FOLDER   the policies; default the example policies. Changed files are taken while it runs
+  --base FOLDER       where the catalog, the base schema and the entities are that they lack; the two are then copied once
+
+The trust domain is that of most agents of the folder, else \`acme.test\`.
 
   remit dev                          with the example policies
   remit dev --policies my-policies   with your own
+  remit dev --policies cedar-policies/examples/legacy-exception --base cedar-policies
 
 exit: 0 ended by a signal, 2 it could not be started`;
 
@@ -19,16 +32,22 @@ export const dev: Command = {
   name: 'dev',
   help,
   run: async (args, io) => {
-    const options = optionsFrom(args, { policies: { type: 'string' } }, 0);
+    const options = optionsFrom(args, { policies: { type: 'string' }, base: { type: 'string' } }, 0);
     if (typeof options === 'string') {
       io.err(`remit dev: ${options}`);
       return EXIT.bad;
     }
+    const { policies, base } = options.values;
     return withDomain(io, {
-      policies: options.values.policies ?? null,
-      play: async (domain) => {
+      plan: (scratch) =>
+        planFor(policies ?? EXAMPLE_POLICIES, {
+          scratch,
+          nowMs: systemPorts.nowMs(),
+          ...(base === undefined ? {} : { base }),
+        }),
+      play: async (domain, plan) => {
         io.out(placesText(domain));
-        io.out(commandsToTry(domain));
+        io.out(await commandsToTry(domain, plan));
         await io.ended();
         return EXIT.good;
       },
@@ -40,26 +59,30 @@ export const dev: Command = {
 export const placesText = (domain: DevDomain): string =>
   [...domain.places].map(([name, place]) => `  ${name.padEnd(14)} ${place}`).join('\n');
 
-function commandsToTry({ places, stage }: DevDomain): string {
+async function commandsToTry({ places, stage }: DevDomain, plan: DomainPlan): Promise<string> {
   const folder = places.get('folder') ?? '';
-  const as = `--cacert ${folder}/bundle.pem --cert ${folder}/planner.pem --key ${folder}/planner.key`;
-  const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.read'] };
-  return `
-declare an intent and get a token:
-  curl -s ${as} ${places.get('issuer')}/oauth/token \\
-    -d grant_type=client_credentials -d resource=https://payments.acme.test \\
-    --data-urlencode 'authorization_details=${JSON.stringify([{ ...detail, purpose: 'look at a payment' }])}'
-
-use it through Envoy:
-  curl -s ${as} --connect-to payments.acme.test:443:127.0.0.1:${stage.envoyPort} \\
-    https://payments.acme.test/v1/payments/p-1 -H "authorization: Bearer $TOKEN"
-
-or let a command find its token, and end the task with the command:
-  remit run --intent ${folder}/intent.yaml --issuer ${places.get('issuer')} --svid-cert ${folder}/planner.pem \\
-    --svid-key ${folder}/planner.key --bundle ${folder}/bundle.pem -- sh -c \\
-    'curl -s -H "authorization: Bearer $REMIT_TOKEN_URL_AUTH" $REMIT_TOKEN_URL'
-
-look at the tasks:
-  remit task list --state ${places.get('state')}
-`;
+  const issuer = places.get('issuer') ?? '';
+  const files = new Map([...plan.agents].map(([name, id]) => [String(id), name]));
+  const at = { folder, issuer, envoyPort: stage.envoyPort, files: new Map([[stage.planner.id, 'planner'], ...files]) };
+  const blocks: string[] = [];
+  for (const [index, trial] of plan.trials.entries()) {
+    const { commands, files: bodies } = commandsFor(trial, at, index + 1);
+    for (const [file, bytes] of bodies) await writeFile(file, bytes, { mode: 0o600 });
+    blocks.push(`# ${index + 1}. ${titleOf(trial)}\n${commands.join('\n')}`);
+  }
+  const first = plan.trials.find(({ denied, isInTask }) => denied === null && isInTask);
+  if (first !== undefined) {
+    const { agent, action, purpose } = first;
+    const name = at.files.get(agent) ?? '';
+    const intent = { purpose, access: [{ resource: action.server.audience, actions: [action.id] }] };
+    await writeFile(`${folder}/intent.yaml`, stringify(intent), { mode: 0o600 });
+    blocks.push(`# or let a command find its token, and end the task with the command
+remit run --intent ${folder}/intent.yaml --issuer ${issuer} --svid-cert ${folder}/${name}.pem \\
+    --svid-key ${folder}/${name}.key --bundle ${folder}/bundle.pem -- sh -c \\
+    'curl -s -H "authorization: Bearer $REMIT_TOKEN_URL_AUTH" $REMIT_TOKEN_URL'`);
+  }
+  if (plan.trials.length === 0) blocks.push('# no call to try: the folder names no agent, or its catalog no action');
+  for (const id of plan.strangers)
+    blocks.push(`# no SVID for ${id}: it is of another trust domain than \`${plan.trustDomain}\``);
+  return `\n${[...blocks, `# look at the tasks\nremit task list --state ${places.get('state')}`].join('\n\n')}\n`;
 }

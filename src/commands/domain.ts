@@ -3,22 +3,34 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DevDomain } from '../dev/domain.ts';
+import type { DomainOptions } from '../dev/domain.ts';
 import { findEnvoy, isProblem } from '../dev/envoy-binary.ts';
+import type { Problem } from '../dev/envoy-binary.ts';
 import { systemPorts } from '../ports.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 
 /** The example policies that come with Remit. */
-const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
+export const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
+
+/** What a domain is made for. */
+type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'servers'>;
 
 /**
  * Runs `play` in a throw-away trust domain and cleans up after it, also when a signal ends the wait or `play` throws.
  *
  * @returns what `play` gave, or 2 where the domain could not be started
  */
-export async function withDomain(
+export async function withDomain<Plan extends Planned>(
   io: CommandIo,
-  { policies, play }: { readonly policies: string | null; readonly play: (domain: DevDomain) => Promise<number> },
+  {
+    plan,
+    play,
+  }: {
+    /** What the domain is to be; it may write into the folder of the domain. */
+    readonly plan: (folder: string) => Promise<Plan | Problem>;
+    readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
+  },
 ): Promise<number> {
   const envoy = await findEnvoy({
     explicit: io.environment['ENVOY_BIN'] ?? null,
@@ -31,10 +43,16 @@ export async function withDomain(
   const ended = io.ended();
   const folder = await mkdtemp(join(tmpdir(), 'remit-dev-'));
   try {
+    const planned = await plan(folder);
+    if (isProblem(planned)) return problem(io, planned.problem);
+    const { policies, trustDomain, agents, servers } = planned;
     const domain = await DevDomain.start({
       folder,
       envoy: envoy.path,
-      policies: policies ?? EXAMPLE_POLICIES,
+      policies,
+      ...(trustDomain === undefined ? {} : { trustDomain }),
+      ...(agents === undefined ? {} : { agents }),
+      ...(servers === undefined ? {} : { servers }),
       ports: systemPorts,
       environment: io.environment,
       log: io.err,
@@ -42,7 +60,7 @@ export async function withDomain(
     });
     if (isProblem(domain)) return problem(io, domain.problem);
     try {
-      return await Promise.race([play(domain), ended.then(() => EXIT.no)]);
+      return await Promise.race([play(domain, planned), ended.then(() => EXIT.no)]);
     } finally {
       await domain.stop();
     }

@@ -7,7 +7,9 @@ import type { Ports } from '../ports.ts';
 import { startRemit } from '../remit/remit.ts';
 import type { Remit } from '../remit/remit.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { Agent } from './agent.ts';
+import { AnyServer } from './any-server.ts';
 import { createAuthority, writeBundle, writeCredential } from './authority.ts';
 import type { Authority } from './authority.ts';
 import { isProblem } from './envoy-binary.ts';
@@ -15,6 +17,9 @@ import type { Problem } from './envoy-binary.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from './envoy-config.ts';
 import type { HostPort } from './envoy-config.ts';
 import { EnvoyProcess } from './envoy.ts';
+import { DEFAULT_TRUST_DOMAIN } from './plan.ts';
+import { withServers } from './server-routes.ts';
+import type { RoutedServer } from './server-routes.ts';
 import type { Stage } from './story.ts';
 import { ToolServer } from './upstream.ts';
 
@@ -26,6 +31,12 @@ export interface DomainOptions {
   readonly envoy: string;
   /** The folder of policies to decide by. */
   readonly policies: string;
+  /** The trust domain that is accepted. Default `acme.test`. */
+  readonly trustDomain?: string;
+  /** Agents of it that get an SVID beside those of the story, by the name of its files. Default none. */
+  readonly agents?: ReadonlyMap<string, SpiffeId>;
+  /** Servers that Envoy has routes to beside, or in the place of, the two tool servers. Default none. */
+  readonly servers?: readonly RoutedServer[];
   readonly ports: Ports;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Sections of the configuration, merged over those it needs, a level deep. */
@@ -42,25 +53,19 @@ export interface DomainOptions {
   readonly log: (line: string) => void;
 }
 
-/** What `remit run` can be tried with. */
-const EXAMPLE_INTENT = {
-  purpose: 'look at a payment',
-  access: [{ resource: 'https://payments.acme.test', actions: ['payments.read'] }],
-};
-
 /** Names of the workloads that have an SVID in the folder. */
 const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
 
 /**
  * A trust domain to play with: its CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers,
- * Envoy in front of them with the shipped configuration, and Remit beside it. Everything listens on loopback or a socket.
+ * a server for whatever else a catalog has, Envoy in front of them with the shipped configuration, and Remit beside it. Everything listens on loopback or a socket.
  *
  * Lifecycle: `start` gives one that answers, or the problem after which nothing is left running; `stop` ends all of it.
  */
 export class DevDomain {
   readonly stage: Stage;
   readonly remit: Remit;
-  /** Signs for `acme.test`, the trust domain that is accepted. */
+  /** Signs for the trust domain that is accepted. */
   readonly authority: Authority;
   /** The payments server, with what arrived there. */
   readonly payments: ToolServer;
@@ -103,8 +108,9 @@ export class DevDomain {
 type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'payments' | 'places'>;
 
 async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | Problem> {
-  const acme = await createAuthority('acme.test', options.ports);
-  const other = await createAuthority('other.test', options.ports);
+  const { trustDomain = DEFAULT_TRUST_DOMAIN, agents = new Map(), servers = [] } = options;
+  const acme = await createAuthority(trustDomain, options.ports);
+  const other = await createAuthority(trustDomain === 'other.test' ? 'another.test' : 'other.test', options.ports);
   const files = await writeFiles(options, acme, other);
   const remit = await startConfigured(options, files.config);
   if (isProblem(remit)) return remit;
@@ -112,8 +118,10 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const filesServer = options.filesServer ?? (await startFiles(stops));
+  const upstream = await AnyServer.start();
+  stops.push(() => upstream.close());
   const { envoyConfig = (text) => text } = options;
-  const shipped = envoyConfig(await shippedEnvoyConfig());
+  const shipped = withServers(envoyConfig(await shippedEnvoyConfig()), servers, upstream.address);
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
     config: (adminSocket) =>
@@ -144,6 +152,11 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   const [planner, reporter, thief] = await Promise.all(WORKLOADS.map((name) => agentOf(acme, `/ns/agents/sa/${name}`)));
   const stranger = await agentOf(other, '/ns/agents/sa/planner');
   if (planner === undefined || reporter === undefined || thief === undefined) return { problem: 'no agents were made' };
+  for (const [name, id] of agents) {
+    const path = id.slice(`spiffe://${trustDomain}`.length);
+    if (path !== '' && !WORKLOADS.some((one) => one === name))
+      await writeCredential(options.folder, name, await acme.svid(path));
+  }
   const lastDecision = (): string | undefined => payments.received().at(-1)?.headers['x-remit-decision']?.toString();
   return {
     remit,
@@ -193,13 +206,19 @@ async function startConfigured(
   });
 }
 
-async function writeFiles({ folder, policies, settings = {} }: DomainOptions, acme: Authority, other: Authority) {
+async function writeFiles(
+  { folder, policies, servers = [], settings = {} }: DomainOptions,
+  acme: Authority,
+  other: Authority,
+) {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gateway = await writeCredential(
     folder,
     'gateway',
     await acme.svid('/gateway', {
-      dns: ['localhost', 'payments.acme.test', 'files.acme.test', 'tickets.acme.test'],
+      dns: [
+        ...new Set(['localhost', 'payments.acme.test', 'files.acme.test', 'tickets.acme.test', ...hostsOf(servers)]),
+      ],
       ips: ['127.0.0.1'],
     }),
   );
@@ -213,7 +232,7 @@ async function writeFiles({ folder, policies, settings = {} }: DomainOptions, ac
   const checkSocket = join(folder, 'check.sock');
   const config = join(folder, 'remit.yaml');
   const needed: Readonly<Record<string, unknown>> = {
-    trustDomains: ['acme.test'],
+    trustDomains: [acme.trustDomain],
     extAuthz: { listen: `unix:${checkSocket}` },
     svid: { ...remit, bundle },
     issuer: { listen: '127.0.0.1:0', url: 'https://issuer.acme.test', signingKey: 'signing-key.pem' },
@@ -221,15 +240,20 @@ async function writeFiles({ folder, policies, settings = {} }: DomainOptions, ac
     policies,
     state: 'sqlite:state.db',
   };
-  await writeFile(join(folder, 'intent.yaml'), stringify(EXAMPLE_INTENT), { mode: 0o600 });
   await writeFile(config, stringify(mergedOver(needed, settings)), { mode: 0o600 });
   // INVARIANT: Envoy is told to let the other domain in, so that it is Remit that refuses it, with a reason.
   const bundles = new Map([
-    ['acme.test', bundle],
-    ['other.test', strangers],
+    [acme.trustDomain, bundle],
+    [other.trustDomain, strangers],
   ]);
   return { config, checkSocket, envoy: { ...gateway, bundles } };
 }
+
+const MAX_NAMES = 256;
+
+/** Names for the certificate of Envoy; a certificate of more would be too long for a handshake. */
+const hostsOf = (servers: readonly RoutedServer[]): readonly string[] =>
+  servers.flatMap(({ hosts }) => hosts).slice(0, MAX_NAMES);
 
 const isSection = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import type { Trial } from './attempts.ts';
+
+/** Where a domain answers and what it wrote, for commands. */
+export interface TryAt {
+  /** With the certificates and the bundle. */
+  readonly folder: string;
+  readonly issuer: string;
+  readonly envoyPort: number;
+  /** The name of the files of each agent, by SPIFFE ID. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** A text in single quotes, as a shell reads it. */
+export const quoted = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** What a trial comes to, in a line. */
+export function titleOf({ agent, action, denied }: Trial): string {
+  const what =
+    denied === null ? 'allowed' : denied === 'invalid_authorization_details' ? 'not granted' : `denied: ${denied}`;
+  return `${agent}, \`${action.id}\`: ${what}`;
+}
+
+/**
+ * The commands of a trial, one after the other: the token where it needs one, and the call through Envoy. A body that is no text is in
+ * a file, whose name and bytes are `files`.
+ *
+ * @param number of the trial, from 1
+ */
+export function commandsFor(
+  trial: Trial,
+  at: TryAt,
+  number: number,
+): { readonly commands: readonly string[]; readonly files: ReadonlyMap<string, Uint8Array> } {
+  const { call, action, isInTask, denied } = trial;
+
+  const name = at.files.get(trial.agent) ?? '';
+  const as = ['--cacert bundle.pem', `--cert ${name}.pem`, `--key ${name}.key`]
+    .map((option) => option.replace(' ', ` ${at.folder}/`))
+    .join(' ');
+  const details = [
+    { type: 'urn:remit:task', locations: [action.server.audience], actions: [action.id], purpose: trial.purpose },
+  ];
+  const ask = [
+    `curl -sS ${as} ${at.issuer}/oauth/token`,
+    `-d grant_type=client_credentials --data-urlencode ${quoted(`resource=${action.server.audience}`)}`,
+    `--data-urlencode ${quoted(`authorization_details=${JSON.stringify(details)}`)}`,
+  ].join(' \\\n    ');
+  if (denied === 'invalid_authorization_details') return { commands: [ask], files: new Map() };
+  const { body, files } = bodyOf(call.body, join(at.folder, `call-${number}.bin`));
+  const { host, port } = hostOf(call.url);
+  const use = [
+    `curl -sS ${action.kind === 'grpc' ? '--http2 -D - -o /dev/null' : '-i'} ${as}`,
+    `--connect-to ${host}:${port}:127.0.0.1:${at.envoyPort}${call.method === 'GET' ? '' : ` -X ${quoted(call.method)}`} ${quoted(call.url)}`,
+    ...call.headers.map(([header, value]) => `-H ${quoted(`${header}: ${value}`)}`),
+    ...(isInTask ? ['-H "authorization: Bearer $TOKEN"'] : []),
+    ...body,
+  ].join(' \\\n    ');
+  const token = `TOKEN=$(${ask} | sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')`;
+  return { commands: isInTask ? [token, use] : [use], files };
+}
+
+function hostOf(url: string): { readonly host: string; readonly port: number } {
+  const { hostname, port, protocol } = new URL(url);
+  return { host: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
+}
+
+function bodyOf(
+  body: Uint8Array | null,
+  file: string,
+): { readonly body: readonly string[]; readonly files: ReadonlyMap<string, Uint8Array> } {
+  if (body === null) return { body: [], files: new Map() };
+  const text = Buffer.from(body).toString('utf8');
+  const isText = Buffer.from(text).equals(Buffer.from(body)) && /^\P{Cc}*$/u.test(text);
+  return isText
+    ? { body: [`--data-raw ${quoted(text)}`], files: new Map() }
+    : { body: [`--data-binary @${file}`], files: new Map([[file, body]]) };
+}

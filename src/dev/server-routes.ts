@@ -1,0 +1,90 @@
+import { isMap, isSeq, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
+import type { HostPort } from './envoy-config.ts';
+
+/** A server of a catalog as Envoy needs it. */
+export interface RoutedServer {
+  readonly id: string;
+  readonly hosts: readonly string[];
+  /** Paths whose bodies are streams, which are not held back for the check. */
+  readonly streams: readonly string[];
+}
+
+const VIRTUAL_HOSTS = [
+  'static_resources',
+  'listeners',
+  0,
+  'filter_chains',
+  0,
+  'filters',
+  0,
+  'typed_config',
+  'route_config',
+];
+const TIMEOUT = '15s';
+const UPSTREAM = 'remit_dev_upstream';
+const HTTP2 = {
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+    '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+    explicit_http_config: { http2_protocol_options: {} },
+  },
+};
+const UNBUFFERED = {
+  'envoy.filters.http.ext_authz': {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute',
+    check_settings: { disable_request_body_buffering: true },
+  },
+};
+
+/**
+ * The shipped configuration with a route to `upstream` for every host of these servers, in the place of what it has for them, and
+ * nothing else changed. Throws where it has no virtual hosts or clusters: then the shipped file and this function have parted.
+ *
+ * @param text the shipped configuration
+ * @param upstream speaks HTTP/2 with prior knowledge
+ */
+export function withServers(text: string, servers: readonly RoutedServer[], upstream: HostPort): string {
+  if (servers.length === 0) return text;
+  const document = parseDocument(text);
+  const hosts = listAt(document, [...VIRTUAL_HOSTS, 'virtual_hosts']);
+  const routed = new Set(servers.flatMap((server) => server.hosts));
+  hosts.items = hosts.items.filter((item) => !namesAny(item, routed));
+  hosts.items.unshift(...servers.map((server) => document.createNode(virtualHost(server))));
+  listAt(document, ['static_resources', 'clusters']).items.push(document.createNode(cluster(upstream)));
+  return document.toString({ lineWidth: 0 });
+}
+
+function listAt(document: Document, path: readonly (string | number)[]) {
+  const list = document.getIn(path);
+  if (!isSeq(list)) throw new Error(`the envoy configuration has no list \`${path.join('.')}\``);
+  return list;
+}
+
+function namesAny(item: unknown, hosts: ReadonlySet<string>): boolean {
+  const domains = isMap(item) ? item.get('domains') : null;
+  return isSeq(domains) && domains.toJSON().some((domain: unknown) => typeof domain === 'string' && hosts.has(domain));
+}
+
+const virtualHost = ({ id, hosts, streams }: RoutedServer): object => ({
+  name: id,
+  domains: hosts,
+  routes: [
+    ...streams.map((path) => ({
+      match: { path },
+      route: { cluster: UPSTREAM, timeout: TIMEOUT },
+      typed_per_filter_config: UNBUFFERED,
+    })),
+    { match: { prefix: '/' }, route: { cluster: UPSTREAM, timeout: TIMEOUT } },
+  ],
+});
+
+const cluster = ({ host, port }: HostPort): object => ({
+  name: UPSTREAM,
+  type: 'STATIC',
+  connect_timeout: '1s',
+  typed_extension_protocol_options: HTTP2,
+  load_assignment: {
+    cluster_name: UPSTREAM,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: host, port_value: port } } } }] }],
+  },
+});

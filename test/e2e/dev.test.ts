@@ -1,0 +1,166 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { shopSet } from '../action/protobuf/shop.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { ran, remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const samples = join(root, 'test/action/import');
+
+/** What `remit dev` printed to be tried: the title of each and its commands. */
+const blocksOf = (printed: string): readonly (readonly [title: string, commands: string])[] =>
+  printed.split('\n\n').flatMap((block) => {
+    const [, title, commands] = /^# (\d+\. [^\n]+)\n([^]+)$/.exec(block.trim()) ?? [];
+    return title === undefined || commands === undefined ? [] : [[title, commands] as const];
+  });
+
+/** What its commands print. On a loaded machine a check can be late, which is a denial for now. */
+const tried = (commands: string): Promise<string> =>
+  until(async () => {
+    const { stdout } = await promisify(execFile)('bash', ['-c', commands]);
+    return stdout.includes('temporarily_unavailable') ? undefined : stdout;
+  });
+
+/** One that has its folder in ours. */
+async function started(
+  args: readonly string[],
+  { envoy, folder }: { readonly envoy: string; readonly folder: string },
+): Promise<Running> {
+  const running = remit(['dev', ...args], { ENVOY_BIN: envoy, TMPDIR: folder });
+  await running.said('# look at the tasks');
+  return running;
+}
+
+/** A folder with what was imported from three kinds of documents, for an agent of another trust domain. */
+async function importedFolder(folder: string): Promise<string> {
+  const policies = join(folder, 'imported');
+  mkdirSync(policies);
+  writeFileSync(join(folder, 'shop.binpb'), shopSet);
+  const imports = [
+    ['openapi', join(samples, 'helpdesk.openapi.yaml'), '--server', 'helpdesk'],
+    ['mcp-tools', join(samples, 'tracker.tools.json'), '--server', 'tracker', '--host', 'tracker.corp.test'],
+    [
+      'proto',
+      join(folder, 'shop.binpb'),
+      '--server',
+      'shop',
+      '--host',
+      'shop.corp.test',
+      '--only',
+      '*.Shop/PlaceOrder',
+    ],
+  ];
+  const servers: string[] = [];
+  for (const args of imports) {
+    const { code, out } = await ran(['policy', 'import', ...args]);
+    expect(code).toBe(0);
+    servers.push(out.replace(/^servers:\n/, ''));
+  }
+  writeFileSync(join(policies, 'actions.yaml'), `servers:\n${servers.join('')}`);
+  cpSync(join(folder, 'shop.binpb'), join(policies, 'shop.binpb'));
+  cpSync(join(root, 'cedar-policies/base.cedarschema'), join(policies, 'base.cedarschema'));
+  writeFileSync(
+    join(policies, 'all.cedar'),
+    `@id("helper")
+permit (principal == Remit::Agent::"spiffe://corp.test/ns/tools/sa/helper", action, resource);
+
+@id("no-high-risk")
+forbid (principal, action in Remit::Action::"high", resource);
+`,
+  );
+  return policies;
+}
+
+describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const running: Running[] = [];
+  const place = () => ({ envoy, folder: scratch.folder });
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-try-');
+  });
+  afterAll(async () => {
+    for (const { child, exit } of running) {
+      child.kill('SIGINT');
+      await exit;
+    }
+    await scratch?.remove();
+  });
+
+  it('serves what was imported, and prints calls of each protocol that come to what they say', async () => {
+    const dev = await started(['--policies', await importedFolder(scratch.folder)], place());
+    running.push(dev);
+    const blocks = blocksOf(dev.out());
+    const helper = 'spiffe://corp.test/ns/tools/sa/helper';
+    expect(blocks.map(([title]) => title)).toEqual([
+      `1. ${helper}, \`helpdesk.list_tickets_tickets_get\`: allowed`,
+      `2. ${helper}, \`tracker.issues.create\`: allowed`,
+      `3. ${helper}, \`shop.Shop-PlaceOrder\`: allowed`,
+      expect.stringMatching(/^4\. spiffe:.*update_member_notification_preferences.*: denied: policy\.forbidden$/),
+    ]);
+    const [http = '', mcp = '', grpc = '', denied = ''] = await Promise.all(
+      blocks.map(([, commands]) => tried(commands)),
+    );
+    expect(http).toMatch(/^HTTP\/2 200/m);
+    expect(http).toContain('"path":"/tickets"');
+    expect(mcp).toMatch(/^HTTP\/2 200/m);
+    expect(mcp).toContain('tools/call with {\\"name\\":\\"issues.create\\"');
+    expect(grpc).toMatch(/^HTTP\/2 200/m);
+    expect(grpc).toMatch(/^grpc-status: 0/m);
+    expect(denied).toMatch(/^HTTP\/2 403/m);
+    expect(denied).toContain('"reason":"policy.forbidden"');
+  });
+
+  it('serves an example folder with what it borrows, and an agent without a task', async () => {
+    const example = join(root, 'cedar-policies/examples/legacy-exception');
+    const dev = await started(['--policies', example, '--base', join(root, 'cedar-policies')], place());
+    running.push(dev);
+    const blocks = blocksOf(dev.out());
+    // Its exception is over, and with it what it permits.
+    expect(blocks.map(([title]) => title)).toEqual([
+      '1. spiffe://acme.test/ns/legacy/sa/nightly-report, `reports.read`: denied: token.static-secret',
+      '2. spiffe://acme.test/ns/legacy/sa/nightly-report, `reports.write`: not granted',
+    ]);
+    const [read = '', write = ''] = await Promise.all(blocks.map(([, commands]) => tried(commands)));
+    expect(read).toContain('"reason":"token.static-secret"');
+    expect(write).toContain('"error":"invalid_authorization_details"');
+  });
+
+  it('serves its own example policies', async () => {
+    const dev = await started([], place());
+    running.push(dev);
+    const blocks = blocksOf(dev.out());
+    expect(blocks.length).toBe(4);
+    for (const [title, commands] of blocks) {
+      const printed = await tried(commands);
+      const reason = /: denied: (.*)$/.exec(title)?.[1];
+      if (title.endsWith(': allowed')) expect(printed).toMatch(/^HTTP\/2 200/m);
+      else expect(printed).toContain(reason ?? 'invalid_authorization_details');
+    }
+    const main = join(root, 'dist/main.js');
+    // What is denied is logged behind them.
+    const others = dev
+      .out()
+      .split(/^# (?:or let a command|look at the tasks)[^\n]*\n/m)
+      .slice(1);
+    const written = others.map((text) => text.split(/\n\n|\n(?=\{)/)[0] ?? '');
+    const [run = '', list = ''] = await Promise.all(
+      written.map((commands) => tried(`remit() { "${process.execPath}" "${main}" "$@"; }\n${commands}`)),
+    );
+    expect(run).toContain('"access_token":');
+    expect(list).toContain('spiffe://acme.test/ns/agents/sa/planner');
+  });
+
+  it('says in a line each what is wrong with a folder', async () => {
+    const { code, err } = await ran(['dev', '--policies', join(root, 'cedar-policies/examples/amount-limits')], {
+      ENVOY_BIN: envoy,
+    });
+    expect(code).toBe(2);
+    expect(err).toContain('actions.yaml:1:1: the file is missing');
+  });
+});
