@@ -24,14 +24,22 @@ export function taskAt(connection: Connection, key: TaskKey): Task | undefined {
 /** A limit as a listing takes it. */
 export const bounded = (limit: number): number => Math.max(0, Math.min(MAX_ROWS, Math.trunc(limit)));
 
-/** Tasks of whatever state, the newest first. */
-export function listTasks(connection: Connection, filter: TaskFilter): readonly Task[] {
-  const { id = null, agent = null, state = null } = filter;
-  const sql = `${SELECT_TASK} WHERE (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR agent = ?3)
-    AND (?4 IS NULL OR ?4 = CASE WHEN ${IS_DUE} THEN 'expired' ELSE state END)
-    ORDER BY created_ms DESC, id DESC LIMIT ?5`;
-  const rows = connection.statement(sql).all(connection.nowMs(), id, agent, state, bounded(filter.limit ?? MAX_ROWS));
-  return rows.map(taskFrom);
+const STATE_NOW = `CASE WHEN ${IS_DUE} THEN 'expired' ELSE state END`;
+
+/** Tasks of whatever state, the newest first. Only what is asked for is in the statement, so that the index of ids serves. */
+export function listTasks(connection: Connection, { id, agent, state, limit = MAX_ROWS }: TaskFilter): readonly Task[] {
+  const conditions = [
+    ...(id === undefined ? [] : ['id = ?2']),
+    ...(agent === undefined ? [] : ['agent = ?3']),
+    ...(state === undefined ? [] : [`${STATE_NOW} = ?4`]),
+  ];
+  const where = ['?1 IS NOT NULL', ...conditions].join(' AND ');
+  const sql = `${SELECT_TASK} WHERE ${where} ORDER BY created_ms DESC, id DESC LIMIT ?5`;
+  const values = [connection.nowMs(), id ?? null, agent ?? null, state ?? null, bounded(limit)] as const;
+  return connection
+    .statement(sql)
+    .all(...values)
+    .map(taskFrom);
 }
 
 const openConditions = {
