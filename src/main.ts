@@ -38,6 +38,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/task.ts')).taskCommand,
   },
   {
+    name: 'backup',
+    summary: 'the state file and the ledgers, as a new folder, while serving',
+    load: async () => (await import('./commands/backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    summary: 'put a backup back',
+    load: async () => (await import('./commands/restore.ts')).restoreCommand,
+  },
+  {
     name: 'secrets',
     summary: 'list the long-lived secrets that agents sent',
     load: async () => (await import('./commands/secrets.ts')).secrets,

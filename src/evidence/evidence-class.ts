@@ -108,8 +108,8 @@ export const evidenceClasses = [
     id: 'E8',
     title: 'integrity of the record',
     shows: 'records are chained, under a Merkle tree whose heads were signed; the verdict above says how far that goes',
-    matches: (record) => isKind(record, 'checkpoint'),
-    exceptionOf: () => null,
+    matches: (record) => isKind(record, 'checkpoint') || isEvent(record, 'restored'),
+    exceptionOf: (record) => (isEvent(record, 'restored') ? 'restored from a backup' : null),
   },
   {
     id: 'E9',

@@ -113,7 +113,15 @@ export interface EventRecord {
   /** `null` where it concerns no one task. */
   readonly task: string | null;
   readonly event:
-    'suspended' | 'resumed' | 'context' | 'risk' | 'token-revoked' | 'binding-violation' | 'signal' | 'refused';
+    | 'suspended'
+    | 'resumed'
+    | 'context'
+    | 'risk'
+    | 'token-revoked'
+    | 'binding-violation'
+    | 'signal'
+    | 'refused'
+    | 'restored';
   /** Why, as a machine reads it; `null` of `refused`, whose `details` name the causes. */
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
@@ -122,7 +130,8 @@ export interface EventRecord {
   readonly by: string;
   /**
    * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer`,
-   * `operator` or `signal`) and the changed values, `claimed` by name or `attested` each with who attested it.
+   * `operator` or `signal`) and the changed values, `claimed` by name or `attested` each with who attested it; of `restored` the
+   * backup, and where the ledgers stood that it had.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }

@@ -109,6 +109,7 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   'binding-violation': 'token presented by another workload, noticed',
   signal: 'signal',
   refused: 'calls denied without a check',
+  restored: 'state file restored from a backup',
 };
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {

@@ -84,6 +84,8 @@ export async function openLedger(
     const failure = await thread.close();
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
+  const rolledBack = rolledBackProblem(store, { taken: thread.taken, state, folder: settings.folder });
+  if (rolledBack !== null) return { problem: rolledBack };
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
     const { bytes } = thread.status;
@@ -127,6 +129,20 @@ export async function openLedger(
       return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
     },
   };
+}
+
+/**
+ * Whether the state file is an earlier copy of itself: the ledger has records of it that it does not know it wrote. What ended since would
+ * be open again, and the ledger would pass its next records over.
+ */
+function rolledBackProblem(
+  store: Store,
+  { taken, state, folder }: { readonly taken: number; readonly state: string; readonly folder: string },
+): string | null {
+  const end = store.outboxEnd();
+  if (isStoreFailure(end)) return end.detail;
+  if (end >= taken) return null;
+  return `the state file \`${state}\` is an earlier copy: it has written ${end} records, and the ledger \`${folder}\` has ${taken} of it, so a task that ended could be open in it. Move it away and put it back with \`remit restore --state-only\`, which ends what is open in it`;
 }
 
 /** The place from which the outbox is handed on, where several processes share the state file: who takes it over says so. */

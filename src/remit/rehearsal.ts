@@ -5,6 +5,9 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Address } from '../config/values.ts';
 import { signingKeyAt } from '../issuer/signing-key.ts';
+import { pendingVersion } from '../store/migration.ts';
+import { stateFormat } from '../store/schema.ts';
+import { isStoreFailure } from '../store/store-failure.ts';
 import { startRemit } from './remit.ts';
 import type { RemitOptions } from './remit.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
@@ -32,13 +35,16 @@ export async function rehearse(
   config: Config,
   { ports, guard }: Pick<RemitOptions, 'ports'> & Required<Pick<RemitOptions, 'guard'>>,
 ): Promise<Rehearsal> {
-  const problems = await placeProblems(config);
+  const problems = [...(await placeProblems(config))];
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
   try {
     await mkdir(join(folder, KEYS), { mode: 0o700 });
     const said: string[] = [];
     const moved = movedKeysWarning(config);
     if (moved !== null) said.push(moved);
+    const outdated = pendingVersion(config.state, stateFormat);
+    if (isStoreFailure(outdated)) problems.push(outdated.detail);
+    else if (outdated !== null) said.push(outdatedWarning(config.state, outdated));
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
       guard,
@@ -58,6 +64,9 @@ export async function rehearse(
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const outdatedWarning = (state: string, from: number): string =>
+  `warning: the state file \`${state}\` would be brought from schema version ${from} to ${stateFormat.version}, and a copy kept beside it`;
 
 /** Apart from the state file, so that nothing is said about where the keys were before. */
 const KEYS = 'keys';

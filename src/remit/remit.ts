@@ -115,6 +115,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   let relay: (() => void) | null = null;
   const state = openState(config, {
     ports,
+    log,
     onFatal: options.onFatal,
     onRecords: () => relay?.(),
     onWrite: stateHealth.written,

@@ -1,11 +1,14 @@
 import type { Config } from '../config/config.ts';
 import type { Ports } from '../ports.ts';
+import { migrateFile, pendingVersion } from '../store/migration.ts';
 import { ProofFile } from '../store/proof-file.ts';
+import { stateFormat } from '../store/schema.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { StoreOptions } from '../store/sqlite.ts';
 import { lockState } from '../store/state-lock.ts';
 import { isStoreFailure } from '../store/store-failure.ts';
 import type { Store } from '../store/store.ts';
+import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
@@ -31,6 +34,7 @@ export interface State {
 /** What the state is opened with. */
 export interface StateServices {
   readonly ports: Ports;
+  readonly log: Log;
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<StoreOptions['onRecords']>;
   readonly onWrite: NonNullable<StoreOptions['onWrite']>;
@@ -44,9 +48,11 @@ export interface StateServices {
  */
 export function openState(
   { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
-  { ports, onFatal, onRecords, onWrite, closers }: StateServices,
+  { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
 ): State | StartProblem {
   const isShared = stateAccess === 'shared';
+  const outdated = broughtUpToDate(path, log);
+  if (outdated !== null) return outdated;
   const lock = lockState(path, stateAccess);
   if (isStoreFailure(lock)) return { problem: lock.detail };
   closers.push(() => lock.release());
@@ -66,4 +72,35 @@ export function openState(
   if (isStoreFailure(proofs)) return { problem: proofs.detail };
   closers.push(() => proofs.close());
   return { store, proofs };
+}
+
+/** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */
+function broughtUpToDate(path: string, log: Log): StartProblem | null {
+  const pending = pendingVersion(path, stateFormat);
+  if (pending === null) return null;
+  if (isStoreFailure(pending)) return { problem: pending.detail };
+  const lock = lockState(path, 'exclusive');
+  if (isStoreFailure(lock))
+    return {
+      problem: `the state file \`${path}\` is to be brought up to date, and is in use: end all processes that serve with it first`,
+    };
+  try {
+    const migrated = migrateFile(path, stateFormat, { keepsCopy: true });
+    if (isStoreFailure(migrated)) return { problem: migrated.detail };
+    if (migrated !== null) {
+      const { from, to, copy } = migrated;
+      log(
+        `state file \`${path}\`: brought from schema version ${from} to ${to}; as it was it is kept as \`${copy}\``,
+        'migrated',
+        {
+          from,
+          to,
+          copy,
+        },
+      );
+    }
+    return null;
+  } finally {
+    lock.release();
+  }
 }

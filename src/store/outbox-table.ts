@@ -49,6 +49,12 @@ export function outboxAfter(connection: Connection, after: number, limit: number
   );
 }
 
+/** The number of the last record that was ever put into the outbox; 0 before the first. */
+export function outboxEnd(connection: Connection): number {
+  const row = connection.statement("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").get();
+  return Number(row?.['seq'] ?? 0);
+}
+
 /** Within a transaction: forgets what the ledger has. */
 export function forgetOutbox(connection: Connection, upTo: number): null {
   connection.statement('DELETE FROM outbox WHERE seq <= ?').run(upTo);

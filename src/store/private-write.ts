@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PRIVATE_MODE } from './private-file.ts';
+import { synced } from './synced.ts';
 
 /** Writes a new file that its owner alone may read, and has it on disk, name and all, on return. Throws where it exists. */
 export function writePrivateFile(path: string, text: string): void {
@@ -11,7 +12,7 @@ export function writePrivateFile(path: string, text: string): void {
   } finally {
     closeSync(file);
   }
-  syncFolder(dirname(path));
+  synced(dirname(path));
 }
 
 /**
@@ -22,14 +23,5 @@ export function writePrivateFile(path: string, text: string): void {
 export function replacePrivateFile(path: string, text: string, suffix: string): void {
   writePrivateFile(`${path}.${suffix}`, text);
   renameSync(`${path}.${suffix}`, path);
-  syncFolder(dirname(path));
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  synced(dirname(path));
 }

@@ -8,8 +8,8 @@ import { exceededBound } from '../token/proof-share.ts';
 import type { ProofBound } from '../token/proof-share.ts';
 import type { Proof } from '../token/proof.ts';
 import { Patience } from './patience.ts';
+import type { FileFormat } from './file-format.ts';
 import { openSqlite } from './sqlite-file.ts';
-import type { FileFormat } from './sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, stateUnavailable, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
@@ -20,7 +20,12 @@ const SWEPT = 100;
 const MAX_BYTES = 4 * 1024 ** 3;
 
 /** `Remp`. */
-const format: FileFormat = { name: 'replay memory', applicationId: 0x52656d70, version: 2 };
+const format: FileFormat = {
+  name: 'replay memory',
+  applicationId: 0x52656d70,
+  version: 2,
+  ifOlder: 'end all processes that share it and delete it: it holds the proofs of the last minutes alone',
+};
 
 /**
  * `size` is how many rows there are, and `holders` how many are of one key or agent, since to count them would take too long; before

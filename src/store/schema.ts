@@ -1,10 +1,18 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { FileFormat } from './sqlite-file.ts';
+import type { FileFormat, SchemaStep } from './file-format.ts';
 
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 8;
+const SCHEMA_VERSION = 9;
+
+/** When the file was restored from a backup, milliseconds since the Unix epoch by its clock; no row where it never was. Since version 9. */
+const RESTORED = `
+CREATE TABLE restored (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at_ms INTEGER NOT NULL
+) STRICT;
+`;
 
 /** Length of the key that secrets are digested with, made with the file. */
 const DIGEST_KEY_BYTES = 32;
@@ -161,15 +169,25 @@ CREATE TABLE clock (
   since_boot_ms INTEGER
 ) STRICT;
 INSERT INTO clock VALUES (1, 0, NULL, NULL);
+${RESTORED}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/**
+ * How files of earlier versions are brought up to date, from the first version that is. INVARIANT: a step that was released does not
+ * change, and what it makes is what `SCHEMA` makes, to the word: `tableProblem` compares the texts.
+ */
+const steps: readonly SchemaStep[] = [{ from: 8, run: (db) => db.exec(RESTORED) }];
 
 /** The state file. */
 export const stateFormat: FileFormat = {
   name: 'state file',
   applicationId: APPLICATION_ID,
   version: SCHEMA_VERSION,
+  steps,
+  ifOlder:
+    'this build goes back to version 8: let the tasks in the file end with the build that wrote it, move it and its ledger away, and start anew; agents declare their tasks again',
   isShrinking: true,
 };
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Connection } from './connection.ts';
-import { scalar } from './sqlite-file.ts';
+import { scalar } from './scalar.ts';
 
 /**
  * Whether a process that serves with the file did not end cleanly, or serves still: its mark is there. Then the file is checked whole.

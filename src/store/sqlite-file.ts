@@ -3,8 +3,11 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { PRIVATE_MODE, privateFileProblem } from './private-file.ts';
+import { isBlank, versionFailure, versionIn } from './file-format.ts';
+import type { FileFormat } from './file-format.ts';
+import { scalar } from './scalar.ts';
 import { sqliteVersionProblem } from './sqlite-version.ts';
-import { failureOfSqlite, storeFailure } from './store-failure.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
 /** How long a statement waits for another process's transaction. It stops the event loop, so it is short. */
@@ -18,18 +21,6 @@ const WRITER_PRAGMAS = [
   'PRAGMA trusted_schema = OFF',
   'PRAGMA cell_size_check = ON',
 ].join(';');
-
-/** What a file of ours is known by. */
-export interface FileFormat {
-  /** What messages call it: `state file`. */
-  readonly name: string;
-  /** Marks the file as ours, so that no other database is taken for one. */
-  readonly applicationId: number;
-  /** The one version of the schema this build reads and writes; a file of another is refused. */
-  readonly version: number;
-  /** Whether a new file can give pages that are free back to the disk (`PRAGMA incremental_vacuum`). Default `false`. */
-  readonly isShrinking?: boolean;
-}
 
 /** How a file is opened. */
 export type OpenOptions = {
@@ -160,21 +151,13 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   return durabilityProblem(db, path, options.format);
 }
 
-/** An empty file is fit to become ours; any other must carry our mark and the version of this build. */
-function schemaProblem(db: DatabaseSync, path: string, options: OpenOptions): StoreFailure | null {
-  const { format } = options;
-  const isEmpty = scalar(db, 'SELECT count(*) FROM sqlite_schema') === 0;
-  const version = scalar(db, 'PRAGMA user_version');
-  if (isEmpty && version === 0 && options.access !== 'read') return null;
-  if (scalar(db, 'PRAGMA application_id') !== format.applicationId) {
-    return storeFailure('unusable', `\`${path}\` is not a ${format.name} of Remit`);
-  }
-  if (version === format.version) return null;
-  const other = Number(version) < format.version ? 'an earlier build' : 'a later build';
-  return storeFailure(
-    'unusable',
-    `${format.name} \`${path}\` was written by ${other} of Remit: it has schema version ${String(version)}, this build reads version ${format.version} alone`,
-  );
+/** An empty file is fit to become ours; any other must carry our mark and a version that this build knows. */
+function schemaProblem(db: DatabaseSync, path: string, { access, format }: OpenOptions): StoreFailure | null {
+  if (access !== 'read' && isBlank(db)) return null;
+  const version = versionIn(db, path, format);
+  if (isStoreFailure(version)) return version;
+  const isKnown = version === format.version || (access === 'look' && format.alsoRead?.includes(version) === true);
+  return isKnown ? null : versionFailure(version, path, format);
 }
 
 function createSchema(db: DatabaseSync, create: (db: DatabaseSync) => void): void {
@@ -195,6 +178,3 @@ function durabilityProblem(db: DatabaseSync, path: string, { name }: FileFormat)
     ? null
     : storeFailure('unusable', `${name} \`${path}\` cannot be used with a synced write-ahead log on this file system`);
 }
-
-/** The first column of the first row. */
-export const scalar = (db: DatabaseSync, sql: string): unknown => Object.values(db.prepare(sql).get() ?? {})[0];

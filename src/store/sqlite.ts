@@ -12,10 +12,11 @@ import type { ClockSources } from './clock-floor.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
 import { giveBack, sizeOfFile, sparePages } from './file-space.ts';
-import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, recordsOfTask } from './outbox-table.ts';
+import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, outboxEnd, recordsOfTask } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { Pruning } from './prune.ts';
 import { createState, stateFormat } from './schema.ts';
+import { restoredAt } from './restored-mark.ts';
 import { RefusedTokens } from './refused-tokens.ts';
 import { secretDigests, sightings, writeSightings } from './secret-table.ts';
 import { deleteMark, hasMark, insertMark, isMarked, replaceMarks } from './serving-mark.ts';
@@ -209,6 +210,14 @@ class SqliteStore implements Store {
 
   fileId(): string | StoreFailure {
     return this.#connection.read([], () => fileIdOf(this.#connection));
+  }
+
+  outboxEnd(): number | StoreFailure {
+    return this.#connection.read([], () => outboxEnd(this.#connection));
+  }
+
+  restoredAtMs(): number | null | StoreFailure {
+    return this.#connection.read([], () => restoredAt(this.#connection));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

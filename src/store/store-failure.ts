@@ -8,12 +8,13 @@ import { type Deny, deny } from '../decision/decision.ts';
  * - `conflict`: a row with that key exists
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
+ * - `later`: the file was written by a later build, which has to read it
  * - `unfit`: the ledger is not what was signed: somebody changed or deleted some of it
  * - `broken`: an I/O error or a corrupt file; the store answers every later call so, and the process must end
  */
 export interface StoreFailure {
   readonly kind: 'store-failure';
-  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'unfit' | 'broken';
+  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'later' | 'unfit' | 'broken';
   /** What happened, for the operator; lower case, no final period. */
   readonly detail: string;
 }

@@ -174,6 +174,10 @@ export interface StoreReader {
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
   fileId(): string | StoreFailure;
+  /** The number of the last record that was ever put into the outbox; 0 before the first. It never goes down. */
+  outboxEnd(): number | StoreFailure;
+  /** When the file was restored from a backup, milliseconds since the Unix epoch by the floor; `null` where it never was. */
+  restoredAtMs(): number | null | StoreFailure;
   /** The records that wait to be handed to the ledger, with a number above `after`, in their order; at most `limit`. */
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
   /** The first records of a task that wait in the outbox; at most `limit`. */

@@ -21,6 +21,7 @@ export const logEvents = {
   candidate: 'info',
   'svid-renewed': 'info',
   'keys-published': 'info',
+  migrated: 'info',
   ledger: 'info',
   fault: 'error',
   recovered: 'info',

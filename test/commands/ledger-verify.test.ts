@@ -43,6 +43,21 @@ describe('remit ledger verify', () => {
     });
   });
 
+  it('verifies segments of the schema before as they are, and refuses those of a later build with the way out', async () => {
+    const ledger = diskLedger(folder(), 7);
+    const [first = '', second = ''] = segmentsOf(ledger.folder);
+    const words = ['--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors];
+    tamper(first, 'PRAGMA user_version = 2');
+    expect(await verify(...words)).toMatchObject({ exit: 0, out: expect.stringContaining('anchored   1 to 10') });
+    expect((await ran(ledgerExport, '--ledger', ledger.folder)).out.split('\n')).toHaveLength(11);
+    tamper(second, 'PRAGMA user_version = 4');
+    expect(await verify(...words)).toEqual({
+      exit: 64,
+      out: '',
+      err: `remit ledger verify: ledger segment \`${second}\` was written by a later build of Remit: it has schema version 4, this build has version 3: run that build or a later one\n`,
+    });
+  });
+
   it('names the three ranges, and 2 for a bare tail beside a running writer', async () => {
     const ledger = diskLedger(folder(), 7, { isClosed: false });
     const notes = readFileSync(ledger.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);

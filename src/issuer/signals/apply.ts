@@ -15,6 +15,8 @@ import type { Target } from './targets.ts';
 export interface Applied {
   readonly effect: SignalEffect;
   readonly meaning: EventMeaning;
+  /** Whether it may set a risk that is lower than that of a task. */
+  readonly mayLower: boolean;
   readonly cause: Cause;
   /** The `iss` of the transmitter. */
   readonly by: string;
@@ -55,14 +57,20 @@ function effectOn({ task, jtiDigest }: Target, applied: Applied, services: Issue
   }
 }
 
-function setRisk(task: Task, { meaning, cause, by }: Applied, { store }: IssuerServices): unknown {
-  const risk = meaning.risk ?? 'high';
-  return task.risk === risk ? null : store.setRisk(task, risk, cause, by);
+const heights = { low: 0, medium: 1, high: 2 } as const satisfies Readonly<Record<Task['risk'], number>>;
+
+/** The risk that a task has once the event says `said`. */
+const riskAfter = ({ risk }: Task, said: Task['risk'], { mayLower }: Applied): Task['risk'] =>
+  mayLower || heights[said] > heights[risk] ? said : risk;
+
+function setRisk(task: Task, applied: Applied, { store }: IssuerServices): unknown {
+  const risk = riskAfter(task, applied.meaning.risk ?? 'high', applied);
+  return task.risk === risk ? null : store.setRisk(task, risk, applied.cause, applied.by);
 }
 
 /** A refusal of the policies revokes; where they cannot be asked the task waits. */
 function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
-  const risk = applied.meaning.risk ?? task.risk;
+  const risk = riskAfter(task, applied.meaning.risk ?? task.risk, applied);
   const set = applied.meaning.risk === null ? null : setRisk(task, applied, services);
   if (isStoreFailure(set)) return set;
   const refusal = askAgain({ ...task, risk }, services);

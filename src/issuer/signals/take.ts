@@ -36,7 +36,9 @@ export async function takeSignal(
   services: IssuerServices,
 ): Promise<Taken | StoreFailure> {
   const { store } = services;
-  const applied = appliedOf(signal, signals.effects);
+  const restoredAtMs = store.restoredAtMs();
+  if (isStoreFailure(restoredAtMs)) return restoredAtMs;
+  const applied = appliedOf(signal, signals.effects, restoredAtMs);
   // Until this very moment is not at all: this asks whether the token is remembered, and whether there is room for it.
   const before = store.rememberOnce('signal', memoryKeyOf(signal), store.floorMs());
   if (isStoreFailure(before)) return before;
@@ -56,12 +58,26 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
     .update(JSON.stringify([transmitter.issuer, tokenId]), 'utf8')
     .digest('base64url');
 
-const appliedOf = ({ known, transmitter, uri }: SecurityEvent, effects: SignalEffects): Applied => ({
-  effect: known === null ? 'ignore' : effects[known.type.name],
-  meaning: known?.meaning ?? { isAdverse: false, risk: null, attests: {} },
-  cause: known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`),
-  by: transmitter.issuer,
-});
+/**
+ * INVARIANT: a restored state file does not remember which tokens were used after its backup. What is from before the restore and takes
+ * something away may be done again; what gives something back, a risk that is lower again or a good attestation, may be a replay.
+ */
+function appliedOf(
+  { known, transmitter, uri, issuedAtSeconds }: SecurityEvent,
+  effects: SignalEffects,
+  restoredAtMs: number | null,
+): Applied {
+  const meaning = known?.meaning ?? { isAdverse: false, risk: null, attests: {} };
+  const mayBeReplay = restoredAtMs !== null && issuedAtSeconds * 1_000 <= restoredAtMs;
+  const effect = known === null ? 'ignore' : effects[known.type.name];
+  return {
+    effect: mayBeReplay && effect === 'attest' && !meaning.isAdverse ? 'ignore' : effect,
+    meaning,
+    mayLower: !mayBeReplay,
+    cause: known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`),
+    by: transmitter.issuer,
+  };
+}
 
 /** How many tasks the signal is about. */
 async function applyToAll(

@@ -35,7 +35,8 @@ export function folderVerdict(
     const opened = LogReader.open(folder);
     if (opened === null) return null;
     if (isStoreFailure(opened)) {
-      return opened.code === 'busy' ? { problem: opened.detail } : lost(opened.detail);
+      const isUnread = opened.code === 'busy' || opened.code === 'later';
+      return isUnread ? { problem: opened.detail } : lost(opened.detail);
     }
     log = opened;
     const { key, anchors } = trustOf(log.origin);

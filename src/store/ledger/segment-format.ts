@@ -1,17 +1,22 @@
-import { DatabaseSync } from 'node:sqlite';
-import type { FileFormat } from '../sqlite-file.ts';
+import type { DatabaseSync } from 'node:sqlite';
+import type { FileFormat } from '../file-format.ts';
 
 /** `Reml`. */
 const APPLICATION_ID = 0x52656d6c;
 
-/** 3: nothing is given up without a `pruned` record, so that a log of an earlier version cannot tell what was deleted from it. */
+/**
+ * 3: nothing is given up without a `pruned` record, so that a log of version 2 cannot tell what was deleted from it, and is not gone on
+ * with. Its tables are the same, so it is read. Segments are signed: no step brings an older one up to date. A version 4 is to be one
+ * that begins a new segment after the last of version 3, and reads both.
+ */
 const SCHEMA_VERSION = 3;
+const ALSO_READ = [2];
 
 /**
  * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; `taken` is how far the
  * outbox of each state file has been taken. What a record is found by is in its bytes, as keys beside them, and in the index: blocks of
  * records that follow each other up to one number, each with `DRAWERS` drawers of entries whose ids follow each other too.
- * INVARIANT: `schemaProblem` compares this text, so that no word of it changes without a new version.
+ * INVARIANT: `tableProblem` compares this text, so that no word of it changes without a new version.
  */
 const SCHEMA = `
 CREATE TABLE log (
@@ -55,33 +60,10 @@ export const segmentFormat: FileFormat = {
   name: 'ledger segment',
   applicationId: APPLICATION_ID,
   version: SCHEMA_VERSION,
+  alsoRead: ALSO_READ,
+  ifOlder:
+    'move the folder of this ledger away, name its new place in `ledger.others` for timelines, and verify it there with its own key and anchors; a new ledger is begun in its place',
 };
 
 /** Makes the tables of a segment. */
 export const createSegment = (db: DatabaseSync): void => db.exec(SCHEMA);
-
-/**
- * How the tables of a segment are not those that `createSegment` makes; `null` where they are. What is read by another schema, an
- * index or a view of somebody else's, need not be what is there.
- */
-export function schemaProblem(db: DatabaseSync): string | null {
-  const own = new DatabaseSync(':memory:');
-  try {
-    createSegment(own);
-    const [wanted, found] = [schemaOf(own), schemaOf(db)];
-    const other = [
-      ...found.filter((line) => !wanted.includes(line)),
-      ...wanted.filter((line) => !found.includes(line)),
-    ];
-    return other[0] === undefined ? null : `its schema is not that of a ledger segment: ${other[0]}`;
-  } finally {
-    own.close();
-  }
-}
-
-/** What is in a schema, a line each. */
-const schemaOf = (db: DatabaseSync): readonly string[] =>
-  db
-    .prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema')
-    .all()
-    .map((row) => Object.values(row).join(' '));

@@ -1,7 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { rangeBytes } from '../../ledger/compact-range.ts';
 import { keyBytes } from '../../ledger/index-key.ts';
-import { openSqlite, scalar } from '../sqlite-file.ts';
+import { copyDatabase } from '../database-copy.ts';
+import { tableProblem } from '../file-format.ts';
+import { scalar } from '../scalar.ts';
+import { openSqlite } from '../sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../store-failure.ts';
 import type { StoreFailure } from '../store-failure.ts';
 import { IndexWriter } from './index-writer.ts';
@@ -11,7 +14,7 @@ import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import { stateFrom } from './log-state.ts';
 import type { LogState } from './log-state.ts';
 import type { Condition } from './record-filter.ts';
-import { createSegment, schemaProblem, segmentFormat } from './segment-format.ts';
+import { createSegment, segmentFormat } from './segment-format.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { Statements } from './statements.ts';
 import type { Row } from './statements.ts';
@@ -186,7 +189,12 @@ export class Segment {
   /** What SQLite finds wrong with the file, or how its tables are not those of a segment; `null` for nothing. */
   damage(): string | null {
     const found = scalar(this.#db, 'PRAGMA integrity_check(1)');
-    return found === 'ok' ? schemaProblem(this.#db) : String(found);
+    return found === 'ok' ? tableProblem(this.#db, segmentFormat, createSegment) : String(found);
+  }
+
+  /** Copies the file as it is at one instant, beside a writer, into a new one. Rejects with what SQLite or the system says. */
+  copyTo(path: string, onBytes: (bytes: number) => void): Promise<void> {
+    return copyDatabase(this.#db, path, onBytes);
   }
 
   /** Bytes of the file once all that is in its log is in it. */

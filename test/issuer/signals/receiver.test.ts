@@ -175,6 +175,20 @@ describe('POST /signals', () => {
     }
   });
 
+  it('lowers no risk by a signal from before a restore of the state file, whose use nobody remembers, and raises one', async () => {
+    const restored = await startBench(folder(), { signals: signalServices() });
+    Object.assign(restored.services.store, { restoredAtMs: () => Date.now() + 60_000 });
+    const { task } = newTask(restored.services.store, { subject: 'carol' });
+    const risks: string[] = [];
+    for (const level of ['MEDIUM', 'HIGH', 'MEDIUM', 'LOW']) {
+      const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: level } };
+      expect((await push(restored, setOf({ sub_id: issSub('carol'), events }))).status).toBe(202);
+      risks.push(taskNow(restored.services.store, task).risk);
+    }
+    expect(risks).toEqual(['medium', 'high', 'high', 'high']);
+    await restored.close();
+  });
+
   it('acknowledges the verification of a stream and records it', async () => {
     const jti = 'verification-1';
     const body = setOf({

@@ -321,7 +321,7 @@ describe('Log.open', () => {
     [
       'it is one of an earlier build',
       (settings) => altered(settings, 'PRAGMA user_version = 2'),
-      /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 2, this build reads version 3 alone$/,
+      /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 2, this build has version 3: move the folder of this ledger away, name its new place in `ledger\.others`/,
     ],
     [
       'the key is one for other things',

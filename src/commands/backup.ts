@@ -1,0 +1,90 @@
+import { resolve } from 'node:path';
+import { remitVersion } from '../config/version.ts';
+import { systemPorts } from '../ports.ts';
+import { makeBackup } from '../store/backup/make-backup.ts';
+import type { Manifest } from '../store/backup/manifest.ts';
+import { isProblem } from '../token/members.ts';
+import { copyProgress } from './copy-progress.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { keptPlacesOf } from './kept-places.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+
+const help = `remit backup: the state file and the ledgers, as a new folder
+
+usage: remit backup FOLDER [OPTION ...]
+
+  --config FILE   the configuration that names them; default /etc/remit/remit.yaml
+  --state FILE    the state file, instead; its ledger is the folder \`ledger\` beside it
+  --ledger DIR    the folder of its ledger, with --state
+  --state-only    the state file alone
+  --with-keys     the keys too: of the ledger, of tokens, of transaction tokens. Whoever reads the backup can sign with them then
+  --json          what is in the backup, as JSON
+
+It works beside a running \`remit serve\`, which it does not hold up: the state file as it is at one instant, then each ledger
+with the policy texts beside it. All files have mode 0600. \`backup.json\` is written last; a folder without it is no backup.
+Run it as the account that serves. How to put one back: remit restore --help, deploy/backup.md.
+
+  remit backup /mnt/backups/remit-$(date +%F)
+  remit backup --state /var/lib/remit/state.db --state-only /mnt/backups/state
+
+exit: 0 the backup is on disk, 1 it could not be made, 2 bad use`;
+
+/** `remit backup`. */
+export const backupCommand: Command = {
+  name: 'backup',
+  help,
+  run: async (args, io) => {
+    const made = await backedUp(args, io);
+    if (isRefusal(made)) return refused(io, 'remit backup', made);
+    io.out(made);
+    return EXIT.good;
+  },
+};
+
+async function backedUp(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+  const options = optionsFrom(
+    args,
+    {
+      config: { type: 'string', short: 'c' },
+      state: { type: 'string' },
+      ledger: { type: 'string' },
+      'state-only': { type: 'boolean', default: false },
+      'with-keys': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+    1,
+  );
+  if (typeof options === 'string') return refusal(options);
+  const [folder] = options.operands;
+  if (folder === undefined) return refusal('the folder that the backup is to be made in is required');
+  const { values } = options;
+  const kept = await keptPlacesOf(values, io);
+  if (isRefusal(kept)) return kept;
+  if (values['with-keys'] && kept.keys.length === 0)
+    return refusal('--with-keys needs a configuration, which says where the keys are');
+  const places = {
+    state: kept.state,
+    ledgers: values['state-only'] ? [] : [kept.ledger, ...kept.others],
+    keys: values['with-keys'] ? kept.keys : [],
+  };
+  const progress = copyProgress('remit backup', io);
+  const made = await makeBackup(resolve(folder), places, {
+    nowMs: systemPorts.nowMs,
+    version: remitVersion(),
+    onProgress: progress.at,
+  });
+  progress.end();
+  if (isProblem(made)) return refusal(made.problem, EXIT.no);
+  return values.json ? JSON.stringify({ folder: resolve(folder), ...made }) : textOf(resolve(folder), made);
+}
+
+function textOf(folder: string, { ledgers, keys, files }: Manifest): string {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return [
+    `backup ${folder}: ${files.length} files of ${bytes} bytes`,
+    ...ledgers.map(({ from, size }) => `ledger ${from}: ${size} records`),
+    ...keys.map(({ of }) => `keys of \`${of}\`: whoever reads this backup can sign with them`),
+  ].join('\n');
+}

@@ -1,0 +1,21 @@
+import { systemPorts } from '../ports.ts';
+import type { CommandIo } from './command.ts';
+
+const EVERY_MS = 500;
+const MIB = 1024 ** 2;
+
+/** A line of progress on a terminal, twice a second: which file is copied, and how many MiB of it were. */
+export function copyProgress(
+  command: string,
+  { progress }: Pick<CommandIo, 'progress'>,
+): { readonly at: (file: string, bytes: number) => void; readonly end: () => void } {
+  let saidMs = Number.NEGATIVE_INFINITY;
+  return {
+    at: (file, bytes) => {
+      if (progress === undefined || systemPorts.monotonicMs() - saidMs < EVERY_MS) return;
+      saidMs = systemPorts.monotonicMs();
+      progress(`${command}: ${file}: ${Math.floor(bytes / MIB)} MiB`);
+    },
+    end: () => progress?.(''),
+  };
+}

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { configFrom, configProblemText } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import type { CommandIo } from './command.ts';
+import { type Refusal, refusal } from './task-source.ts';
+
+/** Where everything is that a process keeps, for a backup and its restore. */
+export interface KeptPlaces {
+  readonly state: string;
+  readonly ledger: string;
+  /** The ledgers of other processes, and those that were restored. */
+  readonly others: readonly string[];
+  /** Files and folders of keys, by the key of the configuration that names them; none without a configuration. */
+  readonly keys: readonly { readonly of: string; readonly path: string }[];
+}
+
+const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
+
+/** `--state` with `--ledger` or the folder `ledger` beside it, else the places of the configuration. */
+export async function keptPlacesOf(
+  values: {
+    readonly config?: string | undefined;
+    readonly state?: string | undefined;
+    readonly ledger?: string | undefined;
+  },
+  io: Pick<CommandIo, 'environment'>,
+): Promise<KeptPlaces | Refusal> {
+  const { state, ledger } = values;
+  if (state !== undefined)
+    return { state: resolve(state), ledger: resolve(ledger ?? join(dirname(state), 'ledger')), others: [], keys: [] };
+  if (ledger !== undefined) return refusal('--ledger goes with --state: a configuration names its ledger itself');
+  const file = resolve(values.config ?? DEFAULT_CONFIG);
+  const text = await readFile(file, 'utf8').catch(() => null);
+  if (text === null) return refusal(`cannot read the configuration \`${file}\`: name one by --config, or --state FILE`);
+  const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
+  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : placesIn(read.value);
+}
+
+const placesIn = ({ state, ledger: { folder, others, keyFile }, issuer }: Config): KeptPlaces => ({
+  state,
+  ledger: folder,
+  others,
+  keys: [
+    { of: 'ledger.key', path: keyFile },
+    ...(issuer === null ? [] : [{ of: 'issuer.signingKey', path: issuer.signingKey }]),
+    ...(issuer === null || issuer.transactionKey === null
+      ? []
+      : [{ of: 'issuer.transactionKey', path: issuer.transactionKey }]),
+  ],
+});

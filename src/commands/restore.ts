@@ -1,0 +1,98 @@
+import { resolve } from 'node:path';
+import { accountName } from '../account.ts';
+import { systemPorts } from '../ports.ts';
+import { restoreBackup } from '../store/backup/restore-backup.ts';
+import type { Restored } from '../store/backup/restore-backup.ts';
+import { isProblem } from '../token/members.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { copyProgress } from './copy-progress.ts';
+import { keptPlacesOf } from './kept-places.ts';
+import { operatorOf } from './operator.ts';
+import { optionsFrom } from './options.ts';
+import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+
+const help = `remit restore: puts a backup back
+
+usage: remit restore BACKUP [OPTION ...]
+
+  BACKUP          the folder that \`remit backup\` made, or a copy of a state file alone
+  --config FILE   the configuration that names the places; default /etc/remit/remit.yaml
+  --state FILE    the place of the state file, instead; its ledger is the folder \`ledger\` beside it
+  --ledger DIR    the folder of its ledger, with --state
+  --state-only    the state file alone: the ledger is in its place, and is gone on with
+  --by NAME       who restores, for the records; default the caller of sudo, or the account
+  --json          what was done, as JSON
+
+Nothing that is there is written over, and nothing may serve with the state file. What ended or was spent after the backup does not
+come back: each open task in it ends, with a record, so every token from before is refused, and agents declare their tasks again.
+The ledgers of the backup are put beside the folder of the ledger, to be read and verified; \`remit serve\` begins a new one,
+whose record of the restore says where they stood. Keys are put back where the backup has them. Run it as the account that serves.
+
+  remit restore /mnt/backups/remit-2026-11-26
+  remit restore --state-only --by "Ada Lovelace" /mnt/backups/remit-2026-11-26
+
+exit: 0 everything is in its place, 1 it could not be put back, and nothing was, 2 bad use`;
+
+/** `remit restore`. */
+export const restoreCommand: Command = {
+  name: 'restore',
+  help,
+  run: async (args, io) => {
+    const restored = await putBack(args, io);
+    if (isRefusal(restored)) return refused(io, 'remit restore', restored);
+    io.out(restored);
+    return EXIT.good;
+  },
+};
+
+async function putBack(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+  const options = optionsFrom(
+    args,
+    {
+      config: { type: 'string', short: 'c' },
+      state: { type: 'string' },
+      ledger: { type: 'string' },
+      'state-only': { type: 'boolean', default: false },
+      by: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+    1,
+  );
+  if (typeof options === 'string') return refusal(options);
+  const { values, operands } = options;
+  const [backup] = operands;
+  if (backup === undefined) return refusal('the backup that is to be put back is required');
+  const by = operatorOf(values.by, { environment: io.environment, account: accountName() });
+  if (isProblem(by)) return refusal(`--by ${by.problem}`);
+  const kept = await keptPlacesOf(values, io);
+  if (isRefusal(kept)) return kept;
+  const progress = copyProgress('remit restore', io);
+  const places = {
+    state: kept.state,
+    ledger: kept.ledger,
+    others: kept.others,
+    keys: new Map(kept.keys.map(({ of, path }) => [of, path])),
+    isStateOnly: values['state-only'],
+  };
+  const restored = await restoreBackup(resolve(backup), places, {
+    clocks: systemPorts,
+    randomBytes: systemPorts.randomBytes,
+    by,
+    onProgress: progress.at,
+  });
+  progress.end();
+  if (isProblem(restored)) return refusal(restored.problem, EXIT.no);
+  return values.json ? JSON.stringify(restored) : textOf(restored);
+}
+
+function textOf({ state, ended, ledgers, keys }: Restored): string {
+  return [
+    `state file ${state}: ${ended} open tasks were ended; agents declare theirs again`,
+    ...ledgers.map((ledger) => `ledger ${ledger}: to be read; \`remit serve\` begins a new one`),
+    ...(ledgers.length === 0
+      ? []
+      : [`timelines read it where the configuration says \`ledger: { others: [${ledgers.join(', ')}] }\``]),
+    ...keys.map((key) => `keys ${key}`),
+  ].join('\n');
+}

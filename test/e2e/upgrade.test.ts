@@ -1,0 +1,109 @@
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { stringify } from 'yaml';
+import { lockState } from '../../src/store/state-lock.ts';
+import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { ran, remit } from './process.ts';
+
+// Processes start here, which takes a loaded machine its time.
+jest.setTimeout(180_000);
+
+const examples = resolve(import.meta.dirname, '../../cedar-policies');
+const dump = resolve(import.meta.dirname, '../store/state-schema-8.sql');
+
+// Issue 15, point 2: a new release refused the state file of the one before, and said nothing else.
+describe('a state file of schema version 8', () => {
+  let folder = '';
+  const state = (): string => join(folder, 'state.db');
+  const version = (file = state()): unknown => {
+    const db = new DatabaseSync(file, { readOnly: true });
+    const found = db.prepare('PRAGMA user_version').get()?.['user_version'];
+    db.close();
+    return found;
+  };
+  const setVersion = (to: number): void => {
+    const db = new DatabaseSync(state());
+    db.exec(`PRAGMA user_version = ${to}`);
+    db.close();
+  };
+  const serve = (...words: readonly string[]): readonly string[] => [
+    'serve',
+    '--config',
+    join(folder, 'remit.yaml'),
+    ...words,
+  ];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'remit-upgrade-'));
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    const settings = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      admin: { listen: '127.0.0.1:0' },
+      policies: 'policies',
+      state: 'sqlite:state.db',
+    };
+    await writeFile(join(folder, 'remit.yaml'), stringify(settings));
+    const db = new DatabaseSync(state());
+    db.exec(readFileSync(dump, 'utf8'));
+    db.exec('PRAGMA journal_mode = WAL');
+    db.close();
+    chmodSync(state(), 0o600);
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  it('is brought up to date by `remit serve`, which `--check` foretells and other commands point to', async () => {
+    const check = await ran(serve('--check'));
+    expect([check.code, check.err]).toEqual([
+      0,
+      expect.stringContaining(
+        `warning: the state file \`${state()}\` would be brought from schema version 8 to 9, and a copy kept beside it`,
+      ),
+    ]);
+    const list = await ran(['task', 'list', '--state', state()]);
+    expect([list.code, list.err]).toEqual([
+      2,
+      expect.stringContaining('`remit serve` of this build brings it up to date when it starts'),
+    ]);
+    expect(version()).toBe(8);
+
+    const started = remit(serve());
+    await started.said('checks on');
+    started.child.kill('SIGTERM');
+    expect(await started.exit).toBe(0);
+    expect(started.err()).toContain(
+      `migrated state file \`${state()}\`: brought from schema version 8 to 9; as it was it is kept as \`${state()}.schema-8\``,
+    );
+    expect([version(), version(`${state()}.schema-8`)]).toEqual([9, 8]);
+    // Its tasks are long over and pruned; their records have come to the ledger.
+    const { out } = await ran(['ledger', 'query', '--state', state(), '--kind', 'end']);
+    expect(out).toContain('completed by operator ada: done');
+  });
+
+  it('is left alone while another process serves with it', async () => {
+    const lock = lockState(state(), 'shared');
+    const { code, err } = await ran(serve());
+    if (!isStoreFailure(lock)) lock.release();
+    expect([code, err]).toEqual([
+      2,
+      expect.stringContaining('is to be brought up to date, and is in use: end all processes that serve with it first'),
+    ]);
+    expect([version(), existsSync(`${state()}.schema-8`)]).toEqual([8, false]);
+  });
+
+  it.each([
+    ['before it', 7, 'this build goes back to version 8: let the tasks in the file end with the build that wrote it'],
+    ['of a later build', 10, 'run that build or a later one'],
+  ])('is refused where it is one %s, by `--check` too, with the way out', async (_name, of, wayOut) => {
+    setVersion(of);
+    for (const words of [serve('--check'), serve()]) {
+      const { code, err } = await ran(words);
+      expect([code, err]).toEqual([2, expect.stringContaining(wayOut)]);
+    }
+    expect(version()).toBe(of);
+  });
+});
