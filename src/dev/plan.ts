@@ -100,7 +100,6 @@ const isOfDomain = (name: string): boolean => OF_DOMAIN.has(name);
 
 const serversOf = ({ catalog }: PolicySet): readonly RoutedServer[] =>
   [...catalog.servers.values()].map((server) => ({
-    id: server.id,
     hosts: [...server.hosts],
     streams: [...catalog.actions.values()].filter((action) => action.server === server).flatMap(streamOf),
   }));

@@ -4,7 +4,6 @@ import type { HostPort } from './envoy-config.ts';
 
 /** A server of a catalog as Envoy needs it. */
 export interface RoutedServer {
-  readonly id: string;
   readonly hosts: readonly string[];
   /** Paths whose bodies are streams, which are not held back for the check. */
   readonly streams: readonly string[];
@@ -47,9 +46,9 @@ export function withServers(text: string, servers: readonly RoutedServer[], upst
   if (servers.length === 0) return text;
   const document = parseDocument(text);
   const hosts = listAt(document, [...VIRTUAL_HOSTS, 'virtual_hosts']);
-  const routed = new Set(servers.flatMap((server) => server.hosts));
+  const routed = streamsByHost(servers);
   hosts.items = hosts.items.filter((item) => !namesAny(item, routed));
-  hosts.items.unshift(...servers.map((server) => document.createNode(virtualHost(server))));
+  hosts.items.unshift(...Array.from(routed, (of) => document.createNode(virtualHost(of))));
   listAt(document, ['static_resources', 'clusters']).items.push(document.createNode(cluster(upstream)));
   return document.toString({ lineWidth: 0 });
 }
@@ -60,14 +59,22 @@ function listAt(document: Document, path: readonly (string | number)[]) {
   return list;
 }
 
-function namesAny(item: unknown, hosts: ReadonlySet<string>): boolean {
+/** What of each host is a stream; a host can have several servers, and no two virtual hosts have one domain. */
+function streamsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, readonly string[]> {
+  const streams = new Map<string, readonly string[]>();
+  for (const server of servers)
+    for (const host of server.hosts) streams.set(host, [...(streams.get(host) ?? []), ...server.streams]);
+  return streams;
+}
+
+function namesAny(item: unknown, hosts: ReadonlyMap<string, unknown>): boolean {
   const domains = isMap(item) ? item.get('domains') : null;
   return isSeq(domains) && domains.toJSON().some((domain: unknown) => typeof domain === 'string' && hosts.has(domain));
 }
 
-const virtualHost = ({ id, hosts, streams }: RoutedServer): object => ({
-  name: id,
-  domains: hosts,
+const virtualHost = ([host, streams]: readonly [string, readonly string[]]): object => ({
+  name: host,
+  domains: [host],
   routes: [
     ...streams.map((path) => ({
       match: { path },

@@ -131,6 +131,19 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     expect(write).toContain('"error":"invalid_authorization_details"');
   });
 
+  it('serves two servers of one host', async () => {
+    const example = join(root, 'cedar-policies/examples/one-host');
+    const dev = await started(['--policies', example, '--base', join(root, 'cedar-policies')], place());
+    running.push(dev);
+    const allowed = blocksOf(dev.out()).filter(([title]) => title.endsWith(': allowed'));
+    expect(allowed.map(([title]) => /`(.*)`/.exec(title)?.[1])).toEqual(['crm.read', 'wiki.read']);
+    for (const [, commands] of allowed) {
+      const printed = await tried(commands);
+      expect(printed).toMatch(/^HTTP\/2 200/m);
+      expect(printed).toContain('"host":"tools.acme.test"');
+    }
+  });
+
   it('serves its own example policies', async () => {
     const dev = await started([], place());
     running.push(dev);
