@@ -1,7 +1,7 @@
 import { catalogFrom } from '../action/catalog.ts';
 import type { Finding } from '../action/finding.ts';
 import { lintFindings } from '../policy/lint/lint.ts';
-import { catalogRules, lintRules } from '../policy/lint/rules.ts';
+import { catalogRules, lintRules, templateRules } from '../policy/lint/rules.ts';
 import { policySetFrom } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
 import type { PolicySource } from '../policy/source.ts';
@@ -15,6 +15,7 @@ const RULES = new Map<string, string>([
   ['invalid', 'what `remit policy validate` finds'],
   ...catalogRules,
   ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
+  ...templateRules,
   ['useless-accept', 'an `@accept` of what is not found'],
 ]);
 

@@ -1,9 +1,7 @@
-import { isNode, isSeq, parseDocument } from 'yaml';
-import { placesIn } from '../action/finding.ts';
 import type { Finding } from '../action/finding.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
-import { strictJsonFrom } from '../token/strict-json.ts';
+import { jsonListFrom } from './json-list.ts';
 import { NAMESPACE } from './namespace.ts';
 import type { SourceFile } from './source.ts';
 
@@ -50,37 +48,16 @@ export function entitiesFrom(source: SourceFile): {
   readonly entities: readonly PlacedEntity[];
   readonly findings: readonly Finding[];
 } {
-  const placeAt = placesIn(source.text);
-  const at = (offset: number) => ({ file: source.file, ...placeAt(offset) });
-  const json = strictJsonFrom(Buffer.from(source.text));
-  if ('problem' in json)
-    return {
-      entities: [],
-      findings: [{ ...at(jsonErrorOffset(source)), message: `the file ${json.problem}`, help: null }],
-    };
-  if (!Array.isArray(json.value)) {
-    return { entities: [], findings: [{ ...at(0), message: 'the entities must be a list', help: null }] };
-  }
-  const places = placesOf(source);
+  const read = jsonListFrom(source, 'entities');
   const entities: PlacedEntity[] = [];
-  const findings: Finding[] = [];
-  for (const [index, item] of json.value.entries()) {
-    const place = at(places[index] ?? 0);
-    const entity = entityFrom(item);
+  const findings: Finding[] = [...read.findings];
+  for (const { value, at } of read.items) {
+    const entity = entityFrom(value);
     const problem = 'problem' in entity ? entity.problem : problemOf(entity);
-    if (problem !== null) findings.push({ ...place, message: problem, help: null });
-    else if (!('problem' in entity)) entities.push({ entity, ...place });
+    if (problem !== null) findings.push({ ...at, message: problem, help: null });
+    else if (!('problem' in entity)) entities.push({ entity, ...at });
   }
   return { entities, findings };
-}
-
-/** JSON is YAML too, and that parser knows where it stumbled. */
-const jsonErrorOffset = (source: SourceFile): number =>
-  parseDocument(source.text, { prettyErrors: false }).errors[0]?.pos[0] ?? 0;
-
-function placesOf(source: SourceFile): readonly number[] {
-  const { contents } = parseDocument(source.text, { prettyErrors: false });
-  return isSeq(contents) ? contents.items.map((item) => (isNode(item) ? (item.range?.[0] ?? 0) : 0)) : [];
 }
 
 function entityFrom(item: unknown): Entity | { readonly problem: string } {
@@ -102,7 +79,8 @@ function entityFrom(item: unknown): Entity | { readonly problem: string } {
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function uidFrom(value: unknown): EntityUid | null {
+/** A name as the operator writes it, with or without `__entity`; `null` for anything else, more members included. */
+export function uidFrom(value: unknown): EntityUid | null {
   if (!isRecord(value)) return null;
   if ('__entity' in value) return Object.keys(value).length === 1 ? uidFrom(value['__entity']) : null;
   const { type, id, ...rest } = value;

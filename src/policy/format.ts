@@ -18,9 +18,9 @@ export function formatted(
 ): { readonly text: string } | { readonly findings: readonly Finding[] } {
   const file = placed(source);
   // Depth and syntax alone: what the annotations say is not a matter of format.
-  const { policies, findings } = policiesOf(file, cedar);
+  const { policies, templates, findings } = policiesOf(file, cedar);
   const statements = cedarStatements(source.text);
-  if (policies.length !== statements.length) return { findings };
+  if (policies.length + templates.length !== statements.length) return { findings };
   let text = '';
   let end = 0;
   for (const statement of statements) {
@@ -47,7 +47,10 @@ function prettyPolicy(policy: string, cedar: Cedar): string | null {
   return isSame ? pretty : null;
 }
 
-const meaning = (policy: string, cedar: Cedar): string => JSON.stringify(cedar.policyToJson(policy));
+const meaning = (policy: string, cedar: Cedar): string => {
+  const json = cedar.policyToJson(policy);
+  return JSON.stringify(json.type === 'success' ? json : cedar.templateToJson(policy));
+};
 
 const withoutTrailingBlanks = (text: string): string => text.replaceAll(/[ \t\r]+$/gm, '');
 

@@ -7,6 +7,8 @@ import { cedarStatements, offsetOfByte } from './cedar-text.ts';
 import type { CedarStatement } from './cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from './depth.ts';
 import type { PolicyFacts } from './evaluator.ts';
+import { offsetInTemplate, slotsIn } from './policy-template.ts';
+import type { PolicyTemplate, Replaced } from './policy-template.ts';
 import { readsOf } from './reads.ts';
 import { scopeFrom } from './scope.ts';
 import type { SourceFile } from './source.ts';
@@ -18,9 +20,31 @@ export interface PolicyEntry extends Annotations, PolicyFacts {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-  /** Where it begins in its file, in UTF-16 code units. */
+  /** Where it, or the template of a link, begins in its file, in UTF-16 code units. */
   readonly offset: number;
+  /** Where it was linked from; absent for a static policy. */
+  readonly link?: PolicyLink;
 }
+
+/** Where a linked policy comes from. Its file and place are those of the template. */
+export interface PolicyLink extends Place {
+  /** The id of the template. */
+  readonly template: string;
+  /** The text of the template. */
+  readonly text: string;
+  readonly replaced: readonly Replaced[];
+  /** The file of the link. */
+  readonly file: string;
+}
+
+/** A policy as it stands in its file: its text there, and where an offset in the text of the policy is in that. */
+export const writtenPolicy = ({
+  text,
+  link,
+}: Pick<PolicyEntry, 'text' | 'link'>): { readonly text: string; readonly offsetOf: (offset: number) => number } => ({
+  text: link?.text ?? text,
+  offsetOf: (offset) => (link === undefined ? offset : offsetInTemplate(link.replaced, offset)),
+});
 
 /** A file with the places of its offsets. */
 export interface PlacedSource extends SourceFile {
@@ -33,6 +57,7 @@ export const placed = (source: SourceFile): PlacedSource => ({ ...source, placeA
 /** The policies of one file, and what is wrong with it. */
 export interface PolicyFileParts {
   readonly policies: readonly PolicyEntry[];
+  readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly Finding[];
 }
 
@@ -48,31 +73,36 @@ export interface CedarProblem {
 }
 
 /**
- * Splits a file into its policies and reads their annotations. A policy that nests too deeply is refused before the
+ * Splits a file into its policies and templates and reads their annotations. A policy that nests too deeply is refused before the
  * engine sees the file; one that does not parse refuses the file.
  */
 export function policiesOf(source: PlacedSource, cedar: Cedar): PolicyFileParts {
   const statements = cedarStatements(source.text);
   const deep = statements.flatMap((statement) => deepFinding(source, statement) ?? []);
-  if (deep.length > 0) return { policies: [], findings: deep };
+  if (deep.length > 0) return { policies: [], templates: [], findings: deep };
   const parts = cedar.policySetTextToParts(source.text);
   if (parts.type === 'failure') {
-    return { policies: [], findings: parts.errors.map((error) => cedarFinding(error, source)) };
+    return { policies: [], templates: [], findings: parts.errors.map((error) => cedarFinding(error, source)) };
   }
   const split = [...parts.policies, ...parts.policy_templates].sort();
   const own = statements.map((statement) => statement.text).sort();
   // INVARIANT: what is checked is what the engine parsed, statement by statement.
   if (split.length !== own.length || split.some((text, index) => text !== own[index])) {
-    return { policies: [], findings: [at(source, 0, 'the file could not be split into its policies')] };
+    return {
+      policies: [],
+      templates: [],
+      findings: [findingAt(source, 0, 'the file could not be split into its policies')],
+    };
   }
   const entries = statements.map((statement) => policyOf(source, statement, cedar));
   return {
     policies: entries.flatMap((entry) => entry.policies),
+    templates: entries.flatMap((entry) => entry.templates),
     findings: entries.flatMap((entry) => entry.findings),
   };
 }
 
-const at = (source: PlacedSource, offset: number, message: string, help: string | null = null): Finding => ({
+const findingAt = (source: PlacedSource, offset: number, message: string, help: string | null = null): Finding => ({
   file: source.file,
   ...source.placeAt(offset),
   message,
@@ -83,24 +113,39 @@ function deepFinding(source: PlacedSource, statement: CedarStatement): Finding |
   const depth = policyDepth(statement.tokens);
   if (depth <= MAX_DEPTH) return null;
   const help = 'split it into several policies';
-  return at(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_DEPTH}`, help);
+  return findingAt(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_DEPTH}`, help);
 }
 
 function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar): PolicyFileParts {
-  const json = cedar.policyToJson(statement.text);
+  const slots = slotsIn(statement.tokens);
+  const json = slots.size === 0 ? cedar.policyToJson(statement.text) : cedar.templateToJson(statement.text);
   if (json.type === 'failure') {
-    const isTemplate = statement.tokens.some(({ text }) => text === '?');
-    const template = at(source, statement.start, 'templates are not supported: name the principal or resource');
-    const errors = json.errors.map((error) => cedarFinding(error, source, statement.start));
-    return { policies: [], findings: isTemplate ? [template] : errors };
+    const findings = json.errors.map((error) => cedarFinding(error, source, { from: statement.start }));
+    return { policies: [], templates: [], findings };
   }
-  const { annotations, problems } = annotationsFrom(new Map(Object.entries(json.json.annotations ?? {})));
-  const facts = { effect: json.json.effect, scope: scopeFrom(json.json), reads: readsOf(json.json) };
-  return {
-    policies: [{ ...annotations, ...facts, text: statement.text, ...place(source, statement) }],
-    findings: problems.map(({ name, message, help }) => at(source, offsetOfAnnotation(statement, name), message, help)),
-  };
+  const given = new Map(Object.entries(json.json.annotations ?? {}));
+  const { annotations, problems } = annotationsFrom(given);
+  const at = place(source, statement);
+  const findings = problems.map(({ name, message, help }) =>
+    findingAt(source, offsetOfAnnotation(statement, name), message, help),
+  );
+  if (slots.size === 0) {
+    const policy = { ...annotations, ...factsOf(json.json), text: statement.text, ...at };
+    return { policies: [policy], templates: [], findings };
+  }
+  const { effect } = json.json;
+  const template = { ...annotations, given, effect, text: statement.text, json: json.json, slots, ...at };
+  return { policies: [], templates: [template], findings };
 }
+
+/** What a policy is about and reads, from its JSON form. */
+export const factsOf = (
+  json: Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'],
+): Pick<PolicyEntry, 'effect' | keyof PolicyFacts> => ({
+  effect: json.effect,
+  scope: scopeFrom(json),
+  reads: readsOf(json),
+});
 
 const place = (
   source: PlacedSource,
@@ -123,16 +168,21 @@ export const problemsOf = (answer: {
   readonly errors?: readonly CedarProblem[];
 }): readonly CedarProblem[] => (answer.type === 'success' ? [] : (answer.errors ?? []));
 
-/** What Cedar says about a text that stands at an offset of a file, with the place in the file. */
-export function cedarFinding(error: CedarProblem, source: PlacedSource, from = 0): Finding {
+/** What Cedar says about a text that stands at an offset of a file, as it is there or as `written` says, with the place in the file. */
+export function cedarFinding(
+  error: CedarProblem,
+  source: PlacedSource,
+  { from = 0, policy }: { readonly from?: number; readonly policy?: Pick<PolicyEntry, 'text' | 'link'> } = {},
+): Finding {
   const [location] = error.sourceLocations ?? [];
-  const rest = source.text.slice(from);
-  const offset = location === undefined ? 0 : offsetOfByte(rest, location.start);
-  const end = location === undefined ? 0 : offsetOfByte(rest, location.end);
+  const text = policy?.text ?? source.text.slice(from);
+  const { offsetOf } = writtenPolicy({ text, ...(policy?.link === undefined ? {} : { link: policy.link }) });
+  const offset = location === undefined ? 0 : offsetOf(offsetOfByte(text, location.start));
+  const end = location === undefined ? 0 : offsetOf(offsetOfByte(text, location.end));
   const label = location?.label ?? null;
   const message = error.message
     .replace(/^for policy `[^`]*`, /, '')
     .replace(/^failed to parse .*? from string: (error parsing schema: )?/, '');
-  const finding = at(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
+  const finding = findingAt(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
   return end > offset ? { ...finding, end: source.placeAt(from + end) } : finding;
 }

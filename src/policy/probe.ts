@@ -4,6 +4,7 @@ import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { callFrom } from './engine.ts';
 import type { PolicySet } from './load.ts';
+import { writtenPolicy } from './policy-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import { policyPartsOf } from './policy-parts.ts';
 import type { PolicyClause, PolicyParts, PolicyPiece } from './policy-parts.ts';
@@ -53,8 +54,10 @@ export interface CutPolicy {
 }
 
 /** Line and column in its file of an offset in the text of a policy. */
-export function placeInPolicy({ text, line, column }: PolicyEntry, offset: number): Place {
-  const within = placesIn(text)(offset);
+export function placeInPolicy(policy: PolicyEntry, offset: number): Place {
+  const { line, column } = policy;
+  const written = writtenPolicy(policy);
+  const within = placesIn(written.text)(written.offsetOf(offset));
   return { line: line + within.line - 1, column: within.line === 1 ? column + within.column - 1 : within.column };
 }
 

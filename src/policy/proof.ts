@@ -1,10 +1,13 @@
 import { inReadingOrder } from '../action/finding.ts';
-import type { Finding } from '../action/finding.ts';
+import type { Finding, Place } from '../action/finding.ts';
 import type { Cedar } from './cedar.ts';
 import type { PlacedEntity } from './entities.ts';
 import { entityProblems } from './entity-proof.ts';
-import { cedarFinding, placed, policiesOf, problemsOf } from './policy-file.ts';
-import type { CedarProblem, PlacedSource, PolicyEntry } from './policy-file.ts';
+import { cedarFinding, placed, problemsOf } from './policy-file.ts';
+import type { CedarProblem, PolicyEntry } from './policy-file.ts';
+import { policiesIn } from './policy-files.ts';
+import type { PolicyFiles } from './policy-files.ts';
+import type { PolicyTemplate } from './policy-template.ts';
 import { helpForRenamed } from './renamed.ts';
 import type { GeneratedSchema } from './schema.ts';
 import type { SourceFile } from './source.ts';
@@ -39,15 +42,14 @@ const SCHEMA = 'proof';
  */
 export function prove(input: ProofInput, cedar: Cedar): Proof {
   const schemaFile = placed(input.base);
-  const sources = input.policies.map(placed);
   const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
-  const parts = sources.map((source) => policiesOf(source, cedar));
-  const policies = parts.flatMap((part) => part.policies);
-  const findings = [...base, ...parts.flatMap((part) => part.findings), ...duplicates(policies)];
+  const read = policiesIn(input.policies, cedar);
+  const { policies } = read;
+  const findings = [...base, ...read.findings, ...duplicates([...read.templates, ...policies])];
   if (base.length > 0 || input.schema === null) return { policies, findings: inReadingOrder(findings), warnings: [] };
   const misfit = schemaMisfit(input, input.schema, cedar);
   if (misfit !== null) return { policies, findings: inReadingOrder([...findings, misfit]), warnings: [] };
-  const types = typeProblems(policies, sources, { cedar, schema: input.schema });
+  const types = typeProblems(read, { cedar, schema: input.schema });
   const entities = entityProblems(input.entities, input.base, cedar);
   return {
     policies,
@@ -56,15 +58,16 @@ export function prove(input: ProofInput, cedar: Cedar): Proof {
   };
 }
 
-function duplicates(policies: readonly PolicyEntry[]): readonly Finding[] {
-  const first = new Map<string, PolicyEntry>();
+/** A linked policy has its id where it is linked. */
+function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readonly Finding[] {
+  const first = new Map<string, Place & { readonly file: string }>();
   const findings: Finding[] = [];
   for (const policy of policies) {
-    const { id, file, line, column } = policy;
-    const taken = first.get(id);
-    if (taken === undefined) first.set(id, policy);
-    else if (id !== '') {
-      const message = `the id \`${id}\` is taken by the policy at ${taken.file}:${taken.line}`;
+    const { file, line, column } = ('link' in policy ? policy.link : undefined) ?? policy;
+    const taken = first.get(policy.id);
+    if (taken === undefined) first.set(policy.id, { file, line, column });
+    else if (policy.id !== '') {
+      const message = `the id \`${policy.id}\` is taken by the policy at ${taken.file}:${taken.line}`;
       findings.push({ file, line, column, message, help: null });
     }
   }
@@ -103,27 +106,42 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
 
 /** Strict validation. Policies are keyed by their index, since at this point an id may be missing or taken. */
 function typeProblems(
-  policies: readonly PolicyEntry[],
-  sources: readonly PlacedSource[],
+  { files, policies, templates }: PolicyFiles,
   by: { readonly cedar: Cedar; readonly schema: GeneratedSchema },
 ): Pick<Proof, 'findings' | 'warnings'> {
-  const byFile = new Map(sources.map((source) => [source.file, source]));
-  const staticPolicies = Object.fromEntries(policies.map(({ text }, index) => [`policy${index}`, text]));
-  const answer = by.cedar.validate({ schema: by.schema.text, policies: { staticPolicies } });
+  const byFile = new Map(files.map((file) => [file.file, file]));
+  const keyed = new Map<string, PolicyEntry | PolicyTemplate>([
+    ...policies.map((policy, index) => [`policy${index}`, policy] as const),
+    ...templates.map((template, index) => [`template${index}`, template] as const),
+  ]);
+  const textsOf = (kind: string) =>
+    Object.fromEntries([...keyed].flatMap(([key, { text }]) => (key.startsWith(kind) ? [[key, text]] : [])));
+  const answer = by.cedar.validate({
+    schema: by.schema.text,
+    policies: { staticPolicies: textsOf('policy'), templates: textsOf('template') },
+  });
   // INVARIANT: schema and policies were parsed before, so a failure to parse them is a fault of ours.
   if (answer.type === 'failure') throw new Error(`policies that parse were refused: ${answer.errors[0]?.message}`);
   const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly Finding[] => {
-    const policy = policies[Number(found.policyId.slice('policy'.length))];
+    const policy = keyed.get(found.policyId);
     const source = policy && byFile.get(policy.file);
-    if (source === undefined) return [];
-    const finding = cedarFinding(found.error, source, policy?.offset);
-    const named = policy === undefined || policy.id === '' ? {} : { policy: policy.id };
+    if (policy === undefined || source === undefined) return [];
+    const finding = cedarFinding(found.error, source, { from: policy.offset, policy });
+    const named = policy.id === '' ? {} : { policy: policy.id };
     return [{ ...finding, ...named, help: helpForRenamed(finding.message) ?? finding.help }];
   };
-  return {
-    findings: oncePerPlace(answer.validationErrors.flatMap(place)),
-    warnings: oncePerPlace(answer.validationWarnings.flatMap(place)),
-  };
+  const findingsOf = (found: Parameters<typeof place>[0][]) =>
+    oncePerPlace(withoutTemplates(found.flatMap(place), templates));
+  return { findings: findingsOf(answer.validationErrors), warnings: findingsOf(answer.validationWarnings) };
+}
+
+const keyOf = ({ file, line, column, message }: Finding): string => JSON.stringify([file, line, column, message]);
+
+/** What is so of a template is so of each of its links, and is said once. */
+function withoutTemplates(findings: readonly Finding[], templates: readonly PolicyTemplate[]): readonly Finding[] {
+  const ids = new Set(templates.map(({ id }) => id));
+  const ofTemplates = new Set(findings.flatMap((found) => (ids.has(found.policy ?? '') ? [keyOf(found)] : [])));
+  return findings.filter((found) => ids.has(found.policy ?? '') || !ofTemplates.has(keyOf(found)));
 }
 
 const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
@@ -133,8 +151,8 @@ const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
  * so for; all else at one place is said by itself.
  */
 function oncePerPlace(findings: readonly Finding[]): readonly Finding[] {
-  const alike = Map.groupBy(inReadingOrder(findings), ({ file, line, column, message, help }) =>
-    JSON.stringify([file, line, column, message.replace(ACTION, ''), help]),
+  const alike = Map.groupBy(inReadingOrder(findings), ({ file, line, column, policy, message, help }) =>
+    JSON.stringify([file, line, column, policy, message.replace(ACTION, ''), help]),
   );
   return [...alike.values()].flatMap(([first, ...more]) => {
     if (first === undefined) return [];

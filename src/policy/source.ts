@@ -23,7 +23,7 @@ export interface PolicySource {
   /** The descriptor sets that the catalog names. */
   readonly descriptorSets: DescriptorFiles;
   readonly schema: SourceFile;
-  /** By name. */
+  /** Policies, templates and links, by name: `*.cedar` and `*.cedarlinks.json`. */
   readonly policies: readonly SourceFile[];
   /** By name. */
   readonly entities: readonly SourceFile[];
@@ -62,6 +62,7 @@ const SCHEMA = 'base.cedarschema';
 /** What `remit policy schema --write` writes, for editors and `cedar validate`. */
 export const GENERATED_SCHEMA = 'remit.cedarschema';
 const POLICY_SUFFIX = '.cedar';
+const LINKS_SUFFIX = '.cedarlinks.json';
 const ENTITIES_SUFFIX = '.cedarentities.json';
 const SUBFOLDER = 'policies';
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -70,8 +71,8 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`, and every `*.cedar` of it and
- * of its subfolder `policies`, and the descriptor sets that the catalog names. Names that begin with a dot and all other
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`, and every `*.cedar` and
+ * `*.cedarlinks.json` of it and of its subfolder `policies`, and the descriptor sets that the catalog names. Names that begin with a dot and all other
  * files are left alone. Bounds: 8 MiB a file, 1,000 files, 16 descriptor sets of 2 MiB. A file that cannot be read is a finding; a folder that cannot is `unreadable`, with the system's code.
  */
 export async function readPolicySource(
@@ -99,7 +100,7 @@ export async function readPolicySource(
   const catalog = files.find(({ name }) => name === CATALOG);
   const schema = files.find(({ name }) => name === SCHEMA);
   if (findings.length > 0 || catalog === undefined || schema === undefined) return { findings };
-  const policies = files.filter(({ name }) => name.endsWith(POLICY_SUFFIX));
+  const policies = files.filter(({ name }) => isPolicyFile(name));
   const entities = files.filter(({ name }) => name.endsWith(ENTITIES_SUFFIX));
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
   const generated = await generatedIn(folder, disk);
@@ -119,9 +120,15 @@ async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile
   }
 }
 
+/** Whether a file of a folder has links of templates. */
+export const isLinksFile = (name: string): boolean => name.endsWith(LINKS_SUFFIX);
+
+/** Whether a file of a folder has policies, templates or links. */
+export const isPolicyFile = (name: string): boolean => name.endsWith(POLICY_SUFFIX) || isLinksFile(name);
+
 const isSource = (name: string): boolean =>
   !name.startsWith('.') &&
-  (name === CATALOG || name === SCHEMA || name.endsWith(POLICY_SUFFIX) || name.endsWith(ENTITIES_SUFFIX));
+  (name === CATALOG || name === SCHEMA || isPolicyFile(name) || name.endsWith(ENTITIES_SUFFIX));
 
 /**
  * What is another whenever `readPolicySource` could read something else, and costs no reading but that of the catalog.
@@ -153,7 +160,7 @@ async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly strin
     const entries = await disk.list(folder);
     const names = entries.filter(isSource);
     const within = entries.includes(SUBFOLDER) ? await disk.list(join(folder, SUBFOLDER)) : [];
-    const policies = within.filter((name) => isSource(name) && name.endsWith(POLICY_SUFFIX));
+    const policies = within.filter((name) => isSource(name) && isPolicyFile(name));
     return [...names, ...policies.map((name) => `${SUBFOLDER}/${name}`)].sort();
   } catch (error) {
     return { unreadable: causeOf(error) };

@@ -128,11 +128,6 @@ describe('policySetFrom finds', () => {
       ['p/a.cedar:1:10: the reason must be 1 to 200 printable characters'],
     ],
     [
-      'a template',
-      ['@id("p") permit (principal == ?principal, action, resource);'],
-      ['p/a.cedar:1:1: templates are not supported: name the principal or resource'],
-    ],
-    [
       'nested brackets',
       [`${permit}@id("q") permit (principal, action, resource) when { ${'('.repeat(200)}true${')'.repeat(200)} };`],
       ['p/a.cedar:2:1: the policy nests too deeply: 805, at most 150'],

@@ -29,6 +29,7 @@ describe('readPolicySource', () => {
   it('reads what is part of a set, by name, and leaves the rest alone', async () => {
     write('b.cedar', 'b');
     write('policies/a.cedar', '\ufeffa');
+    write('policies/a.cedarlinks.json', '[]');
     write('e.cedarentities.json', '[]');
     for (const name of [
       'README.md',
@@ -45,6 +46,7 @@ describe('readPolicySource', () => {
       policies: [
         { name: 'b.cedar', text: 'b' },
         { name: 'policies/a.cedar', text: 'a' },
+        { name: 'policies/a.cedarlinks.json', text: '[]' },
       ],
       entities: [{ name: 'e.cedarentities.json' }],
     });

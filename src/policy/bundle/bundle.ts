@@ -10,6 +10,7 @@ import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { hashOf } from '../load.ts';
+import { isPolicyFile } from '../source.ts';
 import type { PolicySource, SourceFile } from '../source.ts';
 
 /** What a bundle says of itself. */
@@ -151,7 +152,7 @@ function sourceOf(
     catalog,
     schema,
     descriptorSets: new Map(descriptorSets.map((set) => [set.name, Buffer.from(set.data, 'base64url')])),
-    policies: all.filter((file) => file.name.endsWith('.cedar')),
+    policies: all.filter((file) => isPolicyFile(file.name)),
     entities: all.filter((file) => file.name.endsWith('.cedarentities.json')),
   };
 }

@@ -3,7 +3,9 @@ import type { Finding } from '../../action/finding.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { freshCedar } from '../cedar.ts';
 import { entitiesFrom } from '../entities.ts';
-import { placed, policiesOf } from '../policy-file.ts';
+import { writtenPolicy } from '../policy-file.ts';
+import { policiesIn, unlinkedTemplates } from '../policy-files.ts';
+import type { PolicyTemplate } from '../policy-template.ts';
 import { schemaFrom } from '../schema.ts';
 import type { PolicySource } from '../source.ts';
 import { contextShapes } from './context-shape.ts';
@@ -34,20 +36,19 @@ export function lintFindings(
   warnings: readonly Finding[],
 ): readonly LintFinding[] {
   const cedar = freshCedar();
-  const files = source.policies.map(placed);
+  const read = policiesIn(source.policies, cedar);
   const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
   const reach = new Reach(catalog, entities);
   const schema = schemaFrom(source.schema.text, catalog);
   const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
   const vocabulary = vocabularyOf(catalog, entities, shapes);
-  const policies = files
-    .flatMap((file) => policiesOf(file, cedar).policies)
-    .flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
-  const placeAt = new Map(files.map((file) => [file.file, file.placeAt]));
+  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
+  const placeAt = new Map(read.files.map((file) => [file.file, file.placeAt]));
   const findings = policies.flatMap((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
       check(policy, { policies, reach, vocabulary }).map(({ message, help, offset }) => {
-        const { line, column } = placeAt.get(policy.file)?.(policy.offset + offset) ?? policy;
+        const { line, column } =
+          placeAt.get(policy.file)?.(policy.offset + writtenPolicy(policy).offsetOf(offset)) ?? policy;
         return { rule, level, policy: policy.id, file: policy.file, line, column, message, help };
       }),
     );
@@ -55,13 +56,37 @@ export function lintFindings(
     return accepted([...found, ...impossible], policy);
   });
   const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
-  return inReadingOrder([...ofCatalog, ...findings]);
+  return inReadingOrder([...ofCatalog, ...unlinkedTemplates(read).map(unlinked), ...oncePerTemplate(findings)]);
+}
+
+/** A template by itself decides nothing. */
+const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({
+  rule: 'unlinked-template',
+  level: 'warning',
+  policy: id,
+  file,
+  line,
+  column,
+  message: 'no link makes a policy of this template, so it decides nothing',
+  help: 'link it in a file of the folder that ends in `.cedarlinks.json`, or delete it',
+});
+
+/** What is found of several links of a template at one place is said of the first. */
+function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding[] {
+  const first = new Map<string, LintFinding>();
+  for (const found of findings) {
+    const { rule, file, line, column, message } = found;
+    const key = JSON.stringify([rule, file, line, column, message]);
+    if (!first.has(key)) first.set(key, found);
+  }
+  return [...first.values()];
 }
 
 /** What validation says of the policy as a whole, at its beginning: that it is impossible. */
 const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
   warnings
     .filter(({ file, line, column }) => file === policy.file && line === policy.line && column === policy.column)
+    .filter((warning) => warning.policy === undefined || warning.policy === policy.id)
     .map(({ file, line, column, message, help }) => ({
       rule: 'never-matches',
       level: 'warning',
@@ -75,11 +100,11 @@ const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): reado
 
 function accepted(
   found: readonly LintFinding[],
-  { accepts, id, file, line, column }: LintedPolicy,
+  { accepts, id, file, line, column, link }: LintedPolicy,
 ): readonly LintFinding[] {
-  // Mutants are for `remit policy test --mutate` to know.
+  // Mutants are for `remit policy test --mutate` to know; what a template accepts may be found in another of its links.
   const useless = accepts.filter(
-    (accept) => !accept.startsWith('mutant-') && found.every(({ rule }) => rule !== accept),
+    (accept) => link === undefined && !accept.startsWith('mutant-') && found.every(({ rule }) => rule !== accept),
   );
   return [
     ...found.filter(({ rule }) => !accepts.includes(rule)),

@@ -16,6 +16,9 @@ export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map(
   ['lookalike-path', 'a parameter of a path that can take the text of another route in another spelling'],
 ]);
 
+/** The rule of templates by its id. */
+export const templateRules = new Map([['unlinked-template', 'a template that no link makes a policy of']] as const);
+
 /** The rules of policies by their ids, in the order they are documented in. */
 export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule>([
   [

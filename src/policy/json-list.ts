@@ -1,0 +1,38 @@
+import { isNode, isSeq, parseDocument } from 'yaml';
+import { placesIn } from '../action/finding.ts';
+import type { Finding, Place } from '../action/finding.ts';
+import { strictJsonFrom } from '../token/strict-json.ts';
+import type { SourceFile } from './source.ts';
+
+/** An item of a list with its place. */
+export interface PlacedItem {
+  readonly value: unknown;
+  readonly at: Place & { readonly file: string };
+}
+
+/** The items of a file that is one JSON list, each with its place; a finding where it is none. */
+export function jsonListFrom(
+  source: SourceFile,
+  what: string,
+): { readonly items: readonly PlacedItem[]; readonly findings: readonly Finding[] } {
+  const placeAt = placesIn(source.text);
+  const at = (offset: number) => ({ file: source.file, ...placeAt(offset) });
+  const refused = (offset: number, message: string) => ({
+    items: [],
+    findings: [{ ...at(offset), message, help: null }],
+  });
+  const json = strictJsonFrom(Buffer.from(source.text));
+  if ('problem' in json) return refused(jsonErrorOffset(source), `the file ${json.problem}`);
+  if (!Array.isArray(json.value)) return refused(0, `the ${what} must be a list`);
+  const places = offsetsOf(source);
+  return { items: json.value.map((value, index) => ({ value, at: at(places[index] ?? 0) })), findings: [] };
+}
+
+/** JSON is YAML too, and that parser knows where it stumbled. */
+const jsonErrorOffset = (source: SourceFile): number =>
+  parseDocument(source.text, { prettyErrors: false }).errors[0]?.pos[0] ?? 0;
+
+function offsetsOf(source: SourceFile): readonly number[] {
+  const { contents } = parseDocument(source.text, { prettyErrors: false });
+  return isSeq(contents) ? contents.items.map((item) => (isNode(item) ? (item.range?.[0] ?? 0) : 0)) : [];
+}
