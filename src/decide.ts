@@ -97,7 +97,7 @@ export function decide(facts: Facts, rules: Rules): Decision {
   if (isDeny(covered)) return covered;
   const { binding, policies } = rules;
   const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
-  return authorize(policies, useQuestion(asked), keepOf({ credential, task, action, nowMs }, rules));
+  return authorize(policies, useQuestion(asked, policies.catalog), keepOf({ credential, task, action, nowMs }, rules));
 }
 
 /** An answer is kept no longer than the token and the task it was given for, nor than the risk of the action allows. */

@@ -12,8 +12,16 @@ import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
 import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
+import { timeZonesFrom } from './time-zones.ts';
+import type { TimeZones } from './time-zones.ts';
 import { booleanOf, entriesOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
+
+/** What the file says. */
+export interface CatalogEntries {
+  readonly servers: readonly ServerEntry[];
+  readonly timeZones: TimeZones;
+}
 
 /** One server of the file, each value with its place. */
 export interface ServerEntry {
@@ -53,11 +61,15 @@ const MAX_HOST_LENGTH = 253;
 const MAX_AUDIENCE_LENGTH = 2048;
 
 /** Reads the entries of `actions.yaml`; what cannot be read is a finding of the file and left out. */
-export function readCatalog(yaml: YamlFile, sets: DescriptorSets): readonly ServerEntry[] {
-  if (yaml.findings.length > 0) return [];
-  const servers = fieldsOf(yaml, yaml.root, { what: 'the catalog', required: ['servers'] }).get('servers');
-  if (servers === undefined) return [];
-  return entriesOf(yaml, servers, '`servers`').flatMap(([id, node]) => serverEntry(yaml, { id, node }, sets) ?? []);
+export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntries {
+  if (yaml.findings.length > 0) return { servers: [], timeZones: new Map() };
+  const fields = fieldsOf(yaml, yaml.root, { what: 'the catalog', required: ['servers'], optional: ['timeZones'] });
+  const servers = fields.get('servers');
+  const entries = servers === undefined ? [] : entriesOf(yaml, servers, '`servers`');
+  return {
+    servers: entries.flatMap(([id, node]) => serverEntry(yaml, { id, node }, sets) ?? []),
+    timeZones: timeZonesFrom(yaml, fields.get('timeZones')),
+  };
 }
 
 function serverEntry(

@@ -9,7 +9,7 @@ import type { DescriptorFiles } from './catalog-descriptor-sets.ts';
 import { remarksOn } from './catalog-remarks.ts';
 import type { CatalogRemark } from './catalog-remarks.ts';
 import { readCatalog } from './catalog-file.ts';
-import type { RouteEntry, ServerEntry } from './catalog-file.ts';
+import type { CatalogEntries, RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { ActionHead, Defaults, Risk } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
 import type { MessageType } from './protobuf/descriptor-set.ts';
@@ -21,6 +21,7 @@ import type { ServerMatch } from './server-table.ts';
 import { RouteTable } from './route-table.ts';
 import type { Placement } from './route-table.ts';
 import type { PathTemplate } from './template.ts';
+import type { TimeZones } from './time-zones.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
 import { openYaml } from './yaml-file.ts';
 
@@ -120,6 +121,8 @@ export interface Catalog {
   readonly serversByAudience: ReadonlyMap<string, Server>;
   /** Every audience of the catalog. */
   readonly audiences: ReadonlySet<string>;
+  /** The zones whose local time policies can read; none where the file names none. */
+  readonly timeZones: TimeZones;
   /** In reading order. */
   readonly remarks: readonly CatalogRemark[];
   /** What method and path segments on a server lead to. */
@@ -150,7 +153,7 @@ export function catalogFrom(
   return yaml.findings.length > 0 ? { findings: inReadingOrder(yaml.findings) } : catalog;
 }
 
-function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
+function assemble({ servers: entries, timeZones }: CatalogEntries, yaml: YamlFile): Catalog {
   const servers = new Map<string, Server>();
   const actions = new Map<string, CatalogAction>();
   const places = new ServerTable<Server>();
@@ -188,6 +191,7 @@ function assemble(entries: readonly ServerEntry[], yaml: YamlFile): Catalog {
     serverAt: (host, segments) => places.find(host, segments),
     serversByAudience: new Map(Array.from(audiences.values(), (server) => [server.audience, server])),
     audiences: new Set(Array.from(audiences.values(), ({ audience }) => audience)),
+    timeZones,
     remarks: inReadingOrder(remarks),
     find: (server, method, segments) => targetOf(tables.get(server)?.find(method, segments)),
   };

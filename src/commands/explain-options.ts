@@ -19,6 +19,8 @@ export interface AttemptOptions {
   readonly a2a?: string | undefined;
   readonly grpc?: string | undefined;
   readonly risk?: string | undefined;
+  /** The instant, with its time zone. */
+  readonly now?: string | undefined;
   /** `name=value` each. */
   readonly claimed?: readonly string[] | undefined;
   /** `name=value@SPIFFE-ID` each. */
@@ -37,7 +39,7 @@ export function attemptFrom(
   call: { readonly method: string; readonly url: string } | null,
   options: AttemptOptions,
 ): Attempted | Problem {
-  const { agent, body, purpose = plainTask.purpose, risk = plainTask.risk } = options;
+  const { agent, body, now, purpose = plainTask.purpose, risk = plainTask.risk } = options;
   if (agent === undefined) return { problem: '`--agent` is required' };
   const id = spiffeIdFrom(agent);
   if (isDeny(id)) return { problem: `\`--agent\`: ${id.detail}` };
@@ -54,7 +56,7 @@ export function attemptFrom(
     attested: attested.map(([name, value, by]) => ({ name, value, by })),
   };
   const read = caseFileFrom(
-    JSON.stringify({ cases: [{ name: 'call', agent, task, expect: 'allow', ...attempt }] }),
+    JSON.stringify({ cases: [{ name: 'call', agent, task, now, expect: 'allow', ...attempt }] }),
     '',
   );
   if ('findings' in read) return { problem: read.findings.map(({ message }) => message).join('; ') };

@@ -43,6 +43,7 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --args JSON        the arguments; of gRPC the message
   --purpose TEXT     circumstances: what the task is for, default \`test\`
   --risk LEVEL       what signals have raised the task to: low (default), medium, high
+  --now INSTANT      when, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      what the agent says of itself, and what others vouch for; may be repeated
   --cases FILE       what the first case of a suite attempts; with --filter the first with that text in its name
@@ -79,6 +80,7 @@ const OPTIONS = {
   grpc: { type: 'string' },
   args: { type: 'string' },
   risk: { type: 'string' },
+  now: { type: 'string' },
   claimed: { type: 'string', multiple: true },
   attested: { type: 'string', multiple: true },
   body: { type: 'string' },

@@ -1,4 +1,4 @@
-import type { CatalogAction, Server } from '../action/catalog.ts';
+import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import type { Task } from '../task/task.ts';
@@ -29,7 +29,7 @@ export function askAgain(task: Task, services: IssuerServices): Deny | null {
       if (server === undefined || action?.server !== server) {
         return deny('policy.not-permitted', `the catalog no longer has the action \`${id}\``);
       }
-      const refusal = refusalOf({ task, server, action, actions, delegation }, services);
+      const refusal = refusalOf({ task, server, action, actions, delegation, catalog }, services);
       if (refusal !== null) return refusal;
     }
   }
@@ -46,28 +46,32 @@ interface Asked {
   readonly action: CatalogAction;
   readonly actions: readonly string[];
   readonly delegation: IssueFacts['delegation'];
+  readonly catalog: Catalog;
 }
 
 function refusalOf(
-  { task, server, action, actions, delegation }: Asked,
+  { task, server, action, actions, delegation, catalog }: Asked,
   { grant, ports, settings, store }: IssuerServices,
 ): Deny | null {
   const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - store.nowMs()) / 1_000));
   const decision = grant(
-    issueQuestion({
-      agent: task.agent,
-      server,
-      purpose: task.purpose,
-      actions,
-      requested: { action: action.id, risk: action.risk },
-      ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
-      subject: task.subject,
-      claimed: task.claimed,
-      attested: task.attested,
-      risk: task.risk,
-      delegation,
-      nowMs: ports.nowMs(),
-    }),
+    issueQuestion(
+      {
+        agent: task.agent,
+        server,
+        purpose: task.purpose,
+        actions,
+        requested: { action: action.id, risk: action.risk },
+        ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
+        subject: task.subject,
+        claimed: task.claimed,
+        attested: task.attested,
+        risk: task.risk,
+        delegation,
+        nowMs: ports.nowMs(),
+      },
+      catalog,
+    ),
   );
   return isDeny(decision) ? decision : null;
 }

@@ -236,24 +236,29 @@ function permitted(
   if (isDeny(delegation)) {
     return oauthError('temporarily_unavailable', 'the state of the task is not available', delegation);
   }
+  const catalog = services.catalog();
+  if (isDeny(catalog)) return oauthError('temporarily_unavailable', 'no policies are loaded', catalog);
   for (const action of intent.actions) {
     const decision = services.grant(
-      issueQuestion({
-        agent: intent.agent,
-        server: intent.server,
-        purpose: intent.purpose,
-        actions,
-        requested: { action: action.id, risk: action.risk },
-        ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
-        subject,
-        actors,
-        // Nobody can have attested anything of a task that is not there yet.
-        claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),
-        attested: place.kind === 'same-task' ? place.task.attested : [],
-        risk: place.kind === 'same-task' ? place.task.risk : 'low',
-        delegation,
-        nowMs: lifetime.issuedAtSeconds * 1_000,
-      }),
+      issueQuestion(
+        {
+          agent: intent.agent,
+          server: intent.server,
+          purpose: intent.purpose,
+          actions,
+          requested: { action: action.id, risk: action.risk },
+          ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
+          subject,
+          actors,
+          // Nobody can have attested anything of a task that is not there yet.
+          claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),
+          attested: place.kind === 'same-task' ? place.task.attested : [],
+          risk: place.kind === 'same-task' ? place.task.risk : 'low',
+          delegation,
+          nowMs: lifetime.issuedAtSeconds * 1_000,
+        },
+        catalog,
+      ),
     );
     if (isDeny(decision)) {
       return decision.reason === 'policy.forbidden' || decision.reason === 'policy.not-permitted'

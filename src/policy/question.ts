@@ -1,5 +1,5 @@
 import type { HttpCall } from '../action/call.ts';
-import type { Risk, Server } from '../action/catalog.ts';
+import type { Catalog, Risk, Server } from '../action/catalog.ts';
 import type { Action, ArgumentValue } from '../action/http.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
@@ -8,16 +8,12 @@ import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
+import type { CedarRecord, CedarValue } from './cedar-value.ts';
 import type { ContextPath } from './halves.ts';
+import { localTimes } from './local-time.ts';
 import { isPlainValue } from './plain-value.ts';
 
-/** A value of Cedar in its JSON form. Only `now` and decimals are extension values; no value is an entity. */
-export type CedarValue = string | number | boolean | readonly CedarValue[] | CedarRecord;
-
-/** A record of Cedar. Its names are Remit's own or the catalog's, never the caller's. */
-export interface CedarRecord {
-  readonly [name: string]: CedarValue;
-}
+export type { CedarRecord, CedarValue } from './cedar-value.ts';
 
 /** What the policies are asked: may this agent do this, there, under these circumstances? */
 export interface Question {
@@ -33,7 +29,12 @@ export interface Question {
   part?(name: string): CedarValue | undefined;
   /** Whether the engine takes the context for certain, as `isPlainValue` says of it; told without making it. */
   isPlain?(): boolean;
+  /** The same question with what another catalog names in the context; absent where that is nothing. */
+  inTermsOf?(terms: Terms): Question;
 }
+
+/** What a catalog adds to the context of every question, beside the arguments of its actions. */
+export type Terms = Pick<Catalog, 'timeZones'>;
 
 /** What is known about one use of a credential. */
 export interface UseFacts {
@@ -58,7 +59,7 @@ export interface UseFacts {
  * The question whether one call may pass. Without a task the intent is empty: no purpose, no actions, and whatever a policy
  * asks of an intent does not hold.
  */
-export const useQuestion = (facts: UseFacts): Question => new UseQuestion(facts);
+export const useQuestion = (facts: UseFacts, terms: Terms): Question => new UseQuestion(facts, terms);
 
 /** The members of the context of a use. */
 const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<string, (facts: UseFacts) => CedarValue>(
@@ -96,21 +97,25 @@ class UseQuestion implements Question {
   readonly server: Server;
   readonly endpoint: string;
   readonly #facts: UseFacts;
+  readonly #terms: Terms;
 
-  constructor(facts: UseFacts) {
+  constructor(facts: UseFacts, terms: Terms) {
     this.principal = agentOf(facts);
     this.action = facts.action.id;
     this.server = facts.action.server;
     this.endpoint = facts.action.endpoint;
     this.#facts = facts;
+    this.#terms = terms;
   }
 
   get context(): CedarRecord {
-    return Object.fromEntries(Array.from(useParts, ([name, partOf]) => [name, partOf(this.#facts)]));
+    const own = Array.from(useParts, ([name, partOf]) => [name, partOf(this.#facts)] as const);
+    return { ...Object.fromEntries(own), ...termsAt(this.#terms, this.#facts.nowMs) };
   }
 
   part(name: string): CedarValue | undefined {
-    return useParts.get(name)?.(this.#facts);
+    const partOf = useParts.get(name);
+    return partOf === undefined ? termParts.get(name)?.(this.#terms, this.#facts.nowMs) : partOf(this.#facts);
   }
 
   isPlain(): boolean {
@@ -131,6 +136,19 @@ class UseQuestion implements Question {
     );
   }
 }
+
+/** What a catalog adds to the context: of what it does not name nothing, so that no policy reads what is not in the schema. */
+const termParts: ReadonlyMap<string, (terms: Terms, nowMs: number) => CedarValue | undefined> = new Map([
+  ['time', ({ timeZones }: Terms, nowMs: number) => (timeZones.size === 0 ? undefined : localTimes(timeZones, nowMs))],
+]);
+
+const termsAt = (terms: Terms, nowMs: number): CedarRecord =>
+  Object.fromEntries(
+    Array.from(termParts).flatMap(([name, partOf]) => {
+      const value = partOf(terms, nowMs);
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
 
 /** As `Object.fromEntries` does, which takes several times as long. A catalog may name an argument `__proto__`. */
 function argsOf(args: Action['args']): CedarRecord {
@@ -264,7 +282,7 @@ export interface IssueFacts {
 }
 
 /** The question whether a task token may be issued for one action of an intent. */
-export const issueQuestion = (facts: IssueFacts): Question => ({
+export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
   principal: facts.agent,
   action: 'issue',
   server: facts.server,
@@ -280,7 +298,9 @@ export const issueQuestion = (facts: IssueFacts): Question => ({
     risk: facts.risk ?? 'low',
     ...(facts.delegation === undefined ? {} : { delegation: delegationOf(facts.delegation) }),
     now: datetime(facts.nowMs),
+    ...termsAt(terms, facts.nowMs),
   },
+  inTermsOf: (others) => issueQuestion(facts, others),
 });
 
 const delegationOf = ({ parent, depth, attested }: Delegation): CedarRecord => ({
@@ -294,11 +314,11 @@ const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 const distinct = (values: readonly string[]): readonly string[] =>
   values.length < 2 ? values : [...new Set(values)].sort();
 
-/** The instants that Cedar reads: those whose year has four digits. */
+/** The instants that Cedar reads: those whose year has four digits, in every time zone. */
 const isPlainClock = (ms: number): boolean => ms >= MIN_INSTANT_MS && ms <= MAX_INSTANT_MS;
 
-const MIN_INSTANT_MS = Date.UTC(1000, 0);
-const MAX_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
+const MIN_INSTANT_MS = Date.UTC(1000, 0, 2);
+const MAX_INSTANT_MS = Date.UTC(9999, 11, 30);
 
 /** Whole seconds, so that questions of one second are equal. An instant no Date can hold makes the engine refuse. */
 const datetime = (ms: number): CedarRecord => {

@@ -60,5 +60,5 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     reuse: ['first'],
     nowMs: 0,
   } as const;
-  return [issueQuestion(issue), useQuestion(use)];
+  return [issueQuestion(issue, catalog), useQuestion(use, catalog)];
 }

@@ -19,17 +19,21 @@ export interface GeneratedSchema {
 }
 
 /**
- * The base schema with one action for each of the catalog, in its risk group and with its own typed `context.args`,
- * written before the closing brace of `namespace Remit`, and with the attributes of its servers and endpoints. A base without that
- * namespace, or one that attributes cannot be added to, is a problem.
+ * The base schema with the action `issue` and one action for each of the catalog, in its risk group and with its own typed
+ * `context.args`, written before the closing brace of `namespace Remit`, and with the attributes of its servers and endpoints. A base
+ * without that namespace, or one that attributes cannot be added to, is a problem.
  */
 export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
   const attributed = withDeclaredAttributes(base, catalog);
   if (typeof attributed !== 'string') return attributed;
   const end = endOfNamespace(attributed);
   if (end === null) return { problem: `the base schema has no \`namespace ${NAMESPACE} { … }\`` };
-  const actions = [...catalog.actions.values()].map(actionDeclaration);
-  return { text: `${attributed.slice(0, end)}\n${actions.join('\n')}${attributed.slice(end)}`, generatedFrom: end };
+  const { timeZones } = catalog;
+  // Only what the catalog names, so that no policy asks for what is never there.
+  const terms = timeZones.size === 0 ? '' : '\n      time: Time,';
+  const actions = [...catalog.actions.values()].map((action) => actionDeclaration(action, terms));
+  const generated = [...typesOfTime(timeZones), issueDeclaration(terms), ...actions];
+  return { text: `${attributed.slice(0, end)}\n${generated.join('\n')}${attributed.slice(end)}`, generatedFrom: end };
 }
 
 function endOfNamespace(base: string): number | null {
@@ -47,7 +51,55 @@ function endOfNamespace(base: string): number | null {
   return null;
 }
 
-const actionDeclaration = (action: CatalogAction): string => `
+const typesOfTime = (zones: Catalog['timeZones']): readonly string[] =>
+  zones.size === 0
+    ? []
+    : [
+        `
+  // The clock on the wall of a time zone.
+  type LocalTime = {
+    weekday: Long, // 1 is Monday, 7 Sunday
+    minuteOfDay: Long, // 0 to 1439: 08:30 is 510
+    date: datetime, // as datetime("2026-12-25")
+  };
+  // \`timeZones\` of actions.yaml.
+  type Time = {
+${Array.from(zones, ([name, zone]) => `    ${cedarString(name)}: LocalTime, // ${zone}`).join('\n')}
+  };
+`,
+      ];
+
+const issueDeclaration = (terms: string): string => `
+  // Whether a task token may be issued for one action at one server; asked once for each action of an intent.
+  action "issue" appliesTo {
+    principal: Agent,
+    resource: Server,
+    context: {
+      intent: {
+        purpose: String,
+        actions: Set<String>,
+      },
+      requested: {
+        action: String,
+        risk: String,
+      },
+      ttlSeconds: Long,
+      subject: String, // on whose behalf
+      actors: Set<String>,
+      claimed: Set<String>, // "name=value": the agent's own word, which nobody has checked. Never permit by it.
+      attested: Set<Attested>, // what others vouch for; empty until the task is there
+      risk: String, // "low", or what signals have raised the task to where it is asked again
+      delegation?: { // where an agent hands on a part of its task
+        parent: String,
+        depth: Long, // 1 for the first hand
+        attested: Set<Attested>, // of the tasks it is a part of; a part itself begins with nothing attested
+      },
+      now: datetime,${terms}
+    },
+  };
+`;
+
+const actionDeclaration = (action: CatalogAction, terms: string): string => `
   // ${action.server.id}: ${action.endpoint}
   action ${cedarString(action.id)} in [Action::${cedarString(action.risk)}] appliesTo {
     principal: Agent,
@@ -63,7 +115,7 @@ const actionDeclaration = (action: CatalogAction): string => `
       task: {actions: Set<String>, labels: Set<String>},
       labels: Set<String>,
       risk: String,
-      now: datetime,
+      now: datetime,${terms}
       args: {${action.args.map(argumentDeclaration).join(', ')}},
     },
   };

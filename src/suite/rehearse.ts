@@ -58,21 +58,24 @@ function rehearseIssue(
 ): Rehearsal | Problem {
   const action = policies.catalog.actions.get(id);
   if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
-  const question = issueQuestion({
-    agent,
-    server: action.server,
-    purpose: task.purpose,
-    actions: task.actions ?? [id],
-    requested: { action: id, risk: action.risk },
-    ttlSeconds,
-    subject: task.subject ?? agent,
-    actors: task.subject === null || task.subject === agent ? [] : [agent],
-    claimed: task.claimed,
-    attested: task.attested,
-    risk: task.risk,
-    delegation: delegation ?? undefined,
-    nowMs,
-  });
+  const question = issueQuestion(
+    {
+      agent,
+      server: action.server,
+      purpose: task.purpose,
+      actions: task.actions ?? [id],
+      requested: { action: id, risk: action.risk },
+      ttlSeconds,
+      subject: task.subject ?? agent,
+      actors: task.subject === null || task.subject === agent ? [] : [agent],
+      claimed: task.claimed,
+      attested: task.attested,
+      risk: task.risk,
+      delegation: delegation ?? undefined,
+      nowMs,
+    },
+    policies.catalog,
+  );
   return { decision: authorize(policies, question), question, target: { action, isIssue: true } };
 }
 

@@ -72,7 +72,7 @@ export class Trial {
     if (isDeny(live) || live.hash !== policySet || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
-    const question = live.shadowIds.length === 0 ? null : questionOf(facts, this.#parts.binding);
+    const question = live.shadowIds.length === 0 ? null : questionOf(facts, this.#parts.binding, live);
     if (this.#parts.candidate() === null && (question === null || !live.shadow.canMatch(question))) {
       // Nothing is to be asked: that is said at once.
       this.#compared += 1;
@@ -99,7 +99,10 @@ export class Trial {
       this.#compared += 1;
       const made = { about: aboutIssue(question), decided, at: { decisionId: null, atMs } };
       const candidate = this.#candidateBeside(live);
-      if (candidate !== null) this.#compare('candidate', made, authorize(candidate, question));
+      if (candidate !== null) {
+        const asked = question.inTermsOf?.(candidate.catalog) ?? question;
+        this.#compare('candidate', made, authorize(candidate, asked));
+      }
       if (live.shadowIds.length > 0) this.#shadow(live, made, question);
     });
   };
@@ -212,9 +215,10 @@ function aboutIssue({ principal, context }: Question): Made['about'] {
 }
 
 /** What the policies were asked; `null` where the call was decided before. */
-function questionOf(facts: Facts, binding: BindingMode): Question | null {
+function questionOf(facts: Facts, binding: BindingMode, { catalog }: PolicySet): Question | null {
   const { call, caller, credential, action, task } = facts;
   if (isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(action) || isDeny(task)) return null;
   const { history, use, reuse, nowMs } = facts;
-  return useQuestion({ call, caller, credential, task: task ?? null, history, action, binding, use, reuse, nowMs });
+  const asked = { call, caller, credential, task: task ?? null, history, action, binding, use, reuse, nowMs };
+  return useQuestion(asked, catalog);
 }

@@ -469,3 +469,41 @@ describe('catalogFrom finds', () => {
     ]);
   });
 });
+
+describe('catalogFrom reads `timeZones`', () => {
+  const servers = `servers:
+  s: { hosts: [a.test], audience: 'https://a.test', routes: [{ action: a.b, method: GET, path: /, risk: low }] }
+`;
+  const findings = (zones: string): readonly string[] => {
+    const read = catalogFrom(`timeZones: ${zones}\n${servers}`, 'actions.yaml');
+    return 'findings' in read ? read.findings.map(({ message, help }) => `${message}; ${help}`) : [];
+  };
+
+  it('by name, and none where it is not written', () => {
+    const zones = '{ office: Europe/Berlin, utc: UTC, indiana: America/Indiana/Knox, west: Etc/GMT+5 }';
+    expect([...mustLoad(`timeZones: ${zones}\n${servers}`).timeZones]).toEqual([
+      ['office', 'Europe/Berlin'],
+      ['utc', 'UTC'],
+      ['indiana', 'America/Indiana/Knox'],
+      ['west', 'Etc/GMT+5'],
+    ]);
+    expect(mustLoad(servers).timeZones.size).toBe(0);
+  });
+
+  const rule = 'must be a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
+  it.each([
+    ['{ office: Europe/Berlim }', [`\`Europe/Berlim\` ${rule}; did you mean \`Europe/Berlin\`?`]],
+    // An offset and an abbreviation have no summer time.
+    ['{ office: "+01:00" }', [expect.stringContaining(`\`+01:00\` ${rule}`)]],
+    ['{ office: EST }', [expect.stringContaining(`\`EST\` ${rule}`)]],
+    ['{ office: 1 }', [`the time zone \`1\` ${rule}; null`]],
+    ['{ "Office hours": UTC }', [expect.stringContaining('the name `Office hours` of a time zone must be letters')]],
+    ['[UTC]', ['`timeZones` must be a mapping; null']],
+    [
+      `{ ${Array.from({ length: 17 }, (_, at) => `z${at}: UTC`).join(', ')} }`,
+      ['there are at most 16 time zones; null'],
+    ],
+  ])('and says of `%s` what is wrong', (zones, expected) => {
+    expect(findings(zones)).toEqual(expected);
+  });
+});

@@ -272,6 +272,11 @@ describe('remit policy explain', () => {
       claimed: ['b=c=d', 'team=a'],
       attested: [{ name: 'approval', value: 'finance', by }],
     });
+    const inSummer = await run(...create, '--now', '2026-07-15T23:30:00+02:00', '--json');
+    expect(JSON.parse(inSummer.out.join('')).asked.context).toMatchObject({
+      now: { __extn: { fn: 'datetime', arg: '2026-07-15T21:30:00Z' } },
+      time: { office: { weekday: 3, minuteOfDay: 1410, date: { __extn: { fn: 'datetime', arg: '2026-07-15' } } } },
+    });
     expect((await run(...LIST, '--agent', reporter, '--risk', 'high')).out[0]).toMatch(/^deny .* by risk-raised$/);
   });
 
@@ -405,6 +410,7 @@ describe('remit policy explain', () => {
     ['arguments that are none', ['--action', 'files.read', '--agent', reporter, '--args', '[]'], 2, 'a JSON object'],
     ['two attempts', ['--action', 'a', '--mcp', 'b', '--agent', reporter], 2, 'exactly one of `--action`'],
     ['a risk that is none', [...LIST, '--agent', reporter, '--risk', 'huge'], 2, '`risk`'],
+    ['an instant without a zone', [...LIST, '--agent', reporter, '--now', '2026-07-15T23:30:00'], 2, '`now`'],
     ['a claim without a value', [...LIST, '--agent', reporter, '--claimed', 'x'], 2, '`name=value`'],
     ['an attestation by nobody', [...LIST, '--agent', reporter, '--attested', 'x=y'], 2, '`name=value@SPIFFE-ID`'],
     ['an unknown option', ['--why'], 2, "Unknown option '--why'"],

@@ -16,7 +16,10 @@ async function decisionBy(policies: string, ttlSeconds = 1) {
   const requested = { action: 'files.list', risk: 'low' } as const;
   return authorize(
     set,
-    issueQuestion({ agent, server, purpose: '', actions: ['files.list'], requested, ttlSeconds, nowMs: 0 }),
+    issueQuestion(
+      { agent, server, purpose: '', actions: ['files.list'], requested, ttlSeconds, nowMs: 0 },
+      set.catalog,
+    ),
   );
 }
 

@@ -80,7 +80,9 @@ describe('the attributes that the catalog gives to a resource', () => {
       const server = set.catalog.servers.get(id);
       if (server === undefined) throw new Error('no server');
       const requested = { action: 'a', risk: 'low' as const };
-      return asked(issueQuestion({ agent, server, purpose: '', actions: [], requested, ttlSeconds: 1, nowMs: 0 }));
+      return asked(
+        issueQuestion({ agent, server, purpose: '', actions: [], requested, ttlSeconds: 1, nowMs: 0 }, set.catalog),
+      );
     };
     expect(of('wiki')).toBe('policy.forbidden owned');
     expect(of('pay')).toBe('policy.not-permitted ');

@@ -119,15 +119,18 @@ describe('entities are taken', () => {
     const server = set.catalog.servers.get('files');
     const principal = spiffeIdFrom(id);
     if (server === undefined || isDeny(principal)) throw new Error('no server');
-    const question = issueQuestion({
-      agent: principal,
-      server,
-      purpose: '',
-      actions: [],
-      requested: { action: 'files.list', risk: 'low' },
-      ttlSeconds: 1,
-      nowMs: 0,
-    });
+    const question = issueQuestion(
+      {
+        agent: principal,
+        server,
+        purpose: '',
+        actions: [],
+        requested: { action: 'files.list', risk: 'low' },
+        ttlSeconds: 1,
+        nowMs: 0,
+      },
+      set.catalog,
+    );
     expect(authorize(set, question)).toEqual({ kind: 'allow', policyIds: ['p'] });
   });
 });

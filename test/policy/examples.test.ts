@@ -63,60 +63,66 @@ function use(
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
   const { server, method, template } = action;
-  return useQuestion({
-    call: { method, host: 'a.test', path: template },
-    caller: { id: agentOf(agent) },
-    credential: {
-      kind: 'task-token',
-      issuer: 'https://issuer.acme.test',
-      keyId: 'k',
-      audience: server.audience,
-      subject: 'user',
-      clientId: agentOf(agent),
-      actors: [],
-      issuedAtSeconds: 1_799_999_800,
-      expiresAtSeconds: 1_800_000_100,
-      tokenId: 'j'.repeat(16),
-      taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
-      scope: [id],
-      details: [
-        { type: 'urn:remit:task', locations: [server.audience], actions: [id], constraints: unconstrained, purpose },
-      ],
-      confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
-      delegate: null,
-      intentHash: 'sha-256:x',
-      issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
-      useKey: 'd',
+  return useQuestion(
+    {
+      call: { method, host: 'a.test', path: template },
+      caller: { id: agentOf(agent) },
+      credential: {
+        kind: 'task-token',
+        issuer: 'https://issuer.acme.test',
+        keyId: 'k',
+        audience: server.audience,
+        subject: 'user',
+        clientId: agentOf(agent),
+        actors: [],
+        issuedAtSeconds: 1_799_999_800,
+        expiresAtSeconds: 1_800_000_100,
+        tokenId: 'j'.repeat(16),
+        taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
+        scope: [id],
+        details: [
+          { type: 'urn:remit:task', locations: [server.audience], actions: [id], constraints: unconstrained, purpose },
+        ],
+        confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
+        delegate: null,
+        intentHash: 'sha-256:x',
+        issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
+        useKey: 'd',
+      },
+      task: {
+        purpose,
+        createdAtMs: NOW_MS - ageSeconds * 1000,
+        risk: 'low',
+        claimed: { model: 'm-1' },
+        attested: [approval],
+      },
+      history: { ...noHistory, ...history },
+      action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
+      binding,
+      use: 1,
+      reuse,
+      nowMs: NOW_MS,
     },
-    task: {
-      purpose,
-      createdAtMs: NOW_MS - ageSeconds * 1000,
-      risk: 'low',
-      claimed: { model: 'm-1' },
-      attested: [approval],
-    },
-    history: { ...noHistory, ...history },
-    action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),
-    binding,
-    use: 1,
-    reuse,
-    nowMs: NOW_MS,
-  });
+    set.catalog,
+  );
 }
 
 function issue(agent: string, id: string, { purpose = 'pay the rent', ttlSeconds = 300 } = {}): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
   const requested = { action: id, risk: action.risk };
-  return issueQuestion({
-    agent: agentOf(agent),
-    server: action.server,
-    purpose,
-    actions: [id],
-    requested,
-    ttlSeconds,
-    nowMs: NOW_MS,
-  });
+  return issueQuestion(
+    {
+      agent: agentOf(agent),
+      server: action.server,
+      purpose,
+      actions: [id],
+      requested,
+      ttlSeconds,
+      nowMs: NOW_MS,
+    },
+    set.catalog,
+  );
 }
 
 const raised = (question: Question): Question => ({ ...question, context: { ...question.context, risk: 'high' } });

@@ -122,15 +122,18 @@ describe('policies that are followed', () => {
     if (server === undefined) return 'dropped';
     const decision = authorize(
       set,
-      issueQuestion({
-        agent,
-        server,
-        purpose: 'p',
-        actions: ['files.read'],
-        requested: { action: 'files.read', risk: 'low' },
-        ttlSeconds: 1,
-        nowMs: 0,
-      }),
+      issueQuestion(
+        {
+          agent,
+          server,
+          purpose: 'p',
+          actions: ['files.read'],
+          requested: { action: 'files.read', risk: 'low' },
+          ttlSeconds: 1,
+          nowMs: 0,
+        },
+        set.catalog,
+      ),
     );
     return `${decision.kind} ${decision.policyIds.filter((id) => id.startsWith('v')).join()}`;
   }

@@ -32,12 +32,29 @@ describe('schemaFrom', () => {
       labels: Set<String>,
       risk: String,
       now: datetime,
+      time: Time,
       args: {"amount": Long, "currency"?: String},
     },
   };
 `);
     expect(text).toContain('args: {"id": String}');
     expect(text).toContain('args: {}');
+  });
+
+  it('has a local time for each time zone of the catalog, at `issue` too, and none where it names none', () => {
+    const zones = 'timeZones: { office: Europe/Berlin, "tokyo": Asia/Tokyo }\n';
+    const named = mustGenerate(exampleCatalog.replace(/timeZones:\n.*\n/, zones)).text;
+    expect(named).toContain(`
+  type Time = {
+    "office": LocalTime, // Europe/Berlin
+    "tokyo": LocalTime, // Asia/Tokyo
+  };`);
+    const none = mustGenerate(exampleCatalog.replace(/timeZones:\n.*\n/, '')).text;
+    expect([named, none].map((text) => text.match(/time: Time,/g)?.length)).toEqual([
+      named.match(/^ {2}action ".*appliesTo/gm)?.length,
+      undefined,
+    ]);
+    expect(none).not.toContain('LocalTime');
   });
 
   it('leaves the base as it is, up to the end of the namespace', () => {

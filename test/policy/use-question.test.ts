@@ -84,13 +84,14 @@ const facts: fc.Arbitrary<UseFacts> = fc.record({
 });
 
 const uid = (id: string) => ({ type: 'T', id });
+const terms = { timeZones: new Map([['office', 'Pacific/Kiritimati']]) };
 
 describe('useQuestion', () => {
   it('takes no context that `isPlainValue` does not take', () => {
     let plain = 0;
     fc.assert(
       fc.property(facts, (use) => {
-        const question = useQuestion(use);
+        const question = useQuestion(use, terms);
         const isPlain = question.isPlain?.();
         if (isPlain === true) plain += 1;
         // It may refuse what the engine takes: such an answer is only not kept.
@@ -115,7 +116,7 @@ describe('useQuestion', () => {
       use: 1,
       nowMs: 1_800_000_000_000,
     } as unknown as UseFacts;
-    expect(useQuestion(plain).isPlain?.()).toBe(true);
+    expect(useQuestion(plain, terms).isPlain?.()).toBe(true);
   });
 
   it('has an argument of any name as a member of its own', () => {
@@ -125,14 +126,14 @@ describe('useQuestion', () => {
       ['__proto__', 'b'],
       ['constructor', 'c'],
     ]);
-    const { context } = useQuestion({ ...use, action: { ...use.action, args } });
+    const { context } = useQuestion({ ...use, action: { ...use.action, args } }, terms);
     expect(Object.entries(context['args'] ?? {})).toEqual([...args]);
   });
 
   it('gives part by part what the context is as a whole', () => {
     fc.assert(
       fc.property(facts, (use) => {
-        const question = useQuestion(use);
+        const question = useQuestion(use, terms);
         const { context } = question;
         const parts = Object.keys(context).map((name) => [name, question.part?.(name)]);
         expect(Object.fromEntries(parts)).toEqual(context);
@@ -148,6 +149,7 @@ describe('useQuestion', () => {
       'context.now >= datetime("2027-01-01") && context.intent.ageSeconds > 5',
       'context has nothing && context.request.host == "x"',
       'context == {}',
+      'context.time.office.minuteOfDay < 510 && context.time.office.date == datetime("2026-12-25")',
       'context.risk == "high" && context.task.labels.contains("x") && context.credential.uses < 3',
     ];
     const keys = conditions.map((condition) =>
@@ -161,7 +163,7 @@ describe('useQuestion', () => {
     );
     fc.assert(
       fc.property(facts, fc.nat(conditions.length - 1), (use, which) => {
-        const question = useQuestion(use);
+        const question = useQuestion(use, terms);
         const names = { principal: uid('p'), action: uid('a'), resource: uid('r'), lineageOf: () => [] };
         const whole = { ...names, context: question.context };
         const byParts = {

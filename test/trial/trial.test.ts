@@ -47,7 +47,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
     requested: { action: 'files.read', risk: 'low' },
     ttlSeconds: 1,
     nowMs: 0,
-  });
+  }, live.catalog);
   return {
     trial,
     sets,

@@ -1,0 +1,43 @@
+import { nearestOf } from '../config/nearest.ts';
+import { entriesOf, stringOf } from './yaml-file.ts';
+import type { PlacedNode, YamlFile } from './yaml-file.ts';
+
+/** The zones whose local time policies can read, by the operator's name for each: `office` is `Europe/Berlin`. */
+export type TimeZones = ReadonlyMap<string, string>;
+
+const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
+const MAX_ZONES = 16;
+const RULE = 'a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
+
+/** Reads `timeZones`: at most 16 names, each with a zone of the database that the runtime brings along. None where it is not written. */
+export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): TimeZones {
+  if (node === undefined) return new Map();
+  const entries = entriesOf(yaml, node, '`timeZones`');
+  if (entries.length > MAX_ZONES) yaml.report(node.offset, `there are at most ${MAX_ZONES} time zones`);
+  return new Map(
+    entries.flatMap(([name, value]) => {
+      if (!NAME.test(name.value))
+        yaml.report(
+          name.offset,
+          `the name \`${name.value.slice(0, 100)}\` of a time zone must be letters, digits and \`_\`, beginning with a small letter, at most 63`,
+        );
+      const zone = stringOf(yaml, value, { what: 'the time zone', accepts: () => true, rule: RULE });
+      if (zone === null) return [];
+      if (isTimeZone(zone.value)) return [[name.value, zone.value] as const];
+      const nearest = nearestOf(zone.value, Intl.supportedValuesOf('timeZone'));
+      const help = nearest === null ? undefined : `did you mean \`${nearest}\`?`;
+      yaml.report(zone.offset, `\`${zone.value.slice(0, 100)}\` must be ${RULE}`, help);
+      return [];
+    }),
+  );
+}
+
+/** Neither an offset nor an abbreviation: `+01:00` and `EST` know no summer time, which nobody who writes them means. */
+function isTimeZone(name: string): boolean {
+  if (name !== 'UTC' && !/^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)+$/.test(name)) return false;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}

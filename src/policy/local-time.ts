@@ -1,0 +1,64 @@
+import type { TimeZones } from '../action/time-zones.ts';
+import type { CedarRecord } from './cedar-value.ts';
+
+/**
+ * What a policy reads as `context.time`: for each zone by its name `weekday` (1 is Monday, 7 Sunday), `minuteOfDay` (0 to 1439, by
+ * the clock on the wall there, so that summer time is in it) and `date` (its day, as the midnight that `datetime("2026-12-25")` is).
+ * By the rules of the time zone database that the runtime brings along (`process.versions.tz`). Read once in a second for all checks.
+ *
+ * @param nowMs milliseconds since the Unix epoch; for an instant that Cedar cannot hold there is a value that the engine refuses
+ */
+export function localTimes(zones: TimeZones, nowMs: number): CedarRecord {
+  const second = Math.floor(nowMs / 1000);
+  const known = read.get(zones);
+  if (known?.second === second) return known.times;
+  const times = Object.fromEntries(Array.from(zones, ([name, zone]) => [name, localTime(zone, second * 1000)]));
+  read.set(zones, { second, times });
+  return times;
+}
+
+/** By the zones of a catalog, which go with it. */
+const read = new WeakMap<TimeZones, { readonly second: number; readonly times: CedarRecord }>();
+
+/** By zone, of which the database has some 600. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+const FIELDS = ['year', 'month', 'day', 'hour', 'minute'] as const;
+
+function localTime(zone: string, atMs: number): CedarRecord {
+  if (Number.isNaN(new Date(atMs).getTime())) return NEVER;
+  const parts = formatOf(zone).formatToParts(atMs);
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0] = FIELDS.map((field) =>
+    Number(parts.find(({ type }) => type === field)?.value),
+  );
+  return timeOf(new Date(Date.UTC(year, month - 1, day, hour, minute)));
+}
+
+/** @param wallMs the clock on the wall, as if it were that of UTC */
+const timeOf = (wall: Date): CedarRecord => ({
+  weekday: wall.getUTCDay() || 7,
+  minuteOfDay: wall.getUTCHours() * 60 + wall.getUTCMinutes(),
+  date: dateValue(wall.toISOString().split('T', 1).join()),
+});
+
+const dateValue = (arg: string): CedarRecord => ({ __extn: { fn: 'datetime', arg } });
+
+const NEVER: CedarRecord = { weekday: 0, minuteOfDay: 0, date: dateValue('') };
+
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formats.get(timeZone);
+  if (known !== undefined) return known;
+  const made = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+  });
+  formats.set(timeZone, made);
+  return made;
+}

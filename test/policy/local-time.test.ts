@@ -1,0 +1,131 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { TimeZones } from '../../src/action/time-zones.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
+import { localTimes } from '../../src/policy/local-time.ts';
+import { issueQuestion } from '../../src/policy/question.ts';
+import type { CacheResult } from '../../src/policy/cache.ts';
+import type { PolicySet } from '../../src/policy/load.ts';
+import { datetime } from './keyed.ts';
+import { exampleCatalog, folderWith, mustLoad } from './policy-folder.ts';
+
+const zones = (...names: readonly string[]): TimeZones => new Map(names.map((name) => [name, name]));
+const at = (zone: string, instant: string) => localTimes(zones(zone), Date.parse(instant))[zone];
+
+describe('localTimes', () => {
+  it.each([
+    ['UTC', '2026-01-15T12:00:00Z', [4, 720, '2026-01-15']],
+    ['Europe/Berlin', '2026-01-15T12:00:00Z', [4, 780, '2026-01-15']],
+    ['Europe/Berlin', '2026-07-15T12:00:00Z', [3, 840, '2026-07-15']],
+    // The hour that is left out, and the one that is there twice.
+    ['Europe/Berlin', '2026-03-29T00:59:59Z', [7, 119, '2026-03-29']],
+    ['Europe/Berlin', '2026-03-29T01:00:00Z', [7, 180, '2026-03-29']],
+    ['Europe/Berlin', '2026-10-25T00:30:00Z', [7, 150, '2026-10-25']],
+    ['Europe/Berlin', '2026-10-25T01:30:00Z', [7, 150, '2026-10-25']],
+    ['America/New_York', '2026-01-01T04:59:00Z', [3, 1439, '2025-12-31']],
+    ['America/New_York', '2026-01-01T05:00:00Z', [4, 0, '2026-01-01']],
+    ['Asia/Kolkata', '2026-01-18T18:30:00Z', [1, 0, '2026-01-19']],
+    ['Australia/Lord_Howe', '2026-01-15T12:00:00Z', [4, 1380, '2026-01-15']],
+    ['Pacific/Kiritimati', '2026-01-15T12:00:00Z', [5, 120, '2026-01-16']],
+    ['Europe/Berlin', '1969-12-31T23:30:00Z', [4, 30, '1970-01-01']],
+    // Before the zones of today: the offset had seconds.
+    ['Europe/Paris', '1900-01-01T00:00:00Z', [1, 9, '1900-01-01']],
+  ] as const)('is in %s at %s what the clock on the wall says', (zone, instant, [weekday, minuteOfDay, date]) => {
+    expect(at(zone, instant)).toEqual({ weekday, minuteOfDay, date: datetime(date) });
+  });
+
+  it('is asked again in another second, and the same value in the same one', () => {
+    const named = zones('Europe/Berlin');
+    const first = localTimes(named, 1_800_000_000_000);
+    expect(localTimes(named, 1_800_000_000_999)).toBe(first);
+    expect(localTimes(named, 1_800_000_001_000)).not.toBe(first);
+    expect(localTimes(named, 1_800_000_000_999)).toEqual(first);
+  });
+
+  it('gives of an instant that no date can hold what the engine refuses', () => {
+    expect(localTimes(zones('UTC'), Number.NaN)).toMatchObject({ UTC: { date: { __extn: { arg: '' } } } });
+  });
+});
+
+const policies = `
+@id("read") permit (principal, action == Remit::Action::"issue", resource)
+when { context.requested.action == "files.read" && context.time.office.minuteOfDay >= 510 };
+@id("list") permit (principal, action == Remit::Action::"issue", resource) when { context.requested.action == "files.list" };
+@id("weekend") forbid (principal, action == Remit::Action::"issue", resource)
+when { context.time.office.weekday > 5 || context.time.tokyo.date == datetime("2026-01-15") };
+`;
+const catalog = exampleCatalog.replace('office: Europe/Berlin', 'office: Europe/Berlin\n  tokyo: Asia/Tokyo');
+
+function asked(set: PolicySet, nowMs: number) {
+  const agent = spiffeIdFrom('spiffe://acme.test/a');
+  const server = set.catalog.servers.get('files');
+  if (isDeny(agent) || server === undefined) throw new Error('no server');
+  const requested = { action: 'files.read', risk: 'low' } as const;
+  const facts = { agent, server, purpose: '', actions: ['files.read'], requested, ttlSeconds: 1, nowMs };
+  return issueQuestion(facts, set.catalog);
+}
+
+function kept(set: PolicySet, instant: string | number) {
+  const nowMs = typeof instant === 'number' ? instant : Date.parse(instant);
+  let cache: CacheResult | null = null;
+  const keep = { nowMs, untilMs: nowMs + 604_800_000, onCache: (result: CacheResult) => (cache = result) };
+  return { answer: set.ask(asked(set, nowMs), keep), cache };
+}
+
+describe('an answer by local time', () => {
+  it('is kept as long as nothing that was read changes, and no minute longer', async () => {
+    const set = await mustLoad(folderWith(policies, { catalog }));
+    const permitted = { kind: 'permitted', policyIds: ['read'] };
+    expect(kept(set, '2026-01-16T07:29:59Z')).toEqual({ answer: { kind: 'not-permitted' }, cache: 'miss' });
+    expect(kept(set, '2026-01-16T07:30:00Z')).toEqual({ answer: permitted, cache: 'miss' });
+    // Minute 510 is a bound, and every later one is the other side of it.
+    expect(kept(set, '2026-01-16T07:31:00Z')).toEqual({ answer: permitted, cache: 'miss' });
+    expect(kept(set, '2026-01-16T14:59:59Z')).toEqual({ answer: permitted, cache: 'hit' });
+    expect(kept(set, '2026-01-16T22:59:59Z')).toEqual({ answer: permitted, cache: 'hit' });
+    expect(kept(set, '2026-01-16T23:00:00Z')).toMatchObject({ answer: { policyIds: ['weekend'] }, cache: 'miss' });
+    expect(kept(set, '2026-01-14T15:00:00Z')).toMatchObject({ answer: { policyIds: ['weekend'] }, cache: 'miss' });
+  });
+
+  it('is the same from the cache as without, whenever it is asked', async () => {
+    const set = await mustLoad(folderWith(policies, { catalog }));
+    const start = Date.parse('2026-01-12T00:00:00Z');
+    let hits = 0;
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 8 * 24 * 60 * 2 }), (halfMinutes) => {
+        const nowMs = start + halfMinutes * 30_000;
+        const { answer, cache } = kept(set, nowMs);
+        if (cache === 'hit') hits += 1;
+        expect(answer).toEqual(set.ask(asked(set, nowMs)));
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(hits).toBeGreaterThan(100);
+  });
+
+  it('is kept by the sides of what is read alone, and by no time where no policy reads one', async () => {
+    const set = await mustLoad(folderWith(policies, { catalog }));
+    expect(set.keyReads(asked(set, 0))).toEqual([
+      'context.requested.action',
+      'context.time.office.minuteOfDay against long 510',
+      'context.time.office.weekday against long 5',
+      expect.stringMatching(/^context\.time\.tokyo\.date against datetime \d+$/),
+    ]);
+    const timeless = await mustLoad(
+      folderWith('@id("p") permit (principal, action, resource) when { context has ttlSeconds };', { catalog }),
+    );
+    expect(timeless.keyReads(asked(timeless, 0))).toEqual(['has context.ttlSeconds']);
+    expect(kept(timeless, '2026-01-16T07:29:59Z').cache).toBe('miss');
+    expect(kept(timeless, '2026-01-17T22:00:00Z').cache).toBe('hit');
+  });
+
+  it('is refused by the types where the catalog names no such zone', async () => {
+    const none = exampleCatalog.replace(/timeZones:\n.*\n/, '');
+    for (const [text, named] of [
+      [policies, exampleCatalog],
+      [policies, none],
+    ] as const) {
+      await expect(mustLoad(folderWith(text, { catalog: named }))).rejects.toThrow(/`time(\.tokyo)?`/);
+    }
+  });
+});
