@@ -19,6 +19,8 @@ export interface AttemptOptions {
   readonly a2a?: string | undefined;
   readonly grpc?: string | undefined;
   readonly risk?: string | undefined;
+  /** JSON, as in `authorization_details`. */
+  readonly constraints?: string | undefined;
   /** The instant, with its time zone. */
   readonly now?: string | undefined;
   /** `name=value` each. */
@@ -49,8 +51,11 @@ export function attemptFrom(
   const attested = pairsOf(options.attested ?? [], /^([^=]+)=(.*)@(spiffe:\/\/.+)$/s);
   if (claimed === null) return { problem: '`--claimed` must be `name=value`' };
   if (attested === null) return { problem: '`--attested` must be `name=value@SPIFFE-ID`' };
+  const constraints = options.constraints === undefined ? {} : objectFrom(options.constraints, '--constraints');
+  if (isProblem(constraints)) return constraints;
   const task = {
     purpose,
+    constraints,
     risk,
     claimed: Object.fromEntries(claimed.map(([name, value]) => [name, value])),
     attested: attested.map(([name, value, by]) => ({ name, value, by })),
@@ -76,7 +81,7 @@ function attemptOf(options: AttemptOptions): Readonly<Record<string, unknown>> |
   if (kind === undefined || second !== undefined)
     return { problem: `exactly one of ${KINDS.map((one) => `\`--${one}\``).join(', ')} is required` };
   if (options.body !== undefined) return { problem: '`--body` goes with METHOD and URL' };
-  const args = options.args === undefined ? {} : objectFrom(options.args);
+  const args = options.args === undefined ? {} : objectFrom(options.args, '--args');
   if (isProblem(args)) return args;
   const name = options[kind];
   switch (kind) {
@@ -97,16 +102,15 @@ function attemptOf(options: AttemptOptions): Readonly<Record<string, unknown>> |
   }
 }
 
-function objectFrom(text: string): object | Problem {
+function objectFrom(text: string, option: string): object | Problem {
+  const noObject = { problem: `\`${option}\` must be a JSON object` };
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : NO_OBJECT;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : noObject;
   } catch {
-    return NO_OBJECT;
+    return noObject;
   }
 }
-
-const NO_OBJECT: Problem = { problem: '`--args` must be a JSON object' };
 
 /** The groups of each text; `null` where one does not match. */
 function pairsOf(texts: readonly string[], form: RegExp): readonly (readonly string[])[] | null {

@@ -43,6 +43,7 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --args JSON        the arguments; of gRPC the message
   --purpose TEXT     circumstances: what the task is for, default \`test\`
   --risk LEVEL       what signals have raised the task to: low (default), medium, high
+  --constraints JSON what the task may do at most, as in \`authorization_details\`: \`{"max_calls": 3}\`
   --now INSTANT      when, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      what the agent says of itself, and what others vouch for; may be repeated
@@ -81,6 +82,7 @@ const OPTIONS = {
   args: { type: 'string' },
   risk: { type: 'string' },
   now: { type: 'string' },
+  constraints: { type: 'string' },
   claimed: { type: 'string', multiple: true },
   attested: { type: 'string', multiple: true },
   body: { type: 'string' },

@@ -2,7 +2,7 @@ import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import type { Task } from '../task/task.ts';
-import { authorizationDetailsFrom } from '../token/authorization-details.ts';
+import { authorizationDetailsFrom, type Constraints } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
 import { delegationOf } from './grant.ts';
 import type { IssuerServices } from './services.ts';
@@ -29,7 +29,10 @@ export function askAgain(task: Task, services: IssuerServices): Deny | null {
       if (server === undefined || action?.server !== server) {
         return deny('policy.not-permitted', `the catalog no longer has the action \`${id}\``);
       }
-      const refusal = refusalOf({ task, server, action, actions, delegation, catalog }, services);
+      const refusal = refusalOf(
+        { task, server, action, constraints: detail.constraints, actions, delegation, catalog },
+        services,
+      );
       if (refusal !== null) return refusal;
     }
   }
@@ -44,13 +47,14 @@ interface Asked {
   readonly task: Task;
   readonly server: Server;
   readonly action: CatalogAction;
+  readonly constraints: Constraints;
   readonly actions: readonly string[];
   readonly delegation: IssueFacts['delegation'];
   readonly catalog: Catalog;
 }
 
 function refusalOf(
-  { task, server, action, actions, delegation, catalog }: Asked,
+  { task, server, action, constraints, actions, delegation, catalog }: Asked,
   { grant, ports, settings, store }: IssuerServices,
 ): Deny | null {
   const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - store.nowMs()) / 1_000));
@@ -61,7 +65,7 @@ function refusalOf(
         server,
         purpose: task.purpose,
         actions,
-        requested: { action: action.id, risk: action.risk },
+        requested: { action: action.id, risk: action.risk, constraints },
         ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
         subject: task.subject,
         claimed: task.claimed,

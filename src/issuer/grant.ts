@@ -224,7 +224,7 @@ function lifetimeOf(
     : oauthError('invalid_request', 'there is less than a second left for a token');
 }
 
-/** The ids of the policies that permit every action of the intent: one decision each, all or nothing. */
+/** The ids of the policies that permit every action of the intent under all its constraints: one decision each, all or nothing. */
 function permitted(
   { origin: { actors, place, subject }, asked }: Case,
   { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
@@ -238,7 +238,7 @@ function permitted(
   }
   const catalog = services.catalog();
   if (isDeny(catalog)) return oauthError('temporarily_unavailable', 'no policies are loaded', catalog);
-  for (const action of intent.actions) {
+  for (const { action, constraints } of intent.asked) {
     const decision = services.grant(
       issueQuestion(
         {
@@ -246,7 +246,7 @@ function permitted(
           server: intent.server,
           purpose: intent.purpose,
           actions,
-          requested: { action: action.id, risk: action.risk },
+          requested: { action: action.id, risk: action.risk, constraints },
           ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
           subject,
           actors,

@@ -3,7 +3,7 @@ import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import type { AuthorizationDetail } from '../token/authorization-details.ts';
+import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { AskedDetails } from './token-request.ts';
 
@@ -23,6 +23,8 @@ export interface Intent {
   readonly purpose: string;
   /** Every action the intent comes to, each once, in the order of the catalog. */
   readonly actions: readonly CatalogAction[];
+  /** What the policies are asked: each action under the constraints of each entry that has it, at most 64. */
+  readonly asked: readonly AskedAction[];
   /** The `authorization_details` as granted: as sent, with families replaced by the actions they stand for. */
   readonly details: readonly JsonValue[];
   /** The same as values. */
@@ -31,6 +33,12 @@ export interface Intent {
   readonly hash: string;
   /** The first instant after which no entry holds, milliseconds since the Unix epoch; `null` where an entry is open. */
   readonly notAfterMs: number | null;
+}
+
+/** An action of an intent, under constraints that it is asked for with. */
+export interface AskedAction {
+  readonly action: CatalogAction;
+  readonly constraints: Constraints;
 }
 
 /**
@@ -52,7 +60,8 @@ export function intentFrom(
   if (isOAuthError(entries)) return entries;
   const granted = new Set(entries.flat());
   const actions = [...catalog.actions.values()].filter((action) => granted.has(action));
-  if (actions.length > MAX_ACTIONS) return tooMany();
+  const asked = askedActions(request, entries);
+  if (asked.length > MAX_ACTIONS) return tooMany();
   const scopeProblem = problemOfScope(request.scope, actions);
   if (scopeProblem !== null) return scopeProblem;
   const details = request.details.json.map((detail, at) => withActions(detail, entries[at] ?? []));
@@ -62,6 +71,7 @@ export function intentFrom(
     server,
     purpose,
     actions,
+    asked,
     details,
     authority: request.details.values.map((detail, at) => ({
       ...detail,
@@ -75,7 +85,21 @@ export function intentFrom(
 /** Each action is a policy decision of its own, so their number is what one request may cost. */
 const MAX_ACTIONS = 64;
 
-const tooMany = (): OAuthError => refused(`an intent has at most ${MAX_ACTIONS} actions`);
+const tooMany = (): OAuthError =>
+  refused(`an intent has at most ${MAX_ACTIONS} actions, each counted once for each of its constraints`);
+
+/** Each action once for all entries with equal constraints. */
+function askedActions(
+  { details }: Declaration,
+  entries: readonly (readonly CatalogAction[])[],
+): readonly AskedAction[] {
+  const asked = new Map<string, AskedAction>();
+  for (const [at, { constraints }] of details.values.entries()) {
+    const under = JSON.stringify(constraints);
+    for (const action of entries[at] ?? []) asked.set(`${action.id} ${under}`, { action, constraints });
+  }
+  return [...asked.values()];
+}
 
 const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
 

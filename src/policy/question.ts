@@ -6,6 +6,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Attestation } from '../task/attestation.ts';
 import type { TaskHistory } from '../task/history.ts';
 import type { Task } from '../task/task.ts';
+import type { Constraints } from '../token/authorization-details.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
 import type { CedarRecord, CedarValue } from './cedar-value.ts';
@@ -262,8 +263,11 @@ export interface IssueFacts {
   readonly purpose: string;
   /** Every action of the intent, families (`payments.*`) included. */
   readonly actions: readonly string[];
-  /** The one action the question is about; an intent is granted only where each of its actions is. */
-  readonly requested: { readonly action: string; readonly risk: Risk };
+  /**
+   * The one action the question is about, with the constraints of the entry that it is asked for in; an intent is granted only where
+   * each of its actions is, in each of its entries.
+   */
+  readonly requested: { readonly action: string; readonly risk: Risk; readonly constraints: Constraints };
   readonly ttlSeconds: number;
   /** On whose behalf: a user, or the agent itself, which is the default. */
   readonly subject?: string;
@@ -289,7 +293,7 @@ export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
   endpoint: null,
   context: {
     intent: { purpose: facts.purpose, actions: distinct(facts.actions) },
-    requested: { action: facts.requested.action, risk: facts.requested.risk },
+    requested: requestedOf(facts.requested),
     ttlSeconds: facts.ttlSeconds,
     claimed: claimedOf(facts.claimed ?? {}),
     attested: attestedOf(facts.attested ?? []),
@@ -301,6 +305,27 @@ export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
     ...termsAt(terms, facts.nowMs),
   },
   inTermsOf: (others) => issueQuestion(facts, others),
+});
+
+const requestedOf = ({ action, risk, constraints }: IssueFacts['requested']): CedarRecord => ({
+  action,
+  risk,
+  constraints: constraintsOf(constraints),
+});
+
+/** What is not limited is not there, so that no policy takes the lack of a limit for one. */
+const constraintsOf = ({ maxCalls, maxAmount, singleUse, notBeforeMs, notAfterMs }: Constraints): CedarRecord => ({
+  singleUse,
+  ...(maxCalls === null ? {} : { maxCalls }),
+  ...(maxAmount === null ? {} : { maxAmount: amountOf(maxAmount) }),
+  ...(notBeforeMs === null ? {} : { notBefore: datetime(Math.min(notBeforeMs, MAX_INSTANT_MS)) }),
+  ...(notAfterMs === null ? {} : { notAfter: datetime(Math.min(notAfterMs, MAX_INSTANT_MS)) }),
+});
+
+const amountOf = ({ argument, limit, currency }: NonNullable<Constraints['maxAmount']>): CedarRecord => ({
+  argument,
+  limit,
+  ...(currency === null ? {} : { currency: { argument: currency.argument, value: currency.value } }),
 });
 
 const delegationOf = ({ parent, depth, attested }: Delegation): CedarRecord => ({

@@ -34,13 +34,15 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
   const action = catalog.actions.values().next().value;
   if (isDeny(agent) || action === undefined) return [];
   const { server, id, risk } = action;
+  const maxAmount = { argument: 'amount', limit: 0, currency: { argument: 'currency', value: 'EUR' } };
+  const constraints = { singleUse: false, maxCalls: 1, maxAmount, notBeforeMs: 0, notAfterMs: 0 };
   const attested = [{ name: 'name', value: 'value', by: agent, kind: 'writer' as const }];
   const issue = {
     agent,
     server,
     purpose: '',
     actions: [id],
-    requested: { action: id, risk },
+    requested: { action: id, risk, constraints },
     ttlSeconds: 0,
     claimed: { name: 'value' },
     attested,

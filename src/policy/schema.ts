@@ -82,6 +82,21 @@ const issueDeclaration = (terms: string): string => `
       requested: {
         action: String,
         risk: String,
+        // Of the entry of authorization_details that it is asked for in. What is not there is not limited.
+        constraints: {
+          singleUse: Bool,
+          maxCalls?: Long,
+          maxAmount?: {
+            argument: String, // whose sum is limited, a whole number
+            limit: Long, // in the unit of the argument
+            currency?: {
+              argument: String,
+              value: String,
+            },
+          },
+          notBefore?: datetime,
+          notAfter?: datetime,
+        },
       },
       ttlSeconds: Long,
       subject: String, // on whose behalf

@@ -146,8 +146,8 @@ function detailsOf({ task }: Circumstances, action: Action | Deny, catalog: Cata
   return [{ type: AUTHORIZATION_DETAILS_TYPE, locations, actions, constraints, purpose }];
 }
 
-/** Only to find the servers a task is for; whether an action is covered is for `decide` to say. */
-const names = (granted: string, id: string): boolean =>
+/** Whether an id is an action of the catalog or in a family that a task names; whether a call is covered is for `decide` to say. */
+export const names = (granted: string, id: string): boolean =>
   granted === id || (granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
 
 function taskOf(token: TaskToken, { agent, nowMs, task }: Circumstances): Task {

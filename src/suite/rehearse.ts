@@ -6,10 +6,11 @@ import { authorize } from '../policy/authorize.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { issueQuestion } from '../policy/question.ts';
 import type { Question } from '../policy/question.ts';
+import type { Constraints } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
-import { bindingOf, caseFacts } from './case-facts.ts';
-import type { Attempt, Circumstances } from './test-case.ts';
+import { bindingOf, caseFacts, names } from './case-facts.ts';
+import type { Attempt, CaseTask, Circumstances } from './test-case.ts';
 import { writtenCallOf } from './written-call.ts';
 
 /** What came of an attempt. */
@@ -58,25 +59,40 @@ function rehearseIssue(
 ): Rehearsal | Problem {
   const action = policies.catalog.actions.get(id);
   if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
-  const question = issueQuestion(
-    {
-      agent,
-      server: action.server,
-      purpose: task.purpose,
-      actions: task.actions ?? [id],
-      requested: { action: id, risk: action.risk },
-      ttlSeconds,
-      subject: task.subject ?? agent,
-      actors: task.subject === null || task.subject === agent ? [] : [agent],
-      claimed: task.claimed,
-      attested: task.attested,
-      risk: task.risk,
-      delegation: delegation ?? undefined,
-      nowMs,
-    },
-    policies.catalog,
-  );
-  return { decision: authorize(policies, question), question, target: { action, isIssue: true } };
+  const question = (constraints: Constraints): Question =>
+    issueQuestion(
+      {
+        agent,
+        server: action.server,
+        purpose: task.purpose,
+        actions: task.actions ?? [id],
+        requested: { action: id, risk: action.risk, constraints },
+        ttlSeconds,
+        subject: task.subject ?? agent,
+        actors: task.subject === null || task.subject === agent ? [] : [agent],
+        claimed: task.claimed,
+        attested: task.attested,
+        risk: task.risk,
+        delegation: delegation ?? undefined,
+        nowMs,
+      },
+      policies.catalog,
+    );
+  const target = { action, isIssue: true };
+  // As the issuer does: all that is asked for, or nothing.
+  const rehearsed = (constraints: Constraints): Rehearsal => {
+    const asked = question(constraints);
+    return { decision: authorize(policies, asked), question: asked, target };
+  };
+  const [first, ...more] = constraintsOf(task, id);
+  return more.map(rehearsed).find(({ decision }) => isDeny(decision)) ?? rehearsed(first);
+}
+
+/** The constraints of each entry of the task that has the action. */
+function constraintsOf({ details, constraints }: CaseTask, id: string): readonly [Constraints, ...Constraints[]] {
+  const entries = (details ?? []).filter(({ actions }) => actions.some((granted) => names(granted, id)));
+  const [first = constraints, ...more] = entries.map((entry) => entry.constraints);
+  return [first, ...more];
 }
 
 /** The same policies, and what they were asked last. */

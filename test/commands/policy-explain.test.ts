@@ -272,6 +272,13 @@ describe('remit policy explain', () => {
       claimed: ['b=c=d', 'team=a'],
       attested: [{ name: 'approval', value: 'finance', by }],
     });
+    const bounded = ['--constraints', '{"max_calls":3,"max_amount":{"argument":"amount","limit":5}}', '--json'];
+    const asked = await run('--issue', 'payments.create', '--agent', reporter, ...bounded);
+    expect(JSON.parse(asked.out.join('')).asked.context.requested).toEqual({
+      action: 'payments.create',
+      risk: 'high',
+      constraints: { singleUse: false, maxCalls: 3, maxAmount: { argument: 'amount', limit: 5 } },
+    });
     const inSummer = await run(...create, '--now', '2026-07-15T23:30:00+02:00', '--json');
     expect(JSON.parse(inSummer.out.join('')).asked.context).toMatchObject({
       now: { __extn: { fn: 'datetime', arg: '2026-07-15T21:30:00Z' } },
@@ -408,6 +415,12 @@ describe('remit policy explain', () => {
     ['a ledger that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/ledger'],
     ['arguments of a call', [...LIST, '--agent', reporter, '--args', '{}'], 2, '`--args` goes with `--action`'],
     ['arguments that are none', ['--action', 'files.read', '--agent', reporter, '--args', '[]'], 2, 'a JSON object'],
+    [
+      'constraints that are none',
+      ['--issue', 'files.read', '--agent', reporter, '--constraints', '3'],
+      2,
+      'a JSON object',
+    ],
     ['two attempts', ['--action', 'a', '--mcp', 'b', '--agent', reporter], 2, 'exactly one of `--action`'],
     ['a risk that is none', [...LIST, '--agent', reporter, '--risk', 'huge'], 2, '`risk`'],
     ['an instant without a zone', [...LIST, '--agent', reporter, '--now', '2026-07-15T23:30:00'], 2, '`now`'],

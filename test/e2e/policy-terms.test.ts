@@ -36,6 +36,19 @@ forbid (principal, action == Remit::Action::"issue", resource in Remit::Server::
 when { [${days.join(', ')}].contains(context.time.there.weekday) };
 `;
 
+const bounded = `
+@id("bounded")
+forbid (principal, action == Remit::Action::"issue", resource in Remit::Server::"payments")
+when { context.requested.action == "payments.create" }
+unless {
+  context.requested.constraints has maxAmount && context.requested.constraints.maxAmount.limit <= 500 &&
+  context.requested.constraints.maxAmount.argument == "amount"
+};
+
+@id("pay")
+permit (principal, action == Remit::Action::"payments.create", resource);
+`;
+
 /** Issue "Day two", point 16: what could not be said in policy. */
 describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -55,7 +68,7 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
     }
     const catalog = await readFile(join(examples, 'actions.yaml'), 'utf8');
     await writeFile(join(into, 'actions.yaml'), catalog.replace('office: Europe/Berlin', `there: ${ZONE}`));
-    await writeFile(join(into, 'terms.cedar'), policies);
+    await writeFile(join(into, 'terms.cedar'), policies + bounded);
     domain = await startDomain(envoy, { folder, policies: into });
   });
   afterAll(async () => {
@@ -80,6 +93,31 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
     });
     return reply.status < 300 ? [reply.status] : [reply.status, JSON.parse(reply.body).reason];
   };
+
+  it('is how much a task asks for', async () => {
+    const asked = async (constraints?: Declaration['constraints']) =>
+      issued('payments', { actions: ['payments.create'], ...(constraints === undefined ? {} : { constraints }) });
+    const refusals = [
+      await asked(),
+      await asked({ max_calls: 1 }),
+      await asked({ max_amount: { argument: 'amount', limit: 501 } }),
+      await asked({ max_amount: { argument: 'tip', limit: 1 } }),
+    ];
+    expect(refusals.map(({ status, body }) => [status, body.error])).toEqual(
+      refusals.map(() => [400, 'invalid_authorization_details']),
+    );
+    const { status, body } = await asked({ max_amount: { argument: 'amount', limit: 500 } });
+    expect(status).toBe(200);
+    const pay = (amount: number) =>
+      domain.stage.planner.call(domain.stage.envoyPort, {
+        host: 'payments.acme.test',
+        method: 'POST',
+        path: '/v1/payments',
+        headers: { authorization: `Bearer ${body.access_token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ amount, currency: 'EUR' }),
+      });
+    expect([(await pay(400)).status, (await pay(101)).status, (await pay(100)).status]).toEqual([201, 429, 201]);
+  });
 
   it('is the weekday in a zone that the catalog names, when a token is asked for and when it is used', async () => {
     const refused = await issued('files', { actions: ['files.list'] });

@@ -327,7 +327,7 @@ describe('POST /oauth/token', () => {
         ),
       },
       'invalid_authorization_details',
-      /^an intent has at most 64 actions$/,
+      /^an intent has at most 64 actions, each counted once for each of its constraints$/,
     ],
     [
       'details longer than 16 KiB',

@@ -4,6 +4,7 @@ import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import { folderWith, mustLoad } from './policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const issue = (effect: string, id: string, condition = 'true', annotations = '') =>
   `@id("${id}") ${annotations} ${effect} (principal, action == Remit::Action::"issue", resource) when { ${condition} };\n`;
@@ -13,7 +14,7 @@ async function decisionBy(policies: string, ttlSeconds = 1) {
   const agent = spiffeIdFrom('spiffe://acme.test/a');
   const server = set.catalog.servers.get('files');
   if (isDeny(agent) || server === undefined) throw new Error('no server');
-  const requested = { action: 'files.list', risk: 'low' } as const;
+  const requested = { action: 'files.list', risk: 'low', constraints: unconstrained } as const;
   return authorize(
     set,
     issueQuestion(

@@ -8,6 +8,7 @@ import type { PolicySet } from '../../src/policy/load.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import type { Question } from '../../src/policy/question.ts';
 import { baseSchema, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const catalog = `servers:
   pay:
@@ -79,7 +80,7 @@ describe('the attributes that the catalog gives to a resource', () => {
     const of = (id: string) => {
       const server = set.catalog.servers.get(id);
       if (server === undefined) throw new Error('no server');
-      const requested = { action: 'a', risk: 'low' as const };
+      const requested = { action: 'a', risk: 'low' as const, constraints: unconstrained };
       return asked(
         issueQuestion({ agent, server, purpose: '', actions: [], requested, ttlSeconds: 1, nowMs: 0 }, set.catalog),
       );

@@ -4,6 +4,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import { baseSchema, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const base = baseSchema
   .replace(
@@ -125,7 +126,7 @@ describe('entities are taken', () => {
         server,
         purpose: '',
         actions: [],
-        requested: { action: 'files.list', risk: 'low' },
+        requested: { action: 'files.list', risk: 'low', constraints: unconstrained },
         ttlSeconds: 1,
         nowMs: 0,
       },

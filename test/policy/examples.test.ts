@@ -110,7 +110,7 @@ function use(
 function issue(agent: string, id: string, { purpose = 'pay the rent', ttlSeconds = 300 } = {}): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
-  const requested = { action: id, risk: action.risk };
+  const requested = { action: id, risk: action.risk, constraints: unconstrained };
   return issueQuestion(
     {
       agent: agentOf(agent),

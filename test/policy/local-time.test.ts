@@ -9,6 +9,7 @@ import type { CacheResult } from '../../src/policy/cache.ts';
 import type { PolicySet } from '../../src/policy/load.ts';
 import { datetime } from './keyed.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const zones = (...names: readonly string[]): TimeZones => new Map(names.map((name) => [name, name]));
 const at = (zone: string, instant: string) => localTimes(zones(zone), Date.parse(instant))[zone];
@@ -61,7 +62,7 @@ function asked(set: PolicySet, nowMs: number) {
   const agent = spiffeIdFrom('spiffe://acme.test/a');
   const server = set.catalog.servers.get('files');
   if (isDeny(agent) || server === undefined) throw new Error('no server');
-  const requested = { action: 'files.read', risk: 'low' } as const;
+  const requested = { action: 'files.read', risk: 'low', constraints: unconstrained } as const;
   const facts = { agent, server, purpose: '', actions: ['files.read'], requested, ttlSeconds: 1, nowMs };
   return issueQuestion(facts, set.catalog);
 }

@@ -17,6 +17,7 @@ import { after } from '../../src/timers.ts';
 import { until } from '../until.ts';
 import { swapConfigMap } from './config-map.ts';
 import { compileHere } from './policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 let parent: string;
 let folder: string;
@@ -128,7 +129,7 @@ describe('policies that are followed', () => {
           server,
           purpose: 'p',
           actions: ['files.read'],
-          requested: { action: 'files.read', risk: 'low' },
+          requested: { action: 'files.read', risk: 'low', constraints: unconstrained },
           ttlSeconds: 1,
           nowMs: 0,
         },

@@ -13,6 +13,7 @@ import { newMetrics } from '../../src/telemetry/metrics.ts';
 import { workloadIdentity } from '../../src/token/credential.ts';
 import { Trial } from '../../src/trial/trial.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../policy/policy-folder.ts';
+import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const catalog = exampleCatalog.replace(
   'path: /v1/files, risk: low }',
@@ -39,15 +40,18 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
     metrics,
     defer: (run) => deferred.push(run),
   });
-  const question = issueQuestion({
-    agent,
-    server: mustBe(live.catalog.servers.get('files')),
-    purpose: 'look',
-    actions: ['files.read'],
-    requested: { action: 'files.read', risk: 'low' },
-    ttlSeconds: 1,
-    nowMs: 0,
-  }, live.catalog);
+  const question = issueQuestion(
+    {
+      agent,
+      server: mustBe(live.catalog.servers.get('files')),
+      purpose: 'look',
+      actions: ['files.read'],
+      requested: { action: 'files.read', risk: 'low', constraints: unconstrained },
+      ttlSeconds: 1,
+      nowMs: 0,
+    },
+    live.catalog,
+  );
   return {
     trial,
     sets,
