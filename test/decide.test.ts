@@ -116,6 +116,7 @@ const task: Task = {
   lastUsedMs: nowMs - 10_000,
   claimed: {},
   attested: [],
+  subjectAttributes: {},
   contextRules: {},
   risk: 'low',
   generation: 1,

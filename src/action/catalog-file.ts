@@ -10,6 +10,8 @@ import { grpcEntries } from './catalog-grpc.ts';
 import type { GrpcEntry } from './catalog-grpc.ts';
 import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
 import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
+import { subjectAttributeTypesFrom } from './subject-attribute-types.ts';
+import type { SubjectAttributeTypes } from './subject-attribute-types.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
 import { timeZonesFrom } from './time-zones.ts';
@@ -21,6 +23,7 @@ import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 export interface CatalogEntries {
   readonly servers: readonly ServerEntry[];
   readonly timeZones: TimeZones;
+  readonly subjectAttributes: SubjectAttributeTypes;
 }
 
 /** One server of the file, each value with its place. */
@@ -62,13 +65,18 @@ const MAX_AUDIENCE_LENGTH = 2048;
 
 /** Reads the entries of `actions.yaml`; what cannot be read is a finding of the file and left out. */
 export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntries {
-  if (yaml.findings.length > 0) return { servers: [], timeZones: new Map() };
-  const fields = fieldsOf(yaml, yaml.root, { what: 'the catalog', required: ['servers'], optional: ['timeZones'] });
+  if (yaml.findings.length > 0) return { servers: [], timeZones: new Map(), subjectAttributes: new Map() };
+  const fields = fieldsOf(yaml, yaml.root, {
+    what: 'the catalog',
+    required: ['servers'],
+    optional: ['timeZones', 'subjectAttributes'],
+  });
   const servers = fields.get('servers');
   const entries = servers === undefined ? [] : entriesOf(yaml, servers, '`servers`');
   return {
     servers: entries.flatMap(([id, node]) => serverEntry(yaml, { id, node }, sets) ?? []),
     timeZones: timeZonesFrom(yaml, fields.get('timeZones')),
+    subjectAttributes: subjectAttributeTypesFrom(yaml, fields.get('subjectAttributes')),
   };
 }
 

@@ -22,6 +22,7 @@ import { RouteTable } from './route-table.ts';
 import type { Placement } from './route-table.ts';
 import type { PathTemplate } from './template.ts';
 import type { TimeZones } from './time-zones.ts';
+import type { SubjectAttributeTypes } from './subject-attribute-types.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
 import { openYaml } from './yaml-file.ts';
 
@@ -123,6 +124,8 @@ export interface Catalog {
   readonly audiences: ReadonlySet<string>;
   /** The zones whose local time policies can read; none where the file names none. */
   readonly timeZones: TimeZones;
+  /** What policies can read of the subject of a task; nothing where the file names nothing. */
+  readonly subjectAttributes: SubjectAttributeTypes;
   /** In reading order. */
   readonly remarks: readonly CatalogRemark[];
   /** What method and path segments on a server lead to. */
@@ -153,7 +156,7 @@ export function catalogFrom(
   return yaml.findings.length > 0 ? { findings: inReadingOrder(yaml.findings) } : catalog;
 }
 
-function assemble({ servers: entries, timeZones }: CatalogEntries, yaml: YamlFile): Catalog {
+function assemble({ servers: entries, timeZones, subjectAttributes }: CatalogEntries, yaml: YamlFile): Catalog {
   const servers = new Map<string, Server>();
   const actions = new Map<string, CatalogAction>();
   const places = new ServerTable<Server>();
@@ -192,6 +195,7 @@ function assemble({ servers: entries, timeZones }: CatalogEntries, yaml: YamlFil
     serversByAudience: new Map(Array.from(audiences.values(), (server) => [server.audience, server])),
     audiences: new Set(Array.from(audiences.values(), ({ audience }) => audience)),
     timeZones,
+    subjectAttributes,
     remarks: inReadingOrder(remarks),
     find: (server, method, segments) => targetOf(tables.get(server)?.find(method, segments)),
   };

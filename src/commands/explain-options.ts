@@ -19,6 +19,10 @@ export interface AttemptOptions {
   readonly a2a?: string | undefined;
   readonly grpc?: string | undefined;
   readonly risk?: string | undefined;
+  /** On whose behalf. */
+  readonly subject?: string | undefined;
+  /** JSON: what the issuer of the subject token says of the subject. */
+  readonly 'subject-attributes'?: string | undefined;
   /** JSON, as in `authorization_details`. */
   readonly constraints?: string | undefined;
   /** The instant, with its time zone. */
@@ -53,8 +57,13 @@ export function attemptFrom(
   if (attested === null) return { problem: '`--attested` must be `name=value@SPIFFE-ID`' };
   const constraints = options.constraints === undefined ? {} : objectFrom(options.constraints, '--constraints');
   if (isProblem(constraints)) return constraints;
+  const said = options['subject-attributes'];
+  const attributes = said === undefined ? {} : objectFrom(said, '--subject-attributes');
+  if (isProblem(attributes)) return attributes;
   const task = {
     purpose,
+    subject: options.subject,
+    subject_attributes: attributes,
     constraints,
     risk,
     claimed: Object.fromEntries(claimed.map(([name, value]) => [name, value])),

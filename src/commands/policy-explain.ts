@@ -44,6 +44,8 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --purpose TEXT     circumstances: what the task is for, default \`test\`
   --risk LEVEL       what signals have raised the task to: low (default), medium, high
   --constraints JSON what the task may do at most, as in \`authorization_details\`: \`{"max_calls": 3}\`
+  --subject NAME, --subject-attributes JSON
+                     on whose behalf, and what the issuer of its token says of it: \`{"groups": ["finance"]}\`
   --now INSTANT      when, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      what the agent says of itself, and what others vouch for; may be repeated
@@ -83,6 +85,8 @@ const OPTIONS = {
   risk: { type: 'string' },
   now: { type: 'string' },
   constraints: { type: 'string' },
+  subject: { type: 'string' },
+  'subject-attributes': { type: 'string' },
   claimed: { type: 'string', multiple: true },
   attested: { type: 'string', multiple: true },
   body: { type: 'string' },

@@ -20,6 +20,7 @@ export interface PrunedTask extends Pick<
   | 'span_id'
   | 'authorization_details'
   | 'claimed'
+  | 'subject_attributes'
 > {
   /** `null` where its end is not among these records. */
   readonly state: EndRecord['state'] | null;
@@ -47,6 +48,8 @@ export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): P
     trace_id: intent.traceId,
     span_id: intent.spanId,
     authorization_details: intent.details,
+    // `subjectAttributesFrom` made what the record has.
+    subject_attributes: (intent.subjectAttributes ?? {}) as TaskJson['subject_attributes'],
     claimed: intent.claimed ?? {},
     is_pruned: true,
   };
@@ -62,7 +65,15 @@ export const prunedHeadOf = (task: PrunedTask): readonly string[] => [
   ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
   `state     ${task.state ?? 'ended'}${task.cause_note === null || task.cause_note === '' ? '' : ` (${task.cause_note})`}`,
   `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest`}`,
+  ...attributeLines(task.subject_attributes),
   ...Object.entries(task.claimed).map(([name, value]) => `claimed   ${name}: ${value} (the agent's own word)`),
 ];
+
+/** What the issuer of the subject token said of the subject, a line each. */
+export const attributeLines = (attributes: TaskJson['subject_attributes']): readonly string[] =>
+  Object.entries(attributes).map(
+    ([name, value]) =>
+      `subject   ${name}: ${Array.isArray(value) ? value.join(', ') : String(value)} (by the issuer of its token)`,
+  );
 
 const instant = (ms: number): string => new Date(ms).toISOString();

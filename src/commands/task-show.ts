@@ -8,7 +8,7 @@ import type { Task } from '../task/task.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
+import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
 import { isRefusal, noTask, reading, type Refusal, refusal, sourceOf, sourceOptions, taskWith } from './task-source.ts';
 
@@ -63,6 +63,7 @@ const headOf = (task: TaskJson): readonly string[] => [
   ...(task.parent === null ? [] : [`part of   ${task.parent}`]),
   `state     ${task.state}${task.cause_note === null ? '' : ` (${task.cause_note})`}  risk ${task.risk}`,
   `lives     ${task.created_at} to ${task.ended_at ?? `${task.deadline} at the latest${idleOf(task)}`}`,
+  ...attributeLines(task.subject_attributes),
   ...Object.entries(task.claimed).map(([name, value]) => `claimed   ${name}: ${value} (the agent's own word)`),
   ...task.attested.map(({ name, value, by, kind }) => `attested  ${name}: ${value} (by ${kind} ${by})`),
 ];

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { integer, listOf, mapOf, optional, section, word } from './fields.ts';
+import { integer, listOf, mapOf, optional, section, text, word } from './fields.ts';
 import { address, algorithms, httpsUrl, identifier, jwksIn, pathIn, spiffeId } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -21,6 +21,8 @@ export interface SubjectIssuerConfig extends KeyedIssuer {
   readonly audience: string | null;
   /** Whether values of `scope` are actions that limit the grant; a token without one then grants nothing. Default `ignored`. */
   readonly scope: 'limits' | 'ignored';
+  /** Attributes that the catalog declares in `subjectAttributes`, each with the claim that says it. Default none. */
+  readonly attributes: ReadonlyMap<string, string>;
 }
 
 /** Who may push Security Event Tokens. */
@@ -108,6 +110,13 @@ export type IssuerFields = Omit<IssuerConfig, 'signingKey'> & { readonly signing
 export const issuerConfigOf = (fields: IssuerFields, state: string): IssuerConfig =>
   Object.freeze({ ...fields, signingKey: fields.signingKey ?? join(dirname(state), 'signing-keys') });
 
+/** Any name that a claim can have, such as `groups` or `https://acme.test/tenant`. */
+const claimName = text<string>('the name of a claim', (value) =>
+  /^[\x21-\x7e]{1,256}$/.test(value)
+    ? value
+    : { problem: 'it has at most 256 characters, printable ASCII without spaces' },
+);
+
 /** Reads the section `issuer`. */
 export const issuer = (folder: string) => {
   const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms };
@@ -130,6 +139,7 @@ export const issuer = (folder: string) => {
           kind: word(['access-token', 'id-jag', 'jwt-svid']),
           audience: optional(identifier, null),
           scope: optional(word(['limits', 'ignored']), 'ignored'),
+          attributes: optional(mapOf(claimName), new Map()),
         }),
       ),
       [],

@@ -68,6 +68,7 @@ function refusalOf(
         requested: { action: action.id, risk: action.risk, constraints },
         ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
         subject: task.subject,
+        subjectAttributes: task.subjectAttributes,
         claimed: task.claimed,
         attested: task.attested,
         risk: task.risk,

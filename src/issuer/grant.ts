@@ -226,7 +226,7 @@ function lifetimeOf(
 
 /** The ids of the policies that permit every action of the intent under all its constraints: one decision each, all or nothing. */
 function permitted(
-  { origin: { actors, place, subject }, asked }: Case,
+  { origin: { actors, place, subject, subjectAttributes }, asked }: Case,
   { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
   services: IssuerServices,
 ): readonly string[] | OAuthError {
@@ -249,6 +249,7 @@ function permitted(
           requested: { action: action.id, risk: action.risk, constraints },
           ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
           subject,
+          subjectAttributes,
           actors,
           // Nobody can have attested anything of a task that is not there yet.
           claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),

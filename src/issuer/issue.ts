@@ -67,7 +67,7 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
 }
 
 function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: IssuerServices): Task {
-  const { place, subject } = grant.origin;
+  const { place, subject, subjectAttributes } = grant.origin;
   const parent = place.kind === 'part' ? place.parent.task : null;
   const nowMs = store.floorMs();
   return {
@@ -88,6 +88,7 @@ function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: 
     issuance: { traceId: span.traceId, spanId: span.spanId },
     detailsJson: JSON.stringify(grant.intent.details),
     claimed: grant.claimed,
+    subjectAttributes,
     // Also of a part: what was attested was said of another agent, in another task.
     attested: [],
     contextRules: settings.contextRules,

@@ -2,6 +2,8 @@ import { type Deny, isDeny } from '../decision/decision.ts';
 import type { Leaf } from '../identity/leaf.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
+import type { SubjectAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
 import { type AuthorizationDetail, authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
@@ -20,6 +22,8 @@ import type { AskedDetails, AskedSubject, TokenRequest } from './token-request.t
 export interface Origin {
   /** The `sub` of the token. */
   readonly subject: string;
+  /** What the issuer of the subject token says of it, or said when the task it comes from was accepted. */
+  readonly subjectAttributes: SubjectAttributes;
   /** The `act` of the token, outermost first; empty where the subject is the client itself. */
   readonly actors: readonly string[];
   /** Seconds since the Unix epoch; `Infinity` where nothing but the issuer's own rules limits it. */
@@ -46,6 +50,7 @@ export type Place =
 /** The client acts for itself. */
 export const autonomous = (leaf: Leaf): Origin => ({
   subject: leaf.id,
+  subjectAttributes: noAttributes,
   actors: [],
   expiresAtSeconds: Infinity,
   deadlineMs: Infinity,
@@ -59,6 +64,7 @@ export const autonomous = (leaf: Leaf): Origin => ({
 /** A further token of a task that lives, with all of its authority. */
 export const ofTask = (task: Task, actors: readonly string[], inherited: AskedDetails): Origin => ({
   subject: task.subject,
+  subjectAttributes: task.subjectAttributes,
   actors,
   expiresAtSeconds: Infinity,
   deadlineMs: task.deadlineMs,
@@ -126,11 +132,14 @@ const mistyped = (): OAuthError =>
 function delegated(
   asked: AskedSubject,
   { leaf, binding }: Client,
-  { ports, settings, subjectKeys }: IssuerServices,
+  { catalog, ports, settings, subjectKeys }: IssuerServices,
 ): Origin | OAuthError {
+  const known = catalog();
+  if (isDeny(known)) return oauthError('temporarily_unavailable', 'no policies are loaded', known);
   const subject = subjectFrom(asked.token, {
     issuers: settings.subjectIssuers.filter(({ kind }) => typesOf[kind].has(asked.type)),
     keys: subjectKeys,
+    attributeTypes: known.subjectAttributes,
     leaf,
     proofThumbprint: binding.kind === 'jkt' ? binding.thumbprint : null,
     nowMs: ports.nowMs(),
@@ -141,6 +150,7 @@ function delegated(
     ? actors
     : {
         subject: subject.id,
+        subjectAttributes: subject.attributes,
         actors,
         expiresAtSeconds: subject.expiresAtSeconds,
         deadlineMs: subject.expiresAtSeconds * 1_000,
@@ -168,7 +178,19 @@ async function inTransaction(
   if (isOAuthError(actors)) return actors;
   const place = { kind: 'part', parent } as const;
   const { deadlineMs } = parent.task;
-  return { subject, actors, expiresAtSeconds, deadlineMs, within, scope, resources: null, inherited: null, place };
+  const subjectAttributes = attributesOf(subject, parent.task);
+  return {
+    subject,
+    subjectAttributes,
+    actors,
+    expiresAtSeconds,
+    deadlineMs,
+    within,
+    scope,
+    resources: null,
+    inherited: null,
+    place,
+  };
 }
 
 /** What a client may call each kind of subject token. */
@@ -188,6 +210,10 @@ function actorsAfter({ id, actors }: Pick<Subject, 'id' | 'actors'>, leaf: Leaf)
     ? [leaf.id, ...actors]
     : oauthError('invalid_request', `the chain of actors is longer than ${claimLimits.maxActors}`);
 }
+
+/** What is known of the subject of a task is known of no other. */
+const attributesOf = (subject: string, task: Task): SubjectAttributes =>
+  subject === task.subject ? task.subjectAttributes : noAttributes;
 
 interface Asking {
   readonly request: TokenRequest;
@@ -248,6 +274,7 @@ function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerSe
 
 const inTask = ({ token, claims, task }: LiveToken, place: Place, actors: readonly string[]): Origin => ({
   subject: token.subject,
+  subjectAttributes: attributesOf(token.subject, task),
   actors,
   expiresAtSeconds: token.expiresAtSeconds,
   deadlineMs: task.deadlineMs,

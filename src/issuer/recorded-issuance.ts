@@ -112,6 +112,12 @@ const tokenRecord = (
 const claimedText = (claimed: Task['claimed']): NonNullable<IntentRecord['claimed']> =>
   Object.fromEntries(Object.entries(claimed).map(([name, value]) => [recordText(name), recordText(value)]));
 
+/** Where nothing is known of the subject there is no member. */
+const subjectAttributesOf = (task: Task | null): Pick<IntentRecord, 'subjectAttributes'> =>
+  task === null || Object.keys(task.subjectAttributes).length === 0
+    ? {}
+    : { subjectAttributes: task.subjectAttributes };
+
 /** The record of an intent, with the same fields where it was granted and where it was refused. */
 export function intentRecord(
   of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: DecidedSpan },
@@ -130,6 +136,7 @@ export function intentRecord(
     intentHash: intent?.hash ?? null,
     details: intent?.details ?? null,
     claimed: of.task === null ? null : claimedText(of.task.claimed),
+    ...subjectAttributesOf(of.task),
     deadline: of.task?.deadlineMs ?? null,
     decision: isRefused ? 'deny' : 'allow',
     decisionId: of.span.decisionId,

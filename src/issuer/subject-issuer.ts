@@ -15,6 +15,8 @@ export interface SubjectIssuer {
    * can be granted, and none at all by a token without the claim; `ignored` where they are the words of somebody else.
    */
   readonly scope: 'limits' | 'ignored';
+  /** The claims that say something of the subject, by the names that the catalog has for what they say. */
+  readonly attributes: ReadonlyMap<string, string>;
 }
 
 /** How a client may name the kind of its `subject_token`. @see RFC 8693 section 3, draft-ietf-oauth-identity-assertion-authz-grant */

@@ -6,6 +6,8 @@ import {
   type AuthorizationDetail,
   authorizationDetailsFrom,
 } from '../token/authorization-details.ts';
+import { subjectAttributesFrom } from '../task/subject-attributes.ts';
+import type { SubjectAttributes, SubjectAttributeType } from '../task/subject-attributes.ts';
 import { audience, claimLimits, name, scope, spiffeId } from '../token/claim-readers.ts';
 import { type CompactJws, compactJwsFrom, signatureProblem } from '../token/compact-jws.ts';
 import { type Confirmation, confirmation } from '../token/confirmation.ts';
@@ -19,6 +21,8 @@ import type { SubjectIssuer } from './subject-issuer.ts';
 export interface Subject {
   /** The `sub` of the subject token. */
   readonly id: string;
+  /** What its issuer says of it, as far as the catalog names it. */
+  readonly attributes: SubjectAttributes;
   /** Who acts for the subject already, outermost first. */
   readonly actors: readonly string[];
   /** Seconds since the Unix epoch: nothing that comes of it lives longer. */
@@ -35,6 +39,8 @@ export interface Subject {
 export interface SubjectRules {
   readonly issuers: readonly SubjectIssuer[];
   readonly keys: VerificationKeys;
+  /** What is read of the subject where its issuer has a claim for it. */
+  readonly attributeTypes: ReadonlyMap<string, SubjectAttributeType>;
   /** The actor: the client at the other end of the connection. */
   readonly leaf: Leaf;
   /** Thumbprint of the key of the request's DPoP proof; `null` without one. */
@@ -77,8 +83,31 @@ export function subjectFrom(compact: string, rules: SubjectRules): Subject | Den
   // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
   const unsigned = unsignedProblem(jws, issuer, rules.keys);
   if (unsigned !== null) return unsigned;
-  return kind === 'jwt-svid' ? workload(json.value, issuer, rules) : delegator(json.value, issuer, rules);
+  const subject = kind === 'jwt-svid' ? workload(json.value, issuer, rules) : delegator(json.value, issuer, rules);
+  if (isDeny(subject)) return subject;
+  const attributes = attributesIn(json.value, issuer, rules.attributeTypes);
+  return isDeny(attributes) ? attributes : { ...subject, attributes };
 }
+
+/** A claim of another type than the catalog has for it refuses the token: a policy may forbid by what it says. */
+function attributesIn(
+  payload: unknown,
+  { attributes: claims }: SubjectIssuer,
+  types: SubjectRules['attributeTypes'],
+): SubjectAttributes | Deny {
+  const read = subjectAttributesFrom(types, (name) => {
+    const claim = claims.get(name);
+    return claim === undefined ? undefined : claimOf(payload, claim);
+  });
+  return isProblem(read)
+    ? deny('token.malformed', `claim \`${claims.get(read.name)}\` ${read.problem}`)
+    : read.attributes;
+}
+
+const claimOf = (payload: unknown, name: string): unknown => {
+  const found = Object.entries(Object(payload)).find(([claim]) => claim === name);
+  return found?.[1];
+};
 
 function issuerOf(
   payload: unknown,
@@ -112,7 +141,9 @@ function unsignedProblem(jws: CompactJws, issuer: SubjectIssuer, keys: Verificat
 
 const times = { exp: seconds, nbf: optional(seconds), iat: optional(seconds) };
 
-function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRules): Subject | Deny {
+type Judged = Omit<Subject, 'attributes'>;
+
+function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRules): Judged | Deny {
   const claims = membersFrom(payload, { sub: spiffeId, aud: audience, scope, ...times }, ignoringOthers);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const problem = liveProblem(claims, nowMs);
@@ -128,7 +159,7 @@ function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRul
   };
 }
 
-function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules): Subject | Deny {
+function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules): Judged | Deny {
   const claims = membersFrom(payload, delegatorReaders, ignoringOthers);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const problem = liveProblem(claims, rules.nowMs);

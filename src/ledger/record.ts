@@ -42,6 +42,8 @@ export interface IntentRecord extends Decided, Traced {
   readonly details: JsonValue;
   /** What the agent said of itself by name, which nobody has checked; `null` where no task came of it. */
   readonly claimed: { readonly [name: string]: string } | null;
+  /** What the issuer of the subject token said of the subject, by the names of the catalog; absent where that is nothing. */
+  readonly subjectAttributes?: { readonly [name: string]: JsonValue };
   /** The end of the task at the latest. */
   readonly deadline: number | null;
   /** The `error` of the OAuth answer; `null` on a grant. */

@@ -5,6 +5,8 @@ import type { Caller } from '../identity/caller.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Attestation } from '../task/attestation.ts';
 import type { TaskHistory } from '../task/history.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
+import type { SubjectAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
 import type { Constraints } from '../token/authorization-details.ts';
 import type { BindingMode } from '../token/binding.ts';
@@ -35,7 +37,7 @@ export interface Question {
 }
 
 /** What a catalog adds to the context of every question, beside the arguments of its actions. */
-export type Terms = Pick<Catalog, 'timeZones'>;
+export type Terms = Pick<Catalog, 'timeZones' | 'subjectAttributes'>;
 
 /** What is known about one use of a credential. */
 export interface UseFacts {
@@ -43,7 +45,7 @@ export interface UseFacts {
   readonly caller: Pick<Caller, 'id'>;
   readonly credential: Credential;
   /** `null` where the credential is of no task. */
-  readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'claimed' | 'attested'> | null;
+  readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'claimed' | 'attested' | 'subjectAttributes'> | null;
   /** What the task was allowed before this use; empty where there is none. */
   readonly history: TaskHistory;
   readonly action: Action;
@@ -111,12 +113,12 @@ class UseQuestion implements Question {
 
   get context(): CedarRecord {
     const own = Array.from(useParts, ([name, partOf]) => [name, partOf(this.#facts)] as const);
-    return { ...Object.fromEntries(own), ...termsAt(this.#terms, this.#facts.nowMs) };
+    return { ...Object.fromEntries(own), ...termsOf(this.#terms, termFactsOf(this.#facts)) };
   }
 
   part(name: string): CedarValue | undefined {
     const partOf = useParts.get(name);
-    return partOf === undefined ? termParts.get(name)?.(this.#terms, this.#facts.nowMs) : partOf(this.#facts);
+    return partOf === undefined ? termParts.get(name)?.(this.#terms, termFactsOf(this.#facts)) : partOf(this.#facts);
   }
 
   isPlain(): boolean {
@@ -138,18 +140,36 @@ class UseQuestion implements Question {
   }
 }
 
+/** What a catalog adds to the context is of this. */
+interface TermFacts {
+  readonly nowMs: number;
+  readonly subjectAttributes: SubjectAttributes;
+}
+
 /** What a catalog adds to the context: of what it does not name nothing, so that no policy reads what is not in the schema. */
-const termParts: ReadonlyMap<string, (terms: Terms, nowMs: number) => CedarValue | undefined> = new Map([
-  ['time', ({ timeZones }: Terms, nowMs: number) => (timeZones.size === 0 ? undefined : localTimes(timeZones, nowMs))],
+const termParts = new Map<string, (terms: Terms, facts: TermFacts) => CedarValue | undefined>([
+  ['time', ({ timeZones }, { nowMs }) => (timeZones.size === 0 ? undefined : localTimes(timeZones, nowMs))],
+  [
+    'subjectAttributes',
+    ({ subjectAttributes: declared }, { subjectAttributes: known }) =>
+      declared.size === 0
+        ? undefined
+        : Object.fromEntries(Object.entries(known).filter(([name]) => declared.has(name))),
+  ],
 ]);
 
-const termsAt = (terms: Terms, nowMs: number): CedarRecord =>
+const termsOf = (terms: Terms, facts: TermFacts): CedarRecord =>
   Object.fromEntries(
     Array.from(termParts).flatMap(([name, partOf]) => {
-      const value = partOf(terms, nowMs);
+      const value = partOf(terms, facts);
       return value === undefined ? [] : [[name, value] as const];
     }),
   );
+
+const termFactsOf = ({ nowMs, task }: UseFacts): TermFacts => ({
+  nowMs,
+  subjectAttributes: task?.subjectAttributes ?? noAttributes,
+});
 
 /** As `Object.fromEntries` does, which takes several times as long. A catalog may name an argument `__proto__`. */
 function argsOf(args: Action['args']): CedarRecord {
@@ -178,11 +198,16 @@ function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean
   return isSo;
 }
 
-const isPlainTask = ({ purpose, claimed, attested, createdAtMs }: NonNullable<UseFacts['task']>): boolean =>
-  isPlainText(purpose) &&
-  Number.isFinite(createdAtMs) &&
-  Object.entries(claimed).every(areTexts) &&
-  attested.every(({ name, value, by }) => areTexts([name, value, by]));
+const isPlainTask = (task: NonNullable<UseFacts['task']>): boolean => {
+  const { purpose, claimed, attested, createdAtMs, subjectAttributes } = task;
+  return (
+    isPlainText(purpose) &&
+    Number.isFinite(createdAtMs) &&
+    Object.entries(claimed).every(areTexts) &&
+    attested.every(({ name, value, by }) => areTexts([name, value, by])) &&
+    isPlainValue(subjectAttributes)
+  );
+};
 
 const isPlainHistory = ({ actions, labels }: TaskHistory): boolean => areTexts(actions) && areTexts(labels);
 
@@ -279,6 +304,8 @@ export interface IssueFacts {
   readonly claimed?: Task['claimed'];
   /** What others vouch for. Default nothing, as of every task that is not there yet. */
   readonly attested?: readonly AttestedValue[];
+  /** What the issuer of its subject token says of the subject. Default nothing. */
+  readonly subjectAttributes?: SubjectAttributes;
   /** Who hands a part of its task to the agent; absent for a task of its own. */
   readonly delegation?: Delegation | undefined;
   /** Milliseconds since the Unix epoch. */
@@ -302,7 +329,7 @@ export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
     risk: facts.risk ?? 'low',
     ...(facts.delegation === undefined ? {} : { delegation: delegationOf(facts.delegation) }),
     now: datetime(facts.nowMs),
-    ...termsAt(terms, facts.nowMs),
+    ...termsOf(terms, { nowMs: facts.nowMs, subjectAttributes: facts.subjectAttributes ?? noAttributes }),
   },
   inTermsOf: (others) => issueQuestion(facts, others),
 });

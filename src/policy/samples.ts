@@ -3,6 +3,7 @@ import type { ArgumentValue } from '../action/http.ts';
 import type { ArgumentSpec, Catalog } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import type { SubjectAttribute, SubjectAttributeType } from '../task/subject-attributes.ts';
 import { workloadIdentity } from '../token/credential.ts';
 import { callFrom } from './engine.ts';
 import { issueQuestion, useQuestion } from './question.ts';
@@ -15,6 +16,13 @@ const VALUES: Readonly<Record<ArgumentSpec['type'], ArgumentValue>> = {
   bool: false,
   decimal: { decimal: '0.0' },
   strings: [],
+};
+
+const SUBJECT_VALUES: Readonly<Record<SubjectAttributeType, SubjectAttribute>> = {
+  string: '',
+  long: 0,
+  bool: false,
+  strings: ['group'],
 };
 
 /**
@@ -34,6 +42,9 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
   const action = catalog.actions.values().next().value;
   if (isDeny(agent) || action === undefined) return [];
   const { server, id, risk } = action;
+  const subjectAttributes = Object.fromEntries(
+    Array.from(catalog.subjectAttributes, ([name, type]) => [name, SUBJECT_VALUES[type]]),
+  );
   const maxAmount = { argument: 'amount', limit: 0, currency: { argument: 'currency', value: 'EUR' } };
   const constraints = { singleUse: false, maxCalls: 1, maxAmount, notBeforeMs: 0, notAfterMs: 0 };
   const attested = [{ name: 'name', value: 'value', by: agent, kind: 'writer' as const }];
@@ -46,6 +57,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     ttlSeconds: 0,
     claimed: { name: 'value' },
     attested,
+    subjectAttributes,
     delegation: { parent: agent, depth: 1, attested },
     nowMs: 0,
   };
@@ -54,7 +66,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     call: { method: action.method, host: '', path: action.template },
     caller: { id: agent },
     credential: workloadIdentity,
-    task: { purpose: '', createdAtMs: 0, risk: 'low', claimed: { name: 'value' }, attested },
+    task: { purpose: '', createdAtMs: 0, risk: 'low', claimed: { name: 'value' }, attested, subjectAttributes },
     history: { version: 1, actions: [id], labels: ['label'] },
     action: actionOf(action, { args, isDecidedOnHeaders: true }),
     binding: 'certificate',

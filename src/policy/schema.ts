@@ -28,11 +28,19 @@ export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { 
   if (typeof attributed !== 'string') return attributed;
   const end = endOfNamespace(attributed);
   if (end === null) return { problem: `the base schema has no \`namespace ${NAMESPACE} { … }\`` };
-  const { timeZones } = catalog;
+  const { timeZones, subjectAttributes } = catalog;
   // Only what the catalog names, so that no policy asks for what is never there.
-  const terms = timeZones.size === 0 ? '' : '\n      time: Time,';
+  const terms = [
+    timeZones.size === 0 ? '' : '\n      time: Time,',
+    subjectAttributes.size === 0 ? '' : '\n      subjectAttributes: SubjectAttributes,',
+  ].join('');
   const actions = [...catalog.actions.values()].map((action) => actionDeclaration(action, terms));
-  const generated = [...typesOfTime(timeZones), issueDeclaration(terms), ...actions];
+  const generated = [
+    ...typesOfTime(timeZones),
+    ...typesOfSubjects(subjectAttributes),
+    issueDeclaration(terms),
+    ...actions,
+  ];
   return { text: `${attributed.slice(0, end)}\n${generated.join('\n')}${attributed.slice(end)}`, generatedFrom: end };
 }
 
@@ -65,6 +73,18 @@ const typesOfTime = (zones: Catalog['timeZones']): readonly string[] =>
   // \`timeZones\` of actions.yaml.
   type Time = {
 ${Array.from(zones, ([name, zone]) => `    ${cedarString(name)}: LocalTime, // ${zone}`).join('\n')}
+  };
+`,
+      ];
+
+const typesOfSubjects = (types: Catalog['subjectAttributes']): readonly string[] =>
+  types.size === 0
+    ? []
+    : [
+        `
+  // \`subjectAttributes\` of actions.yaml: what the issuer of the subject token says of the subject. Absent where it said nothing.
+  type SubjectAttributes = {
+${Array.from(types, ([name, type]) => `    ${cedarString(name)}?: ${TYPES[type]},`).join('\n')}
   };
 `,
       ];

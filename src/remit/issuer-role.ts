@@ -51,6 +51,8 @@ export async function startIssuer(
   const { svid, log } = parts;
   const { listen } = config;
   if (svid === null) return { problem: 'the issuer needs `svid`' };
+  const unread = undeclaredAttribute(parts, config);
+  if (unread !== null) return { problem: unread };
   const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
   if (isStartProblem(subjectKeys)) return subjectKeys;
   closers.push(() => subjectKeys.close());
@@ -101,6 +103,19 @@ export async function startIssuer(
   if (isStartProblem(port)) return port;
   const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
   return isStartProblem(signalPort) ? signalPort : { port };
+}
+
+/** An attribute that no policy could read, since the catalog in force does not declare it: probably one of the two is misspelt. */
+function undeclaredAttribute({ policies }: Parts, { subjectIssuers }: IssuerConfig): string | null {
+  const set = policies.get();
+  if (isDeny(set)) return null;
+  const declared = set.catalog.subjectAttributes;
+  const unknown = subjectIssuers
+    .flatMap(({ attributes }) => [...attributes.keys()])
+    .find((name) => !declared.has(name));
+  if (unknown === undefined) return null;
+  const known = declared.size === 0 ? 'it declares none' : `it declares ${[...declared.keys()].join(', ')}`;
+  return `\`issuer.subjectIssuers\` has a claim for the attribute \`${unknown}\`, which \`subjectAttributes\` of actions.yaml does not declare: ${known}`;
 }
 
 /** Counts and times what was answered. */
@@ -202,11 +217,12 @@ const settingsOf = (
   contextWriters: new Set(config.contextWriters),
   introspectors: new Set(config.introspectors),
   operators: new Set(config.operators),
-  subjectIssuers: config.subjectIssuers.map(({ kind, issuer, audience, scope }) => ({
+  subjectIssuers: config.subjectIssuers.map(({ kind, issuer, audience, scope, attributes }) => ({
     kind,
     issuer,
     audience: audience ?? config.url,
     scope,
+    attributes,
   })),
 });
 

@@ -1,6 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { Cause, CauseCode } from '../task/cause.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 
 /** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only what `valuesOf` made is ever written. */
@@ -46,7 +47,7 @@ export const taskFrom = (row: TaskRow): Task => ({
   agent: String(row['agent']) as SpiffeId,
   state: String(row['state']) as TaskState,
   risk: String(row['risk']) as TaskRisk,
-  contextRules: namesFrom(row['context_rules']) as Task['contextRules'],
+  ...acceptedFrom(row['context_rules']),
   claimed: namesFrom(row['claimed']),
   attested: attestedFrom(row['attested']),
   subject: String(row['subject']),
@@ -80,6 +81,26 @@ const none: Readonly<Record<string, string>> = Object.freeze({});
 const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
+/** What a task is accepted with and never changes; in one column, so that a file of before has it too. */
+type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes'>;
+
+/** The rules alone, or a list of rules and attributes. */
+const acceptedText = ({ contextRules, subjectAttributes }: Accepted): string =>
+  JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
+
+/** `acceptedText` made the value. */
+function acceptedFrom(value: SQLOutputValue | undefined): Accepted {
+  if (value === '{}') return noAccepted;
+  const read: unknown = JSON.parse(String(value));
+  const [contextRules, subjectAttributes]: readonly unknown[] = Array.isArray(read) ? read : [read, noAttributes];
+  return {
+    contextRules: contextRules as Task['contextRules'],
+    subjectAttributes: subjectAttributes as Task['subjectAttributes'],
+  };
+}
+
+const noAccepted: Accepted = Object.freeze({ contextRules: Object.freeze({}), subjectAttributes: noAttributes });
+
 const nothing: Task['attested'] = Object.freeze([]);
 
 const attestedFrom = (value: SQLOutputValue | undefined): Task['attested'] =>
@@ -107,7 +128,7 @@ export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.detailsJson,
   JSON.stringify(task.claimed),
   JSON.stringify(task.attested),
-  JSON.stringify(task.contextRules),
+  acceptedText(task),
   task.risk,
   task.generation,
 ];

@@ -170,6 +170,7 @@ function taskOf(token: TaskToken, { agent, nowMs, task }: Circumstances): Task {
     issuance: SPAN,
     detailsJson: '[]',
     claimed: task.claimed,
+    subjectAttributes: task.subjectAttributes,
     attested: task.attested.map((one) => ({ ...one, kind: 'writer' })),
     contextRules: {},
     risk: task.risk,

@@ -7,7 +7,9 @@ import { name, spiffeId } from '../token/claim-readers.ts';
 import { integer, isProblem, listOf, text } from '../token/members.ts';
 import type { Reader } from '../token/members.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
-import { attestedValues, instant, leafOf, oneOf, textByName } from './leaf.ts';
+import { subjectAttributesFrom } from '../task/subject-attributes.ts';
+import type { SubjectAttributes, SubjectAttributeType } from '../task/subject-attributes.ts';
+import { anyObject, attestedValues, instant, leafOf, oneOf, textByName } from './leaf.ts';
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
 import type { CaseCredential, CaseTask, Circumstances } from './test-case.ts';
 
@@ -55,6 +57,7 @@ const TASK_KEYS = [
   'claimed',
   'attested',
   'subject',
+  'subject_attributes',
 ] as const;
 
 const purpose: Reader<string> = text({ min: 0, max: 256 });
@@ -72,6 +75,26 @@ const constraints: Reader<Constraints> = (value) => {
     ? { problem: read.problem.replace('entry 0 member `constraints` ', '') }
     : (read[0]?.constraints ?? plainTask.constraints);
 };
+
+/** As the issuer reads claims, by the type that each value has; whether the catalog has that type for it is for the policies to say. */
+const attributes: Reader<SubjectAttributes> = (value) => {
+  const sent = anyObject(value);
+  if (isProblem(sent)) return sent;
+  const read = subjectAttributesFrom(
+    new Map(Object.entries(sent).map(([key, one]) => [key, typeOf(one)])),
+    (key) => sent[key],
+  );
+  return isProblem(read) ? { problem: `member \`${read.name}\` ${read.problem}` } : read.attributes;
+};
+
+const typeOf = (value: unknown): SubjectAttributeType =>
+  Array.isArray(value)
+    ? 'strings'
+    : typeof value === 'number'
+      ? 'long'
+      : typeof value === 'boolean'
+        ? 'bool'
+        : 'string';
 
 function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
   if (node === undefined) return plainTask;
@@ -99,6 +122,7 @@ function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
     claimed: leaf('claimed', textByName) ?? plainTask.claimed,
     attested: leaf('attested', attestedValues) ?? plainTask.attested,
     subject: leaf('subject', name) ?? null,
+    subjectAttributes: leaf('subject_attributes', attributes) ?? plainTask.subjectAttributes,
   };
 }
 

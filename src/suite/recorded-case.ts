@@ -7,7 +7,10 @@ import type { Task } from '../task/task.ts';
 import { isOfPolicies } from '../trial/difference.ts';
 
 /** What is known of the task of a recorded use. */
-export interface TaskThen extends Pick<Task, 'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent'> {
+export interface TaskThen extends Pick<
+  Task,
+  'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent' | 'subjectAttributes'
+> {
   /** As it stands now; `null` where nothing holds it. */
   readonly context: Pick<Task, 'claimed' | 'attested'> | null;
 }
@@ -127,6 +130,7 @@ function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task'
     risk: task.risk,
     ...(task.context === null ? {} : contextOf(task.context)),
     ...(task.subject === task.agent ? {} : { subject: task.subject }),
+    ...(Object.keys(task.subjectAttributes).length === 0 ? {} : { subject_attributes: task.subjectAttributes }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Catalog } from '../action/catalog.ts';
 import type { EventRecord, IntentRecord } from '../ledger/record.ts';
 import type { PlacedUse } from '../ledger/recorded-use.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
 import type { RecordedWith, TaskThen } from './recorded-case.ts';
 
@@ -76,6 +77,8 @@ function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
     risk: riskThen(record, task, 'low'),
     context: null,
     subject: intent.subject ?? agent,
+    // `subjectAttributesFrom` made what the record has.
+    subjectAttributes: (intent.subjectAttributes ?? noAttributes) as Task['subjectAttributes'],
     // A record names agents by their SPIFFE ID; what is made of it is read again as a case.
     agent: agent as Task['agent'],
   };

@@ -70,6 +70,7 @@ function rehearseIssue(
         ttlSeconds,
         subject: task.subject ?? agent,
         actors: task.subject === null || task.subject === agent ? [] : [agent],
+        subjectAttributes: task.subjectAttributes,
         claimed: task.claimed,
         attested: task.attested,
         risk: task.risk,

@@ -2,6 +2,8 @@ import type { Place } from '../action/finding.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { AttestedValue, Delegation } from '../policy/question.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
+import type { SubjectAttributes } from '../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
 import { unconstrained } from '../token/authorization-details.ts';
@@ -52,6 +54,8 @@ export interface CaseTask {
   readonly risk: TaskRisk;
   /** What the agent says of itself. */
   readonly claimed: Task['claimed'];
+  /** What the issuer of the subject token says of the subject. */
+  readonly subjectAttributes: SubjectAttributes;
   /** What others vouch for. */
   readonly attested: readonly AttestedValue[];
   /** On whose behalf; `null` is the agent itself. */
@@ -115,6 +119,7 @@ export const plainTask: CaseTask = Object.freeze({
   state: 'active',
   risk: 'low',
   claimed: {},
+  subjectAttributes: noAttributes,
   attested: [],
   subject: null,
 });

@@ -18,6 +18,7 @@ const OF_DOUBT: Readonly<Record<Doubt, readonly UnknownValue[]>> = {
     value('grant of the task', 'intent', 'actions'),
     value('age of the task', 'intent', 'ageSeconds'),
     value('subject of the token', 'subject'),
+    value('attributes of the subject', 'subjectAttributes'),
   ],
   actors: [value('actors of the token', 'actors')],
   risk: [value('risk of the task', 'risk')],

@@ -1,3 +1,4 @@
+import type { SubjectAttributes } from './subject-attributes.ts';
 import type { Attestation } from './attestation.ts';
 import type { ContextEffect, Task, TaskRisk, TaskState } from './task.ts';
 import type { CauseCode } from './cause.ts';
@@ -27,6 +28,8 @@ export interface TaskJson {
   readonly trace_id: string;
   readonly span_id: string;
   readonly authorization_details: unknown;
+  /** What the issuer of the subject token said of the subject. */
+  readonly subject_attributes: SubjectAttributes;
   /** The agent's own word. */
   readonly claimed: Readonly<Record<string, string>>;
   /** What others vouch for, and who. */
@@ -61,6 +64,7 @@ export function taskJson(task: Task, nowMs: number): TaskJson {
     trace_id: task.issuance.traceId,
     span_id: task.issuance.spanId,
     authorization_details: JSON.parse(task.detailsJson),
+    subject_attributes: task.subjectAttributes,
     claimed: task.claimed,
     attested: task.attested,
     context_rules: task.contextRules,

@@ -6,6 +6,7 @@ import type { SpanReference, TaskToken } from '../token/claims.ts';
 import type { Attestation } from './attestation.ts';
 import { type Cause, causeOf, lifts, outranks } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
+import type { SubjectAttributes } from './subject-attributes.ts';
 
 /** The life of one accepted intent. Only `active` permits. */
 export type TaskState = 'active' | 'suspended' | 'completed' | 'cancelled' | 'revoked' | 'expired';
@@ -50,6 +51,8 @@ export interface Task {
   readonly detailsJson: string;
   /** What its agent says of itself by name, such as the version of its model: nobody has checked it. */
   readonly claimed: Readonly<Record<string, string>>;
+  /** What the issuer of the subject token said of the subject when the task was accepted; it never changes. */
+  readonly subjectAttributes: SubjectAttributes;
   /** What others vouch for, each value with who did: the agent can neither add to it nor take from it. */
   readonly attested: readonly Attestation[];
   /** What a change of each value does; a name without a rule revokes, save that a newly attested value asks. */

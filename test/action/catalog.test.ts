@@ -507,3 +507,31 @@ describe('catalogFrom reads `timeZones`', () => {
     expect(findings(zones)).toEqual(expected);
   });
 });
+
+describe('catalogFrom reads `subjectAttributes`', () => {
+  const servers = `servers:
+  s: { hosts: [a.test], audience: 'https://a.test', routes: [{ action: a.b, method: GET, path: /, risk: low }] }
+`;
+
+  it('by name, each with its type, and none where it is not written', () => {
+    const attributes = 'subjectAttributes: { groups: strings, tenant: string, level: long, staff: bool }\n';
+    expect([...mustLoad(attributes + servers).subjectAttributes.keys()]).toEqual([
+      'groups',
+      'tenant',
+      'level',
+      'staff',
+    ]);
+    expect(mustLoad(servers).subjectAttributes.size).toBe(0);
+  });
+
+  it.each([
+    ['{ groups: decimal }', 'the type `decimal` must be one of `string`, `long`, `bool`, `strings`'],
+    ['{ "the groups": strings }', 'the attribute `the groups` must be letters, digits and `_`'],
+    [`{ ${Array.from({ length: 17 }, (_, at) => `a${at}: bool`).join(', ')} }`, 'there are at most 16 attributes'],
+  ])('and says of `%s` what is wrong', (written, message) => {
+    const read = catalogFrom(`subjectAttributes: ${written}\n${servers}`, 'actions.yaml');
+    expect('findings' in read ? read.findings.map((finding) => finding.message) : []).toEqual([
+      expect.stringContaining(message),
+    ]);
+  });
+});

@@ -279,6 +279,11 @@ describe('remit policy explain', () => {
       risk: 'high',
       constraints: { singleUse: false, maxCalls: 3, maxAmount: { argument: 'amount', limit: 5 } },
     });
+    const forAnn = ['--subject', 'ann', '--subject-attributes', '{"groups":["finance"],"tenant":"acme"}', '--json'];
+    expect(JSON.parse((await run(...create, ...forAnn)).out.join('')).asked.context).toMatchObject({
+      subject: 'ann',
+      subjectAttributes: { groups: ['finance'], tenant: 'acme' },
+    });
     const inSummer = await run(...create, '--now', '2026-07-15T23:30:00+02:00', '--json');
     expect(JSON.parse(inSummer.out.join('')).asked.context).toMatchObject({
       now: { __extn: { fn: 'datetime', arg: '2026-07-15T21:30:00Z' } },

@@ -278,6 +278,7 @@ describe('remit task suspend and resume', () => {
       lastUsedMs: Date.now(),
       parentId: first.id,
       subject: 'user-7',
+      subjectAttributes: { groups: ['finance', 'staff'], level: 3 },
       claimed: { model: 'm-1' },
       attested: [
         { name: 'approval', value: 'finance', by: 'spiffe://acme.test/ns/finance/sa/approvals', kind: 'writer' },
@@ -290,11 +291,13 @@ describe('remit task suspend and resume', () => {
       err: 'remit task resume: the task it is part of is `suspended`',
     });
     const { out } = await run('show', part.id, '--state', file);
-    expect(out.split('\n').slice(4, 10)).toEqual([
+    expect(out.split('\n').slice(4, 12)).toEqual([
       'for       user-7',
       `part of   ${first.id}`,
       `state     suspended (it is part of task \`${first.id}\`, which is \`suspended\`: x)  risk low`,
       expect.stringMatching(/ at the latest, or 60 s after its last use$/),
+      'subject   groups: finance, staff (by the issuer of its token)',
+      'subject   level: 3 (by the issuer of its token)',
       "claimed   model: m-1 (the agent's own word)",
       'attested  approval: finance (by writer spiffe://acme.test/ns/finance/sa/approvals)',
     ]);

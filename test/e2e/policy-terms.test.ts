@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { declare, examples, scratchFolder, startDomain } from './domain.ts';
@@ -49,10 +50,27 @@ unless {
 permit (principal, action == Remit::Action::"payments.create", resource);
 `;
 
+const IDP = 'https://idp.acme.test';
+
+const ofSubjects = `
+@id("tasks-for-people-of-acme")
+forbid (principal, action == Remit::Action::"issue", resource in Remit::Server::"tickets")
+unless { context.subjectAttributes has tenant && context.subjectAttributes.tenant == "acme" };
+
+@id("tickets-for-support")
+permit (principal, action in [Remit::Action::"tickets.mcp.session", Remit::Action::"tickets.create"], resource)
+when { context.subjectAttributes has groups && context.subjectAttributes.groups.contains("support") };
+
+@id("no-contractors")
+forbid (principal, action, resource in Remit::Server::"tickets")
+when { context.subjectAttributes has groups && context.subjectAttributes.groups.contains("contractors") };
+`;
+
 /** Issue "Day two", point 16: what could not be said in policy. */
 describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
+  let idpKey: CryptoKey;
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-policy-terms-');
@@ -68,8 +86,20 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
     }
     const catalog = await readFile(join(examples, 'actions.yaml'), 'utf8');
     await writeFile(join(into, 'actions.yaml'), catalog.replace('office: Europe/Berlin', `there: ${ZONE}`));
-    await writeFile(join(into, 'terms.cedar'), policies + bounded);
-    domain = await startDomain(envoy, { folder, policies: into });
+    await writeFile(join(into, 'terms.cedar'), policies + bounded + ofSubjects);
+    const keys = await generateKeyPair('ES256', { extractable: true });
+    idpKey = keys.privateKey;
+    const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'idp', alg: 'ES256', use: 'sig' };
+    await writeFile(join(folder, 'idp.json'), JSON.stringify({ keys: [jwk] }));
+    const attributes = { groups: 'groups', tenant: 'https://acme.test/tenant' };
+    const idp = {
+      kind: 'access-token',
+      issuer: IDP,
+      jwks: join(folder, 'idp.json'),
+      audience: 'https://issuer.test',
+      attributes,
+    };
+    domain = await startDomain(envoy, { folder, policies: into, settings: { issuer: { subjectIssuers: [idp] } } });
   });
   afterAll(async () => {
     await domain?.stop();
@@ -84,6 +114,9 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
     return { status: reply.status, body: JSON.parse(reply.body) };
   };
 
+  const asksFor = (constraints?: Declaration['constraints']) =>
+    issued('payments', { actions: ['payments.create'], ...(constraints === undefined ? {} : { constraints }) });
+
   const used = async (token: string, path: string): Promise<readonly unknown[]> => {
     const reply = await domain.stage.planner.call(domain.stage.envoyPort, {
       host: 'payments.acme.test',
@@ -94,19 +127,114 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
     return reply.status < 300 ? [reply.status] : [reply.status, JSON.parse(reply.body).reason];
   };
 
+  const exchanged = async (claims: Readonly<Record<string, unknown>>) => {
+    const { planner, issuerHost, issuerPort } = domain.stage;
+    const token = await new SignJWT({ client_id: 'portal', jti: 'a-token-of-alice', ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'idp', typ: 'at+jwt' })
+      .setIssuer(IDP)
+      .setSubject('alice@acme.test')
+      .setAudience('https://issuer.test')
+      .setIssuedAt()
+      .setExpirationTime('10m')
+      .sign(idpKey);
+    const locations = ['https://tickets.acme.test'];
+    const reply = await planner.call(issuerPort, {
+      host: issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token: token,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        resource: 'https://tickets.acme.test',
+        authorization_details: JSON.stringify([
+          { type: 'urn:remit:task', locations, actions: ['tickets.create'], purpose: 'help' },
+        ]),
+      }).toString(),
+    });
+    return { status: reply.status, body: JSON.parse(reply.body) };
+  };
+
+  const tenant = { 'https://acme.test/tenant': 'acme' };
+  it('is what the issuer of the subject token says of the subject, when it is exchanged and at every use', async () => {
+    const write = async (token: unknown) => {
+      const reply = await domain.stage.planner.call(domain.stage.envoyPort, {
+        host: 'tickets.acme.test',
+        method: 'POST',
+        path: '/mcp',
+        headers: { authorization: `Bearer ${String(token)}`, 'content-type': 'application/json' },
+        body: JSON.stringify({
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/call',
+          params: { name: 'create_ticket', arguments: { title: 'a', priority: 2 } },
+        }),
+      });
+      return /policy\.[a-z-]+/.exec(reply.body)?.[0] ?? 'passed';
+    };
+    const support = await exchanged({ ...tenant, groups: ['support', 'staff'] });
+    const sales = await exchanged({ ...tenant, groups: ['sales'] });
+    expect([support.status, sales.status]).toEqual([200, 200]);
+    expect([await write(support.body.access_token), await write(sales.body.access_token)]).toEqual([
+      'passed',
+      'policy.not-permitted',
+    ]);
+    const shown = await domain.stage.planner.call(domain.stage.issuerPort, {
+      host: domain.stage.issuerHost,
+      method: 'GET',
+      path: `/tasks/${support.body.txn}`,
+    });
+    expect(JSON.parse(shown.body)).toMatchObject({
+      subject: 'alice@acme.test',
+      subject_attributes: { groups: ['staff', 'support'], tenant: 'acme' },
+    });
+  });
+
+  it.each([
+    [
+      'of another tenant',
+      { 'https://acme.test/tenant': 'evil', groups: ['support'] },
+      'invalid_authorization_details',
+      null,
+    ],
+    ['of no tenant', { groups: ['support'] }, 'invalid_authorization_details', null],
+    // A `forbid` by the groups must not be escaped by a claim that does not fit.
+    [
+      'with groups of another type',
+      { ...tenant, groups: 'contractors' },
+      'invalid_request',
+      'claim `groups` must be an array',
+    ],
+    [
+      'with too many groups',
+      { ...tenant, groups: Array.from({ length: 257 }, String) },
+      'invalid_request',
+      'claim `groups` must be',
+    ],
+    [
+      'in a group that is kept out',
+      { ...tenant, groups: ['support', 'contractors'] },
+      'invalid_authorization_details',
+      null,
+    ],
+  ])('is no task for a subject %s', async (_name, claims, error, description) => {
+    const { status, body } = await exchanged(claims);
+    expect([status, body.error]).toEqual([400, error]);
+    if (description !== null) expect(body.error_description).toContain(description);
+  });
+
   it('is how much a task asks for', async () => {
-    const asked = async (constraints?: Declaration['constraints']) =>
-      issued('payments', { actions: ['payments.create'], ...(constraints === undefined ? {} : { constraints }) });
     const refusals = [
-      await asked(),
-      await asked({ max_calls: 1 }),
-      await asked({ max_amount: { argument: 'amount', limit: 501 } }),
-      await asked({ max_amount: { argument: 'tip', limit: 1 } }),
+      await asksFor(),
+      await asksFor({ max_calls: 1 }),
+      await asksFor({ max_amount: { argument: 'amount', limit: 501 } }),
+      await asksFor({ max_amount: { argument: 'tip', limit: 1 } }),
     ];
     expect(refusals.map(({ status, body }) => [status, body.error])).toEqual(
       refusals.map(() => [400, 'invalid_authorization_details']),
     );
-    const { status, body } = await asked({ max_amount: { argument: 'amount', limit: 500 } });
+    const { status, body } = await asksFor({ max_amount: { argument: 'amount', limit: 500 } });
     expect(status).toBe(200);
     const pay = (amount: number) =>
       domain.stage.planner.call(domain.stage.envoyPort, {

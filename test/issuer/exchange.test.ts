@@ -263,7 +263,14 @@ describe('token exchange of a subject token of a configured issuer', () => {
     const leaf = leafFromPem(bench.planner.certPem);
     if (isDeny(leaf)) throw new Error(leaf.detail);
     const issuers = idp.subjectIssuers.map((issuer) => ({ ...issuer, scope }));
-    const rules = { issuers, keys: idp.subjectKeys, leaf, proofThumbprint: null, nowMs: Date.now() };
+    const rules = {
+      issuers,
+      attributeTypes: new Map(),
+      keys: idp.subjectKeys,
+      leaf,
+      proofThumbprint: null,
+      nowMs: Date.now(),
+    };
     expect(subjectFrom(await idp.jwtSvid(), rules)).toMatchObject({ id: reporterId, scope: expected });
   });
 

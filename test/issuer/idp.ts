@@ -53,11 +53,15 @@ export function startIdp(nowMs: () => number = Date.now): Idp {
     scope: 'payments.* ledger.*',
     ...times(),
   });
+  const attributes = new Map([
+    ['groups', 'groups'],
+    ['tenant', 'https://acme.test/tenant'],
+  ]);
   return {
     subjectIssuers: [
-      { kind: 'access-token', issuer: idpUrl, audience: issuerUrl, scope: 'limits' },
-      { kind: 'id-jag', issuer: idpUrl, audience: issuerUrl, scope: 'limits' },
-      { kind: 'jwt-svid', issuer: domain, audience: issuerUrl, scope: 'ignored' },
+      { kind: 'access-token', issuer: idpUrl, audience: issuerUrl, scope: 'limits', attributes },
+      { kind: 'id-jag', issuer: idpUrl, audience: issuerUrl, scope: 'limits', attributes },
+      { kind: 'jwt-svid', issuer: domain, audience: issuerUrl, scope: 'ignored', attributes },
     ],
     subjectKeys,
     accessToken: (change, header) =>

@@ -118,6 +118,7 @@ describe('GET /tasks/{id}', () => {
       authorization_details: JSON.parse(details()),
       subject: 'spiffe://acme.test/ns/agents/sa/planner',
       parent: null,
+      subject_attributes: {},
       claimed: {},
       attested: [],
       context_rules: {},

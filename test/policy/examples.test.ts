@@ -95,6 +95,7 @@ function use(
         risk: 'low',
         claimed: { model: 'm-1' },
         attested: [approval],
+        subjectAttributes: {},
       },
       history: { ...noHistory, ...history },
       action: actionOf(action, { args: new Map(Object.entries(args)), isDecidedOnHeaders: true }),

@@ -33,6 +33,7 @@ describe('schemaFrom', () => {
       risk: String,
       now: datetime,
       time: Time,
+      subjectAttributes: SubjectAttributes,
       args: {"amount": Long, "currency"?: String},
     },
   };
@@ -55,6 +56,23 @@ describe('schemaFrom', () => {
       undefined,
     ]);
     expect(none).not.toContain('LocalTime');
+  });
+
+  it('has the attributes of subjects that the catalog declares, each optional, at `issue` too', () => {
+    const types = 'subjectAttributes: { groups: strings, level: long, staff: bool }\n';
+    const declared = mustGenerate(exampleCatalog.replace(/subjectAttributes:\n(?: .*\n)+/, types)).text;
+    expect(declared).toContain(`
+  type SubjectAttributes = {
+    "groups"?: Set<String>,
+    "level"?: Long,
+    "staff"?: Bool,
+  };`);
+    expect(declared.match(/subjectAttributes: SubjectAttributes,/g)).toHaveLength(
+      declared.match(/^ {2}action ".*appliesTo/gm)?.length ?? 0,
+    );
+    expect(mustGenerate(exampleCatalog.replace(/subjectAttributes:\n(?: .*\n)+/, '')).text).not.toContain(
+      'SubjectAttributes',
+    );
   });
 
   it('leaves the base as it is, up to the end of the namespace', () => {

@@ -56,6 +56,7 @@ const facts: fc.Arbitrary<UseFacts> = fc.record({
       createdAtMs: number,
       risk: fc.constantFrom('low', 'high'),
       claimed: fc.dictionary(anyText, anyText, { maxKeys: 2 }),
+      subjectAttributes: fc.dictionary(fc.constantFrom('groups', 'tenant'), fc.oneof(anyText, texts, number)),
       attested: fc.array(
         fc.record({ name: anyText, value: anyText, by: anyText, kind: fc.constantFrom('writer', 'operator') }),
         { maxLength: 2 },
@@ -84,7 +85,10 @@ const facts: fc.Arbitrary<UseFacts> = fc.record({
 });
 
 const uid = (id: string) => ({ type: 'T', id });
-const terms = { timeZones: new Map([['office', 'Pacific/Kiritimati']]) };
+const terms = {
+  timeZones: new Map([['office', 'Pacific/Kiritimati']]),
+  subjectAttributes: new Map([['groups', 'strings' as const]]),
+};
 
 describe('useQuestion', () => {
   it('takes no context that `isPlainValue` does not take', () => {
@@ -110,7 +114,14 @@ describe('useQuestion', () => {
       call: { method: 'GET', host: 'files.acme.test', path: '/v1/files/ä' },
       caller: { id: 'spiffe://acme.test/planner' as SpiffeId },
       credential: { kind: 'workload-identity' },
-      task: { purpose: 'größer', createdAtMs: 1, risk: 'low', claimed: { ticket: 'T-1' }, attested: [approval] },
+      task: {
+        purpose: 'größer',
+        createdAtMs: 1,
+        risk: 'low',
+        claimed: { ticket: 'T-1' },
+        attested: [approval],
+        subjectAttributes: { groups: ['größe'] },
+      },
       history: { version: 1, actions: ['a'], labels: ['b'] },
       action: { id: 'a', server, endpoint: 'GET /', labels: new Set(['x']), args: new Map([['name', 'x']]) },
       use: 1,
@@ -149,6 +160,7 @@ describe('useQuestion', () => {
       'context.now >= datetime("2027-01-01") && context.intent.ageSeconds > 5',
       'context has nothing && context.request.host == "x"',
       'context == {}',
+      'context.subjectAttributes has groups && context.subjectAttributes.groups.contains("a")',
       'context.time.office.minuteOfDay < 510 && context.time.office.date == datetime("2026-12-25")',
       'context.risk == "high" && context.task.labels.contains("x") && context.credential.uses < 3',
     ];

@@ -125,6 +125,31 @@ describe('startRemit', () => {
       }
     });
 
+  it('refuses a claim for an attribute of subjects that the catalog does not declare, which no policy could read', async () => {
+    const { issuer } = config;
+    if (issuer === null) throw new Error('no issuer');
+    const file = join(folder, 'idp.json');
+    writeFileSync(file, '{"keys":[]}');
+    const idp = {
+      kind: 'access-token',
+      issuer: 'https://idp.acme.test',
+      jwks: file,
+      algorithms: ['ES256'],
+      audience: null,
+      scope: 'ignored',
+      attributes: new Map([['group', 'groups']]),
+    } as const;
+    const started = await startRemit(
+      { ...config, issuer: { ...issuer, subjectIssuers: [idp] } },
+      { ports: systemPorts, environment: {}, log: () => undefined, onFatal: raise },
+    );
+    if (!isStartProblem(started)) await started.close();
+    expect(started).toEqual({
+      problem:
+        '`issuer.subjectIssuers` has a claim for the attribute `group`, which `subjectAttributes` of actions.yaml does not declare: it declares groups, tenant',
+    });
+  });
+
   it('leaves nothing open, whatever throws between two parts', async () => {
     const { started, uses } = await start(0);
     if (isStartProblem(started)) throw new Error(started.problem);

@@ -36,6 +36,7 @@ export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
   detailsJson: '[]',
   claimed: {},
   attested: [],
+  subjectAttributes: {},
   contextRules: {},
   risk: 'low',
   generation: 1,

@@ -281,6 +281,25 @@ const claims = (task: Task, values: Readonly<Record<string, string>>) =>
   ({ kind: 'agent', by: task.agent, values }) as const;
 const attests = (by: string, values: Readonly<Record<string, string>>) => ({ kind: 'writer', by, values }) as const;
 
+describe('what a task is accepted with', () => {
+  const subjectAttributes = { groups: ['finance', 'größe'], tenant: 'acme', level: 3, staff: true };
+  it.each<[string, Partial<Task>]>([
+    ['nothing', { contextRules: {}, subjectAttributes: {} }],
+    ['rules', { contextRules: { model: 'ask' }, subjectAttributes: {} }],
+    ['attributes of the subject', { contextRules: {}, subjectAttributes }],
+    ['both', { contextRules: { model: 'ask' }, subjectAttributes }],
+  ])('is kept over a change of its context and its end: %s', (_name, accepted) => {
+    const { store, insert } = stage();
+    const task = insert(1, accepted);
+    expect(store.taskOf(issuer, task.id)).toMatchObject(accepted);
+    store.setContext(task, claims(task, { model: 'b' }));
+    store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('operator.completed', 'done') }, 'operator');
+    const ended = store.taskOf(issuer, task.id);
+    expect(ended).toMatchObject({ state: 'completed', ...accepted });
+    store.close();
+  });
+});
+
 describe('Store.setContext', () => {
   it("keeps the agent's word as its claims, with a record of what changed", () => {
     const { store, insert, records } = stage();

@@ -12,7 +12,7 @@ beforeAll(async () => {
 const agent = 'Remit::Agent::"spiffe://acme.test/a"';
 const context = {
   intent: { purpose: '', actions: [] },
-  requested: { action: 'files.list', risk: 'low' },
+  requested: { action: 'files.list', risk: 'low', constraints: { singleUse: false } },
   ttlSeconds: 1,
   subject: '',
   actors: [],
@@ -20,6 +20,8 @@ const context = {
   attested: [],
   risk: 'low',
   now: { __extn: { fn: 'datetime', arg: '2026-01-01' } },
+  time: { office: { weekday: 4, minuteOfDay: 60, date: { __extn: { fn: 'datetime', arg: '2026-01-01' } } } },
+  subjectAttributes: {},
 };
 const entities = [
   {

@@ -38,6 +38,7 @@ const task: NonNullable<RecordedWith['task']> = {
   risk: 'medium',
   context: { claimed: { model: 'm-1' }, attested: [{ ...approval, kind: 'writer' }] },
   subject: 'ann',
+  subjectAttributes: { groups: ['finance'] },
   agent: planner,
 };
 
@@ -75,6 +76,7 @@ describe('recordedCase', () => {
             claimed: { model: 'm-1' },
             attested: [approval],
             subject: 'ann',
+            subjectAttributes: { groups: ['finance'] },
             details: [{ actions: ['payments.*'] }],
           },
           credential: { kind: 'task-token', uses: 2, reuse: ['other-node'] },

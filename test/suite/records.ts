@@ -109,6 +109,7 @@ export const storedTask = (change: Partial<Task> = {}): Task => ({
   detailsJson: JSON.stringify(details(['payments', 'files', 'tickets'])),
   claimed: {},
   attested: [],
+  subjectAttributes: {},
   contextRules: {},
   risk: 'low',
   generation: 1,

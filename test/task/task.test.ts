@@ -31,6 +31,7 @@ const task: Task = {
   detailsJson: '[]',
   claimed: {},
   attested: [],
+  subjectAttributes: {},
   contextRules: {},
   risk: 'low',
   generation: 1,

@@ -49,16 +49,18 @@ const user = {
   scope: 'payments.read',
 };
 const times = { iat: nowSeconds - 10, exp: nowSeconds + 290 };
+const attributes = new Map<string, string>();
 const subjectIssuers = [
-  { kind: 'access-token', issuer: idp, audience: remit, scope: 'limits' },
-  { kind: 'id-jag', issuer: idp, audience: remit, scope: 'limits' },
-  { kind: 'jwt-svid', issuer: 'spiffe://acme.test', audience: remit, scope: 'ignored' },
+  { kind: 'access-token', issuer: idp, audience: remit, scope: 'limits', attributes },
+  { kind: 'id-jag', issuer: idp, audience: remit, scope: 'limits', attributes },
+  { kind: 'jwt-svid', issuer: 'spiffe://acme.test', audience: remit, scope: 'ignored', attributes },
 ] as const;
 const asSubject =
   (kind: SubjectIssuer['kind']): Way['ours'] =>
   (token, ring) =>
     subjectFrom(token, {
       issuers: subjectIssuers.filter((one) => one.kind === kind),
+      attributeTypes: new Map(),
       keys: ring,
       leaf: client,
       proofThumbprint: null,

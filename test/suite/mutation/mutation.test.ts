@@ -184,5 +184,7 @@ const contextOf = ({ purpose }: { readonly purpose: string }) => ({
   labels: ['external'],
   risk: 'low',
   now: { __extn: { fn: 'datetime', arg: '2026-01-15T12:00:00Z' } },
+  time: { office: { weekday: 4, minuteOfDay: 780, date: { __extn: { fn: 'datetime', arg: '2026-01-15' } } } },
+  subjectAttributes: {},
   args: { amount: 1 },
 });
