@@ -4,6 +4,8 @@ import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
+  CEDAR_VERSION,
+  cedarFolder,
   GHZ_VERSION,
   ghzFolder,
   GRPCURL_VERSION,
@@ -122,6 +124,13 @@ export const h2specPart = (): Part<string> => ({
   name: `h2spec ${H2SPEC_VERSION}`,
   found: binariesIn(h2specFolder, { h2spec: 'h2spec' })?.h2spec ?? null,
   enable: 'npm run parts',
+});
+
+/** The command of Cedar as a part; `npm run parts` does not install it, since it takes Rust and minutes. */
+export const cedarPart = (): Part<string> => ({
+  name: `cedar ${CEDAR_VERSION}`,
+  found: [join(cedarFolder, 'bin/cedar')].find(isExecutable) ?? null,
+  enable: `cargo install cedar-policy-cli --version ${CEDAR_VERSION} --locked --root "${cedarFolder}"`,
 });
 
 /** Debian's strace, which makes system calls fail, as a part. */

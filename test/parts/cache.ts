@@ -46,3 +46,9 @@ export const H2SPEC_VERSION = '2.2.1';
 
 /** Where h2spec is installed, whether it is there or not. */
 export const h2specFolder = join(cacheFolder, `h2spec-${H2SPEC_VERSION}`);
+
+/** The command of Cedar that the policy folder is held to: of the version of the engine in use. */
+export const CEDAR_VERSION = '4.13.0';
+
+/** Where that is installed, whether it is there or not. */
+export const cedarFolder = join(cacheFolder, `cedar-${CEDAR_VERSION}`);
