@@ -26,13 +26,16 @@ const formats = new Map<string, Intl.DateTimeFormat>();
 const FIELDS = ['year', 'month', 'day', 'hour', 'minute'] as const;
 
 function localTime(zone: string, atMs: number): CedarRecord {
-  if (Number.isNaN(new Date(atMs).getTime())) return NEVER;
+  if (!isDate(new Date(atMs))) return NEVER;
   const parts = formatOf(zone).formatToParts(atMs);
   const [year = 0, month = 1, day = 1, hour = 0, minute = 0] = FIELDS.map((field) =>
     Number(parts.find(({ type }) => type === field)?.value),
   );
-  return timeOf(new Date(Date.UTC(year, month - 1, day, hour, minute)));
+  const wall = new Date(Date.UTC(year, month - 1, day, hour, minute));
+  return isDate(wall) ? timeOf(wall) : NEVER;
 }
+
+const isDate = (date: Date): boolean => !Number.isNaN(date.getTime());
 
 /** @param wallMs the clock on the wall, as if it were that of UTC */
 const timeOf = (wall: Date): CedarRecord => ({

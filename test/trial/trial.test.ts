@@ -194,6 +194,14 @@ describe('Trial', () => {
     ]);
   });
 
+  it('asks the candidate about a grant in the words of its own catalog', async () => {
+    const zoned = catalog.replace('office: Europe/Berlin', 'tokyo: Asia/Tokyo');
+    const open = '@id("p") permit (principal, action, resource) when { context.time.tokyo.weekday <= 7 };\n';
+    const { issue, drain } = trialOf(await setOf(permit), await setOf(open, zoned));
+    issue();
+    expect(drain()).toMatchObject({ compared: 1, groups: [] });
+  });
+
   it('asks nobody where nothing is on trial, and nothing twice where both sets are one', async () => {
     const live = await setOf(permit);
     const alone = trialOf(live, null);
