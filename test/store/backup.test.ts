@@ -19,6 +19,7 @@ import type { Restored } from '../../src/store/backup/restore-backup.ts';
 import type { RestorePlaces } from '../../src/store/backup/restore-plan.ts';
 import { lockState } from '../../src/store/state-lock.ts';
 import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { StoreFailure } from '../../src/store/store-failure.ts';
 import type { Problem } from '../../src/token/members.ts';
 import { isProblem } from '../../src/token/members.ts';
 import { contents, incoming, mustOpenLog, settingsIn } from './ledger/logs.ts';
@@ -60,14 +61,19 @@ function served(): { readonly at: string; readonly state: string; readonly ledge
   });
   store.applyTaskEvent(key(2), byOperator('suspend'), 'operator');
   store.applyTaskEvent(key(3), byOperator('complete'), 'operator');
-  const fileId = store.fileId();
-  if (isStoreFailure(fileId)) throw new Error(fileId.detail);
+  const fileId = mustBe(store.fileId());
   store.close();
   const settings = settingsIn(at);
   const log = mustOpenLog(settings);
   log.append([incoming(1, 1), incoming(2, 2)], fileId);
   log.close();
   return { at, state, ledger: settings.folder };
+}
+
+/** A value that the store did not fail to give. */
+function mustBe<T>(value: T | StoreFailure): T {
+  if (isStoreFailure(value)) throw new Error(value.detail);
+  return value;
 }
 
 /** Changes what a backup says of itself. */
@@ -165,6 +171,25 @@ describe('restoreBackup', () => {
       },
     });
     store.close();
+  });
+
+  it('takes the ledgers of several processes, each to a place of its own, and knows what any of them has', async () => {
+    const { at, state, ledger } = served();
+    const other = settingsIn(join(at, 'second'));
+    mkdirSync(join(at, 'second'));
+    const store = mustOpen(state, { nowMs: () => 2_000 });
+    const log = mustOpenLog(other);
+    log.append([incoming(3, 3), incoming(4, 4)], mustBe(store.fileId()));
+    log.close();
+    store.close();
+    const to = folder();
+    await backup(join(at, 'backup'), { state, ledgers: [ledger, join(at, 'none'), other.folder] });
+    const places = ['ledger-until-19700101T000001Z', 'ledger-until-19700101T000001Z-2'].map((name) => join(to, name));
+    expect(await restore(join(at, 'backup'), to)).toMatchObject({ ledgers: places });
+    expect(places.map(contents)).toEqual([ledger, other.folder].map(contents));
+    const restored = mustOpen(join(to, 'state.db'), { nowMs: () => 6_000 });
+    expect(restored.outbox(0, 1)).toMatchObject([{ outbox: 5 }]);
+    restored.close();
   });
 
   it('has what expired meanwhile expire, as it did', async () => {
