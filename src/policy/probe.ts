@@ -2,7 +2,7 @@ import { placesIn } from '../action/finding.ts';
 import type { Place } from '../action/finding.ts';
 import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
-import { callFrom } from './engine.ts';
+import { callFrom, Engine } from './engine.ts';
 import type { PolicySet } from './load.ts';
 import { writtenPolicy } from './policy-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
@@ -42,9 +42,15 @@ export interface Probe {
   readonly policies: readonly CutPolicy[];
   /** Those of them that are about the action of the question. */
   readonly observe: (question: Question) => readonly Observation[];
+  /**
+   * Those of them whose whole scope the question meets, which are all that the engine gets further with. The scope is one piece: its
+   * principal and its resource have the same standing.
+   */
+  readonly observeReached: (question: Question) => readonly Observation[];
 }
 
 const ACTIONS = 'actions';
+const SLICES = 'slices';
 const ANY = { principal: 'principal', action: 'action', resource: 'resource' };
 
 /** A policy with the pieces it was cut into. */
@@ -80,13 +86,18 @@ export function probeOf(
     const groups = facts.actionGroups.get(question.action) ?? [];
     return standingsIn(cedar, { ...callFrom(question, groups, facts.entities), preparsedPolicySetId: set });
   };
-  parse(
-    cedar,
-    ACTIONS,
-    new Map(all.map(({ parts }, index) => [`${index}`, `permit (${scope({ action: parts.action.text })});`])),
-  );
+  let isParsed = false;
+  const parseActions = (): void => {
+    if (isParsed) return;
+    isParsed = true;
+    const permits = all.map(
+      ({ parts }, index) => [`${index}`, `permit (${scope({ action: parts.action.text })});`] as const,
+    );
+    parse(cedar, ACTIONS, new Map(permits));
+  };
   const byAction = new Map<string, readonly CutPolicy[]>();
   const about = (question: Question, set: string): readonly CutPolicy[] => {
+    parseActions();
     const standingOf = ask(question, ACTIONS);
     const found = all.filter((_policy, index) => standingOf(`${index}`) === 'holds');
     parse(cedar, set, new Map(found.flatMap(({ parts }, index) => [...piecesOf(parts, index)])));
@@ -99,7 +110,27 @@ export function probeOf(
     const standingOf = ask(question, set);
     return found.map((one, index) => observationOf(one, index, standingOf));
   };
-  return { policies: all, observe };
+  // Only their scopes are asked for.
+  const index = new Engine(
+    { generation: SLICES, policies: all.map(({ policy }) => policy), ...facts },
+    { fresh: () => freshCedar(), cache: null },
+  );
+  const bySlice = new Map<string, { readonly set: string; readonly members: readonly CutPolicy[] }>();
+  const observeReached = (question: Question): readonly Observation[] => {
+    const indices = index.members(question);
+    if (indices.length === 0) return [];
+    const key = indices.join(',');
+    let slice = bySlice.get(key);
+    if (slice === undefined) {
+      const members = indices.flatMap((at) => all[at] ?? []);
+      slice = { set: `${SLICES} ${bySlice.size}`, members };
+      parse(cedar, slice.set, new Map(members.flatMap(({ parts }, at) => scopePieces(parts, at))));
+      bySlice.set(key, slice);
+    }
+    const standingOf = ask(question, slice.set);
+    return slice.members.map((one, at) => observationOf(one, at, (id) => standingOf(id.replace(SCOPE_PART, 'scope'))));
+  };
+  return { policies: all, observe, observeReached };
 }
 
 type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
@@ -122,20 +153,30 @@ function standingsIn(cedar: Asked, call: Parameters<Asked['statefulIsAuthorized'
 const scope = (of: Partial<typeof ANY>): string => Object.values({ ...ANY, ...of }).join(', ');
 
 /** The policies that a policy is observed by, with their ids: one for its principal, its resource and each term. */
-function piecesOf({ principal, action, resource, clauses }: PolicyParts, index: number): ReadonlyMap<string, string> {
-  const pieces = new Map([
-    [`${index} principal`, `permit (${scope({ principal: principal.text })});`],
-    [`${index} resource`, `permit (${scope({ resource: resource.text })});`],
-  ]);
-  // The action goes along, since by it the types of the context were proved.
-  for (const [at, { kind, terms }] of clauses.entries()) {
-    for (const [number, { text }] of terms.entries()) {
-      // On a line of its own, so that a comment in a term ends there.
-      pieces.set(`${index} ${at} ${number}`, `permit (${scope({ action: action.text })}) ${kind} {${text}\n};`);
-    }
-  }
-  return pieces;
-}
+const piecesOf = (parts: PolicyParts, index: number): readonly Piece[] => [
+  [`${index} principal`, `permit (${scope({ principal: parts.principal.text })});`],
+  [`${index} resource`, `permit (${scope({ resource: parts.resource.text })});`],
+  ...termPieces(parts, index),
+];
+
+type Piece = readonly [id: string, policy: string];
+
+const SCOPE_PART = /principal$|resource$/;
+
+/** The same with the scope as one piece. */
+const scopePieces = (parts: PolicyParts, index: number): readonly Piece[] => {
+  const texts = [parts.principal, parts.action, parts.resource].map(({ text }) => text);
+  return [[`${index} scope`, `permit (${texts.join(', ')});`], ...termPieces(parts, index)];
+};
+
+/** The action goes along, since by it the types of the context were proved; on a line of its own, so that a comment in a term ends there. */
+const termPieces = ({ action, clauses }: PolicyParts, index: number): readonly Piece[] =>
+  clauses.flatMap(({ kind, terms }, at) =>
+    terms.map(({ text }, number): Piece => [
+      `${index} ${at} ${number}`,
+      `permit (${scope({ action: action.text })}) ${kind} {${text}\n};`,
+    ]),
+  );
 
 function observationOf({ policy, parts }: CutPolicy, index: number, standingOf: (id: string) => Standing): Observation {
   const part = (name: 'principal' | 'resource'): ObservedPiece => ({

@@ -37,6 +37,12 @@ const standings = ({ principal, resource, clauses, matches }: Observation) => ({
   matches,
 });
 
+const reached = (question: Question): readonly unknown[] =>
+  probe
+    .observe(question)
+    .filter(({ principal, resource }) => [principal, resource].every(({ standing }) => standing === 'holds'))
+    .map((one) => [one.policy.id, standings(one)]);
+
 const observed = (id: string, question: Question) => {
   const found = probe.observe(question).find(({ policy }) => policy.id === id);
   if (found === undefined) throw new Error(`no policy ${id}`);
@@ -50,6 +56,17 @@ const idsFor = (attempt: Attempt): readonly string[] =>
     .filter((id) => id.includes('-') && !id.includes('risk'));
 
 describe('probeOf', () => {
+  it('observes alike all policies about an action, and those whose scope is met alone', () => {
+    const questions = [pay({ amount: 1 }), pay({ amount: 501, currency: 'USD' })].flatMap((attempt) =>
+      [planner, reporter].map((agent) => questionOf(attempt, plainCircumstances(agent))),
+    );
+    for (const question of [...questions, ...questions]) {
+      const observations = probe.observeReached(question).map((one) => [one.policy.id, standings(one)]);
+      expect(observations.length).toBeGreaterThan(3);
+      expect(observations).toEqual(reached(question));
+    }
+  });
+
   it('says of each piece whether it holds', () => {
     expect(observed('payments-write', questionOf(pay({ amount: 1 })))).toEqual({
       scope: ['holds', 'holds'],

@@ -1,3 +1,4 @@
+import type { ForbidIndex } from './forbid-index.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import type { Reach } from './reach.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -12,7 +13,7 @@ export interface Complaint {
 
 /** What a rule looks at besides the policy. */
 export interface LintedSet {
-  readonly policies: readonly LintedPolicy[];
+  readonly forbids: ForbidIndex;
   readonly reach: Reach;
   readonly vocabulary: Vocabulary;
 }

@@ -9,6 +9,8 @@ import type { PolicyTemplate } from '../policy-template.ts';
 import { schemaFrom } from '../schema.ts';
 import type { PolicySource } from '../source.ts';
 import { contextShapes } from './context-shape.ts';
+import { policyJson } from '../policy-json.ts';
+import { forbidIndex } from './forbid-index.ts';
 import { lintedPolicy } from './linted-policy.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { Reach } from './reach.ts';
@@ -42,17 +44,22 @@ export function lintFindings(
   const schema = schemaFrom(source.schema.text, catalog);
   const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
   const vocabulary = vocabularyOf(catalog, entities, shapes);
-  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
+  const jsonOf = policyJson(cedar);
+  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, jsonOf) ?? []);
+  const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
+  const warningsAt = Map.groupBy(warnings, placeText);
   const placeAt = new Map(read.files.map((file) => [file.file, file.placeAt]));
   const findings = policies.flatMap((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
-      check(policy, { policies, reach, vocabulary }).map(({ message, help, offset }) => {
+      check(policy, set).map(({ message, help, offset }) => {
         const { line, column } =
           placeAt.get(policy.file)?.(policy.offset + writtenPolicy(policy).offsetOf(offset)) ?? policy;
         return { rule, level, policy: policy.id, file: policy.file, line, column, message, help };
       }),
     );
-    const impossible = found.some(({ rule }) => rule === 'never-matches') ? [] : impossibleBy(warnings, policy);
+    const impossible = found.some(({ rule }) => rule === 'never-matches')
+      ? []
+      : impossibleBy(warningsAt.get(placeText(policy)) ?? [], policy);
     return accepted([...found, ...impossible], policy);
   });
   const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
@@ -85,7 +92,6 @@ function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding
 /** What validation says of the policy as a whole, at its beginning: that it is impossible. */
 const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
   warnings
-    .filter(({ file, line, column }) => file === policy.file && line === policy.line && column === policy.column)
     .filter((warning) => warning.policy === undefined || warning.policy === policy.id)
     .map(({ file, line, column, message, help }) => ({
       rule: 'never-matches',
@@ -97,6 +103,9 @@ const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): reado
       message,
       help,
     }));
+
+const placeText = ({ file, line, column }: Pick<Finding, 'file' | 'line' | 'column'>): string =>
+  `${line}:${column} ${file}`;
 
 function accepted(
   found: readonly LintFinding[],

@@ -15,6 +15,17 @@ export interface Request {
   readonly endpoint: string | null;
 }
 
+/** The entities of a request, and what they are in. */
+interface Names {
+  readonly action: EntityUid;
+  readonly groups: readonly EntityUid[];
+  readonly resource: EntityUid;
+  readonly within: readonly EntityUid[];
+}
+
+/** Scopes and entities that are remembered, each. */
+const MAX_KNOWN = 100_000;
+
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
 
 /**
@@ -25,6 +36,12 @@ export class Reach {
   /** Everything Remit can ask. */
   readonly requests: readonly Request[];
   readonly #entities: ReadonlyMap<string, Entity>;
+  /** By action and resource of a scope, which many policies share. */
+  readonly #covered = new Map<string, ReadonlySet<Request>>();
+  #groups: ReadonlySet<string> | null = null;
+  readonly #ancestors = new Map<string, readonly EntityUid[]>();
+  /** What is looked at of the catalog, by the request. */
+  readonly #names: ReadonlyMap<Request, Names>;
 
   constructor(catalog: Catalog, entities: readonly Entity[]) {
     this.#entities = new Map(entities.map((entity) => [entityKey(entity.uid), entity]));
@@ -37,34 +54,56 @@ export class Reach {
         endpoint,
       })),
     ];
+    this.#names = new Map(this.requests.map((request) => [request, this.#namesOf(request)]));
   }
 
   /** What the action and the resource of a policy's scope cover. */
-  of(policy: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
-    const covered = this.requests.filter((request) => {
-      const action = uid('Action', request.action);
-      const groups = request.risk === null ? [] : [uid('Action', request.risk)];
-      const server = uid('Server', request.server);
-      const resource = request.endpoint === null ? server : uid('Endpoint', `${request.server}:${request.endpoint}`);
-      const within = [
-        ...this.ancestors(resource),
-        ...(request.endpoint === null ? [] : [server, ...this.ancestors(server)]),
-      ];
-      return covers(policy.action, action, groups) && covers(policy.resource, resource, within);
-    });
-    return new Set(covered);
+  of({ action, resource }: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
+    const key = JSON.stringify([action, resource]);
+    const known = this.#covered.get(key);
+    if (known !== undefined) return known;
+    const covered = new Set(
+      this.requests.filter((request) => {
+        const names = this.#names.get(request);
+        return (
+          names !== undefined &&
+          covers(action, names.action, names.groups) &&
+          covers(resource, names.resource, names.within)
+        );
+      }),
+    );
+    if (this.#covered.size < MAX_KNOWN) this.#covered.set(key, covered);
+    return covered;
+  }
+
+  #namesOf(request: Request): Names {
+    const server = uid('Server', request.server);
+    const resource = request.endpoint === null ? server : uid('Endpoint', `${request.server}:${request.endpoint}`);
+    return {
+      action: uid('Action', request.action),
+      groups: request.risk === null ? [] : [uid('Action', request.risk)],
+      resource,
+      within: [...this.ancestors(resource), ...(request.endpoint === null ? [] : [server, ...this.ancestors(server)])],
+    };
   }
 
   /** Whether an agent can be what the scope names: one that is known, or any of a trust domain. */
   hasAgents({ principal: { entities, isExact } }: Pick<LintedPolicy, 'principal'>): boolean {
     if (entities === null || isExact) return true;
-    const agents = [...this.#entities.values()].filter(({ uid: { type } }) => isAgent(type));
     return entities.some(
       (group) =>
-        group.type === `${NAMESPACE}::TrustDomain` ||
-        isAgent(group.type) ||
-        agents.some((agent) => this.ancestors(agent.uid).some((parent) => isSame(parent, group))),
+        group.type === `${NAMESPACE}::TrustDomain` || isAgent(group.type) || this.#peopled().has(entityKey(group)),
     );
+  }
+
+  /** Keys of the groups that agents are in. */
+  #peopled(): ReadonlySet<string> {
+    this.#groups ??= new Set(
+      [...this.#entities.values()].flatMap(({ uid: agent }) =>
+        isAgent(agent.type) ? this.ancestors(agent).map(entityKey) : [],
+      ),
+    );
+    return this.#groups;
   }
 
   /** Whether whoever the inner scope can be, the outer is too. `false` where that is not sure. */
@@ -82,6 +121,9 @@ export class Reach {
 
   /** Every group that an entity is in, the trust domain of an agent included. */
   ancestors(entity: EntityUid): readonly EntityUid[] {
+    const key = entityKey(entity);
+    const known = this.#ancestors.get(key);
+    if (known !== undefined) return known;
     const found = new Map<string, EntityUid>();
     const add = (one: EntityUid): void => {
       for (const parent of this.#parents(one)) {
@@ -91,7 +133,9 @@ export class Reach {
       }
     };
     add(entity);
-    return [...found.values()];
+    const all = [...found.values()];
+    if (this.#ancestors.size < MAX_KNOWN) this.#ancestors.set(key, all);
+    return all;
   }
 
   #parents(entity: EntityUid): readonly EntityUid[] {

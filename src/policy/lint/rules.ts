@@ -1,13 +1,13 @@
 import type { CatalogRemark } from '../../action/catalog-remarks.ts';
 import { cedarString } from '../cedar-text.ts';
 import { MAX_DEPTH, policyDepth } from '../depth.ts';
+import { readsIntent } from './forbid-index.ts';
 import { growthBy } from './growth.ts';
 import { pathOf, record, touches, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { offsetOf } from './linted-policy.ts';
 import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
-import type { Request } from './reach.ts';
 import { unknownValue } from './unknown-value.ts';
 
 /** The rules of the catalog by their ids: what it says itself, as `remarks`. */
@@ -98,43 +98,26 @@ function neverMatches(policy: LintedPolicy, { reach, vocabulary }: LintedSet): r
   return complaint(`the policy can never match: no agent of the entities is in ${named}`, near(policy.principal));
 }
 
-function forbiddenAnyway(policy: LintedPolicy, { policies, reach }: LintedSet): readonly Complaint[] {
+function forbiddenAnyway(policy: LintedPolicy, { forbids, reach }: LintedSet): readonly Complaint[] {
   if (policy.effect === 'forbid') return [];
   const requests = reach.of(policy);
   if (requests.size === 0) return [];
-  const forbid = policies.find(
-    (other) =>
-      other.effect === 'forbid' &&
-      !other.shadow &&
-      isSubset(requests, reach.of(other)) &&
-      reach.includes(other.principal, policy.principal) &&
-      isSubset(other.conditions, policy.conditions),
-  );
+  const forbid = forbids
+    .about(policy)
+    .find(
+      (other) =>
+        isSubset(requests, reach.of(other)) &&
+        reach.includes(other.principal, policy.principal) &&
+        isSubset(other.conditions, policy.conditions),
+    );
   return forbid === undefined ? [] : complaint(`the permit has no effect: \`${forbid.id}\` forbids all of it`);
 }
 
 const isSubset = <T>(of: ReadonlySet<T>, whole: ReadonlySet<T>): boolean => [...of].every((item) => whole.has(item));
 
-const INTENT: readonly Path[] = [
-  ['context', 'intent', 'purpose'],
-  ['context', 'intent', 'actions'],
-];
-
-const readsIntent = ({ paths }: LintedPolicy): boolean =>
-  paths.some((path) => INTENT.some((value) => touches(path, value)));
-
-function highRiskAnyIntent(policy: LintedPolicy, { policies, reach }: LintedSet): readonly Complaint[] {
+function highRiskAnyIntent(policy: LintedPolicy, { forbids, reach }: LintedSet): readonly Complaint[] {
   if (policy.effect === 'forbid' || readsIntent(policy)) return [];
-  const isRestricted = (request: Request): boolean =>
-    policies.some(
-      (other) =>
-        other.effect === 'forbid' &&
-        !other.shadow &&
-        other.principal.entities === null &&
-        readsIntent(other) &&
-        reach.of(other).has(request),
-    );
-  const open = [...reach.of(policy)].filter((request) => request.risk === 'high' && !isRestricted(request));
+  const open = [...reach.of(policy)].filter((request) => request.risk === 'high' && !forbids.asksForIntent(request));
   if (open.length === 0) return [];
   const named = open.slice(0, 3).map(({ action }) => `\`${action}\``);
   const more = open.length > named.length ? ` and ${open.length - named.length} more` : '';

@@ -137,7 +137,9 @@ function whyNoDomain(domain: string, known: Known): string | null {
 
 /** Whether one is a slip of the pen away from the other; names that differ by a number are those of replicas. */
 const isSlip = (text: string, other: string): boolean =>
-  text.replaceAll(/\d+/g, '') !== other.replaceAll(/\d+/g, '') && isLetterOff(text, other);
+  Math.abs(text.length - other.length) <= 2 &&
+  text.replaceAll(/\d+/g, '') !== other.replaceAll(/\d+/g, '') &&
+  isLetterOff(text, other);
 
 /** Whether all but a run of at most two characters is the same from both ends. */
 function isLetterOff(a: string, b: string): boolean {

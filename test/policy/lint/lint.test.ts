@@ -335,4 +335,29 @@ describe('lintFindings', () => {
       },
     ]);
   });
+
+  it('finds the forbid among many that covers a permit, by any of its conditions and groups', async () => {
+    const others = Array.from({ length: 40 }, (_, at) =>
+      policy('forbid', `other-${at}`, {
+        of: `principal == Remit::Agent::"spiffe://acme.test/n${at}"`,
+        rest: `when { context.args.name like "n${at}-*" }`,
+      }),
+    );
+    const covering: readonly (readonly [string, string])[] = [
+      ['conditions of which the permit has one more', policy('forbid', 'f', { rest: `when { ${conjunct} }` })],
+      ['no condition', policy('forbid', 'f')],
+      ['any principal', policy('forbid', 'f', { of: 'principal', rest: `when { ${conjunct} }` })],
+    ];
+    const narrow = policy('permit', 'p', { of: payers, rest: `when { context.risk == "low" && ${conjunct} }` });
+    for (const [, forbid] of covering) {
+      const anyway = (await found([...others, narrow, forbid].join(''))).filter(
+        ({ rule }) => rule === 'forbidden-anyway',
+      );
+      expect(anyway.map(({ message }) => message)).toEqual(['the permit has no effect: `f` forbids all of it']);
+    }
+    const other = policy('forbid', 'f', { rest: 'when { context.risk == "high" }' });
+    expect(
+      (await short([...others, narrow, other].join(''))).filter((line) => line.startsWith('forbidden-anyway')),
+    ).toEqual([]);
+  });
 });

@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { freshCedar } from '../../src/policy/cedar.ts';
+import { catalogFrom } from '../../src/action/catalog.ts';
+import { schemaFrom } from '../../src/policy/schema.ts';
+import { median } from './statistics.ts';
+
+/**
+ * What `remit policy validate`, `lint` and `test` cost with 10,000 policies, beside what validating them alone costs: the same
+ * engine, in a process of its own, that parses policies and schema and checks the types, as `cedar validate` does. All take turns,
+ * round after round; medians of processor time count, since the machine does other work.
+ * `npm run build && node test/bench/policy-tools.ts [--policies N] [--rounds N]`
+ */
+const option = (name: string, otherwise: number): number => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? otherwise : Number(process.argv[at + 1]);
+};
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const self = resolve(import.meta.filename);
+/** Of another build where `REMIT_MAIN` names it, to compare with. */
+const remit = process.env['REMIT_MAIN'] ?? resolve(import.meta.dirname, '../../dist/main.js');
+const shipped = resolve(import.meta.dirname, '../../cedar-policies');
+
+/** Two permits of one agent each, a forbid of one team, and a permit for what is risky: several files, as a company has them. */
+function policyOf(index: number): string {
+  const agent = `spiffe://acme.test/ns/agents/sa/agent-${index}`;
+  switch (index % 4) {
+    case 0:
+      return `@id("other-${index}")
+@reason("files of team ${index} are its own")
+forbid (principal in Remit::AgentGroup::"agents", action == Remit::Action::"files.delete", resource)
+when { context.args.name like "team-${index}-*" };
+`;
+    case 1:
+      return `@id("other-${index}")
+permit (principal == Remit::Agent::"${agent}", action == Remit::Action::"payments.create", resource in Remit::Server::"payments")
+when { context.args.amount <= ${index} && (context.args has currency && context.args.currency == "EUR") }
+unless { context.risk == "high" };
+`;
+    default:
+      return `@id("other-${index}")
+@description("agent ${index} reads")
+permit (
+  principal == Remit::Agent::"${agent}",
+  action in [Remit::Action::"files.list", Remit::Action::"files.read"],
+  resource in Remit::Server::"files"
+)
+when { context.intent.purpose != "" };
+`;
+  }
+}
+
+const FILES = 10;
+
+async function folderOf(count: number): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'remit-policy-tools-'));
+  await cp(shipped, folder, { recursive: true, filter: (source) => !source.includes('examples') });
+  const policies = Array.from({ length: count }, (_, index) => policyOf(index));
+  for (let file = 0; file < FILES; file += 1) {
+    const own = policies.filter((_text, index) => index % FILES === file);
+    await writeFile(join(folder, 'policies', `others-${file}.cedar`), own.join('\n'));
+  }
+  return folder;
+}
+
+/** What `cedar validate` does. */
+async function validateAlone(folder: string): Promise<void> {
+  const catalog = catalogFrom(await readFile(join(folder, 'actions.yaml'), 'utf8'), 'actions.yaml', new Map());
+  if ('findings' in catalog) throw new Error('the catalog has findings');
+  const schema = schemaFrom(await readFile(join(folder, 'base.cedarschema'), 'utf8'), catalog);
+  if ('problem' in schema) throw new Error(schema.problem);
+  const names = (await readdir(join(folder, 'policies'))).filter((name) => name.endsWith('.cedar'));
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, 'policies', name), 'utf8')));
+  const cedar = freshCedar();
+  const policies = { staticPolicies: texts.join('\n') };
+  const parsed = cedar.checkParsePolicySet(policies);
+  if (parsed.type === 'failure') throw new Error(parsed.errors[0]?.message);
+  const answer = cedar.validate({ schema: schema.text, policies });
+  if (answer.type === 'failure' || answer.validationErrors.length > 0) throw new Error('the policies are not valid');
+}
+
+interface Cost {
+  readonly wallMs: number;
+  /** Processor time of the process with all its threads. */
+  readonly cpuMs: number;
+  readonly peakMib: number;
+}
+
+/** Runs a command to its end; what it answers does not matter, that it ends by itself does. */
+async function costOf(args: readonly string[]): Promise<Cost> {
+  const startMs = performance.now();
+  // The child says itself what it took: what the operating system counts of children is of all of them.
+  const report = `process.on('exit', () => { const u = process.resourceUsage(); process.stderr.write('\\ncost ' + (u.userCPUTime + u.systemCPUTime) / 1000 + ' ' + u.maxRSS / 1024 + '\\n'); });`;
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', '--import', `data:text/javascript,${encodeURIComponent(report)}`, ...args],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const [code] = await new Promise<readonly [number | null]>((settle) => child.on('exit', (exit) => settle([exit])));
+  const [, cpuMs, peakMib] = /^cost (\S+) (\S+)$/m.exec(said) ?? [];
+  if (cpuMs === undefined || (code !== 0 && code !== 1))
+    throw new Error(`${args.join(' ')} ended with ${code}: ${said}`);
+  return { wallMs: performance.now() - startMs, cpuMs: Number(cpuMs), peakMib: Number(peakMib) };
+}
+
+async function main(): Promise<void> {
+  const folder = await folderOf(option('policies', 10_000));
+  try {
+    const contenders: readonly (readonly [string, readonly string[]])[] = [
+      ['validate alone', [self, '--alone', folder]],
+      ['policy validate', [remit, 'policy', 'validate', folder]],
+      ['policy lint', [remit, 'policy', 'lint', folder]],
+      ['policy test', [remit, 'policy', 'test', folder]],
+    ];
+    const costs = contenders.map((): Cost[] => []);
+    for (let round = 0; round < option('rounds', 5); round += 1) {
+      for (const [index, [, args]] of contenders.entries()) costs[index]?.push(await costOf(args));
+    }
+    say('                      wall s  processor s   peak MiB  to validate alone, by processor time');
+    for (const [index, [name]] of contenders.entries()) {
+      const own = costs[index] ?? [];
+      const of = (key: keyof Cost): number => median(own.map((cost) => cost[key]));
+      const ratio = median(own.map(({ cpuMs }, round) => cpuMs / (costs[0]?.[round]?.cpuMs ?? Number.NaN)));
+      const figures = [of('wallMs') / 1000, of('cpuMs') / 1000].map((seconds) => seconds.toFixed(2).padStart(11));
+      say(
+        `${name.padEnd(18)}${figures.join('')}${of('peakMib').toFixed(0).padStart(11)}${ratio.toFixed(2).padStart(11)}`,
+      );
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const alone = process.argv.indexOf('--alone');
+await (alone < 0 ? main() : validateAlone(process.argv[alone + 1] ?? ''));
