@@ -15,6 +15,7 @@ import {
   SPIRE_VERSION,
   spireFolder,
 } from './cache.ts';
+import { installCedar } from './cedar.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
@@ -94,6 +95,10 @@ for (const version of envoyVersions) results.push(await installEnvoy(version, { 
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
 
 results.push(await installJaegerUi(say));
+
+// What it is for is skipped without it.
+const cedar = await installCedar(say);
+if (isProblem(cedar)) say(cedar.problem);
 
 const problems = results.filter(isProblem);
 for (const { problem } of problems) say(problem);
