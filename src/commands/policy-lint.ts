@@ -2,6 +2,7 @@ import { catalogFrom } from '../action/catalog.ts';
 import type { Finding } from '../action/finding.ts';
 import { lintFindings } from '../policy/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy/lint/rules.ts';
+import { compileForTool } from '../policy/compile.ts';
 import { policySetFrom } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
 import type { PolicySource } from '../policy/source.ts';
@@ -83,7 +84,7 @@ const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
   findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
 
 async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
-  const result = await policySetFrom(source);
+  const result = await policySetFrom(source, compileForTool());
   const errors = 'findings' in result ? errorsOf(result.findings) : [];
   const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
   if ('findings' in catalog) return errors;

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
+import { compileForTool } from '../policy/compile.ts';
 import { policySetFrom } from '../policy/load.ts';
 import type { PolicySet } from '../policy/load.ts';
 import { borrowingDisk } from '../policy/borrowed-source.ts';
@@ -92,7 +93,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const source = await readPolicySource(folder, disk);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-  const policies = 'findings' in source ? source : await policySetFrom(source);
+  const policies = 'findings' in source ? source : await policySetFrom(source, compileForTool());
   if ('findings' in policies) return found(io, policies.findings, json);
   const suites = await readSuites(folder);
   if ('findings' in suites) return found(io, suites.findings, json);

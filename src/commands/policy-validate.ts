@@ -1,3 +1,4 @@
+import { compileForTool } from '../policy/compile.ts';
 import { policySetFrom } from '../policy/load.ts';
 import type { Findings, PolicySet } from '../policy/load.ts';
 import { readPolicySource } from '../policy/source.ts';
@@ -53,7 +54,7 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-  const result = 'findings' in source ? source : await policySetFrom(source);
+  const result = 'findings' in source ? source : await policySetFrom(source, compileForTool());
   if (json) io.out(JSON.stringify(summaryOf(folder, result)));
   else if (sarif) io.out(JSON.stringify(sarifResults(result)));
   else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });

@@ -36,6 +36,12 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
     });
 }
 
+/** The same for a tool, which asks many policies little: Cedar's JSON form is made once for policies of one form. */
+export function compileForTool(): Compile {
+  const compile = compileInWorker();
+  return (input) => compile({ ...input, isForTool: true });
+}
+
 /** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
 function workerFile(): string {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));

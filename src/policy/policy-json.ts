@@ -1,14 +1,8 @@
 import type { Cedar } from './cedar.ts';
-import type { CedarToken } from './cedar-text.ts';
+import { cedarTokens } from './cedar-text.ts';
 
-/** A policy in Cedar's JSON form, as far as the rules look at it. */
-type PolicyJson = Pick<
-  Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'],
-  'principal' | 'action' | 'resource' | 'conditions'
->;
-
-/** The JSON form of a policy, whose tokens are given; `null` where Cedar has none. */
-export type JsonOfPolicy = (text: string, tokens: readonly CedarToken[]) => PolicyJson | null;
+type PolicyToJson = Cedar['policyToJson'];
+type PolicyJson = Extract<ReturnType<PolicyToJson>, { readonly type: 'success' }>['json'];
 
 /** More forms than this are not remembered. */
 const MAX_FORMS = 10_000;
@@ -18,20 +12,18 @@ const NUMBER = /^\d{1,15}$/;
 const PLAIN = /^"[^"\\]*"$/;
 
 /**
- * Gives policies in Cedar's JSON form. Making it takes the engine as long as everything else together, and the policies of a large
- * set differ mostly in their strings and numbers alone; so policies with all but the same words are made once, with a name in the place of each
- * string and number, and each gets its own. For tools alone: what a server decides by is made of each policy by the engine itself.
+ * An engine that gives policies in Cedar's JSON form in less time. Making that form takes the engine as long as everything else
+ * together, and the policies of a large set differ mostly in their strings and numbers alone; so policies with otherwise the same words are
+ * made once, with a name in the place of each string and number, and each gets its own. For tools alone: what a server decides by
+ * is made of each policy by the engine itself.
  */
-export function policyJson(cedar: Pick<Cedar, 'policyToJson'>): JsonOfPolicy {
+export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): C {
   const forms = new Map<string, PolicyJson | null>();
-  const made = (text: string): PolicyJson | null => {
-    const answer = cedar.policyToJson(text);
-    return answer.type === 'failure' ? null : answer.json;
-  };
-  return (text, tokens) => {
+  const made = (text: string): ReturnType<PolicyToJson> => cedar.policyToJson(text);
+  const policyToJson = (text: string): ReturnType<PolicyToJson> => {
     const strings: string[] = [];
     const numbers: number[] = [];
-    const words = tokens.slice(startOf(tokens)).map((token, at, all) => {
+    const words = cedarTokens(text).map((token, at, all) => {
       const before = all[at - 1]?.text;
       // The sign is a part of the number, and what is too large for one of JavaScript is left alone.
       if (NUMBER.test(token.text) && before !== '-') return String(FIRST_NUMBER + numbers.push(Number(token.text)) - 1);
@@ -43,22 +35,18 @@ export function policyJson(cedar: Pick<Cedar, 'policyToJson'>): JsonOfPolicy {
     const form = words.join(' ');
     let json = forms.get(form);
     if (json === undefined) {
-      json = made(form);
+      const answer = made(form);
+      json = answer.type === 'failure' ? null : answer.json;
       if (forms.size < MAX_FORMS) forms.set(form, json);
     }
-    return json === null ? made(text) : (withOwn(json, { strings, numbers }) as PolicyJson);
+    // What the engine refuses it refuses in the words of the policy itself.
+    return json === null ? made(text) : { type: 'success', json: withOwn(json, { strings, numbers }) as PolicyJson };
   };
+  return { ...cedar, policyToJson };
 }
 
 /** In no policy that a person writes; one that has it is made by itself. */
 const MARK = 'string\u2063';
-
-/** After the annotations, which no rule reads here. */
-function startOf(tokens: readonly CedarToken[]): number {
-  let at = 0;
-  while (tokens[at]?.text === '@') at += tokens[at + 2]?.text === '(' ? 5 : 2;
-  return at;
-}
 
 interface Own {
   readonly strings: readonly string[];

@@ -21,6 +21,8 @@ export interface ProofInput {
   readonly entities: readonly PlacedEntity[];
   /** Questions as Remit asks them, which the schema must accept. */
   readonly samples: readonly SampleCall[];
+  /** Whether this is for a tool, which may save time at Cedar's JSON form of policies. Default no. */
+  readonly isForTool?: boolean;
 }
 
 /** A call of the engine that validates the question against the schema. */

@@ -9,7 +9,7 @@ import type { PolicyTemplate } from '../policy-template.ts';
 import { schemaFrom } from '../schema.ts';
 import type { PolicySource } from '../source.ts';
 import { contextShapes } from './context-shape.ts';
-import { policyJson } from '../policy-json.ts';
+import { withFormsOnce } from '../policy-json.ts';
 import { forbidIndex } from './forbid-index.ts';
 import { lintedPolicy } from './linted-policy.ts';
 import type { LintedPolicy } from './linted-policy.ts';
@@ -37,15 +37,14 @@ export function lintFindings(
   catalog: Catalog,
   warnings: readonly Finding[],
 ): readonly LintFinding[] {
-  const cedar = freshCedar();
+  const cedar = withFormsOnce(freshCedar());
   const read = policiesIn(source.policies, cedar);
   const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
   const reach = new Reach(catalog, entities);
   const schema = schemaFrom(source.schema.text, catalog);
   const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
   const vocabulary = vocabularyOf(catalog, entities, shapes);
-  const jsonOf = policyJson(cedar);
-  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, jsonOf) ?? []);
+  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
   const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
   const warningsAt = Map.groupBy(warnings, placeText);
   const placeAt = new Map(read.files.map((file) => [file.file, file.placeAt]));

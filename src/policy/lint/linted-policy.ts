@@ -1,9 +1,9 @@
+import type { Cedar } from '../cedar.ts';
 import { cedarTokens } from '../cedar-text.ts';
 import type { CedarToken } from '../cedar-text.ts';
 import type { PolicyEntry } from '../policy-file.ts';
 import { conjuncts, readsOf, record } from './expression.ts';
 import type { Path } from './expression.ts';
-import type { JsonOfPolicy } from '../policy-json.ts';
 
 /** A policy as the rules look at it. */
 export interface LintedPolicy extends PolicyEntry {
@@ -30,11 +30,11 @@ export interface Scope {
 }
 
 /** A policy that parses, made ready for the rules; `null` where Cedar has no JSON for it. */
-export function lintedPolicy(policy: PolicyEntry, jsonOf: JsonOfPolicy): LintedPolicy | null {
+export function lintedPolicy(policy: PolicyEntry, cedar: Pick<Cedar, 'policyToJson'>): LintedPolicy | null {
   const tokens = cedarTokens(policy.text);
-  const json = jsonOf(policy.text, tokens);
-  if (json === null) return null;
-  const { principal, action, resource, conditions } = json;
+  const answer = cedar.policyToJson(policy.text);
+  if (answer.type === 'failure') return null;
+  const { principal, action, resource, conditions } = answer.json;
   return {
     ...policy,
     principal: scopeOf(principal),

@@ -2,7 +2,6 @@ import type { Finding } from '../../action/finding.ts';
 import { freshCedar } from '../../policy/cedar.ts';
 import type { Cedar } from '../../policy/cedar.ts';
 import { lintedPolicy } from '../../policy/lint/linted-policy.ts';
-import { policyJson } from '../../policy/policy-json.ts';
 import { Reach } from '../../policy/lint/reach.ts';
 import type { PolicySet } from '../../policy/load.ts';
 import { placeInPolicy } from '../../policy/probe.ts';
@@ -59,7 +58,7 @@ function isSameReach(
 ): boolean {
   if (mutant.scope === null || mutant.scope === 'principal') return false;
   const [before, after] = [policy, { ...policy, text }].map((one) => {
-    const linted = lintedPolicy(one, policyJson(cedar));
+    const linted = lintedPolicy(one, cedar);
     return linted === null ? null : reach.of(linted);
   });
   return before?.size === after?.size && [...(before ?? [])].every((request) => after?.has(request));
