@@ -24,12 +24,12 @@ export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): 
     const strings: string[] = [];
     const numbers: number[] = [];
     const words = cedarTokens(text).map((token, at, all) => {
-      const before = all[at - 1]?.text;
       // The sign is a part of the number, and what is too large for one of JavaScript is left alone.
-      if (NUMBER.test(token.text) && before !== '-') return String(FIRST_NUMBER + numbers.push(Number(token.text)) - 1);
-      // What stands after `like` is a pattern, which is kept letter by letter; with an escape a text is not what is written.
-      if (!PLAIN.test(token.text) || before === 'like') return token.text;
-      return `"${MARK}${strings.push(token.text.slice(1, -1)) - 1}"`;
+      if (NUMBER.test(token.text) && all[at - 1]?.text !== '-') {
+        return String(FIRST_NUMBER + numbers.push(Number(token.text)) - 1);
+      }
+      // With an escape a text is not what is written.
+      return PLAIN.test(token.text) ? `"${MARK}${strings.push(token.text.slice(1, -1)) - 1}"` : token.text;
     });
     if (text.includes(MARK) || text.includes(String(FIRST_NUMBER).slice(0, 12))) return made(text);
     const form = words.join(' ');
@@ -56,7 +56,18 @@ interface Own {
 function withOwn(json: unknown, own: Own): unknown {
   if (typeof json === 'string') return json.startsWith(MARK) ? own.strings[Number(json.slice(MARK.length))] : json;
   if (typeof json === 'number') return own.numbers[json - FIRST_NUMBER] ?? json;
-  if (Array.isArray(json)) return json.map((item) => withOwn(item, own));
+  if (Array.isArray(json)) return patternFrom(json, own) ?? json.map((item) => withOwn(item, own));
   if (typeof json !== 'object' || json === null) return json;
   return Object.fromEntries(Object.entries(json).map(([name, item]) => [withOwn(name, own), withOwn(item, own)]));
 }
+
+/** What stands after `like` is a list of its letters, and `Wildcard` for each `*`; `null` for any other list. */
+function patternFrom(list: readonly unknown[], own: Own): readonly unknown[] | null {
+  const letters = list.map(literalOf).join('');
+  if (!letters.startsWith(MARK)) return null;
+  const text = own.strings[Number(letters.slice(MARK.length))] ?? '';
+  return Array.from(text, (letter) => (letter === '*' ? 'Wildcard' : { Literal: letter }));
+}
+
+const literalOf = (item: unknown): string =>
+  typeof item === 'object' && item !== null && 'Literal' in item ? String(item.Literal) : '';

@@ -66,7 +66,7 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     const text = await readFile(catalog, 'utf8');
     const list = '      - { action: payments.list, method: GET, path: /v1/payments, risk: low }\n';
     const beside = '      - { action: payments.export, method: GET, path: /v1/payments/export, risk: high }\n';
-    await writeFile(catalog, text.replace(list, list + beside) + VAULT);
+    await writeFile(catalog, text.replace(list, list + beside).replace(/^servers:$/m, `servers:${VAULT.trimEnd()}`));
     domain = await startDomain(binary, { folder: scratch.folder, policies });
     upstream = await startRawUpstream();
     token = (await mustDeclare(domain.stage.planner, domain, { actions: ['payments.read'] })).token;

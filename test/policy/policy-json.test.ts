@@ -32,6 +32,8 @@ describe('withFormsOnce', () => {
     'principal is A::B in A::G::"g" && principal in [A::G::"x", A::G::"y"] && context.n == -5',
     'if context.a == "" then !(context.b != "//") else context.c /* no comment */ == "x"',
     'context.x == "string\u20630" && context.y == "a"',
+    'context.x like "" && context.x like "**é€𝄞*" && context.y like "a" && "a" like "string*"',
+    '{"like": "x", Literal: "s", pattern: ["s", "t"]}.like like "x" && [{"Literal": "s"}].contains(context.r)',
     'context.e == A::T::"1" // "text" in a comment\n && context.a == "é€𝄞"',
   ];
   const annotated = [
@@ -58,7 +60,7 @@ describe('withFormsOnce', () => {
     };
     const tool = withFormsOnce(counting);
     for (let at = 0; at < 100; at += 1) {
-      const text = `@id("p${at}") permit (principal == A::"a${at}", action, resource) when { context.x == "${at}" && context.n < ${at} };`;
+      const text = `@id("p${at}") permit (principal == A::"a${at}", action, resource) when { context.x == "${at}" && context.y like "${at}*" && context.n < ${at} };`;
       expect(tool.policyToJson(text)).toEqual(cedar.policyToJson(text));
     }
     expect(asked).toBe(1);

@@ -14,9 +14,13 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
     for (const item of expression) visit(item, seen);
     return;
   }
-  for (const [operator, operand] of Object.entries(record(expression))) {
+  if (typeof expression !== 'object' || expression === null) return;
+  for (const [operator, operand] of Object.entries(expression)) {
     seen(operator, operand);
-    if (operator !== 'Value') visit(operand, seen);
+    // The letters of a pattern are no expressions.
+    const { left, pattern } = operator === 'like' ? record(operand) : {};
+    if (Array.isArray(pattern)) visit(left, seen);
+    else if (operator !== 'Value') visit(operand, seen);
   }
 }
 
