@@ -106,7 +106,10 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
   return null;
 }
 
-/** Strict validation. Policies are keyed by their index, since at this point an id may be missing or taken. */
+/**
+ * Strict validation. Policies are keyed by their index, since at this point an id may be missing or taken. Those that are no templates are
+ * handed over as one text, which Cedar names by their index too: one by one they take it twice the time.
+ */
 function typeProblems(
   { files, policies, templates }: PolicyFiles,
   by: { readonly cedar: Cedar; readonly schema: GeneratedSchema },
@@ -116,11 +119,18 @@ function typeProblems(
     ...policies.map((policy, index) => [`policy${index}`, policy] as const),
     ...templates.map((template, index) => [`template${index}`, template] as const),
   ]);
-  const textsOf = (kind: string) =>
-    Object.fromEntries([...keyed].flatMap(([key, { text }]) => (key.startsWith(kind) ? [[key, text]] : [])));
+  const starts = new Map<string, number>();
+  let bytes = 0;
+  for (const [index, { text }] of policies.entries()) {
+    starts.set(`policy${index}`, bytes);
+    bytes += Buffer.byteLength(text) + 1;
+  }
   const answer = by.cedar.validate({
     schema: by.schema.text,
-    policies: { staticPolicies: textsOf('policy'), templates: textsOf('template') },
+    policies: {
+      staticPolicies: policies.map(({ text }) => text).join('\n'),
+      templates: Object.fromEntries(templates.map(({ text }, index) => [`template${index}`, text])),
+    },
   });
   // INVARIANT: schema and policies were parsed before, so a failure to parse them is a fault of ours.
   if (answer.type === 'failure') throw new Error(`policies that parse were refused: ${answer.errors[0]?.message}`);
@@ -128,7 +138,8 @@ function typeProblems(
     const policy = keyed.get(found.policyId);
     const source = policy && byFile.get(policy.file);
     if (policy === undefined || source === undefined) return [];
-    const finding = cedarFinding(found.error, source, { from: policy.offset, policy });
+    const error = movedBack(found.error, starts.get(found.policyId) ?? 0);
+    const finding = cedarFinding(error, source, { from: policy.offset, policy });
     const named = policy.id === '' ? {} : { policy: policy.id };
     return [{ ...finding, ...named, help: helpForRenamed(finding.message) ?? finding.help }];
   };
@@ -136,6 +147,15 @@ function typeProblems(
     oncePerPlace(withoutTemplates(found.flatMap(place), templates));
   return { findings: findingsOf(answer.validationErrors), warnings: findingsOf(answer.validationWarnings) };
 }
+
+/** An error as it is of a text that begins that many bytes later. */
+const movedBack = (error: CedarProblem, bytes: number): CedarProblem =>
+  error.sourceLocations === undefined
+    ? error
+    : {
+        ...error,
+        sourceLocations: error.sourceLocations.map((at) => ({ ...at, start: at.start - bytes, end: at.end - bytes })),
+      };
 
 const keyOf = ({ file, line, column, message }: Finding): string => JSON.stringify([file, line, column, message]);
 
