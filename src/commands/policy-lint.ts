@@ -88,7 +88,9 @@ async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
   const errors = 'findings' in result ? errorsOf(result.findings) : [];
   const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
   if ('findings' in catalog) return errors;
-  return [...errors, ...lintFindings(source, catalog, 'findings' in result ? [] : result.warnings)];
+  const findings =
+    'findings' in result ? lintFindings(source, catalog, []) : lintFindings(source, catalog, result.warnings, result);
+  return [...errors, ...findings];
 }
 
 function print(

@@ -13,6 +13,7 @@ import { Engine } from './engine.ts';
 import type { EngineAnswer, EngineRules, EngineSizes, Keep } from './engine.ts';
 import { entitiesFrom, entityKey } from './entities.ts';
 import type { PolicyEntry } from './policy-file.ts';
+import type { PolicyTemplate } from './policy-template.ts';
 import type { Question } from './question.ts';
 import { staleSchemaFindings } from './generated-schema.ts';
 import { linesOf } from './key-reads.ts';
@@ -36,6 +37,7 @@ export interface PolicySet {
   readonly policyCount: number;
   /** Every policy with its text and place, those in shadow included. */
   readonly policies: readonly PolicyEntry[];
+  readonly templates: readonly PolicyTemplate[];
   /** What a question is asked with beside the policies. */
   readonly facts: Pick<EngineRules, 'entities' | 'actionGroups'>;
   /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
@@ -153,13 +155,14 @@ export async function policySetFrom(
     source,
     catalog,
     schema: schema.text,
+    templates: proof.templates,
     warnings: inReadingOrder([...remarks, ...proof.warnings, ...staleSchemaFindings(source.generated ?? null, schema)]),
   };
   return setOf(inputs, proof.policies, withCatalogEntities(written, catalog));
 }
 
 function setOf(
-  inputs: Pick<PolicySet, 'hash' | 'source' | 'catalog' | 'schema' | 'warnings'>,
+  inputs: Pick<PolicySet, 'hash' | 'source' | 'catalog' | 'schema' | 'warnings' | 'templates'>,
   policies: readonly PolicyEntry[],
   entities: EngineRules['entities'],
 ): PolicySet {

@@ -31,6 +31,7 @@ export type SampleCall = Omit<Parameters<Cedar['statefulIsAuthorized']>[0], 'pre
 /** What came of it. Only without findings may the policies be used. */
 export interface Proof {
   readonly policies: readonly PolicyEntry[];
+  readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly Finding[];
   /** What is legal but can hardly be meant, such as a policy that can never match. */
   readonly warnings: readonly Finding[];
@@ -46,15 +47,17 @@ export function prove(input: ProofInput, cedar: Cedar): Proof {
   const schemaFile = placed(input.base);
   const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
   const read = policiesIn(input.policies, cedar);
-  const { policies } = read;
+  const { policies, templates } = read;
   const findings = [...base, ...read.findings, ...duplicates([...read.templates, ...policies])];
-  if (base.length > 0 || input.schema === null) return { policies, findings: inReadingOrder(findings), warnings: [] };
+  if (base.length > 0 || input.schema === null)
+    return { policies, templates, findings: inReadingOrder(findings), warnings: [] };
   const misfit = schemaMisfit(input, input.schema, cedar);
-  if (misfit !== null) return { policies, findings: inReadingOrder([...findings, misfit]), warnings: [] };
+  if (misfit !== null) return { policies, templates, findings: inReadingOrder([...findings, misfit]), warnings: [] };
   const types = typeProblems(read, { cedar, schema: input.schema });
   const entities = entityProblems(input.entities, input.base, cedar);
   return {
     policies,
+    templates,
     findings: inReadingOrder([...findings, ...types.findings, ...entities]),
     warnings: inReadingOrder(types.warnings),
   };

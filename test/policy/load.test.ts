@@ -26,6 +26,7 @@ const lying = async () => ({
       offset: 0,
     } as const,
   ],
+  templates: [],
   findings: [],
   warnings: [],
 });

@@ -1,10 +1,11 @@
-import { inReadingOrder } from '../../action/finding.ts';
+import { inReadingOrder, placesIn } from '../../action/finding.ts';
 import type { Finding } from '../../action/finding.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { freshCedar } from '../cedar.ts';
 import { entitiesFrom } from '../entities.ts';
 import { writtenPolicy } from '../policy-file.ts';
 import { policiesIn, unlinkedTemplates } from '../policy-files.ts';
+import type { PolicyFiles } from '../policy-files.ts';
 import type { PolicyTemplate } from '../policy-template.ts';
 import { schemaFrom } from '../schema.ts';
 import type { PolicySource } from '../source.ts';
@@ -31,14 +32,16 @@ export interface LintFinding extends Finding {
  * `@accept("rule …")` is left out. Without regard to types: policies that the schema refuses are looked at too.
  *
  * @param warnings of the load, which knows policies that can never match by their types
+ * @param loaded what the load has read, where it found no fault; read anew by default
  */
 export function lintFindings(
   source: PolicySource,
   catalog: Catalog,
   warnings: readonly Finding[],
+  loaded?: Pick<PolicyFiles, 'policies' | 'templates'>,
 ): readonly LintFinding[] {
   const cedar = withFormsOnce(freshCedar());
-  const read = policiesIn(source.policies, cedar);
+  const read = loaded ?? policiesIn(source.policies, cedar);
   const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
   const reach = new Reach(catalog, entities);
   const schema = schemaFrom(source.schema.text, catalog);
@@ -47,7 +50,7 @@ export function lintFindings(
   const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
   const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
   const warningsAt = Map.groupBy(warnings, placeText);
-  const placeAt = new Map(read.files.map((file) => [file.file, file.placeAt]));
+  const placeAt = new Map(source.policies.map((file) => [file.file, placesIn(file.text)]));
   const findings = policies.flatMap((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
       check(policy, set).map(({ message, help, offset }) => {
