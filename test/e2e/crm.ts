@@ -1,4 +1,4 @@
-import { appendFile, cp, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { examples } from './domain.ts';
 
@@ -8,8 +8,7 @@ export const CRM = 'https://payments.acme.test/v1/payments/crm';
 /** Status and reason of a call that got through: what stands behind Envoy knows no such payment, and says no reason. */
 export const SERVED = [404, undefined];
 
-const catalog = `
-  crm:
+const server = `  crm:
     hosts: [payments.acme.test]
     paths: [/v1/payments/crm]
     audience: ${CRM}
@@ -26,7 +25,8 @@ const policies = `
 export async function withCrm(folder: string): Promise<string> {
   const copy = join(folder, 'policies');
   await cp(examples, copy, { recursive: true });
-  await appendFile(join(copy, 'actions.yaml'), catalog);
+  const catalog = join(copy, 'actions.yaml');
+  await writeFile(catalog, (await readFile(catalog, 'utf8')).replace(/^servers:\n/m, `servers:\n${server}`));
   await writeFile(join(copy, 'policies', 'crm.cedar'), policies);
   return copy;
 }
