@@ -23,6 +23,7 @@ describe('recordedWith', () => {
       createdAtMs: NOW - 10_000,
       risk: 'low',
       context: null,
+      subjectAttributes: {},
       subject: planner,
       agent: planner,
     });
