@@ -17,6 +17,13 @@ export interface KeptPlaces {
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
+/** The options that say where. */
+export const placeOptions = {
+  config: { type: 'string', short: 'c' },
+  state: { type: 'string' },
+  ledger: { type: 'string' },
+} as const;
+
 /** `--state` with `--ledger` or the folder `ledger` beside it, else the places of the configuration. */
 export async function keptPlacesOf(
   values: {

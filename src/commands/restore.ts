@@ -7,7 +7,7 @@ import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { copyProgress } from './copy-progress.ts';
-import { keptPlacesOf } from './kept-places.ts';
+import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
 import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
@@ -50,9 +50,7 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   const options = optionsFrom(
     args,
     {
-      config: { type: 'string', short: 'c' },
-      state: { type: 'string' },
-      ledger: { type: 'string' },
+      ...placeOptions,
       'state-only': { type: 'boolean', default: false },
       by: { type: 'string' },
       json: { type: 'boolean', default: false },
