@@ -4,7 +4,7 @@ import type { Command, CommandIo } from './commands/command.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { remitVersion } from './config/version.ts';
-import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime-flags.ts';
+import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
 /** A command by the words that call it; its code is loaded when it is called. */
 interface Entry {

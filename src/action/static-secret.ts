@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
-import { systemPorts } from '../ports.ts';
-import { Remembered } from '../remembered.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
 

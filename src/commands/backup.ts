@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { remitVersion } from '../config/version.ts';
-import { systemPorts } from '../ports.ts';
-import { makeBackup } from '../store/backup/make-backup.ts';
-import type { Manifest } from '../store/backup/manifest.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { makeBackup } from '../state/backup/make-backup.ts';
+import type { Manifest } from '../state/backup/manifest.ts';
 import { isProblem } from '../token/members.ts';
 import { copyProgress } from './copy-progress.ts';
 import { EXIT } from './command.ts';

@@ -1,6 +1,6 @@
-import type { PolicySet } from '../policy/load.ts';
-import type { Changes, SetChanges } from '../policy/set-changes.ts';
-import type { ComparedExample, ComparisonReport, Counted } from '../suite/comparison.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import type { Changes, SetChanges } from '../policy-tools/compare/set-changes.ts';
+import type { ComparedExample, ComparisonReport, Counted } from '../policy-tools/compare/comparison.ts';
 import { decisionExample, differenceLines, examplesLine } from './difference-lines.ts';
 import { counted } from './finding-lines.ts';
 

@@ -1,4 +1,4 @@
-import { systemPorts } from '../ports.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import type { CommandIo } from './command.ts';
 
 const EVERY_MS = 500;

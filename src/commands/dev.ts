@@ -4,7 +4,7 @@ import { commandsFor, titleOf } from '../dev/commands-to-try.ts';
 import type { DevDomain } from '../dev/domain.ts';
 import { planFor } from '../dev/plan.ts';
 import type { DomainPlan } from '../dev/plan.ts';
-import { systemPorts } from '../ports.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { Command } from './command.ts';
 import { EXAMPLE_POLICIES, withDomain } from './domain.ts';

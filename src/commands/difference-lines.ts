@@ -1,4 +1,4 @@
-import type { Difference, DifferenceExample, DifferenceGroup } from '../trial/difference.ts';
+import type { Difference, DifferenceExample, DifferenceGroup } from '../policy-tools/shadow/difference.ts';
 
 const SOURCES: Readonly<Record<Difference['source'], string>> = {
   candidate: 'of the candidate',

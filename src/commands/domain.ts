@@ -6,7 +6,7 @@ import { DevDomain } from '../dev/domain.ts';
 import type { DomainOptions } from '../dev/domain.ts';
 import { findEnvoy, isProblem } from '../dev/envoy-binary.ts';
 import type { Problem } from '../dev/envoy-binary.ts';
-import { systemPorts } from '../ports.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 

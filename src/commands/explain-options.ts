@@ -1,8 +1,8 @@
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
-import { caseFileFrom } from '../suite/case-file.ts';
-import { plainTask } from '../suite/test-case.ts';
-import type { TestCase } from '../suite/test-case.ts';
+import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
+import { plainTask } from '../policy-tools/tests/test-case.ts';
+import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { isUuid } from '../decision/uuid.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import type { PolicySet } from '../policy/load.ts';
-import { caseFileFrom } from '../suite/case-file.ts';
-import type { TestCase } from '../suite/test-case.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
+import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';

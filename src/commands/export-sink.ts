@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PRIVATE_MODE } from '../store/private-file.ts';
+import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LogStream } from '../telemetry/decision-log.ts';
 import { type Refusal, refusal } from './task-source.ts';
 

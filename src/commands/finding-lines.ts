@@ -1,5 +1,5 @@
 import type { Finding } from '../action/finding.ts';
-import type { PolicySource } from '../policy/source.ts';
+import type { PolicySource } from '../policy/loading/source.ts';
 import { excerptOf } from './excerpt.ts';
 
 /** The texts that findings are shown with: those of a policy folder; none where it could not be read. */

@@ -1,4 +1,4 @@
-import { accountName } from '../account.ts';
+import { accountName } from '../runtime/account-name.ts';
 import { anchorsSeen, headOf, policySetsIn, sampledIn } from '../evidence/ledger-reading.ts';
 import { frameworks } from '../evidence/frameworks.ts';
 import type { Framework } from '../evidence/framework.ts';
@@ -7,9 +7,9 @@ import { oscalOf } from '../evidence/oscal.ts';
 import { classesOf, controlsOf, type EvidenceReport, LIMITS, namedOf } from '../evidence/report.ts';
 import { tally } from '../evidence/tally.ts';
 import { leafFrom } from '../ledger/leaf.ts';
-import { systemPorts } from '../ports.ts';
-import { folderVerdict } from '../store/ledger/folder-verdict.ts';
-import type { LogReader } from '../store/ledger/log-reader.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { folderVerdict } from '../ledger/log/folder-verdict.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

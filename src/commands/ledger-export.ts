@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemPorts } from '../ports.ts';
-import type { LogReader } from '../store/ledger/log-reader.ts';
-import type { RecordFilter } from '../store/ledger/record-filter.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
+import type { RecordFilter } from '../ledger/log/record-filter.ts';
 import { otlpLogsRequest } from '../telemetry/ledger-logs.ts';
 import { otlpHeaders, postOtlp } from '../telemetry/otlp-post.ts';
 import { EXIT } from './command.ts';

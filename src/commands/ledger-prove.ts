@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { PRIVATE_MODE } from '../store/private-file.ts';
-import type { LogReader } from '../store/ledger/log-reader.ts';
-import { proofOf, type ProofOf } from '../store/ledger/proof-of.ts';
-import { failureOfSqlite } from '../store/store-failure.ts';
+import { PRIVATE_MODE } from '../runtime/private-file.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
+import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
+import { failureOfSqlite } from '../sqlite/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';

@@ -1,10 +1,10 @@
 import { recordLine, recordTable } from '../ledger/record-table.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import type { PolicySet } from '../policy/load.ts';
-import { systemPorts } from '../ports.ts';
-import type { LogReader } from '../store/ledger/log-reader.ts';
-import type { RecordFilter } from '../store/ledger/record-filter.ts';
-import type { PlacedLeaf } from '../store/ledger/segment.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
+import type { RecordFilter } from '../ledger/log/record-filter.ts';
+import type { PlacedLeaf } from '../ledger/log/segment.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted } from './finding-lines.ts';

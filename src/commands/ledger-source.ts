@@ -1,9 +1,9 @@
 import type { CommandIo } from './command.ts';
-import { LogReader } from '../store/ledger/log-reader.ts';
-import type { RecordFilter } from '../store/ledger/record-filter.ts';
-import { failureOfSqlite, isStoreFailure } from '../store/store-failure.ts';
-import { openStoreForReading } from '../store/sqlite.ts';
-import { systemPorts } from '../ports.ts';
+import { LogReader } from '../ledger/log/log-reader.ts';
+import type { RecordFilter } from '../ledger/log/record-filter.ts';
+import { failureOfSqlite, isStoreFailure } from '../sqlite/store-failure.ts';
+import { openStoreForReading } from '../state/sqlite/sqlite-store.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import { isRefusal, type Refusal, refusal, sourceOf, stateFileOf } from './task-source.ts';

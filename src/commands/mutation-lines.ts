@@ -1,4 +1,4 @@
-import type { Mutation, Survivor } from '../suite/mutation/mutation.ts';
+import type { Mutation, Survivor } from '../policy-tools/tests/mutation/mutation.ts';
 import { counted } from './finding-lines.ts';
 
 /** Whether at most so many mutants survived, and every one that is accepted did. */

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { bundleKeyFrom, signedBundle } from '../policy/bundle/bundle.ts';
 import type { Bundle, BundleHead } from '../policy/bundle/bundle.ts';
-import { policySetFrom } from '../policy/load.ts';
-import { readPolicySource } from '../policy/source.ts';
-import { systemPorts } from '../ports.ts';
+import { policySetFrom } from '../policy/loading/load.ts';
+import { readPolicySource } from '../policy/loading/source.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import { isProblem } from '../token/members.ts';
 import { signedBundleAt, textOf } from './bundle-file.ts';
 import { EXIT } from './command.ts';

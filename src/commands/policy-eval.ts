@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { DecisionCache } from '../policy/cache.ts';
-import { exactJson } from '../policy/exact-json.ts';
+import { DecisionCache } from '../policy/answers/cache.ts';
+import { exactJson } from '../policy-tools/eval/exact-json.ts';
 import { isFailure } from '../policy/evaluator.ts';
 import type { EvaluatorAnswer, EvaluatorOptions } from '../policy/evaluator.ts';
-import { plainAsk } from '../policy/plain.ts';
-import type { PlainAsk } from '../policy/plain.ts';
+import { plainAsk } from '../policy-tools/eval/plain-cedar.ts';
+import type { PlainAsk } from '../policy-tools/eval/plain-cedar.ts';
 import { SlicePool } from '../policy/pool.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

@@ -2,7 +2,7 @@ import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import type { Finding } from '../action/finding.ts';
 import { freshCedar } from '../policy/cedar.ts';
-import { formatted } from '../policy/format.ts';
+import { formatted } from '../policy-tools/write/format.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines } from './finding-lines.ts';

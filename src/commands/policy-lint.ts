@@ -1,11 +1,11 @@
 import { catalogFrom } from '../action/catalog.ts';
 import type { Finding } from '../action/finding.ts';
-import { lintFindings } from '../policy/lint/lint.ts';
-import { catalogRules, lintRules, templateRules } from '../policy/lint/rules.ts';
-import { compileForTool } from '../policy/compile.ts';
-import { policySetFrom } from '../policy/load.ts';
-import { readPolicySource } from '../policy/source.ts';
-import type { PolicySource } from '../policy/source.ts';
+import { lintFindings } from '../policy-tools/lint/lint.ts';
+import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';
+import { compileForTool } from '../policy/loading/compile.ts';
+import { policySetFrom } from '../policy/loading/load.ts';
+import { readPolicySource } from '../policy/loading/source.ts';
+import type { PolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { loadPolicies, policySetFrom } from '../policy/load.ts';
-import type { PolicySet } from '../policy/load.ts';
+import { loadPolicies, policySetFrom } from '../policy/loading/load.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
 import { signedBundleAt } from './bundle-file.ts';
 import { EXIT } from './command.ts';
 import { isRefusal, refusal } from './task-source.ts';

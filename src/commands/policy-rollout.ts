@@ -1,5 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
-import type { TrialReport } from '../trial/trial.ts';
+import type { TrialReport } from '../policy-tools/shadow/trial.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';

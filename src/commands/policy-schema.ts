@@ -4,7 +4,7 @@ import { catalogFrom } from '../action/catalog.ts';
 import { generatedSchemaText } from '../policy/generated-schema.ts';
 import { schemaJson } from '../policy/schema-json.ts';
 import { schemaFrom } from '../policy/schema.ts';
-import { GENERATED_SCHEMA, readPolicySource } from '../policy/source.ts';
+import { GENERATED_SCHEMA, readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';

@@ -1,7 +1,7 @@
-import { compileForTool } from '../policy/compile.ts';
-import { policySetFrom } from '../policy/load.ts';
-import type { Findings, PolicySet } from '../policy/load.ts';
-import { readPolicySource } from '../policy/source.ts';
+import { compileForTool } from '../policy/loading/compile.ts';
+import { policySetFrom } from '../policy/loading/load.ts';
+import type { Findings, PolicySet } from '../policy/loading/load.ts';
+import { readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';

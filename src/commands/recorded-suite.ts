@@ -1,16 +1,16 @@
 import type { Catalog } from '../action/catalog.ts';
 import { MAX_YAML_BYTES } from '../action/yaml-file.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';
-import type { PlacedLeaf } from '../store/ledger/segment.ts';
-import { MAX_CASES } from '../suite/case-file.ts';
-import { isReasonOfCase, recordedCaseText, recordedSuiteText } from '../suite/recorded-case.ts';
-import type { RecordedCase } from '../suite/recorded-case.ts';
-import { recordedWith } from '../suite/recorded-task.ts';
-import { readCaseOf } from '../suite/replay.ts';
+import type { PlacedLeaf } from '../ledger/log/segment.ts';
+import { MAX_CASES } from '../policy-tools/tests/case-file.ts';
+import { isReasonOfCase, recordedCaseText, recordedSuiteText } from '../policy-tools/compare/recorded-case.ts';
+import type { RecordedCase } from '../policy-tools/compare/recorded-case.ts';
+import { recordedWith } from '../policy-tools/compare/recorded-task.ts';
+import { readCaseOf } from '../policy-tools/compare/replay.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
-import { Groups } from '../trial/groups.ts';
-import type { Group } from '../trial/groups.ts';
+import { Groups } from '../policy-tools/shadow/groups.ts';
+import type { Group } from '../policy-tools/shadow/groups.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 

@@ -2,11 +2,11 @@ import { LRUCache } from 'lru-cache';
 import { timelineFrom } from '../ledger/timeline.ts';
 import type { StoredRecord, TimelineEntry } from '../ledger/timeline.ts';
 import { recordBytesIn } from '../ledger/leaf.ts';
-import type { LogReader } from '../store/ledger/log-reader.ts';
-import { recordsWith } from '../store/ledger/task-records.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { StoreReader } from '../store/store.ts';
-import type { RecordedTask } from '../suite/recorded-task.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
+import { recordsWith } from '../state/task-records.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreReader } from '../state/store.ts';
+import type { RecordedTask } from '../policy-tools/compare/recorded-task.ts';
 
 /** Records of a task that are looked at; of more, what was known when is in doubt. */
 const MAX_RECORDS = 10_000;

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { accountName } from '../account.ts';
-import { systemPorts } from '../ports.ts';
-import { restoreBackup } from '../store/backup/restore-backup.ts';
-import type { Restored } from '../store/backup/restore-backup.ts';
+import { accountName } from '../runtime/account-name.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { restoreBackup } from '../state/backup/restore-backup.ts';
+import type { Restored } from '../state/backup/restore-backup.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

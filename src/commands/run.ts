@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { printable } from '../ledger/timeline-text.ts';
-import { systemPorts } from '../ports.ts';
-import type { HandoverForm } from '../run/handover.ts';
-import { runTask } from '../run/run-task.ts';
-import { scrubbed } from '../run/secrets.ts';
-import { after } from '../timers.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import type { HandoverForm } from '../agent-run/handover.ts';
+import { runTask } from '../agent-run/run-task.ts';
+import { scrubbed } from '../agent-run/secrets.ts';
+import { after } from '../runtime/timers.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';

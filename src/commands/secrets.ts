@@ -1,6 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { SecretSighting } from '../store/store.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { SecretSighting } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';

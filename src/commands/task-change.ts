@@ -1,9 +1,9 @@
-import { accountName } from '../account.ts';
+import { accountName } from '../runtime/account-name.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import { systemPorts } from '../ports.ts';
-import { openStore } from '../store/sqlite.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { Store } from '../store/store.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { openStore } from '../state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Store } from '../state/store.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';

@@ -1,8 +1,8 @@
 import { printable, timelineText } from '../ledger/timeline-text.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
-import { recordsOfTask } from '../store/ledger/task-records.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
+import { recordsOfTask } from '../state/task-records.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { Task } from '../task/task.ts';
 import { EXIT } from './command.ts';

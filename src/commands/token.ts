@@ -1,9 +1,9 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { systemPorts } from '../ports.ts';
-import { IssuerClient } from '../run/issuer-client.ts';
-import { isIssuerProblem, problemLines } from '../run/issuer-problem.ts';
-import { OwnSvid } from '../run/own-svid.ts';
-import { isInsideRun, outerToken } from '../run/outer-run.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { IssuerClient } from '../agent-run/issuer-client.ts';
+import { isIssuerProblem, problemLines } from '../agent-run/issuer-problem.ts';
+import { OwnSvid } from '../agent-run/own-svid.ts';
+import { isInsideRun, outerToken } from '../agent-run/outer-run.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

@@ -1,5 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { isLoopback } from '../loopback.ts';
+import { isLoopback } from '../runtime/loopback-host.ts';
 import { integer, listOf, made, optional, section, word } from './fields.ts';
 import { address, addressText, httpsUrl, spiffeId } from './values.ts';
 import type { Address } from './values.ts';

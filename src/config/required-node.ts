@@ -2,7 +2,7 @@
  * The Node.js releases whose SQLite loses no committed write (3.51.3 or later): the first good release of each line. A line after
  * the newest is good, one that is not named is not. `engines` in package.json and README say the same.
  *
- * @see `store/sqlite-version.ts`
+ * @see `sqlite/sqlite-version.ts`
  */
 const FIRST_GOOD: Readonly<Record<number, readonly [minor: number, patch: number]>> = {
   22: [22, 3],

@@ -3,12 +3,12 @@ import type { Catalog, CatalogAction } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import type { PolicySet } from '../policy/load.ts';
-import { rehearse } from '../suite/rehearse.ts';
-import { DEFAULT_TTL_SECONDS, plainCircumstances } from '../suite/test-case.ts';
-import type { TestCase, WrittenCall } from '../suite/test-case.ts';
-import { writtenCallOf } from '../suite/written-call.ts';
-import type { CallAttempt } from '../suite/written-call.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import { rehearse } from '../policy-tools/tests/rehearse.ts';
+import { DEFAULT_TTL_SECONDS, plainCircumstances } from '../policy-tools/tests/test-case.ts';
+import type { TestCase, WrittenCall } from '../policy-tools/tests/test-case.ts';
+import { writtenCallOf } from '../policy-tools/tests/written-call.ts';
+import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
 import { isProblem } from '../token/members.ts';
 
 /** A call to try: who makes it in which task, and what it comes to. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom, type SpiffeId } from '../identity/spiffe-id.ts';
-import type { Ports } from '../ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import { certificateFrom, type DistinguishedName, type KeyUsage } from './certificate.ts';
 
 /** A certificate with its key. */

@@ -1,6 +1,6 @@
 import type { ServedCall } from '../outcome/served-call.ts';
-import { Timeouts } from '../timeouts.ts';
-import { after } from '../timers.ts';
+import { Timeouts } from '../runtime/shared-timeout.ts';
+import { after } from '../runtime/timers.ts';
 import { servedCallFrom } from './access-log-entry.ts';
 import { logMessageFrom, NO_MESSAGE, type LogMessage } from './access-log-message.ts';
 import type { ByteBudget } from './byte-budget.ts';

@@ -1,13 +1,13 @@
-import { isTooOften } from '../check.ts';
-import type { Checks } from '../check.ts';
-import type { Answer, CheckFacts } from '../check-services.ts';
+import { isTooOften } from '../check/check.ts';
+import type { Checks } from '../check/check.ts';
+import type { Answer, CheckFacts } from '../check/services.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check-request.ts';
 import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
-import { Fault, stage } from '../stages.ts';
+import { Fault, stage } from '../runtime/map-isolated.ts';
 import type { RefusalCause } from './refusal.ts';
 import type { CheckHandler, CheckMessage } from './server.ts';
 

@@ -1,4 +1,4 @@
-import { Line } from '../line.ts';
+import { Line } from '../runtime/linked-queue.ts';
 import type { CheckCall } from './check-call.ts';
 
 /** What is done about calls that dawdle. */

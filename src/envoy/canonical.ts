@@ -1,6 +1,6 @@
 import { namesMethod } from '../action/query-key.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { Remembered } from '../remembered.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 import { LIMITS } from './limits.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);

@@ -4,7 +4,7 @@ import { ErrorCode } from '../http2/frame.ts';
 import { endAnswer } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
-import { Place } from '../line.ts';
+import { Place } from '../runtime/linked-queue.ts';
 
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
 export const MAX_CHECK_BYTES = 4 * 1_024 * 1_024;

@@ -1,4 +1,4 @@
-import { Line, type Place } from '../line.ts';
+import { Line, type Place } from '../runtime/linked-queue.ts';
 
 /** A check that waits for its turn. */
 export interface QueuedCheck {

@@ -1,5 +1,5 @@
 import { type Deny, deny } from '../decision/decision.ts';
-import { Remembered } from '../remembered.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { utf8From } from './utf8.ts';
 import { delimited, type Fields, fieldsOf, WireReader } from './wire-reader.ts';

@@ -1,6 +1,6 @@
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
-import { Timeouts } from '../timeouts.ts';
-import { after } from '../timers.ts';
+import { Timeouts } from '../runtime/shared-timeout.ts';
+import { after } from '../runtime/timers.ts';
 import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-server.ts';

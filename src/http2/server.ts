@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { isLoopback } from '../loopback.ts';
-import { Timeouts } from '../timeouts.ts';
-import { after } from '../timers.ts';
+import { isLoopback } from '../runtime/loopback-host.ts';
+import { Timeouts } from '../runtime/shared-timeout.ts';
+import { after } from '../runtime/timers.ts';
 import { BOUNDS } from './bounds.ts';
 import { Http2Connection } from './connection.ts';
 import { ErrorCode } from './frame.ts';

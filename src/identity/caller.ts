@@ -1,7 +1,7 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { isAnchored } from './anchor.ts';
 import { leafFromUrlEncodedPem, type Leaf, type LeafReader } from './leaf.ts';
-import { Remembered } from '../remembered.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 import { MAX_SPIFFE_ID_BYTES, spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { xfccFrom, type XfccElement } from './xfcc.ts';
 

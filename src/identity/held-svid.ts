@@ -1,4 +1,4 @@
-import { faultText } from '../repeated.ts';
+import { faultText } from '../runtime/repeated.ts';
 import { instant, isSameSvid, type Svid } from './svid.ts';
 
 /** What a {@link HeldSvid} works with. */

@@ -1,4 +1,4 @@
-import type { Ports } from '../ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import type { SpiffeId } from './spiffe-id.ts';
 import { SvidFileSource, type SvidFiles } from './svid-files.ts';
 import type { SvidProblem, SvidSource } from './svid.ts';

@@ -1,5 +1,5 @@
-import type { Ports } from '../ports.ts';
-import { faultText } from '../repeated.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { faultText } from '../runtime/repeated.ts';
 import { HeldSvid } from './held-svid.ts';
 import type { Svid, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';

@@ -1,6 +1,6 @@
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { StoreFailure } from '../store/store-failure.ts';
-import type { Store } from '../store/store.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Store } from '../state/store.ts';
 import type { Task } from '../task/task.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 

@@ -1,6 +1,6 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
-import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
+import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import { type Task, taskPermits } from '../task/task.ts';
 import type { TaskToken } from '../token/claims.ts';

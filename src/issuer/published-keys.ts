@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import type { JWK } from 'jose';
-import { privateFileProblem } from '../store/private-file.ts';
+import { privateFileProblem } from '../runtime/private-file.ts';
 import { isProblem, listOf, membersFrom, type Problem, type Reader, text } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Published } from './key-schedule.ts';

@@ -1,8 +1,8 @@
 import { isDeny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { StoreFailure } from '../store/store-failure.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
 import { clientFormFrom, type ClientForm } from './client-form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';

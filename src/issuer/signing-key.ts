@@ -3,8 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { lstatSync, readFileSync } from 'node:fs';
 import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
 import type { JWK, JWTPayload } from 'jose';
-import { privateFileProblem } from '../store/private-file.ts';
-import { writePrivateFile } from '../store/private-write.ts';
+import { privateFileProblem } from '../runtime/private-file.ts';
+import { writePrivateFile } from '../runtime/private-write.ts';
 
 /** The key that signs tokens, and its public half. The private key does not leave this value. */
 export interface SigningKey {

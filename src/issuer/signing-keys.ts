@@ -3,14 +3,14 @@ import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
-import type { Ports } from '../ports.ts';
-import { repeatedly } from '../repeated.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { repeatedly } from '../runtime/repeated.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
-import type { After } from '../timers.ts';
+import type { After } from '../runtime/timers.ts';
 import { scheduleOf } from './key-schedule.ts';
-import { replacePrivateFile } from '../store/private-write.ts';
+import { replacePrivateFile } from '../runtime/private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';
 import { makeSigningKey, type SigningKey, signingKeyAt, type SigningKeyProblem } from './signing-key.ts';
 

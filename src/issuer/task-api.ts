@@ -1,8 +1,8 @@
 import { isDeny } from '../decision/decision.ts';
 import type { Leaf } from '../identity/leaf.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
-import { isStoreFailure } from '../store/store-failure.ts';
-import type { StoreFailure } from '../store/store-failure.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
 import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';

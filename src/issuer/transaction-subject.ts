@@ -1,5 +1,5 @@
 import { deny, type Deny, isDeny } from '../decision/decision.ts';
-import { isStoreFailure, stateUnavailable } from '../store/store-failure.ts';
+import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
 import { transactionTokenFrom } from '../token/transaction-token.ts';
 import type { TransactionToken } from '../token/transaction-token.ts';

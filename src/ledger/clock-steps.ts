@@ -18,7 +18,7 @@ export interface ClockSteps {
  * - a record before a checkpoint, which can have happened only before it was written, claims a later instant than that checkpoint.
  *
  * What is after the last checkpoint is looked at once there is a next one. Each step is told once, although records go on to claim
- * later instants for as long as tasks are judged by a clock that does not step (`store/clock-floor.ts`).
+ * later instants for as long as tasks are judged by a clock that does not step (`state/clock-floor.ts`).
  */
 export function clockSteps(): ClockSteps {
   let before: { readonly boot: string; readonly aheadMs: number } | null = null;

@@ -1,7 +1,7 @@
-import { taskTokenOf } from '../decide.ts';
+import { taskTokenOf } from '../decide/decide.ts';
 import { isDeny } from '../decision/decision.ts';
-import { reuseOf } from '../judgement.ts';
-import type { Judgement } from '../judgement.ts';
+import { reuseOf } from '../decide/decided-check.ts';
+import type { Judgement } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf, recordText } from './record.ts';
 import { recordedArgs } from './recorded-args.ts';

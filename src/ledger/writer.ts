@@ -1,5 +1,5 @@
-import { after } from '../timers.ts';
-import type { After } from '../timers.ts';
+import { after } from '../runtime/timers.ts';
+import type { After } from '../runtime/timers.ts';
 import { encodedRecord } from './encoded-record.ts';
 import type { EncodedRecord } from './encoded-record.ts';
 import type { LedgerRecord } from './record.ts';

@@ -1,6 +1,6 @@
 import type { FindingRecord, LedgerRecord } from '../ledger/record.ts';
-import type { Ports } from '../ports.ts';
-import type { After } from '../timers.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
 import { FindingBudget } from './finding-budget.ts';
 import type { FindingKind } from './finding-budget.ts';
 import { findingLine } from './finding-line.ts';

@@ -1,7 +1,7 @@
 import { deny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Keep } from './engine.ts';
-import type { PolicySet } from './load.ts';
+import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
 
 /**

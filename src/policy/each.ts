@@ -1,7 +1,7 @@
 import { Engine } from './engine.ts';
 import type { EngineRules, Keep } from './engine.ts';
 import { SlicePool } from './pool.ts';
-import type { PolicyEntry } from './policy-file.ts';
+import type { PolicyEntry } from './loading/policy-file.ts';
 import type { Question } from './question.ts';
 
 /** What policies say of a question, each by itself; ids sorted. */

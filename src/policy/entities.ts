@@ -3,7 +3,7 @@ import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
 import { jsonListFrom } from './json-list.ts';
 import { NAMESPACE } from './namespace.ts';
-import type { SourceFile } from './source.ts';
+import type { SourceFile } from './loading/source.ts';
 
 /** Names an entity of Cedar. */
 export interface EntityUid {

@@ -1,22 +1,22 @@
-import { AnswerMemory } from './cache.ts';
-import type { CacheResult, DecisionCache, FullAnswer, Lasting } from './cache.ts';
+import { AnswerMemory } from './answers/cache.ts';
+import type { CacheResult, DecisionCache, FullAnswer, Lasting } from './answers/cache.ts';
 import { nameOfThrown } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
-import { text } from './encoding.ts';
+import { text } from './answers/encoding.ts';
 import { entityKey } from './entities.ts';
 import type { EntityUid } from './entities.ts';
-import { halvesOf, together } from './halves.ts';
-import { keyFunction } from './key.ts';
-import type { Keyed, KeyOf, SlicePart } from './key.ts';
+import { halvesOf, together } from './answers/split-by-volatility.ts';
+import { keyFunction } from './answers/key.ts';
+import type { Keyed, KeyOf, SlicePart } from './answers/key.ts';
 import type { EnginePolicies, Pooled, SlicePool } from './pool.ts';
-import { projection } from './projection.ts';
-import type { Project, Projected } from './projection.ts';
-import { readsTogether } from './reads.ts';
-import type { Reads } from './reads.ts';
-import { anyScope, keysOfEntity } from './scope.ts';
-import type { Scope } from './scope.ts';
-import { SliceIndex } from './slice.ts';
-import type { Slice } from './slice.ts';
+import { projection } from './answers/trim-question.ts';
+import type { Project, Projected } from './answers/trim-question.ts';
+import { readsTogether } from './answers/reads.ts';
+import type { Reads } from './answers/reads.ts';
+import { anyScope, keysOfEntity } from './answers/scope.ts';
+import type { Scope } from './answers/scope.ts';
+import { SliceIndex } from './answers/slice.ts';
+import type { Slice } from './answers/slice.ts';
 
 /** What is known about a policy besides its text. */
 export interface PolicyFacts {

@@ -1,6 +1,6 @@
 import type { Finding } from '../action/finding.ts';
 import type { GeneratedSchema } from './schema.ts';
-import type { SourceFile } from './source.ts';
+import type { SourceFile } from './loading/source.ts';
 
 /** What the file begins with, so that nobody changes it by hand. */
 const HEAD = '// Written by `remit policy schema --write` from actions.yaml and base.cedarschema. Change those.';

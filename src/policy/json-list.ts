@@ -2,7 +2,7 @@ import { isNode, isSeq, parseDocument } from 'yaml';
 import { placesIn } from '../action/finding.ts';
 import type { Finding, Place } from '../action/finding.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
-import type { SourceFile } from './source.ts';
+import type { SourceFile } from './loading/source.ts';
 
 /** An item of a list with its place. */
 export interface PlacedItem {

@@ -1,5 +1,5 @@
-import { instantFrom, scaledDecimalFrom } from './literals.ts';
-import { member } from './scope.ts';
+import { instantFrom, scaledDecimalFrom } from './answers/literals.ts';
+import { member } from './answers/scope.ts';
 
 const MAX_DEPTH = 64;
 

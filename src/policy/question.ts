@@ -12,7 +12,7 @@ import type { Constraints } from '../token/authorization-details.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
 import type { CedarRecord, CedarValue } from './cedar-value.ts';
-import type { ContextPath } from './halves.ts';
+import type { ContextPath } from './answers/split-by-volatility.ts';
 import { localTimes } from './local-time.ts';
 import { isPlainValue } from './plain-value.ts';
 

@@ -1,8 +1,8 @@
 import type { Finding } from '../action/finding.ts';
 import { freshCedar } from './cedar.ts';
-import { cedarFinding, placed, problemsOf } from './policy-file.ts';
+import { cedarFinding, placed, problemsOf } from './loading/policy-file.ts';
 import type { GeneratedSchema } from './schema.ts';
-import type { SourceFile } from './source.ts';
+import type { SourceFile } from './loading/source.ts';
 
 /** A generated schema in Cedar's JSON form, or what is wrong with its base. */
 export function schemaJson(

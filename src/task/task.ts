@@ -1,6 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
-import { laterOf } from '../ports.ts';
-import type { Clocks } from '../ports.ts';
+import { laterOf } from '../runtime/ports.ts';
+import type { Clocks } from '../runtime/ports.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { SpanReference, TaskToken } from '../token/claims.ts';
 import type { Attestation } from './attestation.ts';

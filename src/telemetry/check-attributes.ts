@@ -1,12 +1,12 @@
 import type { Action } from '../action/http.ts';
-import { taskTokenOf } from '../decide.ts';
-import type { Facts } from '../decide.ts';
+import { taskTokenOf } from '../decide/decide.ts';
+import type { Facts } from '../decide/decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { RefusedCaller } from '../identity/refused-caller.ts';
-import { reuseOf } from '../judgement.ts';
-import type { Judgement } from '../judgement.ts';
+import { reuseOf } from '../decide/decided-check.ts';
+import type { Judgement } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { tellingClass } from '../token/reuse.ts';
 import type { Tell } from './ended-span.ts';

@@ -1,5 +1,5 @@
 import { isDeny } from '../decision/decision.ts';
-import { reuseOf } from '../judgement.ts';
+import { reuseOf } from '../decide/decided-check.ts';
 import { tellingClass } from '../token/reuse.ts';
 import { totalMs } from './finished-check.ts';
 import type { CheckObserver } from './finished-check.ts';

@@ -1,4 +1,4 @@
-import type { After } from '../timers.ts';
+import type { After } from '../runtime/timers.ts';
 import type { DropCause } from './span-queue.ts';
 import { QUEUES } from './span-router.ts';
 import type { QueueName } from './span-router.ts';

@@ -1,5 +1,5 @@
-import { repeatedly } from '../repeated.ts';
-import type { After } from '../timers.ts';
+import { repeatedly } from '../runtime/repeated.ts';
+import type { After } from '../runtime/timers.ts';
 import type { Log } from './log.ts';
 
 /** Tells the log of faults: each once when it begins or its words change, and once when it is over. */

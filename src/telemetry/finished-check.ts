@@ -1,5 +1,5 @@
 import type { Decision } from '../decision/decision.ts';
-import type { Judgement } from '../judgement.ts';
+import type { Judgement } from '../decide/decided-check.ts';
 
 /** One check when it is over: its decision is the one that was answered. */
 export interface FinishedCheck extends Judgement {

@@ -1,5 +1,5 @@
-import { exactMsOf } from '../ports.ts';
-import type { Ports } from '../ports.ts';
+import { exactMsOf } from '../runtime/ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import type { SpanReference } from '../token/claims.ts';
 import type { AttributeValue } from './ended-span.ts';
 import type { Tracing } from './span.ts';

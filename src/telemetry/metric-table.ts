@@ -1,5 +1,5 @@
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
-import { CACHE_RESULTS } from '../policy/cache.ts';
+import { CACHE_RESULTS } from '../policy/answers/cache.ts';
 import { CAUSE_KINDS } from '../task/cause.ts';
 import { PROOF_BOUNDS } from '../token/proof-share.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';

@@ -1,4 +1,4 @@
-import type { After } from '../timers.ts';
+import type { After } from '../runtime/timers.ts';
 import type { EndedSpan } from './ended-span.ts';
 import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 

@@ -1,10 +1,10 @@
 import { TraceFlags } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
-import { taskTokenOf } from '../decide.ts';
+import { taskTokenOf } from '../decide/decide.ts';
 import { isDeny } from '../decision/decision.ts';
-import type { Judgement } from '../judgement.ts';
-import { exactMsOf } from '../ports.ts';
-import type { Ports } from '../ports.ts';
+import type { Judgement } from '../decide/decided-check.ts';
+import { exactMsOf } from '../runtime/ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { faultOf, tellCheck, tellPreviousUse } from './check-attributes.ts';
 import type { LinkKind, SpanLink, SpanSink } from './ended-span.ts';

@@ -1,5 +1,5 @@
 import { diag, DiagConsoleLogger, DiagLogLevel } from '@opentelemetry/api';
-import { after } from '../timers.ts';
+import { after } from '../runtime/timers.ts';
 import { DroppedSpans } from './dropped-spans.ts';
 import type { SpanSink } from './ended-span.ts';
 import { queueSettingsFrom } from './environment.ts';

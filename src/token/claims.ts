@@ -1,6 +1,6 @@
 import { deny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { ownTextOf, Remembered } from '../remembered.ts';
+import { ownTextOf, Remembered } from '../runtime/bounded-memo.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';

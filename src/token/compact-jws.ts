@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
-import { Remembered } from '../remembered.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, membersFrom, optional, type Problem, text } from './members.ts';

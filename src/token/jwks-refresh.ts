@@ -1,11 +1,11 @@
 import { types } from 'node:util';
-import type { Ports } from '../ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import type { VerificationKey } from './jwk.ts';
 import { MAX_JWKS_BYTES, verificationKeysFrom } from './jwks.ts';
 import { isProblem, type Problem } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
-import type { After } from '../timers.ts';
+import type { After } from '../runtime/timers.ts';
 
 /** One answer of a key server. */
 export interface JwksResponse {

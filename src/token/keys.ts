@@ -1,13 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, type Deny } from '../decision/decision.ts';
-import type { Ports } from '../ports.ts';
+import type { Ports } from '../runtime/ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import type { VerificationKey } from './jwk.ts';
 import type { IssuerKind, VerificationKeys } from './jwt.ts';
 import { verificationKeysFrom } from './jwks.ts';
 import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } from './jwks-refresh.ts';
 import { isProblem } from './members.ts';
-import type { After } from '../timers.ts';
+import type { After } from '../runtime/timers.ts';
 
 /** An issuer whose tokens are accepted, and where its keys come from. */
 export interface TrustedIssuer {

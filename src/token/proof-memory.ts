@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { deny, type Deny } from '../decision/decision.ts';
-import type { Clocks } from '../ports.ts';
+import type { Clocks } from '../runtime/ports.ts';
 import { exceededBound } from './proof-share.ts';
 import type { ProofBound } from './proof-share.ts';
 import type { Proof } from './proof.ts';
@@ -60,7 +60,7 @@ export interface ProofMemoryOptions {
 
 /**
  * Holds each DPoP proof to one use: remembers its key and `jti` for as long as the proof would be accepted. At its bounds (`exceededBound`) it refuses what is new rather than forget what is old; a clock that steps back brings nothing back that was forgotten. It
- * is the memory of one process; `store/proof-file.ts` is that of several.
+ * is the memory of one process; `state/sqlite/proof-file.ts` is that of several.
  *
  * @see RFC 9449 section 11.1
  */

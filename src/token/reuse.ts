@@ -1,4 +1,4 @@
-import { Remembered } from '../remembered.ts';
+import { Remembered } from '../runtime/bounded-memo.ts';
 
 /**
  * What a use of a token can be, the most telling first. `after-end` and `other-identity` come from the decision; the rest

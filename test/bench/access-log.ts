@@ -5,7 +5,7 @@ import type { Range } from '../../src/envoy/wire-fields.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { type LedgerRecord } from '../../src/ledger/record.ts';
 import { Outcomes } from '../../src/outcome/outcomes.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { capturedEntries } from '../envoy/captured-entries.ts';
 import { accessLogEntryType } from '../envoy/protos.ts';
 import { delimitedField } from '../envoy/rewritten.ts';

@@ -7,7 +7,7 @@ import { framed } from '../../src/envoy/grpc-messages.ts';
 import { Flag, FrameType } from '../../src/http2/frame.ts';
 import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server } from '../../src/http2/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { indexed, Literal, literal } from '../http2/hpack.ts';
 import { frame, RawClient, widened } from '../http2/raw-client.ts';
 

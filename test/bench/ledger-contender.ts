@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type { LogReader } from '../../src/store/ledger/log-reader.ts';
-import type { LogSettings } from '../../src/store/ledger/log-settings.ts';
-import type { LogThread } from '../../src/store/ledger/log-thread.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { LogReader } from '../../src/ledger/log/log-reader.ts';
+import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
+import type { LogThread } from '../../src/ledger/log/log-thread.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { LedgerLoad } from './ledger-load.ts';
 
 /** What a record cost. */

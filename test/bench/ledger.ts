@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import type { LogReader } from '../../src/store/ledger/log-reader.ts';
-import { settingsIn } from '../store/ledger/logs.ts';
-import { scratch } from '../store/samples.ts';
+import type { LogReader } from '../../src/ledger/log/log-reader.ts';
+import { settingsIn } from '../ledger/log/logs.ts';
+import { scratch } from '../state/samples.ts';
 import { ledgerContender } from './ledger-contender.ts';
 import type { LedgerContender, RecordCost } from './ledger-contender.ts';
 import { LedgerLoad, nobody } from './ledger-load.ts';

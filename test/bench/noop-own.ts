@@ -1,6 +1,6 @@
 import { checkResponseBytes } from '../../src/envoy/check-response.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 
 /**
  * The do-nothing server again, on Remit's own transport: an allow for everything, prepared. `node test/bench/noop-own.ts

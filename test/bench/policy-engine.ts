@@ -1,8 +1,8 @@
-import { DecisionCache } from '../../src/policy/cache.ts';
-import { compileInWorker } from '../../src/policy/compile.ts';
+import { DecisionCache } from '../../src/policy/answers/cache.ts';
+import { compileInWorker } from '../../src/policy/loading/compile.ts';
 import { Engine } from '../../src/policy/engine.ts';
 import type { EngineOptions, Keep } from '../../src/policy/engine.ts';
-import { policySetFrom } from '../../src/policy/load.ts';
+import { policySetFrom } from '../../src/policy/loading/load.ts';
 import type { Question } from '../../src/policy/question.ts';
 import { folderWith } from '../policy/policy-folder.ts';
 import { policyFrom } from '../policy/policies.ts';

@@ -3,7 +3,7 @@ import type { Attributes, Link } from '@opentelemetry/api';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { bytesExporter } from '../../src/telemetry/bytes-exporter.ts';
 import { tellCheck, tellPreviousUse } from '../../src/telemetry/check-attributes.ts';
 import type { EndedSpan, Tell } from '../../src/telemetry/ended-span.ts';

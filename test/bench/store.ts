@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
-import type { Store } from '../../src/store/store.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import type { Store } from '../../src/state/store.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
 
 /**
  * What the store costs: `node --expose-gc test/bench/store.ts [TASKS]`, 100,000 tasks by default. Prints one line for each

@@ -4,9 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
-import { DRAWERS } from '../../src/store/ledger/index-block.ts';
-import { mustOpenLog, portsAt } from '../store/ledger/logs.ts';
-import { allowedUse, scratch } from '../store/samples.ts';
+import { DRAWERS } from '../../src/ledger/log/index-block.ts';
+import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
+import { allowedUse, scratch } from '../state/samples.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
 /**

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { remitVersion } from '../../src/config/version.ts';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
-import { readLog } from '../../src/store/ledger/log-reader.ts';
-import { scratch, taskNumber } from '../store/samples.ts';
+import { readLog } from '../../src/ledger/log/log-reader.ts';
+import { scratch, taskNumber } from '../state/samples.ts';
 import { diskLedger, ran, START_MS, type DiskLedger } from './ledgers.ts';
 
 const { folder, remove } = scratch();

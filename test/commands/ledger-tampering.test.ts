@@ -16,11 +16,11 @@ import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import { appended, rangeBytes, rangeFrom } from '../../src/ledger/compact-range.ts';
 import { leafBytes } from '../../src/ledger/leaf.ts';
 import { leafHash, rootOf } from '../../src/ledger/merkle.ts';
-import { Log } from '../../src/store/ledger/log.ts';
-import type { LogSettings } from '../../src/store/ledger/log-settings.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
-import { mustOpenLog, portsAt } from '../store/ledger/logs.ts';
-import { scratch } from '../store/samples.ts';
+import { Log } from '../../src/ledger/log/log.ts';
+import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
+import { scratch } from '../state/samples.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
 /**

@@ -13,8 +13,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
-import { mustOpenLog } from '../store/ledger/logs.ts';
-import { scratch } from '../store/samples.ts';
+import { mustOpenLog } from '../ledger/log/logs.ts';
+import { scratch } from '../state/samples.ts';
 import { addUse, diskLedger, ran, segmentsOf, tamper } from './ledgers.ts';
 
 const { folder, remove } = scratch();

@@ -2,10 +2,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CommandIo } from '../../src/commands/command.ts';
-import type { LogSettings } from '../../src/store/ledger/log-settings.ts';
-import type { Log } from '../../src/store/ledger/log.ts';
-import { mustOpenLog, portsAt, settingsIn } from '../store/ledger/logs.ts';
-import { allowedUse } from '../store/samples.ts';
+import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
+import type { Log } from '../../src/ledger/log/log.ts';
+import { mustOpenLog, portsAt, settingsIn } from '../ledger/log/logs.ts';
+import { allowedUse } from '../state/samples.ts';
 
 /** 1 Jan 2026. */
 export const START_MS = 1_767_225_600_000;

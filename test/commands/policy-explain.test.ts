@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../src/commands/policy-explain.ts';
 import { shopSet } from '../action/protobuf/shop.ts';
 import type { IntentRecord, UseRecord } from '../../src/ledger/record.ts';
-import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
-import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
-import { planner, reporter } from '../suite/folder.ts';
+import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { planner, reporter } from '../policy-tools/tests/folder.ts';
 
 const { folder, remove } = scratch();
 let state: string;

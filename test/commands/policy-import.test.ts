@@ -64,7 +64,8 @@ components:
     Tag: { type: string }
 `;
 
-const sample = (name: string): string => readFileSync(join(import.meta.dirname, '../action/import', name), 'utf8');
+const sample = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../policy-tools/import', name), 'utf8');
 const helpdesk = sample('helpdesk.openapi.yaml');
 const tracker = sample('tracker.tools.json');
 const inPost = (...names: readonly string[]): string =>

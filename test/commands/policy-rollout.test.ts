@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/admin/server.ts';
 import { policyRollout } from '../../src/commands/policy-rollout.ts';
-import type { TrialReport } from '../../src/trial/trial.ts';
+import type { TrialReport } from '../../src/policy-tools/shadow/trial.ts';
 import { exampleFolder } from './example-folder.ts';
 
 const empty: TrialReport = {

@@ -1,8 +1,8 @@
 import { dirname, join } from 'node:path';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
-import { encoded, mustOpen, tokenNumber } from '../store/samples.ts';
-import { intentOf, storedTask, useOf } from '../suite/records.ts';
+import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { encoded, mustOpen, tokenNumber } from '../state/samples.ts';
+import { intentOf, storedTask, useOf } from '../policy-tools/tests/records.ts';
 
 /** The uses of a day: of a known task and of none, by a policy set and another, and what was refused before. */
 const uses = (policySet: string): readonly LedgerRecord[] => [

@@ -5,8 +5,8 @@ import type { CommandIo } from '../../src/commands/command.ts';
 import { run } from '../../src/commands/run.ts';
 import { token } from '../../src/commands/token.ts';
 import { issuerUrl } from '../issuer/bench.ts';
-import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../run/domain.ts';
-import { scratch } from '../store/samples.ts';
+import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../agent-run/domain.ts';
+import { scratch } from '../state/samples.ts';
 
 const { folder, remove } = scratch();
 let domain: RunDomain;

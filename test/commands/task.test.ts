@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { task, taskCommand } from '../../src/commands/task.ts';
-import type { Store } from '../../src/store/store.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
-import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
-import { encoded, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+import type { Store } from '../../src/state/store.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { encoded, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(() => {

@@ -13,7 +13,7 @@ import {
   type EnvoyAddresses,
   type EnvoyFiles,
 } from '../../src/dev/envoy-config.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 

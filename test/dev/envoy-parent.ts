@@ -3,7 +3,7 @@ import { createAuthority, writeBundle, writeCredential } from '../../src/dev/aut
 import { isProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 
 /** A process for a test to kill: starts Envoy, writes one line with its socket and process id, and stays. */
 const [, , binary = '', folder = ''] = process.argv;

@@ -21,7 +21,7 @@ import { isProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/dev/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { startAllowAll, type AllowAll } from './allow-all.ts';

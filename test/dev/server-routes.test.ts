@@ -7,7 +7,7 @@ import { createAuthority, writeBundle, writeCredential } from '../../src/dev/aut
 import { envoyConfigProblem } from '../../src/dev/envoy.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
 import { withServers } from '../../src/dev/server-routes.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 
 const shipped = await shippedEnvoyConfig();

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
-import { verdictIn } from '../store/ledger/verified.ts';
-import { byOperator } from '../store/samples.ts';
+import { verdictIn } from '../ledger/log/verified.ts';
+import { byOperator } from '../state/samples.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { addUse, ran, segmentsOf, START_MS } from '../commands/ledgers.ts';
-import { mustOpenLog, portsAt } from '../store/ledger/logs.ts';
+import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
 import { until } from '../until.ts';
 import { remit, type Running } from './process.ts';
 

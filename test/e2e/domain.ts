@@ -4,9 +4,9 @@ import { join, resolve } from 'node:path';
 import type { Agent, Call, Reply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import type { LogStream } from '../../src/telemetry/decision-log.ts';
-import type { Ports } from '../../src/ports.ts';
+import type { Ports } from '../../src/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
 /** The example policies. */

@@ -2,7 +2,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 

@@ -6,7 +6,7 @@ import type { Agent, Call } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { both, chromiumPart, describeWith, envoyPart, jaegerPart, jaegerUiPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startChromium } from './chromium.ts';

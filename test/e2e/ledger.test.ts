@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { accountName } from '../../src/account.ts';
+import { accountName } from '../../src/runtime/account-name.ts';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
 import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';

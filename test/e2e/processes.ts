@@ -10,7 +10,7 @@ import { createAuthority, writeBundle, writeCredential } from '../../src/dev/aut
 import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { until } from '../until.ts';
 import { examples } from './domain.ts';

@@ -1,9 +1,9 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/load.ts';
-import { readPolicySource } from '../../src/policy/source.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { hashOf } from '../../src/policy/loading/load.ts';
+import { readPolicySource } from '../../src/policy/loading/source.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 import { SteadyCallers } from './steady-callers.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime-flags.ts';
+import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime/v8-flags.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 

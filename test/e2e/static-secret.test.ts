@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { ReceivedCall } from '../../src/dev/upstream.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 

@@ -5,15 +5,15 @@ import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { stringify } from 'yaml';
-import { lockState } from '../../src/store/state-lock.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { lockState } from '../../src/state/sqlite/state-lock.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { ran, remit } from './process.ts';
 
 // Processes start here, which takes a loaded machine its time.
 jest.setTimeout(180_000);
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
-const dump = resolve(import.meta.dirname, '../store/state-schema-8.sql');
+const dump = resolve(import.meta.dirname, '../state/state-schema-8.sql');
 
 // Issue 15, point 2: a new release refused the state file of the one before, and said nothing else.
 describe('a state file of schema version 8', () => {

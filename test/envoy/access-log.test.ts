@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import type { ServedCall } from '../../src/outcome/served-call.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { DECISION, entryOf, messageBytes } from './access-log-samples.ts';
 import { oneByOne } from './handlers.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { AgentRate } from '../../src/agent-rate.ts';
+import { AgentRate } from '../../src/runtime/agent-rate.ts';
 
 const taken = (rate: AgentRate, agent: string, tries: number) =>
   Array.from({ length: tries }, () => rate.take(agent)).filter(Boolean).length;

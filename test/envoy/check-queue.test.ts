@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
-import { Place } from '../../src/line.ts';
+import { Place } from '../../src/runtime/linked-queue.ts';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 

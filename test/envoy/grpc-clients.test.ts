@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { deny } from '../../src/decision/decision.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { both, describeWith, ghzPart, grpcurlPart } from '../parts.ts';
 import { oneByOne } from './handlers.ts';
 import { answerWith, handlerOf, refuse } from './wire.ts';

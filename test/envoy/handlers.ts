@@ -1,8 +1,8 @@
-import type { Checks } from '../../src/check.ts';
-import type { Answer, CheckCall, CheckFacts } from '../../src/check-services.ts';
+import type { Checks } from '../../src/check/check.ts';
+import type { Answer, CheckCall, CheckFacts } from '../../src/check/services.ts';
 import type { Deny } from '../../src/decision/decision.ts';
 import type { CheckHandler, CheckMessage } from '../../src/envoy/server.ts';
-import { stage } from '../../src/stages.ts';
+import { stage } from '../../src/runtime/map-isolated.ts';
 
 /** What answers one check from its bytes. */
 export type OneHandler = (message: Uint8Array, call: Omit<CheckMessage, 'message'>) => Uint8Array | Promise<Uint8Array>;

@@ -3,7 +3,7 @@ import { connect as connectSocket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../src/envoy/grpc-messages.ts';
 import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { type CheckClient, checkClient } from './client.ts';
 import { readAsEnvoy } from './protos.ts';

@@ -3,7 +3,7 @@ import { framed } from '../../src/envoy/grpc-messages.ts';
 import { CHECK_PATH } from '../../src/envoy/proto.ts';
 import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
 import { Flag } from '../../src/http2/frame.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { indexed, Literal, literal } from '../http2/hpack.ts';
 import { RawClient, widened } from '../http2/raw-client.ts';
 import { ask, data } from '../http2/requests.ts';

@@ -11,7 +11,7 @@ import { uuidV7 } from '../../src/decision/uuid.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
 import { AuthorizationServer, type CheckMessage, type ServerOptions } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { checkClient } from './client.ts';
 import { checksBy, oneByOne, oneOf, type Check, type OneHandler } from './handlers.ts';

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
-import type { Answer } from '../../src/check-services.ts';
+import type { Answer } from '../../src/check/services.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { type Check, checksBy, oneByOne, type OneHandler, oneOf } from './handlers.ts';
 import { type ListenerName, wireConfig } from './wire-config.ts';
 

@@ -1,9 +1,9 @@
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/load.ts';
-import { keepPolicies } from '../../src/store/ledger/kept-policies.ts';
+import { hashOf } from '../../src/policy/loading/load.ts';
+import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
 import { folderWith } from '../policy/policy-folder.ts';
-import { encoded } from '../store/samples.ts';
+import { encoded } from '../state/samples.ts';
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 const thief = 'spiffe://acme.test/ns/agents/sa/thief';

@@ -6,9 +6,9 @@ import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
 import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { frameworks } from '../../src/evidence/frameworks.ts';
 import type { EvidenceReport } from '../../src/evidence/report.ts';
-import { keptPoliciesFile } from '../../src/store/ledger/kept-policies.ts';
+import { keptPoliciesFile } from '../../src/ledger/log/kept-policies.ts';
 import { type DiskLedger, ran, segmentsOf, tamper } from '../commands/ledgers.ts';
-import { scratch } from '../store/samples.ts';
+import { scratch } from '../state/samples.ts';
 import { demoLedger, policySet } from './demo-ledger.ts';
 
 const { folder, remove } = scratch();

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { expect, it } from '@jest/globals';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { oneByOne } from '../envoy/handlers.ts';
 import { refuse } from '../envoy/wire.ts';
 import { describeWith, h2specPart } from '../parts.ts';

@@ -8,7 +8,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ErrorCode, Flag, FrameType } from '../../src/http2/frame.ts';
 import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server } from '../../src/http2/server.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { heldBytes } from '../costs.ts';
 import { until } from '../until.ts';
 import { frame, framesIn, PREFACE } from './raw-client.ts';

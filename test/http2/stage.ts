@@ -5,7 +5,7 @@ import { headerBlock } from '../../src/http2/header-block.ts';
 import { Http2Server, type ServerOptions } from '../../src/http2/server.ts';
 import type { RequestHead } from '../../src/http2/request-head.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { RawClient } from './raw-client.ts';
 
 const OK = headerBlock({ ':status': '200' });

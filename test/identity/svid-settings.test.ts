@@ -6,7 +6,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { SvidFileSource } from '../../src/identity/svid-files.ts';
 import { openSvidSource, svidSettingsFrom, type SvidFields } from '../../src/identity/svid-settings.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { HeldTimers } from './held-timers.ts';
 
 const none: SvidFields = { workloadApi: null, id: null, hint: null, certificate: null, key: null, bundle: null };

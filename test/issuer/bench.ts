@@ -15,12 +15,12 @@ import { SigningKeys } from '../../src/issuer/signing-keys.ts';
 import type { SpanAttributes } from '../../src/issuer/tracer.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { authorize } from '../../src/policy/authorize.ts';
-import { loadPolicies } from '../../src/policy/load.ts';
-import type { PolicySet } from '../../src/policy/load.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { after } from '../../src/timers.ts';
-import { SideWrites } from '../../src/store/side-writes.ts';
-import { mustOpen } from '../store/samples.ts';
+import { loadPolicies } from '../../src/policy/loading/load.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { after } from '../../src/runtime/timers.ts';
+import { SideWrites } from '../../src/state/side-writes.ts';
+import { mustOpen } from '../state/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
 export const audience = 'https://payments.acme.test';

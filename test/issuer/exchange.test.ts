@@ -5,9 +5,9 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
-import { scratch, tokenNumber } from '../store/samples.ts';
+import { scratch, tokenNumber } from '../state/samples.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
@@ -301,8 +301,8 @@ describe('token exchange of a subject token of a configured issuer', () => {
 
   it('answers 503 while the keys of the issuer are not held', async () => {
     const { KeyRing } = await import('../../src/token/keys.ts');
-    const { systemPorts } = await import('../../src/ports.ts');
-    const { after } = await import('../../src/timers.ts');
+    const { systemPorts } = await import('../../src/runtime/ports.ts');
+    const { after } = await import('../../src/runtime/timers.ts');
     const none = new KeyRing(
       [
         {

@@ -4,9 +4,9 @@ import { SignJWT } from 'jose';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type SpiffeId, spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SubjectIssuer } from '../../src/issuer/subject-issuer.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { KeyRing } from '../../src/token/keys.ts';
-import { after } from '../../src/timers.ts';
+import { after } from '../../src/runtime/timers.ts';
 import { issuerUrl } from './bench.ts';
 
 export const idpUrl = 'https://idp.acme.test';

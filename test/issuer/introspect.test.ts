@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { Svid } from '../../src/dev/authority.ts';
 import { resourceMetadataUrl } from '../../src/issuer/resource-metadata.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { mustOpen, scratch } from '../store/samples.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { mustOpen, scratch } from '../state/samples.ts';
 import { type Answer, audience, type Bench, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { mustBeId, plannerId, reporterId } from './idp.ts';
 

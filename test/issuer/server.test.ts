@@ -4,8 +4,8 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { scratch } from '../store/samples.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { scratch } from '../state/samples.ts';
 import { type Bench, formHeaders, startBench } from './bench.ts';
 
 const { folder, remove } = scratch();

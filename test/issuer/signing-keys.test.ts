@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type PublicJwks, SigningKeys } from '../../src/issuer/signing-keys.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { scratch } from '../store/samples.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { scratch } from '../state/samples.ts';
 import { until } from '../until.ts';
 
 const { folder, remove } = scratch();

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { stateAt } from '../../src/task/task.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
-import { mustOpen, scratch } from '../store/samples.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { mustOpen, scratch } from '../state/samples.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';
 
 const { folder, remove } = scratch();

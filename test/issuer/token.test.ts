@@ -10,10 +10,10 @@ import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { JsonValue } from '../../src/ledger/canonical-json.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { systemPorts } from '../../src/ports.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
-import { mustOpen, scratch } from '../store/samples.ts';
+import { mustOpen, scratch } from '../state/samples.ts';
 import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 

@@ -3,7 +3,7 @@ import { encodedRecord, MAX_RECORD_BYTES } from '../../src/ledger/encoded-record
 import { jtiDigestOf, recordText } from '../../src/ledger/record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { allowedUse, taskNumber } from '../store/samples.ts';
+import { allowedUse, taskNumber } from '../state/samples.ts';
 
 const end: EndRecord = {
   kind: 'end',

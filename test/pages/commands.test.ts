@@ -3,8 +3,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Command, CommandIo } from '../../src/commands/command.ts';
-import { allowedUse, mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
-import { mustOpenLog, settingsIn } from '../store/ledger/logs.ts';
+import { allowedUse, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 

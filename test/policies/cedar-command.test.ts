@@ -67,7 +67,7 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
   it('validates policies for what was imported by the schema that is written for it', async () => {
     const imported = join(folder.path, 'imported');
     mkdirSync(imported);
-    const tools = join(root, 'test/action/import/tracker.tools.json');
+    const tools = join(root, 'test/policy-tools/import/tracker.tools.json');
     const { out } = await folder.run(policyImport, 'mcp-tools', tools, '--server', 'tracker');
     writeFileSync(join(imported, 'actions.yaml'), out.filter((line) => !line.startsWith('#')).join('\n'));
     cpSync(join(root, 'cedar-policies/base.cedarschema'), join(imported, 'base.cedarschema'));

@@ -4,10 +4,10 @@ import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { Svid } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/ports.ts';
-import type { Ports } from '../../src/ports.ts';
-import { startRemit } from '../../src/remit/remit.ts';
-import type { Remit } from '../../src/remit/remit.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import type { Ports } from '../../src/runtime/ports.ts';
+import { startRemit } from '../../src/server/remit.ts';
+import type { Remit } from '../../src/server/remit.ts';
 import { checkClient } from '../envoy/client.ts';
 import { envoyCheckRequestType } from '../envoy/protos.ts';
 

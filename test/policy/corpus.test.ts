@@ -1,8 +1,8 @@
 import { expect, it } from '@jest/globals';
-import { DecisionCache } from '../../src/policy/cache.ts';
+import { DecisionCache } from '../../src/policy/answers/cache.ts';
 import { isFailure } from '../../src/policy/evaluator.ts';
 import type { EvaluatorAnswer, EvaluatorOptions } from '../../src/policy/evaluator.ts';
-import { plainAsk } from '../../src/policy/plain.ts';
+import { plainAsk } from '../../src/policy-tools/eval/plain-cedar.ts';
 import { SlicePool } from '../../src/policy/pool.ts';
 import { describeWith } from '../parts.ts';
 import { corpus, corpusCases } from './corpus.ts';

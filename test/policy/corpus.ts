@@ -1,4 +1,4 @@
-import { exactJson } from '../../src/policy/exact-json.ts';
+import { exactJson } from '../../src/policy-tools/eval/exact-json.ts';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { sharedData } from '../parts.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { isDeny } from '../../src/decision/decision.ts';
-import type { CacheResult } from '../../src/policy/cache.ts';
+import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import { Engine, callFrom } from '../../src/policy/engine.ts';
 import type { EngineOptions } from '../../src/policy/engine.ts';
 import { entityKey } from '../../src/policy/entities.ts';

@@ -5,9 +5,9 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { localTimes } from '../../src/policy/local-time.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
-import type { CacheResult } from '../../src/policy/cache.ts';
-import type { PolicySet } from '../../src/policy/load.ts';
-import { datetime } from './keyed.ts';
+import type { CacheResult } from '../../src/policy/answers/cache.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
+import { datetime } from './answers/keyed.ts';
 import { exampleCatalog, folderWith, mustLoad } from './policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 

@@ -1,7 +1,7 @@
 import { freshCedar } from '../../src/policy/cedar.ts';
 import type { EnginePolicy } from '../../src/policy/engine.ts';
-import { readsOf } from '../../src/policy/reads.ts';
-import { scopeFrom } from '../../src/policy/scope.ts';
+import { readsOf } from '../../src/policy/answers/reads.ts';
+import { scopeFrom } from '../../src/policy/answers/scope.ts';
 
 const cedar = freshCedar();
 

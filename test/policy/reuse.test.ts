@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { CacheResult } from '../../src/policy/cache.ts';
+import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import { Engine } from '../../src/policy/engine.ts';
 import type { EngineAnswer, EngineOptions, EngineRules } from '../../src/policy/engine.ts';
 import { entityKey } from '../../src/policy/entities.ts';
 import type { Entity } from '../../src/policy/entities.ts';
-import { readsAny } from '../../src/policy/halves.ts';
+import { readsAny } from '../../src/policy/answers/split-by-volatility.ts';
 import { SlicePool } from '../../src/policy/pool.ts';
 import type { CedarRecord, CedarValue, Question } from '../../src/policy/question.ts';
-import { mustAgent } from '../suite/folder.ts';
+import { mustAgent } from '../policy-tools/tests/folder.ts';
 import { policyFrom } from './policies.ts';
 
 const agent = mustAgent('spiffe://acme.test/a');

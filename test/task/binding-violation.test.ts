@@ -2,11 +2,11 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
-import { SideWrites } from '../../src/store/side-writes.ts';
-import { isStoreFailure } from '../../src/store/store-failure.ts';
+import { SideWrites } from '../../src/state/side-writes.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
-import { after } from '../../src/timers.ts';
-import { mustOpen, scratch, taskNumber, tokenNumber } from '../store/samples.ts';
+import { after } from '../../src/runtime/timers.ts';
+import { mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -1,7 +1,7 @@
 import type { Action } from '../../src/action/http.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
-import type { Judgement } from '../../src/judgement.ts';
+import type { Judgement } from '../../src/decide/decided-check.ts';
 import { placeOfCheck, traceCheck } from '../../src/telemetry/span.ts';
 import type { CheckPlace, CheckTrace, Tracing } from '../../src/telemetry/span.ts';
 

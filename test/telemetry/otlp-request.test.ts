@@ -3,7 +3,7 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import * as fc from 'fast-check';
 import { deny } from '../../src/decision/decision.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import type { EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { exportRequest, requestFrame, SPANS_FIELD } from '../../src/telemetry/otlp-request.ts';
 import { writeSpan } from '../../src/telemetry/otlp-span.ts';

@@ -5,7 +5,7 @@ import type { SpanBatch } from '../../src/telemetry/span-exporter.ts';
 import { originFrom } from '../../src/telemetry/span-origin.ts';
 import type { QueueSettings } from '../../src/telemetry/span-queue.ts';
 import { SpanRouter } from '../../src/telemetry/span-router.ts';
-import { after } from '../../src/timers.ts';
+import { after } from '../../src/runtime/timers.ts';
 import { until } from '../until.ts';
 import { Collector } from './collector.ts';
 import { endedSpan } from './ended-spans.ts';

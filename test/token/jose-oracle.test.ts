@@ -11,7 +11,7 @@ import { externalTokenFrom } from '../../src/token/external-token.ts';
 import type { IssuerKind } from '../../src/token/jwt.ts';
 import { KeyRing } from '../../src/token/keys.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
-import { systemPorts } from '../../src/ports.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { externalClaims, externalIssuer, externalRules } from './external-tokens.ts';
 import { changes, type Change, draftOf, tokenOf } from './jose-samples.ts';

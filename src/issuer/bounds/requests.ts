@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { AgentRate } from '../../agent-rate.ts';
-import type { After } from '../../timers.ts';
+import { AgentRate } from '../../runtime/agent-rate.ts';
+import type { After } from '../../runtime/timers.ts';
 import type { IssuerBound, IssuerLimits, RequestKind } from './limits.ts';
 
 /** What the requests are bounded by. */

@@ -1,4 +1,4 @@
-import type { After } from '../../timers.ts';
+import type { After } from '../../runtime/timers.ts';
 import { FairQueue } from './fair-queue.ts';
 
 /** What waits for a turn: a request by its kind, or a connection that its handshake be begun. */

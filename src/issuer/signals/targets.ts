@@ -1,7 +1,7 @@
 import { jtiDigestOf } from '../../ledger/record.ts';
-import { isStoreFailure } from '../../store/store-failure.ts';
-import type { StoreFailure } from '../../store/store-failure.ts';
-import type { OpenTaskFilter, Store } from '../../store/store.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { OpenTaskFilter, Store } from '../../state/store.ts';
 import type { Task } from '../../task/task.ts';
 import type { SimpleSubject, Subject, SubjectRole } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
-import type { Ports } from '../../ports.ts';
+import type { Ports } from '../../runtime/ports.ts';
 import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
-import type { PolicyFeed } from '../feed.ts';
-import { policySetFrom } from '../load.ts';
-import type { Findings, PolicySet } from '../load.ts';
-import type { PolicyDisk } from '../source.ts';
+import type { PolicyFeed } from '../loading/feed.ts';
+import { policySetFrom } from '../loading/load.ts';
+import type { Findings, PolicySet } from '../loading/load.ts';
+import type { PolicyDisk } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';

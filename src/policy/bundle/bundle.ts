@@ -9,9 +9,9 @@ import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
-import { hashOf } from '../load.ts';
-import { isPolicyFile } from '../source.ts';
-import type { PolicySource, SourceFile } from '../source.ts';
+import { hashOf } from '../loading/load.ts';
+import { isPolicyFile } from '../loading/source.ts';
+import type { PolicySource, SourceFile } from '../loading/source.ts';
 
 /** What a bundle says of itself. */
 export interface BundleHead {

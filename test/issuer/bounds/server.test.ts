@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { defaultIssuerLimits } from '../../../src/config/issuer.ts';
 import type { Credential } from '../../../src/dev/authority.ts';
-import { scratch } from '../../store/samples.ts';
+import { scratch } from '../../state/samples.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
 import { flood, idle, tokenRequest } from './clients.ts';
 

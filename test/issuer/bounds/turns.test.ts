@@ -3,10 +3,10 @@ import { describe, expect, it } from '@jest/globals';
 import { CheckQueue } from '../../../src/envoy/check-queue.ts';
 import { Turns } from '../../../src/issuer/bounds/turns.ts';
 import type { Lane } from '../../../src/issuer/bounds/turns.ts';
-import { Place } from '../../../src/line.ts';
-import { systemPorts } from '../../../src/ports.ts';
-import { after } from '../../../src/timers.ts';
-import { scratch } from '../../store/samples.ts';
+import { Place } from '../../../src/runtime/linked-queue.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
+import { after } from '../../../src/runtime/timers.ts';
+import { scratch } from '../../state/samples.ts';
 import { startBench } from '../bench.ts';
 import { idle, tokenRequest } from './clients.ts';
 

@@ -3,12 +3,12 @@ import { deny, isDeny } from '../../../src/decision/decision.ts';
 import type { ReasonCode } from '../../../src/decision/reasons.ts';
 import type { SignalEffect } from '../../../src/issuer/signals/effects.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
-import { isStoreFailure } from '../../../src/store/store-failure.ts';
-import type { Store } from '../../../src/store/store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { Store } from '../../../src/state/store.ts';
 import { taskPermits, type Task } from '../../../src/task/task.ts';
 import { taskClaimsFrom } from '../../../src/token/claims.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { scratch, tokenNumber } from '../../store/samples.ts';
+import { scratch, tokenNumber } from '../../state/samples.ts';
 import { soundClaims } from '../../token/tokens.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import {

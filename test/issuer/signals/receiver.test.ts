@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
-import { systemPorts } from '../../../src/ports.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import { es256Key, signed } from '../../token/tokens.ts';
-import { mustOpen, scratch } from '../../store/samples.ts';
+import { mustOpen, scratch } from '../../state/samples.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import {
   es,

@@ -3,11 +3,11 @@ import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { defaultSignalEffects, type SignalEffects } from '../../../src/issuer/signals/effects.ts';
 import type { SignalServices } from '../../../src/issuer/signals/signal-services.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
-import { isStoreFailure } from '../../../src/store/store-failure.ts';
-import type { Store } from '../../../src/store/store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { Store } from '../../../src/state/store.ts';
 import { stateAt, type Task } from '../../../src/task/task.ts';
 import { KeyRing } from '../../../src/token/keys.ts';
-import { taskNumber, tokenNumber } from '../../store/samples.ts';
+import { taskNumber, tokenNumber } from '../../state/samples.ts';
 import { es256Key, jwksOf, rs256Key, signed, type TestKey } from '../../token/tokens.ts';
 import { type Answer, type Bench, issuerUrl } from '../bench.ts';
 

@@ -4,8 +4,8 @@ import { CompactSign } from 'jose';
 import { bundleFrom, bundleKeyFrom, signedBundle } from '../../../src/policy/bundle/bundle.ts';
 import { keyPair } from './key-pair.ts';
 import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
-import { hashOf } from '../../../src/policy/load.ts';
-import type { PolicySource } from '../../../src/policy/source.ts';
+import { hashOf } from '../../../src/policy/loading/load.ts';
+import type { PolicySource } from '../../../src/policy/loading/source.ts';
 import { isProblem } from '../../../src/token/members.ts';
 import { folderWith, mustLoad } from '../policy-folder.ts';
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { MAX_BUNDLE_BYTES } from '../../../src/policy/bundle/bundle.ts';
 import { httpsBundle } from '../../../src/policy/bundle/fetch.ts';
-import { systemPorts } from '../../../src/ports.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
 
 let server: Server;
 let url: string;

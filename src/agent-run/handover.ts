@@ -1,0 +1,65 @@
+import type { Ports } from '../runtime/ports.ts';
+import type { TaskCredential } from './issuer-client.ts';
+import { TokenEndpoint } from './token-endpoint.ts';
+import { TokenFile } from './token-file.ts';
+import { TokenKeeper } from './token-keeper.ts';
+import type { KeeperOptions } from './token-keeper.ts';
+
+/** How a command gets its token: asks an endpoint, reads a file, or has one that is never renewed in a variable. */
+export type HandoverForm = 'endpoint' | 'variable' | { readonly file: string };
+
+/** A token in the command's reach. `close` takes it out of it again. */
+export interface Handover {
+  /** What the command finds in its environment. */
+  readonly variables: Readonly<Record<string, string>>;
+  readonly close: () => Promise<void>;
+}
+
+/** A bearer nobody guesses: 256 bits. */
+const BEARER_BYTES = 32;
+const MARK_BYTES = 6;
+
+/** Puts the tokens of a task in reach of a command, and keeps them fresh until `close`. */
+export async function handOver(
+  form: HandoverForm,
+  first: { readonly credential: TaskCredential; readonly generation: number },
+  options: Omit<KeeperOptions, 'onToken'> & { readonly ports: Pick<Ports, 'randomBytes'> },
+): Promise<Handover | { readonly problem: string }> {
+  const random = (bytes: number): string => Buffer.from(options.ports.randomBytes(bytes)).toString('base64url');
+  if (form === 'variable') {
+    return { variables: { REMIT_TOKEN: first.credential.token }, close: async () => undefined };
+  }
+  if (form === 'endpoint') {
+    const keeper = new TokenKeeper(first, { ...options, onToken: async () => undefined });
+    const bearer = random(BEARER_BYTES);
+    const endpoint = await TokenEndpoint.listen({
+      current: () => keeper.current(),
+      bearer,
+      nowMs: options.nowMs,
+    });
+    return {
+      variables: { REMIT_TOKEN_URL: endpoint.url, REMIT_TOKEN_URL_AUTH: bearer },
+      close: async () => {
+        keeper.close();
+        await endpoint.close();
+      },
+    };
+  }
+  const file = new TokenFile(form.file, random(MARK_BYTES));
+  const problem = await file.write(first.credential.token);
+  if (problem !== null) return problem;
+  const keeper = new TokenKeeper(first, {
+    ...options,
+    onToken: async ({ token }) => {
+      const failed = await file.write(token);
+      if (failed !== null) options.tell(failed.problem);
+    },
+  });
+  return {
+    variables: { REMIT_TOKEN_FILE: file.path },
+    close: async () => {
+      keeper.close();
+      await file.remove();
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import type { HttpCall } from '../action/call.ts';
+import type { Action } from '../action/http.ts';
+import { taskTokenOf } from './decide.ts';
+import type { Facts } from './decide.ts';
+import { shownText } from '../action/static-secret.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { Decision } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import type { CacheResult } from '../policy/answers/cache.ts';
+import type { ReuseClass } from '../token/reuse.ts';
+
+/** One check when it is decided: what its span, its record and its answer are made of. */
+export interface Judgement {
+  /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
+  readonly decisionId: string;
+  /** Id of the allow that this denial takes back: it could not be recorded, its task ended while it waited. Absent for every other. */
+  readonly withdraws?: string;
+  readonly decision: Decision;
+  readonly facts: Facts;
+  /** Hash of the policy set that was asked; `null` where none is loaded. */
+  readonly policySet: string | null;
+  /** Which set in force it was since the process began; `null` where none is loaded. */
+  readonly policyGeneration: number | null;
+  /** What became of the question to the policies at their cache; `bypass` where it was not asked. */
+  readonly cache: CacheResult;
+}
+
+/** The reasons for which a token whose task is over, or which was revoked itself, is denied. */
+const AFTER_END: ReadonlySet<ReasonCode> = new Set([
+  'task.completed',
+  'task.cancelled',
+  'task.revoked',
+  'task.expired',
+  'token.revoked',
+]);
+
+/** All classes of a use: what was known before the decision, and what the decision found. Empty without a verified token. */
+export function reuseOf(judgement: Pick<Judgement, 'decision' | 'facts'>): readonly ReuseClass[] {
+  const { decision, facts } = judgement;
+  if (facts.reuse.length === 0 || !isDeny(decision)) return facts.reuse;
+  if (isPresentedByAnother(judgement)) return ['other-identity', ...facts.reuse];
+  return AFTER_END.has(decision.reason) ? ['after-end', ...facts.reuse] : facts.reuse;
+}
+
+/** Whether a call was denied because its verified task token was issued to another workload. */
+export function isPresentedByAnother({ decision, facts }: Pick<Judgement, 'decision' | 'facts'>): boolean {
+  const token = taskTokenOf(facts);
+  const isUnbound = isDeny(decision) && decision.reason === 'token.binding';
+  return isUnbound && token !== null && !isDeny(facts.caller) && facts.caller.id !== token.clientId;
+}
+
+/**
+ * A judgement as it may be told: path, query, host, the names of an MCP call and the detail of a denial with the digest of each
+ * credential in its place. Everything that is recorded, traced, logged and answered is made of this and of no other. The arguments,
+ * the headers and the body are what they were: nothing shows them.
+ */
+export function shownJudgement<T extends Pick<Judgement, 'decision' | 'facts'>>(
+  judgement: T,
+  digestOf: (secret: string) => string,
+): T {
+  const { decision, facts } = judgement;
+  const { call, action } = facts;
+  let isAsItWas = true;
+  const shown = (text: string): string => {
+    const made = shownText(text, digestOf);
+    isAsItWas &&= made === text;
+    return made;
+  };
+  const told = {
+    decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
+    call: isDeny(call) ? call : shownCall(call, shown),
+    action: isDeny(action) || action.mcp === undefined ? action : { ...action, mcp: shownMcp(action.mcp, shown) },
+  };
+  if (isAsItWas) return judgement;
+  const { decision: shownDecision, ...shownFacts } = told;
+  return { ...judgement, decision: shownDecision, facts: { ...facts, ...shownFacts } };
+}
+
+/** A decision as it may be told: no credential is in its detail. */
+export const shownDecision = (decision: Decision, digestOf: (secret: string) => string): Decision =>
+  isDeny(decision) ? { ...decision, detail: shownText(decision.detail, digestOf) } : decision;
+
+type Show = (text: string) => string;
+
+const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
+  ...call,
+  host: shown(call.host),
+  path: shown(call.path),
+  query: call.query === '' ? '' : shown(`?${call.query}`).replace(/^\?/, ''),
+});
+
+const shownMcp = ({ method, tool }: NonNullable<Action['mcp']>, shown: Show): NonNullable<Action['mcp']> => ({
+  method: shown(method),
+  tool: tool === null ? null : shown(tool),
+});

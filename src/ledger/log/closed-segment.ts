@@ -1,0 +1,20 @@
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { Segment } from './segment.ts';
+
+/**
+ * Opens a segment that is not written any more, hands it on, and closes it. Whatever its file holds gives a failure, never an
+ * exception; `busy` where somebody locks it.
+ */
+export function closedSegment<T>(path: string, use: (segment: Segment) => T): T | StoreFailure {
+  const segment = Segment.open(path, 'read');
+  if (segment === 'unfinished') return storeFailure('unusable', `ledger segment \`${path}\` is empty`);
+  if (isStoreFailure(segment)) return segment;
+  try {
+    return use(segment);
+  } catch (error) {
+    return storeFailure('unusable', `ledger segment \`${path}\` is damaged: ${String(error)}`);
+  } finally {
+    segment.close();
+  }
+}

@@ -1,0 +1,55 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { emptyRange } from '../compact-range.ts';
+import { MAX_LEAF_BYTES } from '../leaf.ts';
+import type { Verdict } from '../verdict.ts';
+import { verdictOn, type StoredEntry, type Trust } from '../verification.ts';
+import type { Problem } from '../../token/members.ts';
+
+const CHUNK_BYTES = 1024 ** 2;
+const NEWLINE = 0x0a;
+
+/**
+ * The verdict on an export in JSON Lines, a leaf each as it was stored: of a whole log, from its first record. Its heads are
+ * the anchors.
+ */
+export function storedExport(path: string, trust: Trust): Verdict | Problem {
+  try {
+    return verdictOn(
+      {
+        origin: trust.key.name,
+        carried: { ...emptyRange, prev: null },
+        entries: () => entriesOf(path),
+        checkpoints: () => [],
+      },
+      trust,
+    );
+  } catch (error) {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : null;
+    if (code === null) throw error;
+    return { problem: `the export \`${path}\` cannot be read: ${code}` };
+  }
+}
+
+/** The lines of a file, numbered as records. One that is longer than a leaf can be ends them: its bytes are no record. */
+function* entriesOf(path: string): Generator<StoredEntry> {
+  const file = openSync(path, 'r');
+  try {
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    let rest = Buffer.alloc(0);
+    let seq = 0;
+    for (;;) {
+      const length = readSync(file, chunk);
+      if (length === 0) break;
+      let text = Buffer.concat([rest, chunk.subarray(0, length)]);
+      for (let end = text.indexOf(NEWLINE); end !== -1; end = text.indexOf(NEWLINE)) {
+        yield { seq: ++seq, bytes: text.subarray(0, end) };
+        text = text.subarray(end + 1);
+      }
+      rest = text;
+      if (rest.length > MAX_LEAF_BYTES) break;
+    }
+    if (rest.length > 0) yield { seq: seq + 1, bytes: rest };
+  } finally {
+    closeSync(file);
+  }
+}

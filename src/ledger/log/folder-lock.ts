@@ -1,0 +1,13 @@
+import { join } from 'node:path';
+import { lockFile } from '../../sqlite/file-lock.ts';
+import type { FileLock } from '../../sqlite/file-lock.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+
+/**
+ * Takes the folder of a log for this process alone, until it is released or the process ends, however it ends: two writers
+ * would make two logs of one.
+ */
+export const lockFolder = (folder: string): FileLock | StoreFailure =>
+  lockFile(join(folder, 'lock.db'), 'exclusive') ??
+  storeFailure('busy', `the ledger \`${folder}\` is in use by another process`);

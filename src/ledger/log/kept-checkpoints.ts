@@ -1,0 +1,51 @@
+import { rangeBytes } from '../compact-range.ts';
+import type { CompactRange } from '../compact-range.ts';
+import { mustRange } from './log-state.ts';
+import type { Row, Statements } from './statements.ts';
+
+/** A checkpoint as it is kept: the signed note and the tree it was made of. */
+export interface KeptCheckpoint {
+  readonly atMs: number;
+  readonly range: CompactRange;
+  readonly note: string;
+}
+
+/** The checkpoints of one segment. */
+export class KeptCheckpoints {
+  readonly #statements: Statements;
+
+  constructor(statements: Statements) {
+    this.#statements = statements;
+  }
+
+  /** Adds one, within a transaction. */
+  add({ atMs, range, note }: KeptCheckpoint): void {
+    const write = this.#statements.of('INSERT INTO checkpoints (size, at_ms, range, note) VALUES (?,?,?,?)');
+    write.run(range.size, atMs, rangeBytes(range), note);
+  }
+
+  /** The last one. */
+  last(): KeptCheckpoint | null {
+    return this.near(Number.MAX_SAFE_INTEGER, 'up-to');
+  }
+
+  /** The one of the largest size up to `size`, or the one of the smallest from it on. */
+  near(size: number, side: 'up-to' | 'from'): KeptCheckpoint | null {
+    const [compare, order] = side === 'from' ? ['>=', 'ASC'] : ['<=', 'DESC'];
+    const sql = `SELECT * FROM checkpoints WHERE size ${compare} ? ORDER BY size ${order} LIMIT 1`;
+    const row = this.#statements.of(sql).get(size);
+    return row === undefined ? null : checkpointFrom(row);
+  }
+
+  /** The notes of all of them, by size; the first may be one carried over. */
+  *notes(): Generator<string> {
+    for (const row of this.#statements.another('SELECT note FROM checkpoints ORDER BY size').iterate())
+      yield String(row['note']);
+  }
+}
+
+const checkpointFrom = (row: Row): KeptCheckpoint => ({
+  atMs: Number(row['at_ms']),
+  range: mustRange(row['range']),
+  note: String(row['note']),
+});

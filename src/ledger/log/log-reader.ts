@@ -1,0 +1,138 @@
+import { existsSync } from 'node:fs';
+import type { LogState } from './log-state.ts';
+import { recordBytesIn } from '../leaf.ts';
+import type { StoredRecord } from '../timeline.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { RecordFilter } from './record-filter.ts';
+import { Segment } from './segment.ts';
+import type { PlacedLeaf } from './segment.ts';
+import { segmentsIn } from './segment-files.ts';
+import { foundIn } from './segment-search.ts';
+import type { SearchOrder } from './segment-search.ts';
+
+/** How far the instant of a record may lie outside the time of its segment: a clock that was set, a record that waited. */
+const TIME_SLACK_MS = 24 * 3_600_000;
+
+/**
+ * A log as anybody may read it, beside the process that writes it or from a copy: the segments that are there when it is
+ * opened. Failures of reading are thrown by the generators; `readLog` catches them.
+ *
+ * Lifecycle: `close` once.
+ */
+export class LogReader {
+  readonly origin: string;
+  /** What came before the first record that is left. */
+  readonly carried: LogState;
+  readonly segments: readonly Segment[];
+
+  private constructor(first: Segment, segments: readonly Segment[]) {
+    this.origin = first.origin;
+    this.carried = first.carried;
+    this.segments = segments;
+  }
+
+  /** Opens the log of a folder; `null` where it holds none. */
+  static open(folder: string): LogReader | StoreFailure | null {
+    if (!existsSync(folder)) return null;
+    for (let attempt = 1; ; attempt++) {
+      const opened = openSegments(folder);
+      if (isStoreFailure(opened)) return opened;
+      if (opened !== 'given-up') return opened[0] === undefined ? null : new LogReader(opened[0], opened);
+      // The record that gave it up may be in a segment that was begun after the folder was listed.
+      if (attempt === MAX_ATTEMPTS)
+        return storeFailure('busy', `segments of \`${folder}\` are deleted while it is read`);
+    }
+  }
+
+  /** All leaves from a number on. */
+  *leaves(fromSeq = 1): Generator<PlacedLeaf> {
+    for (const segment of this.segments) yield* segment.leaves(fromSeq);
+  }
+
+  /** The notes of all checkpoints, by size: one that a segment carried over from the one before it once. */
+  *checkpoints(): Generator<{ readonly note: string }> {
+    let last: string | null = null;
+    for (const segment of this.segments) {
+      for (const note of segment.checkpoints.notes()) {
+        if (note !== last) yield { note };
+        last = note;
+      }
+    }
+  }
+
+  /** The leaves that are asked for, read a few at a time: no reader, however slow, holds up the writer's file. */
+  *found(filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
+    const segments = this.#within(filter);
+    for (const segment of order.isNewestFirst ? segments.toReversed() : segments)
+      yield* foundIn(segment, filter, order);
+  }
+
+  /** The first records of a task; at most `limit`. */
+  recordsOf(taskId: string, limit: number): readonly StoredRecord[] {
+    const leaves = this.found({ task: taskId }, { isNewestFirst: false }).take(limit);
+    return leaves.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })).toArray();
+  }
+
+  /** Records of the log, those that were given up included. */
+  get size(): number {
+    return this.segments.at(-1)?.state().range.size ?? 0;
+  }
+
+  /** The last record of the use with a decision id: an allow that did not hold has two. `undefined` where there is none. */
+  useOf(decisionId: string): PlacedLeaf | undefined {
+    const [leaf] = this.found({ decisionId, kind: 'use' }, { isNewestFirst: true }).take(1);
+    return leaf;
+  }
+
+  /** How far the outbox of a state file was taken. */
+  takenOf(fileId: string): number {
+    return this.segments.at(-1)?.taken().get(fileId) ?? 0;
+  }
+
+  close(): void {
+    for (const segment of this.segments) segment.close();
+  }
+
+  /** The segments whose records can be of a time and from a number on, so that a glance at today does not read a year. */
+  #within({ sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, fromSeq = 1 }: RecordFilter): readonly Segment[] {
+    return this.segments.filter(({ createdMs }, index) => {
+      const next = this.segments[index + 1];
+      if (createdMs - TIME_SLACK_MS > untilMs) return false;
+      return next === undefined || (next.createdMs + TIME_SLACK_MS >= sinceMs && next.carried.range.size >= fromSeq);
+    });
+  }
+}
+
+/** How often a folder is listed anew because a segment of the list was deleted meanwhile. */
+const MAX_ATTEMPTS = 10;
+
+/** The segments of a folder, open; `given-up` where one that was listed is there no more. A failure leaves nothing open. */
+function openSegments(folder: string): readonly Segment[] | StoreFailure | 'given-up' {
+  const segments: Segment[] = [];
+  for (const { path } of segmentsIn(folder)) {
+    const segment = Segment.open(path, 'read');
+    if (segment instanceof Segment) segments.push(segment);
+    // The newest may be in the making.
+    else if (segment !== 'unfinished') {
+      for (const opened of segments) opened.close();
+      return existsSync(path) ? segment : 'given-up';
+    }
+  }
+  return segments;
+}
+
+/** Opens a log for reading, hands it on, and closes it; `null` where the folder holds none. */
+export function readLog<T>(folder: string, use: (log: LogReader) => T): T | StoreFailure | null {
+  let log: LogReader | StoreFailure | null = null;
+  try {
+    log = LogReader.open(folder);
+    return log === null || isStoreFailure(log) ? log : use(log);
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return failure;
+  } finally {
+    if (log instanceof LogReader) log.close();
+  }
+}

@@ -1,0 +1,140 @@
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { HandedRecord, RecordSink } from '../writer.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { MadeCheckpoint } from './log.ts';
+import type { LogMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
+import { packed } from './packed-records.ts';
+
+/** What a log's thread tells of its own accord. */
+export interface LogWatcher {
+  /** Called once, when the log breaks: the process must stop serving and end. */
+  readonly onFatal: (failure: StoreFailure) => void;
+  /** A checkpoint was made, or could not be. */
+  readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
+}
+
+/** Records pass through as bytes, so that the thread needs little room for new objects, whatever the process was given. */
+const LIMITS = { maxYoungGenerationSizeMb: 6 };
+
+/**
+ * The log in a thread of its own, so that no sync of the disk holds up a check: takes batches one at a time.
+ *
+ * Lifecycle: `open` once, `appendRecords` one after the other, `close` once.
+ */
+export class LogThread implements RecordSink {
+  readonly origin: string;
+  /** The verifier key of its checkpoints, to be pinned. */
+  readonly verifierKey: string;
+  /** How far the outbox of the state file was taken when the log was opened. */
+  readonly taken: number;
+  readonly #worker: Worker;
+  readonly #watcher: LogWatcher;
+  #status: LogStatus;
+  #waiting: ((failure: StoreFailure | null) => void) | null = null;
+  #broken: StoreFailure | null = null;
+
+  private constructor(worker: Worker, opened: Extract<LogMessage, { kind: 'opened' }>, watcher: LogWatcher) {
+    this.#worker = worker;
+    this.#watcher = watcher;
+    this.#status = opened;
+    this.origin = opened.origin;
+    this.verifierKey = opened.verifierKey;
+    this.taken = opened.taken;
+    worker.on('message', (message: LogMessage) => this.#hear(message));
+    worker.on('error', (error) => this.#end(`the thread of the ledger failed: ${String(error)}`));
+    worker.on('exit', (code) => this.#end(`the thread of the ledger ended with ${code}`));
+  }
+
+  /** Opens the log of a folder, or begins it. */
+  static open(input: LogThreadInput, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
+    return new Promise((resolve) => {
+      const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
+      const settle = (outcome: LogThread | StoreFailure): void => {
+        worker.off('error', failed).off('exit', ended);
+        resolve(outcome);
+      };
+      const failed = (error: unknown): void =>
+        settle(storeFailure('unusable', `the thread of the ledger failed: ${String(error)}`));
+      const ended = (code: number): void =>
+        settle(storeFailure('unusable', `the thread of the ledger ended with ${code}`));
+      worker.on('error', failed).on('exit', ended);
+      worker.once('message', (first: LogMessage) => {
+        if (first.kind === 'unopened') settle(first.failure);
+        else if (first.kind === 'opened') settle(new LogThread(worker, first, watcher));
+      });
+    });
+  }
+
+  /** Records in the log, and bytes of its files. */
+  get status(): LogStatus {
+    return this.#status;
+  }
+
+  appendRecords(batch: readonly HandedRecord[]): Promise<StoreFailure | null> {
+    const records = packed(batch.map(({ bytes, outbox }) => ({ bytes, outbox: outbox ?? null })));
+    return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
+  }
+
+  /** Signs what is not signed yet and ends the thread. The failure, where the last records are under no checkpoint. */
+  async close(): Promise<StoreFailure | null> {
+    const failure = await this.#ask({ kind: 'close' });
+    this.#broken ??= storeFailure('broken', 'the ledger is closed');
+    await this.#worker.terminate();
+    return failure;
+  }
+
+  /** INVARIANT: one request at a time; the writer waits for each answer. */
+  #ask(request: LogRequest, handedOver: readonly ArrayBuffer[] = []): Promise<StoreFailure | null> {
+    if (this.#broken !== null) return Promise.resolve(this.#broken);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#worker.postMessage(request, handedOver);
+    });
+  }
+
+  #hear(message: LogMessage): void {
+    switch (message.kind) {
+      case 'appended':
+        this.#status = { size: message.size, bytes: message.bytes };
+        this.#answer(message.failure);
+        return;
+      case 'closed':
+        this.#broken = storeFailure('broken', 'the ledger is closed');
+        this.#answer(message.failure);
+        return;
+      case 'checkpoint':
+        if (isStoreFailure(message.made) && message.made.code === 'broken') this.#break(message.made);
+        this.#watcher.onCheckpoint(message.made);
+        return;
+      case 'opened':
+      case 'unopened':
+    }
+  }
+
+  #answer(failure: StoreFailure | null): void {
+    if (failure?.code === 'broken') this.#break(failure);
+    this.#waiting?.(failure);
+    this.#waiting = null;
+  }
+
+  #end(detail: string): void {
+    const failure = this.#broken ?? storeFailure('broken', detail);
+    this.#break(failure);
+    this.#waiting?.(failure);
+    this.#waiting = null;
+  }
+
+  #break(failure: StoreFailure): void {
+    if (this.#broken !== null) return;
+    this.#broken = failure;
+    this.#watcher.onFatal(failure);
+  }
+}
+
+/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+function workerFile(): string {
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+  return fileURLToPath(new URL(`./log-worker${extension}`, import.meta.url).href);
+}

@@ -1,0 +1,313 @@
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { signedCheckpoint } from '../checkpoint.ts';
+import { appended } from '../compact-range.ts';
+import { indexKeysOf } from '../index-key.ts';
+import { leafBytes } from '../leaf.ts';
+import { leafHash, rootOf } from '../merkle.ts';
+import { noteKeyOf, noteKeyText } from '../note-key.ts';
+import { encodedRecord } from '../encoded-record.ts';
+import type { CheckpointRecord, LedgerRecord, PrunedRecord } from '../record.ts';
+import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { appendNote } from './checkpoint-file.ts';
+import { lockFolder } from './folder-lock.ts';
+import type { KeptCheckpoint } from './kept-checkpoints.ts';
+import { logKeyAt } from './log-key.ts';
+import type { LogPorts } from './log-ports.ts';
+import type { LogSettings } from './log-settings.ts';
+import type { LogState } from './log-state.ts';
+import { logStart } from './log-start.ts';
+import type { LogStart } from './log-start.ts';
+import { discardBefore, prunedRecord, sizeOf } from './retention.ts';
+import { Segment } from './segment.ts';
+import { keptSegments } from './segment-ends.ts';
+import { segmentPath } from './segment-files.ts';
+import { signedEndMs } from './signed-head.ts';
+
+/** A record to be taken into the log: canonical JSON, with its number in the outbox it comes from, if it does. */
+export interface IncomingRecord {
+  readonly bytes: Uint8Array;
+  readonly outbox: number | null;
+}
+
+/** A checkpoint that was just made. */
+export interface MadeCheckpoint {
+  readonly atMs: number;
+  readonly size: number;
+  readonly note: string;
+  /** Why it could not be handed outside, or files that were given up could not be deleted; `null` where all was done. */
+  readonly problem: string | null;
+}
+
+/**
+ * The log of one ledger, as its one writer has it: segments in a folder, one tree over all records, signed heads.
+ *
+ * Lifecycle: `open` proves the tail since the last checkpoint, and that no segment is missing but those which a signed record gave
+ * up; `append` and `checkpoint` until `close`, which signs the last head. After a failure that is `broken` every later call fails, and the process must end.
+ */
+export class Log {
+  readonly origin: string;
+  readonly #settings: LogSettings;
+  readonly #ports: LogPorts;
+  readonly #key: KeyObject;
+  readonly #boot: string;
+  readonly #release: () => void;
+  #segment: Segment;
+  #state: LogState;
+  /** The first record that is kept. */
+  #first: number;
+  /** Of the segments that are not written any more. */
+  #closedBytes: number;
+  #segmentBytes: number;
+  readonly #taken: Map<string, number>;
+  /** Records since the last checkpoint that are none of a checkpoint. */
+  #news = 0;
+  #broken: StoreFailure | null = null;
+
+  private constructor(
+    { segment, first }: LogStart,
+    parts: {
+      readonly settings: LogSettings;
+      readonly ports: LogPorts;
+      readonly key: KeyObject;
+      readonly release: () => void;
+    },
+  ) {
+    this.#segment = segment;
+    this.#settings = parts.settings;
+    this.#ports = parts.ports;
+    this.#key = parts.key;
+    this.#release = parts.release;
+    this.#first = first;
+    this.#closedBytes = sizeOf(parts.settings.folder, segment.path);
+    this.#segmentBytes = segment.bytes();
+    this.origin = segment.origin;
+    this.#boot = Buffer.from(parts.ports.randomBytes(16)).toString('hex');
+    this.#state = segment.state();
+    this.#taken = new Map(segment.taken());
+    this.#news = this.size - (segment.checkpoints.last()?.range.size ?? segment.carried.range.size);
+  }
+
+  /** Opens the log of a folder, or begins it. */
+  static open(settings: LogSettings, ports: LogPorts): Log | StoreFailure {
+    try {
+      mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
+      const key = logKeyAt(settings.keyFile);
+      if (isStoreFailure(key)) return key;
+      const lock = lockFolder(settings.folder);
+      if (isStoreFailure(lock)) return lock;
+      const start = logStart(settings, key, ports);
+      if (!isStoreFailure(start)) return new Log(start, { settings, ports, key, release: lock.release });
+      lock.release();
+      return start;
+    } catch (error) {
+      return openFailure(settings.folder, error);
+    }
+  }
+
+  /** Records in the log. */
+  get size(): number {
+    return this.#state.range.size;
+  }
+
+  /** The verifier key of its checkpoints, to be pinned. */
+  get verifierKey(): string {
+    return noteKeyText(noteKeyOf(this.origin, createPublicKey(this.#key)));
+  }
+
+  /** Bytes of all segments, as of the last checkpoint: to ask for them takes a lock of the file. */
+  get bytes(): number {
+    return this.#closedBytes + this.#segmentBytes;
+  }
+
+  /** How far the outbox of a state file has been taken. */
+  takenOf(fileId: string): number {
+    return this.#taken.get(fileId) ?? 0;
+  }
+
+  /** Takes a batch in, on disk when this returns, or nothing of it. Numbers of the outbox that it has are passed over. */
+  append(batch: readonly IncomingRecord[], fileId: string): StoreFailure | null {
+    const taken = this.takenOf(fileId);
+    const fresh = batch.filter(({ outbox }) => outbox === null || outbox > taken);
+    const outbox = fresh.reduce((most, record) => Math.max(most, record.outbox ?? 0), taken);
+    const failure = this.#write(
+      fresh.map(({ bytes }) => bytes),
+      {
+        taken: outbox > taken ? new Map([[fileId, outbox]]) : new Map(),
+        mono: Math.trunc(this.#ports.monotonicMs()),
+      },
+    );
+    if (failure === null) this.#news += fresh.length;
+    return failure;
+  }
+
+  /** Whether a checkpoint is due by the number of records. */
+  get isCheckpointDue(): boolean {
+    return this.#news >= RECORDS_PER_CHECKPOINT;
+  }
+
+  /**
+   * Signs the head with all records before it; `null` where there is nothing new. Where the segment is full, begins a new one and
+   * gives up the oldest that are due. INVARIANT: that is signed before a file of theirs is deleted.
+   */
+  checkpoint(): MadeCheckpoint | StoreFailure | null {
+    if (this.#news === 0 || this.#broken !== null) return this.#broken;
+    const atMs = this.#ports.nowMs();
+    const mono = Math.trunc(this.#ports.monotonicMs());
+    const isFull = this.#isFull(atMs);
+    if (isStoreFailure(isFull)) return isFull;
+    const pruned = isFull ? this.#due(atMs) : null;
+    if (isStoreFailure(pruned)) return pruned;
+    const before: readonly LedgerRecord[] = pruned === null ? [] : [pruned];
+    const first = pruned === null ? this.#first : pruned.to + 1;
+    const size = this.size + before.length + 1;
+    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first };
+    const failure = this.#write([...before, head].map(mustEncode), { taken: new Map(), mono });
+    if (failure !== null) return failure;
+    const { range } = this.#state;
+    const note = signedCheckpoint({ origin: this.origin, size, root: rootOf(range.nodes) }, this.#key);
+    const kept = { atMs, range, note };
+    const unkept = this.#guarded(() => this.#segment.keep(kept));
+    if (unkept !== null) return unkept;
+    this.#news = 0;
+    this.#first = first;
+    const problems = [this.#handOut(note), isFull ? this.#discard() : null];
+    const untidy = isFull ? this.#rotate(kept) : null;
+    if (untidy?.code === 'broken') return untidy;
+    return { atMs, size, note, problem: problems.filter((problem) => problem !== null).join('; ') || null };
+  }
+
+  /** Signs what is not signed yet and gives the folder free. The failure, where the last records are not under a checkpoint. */
+  close(): StoreFailure | null {
+    const last = this.#broken === null ? this.checkpoint() : this.#broken;
+    this.#segment.close();
+    this.#release();
+    this.#broken ??= storeFailure('broken', 'the ledger is closed');
+    return isStoreFailure(last) ? last : null;
+  }
+
+  /** @param mono when, on the monotonic clock: of a checkpoint the very instant that it claims, by which steps of the wall clock show */
+  #write(
+    records: readonly Uint8Array[],
+    { taken, mono }: { readonly taken: ReadonlyMap<string, number>; readonly mono: number },
+  ): StoreFailure | null {
+    let state = this.#state;
+    const rows = records.map((bytes) => {
+      const seq = state.range.size + 1;
+      const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : state.head, seq });
+      // `encodedRecord` leaves room for it.
+      if ('problem' in leaf) throw new Error(`a record does not fit its leaf: ${leaf.problem}`);
+      const hash = leafHash(leaf);
+      state = { range: appended(state.range, hash), head: hash };
+      return { seq, bytes: leaf, keys: indexKeysOf(bytes) };
+    });
+    const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
+    if (failure !== null) return failure;
+    this.#state = state;
+    for (const [file, outbox] of taken) this.#taken.set(file, outbox);
+    return null;
+  }
+
+  /** INVARIANT: after an I/O error nothing is tried again, since SQLite would go on acknowledging what it may lose. */
+  #guarded(work: () => void): StoreFailure | null {
+    if (this.#broken !== null) return this.#broken;
+    try {
+      work();
+      return null;
+    } catch (error) {
+      const failure = failureOfSqlite(error);
+      if (failure === null) throw error;
+      const named = storeFailure(failure.code, failure.detail.replaceAll('the state file', 'the ledger'));
+      if (failure.code === 'broken') this.#broken = named;
+      return named;
+    }
+  }
+
+  #handOut(note: string): string | null {
+    const { checkpointFile } = this.#settings;
+    if (checkpointFile === null) return null;
+    try {
+      appendNote(checkpointFile, note);
+      return null;
+    } catch (error) {
+      return `the checkpoint could not be appended to \`${checkpointFile}\`: ${codeOf(error)}`;
+    }
+  }
+
+  #isFull(nowMs: number): boolean | StoreFailure {
+    const { maxBytes, maxAgeMs } = this.#settings.segment;
+    const failure = this.#guarded(() => {
+      this.#segmentBytes = this.#segment.bytes();
+    });
+    return failure ?? (this.#segmentBytes >= maxBytes || nowMs - this.#segment.createdMs >= maxAgeMs);
+  }
+
+  /**
+   * What is to be given up; `null` for nothing. INVARIANT: all of it is there to be given up, or the record would explain what
+   * somebody else deleted; a log that misses some is broken.
+   */
+  #due(nowMs: number): PrunedRecord | null | StoreFailure {
+    const { folder, retain } = this.#settings;
+    const key = noteKeyOf(this.origin, createPublicKey(this.#key));
+    const segments = keptSegments(folder, { segment: this.#segment, first: this.#first });
+    const due = isStoreFailure(segments)
+      ? segments
+      : prunedRecord(segments, { retain, nowMs, endMsOf: (segment) => signedEndMs(segment, key) });
+    if (due === null || !isStoreFailure(due)) return due;
+    // Somebody holds a file locked: it is asked again at the next checkpoint, which finds the segment full too.
+    if (due.code === 'busy') return null;
+    this.#broken = storeFailure('broken', due.detail);
+    return this.#broken;
+  }
+
+  #discard(): string | null {
+    const code = discardBefore(this.#settings.folder, this.#first);
+    if (code === null) return null;
+    return `records before ${this.#first} are given up, and their files in \`${this.#settings.folder}\` could not be deleted: ${code}`;
+  }
+
+  /** Under a checkpoint of all records: begins a new segment. */
+  #rotate(checkpoint: KeptCheckpoint): StoreFailure | null {
+    const { folder } = this.#settings;
+    // INVARIANT: a segment that another one follows is indexed to its end.
+    const unindexed = this.#guarded(() => this.#segment.finishIndex());
+    if (unindexed !== null) return unindexed;
+    const next = Segment.open(segmentPath(folder, this.size), {
+      start: {
+        origin: this.origin,
+        carried: this.#state,
+        createdMs: checkpoint.atMs,
+        taken: this.#taken,
+        checkpoint,
+      },
+    });
+    if (next === 'unfinished') throw new Error('a segment was made and is not there');
+    // The old segment goes on: a disk without room for a new file may have room for more records.
+    if (isStoreFailure(next)) return null;
+    this.#segment.close();
+    this.#segment = next;
+    this.#closedBytes = sizeOf(folder, next.path);
+    this.#segmentBytes = next.bytes();
+    return null;
+  }
+}
+
+function mustEncode(record: LedgerRecord): Uint8Array {
+  const encoded = encodedRecord(record);
+  if ('problem' in encoded) throw new Error(`a record of the ledger's own cannot be encoded: ${encoded.problem}`);
+  return encoded.bytes;
+}
+
+/** A checkpoint is made after so many records at the latest. */
+const RECORDS_PER_CHECKPOINT = 1_000;
+
+function openFailure(folder: string, error: unknown): StoreFailure {
+  const failure = failureOfSqlite(error);
+  const cause = failure === null ? codeOf(error) : failure.detail;
+  return storeFailure('unusable', `the ledger \`${folder}\` cannot be opened: ${cause}`);
+}
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

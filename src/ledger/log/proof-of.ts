@@ -1,0 +1,47 @@
+import { checkpointFrom } from '../checkpoint.ts';
+import { inclusionProblem, inclusionProof } from '../inclusion-proof.ts';
+import { leafHash } from '../merkle.ts';
+import { proofText } from '../proof-bundle.ts';
+import { isProblem } from '../../token/members.ts';
+import type { LogReader } from './log-reader.ts';
+
+/** A proof, or why there is none: the record was given up, is not there, is not signed yet, or the log is damaged. */
+export type ProofOf =
+  | { readonly kind: 'proof'; readonly text: string; readonly size: number }
+  | { readonly kind: 'pruned' | 'absent' | 'unsigned' | 'damaged' };
+
+/**
+ * The proof that a record is in the log, under the first checkpoint that covers it. It is computed from the last checkpoint
+ * before the record, as if all before that were given up: so it costs the records between two checkpoints, not the log.
+ */
+export function proofOf(log: LogReader, seq: number): ProofOf {
+  if (seq <= log.carried.range.size) return { kind: 'pruned' };
+  const at = log.segments.findLastIndex(({ carried }) => carried.range.size < seq);
+  const home = log.segments[at];
+  const [leaf] = log.leaves(seq);
+  if (home === undefined || leaf?.seq !== seq) return { kind: seq <= log.size ? 'damaged' : 'absent' };
+  const cover = log.segments
+    .slice(at)
+    .values()
+    .map((segment) => segment.checkpoints.near(seq, 'from'))
+    .find((checkpoint) => checkpoint !== null);
+  if (cover === undefined) return { kind: 'unsigned' };
+  const head = checkpointFrom(cover.note.slice(0, cover.note.indexOf('\n\n') + 1));
+  if (isProblem(head) || head.size < seq) return { kind: 'damaged' };
+
+  const carried = (home.checkpoints.near(seq - 1, 'up-to') ?? home.carried).range;
+  const hashes = [...log.leaves(carried.size + 1).take(head.size - carried.size)].map(({ bytes }) => leafHash(bytes));
+  if (hashes.length !== head.size - carried.size) return { kind: 'damaged' };
+  const index = seq - 1;
+  const own = leafHash(leaf.bytes);
+  const path = inclusionProof({ carried, leaf: (each) => hashes[each - carried.size] ?? own }, index, head.size);
+  if (path === null) return { kind: 'damaged' };
+  // Nothing that was stored is believed: what does not lead to the signed root is not handed out.
+  const wrong = inclusionProblem(own, { index, size: head.size, root: head.root, proof: path });
+  if (wrong !== null) return { kind: 'damaged' };
+  return {
+    kind: 'proof',
+    text: proofText(leaf.bytes, { index, hashes: path, checkpoint: cover.note }),
+    size: head.size,
+  };
+}

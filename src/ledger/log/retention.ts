@@ -1,0 +1,90 @@
+import { statSync } from 'node:fs';
+import { base64Of } from '../base64.ts';
+import { rootOf } from '../merkle.ts';
+import type { PrunedRecord } from '../record.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { LogSettings } from './log-settings.ts';
+import type { SegmentEnds } from './segment-ends.ts';
+import { discardSegment, filesOf, segmentsIn } from './segment-files.ts';
+
+/**
+ * The record that gives up the oldest segments which need not be kept, never the last one; `null` where all must be kept. What is
+ * left still proves itself: each segment begins with the tree of all records before it, which a signed checkpoint covers.
+ *
+ * @param segments all that are kept, the oldest first
+ * @param endMsOf when the last record of a segment was written, from what is signed: who could write an age into a file could
+ *   have it given up
+ */
+export function prunedRecord(
+  segments: readonly SegmentEnds[],
+  { retain, nowMs, endMsOf }: PruneOptions,
+): PrunedRecord | StoreFailure | null {
+  const sizes = segments.map(({ path }) => bytesOf(path));
+  let kept = sizes.reduce((sum, size) => sum + size, 0);
+  const gone = { segments: 0, bytes: 0, newest: 0 };
+  const rules = new Set<PrunedRecord['rules'][number]>();
+  for (const [index, segment] of segments.slice(0, -1).entries()) {
+    const endMs = endMsOf(segment);
+    if (isStoreFailure(endMs)) return endMs;
+    const isOutdated = endMs < nowMs - retain.maxAgeMs;
+    const isTooMuch = kept > retain.maxBytes;
+    if (!isOutdated && !isTooMuch) break;
+    if (isOutdated) rules.add('age');
+    if (isTooMuch) rules.add('bytes');
+    const size = sizes[index] ?? 0;
+    kept -= size;
+    gone.segments += 1;
+    gone.bytes += size;
+    gone.newest = endMs;
+  }
+  const [first, next] = [segments[0], segments[gone.segments]];
+  if (gone.segments === 0 || first === undefined || next === undefined) return null;
+  return {
+    kind: 'pruned',
+    at: nowMs,
+    task: null,
+    from: first.carried.range.size + 1,
+    to: next.carried.range.size,
+    root: base64Of(rootOf(next.carried.range.nodes)),
+    ...gone,
+    rules: [...rules],
+    retainMs: retain.maxAgeMs,
+    retainBytes: retain.maxBytes,
+  };
+}
+
+interface PruneOptions {
+  readonly retain: LogSettings['retain'];
+  readonly nowMs: number;
+  readonly endMsOf: (segment: SegmentEnds) => number | StoreFailure;
+}
+
+/**
+ * Deletes the files of the records before `first`, which a signed record gave up. What a crash or the system left of them is
+ * deleted by the next call: after each rotation and at each start.
+ *
+ * @returns the code of the system's error that keeps a file there; `null` where all are gone
+ */
+export function discardBefore(folder: string, first: number): string | null {
+  try {
+    for (const { path, carriedSize } of segmentsIn(folder)) if (carriedSize + 1 < first) discardSegment(path);
+    return null;
+  } catch (error) {
+    return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+  }
+}
+
+/** Bytes of all segments of a folder but one. */
+export const sizeOf = (folder: string, but: string): number =>
+  segmentsIn(folder).reduce((sum, { path }) => (path === but ? sum : sum + bytesOf(path)), 0);
+
+/** What a segment takes of the disk: a hole in a file, which anybody could make as large as all that may be kept, is nothing. */
+const bytesOf = (path: string): number =>
+  filesOf(path).reduce((sum, file) => {
+    const stats = statSync(file, { throwIfNoEntry: false });
+    return stats === undefined ? sum : sum + Math.min(stats.size, stats.blocks * BLOCK_BYTES);
+  }, 0);
+
+/** The unit of `st_blocks`, whatever the file system. */
+const BLOCK_BYTES = 512;

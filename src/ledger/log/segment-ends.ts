@@ -1,0 +1,70 @@
+import { base64OrNothing, tornSeam } from '../seam.ts';
+import { unexplained } from '../given-up.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { closedSegment } from './closed-segment.ts';
+import type { LogState } from './log-state.ts';
+import type { Segment } from './segment.ts';
+import { segmentsIn } from './segment-files.ts';
+import { carriedOf } from './stored-log.ts';
+import { unfit } from './unfit.ts';
+
+/** Where a segment begins and ends, as it says itself. */
+export interface SegmentEnds {
+  readonly path: string;
+  readonly origin: string;
+  readonly carried: LogState;
+  readonly end: LogState;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdMs: number;
+}
+
+const endsOf = (segment: Segment): SegmentEnds => ({
+  path: segment.path,
+  origin: segment.origin,
+  carried: segment.carried,
+  end: segment.state(),
+  createdMs: segment.createdMs,
+});
+
+/**
+ * The segments of a log from its first record on, the oldest first, which must all be there and belong together. It costs a look at
+ * each: whether the records within one are whole, only a verifier finds.
+ *
+ * @param options `segment` is the one that is written, which is not opened again; `first` the first record that is kept
+ */
+export function keptSegments(
+  folder: string,
+  { segment, first }: { readonly segment: Segment; readonly first: number },
+): readonly SegmentEnds[] | StoreFailure {
+  const kept: SegmentEnds[] = [];
+  for (const { path, carriedSize } of segmentsIn(folder)) {
+    if (carriedSize + 1 < first) continue;
+    const ends = path === segment.path ? endsOf(segment) : closedSegment(path, endsOf);
+    if (isStoreFailure(ends)) return ends.code === 'busy' ? ends : unfit(ends.detail);
+    if (ends.carried.range.size !== carriedSize)
+      return unfit(`\`${path}\` begins after record ${ends.carried.range.size}`);
+    kept.push(ends);
+  }
+  const hole = holeProblem(kept, first);
+  return hole === null ? kept : unfit(hole);
+}
+
+/** Which records are missing, or how segments do not belong together; `null` where all are there. */
+function holeProblem(segments: readonly SegmentEnds[], first: number): string | null {
+  const [oldest] = segments;
+  if (oldest === undefined) return 'it has no segment';
+  const { size } = oldest.carried.range;
+  if (size >= first) return unexplained({ from: first, to: size });
+  for (const [index, { end, origin }] of segments.entries()) {
+    const next = segments[index + 1];
+    if (next === undefined) break;
+    const prev = base64OrNothing(end.head.length === 0 ? null : end.head);
+    const torn = tornSeam(
+      { origin: next.origin, carried: carriedOf(next.carried) },
+      { origin, range: end.range, prev },
+    );
+    if (torn !== null) return torn.problem;
+  }
+  return null;
+}

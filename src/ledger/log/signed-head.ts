@@ -1,0 +1,99 @@
+import { openedCheckpoint } from '../checkpoint.ts';
+import { appended } from '../compact-range.ts';
+import { leafFrom } from '../leaf.ts';
+import { isSameHash, leafHash, rootOf } from '../merkle.ts';
+import type { NoteKey } from '../note-key.ts';
+import type { CheckpointRecord } from '../record.ts';
+import { recordsText } from '../verdict.ts';
+import type { Records } from '../verdict.ts';
+import { isProblem } from '../../token/members.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { closedSegment } from './closed-segment.ts';
+import type { KeptCheckpoint } from './kept-checkpoints.ts';
+import type { SegmentEnds } from './segment-ends.ts';
+import type { Segment } from './segment.ts';
+import { segmentsIn } from './segment-files.ts';
+import type { SegmentFile } from './segment-files.ts';
+import { unfit } from './unfit.ts';
+
+/** What the record of a checkpoint says that a writer goes by, and the leaf hash of that record. */
+type Head = Pick<CheckpointRecord, 'at' | 'first'> & { readonly hash: Uint8Array };
+
+/**
+ * The first record that a log keeps, as the record of its last checkpoint says; 1 before the first checkpoint.
+ *
+ * @param segment the newest one, whose last checkpoint has a signature that is verified
+ */
+export function signedFirst(segment: Segment, folder: string): number | StoreFailure {
+  const last = segment.checkpoints.last();
+  if (last === null) return segment.carried.range.size === 0 ? 1 : unfit('its last segment has no checkpoint');
+  const { size } = last.range;
+  const head = size > segment.carried.range.size ? headIn(segment, last) : carriedHead(last, segmentsIn(folder));
+  if (isStoreFailure(head)) return head;
+  const stands = segment.state();
+  const isLinked = stands.range.size > size || isSameHash(stands.head, head.hash);
+  return isLinked ? head.first : unfit(`what it would link the next record to is not record ${size}`);
+}
+
+/** Of a segment without signed records of its own: it carries over what was signed at the end of the one before. */
+function carriedHead(last: KeptCheckpoint, segments: readonly SegmentFile[]): Head | StoreFailure {
+  const { size } = last.range;
+  const home = segments.findLast(({ carriedSize }) => carriedSize < size);
+  if (home === undefined) return missing({ from: 1, to: size });
+  return headOfClosed(home.path, (segment) => {
+    const end = segment.state().range.size;
+    return end < size ? missing({ from: end + 1, to: size }) : headIn(segment, last);
+  });
+}
+
+/**
+ * When the last record of a closed segment was written. All of it must be under its last checkpoint, which `key` signed.
+ *
+ * @returns milliseconds since the Unix epoch
+ */
+export function signedEndMs({ path, end }: SegmentEnds, key: NoteKey): number | StoreFailure {
+  const head = headOfClosed(path, (segment) => {
+    const last = segment.checkpoints.last();
+    const signed = last === null ? null : openedCheckpoint(last.note, key);
+    const isWhole =
+      last !== null &&
+      signed !== null &&
+      !isProblem(signed) &&
+      [last.range, end.range].every(
+        ({ size, nodes }) => size === signed.size && isSameHash(rootOf(nodes), signed.root),
+      );
+    return isWhole ? headIn(segment, last) : unfit(`\`${path}\` is not signed to its end`);
+  });
+  return isStoreFailure(head) ? head : head.at;
+}
+
+function headOfClosed(path: string, use: (segment: Segment) => Head | StoreFailure): Head | StoreFailure {
+  const head = closedSegment(path, use);
+  return isStoreFailure(head) && head.code === 'unusable' ? unfit(head.detail) : head;
+}
+
+/**
+ * The record of a checkpoint. INVARIANT: only what leads to the signed root is believed. The tree that is gone on from need not be
+ * right for that: with another one, or with another record, the root would be another.
+ */
+function headIn(home: Segment, { range: signed }: KeptCheckpoint): Head | StoreFailure {
+  let { range } = home.checkpoints.near(signed.size - 1, 'up-to') ?? home.carried;
+  let record: Uint8Array | null = null;
+  for (const { seq, bytes } of home.leaves(range.size + 1)) {
+    if (seq !== range.size + 1 || seq > signed.size) break;
+    range = appended(range, leafHash(bytes));
+    record = bytes;
+  }
+  if (record === null || range.size !== signed.size) return missing({ from: range.size + 1, to: range.size + 1 });
+  if (!isSameHash(rootOf(range.nodes), rootOf(signed.nodes))) {
+    return unfit(`its records up to ${signed.size} are not those that were signed`);
+  }
+  const leaf = leafFrom(record);
+  if (isProblem(leaf)) return unfit(`record ${signed.size} ${leaf.problem}`);
+  const { kind, at, first } = leaf.record;
+  const isHead = kind === 'checkpoint' && typeof at === 'number' && typeof first === 'number';
+  return isHead ? { at, first, hash: leafHash(record) } : unfit(`record ${signed.size} is not that of a checkpoint`);
+}
+
+const missing = (lost: Records): StoreFailure => unfit(`${recordsText(lost)} missing`);

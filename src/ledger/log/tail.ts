@@ -1,0 +1,78 @@
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { openedCheckpoint } from '../checkpoint.ts';
+import { appended } from '../compact-range.ts';
+import type { CompactRange } from '../compact-range.ts';
+import { isSameHash, leafHash, rootOf } from '../merkle.ts';
+import { noteKeyOf } from '../note-key.ts';
+import type { NoteKey } from '../note-key.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isProblem } from '../../token/members.ts';
+import { lastNotesIn } from './checkpoint-file.ts';
+import type { LogSettings } from './log-settings.ts';
+import type { Segment } from './segment.ts';
+import { unfit } from './unfit.ts';
+
+/**
+ * Why a log must not be gone on with; `null` where it may. Its last checkpoint must be our own and true, the records since
+ * must lead to where the log says it stands, what its index lacks must be the last of them, and no checkpoint that was handed
+ * out may say more than it holds, or something else: to sign on would make two logs of one.
+ */
+export function tailProblem(
+  segment: Segment,
+  { key, settings }: { readonly key: KeyObject; readonly settings: LogSettings },
+): StoreFailure | null {
+  const noteKey = noteKeyOf(segment.origin, createPublicKey(key));
+  const handedOut = largestHandedOut(settings.checkpointFile, noteKey);
+  const contradicts = (range: CompactRange): boolean =>
+    handedOut?.size === range.size && !isCheckpointOf(handedOut, range);
+  const last = segment.checkpoints.last();
+  if (last !== null) {
+    const signed = openedCheckpoint(last.note, noteKey);
+    if ('problem' in signed) return unfit(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
+    if (!isCheckpointOf(signed, last.range)) return unfit('its last checkpoint is not the one that was signed');
+  }
+  const from = last?.range ?? segment.carried.range;
+  let range = from;
+  let head: Uint8Array | null = null;
+  if (contradicts(range)) return unfit(otherThan(range, settings));
+  for (const { seq, bytes } of segment.leaves(from.size + 1)) {
+    if (seq !== range.size + 1) return unfit(`record ${range.size + 1} is missing`);
+    head = leafHash(bytes);
+    range = appended(range, head);
+    if (contradicts(range)) return unfit(otherThan(range, settings));
+  }
+  const stands = segment.state();
+  const isThere = stands.range.size === range.size && isSameHash(rootOf(stands.range.nodes), rootOf(range.nodes));
+  if (!isThere || (head !== null && !isSameHash(stands.head, head))) {
+    return unfit('its records since the last checkpoint are not those that were written');
+  }
+  if (!segment.resumeIndex()) return unfit('its index is not that of its records');
+  if (handedOut === null || handedOut.size <= range.size) return null;
+  return unfit(
+    `it ends at record ${range.size}, but \`${settings.checkpointFile}\` has a checkpoint of ${handedOut.size} records`,
+  );
+}
+
+interface Head {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+const isCheckpointOf = (head: Head, range: CompactRange): boolean =>
+  head.size === range.size && isSameHash(head.root, rootOf(range.nodes));
+
+/** The largest of the last checkpoints of this log in the file outside; `null` where it has none. */
+function largestHandedOut(file: string | null, noteKey: NoteKey): Head | null {
+  if (file === null || !existsSync(file)) return null;
+  let largest: Head | null = null;
+  for (const note of lastNotesIn(file)) {
+    const head = openedCheckpoint(note, noteKey);
+    if (!isProblem(head) && head.size > (largest?.size ?? 0)) largest = head;
+  }
+  return largest;
+}
+
+const otherThan = ({ size }: CompactRange, { checkpointFile }: LogSettings): string =>
+  `its first ${size} records are not those of the checkpoint in \`${checkpointFile}\``;

@@ -1,0 +1,83 @@
+import { readsContext } from './context-read.ts';
+import { eachOf } from '../../policy/each.ts';
+import type { EngineAnswer } from '../../policy/engine.ts';
+import type { PolicySet } from '../../policy/loading/load.ts';
+import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
+import type { Question } from '../../policy/question.ts';
+
+/** A value of the context that is not known: what a question has in its place is made up. */
+export interface UnknownValue {
+  /** The names on the way to it, such as `args`, `amount`. */
+  readonly path: readonly string[];
+  /** In words, such as `argument amount`. */
+  readonly name: string;
+}
+
+/** What is known of a question besides its words. */
+export interface Known {
+  readonly unknown: readonly UnknownValue[];
+  /** Whether a policy is known to have matched this very question; `undefined` where that is not known. */
+  readonly matched: (policy: PolicyEntry) => boolean | undefined;
+}
+
+/** No answer, since policies look at what is not known. */
+export interface Undecided {
+  readonly kind: 'undecided';
+  /** Names of the unknown values that the answer hangs on. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Asks the enforced policies of a set a question of which a part is not known. The answer is the one that the whole question
+ * has, whatever the unknown values are, or there is none: a policy that reads no unknown value says what it says, one that
+ * reads one says what it is known to have said, and else may match or not. That one of them errs is not reckoned with.
+ */
+export function partialAsker(set: PolicySet): (question: Question, known: Known) => EngineAnswer | Undecided {
+  const enforced = set.policies.filter(({ shadow }) => !shadow);
+  const each = eachOf(enforced, { ...set.facts, generation: `${set.hash} each` });
+  return (question, known) => {
+    const { permits, forbids, errors } = each.ask(question);
+    const matching = new Set([...permits, ...forbids]);
+    const views = set.canMatch(question).map((policy): View => {
+      const unknown = known.unknown.filter(({ path }) => readsContext(policy.reads, path)).map(({ name }) => name);
+      const matches = unknown.length === 0 ? matching.has(policy.id) : known.matched(policy);
+      return { policy, unknown, matches };
+    });
+    return errors.length === 0 ? answerOf(views) : errorOf(views.filter(({ policy }) => errors.includes(policy.id)));
+  };
+}
+
+/** How one policy stands to a question; `matches` is `undefined` where that hangs on what is unknown to it. */
+interface View {
+  readonly policy: PolicyEntry;
+  readonly unknown: readonly string[];
+  readonly matches: boolean | undefined;
+}
+
+function answerOf(views: readonly View[]): EngineAnswer | Undecided {
+  const of = (effect: PolicyEntry['effect'], matches: boolean | undefined): readonly View[] =>
+    views.filter((view) => view.policy.effect === effect && view.matches === matches);
+  const forbidding = of('forbid', true);
+  if (forbidding.length > 0) return { kind: 'forbidden', policyIds: idsOf(forbidding) };
+  const perhapsForbidding = of('forbid', undefined);
+  if (perhapsForbidding.length > 0) return undecidedBy(perhapsForbidding);
+  const permitting = of('permit', true);
+  if (permitting.length > 0) return { kind: 'permitted', policyIds: idsOf(permitting) };
+  const perhapsPermitting = of('permit', undefined);
+  return perhapsPermitting.length > 0 ? undecidedBy(perhapsPermitting) : { kind: 'not-permitted' };
+}
+
+/** A policy that errs on what was made up may not err on what was there. */
+function errorOf(erring: readonly View[]): EngineAnswer | Undecided {
+  const certain = erring.filter(({ unknown }) => unknown.length === 0);
+  return certain.length > 0
+    ? { kind: 'error', policyIds: idsOf(certain), detail: 'a policy could not be evaluated' }
+    : undecidedBy(erring);
+}
+
+const idsOf = (views: readonly View[]): readonly string[] => views.map(({ policy }) => policy.id).toSorted();
+
+const undecidedBy = (views: readonly View[]): Undecided => ({
+  kind: 'undecided',
+  unknown: [...new Set(views.flatMap(({ unknown }) => unknown))].toSorted(),
+});

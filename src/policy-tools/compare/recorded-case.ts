@@ -1,0 +1,144 @@
+import { stringify } from 'yaml';
+import type { ToStringOptions } from 'yaml';
+import type { ArgumentSpec, Catalog, CatalogAction } from '../../action/catalog.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
+import type { UseRecord } from '../../ledger/record.ts';
+import type { Task } from '../../task/task.ts';
+import { isOfPolicies } from '../shadow/difference.ts';
+
+/** What is known of the task of a recorded use. */
+export interface TaskThen extends Pick<
+  Task,
+  'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent' | 'subjectAttributes'
+> {
+  /** As it stands now; `null` where nothing holds it. */
+  readonly context: Pick<Task, 'claimed' | 'attested'> | null;
+}
+
+/** What else is known about a recorded use. */
+export interface RecordedWith {
+  readonly task?: TaskThen | undefined;
+  /** What its task was allowed before it. */
+  readonly history?: { readonly actions: readonly string[]; readonly labels: readonly string[] } | undefined;
+  /** Where its action is, to say which arguments are missed. */
+  readonly catalog?: Catalog | undefined;
+}
+
+/** A case in the form a suite has it, and what a person must add to it or know of it. */
+export interface RecordedCase {
+  readonly item: Readonly<Record<string, unknown>>;
+  readonly notes: readonly string[];
+}
+
+/** The arguments of an action that the record of its use does not hold: all that are not in the path. */
+export const unrecordedArguments = (action: CatalogAction | undefined): readonly ArgumentSpec[] =>
+  (action?.args ?? []).filter(({ from }) => from !== 'path');
+
+/** Classes that follow from the decision and are none of the circumstances. */
+const OF_DECISION = new Set(['after-end', 'other-identity']);
+
+/**
+ * The case that a record of a use makes: the same call by the same agent at the same instant, expected to be decided as it
+ * was. A record holds no query, header, body and binding, and those may have mattered: `notes` says what is missed. A problem
+ * where the caller or the request was not read, since then there is nothing to repeat.
+ */
+export function recordedCase(
+  record: UseRecord,
+  { task, history, catalog }: RecordedWith = {},
+): RecordedCase | { readonly problem: string } {
+  const { host, method, path, decision, decisionId, reason, policyIds } = record;
+  const agent = agentOf(record, task);
+  if (agent === null) return { problem: 'the caller of the recorded call was not known' };
+  if (host === '') return { problem: 'the recorded call could not be read' };
+  const action = record.action === null ? undefined : catalog?.actions.get(record.action);
+  const unrecorded = unrecordedArguments(action).map(({ name }) => name);
+  const credential = credentialOf(record);
+  const item = {
+    name: `decision ${decisionId}`,
+    agent,
+    now: new Date(record.at).toISOString(),
+    ...(task === undefined ? {} : { task: taskOf(record, task) }),
+    ...(credential === null ? {} : { credential }),
+    ...(history === undefined ? {} : { history }),
+    call: { method, url: `https://${host}${path}` },
+    expect: decision,
+    ...(reason === null ? {} : { reason }),
+    ...(policyIds.length === 0 ? {} : { policies: policyIds }),
+  };
+  const notes = [
+    'query, headers and body are not recorded',
+    ...(unrecorded.length === 0 ? [] : [`to be added, where they were sent: ${unrecorded.join(', ')}`]),
+    ...(task === undefined
+      ? ['purpose and grant of the task are not known']
+      : [task.context === null ? 'the context of the task is not known' : 'the context is that of the task now']),
+    ...(history === undefined ? ['what the task was allowed before is not known'] : []),
+  ];
+  return { item, notes };
+}
+
+/**
+ * Whether a case can come to a recorded reason, `null` of an allow: keys, proofs, budgets and faults are none of the
+ * circumstances of a case.
+ */
+export const isReasonOfCase = (reason: ReasonCode | null): boolean =>
+  isOfPolicies(reason) || stateIn(reason) !== undefined;
+
+/** The text of a suite of the cases that records make, each with its notes as comments. */
+export const recordedSuiteText = (cases: readonly RecordedCase[]): string =>
+  cases.length === 0 ? 'cases: []\n' : `cases:\n${cases.map(recordedCaseText).join('')}`;
+
+/** The case as an item of the list `cases`, for a terminal too: an agent chooses some of it. */
+export function recordedCaseText({ item, notes }: RecordedCase): string {
+  const plain = itemText(item, {});
+  // Escapes are read in double quotes alone.
+  const text = UNPRINTABLE.test(plain)
+    ? itemText(item, { defaultStringType: 'QUOTE_DOUBLE' }).replaceAll(
+        new RegExp(UNPRINTABLE, 'gu'),
+        (character) => `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`,
+      )
+    : plain;
+  return [...notes.map((note) => `  # ${note}\n`), text].join('');
+}
+
+const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+const itemText = (item: RecordedCase['item'], style: ToStringOptions): string =>
+  stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false, ...style }).replace(/^"?cases"?:\n/, '');
+
+/** Who acted: behind a hop that ends TLS it is not the caller, but the agent that the token was issued to. */
+const agentOf = ({ agent, credential, reason }: UseRecord, task: RecordedWith['task']): string | null =>
+  agent !== null && credential === 'task-token' && reason !== 'token.binding' ? (task?.agent ?? agent) : agent;
+
+function credentialOf({ credential, tokenUse, reuse }: UseRecord): Readonly<Record<string, unknown>> | null {
+  if (credential === null) return null;
+  if (credential === 'workload-identity') return { kind: credential };
+  return {
+    kind: credential,
+    ...(tokenUse === null ? {} : { uses: tokenUse }),
+    reuse: reuse.filter((name) => !OF_DECISION.has(name)),
+  };
+}
+
+function taskOf({ at, reason }: UseRecord, task: NonNullable<RecordedWith['task']>): Readonly<Record<string, unknown>> {
+  const state = stateIn(reason);
+  const details: unknown = JSON.parse(task.detailsJson);
+  return {
+    purpose: task.purpose,
+    authorization_details: details,
+    age_seconds: Math.max(0, Math.floor((at - task.createdAtMs) / 1000)),
+    ...(state === undefined ? {} : { state }),
+    risk: task.risk,
+    ...(task.context === null ? {} : contextOf(task.context)),
+    ...(task.subject === task.agent ? {} : { subject: task.subject }),
+    ...(Object.keys(task.subjectAttributes).length === 0 ? {} : { subject_attributes: task.subjectAttributes }),
+  };
+}
+
+const contextOf = ({ claimed, attested }: NonNullable<TaskThen['context']>): Readonly<Record<string, unknown>> => ({
+  ...(Object.keys(claimed).length === 0 ? {} : { claimed }),
+  ...(attested.length === 0 ? {} : { attested: attested.map(({ name, value, by }) => ({ name, value, by })) }),
+});
+
+/** The state of the task that a call was denied for. */
+const stateIn = (reason: ReasonCode | null): string | undefined =>
+  /^task\.(suspended|completed|cancelled|revoked|expired)$/.exec(reason ?? '')?.[1];

@@ -1,0 +1,110 @@
+import type { Catalog } from '../../action/catalog.ts';
+import type { EventRecord, IntentRecord } from '../../ledger/record.ts';
+import type { PlacedUse } from '../../ledger/recorded-use.ts';
+import type { TimelineEntry } from '../../ledger/timeline.ts';
+import { noAttributes } from '../../task/subject-attributes.ts';
+import type { Task } from '../../task/task.ts';
+import type { RecordedWith, TaskThen } from './recorded-case.ts';
+
+/** What there is of the task of recorded uses. */
+export interface RecordedTask {
+  /** As it stands now; `undefined` where no store holds it. */
+  readonly stored: Task | undefined;
+  /** Its records, in the order of the ledger. */
+  readonly records: readonly TimelineEntry[];
+  /** Whether some of them could not be read, or were more than are. */
+  readonly isCut: boolean;
+  /** Whether a part of it was handed on. */
+  readonly hasParts: () => boolean;
+}
+
+/** What of a task may have been otherwise when a use of it was decided. */
+export type Doubt = 'task' | 'actors' | 'risk' | 'context' | 'history';
+
+/** What is known about a recorded use from its task; the history is what the task itself was allowed before. */
+export function recordedWith(
+  record: PlacedUse,
+  task: RecordedTask | null,
+  catalog: Catalog | undefined,
+): RecordedWith & { readonly history: NonNullable<RecordedWith['history']> } {
+  const actions = task === null ? [] : allowedBefore(record, task);
+  const history = { actions, labels: labelsOf(actions, catalog) };
+  return { task: task === null ? undefined : taskThen(record, task), history, catalog };
+}
+
+/** The labels that a catalog gives to actions. */
+export const labelsOf = (actions: readonly string[], catalog: Catalog | undefined): readonly string[] => [
+  ...new Set(actions.flatMap((id) => Array.from(catalog?.actions.get(id)?.labels ?? []))),
+];
+
+/** What may have been otherwise when a use was decided than `recordedWith` says; nothing of a use without a task. */
+export function doubtsAbout(record: PlacedUse, task: RecordedTask | null): ReadonlySet<Doubt> {
+  if (task === null) return new Set();
+  if (taskThen(record, task) === undefined) return new Set(['task', 'actors', 'risk', 'context', 'history']);
+  const isPart = (task.stored?.parentId ?? intentOf(task)?.parent ?? null) !== null;
+  const hasBeginning = intentOf(task) !== undefined;
+  const isContextThen = task.stored !== undefined && !task.isCut && eventsAfter(record, task, 'context').length === 0;
+  const isRiskThen = !task.isCut && (task.stored !== undefined || !isPart);
+  // The history is kept for the whole task: what one part was allowed, the others have in theirs.
+  const isHistoryWhole = hasBeginning && !task.isCut && !isPart && !task.hasParts();
+  const doubts: Readonly<Record<Exclude<Doubt, 'task'>, boolean>> = {
+    actors: isPart,
+    risk: !isRiskThen,
+    context: !isContextThen,
+    history: !isHistoryWhole,
+  };
+  return new Set((['actors', 'risk', 'context', 'history'] as const).filter((name) => doubts[name]));
+}
+
+function allowedBefore({ seq }: PlacedUse, { records }: RecordedTask): readonly string[] {
+  const before = records.filter((one) => one.kind === 'use' && one.decision === 'allow' && (one.seq ?? Infinity) < seq);
+  return [...new Set(before.flatMap((one) => ('action' in one && one.action !== null ? [one.action] : [])))];
+}
+
+/** The task when the use was decided: by the store, else by the record of its intent; `undefined` where neither has it. */
+function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
+  if (task.stored !== undefined) {
+    const { claimed, attested, risk } = task.stored;
+    return { ...task.stored, context: { claimed, attested }, risk: riskThen(record, task, risk) };
+  }
+  const intent = intentOf(task);
+  if (intent === undefined || intent.details === null || record.agent === null) return undefined;
+  const agent = intent.agent ?? record.agent;
+  return {
+    purpose: intent.purpose ?? '',
+    detailsJson: JSON.stringify(intent.details),
+    createdAtMs: createdAtMs(intent),
+    risk: riskThen(record, task, 'low'),
+    context: null,
+    subject: intent.subject ?? agent,
+    // `subjectAttributesFrom` made what the record has.
+    subjectAttributes: (intent.subjectAttributes ?? noAttributes) as Task['subjectAttributes'],
+    // A record names agents by their SPIFFE ID; what is made of it is read again as a case.
+    agent: agent as Task['agent'],
+  };
+}
+
+const intentOf = ({ records }: RecordedTask): IntentRecord | undefined =>
+  records.find((one): one is TimelineEntry & IntentRecord => one.kind === 'intent');
+
+/** The instant in the id of a task is that of its making; the record came a little later. @see RFC 9562 section 5.7 */
+function createdAtMs({ task, at }: IntentRecord): number {
+  const ms = Number.parseInt((task ?? '').slice(0, 13).replace('-', ''), 16);
+  return Number.isNaN(ms) ? at : ms;
+}
+
+type PlacedEvent = TimelineEntry & EventRecord;
+
+const eventsOf = ({ records }: RecordedTask, event: EventRecord['event']): readonly PlacedEvent[] =>
+  records.filter((one): one is PlacedEvent => one.kind === 'event' && one.event === event);
+
+const eventsAfter = ({ seq }: PlacedUse, task: RecordedTask, event: EventRecord['event']): readonly PlacedEvent[] =>
+  eventsOf(task, event).filter((one) => (one.seq ?? Infinity) > seq);
+
+/** Each change of the risk is on record with what it was before. */
+function riskThen(record: PlacedUse, task: RecordedTask, otherwise: Task['risk']): Task['risk'] {
+  const [next] = eventsAfter(record, task, 'risk');
+  const last = eventsOf(task, 'risk').at(-1);
+  const risk = next === undefined ? (task.stored?.risk ?? last?.details['to']) : next.details['from'];
+  return risk === 'low' || risk === 'medium' || risk === 'high' ? risk : otherwise;
+}

@@ -1,0 +1,72 @@
+import type { Catalog } from '../../action/catalog.ts';
+import type { UseRecord } from '../../ledger/record.ts';
+import { partialAsker } from './partial.ts';
+import type { Known } from './partial.ts';
+import type { PolicySet } from '../../policy/loading/load.ts';
+import type { Question } from '../../policy/question.ts';
+import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../token/members.ts';
+import { caseFileFrom } from '../tests/case-file.ts';
+import { recordedCase, recordedSuiteText } from './recorded-case.ts';
+import type { RecordedCase, RecordedWith } from './recorded-case.ts';
+import { rehearse } from '../tests/rehearse.ts';
+import type { Rehearsal } from '../tests/rehearse.ts';
+import type { Attempt, Circumstances, TestCase } from '../tests/test-case.ts';
+import { writtenCallOf } from '../tests/written-call.ts';
+
+/** The case of a record, as a suite has it and read; a problem where there is none. */
+export function readCaseOf(
+  record: UseRecord,
+  known: RecordedWith,
+): { readonly made: RecordedCase; readonly test: TestCase } | Problem {
+  const made = recordedCase(record, known);
+  if (isProblem(made)) return made;
+  const read = caseFileFrom(recordedSuiteText([made]), record.decisionId);
+  if ('findings' in read) return { problem: `it makes no test case: ${read.findings[0]?.message ?? 'no case'}` };
+  const [test] = read;
+  return test === undefined ? { problem: 'it makes no test case' } : { made, test };
+}
+
+/**
+ * The call of a case with what a call to its action has to have: arguments of no meaning where the record holds none, so that
+ * it comes to the action at all.
+ */
+export function withContent(attempt: Attempt, actionId: string | null, catalog: Catalog): Attempt {
+  const action = catalog.actions.get(actionId ?? '');
+  if (attempt.kind !== 'call' || action === undefined) return attempt;
+  const made = writtenCallOf({ kind: 'action', action: action.id, args: {} }, catalog);
+  // What only opens or ends a stream has no content.
+  if (isProblem(made) || made.method !== attempt.method) return attempt;
+  const query = /\?.*$/.exec(made.url)?.[0] ?? '';
+  return { ...attempt, url: `${attempt.url}${query}`, headers: made.headers, body: made.body };
+}
+
+/** What came of an attempt of which a part is not known. */
+export interface PartialRehearsal extends Rehearsal {
+  /** What the decision hangs on and is not known, by name; where there is any the decision is none. */
+  readonly undecided: readonly string[];
+}
+
+/** Rehearses by one set attempts of which a part is not known. */
+export function partialRehearser(
+  set: PolicySet,
+): (
+  of: { readonly attempt: Attempt; readonly circumstances: Circumstances },
+  knownOf: (question: Question) => Known,
+) => PartialRehearsal | Problem {
+  const ask = partialAsker(set);
+  return ({ attempt, circumstances }, knownOf) => {
+    let undecided: readonly string[] = [];
+    const policies: PolicySet = {
+      ...set,
+      ask: (question) => {
+        const answer = ask(question, knownOf(question));
+        if (answer.kind !== 'undecided') return answer;
+        undecided = answer.unknown;
+        return { kind: 'error', policyIds: [], detail: 'what the policies look at is not known' };
+      },
+    };
+    const rehearsal = rehearse(attempt, circumstances, policies);
+    return isProblem(rehearsal) ? rehearsal : { ...rehearsal, undecided };
+  };
+}

@@ -1,0 +1,71 @@
+import type { CatalogAction } from '../../action/catalog.ts';
+import type { UseRecord } from '../../ledger/record.ts';
+import type { UnknownValue } from './partial.ts';
+import { unrecordedArguments } from './recorded-case.ts';
+import type { Doubt } from './recorded-task.ts';
+
+const value = (name: string, ...path: readonly string[]): UnknownValue => ({ path, name });
+
+const OF_TOKENS = [
+  value('binding of the token', 'credential', 'binding'),
+  value('scope of the token', 'credential', 'scope'),
+  value('lifetime of the token', 'credential', 'secondsLeft'),
+];
+
+const OF_DOUBT: Readonly<Record<Doubt, readonly UnknownValue[]>> = {
+  task: [
+    value('purpose of the task', 'intent', 'purpose'),
+    value('grant of the task', 'intent', 'actions'),
+    value('age of the task', 'intent', 'ageSeconds'),
+    value('subject of the token', 'subject'),
+    value('attributes of the subject', 'subjectAttributes'),
+  ],
+  actors: [value('actors of the token', 'actors')],
+  risk: [value('risk of the task', 'risk')],
+  context: [value('claims of the agent', 'claimed'), value('attested values of the task', 'attested')],
+  history: [value('history of the task', 'task', 'actions'), value('history of the task', 'task', 'labels')],
+};
+
+/** What policies can look at and neither the record of a use nor its task holds; its arguments are those of its action. */
+export const unknownValues = (
+  { credential }: UseRecord,
+  doubts: ReadonlySet<Doubt>,
+  action: CatalogAction | undefined,
+): readonly UnknownValue[] => [
+  ...unrecordedArguments(action).map(({ name }) => value(`argument ${name}`, 'args', name)),
+  ...(credential === 'workload-identity' ? [] : OF_TOKENS),
+  ...(credential === 'external-token' ? [value('subject of the token', 'subject')] : []),
+  ...Array.from(doubts).flatMap((doubt) => OF_DOUBT[doubt]),
+];
+
+/**
+ * What two catalogs make of the same call that hangs on what its record does not hold, by names: arguments that are declared
+ * otherwise, secrets that may pass, what a grant or a token is for.
+ */
+export function unknownToCatalogs(
+  { credential }: UseRecord,
+  [former, other]: readonly [CatalogAction | null, CatalogAction | null],
+  doubts: ReadonlySet<Doubt>,
+): readonly string[] {
+  if (former === null || other === null) return other === null ? [] : declaredOtherwise(null, other);
+  const isElsewhere = former.server.audience !== other.server.audience;
+  const isOtherGrant = doubts.has('task') && (isElsewhere || former.id !== other.id);
+  return [
+    ...declaredOtherwise(former, other),
+    ...(isSame(former.staticSecrets, other.staticSecrets) ? [] : ['secrets in the call']),
+    ...(isOtherGrant ? ['grant of the task'] : []),
+    ...(isElsewhere && credential === 'external-token' ? ['audience of the token'] : []),
+  ];
+}
+
+function declaredOtherwise(former: CatalogAction | null, other: CatalogAction): readonly string[] {
+  const [before, after] = [former ?? undefined, other].map(
+    (action) => new Map(unrecordedArguments(action).map((spec) => [spec.name, spec])),
+  );
+  const names = new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])]);
+  return Array.from(names)
+    .filter((name) => !isSame(before?.get(name), after?.get(name)))
+    .map((name) => `argument ${name}`);
+}
+
+const isSame = (left: unknown, right: unknown): boolean => JSON.stringify(left) === JSON.stringify(right);

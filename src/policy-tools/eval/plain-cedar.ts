@@ -1,0 +1,231 @@
+import { cedarStatements } from '../../policy/cedar-text.ts';
+import type { Cedar } from '../../policy/cedar.ts';
+import { entityKey } from '../../policy/entities.ts';
+import type { EntityUid } from '../../policy/entities.ts';
+import { Evaluator, routeOf } from '../../policy/evaluator.ts';
+import type { EvaluatorOptions, EvaluatorAnswer, PolicyFacts } from '../../policy/evaluator.ts';
+import type { EnginePolicies, SlicePool } from '../../policy/pool.ts';
+import { readsOf } from '../../policy/answers/reads.ts';
+import { member, scopeFrom, uidFrom } from '../../policy/answers/scope.ts';
+import type { Slots } from '../../policy/answers/scope.ts';
+
+/** Policies, schema and entities that requests are put to, in any form in which the engine takes them. */
+export interface PlainRules {
+  /** Differs from that of all other rules that share a cache. */
+  readonly generation: string;
+  /** Cedar text, whose policies are `policy0`, `policy1`, … in its order; or Cedar's JSON form with ids, templates and links. */
+  readonly policies: unknown;
+  /** Cedar text or its JSON form; `undefined` where there is none. */
+  readonly schema: unknown;
+  readonly entities: readonly unknown[];
+}
+
+/** One policy of the rules, a linked one included, in the form in which the engine takes it. */
+interface PlainPolicy extends PolicyFacts {
+  readonly addTo: (set: MutableSet) => void;
+}
+
+interface MutableSet {
+  readonly staticPolicies: Record<string, unknown>;
+  readonly templates: Record<string, unknown>;
+  readonly templateLinks: unknown[];
+}
+
+/** Answers one plain request; never throws. */
+export type PlainAsk = (request: unknown) => EvaluatorAnswer;
+
+const NO_CLOCK = { nowMs: 0, untilMs: 1 };
+
+/**
+ * Requests of plain Cedar by the product's engine. What cannot be taken apart here, such as policies that do not parse, is put
+ * to the engine whole, without slices and cache, so that its answer is the engine's own in every case.
+ */
+export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorOptions): PlainAsk {
+  const { generation, schema } = rules;
+  const parts = attempt(() => pool.run((cedar) => partsOf(rules, cedar)));
+  const evaluator = new Evaluator(
+    {
+      generation,
+      schema: schema === undefined ? null : schema,
+      areEntitiesTaken:
+        schema === undefined && attempt(() => pool.run((cedar) => areTaken(rules.entities, cedar))) === true,
+      policies: parts?.policies ?? [wholeSet],
+      policySet: (members) => (parts === null ? wholePolicies(rules.policies) : setOf(members, parts.policies)),
+    },
+    pool,
+    parts === null ? { slices: false, cache: null } : options,
+  );
+  const parents = parts?.parents ?? new Map<string, readonly EntityUid[]>();
+  return (request) => {
+    const uids = [member(request, 'principal'), member(request, 'action'), member(request, 'resource')].map(uidFrom);
+    const [principal, action, resource] = uids;
+    if (!principal || !action || !resource) return { failure: 'the request does not name who asks what', said: null };
+    const validate = member(request, 'validateRequest');
+    const asked = {
+      route: routeOf(principal, action, resource),
+      principal,
+      action,
+      resource,
+      context: member(request, 'context') ?? {},
+      lineageOf: (uid: EntityUid) => lineageOf(uid, parents),
+      entities: () => rules.entities,
+      isTaken: (isRead: () => boolean) => isRead(),
+      ...(typeof validate === 'boolean' ? { validateRequest: validate } : {}),
+    };
+    return evaluator.ask(asked, NO_CLOCK).answer;
+  };
+}
+
+/** What the engine itself throws over is said by it when it is asked. */
+function attempt<T>(make: () => T | null): T | null {
+  try {
+    return make();
+  } catch {
+    return null;
+  }
+}
+
+const wholeSet: PolicyFacts = {
+  scope: scopeFrom(null),
+  reads: { everything: true, roots: new Map() },
+};
+
+const wholePolicies = (policies: unknown): EnginePolicies =>
+  (typeof policies === 'string' ? { staticPolicies: policies } : policies) as EnginePolicies;
+
+function setOf(members: readonly number[], policies: readonly PlainPolicy[]): EnginePolicies {
+  const set: MutableSet = { staticPolicies: byName(), templates: byName(), templateLinks: [] };
+  for (const index of members) policies[index]?.addTo(set);
+  return set as EnginePolicies;
+}
+
+/** Names are the caller's, `__proto__` perhaps. */
+const byName = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
+
+/** Whether the engine takes the entities as they are, whatever is asked. */
+const areTaken = (entities: readonly unknown[], cedar: Cedar): boolean =>
+  cedar.checkParseEntities({ entities, schema: null } as Parameters<Cedar['checkParseEntities']>[0]).type === 'success';
+
+interface Parts {
+  readonly policies: readonly PlainPolicy[];
+  /** What each entity is directly in, by its key. */
+  readonly parents: ReadonlyMap<string, readonly EntityUid[]>;
+}
+
+function partsOf({ policies, schema, entities }: PlainRules, cedar: Cedar): Parts | null {
+  // What is wrong with one policy, or between two, refuses them all, also where one of them would not be asked.
+  if (cedar.checkParsePolicySet(wholePolicies(policies)).type === 'failure') return null;
+  const apart = typeof policies === 'string' ? policiesOfText(policies, cedar) : policiesOfJson(policies, cedar);
+  const parents = new Map<string, readonly EntityUid[]>();
+  const isHierarchy = addEntities(parents, entities) && addActions(parents, schema, cedar);
+  return apart === null || !isHierarchy ? null : { policies: apart, parents };
+}
+
+/** `null` where the engine reads the text otherwise than statement by statement, or a statement is none of its policies. */
+function policiesOfText(text: string, cedar: Cedar): readonly PlainPolicy[] | null {
+  const parts = cedar.policySetTextToParts(text);
+  if (parts.type === 'failure' || parts.policy_templates.length > 0) return null;
+  const statements = cedarStatements(text).map((statement) => statement.text);
+  const [own, split] = [statements.toSorted(), parts.policies.toSorted()];
+  if (own.length !== split.length || own.some((statement, index) => statement !== split[index])) return null;
+  return allOf(statements.map((statement, index) => policyOf(`policy${index}`, statement, cedar)));
+}
+
+function policiesOfJson(set: unknown, cedar: Cedar): readonly PlainPolicy[] | null {
+  const { staticPolicies = {}, templates = {}, templateLinks = [], ...rest } = Object(set) as Record<string, unknown>;
+  if (typeof staticPolicies === 'string' || Array.isArray(staticPolicies) || Object.keys(rest).length > 0) return null;
+  if (!Array.isArray(templateLinks)) return null;
+  const statics = Object.entries(Object(staticPolicies)).map(([id, policy]) => policyOf(id, policy, cedar));
+  return allOf([...statics, ...templateLinks.map((link) => linkedOf(link, templates, cedar))]);
+}
+
+const allOf = <T>(items: readonly (T | null)[]): readonly T[] | null =>
+  items.every((item) => item !== null) ? items : null;
+
+type PolicyText = Parameters<Cedar['policyToJson']>[0];
+type TemplateText = Parameters<Cedar['templateToJson']>[0];
+
+function policyOf(id: string, policy: unknown, cedar: Cedar): PlainPolicy | null {
+  const read = cedar.policyToJson(policy as PolicyText);
+  if (read.type === 'failure') return null;
+  return {
+    scope: scopeFrom(read.json),
+    reads: readsOf(read.json),
+    addTo: ({ staticPolicies }) => void (staticPolicies[id] = policy),
+  };
+}
+
+function linkedOf(link: unknown, templates: unknown, cedar: Cedar): PlainPolicy | null {
+  const templateId = member(link, 'templateId');
+  const template = typeof templateId === 'string' ? member(templates, templateId) : undefined;
+  if (template === undefined || typeof templateId !== 'string') return null;
+  const read = cedar.templateToJson(template as TemplateText);
+  if (read.type === 'failure') return null;
+  return {
+    scope: scopeFrom(read.json, slotsOf(member(link, 'values'))),
+    reads: readsOf(read.json),
+    addTo: ({ templates: into, templateLinks }) => {
+      into[templateId] = template;
+      templateLinks.push(link);
+    },
+  };
+}
+
+const slotsOf = (values: unknown): Slots =>
+  Object.fromEntries(
+    Object.entries(Object(values)).flatMap(([slot, value]) => {
+      const uid = uidFrom(value);
+      return uid === null ? [] : [[slot, uid]];
+    }),
+  );
+
+type Parents = Map<string, readonly EntityUid[]>;
+
+function addEntities(parents: Parents, entities: readonly unknown[]): boolean {
+  for (const entity of entities) {
+    const [uid, direct] = [uidFrom(member(entity, 'uid')), member(entity, 'parents') ?? []];
+    const uids = Array.isArray(direct) ? allOf(direct.map(uidFrom)) : null;
+    if (uid === null || uids === null) return false;
+    addParents(parents, uid, uids);
+  }
+  return true;
+}
+
+/** The engine adds the actions of a schema, with their groups, to the entities. */
+function addActions(parents: Parents, schema: unknown, cedar: Cedar): boolean {
+  if (schema === undefined) return true;
+  const text = textOf(schema, cedar);
+  const resolved = text === null ? null : cedar.schemaToJsonWithResolvedTypes(text);
+  if (resolved === null || resolved.type === 'failure') return false;
+  for (const [namespace, { actions = {} }] of Object.entries(resolved.json)) {
+    const type = namespace === '' ? 'Action' : `${namespace}::Action`;
+    for (const [id, action] of Object.entries(actions)) {
+      const groups = (action.memberOf ?? []).map((group) => ({ type: group.type ?? type, id: group.id }));
+      addParents(parents, { type, id }, groups);
+    }
+  }
+  return true;
+}
+
+function textOf(schema: unknown, cedar: Cedar): string | null {
+  if (typeof schema === 'string') return schema;
+  const written = cedar.schemaToText(schema as Parameters<Cedar['schemaToText']>[0]);
+  return written.type === 'failure' ? null : written.text;
+}
+
+function addParents(parents: Parents, uid: EntityUid, direct: readonly EntityUid[]): void {
+  const key = entityKey(uid);
+  parents.set(key, [...(parents.get(key) ?? []), ...direct]);
+}
+
+function lineageOf(uid: EntityUid, parents: ReadonlyMap<string, readonly EntityUid[]>): ReadonlySet<string> {
+  const lineage = new Set<string>();
+  const open = [uid];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const key = entityKey(next);
+    if (lineage.has(key)) continue;
+    lineage.add(key);
+    open.push(...(parents.get(key) ?? []));
+  }
+  return lineage;
+}

@@ -1,0 +1,81 @@
+import { closing, split } from './brackets.ts';
+import type { Tokens } from './brackets.ts';
+import { cedarTokens } from '../../policy/cedar-text.ts';
+
+/** A piece of a policy, as it is written there. */
+export interface PolicyPiece {
+  readonly text: string;
+  /** Where it begins in the text of the policy, in UTF-16 code units. */
+  readonly offset: number;
+}
+
+/** A `when` or `unless` of a policy. */
+export interface PolicyClause extends PolicyPiece {
+  readonly kind: 'when' | 'unless';
+  /** What stands between its braces. */
+  readonly body: Tokens;
+  /**
+   * What it comes to, in order: a policy with a clause of its own for each decides the same. What `&&` joins in a `when`,
+   * what `||` joins in an `unless`; the whole where it is joined otherwise.
+   */
+  readonly terms: readonly PolicyPiece[];
+}
+
+/** A policy in the pieces that decide whether it matches. */
+export interface PolicyParts {
+  /** `permit` or `forbid`, after the annotations. */
+  readonly effect: PolicyPiece;
+  readonly principal: PolicyPiece;
+  readonly action: PolicyPiece;
+  readonly resource: PolicyPiece;
+  readonly clauses: readonly PolicyClause[];
+}
+
+/** More terms of one clause than this stay together. */
+const MAX_TERMS = 64;
+
+/**
+ * Takes a policy apart. It only cuts: every piece is text of the policy, so that what is asked about a piece is asked about
+ * what the author wrote. `null` for what is no policy with the three parts of a scope, which no proved policy is.
+ */
+export function policyPartsOf(text: string): PolicyParts | null {
+  const tokens = cedarTokens(text);
+  const effect = endOfAnnotations(tokens);
+  const end = closing(tokens, effect + 1);
+  const scope = split(tokens.slice(effect + 2, end), ',').filter((part) => part.length > 0);
+  const [principal, action, resource, ...more] = scope.map((part) => pieceOf(text, part));
+  if (principal === undefined || action === undefined || resource === undefined || more.length > 0) return null;
+  const clauses: PolicyClause[] = [];
+  for (let at = end + 1; ;) {
+    const kind = tokens[at]?.text;
+    if (kind !== 'when' && kind !== 'unless')
+      return { effect: pieceOf(text, tokens.slice(effect, effect + 1)), principal, action, resource, clauses };
+    const close = closing(tokens, at + 1);
+    const body = tokens.slice(at + 2, close);
+    const terms = termsOf(body, kind === 'when' ? '&&' : '||');
+    const pieces = terms.map((term) => pieceOf(text, term));
+    clauses.push({ kind, ...pieceOf(text, tokens.slice(at, close + 1)), body, terms: pieces });
+    at = close + 1;
+  }
+}
+
+function endOfAnnotations(tokens: Tokens): number {
+  let at = 0;
+  while (tokens[at]?.text === '@') at = tokens[at + 2]?.text === '(' ? closing(tokens, at + 2) + 1 : at + 2;
+  return at;
+}
+
+function termsOf(body: Tokens, joint: '&&' | '||'): readonly Tokens[] {
+  const whole = closing(body, 0) === body.length - 1 && body[0]?.text === '(' ? body.slice(1, -1) : body;
+  // `&&` binds closer than `||`, and both closer than `if … then … else`, whose last part goes on to the end.
+  const isJoinedOtherwise = (joint === '&&' && split(whole, '||').length > 1) || split(whole, 'if').length > 1;
+  const parts = isJoinedOtherwise ? [whole] : split(whole, joint);
+  if (parts.length === 1) return whole.length < body.length ? termsOf(whole, joint) : [body];
+  const terms = parts.flatMap((part) => termsOf(part, joint));
+  return terms.length > MAX_TERMS ? [body] : terms;
+}
+
+function pieceOf(text: string, tokens: Tokens): PolicyPiece {
+  const start = tokens[0]?.start ?? 0;
+  return { text: text.slice(start, tokens.at(-1)?.end ?? start), offset: start };
+}

@@ -1,0 +1,308 @@
+import { isDeny } from '../../decision/decision.ts';
+import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
+import type { SpiffeId } from '../../identity/spiffe-id.ts';
+import { entityKey } from '../../policy/entities.ts';
+import { pathOf, record } from '../lint/expression.ts';
+import { scaledDecimalFrom } from '../../policy/answers/literals.ts';
+import type { CedarValue } from '../../policy/question.ts';
+import { NAMESPACE } from '../../policy/namespace.ts';
+import { uidFrom } from '../../policy/answers/scope.ts';
+import { valueAt, withAgent, withValue } from './variation.ts';
+import type { Variation } from './variation.ts';
+
+/** What an expression is to be made. */
+export interface Goal {
+  /** In Cedar's JSON form. */
+  readonly expression: unknown;
+  readonly isTrue: boolean;
+}
+
+/** The agents that are known, each with what it is in. */
+export type KnownAgents = readonly { readonly id: SpiffeId; readonly within: ReadonlySet<string> }[];
+
+/** More variations than this are not made of one goal. */
+const MAX_VARIATIONS = 48;
+
+/**
+ * Variations of a question in which every goal is probably met: guesses, to be checked by asking the engine. Values of the context
+ * and the agent are changed, and nothing else; none where no such change is known. Takes comparisons with constants, `has`, `like`,
+ * sets, membership of known agents, and times of day and days of the week by trying them.
+ */
+export function variationsFor(goals: readonly Goal[], from: Variation, agents: KnownAgents): readonly Variation[] {
+  let found: readonly Variation[] = [from];
+  for (const { expression, isTrue } of goals)
+    found = found.flatMap((one) => solved(expression, isTrue, { from: one, agents })).slice(0, MAX_VARIATIONS);
+  return found;
+}
+
+interface Given {
+  readonly from: Variation;
+  readonly agents: KnownAgents;
+}
+
+function solved(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
+  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
+  const { left, right, arg, if: test, then, else: otherwise } = record(operand);
+  const all = (...goals: readonly Goal[]): readonly Variation[] => variationsFor(goals, given.from, given.agents);
+  const either = (...parts: readonly unknown[]): readonly Variation[] =>
+    parts.flatMap((part) => solved(part, isTrue, given));
+  const both = (): readonly Variation[] => all({ expression: left, isTrue }, { expression: right, isTrue });
+  switch (operator) {
+    case 'Value':
+      return operand === isTrue ? [given.from] : [];
+    case '!':
+      return solved(arg, !isTrue, given);
+    case '&&':
+      return isTrue ? both() : either(left, right);
+    case '||':
+      return isTrue ? either(left, right) : both();
+    case 'if-then-else':
+      return [
+        ...all({ expression: test, isTrue: true }, { expression: then, isTrue }),
+        ...all({ expression: test, isTrue: false }, { expression: otherwise, isTrue }),
+      ];
+    case 'in':
+    case 'is':
+    case 'has':
+    case 'like':
+    case 'isEmpty':
+      return unary.get(operator)?.(operand, isTrue, given) ?? [];
+    default:
+      return compared(expression, isTrue, given);
+  }
+}
+
+type Solve = (operand: unknown, isTrue: boolean, given: Given) => readonly Variation[];
+
+const unary: ReadonlyMap<string, Solve> = new Map<string, Solve>([
+  ['in', membership],
+  [
+    'is',
+    (operand, isTrue, given) =>
+      membership({ left: record(operand)['left'], right: record(operand)['in'] }, isTrue, given),
+  ],
+  ['has', presence],
+  ['like', likeness],
+  [
+    'isEmpty',
+    (operand, isTrue, { from }) => {
+      const path = contextPath(record(operand)['arg']);
+      return path === null ? [] : [withValue(from, path, isTrue ? [] : ['other'])];
+    },
+  ],
+]);
+
+/** Below `context`; `null` for what is no plain access of it. */
+function contextPath(expression: unknown): readonly string[] | null {
+  const [root, ...path] = pathOf(expression) ?? [];
+  return root === 'context' && path.length > 0 ? path : null;
+}
+
+/** A known agent that is in one of the groups, or in none of them; of a trust domain, the agent with that in its name. */
+function membership(operand: unknown, isTrue: boolean, { from, agents }: Given): readonly Variation[] {
+  const { left, right } = record(operand);
+  if (pathOf(left)?.join('.') !== 'principal') return [];
+  const groups = entitiesIn(right);
+  const isMember = (within: ReadonlySet<string>): boolean => groups.some((uid) => within.has(entityKey(uid)));
+  const { principal } = from.question;
+  const domains = groups.flatMap(({ type, id }) =>
+    type === `${NAMESPACE}::TrustDomain` ? [isTrue ? id : ELSEWHERE] : [],
+  );
+  const moved = domains.flatMap((domain) => agentFrom(principal.replace(/\/\/[^/]*/, `//${domain}`)));
+  const known = agents.filter(({ within }) => isMember(within) === isTrue).map(({ id }) => id);
+  const unknown = isTrue ? [] : agentFrom(`${principal}-other`);
+  return [...moved, ...known, ...unknown].slice(0, 8).map((id) => withAgent(from, id));
+}
+
+const ELSEWHERE = 'elsewhere.test';
+
+function agentFrom(text: string): readonly SpiffeId[] {
+  const id = spiffeIdFrom(text);
+  return isDeny(id) ? [] : [id];
+}
+
+function entitiesIn(expression: unknown): readonly { readonly type: string; readonly id: string }[] {
+  const { Value: value, Set: items } = record(expression);
+  if (Array.isArray(items)) return items.flatMap(entitiesIn);
+  const uid = uidFrom(value);
+  return uid === null ? [] : [uid];
+}
+
+/** What stands in for a value whose type is not known here; the engine says which of them fits. */
+const STAND_INS: readonly CedarValue[] = ['other', 1, true, ['other']];
+
+function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
+  const { left, attr } = record(operand);
+  const names = [attr].flat().filter((name) => typeof name === 'string');
+  const whole = pathOf(left);
+  if (whole?.[0] !== 'context' || names.length === 0) return [];
+  const path = [...whole.slice(1), ...names];
+  if (!isTrue) return [withValue(from, path, undefined)];
+  return valueAt(from, path) === undefined ? STAND_INS.map((value) => withValue(from, path, value)) : [from];
+}
+
+function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
+  const { left, pattern } = record(operand);
+  const path = contextPath(left);
+  if (path === null || !Array.isArray(pattern)) return [];
+  const literals = pattern.map((part) => record(part)['Literal']).filter((part) => typeof part === 'string');
+  const literal = literals.join('');
+  return isTrue
+    ? [withValue(from, path, literal)]
+    : ['other', '', 'another'].map((text) => withValue(from, path, text));
+}
+
+/** A comparison of a value of the context with something that is known, or a test of a set. */
+function compared(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
+  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
+  // Methods of extension values have their operands in a list.
+  const { left, right } = Array.isArray(operand) ? { left: operand[0], right: operand[1] } : record(operand);
+  const { from } = given;
+  if (readsClock(expression)) return clocks(from);
+  const [path, other] = [contextPath(left), contextPath(right)];
+  const isEquality = operator === '==' || operator === '!=';
+  const agent = isEquality ? pathOf(left)?.join('.') === 'principal' : false;
+  if (agent) return membership({ left, right }, isTrue === (operator === '=='), given);
+  const [constant, reversed] = [valueOf(right, from), valueOf(left, from)];
+  if (operator.startsWith('contains')) return setsFor(operator, isTrue, { path, other, constant, reversed, from });
+  if (path !== null && constant !== undefined)
+    return valuesFor(operator, isTrue, constant).map((value) => withValue(from, path, value));
+  const turned = REVERSED.get(operator);
+  if (other !== null && reversed !== undefined && turned !== undefined)
+    return valuesFor(turned, isTrue, reversed).map((value) => withValue(from, other, value));
+  return [];
+}
+
+const REVERSED = new Map([
+  ['==', '=='],
+  ['!=', '!='],
+  ['<', '>'],
+  ['<=', '>='],
+  ['>', '<'],
+  ['>=', '<='],
+  ['lessThan', 'greaterThan'],
+  ['lessThanOrEqual', 'greaterThanOrEqual'],
+  ['greaterThan', 'lessThan'],
+  ['greaterThanOrEqual', 'lessThanOrEqual'],
+]);
+
+/** Steps from the constant that meet an order, where it is to hold and where it is not. */
+const STEPS: ReadonlyMap<string, readonly [whenTrue: number, whenFalse: number]> = new Map([
+  ['<', [-1, 0]],
+  ['<=', [0, 1]],
+  ['>', [1, 0]],
+  ['>=', [0, -1]],
+  ['lessThan', [-1, 0]],
+  ['lessThanOrEqual', [0, 1]],
+  ['greaterThan', [1, 0]],
+  ['greaterThanOrEqual', [0, -1]],
+]);
+
+function valuesFor(operator: string, isTrue: boolean, constant: CedarValue): readonly CedarValue[] {
+  if (operator === '==' || operator === '!=') return isTrue === (operator === '==') ? [constant] : othersThan(constant);
+  const step = STEPS.get(operator)?.[isTrue ? 0 : 1];
+  return step === undefined ? [] : stepped(constant, step);
+}
+
+function stepped(constant: CedarValue, step: number): readonly CedarValue[] {
+  if (typeof constant === 'number') return [constant + step];
+  const arg = decimalOf(constant);
+  const scaled = arg === null ? null : scaledDecimalFrom(arg);
+  return scaled === null ? [] : [decimal(scaled + step)];
+}
+
+const decimalOf = (value: CedarValue): unknown => {
+  const { fn, arg } = record(record(value)['__extn']);
+  return fn === 'decimal' ? arg : null;
+};
+
+function decimal(scaled: number): CedarValue {
+  const digits = String(Math.abs(scaled)).padStart(5, '0');
+  const arg = `${scaled < 0 ? '-' : ''}${digits.slice(0, -4)}.${digits.slice(-4)}`;
+  return { __extn: { fn: 'decimal', arg } };
+}
+
+const RISKS: ReadonlySet<string> = new Set(['low', 'medium', 'high']);
+
+function othersThan(constant: CedarValue): readonly CedarValue[] {
+  if (typeof constant === 'boolean') return [!constant];
+  if (typeof constant === 'number') return [constant + 1];
+  if (typeof constant === 'string')
+    return (RISKS.has(constant) ? [...RISKS] : ['other', '']).filter((text) => text !== constant);
+  return stepped(constant, 1);
+}
+
+interface Sets {
+  readonly path: readonly string[] | null;
+  readonly other: readonly string[] | null;
+  readonly constant: CedarValue | undefined;
+  readonly reversed: CedarValue | undefined;
+  readonly from: Variation;
+}
+
+function setsFor(operator: string, isTrue: boolean, sets: Sets): readonly Variation[] {
+  const { path, other, constant, reversed, from } = sets;
+  // `["a", "b"].contains(context.x)` asks for one value, all else for members of a set.
+  if (operator === 'contains' && path === null && other !== null && isList(reversed)) {
+    const values = isTrue ? reversed : ['other'];
+    return values.map((value) => withValue(from, other, value));
+  }
+  const [at, members] = path === null ? [other, reversed] : [path, constant];
+  if (at === null || members === undefined) return [];
+  const asked = isList(members) ? members : [members];
+  const isSubset = operator === 'containsAll' && path === null;
+  return changedSets(at, asked, { isTrue, isSubset, from });
+}
+
+function changedSets(
+  path: readonly string[],
+  asked: readonly CedarValue[],
+  { isTrue, isSubset, from }: { readonly isTrue: boolean; readonly isSubset: boolean; readonly from: Variation },
+): readonly Variation[] {
+  const now = valueAt(from, path);
+  const held = isList(now) ? now : [];
+  const texts = new Set(asked.map((value) => JSON.stringify(value)));
+  const isAsked = (value: CedarValue): boolean => texts.has(JSON.stringify(value));
+  const without = held.filter((value) => !isAsked(value));
+  if (isSubset) return [withValue(from, path, isTrue ? held.filter(isAsked) : [...held, 'other'])];
+  return [withValue(from, path, isTrue ? [...without, ...asked] : without)];
+}
+
+const isList = (value: CedarValue | undefined): value is readonly CedarValue[] => Array.isArray(value);
+
+/** The value of a constant, or of what another path reads; `undefined` for anything else. */
+function valueOf(expression: unknown, from: Variation): CedarValue | undefined {
+  const path = contextPath(expression);
+  if (path !== null) return valueAt(from, path);
+  const { Value: value, Set: items, Record: members, decimal: extension } = record(expression);
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (Array.isArray(extension)) return { __extn: { fn: 'decimal', arg: String(record(extension[0])['Value']) } };
+  if (Array.isArray(items)) return allOf(items.map((item) => valueOf(item, from)));
+  if (members === undefined) return undefined;
+  const entries = Object.entries(record(members)).map(([name, of]) => [name, valueOf(of, from)] as const);
+  return entries.every((entry): entry is readonly [string, CedarValue] => entry[1] !== undefined)
+    ? Object.fromEntries(entries)
+    : undefined;
+}
+
+const allOf = (values: readonly (CedarValue | undefined)[]): readonly CedarValue[] | undefined =>
+  values.every((value) => value !== undefined) ? values : undefined;
+
+const readsClock = (expression: unknown): boolean =>
+  JSON.stringify(expression).includes('{".":{"left":{"Var":"context"},"attr":"now"}}');
+
+const HOUR_MS = 3_600_000;
+
+/** The hours of the day that was asked about, and the same hour of the six days after. */
+function clocks(from: Variation): readonly Variation[] {
+  const now = valueAt(from, ['now']);
+  const { arg } = record(record(now)['__extn']);
+  const ms = typeof arg === 'string' ? Date.parse(arg) : Number.NaN;
+  if (Number.isNaN(ms)) return [];
+  const midnight = Math.floor(ms / (24 * HOUR_MS)) * 24 * HOUR_MS;
+  const hours = Array.from({ length: 24 }, (_, hour) => midnight + hour * HOUR_MS);
+  const days = Array.from({ length: 6 }, (_, day) => ms + (day + 1) * 24 * HOUR_MS);
+  return [...hours, ...days].map((at) =>
+    withValue(from, ['now'], { __extn: { fn: 'datetime', arg: `${new Date(at).toISOString().slice(0, 19)}Z` } }),
+  );
+}

@@ -1,0 +1,81 @@
+import { isDeny } from '../../decision/decision.ts';
+import type { SpiffeId } from '../../identity/spiffe-id.ts';
+import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
+import { entityKey } from '../../policy/entities.ts';
+import type { Entity, EntityUid } from '../../policy/entities.ts';
+import type { CedarRecord, CedarValue, Question } from '../../policy/question.ts';
+import { NAMESPACE } from '../../policy/namespace.ts';
+import { shown } from './values-read.ts';
+
+/** A question that differs from the one that was asked. */
+export interface Variation {
+  readonly question: Question;
+  /** What differs, by what it is: `context.args.amount` is `300`, `agent` a SPIFFE ID; `null` for what is not there any more. */
+  readonly changes: ReadonlyMap<string, string | null>;
+}
+
+type Path = readonly string[];
+
+/** The question as it was asked. */
+export const unchanged = (question: Question): Variation => ({ question, changes: new Map() });
+
+/** The value of the context at a path below it; `undefined` where there is none. */
+export function valueAt({ question }: Variation, path: Path): CedarValue | undefined {
+  return path.reduce<CedarValue | undefined>(
+    (value, name) => (isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined),
+    question.context,
+  );
+}
+
+/** With another value at a path of the context, and the records on the way to it; `undefined` takes away what is there. */
+export function withValue(variation: Variation, path: Path, value: CedarValue | undefined): Variation {
+  if (path.length === 0 || JSON.stringify(valueAt(variation, path)) === JSON.stringify(value)) return variation;
+  const { principal, action, server, endpoint, context } = variation.question;
+  return {
+    question: { principal, action, server, endpoint, context: replaced(context, path, value) },
+    changes: new Map([
+      ...variation.changes,
+      [['context', ...path].join('.'), value === undefined ? null : shown(value)],
+    ]),
+  };
+}
+
+/** Asked by another agent; all else stays, its task and token too. */
+export function withAgent(variation: Variation, principal: SpiffeId): Variation {
+  if (principal === variation.question.principal) return variation;
+  const { action, server, endpoint, context } = variation.question;
+  return {
+    question: { principal, action, server, endpoint, context },
+    changes: new Map([...variation.changes, ['agent', principal]]),
+  };
+}
+
+/** What differs, in words: `context.args.amount 300, agent spiffe://acme.test/a`. */
+export const changesText = ({ changes }: Variation): string =>
+  Array.from(changes, ([what, value]) => (value === null ? `no ${what}` : `${what} ${value}`)).join(', ');
+
+/** The agents of the entities, each with everything it is in, by keys. */
+export function agentsWithGroups(
+  entities: ReadonlyMap<string, Entity>,
+): readonly { readonly id: SpiffeId; readonly within: ReadonlySet<string> }[] {
+  return [...entities.values()].flatMap(({ uid }) => {
+    const id = uid.type === `${NAMESPACE}::Agent` ? spiffeIdFrom(uid.id) : null;
+    return id === null || isDeny(id) ? [] : [{ id, within: lineage(uid, entities) }];
+  });
+}
+
+function lineage(uid: EntityUid, entities: ReadonlyMap<string, Entity>): ReadonlySet<string> {
+  const all = new Set([entityKey(uid)]);
+  for (const key of all) for (const parent of entities.get(key)?.parents ?? []) all.add(entityKey(parent));
+  return all;
+}
+
+function replaced(record: CedarRecord, [name = '', ...rest]: Path, value: CedarValue | undefined): CedarRecord {
+  const { [name]: before, ...others } = record;
+  const within = isRecord(before) ? before : {};
+  const after = rest.length === 0 ? value : replaced(within, rest, value);
+  return after === undefined ? others : { ...others, [name]: after };
+}
+
+const isRecord = (value: CedarValue | undefined): value is CedarRecord =>
+  typeof value === 'object' && !Array.isArray(value) && !('__extn' in value);

@@ -1,0 +1,121 @@
+import { isHeaderName, MIRRORED } from '../../action/catalog-arguments.ts';
+import type { ArgumentType } from '../../action/catalog-arguments.ts';
+import type { Entry } from './entry.ts';
+import { shown } from './entry.ts';
+import { argumentShape } from './json-schema.ts';
+import type { Beyond, SchemaReader } from './json-schema.ts';
+
+const MAX_DEPTH = 8;
+const MAX_ARGS = 64;
+const MAX_PROPERTIES = 1000;
+const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
+
+/** What of the calls that a document allows the catalog denies, or takes in another way than it may seem. */
+export type Limit = Beyond | 'null';
+
+/** An argument that has a limit. */
+export interface Limited {
+  readonly limit: Limit;
+  /** Its name. */
+  readonly label: string;
+}
+
+/** Arguments with what could not be taken over and what is limited. */
+export interface FoundArguments {
+  readonly args: ReadonlyMap<string, Entry>;
+  readonly notes: readonly string[];
+  readonly limited: readonly Limited[];
+}
+
+/**
+ * The arguments in a JSON Schema of an object: its properties, and those of objects in it by their way (`order.total`, with
+ * the pointer `/order/total`). A property of no type that an argument can have is a note, and so is an object in itself. At
+ * most 64, of the first 1,000 properties.
+ */
+export function argumentsFromSchema(
+  schema: unknown,
+  read: SchemaReader,
+  { isOfTool = false }: { readonly isOfTool?: boolean } = {},
+): FoundArguments {
+  const args = new Map<string, Entry>();
+  const notes: string[] = [];
+  const limited: Limited[] = [];
+  const on: unknown[] = [];
+  let left = MAX_PROPERTIES;
+  const walk = (object: unknown, way: readonly string[], isRequired: boolean): void => {
+    const { properties, required, origin } = read(object);
+    on.push(origin);
+    for (const [name, property] of properties) {
+      if (left-- <= 0) break;
+      const here = [...way, name];
+      const label = here.join('.');
+      const whole = read(property);
+      const shape = argumentShape(whole, read);
+      const isThere = isRequired && required.has(name) && !whole.isNullable;
+      const problem = on.includes(whole.origin)
+        ? 'is an object in itself'
+        : 'problem' in shape
+          ? shape.problem
+          : placeProblem(label, { name, isFull: args.size === MAX_ARGS });
+      if (problem !== null) notes.push(`\`${shown(label)}\` ${problem}`);
+      if (problem !== null || 'problem' in shape) continue;
+      const { type, beyond } = shape;
+      if (type === 'object') {
+        if (here.length < MAX_DEPTH) walk(property, here, isThere);
+        else notes.push(`\`${shown(label)}\` is an object ${MAX_DEPTH} deep`);
+        continue;
+      }
+      args.set(label, {
+        ...entryOf(here, { type, isThere }),
+        ...(isOfTool ? headerOf(whole.keywords['x-mcp-header'], type, notes) : {}),
+      });
+      if (whole.isNullable) limited.push({ limit: 'null', label });
+      if (beyond !== null) limited.push({ limit: beyond, label });
+    }
+    on.pop();
+  };
+  walk(schema, [], true);
+  return { args, notes, limited };
+}
+
+function placeProblem(
+  label: string,
+  { name, isFull }: { readonly name: string; readonly isFull: boolean },
+): string | null {
+  if (!PRINTABLE.test(label) || label.startsWith('__') || name === '') return 'is no name of an argument';
+  return isFull ? `is more than ${MAX_ARGS} arguments` : null;
+}
+
+function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType; isThere: boolean }): Entry {
+  const pointer = `/${way.map((name) => name.replaceAll('~', '~0').replaceAll('/', '~1')).join('/')}`;
+  return {
+    ...(way.length > 1 ? { pointer } : {}),
+    ...(type === 'string' ? {} : { type }),
+    ...(isThere ? { required: true } : {}),
+  };
+}
+
+/** The header that mirrors a property of a tool, where its schema says one. */
+function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
+  if (header === undefined) return {};
+  if (typeof header === 'string' && isHeaderName(header) && MIRRORED.has(type)) return { header };
+  notes.push('an `x-mcp-header` that is no name of a header, or of a type that has none, is left out');
+  return {};
+}
+
+const LIMITS: Readonly<Record<Limit, string>> = {
+  text: 'text that can be longer than 4,096 bytes, and is then denied with `action.arguments` (take out what is free text)',
+  integer: 'integers of 64 bits: one beyond ±(2^53 - 1) is denied',
+  number: 'numbers of any precision: one of more than 4 decimal places is denied (take out what is measured)',
+  null: 'can be `null`, which counts as absent, so none is `required`',
+};
+const MAX_NAMED = 8;
+
+/** A line for each limit, with the first arguments that it holds for. */
+export function limitNotes(limited: readonly (Limited & { readonly of: string })[]): readonly string[] {
+  return [...Map.groupBy(limited, ({ limit }) => limit)].map(([limit, all]) => {
+    const named = all.slice(0, MAX_NAMED).map(({ of, label }) => `\`${shown(label)}\` of \`${shown(of)}\``);
+    const more = all.length - named.length;
+    return `${LIMITS[limit]}: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  });
+}

@@ -1,0 +1,43 @@
+import type { Cedar } from '../../policy/cedar.ts';
+import { NAMESPACE } from '../../policy/namespace.ts';
+import { record } from './expression.ts';
+import type { Path } from './expression.ts';
+
+/** What the context of an action has, by the schema. */
+export interface ContextShape {
+  /** The names at a path within the context; `null` where the path leads to no record. */
+  readonly namesAt: (path: Path) => ReadonlySet<string> | null;
+}
+
+/** Gives the shapes of the contexts by action, from the text of a schema; none for an action that it does not know. */
+export function contextShapes(schema: string, cedar: Cedar): (action: string) => ContextShape | null {
+  let read: ReturnType<typeof declarationsOf> | null = null;
+  return (action) => {
+    // Many sets ask for no optional name, and a large schema takes long to read.
+    read ??= declarationsOf(schema, cedar);
+    const { actions, resolved } = read;
+    const context = record(record(actions[action])['appliesTo'])['context'];
+    if (context === undefined) return null;
+    const typeAt = (path: Path): unknown =>
+      path.reduce<unknown>((type, name) => memberOf(resolved(type), name), context);
+    return { namesAt: (path) => namesOf(resolved(typeAt(path))) };
+  };
+}
+
+function declarationsOf(schema: string, cedar: Cedar) {
+  const answer = cedar.schemaToJsonWithResolvedTypes(schema);
+  const { actions, commonTypes } = record(answer.type === 'failure' ? {} : answer.json[NAMESPACE]);
+  const common = record(commonTypes);
+  const resolved = (type: unknown): unknown => {
+    const { type: name } = record(type);
+    return typeof name === 'string' ? (common[name.replace(`${NAMESPACE}::`, '')] ?? type) : type;
+  };
+  return { actions: record(actions), resolved };
+}
+
+const memberOf = (type: unknown, name: string): unknown => record(record(type)['attributes'])[name];
+
+function namesOf(type: unknown): ReadonlySet<string> | null {
+  const { attributes } = record(type);
+  return attributes === undefined ? null : new Set(Object.keys(record(attributes)));
+}

@@ -1,0 +1,57 @@
+import { entityKey } from '../../policy/entities.ts';
+import { getOrAdd } from '../../policy/answers/slice.ts';
+import { touches } from './expression.ts';
+import type { Path } from './expression.ts';
+import type { LintedPolicy } from './linted-policy.ts';
+import type { Reach, Request } from './reach.ts';
+
+/** The enforced forbids of a set, so that those which can matter to a permit are found without a look at all others. */
+export interface ForbidIndex {
+  /** In the order of the set, every forbid whose conditions a permit has and whose principal may be the permit's, and perhaps others. */
+  readonly about: (permit: LintedPolicy) => readonly LintedPolicy[];
+  /** Whether some forbid asks every agent for the intent of a request. */
+  readonly asksForIntent: (request: Request) => boolean;
+}
+
+const INTENT: readonly Path[] = [
+  ['context', 'intent', 'purpose'],
+  ['context', 'intent', 'actions'],
+];
+
+/** Whether the conditions of a policy read the intent. */
+export const readsIntent = ({ paths }: Pick<LintedPolicy, 'paths'>): boolean =>
+  paths.some((path) => INTENT.some((value) => touches(path, value)));
+
+const ANY = '*';
+
+/** Makes the index of a set. */
+export function forbidIndex(policies: readonly LintedPolicy[], reach: Reach): ForbidIndex {
+  const forbids = policies.filter(({ effect, shadow }) => effect === 'forbid' && !shadow);
+  const order = new Map(forbids.map((forbid, at) => [forbid, at]));
+  const byCondition = new Map<string, Map<string, LintedPolicy[]>>();
+  for (const forbid of forbids) {
+    // All of its conditions have to be the permit's, so any one of them finds it.
+    const [condition = ANY] = forbid.conditions;
+    const byPrincipal = getOrAdd(byCondition, condition, () => new Map<string, LintedPolicy[]>());
+    for (const key of forbid.principal.entities?.map(entityKey) ?? [ANY])
+      getOrAdd(byPrincipal, key, () => []).push(forbid);
+  }
+  const intent = new Set<Request>();
+  for (const forbid of forbids) {
+    if (forbid.principal.entities !== null || !readsIntent(forbid)) continue;
+    for (const request of reach.of(forbid)) intent.add(request);
+  }
+  return {
+    about: ({ conditions, principal }) => {
+      // Every entity of the permit is one of the forbid or in one, so the first is.
+      const [first] = principal.entities ?? [];
+      const keys = [ANY, ...(first === undefined ? [] : [first, ...reach.ancestors(first)].map(entityKey))];
+      const found = [ANY, ...conditions].flatMap((condition) => {
+        const byPrincipal = byCondition.get(condition);
+        return byPrincipal === undefined ? [] : keys.flatMap((key) => byPrincipal.get(key) ?? []);
+      });
+      return [...new Set(found)].toSorted((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
+    },
+    asksForIntent: (request) => intent.has(request),
+  };
+}

@@ -1,0 +1,135 @@
+import { inReadingOrder, placesIn } from '../../action/finding.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { Catalog } from '../../action/catalog.ts';
+import { freshCedar } from '../../policy/cedar.ts';
+import { entitiesFrom } from '../../policy/entities.ts';
+import { writtenPolicy } from '../../policy/loading/policy-file.ts';
+import { policiesIn, unlinkedTemplates } from '../../policy/loading/policy-files.ts';
+import type { PolicyFiles } from '../../policy/loading/policy-files.ts';
+import type { PolicyTemplate } from '../../policy/loading/policy-template.ts';
+import { schemaFrom } from '../../policy/schema.ts';
+import type { PolicySource } from '../../policy/loading/source.ts';
+import { contextShapes } from './context-shape.ts';
+import { withFormsOnce } from '../../policy/loading/policy-json.ts';
+import { forbidIndex } from './forbid-index.ts';
+import { lintedPolicy } from './linted-policy.ts';
+import type { LintedPolicy } from './linted-policy.ts';
+import { Reach } from './reach.ts';
+import { lintRules } from './rules.ts';
+import { vocabularyOf } from './vocabulary.ts';
+
+/** Something that is valid and can hardly be meant. */
+export interface LintFinding extends Finding {
+  /** Of the table of rules, or `useless-accept`. */
+  readonly rule: string;
+  readonly level: 'warning' | 'note';
+  /** Id of the policy; `null` for what stands in the catalog. */
+  readonly policy: string | null;
+}
+
+/**
+ * What the rules find in the catalog and in the policies of a folder that parse, in reading order; what a policy accepts with
+ * `@accept("rule …")` is left out. Without regard to types: policies that the schema refuses are looked at too.
+ *
+ * @param warnings of the load, which knows policies that can never match by their types
+ * @param loaded what the load has read, where it found no fault; read anew by default
+ */
+export function lintFindings(
+  source: PolicySource,
+  catalog: Catalog,
+  warnings: readonly Finding[],
+  loaded?: Pick<PolicyFiles, 'policies' | 'templates'>,
+): readonly LintFinding[] {
+  const cedar = withFormsOnce(freshCedar());
+  const read = loaded ?? policiesIn(source.policies, cedar);
+  const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
+  const reach = new Reach(catalog, entities);
+  const schema = schemaFrom(source.schema.text, catalog);
+  const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
+  const vocabulary = vocabularyOf(catalog, entities, shapes);
+  const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
+  const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
+  const warningsAt = Map.groupBy(warnings, placeText);
+  const placeAt = new Map(source.policies.map((file) => [file.file, placesIn(file.text)]));
+  const findings = policies.flatMap((policy) => {
+    const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
+      check(policy, set).map(({ message, help, offset }) => {
+        const { line, column } =
+          placeAt.get(policy.file)?.(policy.offset + writtenPolicy(policy).offsetOf(offset)) ?? policy;
+        return { rule, level, policy: policy.id, file: policy.file, line, column, message, help };
+      }),
+    );
+    const impossible = found.some(({ rule }) => rule === 'never-matches')
+      ? []
+      : impossibleBy(warningsAt.get(placeText(policy)) ?? [], policy);
+    return accepted([...found, ...impossible], policy);
+  });
+  const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
+  return inReadingOrder([...ofCatalog, ...unlinkedTemplates(read).map(unlinked), ...oncePerTemplate(findings)]);
+}
+
+/** A template by itself decides nothing. */
+const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({
+  rule: 'unlinked-template',
+  level: 'warning',
+  policy: id,
+  file,
+  line,
+  column,
+  message: 'no link makes a policy of this template, so it decides nothing',
+  help: 'link it in a file of the folder that ends in `.cedarlinks.json`, or delete it',
+});
+
+/** What is found of several links of a template at one place is said of the first. */
+function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding[] {
+  const first = new Map<string, LintFinding>();
+  for (const found of findings) {
+    const { rule, file, line, column, message } = found;
+    const key = JSON.stringify([rule, file, line, column, message]);
+    if (!first.has(key)) first.set(key, found);
+  }
+  return [...first.values()];
+}
+
+/** What validation says of the policy as a whole, at its beginning: that it is impossible. */
+const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
+  warnings
+    .filter((warning) => warning.policy === undefined || warning.policy === policy.id)
+    .map(({ file, line, column, message, help }) => ({
+      rule: 'never-matches',
+      level: 'warning',
+      policy: policy.id,
+      file,
+      line,
+      column,
+      message,
+      help,
+    }));
+
+const placeText = ({ file, line, column }: Pick<Finding, 'file' | 'line' | 'column'>): string =>
+  `${line}:${column} ${file}`;
+
+function accepted(
+  found: readonly LintFinding[],
+  { accepts, id, file, line, column, link }: LintedPolicy,
+): readonly LintFinding[] {
+  // Mutants are for `remit policy test --mutate` to know; what a template accepts may be found in another of its links.
+  const useless = accepts.filter(
+    (accept) => link === undefined && !accept.startsWith('mutant-') && found.every(({ rule }) => rule !== accept),
+  );
+  return [
+    ...found.filter(({ rule }) => !accepts.includes(rule)),
+    ...useless.map((accept) => ({
+      rule: 'useless-accept',
+      level: 'warning' as const,
+      policy: id,
+      file,
+      line,
+      column,
+      message: lintRules.has(accept)
+        ? `\`@accept\` names \`${accept}\`, which is not found here`
+        : `\`@accept\` names \`${accept}\`, which is no rule`,
+      help: null,
+    })),
+  ];
+}

@@ -1,0 +1,74 @@
+import type { Cedar } from '../../policy/cedar.ts';
+import { cedarTokens } from '../../policy/cedar-text.ts';
+import type { CedarToken } from '../../policy/cedar-text.ts';
+import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
+import { conjuncts, readsOf, record } from './expression.ts';
+import type { Path } from './expression.ts';
+
+/** A policy as the rules look at it. */
+export interface LintedPolicy extends PolicyEntry {
+  readonly principal: Scope;
+  readonly action: Scope;
+  readonly resource: Scope;
+  /** `when` and `unless`, their bodies in Cedar's JSON form. */
+  readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
+  /** The bodies of all of them. */
+  readonly bodies: readonly unknown[];
+  /** What must hold for the policy to apply, split at `&&`; equal texts mean the same. */
+  readonly conditions: ReadonlySet<string>;
+  /** What the conditions read. */
+  readonly paths: readonly Path[];
+  readonly tokens: readonly CedarToken[];
+}
+
+/** One of the three parts of a policy's scope: everything that is one of `entities` (all where `null`) and of the type. */
+export interface Scope {
+  /** Whether the entities themselves are meant, and not what is in them. */
+  readonly isExact: boolean;
+  readonly entities: readonly { readonly type: string; readonly id: string }[] | null;
+  readonly type: string | null;
+}
+
+/** A policy that parses, made ready for the rules; `null` where Cedar has no JSON for it. */
+export function lintedPolicy(policy: PolicyEntry, cedar: Pick<Cedar, 'policyToJson'>): LintedPolicy | null {
+  const tokens = cedarTokens(policy.text);
+  const answer = cedar.policyToJson(policy.text);
+  if (answer.type === 'failure') return null;
+  const { principal, action, resource, conditions } = answer.json;
+  return {
+    ...policy,
+    principal: scopeOf(principal),
+    action: scopeOf(action),
+    resource: scopeOf(resource),
+    clauses: conditions,
+    bodies: conditions.map(({ body }) => body),
+    conditions: new Set(
+      conditions.flatMap(({ kind, body }) => (kind === 'when' ? conjuncts(body) : [`unless ${JSON.stringify(body)}`])),
+    ),
+    paths: conditions.flatMap(({ body }) => readsOf(body)),
+    tokens,
+  };
+}
+
+function scopeOf(json: unknown): Scope {
+  const { op, entity, entities, entity_type: type, in: within } = record(json);
+  const one = entity ?? record(within)['entity'];
+  const listed = Array.isArray(entities) ? entities : one === undefined ? null : [one];
+  return {
+    isExact: op === '==',
+    entities: listed?.map(uidOf) ?? null,
+    type: typeof type === 'string' ? type : null,
+  };
+}
+
+const uidOf = (json: unknown): { readonly type: string; readonly id: string } => {
+  const { __entity: explicit, ...plain } = record(json);
+  const { type, id } = explicit === undefined ? plain : record(explicit);
+  return { type: String(type), id: String(id) };
+};
+
+/** The offset of a run of tokens in the policy; of its beginning where it has none such. */
+export function offsetOf({ tokens }: Pick<LintedPolicy, 'tokens'>, run: readonly string[]): number {
+  const at = tokens.findIndex((_token, start) => run.every((text, index) => tokens[start + index]?.text === text));
+  return tokens[at]?.start ?? 0;
+}

@@ -1,0 +1,199 @@
+import type { CatalogRemark } from '../../action/catalog-remarks.ts';
+import { cedarString } from '../../policy/cedar-text.ts';
+import { MAX_DEPTH, policyDepth } from '../../policy/loading/depth.ts';
+import { readsIntent } from './forbid-index.ts';
+import { growthBy } from './growth.ts';
+import { pathOf, record, touches, visit } from './expression.ts';
+import type { Path } from './expression.ts';
+import type { LintedPolicy } from './linted-policy.ts';
+import { offsetOf } from './linted-policy.ts';
+import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
+import { unknownValue } from './unknown-value.ts';
+
+/** The rules of the catalog by their ids: what it says itself, as `remarks`. */
+export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
+  ['query-arguments', 'an entry that reads arguments from the query and leaves open what a body is'],
+  ['lookalike-path', 'a parameter of a path that can take the text of another route in another spelling'],
+]);
+
+/** The rule of templates by its id. */
+export const templateRules = new Map([['unlinked-template', 'a template that no link makes a policy of']] as const);
+
+/** The rules of policies by their ids, in the order they are documented in. */
+export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule>([
+  [
+    'permit-any-agent',
+    {
+      about: 'a permit that any agent can use, of any trust domain that Remit takes',
+      level: 'warning',
+      check: permitAnyAgent,
+    },
+  ],
+  ['never-matches', { about: 'a policy that can never match', level: 'warning', check: neverMatches }],
+  [
+    'unknown-value',
+    {
+      about: 'a label, action, risk, argument, agent or other name that no request has, so that it can never match',
+      level: 'warning',
+      check: unknownValue,
+    },
+  ],
+  [
+    'forbidden-anyway',
+    { about: 'a permit without effect, since a forbid covers all of it', level: 'warning', check: forbiddenAnyway },
+  ],
+  [
+    'high-risk-any-intent',
+    {
+      about: 'an action of high risk that is permitted whatever the intent',
+      level: 'warning',
+      check: highRiskAnyIntent,
+    },
+  ],
+  [
+    'self-asserted',
+    {
+      about: "a policy that grants by `context.claimed`, the agent's own word, which nobody has checked",
+      level: 'warning',
+      check: selfAsserted,
+    },
+  ],
+  [
+    'depth-near-limit',
+    { about: 'a policy that nests nearly as deep as the engine bears', level: 'warning', check: deep },
+  ],
+  ['in-on-string', { about: '`in` on a string, which is for entities alone', level: 'warning', check: inOnString }],
+  [
+    'per-use-value',
+    {
+      about: 'a policy that reads what changes with each use, so that no decision is reused',
+      level: 'note',
+      check: perUse,
+    },
+  ],
+]);
+
+const complaint = (message: string, help: string | null = null, offset = 0): readonly Complaint[] => [
+  { message, help, offset },
+];
+
+function permitAnyAgent({ effect, principal, paths }: LintedPolicy): readonly Complaint[] {
+  if (effect === 'forbid' || principal.entities !== null || paths.some(([variable]) => variable === 'principal'))
+    return [];
+  return complaint('any agent can use this permit', 'name an agent, a group or a trust domain as `principal`');
+}
+
+function neverMatches(policy: LintedPolicy, { reach, vocabulary }: LintedSet): readonly Complaint[] {
+  const near = ({ entities }: LintedPolicy['principal']): string | null => {
+    const unmet = entities?.flatMap((uid) => vocabulary.unmetEntity(uid)?.near ?? []) ?? [];
+    return unmet.length === 0 ? null : `did you mean ${unmet.map((name) => cedarString(name)).join(', ')}?`;
+  };
+  if (reach.of(policy).size === 0)
+    return complaint(
+      'the policy can never match: no action of the catalog is at such a resource',
+      near(policy.resource),
+    );
+  if (reach.hasAgents(policy)) return [];
+  const named = policy.principal.entities?.map(({ id }) => cedarString(id)).join(', ');
+  return complaint(`the policy can never match: no agent of the entities is in ${named}`, near(policy.principal));
+}
+
+function forbiddenAnyway(policy: LintedPolicy, { forbids, reach }: LintedSet): readonly Complaint[] {
+  if (policy.effect === 'forbid') return [];
+  const requests = reach.of(policy);
+  if (requests.size === 0) return [];
+  const forbid = forbids
+    .about(policy)
+    .find(
+      (other) =>
+        isSubset(requests, reach.of(other)) &&
+        reach.includes(other.principal, policy.principal) &&
+        isSubset(other.conditions, policy.conditions),
+    );
+  return forbid === undefined ? [] : complaint(`the permit has no effect: \`${forbid.id}\` forbids all of it`);
+}
+
+const isSubset = <T>(of: ReadonlySet<T>, whole: ReadonlySet<T>): boolean => [...of].every((item) => whole.has(item));
+
+function highRiskAnyIntent(policy: LintedPolicy, { forbids, reach }: LintedSet): readonly Complaint[] {
+  if (policy.effect === 'forbid' || readsIntent(policy)) return [];
+  const open = [...reach.of(policy)].filter((request) => request.risk === 'high' && !forbids.asksForIntent(request));
+  if (open.length === 0) return [];
+  const named = open.slice(0, 3).map(({ action }) => `\`${action}\``);
+  const more = open.length > named.length ? ` and ${open.length - named.length} more` : '';
+  return complaint(
+    `permits ${named.join(', ')}${more} of high risk whatever the intent`,
+    'ask for `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
+  );
+}
+
+const CLAIMED: Path = ['context', 'claimed'];
+
+/** A claim must not make a permit match, nor keep a forbid from matching: what it narrows it may narrow. */
+function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
+  const grants = policy.effect === 'permit' ? 'up' : 'down';
+  const isGranting = policy.clauses.some(({ kind, body }) => {
+    const growth = growthBy(CLAIMED, body);
+    if (growth === null || growth === 'both') return growth === 'both';
+    return (kind === 'when') === (growth === grants);
+  });
+  if (!isGranting) return [];
+  const verb = policy.effect === 'permit' ? 'permits' : 'forbids nothing more';
+  return complaint(
+    `${verb} where the agent says of itself what \`context.claimed\` asks for`,
+    'ask what others vouch for: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
+    offsetOf(policy, written(CLAIMED)),
+  );
+}
+
+/** Two thirds of what is refused, which itself is about half of what the engine bears. */
+const DEEP = Math.floor((MAX_DEPTH * 2) / 3);
+
+function deep({ tokens }: LintedPolicy): readonly Complaint[] {
+  const depth = policyDepth(tokens);
+  return depth <= DEEP
+    ? []
+    : complaint(`nests ${depth} deep; beyond ${MAX_DEPTH} the set is refused`, 'split it into several policies');
+}
+
+function inOnString(policy: LintedPolicy): readonly Complaint[] {
+  const found: Complaint[] = [];
+  for (const body of policy.bodies) {
+    visit(body, (operator, operand) => {
+      if (operator !== 'in') return;
+      const { left, right } = record(operand);
+      const path = pathOf(left);
+      // Nothing in the context is an entity.
+      if (path?.[0] !== 'context' && !isText(left) && !isTexts(right)) return;
+      const offset = offsetOf(policy, [...(path === null ? [] : written(path)), 'in']);
+      found.push({ message: '`in` is for entities, not for strings', help: 'write `["…"].contains(…)`', offset });
+    });
+  }
+  return found;
+}
+
+/** A path as it is mostly written, token by token. */
+const written = (path: Path): readonly string[] => path.flatMap((name, at) => (at === 0 ? [name] : ['.', name]));
+
+const isText = (expression: unknown): boolean => typeof record(expression)['Value'] === 'string';
+
+function isTexts(expression: unknown): boolean {
+  const set = record(expression)['Set'];
+  return isText(expression) || (Array.isArray(set) && set.some(isText));
+}
+
+/** What is another at each use of one token. */
+const PER_USE: readonly Path[] = [
+  ['context', 'now'],
+  ['context', 'intent', 'ageSeconds'],
+  ['context', 'credential', 'uses'],
+  ['context', 'credential', 'secondsLeft'],
+  ['context', 'credential', 'reuse'],
+];
+
+function perUse(policy: LintedPolicy): readonly Complaint[] {
+  return PER_USE.filter((value) => policy.paths.some((path) => touches(path, value))).flatMap((value) => {
+    const message = `reads \`${value.join('.')}\`, which changes from use to use`;
+    return complaint(message, 'decisions it takes part in hold for one use alone', offsetOf(policy, written(value)));
+  });
+}

@@ -1,0 +1,142 @@
+import { isDeny } from '../../decision/decision.ts';
+import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
+import { cedarString } from '../../policy/cedar-text.ts';
+import { NAMESPACE } from '../../policy/namespace.ts';
+import { askedFor, comparedTexts, lookedFor, namedEntities } from './comparison.ts';
+import type { ComparedText } from './comparison.ts';
+import type { LintedPolicy } from './linted-policy.ts';
+import { nearest } from './nearest.ts';
+import type { Complaint, LintedSet } from './lint-rule.ts';
+import type { Vocabulary } from './vocabulary.ts';
+
+/** What of a policy can never match, whatever the request: texts that a value never is, names that nothing has, entities that are not there. */
+export function unknownValue(policy: LintedPolicy, set: LintedSet): readonly Complaint[] {
+  const found = [
+    ...policy.bodies.flatMap((body) => [
+      ...comparedTexts(body).flatMap((compared) => textComplaint(compared, policy, set.vocabulary)),
+      ...claimComplaints(body, policy),
+      ...idComplaints(body, policy),
+      ...attestorComplaints(body, policy, set.vocabulary),
+      ...namedEntities(body).flatMap((uid) => entityComplaint(uid, policy, set.vocabulary)),
+    ]),
+    ...nameComplaints(policy, set),
+    ...scopeEntities(policy).flatMap((uid) => entityComplaint(uid, policy, set.vocabulary)),
+  ];
+  // Said once, however often it is written.
+  return [...new Map(found.map((complaint) => [complaint.message, complaint])).values()];
+}
+
+const MAX_LISTED = 8;
+
+function help(near: string | null, known: Iterable<string>): string | null {
+  if (near !== null) return `did you mean ${cedarString(near)}?`;
+  const all = [...known].toSorted();
+  const listed = all.slice(0, MAX_LISTED).map((name) => cedarString(name));
+  if (listed.length === 0) return null;
+  return `known: ${listed.join(', ')}${all.length > MAX_LISTED ? ` and ${all.length - MAX_LISTED} more` : ''}`;
+}
+
+function textComplaint(
+  { path, text, matches }: ComparedText,
+  policy: LintedPolicy,
+  { textsAt }: Vocabulary,
+): readonly Complaint[] {
+  const known = textsAt(path);
+  const isMet = known === null || (matches === null ? known.has(text) : [...known].some(matches));
+  if (isMet) return [];
+  const value = `\`${path.join('.')}\``;
+  const message =
+    matches === null ? `${value} never has the value ${cedarString(text)}` : `${value} is never like "${text}"`;
+  return [{ message, help: help(nearest(text, known), known), offset: offsetOfText(policy, text) }];
+}
+
+function claimComplaints(body: unknown, policy: LintedPolicy): readonly Complaint[] {
+  const claims = comparedTexts(body).filter(({ path, matches }) => path.join('.') === 'context.claimed' && !matches);
+  return claims
+    .filter(({ text }) => !text.includes('='))
+    .map(({ text }) => ({
+      message: `\`context.claimed\` never has the value ${cedarString(text)}`,
+      help: 'a claim is `name=value`',
+      offset: offsetOfText(policy, text),
+    }));
+}
+
+/** Where SPIFFE IDs stand as texts; the first two hold users of other issuers too. */
+const IDS = new Set(['context.subject', 'context.actors', 'context.delegation.parent']);
+
+function idComplaints(body: unknown, policy: LintedPolicy): readonly Complaint[] {
+  const ids = comparedTexts(body).filter(({ path, matches }) => IDS.has(path.join('.')) && matches === null);
+  return ids.flatMap(({ path, text }) => {
+    const id = text.startsWith('spiffe:') ? spiffeIdFrom(text) : null;
+    if (id === null || !isDeny(id)) return [];
+    const message = `\`${path.join('.')}\` never has the value ${cedarString(text)}: ${id.detail}`;
+    return [{ message, help: null, offset: offsetOfText(policy, text) }];
+  });
+}
+
+const ATTESTED = [
+  ['context', 'attested'],
+  ['context', 'delegation', 'attested'],
+] as const;
+
+function attestorComplaints(body: unknown, policy: LintedPolicy, vocabulary: Vocabulary): readonly Complaint[] {
+  return ATTESTED.flatMap((path) => lookedFor(body, path)).flatMap((members) => {
+    const by = members.get('by');
+    return by === undefined
+      ? []
+      : entityComplaint({ type: `${NAMESPACE}::Agent`, id: by }, policy, vocabulary, isWriter);
+  });
+}
+
+/** Whoever attests need not be an agent of the folder: only what is no SPIFFE ID is certain. */
+const isWriter = (id: string): boolean => !isDeny(spiffeIdFrom(id));
+
+function entityComplaint(
+  uid: { readonly type: string; readonly id: string },
+  policy: LintedPolicy,
+  { unmetEntity }: Vocabulary,
+  isLeft: (id: string) => boolean = () => false,
+): readonly Complaint[] {
+  const unmet = isLeft(uid.id) ? null : unmetEntity(uid);
+  if (unmet === null) return [];
+  const what = `${uid.type.replace(`${NAMESPACE}::`, '')} ${cedarString(uid.id)}`;
+  return [
+    {
+      message: `${what} is never met: ${unmet.because}`,
+      help: help(unmet.near, []),
+      offset: offsetOfText(policy, uid.id),
+    },
+  ];
+}
+
+/** Groups and resources of a scope that lead to nothing make the policy one that never matches, which is said of it as a whole. */
+const scopeEntities = ({ principal }: LintedPolicy): NonNullable<LintedPolicy['principal']['entities']> =>
+  (principal.entities ?? []).filter(({ type }) => type !== `${NAMESPACE}::AgentGroup`);
+
+function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet): readonly Complaint[] {
+  const asked = policy.bodies.flatMap(askedFor).filter(({ path }) => path[0] === 'context');
+  if (asked.length === 0) return [];
+  const shapes = [...new Set(Array.from(reach.of(policy), ({ action }) => action))].map(vocabulary.shapeOf);
+  // An action without a shape is one that the schema refuses, which is said elsewhere.
+  if (shapes.length === 0 || shapes.includes(null)) return [];
+  return asked.flatMap(({ path, name }) => {
+    const known = new Set<string>();
+    for (const shape of shapes) for (const one of shape?.namesAt(path.slice(1)) ?? []) known.add(one);
+    if (known.has(name)) return [];
+    const message = `\`${path.join('.')}\` never has \`${name}\`, in no action that the policy is about`;
+    return [{ message, help: help(nearest(name, known), known), offset: offsetOfName(policy, name) }];
+  });
+}
+
+/** The first token after the annotations that reads so; the beginning of the policy where none does, as where it is written with escapes. */
+function offsetOfToken({ tokens }: LintedPolicy, texts: readonly string[]): number {
+  const effect = tokens.findIndex(
+    ({ text }, at) => (text === 'permit' || text === 'forbid') && tokens[at - 1]?.text !== '@',
+  );
+  return tokens.find(({ text }, at) => at > effect && texts.includes(text))?.start ?? 0;
+}
+
+const offsetOfText = (policy: LintedPolicy, text: string): number =>
+  offsetOfToken(policy, [cedarString(text), `"${text}"`]);
+
+const offsetOfName = (policy: LintedPolicy, name: string): number => offsetOfToken(policy, [name, cedarString(name)]);

@@ -1,0 +1,163 @@
+import { entriesOf, fieldsOf } from '../../action/yaml-file.ts';
+import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
+import type { Delegation } from '../../policy/question.ts';
+import { spiffeId } from '../../token/claim-readers.ts';
+import { integer, isProblem, listOf, membersFrom, optional, text } from '../../token/members.ts';
+import type { Problem, Reader } from '../../token/members.ts';
+import { anyObject, attestedValues, jsonOf, leafOf } from './case-leaf.ts';
+import { DEFAULT_TTL_SECONDS } from './test-case.ts';
+import type { Attempt } from './test-case.ts';
+
+/** The keys of a case that say what is attempted; a case has exactly one of them. */
+export const ATTEMPTS = ['call', 'mcp', 'a2a', 'grpc', 'action', 'issue'] as const;
+
+type Read = (yaml: YamlFile, node: PlacedNode, args: PlacedNode | undefined) => Attempt | null | readonly Attempt[];
+
+const MAX_TEXT = 8192;
+const MAX_LISTED = 1000;
+const MAX_TTL_SECONDS = 86_400;
+const MAX_BODY_CHARS = 1024 * 1024;
+const some = text({ max: MAX_TEXT });
+
+/**
+ * What a case attempts, more than one thing where it lists actions; a finding and nothing where it says nothing, two things,
+ * or one that cannot be read.
+ */
+export function attemptsFrom(yaml: YamlFile, fields: ReadonlyMap<string, PlacedNode>, at: number): readonly Attempt[] {
+  const [kind, second] = ATTEMPTS.filter((name) => fields.has(name));
+  const args = fields.get('args');
+  if (kind === undefined || second !== undefined) {
+    yaml.report(at, `a case has exactly one of ${ATTEMPTS.map((name) => `\`${name}\``).join(', ')}`);
+    return [];
+  }
+  if (args !== undefined && kind !== 'action') yaml.report(args.offset, '`args` goes with `action`');
+  const node = fields.get(kind);
+  const read = node === undefined ? null : readers[kind](yaml, node, args);
+  return read === null ? [] : isList(read) ? read : [read];
+}
+
+const isList = (read: Attempt | readonly Attempt[]): read is readonly Attempt[] => Array.isArray(read);
+
+/** One id of the catalog, or a list of them. */
+const actionIds: Reader<readonly string[]> = (value) =>
+  Array.isArray(value) ? listOf(some, { max: MAX_LISTED })(value) : oneOrProblem(some(value));
+
+const oneOrProblem = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
+
+const readers: Readonly<Record<(typeof ATTEMPTS)[number], Read>> = {
+  call,
+  mcp,
+  a2a: (yaml, node) => jsonRpc(yaml, node, 'a2a'),
+  grpc,
+  action: (yaml, node, args) => {
+    const actions = leafOf(yaml, node, { what: '`action`', reader: actionIds }) ?? [];
+    const given = leafOf(yaml, args, { what: '`args`', reader: anyObject });
+    return actions.map((action) => ({ kind: 'action', action, args: given ?? {} }));
+  },
+  issue,
+};
+
+function call(yaml: YamlFile, node: PlacedNode): Attempt | null {
+  const fields = fieldsOf(yaml, node, {
+    what: '`call`',
+    required: ['method', 'url'],
+    optional: ['headers', 'body', 'base64'],
+  });
+  const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
+  const url = leafOf(yaml, fields.get('url'), { what: '`url`', reader: some });
+  const headers = headersFrom(yaml, fields.get('headers'));
+  const [body, bytes] = [fields.get('body'), fields.get('base64')];
+  if (body !== undefined && bytes !== undefined) yaml.report(bytes.offset, 'either `body` or `base64`, not both');
+  const raw = leafOf(yaml, bytes, { what: '`base64`', reader: base64 }) ?? null;
+  if (typeof method !== 'string' || typeof url !== 'string') return null;
+  if (body === undefined) return { kind: 'call', method, url, headers, body: raw };
+  // A mapping or a list is JSON; text is sent as it stands.
+  const value = jsonOf(body);
+  const isText = typeof value === 'string';
+  const isTyped = isText || headers.some(([name]) => name.toLowerCase() === 'content-type');
+  const typed = isTyped ? headers : [...headers, ['content-type', 'application/json'] as const];
+  return { kind: 'call', method, url, headers: typed, body: Buffer.from(isText ? value : JSON.stringify(value)) };
+}
+
+function headersFrom(yaml: YamlFile, node: PlacedNode | undefined): readonly (readonly [string, string])[] {
+  if (node === undefined) return [];
+  return entriesOf(yaml, node, '`headers`').flatMap(([name, value]) => {
+    const read = leafOf(yaml, value, { what: `the header \`${name.value}\``, reader: headerValues });
+    return (read ?? []).map((one) => [name.value, one] as const);
+  });
+}
+
+/** One value, or a list of them for a header that is sent more than once. */
+const headerValues: Reader<readonly string[]> = (value) => {
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const isText = values.every((one): one is string => typeof one === 'string' && one.length <= MAX_TEXT);
+  return isText ? values : { problem: 'must be text, or a list of texts' };
+};
+
+const base64: Reader<Uint8Array> = (value) => {
+  const isBase64 = typeof value === 'string' && value.length <= MAX_BODY_CHARS && /^[A-Za-z0-9+/]*={0,2}$/.test(value);
+  return isBase64 ? Buffer.from(value, 'base64') : { problem: 'must be base64' };
+};
+
+/** `tool` with `arguments` is short for the method `tools/call`. */
+function mcp(yaml: YamlFile, node: PlacedNode): Attempt | null {
+  const optional = ['server', 'tool', 'arguments', 'method', 'params'] as const;
+  const fields = fieldsOf(yaml, node, { what: '`mcp`', required: [], optional });
+  if (!fields.has('tool')) return jsonRpc(yaml, node, 'mcp');
+  if (fields.has('method') || fields.has('params')) yaml.report(node.offset, 'either `tool` or `method`, not both');
+  const name = leafOf(yaml, fields.get('tool'), { what: '`tool`', reader: some });
+  const sent = leafOf(yaml, fields.get('arguments'), { what: '`arguments`', reader: anyObject });
+  const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
+  if (typeof name !== 'string') return null;
+  return { kind: 'mcp', server, method: 'tools/call', params: { name, arguments: sent ?? {} } };
+}
+
+function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt | null {
+  const what = kind === 'mcp' ? '`mcp` without `tool`' : '`a2a`';
+  const fields = fieldsOf(yaml, node, { what, required: ['method'], optional: ['server', 'params'] });
+  const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
+  const params = leafOf(yaml, fields.get('params'), { what: '`params`', reader: anyObject });
+  const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
+  return typeof method === 'string' ? { kind, server, method, params: params ?? {} } : null;
+}
+
+/** A mapping is the JSON form of the message, text its bytes. */
+const message: Reader<Uint8Array | { readonly json: object }> = (value) => {
+  if (typeof value === 'string') return base64(value);
+  const read = anyObject(value);
+  return isProblem(read) ? { problem: 'must be a mapping, which is JSON, or base64' } : { json: read };
+};
+
+function grpc(yaml: YamlFile, node: PlacedNode): Attempt | null {
+  const fields = fieldsOf(yaml, node, { what: '`grpc`', required: ['method'], optional: ['server', 'message'] });
+  const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
+  const sent = leafOf(yaml, fields.get('message'), { what: '`message`', reader: message });
+  const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
+  return typeof method === 'string' ? { kind: 'grpc', server, method, message: sent ?? new Uint8Array() } : null;
+}
+
+const delegation: Reader<Delegation> = (value) => {
+  const readers = { parent: spiffeId, depth: integer(1, 100), attested: optional(attestedValues) };
+  const read = membersFrom(value, readers, { noun: 'member', others: 'refused' });
+  return isProblem(read) ? read : { ...read, attested: read.attested ?? [] };
+};
+
+function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
+  const bare = actionIds(jsonOf(node));
+  if (!isProblem(bare)) return bare.map((action) => issueOf(action, undefined, null));
+  const optional = ['ttl_seconds', 'delegation'] as const;
+  const fields = fieldsOf(yaml, node, { what: '`issue`', required: ['action'], optional });
+  const actions = leafOf(yaml, fields.get('action'), { what: '`action`', reader: actionIds }) ?? [];
+  const ttl = leafOf(yaml, fields.get('ttl_seconds'), { what: '`ttl_seconds`', reader: integer(1, MAX_TTL_SECONDS) });
+  const handed = leafOf(yaml, fields.get('delegation'), { what: '`delegation`', reader: delegation }) ?? null;
+  return actions.map((action) => issueOf(action, ttl, handed));
+}
+
+type Issue = Extract<Attempt, { readonly kind: 'issue' }>;
+
+const issueOf = (action: string, ttl: number | undefined | null, handed: Issue['delegation']): Issue => ({
+  kind: 'issue',
+  action,
+  ttlSeconds: ttl ?? DEFAULT_TTL_SECONDS,
+  delegation: handed,
+});

@@ -1,0 +1,66 @@
+import { isCollection, isScalar } from 'yaml';
+import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
+import type { AttestedValue } from '../../policy/question.ts';
+import { namedValueLimits } from '../../task/named-values.ts';
+import { spiffeId } from '../../token/claim-readers.ts';
+import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
+import type { Reader } from '../../token/members.ts';
+
+/** The plain value of a node, as JSON would say it: tags and aliases were refused when the file was opened. */
+export const jsonOf = (node: PlacedNode | undefined): unknown =>
+  isScalar(node?.value) || isCollection(node?.value) ? (node.value.toJSON() as unknown) : undefined;
+
+/** The value of a field by a reader: a finding and `null` where it refuses, `undefined` where there is no such field. */
+export function leafOf<T>(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  expected: { readonly what: string; readonly reader: Reader<T> },
+): T | undefined | null {
+  if (node === undefined) return undefined;
+  const read = expected.reader(jsonOf(node));
+  if (!isProblem(read)) return read;
+  yaml.report(node.offset, `${expected.what} ${read.problem}`);
+  return null;
+}
+
+/** Reads any mapping as an object, its own members alone. */
+export const anyObject: Reader<Readonly<Record<string, unknown>>> = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? { ...value }
+    : { problem: 'must be a mapping' };
+
+/** Reads one of a closed set of words. */
+export const oneOf =
+  <const Word extends string>(words: readonly Word[]): Reader<Word> =>
+  (value) =>
+    words.find((word) => word === value) ?? {
+      problem: `must be one of ${words.map((word) => `\`${word}\``).join(', ')}`,
+    };
+
+/** Reads an instant in RFC 3339 as milliseconds since the Unix epoch; without a time zone it has no meaning. */
+export const instant: Reader<number> = (value) => {
+  const isText =
+    typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/.test(value);
+  const ms = isText ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? { problem: 'must be an instant such as `2026-01-15T08:00:00Z`' } : ms;
+};
+
+/** Reads the values of a named context: text by name. */
+export const textByName: Reader<Readonly<Record<string, string>>> = (value) => {
+  const read = anyObject(value);
+  const isText = !isProblem(read) && Object.values(read).every((text) => typeof text === 'string');
+  return isText ? (read as Readonly<Record<string, string>>) : { problem: 'must be a mapping of names to text' };
+};
+
+const MAX_ATTESTED_IN_CASE = 64;
+
+/** Reads what others vouch for: a list of `name`, `value`, and `by`, a SPIFFE ID. */
+export const attestedValues: Reader<readonly AttestedValue[]> = listOf(
+  (value) =>
+    membersFrom(
+      value,
+      { name: text({ max: 64 }), value: text({ min: 0, max: namedValueLimits.maxCharacters }), by: spiffeId },
+      { noun: 'member', others: 'refused' },
+    ),
+  { min: 0, max: MAX_ATTESTED_IN_CASE },
+);

@@ -1,0 +1,72 @@
+import { isDeny } from '../../../decision/decision.ts';
+import type { PolicySet } from '../../../policy/loading/load.ts';
+import { isProblem } from '../../../token/members.ts';
+import type { Problem } from '../../../token/members.ts';
+import { cedarTestProblems } from '../cedar-tests.ts';
+import type { CedarTest } from '../cedar-tests.ts';
+import { rehearse } from '../rehearse.ts';
+import type { Rehearsal } from '../rehearse.ts';
+import type { Attempt, Circumstances, TestCase } from '../test-case.ts';
+import { circumstancesOf, openTargets } from '../unlisted.ts';
+import type { Rehearsed } from '../unlisted.ts';
+import { mismatches } from '../case-verdict.ts';
+import type { Check } from './asked-mutants.ts';
+import { answerOf, rawAnswerOf } from './matching.ts';
+import type { Matching } from './matching.ts';
+
+/** A check that is a case of its own, with its name. */
+export type CaseCheck = Check & { readonly name: string };
+
+/** What a case notices: that it would fail. Cases that never come to the policies, and those left out, notice nothing. */
+export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<CaseCheck> {
+  for (const { name, attempt, circumstances, expected, skip } of cases) {
+    const rehearsal = skip === null ? rehearse(attempt, circumstances, policies) : null;
+    if (rehearsal === null || isProblem(rehearsal) || rehearsal.question === null) continue;
+    const again = decidedBy(attempt, circumstances, policies);
+    const isNoticed = (matching: Matching): boolean => {
+      const decided = again(matching);
+      return isProblem(decided) || mismatches(expected, decided.decision, answerOf(matching).shadow).length > 0;
+    };
+    yield { name, asked: { question: rehearsal.question }, isNoticed };
+  }
+}
+
+/** What is noticed of what no case lists: that it would be allowed. Each attempt is made, after the cases. */
+export function unlistedChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<Check> | Problem {
+  const rehearsed = cases.map((test): Rehearsed => {
+    const rehearsal = rehearse(test.attempt, test.circumstances, policies);
+    return { test, target: isProblem(rehearsal) ? null : rehearsal.target };
+  });
+  const open = openTargets(rehearsed, policies);
+  return isProblem(open) ? open : checksOf(open, policies);
+}
+
+function* checksOf(open: Exclude<ReturnType<typeof openTargets>, Problem>, policies: PolicySet): Iterable<Check> {
+  for (const { agent, all } of open) {
+    for (const trial of all) {
+      const circumstances = circumstancesOf(agent, trial);
+      const rehearsal = rehearse(trial.attempt, circumstances, policies);
+      if (isProblem(rehearsal) || rehearsal.question === null) continue;
+      const again = decidedBy(trial.attempt, circumstances, policies);
+      const isNoticed = (matching: Matching): boolean => {
+        const decided = again(matching);
+        return !isProblem(decided) && !isDeny(decided.decision);
+      };
+      yield { asked: { question: rehearsal.question }, isNoticed };
+    }
+  }
+}
+
+/** What a test of `cedar run-tests` notices: that it would fail. */
+export function* cedarChecks(tests: readonly CedarTest[]): Iterable<CaseCheck> {
+  for (const test of tests) {
+    const isNoticed = (matching: Matching): boolean => cedarTestProblems(test, rawAnswerOf(matching)).length > 0;
+    yield { name: test.name, asked: { raw: test.question }, isNoticed };
+  }
+}
+
+/** Decides an attempt anew where other policies match; all stages but that of the policies are the same. */
+const decidedBy =
+  (attempt: Attempt, circumstances: Circumstances, policies: PolicySet) =>
+  (matching: Matching): Rehearsal | Problem =>
+    rehearse(attempt, circumstances, { ...policies, ask: () => answerOf(matching).answer });

@@ -1,0 +1,76 @@
+import { closing, depthOf, split } from '../../explain/brackets.ts';
+import type { Tokens } from '../../explain/brackets.ts';
+
+/** How a condition is put together, down to the comparisons and tests in it; each part by its own tokens, without the brackets around it. */
+export type Condition = { readonly tokens: Tokens } & (
+  | { readonly kind: 'all' | 'any' | 'conditional'; readonly parts: readonly Condition[] }
+  | { readonly kind: 'not'; readonly of: Condition }
+  /** A comparison, a test, a value: `within` are the expressions in its brackets. */
+  | { readonly kind: 'plain'; readonly within: readonly Bracketed[] }
+);
+
+/** What stands in one pair of brackets. */
+export interface Bracketed {
+  /** `[` is a set or an index, `(` the arguments of a method or a group, `{` a record. */
+  readonly bracket: string;
+  /** What its commas separate. */
+  readonly items: readonly Condition[];
+}
+
+const RELATIONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'has', 'like', 'is']);
+
+/** Takes an expression apart. It only cuts, so that every part is text that the author wrote. Of tokens that parse. */
+export function conditionOf(tokens: Tokens): Condition {
+  const [first] = tokens;
+  if (first?.text === '(' && closing(tokens, 0) === tokens.length - 1) return conditionOf(tokens.slice(1, -1));
+  if (first?.text === 'if') return { kind: 'conditional', tokens, parts: conditionalParts(tokens).map(conditionOf) };
+  // Only brackets can have an `if` further on.
+  for (const [kind, joint] of [['any', '||'] as const, ['all', '&&'] as const]) {
+    const parts = split(tokens, joint);
+    if (parts.length > 1) return { kind, tokens, parts: parts.map(conditionOf) };
+  }
+  const isNegated = first?.text === '!' && !outside(tokens).some(({ text }) => RELATIONS.has(text));
+  if (isNegated) return { kind: 'not', tokens, of: conditionOf(tokens.slice(1)) };
+  return { kind: 'plain', tokens, within: bracketsIn(tokens) };
+}
+
+/** The tokens of an expression that stand in no bracket of it. */
+export function outside(tokens: Tokens): Tokens {
+  let depth = 0;
+  return tokens.filter((token) => {
+    const step = depthOf(token);
+    depth += step;
+    return depth === 0 && step === 0;
+  });
+}
+
+/** `if`, `then` and `else`; another `if … else` in one of them has words of its own. */
+function conditionalParts(tokens: Tokens): readonly Tokens[] {
+  let nested = 0;
+  const cuts = outside(tokens).filter(({ text }) => {
+    if (text === 'if') nested += 1;
+    const isOwn = nested === 1 && (text === 'then' || text === 'else');
+    if (text === 'else') nested -= 1;
+    return isOwn;
+  });
+  const [then, otherwise] = cuts.map((cut) => tokens.indexOf(cut));
+  if (then === undefined || otherwise === undefined) return [];
+  return [tokens.slice(1, then), tokens.slice(then + 1, otherwise), tokens.slice(otherwise + 1)];
+}
+
+function bracketsIn(tokens: Tokens): readonly Bracketed[] {
+  const found: Bracketed[] = [];
+  for (let at = 0; at < tokens.length; at += 1) {
+    const open = tokens[at];
+    if (open === undefined || depthOf(open) !== 1) continue;
+    const close = closing(tokens, at);
+    const items = split(tokens.slice(at + 1, close), ',').filter((item) => item.length > 0);
+    const values = open.text === '{' ? items.map(valueOf) : items;
+    found.push({ bracket: open.text, items: values.map(conditionOf) });
+    at = close;
+  }
+  return found;
+}
+
+/** Of a member of a record, what stands after the name. */
+const valueOf = (member: Tokens): Tokens => member.slice(member.findIndex(({ text }) => text === ':') + 1);

@@ -1,0 +1,147 @@
+import type { Place } from '../../../action/finding.ts';
+import type { PolicySet } from '../../../policy/loading/load.ts';
+import type { PolicyEntry } from '../../../policy/loading/policy-file.ts';
+import { probeOf } from '../../explain/probe.ts';
+import type { CutPolicy } from '../../explain/probe.ts';
+import { isProblem } from '../../../token/members.ts';
+import type { Problem } from '../../../token/members.ts';
+import type { Suites } from '../suite-source.ts';
+import { mutantAsker } from './asked-mutants.ts';
+import type { Check } from './asked-mutants.ts';
+import { caseChecks, cedarChecks, unlistedChecks } from './checks.ts';
+import { mutatedPolicies, placeOfMutant } from './mutated-policies.ts';
+import type { MutatedPolicy } from './mutated-policies.ts';
+import { tellingCases } from './telling-case.ts';
+import type { Example } from './telling-case.ts';
+
+/** A mutant that no case noticed. */
+export interface Survivor extends Place {
+  /** What `@accept` of its policy names where it is meant to survive. */
+  readonly mutant: string;
+  readonly policy: string;
+  readonly file: string;
+  /** Just after what was changed. */
+  readonly end: Place;
+  /** What was changed, in a clause. */
+  readonly what: string;
+  /** A case that would notice it, in a clause; `null` where none is known. */
+  readonly wouldNotice: string | null;
+}
+
+/** What came of changing one thing in one policy at a time. */
+export interface Mutation {
+  /** How many mutants were tried. */
+  readonly mutants: number;
+  /** Mutants with which a case fails, or something is allowed that no case lists. */
+  readonly noticed: number;
+  /** Mutants that were not tried, since validation refuses them. */
+  readonly unloadable: number;
+  readonly survivors: readonly Survivor[];
+  /** Survivors that `@accept` names. */
+  readonly accepted: readonly Survivor[];
+  /** What `@accept` names and does not survive. */
+  readonly uselessAccepts: readonly (Pick<Survivor, 'mutant' | 'policy' | 'file'> & Place)[];
+}
+
+/** How to mutate. */
+export interface MutationOptions {
+  readonly isUnlistedTried: boolean;
+  /** Told each 1,000 questions. */
+  readonly onProgress: (noticed: number, mutants: number) => void;
+}
+
+const PROGRESS_EVERY = 1000;
+/** Questions that are kept of each policy, to find a case that would notice a mutant. */
+const MAX_EXAMPLES = 8;
+
+/**
+ * Changes the policies, one thing at a time, and says which changes no case notices. The suites must be as expected before. Each
+ * question is put once to all mutants together, and only where one of them matches otherwise than its policy did is the case decided
+ * anew. A problem where there is too much to try.
+ */
+export function mutate(
+  { cases, cedarTests }: Suites,
+  policies: PolicySet,
+  { isUnlistedTried, onProgress }: MutationOptions,
+): Mutation | Problem {
+  const all = probeOf(policies).policies;
+  const made = mutatedPolicies(all, policies);
+  if (isProblem(made)) return made;
+  const unlisted = isUnlistedTried ? unlistedChecks(cases, policies) : [];
+  if (isProblem(unlisted)) return unlisted;
+  const alive = new Set(made.mutated);
+  const examples = new Examples();
+  let asked = 0;
+  // Most are noticed by the cases, so that few are left for the many questions that no case lists.
+  for (const checks of [caseChecks(cases, policies), unlisted, cedarChecks(cedarTests)]) {
+    const ask = mutantAsker(all, alive, policies);
+    for (const check of checks) {
+      const answer = ask(check);
+      if (answer !== null) examples.add(check, [...answer.matching.keys()]);
+      for (const one of answer?.noticed ?? []) alive.delete(one);
+      if ((asked += 1) % PROGRESS_EVERY === 0) onProgress(made.mutated.length - alive.size, made.mutated.length);
+    }
+  }
+  return {
+    ...sorted(
+      alive,
+      tellingCases(policies, (policy) => examples.of(policy)),
+    ),
+    ...countsOf(made, alive),
+    uselessAccepts: uselessAccepts(all, alive),
+  };
+}
+
+const countsOf = (
+  { mutated, unloadable }: { readonly mutated: readonly MutatedPolicy[]; readonly unloadable: number },
+  alive: ReadonlySet<MutatedPolicy>,
+): Pick<Mutation, 'mutants' | 'noticed' | 'unloadable'> => ({
+  mutants: mutated.length,
+  noticed: mutated.length - alive.size,
+  unloadable,
+});
+
+/** Survivors that are accepted apart from the others, in the order of the set. */
+function sorted(
+  alive: ReadonlySet<MutatedPolicy>,
+  wouldNotice: (one: MutatedPolicy) => string | null,
+): Pick<Mutation, 'survivors' | 'accepted'> {
+  const survivors: Survivor[] = [];
+  const accepted: Survivor[] = [];
+  for (const one of alive) {
+    const { id: policy, file, accepts } = one.of.policy;
+    const { id: mutant, what } = one.mutant;
+    const at = { mutant, policy, file, ...placeOfMutant(one), what };
+    if (accepts.includes(mutant)) accepted.push({ ...at, wouldNotice: null });
+    else survivors.push({ ...at, wouldNotice: wouldNotice(one) });
+  }
+  return { survivors, accepted };
+}
+
+function uselessAccepts(all: readonly CutPolicy[], alive: ReadonlySet<MutatedPolicy>): Mutation['uselessAccepts'] {
+  const surviving = Map.groupBy(alive, ({ of }) => of.policy);
+  return all.flatMap(({ policy }) =>
+    policy.accepts
+      .filter((name) => name.startsWith('mutant-') && !surviving.get(policy)?.some(({ mutant }) => mutant.id === name))
+      .map((mutant) => ({ mutant, policy: policy.id, file: policy.file, line: policy.line, column: policy.column })),
+  );
+}
+
+/** Questions of cases by the policies that match in them. */
+class Examples {
+  readonly #byPolicy = new Map<PolicyEntry, Example[]>();
+
+  add(check: Check & { readonly name?: string }, matching: readonly PolicyEntry[]): void {
+    const { asked, name } = check;
+    if (name === undefined || !('question' in asked)) return;
+    for (const policy of matching) {
+      const known = this.#byPolicy.get(policy) ?? [];
+      if (known.length < MAX_EXAMPLES) known.push({ name, question: asked.question });
+      this.#byPolicy.set(policy, known);
+    }
+  }
+
+  of(policy: PolicyEntry): readonly Example[] {
+    return this.#byPolicy.get(policy) ?? [];
+  }
+}

@@ -1,0 +1,107 @@
+import type { CatalogAction } from '../../action/catalog.ts';
+import { decide } from '../../decide/decide.ts';
+import { isDeny } from '../../decision/decision.ts';
+import type { Decision } from '../../decision/decision.ts';
+import { authorize } from '../../policy/authorize.ts';
+import type { PolicySet } from '../../policy/loading/load.ts';
+import { issueQuestion } from '../../policy/question.ts';
+import type { Question } from '../../policy/question.ts';
+import type { Constraints } from '../../token/authorization-details.ts';
+import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../token/members.ts';
+import { bindingOf, caseFacts, names } from './case-facts.ts';
+import type { Attempt, CaseTask, Circumstances } from './test-case.ts';
+import { writtenCallOf } from './written-call.ts';
+
+/** What came of an attempt. */
+export interface Rehearsal {
+  readonly decision: Decision;
+  /** What the policies were asked; `null` where the call was refused before that. */
+  readonly question: Question | null;
+  /** What was attempted; `null` where the call comes to no action of the catalog. */
+  readonly target: Target | null;
+}
+
+/** An action of the catalog, used or asked for. */
+export interface Target {
+  readonly action: CatalogAction;
+  readonly isIssue: boolean;
+}
+
+/**
+ * Decides an attempt as the server would: a call by the same `decide`, a token by the same question to the same policies.
+ * Budgets are not spent and nothing is recorded. A problem where the attempt cannot be made with this catalog.
+ */
+export function rehearse(attempt: Attempt, circumstances: Circumstances, policies: PolicySet): Rehearsal | Problem {
+  return attempt.kind === 'issue'
+    ? rehearseIssue(attempt, circumstances, policies)
+    : rehearseCall(attempt, circumstances, policies);
+}
+
+function rehearseCall(
+  attempt: Exclude<Attempt, { readonly kind: 'issue' }>,
+  circumstances: Circumstances,
+  policies: PolicySet,
+): Rehearsal | Problem {
+  const written = writtenCallOf(attempt, policies.catalog);
+  if (isProblem(written)) return written;
+  const facts = caseFacts(written, circumstances, policies.catalog);
+  const listening = listeningTo(policies);
+  const decision = decide(facts, { binding: bindingOf(circumstances), policies: listening.policies });
+  const action = isDeny(facts.action) ? undefined : policies.catalog.actions.get(facts.action.id);
+  return { decision, question: listening.asked(), target: action === undefined ? null : { action, isIssue: false } };
+}
+
+function rehearseIssue(
+  { action: id, ttlSeconds, delegation }: Extract<Attempt, { readonly kind: 'issue' }>,
+  { agent, nowMs, task }: Circumstances,
+  policies: PolicySet,
+): Rehearsal | Problem {
+  const action = policies.catalog.actions.get(id);
+  if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
+  const question = (constraints: Constraints): Question =>
+    issueQuestion(
+      {
+        agent,
+        server: action.server,
+        purpose: task.purpose,
+        actions: task.actions ?? [id],
+        requested: { action: id, risk: action.risk, constraints },
+        ttlSeconds,
+        subject: task.subject ?? agent,
+        actors: task.subject === null || task.subject === agent ? [] : [agent],
+        subjectAttributes: task.subjectAttributes,
+        claimed: task.claimed,
+        attested: task.attested,
+        risk: task.risk,
+        delegation: delegation ?? undefined,
+        nowMs,
+      },
+      policies.catalog,
+    );
+  const target = { action, isIssue: true };
+  // As the issuer does: all that is asked for, or nothing.
+  const rehearsed = (constraints: Constraints): Rehearsal => {
+    const asked = question(constraints);
+    return { decision: authorize(policies, asked), question: asked, target };
+  };
+  const [first, ...more] = constraintsOf(task, id);
+  return more.map(rehearsed).find(({ decision }) => isDeny(decision)) ?? rehearsed(first);
+}
+
+/** The constraints of each entry of the task that has the action. */
+function constraintsOf({ details, constraints }: CaseTask, id: string): readonly [Constraints, ...Constraints[]] {
+  const entries = (details ?? []).filter(({ actions }) => actions.some((granted) => names(granted, id)));
+  const [first = constraints, ...more] = entries.map((entry) => entry.constraints);
+  return [first, ...more];
+}
+
+/** The same policies, and what they were asked last. */
+function listeningTo(policies: PolicySet): { readonly policies: PolicySet; readonly asked: () => Question | null } {
+  let asked: Question | null = null;
+  const ask: PolicySet['ask'] = (question) => {
+    asked = question;
+    return policies.ask(question);
+  };
+  return { policies: { ...policies, ask }, asked: () => asked };
+}

@@ -1,0 +1,119 @@
+import type { Place } from '../../action/finding.ts';
+import type { PolicySet } from '../../policy/loading/load.ts';
+import { probeOf } from '../explain/probe.ts';
+import type { Probe } from '../explain/probe.ts';
+import { rawAsker } from './raw-question.ts';
+import { isProblem } from '../../token/members.ts';
+import { cedarTestProblems } from './cedar-tests.ts';
+import type { CedarTest } from './cedar-tests.ts';
+import { CoverageCount } from './coverage.ts';
+import type { Coverage } from './coverage.ts';
+import { rehearse } from './rehearse.ts';
+import type { Suites } from './suite-source.ts';
+import type { TestCase } from './test-case.ts';
+import { unlistedAllows } from './unlisted.ts';
+import type { Rehearsed, Unlisted } from './unlisted.ts';
+import { decisionText, mismatches } from './case-verdict.ts';
+
+/** What came of one case. */
+export interface CaseResult extends Place {
+  readonly file: string;
+  readonly name: string;
+  readonly status: 'passed' | 'failed' | 'skipped';
+  /** Of a failed case everything that is wrong, a clause each; of a skipped one why it is left out. */
+  readonly messages: readonly string[];
+  /** The decision in a line; `null` where there is none. */
+  readonly decision: string | null;
+}
+
+/** What came of the suites. */
+export interface SuiteResult {
+  readonly cases: readonly CaseResult[];
+  /** `null` where it was not asked for. */
+  readonly unlisted: Unlisted | null;
+  readonly coverage: Coverage;
+}
+
+/** How to run them. */
+export interface RunOptions {
+  /** Whether what no case lists is tried too; it makes sense for whole suites alone. */
+  readonly isUnlistedTried: boolean;
+  /** Told of each 1,000 decisions. */
+  readonly onProgress: (decided: number) => void;
+}
+
+const PROGRESS_EVERY = 1000;
+
+/** Runs suites against a policy set. A problem where what they do not list is too much to be tried. */
+export function runSuites(
+  { cases, cedarTests }: Suites,
+  policies: PolicySet,
+  { isUnlistedTried, onProgress }: RunOptions,
+): SuiteResult | { readonly problem: string } {
+  let decided = 0;
+  const made = (count: number): void => {
+    const before = Math.floor(decided / PROGRESS_EVERY);
+    decided += count;
+    if (Math.floor(decided / PROGRESS_EVERY) > before) onProgress(decided);
+  };
+  const probe = probeOf(policies);
+  const count = new CoverageCount();
+  const results: CaseResult[] = [];
+  const rehearsed: Rehearsed[] = [];
+  for (const test of cases) {
+    const { result, target } = resultOf(test, policies, { probe, count });
+    results.push(result);
+    rehearsed.push({ test, target });
+    made(1);
+  }
+  // An instance of the engine with all policies in it, which most suites have no use for.
+  const answerOf = cedarTests.length === 0 ? null : rawAsker(policies);
+  for (const test of cedarTests) {
+    if (answerOf !== null) results.push(cedarResult(test, cedarTestProblems(test, answerOf(test.question))));
+    made(1);
+  }
+  const unlisted = isUnlistedTried ? unlistedAllows(rehearsed, policies, made) : null;
+  if (isProblem(unlisted)) return unlisted;
+  return { cases: results, unlisted, coverage: count.of(probe.policies) };
+}
+
+type Outcome = { readonly result: CaseResult; readonly target: Rehearsed['target'] };
+
+function resultOf(
+  test: TestCase,
+  policies: PolicySet,
+  { probe, count }: { readonly probe: Probe; readonly count: CoverageCount },
+): Outcome {
+  const { file, line, column, name } = test;
+  const rehearsal = rehearse(test.attempt, test.circumstances, policies);
+  if (isProblem(rehearsal)) {
+    const messages = [rehearsal.problem];
+    return { result: { file, line, column, name, status: 'failed', messages, decision: null }, target: null };
+  }
+  const { decision, question, target } = rehearsal;
+  // A case that is left out for now is not judged, but it still lists what it expects.
+  if (test.skip !== null) {
+    const result = { file, line, column, name, status: 'skipped', messages: [test.skip], decision: null } as const;
+    return { result, target };
+  }
+  const observations = question === null ? null : probe.observeReached(question);
+  if (observations !== null) count.add(observations);
+  const shadow = (observations ?? []).filter(({ policy, matches }) => policy.shadow && matches);
+  const messages = mismatches(
+    test.expected,
+    decision,
+    shadow.map(({ policy }) => policy.id),
+  );
+  const status = messages.length === 0 ? 'passed' : 'failed';
+  return { result: { file, line, column, name, status, messages, decision: decisionText(decision) }, target };
+}
+
+const cedarResult = ({ file, line, column, name }: CedarTest, messages: readonly string[]): CaseResult => ({
+  file,
+  line,
+  column,
+  name,
+  status: messages.length === 0 ? 'passed' : 'failed',
+  messages,
+  decision: null,
+});

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import type { Finding } from '../../action/finding.ts';
+import { systemDisk } from '../../policy/loading/source.ts';
+import type { PolicyDisk } from '../../policy/loading/source.ts';
+import { caseFileFrom } from './case-file.ts';
+import { cedarTestsFrom } from './cedar-tests.ts';
+import type { CedarTest } from './cedar-tests.ts';
+import type { TestCase } from './test-case.ts';
+
+/** The suites of a policy folder. */
+export interface Suites {
+  /** How many files there are. */
+  readonly files: number;
+  readonly cases: readonly TestCase[];
+  readonly cedarTests: readonly CedarTest[];
+}
+
+const CASES_SUFFIX = '.test.yaml';
+const CEDAR_SUFFIX = '.cedartests.json';
+const SUBFOLDERS = ['policies', 'tests'];
+const MAX_FILES = 1000;
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Reads the suites of a policy folder: every `*.test.yaml` and every `*.cedartests.json` of it and of its subfolders
+ * `policies` and `tests`, in the order of their names. All or nothing: the suites, or every finding. Bounds: 1,000 files.
+ */
+export async function readSuites(
+  folder: string,
+  disk: PolicyDisk = systemDisk,
+): Promise<Suites | { readonly findings: readonly Finding[] }> {
+  const names = await suiteNames(folder, disk);
+  const findings: Finding[] = [];
+  const cases: TestCase[] = [];
+  const cedarTests: CedarTest[] = [];
+  if (names.length > MAX_FILES) findings.push(at(folder, `a policy folder has at most ${MAX_FILES} suites`));
+  for (const name of names.slice(0, MAX_FILES)) {
+    const file = join(folder, name);
+    const text = await textFrom(file, disk);
+    if (typeof text !== 'string') findings.push(text);
+    else if (name.endsWith(CASES_SUFFIX)) take(caseFileFrom(text, file), cases, findings);
+    else take(cedarTestsFrom(text, file), cedarTests, findings);
+  }
+  return findings.length > 0 ? { findings } : { files: names.length, cases, cedarTests };
+}
+
+function take<T>(read: readonly T[] | { readonly findings: readonly Finding[] }, into: T[], findings: Finding[]): void {
+  if ('findings' in read) findings.push(...read.findings);
+  else into.push(...read);
+}
+
+const isSuite = (name: string): boolean =>
+  !name.startsWith('.') && (name.endsWith(CASES_SUFFIX) || name.endsWith(CEDAR_SUFFIX));
+
+async function suiteNames(folder: string, disk: PolicyDisk): Promise<readonly string[]> {
+  const entries = await disk.list(folder);
+  const names = entries.filter(isSuite);
+  for (const subfolder of SUBFOLDERS.filter((name) => entries.includes(name))) {
+    const within = await disk.list(join(folder, subfolder)).catch(() => []);
+    names.push(...within.filter(isSuite).map((name) => `${subfolder}/${name}`));
+  }
+  return names.sort();
+}
+
+async function textFrom(file: string, disk: PolicyDisk): Promise<string | Finding> {
+  try {
+    const bytes = await disk.read(file, MAX_FILE_BYTES);
+    if (bytes === null) return at(file, `the file is no regular file of at most ${MAX_FILE_BYTES} bytes`);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'no valid UTF-8';
+    return at(file, `the file could not be read: ${code}`);
+  }
+}
+
+const at = (file: string, message: string): Finding => ({ file, line: 1, column: 1, message, help: null });

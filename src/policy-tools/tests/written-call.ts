@@ -1,0 +1,228 @@
+import type { Catalog, CatalogAction, Server } from '../../action/catalog.ts';
+import type { ArgumentSpec } from '../../action/catalog-arguments.ts';
+import type { FieldDescriptor } from '../../action/protobuf/descriptor-set.ts';
+import { messageFromJson } from '../../action/protobuf/message-json.ts';
+import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../token/members.ts';
+import type { Attempt, WrittenCall } from './test-case.ts';
+
+/** An attempt that is a call, in whichever form. */
+export type CallAttempt = Exclude<Attempt, { readonly kind: 'issue' }>;
+
+type Of<Kind extends Attempt['kind']> = Extract<Attempt, { readonly kind: Kind }>;
+
+const JSON_BODY = [['content-type', 'application/json']] as const;
+const GRPC_BODY = [
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+] as const;
+
+/** The HTTP request that an attempt stands for, at the first host of its server; a problem where the catalog has no such. */
+export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCall | Problem {
+  switch (attempt.kind) {
+    case 'call':
+      return attempt;
+    case 'mcp':
+      return jsonRpcCall(attempt, catalog);
+    case 'a2a':
+      return jsonRpcCall(attempt, catalog);
+    case 'grpc':
+      return grpcCall(attempt, catalog);
+    case 'action':
+      return actionCall(attempt, catalog);
+    default:
+      return attempt satisfies never;
+  }
+}
+
+/**
+ * To the server named; else to the one that has such an entry, else to the only one that speaks the protocol, so that an
+ * unknown tool can be attempted.
+ */
+function endpointOf(
+  {
+    kind,
+    server,
+    method,
+  }: { readonly kind: CatalogAction['kind']; readonly server: string | null; readonly method: string },
+  catalog: Catalog,
+): CatalogAction | Problem {
+  const entries = [...catalog.actions.values()].filter(
+    (action) => action.kind === kind && (server === null || action.server.id === server),
+  );
+  const named = entries.filter(({ endpoint }) => endpoint.endsWith(kind === 'grpc' ? `/${method}` : ` ${method}`));
+  const candidates = named.length > 0 ? named : entries;
+  const [first] = candidates;
+  if (first === undefined) return { problem: `no server of the catalog${withId(server)} speaks \`${kind}\`` };
+  return new Set(candidates.map((action) => action.server)).size > 1
+    ? { problem: `more than one server of the catalog could be meant: say which in \`server\`` }
+    : first;
+}
+
+const withId = (server: string | null): string => (server === null ? '' : ` with the id \`${server}\``);
+
+function jsonRpcCall(attempt: Of<'mcp'> | Of<'a2a'>, catalog: Catalog): WrittenCall | Problem {
+  const { kind, server, method, params } = attempt;
+  const tool = kind === 'mcp' && method === 'tools/call' && 'name' in params ? `tools/${String(params.name)}` : method;
+  const entry = endpointOf({ kind, server, method: tool }, catalog);
+  return isProblem(entry) ? entry : jsonRpcTo(entry, method, params);
+}
+
+const jsonRpcTo = (entry: CatalogAction, method: string, params: object): WrittenCall => ({
+  method: 'POST',
+  url: urlOf(entry.server, entry.template),
+  headers: JSON_BODY,
+  body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })),
+});
+
+function grpcCall({ server, method, message }: Of<'grpc'>, catalog: Catalog): WrittenCall | Problem {
+  const entry = endpointOf({ kind: 'grpc', server, method }, catalog);
+  if (isProblem(entry)) return entry;
+  const bytes = 'json' in message ? messageOf(entry, { method, json: message.json }) : message;
+  if (isProblem(bytes)) return bytes;
+  return { method: 'POST', url: urlOf(entry.server, `/${method}`), headers: GRPC_BODY, body: framed(bytes) };
+}
+
+/** The message of a method of the catalog, which alone is described there. */
+function messageOf(
+  { template, input, server }: CatalogAction,
+  { method, json }: { readonly method: string; readonly json: unknown },
+): Uint8Array | Problem {
+  if (template !== `/${method}`) return { problem: `the catalog has no method \`${method}\` to encode a message for` };
+  if (input === null)
+    return { problem: `a message in JSON needs the \`descriptorSet\` of \`${server.id}\`: name it, or give base64` };
+  const bytes = messageFromJson(input, json);
+  return isProblem(bytes) ? { problem: `the message of \`${method}\` ${bytes.problem}` } : bytes;
+}
+
+/** One message, not compressed. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+function framed(message: Uint8Array): Uint8Array {
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, 5);
+  return frame;
+}
+
+const urlOf = ({ hosts }: Server, path: string): string => `https://${hosts.values().next().value ?? ''}${path}`;
+
+function actionCall({ action: id, args }: Of<'action'>, catalog: Catalog): WrittenCall | Problem {
+  const action = catalog.actions.get(id);
+  if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
+  const unknown = Object.keys(args).find((name) => !action.args.some((spec) => spec.name === name));
+  if (unknown !== undefined) return { problem: `the action \`${id}\` has no argument \`${unknown}\`` };
+  const given = new Map(Object.entries(args));
+  const values = action.args.flatMap((spec): readonly Given[] => {
+    const value = given.get(spec.name) ?? (spec.required ? plainValue(action, spec) : undefined);
+    return value === undefined ? [] : [{ spec, value }];
+  });
+  const builders = { http: httpTo, mcp: mcpTo, a2a: a2aTo, grpc: grpcTo };
+  return builders[action.kind](action, values);
+}
+
+/** A text parameter of the path is what its type takes. */
+const plainValue = ({ parameters }: CatalogAction, { name, from, type }: ArgumentSpec): unknown =>
+  from === 'path' && type === 'string' ? parameters.get(name)?.type.sample : PLAIN[type];
+
+interface Given {
+  readonly spec: ArgumentSpec;
+  readonly value: unknown;
+}
+
+/** What a required argument is where a case does not say. */
+const PLAIN: Readonly<Record<ArgumentSpec['type'], unknown>> = {
+  string: 'x',
+  long: 0,
+  bool: false,
+  decimal: 0,
+  strings: [],
+};
+
+function httpTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
+  const text = (from: 'path' | 'query') =>
+    given.flatMap(({ spec, value }) =>
+      spec.from === from ? [[spec.name, encodeURIComponent(String(value))] as const] : [],
+    );
+  const path = text('path').reduce(
+    (template, [name, value]) => template.replace(`{${name}}`, () => value),
+    action.template,
+  );
+  const query = text('query').map(([name, value]) => `${encodeURIComponent(name)}=${value}`);
+  const url = `${urlOf(action.server, path)}${query.length === 0 ? '' : `?${query.join('&')}`}`;
+  const hasBody = action.args.some((spec) => spec.from === 'body');
+  return {
+    method: action.method,
+    url,
+    headers: hasBody ? JSON_BODY : [],
+    body: hasBody ? Buffer.from(JSON.stringify(bodyOf(given))) : null,
+  };
+}
+
+const bodyOf = (given: readonly Given[]): Readonly<Record<string, unknown>> => objectFrom(given, pointerInBody);
+
+const pointerInBody = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'body' ? spec.pointer : null);
+
+/** The object that has each value at its way; a value without one is left out. */
+function objectFrom(
+  given: readonly Given[],
+  wayOf: (spec: ArgumentSpec) => readonly string[] | null,
+): Readonly<Record<string, unknown>> {
+  const root: Record<string, unknown> = Object.create(null);
+  for (const { spec, value } of given) {
+    const names = [...(wayOf(spec) ?? [])];
+    if (names.length === 0) continue;
+    const last = names.pop() ?? spec.name;
+    let at = root;
+    for (const name of names) {
+      const inner = at[name];
+      const next: Record<string, unknown> = isObject(inner) ? inner : Object.create(null);
+      at[name] = next;
+      at = next;
+    }
+    at[last] = value;
+  }
+  return root;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
+  const name = action.endpoint.slice(action.template.length + 1);
+  const value = (of: string): unknown => given.find(({ spec }) => spec.name === of)?.value ?? 'x';
+  if (action.isSession) return jsonRpcTo(action, 'ping', {});
+  if (name.startsWith('tools/')) {
+    return jsonRpcTo(action, 'tools/call', { name: name.slice('tools/'.length), arguments: bodyOf(given) });
+  }
+  const params = { resources: { uri: value('uri') }, prompts: { name: value('name') } };
+  if (name === 'resources') return jsonRpcTo(action, 'resources/read', params.resources);
+  return name === 'prompts' ? jsonRpcTo(action, 'prompts/get', params.prompts) : jsonRpcTo(action, 'x-other', {});
+}
+
+function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
+  return jsonRpcTo(action, action.endpoint.slice(action.template.length + 1), bodyOf(given));
+}
+
+/** The message that has each value at its place; an empty one where nothing describes it, for which nothing was given. */
+function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
+  const { input, template, server } = action;
+  const method = template.slice(1);
+  const values = given.map(({ spec, value }) => ({
+    spec,
+    value: value === PLAIN[spec.type] ? plainIn(input, spec) : value,
+  }));
+  const bytes =
+    values.length === 0 ? new Uint8Array() : messageOf(action, { method, json: objectFrom(values, pathInMessage) });
+  if (isProblem(bytes)) return bytes;
+  return { method: 'POST', url: urlOf(server, template), headers: GRPC_BODY, body: framed(bytes) };
+}
+
+const pathInMessage = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'message' ? spec.path : null);
+
+/** What a required argument of a message is where a case does not say: of an enum its first name. */
+function plainIn(input: CatalogAction['input'], spec: ArgumentSpec): unknown {
+  let field: FieldDescriptor | undefined;
+  for (const step of pathInMessage(spec) ?? [])
+    field = input?.set.messages.get(field === undefined ? input.name : (field.typeName ?? ''))?.fields.get(step);
+  const [first] = field?.kind === 'enum' ? (input?.set.enums.get(field.typeName ?? '')?.values() ?? []) : [];
+  return first ?? (field?.kind === 'string' && spec.type === 'decimal' ? '0' : PLAIN[spec.type]);
+}

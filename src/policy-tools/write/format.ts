@@ -1,0 +1,57 @@
+import type { Cedar } from '../../policy/cedar.ts';
+import { cedarComments, cedarStatements } from '../../policy/cedar-text.ts';
+import { policiesOf, placed } from '../../policy/loading/policy-file.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { SourceFile } from '../../policy/loading/source.ts';
+
+const WIDTH = 80;
+const INDENT = 2;
+
+/**
+ * A policy file in Cedar's own format, 80 columns wide: each policy by the formatter of the engine, what stands between
+ * policies kept, with one blank line at most. Says the same: what a formatting would change of a policy's meaning or of a
+ * comment is a finding, as is a file that does not parse.
+ */
+export function formatted(
+  source: SourceFile,
+  cedar: Cedar,
+): { readonly text: string } | { readonly findings: readonly Finding[] } {
+  const file = placed(source);
+  // Depth and syntax alone: what the annotations say is not a matter of format.
+  const { policies, templates, findings } = policiesOf(file, cedar);
+  const statements = cedarStatements(source.text);
+  if (policies.length + templates.length !== statements.length) return { findings };
+  let text = '';
+  let end = 0;
+  for (const statement of statements) {
+    const pretty = prettyPolicy(statement.text, cedar);
+    if (pretty === null) {
+      const message = 'the policy could not be formatted without a change to it';
+      return { findings: [{ file: source.file, ...file.placeAt(statement.start), message, help: null }] };
+    }
+    text += between(source.text.slice(end, statement.start)) + pretty;
+    end = statement.start + statement.text.length;
+  }
+  text += between(source.text.slice(end));
+  return { text: text.trim() === '' ? '' : `${text.trim()}\n` };
+}
+
+function prettyPolicy(policy: string, cedar: Cedar): string | null {
+  const answer = cedar.formatPolicies({ policyText: policy, lineWidth: WIDTH, indentWidth: INDENT });
+  if (answer.type === 'failure') return null;
+  // A line of a comment alone may end in blanks, which are no part of what it says.
+  const pretty = withoutTrailingBlanks(answer.formatted_policy.trim());
+  const isSame =
+    meaning(pretty, cedar) === meaning(policy, cedar) &&
+    cedarComments(pretty).join('\n') === cedarComments(policy).join('\n');
+  return isSame ? pretty : null;
+}
+
+const meaning = (policy: string, cedar: Cedar): string => {
+  const json = cedar.policyToJson(policy);
+  return JSON.stringify(json.type === 'success' ? json : cedar.templateToJson(policy));
+};
+
+const withoutTrailingBlanks = (text: string): string => text.replaceAll(/[ \t\r]+$/gm, '');
+
+const between = (text: string): string => withoutTrailingBlanks(text).replaceAll(/\n{3,}/g, '\n\n');

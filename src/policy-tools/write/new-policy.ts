@@ -1,0 +1,65 @@
+import type { ArgumentSpec, CatalogAction } from '../../action/catalog.ts';
+import { cedarString } from '../../policy/cedar-text.ts';
+import { NAMESPACE } from '../../policy/namespace.ts';
+
+/** Who a new policy is for: one agent, or the agents of a group. */
+export type Grantee = { readonly agent: string } | { readonly group: string };
+
+/**
+ * A permit for one action of the catalog, with a condition for each of its arguments by its type. The conditions are as
+ * narrow as their types allow (`""`, `0`, `false`), so that the policy permits next to nothing before it is edited; it is
+ * valid by the generated schema as it stands.
+ */
+export function newPolicy(
+  action: CatalogAction,
+  { id, grantee }: { readonly id: string; readonly grantee: Grantee },
+): string {
+  const conditions = [
+    // What is risky is done for a stated purpose.
+    ...(action.risk === 'low' ? [] : ['context.intent.purpose != ""']),
+    ...action.args.map(argumentCondition),
+  ];
+  const when =
+    conditions.length === 0
+      ? ''
+      : `\nwhen\n{\n${conditions.map((text, at) => clause(text, at, conditions)).join('\n')}\n}`;
+  return [
+    `// ${action.server.id}: ${action.endpoint}, risk ${action.risk}. Each condition is as narrow as its type allows: widen it.`,
+    `@id(${cedarString(id)})`,
+    `@description("who may do this, and why")`,
+    'permit (',
+    `  ${principal(grantee)},`,
+    `  action == ${NAMESPACE}::Action::${cedarString(action.id)},`,
+    `  resource in ${NAMESPACE}::Server::${cedarString(action.server.id)}`,
+    `)${when};`,
+  ].join('\n');
+}
+
+const principal = (grantee: Grantee): string =>
+  'agent' in grantee
+    ? `principal == ${NAMESPACE}::Agent::${cedarString(grantee.agent)}`
+    : `principal in ${NAMESPACE}::AgentGroup::${cedarString(grantee.group)}`;
+
+const clause = (text: string, at: number, all: readonly string[]): string =>
+  `  ${text}${at === all.length - 1 ? '' : ' &&'}`;
+
+const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const RESERVED = new Set(['true', 'false', 'if', 'then', 'else', 'in', 'is', 'like', 'has', '__cedar']);
+
+function argumentCondition({ name, type, required }: ArgumentSpec): string {
+  const isName = IDENTIFIER.test(name) && !RESERVED.has(name);
+  const condition = tests[type](isName ? `context.args.${name}` : `context.args[${cedarString(name)}]`);
+  // Cedar's types follow `if … has … then`, and not `!(… has …) ||`.
+  return required
+    ? condition
+    : `(if context.args has ${isName ? name : cedarString(name)} then ${condition} else true)`;
+}
+
+/** The narrowest test of each type. */
+const tests: Readonly<Record<ArgumentSpec['type'], (value: string) => string>> = {
+  string: (value) => `${value} == ""`,
+  long: (value) => `${value} <= 0`,
+  bool: (value) => `${value} == false`,
+  decimal: (value) => `${value}.lessThanOrEqual(decimal("0.0"))`,
+  strings: (value) => `[""].containsAll(${value})`,
+};

@@ -1,0 +1,37 @@
+import { join, relative } from 'node:path';
+import { anyPath } from '../../config/writable-path.ts';
+import { systemDisk } from './source.ts';
+import type { PolicyDisk } from './source.ts';
+
+const BORROWED = new Set(['actions.yaml', 'base.cedarschema']);
+const ENTITIES_SUFFIX = '.cedarentities.json';
+
+/**
+ * The disk on which a policy folder that lacks the catalog, the base schema or entities has those of another: so that a few
+ * policies can stand by themselves and be tried with what they were written for. Policies are never borrowed. For commands alone: nobody is kept from writing to it.
+ */
+export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
+  return {
+    list: async (listed) => {
+      const names = await disk.list(listed);
+      if (listed !== folder) return names;
+      const theirs = await disk.list(base);
+      const hasEntities = names.some((name) => name.endsWith(ENTITIES_SUFFIX));
+      const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && name.endsWith(ENTITIES_SUFFIX)));
+      return [...new Set([...names, ...lent])];
+    },
+    read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),
+    stamp: (file) => ownOrLent(file, (path) => disk.stamp(path)),
+    guard: anyPath,
+  };
+
+  async function ownOrLent<T>(file: string, use: (path: string) => Promise<T>): Promise<T> {
+    try {
+      return await use(file);
+    } catch (error) {
+      const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+      if (!isMissing) throw error;
+      return use(join(base, relative(folder, file)));
+    }
+  }
+}

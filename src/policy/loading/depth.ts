@@ -1,0 +1,120 @@
+import type { CedarToken } from '../cedar-text.ts';
+
+/**
+ * How deep a policy may nest. Measured on cedar-wasm 4.13: it traps beyond 100 nested records, 120 sets or calls, 130
+ * parentheses, and on evaluation beyond 350 chained operators, accesses or clauses. The limit is about half of each.
+ */
+export const MAX_DEPTH = 150;
+
+/** What one bracket costs of the engine's stack, in chained operators. */
+const BRACKET_COST = 3;
+const OPENING = new Set(['(', '[', '{']);
+const CLOSING = new Set([')', ']', '}']);
+const SEPARATORS = new Set([',', ';', ':']);
+const CONDITIONAL = new Set(['if', 'then', 'else']);
+const CLAUSES = new Set(['when', 'unless']);
+const CHAINED = new Set(['.', '+', '-', '*', '!', '<', '>', '<=', '>=', '==', '!=', 'in', 'has', 'like', 'is']);
+
+/** The depth of one bracket: of `a || b && c.d` it is that of the deepest operand plus the length of each chain. */
+interface Frame {
+  /** Deepest element so far, of those that separators part. */
+  element: number;
+  /** Links of the conditional chain of the current element. */
+  conditional: number;
+  /** Deepest part of the conditional chain. */
+  part: number;
+  or: number;
+  /** Deepest operand of `||`. */
+  disjunct: number;
+  and: number;
+  /** Deepest operand of `&&`. */
+  conjunct: number;
+  chained: number;
+  /** Deepest bracket within the current operand. */
+  inner: number;
+}
+
+const emptyFrame = (): Frame => ({
+  element: 0,
+  conditional: 0,
+  part: 0,
+  or: 0,
+  disjunct: 0,
+  and: 0,
+  conjunct: 0,
+  chained: 0,
+  inner: 0,
+});
+
+/**
+ * An upper bound of the depth of the policy's syntax tree, from its tokens alone, so that no text reaches the engine that
+ * could trap it. Linear in the tokens.
+ */
+export function policyDepth(tokens: readonly CedarToken[]): number {
+  const outer: Frame[] = [];
+  let frame = emptyFrame();
+  let clauses = 0;
+  for (const { text } of tokens) {
+    if (OPENING.has(text)) {
+      outer.push(frame);
+      frame = emptyFrame();
+    } else if (CLOSING.has(text)) {
+      const within = BRACKET_COST + closeElement(frame);
+      frame = outer.pop() ?? emptyFrame();
+      frame.inner = Math.max(frame.inner, within);
+      // A bracket after an operand (a call, an index) is one more link of its chain.
+      frame.chained += 1;
+    } else if (outer.length === 0 && CLAUSES.has(text)) {
+      clauses += 1;
+      closeElement(frame);
+    } else count(frame, text);
+  }
+  // Unclosed brackets: the parser refuses them, but only after descending.
+  const unclosed = outer.reduceRight((within, open) => {
+    open.inner = Math.max(open.inner, within);
+    return BRACKET_COST + closeElement(open);
+  }, closeElement(frame));
+  return clauses + unclosed;
+}
+
+function count(frame: Frame, text: string): void {
+  if (text === '&&') {
+    closeConjunct(frame);
+    frame.and += 1;
+  } else if (text === '||') {
+    closeDisjunct(frame);
+    frame.or += 1;
+  } else if (CONDITIONAL.has(text)) {
+    closePart(frame);
+    frame.conditional += 1;
+  } else if (SEPARATORS.has(text)) closeElement(frame);
+  else if (CHAINED.has(text)) frame.chained += 1;
+}
+
+function closeConjunct(frame: Frame): void {
+  frame.conjunct = Math.max(frame.conjunct, frame.chained + frame.inner);
+  frame.chained = 0;
+  frame.inner = 0;
+}
+
+function closeDisjunct(frame: Frame): void {
+  closeConjunct(frame);
+  frame.disjunct = Math.max(frame.disjunct, frame.and + frame.conjunct);
+  frame.and = 0;
+  frame.conjunct = 0;
+}
+
+function closePart(frame: Frame): void {
+  closeDisjunct(frame);
+  frame.part = Math.max(frame.part, frame.or + frame.disjunct);
+  frame.or = 0;
+  frame.disjunct = 0;
+}
+
+function closeElement(frame: Frame): number {
+  closePart(frame);
+  frame.element = Math.max(frame.element, frame.conditional + frame.part);
+  frame.conditional = 0;
+  frame.part = 0;
+  return frame.element;
+}

@@ -1,0 +1,188 @@
+import { placesIn } from '../../action/finding.ts';
+import type { Finding, Place } from '../../action/finding.ts';
+import { annotationsFrom } from './annotations.ts';
+import type { Annotations } from './annotations.ts';
+import type { Cedar } from '../cedar.ts';
+import { cedarStatements, offsetOfByte } from '../cedar-text.ts';
+import type { CedarStatement } from '../cedar-text.ts';
+import { MAX_DEPTH, policyDepth } from './depth.ts';
+import type { PolicyFacts } from '../evaluator.ts';
+import { offsetInTemplate, slotsIn } from './policy-template.ts';
+import type { PolicyTemplate, Replaced } from './policy-template.ts';
+import { readsOf } from '../answers/reads.ts';
+import { scopeFrom } from '../answers/scope.ts';
+import type { SourceFile } from './source.ts';
+
+/** One policy of a file. */
+export interface PolicyEntry extends Annotations, PolicyFacts {
+  readonly effect: 'permit' | 'forbid';
+  readonly text: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** Where it, or the template of a link, begins in its file, in UTF-16 code units. */
+  readonly offset: number;
+  /** Where it was linked from; absent for a static policy. */
+  readonly link?: PolicyLink;
+}
+
+/** Where a linked policy comes from. Its file and place are those of the template. */
+export interface PolicyLink extends Place {
+  /** The id of the template. */
+  readonly template: string;
+  /** The text of the template. */
+  readonly text: string;
+  readonly replaced: readonly Replaced[];
+  /** The file of the link. */
+  readonly file: string;
+}
+
+/** A policy as it stands in its file: its text there, and where an offset in the text of the policy is in that. */
+export const writtenPolicy = ({
+  text,
+  link,
+}: Pick<PolicyEntry, 'text' | 'link'>): { readonly text: string; readonly offsetOf: (offset: number) => number } => ({
+  text: link?.text ?? text,
+  offsetOf: (offset) => (link === undefined ? offset : offsetInTemplate(link.replaced, offset)),
+});
+
+/** A file with the places of its offsets. */
+export interface PlacedSource extends SourceFile {
+  readonly placeAt: (offset: number) => Place;
+}
+
+/** A file made ready for findings. */
+export const placed = (source: SourceFile): PlacedSource => ({ ...source, placeAt: placesIn(source.text) });
+
+/** The policies of one file, and what is wrong with it. */
+export interface PolicyFileParts {
+  readonly policies: readonly PolicyEntry[];
+  readonly templates: readonly PolicyTemplate[];
+  readonly findings: readonly Finding[];
+}
+
+/** An error of Cedar, as far as it is shown. */
+export interface CedarProblem {
+  readonly message: string;
+  readonly help: string | null;
+  readonly sourceLocations?: readonly {
+    readonly label: string | null;
+    readonly start: number;
+    readonly end: number;
+  }[];
+}
+
+/**
+ * Splits a file into its policies and templates and reads their annotations. A policy that nests too deeply is refused before the
+ * engine sees the file; one that does not parse refuses the file.
+ */
+export function policiesOf(source: PlacedSource, cedar: Cedar): PolicyFileParts {
+  const statements = cedarStatements(source.text);
+  const deep = statements.flatMap((statement) => deepFinding(source, statement) ?? []);
+  if (deep.length > 0) return { policies: [], templates: [], findings: deep };
+  const parts = cedar.policySetTextToParts(source.text);
+  if (parts.type === 'failure') {
+    return { policies: [], templates: [], findings: parts.errors.map((error) => cedarFinding(error, source)) };
+  }
+  const split = [...parts.policies, ...parts.policy_templates].sort();
+  const own = statements.map((statement) => statement.text).sort();
+  // INVARIANT: what is checked is what the engine parsed, statement by statement.
+  if (split.length !== own.length || split.some((text, index) => text !== own[index])) {
+    return {
+      policies: [],
+      templates: [],
+      findings: [findingAt(source, 0, 'the file could not be split into its policies')],
+    };
+  }
+  const entries = statements.map((statement) => policyOf(source, statement, cedar));
+  return {
+    policies: entries.flatMap((entry) => entry.policies),
+    templates: entries.flatMap((entry) => entry.templates),
+    findings: entries.flatMap((entry) => entry.findings),
+  };
+}
+
+const findingAt = (source: PlacedSource, offset: number, message: string, help: string | null = null): Finding => ({
+  file: source.file,
+  ...source.placeAt(offset),
+  message,
+  help,
+});
+
+function deepFinding(source: PlacedSource, statement: CedarStatement): Finding | null {
+  const depth = policyDepth(statement.tokens);
+  if (depth <= MAX_DEPTH) return null;
+  const help = 'split it into several policies';
+  return findingAt(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_DEPTH}`, help);
+}
+
+function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar): PolicyFileParts {
+  const slots = slotsIn(statement.tokens);
+  const json = slots.size === 0 ? cedar.policyToJson(statement.text) : cedar.templateToJson(statement.text);
+  if (json.type === 'failure') {
+    const findings = json.errors.map((error) => cedarFinding(error, source, { from: statement.start }));
+    return { policies: [], templates: [], findings };
+  }
+  const given = new Map(Object.entries(json.json.annotations ?? {}));
+  const { annotations, problems } = annotationsFrom(given);
+  const at = place(source, statement);
+  const findings = problems.map(({ name, message, help }) =>
+    findingAt(source, offsetOfAnnotation(statement, name), message, help),
+  );
+  if (slots.size === 0) {
+    const policy = { ...annotations, ...factsOf(json.json), text: statement.text, ...at };
+    return { policies: [policy], templates: [], findings };
+  }
+  const { effect } = json.json;
+  const template = { ...annotations, given, effect, text: statement.text, json: json.json, slots, ...at };
+  return { policies: [], templates: [template], findings };
+}
+
+/** What a policy is about and reads, from its JSON form. */
+export const factsOf = (
+  json: Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'],
+): Pick<PolicyEntry, 'effect' | keyof PolicyFacts> => ({
+  effect: json.effect,
+  scope: scopeFrom(json),
+  reads: readsOf(json),
+});
+
+const place = (
+  source: PlacedSource,
+  { start }: CedarStatement,
+): Place & { readonly file: string; readonly offset: number } => ({
+  file: source.file,
+  offset: start,
+  ...source.placeAt(start),
+});
+
+/** Of an annotation that is missing, the beginning of the policy. */
+function offsetOfAnnotation({ tokens, start }: CedarStatement, name: string): number {
+  const index = tokens.findIndex((token, at) => token.text === '@' && tokens[at + 1]?.text === name);
+  return tokens[index]?.start ?? start;
+}
+
+/** The errors of an answer that failed. */
+export const problemsOf = (answer: {
+  readonly type: string;
+  readonly errors?: readonly CedarProblem[];
+}): readonly CedarProblem[] => (answer.type === 'success' ? [] : (answer.errors ?? []));
+
+/** What Cedar says about a text that stands at an offset of a file, as it is there or as `written` says, with the place in the file. */
+export function cedarFinding(
+  error: CedarProblem,
+  source: PlacedSource,
+  { from = 0, policy }: { readonly from?: number; readonly policy?: Pick<PolicyEntry, 'text' | 'link'> } = {},
+): Finding {
+  const [location] = error.sourceLocations ?? [];
+  const text = policy?.text ?? source.text.slice(from);
+  const { offsetOf } = writtenPolicy({ text, ...(policy?.link === undefined ? {} : { link: policy.link }) });
+  const offset = location === undefined ? 0 : offsetOf(offsetOfByte(text, location.start));
+  const end = location === undefined ? 0 : offsetOf(offsetOfByte(text, location.end));
+  const label = location?.label ?? null;
+  const message = error.message
+    .replace(/^for policy `[^`]*`, /, '')
+    .replace(/^failed to parse .*? from string: (error parsing schema: )?/, '');
+  const finding = findingAt(source, from + offset, label === null ? message : `${message}: ${label}`, error.help);
+  return end > offset ? { ...finding, end: source.placeAt(from + end) } : finding;
+}

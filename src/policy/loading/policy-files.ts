@@ -1,0 +1,40 @@
+import type { Finding } from '../../action/finding.ts';
+import type { Cedar } from '../cedar.ts';
+import { placed, policiesOf } from './policy-file.ts';
+import type { PlacedSource, PolicyEntry } from './policy-file.ts';
+import { linkedPolicies } from './policy-links.ts';
+import type { PolicyTemplate } from './policy-template.ts';
+import { isLinksFile } from './source.ts';
+import type { SourceFile } from './source.ts';
+
+/** What the policy and link files of a folder hold. */
+export interface PolicyFiles {
+  /** Of policies, and not of links. */
+  readonly files: readonly PlacedSource[];
+  /** Static ones in the order of their files, then linked ones. */
+  readonly policies: readonly PolicyEntry[];
+  readonly templates: readonly PolicyTemplate[];
+  readonly findings: readonly Finding[];
+}
+
+/** Reads the policies, the templates and the links of a folder. */
+export function policiesIn(sources: readonly SourceFile[], cedar: Cedar): PolicyFiles {
+  const files = sources.filter(({ name }) => !isLinksFile(name)).map(placed);
+  const parts = files.map((file) => policiesOf(file, cedar));
+  const templates = parts.flatMap((part) => part.templates);
+  const findings = parts.flatMap((part) => part.findings);
+  const links = sources.filter(({ name }) => isLinksFile(name));
+  const linked = linkedPolicies(links, templates, { cedar, isWhole: findings.length === 0 });
+  return {
+    files,
+    policies: [...parts.flatMap((part) => part.policies), ...linked.policies],
+    templates,
+    findings: [...findings, ...linked.findings],
+  };
+}
+
+/** The templates that no policy is linked from. */
+export function unlinkedTemplates({ policies, templates }: Pick<PolicyFiles, 'policies' | 'templates'>) {
+  const used = new Set(policies.flatMap(({ link }) => link?.template ?? []));
+  return templates.filter(({ id }) => !used.has(id));
+}

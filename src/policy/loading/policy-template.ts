@@ -1,0 +1,103 @@
+import type { Place } from '../../action/finding.ts';
+import type { Annotations } from './annotations.ts';
+import { cedarString, cedarTokens } from '../cedar-text.ts';
+import type { CedarToken } from '../cedar-text.ts';
+import type { EntityUid } from '../entities.ts';
+
+/** What a template leaves open, in its scope. */
+export type Slot = '?principal' | '?resource';
+
+/** A policy with slots, which is no policy until it is linked. */
+export interface PolicyTemplate extends Annotations, Place {
+  /** As written, by name. */
+  readonly given: ReadonlyMap<string, string | null>;
+  readonly effect: 'permit' | 'forbid';
+  readonly text: string;
+  readonly file: string;
+  /** Where it begins in its file, in UTF-16 code units. */
+  readonly offset: number;
+  /** In Cedar's JSON form. */
+  readonly json: unknown;
+  readonly slots: ReadonlySet<Slot>;
+}
+
+/** A stretch of a linked policy that is written otherwise in its template. */
+export interface Replaced {
+  /** Where it begins in the text of the linked policy, in UTF-16 code units. */
+  readonly at: number;
+  readonly length: number;
+  /** Length of what stands for it in the template. */
+  readonly writtenLength: number;
+}
+
+/** The slots of a text. */
+export const slotsIn = (tokens: readonly CedarToken[]): ReadonlySet<Slot> =>
+  new Set(tokens.flatMap((_token, at) => slotAt(tokens, at) ?? []));
+
+function slotAt(tokens: readonly CedarToken[], at: number): Slot | null {
+  const [sign, name] = [tokens[at], tokens[at + 1]];
+  if (sign?.text !== '?' || name?.start !== sign.end) return null;
+  return name.text === 'principal' || name.text === 'resource' ? `?${name.text}` : null;
+}
+
+/**
+ * The text of a template with the values of a link in its slots and the id of the link: the static policy that Cedar makes of the
+ * two. A slot without a value stays as it is.
+ */
+export function linkedText(
+  template: Pick<PolicyTemplate, 'text'>,
+  id: string,
+  values: ReadonlyMap<Slot, EntityUid>,
+): { readonly text: string; readonly replaced: readonly Replaced[] } {
+  const tokens = cedarTokens(template.text);
+  const replaced: Replaced[] = [];
+  let text = '';
+  let end = 0;
+  const put = (from: CedarToken, to: CedarToken, by: string): void => {
+    text += template.text.slice(end, from.start);
+    replaced.push({ at: text.length, length: by.length, writtenLength: to.end - from.start });
+    text += by;
+    end = to.end;
+  };
+  for (const [at, token] of tokens.entries()) {
+    const slot = slotAt(tokens, at);
+    const [value, next, isId] = [slot === null ? undefined : values.get(slot), tokens[at + 1], isIdAt(tokens, at)];
+    if (value !== undefined && next !== undefined) put(token, next, `${value.type}::${cedarString(value.id)}`);
+    if (isId) put(token, token, cedarString(id));
+  }
+  return { text: text + template.text.slice(end), replaced };
+}
+
+/** Whether a token is the value of `@id("…")`. */
+const isIdAt = (tokens: readonly CedarToken[], at: number): boolean =>
+  ['@', 'id', '('].every((text, index) => tokens[at - 3 + index]?.text === text);
+
+/** The JSON form that Cedar has of a link: that of its template, with the values in the slots and the id of the link. */
+export function linkedJson(json: unknown, id: string, values: ReadonlyMap<string, EntityUid>): unknown {
+  if (typeof json !== 'object' || json === null) return json;
+  const { annotations, ...policy } = json as Readonly<Record<string, unknown>>;
+  const scope = ['principal', 'resource'].map((name) => [name, filled(policy[name], values)] as const);
+  return { ...policy, ...Object.fromEntries(scope), annotations: { ...Object(annotations), id } };
+}
+
+function filled(constraint: unknown, values: ReadonlyMap<string, EntityUid>): unknown {
+  if (typeof constraint !== 'object' || constraint === null) return constraint;
+  const { slot, in: within, ...rest } = constraint as Readonly<Record<string, unknown>>;
+  const entity = typeof slot === 'string' ? values.get(slot) : undefined;
+  return {
+    ...rest,
+    ...(slot === undefined ? {} : entity === undefined ? { slot } : { entity }),
+    ...(within === undefined ? {} : { in: filled(within, values) }),
+  };
+}
+
+/** Where an offset of a linked policy is in its template; what is in a slot is where the slot is. */
+export function offsetInTemplate(replaced: readonly Replaced[], offset: number): number {
+  let shift = 0;
+  for (const { at, length, writtenLength } of replaced) {
+    if (offset < at) break;
+    if (offset < at + length) return at - shift;
+    shift += length - writtenLength;
+  }
+  return offset - shift;
+}

@@ -1,0 +1,208 @@
+import { shownText } from '../action/static-secret.ts';
+import { checksWith } from '../check/check.ts';
+import type { CheckServices } from '../check/services.ts';
+import type { Config } from '../config/config.ts';
+import { addressText } from '../config/values.ts';
+import { isDeny } from '../decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import { AgentRate } from '../runtime/agent-rate.ts';
+import { askingAgentOf, carriesProof } from '../envoy/asking-agent.ts';
+import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
+import type { ResponseOptions } from '../envoy/response.ts';
+import { AuthorizationServer } from '../envoy/server.ts';
+import { leafCache } from '../identity/leaf.ts';
+import { Outcomes } from '../outcome/outcomes.ts';
+import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { faultText } from '../runtime/repeated.ts';
+import { checkMetrics } from '../telemetry/check-metrics.ts';
+import { decisionLog } from '../telemetry/decision-log.ts';
+import { after } from '../runtime/timers.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
+import { TokenCache } from '../token/token-cache.ts';
+import { TokenUses } from '../token/uses.ts';
+import type { Closers } from './closers.ts';
+import { countedOutcomes } from './measures.ts';
+import { missingCertificates } from './missing-certificates.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import { RefusedChecks } from './refused-checks.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** The server that Envoy asks, listening. */
+export interface CheckRole {
+  readonly server: AuthorizationServer;
+  /** The addresses as bound. */
+  readonly bound: readonly string[];
+}
+
+const MAX_TOKENS_COUNTED = 100_000;
+const MAX_TOKENS_CACHED = 16_384;
+const MAX_LEAVES_CACHED = 1024;
+const MAX_TOKEN_BYTES = 8192;
+const CLOSE_GRACE_MS = 5000;
+
+/** What checks verify tokens with, and what signs those that upstreams are handed. */
+interface CheckKeys {
+  readonly keys: KeyRing;
+  readonly transactionToken: TransactionTokenSigner | null;
+}
+
+/**
+ * Starts the server that Envoy asks; not serving yet, by its health. Closing it lets checks in flight end, and closes every
+ * address.
+ */
+export async function startChecks(
+  parts: Parts,
+  { keys, transactionToken, closers }: CheckKeys & { readonly closers: Pick<Closers, 'push'> },
+): Promise<CheckRole | StartProblem> {
+  const { config, ports, log, metrics } = parts;
+  const response = responseOptions(config);
+  const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`, 'check-failed');
+  const observer = countedOutcomes(metrics);
+  const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
+  closers.push(() => refused.close());
+  const shown = (text: string): string => shownText(text, (secret) => parts.store.digestOf(secret));
+  const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
+  const outcomes = new Outcomes(told, config.outcomes);
+  closers.push(() => outcomes.close());
+  const refuse = refusalsFrom({
+    response,
+    newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
+    onRefusal: (cause, _reason, decisionId) => {
+      metrics.serverRefusals.of({ cause }).inc();
+      refused.add(cause);
+      outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
+    },
+  });
+  const { admit, ...admitting } = admission(parts, refused);
+  const checks = checksWith({ ...servicesOf(parts, keys, transactionToken), ...admitting, outcomes });
+  const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
+  const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
+    refuse,
+    onFault,
+    admit,
+    turn: {
+      begins: () => {
+        parts.checkActivity.note();
+        parts.store.turn();
+      },
+      over: () => parts.store.turnOver(),
+    },
+    monotonicMs: ports.monotonicMs,
+    maxInFlight: config.extAuthz.checksInFlight,
+    accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
+  });
+  closers.push(() => server.close(CLOSE_GRACE_MS));
+  const bound = await server.listen(config.extAuthz.listen.map(addressText));
+  return isStartProblem(bound) ? bound : { server, bound };
+}
+
+/** Which ledger has a decision is told where it can be that of another process. */
+const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
+  stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
+
+/** Lets each agent ask so often and no more: before its check is decoded, or once it is proven who asks. */
+interface Admission {
+  readonly admit: (request: Buffer) => boolean;
+  readonly admits?: NonNullable<CheckServices['admits']>;
+}
+
+/**
+ * An agent is who the connection names. Behind a hop that is the hop for all of them: there a check with a proof is counted once that
+ * was verified, for the agent of its token where it is valid, and else for the hop, as a check without one is from the start. So what
+ * has no valid proof spends nothing of another's, whatever token it carries.
+ */
+function admission({ config, ports }: Parts, refused: RefusedChecks): Admission {
+  const { binding, identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;
+  const rate = new AgentRate({ perSecond, monotonicMs: ports.monotonicMs });
+  const take = (agent: string, name = agent): boolean => {
+    const isAdmitted = rate.take(agent);
+    if (!isAdmitted) refused.addAgent(name);
+    return isAdmitted;
+  };
+  const byConnection = (request: Buffer): boolean => take(askingAgentOf(request, identity));
+  if (binding !== 'dpop') return { admit: byConnection };
+  return {
+    admit: (request) => carriesProof(request) || byConnection(request),
+    admits: ({ proven, hop }) => (proven === null ? take(hop) : take(`proven ${proven}`, proven)),
+  };
+}
+
+function observerOf(parts: Parts): CheckServices['onChecked'] {
+  const { live, decisionStream, metrics, trial } = parts;
+  const counted = checkMetrics(metrics);
+  const noteCertificate = missingCertificates(parts);
+  const count: CheckServices['onChecked'] = (check) => {
+    counted(check);
+    noteCertificate(check);
+    trial.checked(check);
+  };
+  if (decisionStream === null) return count;
+  const dropped = metrics.decisionLogDropped.of({});
+  const log = decisionLog(decisionStream, () => dropped.inc());
+  return (check) => {
+    count(check);
+    const { decisionLog: told } = live();
+    if (told === 'stdout' || (told === 'denials' && isDeny(check.decision))) log(check);
+  };
+}
+
+function tokenCache({ metrics }: Parts): TokenCache {
+  const counters = {
+    hit: metrics.cacheRequests.of({ cache: 'token', result: 'hit' }),
+    miss: metrics.cacheRequests.of({ cache: 'token', result: 'miss' }),
+  };
+  const cache = new TokenCache(MAX_TOKENS_CACHED, (result) => counters[result].inc());
+  metrics.beforeScrape(() => metrics.cacheEntries.of({ cache: 'token' }).set(cache.size));
+  return cache;
+}
+
+function servicesOf(
+  parts: Parts,
+  keys: KeyRing,
+  transactionToken: TransactionTokenSigner | null,
+): Omit<CheckServices, 'outcomes'> {
+  const { config, ports, store, sideWrites, ledger, policies, telemetry } = parts;
+  const { extAuthz, issuer } = config;
+  return {
+    ports,
+    identity: {
+      mode: extAuthz.identity,
+      trustDomains: new Set(config.trustDomains),
+      proxyId: extAuthz.proxyId,
+      forwarders: new Set(extAuthz.forwarders),
+      anchors: [],
+      leafFrom: leafCache(MAX_LEAVES_CACHED),
+    },
+    binding: extAuthz.binding,
+    onBindingViolation: extAuthz.onBindingViolation,
+    maxTokenSeconds: extAuthz.maxTokenSeconds,
+    clockSkewSeconds: extAuthz.clockSkewSeconds,
+    externalTokens: {
+      types: new Map(config.acceptedIssuers.map((accepted) => [accepted.issuer, new Set(accepted.types)])),
+      maxLifetimeSeconds: config.maxExternalTokenSeconds,
+      clockSkewSeconds: extAuthz.clockSkewSeconds,
+      maxBytes: MAX_TOKEN_BYTES,
+    },
+    keys,
+    verified: tokenCache(parts),
+    proofs: {
+      externalUrl: extAuthz.externalUrl,
+      rules: defaultProofRules,
+      memory: parts.proofs.memoryFor('checks', (bound) =>
+        parts.metrics.proofsRefused.of({ role: 'checks', bound }).inc(),
+      ),
+    },
+    policies: () => policies.get(),
+    store,
+    sideWrites,
+    uses: new TokenUses(MAX_TOKENS_COUNTED),
+    ledger: ledger.writer,
+    spans: telemetry.spans,
+    onChecked: observerOf(parts),
+    transactionToken,
+    resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
+  };
+}

@@ -1,0 +1,67 @@
+import { unmetGates } from '../admin/readiness.ts';
+import type { Gate } from '../admin/readiness.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { AuthorizationServer } from '../envoy/server.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { repeatedly } from '../runtime/repeated.ts';
+import { after } from '../runtime/timers.ts';
+import type { Drain } from './drain.ts';
+import { ownSvidProblem } from './own-svid.ts';
+import type { Parts } from './parts.ts';
+
+const LOOK_MS = 500;
+
+/** What must hold before this process is ready; each names what is missing. */
+export const gatesOf = (
+  { config, policies, ledger, stateHealth, svid }: Parts,
+  { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
+): readonly Gate[] => [
+  {
+    name: 'policies',
+    problem: () => {
+      const set = policies.get();
+      if (isDeny(set)) return set.detail;
+      return set.ready ? null : 'the policy set is empty';
+    },
+  },
+  {
+    name: 'keys',
+    problem: () => {
+      const missing = keys.ready();
+      return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
+    },
+  },
+  { name: 'state', problem: () => stateHealth.problem() },
+  { name: 'ledger', problem: () => ledger.writer.problem },
+  {
+    name: 'svid',
+    problem: () => {
+      const current = svid?.current() ?? null;
+      if (current !== null) return ownSvidProblem(current, config);
+      return svid === null ? null : (svid.problem() ?? 'no SVID');
+    },
+  },
+  { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to end' : null) },
+];
+
+/** Keeps the health that Envoy sees in step with readiness, and tells the log of each change; the result ends it. */
+export function followGates(
+  server: AuthorizationServer,
+  { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
+): () => void {
+  let told: string | null = null;
+  const look = (): void => {
+    const unmet = unmetGates(gates);
+    server.setServing(unmet.length === 0);
+    const said = unmet.join('; ');
+    if (said === told) return;
+    told = said;
+    if (said === '') log('ready', 'ready');
+    else log(`not ready: ${said}`, 'not-ready', { unmet: unmet.length });
+  };
+  drain.onBegun = look;
+  look();
+  // What cannot be looked at is not met.
+  return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server.setServing(false) });
+}

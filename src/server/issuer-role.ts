@@ -1,0 +1,270 @@
+import { addressText } from '../config/values.ts';
+import type { Address } from '../config/values.ts';
+import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
+import type { LiveSettings } from '../config/live-config.ts';
+import { isDeny } from '../decision/decision.ts';
+import { firstSvid } from '../identity/first-svid.ts';
+import { tlsMaterialOf } from '../identity/svid.ts';
+import type { OnRefused } from '../issuer/bounds/limits.ts';
+import { Turns } from '../issuer/bounds/turns.ts';
+import { IssuerServer } from '../issuer/server.ts';
+import type { OnAnswered } from '../issuer/server.ts';
+import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
+import { defaultSignalEffects } from '../issuer/signals/effects.ts';
+import { attestingEvents } from '../issuer/signals/event.ts';
+import type { SignalServices } from '../issuer/signals/signal-services.ts';
+import type { SigningKeys } from '../issuer/signing-keys.ts';
+import { authorize } from '../policy/authorize.ts';
+import { issuerTracer } from '../telemetry/issuance.ts';
+import { KeyRing } from '../token/keys.ts';
+import { after } from '../runtime/timers.ts';
+import type { Closers } from './closers.ts';
+import { openKeyRing } from './keys.ts';
+import { ownSvidProblem } from './own-svid.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { Parts } from './parts.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** The issuer, serving. */
+export interface IssuerRole {
+  readonly port: number;
+}
+
+/** What the issuer signs with, and takes back. */
+export interface IssuerKeys {
+  readonly signingKeys: SigningKeys;
+  readonly transactions: IssuerServices['transactions'];
+}
+
+const MAX_TASK_SECONDS = 86_400;
+const CLOSE_GRACE_MS = 5000;
+const FIRST_SVID_MS = 10_000;
+const SIGNAL_MAX_AGE_SECONDS = 86_400;
+const SIGNAL_SKEW_SECONDS = 60;
+
+/** Starts the issuer of the configuration on its SVID, and gives it each renewed one. */
+export async function startIssuer(
+  parts: Parts,
+  config: IssuerConfig,
+  { signingKeys, transactions, closers }: IssuerKeys & { readonly closers: Pick<Closers, 'push'> },
+): Promise<IssuerRole | StartProblem> {
+  const { svid, log } = parts;
+  const { listen } = config;
+  if (svid === null) return { problem: 'the issuer needs `svid`' };
+  const unread = undeclaredAttribute(parts, config);
+  if (unread !== null) return { problem: unread };
+  const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
+  if (isStartProblem(subjectKeys)) return subjectKeys;
+  closers.push(() => subjectKeys.close());
+  const signals = await signalServices(parts, config);
+  if (isStartProblem(signals)) return signals;
+  if (signals?.keys instanceof KeyRing) closers.push(signals.keys.close.bind(signals.keys));
+  const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
+  if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
+  const unfit = ownSvidProblem(first, parts.config);
+  if (unfit !== null) return { problem: unfit };
+  const settings = liveSettings(parts, config);
+  const services = {
+    ...sharedServices(parts),
+    get settings() {
+      return settings();
+    },
+    signingKeys,
+    subjectKeys,
+    ...(signals === null ? {} : { signals }),
+    ...(transactions === undefined ? {} : { transactions }),
+  };
+  const tls = tlsMaterialOf(first);
+  const { monotonicMs } = parts.ports;
+  const turns = new Turns({ monotonicMs, after, areChecksComing: () => parts.checkActivity.isRecent });
+  const { limits } = config;
+  const options = {
+    tls,
+    services,
+    limits,
+    turns,
+    monotonicMs,
+    onProblem: (line: string) => log(line, 'issuer-failed'),
+    onRefused: countedRefusals(parts),
+    onAnswered: countedAnswers(parts),
+  };
+  const server = new IssuerServer(options);
+  const further = config.signals?.listen ?? null;
+  const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
+  parts.metrics.beforeScrape(() =>
+    parts.metrics.issuerInFlight.of({}).set(server.inFlight + (signalServer?.inFlight ?? 0)),
+  );
+  closers.push(() => Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]));
+  const stopRenewing = svid.onChange((renewed) => {
+    for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
+  });
+  closers.push(stopRenewing);
+  const port = await listenOn(server, listen);
+  if (isStartProblem(port)) return port;
+  const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
+  return isStartProblem(signalPort) ? signalPort : { port };
+}
+
+/** An attribute that no policy could read, since the catalog in force does not declare it: probably one of the two is misspelt. */
+function undeclaredAttribute({ policies }: Parts, { subjectIssuers }: IssuerConfig): string | null {
+  const set = policies.get();
+  if (isDeny(set)) return null;
+  const declared = set.catalog.subjectAttributes;
+  const unknown = subjectIssuers
+    .flatMap(({ attributes }) => [...attributes.keys()])
+    .find((name) => !declared.has(name));
+  if (unknown === undefined) return null;
+  const known = declared.size === 0 ? 'it declares none' : `it declares ${[...declared.keys()].join(', ')}`;
+  return `\`issuer.subjectIssuers\` has a claim for the attribute \`${unknown}\`, which \`subjectAttributes\` of actions.yaml does not declare: ${known}`;
+}
+
+/** Counts and times what was answered. */
+function countedAnswers({ metrics }: Parts): OnAnswered {
+  return ({ route, status, tookMs }) => {
+    metrics.issuerRequests.of({ endpoint: route, status: status === null ? 'gone' : String(status) }).inc();
+    metrics.issuerDuration.of({ endpoint: route }).observe(tookMs / 1000);
+  };
+}
+
+/** Not every refusal of a flood is worth a line. */
+const TELL_EVERY_MS = 60_000;
+
+/** Counts what is refused by its bound, and says in the log, once a minute at most, who met which. */
+function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
+  let toldMs = -Infinity;
+  return (bound, client) => {
+    metrics.issuerRefusals.of({ bound }).inc();
+    const nowMs = ports.monotonicMs();
+    if (nowMs - toldMs < TELL_EVERY_MS) return;
+    toldMs = nowMs;
+    log(
+      `the issuer holds \`${client}\` to its limits (${bound}); \`remit_issuer_refusals_total\` counts how often`,
+      'issuer-limit',
+      {
+        client,
+        bound,
+      },
+    );
+  };
+}
+
+async function listenOn(server: IssuerServer, address: Address): Promise<number | StartProblem> {
+  if (address.kind !== 'tcp') return { problem: 'the issuer listens on `host:port`' };
+  try {
+    return (await server.listen(address.host, address.port)).port;
+  } catch (error) {
+    return { problem: `the issuer cannot serve on \`${addressText(address)}\`: ${codeOf(error)}` };
+  }
+}
+
+const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
+
+function sharedServices({ ports, store, sideWrites, proofs, ledger, policies, telemetry, trial, metrics }: Parts) {
+  return {
+    ports,
+    store,
+    sideWrites,
+    proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
+    append: ledger.writer.append.bind(ledger.writer),
+    recordsOf: ledger.recordsOf,
+    catalog: () => {
+      const set = policies.get();
+      return isDeny(set) ? set : set.catalog;
+    },
+    grant: (question: Parameters<typeof authorize>[1]) => {
+      const set = policies.get();
+      const decision = isDeny(set) ? set : authorize(set, question);
+      trial.granted(question, decision, ports.nowMs());
+      return decision;
+    },
+    policySet: () => {
+      const set = policies.get();
+      return isDeny(set) ? null : set.hash;
+    },
+    tracer: issuerTracer({ spans: telemetry.spans, ports }),
+  };
+}
+
+/** The settings by what of the configuration holds now, made anew when that has changed. */
+function liveSettings(
+  { config: { extAuthz, trustDomains }, live }: Parts,
+  started: IssuerConfig,
+): () => IssuerSettings {
+  const domains = new Set(trustDomains);
+  let from: LiveSettings | null = null;
+  let settings: IssuerSettings | null = null;
+  return () => {
+    const now = live();
+    if (settings === null || now !== from) {
+      from = now;
+      settings = { ...settingsOf(now.issuer ?? started, domains), bindingEffect: extAuthz.onBindingViolation };
+    }
+    return settings;
+  };
+}
+
+const settingsOf = (
+  config: IssuerConfig,
+  trustDomains: IssuerSettings['trustDomains'],
+): Omit<IssuerSettings, 'bindingEffect'> => ({
+  url: config.url,
+  trustDomains,
+  tokenSeconds: config.tokenSeconds,
+  taskSeconds: config.taskSeconds,
+  maxTaskSeconds: MAX_TASK_SECONDS,
+  idleSeconds: config.idleSeconds,
+  contextRules: Object.fromEntries(config.context),
+  contextWriters: new Set(config.contextWriters),
+  introspectors: new Set(config.introspectors),
+  operators: new Set(config.operators),
+  subjectIssuers: config.subjectIssuers.map(({ kind, issuer, audience, scope, attributes }) => ({
+    kind,
+    issuer,
+    audience: audience ?? config.url,
+    scope,
+    attributes,
+  })),
+});
+
+/** What signals are received with; `null` where none are. */
+async function signalServices(parts: Parts, config: IssuerConfig): Promise<SignalServices | null | StartProblem> {
+  if (config.signals === null) return null;
+  const unknown = [...config.signals.effects.keys()].find((name) => !Object.hasOwn(defaultSignalEffects, name));
+  if (unknown !== undefined) {
+    const known = Object.keys(defaultSignalEffects).join(', ');
+    return { problem: `\`issuer.signals.effects.${unknown}\` is not an event; known: ${known}` };
+  }
+  const mute = [...config.signals.effects].find(
+    ([name, effect]) => effect === 'attest' && !attestingEvents.has(name),
+  )?.[0];
+  if (mute !== undefined) {
+    const known = [...attestingEvents].join(', ');
+    return {
+      problem: `\`issuer.signals.effects.${mute}\` is \`attest\`, and this event tells of no values; those that do: ${known}`,
+    };
+  }
+  const workload = config.signals.transmitters.find(({ issuer }) => issuer.startsWith('spiffe:'))?.issuer;
+  if (workload !== undefined) {
+    return {
+      problem: `\`issuer.signals.transmitters\` has the issuer \`${workload}\`, which is the name of a workload; a transmitter has a URL`,
+    };
+  }
+  const keys = await openKeyRing(
+    parts,
+    config.signals.transmitters.map((transmitter) => ({ ...transmitter, kind: 'external' }) as const),
+    null,
+  );
+  if (isStartProblem(keys)) return keys;
+  return {
+    keys,
+    transmitters: new Map(
+      config.signals.transmitters.map(({ issuer, audience, subjectIssuers }) => [
+        issuer,
+        { issuer, audience: audience ?? config.url, subjectIssuers: new Set(subjectIssuers ?? [issuer]) },
+      ]),
+    ),
+    effects: { ...defaultSignalEffects, ...Object.fromEntries(config.signals.effects) },
+    maxAgeSeconds: SIGNAL_MAX_AGE_SECONDS,
+    clockSkewSeconds: SIGNAL_SKEW_SECONDS,
+  };
+}

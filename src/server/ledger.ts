@@ -1,0 +1,175 @@
+import type { Config } from '../config/config.ts';
+import { LedgerWriter } from '../ledger/writer.ts';
+import type { StoredRecord } from '../ledger/timeline.ts';
+import { LogThread } from '../ledger/log/log-thread.ts';
+import { recordsOfTask } from '../state/task-records.ts';
+import type { FileLock } from '../sqlite/file-lock.ts';
+import { OutboxRelay } from '../state/outbox-relay.ts';
+import { lockOutbox } from '../state/sqlite/state-lock.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Store } from '../state/store.ts';
+import type { CheckpointNotice } from '../telemetry/checkpoint-logs.ts';
+import { recordMetrics } from '../telemetry/record-metrics.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { after } from '../runtime/timers.ts';
+import type { Closers } from './closers.ts';
+import { Growth, retainOf, roomLeft } from './ledger-room.ts';
+import { measuredSink } from './measured-sink.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
+export interface Ledger {
+  readonly writer: LedgerWriter;
+  /** Where it is, how long it was when it was opened, and the key to pin, in words. */
+  readonly notice: string;
+  /** Hands on the records that the state file holds; called after each of its commits. */
+  readonly relay: () => void;
+  /** The first records of a task, in the order of the ledger, with those on their way; at most `limit`. */
+  readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
+  /** Writes all that waits. */
+  readonly flush: () => Promise<void>;
+}
+
+/** What the ledger works with and tells of. */
+export interface LedgerServices {
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly onFatal: (detail: string) => void;
+  /** Told of each checkpoint that was signed. */
+  readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
+  /** Told of the tasks of allowed uses once these are on disk, each with the instant of its last one. It must not throw. */
+  readonly onUsed: (used: ReadonlyMap<string, number>) => void;
+  /** Closing writes all that waits, signs the last head, and ends the thread. */
+  readonly closers: Pick<Closers, 'push'>;
+}
+
+/** Opens the ledger of a configuration, and hands it what waits in the state file. */
+export async function openLedger(
+  {
+    ledger: settings,
+    trustDomains,
+    state,
+    stateAccess,
+  }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
+  store: Store,
+  { ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+): Promise<Ledger | StartProblem> {
+  const fileId = store.fileId();
+  if (isStoreFailure(fileId)) return { problem: fileId.detail };
+  const retain = retainOf(settings);
+  const growth = new Growth();
+  let unsignedSinceMs: number | null = null;
+  const thread = await LogThread.open(
+    { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
+    {
+      onFatal: (failure) => onFatal(failure.detail),
+      onCheckpoint: (made) => {
+        const problem = isStoreFailure(made) ? made.detail : made.problem;
+        if (!isStoreFailure(made)) {
+          unsignedSinceMs = null;
+          onCheckpoint(made);
+        }
+        faults.set('ledger checkpoint', problem);
+      },
+    },
+  );
+  if (isStoreFailure(thread)) return { problem: thread.detail, isTampered: thread.code === 'unfit' };
+  closers.push(async () => {
+    const failure = await thread.close();
+    if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
+  });
+  const rolledBack = rolledBackProblem(store, { taken: thread.taken, state, folder: settings.folder });
+  if (rolledBack !== null) return { problem: rolledBack };
+  const count = recordMetrics(metrics);
+  metrics.beforeScrape(() => {
+    const { bytes } = thread.status;
+    const room = roomLeft(settings.folder, { bytes, maxBytes: retain.maxBytes });
+    const perSecond = growth.note(bytes, ports.monotonicMs());
+    metrics.ledgerBytes.of({}).set(bytes);
+    metrics.ledgerRoom.of({}).set(room);
+    metrics.ledgerRoomSeconds.clear();
+    // Where nothing grows, no time is left to tell.
+    if (perSecond !== null && perSecond > 0) metrics.ledgerRoomSeconds.of({}).set(room / perSecond);
+    metrics.ledgerUnsigned.of({}).set(unsignedSinceMs === null ? 0 : (ports.nowMs() - unsignedSinceMs) / 1000);
+  });
+  const writer = new LedgerWriter(measuredSink(thread, { metrics, ports }), {
+    onCommitted: (batch) => {
+      count(batch);
+      unsignedSinceMs ??= ports.nowMs();
+      relay.committed(batch);
+      onUsed(usedIn(batch));
+    },
+  });
+  const outbox = stateAccess === 'shared' ? outboxPlace(state, log) : null;
+  closers.push(() => outbox?.release());
+  const relay = new OutboxRelay(store, writer, { after, taken: thread.taken, ...outbox });
+  closers.push(() => relay.close());
+  closers.push(() => {
+    relay.pump();
+    return writer.close();
+  });
+  relay.start();
+  const flush = async (): Promise<void> => {
+    relay.pump();
+    await writer.flush();
+  };
+  return {
+    writer,
+    notice: `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
+    relay: () => relay.pump(),
+    flush,
+    recordsOf: async (taskId, limit) => {
+      await flush();
+      return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
+    },
+  };
+}
+
+/**
+ * Whether the state file is an earlier copy of itself: the ledger has records of it that it does not know it wrote. What ended since would
+ * be open again, and the ledger would pass its next records over.
+ */
+function rolledBackProblem(
+  store: Store,
+  { taken, state, folder }: { readonly taken: number; readonly state: string; readonly folder: string },
+): string | null {
+  const end = store.outboxEnd();
+  if (isStoreFailure(end)) return end.detail;
+  if (end >= taken) return null;
+  return `the state file \`${state}\` is an earlier copy: it has written ${end} records, and the ledger \`${folder}\` has ${taken} of it, so a task that ended could be open in it. Move it away and put it back with \`remit restore --state-only\`, which ends what is open in it`;
+}
+
+/** The place from which the outbox is handed on, where several processes share the state file: who takes it over says so. */
+function outboxPlace(state: string, log: Log) {
+  let held: FileLock | null = null;
+  let told = '';
+  return {
+    claim: (): boolean => {
+      const lock = lockOutbox(state);
+      if (!isStoreFailure(lock)) {
+        held = lock;
+        log('ledger: this process hands on the records of the state file', 'ledger');
+        return true;
+      }
+      if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`, 'ledger');
+      told = lock.detail;
+      return false;
+    },
+    release: (): void => held?.release(),
+  };
+}
+
+/** The tasks of the allowed uses in a batch, each with the instant of its last one. */
+function usedIn(batch: Parameters<OutboxRelay['committed']>[0]): ReadonlyMap<string, number> {
+  const used = new Map<string, number>();
+  for (const { isAllowedUse, task, at } of batch) {
+    if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
+  }
+  return used;
+}

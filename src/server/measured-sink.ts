@@ -1,0 +1,21 @@
+import type { RecordSink } from '../ledger/writer.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+
+/** A sink whose commits are timed, and its failures counted. */
+export function measuredSink(
+  sink: RecordSink,
+  { metrics, ports }: { readonly metrics: Metrics; readonly ports: Pick<Ports, 'monotonicMs'> },
+): RecordSink {
+  const duration = metrics.ledgerWriteDuration.of({});
+  const failures = metrics.ledgerFailures.of({});
+  return {
+    appendRecords: async (batch) => {
+      const beganMs = ports.monotonicMs();
+      const failure = await sink.appendRecords(batch);
+      duration.observe((ports.monotonicMs() - beganMs) / 1000);
+      if (failure !== null) failures.inc();
+      return failure;
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { dirname } from 'node:path';
+import { unmetGates } from '../admin/readiness.ts';
+import type { Gate } from '../admin/readiness.ts';
+import type { AuthorizationServer } from '../envoy/server.ts';
+import type { FindingKind } from '../outcome/finding-budget.ts';
+import type { OutcomeClass } from '../outcome/outcome.ts';
+import type { OutcomeObserver } from '../outcome/outcomes.ts';
+import type { LoadPolicySet } from '../policy/policy-in-force.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Store } from '../state/store.ts';
+import type { CounterSeries } from '../telemetry/counter.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { freeBytes } from './disks.ts';
+import type { Parts } from './parts.ts';
+
+interface Measuring {
+  readonly metrics: Metrics;
+  readonly ports: Pick<Ports, 'monotonicMs'>;
+}
+
+/** A load of policies that says which set it brought and how old that is, and counts what left the old one in force. */
+export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring): LoadPolicySet {
+  let loadedAtMs: number | null = null;
+  let set: PolicySet | null = null;
+  metrics.beforeScrape(() => {
+    if (set !== null) measurePolicySet(metrics, set);
+    if (loadedAtMs !== null) metrics.policyAge.of({}).set((ports.monotonicMs() - loadedAtMs) / 1000);
+  });
+  return async () => {
+    const loaded = await load();
+    if ('findings' in loaded) {
+      metrics.policyLoadFailures.of({}).inc();
+      return loaded;
+    }
+    loadedAtMs = ports.monotonicMs();
+    set = loaded;
+    metrics.policyInfo.clear();
+    metrics.policyInfo.of({ hash: loaded.hash }).set(1);
+    return loaded;
+  };
+}
+
+function measurePolicySet(metrics: Metrics, set: PolicySet): void {
+  const { slices, parsed, cached } = set.sizes();
+  metrics.policySlices.of({ state: 'known' }).set(slices);
+  metrics.policySlices.of({ state: 'parsed' }).set(parsed.slices);
+  metrics.policiesParsed.of({}).set(parsed.policies);
+  metrics.cacheEntries.of({ cache: 'allow' }).set(cached.allows);
+  metrics.cacheEntries.of({ cache: 'deny' }).set(cached.denials);
+}
+
+/** Counts what became of calls, and what does not agree. */
+export function countedOutcomes(metrics: Metrics): OutcomeObserver {
+  const findings: Readonly<Record<FindingKind, CounterSeries>> = {
+    bypass: metrics.bypasses.of({}),
+    'failure-mode-allowed': metrics.failureModeAllowed.of({}),
+    'denied-but-served': metrics.deniedServed.of({}),
+    'outcome-missing': metrics.outcomesMissing.of({}),
+    'access-log-lost': metrics.accessLogsLost.of({}),
+  };
+  const outcomes: Readonly<Record<OutcomeClass, CounterSeries>> = {
+    success: metrics.outcomes.of({ class: 'success' }),
+    'client-error': metrics.outcomes.of({ class: 'client-error' }),
+    'server-error': metrics.outcomes.of({ class: 'server-error' }),
+    denied: metrics.outcomes.of({ class: 'denied' }),
+    unanswered: metrics.outcomes.of({ class: 'unanswered' }),
+    unasked: metrics.outcomes.of({ class: 'unasked' }),
+  };
+  return {
+    onOutcome: (outcome) => outcomes[outcome].inc(),
+    onFinding: (kind) => findings[kind].inc(),
+  };
+}
+
+/** What the roles are measured by. */
+interface Roles {
+  readonly checks: Pick<AuthorizationServer, 'inFlight'>;
+  readonly gates: readonly Gate[];
+  readonly keys: Pick<KeyRing, 'agesMs'>;
+}
+
+/** Has what is not counted read before each scrape. */
+export function measureRoles({ config, ledger, metrics, store, svid }: Parts, { checks, gates, keys }: Roles): void {
+  metrics.beforeScrape(() => {
+    metrics.checksInFlight.of({}).set(checks.inFlight);
+    metrics.ledgerQueued.of({}).set(ledger.writer.queued);
+    for (const gate of gates) metrics.dependencyUp.of({ name: gate.name }).set(unmetGates([gate]).length === 0 ? 1 : 0);
+    metrics.keysAge.clear();
+    for (const [issuer, ageMs] of keys.agesMs()) metrics.keysAge.of({ issuer }).set(ageMs / 1000);
+    metrics.svidExpiry.clear();
+    metrics.svidLifetime.clear();
+    const current = svid?.current() ?? null;
+    if (current !== null) {
+      metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
+      metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
+    }
+    measureState(metrics, store);
+    measureDisks(metrics, config);
+  });
+}
+
+function measureDisks({ diskFree }: Metrics, { state, ledger }: Parts['config']): void {
+  for (const [of, path] of [['state', dirname(state)] as const, ['ledger', ledger.folder] as const]) {
+    const free = freeBytes(path);
+    if (free !== null) diskFree.of({ of }).set(free);
+  }
+}
+
+function measureState(metrics: Metrics, store: Pick<Store, 'taskCounts' | 'size'>): void {
+  metrics.tasks.clear();
+  metrics.endedTasks.clear();
+  metrics.stateBytes.clear();
+  metrics.stateFree.clear();
+  const counts = store.taskCounts();
+  const size = store.size();
+  if (isStoreFailure(counts) || isStoreFailure(size)) return;
+  metrics.endedTasks.of({}).set(counts.ended);
+  metrics.stateBytes.of({}).set(size.bytes);
+  metrics.stateFree.of({}).set(size.freeBytes);
+  metrics.tasks.of({ state: 'active' }).set(counts.active);
+  metrics.tasks.of({ state: 'suspended' }).set(counts.suspended);
+}

@@ -1,0 +1,225 @@
+import { accountName } from '../runtime/account-name.ts';
+import type { Finding } from '../action/finding.ts';
+import type { Config } from '../config/config.ts';
+import type { PathGuard } from '../config/writable-path.ts';
+import { isDeny } from '../decision/decision.ts';
+import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
+import { httpsBundle } from '../policy/bundle/fetch.ts';
+import type { FetchBundle } from '../policy/bundle/fetch.ts';
+import type { LedgerRecord } from '../ledger/record.ts';
+import { CurrentPolicies } from '../policy/policy-in-force.ts';
+import { folderFeed } from '../policy/loading/feed.ts';
+import type { PolicyFeed } from '../policy/loading/feed.ts';
+import { followPolicies } from '../policy/loading/follow.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import { systemDisk } from '../policy/loading/source.ts';
+import { unlessEmptied } from '../policy/loading/unless-emptied.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { after } from '../runtime/timers.ts';
+import { verificationKeysFrom } from '../token/jwks.ts';
+import type { VerificationKey } from '../token/jwks.ts';
+import { isProblem } from '../token/members.ts';
+import type { Problem } from '../token/members.ts';
+import { Trial } from '../policy-tools/shadow/trial.ts';
+import { keepPolicies } from '../ledger/log/kept-policies.ts';
+import type { Closers } from './closers.ts';
+import type { KeyFiles } from './key-files.ts';
+import { countedLoad } from './measures.ts';
+import { recordedLoad } from './recorded-load.ts';
+import type { PolicyLoads } from './parts.ts';
+
+/** What policies are opened with. */
+interface Opening {
+  readonly ports: Ports;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly keyFiles: KeyFiles;
+  readonly ledger: { append(record: LedgerRecord): boolean };
+  /** Refuses what others can write. */
+  readonly guard: PathGuard;
+  readonly closers: Pick<Closers, 'push'>;
+}
+
+/** The policies in force, and those on trial, which follow their sources. */
+export interface OpenPolicies {
+  readonly policies: CurrentPolicies;
+  readonly trial: Trial;
+  readonly loads: PolicyLoads;
+}
+
+/** Loads the policies of a configuration and follows their source from then on. */
+export async function openPolicies(
+  {
+    policies: config,
+    state,
+    ledger: { folder: ledgerFolder },
+    extAuthz: { binding },
+  }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers }: Opening,
+): Promise<OpenPolicies | Problem> {
+  const feed = await feedOf(config, state, { ports, guard, keyFiles });
+  if (isProblem(feed)) return feed;
+  const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
+  const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
+    const problem = await keepPolicies(ledgerFolder, set);
+    if (problem !== null)
+      log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${problem.problem}`);
+    return problem === null;
+  };
+  const isReady = (): boolean => {
+    const set = policies.get();
+    return !isDeny(set) && set.ready;
+  };
+  const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
+  const load = recordedLoad(countedLoad(filled, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
+  const policies: CurrentPolicies = new CurrentPolicies(load, { ports, maxAgeMs });
+  const looked = await feed.look();
+  const refused = await policies.reload();
+  const isKept = refused.length > 0 && feed.fallBack?.() === true;
+  const findings = isKept ? await policies.reload() : refused;
+  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
+  for (const finding of refused) log(findingLine(finding), 'policies-refused');
+  let logged = 0;
+  const onLoaded = (found: readonly Finding[]): void => {
+    for (const finding of found) log(findingLine(finding), 'policies-refused');
+    if (found.length > 0 || policies.generation === logged) return;
+    logged = policies.generation;
+    logSet(policies, log);
+  };
+  metrics.beforeScrape(() => {
+    metrics.policyGeneration.of({}).set(policies.generation);
+    metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
+  });
+  const candidate =
+    config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, faults, guard });
+  closers.push(() => candidate?.close());
+  const trial = new Trial({
+    binding,
+    live: () => policies.get(),
+    candidate: () => candidate?.get() ?? null,
+    metrics,
+    defer: setImmediate,
+  });
+  const unfollow = followPolicies({
+    feed,
+    policies,
+    loaded: isProblem(looked) ? '' : looked,
+    isInForce: !isKept,
+    everyMs: config.lookSeconds * 1000,
+    after,
+    onLoaded,
+    onProblem: (problem) => faults.set('policies', problem),
+  });
+  closers.push(unfollow);
+  const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
+  return { policies, trial, loads };
+}
+
+/** Where the policies come from: a folder, or signed bundles, the last of which is kept beside the state file. */
+async function feedOf(
+  config: Config['policies'],
+  state: string,
+  { ports, guard, keyFiles }: Pick<Opening, 'ports' | 'guard' | 'keyFiles'>,
+): Promise<PolicyFeed | Problem> {
+  if (config.bundle === null) return folderFeed(config.folder, guard);
+  const { from, keys: keysFile, ca } = config.bundle;
+  const keys = await followedFile(keysFile, { keyFiles, what: 'keys of the policy bundle', read: bundleKeysFrom });
+  if (isProblem(keys)) return keys;
+  const anchors =
+    ca === null ? null : await followedFile(ca, { keyFiles, what: 'certificates of the policy bundle', read: pemFrom });
+  if (isProblem(anchors)) return anchors;
+  const fetch: FetchBundle = from.startsWith('https://')
+    ? (etag) => httpsBundle(from, anchors?.() ?? null)(etag)
+    : bundleInFile(from, systemDisk);
+  const feed = new BundleFeed({ label: from, fetch, keys, keptIn: `${state}.policies`, ports });
+  await feed.restore();
+  return feed;
+}
+
+/** What a file is good for, as it was read last. */
+async function followedFile<T>(
+  path: string,
+  {
+    keyFiles,
+    what,
+    read,
+  }: { readonly keyFiles: KeyFiles; readonly what: string; readonly read: (text: string) => T | Problem },
+): Promise<(() => T) | Problem> {
+  const found = await keyFiles.read(path);
+  if (isProblem(found)) return found;
+  const first = read(found.text);
+  if (isProblem(first)) return { problem: `\`${path}\` ${first.problem}` };
+  let current: T = first;
+  const take = (text: string): string | null => {
+    const renewed = read(text);
+    if (isProblem(renewed)) return `\`${path}\` ${renewed.problem}`;
+    current = renewed;
+    return null;
+  };
+  keyFiles.follow({ what, path, take, text: found.text });
+  return () => current;
+}
+
+function bundleKeysFrom(text: string): readonly VerificationKey[] | Problem {
+  try {
+    return verificationKeysFrom(JSON.parse(text), ALGORITHMS);
+  } catch {
+    return { problem: 'is not JSON' };
+  }
+}
+
+const pemFrom = (text: string): string | Problem =>
+  text.includes('-----BEGIN CERTIFICATE-----') ? text : { problem: 'has no certificate in PEM' };
+
+const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
+
+/** A set that is tried out beside the one in force. What is wrong with it is said, and stands in nobody's way. */
+async function openCandidate(
+  { lookSeconds }: Config['policies'],
+  folder: string,
+  { ports, log, faults, guard }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard'>,
+): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
+  const feed = folderFeed(folder, guard);
+  const policies = new CurrentPolicies(feed.load, { ports, maxAgeMs: null });
+  const looked = await feed.look();
+  const onLoaded = (findings: readonly Finding[]): void => {
+    for (const finding of findings) log(`candidate: ${findingLine(finding)}`, 'candidate');
+    const set = policies.get();
+    if (findings.length === 0 && !isDeny(set))
+      log(`candidate: policies: ${set.policyCount}, set ${set.hash}`, 'candidate');
+  };
+  onLoaded(await policies.reload());
+  const close = followPolicies({
+    feed,
+    policies,
+    loaded: isProblem(looked) ? '' : looked,
+    isInForce: true,
+    everyMs: lookSeconds * 1000,
+    after,
+    onLoaded,
+    onProblem: (problem) => faults.set('candidate', problem),
+  });
+  const get = (): PolicySet | null => {
+    const set = policies.get();
+    return isDeny(set) ? null : set;
+  };
+  return { get, close };
+}
+
+const findingLine = ({ file, line, column, message, help }: Finding): string =>
+  `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
+
+function logSet(policies: CurrentPolicies, log: Log): void {
+  const set = policies.get();
+  if (isDeny(set)) return log(`policies: ${set.detail}`, 'policies-refused');
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`, 'policies-loaded', {
+    policies: set.policyCount,
+    actions: set.catalog.actions.size,
+    set: set.hash,
+  });
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
+}

@@ -1,0 +1,140 @@
+import { constants } from 'node:fs';
+import { access, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { Address } from '../config/values.ts';
+import { signingKeyAt } from '../issuer/signing-key.ts';
+import { pendingVersion } from '../state/sqlite/migration.ts';
+import { stateFormat } from '../state/sqlite/schema.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { startRemit } from './remit.ts';
+import type { RemitOptions } from './remit.ts';
+import { movedKeysWarning } from './signing-key-place.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+
+/** What came of a rehearsal, a line each. */
+export interface Rehearsal {
+  /** What the process would not start with; none where it would. */
+  readonly problems: readonly string[];
+  /** What it would start with, and an operator should know. */
+  readonly warnings: readonly string[];
+}
+
+/** How long a process that is started has to become ready. */
+const READY_MS = 10_000;
+const LOOK_MS = 100;
+
+/**
+ * Starts everything that a configuration names and ends it, without a trace: state, ledger and signing keys are in a folder of its own
+ * that is removed, checks come on a socket there, and the other servers take a free port of loopback. Policies, SVID and key sets are
+ * the real ones. The real state file, keys and folders are looked at and not opened. Whether the real addresses are free is not
+ * asked: a process that is about to be restarted has them.
+ */
+export async function rehearse(
+  config: Config,
+  { ports, guard }: Pick<RemitOptions, 'ports'> & Required<Pick<RemitOptions, 'guard'>>,
+): Promise<Rehearsal> {
+  const problems = [...(await placeProblems(config))];
+  const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
+  try {
+    await mkdir(join(folder, KEYS), { mode: 0o700 });
+    const said: string[] = [];
+    const moved = movedKeysWarning(config);
+    if (moved !== null) said.push(moved);
+    const outdated = pendingVersion(config.state, stateFormat);
+    if (isStoreFailure(outdated)) problems.push(outdated.detail);
+    else if (outdated !== null) said.push(outdatedWarning(config.state, outdated));
+    const remit = await startRemit(rehearsed(config, folder), {
+      ports,
+      guard,
+      environment: {},
+      log: (line) => said.push(line),
+      onFatal: () => undefined,
+    });
+    if (isStartProblem(remit)) return { problems: [...problems, ...remit.problem.split('\n')], warnings: [] };
+    const unmet = await unmetAfter(() => remit.unmet(), ports.monotonicMs);
+    await remit.close();
+    const warnings = said.filter((line) => line.startsWith('warning: '));
+    return {
+      problems,
+      warnings: [...warnings, ...unmet.map((gate) => `warning: it would start, and not be ready: ${gate}`)],
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const outdatedWarning = (state: string, from: number): string =>
+  `warning: the state file \`${state}\` would be brought from schema version ${from} to ${stateFormat.version}, and a copy kept beside it`;
+
+/** Apart from the state file, so that nothing is said about where the keys were before. */
+const KEYS = 'keys';
+
+const FREE: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+const rehearsed = (config: Config, folder: string): Config => ({
+  ...config,
+  extAuthz: { ...config.extAuthz, listen: [{ kind: 'unix', path: join(folder, 'check.sock') }] },
+  admin: { ...config.admin, listen: FREE },
+  issuer: config.issuer === null ? null : rehearsedIssuer(config.issuer, folder),
+  decisionLog: 'none',
+  state: join(folder, 'state.db'),
+  stateAccess: 'exclusive',
+  ledger: {
+    ...config.ledger,
+    folder: join(folder, 'ledger'),
+    keyFile: join(folder, 'ledger-key.pem'),
+    checkpointFile: join(folder, 'checkpoints.txt'),
+    others: [],
+  },
+});
+
+const rehearsedIssuer = (issuer: NonNullable<Config['issuer']>, folder: string): Config['issuer'] => ({
+  ...issuer,
+  listen: FREE,
+  signingKey: join(folder, KEYS, 'signing-keys'),
+  transactionKey: issuer.transactionKey === null ? null : join(folder, 'transaction-key.pem'),
+  signals: issuer.signals === null ? null : { ...issuer.signals, listen: issuer.signals.listen === null ? null : FREE },
+});
+
+/** What is not met once all is, or the time is over. */
+async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => number): Promise<readonly string[]> {
+  const endMs = monotonicMs() + READY_MS;
+  while (unmet().length > 0 && monotonicMs() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  return unmet();
+}
+
+/** What stands in the way of the real files and folders. */
+async function placeProblems({ state, ledger, issuer }: Config): Promise<readonly string[]> {
+  const found = await Promise.all([
+    unwritable('state', state),
+    unwritable('ledger.folder', ledger.folder),
+    unwritable('ledger.checkpoints', ledger.checkpointFile),
+    ...(issuer === null ? [] : [unwritable('issuer.signingKey', issuer.signingKey), keyProblem(issuer.signingKey)]),
+    ...[issuer?.transactionKey ?? null].filter((path) => path !== null).map(keyProblem),
+  ]);
+  return found.filter((problem) => problem !== null);
+}
+
+/** Whether a file or folder could be written, or made in the nearest folder above that is there. */
+async function unwritable(field: string, path: string): Promise<string | null> {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      await access(at, constants.W_OK);
+      const isFolderAbove = at !== path && !(await stat(at)).isDirectory();
+      return isFolderAbove ? `\`${field}\`: \`${path}\` cannot be made: \`${at}\` is not a folder` : null;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' && at !== dirname(at)) continue;
+      return `\`${field}\`: \`${path}\` cannot be written: ${codeOf(error)}`;
+    }
+  }
+}
+
+/** Why a key file cannot be used; `null` where it can, is not there yet, or is a folder. */
+async function keyProblem(path: string): Promise<string | null> {
+  const stats = await stat(path).catch(() => null);
+  if (stats === null || stats.isDirectory()) return null;
+  const key = await signingKeyAt(path);
+  return 'problem' in key ? key.problem : null;
+}

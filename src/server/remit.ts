@@ -1,0 +1,302 @@
+import { unmetGates } from '../admin/readiness.ts';
+import { AdminServer } from '../admin/server.ts';
+import type { Config } from '../config/config.ts';
+import { addressText } from '../config/values.ts';
+import { writablePathProblem } from '../config/writable-path.ts';
+import type { PathGuard } from '../config/writable-path.ts';
+import type { LiveSettings } from '../config/live-config.ts';
+import type { Svid } from '../identity/svid.ts';
+import { openSvidSource } from '../identity/svid-settings.ts';
+import { SigningKeys } from '../issuer/signing-keys.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { SideWrites } from '../state/side-writes.ts';
+import type { Store } from '../state/store.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { repeatedly } from '../runtime/repeated.ts';
+import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
+import type { LogStream } from '../telemetry/decision-log.ts';
+import { Faults, watchFaults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
+import { formatFor } from '../telemetry/exposition.ts';
+import { newMetrics } from '../telemetry/metrics.ts';
+import { measureProcess } from '../telemetry/process-usage.ts';
+import { startTelemetry } from '../telemetry/telemetry.ts';
+import type { KeyRing } from '../token/keys.ts';
+import { after } from '../runtime/timers.ts';
+import { CheckActivity } from './check-activity.ts';
+import { startChecks } from './check-role.ts';
+import { followClockLead } from './clock-lead.ts';
+import { startedOrClosed } from './closers.ts';
+import type { Closers } from './closers.ts';
+import { Drain } from './drain.ts';
+import { followGates, gatesOf } from './gates.ts';
+import { startIssuer } from './issuer-role.ts';
+import { KeyFiles } from './key-files.ts';
+import { openKeyRing } from './keys.ts';
+import { openLedger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { measureRoles } from './measures.ts';
+import { followOwnSvid } from './own-svid.ts';
+import type { Parts } from './parts.ts';
+import { openPolicies } from './policies.ts';
+import { movedKeysWarning } from './signing-key-place.ts';
+import { StateHealth } from './state-health.ts';
+import { codeOf, isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+import { keepState } from './state-upkeep.ts';
+import { openState } from './state.ts';
+import { openTransactions } from './transactions.ts';
+
+/** What a process of Remit is made with, besides its configuration. */
+export interface RemitOptions {
+  readonly ports: Ports;
+  /** For the `OTEL_*` variables alone; the configuration has been read. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told, a line each, of what an operator should know. Never a secret. */
+  readonly log: Log;
+  /** Where decisions are logged, if the configuration says so; absent, they are not. */
+  readonly stdout?: LogStream;
+  /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
+  readonly guard?: PathGuard;
+  /** What of the configuration holds now, where that can change. Default that of the start. */
+  readonly live?: () => LiveSettings;
+  /** Called once when the state file fails: everything is denied from then on, and the process must end. */
+  readonly onFatal: (detail: string) => void;
+}
+
+/** All roles of one configuration, running. */
+export interface Remit {
+  readonly store: Store;
+  /** Port of the issuer; `null` where there is none. */
+  readonly issuerPort: number | null;
+  readonly adminPort: number;
+  /** Reads policies, keys and certificates again; what is not good is logged and leaves the old ones in force. */
+  reload(): Promise<void>;
+  /** Publishes a new signing key, which signs six minutes later. The problem where it cannot. */
+  rotateKeys(): Promise<string | null>;
+  /** The first records of a task in the order of the ledger, with those on their way; at most `limit`. */
+  readonly recordsOf: Ledger['recordsOf'];
+  /** Writes what waits to be recorded. */
+  flush(): Promise<void>;
+  /**
+   * Says "not serving" to health checks and in `/readyz`, and answers everything all the same, for `drainSeconds`; resolves then, or
+   * as soon as `hurry` aborts.
+   */
+  drain(hurry: AbortSignal): Promise<void>;
+  /** What this process is not ready for now, each as `gate: what is missing`. */
+  unmet(): readonly string[];
+  /** Ends every role, each once what is in flight is answered. */
+  close(): Promise<void>;
+}
+
+/** How often tasks past their deadline are ended. */
+const SWEEP_MS = 1000;
+
+/** Starts every role that the configuration names, or none: where one cannot start, what was opened before is closed. */
+export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
+  startedOrClosed(options.log, async (closers) => {
+    const parts = await openParts(config, options, closers);
+    return isStartProblem(parts) ? parts : startRoles(parts, closers);
+  });
+
+/** Opens what the roles share: traces, state, ledger, SVID and policies. */
+async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
+  const { ports, log, guard = writablePathProblem, live = () => config } = options;
+  const metrics = newMetrics();
+  const faults = new Faults(log);
+  const keyFiles = new KeyFiles({ guard, faults, log });
+  const stateHealth = new StateHealth(metrics);
+  closers.push(measureProcess(metrics));
+  const telemetry = startTelemetry(options.environment, {
+    log: (line) => log(line, 'telemetry'),
+    onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
+  });
+  closers.push(() => telemetry.close());
+  let relay: (() => void) | null = null;
+  const state = openState(config, {
+    ports,
+    log,
+    onFatal: options.onFatal,
+    onRecords: () => relay?.(),
+    onWrite: stateHealth.written,
+    closers,
+  });
+  if (isStartProblem(state)) return state;
+  const { store } = state;
+  const sideWrites = new SideWrites(store, {
+    after,
+    log,
+    onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
+  });
+  closers.push(() => sideWrites.close());
+  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
+  closers.push(endExpiredTasks(store, faults));
+  closers.push(keepState(store, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
+  closers.push(followClockLead(store, { log: (line) => log(line, 'clock'), metrics }));
+  const checkpoints = startCheckpointLogs(options.environment, (line) => log(line, 'telemetry'));
+  closers.push(() => checkpoints.close());
+  const onUsed = (used: ReadonlyMap<string, number>): void => sideWrites.used(used);
+  const opened = await openLedger(config, store, {
+    ...options,
+    metrics,
+    faults,
+    onCheckpoint: checkpoints.emit,
+    onUsed,
+    closers,
+  });
+  if (isStartProblem(opened)) return opened;
+  // What it records goes to the ledger still; `close` writes the rest.
+  closers.push(() => sideWrites.flush());
+  relay = opened.relay;
+  const open = await openPolicies(config, {
+    ports,
+    metrics,
+    log,
+    faults,
+    guard,
+    keyFiles,
+    ledger: opened.writer,
+    closers,
+  });
+  if (isStartProblem(open)) return open;
+  const { policies, trial, loads: policyLoads } = open;
+  const onProblem = (problem: string): void => faults.set('svid', problem);
+  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
+  closers.push(() => svid?.close());
+  const unfit = followOwnSvid(svid, { config, log });
+  if (unfit !== null) return { problem: unfit };
+  const onRenewed = ({ id, notAfterMs }: Svid): void => {
+    const until = new Date(notAfterMs).toISOString();
+    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
+  };
+  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
+  return {
+    config,
+    ports,
+    log,
+    faults,
+    guard,
+    ...state,
+    stateHealth,
+    sideWrites,
+    ledger: opened,
+    policies,
+    policyLoads,
+    trial,
+    svid,
+    telemetry,
+    metrics,
+    checkActivity: new CheckActivity(ports.monotonicMs),
+    decisionStream: options.stdout ?? null,
+    keyFiles,
+    live,
+  };
+}
+
+/** Writes down what has expired by the floor of the store, so that no step of the clock revives it; the result ends that. */
+function endExpiredTasks(store: Store, faults: Faults): () => void {
+  const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
+  const sweep = (): void => {
+    const ended = store.endExpired();
+    told(isStoreFailure(ended) ? ended.detail : null);
+  };
+  sweep();
+  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
+}
+
+async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
+  const { config, store, ledger, policyLoads, svid, telemetry, faults, stateHealth, log } = parts;
+  const keys = await openKeys(parts, closers);
+  if (isStartProblem(keys)) return keys;
+  const { ring, signingKeys } = keys;
+  const transactions = await openTransactions(parts);
+  if (isStartProblem(transactions)) return transactions;
+  const issuer =
+    config.issuer === null || signingKeys === null
+      ? null
+      : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified, closers });
+  if (isStartProblem(issuer)) return issuer;
+  const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
+  if (isStartProblem(checks)) return checks;
+  const drain = new Drain(() => parts.live().drainSeconds, after);
+  const gates = gatesOf(parts, { keys: ring, drain });
+  measureRoles(parts, { checks: checks.server, gates, keys: ring });
+  const admin = new AdminServer(gates, {
+    scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
+    trial: () => parts.trial.report(),
+    hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
+  });
+  closers.push(() => admin.close());
+  const adminPort = await listenAdmin(admin, parts);
+  if (isStartProblem(adminPort)) return adminPort;
+  closers.push(followGates(checks.server, { gates, drain, log }));
+  const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
+  closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
+  await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
+  const transactionKey = config.issuer?.transactionKey ?? null;
+  if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
+  log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
+  log(ledger.notice, 'ledger');
+  policyLoads.report();
+  return {
+    store,
+    issuerPort: issuer?.port ?? null,
+    adminPort,
+    flush: () => ledger.flush(),
+    recordsOf: ledger.recordsOf,
+    drain: (hurry) => drain.begin(hurry),
+    unmet: () => unmetGates(gates),
+    rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
+    reload: async () => {
+      // First, since a bundle is verified with its keys.
+      await parts.keyFiles.reload();
+      await policyLoads.reload();
+      await signingKeys?.reload();
+    },
+  };
+}
+
+interface Keys {
+  readonly ring: KeyRing;
+  /** `null` where this process issues nothing. */
+  readonly signingKeys: SigningKeys | null;
+}
+
+/** The keys that tokens are verified with, in step with those that this process signs with. */
+async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
+  const { config, ports, faults, log } = parts;
+  const { issuer } = config;
+  const moved = movedKeysWarning(config);
+  if (moved !== null) log(moved);
+  let ring: KeyRing | null = null;
+  const signingKeys =
+    issuer === null
+      ? null
+      : await SigningKeys.open(issuer.signingKey, {
+          ports,
+          after,
+          onProblem: (problem) => faults.set('signing keys', problem),
+          onPublished: (jwks) => {
+            ring?.replace(issuer.url, jwks);
+            log(`signing keys: ${jwks.keys.length} published`, 'keys-published', { keys: jwks.keys.length });
+          },
+        });
+  if (isStartProblem(signingKeys)) return signingKeys;
+  closers.push(() => signingKeys?.close());
+  const own = issuer === null || signingKeys === null ? null : { issuer: issuer.url, jwks: signingKeys.jwks() };
+  const opened = await openKeyRing(parts, config.acceptedIssuers, own);
+  if (isStartProblem(opened)) return opened;
+  ring = opened;
+  closers.push(() => opened.close());
+  return { ring: opened, signingKeys };
+}
+
+async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
+  const { listen } = config.admin;
+  if (listen.kind !== 'tcp') return { problem: 'admin listens on `host:port`' };
+  try {
+    return await admin.listen(listen);
+  } catch (error) {
+    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
+  }
+}

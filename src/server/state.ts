@@ -1,0 +1,106 @@
+import type { Config } from '../config/config.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
+import { ProofFile } from '../state/sqlite/proof-file.ts';
+import { stateFormat } from '../state/sqlite/schema.ts';
+import { openStore } from '../state/sqlite/sqlite-store.ts';
+import type { StoreOptions } from '../state/sqlite/sqlite-store.ts';
+import { lockState } from '../state/sqlite/state-lock.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Store } from '../state/store.ts';
+import type { Log } from '../telemetry/log.ts';
+import { ProofMemory } from '../token/proof-memory.ts';
+import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/**
+ * How long a write waits for that of another process: half of the deadline that Envoy ships with, so that a check which cannot be
+ * written is still answered with its denial.
+ */
+const SHARED_BUSY_MS = 250;
+
+/** Where each role holds proofs to one use. */
+export interface Proofs {
+  memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
+}
+
+/** What the guarantees of a process are kept in. */
+export interface State {
+  readonly store: Store;
+  readonly proofs: Proofs;
+}
+
+/** What the state is opened with. */
+export interface StateServices {
+  readonly ports: Ports;
+  readonly log: Log;
+  readonly onFatal: (detail: string) => void;
+  readonly onRecords: NonNullable<StoreOptions['onRecords']>;
+  readonly onWrite: NonNullable<StoreOptions['onWrite']>;
+  /** Takes what closes what was opened, to be called from the last to the first, also where the rest could not be opened. */
+  readonly closers: { push(closer: () => void): void };
+}
+
+/**
+ * Opens the state file of a configuration, for this process alone or to be shared. What one process keeps in memory for a
+ * guarantee is in a file where several give it: `stateAccess` says which, and a lock holds all of them to the same word.
+ */
+export function openState(
+  { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
+  { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
+): State | StartProblem {
+  const isShared = stateAccess === 'shared';
+  const outdated = broughtUpToDate(path, log);
+  if (outdated !== null) return outdated;
+  const lock = lockState(path, stateAccess);
+  if (isStoreFailure(lock)) return { problem: lock.detail };
+  closers.push(() => lock.release());
+  const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
+  const waiting = isShared ? { busyTimeoutMs: SHARED_BUSY_MS } : {};
+  const store = openStore(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
+  if (isStoreFailure(store)) return { problem: store.detail };
+  closers.push(() => store.close());
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };
+  if (!isShared)
+    return { store, proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) } };
+  const proofs = ProofFile.open(`${path}.proofs`, {
+    ...remembering,
+    busyTimeoutMs: SHARED_BUSY_MS,
+    onFatal: failing,
+  });
+  if (isStoreFailure(proofs)) return { problem: proofs.detail };
+  closers.push(() => proofs.close());
+  return { store, proofs };
+}
+
+/** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */
+function broughtUpToDate(path: string, log: Log): StartProblem | null {
+  const pending = pendingVersion(path, stateFormat);
+  if (pending === null) return null;
+  if (isStoreFailure(pending)) return { problem: pending.detail };
+  const lock = lockState(path, 'exclusive');
+  if (isStoreFailure(lock))
+    return {
+      problem: `the state file \`${path}\` is to be brought up to date, and is in use: end all processes that serve with it first`,
+    };
+  try {
+    const migrated = migrateFile(path, stateFormat, { keepsCopy: true });
+    if (isStoreFailure(migrated)) return { problem: migrated.detail };
+    if (migrated !== null) {
+      const { from, to, copy } = migrated;
+      log(
+        `state file \`${path}\`: brought from schema version ${from} to ${to}; as it was it is kept as \`${copy}\``,
+        'migrated',
+        {
+          from,
+          to,
+          copy,
+        },
+      );
+    }
+    return null;
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,186 @@
+import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { base64Of } from '../../ledger/base64.ts';
+import { rootOf } from '../../ledger/merkle.ts';
+import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../token/members.ts';
+import { readLog } from '../../ledger/log/log-reader.ts';
+import type { LogReader } from '../../ledger/log/log-reader.ts';
+import { filesOf } from '../../ledger/log/segment-files.ts';
+import { PRIVATE_MODE } from '../../runtime/private-file.ts';
+import { lockState } from '../sqlite/state-lock.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { synced } from '../../runtime/synced.ts';
+import { sha256Of } from './manifest.ts';
+import type { BackedUpFile } from './manifest.ts';
+import { backupAt, movesOf, takenProblem } from './restore-plan.ts';
+import type { Backup, Move, Moves, RestorePlaces } from './restore-plan.ts';
+import { restoreState } from './restored-state.ts';
+import type { RestoreFacts } from './restored-state.ts';
+
+/** What a restore is made with. */
+export type RestoreOptions = Pick<RestoreFacts, 'clocks' | 'randomBytes' | 'by'> & {
+  /** Told which file of the backup is copied, and its bytes. */
+  readonly onProgress: (name: string, bytes: number) => void;
+};
+
+/** What a restore did. */
+export interface Restored {
+  readonly state: string;
+  /** Open tasks that were ended. */
+  readonly ended: number;
+  /** The ledgers of the backup, where they are now: to be read, and not gone on with. */
+  readonly ledgers: readonly string[];
+  /** Where keys were put back. */
+  readonly keys: readonly string[];
+}
+
+/**
+ * Puts a backup back: a folder that `makeBackup` made, or a copy of a state file alone. Nothing that is there is written over. The state
+ * file becomes one that tasks cannot come back with (`restoreState`). Its ledgers get places of their own beside the folder of the
+ * ledger: what is signed is not gone on with, since heads that were signed after the backup would contradict it; a new ledger begins,
+ * and the record of the restore in it names where the old ones stood. Everything is copied and checked first and moved to its place
+ * then, the state file last: a process that is killed leaves no state file, and is begun again.
+ */
+export async function restoreBackup(
+  from: string,
+  places: RestorePlaces,
+  options: RestoreOptions,
+): Promise<Restored | Problem> {
+  const backup = backupAt(from);
+  if (isProblem(backup)) return { problem: `\`${from}\` ${backup.problem}` };
+  const moves = movesOf(backup, places);
+  const taken = takenProblem(moves, places);
+  if (taken !== null) return { problem: taken };
+  try {
+    mkdirSync(dirname(places.state), { recursive: true, mode: 0o700 });
+    const lock = lockState(places.state, 'exclusive');
+    if (isStoreFailure(lock)) return { problem: lock.detail };
+    try {
+      for (const { fresh } of moves.all) removed(fresh);
+      return await putBack(backup, { places, moves, options });
+    } finally {
+      for (const { fresh } of moves.all) removed(fresh);
+      lock.release();
+    }
+  } catch (error) {
+    const at = systemErrorOf(error);
+    if (at === null) throw error;
+    return { problem: `\`${at.path ?? from}\` cannot be read or written: ${at.code}` };
+  }
+}
+
+interface Work {
+  readonly places: RestorePlaces;
+  readonly moves: Moves;
+  readonly options: RestoreOptions;
+}
+
+async function putBack({ folder, manifest }: Backup, { places, moves, options }: Work): Promise<Restored | Problem> {
+  const { state } = moves;
+  for (const file of filesFor(manifest, moves)) {
+    const problem = await copied(file, {
+      folder,
+      moves: [...moves.ledgers, ...moves.keys, { ...state, folder: manifest.state }],
+      options,
+    });
+    if (problem !== null) return problem;
+  }
+  const ledgers = places.isStateOnly ? [places.ledger, ...places.others] : moves.ledgers.map(({ fresh }) => fresh);
+  const heads: LedgerHead[] = [];
+  for (const ledger of places.isStateOnly ? [] : ledgers) {
+    const head = headOf(ledger);
+    if (isStoreFailure(head)) return { problem: head.detail };
+    heads.push(head);
+  }
+  const restored = restoreState(state.fresh, {
+    ...options,
+    takenOf: (fileId) => takenIn(ledgers, fileId),
+    details: {
+      backupMadeAt: manifest.madeAtMs ?? null,
+      backupMadeBy: manifest.remit ?? null,
+      ledgers: heads,
+    },
+  });
+  if (isStoreFailure(restored))
+    return { problem: restored.detail.replaceAll(state.fresh, join(folder, manifest.state)) };
+  for (const { fresh, place } of moves.all) {
+    renameSync(fresh, place);
+    synced(dirname(place));
+  }
+  return {
+    state: state.place,
+    ended: restored.ended,
+    ledgers: moves.ledgers.map(({ place }) => place),
+    keys: moves.keys.map(({ place }) => place),
+  };
+}
+
+/** What is copied; of a lone state file nobody knows the digest. */
+const filesFor = ({ state, files }: Backup['manifest'], { ledgers, keys }: Moves): readonly Partial<BackedUpFile>[] =>
+  files.length === 0
+    ? [{ name: state }]
+    : files.filter(({ name }) => name === state || [...ledgers, ...keys].some((move) => isIn(name, move.folder)));
+
+const isIn = (name: string, folder: string): boolean => name === folder || name.startsWith(`${folder}/`);
+
+/** Copies a file and checks what was copied, not what it was copied of. */
+async function copied(
+  { name = '', bytes, sha256 }: Partial<BackedUpFile>,
+  {
+    folder,
+    moves,
+    options,
+  }: {
+    readonly folder: string;
+    readonly moves: readonly (Move & { readonly folder: string })[];
+    readonly options: RestoreOptions;
+  },
+): Promise<Problem | null> {
+  const move = moves.find((each) => isIn(name, each.folder));
+  if (move === undefined) return null;
+  const to = `${move.fresh}${name.slice(move.folder.length)}`;
+  mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
+  options.onProgress(name, bytes ?? 0);
+  copyFileSync(join(folder, name), to, constants.COPYFILE_EXCL);
+  chmodSync(to, PRIVATE_MODE);
+  synced(to);
+  synced(dirname(to));
+  const isSame = sha256 === undefined || (await sha256Of(to)) === sha256;
+  return isSame ? null : { problem: `\`${join(folder, name)}\` is not what was backed up: its digest is another one` };
+}
+
+/** Where a ledger of the backup stands, as the record of the restore says: its origin, size and root. */
+type LedgerHead = { readonly [name: string]: string | number };
+
+const headOf = (ledger: string): LedgerHead | StoreFailure => {
+  const head = readLog(ledger, (log) => {
+    const range = log.segments.at(-1)?.state().range;
+    return { origin: log.origin, size: range?.size ?? 0, root: base64Of(rootOf(range?.nodes ?? [])) };
+  });
+  return head ?? storeFailure('unusable', `there is no ledger in \`${ledger}\``);
+};
+
+function takenIn(ledgers: readonly string[], fileId: string): number | StoreFailure {
+  let taken = 0;
+  for (const ledger of ledgers) {
+    const of = readLog(ledger, (log: LogReader) => log.takenOf(fileId));
+    if (isStoreFailure(of)) return of;
+    taken = Math.max(taken, of ?? 0);
+  }
+  return taken;
+}
+
+const removed = (path: string): void => {
+  for (const file of filesOf(path)) rmSync(file, { recursive: true, force: true });
+};
+
+/** A system's error, by its shape; `null` for a bug. */
+const systemErrorOf = (error: unknown): { readonly code: string; readonly path: string | null } | null =>
+  typeof error === 'object' && error !== null && 'code' in error
+    ? {
+        code: String(error.code),
+        path: 'path' in error && typeof error.path === 'string' ? error.path : null,
+      }
+    : null;

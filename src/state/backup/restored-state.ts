@@ -1,0 +1,121 @@
+import { encodedRecord } from '../../ledger/encoded-record.ts';
+import { recordText } from '../../ledger/record.ts';
+import type { EventRecord } from '../../ledger/record.ts';
+import { causeOf } from '../../task/cause.ts';
+import { expiryOf, stateAt } from '../../task/task.ts';
+import { changeTask } from '../sqlite/task-change.ts';
+import type { ClockSources } from '../clock-floor.ts';
+import { Connection } from '../sqlite/connection.ts';
+import { tableProblem } from '../../sqlite/file-format.ts';
+import { migrateFile } from '../sqlite/migration.ts';
+import { fileIdOf, insertRecords } from '../sqlite/outbox-table.ts';
+import { markRestored } from '../sqlite/restored-mark.ts';
+import { createState, stateFormat } from '../sqlite/schema.ts';
+import { openSqlite } from '../../sqlite/sqlite-file.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { MAX_ROWS, taskAt } from '../sqlite/task-table.ts';
+
+/** What a restore knows when it makes a state file of a copy. */
+export interface RestoreFacts {
+  readonly clocks: ClockSources;
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** Who restores, as records name them. */
+  readonly by: string;
+  /** How far any ledger that is there took the outbox of a file with this id: those records are not handed on again. */
+  readonly takenOf: (fileId: string) => number | StoreFailure;
+  /** What the record of the restore says of the backup. */
+  readonly details: EventRecord['details'];
+}
+
+/** What became of the tasks of a copy. */
+export interface RestoredState {
+  /** Open tasks that were ended, parts among them. */
+  readonly ended: number;
+}
+
+const MAX_BYTES = 64 * 1024 ** 3;
+
+/**
+ * Makes a state file that a process can serve with of a copy of one, in one transaction, so that nothing which ended or was spent after
+ * the copy comes back:
+ *
+ * - it is brought up to date, checked whole, and its schema compared with our own
+ * - it gets a new id, so that a ledger does not take its records for those it has
+ * - each open task ends with a record (`operator.restored`, or as expired); so every token from before is refused
+ * - the instant is kept: security events from before it that take nothing away have no effect any more
+ * - records that a ledger has are dropped from the outbox, and one of the restore is added
+ *
+ * @param path a copy that nobody else has open; whatever fails leaves it unfit for use, to be deleted
+ */
+export function restoreState(path: string, facts: RestoreFacts): RestoredState | StoreFailure {
+  const migrated = migrateFile(path, stateFormat, { keepsCopy: false });
+  if (isStoreFailure(migrated)) return migrated;
+  const { randomBytes } = facts;
+  const db = openSqlite(path, {
+    format: stateFormat,
+    access: 'write',
+    maxBytes: MAX_BYTES,
+    create: (own) => createState(own, randomBytes),
+  });
+  if (isStoreFailure(db)) return db;
+  const connection = new Connection(db, facts.clocks);
+  try {
+    const foreign = tableProblem(db, stateFormat, (own) => createState(own, (length) => new Uint8Array(length)));
+    if (foreign !== null) return storeFailure('unusable', `\`${path}\`: ${foreign}`);
+    const taken = facts.takenOf(fileIdOf(connection));
+    return isStoreFailure(taken) ? taken : connection.write([facts.by], () => made(connection, facts, taken));
+  } finally {
+    connection.close();
+  }
+}
+
+/** Within a transaction. */
+function made(connection: Connection, { by, details }: RestoreFacts, taken: number): RestoredState {
+  const of = fileIdOf(connection);
+  connection.statement('DELETE FROM serving').run();
+  connection.statement('DELETE FROM outbox WHERE seq <= ?').run(taken);
+  connection.statement('UPDATE file SET file_id = lower(hex(randomblob(16)))').run();
+  markRestored(connection);
+  const before = openCount(connection);
+  endOpenTasks(connection, by);
+  const cause = causeOf('operator.restored', '');
+  const record = encodedRecord({
+    kind: 'event',
+    at: connection.nowMs(),
+    task: null,
+    event: 'restored',
+    cause: cause.code,
+    note: `${before} open tasks were ended`,
+    by: recordText(by),
+    details: { ...details, fileId: of, endedTasks: before },
+  });
+  if ('problem' in record) throw new Error(`a restore has no record: ${record.problem}`);
+  insertRecords(connection, [record]);
+  return { ended: before };
+}
+
+/** Those that were declared themselves first, each with its parts. */
+function endOpenTasks(connection: Connection, by: string): void {
+  const cause = causeOf('operator.restored');
+  for (const parts of ['AND parent IS NULL', '']) {
+    const open = connection.statement(`SELECT issuer, id FROM tasks WHERE ended_ms IS NULL ${parts} LIMIT ${MAX_ROWS}`);
+    for (let rows = open.all(); rows.length > 0; rows = open.all()) {
+      for (const row of rows) {
+        const task = taskAt(connection, { issuer: String(row['issuer']), id: String(row['id']) });
+        if (task === undefined || task.endedAtMs !== null) continue;
+        const isExpired = stateAt(task, connection.floorMs()) === 'expired';
+        const event = isExpired
+          ? ({ kind: 'expire', cause: expiryOf(task).cause } as const)
+          : ({ kind: 'revoke', cause } as const);
+        const changed = changeTask(connection, task, event, by);
+        // One that expired this very moment is there again in the next look.
+        if ('problem' in changed && changed.state !== 'expired')
+          throw new Error(`an open task could not be ended: it is \`${changed.state}\``);
+      }
+    }
+  }
+}
+
+const openCount = (connection: Connection): number =>
+  Number(connection.statement('SELECT count(*) AS count FROM tasks WHERE ended_ms IS NULL').get()?.['count']);

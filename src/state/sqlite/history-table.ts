@@ -1,0 +1,44 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import { historyWith, noHistory } from '../../task/history.ts';
+import type { HistoryEntry, TaskHistory } from '../../task/history.ts';
+import type { Connection } from './connection.ts';
+import type { SpendProblem, TaskKey } from '../store.ts';
+import { WHOLE, wholeOf } from './root-task.ts';
+
+/** Joins the history to a row of `tasks`, in the columns of `HISTORY_COLUMNS`. */
+export const JOIN_HISTORY = `LEFT JOIN histories ON histories.issuer = tasks.issuer AND histories.task = ${WHOLE}`;
+
+export const HISTORY_COLUMNS =
+  'histories.version AS history_version, histories.actions AS history_actions, histories.labels AS history_labels';
+
+/** The history in a row of `HISTORY_COLUMNS`. */
+export function historyFrom(row: Readonly<Record<string, SQLOutputValue>>): TaskHistory {
+  if (row['history_version'] === null) return noHistory;
+  return {
+    version: Number(row['history_version']),
+    actions: JSON.parse(String(row['history_actions'])),
+    labels: JSON.parse(String(row['history_labels'])),
+  };
+}
+
+const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${WHOLE}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
+  ON CONFLICT DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;
+
+/**
+ * Within a transaction: adds an entry to the history as it stands now. INVARIANT: not where it is no longer the one that the
+ * use was decided by, since it may hold what would have forbidden the use.
+ */
+export function addToHistory(
+  connection: Connection,
+  { issuer, id }: TaskKey,
+  { entry, now }: { readonly entry: HistoryEntry; readonly now: TaskHistory },
+): SpendProblem | null {
+  if (entry.version !== now.version) return 'history-changed';
+  const next = historyWith(now, entry);
+  if (next === 'same') return null;
+  if (next === 'full') return 'history-full';
+  const { version, actions, labels } = next;
+  connection.changed(wholeOf(connection, { issuer, id }));
+  connection.statement(WRITE_HISTORY).run(version, JSON.stringify(actions), JSON.stringify(labels), issuer, id);
+  return null;
+}

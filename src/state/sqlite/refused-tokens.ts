@@ -1,0 +1,35 @@
+import { LRUCache } from 'lru-cache';
+import type { UseState } from '../store.ts';
+
+const MAX_REFUSED = 16_384;
+
+/**
+ * Tokens that count as revoked in this process before that is in the state file: a stolen token must not go on working while a write
+ * waits. Of more than 16,384 those are forgotten that were not looked at for the longest; the file has them by then, or they ended.
+ */
+export class RefusedTokens {
+  /** Since when, on the clock of the store. */
+  readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED });
+
+  add(jtiDigest: string, atMs: number): void {
+    if (!this.#refused.has(jtiDigest)) this.#refused.set(jtiDigest, atMs);
+  }
+
+  has(jtiDigest: string): boolean {
+    return this.#refused.size > 0 && this.#refused.has(jtiDigest);
+  }
+
+  /** A token as the file has it, revoked where it is refused here. */
+  of<T extends { readonly revokedAtMs: number | null }>(token: T, jtiDigest: string): T {
+    const atMs = this.#refused.size === 0 ? undefined : this.#refused.get(jtiDigest);
+    return atMs === undefined || token.revokedAtMs !== null ? token : { ...token, revokedAtMs: atMs };
+  }
+
+  /** The state of a use, with its token revoked where that is refused here. */
+  inUse(state: UseState, jtiDigest: string): UseState {
+    const { issued } = state;
+    if (issued === undefined || this.#refused.size === 0) return state;
+    const token = this.of(issued, jtiDigest);
+    return token === issued ? state : { ...state, issued: token };
+  }
+}

@@ -1,0 +1,31 @@
+import type { Connection } from './connection.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+
+/** Keys of one kind at most. */
+export const MAX_REMEMBERED = 100_000;
+/** Forgotten at each call, so that the memory shrinks faster than it grows. */
+const SWEPT = 100;
+
+/** Within a transaction: remembers a key until an instant of the floor, and forgets some whose time has passed. */
+export function rememberKey(
+  connection: Connection,
+  kind: string,
+  { key, untilMs }: { readonly key: string; readonly untilMs: number },
+): 'new' | 'seen' | StoreFailure {
+  const floorMs = connection.floorMs();
+  connection
+    .statement(
+      `DELETE FROM remembered WHERE (kind, key) IN
+       (SELECT kind, key FROM remembered WHERE until_ms <= ? ORDER BY until_ms LIMIT ${SWEPT})`,
+    )
+    .run(floorMs);
+  const known = connection.statement('SELECT until_ms FROM remembered WHERE kind = ? AND key = ?').get(kind, key);
+  if (known !== undefined && Number(known['until_ms']) > floorMs) return 'seen';
+  const count = connection.statement('SELECT count(*) AS count FROM remembered WHERE kind = ?').get(kind);
+  if (known === undefined && Number(count?.['count']) >= MAX_REMEMBERED) {
+    return storeFailure('full', `the replay memory holds ${MAX_REMEMBERED} keys, none of which may be forgotten yet`);
+  }
+  connection.statement('INSERT OR REPLACE INTO remembered VALUES (?,?,?)').run(kind, key, untilMs);
+  return 'new';
+}

@@ -1,0 +1,440 @@
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import { type Cause, causeOf } from '../../task/cause.ts';
+import { contextAfter } from '../../task/context-change.ts';
+import type { Saying } from '../../task/context-change.ts';
+import { expiryOf, stateAt } from '../../task/task.ts';
+import type { HistoryEntry } from '../../task/history.ts';
+import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../task/task.ts';
+import { isProblem } from '../../token/members.ts';
+import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
+import type { Clocks } from '../../runtime/ports.ts';
+import type { ClockSources } from '../clock-floor.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionOptions } from './connection.ts';
+import { giveBack, sizeOfFile, sparePages } from './file-space.ts';
+import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, outboxEnd, recordsOfTask } from './outbox-table.ts';
+import { rememberKey } from './replay-table.ts';
+import { Pruning } from './prune.ts';
+import { createState, stateFormat } from './schema.ts';
+import { restoredAt } from './restored-mark.ts';
+import { RefusedTokens } from './refused-tokens.ts';
+import { secretDigests, sightings, writeSightings } from './secret-table.ts';
+import { deleteMark, hasMark, insertMark, isMarked, replaceMarks } from './serving-mark.ts';
+import { openSqlite } from '../../sqlite/sqlite-file.ts';
+import type { OpenOptions } from '../../sqlite/sqlite-file.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type {
+  DueSecret,
+  HandedOn,
+  IssuedToken,
+  OutboxRecord,
+  SecretSighting,
+  OpenTaskFilter,
+  Pruned,
+  Spend,
+  SpendProblem,
+  StateSize,
+  Store,
+  StoreReader,
+  TaskCounts,
+  TaskEnd,
+  TaskFilter,
+  TaskKey,
+  TokenOfTask,
+  UseState,
+  WaitingRecord,
+} from '../store.ts';
+import { amendTask, changeTask } from './task-change.ts';
+import { partProblem } from './task-parts.ts';
+import { valuesOf } from './task-row.ts';
+import {
+  countTasks,
+  dueTasks,
+  idlingTasks,
+  insertTaskRow,
+  listOpenTasks,
+  listTasks,
+  taskAt,
+  touchTask,
+} from './task-table.ts';
+import { insertTokenRow, revokeTokenRow, textsOf, tokenAt } from './token-table.ts';
+import { UseStates } from './use-states.ts';
+
+/** How far the clock in the file may lag where nothing else is written. */
+const CLOCK_WRITE_MS = 10_000;
+const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
+/** Of what a process that serves is told by. */
+const MARK_BYTES = 8;
+
+/** What a store needs from outside. */
+export interface StoreOptions extends ClockSources {
+  /** Cryptographically strong random bytes. */
+  readonly randomBytes: (length: number) => Uint8Array;
+  /**
+   * Called once, when the store breaks: an I/O error, a corrupt file. The process must stop serving and end, since after a
+   * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
+   */
+  readonly onFatal?: (failure: StoreFailure) => void;
+  /** Told of the records that each commit put into the outbox: they are to be handed to the ledger. It must not throw. */
+  readonly onRecords?: (records: readonly EncodedRecord[]) => void;
+  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  readonly onWrite?: (failure: StoreFailure | null) => void;
+  /**
+   * `create` (default) is for who serves with the file: it makes the file where there is none, and marks it as in use until `close`.
+   * `write` is for a command: it needs the file to be there, and is fast whatever its size.
+   */
+  readonly access?: 'create' | 'write';
+  /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
+  readonly maxBytes?: number;
+  /**
+   * How long a write waits, with everything else, for that of another process before it fails as `busy`. Default 1,000 ms. After
+   * such a failure none waits until one got through.
+   */
+  readonly busyTimeoutMs?: number;
+}
+
+/**
+ * Opens the state file, made with mode 0600 where there is none. Where its last use did not end cleanly, who opens it to serve checks
+ * it whole first, which takes time in proportion to its size. Refused: a version of SQLite that can lose writes, a file that was found
+ * damaged, one that others may read, and an unknown schema.
+ */
+export function openStore(path: string, options: StoreOptions): Store | StoreFailure {
+  const { access = 'create', maxBytes = DEFAULT_MAX_BYTES, randomBytes } = options;
+  const mark = access === 'create' ? Buffer.from(randomBytes(MARK_BYTES)).toString('hex') : null;
+  let isChecked = false;
+  const store = opened(path, options, {
+    format: stateFormat,
+    access,
+    maxBytes,
+    create: (db) => createState(db, randomBytes),
+    isCheckDue: (db) => (isChecked = mark !== null && isMarked(db)),
+  });
+  if (mark === null || isStoreFailure(store)) return store;
+  try {
+    store.serve(mark, isChecked);
+    return store;
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+/** Opens the state file for reading alone, beside the process that writes it. */
+export function openStoreForReading(path: string, options: ClockSources): StoreReader | StoreFailure {
+  return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
+}
+
+function opened(path: string, options: ConnectionOptions, how: OpenOptions): SqliteStore | StoreFailure {
+  const db = openSqlite(path, how);
+  return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
+}
+
+/** A store over one connection. Every call is one statement or one transaction, and synchronous. */
+class SqliteStore implements Store {
+  readonly #connection: Connection;
+  readonly #useStates: UseStates;
+  readonly #refused = new RefusedTokens();
+  readonly #pruning: Pruning;
+  /** Under which this process serves with the file; `null` where it does not. */
+  #mark: string | null = null;
+  readonly digestOf: Store['digestOf'];
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#useStates = new UseStates(connection);
+    this.#pruning = new Pruning(connection);
+    this.digestOf = secretDigests(connection);
+  }
+
+  clocks(): Clocks {
+    return this.#connection.clocks();
+  }
+
+  nowMs(): number {
+    return this.#connection.nowMs();
+  }
+
+  floorMs(): number {
+    return this.#connection.floorMs();
+  }
+
+  taskOf(issuer: string, id: string): Task | undefined | StoreFailure {
+    return this.#connection.read([issuer, id], () => taskAt(this.#connection, { issuer, id }));
+  }
+
+  useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
+    const key = { issuer, id };
+    const held = this.#connection.read([], () => this.#useStates.held(key, jtiDigest));
+    if (held !== undefined && isStoreFailure(held)) return held;
+    if (held !== undefined) return this.#refused.inUse(held, jtiDigest);
+    const state = this.#connection.read([issuer, id, jtiDigest], () => this.#useStates.read(key, jtiDigest));
+    return state === undefined || isStoreFailure(state) ? state : this.#refused.inUse(state, jtiDigest);
+  }
+
+  turn(): void {
+    // Where that fails, each look does, and says why.
+    this.#connection.read([], () => this.#useStates.turn());
+  }
+
+  turnOver(): void {
+    this.#useStates.turnOver();
+  }
+
+  tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
+    const token = this.#connection.read([jtiDigest], () => tokenAt(this.#connection, jtiDigest));
+    return token === undefined || isStoreFailure(token) ? token : this.#refused.of(token, jtiDigest);
+  }
+
+  tasks(filter: TaskFilter): readonly Task[] | StoreFailure {
+    const { id = null, agent = null, state = null } = filter;
+    return this.#connection.read([id, agent, state], () => listTasks(this.#connection, filter));
+  }
+
+  openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
+    const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
+    return this.#connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.#connection, filter, limit));
+  }
+
+  taskCounts(): TaskCounts | StoreFailure {
+    return this.#connection.read([], () => countTasks(this.#connection));
+  }
+
+  size(): StateSize | StoreFailure {
+    return this.#connection.read([], () => sizeOfFile(this.#connection));
+  }
+
+  staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {
+    return this.#connection.read([], () => sightings(this.#connection, limit));
+  }
+
+  fileId(): string | StoreFailure {
+    return this.#connection.read([], () => fileIdOf(this.#connection));
+  }
+
+  outboxEnd(): number | StoreFailure {
+    return this.#connection.read([], () => outboxEnd(this.#connection));
+  }
+
+  restoredAtMs(): number | null | StoreFailure {
+    return this.#connection.read([], () => restoredAt(this.#connection));
+  }
+
+  outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {
+    return this.#connection.read([], () => outboxAfter(this.#connection, after, limit));
+  }
+
+  recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure {
+    return this.#connection.read([taskId], () => recordsOfTask(this.#connection, taskId, limit));
+  }
+
+  insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
+    return this.#connection.write(
+      [...valuesOf(task), ...textsOf(token)],
+      () => partProblem(this.#connection, task) ?? this.#insertTask(task, token, records),
+    );
+  }
+
+  insertPart(
+    part: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    { jtiDigest, spends }: HandedOn,
+  ): null | SpendProblem | StoreFailure {
+    const { issuer, parentId } = part;
+    if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
+    return this.#connection.write(input, () => {
+      const unfit = partProblem(this.#connection, part);
+      if (unfit !== null) return unfit;
+      const key = { issuer, id: parentId };
+      // INVARIANT: the spends are the last that can refuse, so that nothing is taken for a part that is not written.
+      const use = this.#useStates.current(key, jtiDigest);
+      return spendFor(this.#connection, key, { use, spends }) ?? this.#insertTask(part, token, records);
+    });
+  }
+
+  insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
+    return this.#connection.write([key.issuer, key.id, ...textsOf(token)], () => {
+      const task = taskAt(this.#connection, key);
+      if (task === undefined) return storeFailure('conflict', 'there is no such task');
+      const state = stateAt(task, this.nowMs());
+      if (state !== 'active') return storeFailure('conflict', `the task is \`${state}\``);
+      if (task.generation !== token.generation) return storeFailure('conflict', 'the task was suspended and resumed');
+      insertTokenRow(this.#connection, key, token);
+      insertRecords(this.#connection, records);
+      return null;
+    });
+  }
+
+  applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure {
+    return this.#change(key, [event.cause.note, by], (task) => changeTask(this.#connection, task, event, by));
+  }
+
+  setContext(
+    key: TaskKey,
+    saying: Saying,
+    event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+  ): Task | TaskConflict | undefined | StoreFailure {
+    const { by, kind } = saying;
+    const cause = event?.cause ?? causeOf('context.changed', '');
+    const said = Object.entries(saying.values).flatMap(([name, value]) => (value === null ? [name] : [name, value]));
+    return this.#change<Task | StoreFailure>(key, [by, cause.note, ...said], (task) => {
+      const facts = contextAfter(task, saying);
+      if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
+      const amended = amendTask(this.#connection, task, facts, { event: 'context', kind, cause, by });
+      if ('problem' in amended || event === undefined) return amended;
+      const changed = changeTask(this.#connection, amended, event, by);
+      return 'problem' in changed ? changed : changed.task;
+    });
+  }
+
+  setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure {
+    return this.#change(key, [cause.note, by], (task) =>
+      amendTask(this.#connection, task, { risk }, { event: 'risk', cause, by }),
+    );
+  }
+
+  refuseToken(jtiDigest: string): void {
+    this.#refused.add(jtiDigest, this.nowMs());
+  }
+
+  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {
+    return this.#connection.write([jtiDigest, cause.note, by], () =>
+      revokeTokenRow(this.#connection, jtiDigest, { cause, by }),
+    );
+  }
+
+  rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
+    return this.#connection.write([key], () => rememberKey(this.#connection, kind, { key, untilMs }));
+  }
+
+  spend(
+    key: TaskKey,
+    jtiDigest: string,
+    spends: readonly Spend[],
+    entry?: HistoryEntry,
+  ): null | SpendProblem | StoreFailure {
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    if (this.#refused.has(jtiDigest)) return 'ended';
+    const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
+    const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
+    return this.#connection.write(input, () => {
+      const use = this.#useStates.current(key, jtiDigest);
+      return spendFor(this.#connection, key, { use, spends, entry });
+    });
+  }
+
+  together(work: () => void): null | StoreFailure {
+    const failure = this.#connection.together(work);
+    if (failure !== null) this.#useStates.forgetAll();
+    return failure;
+  }
+
+  writeSecrets(due: readonly DueSecret[]): null | StoreFailure {
+    const texts = due.flatMap(({ secret: { digest, kind, place, agent, action } }) => [
+      digest,
+      kind,
+      place,
+      agent,
+      action,
+    ]);
+    return this.#connection.write(texts, () => writeSightings(this.#connection, due));
+  }
+
+  endExpired(): number | StoreFailure {
+    const due = this.#connection.read([], () => dueTasks(this.#connection));
+    if (isStoreFailure(due)) return due;
+    if (due.length === 0 && this.#connection.clockLagMs() < CLOCK_WRITE_MS) return 0;
+    return this.#connection.write([], () => due.filter((key) => this.#expire(key)).length);
+  }
+
+  prune(keepMs: number): Pruned | StoreFailure {
+    const due = this.#connection.read([], () => this.#pruning.due(keepMs));
+    if (due === null) return { tasks: 0, isMore: false };
+    return isStoreFailure(due) ? due : this.#connection.write([], () => this.#pruning.step(due));
+  }
+
+  shrink(): boolean | StoreFailure {
+    const spare = this.#connection.read([], () => sparePages(this.#connection));
+    if (isStoreFailure(spare)) return spare;
+    return spare === 0 ? false : this.#connection.write([], () => giveBack(this.#connection));
+  }
+
+  markServing(): null | StoreFailure {
+    const id = this.#mark;
+    if (id === null) return null;
+    const isThere = this.#connection.read([], () => hasMark(this.#connection, id));
+    if (isStoreFailure(isThere)) return isThere;
+    return isThere ? null : this.#connection.write([], () => insertMark(this.#connection, id));
+  }
+
+  /** Marks the file as in use by this process, in the place of all others where it was checked. `markServing` retries what fails. */
+  serve(mark: string, isChecked: boolean): void {
+    this.#mark = mark;
+    const write = isChecked ? replaceMarks : insertMark;
+    this.#connection.write([mark], () => write(this.#connection, mark));
+  }
+
+  appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
+    return this.#connection.write([], () => {
+      insertRecords(this.#connection, batch);
+      return null;
+    });
+  }
+
+  forget(upTo: number): null | StoreFailure {
+    return this.#connection.write([], () => forgetOutbox(this.#connection, upTo));
+  }
+
+  touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure {
+    const idling = this.#connection.read([...used.keys()], () => idlingTasks(this.#connection, used));
+    if (isStoreFailure(idling)) return idling;
+    if (idling.length === 0) return null;
+    return this.#connection.write([], () => {
+      for (const [task, at] of idling) touchTask(this.#connection, task, at);
+      return null;
+    });
+  }
+
+  close(): void {
+    const mark = this.#mark;
+    try {
+      // One that fails leaves the mark there: the next start checks the file.
+      if (mark !== null) this.#connection.write([mark], () => deleteMark(this.#connection, mark));
+    } finally {
+      this.#connection.close();
+    }
+  }
+
+  /** Within a transaction. */
+  #insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null {
+    insertTaskRow(this.#connection, task);
+    insertTokenRow(this.#connection, task, token);
+    insertRecords(this.#connection, records);
+    return null;
+  }
+
+  /** One transaction on a task that is there. */
+  #change<T>(
+    key: TaskKey,
+    texts: readonly string[],
+    work: (task: Task) => T | TaskConflict,
+  ): T | TaskConflict | undefined | StoreFailure {
+    return this.#connection.write([key.issuer, key.id, ...texts], () => {
+      const task = taskAt(this.#connection, key);
+      return task === undefined ? undefined : work(task);
+    });
+  }
+
+  /** Within a transaction: read anew, since the expiry of a task takes its parts along. */
+  #expire(key: TaskKey): boolean {
+    const task = taskAt(this.#connection, key);
+    if (task === undefined || task.endedAtMs !== null || stateAt(task, this.floorMs()) !== 'expired') return false;
+    const ended = changeTask(this.#connection, task, { kind: 'expire', cause: expiryOf(task).cause }, 'remit');
+    return !('problem' in ended) && ended.changed;
+  }
+}

@@ -1,0 +1,134 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import type { SpiffeId } from '../../identity/spiffe-id.ts';
+import type { Cause, CauseCode } from '../../task/cause.ts';
+import { noAttributes } from '../../task/subject-attributes.ts';
+import type { Task, TaskRisk, TaskState } from '../../task/task.ts';
+
+/** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only what `valuesOf` made is ever written. */
+export type TaskRow = Readonly<Record<string, SQLOutputValue>>;
+
+const columns = [
+  'issuer',
+  'id',
+  'agent',
+  'subject',
+  'parent',
+  'purpose',
+  'intent_hash',
+  'state',
+  'created_ms',
+  'deadline_ms',
+  'idle_ms',
+  'last_used_ms',
+  'ended_ms',
+  'cause',
+  'cause_note',
+  'trace_id',
+  'span_id',
+  'details',
+  'claimed',
+  'attested',
+  'context_rules',
+  'risk',
+  'generation',
+] as const;
+
+/** The columns of `tasks`, in the order in which `valuesOf` gives them. */
+export const TASK_COLUMNS = columns.map((column) => `tasks.${column}`).join(', ');
+
+/** Writes one row from the values of `valuesOf`. */
+export const INSERT_TASK = `INSERT INTO tasks (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+
+/** A row as a task. */
+export const taskFrom = (row: TaskRow): Task => ({
+  issuer: String(row['issuer']),
+  id: String(row['id']),
+  // These were of their types when `valuesOf` made the row.
+  agent: String(row['agent']) as SpiffeId,
+  state: String(row['state']) as TaskState,
+  risk: String(row['risk']) as TaskRisk,
+  ...acceptedFrom(row['context_rules']),
+  claimed: namesFrom(row['claimed']),
+  attested: attestedFrom(row['attested']),
+  subject: String(row['subject']),
+  parentId: textOrNull(row['parent']),
+  purpose: String(row['purpose']),
+  intentHash: String(row['intent_hash']),
+  createdAtMs: Number(row['created_ms']),
+  deadlineMs: Number(row['deadline_ms']),
+  idleMs: numberOrNull(row['idle_ms']),
+  lastUsedMs: Number(row['last_used_ms']),
+  endedAtMs: numberOrNull(row['ended_ms']),
+  cause: causeFrom(row),
+  issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
+  detailsJson: String(row['details']),
+  generation: Number(row['generation']),
+});
+
+/** The code was one when `valuesOf` made the row. */
+const causeFrom = (row: TaskRow): Cause | null =>
+  row['cause'] === null ? null : { code: String(row['cause']) as CauseCode, note: String(row['cause_note']) };
+
+const textOrNull = (value: SQLOutputValue | undefined): string | null =>
+  value === null || value === undefined ? null : String(value);
+
+/** A whole number, or `null`. */
+export const numberOrNull = (value: SQLOutputValue | undefined): number | null =>
+  value === null || value === undefined ? null : Number(value);
+
+const none: Readonly<Record<string, string>> = Object.freeze({});
+
+const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
+  value === '{}' ? none : JSON.parse(String(value));
+
+/** What a task is accepted with and never changes; in one column, so that a file of before has it too. */
+type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes'>;
+
+/** The rules alone, or a list of rules and attributes. */
+const acceptedText = ({ contextRules, subjectAttributes }: Accepted): string =>
+  JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
+
+/** `acceptedText` made the value. */
+function acceptedFrom(value: SQLOutputValue | undefined): Accepted {
+  if (value === '{}') return noAccepted;
+  const read: unknown = JSON.parse(String(value));
+  const [contextRules, subjectAttributes]: readonly unknown[] = Array.isArray(read) ? read : [read, noAttributes];
+  return {
+    contextRules: contextRules as Task['contextRules'],
+    subjectAttributes: subjectAttributes as Task['subjectAttributes'],
+  };
+}
+
+const noAccepted: Accepted = Object.freeze({ contextRules: Object.freeze({}), subjectAttributes: noAttributes });
+
+const nothing: Task['attested'] = Object.freeze([]);
+
+const attestedFrom = (value: SQLOutputValue | undefined): Task['attested'] =>
+  value === '[]' ? nothing : JSON.parse(String(value));
+
+/** A task as the values of its row. */
+export const valuesOf = (task: Task): readonly (string | number | null)[] => [
+  task.issuer,
+  task.id,
+  task.agent,
+  task.subject,
+  task.parentId,
+  task.purpose,
+  task.intentHash,
+  task.state,
+  task.createdAtMs,
+  task.deadlineMs,
+  task.idleMs,
+  task.lastUsedMs,
+  task.endedAtMs,
+  task.cause?.code ?? null,
+  task.cause?.note ?? null,
+  task.issuance.traceId,
+  task.issuance.spanId,
+  task.detailsJson,
+  JSON.stringify(task.claimed),
+  JSON.stringify(task.attested),
+  acceptedText(task),
+  task.risk,
+  task.generation,
+];

@@ -1,0 +1,104 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import { recordText } from '../../ledger/record.ts';
+import type { Cause } from '../../task/cause.ts';
+import type { IssuedTokenState } from '../../task/issued-token.ts';
+import type { Connection } from './connection.ts';
+import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
+import { insertRecord } from './outbox-table.ts';
+import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
+import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
+import { WHOLE, wholeOf } from './root-task.ts';
+
+type Row = Readonly<Record<string, SQLOutputValue>>;
+
+const TOKEN_COLUMNS =
+  'jti_digest, audience, issued_ms, expires_ms, tokens.generation AS issued_in, revoked_ms, bound_to';
+
+const tokenFrom = (row: Row): IssuedTokenState => ({
+  jtiDigest: String(row['jti_digest']),
+  audience: String(row['audience']),
+  issuedAtMs: Number(row['issued_ms']),
+  expiresAtMs: Number(row['expires_ms']),
+  generation: Number(row['issued_in']),
+  revokedAtMs: numberOrNull(row['revoked_ms']),
+  boundTo: String(row['bound_to']),
+});
+
+/** One look; a constant, so that its text is hashed once. */
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${WHOLE} AS whole FROM tasks
+  LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
+  ${JOIN_HISTORY}
+  WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
+
+/** A state as it was read, with the id of the task that was declared itself, which its task is a part of or is. */
+export interface ReadState {
+  readonly state: UseState;
+  readonly whole: string;
+}
+
+/** The task with the token and the history: asked on every use. */
+export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): ReadState | undefined {
+  const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
+  if (row === undefined) return undefined;
+  const state = {
+    task: taskFrom(row),
+    issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
+    history: historyFrom(row),
+  };
+  return { state, whole: String(row['whole']) };
+}
+
+/** The token of that digest with its task. */
+export function tokenAt(connection: Connection, jtiDigest: string): TokenOfTask | undefined {
+  const sql = `SELECT issuer, task, ${TOKEN_COLUMNS} FROM tokens WHERE jti_digest = ?`;
+  const row = connection.statement(sql).get(jtiDigest);
+  return row === undefined
+    ? undefined
+    : { ...tokenFrom(row), issuer: String(row['issuer']), taskId: String(row['task']) };
+}
+
+/** The text of a token, for the store to prove. */
+export const textsOf = (token: IssuedToken): readonly string[] => [token.jtiDigest, token.audience, token.boundTo];
+
+/** Writes a new token of a task. */
+export function insertTokenRow(connection: Connection, { issuer, id }: TaskKey, token: IssuedToken): void {
+  connection
+    .statement('INSERT INTO tokens VALUES (?,?,?,?,?,?,?,NULL,?)')
+    .run(
+      token.jtiDigest,
+      issuer,
+      id,
+      token.audience,
+      token.issuedAtMs,
+      token.expiresAtMs,
+      token.generation,
+      token.boundTo,
+    );
+}
+
+/** Revokes a token, with a record where this is the first time. `false` where there is none. */
+export function revokeTokenRow(connection: Connection, jtiDigest: string, why: Reasoned): boolean {
+  const token = tokenAt(connection, jtiDigest);
+  if (token === undefined) return false;
+  if (token.revokedAtMs !== null) return true;
+  const nowMs = connection.nowMs();
+  connection.changed(wholeOf(connection, { issuer: token.issuer, id: token.taskId }));
+  connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(nowMs, jtiDigest);
+  insertRecord(connection, {
+    kind: 'event',
+    at: nowMs,
+    task: token.taskId,
+    event: 'token-revoked',
+    cause: why.cause.code,
+    note: recordText(why.cause.note),
+    by: recordText(why.by),
+    details: { jtiDigest },
+  });
+  return true;
+}
+
+/** Why something was done, and by whom. */
+export interface Reasoned {
+  readonly cause: Cause;
+  readonly by: string;
+}

@@ -1,0 +1,65 @@
+import type { StoredRecord } from '../ledger/timeline.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreReader, WaitingRecord } from './store.ts';
+import { readLog } from '../ledger/log/log-reader.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
+
+/**
+ * The first records of a task: those of the ledgers, then those that wait in the outbox of the state file. A ledger that has
+ * not been begun has none. Those of several ledgers are in the order of their instants; one that is in two of them, since one
+ * process took the outbox over from another, is there once.
+ *
+ * @param folders of the ledgers of all processes that write to the state file
+ */
+export function recordsOfTask(
+  { folders, store }: { readonly folders: readonly string[]; readonly store: StoreReader },
+  taskId: string,
+  limit: number,
+): readonly StoredRecord[] | StoreFailure {
+  // INVARIANT: the outbox is read first, since a record leaves it only once a ledger has it.
+  const fileId = store.fileId();
+  const stored = store.recordsOf(taskId, limit);
+  if (isStoreFailure(fileId)) return fileId;
+  if (isStoreFailure(stored)) return stored;
+  let waiting = stored;
+  const logged: (readonly StoredRecord[])[] = [];
+  for (const folder of folders) {
+    const found = readLog(folder, (log) => ({ records: log.recordsOf(taskId, limit), taken: log.takenOf(fileId) }));
+    if (found === null) continue;
+    if (isStoreFailure(found)) return found;
+    logged.push(found.records);
+    waiting = waiting.filter(({ outbox }) => outbox > found.taken);
+  }
+  return [...(logged.length > 1 ? merged(logged) : logged.flat()), ...waiting].slice(0, limit);
+}
+
+/** What several ledgers hold, as one. */
+function merged(logs: readonly (readonly StoredRecord[])[]): readonly StoredRecord[] {
+  const known = new Map<string, { readonly record: StoredRecord; readonly at: number }>();
+  for (const record of logs.flat()) {
+    const text = Buffer.from(record.bytes).toString('utf8');
+    if (!known.has(text)) known.set(text, { record, at: instantOf(text) });
+  }
+  return [...known.values()].toSorted((a, b) => a.at - b.at).map(({ record }) => record);
+}
+
+/** Of a record, as milliseconds since the Unix epoch; 0 where it cannot be read. */
+function instantOf(text: string): number {
+  try {
+    return Number((JSON.parse(text) as { readonly at?: unknown }).at) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** The first records of a task in a log and in what waited in the outbox of a state file before the log was read. */
+export const recordsWith = (
+  log: LogReader,
+  { waiting, fileId }: { readonly waiting: readonly WaitingRecord[]; readonly fileId: string },
+  { taskId, limit }: { readonly taskId: string; readonly limit: number },
+): readonly StoredRecord[] => {
+  const logged = log.recordsOf(taskId, limit);
+  const taken = log.takenOf(fileId);
+  return [...logged, ...waiting.filter(({ outbox }) => outbox > taken)].slice(0, limit);
+};

@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { rename, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import type { Svid } from '../../src/dev/authority.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { IssuerPlace } from '../../src/agent-run/issuer-call.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import type { Store } from '../../src/state/store.ts';
+import { stateAt } from '../../src/task/task.ts';
+import type { Task } from '../../src/task/task.ts';
+import { audience, type Bench, issuerUrl, startBench } from '../issuer/bench.ts';
+
+const issuerId = 'spiffe://acme.test/ns/remit/sa/issuer' as SpiffeId;
+
+/** A running issuer and a workload of its trust domain, with its SVID in files. */
+export interface RunDomain {
+  readonly folder: string;
+  readonly store: Store;
+  readonly authority: Bench['authority'];
+  readonly spans: Bench['spans'];
+  readonly place: IssuerPlace;
+  /** The options that name the issuer and the SVID. */
+  readonly options: readonly string[];
+  readonly intent: string;
+  /** Puts a new certificate and key in the place of those of the workload; its thumbprint is another then. */
+  readonly rotate: () => Promise<Svid>;
+  readonly task: (id: string) => Task | null;
+  readonly stateOf: (id: string) => string;
+  readonly close: () => Promise<void>;
+}
+
+/** Starts the issuer, with tokens that live for `tokenSeconds`; its certificate has the name of another host. */
+export async function startRunDomain(
+  folder: string,
+  { tokenSeconds = 300 }: { readonly tokenSeconds?: number } = {},
+): Promise<RunDomain> {
+  const bench = await startBench(folder, { settings: { tokenSeconds } });
+  const bundle = await writeBundle(folder, 'bundle', bench.authority);
+  const planner = await writeCredential(folder, 'planner', bench.planner);
+  await writeCredential(folder, 'reporter', bench.reporter);
+  const url = `https://localhost:${bench.port}`;
+  const intent = join(folder, 'intent.yaml');
+  await writeFile(intent, intentText());
+  const { store } = bench.services;
+  const task = (id: string): Task | null => {
+    const found = store.taskOf(issuerUrl, id);
+    return found === undefined || isStoreFailure(found) ? null : found;
+  };
+  const rotate = async (): Promise<Svid> => {
+    const next = await bench.authority.svid('/ns/agents/sa/planner');
+    // Key first, as spiffe-helper may: for a moment the two do not fit together.
+    await writeCredential(folder, 'next', next);
+    await rename(join(folder, 'next.key'), planner.key);
+    await rename(join(folder, 'next.pem'), planner.certificate);
+    return next;
+  };
+  return {
+    folder,
+    store,
+    authority: bench.authority,
+    spans: bench.spans,
+    place: { url, id: issuerId, svid: { kind: 'files', ...planner, bundle } },
+    options: [
+      '--issuer',
+      url,
+      '--issuer-id',
+      issuerId,
+      '--svid-cert',
+      planner.certificate,
+      '--svid-key',
+      planner.key,
+      '--bundle',
+      bundle,
+    ],
+    intent,
+    rotate,
+    task,
+    stateOf: (id) => {
+      const found = task(id);
+      return found === null ? 'none' : stateAt(found, store.nowMs());
+    },
+    close: bench.close,
+  };
+}
+
+/** The text of an intent file for payments.read. */
+export const intentText = (actions = ['payments.read'], resources = [audience]): string =>
+  stringify({
+    purpose: 'pay the invoices of may',
+    access: resources.map((resource) => ({ resource, actions })),
+    expires_in: '15m',
+  });
+
+/** A `remit` process of a test. */
+export interface Started {
+  readonly process: ChildProcess;
+  /** All it wrote so far. */
+  readonly out: () => string;
+  readonly err: () => string;
+  /** Waits until stdout has something that matches, at most 90 s. */
+  readonly said: (pattern: RegExp) => Promise<RegExpExecArray>;
+  readonly ended: Promise<Ended>;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Shared by all starts, which take half the time with it. */
+const compileCache = join(tmpdir(), 'remit-test-compile-cache');
+
+const entry = join(import.meta.dirname, '../../src/main.ts');
+
+/** The words that start `remit` as a program of its own. */
+export const remitProgram: readonly string[] = [process.execPath, '--no-warnings', entry];
+
+/** Starts `remit run` or `remit token`; everything in `environment` comes on top of a bare one. */
+export function startCommand(
+  words: readonly string[],
+  { environment = {}, input = '' }: { readonly environment?: Record<string, string>; readonly input?: string } = {},
+): Started {
+  const [node = '', ...args] = [...remitProgram, ...words];
+  const child = spawn(node, args, {
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: compileCache, ...environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  const waiting = new Set<() => void>();
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+    for (const look of waiting) look();
+  });
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  child.stdin.on('error', () => undefined).end(input);
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('exit', (code, signal) => {
+      // A command that outlives its wrapper keeps the pipes open.
+      const done = (): void => resolve({ code, signal, out, err });
+      child.once('close', done);
+      setTimeout(done, 500).unref();
+    });
+  });
+  const said = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in: ${out}\n${err}`)), 90_000);
+      const look = (): void => {
+        const match = pattern.exec(out);
+        if (match === null) return;
+        clearTimeout(timer);
+        waiting.delete(look);
+        resolve(match);
+      };
+      waiting.add(look);
+      look();
+    });
+  return { process: child, out: () => out, err: () => err, said, ended };
+}
+
+/** The claims of a token, unverified. */
+export const claimsOf = (token: string): Record<string, unknown> =>
+  JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
+
+/** Waits until `holds`, looking every 50 ms, at most `withinMs`; whether it came to that. */
+export async function comesTrue(holds: () => boolean, withinMs = 60_000): Promise<boolean> {
+  const end = Date.now() + withinMs;
+  while (!holds() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+  return holds();
+}

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { IssuerClient } from '../../src/agent-run/issuer-client.ts';
+import type { TaskCredential } from '../../src/agent-run/issuer-client.ts';
+import { isIssuerProblem, type IssuerProblem, issuerProblem } from '../../src/agent-run/issuer-problem.ts';
+import { OwnSvid } from '../../src/agent-run/own-svid.ts';
+import { TokenKeeper } from '../../src/agent-run/token-keeper.ts';
+import type { TaskEvent } from '../../src/task/task.ts';
+import { scratch, byOperator } from '../state/samples.ts';
+import { audience, issuerUrl } from '../issuer/bench.ts';
+import { type RunDomain, startRunDomain } from './domain.ts';
+
+const { folder, remove } = scratch();
+let domain: RunDomain;
+let svid: OwnSvid;
+beforeAll(async () => {
+  domain = await startRunDomain(folder());
+  svid = await OwnSvid.open(domain.place.svid, systemPorts);
+});
+afterAll(async () => {
+  svid.close();
+  await domain.close();
+  remove();
+});
+
+/** The timer of the keeper: what is to run, how often one was set, and how often it was taken back. */
+const timer = { run: (): void => undefined, moves: 0 };
+let aheadMs = 0;
+let isDown = false;
+let capMs = Infinity;
+const told: string[] = [];
+const tokens: TaskCredential[] = [];
+beforeEach(() => {
+  aheadMs = 0;
+  isDown = false;
+  capMs = Infinity;
+  told.length = 0;
+  tokens.length = 0;
+});
+
+const nowMs = (): number => systemPorts.nowMs() + aheadMs;
+
+/** The real issuer, with a clock that runs ahead here and not there, and a line that can be cut. */
+async function keeping(): Promise<{ readonly keeper: TokenKeeper; readonly id: string }> {
+  const client = new IssuerClient(domain.place, { svid, nowMs });
+  const details = [{ type: 'urn:remit:task', locations: [audience], actions: ['payments.read'] }];
+  const credential = mustBe(await client.declare({ resource: audience, details }, null));
+  const keeper = new TokenKeeper(
+    { credential, generation: 1 },
+    {
+      client: {
+        further: async (id) => {
+          if (isDown) return issuerProblem('unreachable', 'the line is cut');
+          const given = mustBe(await client.further(id));
+          return { ...given, expiresAtMs: Math.min(given.expiresAtMs, capMs) };
+        },
+        task: (id) => client.task(id),
+      },
+      svid,
+      nowMs,
+      after: (_delayMs, run) => {
+        timer.run = run;
+        timer.moves += 1;
+        return () => void (timer.moves += 1);
+      },
+      onToken: async (token) => void tokens.push(token),
+      tell: (line) => void told.push(line),
+    },
+  );
+  return { keeper, id: credential.taskId };
+}
+
+function mustBe<T>(value: T | IssuerProblem): T {
+  if (isIssuerProblem(value)) throw new Error(`${value.error}: ${value.description}`);
+  return value;
+}
+
+/** Lets time pass here, and then everything that comes of it. */
+async function pass(seconds: number): Promise<void> {
+  aheadMs += seconds * 1_000;
+  const { moves } = timer;
+  timer.run();
+  // The keeper sets its timer when it is through with this look, or takes it back for good.
+  while (timer.moves === moves) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+const event = (id: string, kind: TaskEvent['kind']): void =>
+  void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, byOperator(kind, 'by the test'), 'operator');
+
+describe('TokenKeeper', () => {
+  it('hands out the first token until two thirds of its life, then another of the same task', async () => {
+    const { keeper, id } = await keeping();
+    const first = mustBe(await keeper.current());
+    await pass(190);
+    expect(mustBe(await keeper.current())).toBe(first);
+    await pass(20);
+    const second = mustBe(await keeper.current());
+    expect([second.taskId, second.token === first.token, tokens]).toEqual([id, false, [second]]);
+    keeper.close();
+  });
+
+  it('asks no further where the deadline of the task gives no more', async () => {
+    const { keeper } = await keeping();
+    // As an issuer answers whose clock goes with this one: the deadline ends both tokens at the same instant.
+    capMs = mustBe(await keeper.current()).expiresAtMs;
+    await pass(210);
+    await pass(30);
+    await pass(30);
+    expect(tokens.map(({ expiresAtMs }) => expiresAtMs)).toEqual([capMs]);
+    keeper.close();
+  });
+
+  it('keeps the old token while the issuer is away, says so once, and says when it is back', async () => {
+    const { keeper } = await keeping();
+    const first = mustBe(await keeper.current());
+    isDown = true;
+    await pass(210);
+    await pass(30);
+    expect(mustBe(await keeper.current())).toBe(first);
+    await pass(60);
+    expect(await keeper.current()).toMatchObject({ error: 'unreachable', isTransient: true });
+    isDown = false;
+    await pass(20);
+    expect(mustBe(await keeper.current()).token).not.toBe(first.token);
+    expect(told).toEqual([
+      'the token could not be renewed: unreachable: the line is cut',
+      expect.stringContaining('the token could not be renewed: to do: is `remit serve` running there'),
+      'the token is renewed again',
+    ]);
+    keeper.close();
+  });
+
+  it.each([
+    ['revoke', 'revoked'],
+    ['cancel', 'cancelled'],
+  ] as const)('hands out nothing once it has learned of a %s, and says why', async (kind, state) => {
+    const { keeper, id } = await keeping();
+    event(id, kind);
+    await pass(11);
+    expect(await keeper.current()).toMatchObject({ error: 'task_ended', description: `the task is already ${state}` });
+    expect(told).toEqual([`the task is ${state}: by the test`]);
+  });
+
+  it('hands out nothing while the task is suspended, and a token of the new generation after a resume', async () => {
+    const { keeper, id } = await keeping();
+    const first = mustBe(await keeper.current());
+    event(id, 'suspend');
+    await pass(11);
+    expect(await keeper.current()).toMatchObject({ error: 'task_suspended', isTransient: true });
+    event(id, 'resume');
+    await pass(11);
+    expect(mustBe(await keeper.current()).token).not.toBe(first.token);
+    expect(told).toEqual(['the task is suspended; the command is refused until it is resumed']);
+    keeper.close();
+  });
+
+  it('sees a resume that came between two looks', async () => {
+    const { keeper, id } = await keeping();
+    const first = mustBe(await keeper.current());
+    event(id, 'suspend');
+    event(id, 'resume');
+    await pass(11);
+    expect(mustBe(await keeper.current()).token).not.toBe(first.token);
+    keeper.close();
+  });
+
+  it('replaces the token at once where the certificate on disk is another, for all who ask at the same time', async () => {
+    const { keeper } = await keeping();
+    const first = mustBe(await keeper.current());
+    await domain.rotate();
+    while (svid.thumbprint() === first.boundTo) await new Promise((resolve) => setTimeout(resolve, 20));
+    const both = await Promise.all([keeper.current(), keeper.current()]);
+    expect(mustBe(both[0])).toBe(both[1]);
+    expect(mustBe(both[0]).boundTo).not.toBe(first.boundTo);
+    expect(tokens).toHaveLength(1);
+    keeper.close();
+  });
+});

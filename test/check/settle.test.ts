@@ -1,0 +1,551 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import * as fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { HttpCall } from '../../src/action/call.ts';
+import { checksWith } from '../../src/check/check.ts';
+import type { Answer, CheckServices, UseLedger } from '../../src/check/services.ts';
+import { decide } from '../../src/decide/decide.ts';
+import type { Facts } from '../../src/decide/decide.ts';
+import { isDeny } from '../../src/decision/decision.ts';
+import type { Decision } from '../../src/decision/decision.ts';
+import { checkResponseFrom } from '../../src/envoy/response.ts';
+import { gather, read } from '../../src/check/read.ts';
+import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import { jtiDigestOf } from '../../src/ledger/record.ts';
+import type { UseRecord } from '../../src/ledger/record.ts';
+import { LedgerWriter } from '../../src/ledger/writer.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
+import { hold, settle, trace } from '../../src/check/settle.ts';
+import type { Held } from '../../src/check/settle.ts';
+import { Fault } from '../../src/runtime/map-isolated.ts';
+import { SideWrites } from '../../src/state/side-writes.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import type { Store } from '../../src/state/store.ts';
+import type { TaskHistory } from '../../src/task/history.ts';
+import { decisionLine } from '../../src/telemetry/decision-log.ts';
+import type { AttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
+import { ProofMemory } from '../../src/token/proof-memory.ts';
+import { defaultProofRules } from '../../src/token/proof.ts';
+import { TokenCache } from '../../src/token/token-cache.ts';
+import { TokenUses } from '../../src/token/uses.ts';
+import { causeOf } from '../../src/task/cause.ts';
+import { HeldTimers } from '../identity/held-timers.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../policy/policy-folder.ts';
+import { mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../token/tokens.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = es256Key();
+const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
+const task = taskNumber(1, { id: soundClaims.txn, issuer, deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 });
+const jtiDigest = jtiDigestOf(soundClaims.jti);
+
+/** What one use asks for: reading has the label `customer-data`, creating is of high risk. */
+const uses = {
+  list: { method: 'GET', path: '/v1/payments', headers: new Map(), body: null },
+  read: { method: 'GET', path: '/v1/payments/p-1', headers: new Map(), body: null },
+  create: {
+    method: 'POST',
+    path: '/v1/payments',
+    headers: new Map([['content-type', ['application/json']]]),
+    body: Buffer.from('{"amount":1}'),
+  },
+} as const;
+
+const POLICIES = `
+@id("all") permit (principal, action, resource);
+@id("stays") forbid (principal, action == Remit::Action::"payments.create", resource)
+when { context has task && context.task.labels.contains("customer-data") };`;
+
+let policies: PolicySet;
+let store: Store;
+let ledger: LedgerWriter;
+let timers: HeldTimers;
+let file: string;
+
+beforeAll(async () => {
+  const plain = "path: '/v1/payments/{id}', risk: low";
+  const catalog = exampleCatalog.replace(plain, `${plain}, labels: [customer-data]`);
+  policies = await mustLoad(folderWith(POLICIES, { catalog }));
+});
+beforeEach(() => {
+  file = join(folder(), 'state.db');
+  timers = new HeldTimers();
+  store = mustOpen(file, { nowMs: ports.nowMs });
+  const inserted = store.insertTask(task, { ...tokenNumber(1), jtiDigest, expiresAtMs: nowMs + 290_000 }, []);
+  expect(inserted).toBeNull();
+  ledger = new LedgerWriter(store);
+});
+afterEach(async () => {
+  await ledger.close();
+  store.close();
+});
+
+const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
+  if (isDeny(value)) throw new Error(value.detail);
+  return value as Exclude<T, { readonly kind: 'deny' }>;
+};
+
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
+  ports,
+  identity: {
+    mode: 'peer',
+    trustDomains: new Set([must(trustDomainFrom('acme.test'))]),
+    proxyId: null,
+    forwarders: new Set(),
+    anchors: [],
+  },
+  binding: 'spiffe-id',
+  onBindingViolation: 'revoke-token',
+  maxTokenSeconds: 900,
+  clockSkewSeconds: 5,
+  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
+  keys: ringOf([key]),
+  verified: new TokenCache(10),
+  proofs: {
+    externalUrl: null,
+    rules: defaultProofRules,
+    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
+  },
+  policies: () => policies,
+  store,
+  sideWrites: new SideWrites(store, { after: timers.after, log: () => undefined }),
+  uses: new TokenUses(10),
+  ledger,
+  spans: null,
+  transactionToken: null,
+  resourceMetadataUrl: () => null,
+  outcomes: { answered: () => undefined },
+  onChecked: () => undefined,
+  ...over,
+});
+
+type Constraints = Readonly<Record<string, unknown>>;
+
+const callOf = (
+  { method, path, headers, body }: (typeof uses)[keyof typeof uses],
+  constraints?: Constraints,
+): HttpCall => {
+  const actions = ['payments.list', 'payments.read', 'payments.create'];
+  const detail = { type: 'urn:remit:task', locations: [audience], actions };
+  const granted = constraints === undefined ? detail : { ...detail, constraints };
+  const token = mint(key, { authorization_details: [granted], cnf: { 'x5t#S256': 'c'.repeat(43) } });
+  return {
+    method,
+    scheme: 'https',
+    host: 'payments.acme.test',
+    port: null,
+    path,
+    segments: path.slice(1).split('/'),
+    query: '',
+    headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]),
+    body,
+    requestId: null,
+  };
+};
+
+/** A check in its two halves, so that a test can put another use between them. */
+async function begin(
+  services: CheckServices,
+  use: keyof typeof uses,
+  constraints?: Constraints,
+): Promise<{
+  readonly decided: Decision;
+  readonly end: () => Promise<Answer>;
+  readonly settled: () => Promise<Settled>;
+}> {
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+  const peer = { principal: agent, certificate: '', xfcc: [] };
+  const clocks = store.clocks();
+  const reading = read(services, { peer, call: callOf(uses[use], constraints), ...quiet }, { policies, clocks });
+  const gathered = gather(services, reading, clocks);
+  const decideBy = (facts: Facts) => ({
+    decision: decide(facts, { binding: services.binding, policies }),
+    cache: 'bypass' as const,
+  });
+  const decided = decideBy(gathered.facts);
+  const judgement = {
+    decisionId: `d-${use}`,
+    ...decided,
+    facts: gathered.facts,
+    policySet: policies.hash,
+    policyGeneration: 1,
+  };
+  const at = { startedMs: 0, use: gathered.use, ...quiet, decideBy };
+  const settled = async (): Promise<Settled> => {
+    const held = hold(services, judgement, at);
+    return { held, answer: await settle(services, held) };
+  };
+  return { decided: decided.decision, end: async () => (await settled()).answer, settled };
+}
+
+interface Settled {
+  readonly held: Held;
+  readonly answer: Answer;
+}
+
+const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();
+const settled = async (...args: Parameters<typeof begin>): Promise<Settled> => (await begin(...args)).settled();
+
+const history = (): TaskHistory => {
+  const state = store.useStateOf(issuer, task.id, jtiDigest);
+  if (state === undefined || isStoreFailure(state)) throw new Error('no state');
+  return state.history;
+};
+
+describe('the clocks of a check', () => {
+  it.each<[string, keyof typeof uses, number]>([
+    ['that changes nothing', 'list', 3],
+    ['of many in one turn', 'list', 8],
+  ])('%s are read once, and handed down (issue 14, point 9)', (_name, use, count) => {
+    const read = { wall: 0, floor: 0 };
+    const counting = { ...ports, nowMs: () => ((read.wall += 1), nowMs) };
+    const watched: CheckServices['store'] = {
+      clocks: () => ((read.floor += 1), store.clocks()),
+      digestOf: (secret) => store.digestOf(secret),
+      useStateOf: (...args) => store.useStateOf(...args),
+      together: (work) => store.together(work),
+      spend: (...args) => store.spend(...args),
+    };
+    const checks = checksWith(servicesWith({ ports: counting, store: watched }));
+    const facts = {
+      peer: { principal: agent, certificate: '', xfcc: [] },
+      call: callOf(uses[use]),
+      trace: { parent: null, application: null },
+      sourceAddress: null,
+      sourcePort: null,
+    };
+    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+    const answers = checks.answers(Array.from({ length: count }, () => ({ facts, call })));
+    expect(answers).toMatchObject(Array.from({ length: count }, () => ({ decision: { kind: 'allow' } })));
+    expect(read).toEqual({ wall: 0, floor: count });
+  });
+});
+
+describe('settle where two uses of a task meet', () => {
+  it('denies the second by what the first has added meanwhile, and records what holds', async () => {
+    const services = servicesWith();
+    const create = await begin(services, 'create');
+    const read = await begin(services, 'read');
+    expect([create.decided.kind, read.decided.kind]).toEqual(['allow', 'allow']);
+    expect((await read.end()).decision).toMatchObject({ kind: 'allow' });
+    const answer = await create.end();
+    expect(answer.decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['stays'] });
+    expect(history()).toEqual({ version: 1, actions: ['payments.read'], labels: ['customer-data'] });
+    await ledger.flush();
+    const records = store.recordsOf(task.id, 10);
+    if (isStoreFailure(records)) throw new Error(records.detail);
+    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+    // The catalog marks the amount `record: true`.
+    expect(written.map(({ action, decision, args }) => [action, decision, args])).toEqual([
+      ['payments.read', 'allow', undefined],
+      ['payments.create', 'deny', { amount: 1 }],
+    ]);
+  });
+
+  it('lets both pass in the other order, since nothing was read before', async () => {
+    const services = servicesWith();
+    const read = await begin(services, 'read');
+    const create = await begin(services, 'create');
+    expect((await create.end()).decision.kind).toBe('allow');
+    expect((await read.end()).decision.kind).toBe('allow');
+    expect(history()).toMatchObject({ version: 2, actions: ['payments.create', 'payments.read'] });
+  });
+
+  it('counts the second once, though it is judged twice', async () => {
+    const services = servicesWith();
+    const constraints = { max_calls: 2 };
+    const list = await begin(services, 'list', constraints);
+    await check(services, 'read', constraints);
+    expect((await list.end()).decision.kind).toBe('allow');
+    expect((await check(services, 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
+  });
+
+  it('denies the second by an end of the task that came in between', async () => {
+    const services = servicesWith();
+    const list = await begin(services, 'list');
+    await check(services, 'read');
+    store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
+    expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
+    expect(history().actions).toEqual(['payments.read']);
+  });
+
+  it('denies, and spends nothing, where the history changes again while it judges anew', async () => {
+    let others = 0;
+    const services = servicesWith();
+    const crowded = servicesWith({
+      store: {
+        clocks: () => store.clocks(),
+        digestOf: (secret) => store.digestOf(secret),
+        useStateOf: (...args) => store.useStateOf(...args),
+        together: (work) => store.together(work),
+        spend: (...args) => {
+          others += 1;
+          const { version } = history();
+          expect(store.spend(task, jtiDigest, [], { version, action: `other.${others}`, labels: [] })).toBeNull();
+          return store.spend(...args);
+        },
+      },
+    });
+    const constraints = { max_calls: 1 };
+    expect((await check(crowded, 'list', constraints)).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'task.state-unavailable',
+      detail: 'the history of the task changed again and again while the use was decided',
+    });
+    expect(history().actions).toEqual(['other.1', 'other.2']);
+    expect((await check(services, 'list', constraints)).decision.kind).toBe('allow');
+  });
+});
+
+/** Answers of checks that are asked together. */
+async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+  const peer = { principal: agent, certificate: '', xfcc: [] };
+  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+  const asked = [uses.list, uses.read].map((use) => ({
+    facts: { peer, call: callOf(use, constraints), ...quiet },
+    call,
+  }));
+  const said: string[] = [];
+  for (const answer of checksWith(services).answers(asked)) {
+    if (answer instanceof Fault) throw answer.error;
+    const { decision } = await answer;
+    said.push(isDeny(decision) ? decision.reason : decision.kind);
+  }
+  return said;
+}
+
+describe('checks that are asked together', () => {
+  it('are decided one by what the other has spent', async () => {
+    expect(await together(servicesWith(), { max_calls: 1 })).toEqual(['allow', 'task.exhausted']);
+    expect(history().actions).toEqual(['payments.list']);
+  });
+
+  it('are denied, and recorded so, where what they spent is not on disk; nothing of it is then', async () => {
+    const services = servicesWith();
+    const failing = Object.assign(Object.create(store) as Store, {
+      ...Object.fromEntries(
+        (['clocks', 'useStateOf', 'spend'] as const).map((name) => [name, store[name].bind(store)]),
+      ),
+      // Another write of the same turn that fails.
+      together: (work: () => void) =>
+        store.together(() => {
+          work();
+          store.insertTask(task, tokenNumber(1), []);
+        }),
+    });
+    const denied = ['task.state-unavailable', 'task.state-unavailable'];
+    expect(await together({ ...services, store: failing }, { max_calls: 2 })).toEqual(denied);
+    expect(history().actions).toEqual([]);
+    expect(await together(services, { max_calls: 2 })).toEqual(['allow', 'allow']);
+    await ledger.flush();
+    const records = store.recordsOf(task.id, 10);
+    if (isStoreFailure(records)) throw new Error(records.detail);
+    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+    expect(written.map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
+  });
+});
+
+const authorized = (from: HttpCall, headers: readonly (readonly [string, string])[]): HttpCall => ({
+  ...from,
+  headers: new Map([...from.headers, ...headers.map(([name, value]) => [name, [value]] as const)]),
+});
+
+describe('side writes of checks that are asked together', () => {
+  const another = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
+  const stolen = { ...soundClaims, jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b', txn: another.id };
+  const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+
+  const ask = async (services: CheckServices, asked: readonly (readonly [HttpCall, string])[]) => {
+    const answers = checksWith(services).answers(
+      asked.map(([made, principal]) => ({
+        facts: { peer: { principal, certificate: '', xfcc: [] }, call: made, ...quiet },
+        call,
+      })),
+    );
+    const said: string[] = [];
+    for (const answer of answers) {
+      if (answer instanceof Fault) throw answer.error;
+      const { decision } = await answer;
+      said.push(isDeny(decision) ? decision.reason : decision.kind);
+    }
+    return said;
+  };
+
+  it.each([
+    ['the inventory of secrets', 'INSERT ON static_secrets'],
+    ['the revocation of a stolen token', 'UPDATE OF revoked_ms ON tokens'],
+  ])('deny no neighbour where %s cannot be written, and leave a stolen token dead', async (_name, on) => {
+    const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(stolen.jti), expiresAtMs: nowMs + 290_000 };
+    expect(store.insertTask(another, token, [])).toBeNull();
+    const beside = new DatabaseSync(file);
+    beside.exec(`CREATE TRIGGER broken BEFORE ${on} BEGIN SELECT RAISE(ABORT, 'broken'); END`);
+    const services = servicesWith();
+    const withStolen = authorized(callOf(uses.list), [['authorization', `Bearer ${mint(key, stolen)}`]]);
+    const withSecret = authorized(callOf(uses.list), [['x-api-key', 'hunter2hunter2']]);
+    const first = await ask(services, [
+      [callOf(uses.read), agent],
+      [withSecret, agent],
+      [withStolen, thief],
+      [withStolen, agent],
+      [callOf(uses.list), agent],
+    ]);
+    expect(first).toEqual(['allow', 'token.static-secret', 'token.binding', 'token.revoked', 'allow']);
+    timers.fire();
+    timers.fire();
+    expect(await ask(services, [[withStolen, agent]])).toEqual(['token.revoked']);
+    await ledger.flush();
+    const eventsOf = (): readonly unknown[] => {
+      const records = store.recordsOf(another.id, 20);
+      if (isStoreFailure(records)) throw new Error(records.detail);
+      return records
+        .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+        .filter(({ kind }) => kind === 'event')
+        .map(({ event, details }) => [event, details.revocation]);
+    };
+    const isTokenBroken = on.includes('tokens');
+    const pending = ['binding-violation', 'pending'];
+    const revoked = ['token-revoked', undefined];
+    expect(eventsOf()).toEqual(expect.arrayContaining(isTokenBroken ? [pending] : [pending, revoked]));
+    expect(eventsOf()).toHaveLength(isTokenBroken ? 1 : 2);
+    beside.exec('DROP TRIGGER broken');
+    beside.close();
+    timers.fire();
+    expect(eventsOf()).toEqual(expect.arrayContaining([pending, revoked]));
+    expect(store.staticSecrets(10)).toHaveLength(1);
+  });
+});
+
+/** A ledger that writes a record durably while its task is suspended. */
+const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
+  append: (record) => writer.append(record),
+  durable: (record) => {
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    return writer.durable(record);
+  },
+});
+
+/** A ledger that says what it was handed. */
+const noting = (writer: UseLedger, records: UseRecord[]): UseLedger => ({
+  append: (record) => {
+    if (record.kind === 'use') records.push(record);
+    return writer.append(record);
+  },
+  durable: (record) => {
+    if (record.kind === 'use') records.push(record);
+    return writer.durable(record);
+  },
+});
+
+const attributesOf = (span: EndedSpan | undefined): Readonly<Record<string, AttributeValue>> => {
+  const attributes: Record<string, AttributeValue> = {};
+  span?.attributes((name, value) => (attributes[name] = value));
+  return attributes;
+};
+
+describe('settle where a use is denied after it was spent', () => {
+  const constraints = { max_calls: 1 };
+  it.each<[string, keyof typeof uses, () => UseLedger, string]>([
+    ['cannot be recorded', 'read', () => new LedgerWriter(store, { limits: { maxQueued: 0 } }), 'ledger.unavailable'],
+    [
+      'cannot be on disk first',
+      'create',
+      () => new LedgerWriter(store, { limits: { maxQueued: 0 } }),
+      'ledger.unavailable',
+    ],
+    ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
+  ])('keeps one spent, and in the history, that %s', async (_name, use, writer, reason) => {
+    const recorded: UseRecord[] = [];
+    const spans: EndedSpan[] = [];
+    const services = servicesWith({
+      ledger: noting(writer(), recorded),
+      spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
+    });
+    const { held, answer } = await settled(services, use, constraints);
+    trace(services, held);
+    expect(answer.decision).toMatchObject({ reason });
+    // The allow keeps its id; what was answered, recorded and traced after it has one of its own, and names it.
+    const { decisionId } = answer;
+    expect(decisionId).not.toBe(`d-${use}`);
+    expect(recorded.map(({ decision, ...it }) => [decision, it.decisionId, it.withdraws])).toEqual([
+      ['allow', `d-${use}`, undefined],
+      ['deny', decisionId, `d-${use}`],
+    ]);
+    const [denied, allowed] = spans;
+    expect(attributesOf(denied)).toMatchObject({
+      'remit.decision.id': decisionId,
+      'remit.decision.withdraws': `d-${use}`,
+    });
+    expect(attributesOf(allowed)).toMatchObject({ 'remit.decision.id': `d-${use}`, 'remit.decision': 'allow' });
+    expect(denied?.links.filter(({ kind }) => kind === 'withdraws').map(({ to }) => to.spanId)).toEqual([
+      allowed?.spanId,
+    ]);
+    expect(denied?.spanId).not.toBe(allowed?.spanId);
+    expect(history().actions).toEqual([`payments.${use}`]);
+    // A suspended task goes on with a token of its next generation.
+    store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
+    const generation = reason === 'task.suspended' ? 2 : 1;
+    const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
+    expect(store.insertToken(task, further, [])).toBeNull();
+    expect(store.spend(task, further.jtiDigest, [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+  });
+});
+
+describe('what is told of a call', () => {
+  it('holds no credential of its path, its query or its host, whatever tells it and whatever comes of the call', async () => {
+    const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+    const peer = { principal: agent, certificate: '', xfcc: [] };
+    const short = mint(key, {});
+    const long = mint(key, { exp: 9e9 });
+    const github = `ghp_${'aB3'.repeat(12)}`;
+    const secret = fc.constantFrom(short, long, github, `sk-${'c4'.repeat(20)}`);
+    const piece = fc.oneof(secret, fc.constantFrom('v1', 'payments', 'p-1', 'x'.repeat(180)));
+    const asked = fc.record({
+      pieces: fc.array(piece, { minLength: 1, maxLength: 6 }),
+      query: fc.oneof(
+        fc.constant(''),
+        secret.map((one) => `api_key=${one}&x=1`),
+        secret,
+      ),
+      route: fc.constantFrom('', '/v1/payments'),
+      host: fc.constantFrom('payments.acme.test', 'nobody.acme.test', 'sk-' + 'c4'.repeat(20)),
+    });
+    await fc.assert(
+      fc.asyncProperty(asked, async ({ pieces, query, route, host }) => {
+        const told: string[] = [];
+        const records: UseRecord[] = [];
+        const services = servicesWith({
+          ledger: noting(ledger, records),
+          spans: { samplesAllow: () => true, add: (span) => void told.push(JSON.stringify(attributesOf(span))) },
+          onChecked: (check) => void told.push(decisionLine(check), JSON.stringify(check.decided)),
+          sideWrites: { seen: (seen) => void told.push(JSON.stringify(seen)), revoke: () => undefined },
+        });
+        const path = `${route}/${pieces.join('/')}`;
+        const made = { ...callOf(uses.read), host, path, segments: path.slice(1).split('/'), query };
+        const checks = checksWith(services);
+        for (const answer of checks.answers([{ facts: { peer, call: made, ...quiet }, call }])) {
+          if (answer instanceof Fault) throw answer.error;
+          const { decision, ...rest } = await answer;
+          told.push(
+            checkResponseFrom({ decision, ...rest }, { helpUrl: null }).toString('latin1'),
+            JSON.stringify(decision),
+          );
+        }
+        checks.afterwards();
+        const all = [...told, JSON.stringify(records)].join('\n');
+        expect(told.length).toBeGreaterThan(4);
+        for (const one of [...short.split('.').slice(1), ...long.split('.').slice(1), github, 'c4'.repeat(20)])
+          expect(all).not.toContain(one);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { hashOf } from '../../../src/policy/loading/load.ts';
+import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../src/ledger/log/kept-policies.ts';
+import { folderWith } from '../../policy/policy-folder.ts';
+import { scratch } from '../../state/samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const source = folderWith('@id("a") permit (principal, action, resource);', {
+  entities: '[]',
+  descriptorSets: new Map([['shop.binpb', Buffer.from([1, 2, 255])]]),
+});
+const hash = hashOf(source);
+
+describe('keepPolicies', () => {
+  it('keeps the text of a set under its hash, for its owner alone, and once', async () => {
+    const ledger = folder();
+    expect(await keepPolicies(ledger, { hash, source })).toBeNull();
+    const file = keptPoliciesFile(ledger, hash);
+    const { ino, mode } = statSync(file);
+    expect(mode & 0o777).toBe(0o600);
+    expect(await keepPolicies(ledger, { hash, source })).toBeNull();
+    expect(statSync(file).ino).toBe(ino);
+    expect(readdirSync(`${ledger}/policies`)).toHaveLength(1);
+    expect(await keptPolicies(ledger, hash)).toMatchObject({
+      policies: [{ name: 'a.cedar', text: '@id("a") permit (principal, action, resource);' }],
+      descriptorSets: [{ name: 'shop.binpb', data: 'AQL_' }],
+    });
+  });
+
+  it('says why it cannot', async () => {
+    const ledger = folder();
+    writeFileSync(`${ledger}/policies`, '');
+    expect(await keepPolicies(ledger, { hash, source })).toEqual({ problem: 'EEXIST' });
+    const large = { ...source, policies: [{ name: 'a.cedar', file: 'a.cedar', text: '/'.repeat(33 * 1024 ** 2) }] };
+    expect(await keepPolicies(folder(), { hash, source: large })).toEqual({
+      problem: expect.stringMatching(/^its \d+ bytes are more than 33554432$/),
+    });
+  });
+});
+
+describe('keptPolicies', () => {
+  it('gives no text for a set that was not kept', async () => {
+    expect(await keptPolicies(folder(), hash)).toBeNull();
+  });
+
+  it.each<[string, (text: string) => string, string]>([
+    ['changed', (text) => text.replace('permit', 'forbid'), 'does not have the hash it is kept under'],
+    ['cut', (text) => text.slice(0, 100), 'cannot be read: it is not JSON'],
+    ['another thing', () => '{}', 'member `catalog` must be an object'],
+  ])('does not believe a file that is %s', async (_name, change, problem) => {
+    const ledger = folder();
+    await keepPolicies(ledger, { hash, source });
+    const file = keptPoliciesFile(ledger, hash);
+    writeFileSync(file, change(readFileSync(file, 'utf8')));
+    expect(await keptPolicies(ledger, hash)).toEqual({ problem });
+  });
+});

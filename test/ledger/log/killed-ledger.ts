@@ -1,0 +1,122 @@
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { Faults } from '../../../src/telemetry/faults.ts';
+import { newMetrics } from '../../../src/telemetry/metrics.ts';
+import { Closers } from '../../../src/server/closers.ts';
+import { openLedger } from '../../../src/server/ledger.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
+import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { taskNumber, tokenNumber, endRecord } from '../../state/samples.ts';
+import type { UseRecord } from '../../../src/ledger/record.ts';
+
+/**
+ * `killed-ledger.ts FOLDER FIRST [COUNT [LENGTH]]`: issues tokens and records uses, whose paths have LENGTH characters, from
+ * number FIRST on, until it is killed or has done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so:
+ * `batch N MS`, a use was taken for within 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the
+ * state file; `failed WHAT N`, it was refused; `fatal state` and `fatal ledger`, one of the two broke; and `closed`.
+ */
+
+const [folder = '', first = '1', count = 'Infinity', length = '12'] = process.argv.slice(2);
+const instant = new Int32Array(new SharedArrayBuffer(4));
+
+/** Writes a line before it returns, whether the reader is quick or not: a stream would keep what a socket does not take at once. */
+function say(line: string): void {
+  for (let rest = Buffer.from(`${line}\n`); rest.length > 0;) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(instant, 0, 0, 1);
+    }
+  }
+}
+
+let relay: (() => void) | null = null;
+const store = openStore(join(folder, 'state.db'), {
+  ...systemPorts,
+  onFatal: () => say('fatal state'),
+  onRecords: () => relay?.(),
+});
+if (isStoreFailure(store)) {
+  say(`unopened ${store.detail}`);
+} else {
+  const closers = new Closers(() => undefined);
+  const ledger = await openLedger(
+    {
+      ledger: {
+        folder: join(folder, 'ledger'),
+        name: 'main',
+        keyFile: join(folder, 'ledger-key.pem'),
+        checkpointFile: join(folder, 'checkpoints.txt'),
+        others: [],
+        // Little more than an empty one has: each checkpoint begins another.
+        segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
+        retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
+      },
+      trustDomains: [],
+      state: join(folder, 'state.db'),
+      stateAccess: 'exclusive',
+    },
+    store,
+    {
+      ports: systemPorts,
+      metrics: newMetrics(),
+      log: () => undefined,
+      faults: new Faults(() => undefined),
+      onFatal: () => say('fatal ledger'),
+      onCheckpoint: () => undefined,
+      onUsed: () => undefined,
+      closers,
+    },
+  );
+  if ('problem' in ledger) {
+    say(`unopened ${ledger.problem}`);
+  } else {
+    relay = ledger.relay;
+    say(`opened ${ledger.notice.split(' ').at(-1)}`);
+    for (let n = Number(first); n < Number(first) + Number(count); n++) {
+      for (let part = 0; part < 5; part++) {
+        const at = systemPorts.nowMs();
+        const id = n * 10 + part;
+        say(ledger.writer.append(useNumber(id, at)) ? `batch ${id} ${at}` : `failed batch ${id}`);
+      }
+      const failure = store.insertTask(taskNumber(n, { deadlineMs: 4_000_000_000_000 }), tokenNumber(n), [
+        endRecord(n),
+      ]);
+      say(failure === null ? `issued ${n}` : `failed issue ${n}`);
+      const id = n * 10 + 9;
+      say((await ledger.writer.durable(useNumber(id, systemPorts.nowMs()))) ? `durable ${id}` : `failed durable ${id}`);
+    }
+    await closers.close();
+    store.close();
+    say('closed');
+  }
+}
+
+function useNumber(id: number, at: number): UseRecord {
+  return {
+    kind: 'use',
+    refusedCaller: null,
+    detail: null,
+    at,
+    decisionId: `use-${id}`,
+    task: null,
+    agent: null,
+    credential: null,
+    action: 'payments.create',
+    decision: 'allow',
+    reason: null,
+    policyIds: [],
+    policySet: null,
+    policyGeneration: null,
+    tokenUse: null,
+    reuse: [],
+    jtiDigest: null,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+    host: 'payments.acme.test',
+    method: 'POST',
+    path: '/v1/payments'.padEnd(Number(length), '/'),
+  };
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { recordBytesIn } from '../../../src/ledger/leaf.ts';
+import { Log } from '../../../src/ledger/log/log.ts';
+import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
+import type { LogPorts } from '../../../src/ledger/log/log-ports.ts';
+import { readLog } from '../../../src/ledger/log/log-reader.ts';
+import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { endRecord } from '../../state/samples.ts';
+
+/** A log in a folder of a case, with segments so large and records kept so long that neither limit is met. */
+export const settingsIn = (folder: string, change: Partial<LogSettings> = {}): LogSettings => ({
+  folder: join(folder, 'ledger'),
+  trustDomain: 'acme.test',
+  name: 'main',
+  keyFile: join(folder, 'ledger-key.pem'),
+  checkpointFile: join(folder, 'checkpoints.txt'),
+  segment: { maxBytes: 1024 ** 3, maxAgeMs: 3_600_000 },
+  retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
+  ...change,
+});
+
+let drawn = 0;
+
+/** Time that stands at `nowMs` and randomness that never repeats. */
+export const portsAt = (nowMs: number): LogPorts & { nowMs: () => number } => ({
+  nowMs: () => nowMs,
+  monotonicMs: () => nowMs + 0.5,
+  randomBytes: (length) => {
+    drawn += 1;
+    return Buffer.from(String(drawn).padStart(length, '0').slice(-length));
+  },
+});
+
+export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): Log => {
+  const log = Log.open(settings, ports);
+  if (isStoreFailure(log)) throw new Error(log.detail);
+  return log;
+};
+
+/** The record of an end as it comes to the log. @param n number of its task, and when */
+export const incoming = (n: number, outbox: number | null = null): IncomingRecord => ({
+  bytes: endRecord(n).bytes,
+  outbox,
+});
+
+/** What a log holds: of each record its number and when it was, and the notes. */
+export const contents = (
+  folder: string,
+): { readonly records: readonly (readonly [number, string, number])[]; readonly notes: readonly string[] } => {
+  const read = readLog(folder, (log) => ({
+    records: [...log.leaves()].map(({ seq, bytes }) => {
+      const record = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString()) as { kind: string; at: number };
+      return [seq, record.kind, record.at] as const;
+    }),
+    notes: [...log.checkpoints()].map(({ note }) => note),
+  }));
+  if (read === null || isStoreFailure(read)) throw new Error(read?.detail ?? 'there is no log');
+  return read;
+};
+
+export const failureOf = (value: unknown): StoreFailure => {
+  if (!isStoreFailure(value)) throw new Error('it did not fail');
+  return value;
+};

@@ -1,0 +1,23 @@
+import { existsSync } from 'node:fs';
+import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
+import type { Verdict } from '../../../src/ledger/verdict.ts';
+import { notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
+import { folderVerdict } from '../../../src/ledger/log/folder-verdict.ts';
+import { isProblem } from '../../../src/token/members.ts';
+
+/** What the log of a folder is worth with its files, by the pinned key and what was handed outside. */
+export function verdictIn(
+  ledger: string,
+  { key, anchors }: { readonly key: string; readonly anchors: string },
+): Verdict {
+  const pinned = noteKeyFrom(key);
+  if (isProblem(pinned)) throw new Error(pinned.problem);
+  const outside = existsSync(anchors) ? notesIn(anchors).map((note) => ({ note, atMs: null })) : [];
+  const found = folderVerdict(
+    ledger,
+    () => ({ key: pinned, anchors: outside }),
+    () => undefined,
+  );
+  if (found === null || 'problem' in found) throw new Error(found?.problem ?? 'there is no log');
+  return found.verdict;
+}

@@ -1,0 +1,169 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isDeny } from '../../../src/decision/decision.ts';
+import { authorize } from '../../../src/policy/authorize.ts';
+import type { PolicySet } from '../../../src/policy/loading/load.ts';
+import { probeOf } from '../../../src/policy-tools/explain/probe.ts';
+import type { Observation, Probe } from '../../../src/policy-tools/explain/probe.ts';
+import type { Question } from '../../../src/policy/question.ts';
+import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
+import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
+import type { Attempt, Circumstances } from '../../../src/policy-tools/tests/test-case.ts';
+import { examplePolicies, mustAgent, planner, reporter } from '../tests/folder.ts';
+import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+
+let set: PolicySet;
+let probe: Probe;
+beforeAll(async () => {
+  set = await examplePolicies();
+  probe = probeOf(set);
+});
+
+function questionOf(attempt: Attempt, circumstances: Circumstances = plainCircumstances(planner), of = set): Question {
+  const rehearsal = rehearse(attempt, circumstances, of);
+  if ('problem' in rehearsal || rehearsal.question === null) throw new Error(JSON.stringify(rehearsal));
+  return rehearsal.question;
+}
+
+const pay = (args: Record<string, unknown>): Attempt => ({ kind: 'action', action: 'payments.create', args });
+
+const standings = ({ principal, resource, clauses, matches }: Observation) => ({
+  scope: [principal, resource].map(({ standing }) => standing),
+  clauses: clauses.map(({ standing, isReached, observed }) => [
+    standing,
+    isReached,
+    ...observed.map((one) => one.standing),
+  ]),
+  matches,
+});
+
+const reached = (question: Question): readonly unknown[] =>
+  probe
+    .observe(question)
+    .filter(({ principal, resource }) => [principal, resource].every(({ standing }) => standing === 'holds'))
+    .map((one) => [one.policy.id, standings(one)]);
+
+const observed = (id: string, question: Question) => {
+  const found = probe.observe(question).find(({ policy }) => policy.id === id);
+  if (found === undefined) throw new Error(`no policy ${id}`);
+  return standings(found);
+};
+
+const idsFor = (attempt: Attempt): readonly string[] =>
+  probe
+    .observe(questionOf(attempt))
+    .map(({ policy }) => policy.id)
+    .filter((id) => id.includes('-') && !id.includes('risk'));
+
+describe('probeOf', () => {
+  it('observes alike all policies about an action, and those whose scope is met alone', () => {
+    const questions = [pay({ amount: 1 }), pay({ amount: 501, currency: 'USD' })].flatMap((attempt) =>
+      [planner, reporter].map((agent) => questionOf(attempt, plainCircumstances(agent))),
+    );
+    for (const question of [...questions, ...questions]) {
+      const observations = probe.observeReached(question).map((one) => [one.policy.id, standings(one)]);
+      expect(observations.length).toBeGreaterThan(3);
+      expect(observations).toEqual(reached(question));
+    }
+  });
+
+  it('says of each piece whether it holds', () => {
+    expect(observed('payments-write', questionOf(pay({ amount: 1 })))).toEqual({
+      scope: ['holds', 'holds'],
+      clauses: [['holds', true, 'holds', 'holds']],
+      matches: true,
+    });
+    const stale = { ...plainCircumstances(reporter), task: { ...plainTask, ageSeconds: 4000 } };
+    expect(observed('payments-write', questionOf(pay({ amount: 1 }), stale))).toEqual({
+      scope: ['fails', 'holds'],
+      clauses: [['fails', false, 'holds', 'fails']],
+      matches: false,
+    });
+  });
+
+  it('says of a term that could not be evaluated that it errs, and of its clause what the engine came to', () => {
+    expect(observed('payments-euro-only', questionOf(pay({ amount: 1 }))).clauses).toEqual([
+      ['fails', true, 'fails', 'errs'],
+    ]);
+  });
+
+  it('lets an unless hold where it is false', () => {
+    expect(observed('high-risk-bound', questionOf(pay({ amount: 1 }))).clauses).toEqual([['fails', true, 'fails']]);
+    const loose = { ...plainCircumstances(planner), credential: { ...plainCredential, binding: 'spiffe-id' as const } };
+    expect(observed('high-risk-bound', questionOf(pay({ amount: 1 }), loose)).matches).toBe(true);
+  });
+
+  it('observes policies that are on trial', () => {
+    const late = { ...plainCircumstances(planner), nowMs: Date.UTC(2026, 0, 15, 23) };
+    expect(observed('night-freeze', questionOf(pay({ amount: 1 }), late)).matches).toBe(true);
+  });
+
+  it('observes the policies about the action alone, time and again', () => {
+    const files = ['files-read', 'customer-data-stays', 'home-domain'];
+    const list: Attempt = { kind: 'action', action: 'files.list', args: {} };
+    expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
+  });
+
+  it('reaches a clause only where those before it hold', async () => {
+    const policies =
+      '@id("a") permit (principal, action == Remit::Action::"payments.list", resource) when { false } when { true };';
+    const one = await mustLoad(folderWith(policies));
+    const [found] = probeOf(one).observe(
+      questionOf({ kind: 'action', action: 'payments.list', args: {} }, plainCircumstances(planner), one),
+    );
+    expect(found?.clauses.map(({ standing, isReached }) => [standing, isReached])).toEqual([
+      ['fails', true],
+      ['holds', false],
+    ]);
+  });
+
+  it('matches exactly where the engine says that a policy decides', () => {
+    const agents = fc.constantFrom(planner, reporter, mustAgent('spiffe://evil.test/a'));
+    const attempt = fc.oneof(
+      fc
+        .record(
+          { amount: fc.constantFrom(1, 500, 501), currency: fc.constantFrom('EUR', 'USD') },
+          { requiredKeys: ['amount'] },
+        )
+        .map(pay),
+      fc.constantFrom(
+        ...['payments.refund', 'files.list', 'files.delete', 'tickets.search-customers'].map(
+          (action) => ({ kind: 'action', action, args: {} }) as const,
+        ),
+      ),
+      fc.record({
+        kind: fc.constant('issue' as const),
+        action: fc.constantFrom('payments.create', 'files.delete', 'files.list'),
+        ttlSeconds: fc.constantFrom(300, 301),
+        delegation: fc.constant(null),
+      }),
+    );
+    const task = fc.record({
+      purpose: fc.constantFrom('', 'x'),
+      risk: fc.constantFrom('low' as const, 'high' as const),
+      ageSeconds: fc.constantFrom(1, 4000),
+    });
+    const labels = fc.constantFrom<readonly string[]>([], ['customer-data']);
+    fc.assert(
+      fc.property(agents, attempt, task, labels, (agent, one, of, history) => {
+        const circumstances = {
+          ...plainCircumstances(agent),
+          task: { ...plainTask, ...of },
+          history: { actions: [], labels: history },
+        };
+        const question = questionOf(one, circumstances);
+        const decision = authorize(set, question);
+        const matching = probe.observe(question).filter(({ policy, matches }) => matches && !policy.shadow);
+        const ids = (effect: string) =>
+          matching
+            .filter(({ policy }) => policy.effect === effect)
+            .map(({ policy }) => policy.id)
+            .toSorted();
+        const forbids = ids('forbid');
+        expect(decision.policyIds).toEqual(forbids.length > 0 ? forbids : ids('permit'));
+        expect(isDeny(decision)).toBe(forbids.length > 0 || ids('permit').length === 0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals';
+import type { PolicySet } from '../../../src/policy/loading/load.ts';
+import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
+import type { Rehearsal } from '../../../src/policy-tools/tests/rehearse.ts';
+import { reuseOf } from '../../../src/policy-tools/tests/allowed-reuse.ts';
+import type { Reuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
+import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
+import type { Attempt } from '../../../src/policy-tools/tests/test-case.ts';
+import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { planner, reporter } from './folder.ts';
+
+const circumstances = plainCircumstances(planner);
+
+function mustRehearse(set: PolicySet, attempt: Attempt): Rehearsal {
+  const rehearsal = rehearse(attempt, circumstances, set);
+  if ('problem' in rehearsal) throw new Error(rehearsal.problem);
+  return rehearsal;
+}
+
+async function reuse(policies: string, attempt: Partial<Attempt> = {}): Promise<Reuse | null> {
+  const set = await mustLoad(folderWith(policies));
+  const listed = { kind: 'action', action: 'payments.list', args: {}, ...attempt } as Attempt;
+  return reuseOf(mustRehearse(set, listed), { policies: set, nowMs: circumstances.nowMs });
+}
+
+const permit = (rest = '', head = 'principal, action, resource') => `@id("p") permit (${head}) ${rest};\n`;
+const create: Partial<Attempt> = { action: 'payments.create' };
+const CREATE = 'principal, action == Remit::Action::"payments.create", resource';
+
+describe('reuseOf', () => {
+  const kept: readonly (readonly [string, string, Partial<Attempt>, number, readonly string[]])[] = [
+    ['an allow of low risk', permit(), {}, 60_000, []],
+    ['an allow of high risk', permit(), create, 1000, []],
+    ['a denial of low risk', '@id("f") forbid (principal, action, resource);', {}, 5000, []],
+    ['a denial of high risk', '@id("f") forbid (principal, action, resource);', create, 1000, []],
+    ['what is read', permit('when { context.risk == "low" }'), {}, 60_000, ['context.risk']],
+    [
+      'a number by its side',
+      permit('when { context.args.amount > 5 }', CREATE),
+      create,
+      1000,
+      ['context.args.amount against long 5'],
+    ],
+    [
+      'what policies of this agent read, and not those of others',
+      permit('when { context.risk == "low" }') +
+        `@id("q") permit (principal == Remit::Agent::"${reporter}", action, resource) when { context.subject == "x" };`,
+      {},
+      60_000,
+      ['context.risk'],
+    ],
+    [
+      'what policies in force read, and not those on trial',
+      `${permit()}@id("s") @shadow("true") forbid (principal, action, resource) when { context.risk == "high" };`,
+      {},
+      60_000,
+      [],
+    ],
+  ];
+  it.each(kept)(
+    'says how long and by what an answer is kept: %s',
+    async (_name, policies, attempt, forMs, keyReads) => {
+      expect(await reuse(policies, attempt)).toEqual({ kind: 'kept', forMs, keyReads });
+    },
+  );
+
+  const none = 'no policy in force can match, so none is asked';
+  const anew: readonly (readonly [string, string, Partial<Attempt>, string])[] = [
+    ['no policy can match', permit('', CREATE), {}, none],
+    [
+      'only one on trial can match',
+      `${permit('', CREATE)}@id("s") @shadow("true") permit (principal, action, resource);`,
+      {},
+      none,
+    ],
+    [
+      'one errs',
+      permit('when { context.args.amount * 9223372036854775807 == 9 }', CREATE),
+      { ...create, args: { amount: 3 } },
+      'a policy could not be evaluated, and an error is never kept',
+    ],
+    [
+      'a token is asked for',
+      permit(),
+      { kind: 'issue', ttlSeconds: 60, delegation: null },
+      'the policies are asked anew about every token',
+    ],
+  ];
+  it.each(anew)('says why none is kept: %s', async (_name, policies, attempt, because) => {
+    expect(await reuse(policies, attempt)).toEqual({ kind: 'not-kept', because });
+  });
+
+  it('says why none is kept: a value that the engine may refuse', async () => {
+    const set = await mustLoad(folderWith(permit()));
+    const rehearsal = mustRehearse(set, { kind: 'action', action: 'payments.list', args: {} });
+    const { question } = rehearsal;
+    if (question === null) throw new Error('the policies were not asked');
+    const { principal, action, server, endpoint } = question;
+    const odd = { principal, action, server, endpoint, context: { text: '\ud800' } };
+    expect(reuseOf({ ...rehearsal, question: odd }, { policies: set, nowMs: circumstances.nowMs })).toEqual({
+      kind: 'not-kept',
+      because: 'the call has a value that the engine may refuse, so it is asked each time',
+    });
+  });
+
+  it('says nothing where the policies were not asked', () => {
+    const policies: Pick<PolicySet, 'ask' | 'keyReads'> = {
+      ask: () => ({ kind: 'not-permitted' }),
+      keyReads: () => [],
+    };
+    const decision = { kind: 'allow', policyIds: [] } as const;
+    expect(reuseOf({ decision, question: null, target: null }, { policies, nowMs: 0 })).toBeNull();
+  });
+});

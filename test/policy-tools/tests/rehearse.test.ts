@@ -1,0 +1,271 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import type { PolicySet } from '../../../src/policy/loading/load.ts';
+import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
+import { decisionText } from '../../../src/policy-tools/tests/case-verdict.ts';
+import { shopSet } from '../../action/protobuf/shop.ts';
+import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { examplePolicies, mustCases } from './folder.ts';
+
+let set: PolicySet;
+beforeAll(async () => {
+  set = await examplePolicies();
+});
+
+const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+
+/** What a case comes to, in a line. */
+function outcome(lines: string, policies = set): string {
+  const [test] = mustCases(
+    `cases:\n  - name: a\n    agent: ${AGENT}\n    expect: deny\n${lines.replaceAll(/^/gm, '    ')}\n`,
+  );
+  if (test === undefined) throw new Error('no case');
+  const rehearsal = rehearse(test.attempt, test.circumstances, policies);
+  return 'problem' in rehearsal ? rehearsal.problem : decisionText(rehearsal.decision);
+}
+
+const CALL = "call: { method: GET, url: 'https://payments.acme.test/v1/payments' }";
+const PAY = 'action: payments.create';
+
+const mcpServer = (id: string) =>
+  `  ${id}:\n    hosts: [${id}.test]\n    audience: https://${id}.test\n    mcp: { path: /mcp, tools: { t: { action: ${id}.t, risk: low } } }\n`;
+
+const shop = (method: string) => `servers:
+  shop:
+    hosts: [shop.test]
+    audience: https://shop.test
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder:
+              action: order
+              risk: low
+              args:
+                customer: { required: true }
+                amount: { field: order.amount_cents, type: long, required: true }
+                priority: { required: true }
+                discount: { type: decimal }
+            ${method}: { action: other, risk: low }
+`;
+
+describe('rehearse', () => {
+  const rows: readonly (readonly [string, string, string])[] = [
+    ['a call as it is written', CALL, 'allow by payments-read'],
+    [
+      'a url without a path',
+      "call: { method: GET, url: 'https://payments.acme.test' }",
+      'deny action.unknown (no route of the server `payments` matches `GET /`)',
+    ],
+    [
+      'a url that is none',
+      'call: { method: GET, url: payments }',
+      'deny request.malformed (the url is not `https://host/path`)',
+    ],
+    [
+      'a method that is none',
+      "call: { method: get, url: 'https://payments.acme.test/v1/payments' }",
+      'deny request.not-canonical (the method is not written in upper-case letters)',
+    ],
+    [
+      'a path with dot segments',
+      "call: { method: GET, url: 'https://payments.acme.test/v1/../v1/payments' }",
+      'deny request.not-canonical (the path has a dot segment)',
+    ],
+    [
+      'a header with two readings',
+      "call: { method: GET, url: 'https://payments.acme.test/v1/payments', headers: { x_a: b } }",
+      'deny request.not-canonical (a header name has an underscore)',
+    ],
+    [
+      'a length that is another',
+      "call: { method: POST, url: 'https://payments.acme.test/v1/payments', headers: { content-length: '9' }, body: a }",
+      'deny request.body-incomplete (the body is not as long as its `content-length`)',
+    ],
+    [
+      'a static secret',
+      "call: { method: GET, url: 'https://payments.acme.test/v1/payments', headers: { authorization: Basic YTpi } }",
+      'deny token.static-secret (a long-lived secret (`basic`) in the header `authorization`)',
+    ],
+    ['no token', `credential: { kind: workload-identity }\n${PAY}`, 'deny token.missing (no `authorization` header)'],
+    [
+      'a token of another issuer',
+      `credential: { kind: external-token }\n${PAY}`,
+      'deny token.issuer (the action takes no `external-token`)',
+    ],
+    [
+      'a token bound to a DPoP key',
+      `credential: { binding: dpop }\n${PAY}`,
+      'deny policy.forbidden by high-risk-bound',
+    ],
+    [
+      'a grant of something else',
+      `task: { actions: [files.list] }\n${PAY}`,
+      'deny action.outside-intent (the intent names no `payments.create` at `https://payments.acme.test`)',
+    ],
+    ['a grant of the family', `task: { actions: [payments.*] }\n${PAY}`, 'allow by payments-write'],
+    [
+      'a grant whose time is over',
+      `task: { constraints: { not_after: 1 } }\n${PAY}`,
+      'deny action.outside-intent (the intent allows `payments.create` at another time)',
+    ],
+    [
+      'a whole grant',
+      `task: { authorization_details: [{ type: 'urn:remit:task', locations: ['https://other.test'], actions: [payments.create] }] }\n${PAY}`,
+      'deny action.outside-intent (the intent names no `payments.create` at `https://payments.acme.test`)',
+    ],
+    ['a task that is over', `task: { state: completed }\n${PAY}`, 'deny task.completed (the task is `completed`)'],
+    ['a task that is suspended', `task: { state: suspended }\n${PAY}`, 'deny task.suspended (the task is `suspended`)'],
+    ['an action with arguments', `${PAY}\nargs: { amount: 501 }`, 'deny policy.forbidden by payments-limit'],
+    [
+      'an argument of a typed parameter',
+      'action: files.read\nargs: { name: private-a.b }',
+      'deny policy.forbidden by files-private',
+    ],
+    [
+      'an argument that its parameter does not take',
+      'action: files.read\nargs: { name: a b }',
+      'deny action.arguments (arguments of `files.read`: `name` is not of the type `[A-Za-z0-9._-]{1,128}`)',
+    ],
+    [
+      'a tool',
+      'mcp: { tool: create_ticket, arguments: { title: a, priority: 1 } }',
+      'deny policy.forbidden by tickets-urgent',
+    ],
+    [
+      'a tool by its action',
+      'action: tickets.create\nargs: { priority: 1 }',
+      'deny policy.forbidden by tickets-urgent',
+    ],
+    [
+      'a tool without what it needs',
+      'mcp: { tool: create_ticket }',
+      'deny action.arguments (arguments of `tickets.create`: `title` is missing)',
+    ],
+    ['a session', 'action: tickets.mcp.session', 'allow by tickets-use'],
+    ['a token for an action', 'issue: payments.create', 'allow by issue-high-risk'],
+    [
+      'a token for too long',
+      'issue: { action: payments.create, ttl_seconds: 301 }',
+      'deny policy.not-permitted (no policy permits `issue`)',
+    ],
+    ['an action that the catalog has not', 'action: payments.burn', 'the catalog has no action `payments.burn`'],
+    ['a token for one', 'issue: payments.burn', 'the catalog has no action `payments.burn`'],
+    [
+      'an argument that the action has not',
+      `${PAY}\nargs: { colour: red }`,
+      'the action `payments.create` has no argument `colour`',
+    ],
+    [
+      'a server that speaks no MCP',
+      'mcp: { server: files, tool: a }',
+      'no server of the catalog with the id `files` speaks `mcp`',
+    ],
+    ['a protocol that no server speaks', 'a2a: { method: SendMessage }', 'no server of the catalog speaks `a2a`'],
+  ];
+  it.each(rows)('decides %s', (_name, lines, expected) => {
+    expect(outcome(lines)).toBe(expected);
+  });
+
+  it('makes the calls of every protocol that a catalog names', async () => {
+    const catalog = `servers:
+  all:
+    hosts: [all.test]
+    audience: https://all.test
+    routes:
+      - action: http
+        method: POST
+        path: '/h/{id:text}'
+        risk: low
+        args: { deep: { from: body, pointer: /a/b, type: decimal, required: true }, flag: { from: query, type: bool, required: true } }
+      - { action: typed, method: GET, path: '/t/{a:uuid}/{b:int}/{c:x-[0-9]{2,4}}', risk: low }
+    mcp:
+      path: /mcp
+      resources: { action: resources, risk: low }
+      prompts: { action: prompts, risk: low }
+      other: { action: other, risk: low }
+    a2a:
+      path: /a2a
+      methods: { SendMessage: { action: send, risk: low, args: { text: { pointer: /message/text, required: true } } } }
+    grpc:
+      services: { a.B: { methods: { C: { action: c, risk: low } } } }
+`;
+    const policies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog }));
+    for (const id of policies.catalog.actions.keys())
+      expect([id, outcome(`action: ${id}`, policies)]).toEqual([id, 'allow by all']);
+    expect(outcome('action: http\nargs: { id: "ä b&:.", deep: 1, flag: true }', policies)).toBe('allow by all');
+    expect(outcome('a2a: { method: SendMessage, params: { message: { text: a } } }', policies)).toBe('allow by all');
+    expect(outcome('grpc: { method: a.B/C, message: CgE= }', policies)).toBe('allow by all');
+    expect(outcome('grpc: { method: a.B/D }', policies)).toContain('deny action.unknown');
+    expect(outcome('mcp: { method: resources/read, params: { uri: a } }', policies)).toBe('allow by all');
+  });
+
+  it('asks which server is meant where it could be two', async () => {
+    const policies = await mustLoad(
+      folderWith('@id("all") permit (principal, action, resource);', {
+        catalog: `servers:\n${mcpServer('one')}${mcpServer('two')}`,
+      }),
+    );
+    expect(outcome('mcp: { tool: t }', policies)).toBe(
+      'more than one server of the catalog could be meant: say which in `server`',
+    );
+    expect(outcome('mcp: { server: two, tool: t }', policies)).toBe('allow by all');
+  });
+
+  it.each([
+    [
+      'its message as JSON',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada, order: { amountCents: "1250" } } }',
+      'allow by small',
+    ],
+    [
+      'one that is denied by a value in it',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada, order: { amount_cents: 10001 } } }',
+      'deny policy.not-permitted',
+    ],
+    [
+      'one without what is required',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada } }',
+      'deny action.arguments (arguments of `order`: `amount` is missing)',
+    ],
+    [
+      'arguments of its action',
+      'action: order\nargs: { amount: 10000, priority: PRIORITY_HIGH, discount: 0.5 }',
+      'allow by small',
+    ],
+    ['arguments beyond what is permitted', 'action: order\nargs: { amount: 10001 }', 'deny policy.not-permitted'],
+    ['no arguments, made up where required', 'action: order', 'allow by small'],
+    [
+      'a message that does not fit',
+      'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { custmer: ada } }',
+      'the message of `acme.shop.v1.Shop/PlaceOrder` has the member `custmer`, which is none of its fields: customer, order, ',
+    ],
+    [
+      'a message of a method that the catalog lacks',
+      'grpc: { method: acme.shop.v1.Shop/Upload, message: { customer: ada } }',
+      'the catalog has no method `acme.shop.v1.Shop/Upload` to encode a message for',
+    ],
+    [
+      'a message that is neither',
+      'grpc: { method: acme.shop.v1.Shop/Watch, message: { tags: [1] } }',
+      'the message of `acme.shop.v1.Shop/Watch` has the field `tags`, which has an item that must be text',
+    ],
+  ])('gives a gRPC method %s', async (_name, lines, expected) => {
+    const policy =
+      '@id("small") permit (principal, action == Remit::Action::"order", resource) when { context.args.amount <= 10000 && context.args.customer != "" };';
+    const descriptorSets = new Map([['shop.binpb', shopSet]]);
+    const policies = await mustLoad(folderWith(policy, { catalog: shop('Watch'), descriptorSets }));
+    expect(outcome(lines, policies)).toContain(expected);
+  });
+
+  it('asks for base64 where nothing describes the message', async () => {
+    const catalog = shop('Watch')
+      .replace(/ +descriptorSet.*\n/, '')
+      .replace(/ +args:\n(?: {16}.*\n)+/, '');
+    const policies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog }));
+    expect(outcome('grpc: { method: acme.shop.v1.Shop/Watch, message: { customer: ada } }', policies)).toBe(
+      'a message in JSON needs the `descriptorSet` of `shop`: name it, or give base64',
+    );
+    expect(outcome('grpc: { method: acme.shop.v1.Shop/Watch, message: CgNhZGE= }', policies)).toBe('allow by all');
+  });
+});

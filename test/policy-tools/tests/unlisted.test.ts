@@ -1,0 +1,83 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import type { PolicySet } from '../../../src/policy/loading/load.ts';
+import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
+import { MAX_ATTEMPTS, unlistedAllows } from '../../../src/policy-tools/tests/unlisted.ts';
+import type { Unlisted } from '../../../src/policy-tools/tests/unlisted.ts';
+import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { mustCases, planner, reporter } from './folder.ts';
+
+const CATALOG = `servers:
+  s:
+    hosts: [s.test]
+    audience: https://s.test
+    routes:
+      - { action: read, method: GET, path: /r, risk: low, args: { n: { from: query, type: long, required: true } } }
+      - { action: write, method: POST, path: /w, risk: low }
+`;
+
+let set: PolicySet;
+beforeAll(async () => {
+  set = await mustLoad(
+    folderWith(
+      `@id("read-many") permit (principal, action == Remit::Action::"read", resource) when { context.args.n > 10 };
+       @id("issue-write") permit (principal == Remit::Agent::"${planner}", action == Remit::Action::"issue", resource)
+       when { context.requested.action == "write" };`,
+      { catalog: CATALOG },
+    ),
+  );
+});
+
+function unlisted(cases: string): Unlisted {
+  const rehearsed = mustCases(`cases:\n${cases}`).map((test) => {
+    const rehearsal = rehearse(test.attempt, test.circumstances, set);
+    if ('problem' in rehearsal) throw new Error(rehearsal.problem);
+    return { test, target: rehearsal.target };
+  });
+  const result = unlistedAllows(rehearsed, set);
+  if ('problem' in result) throw new Error(result.problem);
+  return result;
+}
+
+const WRITES = { agent: planner, what: 'issue write', policyIds: ['issue-write'], as: null };
+
+describe('unlistedAllows', () => {
+  it('finds what an agent that a case names may do by a plain attempt', () => {
+    expect(unlisted(`  - { name: a, agent: ${planner}, action: read, expect: deny }`)).toEqual({
+      attempts: 5,
+      allowed: [WRITES],
+    });
+    expect(unlisted(`  - { name: a, agent: ${reporter}, action: read, expect: deny }`)).toEqual({
+      attempts: 5,
+      allowed: [],
+    });
+  });
+
+  it('finds what another agent may do by the call of a case', () => {
+    const cases = `  - { name: twenty, agent: ${planner}, action: read, args: { n: 20 }, expect: allow }
+  - { name: b, agent: ${reporter}, action: write, expect: deny }
+  - { name: c, agent: ${planner}, issue: write, expect: allow }`;
+    expect(unlisted(cases).allowed).toEqual([
+      { agent: reporter, what: 'read', policyIds: ['read-many'], as: 'twenty' },
+    ]);
+  });
+
+  it('takes what a case expects for listed, also where the case itself fails', () => {
+    const cases = `  - { name: a, agent: ${planner}, issue: write, expect: allow }
+  - { name: b, agent: ${planner}, action: write, expect: allow }`;
+    expect(unlisted(cases).allowed).toEqual([]);
+  });
+
+  it('keeps a case that expects a denial from listing anything', () => {
+    expect(unlisted(`  - { name: a, agent: ${planner}, issue: write, expect: deny }`).allowed).toEqual([WRITES]);
+  });
+
+  it('refuses more attempts than it makes', () => {
+    const [test] = mustCases(`cases: [{ name: a, agent: ${planner}, action: read, expect: deny }]`);
+    const action = set.catalog.actions.get('read');
+    if (test === undefined || action === undefined) throw new Error('no case');
+    const many = Array.from({ length: MAX_ATTEMPTS + 1 }, () => ({ test, target: { action, isIssue: false } }));
+    expect(unlistedAllows(many, set)).toEqual({
+      problem: `what the suites do not list is ${MAX_ATTEMPTS + 5} calls, more than ${MAX_ATTEMPTS}: name fewer agents`,
+    });
+  });
+});

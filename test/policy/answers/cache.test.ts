@@ -1,0 +1,184 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { DENIAL_CEILING_MS, DecisionCache, RISK_CEILING_MS } from '../../../src/policy/answers/cache.ts';
+import type { FullAnswer } from '../../../src/policy/answers/cache.ts';
+
+const allow: FullAnswer = { decision: 'allow', reason: ['p'], errors: [] };
+const denial: FullAnswer = { decision: 'deny', reason: [], errors: [] };
+const at = { nowMs: 1000, untilMs: 9000 };
+const small = { maxAllows: 2, maxDenials: 1 };
+
+describe('DecisionCache', () => {
+  it('gives what was put in, from that instant on and until before its end', () => {
+    const cache = new DecisionCache();
+    cache.set('k', allow, at);
+    expect([999, 1000, 8999, 9000, Number.NaN].map((nowMs) => cache.get('k', nowMs))).toEqual([
+      null,
+      allow,
+      allow,
+      null,
+      null,
+    ]);
+    expect(cache.get('other', 1000)).toBeNull();
+  });
+
+  it.each([
+    ['an end that is past', { nowMs: 1000, untilMs: 999 }],
+    ['an end that is now', { nowMs: 1000, untilMs: 1000 }],
+    ['no end', { nowMs: 1000, untilMs: Infinity }],
+    ['an end that is no number', { nowMs: 1000, untilMs: Number.NaN }],
+    ['an instant that is no number', { nowMs: Number.NaN, untilMs: 9000 }],
+    ['an instant that is not to be reached', { nowMs: -Infinity, untilMs: 9000 }],
+    ['a time of 0 at 0', { nowMs: 0, untilMs: 0 }],
+    ['an end of long ago', { nowMs: 1000, untilMs: -Infinity }],
+  ])('keeps nothing with %s', (_name, when) => {
+    const cache = new DecisionCache();
+    cache.set('k', allow, when);
+    cache.set('d', denial, when);
+    expect(cache.sizes).toEqual({ allows: 0, denials: 0 });
+  });
+
+  it('keeps no answer with errors', () => {
+    const cache = new DecisionCache();
+    cache.set('a', { ...allow, errors: ['f'] }, at);
+    cache.set('d', { ...denial, errors: ['f'] }, at);
+    expect(cache.sizes).toEqual({ allows: 0, denials: 0 });
+    expect(cache.get('a', 1000)).toBeNull();
+  });
+
+  it('keeps a denial for a short time, in a cache of its own', () => {
+    const cache = new DecisionCache(small);
+    cache.set('d', denial, { nowMs: 1000, untilMs: 90_000 });
+    expect(cache.get('d', 1000 + DENIAL_CEILING_MS - 1)).toEqual(denial);
+    expect(cache.get('d', 1000 + DENIAL_CEILING_MS)).toBeNull();
+    cache.set('e', denial, { nowMs: 1000, untilMs: 1001 });
+    expect(cache.get('e', 1000)).toEqual(denial);
+    expect(cache.get('e', 1001)).toBeNull();
+    cache.set('a', allow, at);
+    cache.set('b', allow, at);
+    for (const key of ['x', 'y', 'z']) cache.set(key, denial, at);
+    expect([cache.get('a', 1000), cache.get('b', 1000)]).toEqual([allow, allow]);
+    expect(cache.sizes).toEqual({ allows: 2, denials: 1 });
+  });
+
+  it('has room for 4,096 denials, which take none from the allows', () => {
+    const cache = new DecisionCache();
+    cache.set('a', allow, at);
+    for (let index = 0; index < 5000; index += 1) cache.set(`d${index}`, denial, at);
+    expect(cache.sizes).toEqual({ allows: 1, denials: 4096 });
+    expect(cache.get('a', 1000)).toEqual(allow);
+  });
+
+  it('lets go what was unused longest', () => {
+    const cache = new DecisionCache(small);
+    cache.set('a', allow, at);
+    cache.set('b', allow, at);
+    cache.get('a', 1000);
+    cache.set('c', allow, at);
+    expect([cache.get('a', 1000), cache.get('b', 1000), cache.get('c', 1000)]).toEqual([allow, null, allow]);
+  });
+
+  it('has one answer for a key, whatever it was before', () => {
+    const cache = new DecisionCache();
+    cache.set('k', allow, at);
+    cache.set('k', denial, at);
+    expect(cache.get('k', 1000)).toEqual(denial);
+    cache.set('k', allow, at);
+    expect(cache.get('k', 1000)).toEqual(allow);
+    expect(cache.sizes).toEqual({ allows: 1, denials: 0 });
+  });
+
+  it('holds equal answers once, and different ones apart', () => {
+    const cache = new DecisionCache();
+    const answers: readonly FullAnswer[] = [
+      allow,
+      { ...allow, reason: ['p'] },
+      { ...allow, reason: ['p', 'q'] },
+      { ...allow, reason: ['p,q'] },
+      { ...denial, reason: ['p'] },
+      denial,
+    ];
+    for (const [index, answer] of answers.entries()) cache.set(`${index}`, answer, at);
+    const held = answers.map((_answer, index) => cache.get(`${index}`, 1000));
+    expect(held).toEqual(answers);
+    expect(held[1]).toBe(held[0]);
+    expect(new Set(held).size).toBe(5);
+  });
+
+  it('holds up to 4,096 different answers once, and forgets which they were beyond that', () => {
+    const cache = new DecisionCache();
+    const put = (index: number): FullAnswer | null => {
+      cache.set('k', { ...allow, reason: [`p${index}`] }, at);
+      return cache.get('k', 1000);
+    };
+    const first = put(0);
+    for (let index = 1; index < 4096; index += 1) put(index);
+    expect(put(0)).toBe(first);
+    put(4096);
+    expect(put(0)).not.toBe(first);
+    expect(put(0)).toEqual(first);
+  });
+
+  it('holds answers once that come by turns', () => {
+    const cache = new DecisionCache();
+    const turns = [['p'], ['q'], ['p']].map((reason, index) => {
+      cache.set(`${index}`, { ...allow, reason }, at);
+      return cache.get(`${index}`, 1000);
+    });
+    expect(turns[2]).toBe(turns[0]);
+  });
+
+  it('has a ceiling for each risk, lower where the risk is higher, and one for denials', () => {
+    expect(RISK_CEILING_MS).toEqual({ low: 60_000, medium: 10_000, high: 1_000 });
+    expect(DENIAL_CEILING_MS).toBe(5_000);
+  });
+
+  it('keeps an answer only where it has a finite time before it, and a denial never beyond its ceiling', () => {
+    const instant = fc.oneof(
+      fc.integer({ min: -20_000, max: 20_000 }),
+      fc.double(),
+      fc.constantFrom(0, -0, Infinity, -Infinity, Number.NaN),
+    );
+    fc.assert(
+      fc.property(instant, instant, fc.boolean(), fc.boolean(), (nowMs, untilMs, isAllow, errs) => {
+        const cache = new DecisionCache(small);
+        cache.set('k', { ...(isAllow ? allow : denial), errors: errs ? ['e'] : [] }, { nowMs, untilMs });
+        const isKept = !errs && Number.isFinite(nowMs) && Number.isFinite(untilMs) && nowMs < untilMs;
+        // A denial at an instant so large that nothing can be added to it has no time before it.
+        const hasRoom = isAllow || nowMs + DENIAL_CEILING_MS > nowMs;
+        expect(cache.sizes.allows + cache.sizes.denials).toBe(isKept && hasRoom ? 1 : 0);
+        expect(cache.get('k', untilMs)).toBeNull();
+        expect(cache.get('k', Infinity)).toBeNull();
+        if (!isAllow) expect(cache.get('k', nowMs + DENIAL_CEILING_MS)).toBeNull();
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('never gives an answer before its instant, at or past its end, or for another key', () => {
+    const instant = fc.oneof(fc.integer({ min: -20, max: 20 }), fc.constantFrom(Infinity, -Infinity, Number.NaN, 0.5));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), instant, instant, instant, fc.boolean())),
+        (steps) => {
+          const cache = new DecisionCache(small);
+          const last = new Map<
+            string,
+            { readonly answer: FullAnswer; readonly nowMs: number; readonly untilMs: number }
+          >();
+          for (const [index, [key, nowMs, untilMs, askedMs, isAllow]] of steps.entries()) {
+            const answer: FullAnswer = { decision: isAllow ? 'allow' : 'deny', reason: [`${index}`], errors: [] };
+            if (Number.isFinite(untilMs) && Number.isFinite(nowMs) && nowMs < untilMs)
+              last.set(key, { answer, nowMs, untilMs });
+            cache.set(key, answer, { nowMs, untilMs });
+            const got = cache.get(key, askedMs);
+            const put = last.get(key);
+            if (got === null) continue;
+            expect(got).toEqual(put?.answer);
+            expect(put !== undefined && put.nowMs <= askedMs && askedMs < put.untilMs).toBe(true);
+          }
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,32 @@
+import { describe, expect, it } from '@jest/globals';
+import { borrowingDisk } from '../../../src/policy/loading/borrowed-source.ts';
+import { loadPolicies } from '../../../src/policy/loading/load.ts';
+import { compileHere } from '../policy-folder.ts';
+
+const EXAMPLES = 'cedar-policies/examples';
+const load = (name: string) => {
+  const folder = `${EXAMPLES}/${name}`;
+  return loadPolicies(folder, { disk: borrowingDisk(folder, 'cedar-policies'), compile: compileHere });
+};
+
+describe('borrowingDisk', () => {
+  it('lends catalog, base schema and entities, and no policy', async () => {
+    const set = await load('amount-limits');
+    if ('findings' in set) throw new Error(JSON.stringify(set.findings));
+    expect(set.policies.map(({ id }) => id)).toEqual(['payments-small', 'payments-approved', 'payments-most']);
+    expect([set.catalog.servers.size, set.facts.entities.size]).toEqual([3, 4]);
+  });
+
+  it('leaves a folder what it has of its own', async () => {
+    const set = await load('legacy-exception');
+    if ('findings' in set) throw new Error(JSON.stringify(set.findings));
+    expect([[...set.catalog.servers.keys()], set.facts.entities.size]).toEqual([['reports'], 2]);
+  });
+
+  it('has nothing to lend where there is no base', async () => {
+    const disk = borrowingDisk(`${EXAMPLES}/amount-limits`, 'no/such');
+    expect(await loadPolicies(`${EXAMPLES}/amount-limits`, { disk, compile: compileHere })).toMatchObject({
+      findings: [{ message: 'the policy folder could not be read: ENOENT' }],
+    });
+  });
+});

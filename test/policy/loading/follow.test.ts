@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Finding } from '../../../src/action/finding.ts';
+import { followPolicies } from '../../../src/policy/loading/follow.ts';
+import type { Problem } from '../../../src/token/members.ts';
+
+const finding: Finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
+
+/** Follows a source that is what it is set to, a look each time it is told. */
+function followed({
+  isWhole = false,
+  isInForce = true,
+  refused = [],
+}: { isWhole?: boolean; isInForce?: boolean; refused?: readonly string[] } = {}) {
+  const source: { is: string | Problem | Error } = { is: 'a' };
+  const said: string[] = [];
+  let run: (() => void) | null = null;
+  const stop = followPolicies({
+    feed: {
+      look: async () => {
+        if (source.is instanceof Error) throw source.is;
+        return source.is;
+      },
+      isWhole,
+    },
+    policies: {
+      reload: async () => {
+        const stamp = typeof source.is === 'string' ? source.is : 'nothing';
+        said.push(`load ${stamp}`);
+        return refused.includes(stamp) ? [finding] : [];
+      },
+      confirm: () => void said.push('confirm'),
+    },
+    loaded: 'a',
+    isInForce,
+    everyMs: 2000,
+    after: (delayMs, then) => {
+      expect(delayMs).toBe(2000);
+      run = then;
+      return () => {
+        run = null;
+      };
+    },
+    onLoaded: (findings) => said.push(`${findings.length} findings`),
+    onProblem: (problem) => said.push(problem ?? 'over'),
+  });
+  const look = async (is: string | Problem | Error): Promise<readonly string[]> => {
+    source.is = is;
+    run?.();
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    return said.splice(0);
+  };
+  return { look, stop, isWaiting: () => run !== null };
+}
+
+describe('followPolicies', () => {
+  it('confirms a set whose source is the same', async () => {
+    const { look } = followed();
+    expect([await look('a'), await look('a')]).toEqual([['confirm'], ['confirm']]);
+  });
+
+  it('confirms nothing where what is there was refused', async () => {
+    const { look } = followed({ isInForce: false, isWhole: true });
+    expect([await look('a'), await look('b'), await look('b')]).toEqual([[], ['load b', '0 findings'], ['confirm']]);
+  });
+
+  it('loads a change once two looks find the same', async () => {
+    const { look } = followed();
+    expect(await look('half')).toEqual([]);
+    expect(await look('b')).toEqual([]);
+    expect(await look('b')).toEqual(['load b', '0 findings']);
+    expect(await look('b')).toEqual(['confirm']);
+  });
+
+  it('survives a look that throws: it is told once, and the next change is loaded', async () => {
+    const { look, isWaiting } = followed({ isWhole: true });
+    expect(await look(new Error('no disk'))).toEqual(['the look failed: Error: no disk']);
+    expect(await look(new Error('no disk'))).toEqual([]);
+    expect(isWaiting()).toBe(true);
+    expect(await look('b')).toEqual(['over', 'load b', '0 findings']);
+  });
+
+  it('loads what arrives whole at once', async () => {
+    const { look } = followed({ isWhole: true });
+    expect(await look('b')).toEqual(['load b', '0 findings']);
+  });
+
+  it('tries a bad set once, and confirms nothing until it is gone', async () => {
+    const { look } = followed({ isWhole: true, refused: ['bad', 'worse'] });
+    expect(await look('bad')).toEqual(['load bad', '1 findings']);
+    expect(await look('bad')).toEqual([]);
+    expect(await look('worse')).toEqual(['load worse', '1 findings']);
+    expect(await look('a')).toEqual(['load a', '0 findings']);
+    expect(await look('a')).toEqual(['confirm']);
+  });
+
+  it('tells a source that cannot be asked once, and confirms nothing', async () => {
+    const { look } = followed();
+    expect(await look({ problem: 'gone' })).toEqual(['gone']);
+    expect(await look({ problem: 'gone' })).toEqual([]);
+    expect(await look({ problem: 'still gone' })).toEqual(['still gone']);
+    expect(await look('a')).toEqual(['over', 'confirm']);
+    expect(await look({ problem: 'gone' })).toEqual(['gone']);
+  });
+
+  it('ends', async () => {
+    const { look, stop, isWaiting } = followed();
+    await look('a');
+    expect(isWaiting()).toBe(true);
+    stop();
+    expect([isWaiting(), await look('b')]).toEqual([false, []]);
+  });
+});

@@ -1,0 +1,329 @@
+import type { Server } from '../../../src/action/catalog.ts';
+import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
+import { anyScope } from '../../../src/policy/answers/scope.ts';
+import { describe, expect, it } from '@jest/globals';
+import { compileInWorker } from '../../../src/policy/loading/compile.ts';
+import { loadPolicies, policySetFrom } from '../../../src/policy/loading/load.ts';
+import { baseSchema, compileHere, exampleCatalog, findingsOf, folderWith, mustLoad } from '../policy-folder.ts';
+
+const permit = '@id("p") permit (principal, action, resource);\n';
+const many = (count: number, text: string, between: string) => Array.from({ length: count }, () => text).join(between);
+
+const lying = async () => ({
+  policies: [
+    {
+      id: 'p',
+      effect: 'permit',
+      reason: null,
+      shadow: false,
+      accepts: [],
+      text: 'permit',
+      scope: anyScope,
+      reads: { everything: true, roots: new Map() },
+      file: 'p/a.cedar',
+      line: 1,
+      column: 1,
+      offset: 0,
+    } as const,
+  ],
+  templates: [],
+  findings: [],
+  warnings: [],
+});
+
+describe('policySetFrom finds', () => {
+  const rows: readonly (readonly [string, Parameters<typeof folderWith>, readonly string[]])[] = [
+    [
+      'a syntax error, after text of more than one byte a character',
+      ['// é€😀\n@id("p") permit (principal, action, resource)\nwhen { "😀" == ; };\n'],
+      [
+        'p/a.cedar:3:15: unexpected token `;`: expected `!`, `(`, `-`, `[`, `{`, `false`, identifier, `if`, number, `?principal`, `?resource`, string literal, or `true`',
+      ],
+    ],
+    [
+      'a type error, after text of more than one byte a character',
+      [
+        '// é😀\n@id("p") permit (principal, action == Remit::Action::"payments.create", resource)\nwhen { "😀" == "" || context.args.amount == "5" };\n',
+      ],
+      ['p/a.cedar:3:21: the types Long and String are not compatible'],
+    ],
+    [
+      'an argument that the catalog does not define',
+      [
+        '@id("p") permit (principal, action == Remit::Action::"payments.create", resource) when { context.args.amont > 5 };',
+      ],
+      ['p/a.cedar:1:90: attribute `args.amont` in context for Remit::Action::"payments.create" not found'],
+    ],
+    [
+      'an optional argument read without asking whether it is there',
+      [
+        '@id("p") permit (principal, action == Remit::Action::"payments.create", resource) when { context.args.currency == "EUR" };',
+      ],
+      [
+        'p/a.cedar:1:90: unable to guarantee safety of access to optional attribute `args.currency` in context for Remit::Action::"payments.create"',
+      ],
+    ],
+    [
+      'an unknown action',
+      ['@id("p") permit (principal, action == Remit::Action::"payments.creat", resource);'],
+      ['p/a.cedar:1:39: unrecognized action `Remit::Action::"payments.creat"`'],
+    ],
+    [
+      'what is wrong for many actions, with the advice for each',
+      [
+        '@id("p") permit (principal, action in [Remit::Action::"files.list", Remit::Action::"files.read"], resource) when { context.args.x == 1 };',
+      ],
+      [
+        'p/a.cedar:1:116: attribute `args.x` in context for Remit::Action::"files.list" not found',
+        'p/a.cedar:1:116: attribute `args.x` in context for Remit::Action::"files.read" not found',
+      ],
+    ],
+    [
+      'what is wrong for many actions in the same words once, with all of them',
+      [
+        '@id("p") permit (principal, action in [Remit::Action::"files.list", Remit::Action::"payments.list"], resource) when { context.args.x == 1 };',
+      ],
+      [
+        'p/a.cedar:1:119: attribute `args.x` in context for Remit::Action::"files.list" not found; the same for Remit::Action::"payments.list"',
+      ],
+    ],
+    [
+      'a missing id',
+      [`${permit}\n  permit (principal, action, resource);`],
+      ['p/a.cedar:3:3: the policy lacks an `@id`'],
+    ],
+    [
+      'an id without a value',
+      ['@id permit (principal, action, resource);'],
+      ['p/a.cedar:1:1: the policy lacks an `@id`'],
+    ],
+    [
+      'an empty id',
+      ['@id("") permit (principal, action, resource);'],
+      ['p/a.cedar:1:1: the id `` must be letters, digits, `.`, `_` and `-`, at most 128'],
+    ],
+    [
+      'an id with a blank',
+      ['@id("a b") permit (principal, action, resource);'],
+      ['p/a.cedar:1:1: the id `a b` must be letters, digits, `.`, `_` and `-`, at most 128'],
+    ],
+    ['a duplicate id', [`${permit}\n${permit}`], ['p/a.cedar:3:1: the id `p` is taken by the policy at p/a.cedar:1']],
+    [
+      'a duplicate annotation',
+      ['@id("a") @id("b") permit (principal, action, resource);'],
+      ['p/a.cedar:1:10: duplicate annotation: @id'],
+    ],
+    [
+      'an unknown annotation',
+      ['@id("p") @why("x") permit (principal, action, resource);'],
+      ['p/a.cedar:1:10: unknown annotation `@why`'],
+    ],
+    [
+      'a shadow that is not true',
+      ['@id("p") @shadow("false") permit (principal, action, resource);'],
+      ['p/a.cedar:1:10: the only value of `@shadow` is `"true"`'],
+    ],
+    [
+      'a reason of two lines',
+      ['@id("p") @reason("a\\nb") forbid (principal, action, resource);'],
+      ['p/a.cedar:1:10: the reason must be 1 to 200 printable characters'],
+    ],
+    [
+      'nested brackets',
+      [`${permit}@id("q") permit (principal, action, resource) when { ${'('.repeat(200)}true${')'.repeat(200)} };`],
+      ['p/a.cedar:2:1: the policy nests too deeply: 805, at most 150'],
+    ],
+    [
+      'brackets never closed',
+      [`@id("q") permit (principal, action, resource) when { ${'('.repeat(100_000)}`],
+      ['p/a.cedar:1:1: the policy nests too deeply: 300004, at most 150'],
+    ],
+    [
+      'a long chain',
+      [`@id("q") permit (principal, action, resource) when { ${many(500, 'true', ' && ')} };`],
+      ['p/a.cedar:1:1: the policy nests too deeply: 504, at most 150'],
+    ],
+    [
+      'a string never closed',
+      ['@id("p") permit (principal, action, resource) when { "x };'],
+      ['p/a.cedar:1:54: invalid token'],
+    ],
+    [
+      'broken YAML',
+      [permit, { catalog: 'servers:\n  a: [' }],
+      [
+        'p/actions.yaml:2:7: no valid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+      ],
+    ],
+    [
+      'a broken schema',
+      [permit, { base: 'namespace Remit {\n  entity Agent\n  entity Server;\n}' }],
+      ['p/base.cedarschema:3:3: unexpected token `entity`: expected `,`, `;`, `=`, `{`, `enum`, `in`, or `tags`'],
+    ],
+    [
+      'a schema without the namespace',
+      [permit, { base: 'entity Agent;' }],
+      ['p/base.cedarschema:1:1: the base schema has no `namespace Remit { … }`'],
+    ],
+    [
+      'a schema without what actions need',
+      [permit, { base: 'namespace Remit { entity Agent; }' }],
+      ['p/base.cedarschema:1:1: the actions of the catalog do not fit the schema: '],
+    ],
+    [
+      'a schema whose context is not what Remit fills',
+      [permit, { base: baseSchema.replace('uses: Long', 'uses: String') }],
+      ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
+    ],
+    [
+      'a schema of an earlier build, in which claimed and attested were one',
+      [permit, { base: baseSchema.replace(/claimed: .*|attested: .*|type Attested = [^]*?};/g, '') }],
+      ['p/base.cedarschema:1:1: the actions of the catalog do not fit the schema: '],
+    ],
+    [
+      'a schema that asks for more context',
+      [permit, { base: baseSchema.replace('uses: Long,', 'uses: Long, more: Long,') }],
+      ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
+    ],
+  ];
+  it.each(rows)('%s', async (_name, [policies, others], expected) => {
+    const found = await findingsOf(folderWith(policies, others));
+    expect(found).toEqual(expected.map((line) => expect.stringContaining(line)));
+  });
+
+  it('everything of every file in one run', async () => {
+    const source = folderWith('permit (principal, action, resource);', {
+      catalog: `${exampleCatalog}more: 1\n`,
+      entities: '[{ "uid": 1, "attrs": {}, "parents": [] }]',
+    });
+    expect((await findingsOf(source)).map((line) => line.split(': ')[0])).toEqual([
+      'p/a.cedar:1:1',
+      `p/actions.yaml:${exampleCatalog.split('\n').length}:1`,
+      'p/e.cedarentities.json:1:2',
+    ]);
+  });
+});
+
+describe('policySetFrom', () => {
+  it('hashes names and texts, so that nothing can be moved or changed unseen', async () => {
+    const hashes = await Promise.all(
+      [
+        folderWith(permit),
+        folderWith(`${permit}\n`),
+        folderWith(permit, { base: `${baseSchema}\n` }),
+        folderWith(permit, { catalog: `${exampleCatalog}\n` }),
+        folderWith(permit, { entities: '[]' }),
+        { ...folderWith(permit), folder: 'elsewhere' },
+        folderWith(permit, { descriptorSets: new Map([['a.binpb', new Uint8Array([1])]]) }),
+        folderWith(permit, { descriptorSets: new Map([['a.binpb', new Uint8Array([2])]]) }),
+        folderWith(permit, { descriptorSets: new Map([['b.binpb', new Uint8Array([1])]]) }),
+      ].map(async (source) => (await mustLoad(source)).hash),
+    );
+    expect(hashes[0]).toMatch(/^sha-256:[A-Za-z0-9_-]{43}$/);
+    expect(new Set(hashes).size).toBe(8);
+    expect(hashes[5]).toBe(hashes[0]);
+  });
+
+  it('keeps shadow policies out of force and names them', async () => {
+    const set = await mustLoad(folderWith(`${permit}@id("s") @shadow("true") forbid (principal, action, resource);`));
+    expect([set.policyCount, set.shadowIds, set.ready]).toEqual([1, ['s'], true]);
+  });
+
+  it('is not ready without policies in force', async () => {
+    const set = await mustLoad(folderWith('@id("s") @shadow("true") permit (principal, action, resource);'));
+    expect([set.policyCount, set.ready]).toEqual([0, false]);
+    expect((await mustLoad(folderWith('// nothing yet'))).ready).toBe(false);
+  });
+
+  it('warns of a policy that can never match', async () => {
+    const policy =
+      '@id("p") permit (principal, action == Remit::Action::"issue", resource in Remit::Server::"files") when { false };';
+    const { warnings } = await mustLoad(folderWith(policy));
+    expect(warnings).toMatchObject([
+      { file: 'p/a.cedar', line: 1, column: 1, message: expect.stringContaining('impossible') },
+    ]);
+  });
+});
+
+describe('compileInWorker', () => {
+  it('loads the shipped folder in a thread of its own', async () => {
+    const set = await loadPolicies('cedar-policies');
+    expect(set).toMatchObject({ policyCount: 18, shadowIds: ['night-freeze'], ready: true, warnings: [] });
+  });
+
+  it('turns a trap of the engine into a finding and leaves this thread well', async () => {
+    const deep = `namespace Remit { type Deep = ${'{a: '.repeat(2000)}Long${'}'.repeat(2000)}; }`;
+    expect(await findingsOf(folderWith(permit, { base: deep }), compileInWorker())).toEqual([
+      expect.stringMatching(/^p:1:1: the policy set could not be compiled: RuntimeError: memory access out of bounds$/),
+    ]);
+    expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
+  });
+
+  it('ends a thread that takes too long', async () => {
+    const never = compileInWorker(() => 1);
+    expect(await findingsOf(folderWith(permit), never)).toEqual([
+      'p:1:1: the policy set could not be compiled: no answer within 1 ms',
+    ]);
+  });
+});
+
+describe('loadPolicies', () => {
+  it('names a folder that cannot be read', async () => {
+    expect(await loadPolicies('no/such/folder')).toEqual({
+      findings: [
+        {
+          file: 'no/such/folder',
+          line: 1,
+          column: 1,
+          message: 'the policy folder could not be read: ENOENT',
+          help: null,
+        },
+      ],
+    });
+  });
+
+  it('denies every question where the engine refuses what was proved', async () => {
+    const set = await policySetFrom(folderWith(permit), lying);
+    if ('findings' in set) throw new Error('it loads');
+    const question = {
+      principal: 'spiffe://acme.test/planner' as SpiffeId,
+      action: 'payments.read',
+      server: set.catalog.servers.get('payments') as Server,
+      endpoint: null,
+      context: {},
+    };
+    expect(set.ask(question)).toEqual({ kind: 'error', policyIds: [], detail: 'the engine refused the policies' });
+  });
+});
+
+const asking = (asked: string): string =>
+  `@id("p") permit (principal, action == Remit::Action::"files.read", resource) when { context.attested.contains(${asked}) };`;
+
+describe('what is attested', () => {
+  it.each([
+    ['without who', '{name: "approval", value: "finance"}'],
+    ['with a member misspelt', '{name: "approval", valeu: "finance", by: "spiffe://acme.test/w"}'],
+    ['of another type', '{name: "approval", value: 1, by: "spiffe://acme.test/w"}'],
+    ['as a claim is written', '"approval=finance"'],
+  ])('is not asked for %s', async (_name, value) => {
+    expect(await findingsOf(folderWith(asking(value)))).toEqual([expect.stringMatching(/^p\/a\.cedar:1:/)]);
+    const whole = '{name: "approval", value: "finance", by: "spiffe://acme.test/w"}';
+    expect(await findingsOf(folderWith(asking(whole)))).toEqual([]);
+  });
+});
+
+describe('a policy of an earlier build', () => {
+  it('is told what has taken the place of `context.taskContext`', async () => {
+    const text =
+      '@id("p") permit (principal, action, resource) when { context.taskContext.contains("approval=finance") };';
+    const set = await policySetFrom(folderWith(text), compileHere);
+    expect(set).toMatchObject({
+      findings: [
+        {
+          message: expect.stringContaining('`taskContext`'),
+          help: expect.stringMatching(/^read `context\.attested` for what others vouch for.*or `context\.claimed`/),
+        },
+      ],
+    });
+  });
+});

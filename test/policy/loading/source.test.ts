@@ -1,0 +1,120 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { readPolicySource } from '../../../src/policy/loading/source.ts';
+import type { PolicyDisk } from '../../../src/policy/loading/source.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'remit-policies-'));
+  mkdirSync(join(folder, 'policies'));
+  write('actions.yaml', 'servers: {}');
+  write('base.cedarschema', 'namespace Remit {}');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const write = (name: string, content: string | Uint8Array) => writeFileSync(join(folder, name), content);
+const findings = async () => {
+  const source = await readPolicySource(folder);
+  if (!('findings' in source)) throw new Error('no findings');
+  return source.findings.map(
+    ({ file, line, column, message }) => `${file.slice(folder.length + 1)}:${line}:${column}: ${message}`,
+  );
+};
+
+const grpc = (name: string) => `{ grpc: { descriptorSet: ${name} } }`;
+
+describe('readPolicySource', () => {
+  it('reads what is part of a set, by name, and leaves the rest alone', async () => {
+    write('b.cedar', 'b');
+    write('policies/a.cedar', '\ufeffa');
+    write('policies/a.cedarlinks.json', '[]');
+    write('e.cedarentities.json', '[]');
+    for (const name of [
+      'README.md',
+      '.hidden.cedar',
+      'other.cedarschema',
+      'policies/note.txt',
+      'policies/actions.yaml',
+    ])
+      write(name, 'x');
+    const source = await readPolicySource(folder);
+    expect(source).toMatchObject({
+      folder,
+      catalog: { name: 'actions.yaml', file: join(folder, 'actions.yaml'), text: 'servers: {}' },
+      policies: [
+        { name: 'b.cedar', text: 'b' },
+        { name: 'policies/a.cedar', text: 'a' },
+        { name: 'policies/a.cedarlinks.json', text: '[]' },
+      ],
+      entities: [{ name: 'e.cedarentities.json' }],
+    });
+  });
+
+  it('reads the descriptor sets that the catalog names, and why one cannot be read', async () => {
+    const more = Array.from({ length: 14 }, (_, index) => `s${index}: ${grpc(`s${index}.binpb`)}`);
+    mkdirSync(join(folder, 'protos'));
+    write('protos/a.binpb', new Uint8Array([0, 255]));
+    write('b.binpb', Buffer.alloc(2 * 1024 * 1024 + 1));
+    write('other.binpb', 'x');
+    write(
+      'actions.yaml',
+      `servers: { a: ${grpc('protos/a.binpb')}, b: ${grpc('b.binpb')}, ${more.join(', ')}, z: ${grpc('z.binpb')} }`,
+    );
+    const source = await readPolicySource(folder);
+    if (!('descriptorSets' in source)) throw new Error('no source');
+    const sets = [...source.descriptorSets].map(([name, set]) => [name, 'problem' in set ? set.problem : [...set]]);
+    expect([...sets.slice(0, 3), sets.at(-1)]).toEqual([
+      ['protos/a.binpb', [0, 255]],
+      ['b.binpb', 'is no regular file of at most 2097152 bytes'],
+      ['s0.binpb', 'could not be read: ENOENT'],
+      ['z.binpb', 'is more than 16'],
+    ]);
+  });
+
+  it('follows links, as a mounted ConfigMap has them', async () => {
+    mkdirSync(join(folder, '..data'));
+    write('..data/p.cedar', 'p');
+    symlinkSync(join('..data', 'p.cedar'), join(folder, 'p.cedar'));
+    expect(await readPolicySource(folder)).toMatchObject({ policies: [{ name: 'p.cedar', text: 'p' }] });
+  });
+
+  it('finds each file that cannot be read', async () => {
+    rmSync(join(folder, 'base.cedarschema'));
+    symlinkSync('nowhere', join(folder, 'a.cedar'));
+    mkdirSync(join(folder, 'b.cedar'));
+    write('c.cedar', new Uint8Array([0x2f, 0x2f, 0xff]));
+    write('d.cedar', '// \0');
+    write('e.cedar', Buffer.alloc(8 * 1024 * 1024 + 1, ' '));
+    expect(await findings()).toEqual([
+      'a.cedar:1:1: the file could not be read: ENOENT',
+      'b.cedar:1:1: the file is no regular file of at most 8388608 bytes',
+      'c.cedar:1:1: the file is no valid UTF-8',
+      'd.cedar:1:1: the file contains U+0000',
+      'e.cedar:1:1: the file is no regular file of at most 8388608 bytes',
+      'base.cedarschema:1:1: the file is missing',
+    ]);
+  });
+
+  it('says with which code a folder cannot be read', async () => {
+    expect(await readPolicySource(join(folder, 'none'))).toEqual({ unreadable: 'ENOENT' });
+    expect(await readPolicySource(join(folder, 'actions.yaml'))).toEqual({ unreadable: 'ENOTDIR' });
+  });
+
+  it('takes its disk as a parameter', async () => {
+    const disk: PolicyDisk = {
+      list: async () => Array.from({ length: 1001 }, (_, index) => `${index}.cedar`),
+      read: async () => {
+        throw Object.assign(new Error('x'), { code: 'EIO' });
+      },
+      stamp: async () => '',
+      guard: async () => null,
+    };
+    const source = await readPolicySource('f', disk);
+    if (!('findings' in source)) throw new Error('no findings');
+    expect(source.findings).toHaveLength(1003);
+    expect(source.findings[0]).toMatchObject({ file: 'f', message: 'a policy folder has at most 1000 files' });
+    expect(source.findings[1]).toMatchObject({ message: 'the file could not be read: EIO' });
+  });
+});

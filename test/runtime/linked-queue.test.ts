@@ -1,0 +1,54 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Line, Place } from '../../src/runtime/linked-queue.ts';
+
+describe('Line', () => {
+  it('is what an array is from which one can be taken out anywhere', () => {
+    const act = fc.oneof(
+      fc.record({ kind: fc.constant('join' as const), line: fc.nat(1), who: fc.nat(7) }),
+      fc.record({ kind: fc.constant('leave' as const), who: fc.nat(7) }),
+      fc.record({ kind: fc.constant('shift' as const), line: fc.nat(1) }),
+    );
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+        const places = Array.from({ length: 8 }, (_, who) => new Place(who));
+        const lines = [new Line<number>(), new Line<number>()];
+        const arrays: number[][] = [[], []];
+        const without = (who: number) => {
+          for (const array of arrays) if (array.includes(who)) array.splice(array.indexOf(who), 1);
+        };
+        for (const one of acts) {
+          if (one.kind === 'shift') {
+            expect(lines[one.line]?.shift()).toBe(arrays[one.line]?.shift());
+            continue;
+          }
+          without(one.who);
+          const place = places[one.who];
+          if (place === undefined) continue;
+          if (one.kind === 'leave') place.leave();
+          else {
+            lines[one.line]?.join(place);
+            arrays[one.line]?.push(one.who);
+          }
+          expect(lines.map((line) => [...line])).toEqual(arrays);
+          expect(lines.map(({ length, first }) => [length, first])).toEqual(
+            arrays.map((array) => [array.length, array[0]]),
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('goes on with the next where who is looked at leaves', () => {
+    const line = new Line<number>();
+    const places = [0, 1, 2, 3].map((value) => new Place(value));
+    for (const place of places) line.join(place);
+    const seen: number[] = [];
+    for (const value of line) {
+      seen.push(value);
+      places[value]?.leave();
+    }
+    expect([seen, line.length, line.first]).toEqual([[0, 1, 2, 3], 0, undefined]);
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { Fault, stage } from '../../src/runtime/map-isolated.ts';
+
+describe('stage', () => {
+  it('does one thing for each of many, in their order, before anything else is done', () => {
+    const order: string[] = [];
+    const doubled = stage([1, 2, 3], (n) => {
+      order.push(`double ${n}`);
+      return 2 * n;
+    });
+    const shown = stage(doubled, (n, index) => {
+      order.push(`show ${n}`);
+      return `${index}: ${n}`;
+    });
+    expect(shown).toEqual(['0: 2', '1: 4', '2: 6']);
+    expect(order).toEqual(['double 1', 'double 2', 'double 3', 'show 2', 'show 4', 'show 6']);
+  });
+
+  it('keeps a fault with the one it concerns, past the stages that follow', () => {
+    const error = new Error('a bug');
+    const ran: number[] = [];
+    const first = stage([1, 2, 3], (n) => {
+      if (n === 2) throw error;
+      return n;
+    });
+    const second = stage(first, (n) => ran.push(n));
+    expect(second.map((each) => (each instanceof Fault ? each.error : each))).toEqual([1, error, 2]);
+    expect(ran).toEqual([1, 3]);
+  });
+});

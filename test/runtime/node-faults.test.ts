@@ -1,0 +1,23 @@
+import { describe, expect, it } from '@jest/globals';
+import { runtimeFaults } from '../../src/runtime/node-faults.ts';
+
+describe('runtimeFaults', () => {
+  it.each([
+    ['26.13.1', 0],
+    ['26.10.0', 1],
+    ['26.0.9', 2],
+    ['24.22.3', 0],
+    ['24.15.0', 2],
+    ['22.23.5', 1],
+    ['25.9.0', 2],
+    ['28.0.0', 0],
+  ])('finds what node %s is known for', (version, count) => {
+    expect(runtimeFaults(version)).toHaveLength(count);
+  });
+
+  it('names the release that mends it', () => {
+    expect(runtimeFaults('26.10.0')).toEqual([
+      "node 26.10.0: HTTP/2 can leak other streams' buffers when a stream is reset (use-after-free); mended in 26.13.1",
+    ]);
+  });
+});

@@ -1,0 +1,56 @@
+import { describe, expect, it } from '@jest/globals';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
+import { recordedLoad } from '../../src/server/recorded-load.ts';
+
+const signed = { keyId: 'k-1', version: '2026-11', serial: 7, issuedAtMs: 4 };
+const setOf = (hash: string, bundle: PolicySet['bundle'] = null) =>
+  ({
+    hash,
+    bundle,
+    source: { folder: '/etc/remit/policies' },
+    policyCount: 3,
+    catalog: { actions: new Map([['a', {}]]) },
+  }) as unknown as PolicySet;
+
+describe('recordedLoad', () => {
+  it('records a set when it comes into force, and no other load', async () => {
+    const records: LedgerRecord[] = [];
+    const loads = [setOf('one'), setOf('one'), { findings: [] }, setOf('two', signed), setOf('one')];
+    const kept: string[] = [];
+    const load = recordedLoad(async () => loads.shift() ?? { findings: [] }, {
+      ledger: { append: (record) => records.push(record) > 0 },
+      ports: { nowMs: () => 5 },
+      by: 'remit',
+      keepText: async ({ hash }) => {
+        kept.push(hash);
+        return hash === 'two';
+      },
+    });
+    for (let n = 0; n < 5; n++) await load();
+    expect(records).toEqual(
+      ['one', 'two', 'one'].map((policySet) => ({
+        kind: 'policy',
+        at: 5,
+        task: null,
+        policySet,
+        policies: 3,
+        actions: 1,
+        origin:
+          policySet === 'two'
+            ? {
+                kind: 'bundle',
+                from: '/etc/remit/policies',
+                keyId: 'k-1',
+                version: '2026-11',
+                serial: 7,
+                issuedAt: 4,
+              }
+            : { kind: 'folder', folder: '/etc/remit/policies' },
+        by: 'remit',
+        isTextKept: policySet === 'two',
+      })),
+    );
+    expect(kept).toEqual(['one', 'two', 'one']);
+  });
+});

@@ -1,0 +1,25 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
+import { movedKeysWarning } from '../../src/server/signing-key-place.ts';
+import { scratchFolder } from '../e2e/domain.ts';
+
+// Issue 15, point 3: keys were made away from the state file, and a restore of the one lost the other.
+it('`movedKeysWarning` warns where keys are left at the old place, until there are some beside the state file', async () => {
+  const { folder, remove } = await scratchFolder('remit-keys-');
+  const [before, place] = [join(folder, 'before'), join(folder, 'state/signing-keys')];
+  const config = { file: 'remit.yaml', state: join(folder, 'state/state.db'), issuer: { signingKey: place } };
+  try {
+    expect(movedKeysWarning(config, before)).toBeNull();
+    await mkdir(before);
+    expect(movedKeysWarning(config, before)).toContain(
+      `\`issuer.signingKey\` is \`${place}\`, where new keys are made now; keys are at \`${before}\` too`,
+    );
+    expect(movedKeysWarning({ ...config, issuer: null }, before)).toBeNull();
+    expect(movedKeysWarning({ ...config, issuer: { signingKey: before } }, before)).toBeNull();
+    await mkdir(place, { recursive: true });
+    expect(movedKeysWarning(config, before)).toBeNull();
+  } finally {
+    await remove();
+  }
+});

@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { HandedRecord } from '../../src/ledger/writer.ts';
+import { OutboxRelay } from '../../src/state/outbox-relay.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import type { Store } from '../../src/state/store.ts';
+import { endRecord, mustOpen, scratch } from './samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** The relay of one process over a state file of several, with what its ledger has; `look` is what it does each second. */
+const relayIn = (file: string, claim = (): boolean => true) => {
+  const store: Store = mustOpen(file);
+  const ledger: HandedRecord[] = [];
+  let next: (() => void) | null = null;
+  const after = (_ms: number, run: () => void) => {
+    next = run;
+    return () => void (next = null);
+  };
+  const relay = new OutboxRelay(store, { take: (record) => ledger.push(record) > 0 }, { after, taken: 0, claim });
+  relay.start();
+  return { store, ledger, relay, look: () => next?.(), numbers: () => ledger.map(({ outbox }) => outbox) };
+};
+
+const waitingIn = (store: Store): number => {
+  const waiting = store.outbox(0, 100);
+  return isStoreFailure(waiting) ? -1 : waiting.length;
+};
+
+describe('OutboxRelay, where several processes share a state file', () => {
+  it('hands nothing on and forgets nothing until it may, and then all that waits', () => {
+    const file = join(folder(), 'state.db');
+    let mayHandOn = false;
+    const { store, relay, look, numbers } = relayIn(file, () => mayHandOn);
+    store.appendRecords([endRecord(1), endRecord(2)]);
+    relay.pump();
+    look();
+    expect([numbers(), waitingIn(store)]).toEqual([[], 2]);
+    mayHandOn = true;
+    look();
+    expect(numbers()).toEqual([1, 2]);
+  });
+
+  it('asks no more once it may', () => {
+    let asked = 0;
+    const { look } = relayIn(join(folder(), 'state.db'), () => (asked += 1) > 0);
+    look();
+    look();
+    expect(asked).toBe(1);
+  });
+
+  it('takes over all that the one before it had not committed, once, and of what it had no more than was not forgotten', () => {
+    const file = join(folder(), 'state.db');
+    let isFirstGone = false;
+    const first = relayIn(file);
+    const second = relayIn(file, () => isFirstGone);
+    first.store.appendRecords([1, 2].map((n) => endRecord(n)));
+    first.relay.pump();
+    first.relay.committed(first.ledger);
+    first.look();
+    // Committed and not forgotten; handed on and not committed; and neither.
+    first.store.appendRecords([endRecord(3)]);
+    first.relay.pump();
+    first.relay.committed(first.ledger);
+    first.store.appendRecords([endRecord(4)]);
+    first.relay.pump();
+    second.store.appendRecords([endRecord(5)]);
+    isFirstGone = true;
+    second.look();
+    expect(first.numbers()).toEqual([1, 2, 3, 4]);
+    expect(second.numbers()).toEqual([3, 4, 5]);
+    second.relay.committed(second.ledger);
+    second.relay.close();
+    expect(waitingIn(second.store)).toBe(0);
+  });
+
+  it('leaves nothing to be handed on twice where the one before it has ended by itself', () => {
+    const file = join(folder(), 'state.db');
+    const first = relayIn(file);
+    first.store.appendRecords([1, 2, 3].map((n) => endRecord(n)));
+    first.relay.pump();
+    first.relay.committed(first.ledger);
+    first.relay.close();
+    expect(relayIn(file).numbers()).toEqual([]);
+  });
+});

@@ -1,0 +1,164 @@
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { tableProblem } from '../../../src/sqlite/file-format.ts';
+import type { FileFormat } from '../../../src/sqlite/file-format.ts';
+import { migrateFile, pendingVersion } from '../../../src/state/sqlite/migration.ts';
+import { createState, stateFormat } from '../../../src/state/sqlite/schema.ts';
+import { openStore, openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { agreeing, byOperator, issuer, mustOpen, scratch, taskNumber } from '../samples.ts';
+import { compiledOnce } from '../writer-process.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+const environment = compiledOnce(folder());
+
+/** A file as the last build of schema version 8 wrote it. */
+function fileOf8(): string {
+  const file = join(folder(), 'state.db');
+  const db = new DatabaseSync(file);
+  db.exec(readFileSync(resolve(import.meta.dirname, 'state-schema-8.sql'), 'utf8'));
+  db.exec('PRAGMA journal_mode = WAL');
+  db.close();
+  chmodSync(file, 0o600);
+  return file;
+}
+
+const reading = <T>(file: string, read: (db: DatabaseSync) => T): T => {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    return read(db);
+  } finally {
+    db.close();
+  }
+};
+const versionOf = (file: string): unknown =>
+  reading(file, (db) => Object.values(db.prepare('PRAGMA user_version').get() ?? {})[0]);
+const key = (n: number) => ({ issuer, id: taskNumber(n).id });
+const migrate = (file: string, format: FileFormat = stateFormat) => migrateFile(file, format, { keepsCopy: true });
+
+/** One version more than the product has. */
+const further = (run: (db: DatabaseSync) => void): FileFormat => ({
+  ...stateFormat,
+  version: stateFormat.version + 1,
+  steps: [...(stateFormat.steps ?? []), { from: stateFormat.version, run }],
+});
+
+describe('migrateFile', () => {
+  it('brings a file of version 8 to exactly the schema of a new one, and loses nothing', () => {
+    const file = fileOf8();
+    expect(pendingVersion(file, stateFormat)).toBe(8);
+    expect(migrate(file)).toEqual({ from: 8, to: stateFormat.version, copy: `${file}.schema-8` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    expect([1, 2, 3, 6].map((n) => (store.taskOf(issuer, key(n).id) as { state: string }).state)).toEqual([
+      'active',
+      'completed',
+      'suspended',
+      'active',
+    ]);
+    expect(store.outbox(0, 100)).toHaveLength(6);
+    expect(store.rememberOnce('signal', 'key-1', 90_000)).toBe('seen');
+    expect(store.restoredAtMs()).toBeNull();
+    expect(store.applyTaskEvent(key(1), byOperator('cancel'), 'operator')).toMatchObject({ changed: true });
+    store.close();
+    expect([pendingVersion(file, stateFormat), migrate(file)]).toEqual([null, null]);
+  });
+
+  it('keeps the file as it was beside it, for its owner alone', () => {
+    const file = fileOf8();
+    migrate(file);
+    const copy = `${file}.schema-8`;
+    expect([versionOf(copy), statSync(copy).mode & 0o777, existsSync(`${copy}.new`)]).toEqual([8, 0o600, false]);
+    expect(reading(copy, (db) => db.prepare('SELECT count(*) AS n FROM tasks').get()?.['n'])).toBe(6);
+  });
+
+  it('leaves what commands open alone, which say what to do', () => {
+    const file = fileOf8();
+    const options = { ...agreeing(), randomBytes };
+    for (const opened of [openStore(file, { ...options, access: 'write' }), openStoreForReading(file, agreeing())]) {
+      expect(opened).toMatchObject({
+        code: 'unusable',
+        detail: expect.stringMatching(
+          /has schema version 8, this build has version 9: `remit serve` of this build brings it up to date/,
+        ),
+      });
+    }
+    expect(versionOf(file)).toBe(8);
+  });
+
+  it.each([
+    [
+      'earlier than the first release',
+      7,
+      'unusable',
+      /version 7, this build has version 9: this build goes back to version 8: let the tasks/,
+    ],
+    ['of a later build', 10, 'later', /version 10, this build has version 9: run that build or a later one$/],
+  ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
+    const file = fileOf8();
+    const db = new DatabaseSync(file);
+    db.exec(`PRAGMA user_version = ${version}`);
+    db.close();
+    for (const refused of [pendingVersion(file, stateFormat), migrate(file)])
+      expect(refused).toMatchObject({ code, detail: expect.stringMatching(detail) });
+    expect([versionOf(file), existsSync(`${file}.schema-${version}`)]).toEqual([version, false]);
+  });
+
+  it('takes all steps that are missing, one after the other', () => {
+    const file = fileOf8();
+    expect(
+      migrate(
+        file,
+        further((db) => db.exec('CREATE TABLE added (a INTEGER) STRICT')),
+      ),
+    ).toMatchObject({
+      from: 8,
+      to: stateFormat.version + 1,
+    });
+    expect(reading(file, (db) => db.prepare('SELECT count(*) AS n FROM added').get()?.['n'])).toBe(0);
+  });
+
+  it('undoes a step that fails, and keeps those before it', () => {
+    const file = fileOf8();
+    const failing = migrate(
+      file,
+      further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
+    );
+    expect(isStoreFailure(failing) && failing.detail).toMatch(
+      /could not be brought from schema version 8 to 10, and no step is half done/,
+    );
+    expect(versionOf(file)).toBe(9);
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+  });
+
+  it('refuses a damaged file before it changes it', () => {
+    const file = fileOf8();
+    const db = new DatabaseSync(file);
+    db.enableDefensive(false);
+    db.exec("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 4 WHERE name = 'tasks_due'");
+    db.close();
+    expect(migrate(file)).toMatchObject({ code: 'unusable' });
+    expect([versionOf(file), existsSync(`${file}.schema-8`)]).toEqual([8, false]);
+  });
+
+  it('leaves the version before a step where it is killed in its middle, and goes on at the next start', () => {
+    const file = fileOf8();
+    const script = resolve(import.meta.dirname, 'killed-migration.ts');
+    const { signal, stderr } = spawnSync(process.execPath, ['--no-warnings', script, file], { env: environment });
+    expect([signal, String(stderr)]).toEqual(['SIGKILL', '']);
+    expect(versionOf(file)).toBe(9);
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    expect(versionOf(`${file}.schema-8`)).toBe(8);
+    expect(
+      migrate(
+        file,
+        further(() => undefined),
+      ),
+    ).toMatchObject({ from: 9, to: 10 });
+  });
+});

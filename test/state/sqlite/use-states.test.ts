@@ -1,0 +1,228 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { Store, StoreReader } from '../../../src/state/store.ts';
+import { causeOf } from '../../../src/task/cause.ts';
+import { agreeing, allowedUse, byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** Task 2 is a part of task 1, and task 4 of task 3: their history is one, and a use of a part is one of both. */
+const tasks = [
+  taskNumber(1),
+  taskNumber(2, { parentId: taskNumber(1).id }),
+  taskNumber(3, { idleMs: 5_000 }),
+  taskNumber(4, { idleMs: 4_000, parentId: taskNumber(3).id }),
+];
+const TOKENS = [1, 2, 3, 4, 9];
+
+/** All that a store is asked for: each task with each token, its own and another's. */
+const statesIn = (store: StoreReader): readonly unknown[] =>
+  tasks.flatMap(({ id }) => TOKENS.map((n) => store.useStateOf(issuer, id, `digest-${n}`)));
+
+/** The same, asked of one that has never been asked before. */
+function statesInFile(file: string): readonly unknown[] {
+  const reader = openStoreForReading(file, agreeing());
+  if (isStoreFailure(reader)) throw new Error(reader.detail);
+  try {
+    return statesIn(reader);
+  } finally {
+    reader.close();
+  }
+}
+
+/** The state of task 1, as a use of its token is judged by it. */
+function stateOf(store: StoreReader): unknown {
+  const state = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+  return state === undefined || isStoreFailure(state) ? state : state.task.state;
+}
+
+type Step = (store: Store, n: number) => unknown;
+
+const taskAt = (n: number) => tasks[n % tasks.length] ?? taskNumber(1);
+
+const steps: Readonly<Record<string, Step>> = {
+  'a further token': (store, n) => store.insertToken(taskAt(n), tokenNumber(9), []),
+  'a suspension': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
+  'a resumption': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator'),
+  'an end': (store, n) =>
+    store.applyTaskEvent(taskAt(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator'),
+  'a context': (store, n) => store.setContext(taskAt(n), { kind: 'agent', by: 'a', values: { ticket: `T-${n}` } }),
+  'an attested value': (store, n) =>
+    store.setContext(taskAt(n), { kind: 'writer', by: 'w', values: { ticket: `T-${n}` } }),
+  'a risk': (store, n) =>
+    store.setRisk(taskAt(n), n % 2 === 0 ? 'high' : 'low', causeOf('signal.risk-level-change'), 'operator'),
+  'a revoked token': (store, n) => store.revokeToken(`digest-${(n % 4) + 1}`, causeOf('operator.revoked'), 'operator'),
+  'a spend': (store, n) => store.spend(taskAt(n), `digest-${(n % 4) + 1}`, [{ kind: 'calls', limit: 9 }]),
+  'an entry of the history': (store, n) => {
+    const state = store.useStateOf(issuer, taskAt(n).id, `digest-${(n % 3) + 1}`);
+    if (state === undefined || isStoreFailure(state)) return;
+    const { version } = state.history;
+    store.spend(taskAt(n), `digest-${(n % 3) + 1}`, [], { version, action: `files.${n}`, labels: ['x'] });
+  },
+  'a use': (store, n) => store.touchTasks(new Map([[taskAt(n).id, 1_500 + n]])),
+  'an expiry': (store) => store.endExpired(),
+  'a key that is remembered': (store, n) => store.rememberOnce('signal', `${n}`, 2_000),
+  'a record': (store, n) => store.appendRecords([allowedUse((n % tasks.length) + 1, 1_500 + n)]),
+};
+
+const step = fc.record({
+  what: fc.constantFrom(...Object.keys(steps)),
+  n: fc.nat(20),
+  isOfAnother: fc.boolean(),
+  isTurn: fc.boolean(),
+  isTogether: fc.boolean(),
+});
+
+describe('Store.useStateOf', () => {
+  it('says what the file says, whatever this store and another one write to it', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (history) => {
+        const file = join(folder(), 'state.db');
+        let nowMs = 1_000;
+        const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
+        for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
+        for (const { what, n, isOfAnother, isTurn, isTogether } of history) {
+          // Asked before, so that there is something to hold on to.
+          statesIn(own);
+          nowMs += 500;
+          steps[what]?.(isOfAnother ? another : own, n);
+          if (isTurn) own.turn();
+          expect(statesIn(own)).toEqual(statesInFile(file));
+          if (isTurn && !isOfAnother) steps[what]?.(own, n + 1);
+          expect(statesIn(own)).toEqual(statesInFile(file));
+          if (isTogether) {
+            const seen: unknown[] = [];
+            const failure = own.together(() => {
+              for (const more of [2, 3, 4]) steps[what]?.(own, n + more);
+              seen.push(...statesIn(own));
+            });
+            if (failure === null) expect(seen).toEqual(statesInFile(file));
+            expect(statesIn(own)).toEqual(statesInFile(file));
+          }
+          own.turnOver();
+        }
+        own.close();
+        another.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it.each(Object.keys(steps).filter((what) => !/remembered|record|further|spend/.test(what)))(
+    'follows %s at once, and gives the same object until then',
+    (what) => {
+      const file = join(folder(), 'state.db');
+      let nowMs = 1_000;
+      const store = mustOpen(file, { nowMs: () => nowMs });
+      for (const [index, task] of tasks.entries()) store.insertTask(task, tokenNumber(index + 1), []);
+      const state = () => store.useStateOf(issuer, taskAt(2).id, 'digest-3');
+      const before = state();
+      expect(state()).toBe(before);
+      nowMs = what === 'an expiry' ? 200_000 : nowMs;
+      if (what === 'a resumption') steps['a suspension']?.(store, 2);
+      steps[what]?.(store, 2);
+      expect(state()).not.toBe(before);
+      const at = 2 * TOKENS.length + 2;
+      expect([state()]).toEqual(statesInFile(file).slice(at, at + 1));
+      store.close();
+    },
+  );
+
+  it('asks once in a turn what another has written, and anew after it', () => {
+    const file = join(folder(), 'state.db');
+    const [own, another] = [mustOpen(file), mustOpen(file)];
+    own.insertTask(taskNumber(1), tokenNumber(1), []);
+    expect(stateOf(own)).toBe('active');
+    own.turn();
+    another.applyTaskEvent(taskNumber(1), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
+    expect(stateOf(own)).toBe('active');
+    own.turnOver();
+    expect(stateOf(own)).toBe('completed');
+    own.turn();
+    expect(stateOf(own)).toBe('completed');
+    own.turnOver();
+    own.close();
+    another.close();
+    own.turn();
+    expect(stateOf(own)).toMatchObject({ code: 'broken' });
+  });
+
+  it('keeps what it holds where a budget is spent from', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    store.insertTask(taskNumber(1), tokenNumber(1), []);
+    const state = () => store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+    const before = state();
+    expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBeNull();
+    expect(state()).toBe(before);
+    expect(store.spend(taskNumber(1), 'digest-1', [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+    store.close();
+  });
+
+  it('keeps 16,000 states through ends, touches, risks and histories of other tasks, and reads those of the changed alone', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    const HELD = 16_000;
+    const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(HELD).id }];
+    const failure = store.together(() => {
+      for (let n = 1; n <= HELD; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
+      store.insertTask(taskNumber(HELD + 1, part), tokenNumber(HELD + 1), []);
+      for (let n = HELD + 2; n <= HELD + 50; n += 1) store.insertTask(taskNumber(n, idle), tokenNumber(n), []);
+    });
+    expect(failure).toBeNull();
+    const all = Array.from({ length: HELD + 1 }, (_, n) => n + 1);
+    const states = () => all.map((n) => store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
+    let before = states();
+    /** Of these tasks the file was read again: what is held is the same object. */
+    const readAgain = (): readonly number[] => {
+      const now = states();
+      const again = all.filter((_, index) => now[index] !== before[index]);
+      before = now;
+      return again;
+    };
+    expect(readAgain()).toEqual([]);
+    const others = Array.from({ length: 48 }, (_, n) => taskNumber(HELD + 2 + n));
+    store.touchTasks(new Map(others.map(({ id }, n) => [id, 20_000 + n])));
+    for (const other of others) {
+      store.useStateOf(issuer, other.id, `digest-${Number(other.id.slice(-12))}`);
+      store.setRisk(other, 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+      store.applyTaskEvent(other, byOperator('complete'), 'operator');
+    }
+    expect(readAgain()).toEqual([]);
+    store.setRisk(taskNumber(7), 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+    store.revokeToken('digest-8', causeOf('operator.revoked'), 'operator');
+    store.spend(taskNumber(9), 'digest-9', [], { version: 0, action: 'files.read', labels: [] });
+    store.applyTaskEvent(taskNumber(HELD + 1), byOperator('suspend'), 'operator');
+    expect(readAgain()).toEqual([7, 8, 9, HELD, HELD + 1]);
+    expect(readAgain()).toEqual([]);
+    store.close();
+  });
+
+  it('holds so much and no more: what was asked for longest ago is read again', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    const large = Array.from({ length: 20 }, (_, n) =>
+      taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(1_048_576)) }),
+    );
+    for (const [index, task] of large.entries()) store.insertTask(task, tokenNumber(index + 1), []);
+    const states = () => large.map(({ id }, index) => store.useStateOf(issuer, id, `digest-${index + 1}`));
+    const stateOfLast = () => store.useStateOf(issuer, taskNumber(20).id, 'digest-20');
+    const [first] = states();
+    expect(stateOfLast()).toBe(stateOfLast());
+    const again = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+    expect(again).toEqual(first);
+    expect(again).not.toBe(first);
+    store.close();
+  });
+
+  it('is broken with the store, also for what it holds', () => {
+    const store = mustOpen(join(folder(), 'state.db'));
+    store.insertTask(taskNumber(1), tokenNumber(1), []);
+    expect(isStoreFailure(store.useStateOf(issuer, taskNumber(1).id, 'digest-1') ?? null)).toBe(false);
+    store.close();
+    expect(store.useStateOf(issuer, taskNumber(1).id, 'digest-1')).toMatchObject({ code: 'broken' });
+  });
+});

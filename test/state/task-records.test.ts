@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { recordsOfTask } from '../../src/state/task-records.ts';
+import type { Log } from '../../src/ledger/log/log.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { allowedUse, mustOpen, scratch, taskNumber } from './samples.ts';
+import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** A use of task 1, at an instant. */
+const useAt = (at: number) => {
+  const record = JSON.parse(Buffer.from(allowedUse(1, at).bytes).toString('utf8'));
+  return { ...allowedUse(1, at), bytes: Buffer.from(JSON.stringify({ ...record, decisionId: `use-${at}` })) };
+};
+
+describe('recordsOfTask, of several ledgers', () => {
+  it('has the records of all in the order of their instants, those that wait last, and each once', () => {
+    const place = folder();
+    const store = mustOpen(join(place, 'state.db'));
+    const fileId = store.fileId();
+    if (isStoreFailure(fileId)) throw new Error(fileId.detail);
+    const folders = [1, 2].map((n) => join(place, `ledger-${n}`));
+    const [one, other] = folders.map((each): Log => mustOpenLog(settingsIn(place, { folder: each })));
+    store.appendRecords([10, 20, 50].map(useAt));
+    const append = (log: Log | undefined, uses: readonly (readonly [at: number, outbox: number | null])[]) =>
+      log?.append(
+        uses.map(([at, outbox]) => ({ bytes: useAt(at).bytes, outbox })),
+        fileId,
+      );
+    // The first one had both when it was killed, and the file had forgotten neither.
+    append(one, [
+      [10, 1],
+      [15, null],
+      [20, 2],
+      [40, null],
+    ]);
+    append(other, [
+      [10, 1],
+      [20, 2],
+      [30, null],
+    ]);
+    const instants = (of: readonly string[], limit = 100): readonly number[] => {
+      const found = recordsOfTask({ folders: of, store }, taskNumber(1).id, limit);
+      return isStoreFailure(found) ? [] : timelineFrom(found).map(({ at }) => at);
+    };
+    expect(instants(folders)).toEqual([10, 15, 20, 30, 40, 50]);
+    expect(instants(folders.toReversed())).toEqual([10, 15, 20, 30, 40, 50]);
+    expect(instants(folders, 3)).toEqual([10, 15, 20]);
+    expect(instants([...folders, join(place, 'not-begun')])).toEqual([10, 15, 20, 30, 40, 50]);
+    one?.close();
+    other?.close();
+    store.close();
+  });
+});

@@ -1,0 +1,143 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { openStoreForReading } from '../../src/state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import type { Store, StoreReader } from '../../src/state/store.ts';
+import { causeOf } from '../../src/task/cause.ts';
+import { agreeing, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = taskNumber(1);
+const single = [{ kind: 'single-use' }] as const;
+const end = (store: Store, n = 1) =>
+  store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
+
+function readerOf(file: string): StoreReader {
+  const reader = openStoreForReading(file, agreeing());
+  if (isStoreFailure(reader)) throw new Error(reader.detail);
+  return reader;
+}
+
+function stateOf(store: StoreReader, n = 1): unknown {
+  const state = store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`);
+  if (state === undefined || isStoreFailure(state)) return state;
+  return [state.task.state, state.history.actions];
+}
+
+const spend = (store: Store, action: string, version = 0) =>
+  store.spend(key, 'digest-1', single, { version, action, labels: [] });
+
+const opened = (options: Parameters<typeof mustOpen>[1] = {}) => {
+  const file = join(folder(), 'state.db');
+  const store = mustOpen(file, options);
+  store.insertTask(key, tokenNumber(1), []);
+  return { file, store };
+};
+
+describe('Store.together', () => {
+  it('has what is written seen by this store at once, and by others when all of it is there', () => {
+    const { file, store } = opened();
+    const reader = readerOf(file);
+    const seen: unknown[] = [];
+    const failure = store.together(() => {
+      seen.push(spend(store, 'a.read'), stateOf(store), spend(store, 'a.read', 1));
+      store.insertTask(taskNumber(2), tokenNumber(2), []);
+      seen.push(stateOf(reader), stateOf(reader, 2));
+    });
+    expect(failure).toBeNull();
+    expect(seen).toEqual([null, ['active', ['a.read']], 'replayed', ['active', []], undefined]);
+    expect([stateOf(reader), stateOf(reader, 2)]).toEqual([
+      ['active', ['a.read']],
+      ['active', []],
+    ]);
+    reader.close();
+    store.close();
+  });
+
+  it('undoes all of it where one write fails, and fails what follows the same', () => {
+    const records: number[] = [];
+    const { file, store } = opened({ onRecords: (batch) => void records.push(batch.length) });
+    const answers: unknown[] = [];
+    const failure = store.together(() => {
+      answers.push(spend(store, 'a.read'), store.appendRecords([endRecord(1)]), stateOf(store));
+      answers.push(store.insertTask(key, tokenNumber(1), []), spend(store, 'a.write'));
+    });
+    const conflict = { kind: 'store-failure', code: 'conflict', detail: 'a row with that key exists' };
+    expect(failure).toEqual(conflict);
+    expect(answers).toEqual([null, null, ['active', ['a.read']], conflict, conflict]);
+    expect(stateOf(store)).toEqual(['active', []]);
+    expect(store.outbox(0, 10)).toEqual([]);
+    expect(records).toEqual([]);
+    expect(spend(store, 'a.write')).toBeNull();
+    expect(stateOf(readerOf(file))).toEqual(['active', ['a.write']]);
+    store.close();
+  });
+
+  it('undoes it where something is thrown, and throws that', () => {
+    const { store } = opened();
+    const work = () => {
+      spend(store, 'a.read');
+      throw new Error('a fault');
+    };
+    expect(() => store.together(work)).toThrow('a fault');
+    expect(stateOf(store)).toEqual(['active', []]);
+    expect(spend(store, 'a.read')).toBeNull();
+    store.close();
+  });
+
+  it('begins nothing where nothing is written, so that others can write', () => {
+    const { file, store } = opened();
+    const another = mustOpen(file);
+    const failure = store.together(() => {
+      stateOf(store);
+      end(another);
+    });
+    expect(failure).toBeNull();
+    expect(stateOf(store)).toEqual(['completed', []]);
+    another.close();
+    store.close();
+  });
+
+  it('fails as busy where another process writes all the time', () => {
+    const { file, store } = opened();
+    const another = mustOpen(file);
+    const answers: unknown[] = [];
+    another.together(() => {
+      end(another);
+      answers.push(store.together(() => void answers.push(spend(store, 'a.read'))));
+    });
+    expect(answers).toMatchObject([{ code: 'busy' }, { code: 'busy' }]);
+    expect(stateOf(store)).toEqual(['completed', []]);
+    expect(spend(store, 'a.read')).toBe('ended');
+    another.close();
+    store.close();
+  });
+
+  it('sees what another has ended since the last look, though the turn is the same', () => {
+    const { file, store } = opened();
+    const another = mustOpen(file);
+    store.turn();
+    expect(stateOf(store)).toEqual(['active', []]);
+    end(another);
+    expect(store.together(() => expect(spend(store, 'a.read')).toBe('ended'))).toBeNull();
+    store.turnOver();
+    another.close();
+    store.close();
+  });
+
+  it('tells of the records of all writes once, when they are on disk', () => {
+    const told: unknown[] = [];
+    const { store } = opened({ onRecords: (batch) => void told.push(batch.length) });
+    store.together(() => {
+      store.appendRecords([endRecord(1)]);
+      spend(store, 'a.read');
+      store.appendRecords([endRecord(2), endRecord(3)]);
+      told.push('written');
+    });
+    store.together(() => void spend(store, 'a.write', 1));
+    expect(told).toEqual(['written', 3]);
+    store.close();
+  });
+});
