@@ -7,7 +7,7 @@ import type { Action } from './http.ts';
  * What one allowed use takes from what its task was given; counted for the whole task, whichever token it comes with. It is
  * taken before the use is recorded, and not given back where the use is denied after that.
  */
-export type Spend =
+export type ActionSpend =
   | { readonly kind: 'calls'; readonly limit: number }
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
   | { readonly kind: 'single-use' };
@@ -17,9 +17,9 @@ export type Spend =
  * added up must be there and be a whole number of 0 or more, and a currency must be the one that was granted:
  * `action.outside-intent` otherwise. What only opens, keeps or lists a session takes nothing.
  */
-export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly Spend[] | Deny {
+export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly ActionSpend[] | Deny {
   const { maxCalls, maxAmount, singleUse } = constraints;
-  const spends: Spend[] = [];
+  const spends: ActionSpend[] = [];
   if (action.isSession) return spends;
   if (singleUse) spends.push({ kind: 'single-use' });
   if (maxCalls !== null) spends.push({ kind: 'calls', limit: maxCalls });

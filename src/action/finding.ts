@@ -10,13 +10,13 @@ export interface Finding {
   /** What would cure it, where that is known. */
   readonly help: string | null;
   /** Just after the last character that it is about; left out where only the beginning is known. */
-  readonly end?: Place;
+  readonly end?: TextPlace;
   /** Id of the policy that it is about; left out or `null` where there is none. */
   readonly policy?: string | null;
 }
 
 /** A place in a text. */
-export interface Place {
+export interface TextPlace {
   /** From 1. */
   readonly line: number;
   /** From 1, in characters (code points). */
@@ -28,7 +28,7 @@ export interface Place {
  *
  * @returns of an offset in UTF-16 code units, as JavaScript counts; beyond the end counts as the end
  */
-export function placesIn(text: string): (offset: number) => Place {
+export function placesIn(text: string): (offset: number) => TextPlace {
   const lineStarts = [0];
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lineStarts.push(at + 1);
   return (offset) => {

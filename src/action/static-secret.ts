@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 import { systemPorts } from '../runtime/ports.ts';
-import { Remembered } from '../runtime/bounded-memo.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
 
@@ -267,7 +267,7 @@ const MAX_REMEMBERED_CHARS = 4_096;
  * Where words stand in long texts, which are mostly those of the calls before: tokens, and who the proxy says calls. INVARIANT: what
  * is kept is a digest of the text, under a key of this process, and places in it; nothing of the text itself.
  */
-const remembered = new Remembered<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 131_072, hasWholeKeys: true });
+const remembered = new BoundedMemo<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 131_072, hasWholeKeys: true });
 const memoryKey = Buffer.from(systemPorts.randomBytes(32)).toString('base64');
 
 function rememberedWords(text: string): readonly SecretWord[] {

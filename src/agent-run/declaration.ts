@@ -2,7 +2,7 @@ import type { Problem } from '../token/members.ts';
 import type { AccessEntry, IntentFile } from './intent.ts';
 
 /** An intent as the token endpoint is asked for it. */
-export interface Declaration {
+export interface OAuthDeclaration {
   readonly resource: string;
   /** The value of `authorization_details`. */
   readonly details: readonly Readonly<Record<string, unknown>>[];
@@ -14,10 +14,10 @@ export interface Declaration {
  *
  * @param choice `resource` picks one of several; `ttlSeconds` counts from `nowMs` and takes the place of `expires_in`
  */
-export function declarationFrom(
+export function oauthDeclarationFrom(
   intent: IntentFile,
   choice: { readonly resource: string | null; readonly ttlSeconds: number | null; readonly nowMs: number },
-): Declaration | Problem {
+): OAuthDeclaration | Problem {
   const named = [...new Set(intent.access.map((entry) => entry.resource))];
   const [first = '', ...more] = named;
   if (choice.resource === null && more.length > 0) {
@@ -35,7 +35,7 @@ export function declarationFrom(
   return { resource, details: entries.map((entry) => endingBy(entry, endSeconds)) };
 }
 
-function endingBy({ detail }: AccessEntry, endSeconds: number | null): Declaration['details'][number] {
+function endingBy({ detail }: AccessEntry, endSeconds: number | null): OAuthDeclaration['details'][number] {
   if (endSeconds === null) return detail;
   // The reader of the file let nothing but a mapping through.
   const constraints = (detail['constraints'] ?? {}) as Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { PeerCertificate } from 'node:tls';
 import { isDeny } from '../decision/decision.ts';
-import { leafFromDer } from '../identity/leaf.ts';
+import { leafFromDer } from '../identity/leaf-certificate.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { type Svid, tlsMaterialOf } from '../identity/svid.ts';
 import type { SvidSettings } from '../identity/svid-settings.ts';
@@ -20,7 +20,7 @@ export interface IssuerPlace {
 }
 
 /** One request. */
-export interface IssuerRequest {
+export interface OutgoingRequest {
   readonly method: 'GET' | 'POST';
   /** Beneath the URL of the issuer, such as `/oauth/token`. */
   readonly path: string;
@@ -47,7 +47,7 @@ const MAX_BODY_BYTES = 262_144;
 export async function askIssuer(
   place: Pick<IssuerPlace, 'url' | 'id'>,
   svid: Svid,
-  asked: IssuerRequest,
+  asked: OutgoingRequest,
 ): Promise<IssuerAnswer | IssuerProblem> {
   const { certificate: cert, key, bundle: ca } = tlsMaterialOf(svid);
   try {
@@ -61,7 +61,7 @@ type Tls = Readonly<Record<'cert' | 'key' | 'ca', string>>;
 
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
-  asked: IssuerRequest,
+  asked: OutgoingRequest,
   tls: Tls,
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);

@@ -2,9 +2,9 @@ import { printable } from '../ledger/timeline-text.ts';
 import { isProblem, membersFrom, optional, text } from '../token/members.ts';
 import type { Reader } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
-import type { Declaration } from './declaration.ts';
+import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
-import type { IssuerAnswer, IssuerPlace, IssuerRequest } from './issuer-call.ts';
+import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
 import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 
@@ -57,7 +57,7 @@ export class IssuerClient {
   }
 
   /** Declares an intent: the first token of a new task. @param traceparent of the caller, `null` where it has none */
-  declare(declaration: Declaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
+  declare(declaration: OAuthDeclaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
       resource: declaration.resource,
@@ -87,12 +87,12 @@ export class IssuerClient {
     return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
   }
 
-  async #ask(asked: IssuerRequest): Promise<IssuerAnswer | IssuerProblem> {
+  async #ask(asked: OutgoingRequest): Promise<IssuerAnswer | IssuerProblem> {
     const svid = await this.#options.svid.now();
     return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(this.#place, svid, asked);
   }
 
-  async #token(path: string, sent: Pick<IssuerRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
+  async #token(path: string, sent: Pick<OutgoingRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
     // Before it is sent, so that the token never counts for longer here than there.
     const askedAtMs = this.#options.nowMs();
     const answer = await this.#ask({ method: 'POST', path, ...sent });
@@ -109,7 +109,7 @@ export class IssuerClient {
     };
   }
 
-  async #view(asked: IssuerRequest): Promise<TaskView | IssuerProblem> {
+  async #view(asked: OutgoingRequest): Promise<TaskView | IssuerProblem> {
     const answer = await this.#ask(asked);
     if (isIssuerProblem(answer)) return answer;
     const read = valueOf(answer, taskReaders);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import { exitCodeOf, exitCodeOfSignal, startChild } from './child.ts';
-import type { Declaration } from './declaration.ts';
+import type { OAuthDeclaration } from './declaration.ts';
 import { handOver, type HandoverForm } from './handover.ts';
 import type { IssuerPlace } from './issuer-call.ts';
 import { IssuerClient } from './issuer-client.ts';
@@ -16,7 +16,7 @@ import { Watcher } from './watched.ts';
 /** A command and the task it runs under. */
 export interface RunPlan {
   readonly issuer: IssuerPlace;
-  readonly declaration: Declaration;
+  readonly declaration: OAuthDeclaration;
   /** The command and its arguments. */
   readonly command: readonly string[];
   /** What the command inherits; the variables of the run come on top. */

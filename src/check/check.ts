@@ -7,14 +7,14 @@ import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { askingAgentOf, gather, read } from './read.ts';
 import type { Reading } from './read.ts';
 import { shownDecision } from '../decide/decided-check.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import { hold, settle, trace } from './settle.ts';
 import type { Held } from './settle.ts';
-import { Fault, stage } from '../runtime/map-isolated.ts';
-import type { Staged } from '../runtime/map-isolated.ts';
+import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
+import type { Isolated } from '../runtime/map-isolated.ts';
 import { stateUnavailable } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
@@ -28,36 +28,36 @@ export interface AskedCheck {
 }
 
 /** Answers to checks, each where its check was; at once, but where the disk or a signature for the upstream has to be waited for. */
-export type Answers = readonly Staged<Answer | Promise<Answer>>[];
+export type Answers = readonly Isolated<Answer | Promise<Answer>>[];
 
 /** The shell around `decide`. */
 export interface Checks {
   /** Answers the checks of one turn. A fault of one concerns that one alone. */
-  answers(asked: readonly Staged<AskedCheck>[]): Answers;
+  answers(asked: readonly Isolated<AskedCheck>[]): Answers;
   /** What can wait until they are told: spans, metrics. In the same turn. */
   afterwards(): void;
 }
 
 /** Checks with what they work with. */
 export function checksWith(services: CheckServices): Checks {
-  let settled: Staged<Settled>[] = [];
+  let settled: Isolated<Settled>[] = [];
   return {
     answers: (asked) => {
-      const begun: Staged<Begun>[] = stage(asked, (one) => begin(services, one));
-      let judged: readonly Staged<Judged>[] = [];
+      const begun: Isolated<Begun>[] = mapIsolated(asked, (one) => begin(services, one));
+      let judged: readonly Isolated<Judged>[] = [];
       const failure = services.store.together(() => {
-        judged = stage(begun, (one) => judge(services, one));
+        judged = mapIsolated(begun, (one) => judge(services, one));
       });
-      if (failure !== null) judged = stage(judged, (one) => unspent(one, failure));
-      const answered = stage(judged, (one) => settleOne(services, one));
+      if (failure !== null) judged = mapIsolated(judged, (one) => unspent(one, failure));
+      const answered = mapIsolated(judged, (one) => settleOne(services, one));
       settled = settled.concat(answered.filter((one) => !isTooOften(one)));
-      return stage(answered, ({ answer }) => answer);
+      return mapIsolated(answered, ({ answer }) => answer);
     },
     afterwards: () => {
       const over = settled;
       settled = [];
-      const traced = stage(over, (one) => traceOne(services, one));
-      const told = stage(traced, (one) => tellOne(services, one));
+      const traced = mapIsolated(over, (one) => traceOne(services, one));
+      const told = mapIsolated(traced, (one) => tellOne(services, one));
       const fault = told.find((one) => one instanceof Fault);
       if (fault !== undefined) throw fault.error;
     },
@@ -102,7 +102,7 @@ interface Settled {
 }
 
 /** Reads what a call says itself. */
-function begin(services: CheckServices, asked: AskedCheck): Staged<Begun> {
+function begin(services: CheckServices, asked: AskedCheck): Isolated<Begun> {
   const clocks = services.store.clocks();
   const policies = services.policies();
   const reading = read(services, asked.facts, { policies, clocks });
@@ -187,7 +187,7 @@ const unread = ({ traceparent }: CheckCall): Pick<CheckFacts, 'trace' | 'sourceA
 });
 
 /** A decision, and what became of its question at the cache. */
-type Decided = Pick<Judgement, 'decision' | 'cache'>;
+type Decided = Pick<DecidedCheck, 'decision' | 'cache'>;
 
 const late: Decided = {
   decision: deny('overloaded', 'the deadline of the check passed before it was decided'),

@@ -10,8 +10,8 @@ import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { taskState } from './read.ts';
-import { isPresentedByAnother, shownJudgement } from '../decide/decided-check.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import { isPresentedByAnother, shownCheck } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
 import type { UseRecord } from '../ledger/record.ts';
@@ -36,12 +36,12 @@ export interface Settling {
   /** Address of the other end, for the transaction token. */
   readonly sourceAddress: string | null;
   /** Decides again, by facts that have changed meanwhile. */
-  readonly decideBy: (facts: Facts) => Pick<Judgement, 'decision' | 'cache'>;
+  readonly decideBy: (facts: Facts) => Pick<DecidedCheck, 'decision' | 'cache'>;
 }
 
 /** A judgement that holds, and where its span stands. */
 export interface Held {
-  readonly judgement: Judgement;
+  readonly judgement: DecidedCheck;
   readonly place: CheckPlace;
   readonly at: Settling;
 }
@@ -55,10 +55,8 @@ export interface Held {
  * ended while it waited for the disk, its transaction token could not be signed. A budget can so run out early, and never
  * late, and what other uses were decided by meanwhile stays true.
  */
-export function hold(services: CheckServices, judged: Judgement, at: Settling): Held {
-  const judgement = shownJudgement(spentFor(services, judged, at.decideBy), (secret) =>
-    services.store.digestOf(secret),
-  );
+export function hold(services: CheckServices, judged: DecidedCheck, at: Settling): Held {
+  const judgement = shownCheck(spentFor(services, judged, at.decideBy), (secret) => services.store.digestOf(secret));
   settleStolenToken(services, judgement);
   noteSecrets(services, judgement);
   const place = placeOfCheck(services, at.trace.parent);
@@ -132,7 +130,7 @@ function completed(services: CheckServices, handed: string | null | Deny, { judg
  * The judgement once the use is in the budgets and the history of its task. INVARIANT: what is added to the history was
  * decided by all that was in it before, so a history that changed meanwhile is judged anew, without an await in between.
  */
-function spentFor(services: CheckServices, judged: Judgement, decideBy: Settling['decideBy']): Judgement {
+function spentFor(services: CheckServices, judged: DecidedCheck, decideBy: Settling['decideBy']): DecidedCheck {
   const decision = spent(services, judged);
   const token = taskTokenOf(judged.facts);
   if (decision !== 'history-changed' || token === null) return { ...judged, decision: orChangedTwice(decision) };
@@ -147,7 +145,7 @@ const orChangedTwice = (decision: Decision | 'history-changed'): Decision =>
     : decision;
 
 /** The decision after the use has taken from its task what it takes: all of it at once, or nothing and a denial. */
-function spent(services: CheckServices, { decision, facts }: Judgement): Decision | 'history-changed' {
+function spent(services: CheckServices, { decision, facts }: DecidedCheck): Decision | 'history-changed' {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return decision;
   const detail = coveringDetail(token.details, facts.action, facts.nowMs);
@@ -176,7 +174,7 @@ const spendDenials = {
 } as const;
 
 /** Keeps the inventory of static secrets, of known callers; written apart, so that no decision waits for it or fails with it. */
-function noteSecrets({ sideWrites }: CheckServices, { facts: { secrets, caller, action } }: Judgement): void {
+function noteSecrets({ sideWrites }: CheckServices, { facts: { secrets, caller, action } }: DecidedCheck): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
   sideWrites.seen(
@@ -185,7 +183,7 @@ function noteSecrets({ sideWrites }: CheckServices, { facts: { secrets, caller, 
 }
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
-function settleStolenToken(services: CheckServices, judgement: Judgement): void {
+function settleStolenToken(services: CheckServices, judgement: DecidedCheck): void {
   const { facts } = judgement;
   const token = taskTokenOf(facts);
   const { caller } = facts;
@@ -205,11 +203,11 @@ function settleStolenToken(services: CheckServices, judgement: Judgement): void 
 }
 
 /** An allow of high risk waits for the disk, all else for a place in the queue alone. */
-const waitsForDisk = ({ decision, facts: { action } }: Judgement): boolean =>
+const waitsForDisk = ({ decision, facts: { action } }: DecidedCheck): boolean =>
   !isDeny(decision) && !isDeny(action) && action.risk === 'high';
 
 /** Whether a call is allowed at a server that asks for a transaction token. */
-const isHandedToken = ({ decision, facts: { action } }: Judgement): boolean =>
+const isHandedToken = ({ decision, facts: { action } }: DecidedCheck): boolean =>
   !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
 
 /** Nothing was spent, since the task or the token ended while the use was decided: what ended it is the reason. */
@@ -260,7 +258,7 @@ function argsDigestOf(args: ReadonlyMap<string, ArgumentValue>): string | null {
 
 const answerOf = (
   services: CheckServices,
-  { decision, decisionId, facts }: Judgement,
+  { decision, decisionId, facts }: DecidedCheck,
   { place, transactionToken: handed }: { readonly place: SpanReference; readonly transactionToken: string | null },
 ): Answer => ({
   decision,

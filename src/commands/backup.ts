@@ -9,7 +9,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit backup: the state file and the ledgers, as a new folder
 
@@ -37,13 +37,13 @@ export const backupCommand: Command = {
   help,
   run: async (args, io) => {
     const made = await backedUp(args, io);
-    if (isRefusal(made)) return refused(io, 'remit backup', made);
+    if (isCommandRefusal(made)) return refused(io, 'remit backup', made);
     io.out(made);
     return EXIT.good;
   },
 };
 
-async function backedUp(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+async function backedUp(args: readonly string[], io: CommandIo): Promise<string | CommandRefusal> {
   const options = optionsFrom(
     args,
     {
@@ -59,7 +59,7 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
   if (folder === undefined) return refusal('the folder that the backup is to be made in is required');
   const { values } = options;
   const kept = await keptPlacesOf(values, io);
-  if (isRefusal(kept)) return kept;
+  if (isCommandRefusal(kept)) return kept;
   if (values['with-keys'] && kept.keys.length === 0)
     return refusal('--with-keys needs a configuration, which says where the keys are');
   const places = {

@@ -4,16 +4,16 @@ import type { Bundle } from '../policy/bundle/bundle.ts';
 import { verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
-import { isRefusal, refusal } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
 /** The bundle in a file that a key of a JWK Set verifies; whether it has expired is the caller's to say. */
-export async function signedBundleAt(file: string, keysFile: string): Promise<Bundle | Refusal> {
-  const [content, keysText] = [await textOf(file), await textOf(keysFile)];
-  if (isRefusal(content)) return content;
-  if (isRefusal(keysText)) return keysText;
+export async function signedBundleAt(file: string, keysFile: string): Promise<Bundle | CommandRefusal> {
+  const [content, keysText] = [await bundleFileText(file), await bundleFileText(keysFile)];
+  if (isCommandRefusal(content)) return content;
+  if (isCommandRefusal(keysText)) return keysText;
   const keys = verificationKeysFrom(jsonOf(keysText.text), ALGORITHMS);
   if (isProblem(keys)) return refusal(`the key set \`${keysFile}\` ${keys.problem}`);
   const found = bundleFrom(content.text, keys, file);
@@ -21,7 +21,7 @@ export async function signedBundleAt(file: string, keysFile: string): Promise<Bu
 }
 
 /** The text of a file. */
-export async function textOf(file: string): Promise<{ readonly text: string } | Refusal> {
+export async function bundleFileText(file: string): Promise<{ readonly text: string } | CommandRefusal> {
   try {
     return { text: await readFile(file, 'utf8') };
   } catch (error) {

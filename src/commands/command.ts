@@ -1,4 +1,4 @@
-import type { LogStream } from '../telemetry/decision-log.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
 
 /** What a command may touch of the world outside its functions. */
 export interface CommandIo {
@@ -7,7 +7,7 @@ export interface CommandIo {
   /** Writes a line of talk: progress, warnings, errors. */
   readonly err: (line: string) => void;
   /** Where data goes, for a command that writes much of it and must not wait for its reader. */
-  readonly stdout: LogStream;
+  readonly stdout: LineSink;
   /** Shows a line of progress in the place of the last one, none where it is empty; absent where nobody looks. */
   readonly progress?: (line: string) => void;
   /** Whether a person reads the talk on a terminal; absent, nobody does. */

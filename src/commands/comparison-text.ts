@@ -1,6 +1,6 @@
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Changes, SetChanges } from '../policy-tools/compare/set-changes.ts';
-import type { ComparedExample, ComparisonReport, Counted } from '../policy-tools/compare/comparison.ts';
+import type { ComparedExample, ComparisonReport, CountedAlike } from '../policy-tools/compare/comparison.ts';
 import { decisionExample, differenceLines, examplesLine } from './difference-lines.ts';
 import { counted } from './finding-lines.ts';
 
@@ -63,7 +63,7 @@ const namesText = (names: readonly string[]): string =>
 
 const groupLines = <Alike>(
   title: string,
-  { groups }: Counted<Alike>,
+  { groups }: CountedAlike<Alike>,
   text: (alike: Alike) => string,
 ): readonly string[] =>
   groups.flatMap((group) => [`${title}: ${group.count} x ${text(group)}`, examplesLine(group.examples, exampleText)]);

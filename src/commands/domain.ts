@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DevDomain } from '../dev/domain.ts';
 import type { DomainOptions } from '../dev/domain.ts';
-import { findEnvoy, isProblem } from '../dev/envoy-binary.ts';
-import type { Problem } from '../dev/envoy-binary.ts';
+import { findEnvoy, isBinaryProblem } from '../dev/envoy-binary.ts';
+import type { BinaryProblem } from '../dev/envoy-binary.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
@@ -28,7 +28,7 @@ export async function withDomain<Plan extends Planned>(
     play,
   }: {
     /** What the domain is to be; it may write into the folder of the domain. */
-    readonly plan: (folder: string) => Promise<Plan | Problem>;
+    readonly plan: (folder: string) => Promise<Plan | BinaryProblem>;
     readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
   },
 ): Promise<number> {
@@ -38,13 +38,13 @@ export async function withDomain<Plan extends Planned>(
     cacheFolder: resolve(io.environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit')),
     progress: io.err,
   });
-  if (isProblem(envoy)) return problem(io, envoy.problem);
+  if (isBinaryProblem(envoy)) return problem(io, envoy.problem);
   if (envoy.warning !== null) io.err(envoy.warning);
   const ended = io.ended();
   const folder = await mkdtemp(join(tmpdir(), 'remit-dev-'));
   try {
     const planned = await plan(folder);
-    if (isProblem(planned)) return problem(io, planned.problem);
+    if (isBinaryProblem(planned)) return problem(io, planned.problem);
     const { policies, trustDomain, agents, servers } = planned;
     const domain = await DevDomain.start({
       folder,
@@ -58,7 +58,7 @@ export async function withDomain<Plan extends Planned>(
       log: io.err,
       stdout: io.stdout,
     });
-    if (isProblem(domain)) return problem(io, domain.problem);
+    if (isBinaryProblem(domain)) return problem(io, domain.problem);
     try {
       return await Promise.race([play(domain, planned), ended.then(() => EXIT.no)]);
     } finally {

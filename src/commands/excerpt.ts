@@ -1,4 +1,4 @@
-import type { Place } from '../action/finding.ts';
+import type { TextPlace } from '../action/finding.ts';
 
 const MAX_COLUMN = 160;
 
@@ -6,7 +6,10 @@ const MAX_COLUMN = 160;
  * The line of a text that a finding is about, with carets under it as far as `end`, or one under its place. Nothing where there is no such line or it
  * stands beyond 160 columns; control characters become `?`, so that no file can write to a terminal.
  */
-export function excerptOf(text: string, { line, column, end }: Place & { readonly end?: Place }): readonly string[] {
+export function excerptOf(
+  text: string,
+  { line, column, end }: TextPlace & { readonly end?: TextPlace },
+): readonly string[] {
   const characters = Array.from(lineAt(text, line));
   if (characters.length === 0 || column > MAX_COLUMN) return [];
   const shown = characters.slice(0, MAX_COLUMN).join('').trimEnd();

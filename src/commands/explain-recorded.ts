@@ -13,8 +13,8 @@ import { isProblem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';
-import { isRefusal, reading, refusal, sourceOf } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, reading, refusal, sourceOf } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 /** A recorded decision: the record, what it says, and the suite with the one case that it makes. */
 export interface RecordedDecision {
@@ -34,9 +34,9 @@ export async function recordedDecision(
   decisionId: string,
   values: Parameters<typeof sourceOf>[0],
   { io, policies }: { readonly io: Pick<CommandIo, 'environment'>; readonly policies: PolicySet },
-): Promise<RecordedDecision | RecordedIntent | Refusal> {
+): Promise<RecordedDecision | RecordedIntent | CommandRefusal> {
   const source = await sourceOf(values, io);
-  if (isRefusal(source)) return source;
+  if (isCommandRefusal(source)) return source;
   const found = readLog(source.ledger, (log) => {
     const leaf = log.useOf(decisionId);
     if (leaf === undefined) return intentIn(log, decisionId);
@@ -52,7 +52,7 @@ export async function recordedDecision(
   return isStoreFailure(found) ? refusal(found.detail) : found;
 }
 
-function intentIn(log: LogReader, decisionId: string): RecordedIntent | Refusal {
+function intentIn(log: LogReader, decisionId: string): RecordedIntent | CommandRefusal {
   const [leaf] = log.found({ decisionId, kind: 'intent' }, { isNewestFirst: true }).take(1);
   if (leaf === undefined) return refusal(`there is no decision \`${decisionId}\``, EXIT.no);
   const { entries } = readable([{ seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) }]);
@@ -67,7 +67,7 @@ function intentIn(log: LogReader, decisionId: string): RecordedIntent | Refusal 
 function fromRecord(
   record: PlacedUse,
   { task, policies }: { readonly task: RecordedTask | null; readonly policies: PolicySet },
-): RecordedDecision | Refusal {
+): RecordedDecision | CommandRefusal {
   const found = recordedCase(record, recordedWith(record, task, policies.catalog));
   if (isProblem(found)) return refusal(`${found.problem}: ${record.reason ?? record.decision}`, EXIT.no);
   return { record, lines: linesOf(record, policies, found.notes), text: recordedSuiteText([found]) };

@@ -11,11 +11,11 @@ import { attemptFrom, namesAttempt } from './explain-options.ts';
 import type { AttemptOptions } from './explain-options.ts';
 import { recordedDecision } from './explain-recorded.ts';
 import type { RecordedDecision, RecordedIntent } from './explain-recorded.ts';
-import { isRefusal, refusal } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 /** What is to be explained, and what the record says of it. */
-export interface Subject {
+export interface ExplainSubject {
   readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
   /** `null` where it is no record. */
   readonly recorded: RecordedDecision | null;
@@ -41,7 +41,7 @@ export async function subjectOf(
   operands: readonly string[],
   options: SubjectOptions,
   known: Known,
-): Promise<Subject | RecordedIntent | string | Refusal> {
+): Promise<ExplainSubject | RecordedIntent | string | CommandRefusal> {
   const [first, url] = operands;
   const isTestWanted = options['as-test'];
   if (options.cases !== undefined) {
@@ -61,7 +61,7 @@ export async function subjectOf(
     : refusal(`\`${printable(first)}\` is no decision id, and METHOD needs a URL`);
 }
 
-async function fromCases(file: string, filter: string): Promise<Subject | Refusal> {
+async function fromCases(file: string, filter: string): Promise<ExplainSubject | CommandRefusal> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
   if (typeof text !== 'string') return refusal(`cannot read \`${file}\`: ${text.code}`);
   const read = caseFileFrom(text, file);
@@ -77,9 +77,9 @@ async function fromRecord(
   id: string,
   options: SubjectOptions,
   known: Known,
-): Promise<Subject | RecordedIntent | string | Refusal> {
+): Promise<ExplainSubject | RecordedIntent | string | CommandRefusal> {
   const found = await recordedDecision(id, options, known);
-  if (isRefusal(found)) return found;
+  if (isCommandRefusal(found)) return found;
   if (!('text' in found)) {
     return options['as-test'] ? refusal('the decision about an intent makes no test case', EXIT.no) : found;
   }
@@ -89,7 +89,7 @@ async function fromRecord(
   return test === undefined ? refusal('the record makes no test case') : { test, recorded: found };
 }
 
-function fromWords(call: Parameters<typeof attemptFrom>[0], options: SubjectOptions): Subject | Refusal {
+function fromWords(call: Parameters<typeof attemptFrom>[0], options: SubjectOptions): ExplainSubject | CommandRefusal {
   const test = attemptFrom(call, options);
   return isProblem(test) ? refusal(test.problem) : { test, recorded: null };
 }

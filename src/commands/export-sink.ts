@@ -1,8 +1,8 @@
 import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
-import type { LogStream } from '../telemetry/decision-log.ts';
-import { type Refusal, refusal } from './task-source.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
+import { type CommandRefusal, refusal } from './task-source.ts';
 
 /** Where an export goes. `write` and `close` give what went wrong, or `null`. */
 export interface ExportSink {
@@ -17,7 +17,7 @@ const MAX_QUEUED_BYTES = 1_048_576;
 const LOOK_MS = 5;
 
 /** A stream, no faster than its reader. A reader that has gone wanted no more; a stream that failed is for its owner to tell. */
-export const streamSink = (stream: LogStream): ExportSink => ({
+export const streamSink = (stream: LineSink): ExportSink => ({
   isOpen: () => stream.writable,
   write: async (text) => {
     stream.write(text);
@@ -28,7 +28,7 @@ export const streamSink = (stream: LogStream): ExportSink => ({
 });
 
 /** A new file, which only its owner reads, on disk once it is closed. One that is there already is refused. */
-export function fileSink(path: string): ExportSink | Refusal {
+export function fileSink(path: string): ExportSink | CommandRefusal {
   const guarded = (work: () => void): Promise<string | null> => {
     try {
       work();

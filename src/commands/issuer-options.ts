@@ -5,15 +5,15 @@ import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import { type SvidSettings, svidSettingsFrom } from '../identity/svid-settings.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
-import { declarationFrom } from '../agent-run/declaration.ts';
-import type { Declaration } from '../agent-run/declaration.ts';
+import { oauthDeclarationFrom } from '../agent-run/declaration.ts';
+import type { OAuthDeclaration } from '../agent-run/declaration.ts';
 import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
 import { intentFileFrom } from '../agent-run/intent.ts';
 import type { IssuerPlace } from '../agent-run/issuer-call.ts';
 import { isProblem } from '../token/members.ts';
 import type { CommandIo } from './command.ts';
 import { excerptOf } from './excerpt.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
 /** Options of the commands that declare an intent: what, where, and as whom. */
 export const issuerOptions = {
@@ -45,23 +45,26 @@ export const issuerHelp = `  --intent FILE     what the task is for and what it 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
 
 /** Which issuer is asked and as whom, or what is missing. Paths are made absolute. */
-export async function issuerFrom(values: Values, io: Pick<CommandIo, 'environment'>): Promise<IssuerPlace | Refusal> {
+export async function issuerFrom(
+  values: Values,
+  io: Pick<CommandIo, 'environment'>,
+): Promise<IssuerPlace | CommandRefusal> {
   const configured = values.config === undefined ? null : await configuredIssuer(values.config, io);
-  if (isRefusal(configured)) return configured;
+  if (isCommandRefusal(configured)) return configured;
   const url = (values.issuer ?? configured?.url ?? '').replace(/\/$/, '');
   if (url === '') return refusal('--issuer URL is required, or --config with an `issuer.url`');
   if (!isHttps(url)) return refusal(`--issuer \`${url}\` must be an https: URL without query and fragment`);
   const id = values['issuer-id'] === undefined ? null : spiffeIdFrom(values['issuer-id']);
   if (isDeny(id)) return refusal(`--issuer-id: ${id.detail}`);
   const svid = svidFrom(values, { configured: configured?.svid ?? null, io });
-  return isRefusal(svid) ? svid : { url, id, svid };
+  return isCommandRefusal(svid) ? svid : { url, id, svid };
 }
 
 /** By option, else by configuration, else by the variable of the SPIFFE standards. */
 function svidFrom(
   values: Values,
   other: { readonly configured: SvidSettings | null; readonly io: Pick<CommandIo, 'environment'> },
-): SvidSettings | Refusal {
+): SvidSettings | CommandRefusal {
   const { 'svid-cert': certificate, 'svid-key': key, bundle, 'workload-api': api } = values;
   const named = [certificate, key, bundle].filter((file) => file !== undefined);
   if (named.length === 0 && api === undefined && other.configured !== null) return other.configured;
@@ -93,23 +96,23 @@ function isHttps(url: string): boolean {
 async function configuredIssuer(
   name: string,
   io: Pick<CommandIo, 'environment'>,
-): Promise<{ readonly url: string | null; readonly svid: SvidSettings | null } | Refusal> {
+): Promise<{ readonly url: string | null; readonly svid: SvidSettings | null } | CommandRefusal> {
   const file = resolve(name);
   const text = await textOf(file, 'the configuration');
-  if (isRefusal(text)) return text;
+  if (isCommandRefusal(text)) return text;
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
   if ('problems' in read) return refusal(read.problems.map(configProblemText).join('\n'));
   return { url: read.value.issuer?.url ?? null, svid: read.value.svid };
 }
 
 /** What is declared: the intent file with the options that change it. */
-export async function declaredFrom(values: Values, nowMs: number): Promise<Declaration | Refusal> {
+export async function declaredFrom(values: Values, nowMs: number): Promise<OAuthDeclaration | CommandRefusal> {
   const { intent: file, resource = null, ttl } = values;
   if (file === undefined) return refusal('--intent FILE is required');
   const ttlSeconds = ttl === undefined ? null : secondsFrom(ttl);
   if (ttl !== undefined && ttlSeconds === null) return refusal(`--ttl must be ${DURATION_RULE}`);
   const text = await textOf(file, 'the intent');
-  if (isRefusal(text)) return text;
+  if (isCommandRefusal(text)) return text;
   const intent = intentFileFrom(text, file);
   if ('findings' in intent) {
     const lines = intent.findings.flatMap((finding) => [
@@ -118,11 +121,11 @@ export async function declaredFrom(values: Values, nowMs: number): Promise<Decla
     ]);
     return refusal(lines.join('\n'));
   }
-  const declaration = declarationFrom(intent, { resource, ttlSeconds, nowMs });
+  const declaration = oauthDeclarationFrom(intent, { resource, ttlSeconds, nowMs });
   return isProblem(declaration) ? refusal(declaration.problem) : declaration;
 }
 
-const textOf = (file: string, what: string): Promise<string | Refusal> =>
+const textOf = (file: string, what: string): Promise<string | CommandRefusal> =>
   readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
     refusal(`${what} \`${file}\` cannot be read: ${error.code ?? 'unknown error'}`),
   );

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { CommandIo } from './command.ts';
-import { type Refusal, refusal } from './task-source.ts';
+import { type CommandRefusal, refusal } from './task-source.ts';
 
 /** Where everything is that a process keeps, for a backup and its restore. */
 export interface KeptPlaces {
@@ -32,7 +32,7 @@ export async function keptPlacesOf(
     readonly ledger?: string | undefined;
   },
   io: Pick<CommandIo, 'environment'>,
-): Promise<KeptPlaces | Refusal> {
+): Promise<KeptPlaces | CommandRefusal> {
   const { state, ledger } = values;
   if (state !== undefined)
     return { state: resolve(state), ledger: resolve(ledger ?? join(dirname(state), 'ledger')), others: [], keys: [] };

@@ -4,9 +4,9 @@ import { printable } from '../ledger/timeline-text.ts';
 import { isProblem, type Problem } from '../token/members.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { KEY_HELP, keysFrom, textOf } from './ledger-trust.ts';
+import { KEY_HELP, keysFrom, trustFileText } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger check-proof: what a proof proves
 
@@ -35,23 +35,23 @@ type Io = Pick<CommandIo, 'out' | 'err'>;
 /** Runs `remit ledger check-proof`; the exit code is the answer. */
 export async function ledgerCheckProof(args: readonly string[], io: Io): Promise<number> {
   const result = await check(args);
-  if (!isRefusal(result)) {
+  if (!isCommandRefusal(result)) {
     for (const line of result) io.out(line);
     return EXIT.good;
   }
   return refused(io, 'remit ledger check-proof', result);
 }
 
-async function check(args: readonly string[]): Promise<readonly string[] | Refusal> {
+async function check(args: readonly string[]): Promise<readonly string[] | CommandRefusal> {
   const own = { key: { type: 'string', multiple: true }, json: { type: 'boolean' } } as const;
   const options = optionsFrom(args, own, 1);
   if (typeof options === 'string') return refusal(options);
   const [file] = options.operands;
   if (file === undefined) return refusal('the file of a proof is required');
   const keys = await keysFrom(options.values.key ?? []);
-  if (isRefusal(keys)) return keys;
-  const text = await textOf(file, { what: 'proof', maxBytes: MAX_BYTES });
-  if (isRefusal(text)) return text;
+  if (isCommandRefusal(keys)) return keys;
+  const text = await trustFileText(file, { what: 'proof', maxBytes: MAX_BYTES });
+  if (isCommandRefusal(text)) return text;
   const tried = keys.map((key) => provedRecord(text, key));
   const proved = tried.find((each): each is ProvedRecord => !isProblem(each));
   if (proved === undefined) {

@@ -4,7 +4,7 @@ import { frameworks } from '../evidence/frameworks.ts';
 import type { Framework } from '../evidence/framework.ts';
 import { markdownOf } from '../evidence/markdown.ts';
 import { oscalOf } from '../evidence/oscal.ts';
-import { classesOf, controlsOf, type EvidenceReport, LIMITS, namedOf } from '../evidence/report.ts';
+import { classesOf, controlsOf, type EvidenceReport, REPORT_LIMITS, namedOf } from '../evidence/report.ts';
 import { tally } from '../evidence/tally.ts';
 import { leafFrom } from '../ledger/leaf.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -18,7 +18,7 @@ import { INSTANT_RULE, instantFrom, withInstants } from './instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const NAME = 'remit ledger evidence';
 const MAX_SAMPLE = 20;
@@ -56,11 +56,11 @@ type Io = Pick<CommandIo, 'err' | 'stdout' | 'environment' | 'progress'>;
 /** Runs `remit ledger evidence`; the exit code is the answer. */
 export async function ledgerEvidence(args: readonly string[], io: Io): Promise<number> {
   const asked = await askedBy(args, io);
-  if (isRefusal(asked)) return refused(io, NAME, asked);
+  if (isCommandRefusal(asked)) return refused(io, NAME, asked);
   const report = await reportOn(asked, io);
-  if (isRefusal(report)) return refused(io, NAME, report);
+  if (isCommandRefusal(report)) return refused(io, NAME, report);
   const sink = asked.out === undefined ? streamSink(io.stdout) : fileSink(asked.out);
-  if (isRefusal(sink)) return refused(io, NAME, sink);
+  if (isCommandRefusal(sink)) return refused(io, NAME, sink);
   const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
   if (problem !== null) return refused(io, NAME, refusal(problem, EXIT.no));
   return report.ledger.verdict.kind === 'broken' ? EXIT.no : EXIT.good;
@@ -83,11 +83,11 @@ interface Asked {
   readonly seed: string | undefined;
   readonly out: string | undefined;
   readonly folder: string;
-  readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, Refusal>;
-  readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, Refusal>['anchors'];
+  readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, CommandRefusal>;
+  readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, CommandRefusal>['anchors'];
 }
 
-async function askedBy(args: readonly string[], io: Io): Promise<Asked | Refusal> {
+async function askedBy(args: readonly string[], io: Io): Promise<Asked | CommandRefusal> {
   const own = {
     framework: { type: 'string' },
     from: { type: 'string' },
@@ -116,19 +116,19 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Refusal
   }
   if (seed !== undefined && (seed === '' || seed.length > 256)) return refusal('--seed must have 1 to 256 characters');
   const keys = await keysFrom(options.values.key ?? []);
-  if (isRefusal(keys)) return keys;
+  if (isCommandRefusal(keys)) return keys;
   // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile.
   const outside = await anchorsFrom(options.values.anchors ?? []);
-  if (isRefusal(outside)) return outside;
+  if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`${NAME}: ${notice}`);
   const folder = await ledgerFolderOf(options.values, io);
-  if (isRefusal(folder)) return folder;
+  if (isCommandRefusal(folder)) return folder;
   return { framework, fromMs, toMs, format, size: Number(sample), seed, out, folder, keys, anchors: outside.anchors };
 }
 
 const PROGRESS_RECORDS = 10_000;
 
-async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | Refusal> {
+async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandRefusal> {
   const { folder, keys } = asked;
   const told = (what: string) => (seq: number) =>
     void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`${what} record ${seq}`));
@@ -195,6 +195,6 @@ async function readingOf(
     args: counts.args,
     seed,
     sample: sampledIn(log, counts),
-    limits: LIMITS,
+    limits: REPORT_LIMITS,
   };
 }

@@ -18,7 +18,7 @@ import {
   withLedger,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger export: the records for other systems
 
@@ -58,7 +58,7 @@ export async function ledgerExport(args: readonly string[], io: Io): Promise<num
 
 const formats = ['jsonl', 'otlp', 'notes'] as const;
 
-async function exported(args: readonly string[], io: Io): Promise<Refusal | null> {
+async function exported(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const own = {
     format: { type: 'string' },
     out: { type: 'string' },
@@ -76,16 +76,16 @@ async function exported(args: readonly string[], io: Io): Promise<Refusal | null
   }
   if (!/^[1-9]\d{0,15}$/.test(from)) return refusal('--from must be the number of a record');
   const filter = filterFrom(options.values, systemPorts.nowMs());
-  if (isRefusal(filter)) return filter;
+  if (isCommandRefusal(filter)) return filter;
   const url = to === undefined ? null : collectorUrl(to);
   if (to !== undefined && url === null) return refusal('--to must be an http or https URL without user and password');
   const folder = await ledgerFolderOf(options.values, io);
-  if (isRefusal(folder)) return folder;
+  if (isCommandRefusal(folder)) return folder;
   return withLedger<null>(folder, async (log) => {
     const records = { ...filter, fromSeq: Number(from) };
     if (url !== null) return posted(log, records, { url, io });
     const sink = out === undefined ? streamSink(io.stdout) : fileSink(out);
-    if (isRefusal(sink)) return sink;
+    if (isCommandRefusal(sink)) return sink;
     return written(textsOf(log, { format, filter: records }), sink);
   });
 }
@@ -144,7 +144,7 @@ function* textsOf(
   }
 }
 
-async function written(texts: Iterable<string>, sink: ExportSink): Promise<Refusal | null> {
+async function written(texts: Iterable<string>, sink: ExportSink): Promise<CommandRefusal | null> {
   for (const text of texts) {
     if (!sink.isOpen()) break;
     const problem = await sink.write(text);
@@ -158,7 +158,7 @@ async function posted(
   log: LogReader,
   filter: RecordFilter,
   { url, io }: { readonly url: URL; readonly io: Io },
-): Promise<Refusal | null> {
+): Promise<CommandRefusal | null> {
   const options = { url, headers: otlpHeaders(io.environment), sleep: (ms: number) => sleep(ms) };
   let taken = 0;
   for (const { text, first, count } of batchesOf(log, filter)) {

@@ -7,7 +7,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: the proof that one record is in the ledger
 
@@ -37,15 +37,15 @@ export async function ledgerProve(args: readonly string[], io: Io): Promise<numb
   return refused(io, 'remit ledger prove', problem);
 }
 
-async function prove(args: readonly string[], io: Io): Promise<Refusal | null> {
+async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(args, { ...ledgerOptions, out: { type: 'string' } }, 1);
   if (typeof options === 'string') return refusal(options);
   const [id] = options.operands;
   if (id === undefined) return refusal('the number of a record or a decision id is required');
   const folder = await ledgerFolderOf(options.values, io);
-  if (isRefusal(folder)) return folder;
+  if (isCommandRefusal(folder)) return folder;
   const proof = proofIn(folder, id);
-  if (isRefusal(proof)) return proof;
+  if (isCommandRefusal(proof)) return proof;
   const { out } = options.values;
   if (out === undefined) {
     io.out(proof.slice(0, -1));
@@ -59,10 +59,10 @@ async function prove(args: readonly string[], io: Io): Promise<Refusal | null> {
   }
 }
 
-function proofIn(folder: string, id: string): string | Refusal {
+function proofIn(folder: string, id: string): string | CommandRefusal {
   try {
     const log = openLedgerIn(folder);
-    if (isRefusal(log)) return log;
+    if (isCommandRefusal(log)) return log;
     try {
       const seq = recordWith(log, id);
       if (seq === null) return refusal('there is no record of this decision', EXIT.no);

@@ -23,7 +23,7 @@ import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { recordedSuite } from './recorded-suite.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '100';
 const MAX_LIMIT = 100_000;
@@ -76,7 +76,7 @@ const OPTIONS = {
   policies: { type: 'string' },
 } as const;
 
-async function query(args: readonly string[], io: Io): Promise<Refusal | null> {
+async function query(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(filterWords(args), OPTIONS, 0);
   if (typeof options === 'string') return refusal(options);
   const {
@@ -91,15 +91,15 @@ async function query(args: readonly string[], io: Io): Promise<Refusal | null> {
   if (isTest === true && json === true) return refusal('--as-test and --json exclude each other');
   if (isTest !== true && policies !== undefined) return refusal('--policies goes with --as-test');
   const filter = filterFrom(options.values, systemPorts.nowMs());
-  if (isRefusal(filter)) return filter;
+  if (isCommandRefusal(filter)) return filter;
   const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
   if (isTest === true) {
     const set = policies === undefined ? null : await policySetAt(policies, undefined);
-    if (isRefusal(set)) return set;
+    if (isCommandRefusal(set)) return set;
     return withRecords<null>(options.values, io, async (records) => printSuite(records, asked, { set, io }));
   }
   const folder = await ledgerFolderOf(options.values, io);
-  if (isRefusal(folder)) return folder;
+  if (isCommandRefusal(folder)) return folder;
   return withLedger<null>(folder, async (log) => {
     const shown = foundIn(log, asked, io);
     if (json === true) for (const leaf of shown) io.out(recordLine(leaf));

@@ -6,7 +6,7 @@ import { openStoreForReading } from '../state/sqlite/sqlite-store.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isRefusal, type Refusal, refusal, sourceOf, stateFileOf } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, stateFileOf } from './task-source.ts';
 
 /** Options of the commands that read one ledger. */
 export const ledgerOptions = {
@@ -55,7 +55,7 @@ export const filterWords = (args: readonly string[]): readonly string[] => withI
 export function filterFrom(
   values: { readonly [name in keyof typeof filterOptions]?: string | undefined },
   nowMs: number,
-): RecordFilter | Refusal {
+): RecordFilter | CommandRefusal {
   const { task, agent, action, decision, reason, kind, trace: traceId, 'decision-id': decisionId } = values;
   if (decision !== undefined && decision !== 'allow' && decision !== 'deny') {
     return refusal('--decision must be allow or deny');
@@ -73,17 +73,17 @@ export function filterFrom(
 export async function ledgerFolderOf(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | Refusal> {
+): Promise<string | CommandRefusal> {
   if (values.ledger !== undefined) return values.ledger;
   const source = await sourceOf(values, io);
-  return isRefusal(source) ? source : source.ledger;
+  return isCommandRefusal(source) ? source : source.ledger;
 }
 
 /** The state file that options name, for what the ledger does not hold; `null` where they name the ledger alone. */
 async function stateBeside(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | null | Refusal> {
+): Promise<string | null | CommandRefusal> {
   const { config, state, ledger } = values;
   return config === undefined && state === undefined && ledger !== undefined ? null : stateFileOf(values, io);
 }
@@ -92,12 +92,12 @@ async function stateBeside(
 export async function withRecords<T>(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
-  use: (records: RecordedIn) => Promise<T | Refusal>,
-): Promise<T | Refusal> {
+  use: (records: RecordedIn) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
   const folder = await ledgerFolderOf(values, io);
-  if (isRefusal(folder)) return folder;
+  if (isCommandRefusal(folder)) return folder;
   const state = await stateBeside(values, io);
-  if (isRefusal(state)) return state;
+  if (isCommandRefusal(state)) return state;
   return withLedger<T>(folder, async (log) => {
     if (state === null) return use({ log, store: null });
     const store = openStoreForReading(state, systemPorts);
@@ -113,11 +113,11 @@ export async function withRecords<T>(
 /** Opens a ledger to read, hands it on and closes it. */
 export async function withLedger<T>(
   folder: string,
-  use: (log: LogReader) => Promise<T | Refusal>,
-): Promise<T | Refusal> {
+  use: (log: LogReader) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
   try {
     const log = openLedgerIn(folder);
-    if (isRefusal(log)) return log;
+    if (isCommandRefusal(log)) return log;
     try {
       return await use(log);
     } finally {
@@ -131,7 +131,7 @@ export async function withLedger<T>(
 }
 
 /** Opens a ledger to read; a folder without one is refused. Throws the system's error, and SQLite's. */
-export function openLedgerIn(folder: string): LogReader | Refusal {
+export function openLedgerIn(folder: string): LogReader | CommandRefusal {
   const log = LogReader.open(folder);
   if (log === null) return refusal(`there is no ledger in \`${folder}\``);
   return isStoreFailure(log) ? refusal(log.detail) : log;

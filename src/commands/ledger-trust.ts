@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
 import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
 import { isProblem } from '../token/members.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
 /** Largest file of keys, and of anchors: those are held in memory. */
 const MAX_KEY_BYTES = 65_536;
@@ -13,7 +13,7 @@ export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`na
                       when it starts a ledger. Never take it from where the ledger comes from. Again for another ledger`;
 
 /** The pinned keys of the words after `--key`. */
-export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | Refusal> {
+export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | CommandRefusal> {
   if (words.length === 0) {
     return refusal(
       '--key is required: the verifier key of the ledger, which `remit serve` prints at its start and you kept elsewhere',
@@ -21,8 +21,10 @@ export async function keysFrom(words: readonly string[]): Promise<readonly NoteK
   }
   const keys: NoteKey[] = [];
   for (const word of words) {
-    const text = word.startsWith('@') ? await textOf(word.slice(1), { what: 'key', maxBytes: MAX_KEY_BYTES }) : word;
-    if (isRefusal(text)) return text;
+    const text = word.startsWith('@')
+      ? await trustFileText(word.slice(1), { what: 'key', maxBytes: MAX_KEY_BYTES })
+      : word;
+    if (isCommandRefusal(text)) return text;
     for (const line of text.split('\n').map((each) => each.trim())) {
       if (line === '' || line.startsWith('#')) continue;
       const key = noteKeyFrom(line);
@@ -36,12 +38,12 @@ export async function keysFrom(words: readonly string[]): Promise<readonly NoteK
 /** The anchors of files, and what is to be said of them. */
 export async function anchorsFrom(
   files: readonly string[],
-): Promise<{ readonly anchors: readonly NamedAnchor[]; readonly notices: readonly string[] } | Refusal> {
+): Promise<{ readonly anchors: readonly NamedAnchor[]; readonly notices: readonly string[] } | CommandRefusal> {
   const anchors: NamedAnchor[] = [];
   const notices: string[] = [];
   for (const file of files) {
-    const text = await textOf(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
-    if (isRefusal(text)) return text;
+    const text = await trustFileText(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
+    if (isCommandRefusal(text)) return text;
     const read = anchorsIn(text);
     if (read.anchors.length === 0) return refusal(`the anchors \`${file}\` hold no signed note`);
     if (read.isCut) notices.push(`the end of \`${file}\` is no whole note, and is passed over`);
@@ -51,10 +53,10 @@ export async function anchorsFrom(
 }
 
 /** The text of a file that is no larger than it may be. */
-export async function textOf(
+export async function trustFileText(
   file: string,
   { what, maxBytes }: { readonly what: string; readonly maxBytes: number },
-): Promise<string | Refusal> {
+): Promise<string | CommandRefusal> {
   try {
     const { size } = await stat(file);
     if (size > maxBytes) return refusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);

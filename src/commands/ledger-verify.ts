@@ -9,7 +9,7 @@ import type { CommandIo, Command } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 import { type LedgerVerdict, verdictLines } from './verdict-text.ts';
 
 /** Exit codes of this command alone: 2 is taken, so that bad use has the one of `sysexits.h`. */
@@ -48,7 +48,7 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'isTerminal'>;
 /** Runs `remit ledger verify`; the exit code is the answer. */
 export async function ledgerVerify(args: readonly string[], io: Io): Promise<number> {
   const verified = await verify(args, io);
-  if (isRefusal(verified)) {
+  if (isCommandRefusal(verified)) {
     for (const line of verified.message.split('\n')) io.err(`remit ledger verify: ${line}`);
     return VERIFY_EXIT.bad;
   }
@@ -67,7 +67,7 @@ function exitOf(verdicts: readonly LedgerVerdict[]): number {
 async function verify(
   args: readonly string[],
   io: Io,
-): Promise<{ readonly isJson: boolean; readonly verdicts: readonly LedgerVerdict[] } | Refusal> {
+): Promise<{ readonly isJson: boolean; readonly verdicts: readonly LedgerVerdict[] } | CommandRefusal> {
   const own = {
     ledger: { type: 'string', multiple: true },
     key: { type: 'string', multiple: true },
@@ -79,10 +79,10 @@ async function verify(
   if (typeof options === 'string') return refusal(options);
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
   const keys = await keysFrom(key);
-  if (isRefusal(keys)) return keys;
+  if (isCommandRefusal(keys)) return keys;
   // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile: no anchor is of what is not read yet.
   const outside = await anchorsFrom(files);
-  if (isRefusal(outside)) return outside;
+  if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`remit ledger verify: ${notice}`);
   const unknown = outside.anchors.find(({ origin }) => keys.every(({ name }) => name !== origin));
   if (unknown !== undefined) return refusal(`the anchors of \`${unknown.origin}\` cannot be verified: --key of it too`);
@@ -92,14 +92,14 @@ async function verify(
   const verdicts: LedgerVerdict[] = [];
   if (jsonl !== undefined) {
     const found = verdictOnExport(jsonl, trust);
-    if (isRefusal(found)) return found;
+    if (isCommandRefusal(found)) return found;
     verdicts.push(found);
   } else {
     const folder = named.length > 0 ? '' : await ledgerFolderOf(source, io);
-    if (isRefusal(folder)) return folder;
+    if (isCommandRefusal(folder)) return folder;
     for (const each of named.length > 0 ? named : [folder]) {
       const found = verdictOnFolder(each, trust, progressOf(io));
-      if (isRefusal(found)) return found;
+      if (isCommandRefusal(found)) return found;
       if (found !== null) verdicts.push(found);
       else if (anchors.size === 0) return refusal(`there is no ledger in \`${each}\``);
     }
@@ -117,7 +117,7 @@ function verdictOnFolder(
   folder: string,
   { keys, anchors }: Trusted,
   onRecord: (seq: number) => void,
-): LedgerVerdict | Refusal | null {
+): LedgerVerdict | CommandRefusal | null {
   const trustOf = (origin: string) => ({
     // A key of another log is no key of this one: the verdict says so.
     key: keys.find(({ name }) => name === origin) ?? keys[0],
@@ -128,7 +128,7 @@ function verdictOnFolder(
   return 'problem' in found ? refusal(found.problem) : { ledger: folder, ...found };
 }
 
-function verdictOnExport(file: string, { keys, anchors }: Trusted): LedgerVerdict | Refusal {
+function verdictOnExport(file: string, { keys, anchors }: Trusted): LedgerVerdict | CommandRefusal {
   const [key, other] = keys;
   if (key === undefined || other !== undefined)
     return refusal('--jsonl takes one --key: an export does not say whose it is');

@@ -5,13 +5,13 @@ import { policySetFrom } from '../policy/loading/load.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { isProblem } from '../token/members.ts';
-import { signedBundleAt, textOf } from './bundle-file.ts';
+import { signedBundleAt, bundleFileText } from './bundle-file.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, refusal, refused as refusalSaid } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, refusal, refused as refusalSaid } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 const help = `remit policy bundle: sign a policy folder, or check a signed one
 
@@ -97,8 +97,8 @@ async function sign(
     json,
   }: { readonly key: string; readonly out: string; readonly head: BundleHead; readonly json: boolean },
 ): Promise<number> {
-  const pem = await textOf(keyFile);
-  if (isRefusal(pem)) return refusedWith(io, pem);
+  const pem = await bundleFileText(keyFile);
+  if (isCommandRefusal(pem)) return refusedWith(io, pem);
   const key = await bundleKeyFrom(pem.text);
   if (isProblem(key)) return refused(io, `the key \`${keyFile}\` ${key.problem}`);
   const source = await readPolicySource(folder);
@@ -126,7 +126,7 @@ async function check(
   { file, keys: keysFile, json }: { readonly file: string; readonly keys: string; readonly json: boolean },
 ): Promise<number> {
   const found = await signedBundleAt(file, keysFile);
-  if (isRefusal(found)) return refusedWith(io, found);
+  if (isCommandRefusal(found)) return refusedWith(io, found);
   const set = await policySetFrom(found.source);
   if ('findings' in set) {
     for (const finding of set.findings)
@@ -140,8 +140,8 @@ async function check(
 }
 
 async function printPublic(io: Io, file: string): Promise<number> {
-  const pem = await textOf(file);
-  if (isRefusal(pem)) return refusedWith(io, pem);
+  const pem = await bundleFileText(file);
+  if (isCommandRefusal(pem)) return refusedWith(io, pem);
   const key = await bundleKeyFrom(pem.text);
   if (isProblem(key)) return refused(io, `the key \`${file}\` ${key.problem}`);
   io.out(JSON.stringify({ keys: [key.jwk] }));
@@ -156,7 +156,7 @@ function print(io: Io, { version, serial, issuedAtMs, expiresAtMs, hash, source 
     io.out(`version ${version}, serial ${serial}, until ${expiresAt}, ${counted(files, 'policy file')}, set ${hash}`);
 }
 
-const refusedWith = (io: Io, problem: Refusal): number => refusalSaid(io, 'remit policy bundle', problem);
+const refusedWith = (io: Io, problem: CommandRefusal): number => refusalSaid(io, 'remit policy bundle', problem);
 
 const no = (io: Io, problem: string): number => refusedWith(io, refusal(problem, EXIT.no));
 

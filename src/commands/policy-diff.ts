@@ -27,7 +27,7 @@ import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '1000';
 const MAX_LIMIT = 100_000;
@@ -80,7 +80,7 @@ async function diff(args: readonly string[], io: Io): Promise<number> {
   if (typeof options === 'string') return refused(io, NAME, refusal(options));
   const compared = await comparedBy(options.operands, options.values, io);
   io.progress?.('');
-  if (isRefusal(compared)) return refused(io, NAME, compared);
+  if (isCommandRefusal(compared)) return refused(io, NAME, compared);
   const { report } = compared;
   if (options.values.json) io.out(JSON.stringify(comparedJson(compared)));
   else for (const line of comparedLines(compared)) io.out(printable(line));
@@ -92,24 +92,28 @@ const NAME = 'remit policy diff';
 
 type Values = Exclude<ReturnType<typeof optionsFrom<typeof OPTIONS>>, string>['values'];
 
-async function comparedBy([before, after]: readonly string[], values: Values, io: Io): Promise<Compared | Refusal> {
+async function comparedBy(
+  [before, after]: readonly string[],
+  values: Values,
+  io: Io,
+): Promise<Compared | CommandRefusal> {
   if (before === undefined || after === undefined) return refusal('OLD and NEW are required');
   const isLedgerNamed = [values.config, values.state, values.ledger].some((place) => place !== undefined);
   const isLedgerRead = isLedgerNamed || values.cases === undefined;
   const asked = askedFor(values, isLedgerRead);
-  if (isRefusal(asked)) return asked;
+  if (isCommandRefusal(asked)) return asked;
   const former = await policySetAt(before, values.keys);
-  if (isRefusal(former)) return former;
+  if (isCommandRefusal(former)) return former;
   const other = await policySetAt(after, values.keys);
-  if (isRefusal(other)) return other;
+  if (isCommandRefusal(other)) return other;
   const cases = values.cases === undefined ? [] : await casesAt(values.cases, io);
-  if (isRefusal(cases)) return cases;
+  if (isCommandRefusal(cases)) return cases;
   const comparison = new Comparison(former, other);
   for (const test of cases) comparison.addCase(test);
   const read = isLedgerRead
     ? await withRecords(values, io, (records) => addUses(comparison, records, { ...asked, io }))
     : null;
-  if (isRefusal(read)) return read;
+  if (isCommandRefusal(read)) return read;
   return { paths: [before, after], sets: [former, other], report: comparison.report() };
 }
 
@@ -117,7 +121,7 @@ async function comparedBy([before, after]: readonly string[], values: Values, io
 function askedFor(
   values: Values,
   isLedgerRead: boolean,
-): { readonly filter: RecordFilter; readonly limit: number } | Refusal {
+): { readonly filter: RecordFilter; readonly limit: number } | CommandRefusal {
   const ofLedger = new Set([...Object.keys(filterOptions), 'limit']);
   const given = Object.keys(values).find((name) => ofLedger.has(name));
   if (!isLedgerRead && given !== undefined) {
@@ -127,14 +131,14 @@ function askedFor(
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
   const filter = filterFrom(values, systemPorts.nowMs());
-  if (isRefusal(filter)) return filter;
+  if (isCommandRefusal(filter)) return filter;
   return filter.kind === undefined || filter.kind === 'use'
     ? { filter: { ...filter, kind: 'use' }, limit }
     : refusal('--kind must be use: nothing else is decided again');
 }
 
 /** The cases of one suite, or of the suites of a folder. */
-async function casesAt(path: string, io: Io): Promise<readonly TestCase[] | Refusal> {
+async function casesAt(path: string, io: Io): Promise<readonly TestCase[] | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
   const read = about.isDirectory() ? await readSuites(path) : caseFileFrom(await readFile(path, 'utf8'), path);

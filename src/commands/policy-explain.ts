@@ -13,7 +13,7 @@ import { probeOf } from '../policy-tools/explain/probe.ts';
 import { systemDisk } from '../policy/loading/source.ts';
 import { rehearse } from '../policy-tools/tests/rehearse.ts';
 import type { Rehearsal } from '../policy-tools/tests/rehearse.ts';
-import { reuseOf } from '../policy-tools/tests/allowed-reuse.ts';
+import { allowedReuse } from '../policy-tools/tests/allowed-reuse.ts';
 import type { Reuse } from '../policy-tools/tests/allowed-reuse.ts';
 import { decisionText } from '../policy-tools/tests/case-verdict.ts';
 import { isProblem } from '../token/members.ts';
@@ -22,8 +22,8 @@ import type { Command, CommandIo } from './command.ts';
 import type { RecordedDecision } from './explain-recorded.ts';
 import { subjectOf } from './explain-subject.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, refusal } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 const help = `remit policy explain: why a call is allowed or denied, and what would have to differ
 
@@ -112,7 +112,7 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
     return refused(io, refusal(lines.join('\n')));
   }
   const subject = await subjectOf(options.operands, options.values, { io, policies });
-  if (isRefusal(subject)) return refused(io, subject);
+  if (isCommandRefusal(subject)) return refused(io, subject);
   if (typeof subject === 'string') {
     io.out(subject);
     return EXIT.good;
@@ -129,7 +129,7 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   }
   const explanation =
     question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
-  const reuse = reuseOf(rehearsal, { policies, nowMs: circumstances.nowMs });
+  const reuse = allowedReuse(rehearsal, { policies, nowMs: circumstances.nowMs });
   const explained = { explanation, recorded: recorded === null ? [] : [...recorded.lines, 'such a call now:'], reuse };
   if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
   else for (const line of linesOf(rehearsal, explained)) io.out(printable(line));
@@ -224,7 +224,7 @@ function nearMissLines(policy: ExplainedPolicy): readonly string[] {
   return lines;
 }
 
-function refused(io: Io, { message, exit }: Refusal): number {
+function refused(io: Io, { message, exit }: CommandRefusal): number {
   for (const line of message.split('\n')) io.err(`remit policy explain: ${printable(line)}`);
   return exit;
 }

@@ -3,20 +3,20 @@ import { loadPolicies, policySetFrom } from '../policy/loading/load.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { signedBundleAt } from './bundle-file.ts';
 import { EXIT } from './command.ts';
-import { isRefusal, refusal } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 /** A policy set by where it is: a folder, or a signed bundle that one of the keys of a JWK Set verifies. */
-export async function policySetAt(path: string, keysFile: string | undefined): Promise<PolicySet | Refusal> {
+export async function policySetAt(path: string, keysFile: string | undefined): Promise<PolicySet | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
   if (about.isDirectory()) return loadedOr(await loadPolicies(path));
   if (keysFile === undefined) return refusal(`\`${path}\` is no folder: a signed bundle needs \`--keys\``);
   const bundle = await signedBundleAt(path, keysFile);
-  return isRefusal(bundle) ? { ...bundle, exit: EXIT.bad } : loadedOr(await policySetFrom(bundle.source));
+  return isCommandRefusal(bundle) ? { ...bundle, exit: EXIT.bad } : loadedOr(await policySetFrom(bundle.source));
 }
 
-function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | Refusal {
+function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | CommandRefusal {
   if (!('findings' in set)) return set;
   return refusal(
     set.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`).join('\n'),

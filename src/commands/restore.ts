@@ -10,7 +10,7 @@ import { copyProgress } from './copy-progress.ts';
 import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit restore: puts a backup back
 
@@ -40,13 +40,13 @@ export const restoreCommand: Command = {
   help,
   run: async (args, io) => {
     const restored = await putBack(args, io);
-    if (isRefusal(restored)) return refused(io, 'remit restore', restored);
+    if (isCommandRefusal(restored)) return refused(io, 'remit restore', restored);
     io.out(restored);
     return EXIT.good;
   },
 };
 
-async function putBack(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+async function putBack(args: readonly string[], io: CommandIo): Promise<string | CommandRefusal> {
   const options = optionsFrom(
     args,
     {
@@ -64,7 +64,7 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   const by = operatorOf(values.by, { environment: io.environment, account: accountName() });
   if (isProblem(by)) return refusal(`--by ${by.problem}`);
   const kept = await keptPlacesOf(values, io);
-  if (isRefusal(kept)) return kept;
+  if (isCommandRefusal(kept)) return kept;
   const progress = copyProgress('remit restore', io);
   const places = {
     state: kept.state,

@@ -8,7 +8,7 @@ import { after } from '../runtime/timers.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
 const help = `usage: remit run --intent FILE [OPTION ...] -- COMMAND [ARGUMENT ...]
 
@@ -56,7 +56,7 @@ export const run: Command = {
   run: async (args, io) => {
     const tell = (line: string): void => io.err(`remit run: ${line}`);
     const result = await runWith(args, io, tell);
-    if (!isRefusal(result)) return result;
+    if (!isCommandRefusal(result)) return result;
     for (const line of result.message.split('\n')) tell(line);
     return result.exit;
   },
@@ -66,7 +66,7 @@ async function runWith(
   args: readonly string[],
   io: CommandIo,
   tell: (line: string) => void,
-): Promise<number | Refusal> {
+): Promise<number | CommandRefusal> {
   const split = args.includes('--') ? args.indexOf('--') : args.length;
   const command = args.slice(split + 1);
   const read = optionsFrom(args.slice(0, split), options, 0);
@@ -77,13 +77,13 @@ async function runWith(
   const nested = nestingProblem(io.environment, values.child === true);
   if (nested !== null) return nested;
   const handover = handoverFrom(values);
-  if (isRefusal(handover)) return handover;
+  if (isCommandRefusal(handover)) return handover;
   const { scrub = 'default', keep = [] } = values;
   if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
   const issuer = await issuerFrom(values, io);
-  if (isRefusal(issuer)) return issuer;
+  if (isCommandRefusal(issuer)) return issuer;
   const declaration = await declaredFrom(values, systemPorts.nowMs());
-  if (isRefusal(declaration)) return declaration;
+  if (isCommandRefusal(declaration)) return declaration;
   const { environment, removed } = scrubbed(io.environment, { scrub: scrub === 'default', keep: new Set(keep) });
   if (removed.length > 0) tell(`not passed on: ${removed.map(printable).join(', ')} (--keep NAME passes one on)`);
   if (handover === 'variable') {
@@ -95,7 +95,7 @@ async function runWith(
   );
 }
 
-function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): Refusal | null {
+function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): CommandRefusal | null {
   if (isChild) return refusal('--child is not there yet: the issuer cannot hand part of a task to another one');
   if (outer === undefined || outer === '') return null;
   return refusal(
@@ -106,7 +106,7 @@ function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isCh
 function handoverFrom(values: {
   readonly env?: boolean | undefined;
   readonly 'token-file'?: string | undefined;
-}): HandoverForm | Refusal {
+}): HandoverForm | CommandRefusal {
   const file = values['token-file'];
   if (values.env === true) return file === undefined ? 'variable' : refusal('--env and --token-file: one of them');
   return file === undefined ? 'endpoint' : { file: resolve(file) };

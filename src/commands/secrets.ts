@@ -4,8 +4,8 @@ import type { SecretSighting } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, reading, refusal, refused, sourceOptions, stateFileOf } from './task-source.ts';
-import type { Refusal } from './task-source.ts';
+import { isCommandRefusal, reading, refusal, refused, sourceOptions, stateFileOf } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 const MAX_LISTED = 10_000;
 
@@ -32,18 +32,18 @@ export const secrets: Command = { name: 'secrets', help, run };
 async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment'>): Promise<number> {
   const [name, ...args] = words;
   const result = name === 'list' ? await list(args, io) : refusal('`list` is required; see `remit secrets --help`');
-  if (!isRefusal(result)) {
+  if (!isCommandRefusal(result)) {
     io.out(result);
     return EXIT.good;
   }
   return refused(io, 'remit secrets', result);
 }
 
-async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 0);
   if (typeof options === 'string') return refusal(options);
   const stateFile = await stateFileOf(options.values, io);
-  if (isRefusal(stateFile)) return stateFile;
+  if (isCommandRefusal(stateFile)) return stateFile;
   return reading(stateFile, (store) => {
     const found = store.staticSecrets(MAX_LISTED);
     if (isStoreFailure(found)) return refusal(found.detail);

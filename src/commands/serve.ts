@@ -7,11 +7,11 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { rehearse } from '../server/rehearsal.ts';
+import { rehearseStart } from '../server/rehearsal.ts';
 import { startRemit } from '../server/remit.ts';
 import type { Remit } from '../server/remit.ts';
-import { faultText } from '../runtime/repeated.ts';
-import { runtimeFaults } from '../runtime/node-faults.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
+import { nodeFaults } from '../runtime/node-faults.ts';
 import { logTo } from '../telemetry/log.ts';
 import type { Log } from '../telemetry/log.ts';
 import { EXIT } from './command.ts';
@@ -71,7 +71,7 @@ export const serve: Command = {
     const log = logTo(io.err, { config: () => live.now.log, nowMs: systemPorts.nowMs });
     const version = remitVersion();
     log(`remit ${version} starts by \`${file}\``, 'start', { version, node: io.runtimeVersion });
-    for (const fault of runtimeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
+    for (const fault of nodeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
 
     if (options.values.check) return checked(read.value, { io, guard });
 
@@ -83,7 +83,7 @@ export const serve: Command = {
       tellReread(await readConfig(), { live, log });
       await serving?.reload();
     };
-    const failedReload = (error: unknown): void => log(`reload failed: ${faultText(error)}`, 'fault');
+    const failedReload = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
     // One after the other, so that the last one read is the one that holds.
     let reloading = Promise.resolve();
     io.onReload(() => {
@@ -146,7 +146,7 @@ async function checked(
   config: Config,
   { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
 ): Promise<number> {
-  const { problems, warnings } = await rehearse(config, { ports: systemPorts, guard });
+  const { problems, warnings } = await rehearseStart(config, { ports: systemPorts, guard });
   for (const warning of warnings) io.err(`remit serve: ${warning}`);
   if (problems.length > 0) return refused(io, problems.join('\n'));
   io.out(`${config.file}: it would start`);

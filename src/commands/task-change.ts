@@ -12,7 +12,7 @@ import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
 
 /** By the state that `--as` names. */
 const ends: ReadonlyMap<string, Kind> = new Map([
@@ -37,7 +37,7 @@ type Io = Pick<CommandIo, 'environment'>;
 const causeOption = { cause: { type: 'string' }, by: { type: 'string' } } as const;
 
 /** `remit task end`: ends a task by hand, on disk when it says so. */
-export async function taskEnd(args: readonly string[], io: Io): Promise<string | Refusal> {
+export async function taskEnd(args: readonly string[], io: Io): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...causeOption, as: { type: 'string' } }, 1);
   if (typeof options === 'string') return refusal(options);
   const { as = 'revoked', ...values } = options.values;
@@ -49,7 +49,7 @@ export async function taskEnd(args: readonly string[], io: Io): Promise<string |
 /** `remit task suspend` and `remit task resume`: holds a task by hand and lets it go on, on disk when it says so. */
 export const taskChange =
   (kind: 'suspend' | 'resume') =>
-  async (args: readonly string[], io: Io): Promise<string | Refusal> => {
+  async (args: readonly string[], io: Io): Promise<string | CommandRefusal> => {
     const options = optionsFrom(args, { ...sourceOptions, ...causeOption }, 1);
     if (typeof options === 'string') return refusal(options);
     return change({ id: options.operands[0], kind, values: options.values }, io);
@@ -65,7 +65,7 @@ interface Asked {
   };
 }
 
-async function change({ id, kind, values }: Asked, io: Io): Promise<string | Refusal> {
+async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
   const { cause = '', by, json } = values;
   if (id === undefined) return refusal('the id of a task is required');
   if (cause === '') return refusal('--cause is required: why, for those who read the record later');
@@ -73,12 +73,12 @@ async function change({ id, kind, values }: Asked, io: Io): Promise<string | Ref
   const operator = operatorOf(by, { environment: io.environment, account: accountName() });
   if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
   const stateFile = await stateFileOf(values, io);
-  if (isRefusal(stateFile)) return stateFile;
+  if (isCommandRefusal(stateFile)) return stateFile;
   const store = openStore(stateFile, { ...systemPorts, access: 'write' });
   if (isStoreFailure(store)) return refusal(store.detail);
   try {
     const changed = changeIn(store, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
-    if (isRefusal(changed)) return changed;
+    if (isCommandRefusal(changed)) return changed;
     if (json === true) return JSON.stringify(changed.task);
     return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;
   } finally {
@@ -90,9 +90,9 @@ function changeIn(
   store: Store,
   id: string,
   { event, by }: { readonly event: TaskEvent; readonly by: string },
-): { readonly task: TaskJson; readonly changed: boolean } | Refusal {
+): { readonly task: TaskJson; readonly changed: boolean } | CommandRefusal {
   const found = taskWith(store, id);
-  if (isRefusal(found)) return found;
+  if (isCommandRefusal(found)) return found;
   const changed = store.applyTaskEvent(found, event, by);
   if (isStoreFailure(changed)) return refusal(changed.detail);
   if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);

@@ -4,14 +4,17 @@ import type { TaskState } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, reading, type Refusal, refusal, sourceOptions, stateFileOf } from './task-source.ts';
+import { isCommandRefusal, reading, type CommandRefusal, refusal, sourceOptions, stateFileOf } from './task-source.ts';
 
 const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired'];
 const DEFAULT_LIMIT = '50';
 const MAX_LIMIT = 1_000;
 
 /** `remit task list`: the newest tasks, a line each. */
-export async function taskList(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+export async function taskList(
+  args: readonly string[],
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | CommandRefusal> {
   const own = { in: { type: 'string' }, agent: { type: 'string' }, limit: { type: 'string' } } as const;
   const options = optionsFrom(args, { ...sourceOptions, ...own }, 0);
   if (typeof options === 'string') return refusal(options);
@@ -21,7 +24,7 @@ export async function taskList(args: readonly string[], io: Pick<CommandIo, 'env
   const limit = /^\d{1,4}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
   const stateFile = await stateFileOf(options.values, io);
-  if (isRefusal(stateFile)) return stateFile;
+  if (isCommandRefusal(stateFile)) return stateFile;
   return reading(stateFile, (store) => {
     const found = store.tasks({ limit, ...(state && { state }), ...(agent !== undefined && { agent }) });
     if (isStoreFailure(found)) return refusal(found.detail);

@@ -10,27 +10,39 @@ import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
-import { isRefusal, noTask, reading, type Refusal, refusal, sourceOf, sourceOptions, taskWith } from './task-source.ts';
+import {
+  isCommandRefusal,
+  noTask,
+  reading,
+  type CommandRefusal,
+  refusal,
+  sourceOf,
+  sourceOptions,
+  taskWith,
+} from './task-source.ts';
 
 /** Records shown of one task at most, the first ones. */
 const MAX_SHOWN = 1_000;
 
 /** `remit task show`: a task and all that happened in it. */
-export async function taskShow(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | Refusal> {
+export async function taskShow(
+  args: readonly string[],
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 1);
   if (typeof options === 'string') return refusal(options);
   const [id] = options.operands;
   if (id === undefined) return refusal('the id of a task is required');
   const source = await sourceOf(options.values, io);
-  if (isRefusal(source)) return source;
+  if (isCommandRefusal(source)) return source;
   return reading(source.state, (store) => {
     const found = taskWith(store, id);
     // The state file cannot be read; a task that it does not have may have been deleted from it.
-    if (isRefusal(found) && found.exit !== EXIT.no) return found;
+    if (isCommandRefusal(found) && found.exit !== EXIT.no) return found;
     const stored = recordsOfTask({ folders: [source.ledger, ...source.others], store }, id, MAX_SHOWN);
     if (isStoreFailure(stored)) return refusal(stored.detail);
     const records = timelineFrom(stored);
-    const shown = isRefusal(found) ? prunedShown(id, records) : shownFrom(found, store.nowMs());
+    const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, store.nowMs());
     if (shown === undefined) return noTask(id);
     if (options.values.json === true) return JSON.stringify({ task: shown.task, records });
     const more = stored.length < MAX_SHOWN ? [] : [`the first ${MAX_SHOWN} records are shown`];

@@ -12,22 +12,22 @@ import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 
 /** A line for the operator, and the exit code it means. */
-export interface Refusal {
+export interface CommandRefusal {
   readonly exit: number;
   readonly message: string;
 }
 
 /** A refusal; bad use or bad input unless `exit` says otherwise. */
-export const refusal = (message: string, exit: number = EXIT.bad): Refusal => ({ exit, message });
+export const refusal = (message: string, exit: number = EXIT.bad): CommandRefusal => ({ exit, message });
 
 /** Says a refusal of a command, each of its lines under the command's name; its exit code. */
-export function refused(io: Pick<CommandIo, 'err'>, command: string, { message, exit }: Refusal): number {
+export function refused(io: Pick<CommandIo, 'err'>, command: string, { message, exit }: CommandRefusal): number {
   for (const line of message.split('\n')) io.err(`${command}: ${line}`);
   return exit;
 }
 
 /** Whether a step refused. */
-export const isRefusal = (value: unknown): value is Refusal =>
+export const isCommandRefusal = (value: unknown): value is CommandRefusal =>
   typeof value === 'object' && value !== null && 'exit' in value;
 
 /** Options of every `remit task` command: where the tasks are, and in which form to print. */
@@ -57,7 +57,7 @@ export async function sourceOf(
     readonly ledger?: string | undefined;
   },
   io: Pick<CommandIo, 'environment'>,
-): Promise<Source | Refusal> {
+): Promise<Source | CommandRefusal> {
   const { state, ledger } = values;
   if (state !== undefined) return { state, ledger: ledger ?? join(dirname(state), 'ledger'), others: [] };
   const file = resolve(values.config ?? DEFAULT_CONFIG);
@@ -75,13 +75,13 @@ const sourceIn = ({ state, ledger: { folder, others } }: Config, named: string |
 export async function stateFileOf(
   values: Parameters<typeof sourceOf>[0],
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | Refusal> {
+): Promise<string | CommandRefusal> {
   const source = await sourceOf(values, io);
-  return isRefusal(source) ? source : source.state;
+  return isCommandRefusal(source) ? source : source.state;
 }
 
 /** Opens the state file for reading, hands it on and closes it. */
-export function reading<T>(stateFile: string, use: (store: StoreReader) => T | Refusal): T | Refusal {
+export function reading<T>(stateFile: string, use: (store: StoreReader) => T | CommandRefusal): T | CommandRefusal {
   const store = openStoreForReading(stateFile, systemPorts);
   if (isStoreFailure(store)) return refusal(store.detail);
   try {
@@ -92,11 +92,11 @@ export function reading<T>(stateFile: string, use: (store: StoreReader) => T | R
 }
 
 /** The task with this id, of whichever issuer. */
-export function taskWith(store: StoreReader, id: string): Task | Refusal {
+export function taskWith(store: StoreReader, id: string): Task | CommandRefusal {
   const found = store.tasks({ id, limit: 1 });
   if (isStoreFailure(found)) return refusal(found.detail);
   return found[0] ?? noTask(id);
 }
 
 /** That there is no task with this id. */
-export const noTask = (id: string): Refusal => refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+export const noTask = (id: string): CommandRefusal => refusal(`there is no task \`${printable(id)}\``, EXIT.no);

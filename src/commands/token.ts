@@ -9,7 +9,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isRefusal, type Refusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `usage: remit token [--format FORM]
        remit token --intent FILE [OPTION ...] [--format FORM]
@@ -63,7 +63,7 @@ export const token: Command = {
   help,
   run: async (args, io) => {
     const printed = await tokenWith(args, io);
-    if (!isRefusal(printed)) {
+    if (!isCommandRefusal(printed)) {
       io.out(printed);
       return EXIT.good;
     }
@@ -71,19 +71,19 @@ export const token: Command = {
   },
 };
 
-async function tokenWith(args: readonly string[], io: CommandIo): Promise<string | Refusal> {
+async function tokenWith(args: readonly string[], io: CommandIo): Promise<string | CommandRefusal> {
   const read = optionsFrom(args, options, 0);
   if (typeof read === 'string') return refusal(read);
   const { format: name = 'raw', ...values } = read.values;
   const format = formats.get(name);
   if (format === undefined) return refusal(`--format must be one of ${[...formats.keys()].join(', ')}`);
   const printed = isInsideRun(io.environment) ? await inherited(values, io) : await declared(values, io);
-  return isRefusal(printed) ? printed : format(printed);
+  return isCommandRefusal(printed) ? printed : format(printed);
 }
 
 type Values = Parameters<typeof issuerFrom>[0];
 
-async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | Refusal> {
+async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | CommandRefusal> {
   if (values.intent !== undefined) {
     return refusal('--intent is not taken inside `remit run`: its task has been declared; leave it out');
   }
@@ -94,12 +94,12 @@ async function inherited(values: Values, { environment }: CommandIo): Promise<Pr
   return { ...outer, taskId: environment['REMIT_TASK_ID'] ?? null };
 }
 
-async function declared(values: Values, io: CommandIo): Promise<Printed | Refusal> {
+async function declared(values: Values, io: CommandIo): Promise<Printed | CommandRefusal> {
   const issuer = await issuerFrom(values, io);
-  if (isRefusal(issuer)) return issuer;
+  if (isCommandRefusal(issuer)) return issuer;
   const nowMs = systemPorts.nowMs();
   const declaration = await declaredFrom(values, nowMs);
-  if (isRefusal(declaration)) return declaration;
+  if (isCommandRefusal(declaration)) return declaration;
   const svid = await OwnSvid.open(issuer.svid, systemPorts);
   const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
   const given = await client.declare(declaration, io.environment['TRACEPARENT'] ?? null);

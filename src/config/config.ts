@@ -17,7 +17,7 @@ import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
 import { policies } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';
-import { address, algorithms, hostName, identifier, jwksIn, pathIn, spiffeId, trustDomain } from './values.ts';
+import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
 /** An external issuer whose tokens calls may carry. */
@@ -99,7 +99,7 @@ const svid = (folder: string) =>
         text('a Workload API address such as `unix:///run/spire/agent.sock`', workloadApiTargetFrom),
         null,
       ),
-      id: optional(spiffeId, null),
+      id: optional(spiffeIdText, null),
       hint: optional(identifier, null),
       certificate: optional(pathIn(folder), null),
       key: optional(pathIn(folder), null),
@@ -126,7 +126,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
         section<AcceptedIssuer>({
           issuer: identifier,
           jwks: jwksIn(folder),
-          algorithms,
+          algorithms: algorithmNames,
           kind: optional(word(['remit', 'external']), 'remit'),
           types: optional(listOf(word(['at+jwt', 'JWT', 'absent'])), ['at+jwt']),
         }),

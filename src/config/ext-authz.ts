@@ -1,7 +1,7 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { integer, listOf, made, optional, section, word } from './fields.ts';
-import { address, addressText, httpsUrl, spiffeId } from './values.ts';
+import { address, addressText, httpsUrl, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
 /** What Envoy asks. */
@@ -50,8 +50,8 @@ const localAddress = made<Address, Address>(address, (value) =>
 export const extAuthz = section<ExtAuthzConfig>({
   listen: optional(listOf(localAddress), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
   identity: optional(word(['peer', 'xfcc']), 'peer'),
-  proxyId: optional(spiffeId, null),
-  forwarders: optional(listOf(spiffeId), []),
+  proxyId: optional(spiffeIdText, null),
+  forwarders: optional(listOf(spiffeIdText), []),
   binding: optional(word(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
   onBindingViolation: optional(word(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, listOf, mapOf, optional, section, text, word } from './fields.ts';
-import { address, algorithms, httpsUrl, identifier, jwksIn, pathIn, spiffeId } from './values.ts';
+import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
 /** Whose keys are where. */
@@ -119,7 +119,7 @@ const claimName = text<string>('the name of a claim', (value) =>
 
 /** Reads the section `issuer`. */
 export const issuer = (folder: string) => {
-  const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms };
+  const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms: algorithmNames };
   return section<IssuerFields>({
     listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9472 }),
     url: httpsUrl,
@@ -129,9 +129,9 @@ export const issuer = (folder: string) => {
     taskSeconds: optional(integer(10, 86_400), 900),
     idleSeconds: optional(integer(10, 86_400), null),
     context: optional(mapOf(word(['suspend', 'revoke', 'ask'])), new Map()),
-    contextWriters: optional(listOf(spiffeId), []),
-    introspectors: optional(listOf(spiffeId), []),
-    operators: optional(listOf(spiffeId), []),
+    contextWriters: optional(listOf(spiffeIdText), []),
+    introspectors: optional(listOf(spiffeIdText), []),
+    operators: optional(listOf(spiffeIdText), []),
     subjectIssuers: optional(
       listOf(
         section<SubjectIssuerConfig>({

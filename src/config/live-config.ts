@@ -36,7 +36,7 @@ const liveOfIssuer = ({
 });
 
 /** What became of a configuration that was read again, by its keys. */
-export interface Taken {
+export interface AppliedKeys {
   /** These hold now. */
   readonly applied: readonly string[];
   /** These hold once the process was started again. */
@@ -60,7 +60,7 @@ export class LiveConfig {
   }
 
   /** Takes in what was read again. A key that waits for a restart is named each time, until it is as it was or the process starts again. */
-  take(read: ReadConfig): Taken {
+  take(read: ReadConfig): AppliedKeys {
     const applied = changedKeys(this.#read.written, read.written).filter(isLive);
     const waiting = changedKeys(this.#started.written, read.written).filter((key) => !isLive(key));
     this.#read = read;

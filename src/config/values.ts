@@ -34,7 +34,7 @@ export const trustDomain = text<TrustDomain>('a SPIFFE trust domain such as `acm
 });
 
 /** The SPIFFE ID of a workload. */
-export const spiffeId = text<SpiffeId>('a SPIFFE ID such as `spiffe://acme.test/gateway`', (value) => {
+export const spiffeIdText = text<SpiffeId>('a SPIFFE ID such as `spiffe://acme.test/gateway`', (value) => {
   const parsed = spiffeIdFrom(value);
   return isDeny(parsed) ? { problem: parsed.detail } : parsed;
 });
@@ -64,4 +64,4 @@ export const jwksIn = (folder: string) =>
   text<string>('an `https:` URL or a file', (value) => (value.startsWith('https://') ? value : resolve(folder, value)));
 
 /** Accepted `alg` values; ES256 where none are given. */
-export const algorithms = optional(listOf(word(['ES256', 'Ed25519', 'RS256'])), ['ES256']);
+export const algorithmNames = optional(listOf(word(['ES256', 'Ed25519', 'RS256'])), ['ES256']);

@@ -10,7 +10,7 @@ import type { CacheResult } from '../policy/answers/cache.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 
 /** One check when it is decided: what its span, its record and its answer are made of. */
-export interface Judgement {
+export interface DecidedCheck {
   /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
   readonly decisionId: string;
   /** Id of the allow that this denial takes back: it could not be recorded, its task ended while it waited. Absent for every other. */
@@ -35,7 +35,7 @@ const AFTER_END: ReadonlySet<ReasonCode> = new Set([
 ]);
 
 /** All classes of a use: what was known before the decision, and what the decision found. Empty without a verified token. */
-export function reuseOf(judgement: Pick<Judgement, 'decision' | 'facts'>): readonly ReuseClass[] {
+export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
   const { decision, facts } = judgement;
   if (facts.reuse.length === 0 || !isDeny(decision)) return facts.reuse;
   if (isPresentedByAnother(judgement)) return ['other-identity', ...facts.reuse];
@@ -43,7 +43,7 @@ export function reuseOf(judgement: Pick<Judgement, 'decision' | 'facts'>): reado
 }
 
 /** Whether a call was denied because its verified task token was issued to another workload. */
-export function isPresentedByAnother({ decision, facts }: Pick<Judgement, 'decision' | 'facts'>): boolean {
+export function isPresentedByAnother({ decision, facts }: Pick<DecidedCheck, 'decision' | 'facts'>): boolean {
   const token = taskTokenOf(facts);
   const isUnbound = isDeny(decision) && decision.reason === 'token.binding';
   return isUnbound && token !== null && !isDeny(facts.caller) && facts.caller.id !== token.clientId;
@@ -54,7 +54,7 @@ export function isPresentedByAnother({ decision, facts }: Pick<Judgement, 'decis
  * credential in its place. Everything that is recorded, traced, logged and answered is made of this and of no other. The arguments,
  * the headers and the body are what they were: nothing shows them.
  */
-export function shownJudgement<T extends Pick<Judgement, 'decision' | 'facts'>>(
+export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
   judgement: T,
   digestOf: (secret: string) => string,
 ): T {

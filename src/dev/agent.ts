@@ -1,8 +1,8 @@
 import { Agent as HttpsAgent, request } from 'node:https';
-import type { Svid } from './authority.ts';
+import type { IssuedSvid } from './authority.ts';
 
 /** What a server answered. */
-export interface Reply {
+export interface AgentReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** The body as text, at most 256 KiB. */
@@ -30,11 +30,11 @@ const TIMEOUT_MS = 10_000;
  * Lifecycle: `close` once.
  */
 export class Agent {
-  readonly #svid: Svid;
+  readonly #svid: IssuedSvid;
   readonly #tls: HttpsAgent;
 
   /** @param bundlePem the anchors that servers must chain to */
-  constructor(svid: Svid, bundlePem: string) {
+  constructor(svid: IssuedSvid, bundlePem: string) {
     this.#svid = svid;
     this.#tls = new HttpsAgent({ keepAlive: true, maxSockets: 4, ca: bundlePem, cert: svid.certPem, key: svid.keyPem });
   }
@@ -44,7 +44,7 @@ export class Agent {
   }
 
   /** Makes a call to 127.0.0.1; rejects where no HTTP answer comes within 10 s. */
-  call(port: number, call: Call): Promise<Reply> {
+  call(port: number, call: Call): Promise<AgentReply> {
     return new Promise((resolve, reject) => {
       const outgoing = request(
         {

@@ -12,7 +12,7 @@ import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
 import { isProblem } from '../token/members.ts';
 
 /** A call to try: who makes it in which task, and what it comes to. */
-export interface Trial {
+export interface AttemptToTry {
   readonly agent: SpiffeId;
   readonly action: CatalogAction;
   readonly purpose: string;
@@ -63,9 +63,9 @@ export function trialsOf(
     cases,
     nowMs,
   }: { readonly agents: readonly SpiffeId[]; readonly cases: readonly TestCase[]; readonly nowMs: number },
-): readonly Trial[] {
-  const allowed: Trial[] = [];
-  const denied: Trial[] = [];
+): readonly AttemptToTry[] {
+  const allowed: AttemptToTry[] = [];
+  const denied: AttemptToTry[] = [];
   for (const candidate of candidatesFrom(policies.catalog, { agents, cases })) {
     const trial = trialOf(policies, candidate, nowMs);
     if (trial === null) continue;
@@ -92,7 +92,7 @@ function* candidatesFrom(
   }
 }
 
-function trialOf(policies: PolicySet, { agent, attempt, purpose }: Candidate, nowMs: number): Trial | null {
+function trialOf(policies: PolicySet, { agent, attempt, purpose }: Candidate, nowMs: number): AttemptToTry | null {
   const call = writtenCallOf(attempt, policies.catalog);
   if (isProblem(call)) return null;
   const plain = plainCircumstances(agent);

@@ -8,7 +8,7 @@ import type { Ports } from '../runtime/ports.ts';
 import { certificateFrom, type DistinguishedName, type KeyUsage } from './certificate.ts';
 
 /** A certificate with its key. */
-export interface Credential {
+export interface IssuedCertificate {
   /** The certificate alone, PEM. The authority signs directly, so there is no intermediate. */
   readonly certPem: string;
   /** The private key, PKCS#8 PEM. A secret. */
@@ -16,7 +16,7 @@ export interface Credential {
 }
 
 /** An X509-SVID with its key. */
-export interface Svid extends Credential {
+export interface IssuedSvid extends IssuedCertificate {
   /** The SPIFFE ID, `spiffe://<trust domain><path>`. */
   readonly id: SpiffeId;
 }
@@ -44,7 +44,7 @@ export interface CertificateOptions extends SvidOptions {
 }
 
 /** A throw-away trust domain: its CA signs until the process ends and its key is never written. */
-export interface Authority {
+export interface CertificateAuthority {
   readonly trustDomain: string;
   /** The trust bundle: the one CA certificate, PEM. */
   readonly bundlePem: string;
@@ -52,9 +52,9 @@ export interface Authority {
    * Issues the X509-SVID of `path` (`/ns/agents/sa/planner`), good for both ends of TLS.
    * @throws TypeError where `path` makes no SPIFFE ID.
    */
-  readonly svid: (path: string, options?: SvidOptions) => Promise<Svid>;
+  readonly svid: (path: string, options?: SvidOptions) => Promise<IssuedSvid>;
   /** Issues a certificate of any shape. */
-  readonly certificate: (options: CertificateOptions) => Promise<Credential>;
+  readonly certificate: (options: CertificateOptions) => Promise<IssuedCertificate>;
 }
 
 const defaultTtlSeconds = 3600;
@@ -72,7 +72,7 @@ export async function createAuthority(
   trustDomain: string,
   ports: Pick<Ports, 'nowMs' | 'randomBytes'>,
   { lifetimeSeconds = 86_400 }: { readonly lifetimeSeconds?: number } = {},
-): Promise<Authority> {
+): Promise<CertificateAuthority> {
   if (isDeny(trustDomainFrom(trustDomain))) throw new TypeError(`\`${trustDomain}\` is not a trust domain`);
   const keys = await newKeys();
   const name = { organization: trustDomain, commonName: 'throw-away CA' };
@@ -83,12 +83,12 @@ export async function createAuthority(
     ttlSeconds: lifetimeSeconds,
   });
 
-  const certificate = async (options: CertificateOptions): Promise<Credential> => {
+  const certificate = async (options: CertificateOptions): Promise<IssuedCertificate> => {
     const leaf = await newKeys();
     const certPem = sign(leaf.publicKey, { organization: trustDomain }, options);
     return { certPem, keyPem: leaf.privateKey.export({ type: 'pkcs8', format: 'pem' }) };
   };
-  const svid = async (path: string, options: SvidOptions = {}): Promise<Svid> => {
+  const svid = async (path: string, options: SvidOptions = {}): Promise<IssuedSvid> => {
     const id = spiffeIdFrom(`spiffe://${trustDomain}${path}`);
     if (isDeny(id)) throw new TypeError(`\`${path}\` is not the path of a spiffe id: ${id.detail}`);
     return { id, ...(await certificate({ ...options, uris: [id] })) };
@@ -103,7 +103,11 @@ export interface CredentialFiles {
 }
 
 /** Writes `<name>.pem` and `<name>.key` (mode 0600) into `folder`, which is made with mode 0700 where it is missing. */
-export async function writeCredential(folder: string, name: string, credential: Credential): Promise<CredentialFiles> {
+export async function writeCredential(
+  folder: string,
+  name: string,
+  credential: IssuedCertificate,
+): Promise<CredentialFiles> {
   return {
     certificate: await writePrivately(folder, `${name}.pem`, credential.certPem),
     key: await writePrivately(folder, `${name}.key`, credential.keyPem),
@@ -111,8 +115,11 @@ export async function writeCredential(folder: string, name: string, credential: 
 }
 
 /** Writes the bundle of `authority` as `<name>.pem` (mode 0600) into `folder` and returns its path. */
-export const writeBundle = (folder: string, name: string, authority: Pick<Authority, 'bundlePem'>): Promise<string> =>
-  writePrivately(folder, `${name}.pem`, authority.bundlePem);
+export const writeBundle = (
+  folder: string,
+  name: string,
+  authority: Pick<CertificateAuthority, 'bundlePem'>,
+): Promise<string> => writePrivately(folder, `${name}.pem`, authority.bundlePem);
 
 async function writePrivately(folder: string, name: string, text: string): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-import { bits, explicit, implicit, integer, octets, oid, sequence, setOf, time, utf8, yes } from './der.ts';
+import { bits, explicit, implicit, derInteger, octets, oid, sequence, setOf, time, utf8, yes } from './der.ts';
 
 /** What `certificateFrom` signs. Nothing is checked against the X509-SVID rules: a test needs the ones that break them. */
 export interface CertificateContent {
@@ -47,8 +47,8 @@ const keyUsageBits: Readonly<Record<KeyUsage, number>> = { digitalSignature: 0x8
  */
 export function certificateFrom(content: CertificateContent, issuerKey: KeyObject): string {
   const signed = sequence(
-    explicit(0, integer(Buffer.from([2]))),
-    integer(content.serial),
+    explicit(0, derInteger(Buffer.from([2]))),
+    derInteger(content.serial),
     ecdsaWithSha256,
     nameFrom(content.issuer),
     sequence(time(content.notBeforeMs), time(content.notAfterMs)),

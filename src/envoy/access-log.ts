@@ -1,13 +1,13 @@
 import type { ServedCall } from '../outcome/served-call.ts';
-import { Timeouts } from '../runtime/shared-timeout.ts';
+import { SharedTimeout } from '../runtime/shared-timeout.ts';
 import { after } from '../runtime/timers.ts';
 import { servedCallFrom } from './access-log-entry.ts';
-import { logMessageFrom, NO_MESSAGE, type LogMessage } from './access-log-message.ts';
+import { logMessageFrom, NO_ACCESS_LOG_MESSAGE, type AccessLogMessage } from './access-log-message.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { failAnswer, GrpcStatus } from './grpc-answer.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import { type GrpcMethod, unread } from './grpc-server.ts';
-import { type Ending, LogStream, TOO_MUCH } from './log-stream.ts';
+import { type Ending, AccessLogStream, TOO_MUCH } from './log-stream.ts';
 
 /** Where calls go that an access log tells of. */
 export interface AccessLogSink {
@@ -42,7 +42,7 @@ export interface AccessLogMethod {
 }
 
 const invalid = (details: string): Ending => ({ status: GrpcStatus.invalidArgument, details });
-const endUnfinished = (log: LogStream): void => log.end(invalid('the rest of a message did not come'));
+const endUnfinished = (log: AccessLogStream): void => log.end(invalid('the rest of a message did not come'));
 
 /**
  * The one method of Envoy's access log service. Each stream is read message by message, and no faster than the sink takes the
@@ -51,8 +51,14 @@ const endUnfinished = (log: LogStream): void => log.end(invalid('the rest of a m
  */
 export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions): AccessLogMethod {
   const { maxStreams = 256, onFault, budget, monotonicMs } = options;
-  const open = new Set<LogStream>();
-  const rests = new Timeouts<LogStream>({ ms: REST_MS, max: maxStreams, onTimeout: endUnfinished, monotonicMs, after });
+  const open = new Set<AccessLogStream>();
+  const rests = new SharedTimeout<AccessLogStream>({
+    ms: REST_MS,
+    max: maxStreams,
+    onTimeout: endUnfinished,
+    monotonicMs,
+    after,
+  });
   // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
   let reading = 0;
   let isClosed = false;
@@ -61,7 +67,7 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
       failAnswer(stream, isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
       return unread(stream);
     }
-    const log = new LogStream(stream, { budget, onOver: (over) => void open.delete(over) });
+    const log = new AccessLogStream(stream, { budget, onOver: (over) => void open.delete(over) });
     open.add(log);
     reading += 1;
     readStream(log, { sink, rests, messages: new GrpcMessages(MAX_MESSAGE_BYTES, budget) })
@@ -91,11 +97,11 @@ interface Reading {
   readonly sink: AccessLogSink;
   readonly messages: GrpcMessages;
   /** Waits for the rest of a message that has begun. */
-  readonly rests: Timeouts<LogStream>;
+  readonly rests: SharedTimeout<AccessLogStream>;
 }
 
 /** Reads a stream to its end; what is wrong with it, where it did not end by itself. */
-async function readStream(log: LogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
+async function readStream(log: AccessLogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
   let gone: (() => void) | null = null;
   let restIsThere: (() => void) | null = null;
   try {
@@ -107,7 +113,7 @@ async function readStream(log: LogStream, { sink, messages, rests }: Reading): P
         restIsThere?.();
         restIsThere = null;
         if (bytes === 'too-large') return invalid(`a message has more than ${MAX_MESSAGE_BYTES} bytes`);
-        const message = typeof bytes === 'string' ? NO_MESSAGE : logMessageFrom(bytes);
+        const message = typeof bytes === 'string' ? NO_ACCESS_LOG_MESSAGE : logMessageFrom(bytes);
         if ('problem' in message) return invalid(message.problem);
         gone ??= sink.opened(message.name);
         const problem = await takeEntries(message, sink);
@@ -116,7 +122,7 @@ async function readStream(log: LogStream, { sink, messages, rests }: Reading): P
       if (messages.isPartial) restIsThere ??= rests.add(log);
       else messages.letGo();
     }
-    return messages.isPartial ? invalid(NO_MESSAGE.problem) : null;
+    return messages.isPartial ? invalid(NO_ACCESS_LOG_MESSAGE.problem) : null;
   } finally {
     restIsThere?.();
     messages.letGo();
@@ -124,7 +130,7 @@ async function readStream(log: LogStream, { sink, messages, rests }: Reading): P
   }
 }
 
-async function takeEntries({ bytes, entries }: LogMessage, sink: AccessLogSink): Promise<string | null> {
+async function takeEntries({ bytes, entries }: AccessLogMessage, sink: AccessLogSink): Promise<string | null> {
   for (const [index, entry] of entries.entries()) {
     if (index % ENTRIES_AT_ONCE === ENTRIES_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
     const call = servedCallFrom(bytes, entry);

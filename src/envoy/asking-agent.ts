@@ -1,4 +1,4 @@
-import { delimited, fieldsOf, type Fields, WireReader } from './wire-reader.ts';
+import { readDelimited, fieldReaders, type FieldReaders, WireReader } from './wire-reader.ts';
 
 /** The longest part of an XFCC header that is looked at, from its end: there the proxy itself has written. */
 const MAX_XFCC_CHARS = 2_048;
@@ -10,7 +10,7 @@ const MAX_PRINCIPAL_CHARS = 2_048;
  * last `URI` of the last XFCC header. Nothing is verified, so it is good for counting and for nothing else: who writes another
  * name there is denied by its identity, before a signature is looked at. Empty where there is none, or one that is too long.
  */
-export function askingAgentOf(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
+export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
   const found: Found = { name: '', value: '', agent: '' };
   reader.whole(mode === 'peer' ? ofPeer : ofXfcc, found);
@@ -34,14 +34,14 @@ interface Found {
   agent: string;
 }
 
-type Looking = Fields<Found, WireReader>;
+type Looking = FieldReaders<Found, WireReader>;
 
 /** A message of which one field is looked into. */
-const within = <T>(field: number, fields: Fields<T, WireReader>): Fields<T, WireReader> =>
-  fieldsOf({ [field]: delimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
+const within = <T>(field: number, fields: FieldReaders<T, WireReader>): FieldReaders<T, WireReader> =>
+  fieldReaders({ [field]: readDelimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
 
-const principal: Looking = fieldsOf({
-  4: delimited(4, (found: Found, reader: WireReader) => {
+const principal: Looking = fieldReaders({
+  4: readDelimited(4, (found: Found, reader: WireReader) => {
     const text = reader.text();
     found.agent = text.length <= MAX_PRINCIPAL_CHARS ? text : '';
   }),
@@ -49,10 +49,10 @@ const principal: Looking = fieldsOf({
 const ofPeer = within(1, within(1, principal));
 
 /** A header of either shape: the value is `value` or `raw_value`. */
-const header: Looking = fieldsOf({
-  1: delimited(1, (found: Found, reader: WireReader) => void (found.name = reader.text())),
-  2: delimited(2, readValue),
-  3: delimited(2, readValue),
+const header: Looking = fieldReaders({
+  1: readDelimited(1, (found: Found, reader: WireReader) => void (found.name = reader.text())),
+  2: readDelimited(2, readValue),
+  3: readDelimited(2, readValue),
 });
 
 function readValue(found: Found, reader: WireReader): void {
@@ -63,38 +63,41 @@ function readValue(found: Found, reader: WireReader): void {
 /** From the begin, so that one without a URI is not looked through again from each of its characters. */
 const LAST_URI = /^.*\bURI=([^;,"]*)/s;
 
-const readHeader = delimited(null, (found: Found, reader: WireReader) => {
+const readHeader = readDelimited(null, (found: Found, reader: WireReader) => {
   found.value = '';
   reader.message(header, found);
   if (found.value !== '') found.agent = LAST_URI.exec(found.value)?.[1] ?? '';
 });
 
-const headerMap: Looking = fieldsOf({ 1: readHeader });
-const http: Looking = fieldsOf({
+const headerMap: Looking = fieldReaders({ 1: readHeader });
+const http: Looking = fieldReaders({
   3: readHeader,
-  13: delimited(13, (found: Found, reader: WireReader) => void reader.message(headerMap, found)),
+  13: readDelimited(13, (found: Found, reader: WireReader) => void reader.message(headerMap, found)),
 });
 const ofXfcc = within(1, within(4, within(2, http)));
 
-type Proving = Fields<{ hasProof: boolean }, WireReader>;
+type Proving = FieldReaders<{ hasProof: boolean }, WireReader>;
 
-const proofName: Proving = fieldsOf({
-  1: delimited(1, (seen: { hasProof: boolean }, reader: WireReader) => {
+const proofName: Proving = fieldReaders({
+  1: readDelimited(1, (seen: { hasProof: boolean }, reader: WireReader) => {
     if (reader.text() === 'dpop') seen.hasProof = true;
   }),
 });
 const proofHeader = (field: number | null) =>
-  delimited(field, (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofName, seen));
-const proofHeaders: Proving = fieldsOf({ 1: proofHeader(null) });
+  readDelimited(field, (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofName, seen));
+const proofHeaders: Proving = fieldReaders({ 1: proofHeader(null) });
 const ofProof = within(
   1,
   within(
     4,
     within(
       2,
-      fieldsOf({
+      fieldReaders({
         3: proofHeader(null),
-        13: delimited(13, (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofHeaders, seen)),
+        13: readDelimited(
+          13,
+          (seen: { hasProof: boolean }, reader: WireReader) => void reader.message(proofHeaders, seen),
+        ),
       }),
     ),
   ),

@@ -7,7 +7,7 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check-request.ts';
 import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
-import { Fault, stage } from '../runtime/map-isolated.ts';
+import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
 import type { RefusalCause } from './refusal.ts';
 import type { CheckHandler, CheckMessage } from './server.ts';
 
@@ -34,8 +34,8 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
       : checkResponseFrom(answer, response);
   return {
     answers: (calls) => {
-      const asked = stage(calls, (call) => ({ facts: factsOf(call, rules), call }));
-      const encoded = stage(checks.answers(asked), encode);
+      const asked = mapIsolated(calls, (call) => ({ facts: factsOf(call, rules), call }));
+      const encoded = mapIsolated(checks.answers(asked), encode);
       return encoded.map((bytes) => {
         if (isTooOften(bytes)) return options.refuse('agent');
         return bytes instanceof Fault ? failed(bytes.error) : bytes;

@@ -1,13 +1,13 @@
-import { Line } from '../runtime/linked-queue.ts';
-import type { CheckCall } from './check-call.ts';
+import { LinkedQueue } from '../runtime/linked-queue.ts';
+import type { IncomingCheck } from './check-call.ts';
 
 /** What is done about calls that dawdle. */
 export interface CallWatchOptions {
   readonly monotonicMs: () => number;
   /** The deadline of a call has come, and it was not answered. */
-  readonly onExpired: (call: CheckCall) => void;
+  readonly onExpired: (call: IncomingCheck) => void;
   /** More calls wait for their clients than may, and this one has for longest: it is to be over. */
-  readonly onCrowdedOut: (call: CheckCall) => void;
+  readonly onCrowdedOut: (call: IncomingCheck) => void;
   /** Calls that may wait for their clients at once, 16,384 by default: each takes about a kibibyte. */
   readonly maxWaiting?: number;
 }
@@ -31,9 +31,9 @@ const ENDS_AT_ONCE = 256;
 export class CallWatch {
   readonly #options: Required<CallWatchOptions>;
   /** Their clients have not said all, or not taken the answer. */
-  readonly #waiting = new Line<CheckCall>();
+  readonly #waiting = new LinkedQueue<IncomingCheck>();
   /** It is for the server to answer them. */
-  readonly #asked = new Line<CheckCall>();
+  readonly #asked = new LinkedQueue<IncomingCheck>();
   #isLooking = false;
 
   constructor(options: CallWatchOptions) {
@@ -41,25 +41,25 @@ export class CallWatch {
   }
 
   /** A call has begun. */
-  add(call: CheckCall): void {
+  add(call: IncomingCheck): void {
     this.lingers(call);
     if (!this.#isLooking) this.#lookLater();
   }
 
   /** All of a call is there. */
-  asked(call: CheckCall): void {
+  asked(call: IncomingCheck): void {
     this.#asked.join(call.watched);
   }
 
   /** Its client is waited for. */
-  lingers(call: CheckCall): void {
+  lingers(call: IncomingCheck): void {
     this.#waiting.join(call.watched);
     if (this.#waiting.length <= this.#options.maxWaiting) return;
     const oldest = this.#waiting.shift();
     if (oldest !== undefined) this.#options.onCrowdedOut(oldest);
   }
 
-  delete(call: CheckCall): void {
+  delete(call: IncomingCheck): void {
     call.watched.leave();
   }
 
@@ -78,7 +78,10 @@ export class CallWatch {
   };
 
   /** Ends what is late, so many at most. @returns how many less than that it were */
-  #endLate(calls: Line<CheckCall>, { nowMs, max }: { readonly nowMs: number; readonly max: number }): number {
+  #endLate(
+    calls: LinkedQueue<IncomingCheck>,
+    { nowMs, max }: { readonly nowMs: number; readonly max: number },
+  ): number {
     let left = max;
     for (const call of calls) {
       if (nowMs >= call.deadlineMs && !call.isOver) this.#options.onExpired(call);

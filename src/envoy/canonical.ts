@@ -1,7 +1,7 @@
 import { namesMethod } from '../action/query-key.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { Remembered } from '../runtime/bounded-memo.ts';
-import { LIMITS } from './limits.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
+import { MESSAGE_LIMITS } from './limits.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
 
@@ -16,7 +16,7 @@ export function methodFrom(text: string): string | Deny {
 }
 
 /** What a request is aimed at, in the one reading it has. */
-export interface Target {
+export interface RequestTarget {
   /** As received, up to the first `?`. */
   readonly path: string;
   /** The path's segments, percent-decoded once; none for `/`, and an empty last one where the path ends in `/`. */
@@ -35,8 +35,9 @@ export interface Target {
  *
  * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
  */
-export function targetFrom(text: string): Target | Deny {
-  if (text.length > LIMITS.targetChars) return tooLarge(`the path is longer than ${LIMITS.targetChars} characters`);
+export function targetFrom(text: string): RequestTarget | Deny {
+  if (text.length > MESSAGE_LIMITS.targetChars)
+    return tooLarge(`the path is longer than ${MESSAGE_LIMITS.targetChars} characters`);
   if (text === '*') return unsupported('the target `*` is not supported');
   const problem = targetProblem(text);
   if (problem !== null) return notCanonical(problem);
@@ -49,10 +50,10 @@ export function targetFrom(text: string): Target | Deny {
   return namesMethod(query) ? notCanonical('the query names another method') : { path, segments, query };
 }
 
-type Path = Pick<Target, 'path' | 'segments'>;
+type Path = Pick<RequestTarget, 'path' | 'segments'>;
 
 /** Paths that come again and again. Queries do not, and may hold what is nobody's to remember; so may a path with a long word. */
-const paths = new Remembered<Path | Deny>();
+const paths = new BoundedMemo<Path | Deny>();
 const MAY_HOLD_SECRET = /[A-Za-z0-9_~+=.%-]{20}/;
 
 function pathFrom(path: string): Path | Deny {
@@ -110,7 +111,7 @@ const decodedSegments = (path: string): readonly string[] | null => {
 };
 
 /** Whom a request is aimed at. */
-export interface Authority {
+export interface RequestAuthority {
   /** Lower case, without port, trailing dot and user; an IPv6 address keeps its brackets. */
   readonly host: string;
   /** 1 to 65535; `null` where none was sent. */
@@ -118,14 +119,15 @@ export interface Authority {
 }
 
 /** Host and port of an `:authority`. `request.not-canonical` for user information, lists, spaces and odd ports. */
-export function authorityFrom(text: string): Authority | Deny {
-  if (text.length > LIMITS.hostChars) return tooLarge(`the host is longer than ${LIMITS.hostChars} characters`);
+export function authorityFrom(text: string): RequestAuthority | Deny {
+  if (text.length > MESSAGE_LIMITS.hostChars)
+    return tooLarge(`the host is longer than ${MESSAGE_LIMITS.hostChars} characters`);
   return authorities.of(text, readAuthority);
 }
 
-const authorities = new Remembered<Authority | Deny>();
+const authorities = new BoundedMemo<RequestAuthority | Deny>();
 
-function readAuthority(text: string): Authority | Deny {
+function readAuthority(text: string): RequestAuthority | Deny {
   const match = /^(\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*)\.?(?::([1-9][0-9]{0,4}))?$/.exec(text.toLowerCase());
   const host = match?.[1];
   if (host === undefined) return notCanonical('the host is not a plain name or address with an optional port');

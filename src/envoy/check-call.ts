@@ -4,7 +4,7 @@ import { ErrorCode } from '../http2/frame.ts';
 import { endAnswer } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
-import { Place } from '../runtime/linked-queue.ts';
+import { QueueNode } from '../runtime/linked-queue.ts';
 
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
 export const MAX_CHECK_BYTES = 4 * 1_024 * 1_024;
@@ -27,13 +27,13 @@ export const NO_MESSAGE = Buffer.alloc(0);
 /** What becomes of a call. */
 export interface CheckCallEvents {
   /** It has said all: its one message, or why there is none; `full` for one that no more could be held of. */
-  readonly arrived: (call: CheckCall, message: Buffer | MessageProblem | 'full') => void;
+  readonly arrived: (call: IncomingCheck, message: Buffer | MessageProblem | 'full') => void;
   /** It was answered, or nobody waits any more. Told once. */
-  readonly over: (call: CheckCall) => void;
+  readonly over: (call: IncomingCheck) => void;
   /** It was answered, and its stream is not closed yet. */
-  readonly lingers: (call: CheckCall) => void;
+  readonly lingers: (call: IncomingCheck) => void;
   /** Its stream is closed, with an answer or without. */
-  readonly closed: (call: CheckCall) => void;
+  readonly closed: (call: IncomingCheck) => void;
 }
 
 /** What a call is made with. */
@@ -51,7 +51,7 @@ export interface CheckCallOptions {
  * One call of `Check`, from its headers to its answer. It is answered at most once; that a client which never ends its message is
  * answered too is for `CallWatch` to see to.
  */
-export class CheckCall implements StreamEvents {
+export class IncomingCheck implements StreamEvents {
   /** The trace context of the call: `traceparent` as sent; `null` for one that is too long to be kept while it waits. */
   readonly traceparent: string | null;
   /** On the monotonic clock. */
@@ -62,9 +62,9 @@ export class CheckCall implements StreamEvents {
   /** Its message while that waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
   /** Among the calls that are looked after. */
-  readonly watched = new Place<CheckCall>(this);
+  readonly watched = new QueueNode<IncomingCheck>(this);
   /** In the queue of those that wait for their turn. */
-  readonly queued = new Place<CheckCall>(this);
+  readonly queued = new QueueNode<IncomingCheck>(this);
   /** When its message was there, on the monotonic clock; 0 where it is not yet. */
   arrivedMs = 0;
   readonly #stream: AnswerableStream;

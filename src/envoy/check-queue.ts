@@ -1,4 +1,4 @@
-import { Line, type Place } from '../runtime/linked-queue.ts';
+import { LinkedQueue, type QueueNode } from '../runtime/linked-queue.ts';
 
 /** A check that waits for its turn. */
 export interface QueuedCheck {
@@ -47,7 +47,7 @@ const STANDING_MS = 100;
  */
 export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
-  readonly #waiting = new Line<C>();
+  readonly #waiting = new LinkedQueue<C>();
   #isScheduled = false;
   /** What each of the last that were decided took. */
   #eachMs = TOGETHER_MS;
@@ -66,7 +66,7 @@ export class CheckQueue<C extends QueuedCheck> {
   }
 
   /** Adds a check, at a place that it leaves where nobody waits for it any more. */
-  add(place: Place<C>): void {
+  add(place: QueueNode<C>): void {
     this.#waiting.join(place);
     if (this.#isScheduled) return;
     this.#isScheduled = true;

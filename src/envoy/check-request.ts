@@ -1,8 +1,8 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
-import { LIMITS } from './limits.ts';
+import { MESSAGE_LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
-import { delimited, type Fields, fieldsOf, fixed64, varint, WireReader } from './wire-reader.ts';
+import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint, WireReader } from './wire-reader.ts';
 
 /** What is read of a CheckRequest: absent fields are absent, as in the message. */
 export interface DecodedCheckRequest {
@@ -55,22 +55,24 @@ class RequestReader extends WireReader {
   /** Counts a header, in either shape; whether it may be read. */
   isHeaderWithin(): boolean {
     this.#headers += 1;
-    if (this.#headers <= LIMITS.headers) return true;
-    this.fail(deny('request.too-large', `the request has more than ${LIMITS.headers} headers`));
+    if (this.#headers <= MESSAGE_LIMITS.headers) return true;
+    this.fail(deny('request.too-large', `the request has more than ${MESSAGE_LIMITS.headers} headers`));
     return false;
   }
 
   /** Counts a value of metadata, at any depth: so the depth is bounded as the number is. */
   isValueWithin(): boolean {
     this.#values += 1;
-    if (this.#values <= LIMITS.metadataValues) return true;
-    this.fail(deny('request.too-large', `the request has more than ${LIMITS.metadataValues} values of metadata`));
+    if (this.#values <= MESSAGE_LIMITS.metadataValues) return true;
+    this.fail(
+      deny('request.too-large', `the request has more than ${MESSAGE_LIMITS.metadataValues} values of metadata`),
+    );
     return false;
   }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-type Target<T> = Fields<Writable<T>, RequestReader>;
+type Target<T> = FieldReaders<Writable<T>, RequestReader>;
 
 /** The parts of an entry of a map; what is absent is the default, as everywhere in protobuf. */
 interface Entry<V> {
@@ -86,14 +88,14 @@ function add<V>(reader: RequestReader, map: Readonly<Record<string, V>> | undefi
   return entries;
 }
 
-const textEntry: Fields<Entry<string>, RequestReader> = fieldsOf({
-  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
-  2: delimited(2, (entry, reader) => void (entry.value = reader.text())),
+const textEntry: FieldReaders<Entry<string>, RequestReader> = fieldReaders({
+  1: readDelimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: readDelimited(2, (entry, reader) => void (entry.value = reader.text())),
 });
 
-const structEntry: Fields<Entry<DecodedStruct>, RequestReader> = fieldsOf({
-  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
-  2: delimited(2, (entry, reader) => {
+const structEntry: FieldReaders<Entry<DecodedStruct>, RequestReader> = fieldReaders({
+  1: readDelimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: readDelimited(2, (entry, reader) => {
     // Which namespace it is decides whether its value is read: what other filters wrote never is.
     if (entry.key === '') reader.malformed('a map has a value before its key');
     else if (MCP_NAMESPACES.has(entry.key)) entry.value = reader.message(struct, {});
@@ -101,42 +103,42 @@ const structEntry: Fields<Entry<DecodedStruct>, RequestReader> = fieldsOf({
   }),
 });
 
-const valueEntry: Fields<Entry<DecodedValue>, RequestReader> = fieldsOf({
-  1: delimited(1, (entry, reader) => void (entry.key = reader.text())),
-  2: delimited(2, (entry, reader) => void (entry.value = reader.message(value, {}))),
+const valueEntry: FieldReaders<Entry<DecodedValue>, RequestReader> = fieldReaders({
+  1: readDelimited(1, (entry, reader) => void (entry.key = reader.text())),
+  2: readDelimited(2, (entry, reader) => void (entry.value = reader.message(value, {}))),
 });
 
-const struct: Target<DecodedStruct> = fieldsOf({
-  1: delimited(null, (target, reader) => {
+const struct: Target<DecodedStruct> = fieldReaders({
+  1: readDelimited(null, (target, reader) => {
     if (!reader.isValueWithin()) return;
     target.fields = add(reader, target.fields, reader.message(valueEntry, { key: '', value: {} }));
   }),
 });
 
 /** The members of a `oneof`: one slot. */
-const value: Target<DecodedValue> = fieldsOf({
+const value: Target<DecodedValue> = fieldReaders({
   1: varint(0, (target, reader) => void (target.nullValue = reader.uint32())),
   2: fixed64(0, (target, reader) => void (target.numberValue = reader.double())),
-  3: delimited(0, (target, reader) => void (target.stringValue = reader.text())),
+  3: readDelimited(0, (target, reader) => void (target.stringValue = reader.text())),
   4: varint(0, (target, reader) => void (target.boolValue = reader.uint32() !== 0)),
-  5: delimited(0, (target, reader) => void (target.structValue = reader.message(struct, {}))),
+  5: readDelimited(0, (target, reader) => void (target.structValue = reader.message(struct, {}))),
   // That there is one is all that anybody asks.
-  6: delimited(0, (target, reader) => {
+  6: readDelimited(0, (target, reader) => {
     reader.pass();
     target.listValue = true;
   }),
 });
 
-const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fieldsOf({
-  1: delimited(null, (target, reader) => {
+const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fieldReaders({
+  1: readDelimited(null, (target, reader) => {
     if (!reader.isValueWithin()) return;
     const entry = reader.message(structEntry, { key: '', value: {} });
     if (MCP_NAMESPACES.has(entry.key)) target.filter_metadata = add(reader, target.filter_metadata, entry);
   }),
 });
 
-const headerMap: Fields<{ headers?: DecodedHeader[] }, RequestReader> = fieldsOf({
-  1: delimited(null, (target, reader) => {
+const headerMap: FieldReaders<{ headers?: DecodedHeader[] }, RequestReader> = fieldReaders({
+  1: readDelimited(null, (target, reader) => {
     if (!reader.isHeaderWithin()) return;
     const header = reader.made(decodedHeaderFrom);
     if (isDeny(header)) reader.fail(header);
@@ -144,45 +146,45 @@ const headerMap: Fields<{ headers?: DecodedHeader[] }, RequestReader> = fieldsOf
   }),
 });
 
-const http: Target<DecodedHttpRequest> = fieldsOf({
-  2: delimited(2, (target, reader) => void (target.method = reader.text())),
-  3: delimited(null, (target, reader) => {
+const http: Target<DecodedHttpRequest> = fieldReaders({
+  2: readDelimited(2, (target, reader) => void (target.method = reader.text())),
+  3: readDelimited(null, (target, reader) => {
     if (!reader.isHeaderWithin()) return;
     target.headers = add(reader, target.headers, reader.message(textEntry, { key: '', value: '' }));
   }),
-  4: delimited(4, (target, reader) => void (target.path = reader.text())),
-  5: delimited(5, (target, reader) => void (target.host = reader.text())),
-  6: delimited(6, (target, reader) => void (target.scheme = reader.text())),
-  11: delimited(11, (target, reader) => void (target.body = reader.text())),
-  12: delimited(12, (target, reader) => void (target.raw_body = reader.raw())),
-  13: delimited(13, (target, reader) => void (target.header_map = reader.message(headerMap, {}))),
+  4: readDelimited(4, (target, reader) => void (target.path = reader.text())),
+  5: readDelimited(5, (target, reader) => void (target.host = reader.text())),
+  6: readDelimited(6, (target, reader) => void (target.scheme = reader.text())),
+  11: readDelimited(11, (target, reader) => void (target.body = reader.text())),
+  12: readDelimited(12, (target, reader) => void (target.raw_body = reader.raw())),
+  13: readDelimited(13, (target, reader) => void (target.header_map = reader.message(headerMap, {}))),
 });
 
-const request: Target<NonNullable<DecodedAttributes['request']>> = fieldsOf({
-  2: delimited(2, (target, reader) => void (target.http = reader.message(http, {}))),
+const request: Target<NonNullable<DecodedAttributes['request']>> = fieldReaders({
+  2: readDelimited(2, (target, reader) => void (target.http = reader.message(http, {}))),
 });
 
-const socketAddress: Target<NonNullable<NonNullable<DecodedPeer['address']>['socket_address']>> = fieldsOf({
-  2: delimited(2, (target, reader) => void (target.address = reader.text())),
+const socketAddress: Target<NonNullable<NonNullable<DecodedPeer['address']>['socket_address']>> = fieldReaders({
+  2: readDelimited(2, (target, reader) => void (target.address = reader.text())),
   3: varint(3, (target, reader) => void (target.port_value = reader.uint32())),
 });
 
-const address: Target<NonNullable<DecodedPeer['address']>> = fieldsOf({
-  1: delimited(1, (target, reader) => void (target.socket_address = reader.message(socketAddress, {}))),
+const address: Target<NonNullable<DecodedPeer['address']>> = fieldReaders({
+  1: readDelimited(1, (target, reader) => void (target.socket_address = reader.message(socketAddress, {}))),
 });
 
-const peer: Target<DecodedPeer> = fieldsOf({
-  1: delimited(1, (target, reader) => void (target.address = reader.message(address, {}))),
-  4: delimited(4, (target, reader) => void (target.principal = reader.text())),
-  5: delimited(5, (target, reader) => void (target.certificate = reader.text())),
+const peer: Target<DecodedPeer> = fieldReaders({
+  1: readDelimited(1, (target, reader) => void (target.address = reader.message(address, {}))),
+  4: readDelimited(4, (target, reader) => void (target.principal = reader.text())),
+  5: readDelimited(5, (target, reader) => void (target.certificate = reader.text())),
 });
 
-const attributes: Target<DecodedAttributes> = fieldsOf({
-  1: delimited(1, (target, reader) => void (target.source = reader.message(peer, {}))),
-  4: delimited(4, (target, reader) => void (target.request = reader.message(request, {}))),
-  11: delimited(11, (target, reader) => void (target.metadata_context = reader.message(metadata, {}))),
+const attributes: Target<DecodedAttributes> = fieldReaders({
+  1: readDelimited(1, (target, reader) => void (target.source = reader.message(peer, {}))),
+  4: readDelimited(4, (target, reader) => void (target.request = reader.message(request, {}))),
+  11: readDelimited(11, (target, reader) => void (target.metadata_context = reader.message(metadata, {}))),
 });
 
-const checkRequest: Target<DecodedCheckRequest> = fieldsOf({
-  1: delimited(1, (target, reader) => void (target.attributes = reader.message(attributes, {}))),
+const checkRequest: Target<DecodedCheckRequest> = fieldReaders({
+  1: readDelimited(1, (target, reader) => void (target.attributes = reader.message(attributes, {}))),
 });

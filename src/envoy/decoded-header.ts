@@ -1,8 +1,8 @@
 import { type Deny, deny } from '../decision/decision.ts';
-import { Remembered } from '../runtime/bounded-memo.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { utf8From } from './utf8.ts';
-import { delimited, type Fields, fieldsOf, WireReader } from './wire-reader.ts';
+import { readDelimited, type FieldReaders, fieldReaders, WireReader } from './wire-reader.ts';
 
 /** A `HeaderValue` as the message has it: absent fields are absent. */
 export interface HeaderFields {
@@ -30,17 +30,17 @@ function lineOf({ key = '', value = '', raw_value: raw }: HeaderFields): HeaderL
 
 type Writable = { -readonly [K in keyof HeaderFields]: HeaderFields[K] };
 
-const fields: Fields<Writable, WireReader> = fieldsOf({
-  1: delimited(1, (target: Writable, reader: WireReader) => void (target.key = reader.text())),
-  2: delimited(2, (target: Writable, reader: WireReader) => void (target.value = reader.text())),
-  3: delimited(3, (target: Writable, reader: WireReader) => void (target.raw_value = reader.raw())),
+const fields: FieldReaders<Writable, WireReader> = fieldReaders({
+  1: readDelimited(1, (target: Writable, reader: WireReader) => void (target.key = reader.text())),
+  2: readDelimited(2, (target: Writable, reader: WireReader) => void (target.value = reader.text())),
+  3: readDelimited(3, (target: Writable, reader: WireReader) => void (target.raw_value = reader.raw())),
 });
 
 /**
  * Of the headers that calls have most are the same from call to call. INVARIANT: only of these names, whose value is no credential:
  * what is remembered outlives the call.
  */
-const remembered = new Remembered<DecodedHeader>({
+const remembered = new BoundedMemo<DecodedHeader>({
   maxKeys: 8_192,
   maxChars: 4_194_304,
   maxKeyChars: 4_096,

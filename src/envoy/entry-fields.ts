@@ -2,7 +2,7 @@ import type { EntryReader } from './entry-reader.ts';
 import { familiarWordAt, hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
 import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
-import { delimited, fieldsOf, varint, type Fields } from './wire-reader.ts';
+import { readDelimited, fieldReaders, varint, type FieldReaders } from './wire-reader.ts';
 
 /** What is read of an entry; what is absent is as here, or `null` where that differs from the default. */
 export interface EntryDraft extends LoggedDraft, FlagsDraft {
@@ -69,9 +69,9 @@ function int32Of(reader: EntryReader): number {
   return value;
 }
 
-type Target = Fields<EntryDraft, EntryReader>;
+type Target = FieldReaders<EntryDraft, EntryReader>;
 
-const duration: Target = fieldsOf({
+const duration: Target = fieldReaders({
   1: varint(1, (draft, reader) => void (draft.seconds = reader.int64())),
   2: varint(2, (draft, reader) => void (draft.nanos = int32Of(reader))),
 });
@@ -97,67 +97,67 @@ const sizeOf = (reader: EntryReader): number => {
 const isFailureModeHeader = isTextAt('x-envoy-auth-failure-mode-allowed');
 
 /** The members of a `oneof`: one slot. */
-const subjectAltName: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => {
+const subjectAltName: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => {
     if (draft.peer === undefined) draft.peer = reader.made(spiffeIdAt);
     else reader.pass();
   }),
-  2: delimited(1, (_, reader) => reader.pass()),
+  2: readDelimited(1, (_, reader) => reader.pass()),
 });
 
-const certificate: Target = fieldsOf({
-  1: delimited(null, (draft, reader) => {
+const certificate: Target = fieldReaders({
+  1: readDelimited(null, (draft, reader) => {
     if (reader.isPartWithin()) reader.message(subjectAltName, draft);
   }),
 });
 
-const tls: Target = fieldsOf({
-  5: delimited(5, (draft, reader) => void reader.message(certificate, draft)),
+const tls: Target = fieldReaders({
+  5: readDelimited(5, (draft, reader) => void reader.message(certificate, draft)),
 });
 
-const common: Target = fieldsOf({
-  4: delimited(4, (draft, reader) => void reader.message(tls, draft)),
-  7: delimited(7, (draft, reader) => void (draft.sentMs = msOf(draft, reader))),
-  10: delimited(10, (draft, reader) => void (draft.receivedMs = msOf(draft, reader))),
-  15: delimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(familiarWordAt))),
-  16: delimited(16, (draft, reader) => void reader.message(responseFlags, draft)),
-  17: delimited(17, (draft, reader) => void reader.message(loggedMetadata, draft)),
-  23: delimited(23, (draft, reader) => void (draft.durationMs = msOf(draft, reader))),
+const common: Target = fieldReaders({
+  4: readDelimited(4, (draft, reader) => void reader.message(tls, draft)),
+  7: readDelimited(7, (draft, reader) => void (draft.sentMs = msOf(draft, reader))),
+  10: readDelimited(10, (draft, reader) => void (draft.receivedMs = msOf(draft, reader))),
+  15: readDelimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(familiarWordAt))),
+  16: readDelimited(16, (draft, reader) => void reader.message(responseFlags, draft)),
+  17: readDelimited(17, (draft, reader) => void reader.message(loggedMetadata, draft)),
+  23: readDelimited(23, (draft, reader) => void (draft.durationMs = msOf(draft, reader))),
   24: varint(24, (draft, reader) => void (draft.attempts = reader.uint32())),
   27: varint(27, (draft, reader) => void (draft.isIntermediate = reader.uint32() !== 0)),
   33: varint(30, (draft, reader) => void (draft.type = reader.uint32())),
 });
 
-const header: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => {
+const header: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => {
     if (reader.made(isFailureModeHeader)) draft.isFailureModeAllowed = true;
   }),
 });
 
-const request: Target = fieldsOf({
+const request: Target = fieldReaders({
   1: varint(1, (draft, reader) => void (draft.method = reader.uint32())),
-  3: delimited(3, (draft, reader) => void (draft.host = reader.made(hostAt))),
-  5: delimited(5, (draft, reader) => void (draft.path = reader.made(pathAt))),
-  9: delimited(9, (draft, reader) => void (draft.requestId = reader.made(wordAt))),
+  3: readDelimited(3, (draft, reader) => void (draft.host = reader.made(hostAt))),
+  5: readDelimited(5, (draft, reader) => void (draft.path = reader.made(pathAt))),
+  9: readDelimited(9, (draft, reader) => void (draft.requestId = reader.made(wordAt))),
   12: varint(12, (draft, reader) => void (draft.requestBytes = sizeOf(reader))),
-  13: delimited(null, (draft, reader) => {
+  13: readDelimited(null, (draft, reader) => {
     if (reader.isPartWithin()) reader.message(header, draft);
   }),
 });
 
-const statusCode: Target = fieldsOf({
+const statusCode: Target = fieldReaders({
   1: varint(1, (draft, reader) => void (draft.status = reader.uint32())),
 });
 
-const response: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => void reader.message(statusCode, draft)),
+const response: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => void reader.message(statusCode, draft)),
   3: varint(3, (draft, reader) => void (draft.responseBytes = sizeOf(reader))),
-  6: delimited(6, (draft, reader) => void (draft.details = reader.made(familiarWordAt))),
+  6: readDelimited(6, (draft, reader) => void (draft.details = reader.made(familiarWordAt))),
 });
 
 /** `HTTPAccessLogEntry`. @see proto/envoy/data/accesslog/v3/accesslog.proto */
-export const httpEntry: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => void reader.message(common, draft)),
-  3: delimited(3, (draft, reader) => void reader.message(request, draft)),
-  4: delimited(4, (draft, reader) => void reader.message(response, draft)),
+export const httpEntry: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => void reader.message(common, draft)),
+  3: readDelimited(3, (draft, reader) => void reader.message(request, draft)),
+  4: readDelimited(4, (draft, reader) => void reader.message(response, draft)),
 });

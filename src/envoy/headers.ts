@@ -1,6 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import type { HeaderLine } from './header-line.ts';
-import { LIMITS } from './limits.ts';
+import { MESSAGE_LIMITS } from './limits.ts';
 
 /** The header lines of a request, together. */
 export interface Headers {
@@ -25,7 +25,7 @@ const TUNNELS = ['upgrade', 'http2-settings'] as const;
  * away; and `request.unsupported` for anything that turns the connection into a tunnel, since nothing after that could be seen.
  */
 export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
-  if (lines.length > LIMITS.headers) return tooLarge(`more than ${LIMITS.headers} headers`);
+  if (lines.length > MESSAGE_LIMITS.headers) return tooLarge(`more than ${MESSAGE_LIMITS.headers} headers`);
   const byName = new Map<string, readonly string[]>();
   const pseudo = new Map<string, readonly string[]>();
   const replacing: HeaderLine[] = [];
@@ -34,7 +34,8 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
   for (const line of lines) {
     const { name, value, values, isPseudo, problem, isSingle, replaces } = line;
     chars += name.length + value.length;
-    if (chars > LIMITS.headerChars) return tooLarge(`headers of more than ${LIMITS.headerChars} characters`);
+    if (chars > MESSAGE_LIMITS.headerChars)
+      return tooLarge(`headers of more than ${MESSAGE_LIMITS.headerChars} characters`);
     if (problem !== null) return problem;
     const into = isPseudo ? pseudo : byName;
     const before = into.get(name);

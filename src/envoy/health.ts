@@ -1,13 +1,13 @@
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
-import { Timeouts } from '../runtime/shared-timeout.ts';
+import { SharedTimeout } from '../runtime/shared-timeout.ts';
 import { after } from '../runtime/timers.ts';
 import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-server.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { AUTHORIZATION_SERVICE } from './proto.ts';
-import { delimited as delimitedField, fieldsOf, WireReader } from './wire-reader.ts';
-import { bytesOf, delimited, number, text } from './wire-writer.ts';
+import { readDelimited, fieldReaders, WireReader } from './wire-reader.ts';
+import { messageBytes, delimitedField, number, textField } from './wire-writer.ts';
 
 /** The names a health check may ask for: the whole server, and the service Envoy's cluster names. */
 export const HEALTH_SERVICES: readonly string[] = ['', AUTHORIZATION_SERVICE];
@@ -32,11 +32,11 @@ const MAX_ASKING = 1_024;
 export class Health {
   readonly #watchers = new Map<AnswerableStream, string>();
   /** Calls that have not said what they ask. */
-  readonly #asking: Timeouts<AnswerableStream>;
+  readonly #asking: SharedTimeout<AnswerableStream>;
   #isServing = false;
 
   constructor({ monotonicMs }: { readonly monotonicMs: () => number }) {
-    this.#asking = new Timeouts({ ms: ASK_MS, max: MAX_ASKING, onTimeout: refuseLate, monotonicMs, after });
+    this.#asking = new SharedTimeout({ ms: ASK_MS, max: MAX_ASKING, onTimeout: refuseLate, monotonicMs, after });
   }
 
   /** The methods by their paths. */
@@ -114,13 +114,13 @@ export class Health {
 
   #list(): Buffer {
     const entries = HEALTH_SERVICES.map((name) =>
-      delimited(1, text(1, name) + delimited(2, number(1, this.#status(name)))),
+      delimitedField(1, textField(1, name) + delimitedField(2, number(1, this.#status(name)))),
     );
-    return bytesOf(entries.join(''));
+    return messageBytes(entries.join(''));
   }
 
   #answer(service: string): Buffer {
-    return bytesOf(number(1, this.#status(service)));
+    return messageBytes(number(1, this.#status(service)));
   }
 
   #status(service: string): number {
@@ -132,8 +132,8 @@ export class Health {
 const refuseLate = (stream: AnswerableStream): void =>
   failAnswer(stream, GrpcStatus.deadlineExceeded, 'the request did not come');
 
-const healthCheckRequest = fieldsOf<{ service: string }, WireReader>({
-  1: delimitedField(1, (target, reader) => void (target.service = reader.text())),
+const healthCheckRequest = fieldReaders<{ service: string }, WireReader>({
+  1: readDelimited(1, (target, reader) => void (target.service = reader.text())),
 });
 
 function serviceFrom(message: Buffer | MessageProblem): string | null {

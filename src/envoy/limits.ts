@@ -1,5 +1,5 @@
 /** Limits of one request; more of anything is `request.too-large`. Envoy's own defaults are 100 headers and 60 KiB. */
-export const LIMITS = Object.freeze({
+export const MESSAGE_LIMITS = Object.freeze({
   /** Header lines, pseudo headers included. */
   headers: 256,
   /** All names and values together, in characters. */

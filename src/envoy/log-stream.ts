@@ -18,14 +18,14 @@ export interface LogStreamOptions {
   /** Of what came and was not read yet. */
   readonly budget: ByteBudget;
   /** It is over. */
-  readonly onOver: (log: LogStream) => void;
+  readonly onOver: (log: AccessLogStream) => void;
 }
 
 /**
  * One stream of an access log, for one reader. What waits for the reader is counted, and ends the stream where there is no room for
  * it; it is over once, by its client, its reader or the server, and nothing waits then.
  */
-export class LogStream implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
+export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
   readonly #stream: AnswerableStream;
   readonly #options: LogStreamOptions;
   readonly #incoming: Incoming;

@@ -2,7 +2,7 @@ import type { LoggedDecision } from '../outcome/served-call.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { isTextAt, plainAt, uuidAt } from './log-text.ts';
 import type { MadeOf } from './remembered-text.ts';
-import { delimited, fieldsOf, fixed64, varint, type Fields } from './wire-reader.ts';
+import { readDelimited, fieldReaders, fixed64, varint, type FieldReaders } from './wire-reader.ts';
 
 /** Of our own namespace of the metadata; `envoy/response.ts` writes fewer, and Envoy adds one, which is a number. */
 const MAX_TEXTS = 16;
@@ -28,7 +28,7 @@ export interface LoggedDraft {
 export const loggedDecisionFrom = ({ id, kind, task, agent, action }: LoggedDraft): LoggedDecision | null =>
   id === null ? null : { id, kind, task, agent, action };
 
-type Target = Fields<LoggedDraft, EntryReader>;
+type Target = FieldReaders<LoggedDraft, EntryReader>;
 
 /** Where Envoy puts what the answer to a check said. @see https://github.com/envoyproxy/envoy ext_authz, dynamic metadata */
 const isOurNamespace = isTextAt('envoy.filters.http.ext_authz');
@@ -57,48 +57,48 @@ const valueAt: MadeOf<number> = (bytes, from, to) => {
 };
 
 /** The members of a `oneof`: one slot. Only texts are used. */
-const value: Target = fieldsOf({
+const value: Target = fieldReaders({
   1: varint(0, (_, reader) => void reader.uint32()),
   2: fixed64(0, (_, reader) => void reader.double()),
-  3: delimited(0, (draft, reader) => {
+  3: readDelimited(0, (draft, reader) => {
     draft.texts += 1;
     const used = values[draft.value ?? OTHER];
     if (used === undefined || draft.texts > MAX_TEXTS) reader.pass();
     else used.read(draft, reader);
   }),
   4: varint(0, (_, reader) => void reader.uint32()),
-  5: delimited(0, (_, reader) => reader.pass()),
-  6: delimited(0, (_, reader) => reader.pass()),
+  5: readDelimited(0, (_, reader) => reader.pass()),
+  6: readDelimited(0, (_, reader) => reader.pass()),
 });
 
-const valueEntry: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => {
+const valueEntry: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => {
     const number = reader.made(valueAt);
     draft.value = number;
     if (number === OTHER) return;
     if ((draft.valuesRead & (1 << number)) !== 0) reader.malformed('a map has a key twice');
     draft.valuesRead |= 1 << number;
   }),
-  2: delimited(2, (draft, reader) => {
+  2: readDelimited(2, (draft, reader) => {
     if (draft.value === null) reader.malformed('a map has a value before its key');
     else reader.message(value, draft);
   }),
 });
 
-const struct: Target = fieldsOf({
-  1: delimited(null, (draft, reader) => {
+const struct: Target = fieldReaders({
+  1: readDelimited(null, (draft, reader) => {
     draft.value = null;
     reader.message(valueEntry, draft);
   }),
 });
 
-const namespaceEntry: Target = fieldsOf({
-  1: delimited(1, (draft, reader) => {
+const namespaceEntry: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => {
     draft.isOurs = reader.made(isOurNamespace);
     if (draft.isOurs && draft.isOursRead) reader.malformed('a map has a key twice');
     draft.isOursRead ||= draft.isOurs;
   }),
-  2: delimited(2, (draft, reader) => {
+  2: readDelimited(2, (draft, reader) => {
     if (draft.isOurs === null) reader.malformed('a map has a value before its key');
     else if (draft.isOurs) reader.message(struct, draft);
     // What other filters wrote may be large and deep.
@@ -107,8 +107,8 @@ const namespaceEntry: Target = fieldsOf({
 });
 
 /** The `Metadata` of an entry, of which our namespace alone is read. */
-export const loggedMetadata: Target = fieldsOf({
-  1: delimited(null, (draft, reader) => {
+export const loggedMetadata: Target = fieldReaders({
+  1: readDelimited(null, (draft, reader) => {
     if (!reader.isPartWithin()) return;
     draft.isOurs = null;
     reader.message(namespaceEntry, draft);

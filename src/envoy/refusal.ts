@@ -9,7 +9,7 @@ import { preparedDenial } from './response.ts';
 export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
 
 /** Why a call that has no message is refused; `full` where no more of it could be held. */
-export const causeOf: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
+export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
   full: 'full',
   'too-large': 'too-large',
   malformed: 'unreadable',

@@ -1,5 +1,5 @@
 import type { EntryReader } from './entry-reader.ts';
-import { delimited, fieldsOf, varint, type Field, type Fields } from './wire-reader.ts';
+import { readDelimited, fieldReaders, varint, type FieldReader, type FieldReaders } from './wire-reader.ts';
 
 /** The flags of an entry that were read: the bit of its number is set for each. */
 export interface FlagsDraft {
@@ -41,9 +41,9 @@ const letters: ReadonlyMap<number, string> = new Map([
 /** The one flag that is a message: that it is there is all it says. */
 const UNAUTHORIZED = 13;
 
-const flag = (number: number): Field<FlagsDraft, EntryReader> =>
+const flag = (number: number): FieldReader<FlagsDraft, EntryReader> =>
   number === UNAUTHORIZED
-    ? delimited(number, (draft, reader) => {
+    ? readDelimited(number, (draft, reader) => {
         reader.pass();
         draft.flags |= 1 << number;
       })
@@ -52,7 +52,7 @@ const flag = (number: number): Field<FlagsDraft, EntryReader> =>
       });
 
 /** `ResponseFlags`. @see proto/envoy/data/accesslog/v3/accesslog.proto */
-export const responseFlags: Fields<FlagsDraft, EntryReader> = fieldsOf(
+export const responseFlags: FieldReaders<FlagsDraft, EntryReader> = fieldReaders(
   Object.fromEntries([...letters.keys()].map((number) => [number, flag(number)])),
 );
 

@@ -1,14 +1,14 @@
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { messageBudgets } from './byte-budget.ts';
 import { CallWatch } from './call-watch.ts';
-import { CheckCall, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
+import { IncomingCheck, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
 import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts';
 import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { causeOf, type RefusalCause, surely } from './refusal.ts';
+import { refusalCause, type RefusalCause, surely } from './refusal.ts';
 
 /** One check, and everything of its gRPC call that may be used. */
 export interface CheckMessage {
@@ -33,7 +33,7 @@ export interface CheckHandler {
 }
 
 /** What the server needs and what it is held to. */
-export interface ServerOptions {
+export interface ExtAuthzServerOptions {
   /** The bytes of a denial. Should it throw or give nothing, a denial of the server's own is sent. */
   readonly refuse: (cause: RefusalCause) => Uint8Array;
   readonly monotonicMs: () => number;
@@ -64,18 +64,18 @@ const MAX_VIEWS = 256;
  */
 export class AuthorizationServer {
   readonly #handler: CheckHandler;
-  readonly #options: Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
+  readonly #options: Required<Omit<ExtAuthzServerOptions, Optional>> & Pick<ExtAuthzServerOptions, Optional>;
   readonly #server: GrpcServer;
   readonly #health: Health;
   readonly #accessLog: AccessLogMethod | null;
-  readonly #queue: CheckQueue<CheckCall>;
+  readonly #queue: CheckQueue<IncomingCheck>;
   readonly #watch: CallWatch;
   readonly #budgets = messageBudgets();
   readonly #refusal: (cause: RefusalCause) => Uint8Array;
   #inFlight = 0;
   #closing: Promise<void> | null = null;
 
-  constructor(handler: CheckHandler, options: ServerOptions) {
+  constructor(handler: CheckHandler, options: ExtAuthzServerOptions) {
     this.#handler = handler;
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
     this.#refusal = surely(options.refuse);
@@ -166,7 +166,7 @@ export class AuthorizationServer {
 
   readonly #check: GrpcMethod = (stream, { headers }) => {
     const { monotonicMs, maxCheckMs } = this.#options;
-    const call = new CheckCall(stream, {
+    const call = new IncomingCheck(stream, {
       events: this.#events,
       headers,
       budget: this.#budgets.unfinishedChecks,
@@ -190,18 +190,18 @@ export class AuthorizationServer {
     closed: (call) => this.#watch.delete(call),
   };
 
-  readonly #expired = (call: CheckCall): void => {
+  readonly #expired = (call: IncomingCheck): void => {
     call.answer(this.#refusal('deadline'));
     call.signal.aborted = true;
   };
 
-  readonly #crowdedOut = (call: CheckCall): void => {
+  readonly #crowdedOut = (call: IncomingCheck): void => {
     call.answer(this.#refusal('full'));
     call.cut();
   };
 
-  #arrived(call: CheckCall, message: Buffer | MessageProblem | 'full'): void {
-    if (typeof message === 'string') call.answer(this.#refusal(causeOf[message]));
+  #arrived(call: IncomingCheck, message: Buffer | MessageProblem | 'full'): void {
+    if (typeof message === 'string') call.answer(this.#refusal(refusalCause[message]));
     else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
     else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('full'));
     else this.#enqueue(call, message);
@@ -221,7 +221,7 @@ export class AuthorizationServer {
     }
   }
 
-  #enqueue(call: CheckCall, message: Buffer): void {
+  #enqueue(call: IncomingCheck, message: Buffer): void {
     // From here on it is given back once the call is over, whatever is thrown.
     call.message = message;
     this.#inFlight += 1;
@@ -231,7 +231,7 @@ export class AuthorizationServer {
     this.#queue.add(call.queued);
   }
 
-  readonly #decide = (calls: readonly CheckCall[]): void => {
+  readonly #decide = (calls: readonly IncomingCheck[]): void => {
     const answers = this.#answersTo(calls);
     for (const [index, call] of calls.entries()) this.#answerWith(call, answers[index]);
     this.#server.flush();
@@ -242,7 +242,7 @@ export class AuthorizationServer {
     }
   };
 
-  #answersTo(calls: readonly CheckCall[]): readonly unknown[] {
+  #answersTo(calls: readonly IncomingCheck[]): readonly unknown[] {
     try {
       return this.#handler.answers(calls);
     } catch (error) {
@@ -251,7 +251,7 @@ export class AuthorizationServer {
     }
   }
 
-  #answerWith(call: CheckCall, answer: unknown): void {
+  #answerWith(call: IncomingCheck, answer: unknown): void {
     if (!(answer instanceof Promise)) return call.answer(this.#answerOr(answer));
     answer.then(
       (bytes) => call.answer(this.#answerOr(bytes)),
@@ -259,7 +259,7 @@ export class AuthorizationServer {
     );
   }
 
-  #failed(call: CheckCall, error: unknown): void {
+  #failed(call: IncomingCheck, error: unknown): void {
     this.#tellFault(error);
     call.answer(this.#refusal('failed'));
   }

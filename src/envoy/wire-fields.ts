@@ -6,13 +6,13 @@ const END_GROUP = 4;
 const FIXED32 = 5;
 
 /** A part of the bytes: from the first, up to and without the last. */
-export interface Range {
+export interface ByteRange {
   readonly from: number;
   readonly to: number;
 }
 
 /** All of the bytes. */
-export const wholeOf = (bytes: Uint8Array): Range => ({ from: 0, to: bytes.length });
+export const wholeNumberOf = (bytes: Uint8Array): ByteRange => ({ from: 0, to: bytes.length });
 
 /**
  * Calls back with the range of each length-delimited field `number` of the message in `message`, until the bytes are no
@@ -23,9 +23,9 @@ export const wholeOf = (bytes: Uint8Array): Range => ({ from: 0, to: bytes.lengt
  */
 export function fieldsWithin(
   bytes: Uint8Array,
-  message: Range,
+  message: ByteRange,
   number: number,
-  found: (field: Range) => void,
+  found: (field: ByteRange) => void,
 ): boolean {
   const at = { offset: message.from, to: message.to };
   while (at.offset < at.to) {

@@ -1,6 +1,6 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import { utf8From } from './utf8.ts';
-import { type Range, wholeOf } from './wire-fields.ts';
+import { type ByteRange, wholeNumberOf } from './wire-fields.ts';
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -8,7 +8,7 @@ const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
 /** How a field is read into the message it is of. */
-export interface Field<T, R extends WireReader> {
+export interface FieldReader<T, R extends WireReader> {
   readonly wireType: number;
   /** Fields of one slot exclude each other, and a field itself; `null` for one that may be repeated. */
   readonly slot: number | null;
@@ -16,30 +16,32 @@ export interface Field<T, R extends WireReader> {
 }
 
 /** The fields of a message that are read, by their numbers; the others are skipped. */
-export type Fields<T, R extends WireReader> = readonly (Field<T, R> | undefined)[];
+export type FieldReaders<T, R extends WireReader> = readonly (FieldReader<T, R> | undefined)[];
 
 /** A table of fields. Slots are below 31. */
-export const fieldsOf = <T, R extends WireReader>(table: Readonly<Record<number, Field<T, R>>>): Fields<T, R> =>
+export const fieldReaders = <T, R extends WireReader>(
+  table: Readonly<Record<number, FieldReader<T, R>>>,
+): FieldReaders<T, R> =>
   Array.from({ length: Math.max(...Object.keys(table).map(Number)) + 1 }, (_, number) => table[number]);
 
-type Read<T, R extends WireReader> = Field<T, R>['read'];
+type Read<T, R extends WireReader> = FieldReader<T, R>['read'];
 
 /** A field of text, of bytes or of an embedded message, in the slot it has with others. */
-export const delimited = <T, R extends WireReader>(slot: number | null, read: Read<T, R>): Field<T, R> => ({
+export const readDelimited = <T, R extends WireReader>(slot: number | null, read: Read<T, R>): FieldReader<T, R> => ({
   wireType: LENGTH_DELIMITED,
   slot,
   read,
 });
 
 /** A field of a number, a boolean or an enum. */
-export const varint = <T, R extends WireReader>(slot: number, read: Read<T, R>): Field<T, R> => ({
+export const varint = <T, R extends WireReader>(slot: number, read: Read<T, R>): FieldReader<T, R> => ({
   wireType: VARINT,
   slot,
   read,
 });
 
 /** A field of a double. */
-export const fixed64 = <T, R extends WireReader>(slot: number, read: Read<T, R>): Field<T, R> => ({
+export const fixed64 = <T, R extends WireReader>(slot: number, read: Read<T, R>): FieldReader<T, R> => ({
   wireType: FIXED64,
   slot,
   read,
@@ -59,7 +61,7 @@ export class WireReader {
   #problem: Deny | null = null;
 
   /** @param part what of the bytes is read, by default all */
-  constructor(bytes: Uint8Array, part: Range = wholeOf(bytes)) {
+  constructor(bytes: Uint8Array, part: ByteRange = wholeNumberOf(bytes)) {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = part.from;
     this.#end = part.to;
@@ -71,7 +73,7 @@ export class WireReader {
   }
 
   /** Reads the whole as a message. */
-  whole<T>(fields: Fields<T, this>, target: T): T {
+  whole<T>(fields: FieldReaders<T, this>, target: T): T {
     let seen = 0;
     while (this.#at < this.#end) {
       const tag = this.#varint();
@@ -89,7 +91,7 @@ export class WireReader {
   }
 
   /** Reads the embedded message that comes next. */
-  message<T>(fields: Fields<T, this>, target: T): T {
+  message<T>(fields: FieldReaders<T, this>, target: T): T {
     const outer = this.#end;
     const length = this.#length();
     this.#end = this.#at + length;

@@ -6,17 +6,17 @@
  */
 
 /** A length-delimited field: bytes, an embedded message, text by `utf8`. */
-export const delimited = (number: number, content: string): string =>
+export const delimitedField = (number: number, content: string): string =>
   varint((number << 3) | 2) + varint(content.length) + content;
 
 /** A field of a number, a boolean or an enum; written where it is 0 too. */
 export const number = (field: number, value: number): string => varint(field << 3) + varint(value);
 
 /** A field of text. */
-export const text = (field: number, value: string): string => delimited(field, utf8(value));
+export const textField = (field: number, value: string): string => delimitedField(field, utf8(value));
 
 /** The bytes of a message. */
-export const bytesOf = (message: string): Buffer => Buffer.from(message, 'latin1');
+export const messageBytes = (message: string): Buffer => Buffer.from(message, 'latin1');
 
 const utf8 = (value: string): string =>
   // oxlint-disable-next-line no-control-regex -- all of ASCII

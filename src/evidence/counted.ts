@@ -1,30 +1,30 @@
 /** A place in the ledger and its instant. */
-export interface Place {
+export interface LedgerPlace {
   readonly seq: number;
   /** Milliseconds since the Unix epoch, as the record claims. */
   readonly at: number;
 }
 
 /** How many there were, with the first and the last. */
-export interface Counted {
+export interface CountedRecords {
   readonly count: number;
   /** `null` of none. */
-  readonly first: Place | null;
-  readonly last: Place | null;
+  readonly first: LedgerPlace | null;
+  readonly last: LedgerPlace | null;
 }
 
 /** None. */
-export const none: Counted = { count: 0, first: null, last: null };
+export const none: CountedRecords = { count: 0, first: null, last: null };
 
 /** One more, in the order of the ledger. */
-export const oneMore = ({ count, first }: Counted, place: Place): Counted => ({
+export const oneMore = ({ count, first }: CountedRecords, place: LedgerPlace): CountedRecords => ({
   count: count + 1,
   first: first ?? place,
   last: place,
 });
 
 /** Several as one. */
-export const together = (all: readonly Counted[]): Counted =>
+export const totalOf = (all: readonly CountedRecords[]): CountedRecords =>
   all.reduce(
     (sum, { count, first, last }) => ({
       count: sum.count + count,
@@ -39,21 +39,24 @@ export const together = (all: readonly Counted[]): Counted =>
  */
 export class CountedByName {
   readonly #max: number;
-  readonly #byName = new Map<string, Counted>();
-  #others: Counted = none;
+  readonly #byName = new Map<string, CountedRecords>();
+  #others: CountedRecords = none;
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  add(name: string, place: Place): void {
+  add(name: string, place: LedgerPlace): void {
     const counted = this.#byName.get(name);
     if (counted === undefined && this.#byName.size >= this.#max) this.#others = oneMore(this.#others, place);
     else this.#byName.set(name, oneMore(counted ?? none, place));
   }
 
   /** The most frequent first. */
-  found(): { readonly named: readonly (Counted & { readonly name: string })[]; readonly others: Counted } {
+  found(): {
+    readonly named: readonly (CountedRecords & { readonly name: string })[];
+    readonly others: CountedRecords;
+  } {
     const named = Array.from(this.#byName, ([name, counted]) => ({ name, ...counted }));
     return {
       named: named.toSorted((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1)),

@@ -18,20 +18,21 @@ interface ClassEntry {
 }
 
 /** A member that is a text. */
-export const textOf = (record: RecordMembers, name: string): string | null => {
+export const fieldText = (record: RecordMembers, name: string): string | null => {
   const value = record[name];
   return typeof value === 'string' ? value : null;
 };
 
 const isKind = (record: RecordMembers, ...kinds: readonly string[]): boolean =>
-  kinds.includes(textOf(record, 'kind') ?? '');
+  kinds.includes(fieldText(record, 'kind') ?? '');
 const isUse = (record: RecordMembers, decision: 'allow' | 'deny'): boolean =>
   isKind(record, 'use') && record['decision'] === decision;
-const reasonOf = (record: RecordMembers): string => textOf(record, 'reason') ?? textOf(record, 'error') ?? 'no reason';
+const reasonOf = (record: RecordMembers): string =>
+  fieldText(record, 'reason') ?? fieldText(record, 'error') ?? 'no reason';
 const isFinding = (record: RecordMembers, ...findings: readonly string[]): boolean =>
-  isKind(record, 'finding') && findings.includes(textOf(record, 'finding') ?? '');
+  isKind(record, 'finding') && findings.includes(fieldText(record, 'finding') ?? '');
 const isEvent = (record: RecordMembers, ...events: readonly string[]): boolean =>
-  isKind(record, 'event') && events.includes(textOf(record, 'event') ?? '');
+  isKind(record, 'event') && events.includes(fieldText(record, 'event') ?? '');
 
 /** Codes of denials by which Remit failed closed: the check itself could not be done. */
 const FAULTS: ReadonlySet<string> = new Set(
@@ -41,7 +42,7 @@ const MISUSES: ReadonlySet<string> = new Set(['token.binding', 'token.proof', 't
 const MISUSE_CLASSES: ReadonlySet<string> = new Set(['other-identity', 'after-end']);
 
 const misuseOf = (record: RecordMembers): string | null => {
-  const reason = textOf(record, 'reason');
+  const reason = fieldText(record, 'reason');
   if (reason !== null && MISUSES.has(reason)) return reason;
   const { reuse } = record;
   const found = Array.isArray(reuse) ? reuse.find((name) => MISUSE_CLASSES.has(String(name))) : undefined;
@@ -79,7 +80,7 @@ export const evidenceClasses = [
     shows: 'calls outside identity, task, intent or policy were denied, each with a reason of a closed list',
     matches: (record) => isUse(record, 'deny') || isEvent(record, 'refused') || isFinding(record, 'denied-but-served'),
     exceptionOf: (record) =>
-      textOf(record, 'finding') ?? (isKind(record, 'event') ? 'refused without a check' : reasonOf(record)),
+      fieldText(record, 'finding') ?? (isKind(record, 'event') ? 'refused without a check' : reasonOf(record)),
   },
   {
     id: 'E5',
@@ -88,7 +89,9 @@ export const evidenceClasses = [
     matches: (record) =>
       isKind(record, 'end') || isEvent(record, 'suspended', 'resumed', 'risk', 'token-revoked', 'signal'),
     exceptionOf: (record) =>
-      record['state'] === 'revoked' || isEvent(record, 'suspended', 'token-revoked') ? textOf(record, 'cause') : null,
+      record['state'] === 'revoked' || isEvent(record, 'suspended', 'token-revoked')
+        ? fieldText(record, 'cause')
+        : null,
   },
   {
     id: 'E6',
@@ -124,7 +127,7 @@ export const evidenceClasses = [
     shows: 'where a check could not be done the call was denied',
     matches: (record) =>
       (isUse(record, 'deny') && FAULTS.has(reasonOf(record))) || isFinding(record, 'failure-mode-allowed'),
-    exceptionOf: (record) => textOf(record, 'finding') ?? reasonOf(record),
+    exceptionOf: (record) => fieldText(record, 'finding') ?? reasonOf(record),
   },
   {
     id: 'E11',
@@ -132,6 +135,6 @@ export const evidenceClasses = [
     shows:
       "each decision is held against Envoy's own access log: calls that nobody was asked about, and denials that were served, are found",
     matches: (record) => isKind(record, 'outcome', 'finding'),
-    exceptionOf: (record) => textOf(record, 'finding'),
+    exceptionOf: (record) => fieldText(record, 'finding'),
   },
 ] as const satisfies readonly ClassEntry[];

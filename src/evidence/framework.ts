@@ -4,14 +4,14 @@ import type { ClassId } from './evidence-class.ts';
  * How far Remit goes for a control: `enforces` decides by it at each call and records that; `evidences` records what a reviewer
  * of the control looks for; `partial` does so for a part of it, which `limit` names; `none` records nothing of it.
  */
-export type Coverage = 'enforces' | 'evidences' | 'partial' | 'none';
+export type ControlCoverage = 'enforces' | 'evidences' | 'partial' | 'none';
 
 /** A control of a framework, and what of it a ledger can show. */
 export interface Control {
   /** As the framework writes it; a label where the framework has no ids. */
   readonly id: string;
   readonly title: string;
-  readonly coverage: Coverage;
+  readonly coverage: ControlCoverage;
   /** Empty where `coverage` is `none`. */
   readonly classes: readonly ClassId[];
   /** What the evidence does not show. */
@@ -41,7 +41,7 @@ export const control = (
     limit,
     aliases = [],
   }: {
-    readonly coverage: Coverage;
+    readonly coverage: ControlCoverage;
     /** Their numbers, such as `1 2 5`. */
     readonly classes?: string;
     readonly limit: string;

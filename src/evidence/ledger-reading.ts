@@ -9,7 +9,7 @@ import { keptPolicies, type KeptPolicies } from '../ledger/log/kept-policies.ts'
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
 import { isProblem, type Problem } from '../token/members.ts';
-import { type RecordMembers, textOf } from './evidence-class.ts';
+import { type RecordMembers, fieldText } from './evidence-class.ts';
 import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
 import type { Tally } from './tally.ts';
 
@@ -76,7 +76,7 @@ function whatOf(record: RecordMembers): string {
       .filter((cell) => cell !== '-')
       .join(', ');
   } catch {
-    return `a record of kind ${textOf(record, 'kind') ?? 'unknown'} that this version cannot show`;
+    return `a record of kind ${fieldText(record, 'kind') ?? 'unknown'} that this version cannot show`;
   }
 }
 
@@ -93,7 +93,7 @@ export async function policySetsIn(
   const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
   for (const { seq, bytes } of log.found({ kind: 'policy', untilMs: toMs }, { isNewestFirst: true }).take(MAX_LOADS)) {
     const leaf = leafFrom(bytes);
-    const hash = isProblem(leaf) ? null : textOf(leaf.record, 'policySet');
+    const hash = isProblem(leaf) ? null : fieldText(leaf.record, 'policySet');
     if (isProblem(leaf) || hash === null) continue;
     const { at } = leaf.record;
     if (typeof at !== 'number') continue;
@@ -102,7 +102,7 @@ export async function policySetsIn(
       seq,
       at: isoOf(at),
       origin: originText(leaf.record),
-      by: textOf(leaf.record, 'by') ?? 'not recorded',
+      by: fieldText(leaf.record, 'by') ?? 'not recorded',
     };
     loads.set(hash, [load, ...(loads.get(hash) ?? [])]);
   }
@@ -122,8 +122,9 @@ function originText(record: RecordMembers): string {
   const { origin } = record;
   if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return 'from where is not recorded';
   const of = origin as RecordMembers;
-  if (textOf(of, 'kind') === 'folder') return `from the folder ${textOf(of, 'folder') ?? '?'}, which is not signed`;
-  return `from ${textOf(of, 'from') ?? '?'}, version ${textOf(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under the key ${textOf(of, 'keyId') ?? 'without an id'}`;
+  if (fieldText(of, 'kind') === 'folder')
+    return `from the folder ${fieldText(of, 'folder') ?? '?'}, which is not signed`;
+  return `from ${fieldText(of, 'from') ?? '?'}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under the key ${fieldText(of, 'keyId') ?? 'without an id'}`;
 }
 
 function textState(kept: KeptPolicies | Problem | null): string {

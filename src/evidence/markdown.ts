@@ -1,6 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
-import { isoOf, type ControlEvidence, type EvidenceReport, type Named } from './report.ts';
+import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount } from './report.ts';
 
 /** Rows of a table of names; the rest is in the report as JSON. */
 const MAX_ROWS = 50;
@@ -137,7 +137,7 @@ function policiesOf({ policySets }: EvidenceReport): readonly string[] {
   ];
 }
 
-const namesOf = (title: string, column: string, rows: readonly Named[]): readonly string[] => [
+const namesOf = (title: string, column: string, rows: readonly NamedCount[]): readonly string[] => [
   `## ${title}`,
   '',
   ...(rows.length === 0

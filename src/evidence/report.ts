@@ -1,7 +1,7 @@
 import type { Verdict } from '../ledger/verdict.ts';
-import { type Counted, type Place, together } from './counted.ts';
+import { type CountedRecords, type LedgerPlace, totalOf } from './counted.ts';
 import { type ClassId, evidenceClasses } from './evidence-class.ts';
-import type { Coverage, Framework } from './framework.ts';
+import type { ControlCoverage, Framework } from './framework.ts';
 import type { ClassTally, Tally } from './tally.ts';
 
 /** An anchor that the verdict was reached with. */
@@ -47,7 +47,7 @@ export interface ControlEvidence {
   readonly id: string;
   readonly title: string;
   readonly aliases: Framework['controls'][number]['aliases'];
-  readonly coverage: Coverage;
+  readonly coverage: ControlCoverage;
   readonly limit: string;
   /** Whether records of the period show anything of it. */
   readonly state: 'evidenced' | 'no record in this period' | 'not evidenced by this ledger';
@@ -95,14 +95,14 @@ export interface EvidenceReport {
     readonly head: { readonly size: number; readonly root: string } | null;
     readonly keyId: string;
   };
-  readonly records: Counted;
+  readonly records: CountedRecords;
   /** Every class, also those that no control of the framework names: no exception of the period is left out. */
   readonly classes: readonly ClassSeen[];
   readonly controls: readonly ControlEvidence[];
   readonly policySets: readonly PolicySetSeen[];
-  readonly actors: readonly Named[];
-  readonly agents: readonly Named[];
-  readonly actions: readonly Named[];
+  readonly actors: readonly NamedCount[];
+  readonly agents: readonly NamedCount[];
+  readonly actions: readonly NamedCount[];
   readonly args: Tally['args'];
   readonly seed: { readonly text: string; readonly isGiven: boolean };
   readonly sample: readonly SampledRecord[];
@@ -110,7 +110,7 @@ export interface EvidenceReport {
 }
 
 /** Something by name, how often, first and last. */
-export interface Named {
+export interface NamedCount {
   readonly name: string;
   readonly count: number;
   readonly first: string | null;
@@ -121,7 +121,7 @@ export interface Named {
 export const controlsOf = (framework: Framework, { classes }: Tally): readonly ControlEvidence[] =>
   framework.controls.map((control) => {
     const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
-    const all = together(tallies);
+    const all = totalOf(tallies);
     return {
       id: control.id,
       title: control.title,
@@ -162,14 +162,14 @@ function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptio
   );
 }
 
-const instantOf = (place: Place | null): Instant | null =>
+const instantOf = (place: LedgerPlace | null): Instant | null =>
   place === null ? null : { seq: place.seq, at: isoOf(place.at) };
 
 /** An instant as ISO 8601; one that no date can hold as its number. */
 export const isoOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms));
 
 /** Names with their counts; what was beyond the bound in one row. */
-export const namedOf = ({ named, others }: Tally['actors']): readonly Named[] =>
+export const namedOf = ({ named, others }: Tally['actors']): readonly NamedCount[] =>
   [...named, ...(others.count === 0 ? [] : [{ name: '(others)', ...others }])].map(({ name, count, first, last }) => ({
     name,
     count,
@@ -178,7 +178,7 @@ export const namedOf = ({ named, others }: Tally['actors']): readonly Named[] =>
   }));
 
 /** What no report of a ledger can show, whichever framework. */
-export const LIMITS: readonly string[] = [
+export const REPORT_LIMITS: readonly string[] = [
   'This report provides evidence for controls. It states no conformity: that is for an assessor, who knows the organization and its scope.',
   'A ledger proves what was written, not that what was written was true; and calls that do not pass Envoy are not in it.',
   'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',

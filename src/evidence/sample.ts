@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
 /** A random choice of records that anybody with the same seed makes again. */
-export interface Sample {
+export interface RecordSample {
   /** Offers a record. */
   readonly offer: (seq: number, score: string) => void;
   /** The numbers of those that were chosen, in order. */
@@ -12,7 +12,7 @@ export interface Sample {
 export const scoreOf = (seed: string, seq: number): string => hash('sha256', `${seed}\n${seq}`, 'hex');
 
 /** The `size` records of the lowest scores: each subset is as likely, in one pass and in memory of that size. */
-export function sampleOf(size: number): Sample {
+export function sampleOf(size: number): RecordSample {
   const best: { readonly seq: number; readonly score: string }[] = [];
   return {
     offer: (seq, score) => {

@@ -1,9 +1,9 @@
-import { type Counted, CountedByName, none, oneMore, type Place } from './counted.ts';
-import { type ClassId, evidenceClasses, type RecordMembers, textOf } from './evidence-class.ts';
+import { type CountedRecords, CountedByName, none, oneMore, type LedgerPlace } from './counted.ts';
+import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
 import { sampleOf, scoreOf } from './sample.ts';
 
 /** What the records of a class came to. */
-export interface ClassTally extends Counted {
+export interface ClassTally extends CountedRecords {
   readonly id: ClassId;
   /** By code, the most frequent first. */
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
@@ -23,7 +23,7 @@ export interface RecordedArgument {
 
 /** What the records of a period came to. */
 export interface Tally {
-  readonly records: Counted;
+  readonly records: CountedRecords;
   readonly classes: ReadonlyMap<ClassId, ClassTally>;
   /** Who ended, suspended, resumed and changed tasks, and put policies in force. */
   readonly actors: ReturnType<CountedByName['found']>;
@@ -39,7 +39,7 @@ const MAX_NAMES = 1_000;
 
 /** Counts the records of a period, offered in the order of the ledger; memory does not grow with them. */
 export function tally({ seed, perClass }: { readonly seed: string; readonly perClass: number }): {
-  readonly add: (place: Place, record: RecordMembers) => void;
+  readonly add: (place: LedgerPlace, record: RecordMembers) => void;
   readonly found: () => Tally;
 } {
   let records = none;
@@ -63,10 +63,10 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
         if (code !== null) of.exceptions.add(code, place);
       }
       addNamed(actors, actorOf(record), place);
-      const kind = textOf(record, 'kind');
-      if (kind === 'use') addNamed(agents, textOf(record, 'agent'), place);
-      if (kind === 'use') addNamed(actions, textOf(record, 'action'), place);
-      if (kind === 'use' || kind === 'intent') addNamed(policySets, textOf(record, 'policySet'), place);
+      const kind = fieldText(record, 'kind');
+      if (kind === 'use') addNamed(agents, fieldText(record, 'agent'), place);
+      if (kind === 'use') addNamed(actions, fieldText(record, 'action'), place);
+      if (kind === 'use' || kind === 'intent') addNamed(policySets, fieldText(record, 'policySet'), place);
       if (kind === 'use' && record['decision'] === 'allow') args.add(record);
     },
     found: () => ({
@@ -91,14 +91,14 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
 const foundIn = (counted: CountedByName | undefined): ReturnType<CountedByName['found']> =>
   counted?.found() ?? { named: [], others: none };
 
-function addNamed(counted: CountedByName | undefined, name: string | null, place: Place): void {
+function addNamed(counted: CountedByName | undefined, name: string | null, place: LedgerPlace): void {
   if (name !== null) counted?.add(name, place);
 }
 
 /** Who brought a record about; `null` of what happens by itself at each call. */
 function actorOf(record: RecordMembers): string | null {
-  const kind = textOf(record, 'kind');
-  const by = textOf(record, 'by');
+  const kind = fieldText(record, 'kind');
+  const by = fieldText(record, 'by');
   // Of a policy it is an account of the machine, of anything else `remit` is Remit itself.
   if (kind === 'policy') return by === null ? null : `account ${by}`;
   return kind === 'end' || kind === 'event' ? by : null;
@@ -111,7 +111,7 @@ class ArgumentTally {
   >();
 
   add(record: RecordMembers): void {
-    const action = textOf(record, 'action');
+    const action = fieldText(record, 'action');
     const { args } = record;
     if (action === null || typeof args !== 'object' || args === null || Array.isArray(args)) return;
     for (const [argument, value] of Object.entries(args)) {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { isLoopback } from '../runtime/loopback-host.ts';
-import { Timeouts } from '../runtime/shared-timeout.ts';
+import { SharedTimeout } from '../runtime/shared-timeout.ts';
 import { after } from '../runtime/timers.ts';
 import { BOUNDS } from './bounds.ts';
 import { Http2Connection } from './connection.ts';
@@ -12,7 +12,7 @@ import type { AnswerableStream, Http2Stream, StreamEvents } from './stream.ts';
 export type ListenWhere = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** What a server is made with. */
-export interface ServerOptions {
+export interface Http2ServerOptions {
   /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
@@ -41,21 +41,21 @@ const CUT_MS = 1_000;
  * Lifecycle: `listen` as often as there are addresses, `close` once.
  */
 export class Http2Server {
-  readonly #options: ServerOptions;
+  readonly #options: Http2ServerOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
   readonly #gathered = new Set<Http2Connection>();
   /** No connection is read, since it was enough. */
   #waits = false;
   /** Streams that were answered and whose clients have not said all. */
-  readonly #lettingGo: Timeouts<Http2Stream>;
+  readonly #lettingGo: SharedTimeout<Http2Stream>;
   #isFlushing = false;
   #onEmpty: () => void = () => undefined;
 
-  constructor(options: ServerOptions) {
+  constructor(options: Http2ServerOptions) {
     this.#options = options;
     const { monotonicMs } = options;
-    this.#lettingGo = new Timeouts({
+    this.#lettingGo = new SharedTimeout({
       ms: BOUNDS.letGoMs,
       max: BOUNDS.lettingGo,
       onTimeout: (stream) => stream.reset(ErrorCode.none),

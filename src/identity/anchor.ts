@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 
 import { isDeny } from '../decision/decision.ts';
 import { extensionsFrom, SUBJECT_ALTERNATIVE_NAME, uriNamesIn } from './certificate-extensions.ts';
-import type { Leaf } from './leaf.ts';
+import type { LeafCertificate } from './leaf-certificate.ts';
 import { trustDomainFrom, trustDomainOf, type TrustDomain } from './spiffe-id.ts';
 
 /** A certificate that may sign leaves, and what it was found to have signed. */
@@ -10,7 +10,7 @@ interface Anchor {
   readonly certificate: X509Certificate;
   /** The trust domain its own SPIFFE ID names; `null` where it has none. */
   readonly trustDomain: TrustDomain | null;
-  readonly signed: WeakMap<Leaf, boolean>;
+  readonly signed: WeakMap<LeafCertificate, boolean>;
 }
 
 /** INVARIANT: a signature does not change with time, so it is remembered; a date does matter each time, so it is not. */
@@ -30,7 +30,7 @@ const anchorsOf = new WeakMap<readonly string[], readonly Anchor[]>();
  * @see X509-SVID section 5
  */
 export function isAnchored(
-  leaf: Leaf,
+  leaf: LeafCertificate,
   nowMs: number,
   { anchors, trustDomains }: { readonly anchors: readonly string[]; readonly trustDomains: ReadonlySet<TrustDomain> },
 ): boolean {
@@ -64,7 +64,7 @@ function anchorFrom(pem: string): readonly Anchor[] {
   }
 }
 
-function hasSigned(anchor: Anchor, leaf: Leaf): boolean {
+function hasSigned(anchor: Anchor, leaf: LeafCertificate): boolean {
   const held = anchor.signed.get(leaf);
   if (held !== undefined) return held;
   const signed = isSignedBy(leaf, anchor.certificate);
@@ -72,7 +72,7 @@ function hasSigned(anchor: Anchor, leaf: Leaf): boolean {
   return signed;
 }
 
-function isSignedBy(leaf: Leaf, issuer: X509Certificate): boolean {
+function isSignedBy(leaf: LeafCertificate, issuer: X509Certificate): boolean {
   try {
     const certificate = new X509Certificate(leaf.der);
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);

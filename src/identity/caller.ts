@@ -1,7 +1,7 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { isAnchored } from './anchor.ts';
-import { leafFromUrlEncodedPem, type Leaf, type LeafReader } from './leaf.ts';
-import { Remembered } from '../runtime/bounded-memo.ts';
+import { leafFromUrlEncodedPem, type LeafCertificate, type LeafReader } from './leaf-certificate.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { MAX_SPIFFE_ID_BYTES, spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { xfccFrom, type XfccElement } from './xfcc.ts';
 
@@ -96,7 +96,7 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
 }
 
 /** The leaf the peer presented, agreeing with its principal and valid now; `null` where Envoy sent none. */
-function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): Leaf | null | Deny {
+function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCertificate | null | Deny {
   if (facts.certificate === '') {
     return rules.anchors.length > 0 && facts.principal !== ''
       ? deny('identity.missing', 'the peer certificate is required to check its chain')
@@ -115,7 +115,7 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): Leaf |
 }
 
 /** The header is not trusted in `peer` mode, and yet may not contradict: `URI`, and `Hash` where the leaf is known. */
-function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: Leaf | null): Deny | null {
+function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertificate | null): Deny | null {
   if (xfcc.length === 0) return null;
   const elements = elementsOf(xfcc);
   if (isDeny(elements)) {
@@ -156,9 +156,9 @@ function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
 }
 
 /** Headers of the workloads that call, which come with every call of each. */
-const headers = new Remembered<readonly XfccElement[] | Deny>({ maxKeys: 2_048, maxKeyChars: 4_096 });
+const headers = new BoundedMemo<readonly XfccElement[] | Deny>({ maxKeys: 2_048, maxKeyChars: 4_096 });
 
-const ids = new Remembered<SpiffeId | Deny>({ maxKeyChars: MAX_SPIFFE_ID_BYTES });
+const ids = new BoundedMemo<SpiffeId | Deny>({ maxKeyChars: MAX_SPIFFE_ID_BYTES });
 
 function acceptedId(text: string, rules: IdentityRules): SpiffeId | Deny {
   const id = ids.of(text, spiffeIdFrom);
@@ -172,7 +172,7 @@ function isForwarder(principal: string, rules: IdentityRules): boolean {
   return !isDeny(id) && rules.forwarders.has(id);
 }
 
-const hashDiffers = (element: XfccElement, leaf: Leaf): boolean =>
+const hashDiffers = (element: XfccElement, leaf: LeafCertificate): boolean =>
   element.sha256 !== null && element.sha256 !== leaf.sha256;
 
 const hashConflict = (): Deny => deny('identity.conflict', 'the peer certificate is not the one of `Hash` in xfcc');

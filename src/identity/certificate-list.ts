@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { elementsIn } from './certificate-extensions.ts';
-import { MAX_CERTIFICATE_BYTES } from './leaf.ts';
+import { MAX_CERTIFICATE_BYTES } from './leaf-certificate.ts';
 
 /** Most certificates in one list: a chain has a few, the bundle of one trust domain a few more while its CA rotates. */
 export const MAX_CERTIFICATES = 256;

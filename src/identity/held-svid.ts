@@ -1,5 +1,5 @@
-import { faultText } from '../runtime/repeated.ts';
-import { instant, isSameSvid, type Svid } from './svid.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
+import { certificateInstant, isSameSvid, type Svid } from './svid.ts';
 
 /** What a {@link HeldSvid} works with. */
 export interface HeldSvidOptions {
@@ -35,7 +35,7 @@ export class HeldSvid {
     try {
       listener(svid);
     } catch (error) {
-      this.report(`the svid was renewed, and not taken by all that use it: ${faultText(error)}`);
+      this.report(`the svid was renewed, and not taken by all that use it: ${messageOfFault(error)}`);
     }
   }
 
@@ -59,7 +59,7 @@ export class HeldSvid {
   problem(): string | null {
     if (this.#svid === null) return this.#problem ?? 'no svid has been received yet';
     if (this.current() !== null) return this.#problem;
-    const ended = `the svid ended at ${instant(this.#svid.notAfterMs)}`;
+    const ended = `the svid ended at ${certificateInstant(this.#svid.notAfterMs)}`;
     return this.#problem === null ? ended : `${ended}: ${this.#problem}`;
   }
 

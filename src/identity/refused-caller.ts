@@ -1,6 +1,6 @@
 import { isDeny } from '../decision/decision.ts';
 import type { IdentityRules, PeerFacts } from './caller.ts';
-import { leafFromUrlEncodedPem } from './leaf.ts';
+import { leafFromUrlEncodedPem } from './leaf-certificate.ts';
 import { xfccFrom } from './xfcc.ts';
 
 /** What a caller that was refused showed of itself. Nobody vouches for it: no agent is blamed or counted by it. */

@@ -3,7 +3,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Ports } from '../runtime/ports.ts';
-import { faultText, repeatedly } from '../runtime/repeated.ts';
+import { messageOfFault, repeatedly } from '../runtime/repeatedly.ts';
 import { certificatesFromPem } from './certificate-list.ts';
 import { HeldSvid } from './held-svid.ts';
 import { smallFile } from './small-file.ts';
@@ -137,7 +137,7 @@ export class SvidFileSource implements SvidSource {
   #look(): Promise<void> {
     this.#reading = this.#reading
       .then(() => this.#readIfChanged())
-      .catch((error: unknown) => this.#onFault(faultText(error)));
+      .catch((error: unknown) => this.#onFault(messageOfFault(error)));
     return this.#reading;
   }
 

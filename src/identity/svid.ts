@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { isDeny } from '../decision/decision.ts';
 import { bundleProblem } from './bundle-match.ts';
-import { leafFromDer } from './leaf.ts';
+import { leafFromDer } from './leaf-certificate.ts';
 import { trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 
 /** This process's own identity: an X509-SVID with its key and the bundles to verify others with. Never changes. */
@@ -61,7 +61,7 @@ export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: nu
   if (first === undefined) return { problem: 'the svid has no certificate' };
   const leaf = leafFromDer(first.raw);
   if (isDeny(leaf)) return { problem: leaf.detail };
-  if (leaf.notAfterMs < nowMs) return { problem: `the certificate ended at ${instant(leaf.notAfterMs)}` };
+  if (leaf.notAfterMs < nowMs) return { problem: `the certificate ended at ${certificateInstant(leaf.notAfterMs)}` };
   if (!first.checkPrivateKey(key)) return { problem: 'the key is not the one of the certificate' };
   if (bundle.length === 0) return { problem: 'the bundle has no certificate' };
   const unverified = bundleProblem(chain, bundle, nowMs);
@@ -96,7 +96,7 @@ export const isSameSvid = (one: Svid, other: Svid): boolean =>
   one.certificatePem === other.certificatePem && one.keyPem === other.keyPem && textOf(one) === textOf(other);
 
 /** An instant as RFC 3339 text. */
-export const instant = (ms: number): string => new Date(ms).toISOString();
+export const certificateInstant = (ms: number): string => new Date(ms).toISOString();
 
 const textOf = ({ bundles }: Svid): string => JSON.stringify([...bundles].sort(([a], [b]) => (a < b ? -1 : 1)));
 

@@ -1,5 +1,5 @@
 import type { Ports } from '../runtime/ports.ts';
-import { faultText } from '../runtime/repeated.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
 import { HeldSvid } from './held-svid.ts';
 import type { Svid, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';
@@ -86,7 +86,7 @@ export class WorkloadApiSource implements SvidSource {
       this.#takeUpdate(response);
     } catch (error) {
       // The stream is no worse for it: the next message, or the silence after this one, goes on.
-      this.#held.report(`a message of the workload api was discarded: ${faultText(error)}`);
+      this.#held.report(`a message of the workload api was discarded: ${messageOfFault(error)}`);
     }
     this.#in(this.#silenceMs(), () => this.#silent());
   }

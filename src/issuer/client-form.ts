@@ -1,5 +1,5 @@
 import { isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { clientFrom } from './client.ts';
 import { type Form, formFrom } from './form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
@@ -8,7 +8,7 @@ import { clientProblem } from './token-request.ts';
 
 /** A form with the client that sent it. */
 export interface ClientForm {
-  readonly leaf: Leaf;
+  readonly leaf: LeafCertificate;
   readonly form: Form;
   /** The required parameter `token`. */
   readonly token: string;

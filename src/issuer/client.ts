@@ -1,5 +1,5 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { type Leaf, leafFromDer } from '../identity/leaf.ts';
+import { type LeafCertificate, leafFromDer } from '../identity/leaf-certificate.ts';
 import { type TrustDomain, trustDomainOf } from '../identity/spiffe-id.ts';
 
 /**
@@ -13,7 +13,7 @@ export function clientFrom(
   der: Uint8Array | undefined,
   trustDomains: ReadonlySet<TrustDomain>,
   nowMs: number,
-): Leaf | Deny {
+): LeafCertificate | Deny {
   if (der === undefined) return deny('identity.missing', 'the client presented no certificate');
   const leaf = leafFromDer(der);
   if (isDeny(leaf)) return leaf;

@@ -1,5 +1,5 @@
 import { type Deny, isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
@@ -45,7 +45,7 @@ export interface Grant extends Client {
 
 /** How far a request came: what is known of it, and the grant or the refusal it ended in. */
 export interface Judged {
-  readonly leaf: Leaf | null;
+  readonly leaf: LeafCertificate | null;
   readonly intent: Intent | null;
   readonly outcome: Grant | OAuthError;
 }
@@ -135,7 +135,7 @@ function judge({ client, origin, asked }: Case, services: IssuerServices): Judge
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
-function authenticated(request: IssuerRequest, services: IssuerServices): Leaf | OAuthError {
+function authenticated(request: IssuerRequest, services: IssuerServices): LeafCertificate | OAuthError {
   const nowMs = services.ports.nowMs();
   const leaf = clientFrom(request.certificate, services.settings.trustDomains, nowMs);
   if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
@@ -144,7 +144,7 @@ function authenticated(request: IssuerRequest, services: IssuerServices): Leaf |
     : oauthError('invalid_client', `the client certificate ends in less than ${MIN_CERTIFICATE_SECONDS} s`);
 }
 
-function askedFrom(request: IssuerRequest, leaf: Leaf): TokenRequest | OAuthError {
+function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
   if (request.hasAuthorization) {
     return oauthError(
       'invalid_request',
@@ -193,7 +193,7 @@ type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs
  * that is so far ahead that a new task would be over, none is issued until they agree.
  */
 function lifetimeOf(
-  leaf: Leaf,
+  leaf: LeafCertificate,
   { intent, origin }: { readonly intent: Intent; readonly origin: Origin },
   services: IssuerServices,
 ): Lifetime | OAuthError {

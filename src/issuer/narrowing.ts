@@ -23,7 +23,7 @@ export function wideningOf(
 }
 
 /** One action at one location under its constraints. */
-export interface Authority {
+export interface GrantedAction {
   readonly location: string;
   readonly action: string;
   readonly constraints: Constraints;
@@ -31,7 +31,7 @@ export interface Authority {
 
 /** The first entry that grants as much; `undefined` where none does. */
 export const grantingEntry = (
-  { location, action, constraints }: Authority,
+  { location, action, constraints }: GrantedAction,
   entries: readonly AuthorizationDetail[],
 ): AuthorizationDetail | undefined =>
   entries.find((entry) => has(entry, location, action) && isWithin(constraints, entry.constraints));

@@ -1,5 +1,5 @@
 import { type Deny, isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
@@ -12,7 +12,7 @@ import { isProblem } from '../token/members.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { isOwn, type LiveToken, liveToken, type OwnToken, ownTokenFrom, type ParentTask } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
-import { settleStolenToken } from './stolen-token.ts';
+import { settleStolenCredential } from './stolen-token.ts';
 import { type Subject, subjectFrom } from './subject-token.ts';
 import { tokenTypes } from './subject-issuer.ts';
 import { liveTransactionFrom } from './transaction-subject.ts';
@@ -38,17 +38,17 @@ export interface Origin {
   readonly resources: readonly string[] | null;
   /** What is asked for where the client does not say; `null` where it must. */
   readonly inherited: AskedDetails | null;
-  readonly place: Place;
+  readonly place: TokenOrigin;
 }
 
 /** The task a token is issued for: a new one, a part of one that another agent was given, or one that lives. */
-export type Place =
+export type TokenOrigin =
   | { readonly kind: 'new-task' }
   | { readonly kind: 'part'; readonly parent: ParentTask }
   | { readonly kind: 'same-task'; readonly task: Task };
 
 /** The client acts for itself. */
-export const autonomous = (leaf: Leaf): Origin => ({
+export const autonomous = (leaf: LeafCertificate): Origin => ({
   subject: leaf.id,
   subjectAttributes: noAttributes,
   actors: [],
@@ -77,7 +77,7 @@ export const ofTask = (task: Task, actors: readonly string[], inherited: AskedDe
 
 /** Who asks, and with what key. */
 export interface Client {
-  readonly leaf: Leaf;
+  readonly leaf: LeafCertificate;
   readonly binding: Confirmation;
 }
 
@@ -201,7 +201,10 @@ const typesOf: Readonly<Record<'access-token' | 'id-jag' | 'jwt-svid', ReadonlyS
 };
 
 /** The chain of actors with the client before it; a client that is in it already would act for itself through others. */
-function actorsAfter({ id, actors }: Pick<Subject, 'id' | 'actors'>, leaf: Leaf): readonly string[] | OAuthError {
+function actorsAfter(
+  { id, actors }: Pick<Subject, 'id' | 'actors'>,
+  leaf: LeafCertificate,
+): readonly string[] | OAuthError {
   if (id === leaf.id && actors.length === 0) return [];
   if (id === leaf.id || actors.includes(leaf.id)) {
     return oauthError('invalid_request', 'the client is in the chain of actors of the subject_token already');
@@ -257,7 +260,7 @@ function delegateProblem(
 /** A token of another agent, which must be made out for this client: holding it is not enough, and a signal of its own. */
 function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
   if (own.token.delegate !== client.leaf.id) {
-    settleStolenToken(own, client.leaf.id, services);
+    settleStolenCredential(own, client.leaf.id, services);
     return oauthError(
       'invalid_request',
       'the subject_token was issued to another client and is not made out for this one',
@@ -272,7 +275,7 @@ function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerSe
   return isOAuthError(actors) ? actors : inTask(live, { kind: 'part', parent: live }, actors);
 }
 
-const inTask = ({ token, claims, task }: LiveToken, place: Place, actors: readonly string[]): Origin => ({
+const inTask = ({ token, claims, task }: LiveToken, place: TokenOrigin, actors: readonly string[]): Origin => ({
   subject: token.subject,
   subjectAttributes: attributesOf(token.subject, task),
   actors,

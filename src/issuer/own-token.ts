@@ -5,7 +5,7 @@ import type { IssuedTokenState } from '../task/issued-token.ts';
 import { type Task, taskPermits } from '../task/task.ts';
 import type { TaskToken } from '../token/claims.ts';
 import { unverifiedJwtFrom } from '../token/jwt.ts';
-import { taskTokenOf } from '../token/verify.ts';
+import { verifiedTaskToken } from '../token/verify.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A task token of this issuer whose signature and claims are good; whether its task is, `liveToken` says. */
@@ -30,7 +30,7 @@ export function ownTokenFrom(compact: string, services: IssuerServices): OwnToke
   if (isDeny(catalog)) return catalog;
   const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
   if (isDeny(jwt)) return jwt;
-  const token = taskTokenOf(
+  const token = verifiedTaskToken(
     jwt,
     {
       // A token made out for a delegate is for the issuer.
@@ -47,7 +47,7 @@ export function ownTokenFrom(compact: string, services: IssuerServices): OwnToke
     },
     ports.nowMs(),
   );
-  // `taskTokenOf` refuses a payload that is not an object.
+  // `verifiedTaskToken` refuses a payload that is not an object.
   return isDeny(token) ? token : { token, claims: jwt.claims as Readonly<Record<string, unknown>> };
 }
 

@@ -1,5 +1,5 @@
 import { isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { Confirmation } from '../token/confirmation.ts';
 import { defaultProofRules, proofFrom } from '../token/proof.ts';
 import { type OAuthError, oauthError } from './oauth-error.ts';
@@ -14,7 +14,7 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
  */
 export function bindingOf(
   request: Pick<IssuerRequest, 'dpop' | 'path'>,
-  leaf: Leaf,
+  leaf: LeafCertificate,
   { proofs, settings, store }: IssuerServices,
 ): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };

@@ -56,13 +56,13 @@ export interface FoundEndpoint {
 }
 
 /** What a request is for, or the refusal. */
-export type Found = FoundEndpoint | Reply;
+export type FoundRoute = FoundEndpoint | Reply;
 
 /** Finds endpoints by method and path. Well-known documents put their path before that of the issuer, all others after. */
 export function routerOf(
   issuerUrl: string,
   serves: 'all' | 'signals' = 'all',
-): (method: string, path: string) => Found {
+): (method: string, path: string) => FoundRoute {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
   const after: readonly (Route & { readonly route?: string })[] = (serves === 'all' ? routes : [signals]).map(
     ({ path, method, endpoint, kind = 'ordinary' }) => ({

@@ -5,21 +5,21 @@ import { constants } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { isDeny } from '../decision/decision.ts';
-import { leafFromDer } from '../identity/leaf.ts';
+import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
 import type { After } from '../runtime/timers.ts';
 import { bodyOf, MAX_BODY_BYTES } from './body.ts';
 import { addressOf } from './bounds/address.ts';
 import { Connections } from './bounds/connections.ts';
-import type { Connection } from './bounds/connections.ts';
+import type { ClientConnection } from './bounds/connections.ts';
 import type { IssuerBound, IssuerLimits, OnRefused } from './bounds/limits.ts';
 import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import { routerOf } from './routes.ts';
-import type { Found, FoundEndpoint } from './routes.ts';
+import type { FoundRoute, FoundEndpoint } from './routes.ts';
 import type { IssuerServices } from './services.ts';
 
 /** The issuer's own SVID and the bundle that clients are verified against, PEM. */
@@ -86,7 +86,7 @@ export interface IssuerServerOptions {
 export class IssuerServer {
   readonly #services: IssuerServices;
   readonly #server: Server;
-  readonly #find: (method: string, path: string) => Found;
+  readonly #find: (method: string, path: string) => FoundRoute;
   readonly #onProblem: (message: string) => void;
   readonly #onRefused: OnRefused;
   readonly #onAnswered: OnAnswered;
@@ -97,8 +97,8 @@ export class IssuerServer {
   readonly #connections: Connections;
   readonly #requests: ClientRequests;
   /** Connections whose handshake is not over, by `placeOf` the other end. */
-  readonly #unfinished = new Map<string, Connection>();
-  readonly #finished = new WeakMap<Socket, Connection>();
+  readonly #unfinished = new Map<string, ClientConnection>();
+  readonly #finished = new WeakMap<Socket, ClientConnection>();
 
   constructor(options: IssuerServerOptions) {
     const { limits, monotonicMs = systemPorts.monotonicMs } = options;
@@ -288,7 +288,7 @@ export class IssuerServer {
 interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly connection: Connection;
+  readonly connection: ClientConnection;
   readonly path: string;
   readonly query: string | undefined;
 }

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { repeatedly } from '../runtime/repeated.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../token/members.ts';

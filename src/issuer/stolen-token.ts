@@ -9,7 +9,7 @@ import type { IssuerServices } from './services.ts';
  * What follows where a workload presents a token of another: by default the token is dead from now on, as it is when that is
  * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
  */
-export function settleStolenToken({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
+export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
   const { append, settings, sideWrites, store } = services;
   const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return;

@@ -1,5 +1,5 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import {
   AUTHORIZATION_DETAILS_TYPE,
@@ -42,7 +42,7 @@ export interface SubjectRules {
   /** What is read of the subject where its issuer has a claim for it. */
   readonly attributeTypes: ReadonlyMap<string, SubjectAttributeType>;
   /** The actor: the client at the other end of the connection. */
-  readonly leaf: Leaf;
+  readonly leaf: LeafCertificate;
   /** Thumbprint of the key of the request's DPoP proof; `null` without one. */
   readonly proofThumbprint: string | null;
   /** Milliseconds since the Unix epoch. */

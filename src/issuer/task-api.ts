@@ -1,5 +1,5 @@
 import { isDeny } from '../decision/decision.ts';
-import type { Leaf } from '../identity/leaf.ts';
+import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -138,11 +138,11 @@ const again = (
 /** A task as one of those who may see it: its agent, or an operator. */
 interface Held {
   readonly task: Task;
-  readonly client: Leaf;
+  readonly client: LeafCertificate;
   readonly isAgent: boolean;
 }
 
-function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): Leaf | OAuthError {
+function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): LeafCertificate | OAuthError {
   const leaf = clientFrom(request.certificate, settings.trustDomains, ports.nowMs());
   return isDeny(leaf) ? oauthError('invalid_client', leaf.detail, leaf) : leaf;
 }

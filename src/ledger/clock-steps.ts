@@ -1,4 +1,4 @@
-import type { Leaf } from './leaf.ts';
+import type { LedgerLeaf } from './leaf.ts';
 
 /** A wall clock that stepped back by less is not told from one that is kept right in small steps. */
 const TOLERANCE_MS = 1_000;
@@ -6,7 +6,7 @@ const TOLERANCE_MS = 1_000;
 /** Finds where the wall clock was set back, in the order of the records. */
 export interface ClockSteps {
   /** By how much the clock is known to have stepped back when this record was written; `null` for not at all. Milliseconds. */
-  readonly see: (leaf: Pick<Leaf, 'boot' | 'mono' | 'record'>) => number | null;
+  readonly see: (leaf: Pick<LedgerLeaf, 'boot' | 'mono' | 'record'>) => number | null;
 }
 
 /**

@@ -1,12 +1,12 @@
 import { clockSteps } from './clock-steps.ts';
 import type { OpenedAnchor } from './head-check.ts';
-import type { Leaf } from './leaf.ts';
+import type { LedgerLeaf } from './leaf.ts';
 import type { Remark } from './verdict.ts';
 
 /** Looks at the instants that records claim, in the order of the records. */
 export interface ClockWatch {
   /** A record whose `at` is no number is passed over. */
-  readonly see: (leaf: Pick<Leaf, 'boot' | 'mono' | 'record' | 'seq'>) => void;
+  readonly see: (leaf: Pick<LedgerLeaf, 'boot' | 'mono' | 'record' | 'seq'>) => void;
   readonly found: () => { readonly remarks: readonly Remark[]; readonly remarkCount: number };
 }
 

@@ -4,7 +4,7 @@ import { canonicalJson, type JsonValue } from './canonical-json.ts';
 import { HASH_BYTES } from './merkle.ts';
 
 /** A record in its place: what is hashed to a leaf of the tree. */
-export interface Leaf {
+export interface LedgerLeaf {
   /** Which start of the process wrote it: 16 bytes in hex. */
   readonly boot: string;
   /** Milliseconds on the monotonic clock of that start. */
@@ -28,7 +28,7 @@ export const MAX_LEAF_BYTES = 65_535;
  */
 export function leafBytes(
   record: Uint8Array,
-  { boot, mono, prev, seq }: Pick<Leaf, 'boot' | 'mono' | 'seq'> & { readonly prev: Uint8Array | null },
+  { boot, mono, prev, seq }: Pick<LedgerLeaf, 'boot' | 'mono' | 'seq'> & { readonly prev: Uint8Array | null },
 ): Uint8Array | Problem {
   // The names are in the order of RFC 8785, so that canonical parts make a canonical whole.
   const head = `{"boot":"${boot}","mono":${mono},"prev":"${prev === null ? '' : base64Of(prev)}","record":`;
@@ -57,7 +57,7 @@ const tooLong = ({ length }: Uint8Array): Problem => ({ problem: `has ${length} 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The leaf of stored bytes, which must be its one canonical form. */
-export function leafFrom(bytes: Uint8Array): Leaf | Problem {
+export function leafFrom(bytes: Uint8Array): LedgerLeaf | Problem {
   if (bytes.length > MAX_LEAF_BYTES) return tooLong(bytes);
   let stored: string;
   let value: JsonValue;

@@ -2,7 +2,7 @@ import { isProblem, type Problem } from '../token/members.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { openedCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { inclusionProblem } from './inclusion-proof.ts';
-import { leafFrom, type Leaf } from './leaf.ts';
+import { leafFrom, type LedgerLeaf } from './leaf.ts';
 import { HASH_BYTES, leafHash } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 
@@ -29,7 +29,7 @@ export function proofText(
 
 /** A record that was proved to be in a log, and the head of the log it was proved from. */
 export interface ProvedRecord {
-  readonly leaf: Leaf;
+  readonly leaf: LedgerLeaf;
   readonly bytes: Uint8Array;
   readonly checkpoint: Checkpoint;
 }

@@ -1,14 +1,14 @@
 import { taskTokenOf } from '../decide/decide.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reuseOf } from '../decide/decided-check.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf, recordText } from './record.ts';
 import { recordedArgs } from './recorded-args.ts';
 import type { UseRecord } from './record.ts';
 
 /** The record of one check, with the same fields on allow and on deny. */
-export function useRecord(judgement: Judgement, span: SpanReference): UseRecord {
+export function useRecord(judgement: DecidedCheck, span: SpanReference): UseRecord {
   const { decision, decisionId, facts, policySet, policyGeneration } = judgement;
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);

@@ -4,7 +4,7 @@ import { clockWatch } from './clock-watch.ts';
 import { appended, type CompactRange } from './compact-range.ts';
 import { givenUpWatch } from './given-up.ts';
 import { headCheck, openedAnchors, type Anchor, type HeadCheck } from './head-check.ts';
-import { leafFrom, type Leaf } from './leaf.ts';
+import { leafFrom, type LedgerLeaf } from './leaf.ts';
 import { leafHash } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 import { base64OrNothing, carriedProblem, tornSeam, type Carried, type Seam } from './seam.ts';
@@ -87,7 +87,7 @@ function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null
 function leafInPlace(
   entry: StoredEntry,
   { seq, prev }: { readonly seq: number; readonly prev: string },
-): Leaf | Problem {
+): LedgerLeaf | Problem {
   if (entry.seq !== seq) return { problem: `is missing: the next one is ${entry.seq}` };
   const leaf = leafFrom(entry.bytes);
   if (isProblem(leaf)) return leaf;

@@ -2,15 +2,15 @@ import { AnswerMemory } from './answers/cache.ts';
 import type { CacheResult, DecisionCache, FullAnswer, Lasting } from './answers/cache.ts';
 import { nameOfThrown } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
-import { text } from './answers/encoding.ts';
+import { encodedText } from './answers/encoding.ts';
 import { entityKey } from './entities.ts';
 import type { EntityUid } from './entities.ts';
-import { halvesOf, together } from './answers/split-by-volatility.ts';
+import { splitByVolatility, combinedAnswer } from './answers/split-by-volatility.ts';
 import { keyFunction } from './answers/key.ts';
 import type { Keyed, KeyOf, SlicePart } from './answers/key.ts';
 import type { EnginePolicies, Pooled, SlicePool } from './pool.ts';
-import { projection } from './answers/trim-question.ts';
-import type { Project, Projected } from './answers/trim-question.ts';
+import { trimmerFor } from './answers/trim-question.ts';
+import type { TrimQuestion, TrimmedQuestion } from './answers/trim-question.ts';
 import { readsTogether } from './answers/reads.ts';
 import type { Reads } from './answers/reads.ts';
 import { anyScope, keysOfEntity } from './answers/scope.ts';
@@ -44,12 +44,12 @@ export interface Asked extends Keyed {
   /** Called where the engine is asked, unless what entities are in is all that is read of them. */
   readonly entities: () => readonly unknown[];
   /** Whether the engine takes the question as such; called where it may not be asked. */
-  readonly isTaken: (engine: Probe) => boolean;
+  readonly isTaken: (engine: EngineProbe) => boolean;
   readonly validateRequest?: boolean;
 }
 
 /** Has the engine read a question, with no policies and no entities: whether it takes it. */
-export type Probe = () => boolean;
+export type EngineProbe = () => boolean;
 
 /** Why there is no answer. */
 export interface EvaluatorFailure {
@@ -108,13 +108,14 @@ interface Answered {
 
 interface Reading {
   readonly keyOf: KeyOf;
-  readonly project: Project;
+  readonly project: TrimQuestion;
 }
 
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 
 /** The names of a question as one text. */
-export const routeOf = (...names: readonly EntityUid[]): string => names.map((uid) => text(entityKey(uid))).join('');
+export const routeOf = (...names: readonly EntityUid[]): string =>
+  names.map((uid) => encodedText(entityKey(uid))).join('');
 
 /** No policy can match: nothing is left to ask. */
 const NOTHING_MATCHES = Object.freeze({
@@ -213,7 +214,7 @@ export class Evaluator {
     const known = halves === null ? null : this.#steadyAnswer(asked, lasting, halves.steady);
     if (halves === null || known === null || isFailure(known.answer)) return null;
     const answer = this.#evaluated(asked, halves.varying, halves.varying.project(asked));
-    return isFailure(answer) ? null : { answer: together(known.answer, answer), untilMs: known.untilMs };
+    return isFailure(answer) ? null : { answer: combinedAnswer(known.answer, answer), untilMs: known.untilMs };
   }
 
   #steadyAnswer(asked: Asked, lasting: Lasting, steady: AskableHalves['steady']): Answered | null {
@@ -248,7 +249,7 @@ export class Evaluator {
 
   #halves(slice: Slice, askable: Askable): AskableHalves | null {
     if (askable.halves !== undefined) return askable.halves;
-    const halves = halvesOf(slice.members, this.#isVarying);
+    const halves = splitByVolatility(slice.members, this.#isVarying);
     askable.halves =
       halves === null
         ? null
@@ -279,12 +280,12 @@ export class Evaluator {
     return readsTogether(members.flatMap((index) => this.#rules.policies[index]?.reads ?? []));
   }
 
-  #projectionOf(reads: Reads): Project {
-    return this.#rules.areEntitiesTaken ? projection(reads) : () => null;
+  #projectionOf(reads: Reads): TrimQuestion {
+    return this.#rules.areEntitiesTaken ? trimmerFor(reads) : () => null;
   }
 
   /** @param projected what of the question is handed to the engine; `null` for all of it */
-  #evaluated(asked: Asked, slice: Pooled, projected: Projected | null = null): EvaluatorAnswer {
+  #evaluated(asked: Asked, slice: Pooled, projected: TrimmedQuestion | null = null): EvaluatorAnswer {
     const policies = this.#pool.nameOf(slice);
     if (policies === null) return failed('the engine refused the policies');
     const schema = this.#schemaName();
@@ -309,7 +310,7 @@ export class Evaluator {
 /** The engine reads context and entities itself, and says where they are none. */
 const callOf = (
   { principal, action, resource, validateRequest }: Asked,
-  { context, entities }: Projected,
+  { context, entities }: TrimmedQuestion,
   { policies, schema }: { readonly policies: string; readonly schema: string | undefined },
 ): CedarCall => ({
   principal,

@@ -1,13 +1,13 @@
 import { isNode, isSeq, parseDocument } from 'yaml';
 import { placesIn } from '../action/finding.ts';
-import type { Finding, Place } from '../action/finding.ts';
+import type { Finding, TextPlace } from '../action/finding.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SourceFile } from './loading/source.ts';
 
 /** An item of a list with its place. */
 export interface PlacedItem {
   readonly value: unknown;
-  readonly at: Place & { readonly file: string };
+  readonly at: TextPlace & { readonly file: string };
 }
 
 /** The items of a file that is one JSON list, each with its place; a finding where it is none. */

@@ -1,4 +1,4 @@
-import { instantFrom, scaledDecimalFrom } from './answers/literals.ts';
+import { cedarInstantFrom, scaledDecimalFrom } from './answers/literals.ts';
 import { member } from './answers/scope.ts';
 
 const MAX_DEPTH = 64;
@@ -24,5 +24,5 @@ export function isPlainValue(value: unknown, depth = 0): boolean {
 function isPlainExtension(value: object): boolean {
   const { fn, arg, ...rest } = Object(member(value, '__extn')) as Readonly<Record<string, unknown>>;
   if (Object.keys(value).length > 1 || Object.keys(rest).length > 0) return false;
-  return (fn === 'datetime' && instantFrom(arg) !== null) || (fn === 'decimal' && scaledDecimalFrom(arg) !== null);
+  return (fn === 'datetime' && cedarInstantFrom(arg) !== null) || (fn === 'decimal' && scaledDecimalFrom(arg) !== null);
 }

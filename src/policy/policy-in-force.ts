@@ -2,7 +2,7 @@ import type { Finding } from '../action/finding.ts';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { faultText } from '../runtime/repeated.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
 import type { PolicySet } from './loading/load.ts';
 
 /** Loads the set anew: whole, or every finding. */
@@ -21,7 +21,7 @@ export interface PolicyAge {
  * its source has not agreed for longer than it may. Reloads run one after the other; a set is swapped whole, between two
  * questions, and an equal one is not swapped at all.
  */
-export class CurrentPolicies {
+export class PolicyInForce {
   readonly #load: LoadPolicySet;
   readonly #age: PolicyAge;
   #set: PolicySet | null = null;
@@ -87,5 +87,5 @@ export class CurrentPolicies {
 }
 
 const thrownFinding = (error: unknown): readonly Finding[] => [
-  { file: 'policies', line: 1, column: 1, message: `the load failed: ${faultText(error)}`, help: null },
+  { file: 'policies', line: 1, column: 1, message: `the load failed: ${messageOfFault(error)}`, help: null },
 ];

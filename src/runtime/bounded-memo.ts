@@ -1,5 +1,5 @@
 /** What is remembered at most. */
-export interface RememberedBounds {
+export interface MemoBounds {
   /** Keys. Default 4,096. */
   readonly maxKeys?: number;
   /** Characters of all keys. Default 1,048,576. */
@@ -15,7 +15,7 @@ export interface RememberedBounds {
  * holds the texts of two generations: when the newer one has half of what is allowed it becomes the older, and what was not asked
  * for since is forgotten; so a flood of texts that never come again costs no more than making what they stand for.
  */
-export class Remembered<V> {
+export class BoundedMemo<V> {
   readonly #maxKeys: number;
   readonly #maxChars: number;
   readonly #maxKeyChars: number;
@@ -25,7 +25,7 @@ export class Remembered<V> {
   /** Of the keys of the newer generation. */
   #chars = 0;
 
-  constructor(bounds: RememberedBounds = {}) {
+  constructor(bounds: MemoBounds = {}) {
     const { maxKeys = 4_096, maxChars = 1_048_576, maxKeyChars = 512, hasWholeKeys = false } = bounds;
     this.#maxKeys = maxKeys / 2;
     this.#maxChars = maxChars / 2;

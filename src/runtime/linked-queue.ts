@@ -1,9 +1,9 @@
 /** Where one stands: in one line at a time, or in none. Its neighbours are for the line alone. */
-export class Place<T> {
+export class QueueNode<T> {
   readonly value: T;
-  line: Line<T> | null = null;
-  ahead: Place<T> | null = null;
-  behind: Place<T> | null = null;
+  line: LinkedQueue<T> | null = null;
+  ahead: QueueNode<T> | null = null;
+  behind: QueueNode<T> | null = null;
 
   constructor(value: T) {
     this.value = value;
@@ -19,9 +19,9 @@ export class Place<T> {
  * A line in the order of joining, which can be left from anywhere: to join, to leave and to be the next costs the same however long
  * it is and whoever has left before. Who uses it bounds how long it grows.
  */
-export class Line<T> {
-  #first: Place<T> | null = null;
-  #last: Place<T> | null = null;
+export class LinkedQueue<T> {
+  #first: QueueNode<T> | null = null;
+  #last: QueueNode<T> | null = null;
   #length = 0;
 
   /** How many stand in it. */
@@ -35,7 +35,7 @@ export class Line<T> {
   }
 
   /** Joins at the end, and leaves whatever line it stood in. */
-  join(place: Place<T>): void {
+  join(place: QueueNode<T>): void {
     place.leave();
     place.line = this;
     place.ahead = this.#last;
@@ -53,8 +53,8 @@ export class Line<T> {
     return first.value;
   }
 
-  /** Takes one out. @param place stands in this line; see `Place.leave` for one that may not */
-  drop(place: Place<T>): void {
+  /** Takes one out. @param place stands in this line; see `QueueNode.leave` for one that may not */
+  drop(place: QueueNode<T>): void {
     const { ahead, behind } = place;
     if (ahead === null) this.#first = behind;
     else ahead.behind = behind;
@@ -69,7 +69,7 @@ export class Line<T> {
   /** From the first to the last. Who is looked at may leave meanwhile, others may not. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
     for (let place = this.#first; place !== null;) {
-      const next: Place<T> | null = place.behind;
+      const next: QueueNode<T> | null = place.behind;
       yield place.value;
       place = next;
     }

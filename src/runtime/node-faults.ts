@@ -21,7 +21,7 @@ const FAULTS: readonly RuntimeFault[] = [
  *
  * @param version such as `26.10.0`
  */
-export function runtimeFaults(version: string): readonly string[] {
+export function nodeFaults(version: string): readonly string[] {
   const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
   return FAULTS.flatMap(({ fixedIn, what }) => {
     const newest = Math.max(...Object.keys(fixedIn).map(Number));

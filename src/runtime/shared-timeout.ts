@@ -1,8 +1,8 @@
-import { Line, Place } from './linked-queue.ts';
+import { LinkedQueue, QueueNode } from './linked-queue.ts';
 import type { After } from './timers.ts';
 
 /** When something times out, and what is done then. */
-export interface TimeoutsOptions<T> {
+export interface SharedTimeoutOptions<T> {
   /** How long each has. */
   readonly ms: number;
   /** How many are waited for at most: of one more, the one that was there first times out at once. */
@@ -23,13 +23,13 @@ interface Awaited<T> {
  *
  * Lifecycle: `add` what is waited for and call what that gives once it is there; after `close` nothing is waited for any more.
  */
-export class Timeouts<T> {
-  readonly #options: TimeoutsOptions<T>;
-  readonly #line = new Line<Awaited<T>>();
+export class SharedTimeout<T> {
+  readonly #options: SharedTimeoutOptions<T>;
+  readonly #line = new LinkedQueue<Awaited<T>>();
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
-  constructor(options: TimeoutsOptions<T>) {
+  constructor(options: SharedTimeoutOptions<T>) {
     this.#options = options;
   }
 
@@ -46,7 +46,7 @@ export class Timeouts<T> {
       const oldest = this.#line.shift();
       if (oldest !== undefined) onTimeout(oldest.value);
     }
-    const place = new Place({ value, dueMs: monotonicMs() + ms });
+    const place = new QueueNode({ value, dueMs: monotonicMs() + ms });
     this.#line.join(place);
     this.#cancel ??= after(ms, this.#look);
     return () => place.leave();

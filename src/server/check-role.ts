@@ -6,14 +6,14 @@ import { addressText } from '../config/values.ts';
 import { isDeny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { AgentRate } from '../runtime/agent-rate.ts';
-import { askingAgentOf, carriesProof } from '../envoy/asking-agent.ts';
+import { askingAgentIn, carriesProof } from '../envoy/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../envoy/authorization.ts';
 import type { ResponseOptions } from '../envoy/response.ts';
 import { AuthorizationServer } from '../envoy/server.ts';
-import { leafCache } from '../identity/leaf.ts';
+import { leafCache } from '../identity/leaf-certificate.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
-import { faultText } from '../runtime/repeated.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
 import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../runtime/timers.ts';
@@ -59,7 +59,7 @@ export async function startChecks(
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
   const response = responseOptions(config);
-  const onFault = (error: unknown): void => log(`a check failed: ${faultText(error)}`, 'check-failed');
+  const onFault = (error: unknown): void => log(`a check failed: ${messageOfFault(error)}`, 'check-failed');
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
@@ -122,7 +122,7 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
     if (!isAdmitted) refused.addAgent(name);
     return isAdmitted;
   };
-  const byConnection = (request: Buffer): boolean => take(askingAgentOf(request, identity));
+  const byConnection = (request: Buffer): boolean => take(askingAgentIn(request, identity));
   if (binding !== 'dpop') return { admit: byConnection };
   return {
     admit: (request) => carriesProof(request) || byConnection(request),

@@ -1,4 +1,4 @@
-import { faultText } from '../runtime/repeated.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -26,7 +26,7 @@ export class Closers {
       try {
         await closer();
       } catch (error) {
-        this.#log(`a part of the process could not be closed: ${faultText(error)}`);
+        this.#log(`a part of the process could not be closed: ${messageOfFault(error)}`);
       }
     }
   }
@@ -44,7 +44,7 @@ export async function startedOrClosed<T extends object>(
 ): Promise<(T & { readonly close: () => Promise<void> }) | StartProblem> {
   const closers = new Closers(log);
   const started = await start(closers).catch((error: unknown) => ({
-    problem: `the start failed: ${faultText(error)}`,
+    problem: `the start failed: ${messageOfFault(error)}`,
   }));
   if (!isStartProblem(started)) return { ...started, close: () => closers.close() };
   await closers.close();

@@ -4,7 +4,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { KeyRing } from '../token/keys.ts';
-import { repeatedly } from '../runtime/repeated.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import type { Drain } from './drain.ts';
 import { ownSvidProblem } from './own-svid.ts';

@@ -50,7 +50,7 @@ interface Sample {
 }
 
 /** How fast a size grows, over the last 24 hours of this process. What is given up is no shrinking: it counts as nothing. */
-export class Growth {
+export class LedgerGrowth {
   #samples: Sample[] = [];
   #grownBytes = 0;
   #lastBytes: number | null = null;

@@ -17,7 +17,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
 import type { Closers } from './closers.ts';
-import { Growth, retainOf, roomLeft } from './ledger-room.ts';
+import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -63,7 +63,7 @@ export async function openLedger(
   const fileId = store.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
   const retain = retainOf(settings);
-  const growth = new Growth();
+  const growth = new LedgerGrowth();
   let unsignedSinceMs: number | null = null;
   const thread = await LogThread.open(
     { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },

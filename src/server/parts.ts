@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { LiveSettings } from '../config/live-config.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
-import type { CurrentPolicies } from '../policy/policy-in-force.ts';
+import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { Store } from '../state/store.ts';
 import type { CheckActivity } from './check-activity.ts';
@@ -11,7 +11,7 @@ import type { KeyFiles } from './key-files.ts';
 import type { Ledger } from './ledger.ts';
 import type { StateHealth } from './state-health.ts';
 import type { Proofs } from './state.ts';
-import type { LogStream } from '../telemetry/decision-log.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -26,7 +26,7 @@ export interface Parts {
   readonly sideWrites: SideWrites;
   readonly proofs: Proofs;
   readonly ledger: Ledger;
-  readonly policies: CurrentPolicies;
+  readonly policies: PolicyInForce;
   readonly policyLoads: PolicyLoads;
   /** Is told of every decision. */
   readonly trial: Trial;
@@ -36,7 +36,7 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly checkActivity: CheckActivity;
   /** Where decisions are logged, if the configuration says so; `null` where there is no such place. */
-  readonly decisionStream: LogStream | null;
+  readonly decisionStream: LineSink | null;
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: Log;
   readonly faults: Faults;

@@ -7,7 +7,7 @@ import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
-import { CurrentPolicies } from '../policy/policy-in-force.ts';
+import { PolicyInForce } from '../policy/policy-in-force.ts';
 import { folderFeed } from '../policy/loading/feed.ts';
 import type { PolicyFeed } from '../policy/loading/feed.ts';
 import { followPolicies } from '../policy/loading/follow.ts';
@@ -46,7 +46,7 @@ interface Opening {
 
 /** The policies in force, and those on trial, which follow their sources. */
 export interface OpenPolicies {
-  readonly policies: CurrentPolicies;
+  readonly policies: PolicyInForce;
   readonly trial: Trial;
   readonly loads: PolicyLoads;
 }
@@ -76,7 +76,7 @@ export async function openPolicies(
   };
   const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
   const load = recordedLoad(countedLoad(filled, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
-  const policies: CurrentPolicies = new CurrentPolicies(load, { ports, maxAgeMs });
+  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs });
   const looked = await feed.look();
   const refused = await policies.reload();
   const isKept = refused.length > 0 && feed.fallBack?.() === true;
@@ -184,7 +184,7 @@ async function openCandidate(
   { ports, log, faults, guard }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
   const feed = folderFeed(folder, guard);
-  const policies = new CurrentPolicies(feed.load, { ports, maxAgeMs: null });
+  const policies = new PolicyInForce(feed.load, { ports, maxAgeMs: null });
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {
     for (const finding of findings) log(`candidate: ${findingLine(finding)}`, 'candidate');
@@ -213,7 +213,7 @@ async function openCandidate(
 const findingLine = ({ file, line, column, message, help }: Finding): string =>
   `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
 
-function logSet(policies: CurrentPolicies, log: Log): void {
+function logSet(policies: PolicyInForce, log: Log): void {
   const set = policies.get();
   if (isDeny(set)) return log(`policies: ${set.detail}`, 'policies-refused');
   log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`, 'policies-loaded', {

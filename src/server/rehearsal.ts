@@ -14,7 +14,7 @@ import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 
 /** What came of a rehearsal, a line each. */
-export interface Rehearsal {
+export interface StartRehearsal {
   /** What the process would not start with; none where it would. */
   readonly problems: readonly string[];
   /** What it would start with, and an operator should know. */
@@ -31,10 +31,10 @@ const LOOK_MS = 100;
  * the real ones. The real state file, keys and folders are looked at and not opened. Whether the real addresses are free is not
  * asked: a process that is about to be restarted has them.
  */
-export async function rehearse(
+export async function rehearseStart(
   config: Config,
   { ports, guard }: Pick<RemitOptions, 'ports'> & Required<Pick<RemitOptions, 'guard'>>,
-): Promise<Rehearsal> {
+): Promise<StartRehearsal> {
   const problems = [...(await placeProblems(config))];
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
   try {

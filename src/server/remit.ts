@@ -12,9 +12,9 @@ import type { Ports } from '../runtime/ports.ts';
 import { SideWrites } from '../state/side-writes.ts';
 import type { Store } from '../state/store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import { repeatedly } from '../runtime/repeated.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
-import type { LogStream } from '../telemetry/decision-log.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
 import { Faults, watchFaults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
@@ -55,7 +55,7 @@ export interface RemitOptions {
   /** Told, a line each, of what an operator should know. Never a secret. */
   readonly log: Log;
   /** Where decisions are logged, if the configuration says so; absent, they are not. */
-  readonly stdout?: LogStream;
+  readonly stdout?: LineSink;
   /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
   readonly guard?: PathGuard;
   /** What of the configuration holds now, where that can change. Default that of the start. */

@@ -1,4 +1,4 @@
-import { repeatedly } from '../runtime/repeated.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import type { Store } from '../state/store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';

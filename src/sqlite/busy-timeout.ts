@@ -7,7 +7,7 @@ import type { DatabaseSync } from 'node:sqlite';
  *
  * Lifecycle: `waitedInVain` after each write that found the file locked, `written` after each that did not.
  */
-export class Patience {
+export class BusyTimeout {
   readonly #db: DatabaseSync;
   readonly #busyTimeoutMs: number;
   #isLost = false;

@@ -1,4 +1,4 @@
-import { faultText } from '../runtime/repeated.ts';
+import { messageOfFault } from '../runtime/repeatedly.ts';
 import type { Cause } from '../task/cause.ts';
 import type { After } from '../runtime/timers.ts';
 import { SecretNotes } from './sqlite/secret-table.ts';
@@ -207,6 +207,6 @@ function problemOf(write: () => unknown): string | null {
     const answer = write();
     return isStoreFailure(answer) ? answer.detail : null;
   } catch (error) {
-    return faultText(error);
+    return messageOfFault(error);
   }
 }

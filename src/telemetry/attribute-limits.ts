@@ -1,4 +1,4 @@
-import type { AttributeValue, EndedSpan, Tell } from './ended-span.ts';
+import type { SpanAttributeValue, EndedSpan, Tell } from './ended-span.ts';
 import { wholeNumberFrom } from './environment.ts';
 import type { OtelVariables } from './environment.ts';
 
@@ -27,7 +27,7 @@ export function tellWithin(limits: AttributeLimits, { attributes }: Pick<EndedSp
   return Math.max(0, count - limits.count);
 }
 
-function cut(value: AttributeValue, length: number): AttributeValue {
+function cut(value: SpanAttributeValue, length: number): SpanAttributeValue {
   if (typeof value === 'string') return value.length > length ? value.slice(0, length) : value;
   return typeof value === 'object' && length !== Infinity ? value.map((each) => each.slice(0, length)) : value;
 }

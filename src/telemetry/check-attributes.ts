@@ -6,13 +6,13 @@ import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { RefusedCaller } from '../identity/refused-caller.ts';
 import { reuseOf } from '../decide/decided-check.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { tellingClass } from '../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
 /** Tells the attributes of the span of a check: what was decided and by what, never a token. */
-export function tellCheck(judgement: Judgement, tell: Tell): void {
+export function tellCheck(judgement: DecidedCheck, tell: Tell): void {
   tellDecision(judgement, tell);
   const { facts } = judgement;
   if (!isDeny(facts.caller)) tell('remit.agent', facts.caller.id);
@@ -35,10 +35,10 @@ function tellRefused({ id, address }: RefusedCaller, tell: Tell): void {
 }
 
 /** The reason of a denial that is a fault of ours, which alone is an error: a denial that was decided is a good answer. */
-export const faultOf = ({ decision }: Pick<Judgement, 'decision'>): ReasonCode | null =>
+export const faultOf = ({ decision }: Pick<DecidedCheck, 'decision'>): ReasonCode | null =>
   isDeny(decision) && reasons[decision.reason].httpStatus === 503 ? decision.reason : null;
 
-function tellDecision(judgement: Judgement, tell: Tell): void {
+function tellDecision(judgement: DecidedCheck, tell: Tell): void {
   const { cache, decision, decisionId, withdraws, policySet, policyGeneration } = judgement;
   tell('remit.decision', decision.kind);
   tell('remit.decision.id', decisionId);

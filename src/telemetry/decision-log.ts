@@ -5,7 +5,7 @@ import { totalMs } from './finished-check.ts';
 import type { CheckObserver, FinishedCheck } from './finished-check.ts';
 
 /** Where lines go: a stream such as the standard output of a process. */
-export interface LogStream {
+export interface LineSink {
   /** Bytes that were written to it and that nobody has taken yet. */
   readonly writableLength: number;
   /** Whether it still takes any. */
@@ -20,7 +20,7 @@ const MAX_QUEUED_BYTES = 1_048_576;
  * Writes each check as one line of JSON, and waits for nobody: a line is dropped, and `onDropped` told, while 1 MiB waits
  * for the reader or when the stream is closed.
  */
-export function decisionLog(stream: LogStream, onDropped: () => void): CheckObserver {
+export function decisionLog(stream: LineSink, onDropped: () => void): CheckObserver {
   return (check) => {
     if (stream.writable && stream.writableLength < MAX_QUEUED_BYTES) stream.write(`${decisionLine(check)}\n`);
     else onDropped();

@@ -2,13 +2,13 @@ import type { SpanContext } from '@opentelemetry/api';
 import type { SpanReference } from '../token/claims.ts';
 
 /** A value of an attribute. */
-export type AttributeValue = string | number | boolean | readonly string[];
+export type SpanAttributeValue = string | number | boolean | readonly string[];
 
 /**
  * Is told of an attribute. INVARIANT: names are words of this program and never of a caller, each told once for a span: their
  * bytes are kept.
  */
-export type Tell = (name: string, value: AttributeValue) => void;
+export type Tell = (name: string, value: SpanAttributeValue) => void;
 
 /** Why a span is linked to another: `remit.link` of the link. */
 export type LinkKind = 'issued_by' | 'previous_use' | 'withdraws' | 'application';

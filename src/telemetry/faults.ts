@@ -1,4 +1,4 @@
-import { repeatedly } from '../runtime/repeated.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import type { After } from '../runtime/timers.ts';
 import type { Log } from './log.ts';
 

@@ -1,8 +1,8 @@
 import type { Decision } from '../decision/decision.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 
 /** One check when it is over: its decision is the one that was answered. */
-export interface FinishedCheck extends Judgement {
+export interface FinishedCheck extends DecidedCheck {
   /** What policies and facts came to, before budgets and the record had their say. */
   readonly decided: Decision;
   /** Trace of its span. */

@@ -1,16 +1,16 @@
 import { exactMsOf } from '../runtime/ports.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { SpanReference } from '../token/claims.ts';
-import type { AttributeValue } from './ended-span.ts';
+import type { SpanAttributeValue } from './ended-span.ts';
 import type { Tracing } from './span.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
 /** Attributes by their names. */
-export type Attributes = Readonly<Record<string, AttributeValue>>;
+export type SpanAttributes = Readonly<Record<string, SpanAttributeValue>>;
 
 /** A span that is open while something is issued or ended. */
 export interface OpenSpan extends SpanReference {
-  end(attributes: Attributes): void;
+  end(attributes: SpanAttributes): void;
 }
 
 /**
@@ -18,11 +18,11 @@ export interface OpenSpan extends SpanReference {
  * with an `error.type` was not done: its span is named `deny token.issue`.
  */
 export interface IssuerTracer {
-  start(name: string, attributes: Attributes, parentTraceparent: string | null): OpenSpan;
+  start(name: string, attributes: SpanAttributes, parentTraceparent: string | null): OpenSpan;
 }
 
 /** Each `error.type` that is a fault of ours; a refusal is a good answer. */
-const faults: ReadonlySet<AttributeValue | undefined> = new Set([
+const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
   'internal',
   'server_error',
   'temporarily_unavailable',

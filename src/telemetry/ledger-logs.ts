@@ -1,6 +1,6 @@
 import { remitVersion } from '../config/version.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { leafFrom, type Leaf } from '../ledger/leaf.ts';
+import { leafFrom, type LedgerLeaf } from '../ledger/leaf.ts';
 import { isProblem } from '../token/members.ts';
 
 /** `INFO` and `WARN` of the OpenTelemetry log data model. */
@@ -74,7 +74,7 @@ function logRecord(bytes: Uint8Array): unknown {
   };
 }
 
-const isWarning = ({ record }: Leaf): boolean => record['decision'] === 'deny' || record['kind'] === 'finding';
+const isWarning = ({ record }: LedgerLeaf): boolean => record['decision'] === 'deny' || record['kind'] === 'finding';
 
 /** An attribute of a text, a whole number or a list of texts; none of anything else. */
 function attribute(key: string, value: JsonValue | undefined): readonly unknown[] {

@@ -3,12 +3,12 @@ import type { HrTime, Link } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { tellWithin } from './attribute-limits.ts';
 import { unixNanos } from './ended-span.ts';
-import type { AttributeValue, EndedSpan, SpanLink } from './ended-span.ts';
+import type { SpanAttributeValue, EndedSpan, SpanLink } from './ended-span.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
 /** A span as OpenTelemetry's own exporters read it. */
 export function readableSpan(span: EndedSpan, { resource, scopeName, limits }: SpanOrigin): ReadableSpan {
-  const attributes: Record<string, AttributeValue> = {};
+  const attributes: Record<string, SpanAttributeValue> = {};
   const droppedAttributesCount = tellWithin(limits, span, (name, value) => {
     attributes[name] = value;
   });

@@ -2,7 +2,7 @@ import { TraceFlags } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
 import { taskTokenOf } from '../decide/decide.ts';
 import { isDeny } from '../decision/decision.ts';
-import type { Judgement } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
 import { exactMsOf } from '../runtime/ports.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { SpanReference } from '../token/claims.ts';
@@ -54,7 +54,7 @@ export function placeOfCheck(
  * links to the span that issued the token, as the signed claim names it. A denial is recorded whatever the caller's sampling
  * flag says: a flag that the caller sets must not hide what was refused to it.
  */
-export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: CheckTrace): void {
+export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, on: CheckTrace): void {
   const { traceId, spanId, parent } = on.place;
   const isAllowedCheck = !isDeny(judgement.decision);
   if (spans === null || (isAllowedCheck && !spans.samplesAllow(traceId, parent))) return;
@@ -78,10 +78,10 @@ export function traceCheck({ spans, ports }: Tracing, judgement: Judgement, on: 
 }
 
 /** `allow payments.create`, `deny payments.create`; `deny` alone where the call is no action of the catalog. */
-const nameOf = ({ decision, facts: { action } }: Judgement): string =>
+const nameOf = ({ decision, facts: { action } }: DecidedCheck): string =>
   isDeny(action) ? decision.kind : `${decision.kind} ${action.id}`;
 
-function linksOf({ facts }: Judgement, on: CheckTrace): SpanLink[] {
+function linksOf({ facts }: DecidedCheck, on: CheckTrace): SpanLink[] {
   const links: SpanLink[] = [];
   const token = taskTokenOf(facts);
   if (token !== null) links.push(linkTo(token.issuance, 'issued_by'));

@@ -1,5 +1,5 @@
 import { deny, type Deny } from '../decision/decision.ts';
-import { digestOf } from './jwt.ts';
+import { digestOfToken } from './jwt.ts';
 
 /** Longest `authorization` value read, in characters. */
 export const MAX_AUTHORIZATION_CHARACTERS = 16 * 1024;
@@ -48,5 +48,5 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   const scheme = schemes.get(name.toLowerCase());
   return scheme === undefined
     ? deny('token.missing', 'the `authorization` header has another scheme than `Bearer` and `DPoP`')
-    : { scheme, token, digest: digestOf(token) };
+    : { scheme, token, digest: digestOfToken(token) };
 }

@@ -1,6 +1,6 @@
 import { deny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { ownTextOf, Remembered } from '../runtime/bounded-memo.ts';
+import { ownTextOf, BoundedMemo } from '../runtime/bounded-memo.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
@@ -99,7 +99,7 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
   return { token, notBeforeSeconds: claims.nbf };
 }
 
-const texts = new Remembered<string>();
+const texts = new BoundedMemo<string>();
 
 /** One text for all tokens that say the same, of the same kind: thousands are remembered, each read by itself. */
 const shared = <T extends string>(text: T): T => texts.of(text, () => text) as T;
@@ -166,7 +166,7 @@ const intent: Reader<{ readonly h: string; readonly tp: SpanReference }> = (valu
     ? { problem: 'is required' }
     : membersFrom(value, { h: intentHash, tp: spanReference }, { noun: 'member', others: 'ignored' });
 
-const entries = new Remembered<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
+const entries = new BoundedMemo<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
 
 /** The tokens of an agent mostly have the same entries, and share what was read of them. */
 function details(value: unknown): readonly AuthorizationDetail[] | Problem {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
-import { Remembered } from '../runtime/bounded-memo.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, membersFrom, optional, type Problem, text } from './members.ts';
@@ -61,7 +61,7 @@ export function compactJwsFrom(compact: string, maxBytes: number): CompactJws | 
 }
 
 /** Tokens of one key have one header. */
-const headers = new Remembered<ReturnType<typeof headerFrom>>({ maxKeys: 256 });
+const headers = new BoundedMemo<ReturnType<typeof headerFrom>>({ maxKeys: 256 });
 
 function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
   const json = strictJsonFrom(bytes);

@@ -6,7 +6,7 @@ import {
   liveExternalToken,
   signedExternalClaims,
 } from './external-token.ts';
-import { digestOf, type IssuerKind, type UnverifiedJwt, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
+import { digestOfToken, type IssuerKind, type UnverifiedJwt, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
 import type { TokenCache, VerifiedToken } from './token-cache.ts';
 import { liveTaskToken, signedTaskClaims, type TokenRules } from './verify.ts';
 
@@ -57,7 +57,7 @@ export function tokenCredentialFrom(
 ): TaskToken | ExternalToken | Deny {
   const maxBytes = Math.min(rules.task.maxBytes, rules.external.maxBytes);
   // What is too long is no token, and is not even hashed.
-  const digest = verified === undefined || compact.length > maxBytes ? null : (known ?? digestOf(compact));
+  const digest = verified === undefined || compact.length > maxBytes ? null : (known ?? digestOfToken(compact));
   const held = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
   if (held !== null) return live(held, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);

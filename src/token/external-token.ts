@@ -3,7 +3,7 @@ import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { audience, name, scope } from './claim-readers.ts';
 import { absent, signingInputOf } from './compact-jws.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
-import { digestOf, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
+import { digestOfToken, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
 import { useKeyOf } from './use-key.ts';
@@ -115,7 +115,7 @@ export function signedExternalClaims(
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    useKey: claims.jti === null ? digestOf(signingInputOf(jwt.jws.compact)) : useKeyOf(claims.iss, claims.jti),
+    useKey: claims.jti === null ? digestOfToken(signingInputOf(jwt.jws.compact)) : useKeyOf(claims.iss, claims.jti),
     confirmation: claims.cnf,
   } as const;
   return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };

@@ -60,4 +60,4 @@ export function verifyingKey(
 }
 
 /** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */
-export const digestOf = (compact: string): string => hash('sha256', compact, 'base64url');
+export const digestOfToken = (compact: string): string => hash('sha256', compact, 'base64url');

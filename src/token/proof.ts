@@ -3,7 +3,7 @@ import type { SignatureAlgorithm } from './algorithms.ts';
 import { tokenId } from './claim-readers.ts';
 import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, signatureProblem } from './compact-jws.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
-import { digestOf } from './jwt.ts';
+import { digestOfToken } from './jwt.ts';
 import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
@@ -147,5 +147,5 @@ function requestProblem({ htm, htu, iat, ath }: ProofClaims, request: ProvenRequ
   if (nowMs / 1000 < iat - rules.futureSeconds) return 'proof claim `iat` is in the future';
   if (accessToken === null) return null;
   if (ath === null) return 'proof claim `ath` is required';
-  return ath === digestOf(accessToken) ? null : 'proof claim `ath` is not the access token of the call';
+  return ath === digestOfToken(accessToken) ? null : 'proof claim `ath` is not the access token of the call';
 }

@@ -1,4 +1,4 @@
-import { Remembered } from '../runtime/bounded-memo.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 
 /**
  * What a use of a token can be, the most telling first. `after-end` and `other-identity` come from the decision; the rest
@@ -56,7 +56,7 @@ export interface Places extends Pick<Circumstances, 'address' | 'certificate'> {
 }
 
 /** Values remembered of each kind. The one remembered longest goes first: its return then counts as another, never as the same. */
-export const MAX_REMEMBERED = 8;
+export const MAX_REMEMBERED_USES = 8;
 
 /**
  * The classes of a use, as far as they are known before it is decided; never empty.
@@ -91,7 +91,7 @@ export function rememberedWith(before: AllowedUses | null, now: Circumstances): 
 }
 
 /** Most tokens are used from one place alone, over a connection that others are used over too. */
-const shared = new Remembered<Places>();
+const shared = new BoundedMemo<Places>();
 
 function firstPlaces({ address, certificate, connection, server, risk }: Circumstances): Places {
   const texts = [address, certificate, connection, server, risk];
@@ -117,7 +117,7 @@ const markOf = (traceId: string): number => Number.parseInt(traceId.slice(-8), 1
 
 /** `concat` and not a spread, which leaves room for more elements than there will be. */
 const listWith = <T extends string | number>(list: readonly T[], value: T | null): readonly T[] =>
-  value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED).concat(value);
+  value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED_USES).concat(value);
 
 /** The most telling of the classes of one use, for a label that takes one; `null` of none. */
 export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>

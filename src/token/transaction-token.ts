@@ -1,7 +1,7 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import { name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
-import { digestOf, verifyingKey, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
+import { digestOfToken, verifyingKey, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, membersFrom, optional, type Reader, seconds, text } from './members.ts';
 
@@ -109,7 +109,7 @@ export function transactionTokenFrom(
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    digest: digestOf(compact),
+    digest: digestOfToken(compact),
   };
 }
 

@@ -37,11 +37,11 @@ export function verifyTaskToken(
   nowMs: number,
 ): TaskToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
-  return isDeny(jwt) ? jwt : taskTokenOf(jwt, rules, keys, nowMs);
+  return isDeny(jwt) ? jwt : verifiedTaskToken(jwt, rules, keys, nowMs);
 }
 
 /** `verifyTaskToken` for a token that is already taken apart. */
-export function taskTokenOf(
+export function verifiedTaskToken(
   jwt: UnverifiedJwt,
   rules: TokenRules,
   keys: VerificationKeys,
@@ -51,7 +51,7 @@ export function taskTokenOf(
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
-/** What `taskTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+/** What `verifiedTaskToken` finds that does not change with time: the claims, and the key that verified them. */
 export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
@@ -73,7 +73,7 @@ export interface ExpiredToken extends Deny {
 /** Whether a denial is that of a task token whose time is over, and nothing else is wrong with it. */
 export const isExpired = (credential: Deny): credential is ExpiredToken => 'expired' in credential;
 
-/** What `taskTokenOf` judges anew on every use: times and audience. */
+/** What `verifiedTaskToken` judges anew on every use: times and audience. */
 export function liveTaskToken(
   { token, notBeforeSeconds }: TaskClaims,
   rules: TokenRules,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { declarationFrom } from '../../src/agent-run/declaration.ts';
+import { oauthDeclarationFrom } from '../../src/agent-run/declaration.ts';
 import { secondsFrom } from '../../src/agent-run/duration.ts';
 
 const entry = (resource: string, constraints?: Record<string, unknown>) => ({
@@ -17,7 +17,7 @@ describe('declarationFrom', () => {
   it('declares all entries of the one resource', () => {
     const one = entry('https://a.test');
     const two = entry('https://a.test', { max_calls: 2 });
-    expect(declarationFrom(intent([one, two]), plain)).toEqual({
+    expect(oauthDeclarationFrom(intent([one, two]), plain)).toEqual({
       resource: 'https://a.test',
       details: [one.detail, two.detail],
     });
@@ -25,15 +25,15 @@ describe('declarationFrom', () => {
 
   it('asks which of several resources is meant, and takes the word for it', () => {
     const both = intent([entry('https://a.test'), entry('https://b.test')]);
-    expect(declarationFrom(both, plain)).toEqual({
+    expect(oauthDeclarationFrom(both, plain)).toEqual({
       problem:
         'the intent names 2 resources and one task is for one of them: pick it by --resource, or write an intent for each: https://a.test, https://b.test',
     });
-    expect(declarationFrom(both, { ...plain, resource: 'https://b.test' })).toMatchObject({
+    expect(oauthDeclarationFrom(both, { ...plain, resource: 'https://b.test' })).toMatchObject({
       resource: 'https://b.test',
       details: [{ locations: ['https://b.test'] }],
     });
-    expect(declarationFrom(both, { ...plain, resource: 'https://c.test' })).toEqual({
+    expect(oauthDeclarationFrom(both, { ...plain, resource: 'https://c.test' })).toEqual({
       problem: 'the intent does not name the resource `https://c.test`; it names https://a.test, https://b.test',
     });
   });
@@ -44,7 +44,7 @@ describe('declarationFrom', () => {
     ['an earlier end of the entry itself', 60, null, { max_calls: 1, not_after: 1_010 }, 1_010],
     ['the time before a later end of the entry', 60, null, { max_calls: 1, not_after: 9_999 }, 1_060],
   ])('ends by %s', (_name, expiresIn, ttlSeconds, constraints, notAfter) => {
-    const declared = declarationFrom(intent([entry('https://a.test', constraints)], expiresIn), {
+    const declared = oauthDeclarationFrom(intent([entry('https://a.test', constraints)], expiresIn), {
       ...plain,
       ttlSeconds,
     });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { IssuerPlace } from '../../src/agent-run/issuer-call.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
@@ -26,7 +26,7 @@ export interface RunDomain {
   readonly options: readonly string[];
   readonly intent: string;
   /** Puts a new certificate and key in the place of those of the workload; its thumbprint is another then. */
-  readonly rotate: () => Promise<Svid>;
+  readonly rotate: () => Promise<IssuedSvid>;
   readonly task: (id: string) => Task | null;
   readonly stateOf: (id: string) => string;
   readonly close: () => Promise<void>;
@@ -49,7 +49,7 @@ export async function startRunDomain(
     const found = store.taskOf(issuerUrl, id);
     return found === undefined || isStoreFailure(found) ? null : found;
   };
-  const rotate = async (): Promise<Svid> => {
+  const rotate = async (): Promise<IssuedSvid> => {
     const next = await bench.authority.svid('/ns/agents/sa/planner');
     // Key first, as spiffe-helper may: for a moment the two do not fit together.
     await writeCredential(folder, 'next', next);

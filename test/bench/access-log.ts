@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
 import { logMessageFrom } from '../../src/envoy/access-log-message.ts';
-import type { Range } from '../../src/envoy/wire-fields.ts';
+import type { ByteRange } from '../../src/envoy/wire-fields.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { type LedgerRecord } from '../../src/ledger/record.ts';
 import { Outcomes } from '../../src/outcome/outcomes.ts';
@@ -55,13 +55,13 @@ const messages = messageNumbers.map((message) => {
   return delimitedField(2, Buffer.concat(entries)).bytes;
 });
 
-function ofEach(bytes: Buffer, take: (bytes: Buffer, entry: Range) => void) {
+function ofEach(bytes: Buffer, take: (bytes: Buffer, entry: ByteRange) => void) {
   const message = logMessageFrom(bytes);
   if ('problem' in message) throw new Error(message.problem);
   for (const entry of message.entries) take(bytes, entry);
 }
 
-function readEntry(bytes: Buffer, entry: Range) {
+function readEntry(bytes: Buffer, entry: ByteRange) {
   const call = servedCallFrom(bytes, entry);
   if (call === null || 'problem' in call || call.decision === null) throw new Error('the entry could not be read');
   return call;

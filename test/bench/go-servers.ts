@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CACHE_MARKER, intoCache, isProblem, type Problem } from '../../src/dev/envoy-binary.ts';
+import { CACHE_MARKER, intoCache, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { cacheFolder } from '../parts/cache.ts';
 import { installGoPart } from '../parts/go-part.ts';
 
@@ -38,13 +38,13 @@ export async function goBinaries(say: (line: string) => void): Promise<GoBinarie
     say,
   );
   const servers = await installServers(say);
-  if (isProblem(vegeta)) throw new Error(vegeta.problem);
-  if (isProblem(servers)) throw new Error(servers.problem);
+  if (isBinaryProblem(vegeta)) throw new Error(vegeta.problem);
+  if (isBinaryProblem(servers)) throw new Error(servers.problem);
   const [noop, opa, sink] = ['noop', 'opa', 'sink'].map((name) => join(servers, name));
   return { noop: noop ?? '', opa: opa ?? '', sink: sink ?? '', vegeta: join(vegeta, 'vegeta') };
 }
 
-async function installServers(say: (line: string) => void): Promise<string | Problem> {
+async function installServers(say: (line: string) => void): Promise<string | BinaryProblem> {
   const folder = join(cacheFolder, `bench-${sourceHash()}`);
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
   say(`building the Go servers into ${folder} (about a minute, once)`);

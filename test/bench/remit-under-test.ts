@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import type { Authority, Svid } from '../../src/dev/authority.ts';
+import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { freePort } from './stage.ts';
 import type { Stage } from './stage.ts';
@@ -16,14 +16,14 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** An agent that calls. */
 export interface Caller {
-  readonly svid: Svid;
+  readonly svid: IssuedSvid;
   /** Says to Remit who calls, as a gateway in front of Envoy would: load generators bring no client certificate. */
   readonly xfcc: string;
 }
 
 /** The trust domain of a run, with the agent that makes the load and another. */
 export interface Domain {
-  readonly authority: Authority;
+  readonly authority: CertificateAuthority;
   readonly planner: Caller;
   readonly reporter: Caller;
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Child } from '../../src/dev/child.ts';
+import { DevProcess } from '../../src/dev/child.ts';
 
 /** How a process of the benchmark is started. */
 export interface ProcessOptions {
@@ -19,7 +19,7 @@ export interface ProcessOptions {
 
 /** A process that runs, and what it said when it was ready. */
 export interface Started {
-  readonly child: Child;
+  readonly child: DevProcess;
   readonly pid: number;
   readonly said: string;
 }
@@ -71,7 +71,7 @@ export class Stage {
     ];
     const redirected = stdoutFile === undefined ? [] : ['/bin/sh', '-c', 'exec "$@" >"$0"', stdoutFile];
     // Each of these gives its place to the next, so the process id is that of the program.
-    const child = new Child('/usr/bin/env', [...set, ...redirected, ...command]);
+    const child = new DevProcess('/usr/bin/env', [...set, ...redirected, ...command]);
     this.onClose(() => child.end());
     for (let waitedMs = 0; waitedMs < readyWithinMs; waitedMs += POLL_MS) {
       const said = [...child.stdout, ...child.stderr].join('\n');

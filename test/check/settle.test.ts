@@ -25,7 +25,7 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { decisionLine } from '../../src/telemetry/decision-log.ts';
-import type { AttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
+import type { SpanAttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { defaultProofRules } from '../../src/token/proof.ts';
 import { TokenCache } from '../../src/token/token-cache.ts';
@@ -444,8 +444,8 @@ const noting = (writer: UseLedger, records: UseRecord[]): UseLedger => ({
   },
 });
 
-const attributesOf = (span: EndedSpan | undefined): Readonly<Record<string, AttributeValue>> => {
-  const attributes: Record<string, AttributeValue> = {};
+const attributesOf = (span: EndedSpan | undefined): Readonly<Record<string, SpanAttributeValue>> => {
+  const attributes: Record<string, SpanAttributeValue> = {};
   span?.attributes((name, value) => (attributes[name] = value));
   return attributes;
 };

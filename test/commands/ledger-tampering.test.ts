@@ -16,7 +16,7 @@ import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import { appended, rangeBytes, rangeFrom } from '../../src/ledger/compact-range.ts';
 import { leafBytes } from '../../src/ledger/leaf.ts';
 import { leafHash, rootOf } from '../../src/ledger/merkle.ts';
-import { Log } from '../../src/ledger/log/log.ts';
+import { SegmentLog } from '../../src/ledger/log/log.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
@@ -556,7 +556,7 @@ describe('a ledger that was tampered with', () => {
     expect(await verdict(found, ledger, null)).toEqual(matching(alone));
     expect(await verdict(found, ledger, ledger.anchors)).toEqual(withAnchors);
 
-    const log = Log.open(found.settings, portsAt(START_MS + 3_600_000));
+    const log = SegmentLog.open(found.settings, portsAt(START_MS + 3_600_000));
     if (isStoreFailure(log)) {
       expect([start, log.code]).toEqual([expect.any(RegExp), 'unfit']);
       expect(log.detail).toMatch(start);

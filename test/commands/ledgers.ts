@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CommandIo } from '../../src/commands/command.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
-import type { Log } from '../../src/ledger/log/log.ts';
+import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../ledger/log/logs.ts';
 import { allowedUse } from '../state/samples.ts';
 
@@ -23,7 +23,7 @@ export interface DiskLedger {
 const FILE = 'f'.repeat(32);
 
 /** Writes the use of task `n`, a second after the one before; each fourth is denied. */
-export const addUse = (log: Log, n: number): void => {
+export const addUse = (log: SegmentLog, n: number): void => {
   const use = allowedUse(n, START_MS + n * 1_000, n % 4 === 0 ? 'deny' : 'allow');
   const failure = log.append([{ bytes: use.bytes, outbox: null }], FILE);
   if (failure !== null) throw new Error(failure.detail);
@@ -34,7 +34,7 @@ export function diskLedger(
   folder: string,
   uses: number,
   { isClosed = true, change = {} }: { readonly isClosed?: boolean; readonly change?: Partial<LogSettings> } = {},
-): DiskLedger & { readonly log: Log } {
+): DiskLedger & { readonly log: SegmentLog } {
   const settings = settingsIn(folder, { segment: { maxBytes: 1, maxAgeMs: 3_600_000 }, ...change });
   const clock = { nowMs: START_MS };
   const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => clock.nowMs });

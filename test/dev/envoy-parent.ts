@@ -1,6 +1,6 @@
 import { setInterval } from 'node:timers';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -28,6 +28,6 @@ const config = (adminSocket: string): string =>
     files,
   );
 const envoy = await EnvoyProcess.start({ binary, config });
-if (isProblem(envoy)) throw new Error(envoy.problem);
+if (isBinaryProblem(envoy)) throw new Error(envoy.problem);
 process.stdout.write(`${JSON.stringify({ pid: envoy.pid, adminSocket: envoy.adminSocket })}\n`);
 setInterval(() => {}, 1_000_000);

@@ -14,10 +14,10 @@ import {
   createAuthority,
   writeBundle,
   writeCredential,
-  type Authority,
-  type Credential,
+  type CertificateAuthority,
+  type IssuedCertificate,
 } from '../../src/dev/authority.ts';
-import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/dev/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
@@ -29,9 +29,9 @@ import { startAllowAll, type AllowAll } from './allow-all.ts';
 const readme = join(import.meta.dirname, '../../deploy/envoy/README.md');
 const shipped = await shippedEnvoyConfig();
 let folder: string;
-let acme: Authority;
-let stranger: Authority;
-let planner: Credential;
+let acme: CertificateAuthority;
+let stranger: CertificateAuthority;
+let planner: IssuedCertificate;
 let files: EnvoyFiles;
 let payments: ToolServer;
 let fileServer: ToolServer;
@@ -71,7 +71,7 @@ const configFor = (remitSocket: string) => (adminSocket: string) =>
 
 async function mustStart(binary: string, remitSocket: string): Promise<EnvoyProcess> {
   const envoy = await EnvoyProcess.start({ binary, config: configFor(remitSocket) });
-  if (isProblem(envoy)) throw new Error(envoy.problem);
+  if (isBinaryProblem(envoy)) throw new Error(envoy.problem);
   return envoy;
 }
 
@@ -84,7 +84,7 @@ interface Answer {
 /** One call through Envoy. Rejects where TLS does. */
 async function call(
   envoy: EnvoyProcess,
-  client: Credential | null,
+  client: IssuedCertificate | null,
   options: Omit<RequestOptions, 'headers'> & {
     readonly headers?: OutgoingHttpHeaders;
     readonly body?: string | Buffer;
@@ -255,7 +255,7 @@ describeWith(envoyPart(), 'the README of the Envoy configuration', (binary) => {
       return document.toString();
     };
     const started = await EnvoyProcess.start({ binary, config });
-    if (isProblem(started)) throw new Error(started.problem);
+    if (isBinaryProblem(started)) throw new Error(started.problem);
     envoy = started;
   });
   afterAll(async () => {
@@ -301,18 +301,18 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
 
   it('gives what Envoy said where it does not start', async () => {
     const envoy = await EnvoyProcess.start({ binary, config: () => 'admin: { nonsense: 1 }' });
-    expect(isProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy ended at start: .*nonsense/);
+    expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy ended at start: .*nonsense/);
   });
 
   it('gives up where Envoy is not ready in time', async () => {
     const config = configFor(join(folder, 'nobody.sock'));
     const envoy = await EnvoyProcess.start({ binary, config, readyWithinMs: 1 });
-    expect(isProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy was not ready within 1 ms/);
+    expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy was not ready within 1 ms/);
   });
 
   it('gives the reason where there is no such binary', async () => {
     const envoy = await EnvoyProcess.start({ binary: '/nowhere/envoy', config: () => '' });
-    expect(isProblem(envoy) ? envoy.problem : envoy).toContain('/nowhere/envoy');
+    expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toContain('/nowhere/envoy');
   });
 
   it('ends with its parent, even one that is killed', async () => {

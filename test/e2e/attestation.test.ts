@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf, signed } from '../token/tokens.ts';
@@ -120,7 +120,7 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
     return agent;
   };
 
-  const request = (agent: Agent, path: string, method: string, type: string, body: string): Promise<Reply> =>
+  const request = (agent: Agent, path: string, method: string, type: string, body: string): Promise<AgentReply> =>
     agent.call(domain.stage.issuerPort, {
       host: domain.stage.issuerHost,
       method,
@@ -159,7 +159,7 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
       });
       return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
     };
-    const say = (as: Agent): Promise<Reply> =>
+    const say = (as: Agent): Promise<AgentReply> =>
       request(as, `/tasks/${txn}/context`, 'PUT', 'application/json', JSON.stringify({ context: says }));
 
     expect(await use()).toEqual([403, 'policy.not-permitted']);

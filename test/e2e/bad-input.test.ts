@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
@@ -51,10 +51,10 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
       JSON.stringify({ ...claims, ...changed }),
     );
 
-  const call = (headers: Record<string, string>, path = '/v1/payments/p-1', method = 'GET'): Promise<Reply> =>
+  const call = (headers: Record<string, string>, path = '/v1/payments/p-1', method = 'GET'): Promise<AgentReply> =>
     agent.call(domain.stage.envoyPort, { host: HOST, path, method, headers });
 
-  const post = (path: string, body: string): Promise<Reply> =>
+  const post = (path: string, body: string): Promise<AgentReply> =>
     agent.call(domain.stage.envoyPort, {
       host: HOST,
       path,
@@ -63,7 +63,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
       body,
     });
 
-  const withToken = (token: string): Promise<Reply> => call({ authorization: `Bearer ${token}` });
+  const withToken = (token: string): Promise<AgentReply> => call({ authorization: `Bearer ${token}` });
 
   it('lets the sound token through that the others are made from', async () => {
     expect((await withToken(mint())).status).toBe(200);
@@ -126,7 +126,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     expect(reply.headers['x-remit-decision']).toContain(`deny;reason=${reason};id="`);
   });
 
-  it.each<[string, () => Promise<Reply>, number, string | null]>([
+  it.each<[string, () => Promise<AgentReply>, number, string | null]>([
     ['no token', () => call({}), 401, 'token.missing'],
     ['another scheme', () => call({ authorization: 'Basic cGxhbm5lcjpzZWNyZXQ=' }), 403, 'token.static-secret'],
     [

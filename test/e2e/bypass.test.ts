@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isMap, parseDocument } from 'yaml';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -165,7 +165,7 @@ async function inGroups<T>(items: readonly T[], work: (item: T, index: number) =
 
 async function mustStart(binary: string, config: (adminSocket: string) => string): Promise<EnvoyProcess> {
   const envoy = await EnvoyProcess.start({ binary, config });
-  if (isProblem(envoy)) throw new Error(envoy.problem);
+  if (isBinaryProblem(envoy)) throw new Error(envoy.problem);
   return envoy;
 }
 

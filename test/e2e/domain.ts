@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Agent, Call, Reply } from '../../src/dev/agent.ts';
+import type { Agent, Call, AgentReply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import type { LogStream } from '../../src/telemetry/decision-log.ts';
+import type { LineSink } from '../../src/telemetry/decision-log.ts';
 import type { Ports } from '../../src/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
@@ -24,7 +24,7 @@ export async function startDomain(
   }: {
     readonly folder: string;
     readonly log?: (line: string) => void;
-    readonly stdout?: LogStream;
+    readonly stdout?: LineSink;
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
     readonly filesServer?: HostPort;
@@ -65,7 +65,7 @@ export interface Declaration {
 }
 
 /** Asks the issuer for a token. */
-export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<Reply> {
+export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<AgentReply> {
   const { actions = ['payments.read', 'payments.create'], purpose = 'settle payment p-1', constraints } = declaration;
   const { audience = 'https://payments.acme.test' } = declaration;
   const detail = {

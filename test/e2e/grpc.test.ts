@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { compressionAlgorithms, credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
 import type { ClientReadableStream, ClientWritableStream, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { encoded, shopService, shopSet } from '../action/protobuf/shop.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -95,7 +95,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   let server: ShopServer;
   let domain: DevDomain;
   let agent: Agent;
-  let svid: Svid;
+  let svid: IssuedSvid;
   let token: string;
   let client: InstanceType<ServiceClientConstructor>;
 

@@ -5,7 +5,7 @@ import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/a
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
@@ -58,7 +58,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   let server: McpTestServer;
   let domain: DevDomain;
   let agent: Agent;
-  let svid: Svid;
+  let svid: IssuedSvid;
   let token: string;
   let connection: Connection;
 

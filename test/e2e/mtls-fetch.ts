@@ -1,11 +1,11 @@
 import { request } from 'node:https';
 import { Readable } from 'node:stream';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 
 /** Who calls, and where Envoy is. */
 export interface MtlsCaller {
   readonly port: number;
-  readonly svid: Svid;
+  readonly svid: IssuedSvid;
   readonly bundlePem: string;
 }
 

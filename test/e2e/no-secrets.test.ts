@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
 import type { Agent } from '../../src/dev/agent.ts';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startDevProcess } from './dev-process.ts';
@@ -105,11 +105,11 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       await delay(1100);
 
       const answers: string[] = [];
-      const answered = (reply: Reply): Reply => {
+      const answered = (reply: AgentReply): AgentReply => {
         answers.push(JSON.stringify([reply.status, reply.headers, reply.body]));
         return reply;
       };
-      const ask = async (path: string, form: Record<string, string>): Promise<Reply> =>
+      const ask = async (path: string, form: Record<string, string>): Promise<AgentReply> =>
         planner.call(issuerPort, {
           host: `localhost:${issuerPort}`,
           method: 'POST',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { taskShow } from '../../src/commands/task-show.ts';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { FindingRecord, LedgerRecord, OutcomeRecord, UseRecord } from '../../src/ledger/record.ts';
 import { recordBytesIn } from '../../src/ledger/leaf.ts';
@@ -46,7 +46,7 @@ for (const version of envoyVersions) {
     let scratch: Awaited<ReturnType<typeof scratchFolder>>;
     let files: Awaited<ReturnType<typeof startFiles>>;
     let domain: DevDomain;
-    let svid: Svid;
+    let svid: IssuedSvid;
     let agent: Agent;
     let token: string;
     let taskId: string;

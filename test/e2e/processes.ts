@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
@@ -245,7 +245,7 @@ export class Processes {
     return JSON.parse(body).records.map(({ kind }: { readonly kind: string }) => kind);
   }
 
-  #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<Reply> {
+  #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<AgentReply> {
     const port = this.#ports[n].issuer;
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
   }

@@ -4,7 +4,7 @@ import { request } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import { tlsMaterialOf } from '../../src/identity/svid.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { RotatingAgent } from '../spire/rotating-agent.ts';
@@ -29,7 +29,7 @@ const settingsOf = (domain: SpireDomain, binding: 'certificate' | 'spiffe-id') =
   issuerPort: domain.issuerPort,
 });
 
-const reasonOf = ({ body }: Reply): unknown => JSON.parse(body).reason;
+const reasonOf = ({ body }: AgentReply): unknown => JSON.parse(body).reason;
 
 describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs from SPIRE', ([spire, envoy]) => {
   describe('one task', () => {

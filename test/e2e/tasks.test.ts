@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, X509Certificate } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Reply } from '../../src/dev/agent.ts';
+import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf, signed } from '../token/tokens.ts';
@@ -62,7 +62,12 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     await scratch?.remove();
   });
 
-  const post = (agent: Agent, path: string, body = '', type = 'application/x-www-form-urlencoded'): Promise<Reply> =>
+  const post = (
+    agent: Agent,
+    path: string,
+    body = '',
+    type = 'application/x-www-form-urlencoded',
+  ): Promise<AgentReply> =>
     agent.call(domain.stage.issuerPort, {
       host: domain.stage.issuerHost,
       method: 'POST',
@@ -191,7 +196,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
 
   it('lets a changed context suspend or revoke by its rule', async () => {
     const { planner } = domain.stage;
-    const put = (taskId: string, context: Readonly<Record<string, string>>): Promise<Reply> =>
+    const put = (taskId: string, context: Readonly<Record<string, string>>): Promise<AgentReply> =>
       planner.call(domain.stage.issuerPort, {
         host: domain.stage.issuerHost,
         method: 'PUT',
@@ -273,7 +278,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
   it('hands a part of a task to another agent, at most what it has, and ends it with the whole', async () => {
     const { planner, reporter, thief } = domain.stage;
     const { token, taskId } = await mustDeclare(planner, domain);
-    const exchange = (by: Agent, fields: Readonly<Record<string, string>>): Promise<Reply> =>
+    const exchange = (by: Agent, fields: Readonly<Record<string, string>>): Promise<AgentReply> =>
       post(
         by,
         '/oauth/token',
@@ -354,7 +359,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(Number(handed['exp']) - Number(handed['iat'])).toBeLessThanOrEqual(60);
 
     const { reporter: service } = domain.stage;
-    const exchange = (asked: readonly string[], subject = String(transactionToken())): Promise<Reply> =>
+    const exchange = (asked: readonly string[], subject = String(transactionToken())): Promise<AgentReply> =>
       post(
         service,
         '/oauth/token',
@@ -411,7 +416,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
 
     it('lets an identity alone carry the same action, and no other', async () => {
       const { planner, envoyPort } = domain.stage;
-      const bare = (path: string): Promise<Reply> => planner.call(envoyPort, { host: 'payments.acme.test', path });
+      const bare = (path: string): Promise<AgentReply> => planner.call(envoyPort, { host: 'payments.acme.test', path });
       expect((await bare('/v1/payments/p-1')).status).toBe(200);
       expect(JSON.parse((await bare('/v1/payments')).body).reason).toBe('token.missing');
     });

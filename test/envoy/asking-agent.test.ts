@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { askingAgentOf, carriesProof } from '../../src/envoy/asking-agent.ts';
+import { askingAgentIn, carriesProof } from '../../src/envoy/asking-agent.ts';
 import { costRatio } from '../costs.ts';
 import { checkRequests } from './messages.ts';
 import { envoyCheckRequestType } from './protos.ts';
@@ -21,7 +21,7 @@ const xfcc = (...values: readonly string[]) => {
 const asking = (value: string) => {
   const message = envoyCheckRequestType.serialize(xfcc(value));
   return () => {
-    for (let n = 0; n < 100; n += 1) askingAgentOf(message, 'xfcc');
+    for (let n = 0; n < 100; n += 1) askingAgentIn(message, 'xfcc');
   };
 };
 
@@ -44,7 +44,7 @@ describe('askingAgentOf', () => {
     ['a header that is long', 'xfcc', xfcc(`Chain="${'a'.repeat(50_000)}";URI=${A}`), A],
     ['a header without one', 'xfcc', xfcc('Hash=1'), ''],
   ] as const)('gives %s', (_name, mode, message, agent) => {
-    expect(askingAgentOf(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
+    expect(askingAgentIn(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
   });
 
   it('costs no more for a header without a `URI` than for one with it', () => {
@@ -60,7 +60,7 @@ describe('askingAgentOf', () => {
     );
     fc.assert(
       fc.property(bytes, fc.constantFrom('peer' as const, 'xfcc' as const), (given, mode) => {
-        expect(typeof askingAgentOf(given, mode)).toBe('string');
+        expect(typeof askingAgentIn(given, mode)).toBe('string');
         expect(typeof carriesProof(given)).toBe('boolean');
       }),
       { numRuns: 1_000 },

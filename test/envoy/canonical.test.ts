@@ -4,7 +4,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { authorityFrom, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
 import { headerLineFrom } from '../../src/envoy/header-line.ts';
 import { headersFrom as headersOfLines } from '../../src/envoy/headers.ts';
-import { LIMITS } from '../../src/envoy/limits.ts';
+import { MESSAGE_LIMITS } from '../../src/envoy/limits.ts';
 import { pathsOf } from '../e2e/bypass-reading.ts';
 
 /** The headers in these lines, pseudo headers before the others. */
@@ -121,7 +121,7 @@ describe('targetFrom', () => {
   });
 
   it('denies one character over the limit', () => {
-    const longest = `/${'a'.repeat(LIMITS.targetChars - 1)}`;
+    const longest = `/${'a'.repeat(MESSAGE_LIMITS.targetChars - 1)}`;
     expect(targetFrom(longest)).toMatchObject({ path: longest });
     expect(targetFrom(`${longest}a`)).toEqual(denial('request.too-large', 'the path is longer than 8192 characters'));
   });
@@ -422,9 +422,11 @@ describe('headersFrom', () => {
   });
 
   it('denies one header and one character over the limits', () => {
-    expect(isDeny(headersFrom(lines(LIMITS.headers)))).toBe(false);
-    expect(headersFrom(lines(LIMITS.headers + 1))).toEqual(denial('request.too-large', 'more than 256 headers'));
-    const value = 'a'.repeat(LIMITS.headerChars - 1);
+    expect(isDeny(headersFrom(lines(MESSAGE_LIMITS.headers)))).toBe(false);
+    expect(headersFrom(lines(MESSAGE_LIMITS.headers + 1))).toEqual(
+      denial('request.too-large', 'more than 256 headers'),
+    );
+    const value = 'a'.repeat(MESSAGE_LIMITS.headerChars - 1);
     expect(isDeny(headersFrom([['b', value]]))).toBe(false);
     expect(headersFrom([['b', `${value}a`]])).toEqual(
       denial('request.too-large', 'headers of more than 65536 characters'),

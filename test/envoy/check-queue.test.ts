@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckQueue, type QueuedCheck } from '../../src/envoy/check-queue.ts';
-import { Place } from '../../src/runtime/linked-queue.ts';
+import { QueueNode } from '../../src/runtime/linked-queue.ts';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -32,7 +32,7 @@ const setUp = () => {
     onTurnOver: () => (turns.over += 1),
   });
   const add = (name: string, over: Partial<NamedCheck> = {}) => {
-    const place = new Place<NamedCheck>({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, ...over });
+    const place = new QueueNode<NamedCheck>({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, ...over });
     queue.add(place);
     return place;
   };

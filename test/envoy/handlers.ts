@@ -2,7 +2,7 @@ import type { Checks } from '../../src/check/check.ts';
 import type { Answer, CheckCall, CheckFacts } from '../../src/check/services.ts';
 import type { Deny } from '../../src/decision/decision.ts';
 import type { CheckHandler, CheckMessage } from '../../src/envoy/server.ts';
-import { stage } from '../../src/runtime/map-isolated.ts';
+import { mapIsolated } from '../../src/runtime/map-isolated.ts';
 
 /** What answers one check from its bytes. */
 export type OneHandler = (message: Uint8Array, call: Omit<CheckMessage, 'message'>) => Uint8Array | Promise<Uint8Array>;
@@ -18,7 +18,7 @@ export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Prom
 
 /** Checks that are answered by what a test says. */
 export const checksBy = (check: Check): Checks => ({
-  answers: (asked) => stage(asked, ({ facts, call }) => check(facts, call)),
+  answers: (asked) => mapIsolated(asked, ({ facts, call }) => check(facts, call)),
   afterwards: () => undefined,
 });
 

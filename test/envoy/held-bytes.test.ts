@@ -3,7 +3,7 @@ import { MAX_CHECK_BYTES } from '../../src/envoy/check-call.ts';
 import { framed } from '../../src/envoy/grpc-messages.ts';
 import { HELD_BYTES } from '../../src/envoy/limits.ts';
 import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
-import type { ServerOptions } from '../../src/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../src/envoy/server.ts';
 import { Flag } from '../../src/http2/frame.ts';
 import { heldBytes } from '../costs.ts';
 import { frame, type RawClient, reset } from '../http2/raw-client.ts';
@@ -121,7 +121,7 @@ describe('AuthorizationServer and what messages hold', () => {
     expect((await heldBytes()) - before).toBeLessThan(256 * 65_536 + 8 * MIB);
   });
 
-  it.each<[string, (client: RawClient) => Promise<unknown>, Partial<ServerOptions>, OneHandler]>([
+  it.each<[string, (client: RawClient) => Promise<unknown>, Partial<ExtAuthzServerOptions>, OneHandler]>([
     ['was answered', (one) => one.send(checkBegun(3), ...inFrames(3, LARGEST)), {}, done],
     ['was reset before its end', async (one) => [await begin(one, 3, MIB), await one.send(reset(3))], {}, done],
     ['was reset while it waits', (one) => one.send(checkBegun(3), ...inFrames(3, LARGEST), reset(3)), {}, never],

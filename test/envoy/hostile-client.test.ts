@@ -2,7 +2,7 @@ import { connect, type ClientHttp2Session, constants, type OutgoingHttpHeaders }
 import { connect as connectSocket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../src/envoy/grpc-messages.ts';
-import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
+import { AuthorizationServer, type ExtAuthzServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { type CheckClient, checkClient } from './client.ts';
@@ -28,7 +28,7 @@ afterEach(async () => {
 let server: AuthorizationServer;
 let address: string;
 let other: CheckClient;
-const listening = async (handler: OneHandler, over: Partial<ServerOptions> = {}) => {
+const listening = async (handler: OneHandler, over: Partial<ExtAuthzServerOptions> = {}) => {
   server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
   closing.push(() => server.close(50));
   const bound = await server.listen(['127.0.0.1:0']);

@@ -1,7 +1,7 @@
 import { afterEach } from '@jest/globals';
 import { framed } from '../../src/envoy/grpc-messages.ts';
 import { CHECK_PATH } from '../../src/envoy/proto.ts';
-import { AuthorizationServer, type ServerOptions } from '../../src/envoy/server.ts';
+import { AuthorizationServer, type ExtAuthzServerOptions } from '../../src/envoy/server.ts';
 import { Flag } from '../../src/http2/frame.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { indexed, Literal, literal } from '../http2/hpack.ts';
@@ -43,7 +43,7 @@ export function rawStage() {
   afterEach(async () => {
     for (const close of closing.splice(0).toReversed()) await close();
   });
-  return async (handler: OneHandler = done, over: Partial<ServerOptions> = {}) => {
+  return async (handler: OneHandler = done, over: Partial<ExtAuthzServerOptions> = {}) => {
     const server = new AuthorizationServer(oneByOne(handler), {
       ...systemPorts,
       refuse,

@@ -10,7 +10,7 @@ import { deny } from '../../src/decision/decision.ts';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AUTHORIZATION_SERVICE } from '../../src/envoy/proto.ts';
-import { AuthorizationServer, type CheckMessage, type ServerOptions } from '../../src/envoy/server.ts';
+import { AuthorizationServer, type CheckMessage, type ExtAuthzServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { checkClient } from './client.ts';
@@ -22,7 +22,7 @@ const refuse = refusalsFrom({
   response,
   newDecisionId: () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16)),
 });
-const options: ServerOptions = { ...systemPorts, refuse };
+const options: ExtAuthzServerOptions = { ...systemPorts, refuse };
 const never = () => new Promise<never>(() => {});
 const request = envoyCheckRequestType.serialize({
   attributes: {
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const started = async (handler: OneHandler, over: Partial<ServerOptions> = {}, address = 'localhost:0') => {
+const started = async (handler: OneHandler, over: Partial<ExtAuthzServerOptions> = {}, address = 'localhost:0') => {
   const server = new AuthorizationServer(oneByOne(handler), { ...options, ...over });
   closing.push(() => server.close(200));
   const addresses = await server.listen([address]);

@@ -1,5 +1,5 @@
 import { Flag } from '../../src/http2/frame.ts';
-import type { ServerOptions } from '../../src/http2/server.ts';
+import type { Http2ServerOptions } from '../../src/http2/server.ts';
 import { literal } from './hpack.ts';
 import type { RawClient } from './raw-client.ts';
 import { ask, data, SHORT_REQUEST } from './requests.ts';
@@ -11,7 +11,7 @@ export const times = (count: number, bytesOf: (n: number) => Buffer): Buffer =>
 
 /** A server whose clock stands still, so that nothing is regained, and another client that is served as long as it asks. */
 export function flooding({ raw, serve }: ReturnType<typeof stage>) {
-  return async (onStream: ServerOptions['onStream'] = echo) => {
+  return async (onStream: Http2ServerOptions['onStream'] = echo) => {
     const clock = { ms: 0 };
     const { port } = await serve((stream, head) => (head.headers.has('other') ? echo : onStream)(stream, head), {
       monotonicMs: () => clock.ms,

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach } from '@jest/globals';
 import { headerBlock } from '../../src/http2/header-block.ts';
-import { Http2Server, type ServerOptions } from '../../src/http2/server.ts';
+import { Http2Server, type Http2ServerOptions } from '../../src/http2/server.ts';
 import type { RequestHead } from '../../src/http2/request-head.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -26,7 +26,10 @@ export function stage() {
   });
   return {
     /** A server on a free port of loopback, which by default sends back what each request sends. */
-    serve: async (onStream: ServerOptions['onStream'] = echo, over: Partial<ServerOptions> = {}): Promise<Served> => {
+    serve: async (
+      onStream: Http2ServerOptions['onStream'] = echo,
+      over: Partial<Http2ServerOptions> = {},
+    ): Promise<Served> => {
       const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, ...over, onStream });
       const bound = await server.listen({ host: '127.0.0.1', port: 0 });
       if ('failure' in bound) throw bound.failure;

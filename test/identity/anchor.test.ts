@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { isAnchored } from '../../src/identity/anchor.ts';
-import { leafFromDer, type Leaf } from '../../src/identity/leaf.ts';
+import { leafFromDer, type LeafCertificate } from '../../src/identity/leaf-certificate.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { trustDomainFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { KEY_USAGES, makeAuthority, NOW_MS, type Authority } from './certificates.ts';
@@ -64,7 +64,7 @@ describe('isAnchored', () => {
   });
 });
 
-function mustLeaf(der: Uint8Array): Leaf {
+function mustLeaf(der: Uint8Array): LeafCertificate {
   const leaf = leafFromDer(der);
   if (isDeny(leaf)) throw new TypeError(leaf.detail);
   return leaf;

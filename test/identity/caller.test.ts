@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 
 import { isDeny } from '../../src/decision/decision.ts';
 import { callerFrom, type IdentityRules, type PeerFacts } from '../../src/identity/caller.ts';
-import { leafCache } from '../../src/identity/leaf.ts';
+import { leafCache } from '../../src/identity/leaf-certificate.ts';
 import { NOW_MS } from './certificates.ts';
 import {
   ACME,

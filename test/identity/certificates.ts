@@ -5,7 +5,7 @@ import {
   element,
   explicit,
   implicit,
-  integer,
+  derInteger,
   octets,
   oid,
   sequence,
@@ -88,8 +88,8 @@ const makeKeys = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 function makeCertificate(options: CertificateOptions, { issuer, subject }: Parties): Certificate {
   const signed = sequence(
-    explicit(0, integer(Buffer.of(2))),
-    integer(Buffer.of(1)),
+    explicit(0, derInteger(Buffer.of(2))),
+    derInteger(Buffer.of(1)),
     ecdsaWithSha256,
     nameOf(issuer.name),
     sequence(time(options.notBeforeMs ?? NOW_MS - HOUR_MS), time(options.notAfterMs ?? NOW_MS + HOUR_MS)),

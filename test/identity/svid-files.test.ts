@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createAuthority, type Authority, type Credential, type Svid as IssuedSvid } from '../../src/dev/authority.ts';
+import {
+  createAuthority,
+  type CertificateAuthority,
+  type IssuedCertificate,
+  type IssuedSvid,
+} from '../../src/dev/authority.ts';
 import type { Svid } from '../../src/identity/svid.ts';
 import { SvidFileSource, type SvidFiles } from '../../src/identity/svid-files.ts';
 import { NOW_MS } from './certificates.ts';
@@ -12,7 +17,7 @@ import { eventually, HeldTimers } from './held-timers.ts';
 
 const POLL_MS = 5_000;
 
-let acme: Authority;
+let acme: CertificateAuthority;
 let planner: IssuedSvid;
 let renewed: IssuedSvid;
 
@@ -22,7 +27,7 @@ beforeAll(async () => {
   renewed = await acme.svid('/ns/agents/sa/planner');
 });
 
-const serves = (from: SvidFileSource, svid: Credential): Promise<void> =>
+const serves = (from: SvidFileSource, svid: IssuedCertificate): Promise<void> =>
   eventually(() => from.current()?.certificatePem === svid.certPem && from.problem() === null, 'the svid is served');
 const says = (from: SvidFileSource, problem: string): Promise<void> =>
   eventually(() => from.problem() === problem, `\`${problem}\` is told, it is \`${from.problem()}\``);
@@ -68,7 +73,7 @@ describe('SvidFileSource', () => {
     });
     return source;
   };
-  const write = async (svid: Credential, bundlePem: string = acme.bundlePem): Promise<void> => {
+  const write = async (svid: IssuedCertificate, bundlePem: string = acme.bundlePem): Promise<void> => {
     await writeFile(files.certificate, svid.certPem);
     await writeFile(files.key, svid.keyPem, { mode: 0o600 });
     await writeFile(files.bundle, bundlePem);
@@ -153,7 +158,7 @@ describe('SvidFileSource', () => {
   });
 
   it('takes files behind a link that is switched, as kubernetes does', async () => {
-    const linked = async (name: string, svid: Credential): Promise<void> => {
+    const linked = async (name: string, svid: IssuedCertificate): Promise<void> => {
       await mkdir(join(folder, name));
       await writeFile(join(folder, name, 'svid.pem'), svid.certPem);
       await writeFile(join(folder, name, 'svid.key'), svid.keyPem, { mode: 0o640 });

@@ -1,14 +1,14 @@
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { createAuthority, type Authority, type Svid as IssuedSvid } from '../../src/dev/authority.ts';
+import { createAuthority, type CertificateAuthority, type IssuedSvid } from '../../src/dev/authority.ts';
 import { certificatesFromDer, certificatesFromPem, MAX_CERTIFICATES } from '../../src/identity/certificate-list.ts';
 import { isSameSvid, svidFrom, tlsMaterialOf, type Svid, type SvidParts } from '../../src/identity/svid.ts';
 import type { TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { NOW_MS } from './certificates.ts';
 
-let acme: Authority;
-let other: Authority;
+let acme: CertificateAuthority;
+let other: CertificateAuthority;
 let planner: IssuedSvid;
 
 beforeAll(async () => {

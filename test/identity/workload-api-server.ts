@@ -7,7 +7,7 @@ import {
   type ServerWritableStream,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { FETCH_X509_SVID_PATH, x509SvidResponseType } from '../../src/identity/workload-api-stream.ts';
 
 /** One entry of a response. */
@@ -108,7 +108,7 @@ export const derOf = (...pems: readonly string[]): Buffer =>
   Buffer.concat(pems.map((pem) => new X509Certificate(pem).raw));
 
 /** The entry of an SVID. */
-export const entryOf = (svid: Svid, bundlePem: string, over: Partial<Entry> = {}): Entry => ({
+export const entryOf = (svid: IssuedSvid, bundlePem: string, over: Partial<Entry> = {}): Entry => ({
   spiffe_id: svid.id,
   x509_svid: derOf(svid.certPem),
   x509_svid_key: createPrivateKey(svid.keyPem).export({ type: 'pkcs8', format: 'der' }),

@@ -2,7 +2,7 @@ import { request as httpsRequest } from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
-import type { Authority, Credential } from '../../src/dev/authority.ts';
+import type { CertificateAuthority, IssuedCertificate } from '../../src/dev/authority.ts';
 import { defaultIssuerLimits } from '../../src/config/issuer.ts';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
@@ -45,13 +45,13 @@ export interface Asking {
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   /** `null` presents no certificate. */
-  readonly as?: Credential | null;
+  readonly as?: IssuedCertificate | null;
 }
 
 export interface Bench {
-  readonly authority: Authority;
-  readonly planner: Credential;
-  readonly reporter: Credential;
+  readonly authority: CertificateAuthority;
+  readonly planner: IssuedCertificate;
+  readonly reporter: IssuedCertificate;
   readonly services: IssuerServices;
   readonly server: IssuerServer;
   readonly tls: TlsMaterial;
@@ -67,11 +67,11 @@ export interface Bench {
   readonly limits: IssuerLimits;
   readonly ask: (path: string, asking?: Asking) => Promise<Answer>;
   /** Asks for a token; a parameter set to `undefined` is left out. */
-  readonly token: (change?: Parameters, as?: Credential) => Promise<Answer>;
+  readonly token: (change?: Parameters, as?: IssuedCertificate) => Promise<Answer>;
   /** Posts a form; a parameter set to `undefined` is left out. */
-  readonly form: (path: string, parameters: Parameters, as?: Credential) => Promise<Answer>;
+  readonly form: (path: string, parameters: Parameters, as?: IssuedCertificate) => Promise<Answer>;
   /** Exchanges a token. */
-  readonly exchange: (subjectToken: string, change?: Parameters, as?: Credential) => Promise<Answer>;
+  readonly exchange: (subjectToken: string, change?: Parameters, as?: IssuedCertificate) => Promise<Answer>;
   readonly close: () => Promise<void>;
 }
 
@@ -188,12 +188,12 @@ export async function startBench(
   const { port } = await server.listen('127.0.0.1', 0);
   const ask = (path: string, asking: Asking = {}) =>
     call({ port, bundle: authority.bundlePem, as: planner, ...asking, path });
-  const form = (path: string, parameters: Parameters, as: Credential = planner) => {
+  const form = (path: string, parameters: Parameters, as: IssuedCertificate = planner) => {
     const sent = Object.entries(parameters).filter((pair): pair is [string, string] => pair[1] !== undefined);
     const body = new URLSearchParams(sent).toString();
     return ask(path, { as, method: 'POST', body, headers: formHeaders });
   };
-  const token = (parameters: Parameters = {}, as: Credential = planner) => {
+  const token = (parameters: Parameters = {}, as: IssuedCertificate = planner) => {
     const all = {
       grant_type: 'client_credentials',
       resource: audience,
@@ -202,7 +202,7 @@ export async function startBench(
     };
     return form('/oauth/token', all, as);
   };
-  const exchange = (subjectToken: string, parameters: Parameters = {}, as: Credential = planner) =>
+  const exchange = (subjectToken: string, parameters: Parameters = {}, as: IssuedCertificate = planner) =>
     form('/oauth/token', { ...exchangeParameters, subject_token: subjectToken, ...parameters }, as);
   return {
     authority,

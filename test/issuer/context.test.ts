@@ -5,7 +5,7 @@ import type { ReasonCode } from '../../src/decision/reasons.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { Question } from '../../src/policy/question.ts';
 import type { Task } from '../../src/task/task.ts';
-import type { Credential } from '../../src/dev/authority.ts';
+import type { IssuedCertificate } from '../../src/dev/authority.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../state/samples.ts';
 import { type Answer, type Bench, startBench } from './bench.ts';
@@ -17,9 +17,9 @@ const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 const monitorId = 'spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId;
 const otherMonitorId = 'spiffe://acme.test/ns/agents/sa/other-monitor' as SpiffeId;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator' as SpiffeId;
-let monitor: Credential;
-let otherMonitor: Credential;
-let operator: Credential;
+let monitor: IssuedCertificate;
+let otherMonitor: IssuedCertificate;
+let operator: IssuedCertificate;
 let bench: Bench;
 /** What the policies answer; `null` lets the real ones answer. */
 let refusal: ReasonCode | null = null;
@@ -51,9 +51,13 @@ afterAll(async () => {
 
 const store = () => bench.services.store;
 const headers = { 'content-type': 'application/json' };
-const put = (task: Pick<Task, 'id'>, body: string, as: Credential = bench.planner, type = headers): Promise<Answer> =>
-  bench.ask(`/tasks/${task.id}/context`, { method: 'PUT', body, headers: type, as });
-const putContext = (task: Task, values: unknown, as: Credential = bench.planner): Promise<Answer> =>
+const put = (
+  task: Pick<Task, 'id'>,
+  body: string,
+  as: IssuedCertificate = bench.planner,
+  type = headers,
+): Promise<Answer> => bench.ask(`/tasks/${task.id}/context`, { method: 'PUT', body, headers: type, as });
+const putContext = (task: Task, values: unknown, as: IssuedCertificate = bench.planner): Promise<Answer> =>
   put(task, JSON.stringify({ context: values }), as);
 
 const context = { model: 'm-1', node: 'n-1', posture: 'good', session: 's-1' };

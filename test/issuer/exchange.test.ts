@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { isDeny } from '../../src/decision/decision.ts';
-import { leafFromPem } from '../../src/identity/leaf.ts';
+import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
@@ -31,7 +31,7 @@ const taskOf = (answer: Answer): Task => {
   if (task === undefined || isStoreFailure(task)) throw new Error(`no task: ${answer.text}`);
   return task;
 };
-const thumbprintOf = (svid: Pick<Svid, 'certPem'>): string => {
+const thumbprintOf = (svid: Pick<IssuedSvid, 'certPem'>): string => {
   const leaf = leafFromPem(svid.certPem);
   if (isDeny(leaf)) throw new Error(leaf.detail);
   return leaf.sha256;

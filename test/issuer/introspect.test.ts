@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { resourceMetadataUrl } from '../../src/issuer/resource-metadata.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { mustOpen, scratch } from '../state/samples.ts';
@@ -9,7 +9,7 @@ import { mustBeId, plannerId, reporterId } from './idp.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
-let gateway: Svid;
+let gateway: IssuedSvid;
 const gatewayId = 'spiffe://acme.test/ns/gateway/sa/gateway';
 beforeAll(async () => {
   bench = await startBench(folder(), { settings: { introspectors: new Set([mustBeId(gatewayId)]) } });

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { request as httpsRequest } from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
-import type { Credential } from '../../src/dev/authority.ts';
+import type { IssuedCertificate } from '../../src/dev/authority.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { scratch } from '../state/samples.ts';
 import { audience, type Bench, details, issuerUrl, startBench } from './bench.ts';
@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 /** `fetch` over a connection that presents the certificate of the workload; the name in the URL is the issuer's. */
-const as = ({ certPem, keyPem }: Credential) => ({
+const as = ({ certPem, keyPem }: IssuedCertificate) => ({
   [oauth.customFetch]: (
     url: string,
     {
@@ -87,7 +87,7 @@ const credentials = async (dpop?: oauth.DPoPHandle): Promise<oauth.TokenEndpoint
 
 const exchange = async (
   parameters: Record<string, string>,
-  [client, credential]: readonly [oauth.Client, Credential] = [planner, bench.planner],
+  [client, credential]: readonly [oauth.Client, IssuedCertificate] = [planner, bench.planner],
 ): Promise<oauth.TokenEndpointResponse> => {
   const response = await oauth.genericTokenEndpointRequest(
     server,

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { type Deny, deny } from '../../src/decision/decision.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { causeOf } from '../../src/task/cause.ts';
@@ -14,7 +14,7 @@ import { mustBeId, plannerId } from './idp.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
-let operator: Svid;
+let operator: IssuedSvid;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
 const refusal: { deny: Deny | null } = { deny: null };
 /** What happens while the policies are asked. */
@@ -42,7 +42,7 @@ afterAll(async () => {
   remove();
 });
 
-const post = (issued: Answer, what: string, as: Svid = bench.planner as Svid): Promise<Answer> =>
+const post = (issued: Answer, what: string, as: IssuedSvid = bench.planner as IssuedSvid): Promise<Answer> =>
   bench.ask(`/tasks/${String(issued.json['txn'])}/${what}`, { method: 'POST', as });
 const claimsOf = (answer: Answer) => decodeJwt(String(answer.json['access_token']));
 const taskOf = async (answer: Answer) => (await bench.ask(`/tasks/${String(answer.json['txn'])}`)).json;
@@ -134,8 +134,8 @@ describe('POST /tasks/{id}/suspend and resume', () => {
 
   it('does not let an agent undo the suspension of an operator, whichever of them came first', async () => {
     for (const order of [
-      [bench.planner as Svid, operator],
-      [operator, bench.planner as Svid],
+      [bench.planner as IssuedSvid, operator],
+      [operator, bench.planner as IssuedSvid],
     ]) {
       const issued = await bench.token();
       for (const by of order) expect((await post(issued, 'suspend', by)).json['state']).toBe('suspended');
@@ -173,10 +173,10 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     });
     const child = await bench.exchange(String(made.json['access_token']), {}, bench.reporter);
     await post(parent, 'suspend');
-    const early = await post(child, 'resume', bench.reporter as Svid);
+    const early = await post(child, 'resume', bench.reporter as IssuedSvid);
     expect([early.status, early.json['error']]).toEqual([409, 'task_suspended']);
     await post(parent, 'resume');
-    const resumed = await post(child, 'resume', bench.reporter as Svid);
+    const resumed = await post(child, 'resume', bench.reporter as IssuedSvid);
     expect([resumed.status, claimsOf(resumed)['txn']]).toEqual([200, child.json['txn']]);
   });
 
@@ -192,7 +192,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
   it('hides the task from other agents, and takes no completion from an operator', async () => {
     const issued = await bench.token();
     for (const what of ['suspend', 'resume', 'token', 'complete']) {
-      expect((await post(issued, what, bench.reporter as Svid)).status).toBe(404);
+      expect((await post(issued, what, bench.reporter as IssuedSvid)).status).toBe(404);
     }
     expect((await post(issued, 'complete', operator)).json['error']).toBe('access_denied');
     expect((await post(issued, 'token', operator)).status).toBe(404);

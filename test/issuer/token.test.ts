@@ -5,7 +5,7 @@ import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, impor
 import type { JSONWebKeySet } from 'jose';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
-import { leafFromPem } from '../../src/identity/leaf.ts';
+import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { JsonValue } from '../../src/ledger/canonical-json.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { CACHE_MARKER, intoCache, type Problem } from '../../src/dev/envoy-binary.ts';
+import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 
 /** A part that is built from Go modules. */
 export interface GoPart {
@@ -25,7 +25,7 @@ export interface GoPart {
  * Builds all of its commands in a scratch module, whose versions are then those of the part's own go.mod, or those it
  * `needs`. Takes Go and a C compiler; quick where it was done before.
  */
-export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | Problem> {
+export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | BinaryProblem> {
   const { folder, modules, name, needs = [], tags, version } = part;
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
   say(`building ${name} into ${folder} (${part.takes})`);

@@ -1,4 +1,4 @@
-import { installEnvoy, isProblem, type Problem } from '../../src/dev/envoy-binary.ts';
+import { installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
   envoyVersions,
@@ -90,7 +90,7 @@ const h2spec: GoPart = {
   takes: 'a few seconds, once',
 };
 
-const results: (string | Problem)[] = [];
+const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
 
@@ -98,9 +98,9 @@ results.push(await installJaegerUi(say));
 
 // What it is for is skipped without it.
 const cedar = await installCedar(say);
-if (isProblem(cedar)) say(cedar.problem);
+if (isBinaryProblem(cedar)) say(cedar.problem);
 
-const problems = results.filter(isProblem);
+const problems = results.filter(isBinaryProblem);
 for (const { problem } of problems) say(problem);
 say(
   problems.length === 0

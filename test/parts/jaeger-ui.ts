@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { CACHE_MARKER, intoCache, type Problem } from '../../src/dev/envoy-binary.ts';
+import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { JAEGER_UI_VERSION, jaegerUiFolder } from './cache.ts';
 
 /**
  * Installs the built pages of Jaeger, which the Go module of Jaeger itself does not have; BuildKit shows its traces with these.
  * Takes Go; quick where it was done before.
  */
-export async function installJaegerUi(say: (line: string) => void): Promise<string | Problem> {
+export async function installJaegerUi(say: (line: string) => void): Promise<string | BinaryProblem> {
   if (existsSync(join(jaegerUiFolder, CACHE_MARKER))) return jaegerUiFolder;
   say(`fetching the pages of Jaeger into ${jaegerUiFolder} (about 2 MB, once)`);
   try {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import type { Svid } from '../../src/dev/authority.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import type { Ports } from '../../src/runtime/ports.ts';
 import { startRemit } from '../../src/server/remit.ts';
@@ -98,7 +98,7 @@ async function tokenOf(agent: Agent, port: number): Promise<string> {
 }
 
 /** What Envoy asks about a call. */
-function checkOf(call: string, { svid, token }: { readonly svid: Svid; readonly token: string }): Uint8Array {
+function checkOf(call: string, { svid, token }: { readonly svid: IssuedSvid; readonly token: string }): Uint8Array {
   const [method = '', path = '', ...rest] = call.split(' ');
   const body = Buffer.from(rest.join(' '));
   const ofBody = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { CurrentPolicies } from '../../src/policy/policy-in-force.ts';
+import { PolicyInForce } from '../../src/policy/policy-in-force.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 
 const set = (hash: string, expiresAtMs: number | null = null, generation = 0) =>
@@ -10,7 +10,7 @@ const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: n
 function following(loads: readonly (PolicySet | null)[], maxAgeMs: number | null = null) {
   const left = [...loads];
   const clock = { nowMs: 1_000_000, monotonicMs: 0 };
-  const policies = new CurrentPolicies(() => Promise.resolve(left.shift() ?? { findings: [finding] }), {
+  const policies = new PolicyInForce(() => Promise.resolve(left.shift() ?? { findings: [finding] }), {
     ports: { nowMs: () => clock.nowMs, monotonicMs: () => clock.monotonicMs },
     maxAgeMs,
   });
@@ -37,7 +37,7 @@ describe('CurrentPolicies', () => {
 
   it('makes a finding of a load that throws, and the next load all the same', async () => {
     const loads = [() => set('a'), () => Promise.reject(new Error('the worker died')), () => set('b')];
-    const policies = new CurrentPolicies(async () => (loads.shift() ?? (() => set('c')))(), {
+    const policies = new PolicyInForce(async () => (loads.shift() ?? (() => set('c')))(), {
       ports: { nowMs: () => 0, monotonicMs: () => 0 },
       maxAgeMs: null,
     });
@@ -89,7 +89,7 @@ describe('CurrentPolicies', () => {
   it('loads one after the other', async () => {
     const order: string[] = [];
     const waits: (() => void)[] = [];
-    const policies = new CurrentPolicies(
+    const policies = new PolicyInForce(
       async () => {
         order.push('begin');
         await new Promise<void>((resolve) => waits.push(resolve));

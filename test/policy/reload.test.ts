@@ -6,7 +6,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { anyPath } from '../../src/config/writable-path.ts';
-import { CurrentPolicies } from '../../src/policy/policy-in-force.ts';
+import { PolicyInForce } from '../../src/policy/policy-in-force.ts';
 import { folderFeed } from '../../src/policy/loading/feed.ts';
 import { followPolicies } from '../../src/policy/loading/follow.ts';
 import { loadPolicies } from '../../src/policy/loading/load.ts';
@@ -116,7 +116,7 @@ describe('policies that are followed', () => {
   const agent = spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner');
 
   /** Which of the two sets answered; a permit with an id of its own in each. */
-  function asked(policies: CurrentPolicies): string {
+  function asked(policies: PolicyInForce): string {
     const set = policies.get();
     if (isDeny(set) || isDeny(agent)) return 'dropped';
     const server = set.catalog.servers.get('files');
@@ -147,7 +147,7 @@ describe('policies that are followed', () => {
     };
     await put(version(1));
     const feed = folderFeed(folder, anyPath);
-    const policies = new CurrentPolicies(feed.load, { ports: systemPorts, maxAgeMs: null });
+    const policies = new PolicyInForce(feed.load, { ports: systemPorts, maxAgeMs: null });
     const loaded = await feed.look();
     expect(await policies.reload()).toEqual([]);
     const loads: number[] = [];

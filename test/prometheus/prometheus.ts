@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { Child } from '../../src/dev/child.ts';
+import { DevProcess } from '../../src/dev/child.ts';
 
 /** One series of the answer to a query. */
 export interface Series {
@@ -21,10 +21,10 @@ const WITHIN_MS = 90_000;
  */
 export class Prometheus {
   readonly #base: string;
-  readonly #child: Child;
+  readonly #child: DevProcess;
   readonly #folder: string;
 
-  private constructor(base: string, child: Child, folder: string) {
+  private constructor(base: string, child: DevProcess, folder: string) {
     this.#base = base;
     this.#child = child;
     this.#folder = folder;
@@ -45,7 +45,7 @@ export class Prometheus {
         scrape_configs: [{ job_name: 'remit', static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
       }),
     );
-    const child = new Child(binary, [
+    const child = new DevProcess(binary, [
       `--config.file=${file}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
       '--web.listen-address=127.0.0.1:0',
@@ -106,7 +106,7 @@ export class Prometheus {
   }
 }
 
-async function readyAddress(child: Child): Promise<string | null> {
+async function readyAddress(child: DevProcess): Promise<string | null> {
   for (let waitedMs = 0; waitedMs < WITHIN_MS && !child.ended; waitedMs += 100) {
     const log = child.stderr.join('\n');
     const address = /msg="Listening on" component=web address=(\S+)/.exec(log)?.[1];

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Remembered } from '../../src/runtime/bounded-memo.ts';
+import { BoundedMemo } from '../../src/runtime/bounded-memo.ts';
 
 describe('Remembered', () => {
   it('makes what a text stands for once, and gives the same again', () => {
-    const remembered = new Remembered<{ readonly text: string }>();
+    const remembered = new BoundedMemo<{ readonly text: string }>();
     const made: string[] = [];
     const make = (text: string) => {
       made.push(text);
@@ -18,7 +18,7 @@ describe('Remembered', () => {
   });
 
   it('forgets what was not asked for, and keeps what is', () => {
-    const remembered = new Remembered<number>({ maxKeys: 20 });
+    const remembered = new BoundedMemo<number>({ maxKeys: 20 });
     remembered.set('kept', 1);
     remembered.set('forgotten', 2);
     for (let n = 0; n < 100; n += 1) {
@@ -29,7 +29,7 @@ describe('Remembered', () => {
   });
 
   it('makes anew what a text stands for that is too long to be remembered', () => {
-    const remembered = new Remembered<object>({ maxKeyChars: 3 });
+    const remembered = new BoundedMemo<object>({ maxKeyChars: 3 });
     expect(remembered.of('abcd', () => ({}))).not.toBe(remembered.of('abcd', () => ({})));
     expect(remembered.size).toBe(0);
   });
@@ -40,7 +40,7 @@ describe('Remembered', () => {
       const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1f600}'), maxLength: 6 });
       fc.assert(
         fc.property(fc.array(text, { maxLength: 200 }), (texts) => {
-          const remembered = new Remembered<string>({ maxKeys: 12, maxChars: 40, maxKeyChars: 5, hasWholeKeys });
+          const remembered = new BoundedMemo<string>({ maxKeys: 12, maxChars: 40, maxKeyChars: 5, hasWholeKeys });
           for (const each of texts) {
             expect(remembered.of(each, (key) => `of ${key}`)).toBe(`of ${each}`);
             expect(remembered.size).toBeLessThanOrEqual(12);

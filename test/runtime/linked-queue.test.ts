@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Line, Place } from '../../src/runtime/linked-queue.ts';
+import { LinkedQueue, QueueNode } from '../../src/runtime/linked-queue.ts';
 
 describe('Line', () => {
   it('is what an array is from which one can be taken out anywhere', () => {
@@ -11,8 +11,8 @@ describe('Line', () => {
     );
     fc.assert(
       fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
-        const places = Array.from({ length: 8 }, (_, who) => new Place(who));
-        const lines = [new Line<number>(), new Line<number>()];
+        const places = Array.from({ length: 8 }, (_, who) => new QueueNode(who));
+        const lines = [new LinkedQueue<number>(), new LinkedQueue<number>()];
         const arrays: number[][] = [[], []];
         const without = (who: number) => {
           for (const array of arrays) if (array.includes(who)) array.splice(array.indexOf(who), 1);
@@ -41,8 +41,8 @@ describe('Line', () => {
   });
 
   it('goes on with the next where who is looked at leaves', () => {
-    const line = new Line<number>();
-    const places = [0, 1, 2, 3].map((value) => new Place(value));
+    const line = new LinkedQueue<number>();
+    const places = [0, 1, 2, 3].map((value) => new QueueNode(value));
     for (const place of places) line.join(place);
     const seen: number[] = [];
     for (const value of line) {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { Fault, stage } from '../../src/runtime/map-isolated.ts';
+import { Fault, mapIsolated } from '../../src/runtime/map-isolated.ts';
 
 describe('stage', () => {
   it('does one thing for each of many, in their order, before anything else is done', () => {
     const order: string[] = [];
-    const doubled = stage([1, 2, 3], (n) => {
+    const doubled = mapIsolated([1, 2, 3], (n) => {
       order.push(`double ${n}`);
       return 2 * n;
     });
-    const shown = stage(doubled, (n, index) => {
+    const shown = mapIsolated(doubled, (n, index) => {
       order.push(`show ${n}`);
       return `${index}: ${n}`;
     });
@@ -19,11 +19,11 @@ describe('stage', () => {
   it('keeps a fault with the one it concerns, past the stages that follow', () => {
     const error = new Error('a bug');
     const ran: number[] = [];
-    const first = stage([1, 2, 3], (n) => {
+    const first = mapIsolated([1, 2, 3], (n) => {
       if (n === 2) throw error;
       return n;
     });
-    const second = stage(first, (n) => ran.push(n));
+    const second = mapIsolated(first, (n) => ran.push(n));
     expect(second.map((each) => (each instanceof Fault ? each.error : each))).toEqual([1, error, 2]);
     expect(ran).toEqual([1, 3]);
   });

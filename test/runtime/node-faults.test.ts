@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { runtimeFaults } from '../../src/runtime/node-faults.ts';
+import { nodeFaults } from '../../src/runtime/node-faults.ts';
 
 describe('runtimeFaults', () => {
   it.each([
@@ -12,11 +12,11 @@ describe('runtimeFaults', () => {
     ['25.9.0', 2],
     ['28.0.0', 0],
   ])('finds what node %s is known for', (version, count) => {
-    expect(runtimeFaults(version)).toHaveLength(count);
+    expect(nodeFaults(version)).toHaveLength(count);
   });
 
   it('names the release that mends it', () => {
-    expect(runtimeFaults('26.10.0')).toEqual([
+    expect(nodeFaults('26.10.0')).toEqual([
       "node 26.10.0: HTTP/2 can leak other streams' buffers when a stream is reset (use-after-free); mended in 26.13.1",
     ]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Timeouts } from '../../src/runtime/shared-timeout.ts';
+import { SharedTimeout } from '../../src/runtime/shared-timeout.ts';
 import type { After } from '../../src/runtime/timers.ts';
 
 /** Timeouts of 200 ms whose clock and timers stand still until they are moved on. */
@@ -11,7 +11,7 @@ const setUp = (max = 100) => {
     timers.set(run, clock.ms + delayMs);
     return () => void timers.delete(run);
   };
-  const timeouts = new Timeouts<string>({
+  const timeouts = new SharedTimeout<string>({
     ms: 200,
     max,
     onTimeout: (value) => told.push([clock.ms, value]),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { configFrom } from '../../src/config/config.ts';
-import { Growth, retainOf, roomLeft } from '../../src/server/ledger-room.ts';
+import { LedgerGrowth, retainOf, roomLeft } from '../../src/server/ledger-room.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ledger-room-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -43,7 +43,7 @@ describe('roomLeft', () => {
 });
 
 /** Notes a size each minute; the growth that the last note gives. */
-const steady = (growth: Growth, hours: number, perHour: number, from = { hour: 0, bytes: 0 }) => {
+const steady = (growth: LedgerGrowth, hours: number, perHour: number, from = { hour: 0, bytes: 0 }) => {
   let rate: number | null = null;
   for (let minute = 0; minute <= hours * 60; minute++)
     rate = growth.note(from.bytes + (perHour * minute) / 60, (from.hour * 60 + minute) * 60_000);
@@ -52,13 +52,13 @@ const steady = (growth: Growth, hours: number, perHour: number, from = { hour: 0
 
 describe('Growth', () => {
   it('is not known in the first minutes, and then what was added each second', () => {
-    expect(new Growth().note(5_000, 0)).toBeNull();
-    expect(steady(new Growth(), 1 / 12, 3_600)).toBeNull();
-    expect(steady(new Growth(), 1, 3_600)).toBeCloseTo(1);
+    expect(new LedgerGrowth().note(5_000, 0)).toBeNull();
+    expect(steady(new LedgerGrowth(), 1 / 12, 3_600)).toBeNull();
+    expect(steady(new LedgerGrowth(), 1, 3_600)).toBeCloseTo(1);
   });
 
   it('counts what was given up as nothing, and forgets what was more than a day ago', () => {
-    const growth = new Growth();
+    const growth = new LedgerGrowth();
     expect(steady(growth, 2, 3_600)).toBeCloseTo(1);
     growth.note(0, 2 * 3_600_000);
     expect(steady(growth, 2, 3_600, { hour: 2, bytes: 0 })).toBeCloseTo(1);

@@ -1,4 +1,4 @@
-import { Agent, type Call, type Reply } from '../../src/dev/agent.ts';
+import { Agent, type Call, type AgentReply } from '../../src/dev/agent.ts';
 import type { Svid, SvidSource } from '../../src/identity/svid.ts';
 import { tlsMaterialOf } from '../../src/identity/svid.ts';
 
@@ -74,7 +74,7 @@ export class RotatingAgent {
   }
 
   /** A call through Envoy with the token. */
-  async call(call: Call): Promise<Reply> {
+  async call(call: Call): Promise<AgentReply> {
     const session = this.#session;
     session.inFlight += 1;
     try {
@@ -87,7 +87,7 @@ export class RotatingAgent {
   }
 
   /** Says that the task is complete. */
-  complete(): Promise<Reply> {
+  complete(): Promise<AgentReply> {
     const { agent, taskId } = this.#session;
     return toIssuer(agent, this.#settings, `/tasks/${taskId}/complete`);
   }
@@ -161,7 +161,7 @@ async function declared(agent: Agent, settings: AgentSettings): Promise<Session>
   return sessionOf(agent, issuedOf(reply));
 }
 
-function issuedOf({ status, body }: Reply): Issued {
+function issuedOf({ status, body }: AgentReply): Issued {
   if (status !== 200) throw new Error(`the issuer answered ${status}: ${body}`);
   const { access_token: token, expires_in: seconds, txn: taskId } = JSON.parse(body);
   return { token, expiresAtMs: Date.now() + seconds * 1_000, taskId };
@@ -172,7 +172,7 @@ const toIssuer = (
   { issuerPort }: AgentSettings,
   path: string,
   body: Readonly<Record<string, string>> = {},
-): Promise<Reply> =>
+): Promise<AgentReply> =>
   agent.call(issuerPort, {
     host: `localhost:${issuerPort}`,
     method: 'POST',

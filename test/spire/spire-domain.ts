@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { isDeny } from '../../src/decision/decision.ts';
-import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
@@ -119,7 +119,7 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
         { socket: spire.workloadSocket, id: gatewayId, trustDomain: spire.trustDomain },
       ),
   });
-  if (isProblem(envoy)) throw new Error(envoy.problem);
+  if (isBinaryProblem(envoy)) throw new Error(envoy.problem);
   stops.push(() => envoy.stop());
   return { remit, envoy, payments, planner: plannerSource, log };
 }

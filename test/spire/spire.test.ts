@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
-import { createAuthority, type Credential } from '../../src/dev/authority.ts';
-import { isProblem } from '../../src/dev/envoy-binary.ts';
+import { createAuthority, type IssuedCertificate } from '../../src/dev/authority.ts';
+import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
-import { leafFromPem } from '../../src/identity/leaf.ts';
+import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { spiffeIdFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
@@ -168,7 +168,7 @@ describeWith(
             { socket: spire.workloadSocket, id, trustDomain: spire.trustDomain },
           ),
       });
-      if (isProblem(started)) throw new Error(started.problem);
+      if (isBinaryProblem(started)) throw new Error(started.problem);
       envoy = started;
     });
     afterAll(async () => {
@@ -179,7 +179,7 @@ describeWith(
       await rm(folder, { recursive: true });
     });
 
-    const call = async (client: Credential, ca: string): Promise<number | undefined> => {
+    const call = async (client: IssuedCertificate, ca: string): Promise<number | undefined> => {
       const asked = request({
         host: envoy.address.host,
         port: envoy.address.port,

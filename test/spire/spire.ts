@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Child } from '../../src/dev/child.ts';
+import { DevProcess } from '../../src/dev/child.ts';
 import type { SpireBinaries } from '../parts.ts';
 
 /** The files of one X509-SVID as `spire-agent` writes them, and their contents. */
@@ -42,10 +42,10 @@ export class Spire {
   readonly workloadSocket: string;
   readonly #folder: string;
   readonly #binaries: SpireBinaries;
-  readonly #children: readonly Child[];
+  readonly #children: readonly DevProcess[];
   #fetches = 0;
 
-  private constructor(made: { folder: string; trustDomain: string; binaries: SpireBinaries; children: Child[] }) {
+  private constructor(made: { folder: string; trustDomain: string; binaries: SpireBinaries; children: DevProcess[] }) {
     this.trustDomain = made.trustDomain;
     this.workloadSocket = agentSocket(made.folder);
     this.#folder = made.folder;
@@ -59,12 +59,12 @@ export class Spire {
     { trustDomain = 'acme.test' }: { readonly trustDomain?: string } = {},
   ): Promise<Spire> {
     const folder = await mkdtemp(join(tmpdir(), 'spire-'));
-    const children: Child[] = [];
+    const children: DevProcess[] = [];
     try {
       const port = await freePort();
       await writeFile(join(folder, 'server.conf'), serverConfig(folder, trustDomain, port));
       await writeFile(join(folder, 'agent.conf'), agentConfig(folder, trustDomain, port));
-      const server = new Child(binaries.server, ['run', '-config', join(folder, 'server.conf')]);
+      const server = new DevProcess(binaries.server, ['run', '-config', join(folder, 'server.conf')]);
       children.push(server);
       const control = ['-socketPath', serverSocket(folder)];
       await healthy(server, () => run(binaries.server, ['healthcheck', ...control]));
@@ -74,7 +74,7 @@ export class Spire {
       const token: unknown = JSON.parse(
         (await run(binaries.server, ['token', 'generate', ...control, ...node])).stdout,
       );
-      const agent = new Child(binaries.agent, [
+      const agent = new DevProcess(binaries.agent, [
         'run',
         '-config',
         join(folder, 'agent.conf'),
@@ -212,7 +212,7 @@ plugins {
 `;
 
 /** Waits until `check` passes. Throws where the child ends, or after 30 s. */
-async function healthy(child: Child, check: () => Promise<unknown>): Promise<void> {
+async function healthy(child: DevProcess, check: () => Promise<unknown>): Promise<void> {
   for (let attempt = 0; attempt < 120 && !child.ended; attempt += 1) {
     const passed = await check().then(
       () => true,
@@ -224,7 +224,7 @@ async function healthy(child: Child, check: () => Promise<unknown>): Promise<voi
   throw new Error(`spire did not come up: ${[...child.stdout, ...child.stderr].slice(-5).join(' | ')}`);
 }
 
-async function endAll(children: readonly Child[], folder: string): Promise<void> {
+async function endAll(children: readonly DevProcess[], folder: string): Promise<void> {
   for (const child of children) await child.end();
   await rm(folder, { recursive: true, force: true });
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { recordsOfTask } from '../../src/state/task-records.ts';
-import type { Log } from '../../src/ledger/log/log.ts';
+import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { allowedUse, mustOpen, scratch, taskNumber } from './samples.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
@@ -23,9 +23,9 @@ describe('recordsOfTask, of several ledgers', () => {
     const fileId = store.fileId();
     if (isStoreFailure(fileId)) throw new Error(fileId.detail);
     const folders = [1, 2].map((n) => join(place, `ledger-${n}`));
-    const [one, other] = folders.map((each): Log => mustOpenLog(settingsIn(place, { folder: each })));
+    const [one, other] = folders.map((each): SegmentLog => mustOpenLog(settingsIn(place, { folder: each })));
     store.appendRecords([10, 20, 50].map(useAt));
-    const append = (log: Log | undefined, uses: readonly (readonly [at: number, outbox: number | null])[]) =>
+    const append = (log: SegmentLog | undefined, uses: readonly (readonly [at: number, outbox: number | null])[]) =>
       log?.append(
         uses.map(([at, outbox]) => ({ bytes: useAt(at).bytes, outbox })),
         fileId,

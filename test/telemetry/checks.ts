@@ -1,7 +1,7 @@
 import type { Action } from '../../src/action/http.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
-import type { Judgement } from '../../src/decide/decided-check.ts';
+import type { DecidedCheck } from '../../src/decide/decided-check.ts';
 import { placeOfCheck, traceCheck } from '../../src/telemetry/span.ts';
 import type { CheckPlace, CheckTrace, Tracing } from '../../src/telemetry/span.ts';
 
@@ -25,7 +25,7 @@ export const checkTrace: Omit<CheckTrace, 'place'> = {
 export const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
 
 /** A check that came to a decision: the second use of a task token. */
-export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement =>
+export const judgementOf = (decision: Decision, mcp?: Action['mcp']): DecidedCheck =>
   ({
     decisionId: 'd-1',
     decision,
@@ -56,10 +56,10 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): Judgement 
       reuse: ['other-node', 'other-trace'],
       nowMs: 0,
     },
-  }) as unknown as Judgement;
+  }) as unknown as DecidedCheck;
 
 /** Traces a check under the span of Envoy; the place of its own. */
-export function traceUnderEnvoy(tracing: Tracing, judgement: Judgement, on = checkTrace): CheckPlace {
+export function traceUnderEnvoy(tracing: Tracing, judgement: DecidedCheck, on = checkTrace): CheckPlace {
   const place = placeOfCheck(tracing, envoySpan);
   traceCheck(tracing, judgement, { ...on, place });
   return place;

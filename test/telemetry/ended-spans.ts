@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
-import type { AttributeValue, EndedSpan, SpanLink } from '../../src/telemetry/ended-span.ts';
+import type { SpanAttributeValue, EndedSpan, SpanLink } from '../../src/telemetry/ended-span.ts';
 
 /** A span with these attributes; what is not said is that of an allowed check. */
 export const endedSpan = (
-  attributes: Readonly<Record<string, AttributeValue>>,
+  attributes: Readonly<Record<string, SpanAttributeValue>>,
   rest: Partial<EndedSpan> = {},
 ): EndedSpan => ({
   traceId: '5'.repeat(32),
@@ -47,7 +47,7 @@ const number = fc.oneof(
   fc.constantFrom(0, -0, -1, 127, 128, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 63), 2 ** 63),
 );
 
-const value: fc.Arbitrary<AttributeValue> = fc.oneof(text, number, fc.boolean(), fc.array(text, { maxLength: 5 }));
+const value: fc.Arbitrary<SpanAttributeValue> = fc.oneof(text, number, fc.boolean(), fc.array(text, { maxLength: 5 }));
 
 const link: fc.Arbitrary<SpanLink> = fc.record({
   to: context,

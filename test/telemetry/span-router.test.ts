@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
+import type { SpanAttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { exportersFrom } from '../../src/telemetry/exporters.ts';
 import type { SpanBatch } from '../../src/telemetry/span-exporter.ts';
 import { originFrom } from '../../src/telemetry/span-origin.ts';
@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
 });
 
-const span = (name: string, attributes: Readonly<Record<string, AttributeValue>>, spanId: number): EndedSpan =>
+const span = (name: string, attributes: Readonly<Record<string, SpanAttributeValue>>, spanId: number): EndedSpan =>
   endedSpan(attributes, {
     name,
     spanId: spanId.toString(16).padStart(16, '0'),
@@ -43,7 +43,7 @@ function routedBy(protocol: string, changed: Partial<QueueSettings>, timeoutMs: 
   });
   close = async () => router.abandon();
   let made = 0;
-  const end = (name: string, attributes: Readonly<Record<string, AttributeValue>>): void => {
+  const end = (name: string, attributes: Readonly<Record<string, SpanAttributeValue>>): void => {
     made += 1;
     router.add(span(name, attributes, made));
   };

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { credentialFrom, MAX_AUTHORIZATION_CHARACTERS } from '../../src/token/authorization-header.ts';
-import { digestOf } from '../../src/token/jwt.ts';
+import { digestOfToken } from '../../src/token/jwt.ts';
 import { denied } from './tokens.ts';
 
 describe('credentialFrom', () => {
@@ -14,7 +14,7 @@ describe('credentialFrom', () => {
     ['dpop a.b.c', 'DPoP', 'a.b.c'],
     ['DPOP Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU', 'DPoP', 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU'],
   ])('takes the token of `%s`', (value, scheme, token) => {
-    expect(credentialFrom([value])).toEqual({ scheme, token, digest: digestOf(token) });
+    expect(credentialFrom([value])).toEqual({ scheme, token, digest: digestOfToken(token) });
   });
 
   const form = 'the `authorization` header must be `Bearer` or `DPoP` and one token';

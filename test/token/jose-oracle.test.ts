@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { compactVerify, createLocalJWKSet, jwtVerify, type JWTVerifyOptions } from 'jose';
 import { parseDocument } from 'yaml';
 import { isDeny, type Deny } from '../../src/decision/decision.ts';
-import { leafFromPem } from '../../src/identity/leaf.ts';
+import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import type { SubjectIssuer } from '../../src/issuer/subject-issuer.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { compactJwsFrom, signatureProblem } from '../../src/token/compact-jws.ts';

@@ -1,7 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { SpanReference } from '../../src/token/claims.ts';
-import { MAX_REMEMBERED, REUSE_CLASSES, rememberedWith, reuseClasses, tellingClass } from '../../src/token/reuse.ts';
+import {
+  MAX_REMEMBERED_USES,
+  REUSE_CLASSES,
+  rememberedWith,
+  reuseClasses,
+  tellingClass,
+} from '../../src/token/reuse.ts';
 import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
 import { TokenUses } from '../../src/token/uses.ts';
 
@@ -81,7 +87,7 @@ describe('reuseClasses', () => {
         const { traces = [], places } = before ?? {};
         const { connections = [], servers = [], risks = [] } = places ?? {};
         for (const list of [[...traces], [...connections], [...servers], [...risks]] as (string | number)[][]) {
-          expect(list.length).toBeLessThanOrEqual(MAX_REMEMBERED);
+          expect(list.length).toBeLessThanOrEqual(MAX_REMEMBERED_USES);
           expect(new Set(list).size).toBe(list.length);
         }
         const classes = reuseClasses(before, next);

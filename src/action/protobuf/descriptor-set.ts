@@ -1,7 +1,7 @@
 import type { Problem } from '../../token/members.ts';
 import { fieldsIn, messagesAt, numberAt, textAt, within } from './field-reading.ts';
 import type { FieldReading } from './field-reading.ts';
-import type { Range } from './wire.ts';
+import type { BytesRange } from './wire.ts';
 
 /** The messages, enums and services of a set of `.proto` files, by full name without a leading dot. */
 export interface DescriptorSet {
@@ -114,7 +114,7 @@ interface FileRules {
   readonly encoding: number | null;
 }
 
-function readFile(reading: Reading, file: Range): void {
+function readFile(reading: Reading, file: BytesRange): void {
   const fields = fieldsIn(reading, file);
   const features = within(reading, within(reading, fields, 8), 50);
   const rules = {
@@ -137,7 +137,7 @@ function put<Value>(reading: Reading, into: Map<string, Value>, [name, value]: r
 
 function readMessage(
   reading: Reading,
-  range: Range,
+  range: BytesRange,
   { scope, rules, depth }: { readonly scope: string; readonly rules: FileRules; readonly depth: number },
 ): void {
   if (depth > MAX_NESTING) {
@@ -157,7 +157,7 @@ function readMessage(
   for (const one of messagesAt(parts, 4)) readEnum(reading, one, name);
 }
 
-function fieldFrom(reading: Reading, range: Range, rules: FileRules): FieldDescriptor {
+function fieldFrom(reading: Reading, range: BytesRange, rules: FileRules): FieldDescriptor {
   const parts = fieldsIn(reading, range);
   const features = within(reading, within(reading, parts, 8), 21);
   const written = KINDS[(numberAt(parts, 5) ?? 0) - 1];
@@ -186,7 +186,7 @@ const camelCased = (name: string): string => name.replaceAll(/_+([^_]?)/g, (_all
 const isExplicit = ({ syntax, presence }: FileRules, own: number | null): boolean =>
   syntax === 'editions' ? (own ?? presence) !== PRESENCE_IMPLICIT : syntax !== 'proto3';
 
-function readEnum(reading: Reading, range: Range, scope: string): void {
+function readEnum(reading: Reading, range: BytesRange, scope: string): void {
   const parts = fieldsIn(reading, range);
   const names = new Map<number, string>();
   for (const value of messagesAt(parts, 2)) {
@@ -197,7 +197,7 @@ function readEnum(reading: Reading, range: Range, scope: string): void {
   put(reading, reading.enums, [nameIn(scope, textAt(reading, parts, 1)), names]);
 }
 
-function readService(reading: Reading, range: Range, scope: string): void {
+function readService(reading: Reading, range: BytesRange, scope: string): void {
   const parts = fieldsIn(reading, range);
   const methods = new Map<string, MethodDescriptor>();
   for (const method of messagesAt(parts, 2)) {

@@ -1,5 +1,5 @@
 import { eachField, LENGTH_DELIMITED, VARINT } from './wire.ts';
-import type { Range, WireField } from './wire.ts';
+import type { BytesRange, WireField } from './wire.ts';
 
 /** Bytes that are read message by message, and what is wrong with them. */
 export interface FieldReading {
@@ -9,10 +9,10 @@ export interface FieldReading {
 }
 
 /** The fields of one message by number, each in the order in which they stand. */
-export type Fields = ReadonlyMap<number, readonly WireField[]>;
+export type MessageFields = ReadonlyMap<number, readonly WireField[]>;
 
 /** The fields of a message; what was met of one that is none, with the problem written into `reading`. */
-export function fieldsIn(reading: FieldReading, range: Range): Fields {
+export function fieldsIn(reading: FieldReading, range: BytesRange): MessageFields {
   const fields = new Map<number, WireField[]>();
   const problem = eachField(reading.bytes, range, (field) => {
     const known = fields.get(field.number);
@@ -25,11 +25,11 @@ export function fieldsIn(reading: FieldReading, range: Range): Fields {
 }
 
 /** Every message at a number. */
-export const messagesAt = (fields: Fields, number: number): readonly Range[] =>
+export const messagesAt = (fields: MessageFields, number: number): readonly BytesRange[] =>
   (fields.get(number) ?? []).filter((field) => field.wireType === LENGTH_DELIMITED);
 
 /** The fields of the one message that is at `number`; none where it is absent. */
-export function within(reading: FieldReading, fields: Fields, number: number): Fields {
+export function within(reading: FieldReading, fields: MessageFields, number: number): MessageFields {
   const range = messagesAt(fields, number).at(-1);
   return range === undefined ? new Map() : fieldsIn(reading, range);
 }
@@ -37,13 +37,13 @@ export function within(reading: FieldReading, fields: Fields, number: number): F
 const utf8 = new TextDecoder();
 
 /** The text at a number, the last one; `''` where it is absent. */
-export function textAt(reading: FieldReading, fields: Fields, number: number): string {
+export function textAt(reading: FieldReading, fields: MessageFields, number: number): string {
   const range = messagesAt(fields, number).at(-1);
   return range === undefined ? '' : utf8.decode(reading.bytes.subarray(range.from, range.to));
 }
 
 /** A number of 32 bits with a sign; `null` where it is absent. */
-export function numberAt(fields: Fields, number: number): number | null {
+export function numberAt(fields: MessageFields, number: number): number | null {
   const field = fields.get(number)?.at(-1);
   return field?.wireType === VARINT ? field.low | 0 : null;
 }

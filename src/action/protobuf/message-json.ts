@@ -1,7 +1,7 @@
 import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
 import type { FieldDescriptor, MessageDescriptor, MessageType } from './descriptor-set.ts';
-import { bytesOf, isZero, wireTypeOf } from './scalar-json.ts';
+import { scalarBytes, isZero, wireTypeOf } from './scalar-json.ts';
 import { plainFormOf } from './well-known-json.ts';
 import { varintOf, LENGTH_DELIMITED } from './wire.ts';
 
@@ -81,7 +81,7 @@ function fieldBytes(at: At, field: FieldDescriptor, value: unknown): Uint8Array 
 function valueBytes(at: At, field: FieldDescriptor, value: unknown): Uint8Array | Problem {
   if (field.kind === 'group') return { problem: 'is a group: give the message as base64' };
   if (field.kind === 'message') return encoded({ ...at, name: field.typeName ?? '', depth: at.depth + 1 }, value);
-  return bytesOf(field, { value, names: at.set.enums.get(field.typeName ?? '') ?? null });
+  return scalarBytes(field, { value, names: at.set.enums.get(field.typeName ?? '') ?? null });
 }
 
 function listBytes(at: At, field: FieldDescriptor, value: unknown): Uint8Array | Problem {
@@ -109,7 +109,7 @@ function mapBytes(
   if (key === undefined || content === undefined) return { problem: 'is a map without key or value' };
   const entries: Uint8Array[] = [];
   for (const [name, member] of Object.entries(value)) {
-    const keyBytes = bytesOf(key, { value: key.kind === 'bool' ? BOOLS.get(name) : name, names: null });
+    const keyBytes = scalarBytes(key, { value: key.kind === 'bool' ? BOOLS.get(name) : name, names: null });
     const bytes = isProblem(keyBytes) ? keyBytes : valueBytes(at, content, member);
     if (isProblem(keyBytes) || isProblem(bytes))
       return { problem: `has the entry \`${name.slice(0, 100)}\`, which ${isProblem(bytes) ? bytes.problem : ''}` };

@@ -6,10 +6,10 @@ import type { FieldShape, MessageShape, WantedValue } from './message-shape.ts';
 import { strayProblem } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
 import { eachField } from './wire.ts';
-import type { Range, WireField } from './wire.ts';
+import type { BytesRange, WireField } from './wire.ts';
 
 /** Why a message has no arguments, as a clause without its subject, the message. */
-export interface Refusal {
+export interface MessageRefusal {
   readonly reason: ReasonCode;
   readonly problem: string;
 }
@@ -17,7 +17,7 @@ export interface Refusal {
 /** Fields of the message and of those in it together; more is refused. */
 export const MAX_FIELDS = 8192;
 /** Messages in messages; decoders stop there too. */
-export const MAX_DEPTH = 100;
+export const MAX_MESSAGE_DEPTH = 100;
 
 /**
  * The arguments that stand in a protobuf message. The whole of it is read as the descriptor set has it, and what decoders read
@@ -27,7 +27,10 @@ export const MAX_DEPTH = 100;
  * A field without presence that is absent has its default value, one with presence is absent, as is everything in a message
  * that is absent. Linear in the length; never throws.
  */
-export function messageValues(bytes: Uint8Array, shape: MessageShape): ReadonlyMap<string, ArgumentValue> | Refusal {
+export function messageValues(
+  bytes: Uint8Array,
+  shape: MessageShape,
+): ReadonlyMap<string, ArgumentValue> | MessageRefusal {
   const reading: Reading = { bytes, left: MAX_FIELDS, depth: 0, values: new Map(), refusal: null };
   return readMessage(reading, { from: 0, to: bytes.length }, shape) ?? reading.values;
 }
@@ -38,7 +41,7 @@ interface Reading {
   depth: number;
   readonly values: Map<string, ArgumentValue>;
   /** The first one, with which the reading ends. */
-  refusal: Refusal | null;
+  refusal: MessageRefusal | null;
 }
 
 /** What was met of one message. A message that no argument is in or below adds nothing, so all of those share one. */
@@ -51,7 +54,7 @@ interface Met {
 const newMet = (): Met => ({ fields: new Set(), oneofs: new Set(), lists: new Map() });
 const nothingMet = newMet();
 
-function readMessage(reading: Reading, range: Range, shape: MessageShape): Refusal | null {
+function readMessage(reading: Reading, range: BytesRange, shape: MessageShape): MessageRefusal | null {
   const met = shape.isWanted ? newMet() : nothingMet;
   const problem = eachField(reading.bytes, range, (field) => {
     reading.refusal ??= readField(reading, field, { shape, met });
@@ -65,7 +68,7 @@ function readField(
   reading: Reading,
   field: WireField,
   { shape, met }: { readonly shape: MessageShape; readonly met: Met },
-): Refusal | null {
+): MessageRefusal | null {
   reading.left -= 1;
   if (reading.left < 0) return { reason: 'request.too-large', problem: `has more than ${MAX_FIELDS} fields` };
   const known = shape.fields.get(field.number);
@@ -87,8 +90,8 @@ function readField(
   return problem === null ? null : malformed(`has the field \`${known.name}\`, which ${problem}`);
 }
 
-function readInner(reading: Reading, field: WireField, shape: MessageShape): Refusal | null {
-  if (reading.depth === MAX_DEPTH) return malformed(`nests deeper than ${MAX_DEPTH}`);
+function readInner(reading: Reading, field: WireField, shape: MessageShape): MessageRefusal | null {
+  if (reading.depth === MAX_MESSAGE_DEPTH) return malformed(`nests deeper than ${MAX_MESSAGE_DEPTH}`);
   reading.depth += 1;
   const refusal = readMessage(reading, field, shape);
   reading.depth -= 1;
@@ -99,7 +102,7 @@ function readWanted(
   reading: Reading,
   field: WireField,
   { known, wanted, met }: { readonly known: FieldShape; readonly wanted: WantedValue; readonly met: Met },
-): Refusal | null {
+): MessageRefusal | null {
   const list = met.lists.get(wanted) ?? [];
   // One more than there may be is enough to be refused.
   if (list.length > MAX_STRINGS) return null;
@@ -122,7 +125,7 @@ function valueOf(
 }
 
 /** Lists are whole at the end of their message, and what was not met is absent. */
-function closeMessage(reading: Reading, { values }: MessageShape, { lists, fields }: Met): Refusal | null {
+function closeMessage(reading: Reading, { values }: MessageShape, { lists, fields }: Met): MessageRefusal | null {
   for (const field of values) {
     const { wanted } = field;
     if (wanted === null) continue;
@@ -133,7 +136,7 @@ function closeMessage(reading: Reading, { values }: MessageShape, { lists, field
   return null;
 }
 
-function give({ values }: Reading, { args }: WantedValue, given: unknown): Refusal | null {
+function give({ values }: Reading, { args }: WantedValue, given: unknown): MessageRefusal | null {
   for (const arg of args) {
     const value = argumentFromJson(arg.type, given);
     if (isProblem(value)) return refused(`has the argument \`${arg.name}\`, which ${value.problem}`);
@@ -142,6 +145,6 @@ function give({ values }: Reading, { args }: WantedValue, given: unknown): Refus
   return null;
 }
 
-const malformed = (problem: string): Refusal => ({ reason: 'request.malformed', problem });
+const malformed = (problem: string): MessageRefusal => ({ reason: 'request.malformed', problem });
 
-const refused = (problem: string): Refusal => ({ reason: 'action.arguments', problem });
+const refused = (problem: string): MessageRefusal => ({ reason: 'action.arguments', problem });

@@ -15,7 +15,7 @@ export const isZero = ({ kind }: Pick<FieldDescriptor, 'kind'>, bytes: Uint8Arra
  * The bytes of one value that is no message from its JSON form, without tag and length. 64 bits are a number or its digits as text,
  * bytes are base64, an enum is a name or a number.
  */
-export function bytesOf(
+export function scalarBytes(
   { kind }: Pick<FieldDescriptor, 'kind'>,
   { value, names }: { readonly value: unknown; readonly names: ReadonlyMap<number, string> | null },
 ): Uint8Array | Problem {

@@ -1,12 +1,12 @@
 /** A part of some bytes. */
-export interface Range {
+export interface BytesRange {
   readonly from: number;
   /** Not part of it. */
   readonly to: number;
 }
 
 /** One field of a message on the wire. */
-export interface WireField extends Range {
+export interface WireField extends BytesRange {
   readonly number: number;
   readonly wireType: number;
   /** Of a varint and of the two fixed widths, the 64 bits in two halves, both unsigned. */
@@ -29,7 +29,11 @@ const MAX_VARINT_BYTES = 10;
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
-export function eachField(bytes: Uint8Array, range: Range, found: (field: WireField) => string | null): string | null {
+export function eachField(
+  bytes: Uint8Array,
+  range: BytesRange,
+  found: (field: WireField) => string | null,
+): string | null {
   const at: Cursor = { offset: range.from, to: Math.min(range.to, bytes.length), low: 0, high: 0 };
   while (at.offset < at.to) {
     if (!readVarint(bytes, at)) return BAD_VARINT;
@@ -50,7 +54,7 @@ export function eachField(bytes: Uint8Array, range: Range, found: (field: WireFi
 /** Calls back with each varint of a packed field; the same strictness, and the same answer. */
 export function eachVarint(
   bytes: Uint8Array,
-  range: Range,
+  range: BytesRange,
   found: (low: number, high: number) => string | null,
 ): string | null {
   const at: Cursor = { offset: range.from, to: Math.min(range.to, bytes.length), low: 0, high: 0 };

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { IssuerLimits, OnRefused } from './limits.ts';
 
 /** A connection from when it was accepted to when it is closed. */
-export interface Connection {
+export interface ClientConnection {
   readonly socket: Socket;
   /** Of the other end; see `addressOf`. */
   readonly address: string;
@@ -30,7 +30,7 @@ export class Connections {
   readonly #limits: IssuerLimits;
   readonly #onRefused: OnRefused;
   /** By who has them: a client, or an address whose handshakes are not finished. */
-  readonly #owned = new Map<string, Set<Connection>>();
+  readonly #owned = new Map<string, Set<ClientConnection>>();
   #size = 0;
   #ticks = 0;
 
@@ -40,7 +40,7 @@ export class Connections {
   }
 
   /** Takes a connection in; `null` where it was cut instead, since all others have requests under way. */
-  accept(socket: Socket, address: string): Connection | null {
+  accept(socket: Socket, address: string): ClientConnection | null {
     const owner = unfinished(address);
     if (this.#countOf(owner) >= this.#limits.handshakesPerAddress) this.#cutIdle(owner, 'handshakes');
     if (this.#size >= this.#limits.connections && !this.#cutIdle(this.#mostIdle(), 'connections')) {
@@ -48,7 +48,7 @@ export class Connections {
       socket.destroy();
       return null;
     }
-    const connection: Connection = {
+    const connection: ClientConnection = {
       socket,
       address,
       client: null,
@@ -62,7 +62,7 @@ export class Connections {
   }
 
   /** The handshake is over: from now on the connection is counted for its client. */
-  identify(connection: Connection, client: string): void {
+  identify(connection: ClientConnection, client: string): void {
     if (connection.client !== null || !this.#drop(connection)) return;
     connection.client = client;
     const { connectionsPerClient } = this.#limits;
@@ -74,7 +74,7 @@ export class Connections {
   }
 
   /** A request has come in; `false` where the connection was cut for it. */
-  begin(connection: Connection): boolean {
+  begin(connection: ClientConnection): boolean {
     if (connection.socket.destroyed) return false;
     connection.open += 1;
     if (connection.open <= MAX_PIPELINED) return true;
@@ -83,13 +83,13 @@ export class Connections {
   }
 
   /** A request was answered, or nobody waits for it any more. */
-  end(connection: Connection): void {
+  end(connection: ClientConnection): void {
     connection.open -= 1;
     if (connection.open === 0) connection.idleSince = this.#tick();
   }
 
   /** Whether its client has too many connections, of which this came last. */
-  isSurplus(connection: Connection): boolean {
+  isSurplus(connection: ClientConnection): boolean {
     const { client, isSurplus } = connection;
     connection.isSurplus = isSurplus && client !== null && this.#countOf(client) > this.#limits.connectionsPerClient;
     return connection.isSurplus;
@@ -104,14 +104,14 @@ export class Connections {
     return this.#owned.get(owner)?.size ?? 0;
   }
 
-  #add(owner: string, connection: Connection): void {
+  #add(owner: string, connection: ClientConnection): void {
     const owned = this.#owned.get(owner) ?? new Set();
     this.#owned.set(owner, owned.add(connection));
     this.#size += 1;
   }
 
   /** `false` where it was dropped before. */
-  #drop(connection: Connection): boolean {
+  #drop(connection: ClientConnection): boolean {
     const owner = connection.client ?? unfinished(connection.address);
     const owned = this.#owned.get(owner);
     if (owned === undefined || !owned.delete(connection)) return false;
@@ -132,7 +132,7 @@ export class Connections {
 
   /** Cuts the connection of an owner that has been idle for longest; `false` where none is idle. */
   #cutIdle(owner: string, bound: 'connections' | 'client-connections' | 'handshakes'): boolean {
-    let longest: Connection | null = null;
+    let longest: ClientConnection | null = null;
     for (const connection of this.#owned.get(owner) ?? []) {
       const isIdle = connection.open === 0;
       if (isIdle && (longest === null || connection.idleSince < longest.idleSince)) longest = connection;
@@ -141,7 +141,7 @@ export class Connections {
     return longest !== null;
   }
 
-  #cut(connection: Connection, bound: Parameters<OnRefused>[0]): void {
+  #cut(connection: ClientConnection, bound: Parameters<OnRefused>[0]): void {
     this.#drop(connection);
     this.#onRefused(bound, connection.client ?? connection.address);
     connection.socket.destroy();

@@ -9,7 +9,7 @@ import { contextEvent, refusalEvent } from '../context-event.ts';
 import type { IssuerServices } from '../services.ts';
 import type { SignalEffect } from './effects.ts';
 import type { EventMeaning } from './event.ts';
-import type { Target } from './targets.ts';
+import type { SignalTarget } from './targets.ts';
 
 /** What is applied: an effect, what the event said, and the cause for the record. */
 export interface Applied {
@@ -29,12 +29,12 @@ export function hasEffect({ effect, meaning }: Pick<Applied, 'effect' | 'meaning
 }
 
 /** Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. */
-export function applyTo(target: Target, applied: Applied, services: IssuerServices): StoreFailure | null {
+export function applyTo(target: SignalTarget, applied: Applied, services: IssuerServices): StoreFailure | null {
   const result = effectOn(target, applied, services);
   return isStoreFailure(result) ? result : null;
 }
 
-function effectOn({ task, jtiDigest }: Target, applied: Applied, services: IssuerServices): unknown {
+function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services: IssuerServices): unknown {
   const { store } = services;
   const { cause, by } = applied;
   switch (applied.effect) {

@@ -6,7 +6,7 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 import { KEYS_UNAVAILABLE, MAX_SET_CHARACTERS, type SecurityEvent, securityEventFrom, type SetRules } from './set.ts';
 import { isSignalError, type SignalError, signalError } from './signal-error.ts';
-import { takeSignal, type Taken } from './take.ts';
+import { takeSignal, type TakenSignal } from './take.ts';
 
 /**
  * `POST /signals`: takes one Security Event Token pushed by a configured transmitter. The transmitter is known by the token's
@@ -37,7 +37,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   }
 }
 
-type Outcome = Taken | SignalError | StoreFailure | typeof KEYS_UNAVAILABLE;
+type Outcome = TakenSignal | SignalError | StoreFailure | typeof KEYS_UNAVAILABLE;
 
 const isEvent = (signal: SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE): signal is SecurityEvent =>
   typeof signal === 'object' && 'transmitter' in signal;

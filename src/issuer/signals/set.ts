@@ -13,7 +13,7 @@ import {
 } from '../../token/members.ts';
 import { type EventMeaning, type EventType, eventTypes } from './event.ts';
 import { type SignalError, type SignalErrorCode, signalError } from './signal-error.ts';
-import { type Subject, subject } from './subject.ts';
+import { type SignalSubject, subject } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';
 
 /** A Security Event Token whose signature and claims were verified. */
@@ -23,7 +23,7 @@ export interface SecurityEvent {
   readonly tokenId: string;
   /** Seconds since the Unix epoch. */
   readonly issuedAtSeconds: number;
-  readonly subject: Subject;
+  readonly subject: SignalSubject;
   /** The type of the one event, a URI. */
   readonly uri: string;
   /** What that type is here, and what the event says; `null` where the type is not known here. */

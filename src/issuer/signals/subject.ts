@@ -15,7 +15,7 @@ export type SimpleSubject =
 export type SubjectRole = 'self' | 'user' | 'session' | 'application' | 'device' | 'tenant' | 'org_unit' | 'group';
 
 /** Whom or what an event is about: everything that every one of the members describes; at least one. */
-export interface Subject {
+export interface SignalSubject {
   readonly format: SimpleSubject['format'] | 'complex';
   readonly members: readonly { readonly role: SubjectRole; readonly is: SimpleSubject }[];
 }
@@ -29,7 +29,7 @@ const MAX_CHARACTERS = 512;
  *
  * @see RFC 9493 section 3, OpenID Shared Signals Framework 1.0 section 3
  */
-export const subject: Reader<Subject> = (value) => {
+export const subject: Reader<SignalSubject> = (value) => {
   if (value === undefined) return { problem: 'is required' };
   if (formatOf(value) === 'complex') return complex(value);
   const read = simple(value);
@@ -110,7 +110,7 @@ const complexReaders = {
   group: optionalSimple,
 };
 
-function complex(value: unknown): Subject | Problem {
+function complex(value: unknown): SignalSubject | Problem {
   const read = membersFrom(value, complexReaders, rules);
   if (isProblem(read)) return read;
   const members = roles.flatMap((role) => {

@@ -11,10 +11,10 @@ import { type Applied, applyTo, hasEffect } from './apply.ts';
 import type { SignalEffects } from './effects.ts';
 import type { SecurityEvent } from './set.ts';
 import type { SignalServices } from './signal-services.ts';
-import { type Target, targetPages } from './targets.ts';
+import { type SignalTarget, targetPages } from './targets.ts';
 
 /** A signal that was taken. */
-export interface Taken {
+export interface TakenSignal {
   readonly kind: 'taken';
   /** Whether it was taken before: then nothing was done. */
   readonly isReplay: boolean;
@@ -34,7 +34,7 @@ export async function takeSignal(
   signal: SecurityEvent,
   signals: SignalServices,
   services: IssuerServices,
-): Promise<Taken | StoreFailure> {
+): Promise<TakenSignal | StoreFailure> {
   const { store } = services;
   const restoredAtMs = store.restoredAtMs();
   if (isStoreFailure(restoredAtMs)) return restoredAtMs;
@@ -106,7 +106,7 @@ interface Turn<T> {
   readonly services: IssuerServices;
 }
 
-function applyInTurn(signal: SecurityEvent, applied: Applied, turn: Turn<Target>): StoreFailure | null {
+function applyInTurn(signal: SecurityEvent, applied: Applied, turn: Turn<SignalTarget>): StoreFailure | null {
   const failure = record(signal, applied, turn);
   if (failure !== null) return failure;
   for (const target of turn.targets) {
@@ -120,7 +120,7 @@ function applyInTurn(signal: SecurityEvent, applied: Applied, turn: Turn<Target>
 function record(
   signal: SecurityEvent,
   applied: Applied,
-  { targets, services }: Turn<Target | null>,
+  { targets, services }: Turn<SignalTarget | null>,
 ): StoreFailure | null {
   const at = services.store.nowMs();
   const records = targets.map((target) => {

@@ -3,11 +3,11 @@ import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { OpenTaskFilter, Store } from '../../state/store.ts';
 import type { Task } from '../../task/task.ts';
-import type { SimpleSubject, Subject, SubjectRole } from './subject.ts';
+import type { SimpleSubject, SignalSubject, SubjectRole } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';
 
 /** An open task that an event is about. */
-export interface Target {
+export interface SignalTarget {
   readonly task: Task;
   /** The one token of the task that the event is about; `null` where it is about the whole task. */
   readonly jtiDigest: string | null;
@@ -32,10 +32,10 @@ interface Parties {
  * nothing here leaves none: what cannot be understood never widens whom an event is about. A store failure is the last page.
  */
 export function* targetPages(
-  subject: Subject,
+  subject: SignalSubject,
   store: Pick<Store, 'openTasks'>,
   parties: Parties,
-): Generator<readonly Target[] | StoreFailure, void> {
+): Generator<readonly SignalTarget[] | StoreFailure, void> {
   const wanted = subject.members.map(({ role, is }) => keysOf(role, is, parties));
   if (wanted.some((keys) => keys.length === 0)) return;
   const jtiDigest = wanted.flat().find((key) => key.by === 'jtiDigest')?.value ?? null;

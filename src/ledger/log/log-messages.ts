@@ -20,7 +20,7 @@ export interface LogStatus {
 }
 
 /** What the thread says. The answer to a request is the next message of its kind. */
-export type LogMessage =
+export type LogThreadMessage =
   | ({
       readonly kind: 'opened';
       readonly origin: string;

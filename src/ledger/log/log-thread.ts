@@ -4,7 +4,7 @@ import type { HandedRecord, RecordSink } from '../writer.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { MadeCheckpoint } from './log.ts';
-import type { LogMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
+import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
 import { packed } from './packed-records.ts';
 
 /** What a log's thread tells of its own accord. */
@@ -35,14 +35,14 @@ export class LogThread implements RecordSink {
   #waiting: ((failure: StoreFailure | null) => void) | null = null;
   #broken: StoreFailure | null = null;
 
-  private constructor(worker: Worker, opened: Extract<LogMessage, { kind: 'opened' }>, watcher: LogWatcher) {
+  private constructor(worker: Worker, opened: Extract<LogThreadMessage, { kind: 'opened' }>, watcher: LogWatcher) {
     this.#worker = worker;
     this.#watcher = watcher;
     this.#status = opened;
     this.origin = opened.origin;
     this.verifierKey = opened.verifierKey;
     this.taken = opened.taken;
-    worker.on('message', (message: LogMessage) => this.#hear(message));
+    worker.on('message', (message: LogThreadMessage) => this.#hear(message));
     worker.on('error', (error) => this.#end(`the thread of the ledger failed: ${String(error)}`));
     worker.on('exit', (code) => this.#end(`the thread of the ledger ended with ${code}`));
   }
@@ -60,7 +60,7 @@ export class LogThread implements RecordSink {
       const ended = (code: number): void =>
         settle(storeFailure('unusable', `the thread of the ledger ended with ${code}`));
       worker.on('error', failed).on('exit', ended);
-      worker.once('message', (first: LogMessage) => {
+      worker.once('message', (first: LogThreadMessage) => {
         if (first.kind === 'unopened') settle(first.failure);
         else if (first.kind === 'opened') settle(new LogThread(worker, first, watcher));
       });
@@ -94,7 +94,7 @@ export class LogThread implements RecordSink {
     });
   }
 
-  #hear(message: LogMessage): void {
+  #hear(message: LogThreadMessage): void {
     switch (message.kind) {
       case 'appended':
         this.#status = { size: message.size, bytes: message.bytes };

@@ -2,8 +2,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import { Log } from './log.ts';
-import type { LogMessage, LogRequest, LogThreadInput } from './log-messages.ts';
+import { SegmentLog } from './log.ts';
+import type { LogThreadMessage, LogRequest, LogThreadInput } from './log-messages.ts';
 import { unpacked } from './packed-records.ts';
 
 // The thread of `log-thread.ts`, alone in handing it its input: it has the one writing connection to the ledger.
@@ -12,8 +12,8 @@ const CHECKPOINT_MS = 5_000;
 
 const { settings, fileId } = workerData as LogThreadInput;
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-const say = (message: LogMessage): void => parentPort?.postMessage(message);
-const log = Log.open(settings, systemPorts);
+const say = (message: LogThreadMessage): void => parentPort?.postMessage(message);
+const log = SegmentLog.open(settings, systemPorts);
 
 if (isStoreFailure(log)) {
   say({ kind: 'unopened', failure: log });
@@ -22,7 +22,7 @@ if (isStoreFailure(log)) {
   serve(log);
 }
 
-function serve(open: Log): void {
+function serve(open: SegmentLog): void {
   const { origin, verifierKey } = open;
   const checkpoint = (): void => {
     const made = open.checkpoint();

@@ -47,7 +47,7 @@ export interface MadeCheckpoint {
  * Lifecycle: `open` proves the tail since the last checkpoint, and that no segment is missing but those which a signed record gave
  * up; `append` and `checkpoint` until `close`, which signs the last head. After a failure that is `broken` every later call fails, and the process must end.
  */
-export class Log {
+export class SegmentLog {
   readonly origin: string;
   readonly #settings: LogSettings;
   readonly #ports: LogPorts;
@@ -91,7 +91,7 @@ export class Log {
   }
 
   /** Opens the log of a folder, or begins it. */
-  static open(settings: LogSettings, ports: LogPorts): Log | StoreFailure {
+  static open(settings: LogSettings, ports: LogPorts): SegmentLog | StoreFailure {
     try {
       mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
       const key = logKeyAt(settings.keyFile);
@@ -99,7 +99,7 @@ export class Log {
       const lock = lockFolder(settings.folder);
       if (isStoreFailure(lock)) return lock;
       const start = logStart(settings, key, ports);
-      if (!isStoreFailure(start)) return new Log(start, { settings, ports, key, release: lock.release });
+      if (!isStoreFailure(start)) return new SegmentLog(start, { settings, ports, key, release: lock.release });
       lock.release();
       return start;
     } catch (error) {

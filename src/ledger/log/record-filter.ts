@@ -20,7 +20,7 @@ export interface RecordFilter {
 }
 
 /** A condition on rows of `records`. */
-export interface Condition {
+export interface RecordCondition {
   readonly where: string;
   readonly values: readonly (string | number | Uint8Array)[];
 }
@@ -52,7 +52,7 @@ const terms: readonly (readonly [keyof RecordFilter, string])[] = [
  * What of a filter SQLite can tell of a row. A leaf that is no JSON any more meets what is asked of its members, where it has
  * the keys of it: whoever asks for records is told of one that cannot be read, and no query fails of it.
  */
-export function conditionOf(filter: RecordFilter): Condition {
+export function recordConditionOf(filter: RecordFilter): RecordCondition {
   const keys = keysOf(filter);
   const members = terms.flatMap(([name, sql]) => {
     const value = filter[name];

@@ -1,5 +1,5 @@
-import { conditionOf, isAskedFor, keysOf } from './record-filter.ts';
-import type { Condition, RecordFilter } from './record-filter.ts';
+import { recordConditionOf, isAskedFor, keysOf } from './record-filter.ts';
+import type { RecordCondition, RecordFilter } from './record-filter.ts';
 import { PAGE_LEAVES } from './segment.ts';
 import type { PlacedLeaf, Segment } from './segment.ts';
 import type { StoredBlock } from './segment-index.ts';
@@ -11,7 +11,7 @@ export interface SearchOrder {
 
 interface Search extends SearchOrder {
   readonly segment: Segment;
-  readonly condition: Condition;
+  readonly condition: RecordCondition;
 }
 
 /**
@@ -19,7 +19,7 @@ interface Search extends SearchOrder {
  * one; else all of them one by one. What the index says is a hint: whether a leaf is asked for, the leaf says.
  */
 export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
-  const search = { segment, condition: conditionOf(filter), ...order };
+  const search = { segment, condition: recordConditionOf(filter), ...order };
   const [key] = keysOf(filter);
   for (const leaf of key === undefined ? leavesFrom(search, filter.fromSeq ?? 1) : leavesUnder(search, key)) {
     if (isAskedFor(filter, leaf)) yield leaf;

@@ -13,7 +13,7 @@ import { KeptCheckpoints } from './kept-checkpoints.ts';
 import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import { stateFrom } from './log-state.ts';
 import type { LogState } from './log-state.ts';
-import type { Condition } from './record-filter.ts';
+import type { RecordCondition } from './record-filter.ts';
 import { createSegment, segmentFormat } from './segment-format.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { Statements } from './statements.ts';
@@ -38,7 +38,7 @@ export interface PlacedLeaf {
 
 /** Which leaves of a segment are asked for. */
 export interface LeafPage {
-  readonly condition: Condition;
+  readonly condition: RecordCondition;
   /** From this number up to that one. */
   readonly from: number;
   readonly upto: number;
@@ -173,7 +173,7 @@ export class Segment {
   }
 
   /** Looks a leaf up by its number, and gives it where it meets a condition. */
-  leafAt({ where, values }: Condition): (seq: number) => PlacedLeaf | undefined {
+  leafAt({ where, values }: RecordCondition): (seq: number) => PlacedLeaf | undefined {
     const statement = this.#statements.of(`SELECT seq, bytes FROM records WHERE seq = ? AND ${where}`);
     return (seq) => {
       const row = statement.get(seq, ...values);

@@ -36,13 +36,13 @@ export interface ComparisonReport {
   /** Differences beyond the groups that are kept. */
   readonly ungrouped: number;
   /** Uses that nobody can decide again from what is on record. */
-  readonly notRepeatable: Counted<NotRepeatable>;
+  readonly notRepeatable: CountedAlike<NotRepeatable>;
   /** What neither set would have had a say in, or what is no call. */
-  readonly skipped: Counted<{ readonly why: string }>;
+  readonly skipped: CountedAlike<{ readonly why: string }>;
 }
 
 /** How many there are of a kind, in groups of what they have in common. */
-export interface Counted<Alike> {
+export interface CountedAlike<Alike> {
   readonly count: number;
   readonly groups: readonly Group<Alike, ComparedExample>[];
 }
@@ -126,7 +126,7 @@ class Tally<Alike extends object> {
     this.#groups.add(alike, example);
   }
 
-  list(): Counted<Alike> {
+  list(): CountedAlike<Alike> {
     return { count: this.#count, groups: this.#groups.list().groups };
   }
 }

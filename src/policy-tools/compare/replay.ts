@@ -11,7 +11,7 @@ import { recordedCase, recordedSuiteText } from './recorded-case.ts';
 import type { RecordedCase, RecordedWith } from './recorded-case.ts';
 import { rehearse } from '../tests/rehearse.ts';
 import type { Rehearsal } from '../tests/rehearse.ts';
-import type { Attempt, Circumstances, TestCase } from '../tests/test-case.ts';
+import type { Attempt, CaseCircumstances, TestCase } from '../tests/test-case.ts';
 import { writtenCallOf } from '../tests/written-call.ts';
 
 /** The case of a record, as a suite has it and read; a problem where there is none. */
@@ -51,7 +51,7 @@ export interface PartialRehearsal extends Rehearsal {
 export function partialRehearser(
   set: PolicySet,
 ): (
-  of: { readonly attempt: Attempt; readonly circumstances: Circumstances },
+  of: { readonly attempt: Attempt; readonly circumstances: CaseCircumstances },
   knownOf: (question: Question) => Known,
 ) => PartialRehearsal | Problem {
   const ask = partialAsker(set);

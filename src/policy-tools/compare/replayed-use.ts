@@ -14,7 +14,7 @@ import { doubtsAbout, labelsOf, recordedWith } from './recorded-task.ts';
 import type { Doubt, RecordedTask } from './recorded-task.ts';
 import { partialRehearser, readCaseOf, withContent } from './replay.ts';
 import type { PartialRehearsal } from './replay.ts';
-import type { Circumstances } from '../tests/test-case.ts';
+import type { CaseCircumstances } from '../tests/test-case.ts';
 import { unknownToCatalogs, unknownValues } from './unrecorded.ts';
 
 /** A recorded use, decided again by two policy sets. */
@@ -90,7 +90,7 @@ const unknownIn = (
 ) => unknownValues(record, doubts, catalog.actions.get(action));
 
 /** The labels of what was done before are those of the catalog that is asked. */
-const underCatalog = (circumstances: Circumstances, { catalog }: PolicySet): Circumstances => {
+const underCatalog = (circumstances: CaseCircumstances, { catalog }: PolicySet): CaseCircumstances => {
   const { actions } = circumstances.history;
   return { ...circumstances, history: { actions, labels: labelsOf(actions, catalog) } };
 };

@@ -6,7 +6,7 @@ import { Evaluator, routeOf } from '../../policy/evaluator.ts';
 import type { EvaluatorOptions, EvaluatorAnswer, PolicyFacts } from '../../policy/evaluator.ts';
 import type { EnginePolicies, SlicePool } from '../../policy/pool.ts';
 import { readsOf } from '../../policy/answers/reads.ts';
-import { member, scopeFrom, uidFrom } from '../../policy/answers/scope.ts';
+import { member, scopeFrom, scopeUid } from '../../policy/answers/scope.ts';
 import type { Slots } from '../../policy/answers/scope.ts';
 
 /** Policies, schema and entities that requests are put to, in any form in which the engine takes them. */
@@ -57,7 +57,7 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
   );
   const parents = parts?.parents ?? new Map<string, readonly EntityUid[]>();
   return (request) => {
-    const uids = [member(request, 'principal'), member(request, 'action'), member(request, 'resource')].map(uidFrom);
+    const uids = [member(request, 'principal'), member(request, 'action'), member(request, 'resource')].map(scopeUid);
     const [principal, action, resource] = uids;
     if (!principal || !action || !resource) return { failure: 'the request does not name who asks what', said: null };
     const validate = member(request, 'validateRequest');
@@ -174,7 +174,7 @@ function linkedOf(link: unknown, templates: unknown, cedar: Cedar): PlainPolicy 
 const slotsOf = (values: unknown): Slots =>
   Object.fromEntries(
     Object.entries(Object(values)).flatMap(([slot, value]) => {
-      const uid = uidFrom(value);
+      const uid = scopeUid(value);
       return uid === null ? [] : [[slot, uid]];
     }),
   );
@@ -183,8 +183,8 @@ type Parents = Map<string, readonly EntityUid[]>;
 
 function addEntities(parents: Parents, entities: readonly unknown[]): boolean {
   for (const entity of entities) {
-    const [uid, direct] = [uidFrom(member(entity, 'uid')), member(entity, 'parents') ?? []];
-    const uids = Array.isArray(direct) ? allOf(direct.map(uidFrom)) : null;
+    const [uid, direct] = [scopeUid(member(entity, 'uid')), member(entity, 'parents') ?? []];
+    const uids = Array.isArray(direct) ? allOf(direct.map(scopeUid)) : null;
     if (uid === null || uids === null) return false;
     addParents(parents, uid, uids);
   }

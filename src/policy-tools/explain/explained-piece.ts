@@ -1,4 +1,4 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import { callFrom } from '../../policy/engine.ts';
 import type { EntityUid } from '../../policy/entities.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
@@ -10,7 +10,7 @@ import { valuesRead } from './values-read.ts';
 import type { ReadValue } from './values-read.ts';
 
 /** A piece of a policy, with what it was asked about. */
-export interface ExplainedPiece extends Place {
+export interface ExplainedPiece extends TextPlace {
   readonly part: 'principal' | 'resource' | 'when' | 'unless';
   readonly text: string;
   readonly standing: Standing;
@@ -33,7 +33,7 @@ export function pieceExplainer(
     const [self = '', ...groups] = ancestorsOf(uidText(call[path] as EntityUid), parents);
     return { path, value: groups.length === 0 ? self : `in ${groups.join(', ')}` };
   };
-  const explained = (part: ExplainedPiece['part'], piece: ObservedPiece, at: Place): ExplainedPiece => {
+  const explained = (part: ExplainedPiece['part'], piece: ObservedPiece, at: TextPlace): ExplainedPiece => {
     const { text, standing } = piece;
     const named = ENTITIES.filter((path) => new RegExp(String.raw`\b${path}\b`).test(text));
     const values = [...named.map(membership), ...valuesRead(text, question.context)];

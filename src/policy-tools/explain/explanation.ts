@@ -1,4 +1,4 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { Decision } from '../../decision/decision.ts';
 import { freshCedar } from '../../policy/cedar.ts';
@@ -12,7 +12,7 @@ import { tryChanges } from './tried.ts';
 import type { Try, Tried } from './tried.ts';
 
 /** A policy about the action, by what names it. */
-export interface ExplainedPolicy extends Place {
+export interface ExplainedPolicy extends TextPlace {
   readonly id: string;
   readonly effect: 'permit' | 'forbid';
   readonly file: string;

@@ -1,5 +1,5 @@
 import { placesIn } from '../../action/finding.ts';
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import { freshCedar } from '../../policy/cedar.ts';
 import type { Cedar } from '../../policy/cedar.ts';
 import { callFrom, Engine } from '../../policy/engine.ts';
@@ -60,7 +60,7 @@ export interface CutPolicy {
 }
 
 /** Line and column in its file of an offset in the text of a policy. */
-export function placeInPolicy(policy: PolicyEntry, offset: number): Place {
+export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
   const { line, column } = policy;
   const written = writtenPolicy(policy);
   const within = placesIn(written.text)(written.offsetOf(offset));

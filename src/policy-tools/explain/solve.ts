@@ -2,11 +2,11 @@ import { isDeny } from '../../decision/decision.ts';
 import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { entityKey } from '../../policy/entities.ts';
-import { pathOf, record } from '../lint/expression.ts';
+import { pathOf, recordExpression } from '../lint/expression.ts';
 import { scaledDecimalFrom } from '../../policy/answers/literals.ts';
 import type { CedarValue } from '../../policy/question.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
-import { uidFrom } from '../../policy/answers/scope.ts';
+import { scopeUid } from '../../policy/answers/scope.ts';
 import { valueAt, withAgent, withValue } from './variation.ts';
 import type { Variation } from './variation.ts';
 
@@ -41,8 +41,8 @@ interface Given {
 }
 
 function solved(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
-  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
-  const { left, right, arg, if: test, then, else: otherwise } = record(operand);
+  const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));
+  const { left, right, arg, if: test, then, else: otherwise } = recordExpression(operand);
   const all = (...goals: readonly Goal[]): readonly Variation[] => variationsFor(goals, given.from, given.agents);
   const either = (...parts: readonly unknown[]): readonly Variation[] =>
     parts.flatMap((part) => solved(part, isTrue, given));
@@ -79,14 +79,14 @@ const unary: ReadonlyMap<string, Solve> = new Map<string, Solve>([
   [
     'is',
     (operand, isTrue, given) =>
-      membership({ left: record(operand)['left'], right: record(operand)['in'] }, isTrue, given),
+      membership({ left: recordExpression(operand)['left'], right: recordExpression(operand)['in'] }, isTrue, given),
   ],
   ['has', presence],
   ['like', likeness],
   [
     'isEmpty',
     (operand, isTrue, { from }) => {
-      const path = contextPath(record(operand)['arg']);
+      const path = contextPath(recordExpression(operand)['arg']);
       return path === null ? [] : [withValue(from, path, isTrue ? [] : ['other'])];
     },
   ],
@@ -100,7 +100,7 @@ function contextPath(expression: unknown): readonly string[] | null {
 
 /** A known agent that is in one of the groups, or in none of them; of a trust domain, the agent with that in its name. */
 function membership(operand: unknown, isTrue: boolean, { from, agents }: Given): readonly Variation[] {
-  const { left, right } = record(operand);
+  const { left, right } = recordExpression(operand);
   if (pathOf(left)?.join('.') !== 'principal') return [];
   const groups = entitiesIn(right);
   const isMember = (within: ReadonlySet<string>): boolean => groups.some((uid) => within.has(entityKey(uid)));
@@ -122,9 +122,9 @@ function agentFrom(text: string): readonly SpiffeId[] {
 }
 
 function entitiesIn(expression: unknown): readonly { readonly type: string; readonly id: string }[] {
-  const { Value: value, Set: items } = record(expression);
+  const { Value: value, Set: items } = recordExpression(expression);
   if (Array.isArray(items)) return items.flatMap(entitiesIn);
-  const uid = uidFrom(value);
+  const uid = scopeUid(value);
   return uid === null ? [] : [uid];
 }
 
@@ -132,7 +132,7 @@ function entitiesIn(expression: unknown): readonly { readonly type: string; read
 const STAND_INS: readonly CedarValue[] = ['other', 1, true, ['other']];
 
 function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
-  const { left, attr } = record(operand);
+  const { left, attr } = recordExpression(operand);
   const names = [attr].flat().filter((name) => typeof name === 'string');
   const whole = pathOf(left);
   if (whole?.[0] !== 'context' || names.length === 0) return [];
@@ -142,10 +142,10 @@ function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly 
 }
 
 function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
-  const { left, pattern } = record(operand);
+  const { left, pattern } = recordExpression(operand);
   const path = contextPath(left);
   if (path === null || !Array.isArray(pattern)) return [];
-  const literals = pattern.map((part) => record(part)['Literal']).filter((part) => typeof part === 'string');
+  const literals = pattern.map((part) => recordExpression(part)['Literal']).filter((part) => typeof part === 'string');
   const literal = literals.join('');
   return isTrue
     ? [withValue(from, path, literal)]
@@ -154,9 +154,9 @@ function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly 
 
 /** A comparison of a value of the context with something that is known, or a test of a set. */
 function compared(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
-  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
+  const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));
   // Methods of extension values have their operands in a list.
-  const { left, right } = Array.isArray(operand) ? { left: operand[0], right: operand[1] } : record(operand);
+  const { left, right } = Array.isArray(operand) ? { left: operand[0], right: operand[1] } : recordExpression(operand);
   const { from } = given;
   if (readsClock(expression)) return clocks(from);
   const [path, other] = [contextPath(left), contextPath(right)];
@@ -212,7 +212,7 @@ function stepped(constant: CedarValue, step: number): readonly CedarValue[] {
 }
 
 const decimalOf = (value: CedarValue): unknown => {
-  const { fn, arg } = record(record(value)['__extn']);
+  const { fn, arg } = recordExpression(recordExpression(value)['__extn']);
   return fn === 'decimal' ? arg : null;
 };
 
@@ -274,12 +274,13 @@ const isList = (value: CedarValue | undefined): value is readonly CedarValue[] =
 function valueOf(expression: unknown, from: Variation): CedarValue | undefined {
   const path = contextPath(expression);
   if (path !== null) return valueAt(from, path);
-  const { Value: value, Set: items, Record: members, decimal: extension } = record(expression);
+  const { Value: value, Set: items, Record: members, decimal: extension } = recordExpression(expression);
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
-  if (Array.isArray(extension)) return { __extn: { fn: 'decimal', arg: String(record(extension[0])['Value']) } };
+  if (Array.isArray(extension))
+    return { __extn: { fn: 'decimal', arg: String(recordExpression(extension[0])['Value']) } };
   if (Array.isArray(items)) return allOf(items.map((item) => valueOf(item, from)));
   if (members === undefined) return undefined;
-  const entries = Object.entries(record(members)).map(([name, of]) => [name, valueOf(of, from)] as const);
+  const entries = Object.entries(recordExpression(members)).map(([name, of]) => [name, valueOf(of, from)] as const);
   return entries.every((entry): entry is readonly [string, CedarValue] => entry[1] !== undefined)
     ? Object.fromEntries(entries)
     : undefined;
@@ -296,7 +297,7 @@ const HOUR_MS = 3_600_000;
 /** The hours of the day that was asked about, and the same hour of the six days after. */
 function clocks(from: Variation): readonly Variation[] {
   const now = valueAt(from, ['now']);
-  const { arg } = record(record(now)['__extn']);
+  const { arg } = recordExpression(recordExpression(now)['__extn']);
   const ms = typeof arg === 'string' ? Date.parse(arg) : Number.NaN;
   if (Number.isNaN(ms)) return [];
   const midnight = Math.floor(ms / (24 * HOUR_MS)) * 24 * HOUR_MS;

@@ -34,7 +34,7 @@ function valueAt(tokens: readonly CedarToken[], start: number, context: CedarRec
     path += next.text;
     at = next.end;
   }
-  return { path, value: value === undefined ? null : shown(value) };
+  return { path, value: value === undefined ? null : shownValue(value) };
 }
 
 /** The member named at a place; `null` for a method and for anything else. */
@@ -68,7 +68,7 @@ const isRecord = (value: CedarValue | undefined): value is CedarRecord =>
   typeof value === 'object' && !Array.isArray(value) && !('__extn' in value);
 
 /** A value of the context as people read it: JSON, or the text of a date or decimal; at most 200 characters. */
-export function shown(value: CedarValue): string {
+export function shownValue(value: CedarValue): string {
   const { __extn: extension } = typeof value === 'object' && !Array.isArray(value) ? (value as CedarRecord) : {};
   const plain = isRecord(extension) ? extension['arg'] : value;
   const text = typeof plain === 'string' && plain !== value ? plain : JSON.stringify(plain);

@@ -5,7 +5,7 @@ import { entityKey } from '../../policy/entities.ts';
 import type { Entity, EntityUid } from '../../policy/entities.ts';
 import type { CedarRecord, CedarValue, Question } from '../../policy/question.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
-import { shown } from './values-read.ts';
+import { shownValue } from './values-read.ts';
 
 /** A question that differs from the one that was asked. */
 export interface Variation {
@@ -35,7 +35,7 @@ export function withValue(variation: Variation, path: Path, value: CedarValue | 
     question: { principal, action, server, endpoint, context: replaced(context, path, value) },
     changes: new Map([
       ...variation.changes,
-      [['context', ...path].join('.'), value === undefined ? null : shown(value)],
+      [['context', ...path].join('.'), value === undefined ? null : shownValue(value)],
     ]),
   };
 }

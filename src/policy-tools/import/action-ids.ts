@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isActionId, MAX_ID_LENGTH } from '../../action/catalog-head.ts';
-import { shown } from './entry.ts';
+import { shownName } from './entry.ts';
 
 /** What an action id is made for. */
-export interface Named {
+export interface NamedOperation {
   /** Of no two the same: `GET /orders/{id}`, the name of a tool, `package.Service/Method`. */
   readonly key: string;
   /** What its id is made of. */
@@ -18,7 +18,7 @@ export interface Named {
  * @param taken ids that none may be
  */
 export function actionIds(
-  named: readonly Named[],
+  named: readonly NamedOperation[],
   { prefix, taken }: { readonly prefix: string; readonly taken: readonly string[] },
 ): { readonly ids: ReadonlyMap<string, string>; readonly notes: ReadonlyMap<string, string> } {
   const candidates = named.map((one) => ({ ...one, id: `${prefix}${idOf(one.name)}` }));
@@ -44,17 +44,17 @@ const idOf = (name: string): string =>
     .replaceAll(/^[-.]+|[-.]+$/g, '');
 
 function problemOf(
-  { key, name, id, prefix }: Named & { readonly id: string; readonly prefix: string },
-  { rivals, taken }: { readonly rivals: readonly Named[]; readonly taken: readonly string[] },
+  { key, name, id, prefix }: NamedOperation & { readonly id: string; readonly prefix: string },
+  { rivals, taken }: { readonly rivals: readonly NamedOperation[]; readonly taken: readonly string[] },
 ): string | null {
   if (id.length > MAX_ID_LENGTH) return `an id has at most ${MAX_ID_LENGTH} characters`;
-  if (taken.includes(id) || !isActionId(id)) return `\`${shown(id)}\` cannot be one`;
+  if (taken.includes(id) || !isActionId(id)) return `\`${shownName(id)}\` cannot be one`;
   const other = rivals.find((rival) => rival.key !== key);
   if (other === undefined) return null;
   const areThemselves = rivals.filter((rival) => `${prefix}${rival.name}` === id).length;
   return areThemselves === 1 && `${prefix}${name}` === id
     ? null
-    : `\`${id}\` would be that of \`${shown(other.key)}\` too`;
+    : `\`${id}\` would be that of \`${shownName(other.key)}\` too`;
 }
 
 const DIGITS = 8;

@@ -1,6 +1,6 @@
 import type { DescriptorSet, MethodDescriptor } from '../../action/protobuf/descriptor-set.ts';
 import { isMapField, typesOf } from '../../action/protobuf/message-shape.ts';
-import { shown } from './entry.ts';
+import { shownName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { foundMethods, servicesOf } from './proto.ts';
 import { limitNotes } from './schema-arguments.ts';
@@ -32,7 +32,7 @@ export function importedDescriptorSet(
     const descriptor = set.services.get(service)?.get(method);
     if (descriptor === undefined) return [];
     const { args, notes: more, limited: within } = argumentsOf(set, descriptor);
-    notes.push(...more.map((note) => `\`${shown(key)}\`: ${note}`));
+    notes.push(...more.map((note) => `\`${shownName(key)}\`: ${note}`));
     limited.push(...within.map(({ limit, label }) => ({ limit, label, of: key })));
     const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
     return [{ service, method, entry: { action: id, risk: 'medium', ...written } }];
@@ -65,12 +65,12 @@ function argumentsOf(
       const [type] = typesOf(field);
       const isWay = field.kind === 'message' && !field.isRepeated && !isMapField(set, field);
       if (args.size === MAX_ARGS) {
-        notes.push(`it has more than ${MAX_ARGS} arguments: \`${shown(label)}\` and others are left out`);
+        notes.push(`it has more than ${MAX_ARGS} arguments: \`${shownName(label)}\` and others are left out`);
         break;
       }
-      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shown(label)}\` is a message in itself`);
+      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shownName(label)}\` is a message in itself`);
       else if (isWay && way.length + 1 < MAX_DEPTH) walk(field.typeName ?? '', [...way, field.name]);
-      else if (type === undefined) notes.push(`\`${shown(label)}\` has no type of an argument`);
+      else if (type === undefined) notes.push(`\`${shownName(label)}\` has no type of an argument`);
       else {
         args.set(label, type === 'string' ? {} : { type });
         if (WIDE.has(field.kind)) limited.push({ limit: 'integer', label });

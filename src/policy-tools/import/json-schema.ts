@@ -1,6 +1,6 @@
 import type { ArgumentType } from '../../action/catalog-arguments.ts';
 import { MAX_STRING_BYTES, MAX_STRINGS } from '../../action/argument.ts';
-import { itemsIn, memberOf, membersOf, shown } from './entry.ts';
+import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
 
 /** A schema with its references followed and what it is made of put together. */
 export interface WholeSchema {
@@ -131,7 +131,7 @@ const isNull = ({ keywords }: WholeSchema): boolean =>
 /** The type of the catalog that holds what a schema allows, or why there is none. */
 export function argumentShape(schema: WholeSchema, read: SchemaReader): ArgumentShape {
   const { keywords, choices, properties, lost } = schema;
-  if (lost !== null) return { problem: `refers to \`${shown(lost)}\`, which is not in the document` };
+  if (lost !== null) return { problem: `refers to \`${shownName(lost)}\`, which is not in the document` };
   if (choices.length > 0) return sameShape(choices.map((choice) => argumentShape(choice, read)));
   const types = typesIn(keywords);
   if (types.length > 1) return NOT_ONE;

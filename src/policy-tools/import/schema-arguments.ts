@@ -1,7 +1,7 @@
 import { isHeaderName, MIRRORED } from '../../action/catalog-arguments.ts';
 import type { ArgumentType } from '../../action/catalog-arguments.ts';
 import type { Entry } from './entry.ts';
-import { shown } from './entry.ts';
+import { shownName } from './entry.ts';
 import { argumentShape } from './json-schema.ts';
 import type { Beyond, SchemaReader } from './json-schema.ts';
 
@@ -57,12 +57,12 @@ export function argumentsFromSchema(
         : 'problem' in shape
           ? shape.problem
           : placeProblem(label, { name, isFull: args.size === MAX_ARGS });
-      if (problem !== null) notes.push(`\`${shown(label)}\` ${problem}`);
+      if (problem !== null) notes.push(`\`${shownName(label)}\` ${problem}`);
       if (problem !== null || 'problem' in shape) continue;
       const { type, beyond } = shape;
       if (type === 'object') {
         if (here.length < MAX_DEPTH) walk(property, here, isThere);
-        else notes.push(`\`${shown(label)}\` is an object ${MAX_DEPTH} deep`);
+        else notes.push(`\`${shownName(label)}\` is an object ${MAX_DEPTH} deep`);
         continue;
       }
       args.set(label, {
@@ -114,7 +114,7 @@ const MAX_NAMED = 8;
 /** A line for each limit, with the first arguments that it holds for. */
 export function limitNotes(limited: readonly (Limited & { readonly of: string })[]): readonly string[] {
   return [...Map.groupBy(limited, ({ limit }) => limit)].map(([limit, all]) => {
-    const named = all.slice(0, MAX_NAMED).map(({ of, label }) => `\`${shown(label)}\` of \`${shown(of)}\``);
+    const named = all.slice(0, MAX_NAMED).map(({ of, label }) => `\`${shownName(label)}\` of \`${shownName(of)}\``);
     const more = all.length - named.length;
     return `${LIMITS[limit]}: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   });

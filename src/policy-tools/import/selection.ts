@@ -1,10 +1,10 @@
 import { actionIds } from './action-ids.ts';
-import type { Named } from './action-ids.ts';
-import { shown } from './entry.ts';
+import type { NamedOperation } from './action-ids.ts';
+import { shownName } from './entry.ts';
 import type { ImportOptions } from './entry.ts';
 
 /** What a document has, as `--only` and the ids of its actions know it. */
-export interface Found extends Named {
+export interface FoundOperation extends NamedOperation {
   /** What a pattern can match. */
   readonly names: readonly string[];
 }
@@ -20,7 +20,7 @@ const MAX_KNOWN = 10;
  *
  * @param what of what they are, in the plural: `operations`
  */
-export function selected<T extends Found>(
+export function selected<T extends FoundOperation>(
   found: readonly T[],
   { what, taken = [] }: { readonly what: string; readonly taken?: readonly string[] },
   { prefix, only }: ImportOptions,
@@ -33,7 +33,7 @@ export function selected<T extends Found>(
     return id === undefined || !isWanted(one) ? [] : [{ ...one, id }];
   });
   if (chosen.length === 0) {
-    const known = found.slice(0, MAX_KNOWN).map(({ names: [name = ''] }) => `\`${shown(name)}\``);
+    const known = found.slice(0, MAX_KNOWN).map(({ names: [name = ''] }) => `\`${shownName(name)}\``);
     const more = found.length > MAX_KNOWN ? ' and more' : '';
     return {
       problem: `none of its ${found.length} ${what} is matched by \`--only\`: it has ${known.join(', ')}${more}`,
@@ -45,7 +45,7 @@ export function selected<T extends Found>(
       ...(only.length === 0 ? [] : [`${chosen.length} of ${found.length} ${what}`]),
       ...chosen.flatMap(({ key }) => {
         const note = notes.get(key);
-        return note === undefined ? [] : [`\`${shown(key)}\`: ${note}`];
+        return note === undefined ? [] : [`\`${shownName(key)}\`: ${note}`];
       }),
     ],
   };

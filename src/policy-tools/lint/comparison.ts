@@ -1,4 +1,4 @@
-import { pathOf, record, visit } from './expression.ts';
+import { pathOf, recordExpression, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 
 /** A text that a policy compares a value of the context with. */
@@ -15,7 +15,7 @@ const BOTH_WAYS = new Set(['==', '!=', 'contains', 'containsAll', 'containsAny']
 export function comparedTexts(expression: unknown): readonly ComparedText[] {
   const found: ComparedText[] = [];
   visit(expression, (operator, operand) => {
-    const { left, right, pattern } = record(operand);
+    const { left, right, pattern } = recordExpression(operand);
     const add = (of: unknown, texts: readonly string[]): void => {
       const path = pathOf(of);
       if (path !== null) found.push(...texts.map((text) => ({ path, text, matches: null })));
@@ -34,7 +34,7 @@ export function comparedTexts(expression: unknown): readonly ComparedText[] {
 export function askedFor(expression: unknown): readonly { readonly path: Path; readonly name: string }[] {
   const found: { readonly path: Path; readonly name: string }[] = [];
   visit(expression, (operator, operand) => {
-    const { left, attr } = record(operand);
+    const { left, attr } = recordExpression(operand);
     const path = operator === 'has' ? pathOf(left) : null;
     if (path === null) return;
     const names = [attr].flat().filter((name) => typeof name === 'string');
@@ -48,11 +48,11 @@ export function lookedFor(expression: unknown, path: Path): readonly ReadonlyMap
   const found: ReadonlyMap<string, string>[] = [];
   visit(expression, (operator, operand) => {
     if (!operator.startsWith('contains')) return;
-    const { left, right } = record(operand);
+    const { left, right } = recordExpression(operand);
     if (pathOf(left)?.join('.') !== path.join('.')) return;
-    const items = record(right)['Set'];
+    const items = recordExpression(right)['Set'];
     for (const item of Array.isArray(items) ? items : [right]) {
-      const members = Object.entries(record(record(item)['Record']));
+      const members = Object.entries(recordExpression(recordExpression(item)['Record']));
       found.push(new Map(members.flatMap(([name, value]) => textsIn(value).map((text) => [name, text] as const))));
     }
   });
@@ -63,15 +63,15 @@ export function lookedFor(expression: unknown, path: Path): readonly ReadonlyMap
 export function namedEntities(expression: unknown): readonly { readonly type: string; readonly id: string }[] {
   const found: { readonly type: string; readonly id: string }[] = [];
   visit(expression, (operator, operand) => {
-    const { __entity: entity } = operator === 'Value' ? record(operand) : {};
-    const { type, id } = record(entity);
+    const { __entity: entity } = operator === 'Value' ? recordExpression(operand) : {};
+    const { type, id } = recordExpression(entity);
     if (typeof type === 'string' && typeof id === 'string') found.push({ type, id });
   });
   return found;
 }
 
 function textsIn(expression: unknown): readonly string[] {
-  const { Value: value, Set: items } = record(expression);
+  const { Value: value, Set: items } = recordExpression(expression);
   if (typeof value === 'string') return [value];
   return [value, items].flatMap((list) => (Array.isArray(list) ? list.flatMap(textOf) : []));
 }
@@ -80,7 +80,7 @@ const textOf = (item: unknown): readonly string[] => (typeof item === 'string' ?
 
 function patternOf(pattern: readonly unknown[]): Pick<ComparedText, 'text' | 'matches'> {
   const parts = pattern.map((part) => {
-    const literal = record(part)['Literal'];
+    const literal = recordExpression(part)['Literal'];
     return typeof literal === 'string' ? literal : null;
   });
   return {

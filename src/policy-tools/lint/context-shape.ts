@@ -1,6 +1,6 @@
 import type { Cedar } from '../../policy/cedar.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
-import { record } from './expression.ts';
+import { recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
 /** What the context of an action has, by the schema. */
@@ -16,7 +16,7 @@ export function contextShapes(schema: string, cedar: Cedar): (action: string) =>
     // Many sets ask for no optional name, and a large schema takes long to read.
     read ??= declarationsOf(schema, cedar);
     const { actions, resolved } = read;
-    const context = record(record(actions[action])['appliesTo'])['context'];
+    const context = recordExpression(recordExpression(actions[action])['appliesTo'])['context'];
     if (context === undefined) return null;
     const typeAt = (path: Path): unknown =>
       path.reduce<unknown>((type, name) => memberOf(resolved(type), name), context);
@@ -26,18 +26,18 @@ export function contextShapes(schema: string, cedar: Cedar): (action: string) =>
 
 function declarationsOf(schema: string, cedar: Cedar) {
   const answer = cedar.schemaToJsonWithResolvedTypes(schema);
-  const { actions, commonTypes } = record(answer.type === 'failure' ? {} : answer.json[NAMESPACE]);
-  const common = record(commonTypes);
+  const { actions, commonTypes } = recordExpression(answer.type === 'failure' ? {} : answer.json[NAMESPACE]);
+  const common = recordExpression(commonTypes);
   const resolved = (type: unknown): unknown => {
-    const { type: name } = record(type);
+    const { type: name } = recordExpression(type);
     return typeof name === 'string' ? (common[name.replace(`${NAMESPACE}::`, '')] ?? type) : type;
   };
-  return { actions: record(actions), resolved };
+  return { actions: recordExpression(actions), resolved };
 }
 
-const memberOf = (type: unknown, name: string): unknown => record(record(type)['attributes'])[name];
+const memberOf = (type: unknown, name: string): unknown => recordExpression(recordExpression(type)['attributes'])[name];
 
 function namesOf(type: unknown): ReadonlySet<string> | null {
-  const { attributes } = record(type);
-  return attributes === undefined ? null : new Set(Object.keys(record(attributes)));
+  const { attributes } = recordExpression(type);
+  return attributes === undefined ? null : new Set(Object.keys(recordExpression(attributes)));
 }

@@ -5,7 +5,7 @@ type Expression = Readonly<Record<string, unknown>>;
 export type Path = readonly string[];
 
 /** The object that a value is; empty for anything else. Names are looked up in policies that Cedar parsed. */
-export const record = (value: unknown): Expression =>
+export const recordExpression = (value: unknown): Expression =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.assign(Object.create(null), value) : {};
 
 /** Visits an expression and everything in it, outermost first. The depth of a policy was bounded when it was read. */
@@ -18,7 +18,7 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
   for (const [operator, operand] of Object.entries(expression)) {
     seen(operator, operand);
     // The letters of a pattern are no expressions.
-    const { left, pattern } = operator === 'like' ? record(operand) : {};
+    const { left, pattern } = operator === 'like' ? recordExpression(operand) : {};
     if (Array.isArray(pattern)) visit(left, seen);
     else if (operator !== 'Value') visit(operand, seen);
   }
@@ -26,24 +26,24 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
 
 /** The path that an expression reads; `null` where it is no plain access of a variable. */
 export function pathOf(expression: unknown): Path | null {
-  const { Var: variable, '.': access } = record(expression);
+  const { Var: variable, '.': access } = recordExpression(expression);
   if (typeof variable === 'string') return [variable];
-  const { left, attr } = record(access);
+  const { left, attr } = recordExpression(access);
   const inner = typeof attr === 'string' ? pathOf(left) : null;
   return inner === null || typeof attr !== 'string' ? null : [...inner, attr];
 }
 
 /** Every path that is read or asked for by `has`, and no beginning of a longer one. */
-export function readsOf(expression: unknown): readonly Path[] {
+export function expressionReads(expression: unknown): readonly Path[] {
   const paths: Path[] = [];
   const read = (node: unknown): void => {
     const path = pathOf(node);
     if (path !== null) paths.push(path);
     else if (Array.isArray(node)) for (const item of node) read(item);
-    else for (const [operator, operand] of Object.entries(record(node))) readOperand(operator, operand);
+    else for (const [operator, operand] of Object.entries(recordExpression(node))) readOperand(operator, operand);
   };
   const readOperand = (operator: string, operand: unknown): void => {
-    const { left, attr } = record(operand);
+    const { left, attr } = recordExpression(operand);
     const inner = operator === 'has' ? pathOf(left) : null;
     if (inner !== null) paths.push([...inner, ...[attr].flat().filter((name) => typeof name === 'string')]);
     else if (operator !== 'Value' && typeof operand === 'object') read(operand);
@@ -58,8 +58,8 @@ export const touches = (path: Path, value: Path): boolean =>
 
 /** The operands of a chain of `&&`, each in Cedar's JSON form as text, so that equal ones are equal. */
 export function conjuncts(expression: unknown): readonly string[] {
-  const { '&&': both, Value: value } = record(expression);
+  const { '&&': both, Value: value } = recordExpression(expression);
   if (value === true) return [];
-  const { left, right } = record(both);
+  const { left, right } = recordExpression(both);
   return both === undefined ? [JSON.stringify(expression)] : [...conjuncts(left), ...conjuncts(right)];
 }

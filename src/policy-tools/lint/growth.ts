@@ -1,18 +1,18 @@
-import { pathOf, readsOf, record, touches } from './expression.ts';
+import { pathOf, expressionReads, recordExpression, touches } from './expression.ts';
 import type { Path } from './expression.ts';
 
 /**
  * What more values in a set can make of an expression: `up` is true where it was false, `down` false where it was true.
  */
-export type Growth = 'up' | 'down' | 'both';
+export type PolicyGrowth = 'up' | 'down' | 'both';
 
 /** How an expression changes as the set at `value` grows; `null` where it does not read the set. */
-export function growthBy(value: Path, expression: unknown): Growth | null {
-  if (!readsOf(expression).some((path) => touches(path, value))) return null;
-  const [[operator, operand] = ['', undefined]] = Object.entries(record(expression));
-  const { left, right, arg, then, else: otherwise, if: test } = record(operand);
-  const of = (...parts: readonly unknown[]): Growth | null =>
-    parts.map((part) => growthBy(value, part)).reduce<Growth | null>(joined, null);
+export function growthBy(value: Path, expression: unknown): PolicyGrowth | null {
+  if (!expressionReads(expression).some((path) => touches(path, value))) return null;
+  const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));
+  const { left, right, arg, then, else: otherwise, if: test } = recordExpression(operand);
+  const of = (...parts: readonly unknown[]): PolicyGrowth | null =>
+    parts.map((part) => growthBy(value, part)).reduce<PolicyGrowth | null>(joined, null);
   const isSet = (part: unknown): boolean => isPath(part, value);
   const isRead = (part: unknown): boolean => growthBy(value, part) !== null;
   switch (operator) {
@@ -42,8 +42,8 @@ const isPath = (expression: unknown, value: Path): boolean => {
   return path !== null && path.length === value.length && path.every((name, at) => name === value[at]);
 };
 
-const joined = (a: Growth | null, b: Growth | null): Growth | null =>
+const joined = (a: PolicyGrowth | null, b: PolicyGrowth | null): PolicyGrowth | null =>
   a === null || a === b ? b : b === null ? a : 'both';
 
-const flipped = (growth: Growth | null): Growth | null =>
+const flipped = (growth: PolicyGrowth | null): PolicyGrowth | null =>
   growth === 'up' ? 'down' : growth === 'down' ? 'up' : growth;

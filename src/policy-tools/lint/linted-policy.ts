@@ -2,14 +2,14 @@ import type { Cedar } from '../../policy/cedar.ts';
 import { cedarTokens } from '../../policy/cedar-text.ts';
 import type { CedarToken } from '../../policy/cedar-text.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
-import { conjuncts, readsOf, record } from './expression.ts';
+import { conjuncts, expressionReads, recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
 /** A policy as the rules look at it. */
 export interface LintedPolicy extends PolicyEntry {
-  readonly principal: Scope;
-  readonly action: Scope;
-  readonly resource: Scope;
+  readonly principal: LintedScope;
+  readonly action: LintedScope;
+  readonly resource: LintedScope;
   /** `when` and `unless`, their bodies in Cedar's JSON form. */
   readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
   /** The bodies of all of them. */
@@ -22,7 +22,7 @@ export interface LintedPolicy extends PolicyEntry {
 }
 
 /** One of the three parts of a policy's scope: everything that is one of `entities` (all where `null`) and of the type. */
-export interface Scope {
+export interface LintedScope {
   /** Whether the entities themselves are meant, and not what is in them. */
   readonly isExact: boolean;
   readonly entities: readonly { readonly type: string; readonly id: string }[] | null;
@@ -45,14 +45,14 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Pick<Cedar, 'policyToJs
     conditions: new Set(
       conditions.flatMap(({ kind, body }) => (kind === 'when' ? conjuncts(body) : [`unless ${JSON.stringify(body)}`])),
     ),
-    paths: conditions.flatMap(({ body }) => readsOf(body)),
+    paths: conditions.flatMap(({ body }) => expressionReads(body)),
     tokens,
   };
 }
 
-function scopeOf(json: unknown): Scope {
-  const { op, entity, entities, entity_type: type, in: within } = record(json);
-  const one = entity ?? record(within)['entity'];
+function scopeOf(json: unknown): LintedScope {
+  const { op, entity, entities, entity_type: type, in: within } = recordExpression(json);
+  const one = entity ?? recordExpression(within)['entity'];
   const listed = Array.isArray(entities) ? entities : one === undefined ? null : [one];
   return {
     isExact: op === '==',
@@ -62,8 +62,8 @@ function scopeOf(json: unknown): Scope {
 }
 
 const uidOf = (json: unknown): { readonly type: string; readonly id: string } => {
-  const { __entity: explicit, ...plain } = record(json);
-  const { type, id } = explicit === undefined ? plain : record(explicit);
+  const { __entity: explicit, ...plain } = recordExpression(json);
+  const { type, id } = explicit === undefined ? plain : recordExpression(explicit);
   return { type: String(type), id: String(id) };
 };
 

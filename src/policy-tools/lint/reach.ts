@@ -4,7 +4,7 @@ import { isDeny } from '../../decision/decision.ts';
 import { entityKey } from '../../policy/entities.ts';
 import type { Entity, EntityUid } from '../../policy/entities.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
-import type { LintedPolicy, Scope } from './linted-policy.ts';
+import type { LintedPolicy, LintedScope } from './linted-policy.ts';
 
 /** Something that Remit can ask about: an action where it happens, or the issue of tokens at a server. */
 export interface Request {
@@ -107,7 +107,7 @@ export class Reach {
   }
 
   /** Whether whoever the inner scope can be, the outer is too. `false` where that is not sure. */
-  includes(outer: Scope, inner: Scope): boolean {
+  includes(outer: LintedScope, inner: LintedScope): boolean {
     if (outer.entities === null) return true;
     if (inner.entities === null) return false;
     return inner.entities.every((entity) => {
@@ -150,7 +150,7 @@ const isAgent = (type: string): boolean => type === `${NAMESPACE}::Agent`;
 
 const isSame = (a: EntityUid, b: EntityUid): boolean => a.type === b.type && a.id === b.id;
 
-function covers({ entities, isExact, type }: Scope, entity: EntityUid, within: readonly EntityUid[]): boolean {
+function covers({ entities, isExact, type }: LintedScope, entity: EntityUid, within: readonly EntityUid[]): boolean {
   if (type !== null && type !== entity.type) return false;
   if (entities === null) return true;
   return entities.some((one) => isSame(one, entity) || (!isExact && within.some((parent) => isSame(parent, one))));

@@ -1,9 +1,9 @@
 import type { CatalogRemark } from '../../action/catalog-remarks.ts';
 import { cedarString } from '../../policy/cedar-text.ts';
-import { MAX_DEPTH, policyDepth } from '../../policy/loading/depth.ts';
+import { MAX_POLICY_DEPTH, policyDepth } from '../../policy/loading/depth.ts';
 import { readsIntent } from './forbid-index.ts';
 import { growthBy } from './growth.ts';
-import { pathOf, record, touches, visit } from './expression.ts';
+import { pathOf, recordExpression, touches, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { offsetOf } from './linted-policy.ts';
@@ -147,13 +147,13 @@ function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
 }
 
 /** Two thirds of what is refused, which itself is about half of what the engine bears. */
-const DEEP = Math.floor((MAX_DEPTH * 2) / 3);
+const DEEP = Math.floor((MAX_POLICY_DEPTH * 2) / 3);
 
 function deep({ tokens }: LintedPolicy): readonly Complaint[] {
   const depth = policyDepth(tokens);
   return depth <= DEEP
     ? []
-    : complaint(`nests ${depth} deep; beyond ${MAX_DEPTH} the set is refused`, 'split it into several policies');
+    : complaint(`nests ${depth} deep; beyond ${MAX_POLICY_DEPTH} the set is refused`, 'split it into several policies');
 }
 
 function inOnString(policy: LintedPolicy): readonly Complaint[] {
@@ -161,7 +161,7 @@ function inOnString(policy: LintedPolicy): readonly Complaint[] {
   for (const body of policy.bodies) {
     visit(body, (operator, operand) => {
       if (operator !== 'in') return;
-      const { left, right } = record(operand);
+      const { left, right } = recordExpression(operand);
       const path = pathOf(left);
       // Nothing in the context is an entity.
       if (path?.[0] !== 'context' && !isText(left) && !isTexts(right)) return;
@@ -175,10 +175,10 @@ function inOnString(policy: LintedPolicy): readonly Complaint[] {
 /** A path as it is mostly written, token by token. */
 const written = (path: Path): readonly string[] => path.flatMap((name, at) => (at === 0 ? [name] : ['.', name]));
 
-const isText = (expression: unknown): boolean => typeof record(expression)['Value'] === 'string';
+const isText = (expression: unknown): boolean => typeof recordExpression(expression)['Value'] === 'string';
 
 function isTexts(expression: unknown): boolean {
-  const set = record(expression)['Set'];
+  const set = recordExpression(expression)['Set'];
   return isText(expression) || (Array.isArray(set) && set.some(isText));
 }
 

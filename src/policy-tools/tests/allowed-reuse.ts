@@ -20,7 +20,7 @@ export type Reuse =
  * Whether an equal call is given the same answer again without asking the policies, by the engine's own word: it is asked twice.
  * `null` where the policies were not asked.
  */
-export function reuseOf(
+export function allowedReuse(
   { decision, question, target }: Rehearsal,
   { policies, nowMs }: { readonly policies: Pick<PolicySet, 'ask' | 'keyReads'>; readonly nowMs: number },
 ): Reuse | null {

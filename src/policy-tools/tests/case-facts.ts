@@ -20,7 +20,7 @@ import type { Confirmation } from '../../token/confirmation.ts';
 import { workloadIdentity } from '../../token/credential.ts';
 import type { Credential } from '../../token/credential.ts';
 import type { Proof } from '../../token/proof.ts';
-import type { CaseCredential, Circumstances, WrittenCall } from './test-case.ts';
+import type { CaseCredential, CaseCircumstances, WrittenCall } from './test-case.ts';
 
 const DIGEST = 'A'.repeat(43);
 const ISSUER = 'https://issuer.test';
@@ -33,7 +33,7 @@ const HOUR_MS = 3_600_000;
  * What the server would know of a call, for `decide`: the request read as a CheckRequest is read, its action found in the
  * catalog, and everything else as the circumstances say. Token and proof count as verified, since a case has no keys.
  */
-export function caseFacts(written: WrittenCall, circumstances: Circumstances, catalog: Catalog): Facts {
+export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances, catalog: Catalog): Facts {
   const { agent, nowMs, credential: sent, history } = circumstances;
   const call = callFrom(written, agent);
   const action = isDeny(call) ? call : actionFrom(call, catalog);
@@ -61,7 +61,7 @@ export function caseFacts(written: WrittenCall, circumstances: Circumstances, ca
 }
 
 /** The binding that the sidecar is configured with where a token is bound like this one. */
-export const bindingOf = ({ credential }: Circumstances): Rules['binding'] =>
+export const caseBindingOf = ({ credential }: CaseCircumstances): Rules['binding'] =>
   credential.binding === 'spiffe-id' ? 'spiffe-id' : 'certificate';
 
 function callFrom({ method, url, headers, body }: WrittenCall, agent: string): HttpCall | Deny {
@@ -89,7 +89,7 @@ function callFrom({ method, url, headers, body }: WrittenCall, agent: string): H
   return isDeny(facts) ? facts : facts.call;
 }
 
-const callerOf = ({ agent, nowMs }: Circumstances): Caller => ({
+const callerOf = ({ agent, nowMs }: CaseCircumstances): Caller => ({
   id: agent,
   trustDomain: trustDomainOf(agent),
   source: 'peer',
@@ -106,7 +106,7 @@ function presentedOf({ kind, binding }: CaseCredential): Presented {
   return { scheme: 'DPoP', proof };
 }
 
-function credentialOf(circumstances: Circumstances, action: Action | Deny, catalog: Catalog): Credential {
+function credentialOf(circumstances: CaseCircumstances, action: Action | Deny, catalog: Catalog): Credential {
   const { agent, nowMs, task, credential } = circumstances;
   if (credential.kind === 'workload-identity') return workloadIdentity;
   const nowSeconds = Math.floor(nowMs / 1000);
@@ -137,7 +137,11 @@ function credentialOf(circumstances: Circumstances, action: Action | Deny, catal
   };
 }
 
-function detailsOf({ task }: Circumstances, action: Action | Deny, catalog: Catalog): readonly AuthorizationDetail[] {
+function detailsOf(
+  { task }: CaseCircumstances,
+  action: Action | Deny,
+  catalog: Catalog,
+): readonly AuthorizationDetail[] {
   if (task.details !== null) return task.details;
   const actions = task.actions ?? (isDeny(action) ? [] : [action.id]);
   const servers = [...catalog.actions.values()].filter(({ id }) => actions.some((granted) => names(granted, id)));
@@ -150,7 +154,7 @@ function detailsOf({ task }: Circumstances, action: Action | Deny, catalog: Cata
 export const names = (granted: string, id: string): boolean =>
   granted === id || (granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
 
-function taskOf(token: TaskToken, { agent, nowMs, task }: Circumstances): Task {
+function taskOf(token: TaskToken, { agent, nowMs, task }: CaseCircumstances): Task {
   const isEnded = task.state !== 'active' && task.state !== 'suspended';
   return {
     id: TASK_ID,

@@ -1,5 +1,5 @@
 import { inReadingOrder, placesIn } from '../../action/finding.ts';
-import type { Finding, Place } from '../../action/finding.ts';
+import type { Finding, TextPlace } from '../../action/finding.ts';
 import { fieldsOf, itemsOf, openYaml } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import { reasons } from '../../decision/reasons.ts';
@@ -55,7 +55,7 @@ export function caseFileFrom(
 function casesOf(
   yaml: YamlFile,
   node: PlacedNode,
-  within: { readonly defaults: ReadonlyMap<string, PlacedNode>; readonly at: Place & { readonly file: string } },
+  within: { readonly defaults: ReadonlyMap<string, PlacedNode>; readonly at: TextPlace & { readonly file: string } },
 ): readonly TestCase[] {
   const optional = [...CIRCUMSTANCES, ...ATTEMPTS, ...EXPECTATIONS, 'args', 'skip'] as const;
   const own: ReadonlyMap<string, PlacedNode> = fieldsOf(yaml, node, { what: 'a case', required: ['name'], optional });

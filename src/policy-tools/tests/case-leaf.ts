@@ -38,7 +38,7 @@ export const oneOf =
     };
 
 /** Reads an instant in RFC 3339 as milliseconds since the Unix epoch; without a time zone it has no meaning. */
-export const instant: Reader<number> = (value) => {
+export const caseInstant: Reader<number> = (value) => {
   const isText =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/.test(value);
   const ms = isText ? Date.parse(value) : Number.NaN;

@@ -1,5 +1,5 @@
 import { placesIn } from '../../action/finding.ts';
-import type { Finding, Place } from '../../action/finding.ts';
+import type { Finding, TextPlace } from '../../action/finding.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
 import { integer, isProblem, listOf, membersFrom, optional, text } from '../../token/members.ts';
@@ -8,7 +8,7 @@ import { strictJsonFrom } from '../../token/strict-json.ts';
 import { anyObject, oneOf } from './case-leaf.ts';
 
 /** One test as `cedar run-tests` reads it: a question to the policies alone, without a call. */
-export interface CedarTest extends Place {
+export interface CedarTest extends TextPlace {
   readonly file: string;
   readonly name: string;
   readonly question: RawQuestion;
@@ -65,7 +65,7 @@ export function cedarTestsFrom(
 
 function testFrom(
   item: unknown,
-  { index, ...at }: Place & { readonly file: string; readonly index: number },
+  { index, ...at }: TextPlace & { readonly file: string; readonly index: number },
 ): CedarTest | Problem {
   const read = membersFrom(item, readers, strict);
   if (isProblem(read)) return { problem: `test ${index} ${read.problem}` };

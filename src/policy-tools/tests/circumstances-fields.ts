@@ -9,9 +9,9 @@ import type { Reader } from '../../token/members.ts';
 import { REUSE_CLASSES } from '../../token/reuse.ts';
 import { subjectAttributesFrom } from '../../task/subject-attributes.ts';
 import type { SubjectAttributes, SubjectAttributeType } from '../../task/subject-attributes.ts';
-import { anyObject, attestedValues, instant, leafOf, oneOf, textByName } from './case-leaf.ts';
+import { anyObject, attestedValues, caseInstant, leafOf, oneOf, textByName } from './case-leaf.ts';
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
-import type { CaseCredential, CaseTask, Circumstances } from './test-case.ts';
+import type { CaseCredential, CaseTask, CaseCircumstances } from './test-case.ts';
 
 /** The keys of a case, and of the defaults of a file, that say under which circumstances something is attempted. */
 export const CIRCUMSTANCES = ['agent', 'agents', 'now', 'task', 'credential', 'history'] as const;
@@ -28,9 +28,9 @@ const wholeSeconds = integer(0, MAX_SECONDS);
  * The circumstances that fields say, once for each agent they name. What a case does not say is as the plain circumstances
  * have it. A finding and nothing where they name no agent, or name one that is no SPIFFE ID.
  */
-export function circumstancesFrom(yaml: YamlFile, fields: Fields, at: number): readonly Circumstances[] {
+export function circumstancesFrom(yaml: YamlFile, fields: Fields, at: number): readonly CaseCircumstances[] {
   const agents = agentsFrom(yaml, fields, at);
-  const nowMs = leafOf(yaml, fields.get('now'), { what: '`now`', reader: instant });
+  const nowMs = leafOf(yaml, fields.get('now'), { what: '`now`', reader: caseInstant });
   const task = taskFrom(yaml, fields.get('task'));
   const credential = credentialFrom(yaml, fields.get('credential'));
   const history = historyFrom(yaml, fields.get('history'));
@@ -147,7 +147,7 @@ function credentialFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseCrede
   };
 }
 
-function historyFrom(yaml: YamlFile, node: PlacedNode | undefined): Circumstances['history'] {
+function historyFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseCircumstances['history'] {
   if (node === undefined) return { actions: [], labels: [] };
   const fields = fieldsOf(yaml, node, { what: '`history`', required: [], optional: ['actions', 'labels'] });
   return {

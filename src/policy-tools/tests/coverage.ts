@@ -1,11 +1,11 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import { placeInPolicy } from '../explain/probe.ts';
 import type { CutPolicy, Observation } from '../explain/probe.ts';
 import type { PolicyClause } from '../explain/policy-parts.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 
 /** What the cases showed of one clause. */
-export interface ClauseCoverage extends Place {
+export interface ClauseCoverage extends TextPlace {
   readonly kind: 'when' | 'unless';
   /** Cases in which it was reached and let the policy match. */
   readonly held: number;
@@ -14,7 +14,7 @@ export interface ClauseCoverage extends Place {
 }
 
 /** What the cases showed of one policy. */
-export interface PolicyCoverage extends Place {
+export interface PolicyCoverage extends TextPlace {
   readonly id: string;
   readonly effect: 'permit' | 'forbid';
   readonly file: string;

@@ -9,8 +9,8 @@ import type { Question } from '../../policy/question.ts';
 import type { Constraints } from '../../token/authorization-details.ts';
 import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
-import { bindingOf, caseFacts, names } from './case-facts.ts';
-import type { Attempt, CaseTask, Circumstances } from './test-case.ts';
+import { caseBindingOf, caseFacts, names } from './case-facts.ts';
+import type { Attempt, CaseTask, CaseCircumstances } from './test-case.ts';
 import { writtenCallOf } from './written-call.ts';
 
 /** What came of an attempt. */
@@ -19,11 +19,11 @@ export interface Rehearsal {
   /** What the policies were asked; `null` where the call was refused before that. */
   readonly question: Question | null;
   /** What was attempted; `null` where the call comes to no action of the catalog. */
-  readonly target: Target | null;
+  readonly target: CaseTarget | null;
 }
 
 /** An action of the catalog, used or asked for. */
-export interface Target {
+export interface CaseTarget {
   readonly action: CatalogAction;
   readonly isIssue: boolean;
 }
@@ -32,7 +32,7 @@ export interface Target {
  * Decides an attempt as the server would: a call by the same `decide`, a token by the same question to the same policies.
  * Budgets are not spent and nothing is recorded. A problem where the attempt cannot be made with this catalog.
  */
-export function rehearse(attempt: Attempt, circumstances: Circumstances, policies: PolicySet): Rehearsal | Problem {
+export function rehearse(attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet): Rehearsal | Problem {
   return attempt.kind === 'issue'
     ? rehearseIssue(attempt, circumstances, policies)
     : rehearseCall(attempt, circumstances, policies);
@@ -40,21 +40,21 @@ export function rehearse(attempt: Attempt, circumstances: Circumstances, policie
 
 function rehearseCall(
   attempt: Exclude<Attempt, { readonly kind: 'issue' }>,
-  circumstances: Circumstances,
+  circumstances: CaseCircumstances,
   policies: PolicySet,
 ): Rehearsal | Problem {
   const written = writtenCallOf(attempt, policies.catalog);
   if (isProblem(written)) return written;
   const facts = caseFacts(written, circumstances, policies.catalog);
   const listening = listeningTo(policies);
-  const decision = decide(facts, { binding: bindingOf(circumstances), policies: listening.policies });
+  const decision = decide(facts, { binding: caseBindingOf(circumstances), policies: listening.policies });
   const action = isDeny(facts.action) ? undefined : policies.catalog.actions.get(facts.action.id);
   return { decision, question: listening.asked(), target: action === undefined ? null : { action, isIssue: false } };
 }
 
 function rehearseIssue(
   { action: id, ttlSeconds, delegation }: Extract<Attempt, { readonly kind: 'issue' }>,
-  { agent, nowMs, task }: Circumstances,
+  { agent, nowMs, task }: CaseCircumstances,
   policies: PolicySet,
 ): Rehearsal | Problem {
   const action = policies.catalog.actions.get(id);

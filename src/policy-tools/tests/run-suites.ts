@@ -1,4 +1,4 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
 import { probeOf } from '../explain/probe.ts';
 import type { Probe } from '../explain/probe.ts';
@@ -16,7 +16,7 @@ import type { Rehearsed, Unlisted } from './unlisted.ts';
 import { decisionText, mismatches } from './case-verdict.ts';
 
 /** What came of one case. */
-export interface CaseResult extends Place {
+export interface CaseResult extends TextPlace {
   readonly file: string;
   readonly name: string;
   readonly status: 'passed' | 'failed' | 'skipped';

@@ -1,4 +1,4 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import type { AttestedValue, Delegation } from '../../policy/question.ts';
@@ -75,7 +75,7 @@ export interface CaseCredential {
 }
 
 /** Under which circumstances an agent attempts something. */
-export interface Circumstances {
+export interface CaseCircumstances {
   readonly agent: SpiffeId;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
@@ -96,11 +96,11 @@ export interface Expectation {
 }
 
 /** One case of a suite. */
-export interface TestCase extends Place {
+export interface TestCase extends TextPlace {
   readonly file: string;
   readonly name: string;
   readonly attempt: Attempt;
-  readonly circumstances: Circumstances;
+  readonly circumstances: CaseCircumstances;
   readonly expected: Expectation;
   /** Why it is left out; `null` where it is not. */
   readonly skip: string | null;
@@ -135,7 +135,7 @@ export const plainCredential: CaseCredential = Object.freeze({
 });
 
 /** What is assumed of an agent where a case says nothing else. */
-export const plainCircumstances = (agent: SpiffeId): Circumstances => ({
+export const plainCircumstances = (agent: SpiffeId): CaseCircumstances => ({
   agent,
   nowMs: DEFAULT_NOW_MS,
   task: plainTask,

@@ -5,14 +5,14 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
 import { rehearse } from './rehearse.ts';
-import type { Target } from './rehearse.ts';
+import type { CaseTarget } from './rehearse.ts';
 import { DEFAULT_TTL_SECONDS, plainCircumstances } from './test-case.ts';
-import type { Attempt, Circumstances, TestCase } from './test-case.ts';
+import type { Attempt, CaseCircumstances, TestCase } from './test-case.ts';
 
 /** A case with what it came to. */
 export interface Rehearsed {
   readonly test: TestCase;
-  readonly target: Target | null;
+  readonly target: CaseTarget | null;
 }
 
 /** Something an agent may do that no case says it may. */
@@ -36,21 +36,21 @@ export interface Unlisted {
 export const MAX_ATTEMPTS = 50_000;
 
 /** An attempt that some agent makes. */
-export interface Trial {
+export interface UnlistedAttempt {
   readonly attempt: Attempt;
   /** `null` is the plain ones of the agent. */
-  readonly circumstances: Circumstances | null;
+  readonly circumstances: CaseCircumstances | null;
   readonly as: string | null;
 }
 
-const keyOf = (agent: string, { action, isIssue }: Target): string => `${agent} ${whatOf(action, isIssue)}`;
+const keyOf = (agent: string, { action, isIssue }: CaseTarget): string => `${agent} ${whatOf(action, isIssue)}`;
 const whatOf = (action: CatalogAction, isIssue: boolean): string => (isIssue ? `issue ${action.id}` : action.id);
 
 /** Something that some agent may not do by the cases, with every way in which it is tried. */
 export interface OpenTarget {
   readonly agent: SpiffeId;
-  readonly target: Target;
-  readonly all: readonly Trial[];
+  readonly target: CaseTarget;
+  readonly all: readonly UnlistedAttempt[];
 }
 
 /**
@@ -101,8 +101,8 @@ export function unlistedAllows(
 function trialsOf(
   rehearsed: readonly Rehearsed[],
   { catalog }: PolicySet,
-): readonly { readonly target: Target; readonly all: readonly Trial[] }[] {
-  const ofCases = new Map<string, Trial[]>();
+): readonly { readonly target: CaseTarget; readonly all: readonly UnlistedAttempt[] }[] {
+  const ofCases = new Map<string, UnlistedAttempt[]>();
   for (const { test, target } of rehearsed) {
     if (target === null) continue;
     const key = keyOf('', target);
@@ -117,20 +117,24 @@ function trialsOf(
       const attempt: Attempt = isIssue
         ? { kind: 'issue', action: action.id, ttlSeconds: DEFAULT_TTL_SECONDS, delegation: null }
         : { kind: 'action', action: action.id, args: {} };
-      const plain: Trial = { attempt, circumstances: null, as: null };
+      const plain: UnlistedAttempt = { attempt, circumstances: null, as: null };
       return { target, all: [plain, ...(ofCases.get(keyOf('', target)) ?? [])] };
     }),
   );
 }
 
-function allowOf(agent: SpiffeId, trial: Trial, policies: PolicySet): Pick<UnlistedAllow, 'policyIds' | 'as'> | null {
+function allowOf(
+  agent: SpiffeId,
+  trial: UnlistedAttempt,
+  policies: PolicySet,
+): Pick<UnlistedAllow, 'policyIds' | 'as'> | null {
   const rehearsal = rehearse(trial.attempt, circumstancesOf(agent, trial), policies);
   if (isProblem(rehearsal) || isDeny(rehearsal.decision)) return null;
   return { policyIds: rehearsal.decision.policyIds, as: trial.as };
 }
 
 /** Those of the case a trial is of, but for the agent. */
-export const circumstancesOf = (agent: SpiffeId, { circumstances }: Trial): Circumstances => ({
+export const circumstancesOf = (agent: SpiffeId, { circumstances }: UnlistedAttempt): CaseCircumstances => ({
   ...(circumstances ?? plainCircumstances(agent)),
   agent,
 });

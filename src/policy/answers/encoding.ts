@@ -4,7 +4,7 @@
  * never have the same text, and neither have different sequences of values.
  */
 export function encoded(value: unknown): string {
-  if (typeof value === 'string') return text(value);
+  if (typeof value === 'string') return encodedText(value);
   if (typeof value === 'number') return `n${value};`;
   if (value === true) return 't';
   if (value === false) return 'f';
@@ -17,11 +17,11 @@ export function encoded(value: unknown): string {
     .filter(([, item]) => item !== undefined)
     .sort(([left], [right]) => (left < right ? -1 : 1));
   const prefix = isRawJson(value) ? 'r' : '{';
-  return `${prefix}${members.length}:${members.map(([name, item]) => `${text(name)}${encoded(item)}`).join('')}`;
+  return `${prefix}${members.length}:${members.map(([name, item]) => `${encodedText(name)}${encoded(item)}`).join('')}`;
 }
 
 /** A text with its length before it, in UTF-16 code units. */
-export const text = (value: string): string => `s${value.length}:${value}`;
+export const encodedText = (value: string): string => `s${value.length}:${value}`;
 
 /** A number that a double cannot hold, kept as it was written; it looks like an object with one member. */
 const isRawJson = (value: object): boolean => 'rawJSON' in value && Object.getPrototypeOf(value) === null;

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
-import { encoded, text } from './encoding.ts';
+import { encoded, encodedText } from './encoding.ts';
 import type { EntityUid } from '../entities.ts';
-import { instantFrom, scaledDecimalFrom } from './literals.ts';
+import { cedarInstantFrom, scaledDecimalFrom } from './literals.ts';
 import { contextPlan, isRecord, partOf } from './plan.ts';
 import type { Contextual, Plan } from './plan.ts';
 import type { BoundKind, Reads } from './reads.ts';
-import { member, uidFrom } from './scope.ts';
+import { member, scopeUid } from './scope.ts';
 
 /** What a question is keyed by, besides the policies that are asked. */
 export interface Keyed extends Contextual {
@@ -48,7 +48,7 @@ export function keyFunction(
     part = 'whole',
   }: { readonly generation: string; readonly slice: string; readonly part?: SlicePart },
 ): KeyOf {
-  const prefix = text(generation) + text(slice) + text(part);
+  const prefix = encodedText(generation) + encodedText(slice) + encodedText(part);
   const variables = (['principal', 'action', 'resource'] as const).map(
     (name) => [name, reads.everything || reads.roots.get(name)?.ancestors === true] as const,
   );
@@ -59,7 +59,7 @@ export function keyFunction(
     let written = prefix;
     for (const [name, isLineageRead] of variables) {
       const uid = question[name];
-      written += text(uid.type) + text(uid.id) + (isLineageRead ? lineage(question, uid) : '');
+      written += encodedText(uid.type) + encodedText(uid.id) + (isLineageRead ? lineage(question, uid) : '');
     }
     return written.isWellFormed() ? hash('sha256', written, 'base64url') : UNWRITABLE;
   };
@@ -93,7 +93,7 @@ function contextText(question: Keyed, plan: Plan): string {
 
 function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (value === undefined) return ABSENT;
-  const uid = uidFrom(value);
+  const uid = scopeUid(value);
   // Of an entity the name says everything, since what is written of entities is of the generation.
   if (uid !== null) return encoded(value) + (plan.ancestors ? lineage(question, uid) : '');
   if (plan.whole) return encoded(value);
@@ -115,7 +115,7 @@ const lineage = (question: Keyed, uid: EntityUid): string =>
 /** What an entity is in, as it stands in a key. */
 export function lineageText(lineage: Iterable<string>): string {
   const keys = [...lineage].sort();
-  return `l${keys.length}:${keys.map(text).join('')}`;
+  return `l${keys.length}:${keys.map(encodedText).join('')}`;
 }
 
 /** Twice the number of bounds below, and one more where it is a bound. */
@@ -130,5 +130,5 @@ function valueOfKind(kind: BoundKind, value: unknown): number | null {
   const call = member(value, '__extn');
   if (member(call, 'fn') !== kind) return null;
   const argument = member(call, 'arg');
-  return kind === 'datetime' ? instantFrom(argument) : scaledDecimalFrom(argument);
+  return kind === 'datetime' ? cedarInstantFrom(argument) : scaledDecimalFrom(argument);
 }

@@ -8,7 +8,7 @@ const DECIMAL = /^(-?)(\d{1,11})\.(\d{1,4})$/;
  *
  * @see Cedar RFC 80
  */
-export function instantFrom(text: unknown): number | null {
+export function cedarInstantFrom(text: unknown): number | null {
   if (typeof text !== 'string' || !INSTANT.test(text)) return null;
   const complete =
     text.length === 10 ? `${text}T00:00:00.000Z` : text.length === 20 ? `${text.slice(0, 19)}.000Z` : text;

@@ -1,6 +1,6 @@
 import { entityKey } from '../entities.ts';
-import { instantFrom, scaledDecimalFrom } from './literals.ts';
-import { member, uidFrom } from './scope.ts';
+import { cedarInstantFrom, scaledDecimalFrom } from './literals.ts';
+import { member, scopeUid } from './scope.ts';
 
 /** What is read of one value, and of what is below it. That a value is there at all is read of every one that is named. */
 export interface PathReads {
@@ -142,7 +142,7 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
     const tag = member(right, 'Value');
     if (kind === 'Var') return typeof of === 'string' && VARIABLES.has(of) ? leaf(of, below, mark) : unknown();
     if (kind === 'Value') {
-      const uid = member(of, '__entity') === undefined ? null : uidFrom(of);
+      const uid = member(of, '__entity') === undefined ? null : scopeUid(of);
       return uid === null ? undefined : leaf(`entity ${entityKey(uid)}`, below, mark);
     }
     if (kind === '.') {
@@ -207,7 +207,7 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
 function boundBy(other: unknown): Mark {
   const literal = member(other, 'Value');
   if (typeof literal === 'number' && Number.isSafeInteger(literal)) return bounded('long', literal);
-  const instant = instantFrom(argumentOf(other, 'datetime'));
+  const instant = cedarInstantFrom(argumentOf(other, 'datetime'));
   if (instant !== null) return bounded('datetime', instant);
   const scaled = scaledDecimalFrom(argumentOf(other, 'decimal'));
   return scaled === null ? whole : bounded('decimal', scaled);

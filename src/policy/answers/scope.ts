@@ -60,17 +60,17 @@ function constraintFrom(json: unknown, slots: Slots): Constraint | null {
 function entityIn(json: unknown, slots: Slots): EntityUid | null {
   const slot = member(json, 'slot');
   if (typeof slot === 'string') return Object.hasOwn(slots, slot) ? (slots[slot] ?? null) : null;
-  return uidFrom(member(json, 'entity'));
+  return scopeUid(member(json, 'entity'));
 }
 
 function uidsFrom(json: unknown): readonly EntityUid[] | null {
   if (!Array.isArray(json)) return null;
-  const uids = json.map(uidFrom);
+  const uids = json.map(scopeUid);
   return uids.every((uid) => uid !== null) ? uids : null;
 }
 
 /** A name as Cedar's JSON form writes it, with or without `__entity`; `null` for anything else. */
-export function uidFrom(json: unknown): EntityUid | null {
+export function scopeUid(json: unknown): EntityUid | null {
   const written = member(json, '__entity') ?? json;
   const [type, id] = [member(written, 'type'), member(written, 'id')];
   return typeof type === 'string' && typeof id === 'string' ? { type, id } : null;

@@ -24,13 +24,16 @@ const isRead = ({ whole, ancestors, allTags, attrs, tags }: PathReads): boolean 
   whole || ancestors || allTags || tags.size > 0 || [...attrs.values()].some(isRead);
 
 /** Policies apart from each other: those whose answer is mostly known already, and the others. Indices, ascending. */
-export interface Halves {
+export interface SplitPolicies {
   readonly steady: readonly number[];
   readonly varying: readonly number[];
 }
 
 /** Divides policies; `null` where all of them are of one half. */
-export function halvesOf(members: readonly number[], isVarying: (index: number) => boolean): Halves | null {
+export function splitByVolatility(
+  members: readonly number[],
+  isVarying: (index: number) => boolean,
+): SplitPolicies | null {
   const varying = members.filter(isVarying);
   if (varying.length === 0 || varying.length === members.length) return null;
   return { steady: members.filter((index) => !isVarying(index)), varying };
@@ -40,7 +43,7 @@ export function halvesOf(members: readonly number[], isVarying: (index: number) 
  * What all policies come to, by what each half of them does: Cedar evaluates each by itself, and a `forbid` that holds wins over
  * every `permit`. Ids are sorted.
  */
-export function together(...answers: readonly FullAnswer[]): FullAnswer {
+export function combinedAnswer(...answers: readonly FullAnswer[]): FullAnswer {
   const errors = answers.flatMap((answer) => answer.errors).sort();
   const reasons = (decision: FullAnswer['decision']): string[] =>
     answers.flatMap((answer) => (answer.decision === decision ? answer.reason : [])).sort();

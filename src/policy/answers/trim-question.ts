@@ -4,16 +4,16 @@ import type { Keyed } from './key.ts';
 import { contextPlan, isRecord, partOf } from './plan.ts';
 import type { Plan } from './plan.ts';
 import type { PathReads, Reads } from './reads.ts';
-import { member, uidFrom } from './scope.ts';
+import { member, scopeUid } from './scope.ts';
 
 /** What of a question the engine is handed. */
-export interface Projected {
+export interface TrimmedQuestion {
   readonly context: unknown;
   readonly entities: readonly unknown[];
 }
 
 /** Projects the questions to one slice; `null` for one of which the engine needs everything. */
-export type Project = (question: Keyed) => Projected | null;
+export type TrimQuestion = (question: Keyed) => TrimmedQuestion | null;
 
 /**
  * Leaves of questions what policies with these reads look at: most of what an answer costs the engine is to read the question. The
@@ -22,7 +22,7 @@ export type Project = (question: Keyed) => Projected | null;
  *
  * What is written of an entity is not told apart by name: where anything of it is read but what it is in, all of it is handed over.
  */
-export function projection(reads: Reads): Project {
+export function trimmerFor(reads: Reads): TrimQuestion {
   const { everything, roots } = reads;
   const plan = contextPlan(reads);
   const isEntityRead = [...roots].some(([name, path]) => name !== 'context' && readsEntity(name, path));
@@ -57,7 +57,7 @@ function projectedContext(question: Keyed, plan: Plan): unknown {
 }
 
 function projected(value: unknown, plan: Plan): unknown {
-  if (uidFrom(value) !== null) return plan.attrs.length > 0 || plan.ancestors || plan.tags ? NOT_LESS : value;
+  if (scopeUid(value) !== null) return plan.attrs.length > 0 || plan.ancestors || plan.tags ? NOT_LESS : value;
   if (plan.attrs.length === 0 || !isRecord(value)) return value;
   const members = membersOf(plan, (name) => member(value, name));
   return plan.whole && members !== NOT_LESS ? value : members;

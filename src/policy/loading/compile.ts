@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { Proof, ProofInput } from './proof.ts';
+import type { SetProof, ProofInput } from './proof.ts';
 
 /** Proves a policy set somewhere it can do no harm; a set that cannot be proved there is a problem. */
-export type Compile = (input: ProofInput) => Promise<Proof | { readonly problem: string }>;
+export type Compile = (input: ProofInput) => Promise<SetProof | { readonly problem: string }>;
 
 /**
  * How long a set may take to be proved: 60 s, and 10 ms more for each KiB of policies. It bounds an engine that never answers, so
@@ -24,13 +24,13 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
     new Promise((resolve) => {
       const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
       const limitMs = timeoutMs(input);
-      const settle = (result: Proof | { readonly problem: string }): void => {
+      const settle = (result: SetProof | { readonly problem: string }): void => {
         clearTimeout(timer);
         void worker.terminate();
         resolve(result);
       };
       const timer = setTimeout(() => settle({ problem: `no answer within ${limitMs} ms` }), limitMs);
-      worker.once('message', (proof: Proof) => settle(proof));
+      worker.once('message', (proof: SetProof) => settle(proof));
       worker.once('error', (error) => settle({ problem: String(error) }));
       worker.once('exit', (code) => settle({ problem: `the thread ended with ${code}` }));
     });

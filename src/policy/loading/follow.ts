@@ -1,14 +1,14 @@
 import type { Finding } from '../../action/finding.ts';
-import { repeatedly } from '../../runtime/repeated.ts';
+import { repeatedly } from '../../runtime/repeatedly.ts';
 import { isProblem } from '../../token/members.ts';
 import type { After } from '../../runtime/timers.ts';
-import type { CurrentPolicies } from '../policy-in-force.ts';
+import type { PolicyInForce } from '../policy-in-force.ts';
 import type { PolicyFeed } from './feed.ts';
 
 /** What following a feed works with. */
 export interface Following {
   readonly feed: Pick<PolicyFeed, 'look' | 'isWhole'>;
-  readonly policies: Pick<CurrentPolicies, 'reload' | 'confirm'>;
+  readonly policies: Pick<PolicyInForce, 'reload' | 'confirm'>;
   /** What the look before the first load gave. */
   readonly loaded: string;
   /** Whether that is what is in force; else it was refused, and something kept from before is. */

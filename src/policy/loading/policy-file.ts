@@ -1,11 +1,11 @@
 import { placesIn } from '../../action/finding.ts';
-import type { Finding, Place } from '../../action/finding.ts';
+import type { Finding, TextPlace } from '../../action/finding.ts';
 import { annotationsFrom } from './annotations.ts';
 import type { Annotations } from './annotations.ts';
 import type { Cedar } from '../cedar.ts';
 import { cedarStatements, offsetOfByte } from '../cedar-text.ts';
 import type { CedarStatement } from '../cedar-text.ts';
-import { MAX_DEPTH, policyDepth } from './depth.ts';
+import { MAX_POLICY_DEPTH, policyDepth } from './depth.ts';
 import type { PolicyFacts } from '../evaluator.ts';
 import { offsetInTemplate, slotsIn } from './policy-template.ts';
 import type { PolicyTemplate, Replaced } from './policy-template.ts';
@@ -27,7 +27,7 @@ export interface PolicyEntry extends Annotations, PolicyFacts {
 }
 
 /** Where a linked policy comes from. Its file and place are those of the template. */
-export interface PolicyLink extends Place {
+export interface PolicyLink extends TextPlace {
   /** The id of the template. */
   readonly template: string;
   /** The text of the template. */
@@ -48,7 +48,7 @@ export const writtenPolicy = ({
 
 /** A file with the places of its offsets. */
 export interface PlacedSource extends SourceFile {
-  readonly placeAt: (offset: number) => Place;
+  readonly placeAt: (offset: number) => TextPlace;
 }
 
 /** A file made ready for findings. */
@@ -111,9 +111,9 @@ const findingAt = (source: PlacedSource, offset: number, message: string, help: 
 
 function deepFinding(source: PlacedSource, statement: CedarStatement): Finding | null {
   const depth = policyDepth(statement.tokens);
-  if (depth <= MAX_DEPTH) return null;
+  if (depth <= MAX_POLICY_DEPTH) return null;
   const help = 'split it into several policies';
-  return findingAt(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_DEPTH}`, help);
+  return findingAt(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_POLICY_DEPTH}`, help);
 }
 
 function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar): PolicyFileParts {
@@ -150,7 +150,7 @@ export const factsOf = (
 const place = (
   source: PlacedSource,
   { start }: CedarStatement,
-): Place & { readonly file: string; readonly offset: number } => ({
+): TextPlace & { readonly file: string; readonly offset: number } => ({
   file: source.file,
   offset: start,
   ...source.placeAt(start),

@@ -1,4 +1,4 @@
-import type { Place } from '../../action/finding.ts';
+import type { TextPlace } from '../../action/finding.ts';
 import type { Annotations } from './annotations.ts';
 import { cedarString, cedarTokens } from '../cedar-text.ts';
 import type { CedarToken } from '../cedar-text.ts';
@@ -8,7 +8,7 @@ import type { EntityUid } from '../entities.ts';
 export type Slot = '?principal' | '?resource';
 
 /** A policy with slots, which is no policy until it is linked. */
-export interface PolicyTemplate extends Annotations, Place {
+export interface PolicyTemplate extends Annotations, TextPlace {
   /** As written, by name. */
   readonly given: ReadonlyMap<string, string | null>;
   readonly effect: 'permit' | 'forbid';

@@ -1,5 +1,5 @@
 import { inReadingOrder } from '../../action/finding.ts';
-import type { Finding, Place } from '../../action/finding.ts';
+import type { Finding, TextPlace } from '../../action/finding.ts';
 import type { Cedar } from '../cedar.ts';
 import type { PlacedEntity } from '../entities.ts';
 import { entityProblems } from './entity-proof.ts';
@@ -29,7 +29,7 @@ export interface ProofInput {
 export type SampleCall = Omit<Parameters<Cedar['statefulIsAuthorized']>[0], 'preparsedPolicySetId'>;
 
 /** What came of it. Only without findings may the policies be used. */
-export interface Proof {
+export interface SetProof {
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly Finding[];
@@ -43,7 +43,7 @@ const SCHEMA = 'proof';
  * Proves a policy set: base schema, policies and their ids, strict types, entities; every finding in one run. Runs where a
  * trap of the engine does no harm.
  */
-export function prove(input: ProofInput, cedar: Cedar): Proof {
+export function prove(input: ProofInput, cedar: Cedar): SetProof {
   const schemaFile = placed(input.base);
   const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
   const read = policiesIn(input.policies, cedar);
@@ -65,7 +65,7 @@ export function prove(input: ProofInput, cedar: Cedar): Proof {
 
 /** A linked policy has its id where it is linked. */
 function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readonly Finding[] {
-  const first = new Map<string, Place & { readonly file: string }>();
+  const first = new Map<string, TextPlace & { readonly file: string }>();
   const findings: Finding[] = [];
   for (const policy of policies) {
     const { file, line, column } = ('link' in policy ? policy.link : undefined) ?? policy;
@@ -116,7 +116,7 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
 function typeProblems(
   { files, policies, templates }: PolicyFiles,
   by: { readonly cedar: Cedar; readonly schema: GeneratedSchema },
-): Pick<Proof, 'findings' | 'warnings'> {
+): Pick<SetProof, 'findings' | 'warnings'> {
   const byFile = new Map(files.map((file) => [file.file, file]));
   const keyed = new Map<string, PolicyEntry | PolicyTemplate>([
     ...policies.map((policy, index) => [`policy${index}`, policy] as const),

@@ -58,7 +58,7 @@ export async function writeManifest(
   const files: BackedUpFile[] = [];
   for (const name of names) {
     const path = join(folder, name);
-    files.push({ name, bytes: statSync(path).size, sha256: await sha256Of(path) });
+    files.push({ name, bytes: statSync(path).size, sha256: await fileSha256(path) });
   }
   const manifest = { format: FORMAT, ...rest, files };
   writePrivateFile(join(folder, NAME), `${JSON.stringify(manifest, null, 1)}\n`);
@@ -88,7 +88,7 @@ export function manifestIn(folder: string): Manifest | Problem {
 }
 
 /** The digest of a file, read in pieces; in base64url. */
-export async function sha256Of(path: string): Promise<string> {
+export async function fileSha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
   return hash.digest('base64url');

@@ -12,7 +12,7 @@ import { lockState } from '../sqlite/state-lock.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { synced } from '../../runtime/synced.ts';
-import { sha256Of } from './manifest.ts';
+import { fileSha256 } from './manifest.ts';
 import type { BackedUpFile } from './manifest.ts';
 import { backupAt, movesOf, takenProblem } from './restore-plan.ts';
 import type { Backup, Move, Moves, RestorePlaces } from './restore-plan.ts';
@@ -147,7 +147,7 @@ async function copied(
   chmodSync(to, PRIVATE_MODE);
   synced(to);
   synced(dirname(to));
-  const isSame = sha256 === undefined || (await sha256Of(to)) === sha256;
+  const isSame = sha256 === undefined || (await fileSha256(to)) === sha256;
   return isSame ? null : { problem: `\`${join(folder, name)}\` is not what was backed up: its digest is another one` };
 }
 

@@ -4,12 +4,12 @@ import { laterOf } from '../../runtime/ports.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { ClockSources, FloorMark } from '../clock-floor.ts';
-import { Patience } from '../../sqlite/busy-timeout.ts';
+import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
 /** What a connection needs from outside. */
-export interface ConnectionOptions extends ClockSources {
+export interface StateConnectionOptions extends ClockSources {
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of records once they are on disk, for metrics. It must not throw. */
@@ -32,7 +32,7 @@ export class Connection {
   readonly #onFatal: (failure: StoreFailure) => void;
   readonly #onRecords: (records: readonly EncodedRecord[]) => void;
   readonly #onWrite: (failure: StoreFailure | null) => void;
-  readonly #patience: Patience;
+  readonly #patience: BusyTimeout;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
@@ -43,12 +43,12 @@ export class Connection {
   /** The writes that go to disk together at the moment. */
   #group: { failure: StoreFailure | null } | null = null;
 
-  constructor(db: DatabaseSync, options: ConnectionOptions) {
+  constructor(db: DatabaseSync, options: StateConnectionOptions) {
     this.#db = db;
     this.#onFatal = options.onFatal ?? (() => undefined);
     this.#onRecords = options.onRecords ?? (() => undefined);
     this.#onWrite = options.onWrite ?? (() => undefined);
-    this.#patience = new Patience(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
+    this.#patience = new BusyTimeout(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
     this.#clock = new ClockFloor(options, markIn(db));
   }
 

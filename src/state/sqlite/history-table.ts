@@ -3,10 +3,10 @@ import { historyWith, noHistory } from '../../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../../task/history.ts';
 import type { Connection } from './connection.ts';
 import type { SpendProblem, TaskKey } from '../store.ts';
-import { WHOLE, wholeOf } from './root-task.ts';
+import { ROOT_TASK, rootTaskOf } from './root-task.ts';
 
 /** Joins the history to a row of `tasks`, in the columns of `HISTORY_COLUMNS`. */
-export const JOIN_HISTORY = `LEFT JOIN histories ON histories.issuer = tasks.issuer AND histories.task = ${WHOLE}`;
+export const JOIN_HISTORY = `LEFT JOIN histories ON histories.issuer = tasks.issuer AND histories.task = ${ROOT_TASK}`;
 
 export const HISTORY_COLUMNS =
   'histories.version AS history_version, histories.actions AS history_actions, histories.labels AS history_labels';
@@ -21,7 +21,7 @@ export function historyFrom(row: Readonly<Record<string, SQLOutputValue>>): Task
   };
 }
 
-const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${WHOLE}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
+const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${ROOT_TASK}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
   ON CONFLICT DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;
 
 /**
@@ -38,7 +38,7 @@ export function addToHistory(
   if (next === 'same') return null;
   if (next === 'full') return 'history-full';
   const { version, actions, labels } = next;
-  connection.changed(wholeOf(connection, { issuer, id }));
+  connection.changed(rootTaskOf(connection, { issuer, id }));
   connection.statement(WRITE_HISTORY).run(version, JSON.stringify(actions), JSON.stringify(labels), issuer, id);
   return null;
 }

@@ -26,7 +26,7 @@ export function insertRecord(connection: Connection, record: LedgerRecord): void
 }
 
 /** The first records of a task that wait. */
-export function recordsOfTask(connection: Connection, taskId: string, limit: number): readonly WaitingRecord[] {
+export function waitingRecordsOf(connection: Connection, taskId: string, limit: number): readonly WaitingRecord[] {
   const sql = 'SELECT seq, bytes FROM outbox WHERE task = ? ORDER BY seq LIMIT ?';
   return (
     connection

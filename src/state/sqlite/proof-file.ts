@@ -7,7 +7,7 @@ import type { OnProofRefused, ProofUse, ReplayMemory } from '../../token/proof-m
 import { exceededBound } from '../../token/proof-share.ts';
 import type { ProofBound } from '../../token/proof-share.ts';
 import type { Proof } from '../../token/proof.ts';
-import { Patience } from '../../sqlite/busy-timeout.ts';
+import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import type { FileFormat } from '../../sqlite/file-format.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, stateUnavailable, storeFailure } from '../../sqlite/store-failure.ts';
@@ -93,7 +93,7 @@ type Refusal = { readonly problem: string } | { readonly bound: ProofBound };
 export class ProofFile {
   readonly #db: DatabaseSync;
   readonly #options: ProofFileOptions;
-  readonly #patience: Patience;
+  readonly #patience: BusyTimeout;
   readonly #horizon: StatementSync;
   readonly #sweep: StatementSync;
   readonly #known: StatementSync;
@@ -105,7 +105,7 @@ export class ProofFile {
   private constructor(db: DatabaseSync, options: ProofFileOptions) {
     this.#db = db;
     this.#options = options;
-    this.#patience = new Patience(db, options.busyTimeoutMs);
+    this.#patience = new BusyTimeout(db, options.busyTimeoutMs);
     this.#horizon = db.prepare('SELECT size, horizon_s FROM memory');
     this.#sweep = db.prepare(
       `DELETE FROM proofs WHERE digest IN (SELECT digest FROM proofs WHERE issued_s < ? ORDER BY issued_s LIMIT ${SWEPT})`,

@@ -3,7 +3,7 @@ import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
 /** Keys of one kind at most. */
-export const MAX_REMEMBERED = 100_000;
+export const MAX_REPLAY_ROWS = 100_000;
 /** Forgotten at each call, so that the memory shrinks faster than it grows. */
 const SWEPT = 100;
 
@@ -23,8 +23,8 @@ export function rememberKey(
   const known = connection.statement('SELECT until_ms FROM remembered WHERE kind = ? AND key = ?').get(kind, key);
   if (known !== undefined && Number(known['until_ms']) > floorMs) return 'seen';
   const count = connection.statement('SELECT count(*) AS count FROM remembered WHERE kind = ?').get(kind);
-  if (known === undefined && Number(count?.['count']) >= MAX_REMEMBERED) {
-    return storeFailure('full', `the replay memory holds ${MAX_REMEMBERED} keys, none of which may be forgotten yet`);
+  if (known === undefined && Number(count?.['count']) >= MAX_REPLAY_ROWS) {
+    return storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which may be forgotten yet`);
   }
   connection.statement('INSERT OR REPLACE INTO remembered VALUES (?,?,?)').run(kind, key, untilMs);
   return 'new';

@@ -10,9 +10,9 @@ import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import { Connection } from './connection.ts';
-import type { ConnectionOptions } from './connection.ts';
+import type { StateConnectionOptions } from './connection.ts';
 import { giveBack, sizeOfFile, sparePages } from './file-space.ts';
-import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, outboxEnd, recordsOfTask } from './outbox-table.ts';
+import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, outboxEnd, waitingRecordsOf } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { Pruning } from './prune.ts';
 import { createState, stateFormat } from './schema.ts';
@@ -125,7 +125,7 @@ export function openStoreForReading(path: string, options: ClockSources): StoreR
   return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
-function opened(path: string, options: ConnectionOptions, how: OpenOptions): SqliteStore | StoreFailure {
+function opened(path: string, options: StateConnectionOptions, how: OpenOptions): SqliteStore | StoreFailure {
   const db = openSqlite(path, how);
   return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
 }
@@ -225,7 +225,7 @@ class SqliteStore implements Store {
   }
 
   recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure {
-    return this.#connection.read([taskId], () => recordsOfTask(this.#connection, taskId, limit));
+    return this.#connection.read([taskId], () => waitingRecordsOf(this.#connection, taskId, limit));
   }
 
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {

@@ -1,7 +1,7 @@
 import type { Task } from '../../task/task.ts';
 import type { Connection } from './connection.ts';
 import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../store.ts';
-import { wholeOf } from './root-task.ts';
+import { rootTaskOf } from './root-task.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
 /** Largest result of a listing, and of one sweep. */
@@ -116,7 +116,7 @@ export function insertTaskRow(connection: Connection, task: Task): void {
 
 /** Writes what can change of a task. */
 export function updateTaskRow(connection: Connection, task: Task): void {
-  connection.changed(task.parentId === null ? task.id : wholeOf(connection, task));
+  connection.changed(task.parentId === null ? task.id : rootTaskOf(connection, task));
   connection
     .statement(
       `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, claimed = ?, attested = ?, risk = ?
@@ -171,5 +171,5 @@ export function touchTask(connection: Connection, taskId: string, usedAtMs: numb
     )
     .all(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
   for (const { issuer, id } of touched)
-    connection.changed(wholeOf(connection, { issuer: String(issuer), id: String(id) }));
+    connection.changed(rootTaskOf(connection, { issuer: String(issuer), id: String(id) }));
 }

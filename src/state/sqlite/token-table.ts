@@ -7,7 +7,7 @@ import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
 import { insertRecord } from './outbox-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
-import { WHOLE, wholeOf } from './root-task.ts';
+import { ROOT_TASK, rootTaskOf } from './root-task.ts';
 
 type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -25,7 +25,7 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
 });
 
 /** One look; a constant, so that its text is hashed once. */
-const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${WHOLE} AS whole FROM tasks
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${ROOT_TASK} AS whole FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
   ${JOIN_HISTORY}
   WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
@@ -82,7 +82,7 @@ export function revokeTokenRow(connection: Connection, jtiDigest: string, why: R
   if (token === undefined) return false;
   if (token.revokedAtMs !== null) return true;
   const nowMs = connection.nowMs();
-  connection.changed(wholeOf(connection, { issuer: token.issuer, id: token.taskId }));
+  connection.changed(rootTaskOf(connection, { issuer: token.issuer, id: token.taskId }));
   connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(nowMs, jtiDigest);
   insertRecord(connection, {
     kind: 'event',

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { Agent, request as httpsRequest } from 'node:https';
 import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import type { Credential } from '../../../src/dev/authority.ts';
+import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { audience, type Bench, details, formHeaders } from '../bench.ts';
 
 /** A connection that says nothing, once its handshake is over; the caller ends it. */
-export async function idle({ port, authority }: Bench, as: Credential): Promise<TLSSocket> {
+export async function idle({ port, authority }: Bench, as: IssuedCertificate): Promise<TLSSocket> {
   const { bundlePem: ca } = authority;
   const options = { host: '127.0.0.1', port, ca, servername: 'issuer.acme.test', cert: as.certPem, key: as.keyPem };
   const socket = connect(options);
@@ -29,7 +29,7 @@ export const tokenRequest =
   `content-length: ${Buffer.byteLength(tokenForm)}\r\n\r\n${tokenForm}`;
 
 /** Asks for tokens over so many connections, each again once it was answered, until `stop`: how it was answered, by status. */
-export function flood({ port, authority }: Bench, as: Credential, connections: number) {
+export function flood({ port, authority }: Bench, as: IssuedCertificate, connections: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const { bundlePem: ca } = authority;
   const options = { host: '127.0.0.1', port, ca, servername: 'issuer.acme.test', cert: as.certPem, key: as.keyPem };

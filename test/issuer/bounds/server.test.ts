@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { defaultIssuerLimits } from '../../../src/config/issuer.ts';
-import type { Credential } from '../../../src/dev/authority.ts';
+import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { scratch } from '../../state/samples.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
 import { flood, idle, tokenRequest } from './clients.ts';
@@ -28,7 +28,7 @@ afterAll(async () => {
   remove();
 });
 
-const open = async (at: Bench, as: Credential): Promise<TLSSocket> => {
+const open = async (at: Bench, as: IssuedCertificate): Promise<TLSSocket> => {
   const socket = await idle(at, as);
   sockets.push(socket);
   return socket;

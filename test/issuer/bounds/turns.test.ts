@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CheckQueue } from '../../../src/envoy/check-queue.ts';
 import { Turns } from '../../../src/issuer/bounds/turns.ts';
 import type { Lane } from '../../../src/issuer/bounds/turns.ts';
-import { Place } from '../../../src/runtime/linked-queue.ts';
+import { QueueNode } from '../../../src/runtime/linked-queue.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { after } from '../../../src/runtime/timers.ts';
 import { scratch } from '../../state/samples.ts';
@@ -138,10 +138,10 @@ describe('Turns', () => {
       // There is always a check that waits: each that is decided is followed by the next.
       run: ([decided]) => {
         seen.sinceCheck = 0;
-        if (decided !== undefined && !isOver) queue.add(new Place(check));
+        if (decided !== undefined && !isOver) queue.add(new QueueNode(check));
       },
     });
-    queue.add(new Place(check));
+    queue.add(new QueueNode(check));
     try {
       const sockets = await Promise.all(Array.from({ length: GRANTS }, () => idle(counted, counted.planner)));
       for (const socket of sockets) socket.write(tokenRequest);

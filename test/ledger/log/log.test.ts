@@ -8,7 +8,7 @@ import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
 import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
 import { isProblem } from '../../../src/token/members.ts';
 import { lastNotesIn, notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
-import { Log } from '../../../src/ledger/log/log.ts';
+import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { encoded, scratch } from '../../state/samples.ts';
@@ -252,7 +252,7 @@ describe('Log.open', () => {
   it('lets one process write at a time', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
-    expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
+    expect(failureOf(SegmentLog.open(settings, portsAt(1)))).toMatchObject({
       code: 'busy',
       detail: `the ledger \`${settings.folder}\` is in use by another process`,
     });
@@ -331,7 +331,7 @@ describe('Log.open', () => {
   ])('where %s', (_name, harm, detail) => {
     const settings = killed();
     harm(settings);
-    const opened = Log.open(settings, portsAt(1));
+    const opened = SegmentLog.open(settings, portsAt(1));
     if (detail.source === '^$') {
       // Records that no checkpoint covers can be cut without a trace: this is what a checkpoint every 5 s bounds.
       expect(isStoreFailure(opened)).toBe(false);
@@ -341,7 +341,7 @@ describe('Log.open', () => {
     const code = detail.source.startsWith('^ledger') ? 'unusable' : 'unfit';
     expect(failureOf(opened)).toMatchObject({ code, detail: expect.stringMatching(detail) });
     // What was refused is not held.
-    expect(failureOf(Log.open(settings, portsAt(1))).detail).toMatch(detail);
+    expect(failureOf(SegmentLog.open(settings, portsAt(1))).detail).toMatch(detail);
   });
 });
 

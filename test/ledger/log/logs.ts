@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
-import { Log } from '../../../src/ledger/log/log.ts';
+import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
 import type { LogPorts } from '../../../src/ledger/log/log-ports.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
@@ -33,8 +33,8 @@ export const portsAt = (nowMs: number): LogPorts & { nowMs: () => number } => ({
   },
 });
 
-export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): Log => {
-  const log = Log.open(settings, ports);
+export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): SegmentLog => {
+  const log = SegmentLog.open(settings, ports);
   if (isStoreFailure(log)) throw new Error(log.detail);
   return log;
 };

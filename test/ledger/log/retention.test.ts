@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
-import { Log } from '../../../src/ledger/log/log.ts';
+import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
@@ -36,7 +36,7 @@ function dailyLog(days: number, retain: LogSettings['retain']) {
     return opened.log.checkpoint();
   };
   for (let n = 0; n < days; n++) day();
-  const reopen = (): Log => (opened.log = mustOpenLog(settings, ports));
+  const reopen = (): SegmentLog => (opened.log = mustOpenLog(settings, ports));
   return { settings, ports, opened, day, reopen, verifierKey: opened.log.verifierKey };
 }
 
@@ -165,7 +165,7 @@ describe('records that nobody gave up', () => {
     const { settings, ports } = ledger;
     ledger.opened.log.close();
     for (const name of which(segmentsOf(settings.folder))) rmSync(join(settings.folder, name));
-    const failure = failureOf(Log.open(settings, ports));
+    const failure = failureOf(SegmentLog.open(settings, ports));
     expect(failure).toMatchObject({ code: 'unfit', detail: expect.stringContaining(`: ${said}; see what`) });
     expect(failure.detail).toMatch(/put back the files that are gone, or move its folder away, to be kept/);
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', part: 'log', lost: expect.anything() });
@@ -188,7 +188,7 @@ describe('records that nobody gave up', () => {
     const [oldest = ''] = segmentsOf(settings.folder);
     const { length } = segmentsOf(settings.folder);
     rmSync(join(settings.folder, oldest));
-    expect(failureOf(Log.open(settings, ports)).detail).toContain(
+    expect(failureOf(SegmentLog.open(settings, ports)).detail).toContain(
       'records 5 to 6 are missing, and no signed record gives them up',
     );
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', lost: { from: 5, to: 6 } });
@@ -213,7 +213,7 @@ describe('records that nobody gave up', () => {
     const again = new DatabaseSync(last);
     again.exec('DELETE FROM checkpoints WHERE size > 4');
     again.close();
-    expect(failureOf(Log.open(settings, ports)).detail).toMatch(
+    expect(failureOf(SegmentLog.open(settings, ports)).detail).toMatch(
       /its first 7 records are not those of the checkpoint in `.*checkpoints\.txt`/,
     );
   });

@@ -7,7 +7,7 @@ import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
 import { indexProblem } from '../../../src/ledger/log/index-check.ts';
-import { Log } from '../../../src/ledger/log/log.ts';
+import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
 import { LogReader } from '../../../src/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../src/ledger/log/record-filter.ts';
@@ -308,7 +308,7 @@ describe('LogReader.found', () => {
 const ends = (count: number, from = 0): readonly IncomingRecord[] =>
   Array.from({ length: count }, (_, n) => ({ bytes: encoded(endOf(`t-${from + n}`)).bytes, outbox: null }));
 
-const appendAll = (log: Log, count: number): void => expect(log.append(ends(count), FILE)).toBeNull();
+const appendAll = (log: SegmentLog, count: number): void => expect(log.append(ends(count), FILE)).toBeNull();
 
 describe('the index of a segment', () => {
   it('is written by the commit that fills a block, goes on after a restart, and is whole once a segment is closed', () => {
@@ -364,7 +364,7 @@ describe('the index of a segment', () => {
     expect(problemsAfter('DELETE FROM index_drawers; DELETE FROM index_blocks')).toEqual([
       'its index lacks records 1 to 4096',
     ]);
-    expect(failureOf(Log.open(settings, portsAt(1)))).toMatchObject({
+    expect(failureOf(SegmentLog.open(settings, portsAt(1)))).toMatchObject({
       code: 'unfit',
       detail: expect.stringContaining('not fit to go on with: its index is not that of its records;'),
     });

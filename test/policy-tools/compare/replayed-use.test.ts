@@ -10,7 +10,7 @@ import type { Rehearsal } from '../../../src/policy-tools/tests/rehearse.ts';
 import { useReplayer } from '../../../src/policy-tools/compare/replayed-use.ts';
 import type { RecordedTask } from '../../../src/policy-tools/compare/recorded-task.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Attempt, Circumstances } from '../../../src/policy-tools/tests/test-case.ts';
+import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { writtenCallOf } from '../../../src/policy-tools/tests/written-call.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../policy/policy-folder.ts';
 import { planner } from '../tests/folder.ts';
@@ -330,14 +330,14 @@ const call = fc
       nowMs: NOW,
       task: { ...plainTask, actions: ['payments.*'], risk, purpose, ageSeconds: 10 },
       credential: { ...plainCredential, binding, uses, reuse: ['first'] },
-    } satisfies Circumstances,
+    } satisfies CaseCircumstances,
   }));
 
 const reasonOf = (decision: Decision): string => (isDeny(decision) ? decision.reason : decision.kind);
 
 interface Made {
   readonly attempt: Attempt;
-  readonly circumstances: Circumstances;
+  readonly circumstances: CaseCircumstances;
 }
 
 function mustRehearse({ attempt, circumstances }: Made, set: PolicySet): Rehearsal {
@@ -366,5 +366,5 @@ function recordOf(made: Made, set: PolicySet): PlacedUse {
   });
 }
 
-const taskOf = ({ task: { risk, purpose } }: Circumstances): RecordedTask =>
+const taskOf = ({ task: { risk, purpose } }: CaseCircumstances): RecordedTask =>
   recordedTask({ stored: storedTask({ risk, purpose }) });

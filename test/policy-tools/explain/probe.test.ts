@@ -8,7 +8,7 @@ import type { Observation, Probe } from '../../../src/policy-tools/explain/probe
 import type { Question } from '../../../src/policy/question.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Attempt, Circumstances } from '../../../src/policy-tools/tests/test-case.ts';
+import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { examplePolicies, mustAgent, planner, reporter } from '../tests/folder.ts';
 import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
 
@@ -19,7 +19,11 @@ beforeAll(async () => {
   probe = probeOf(set);
 });
 
-function questionOf(attempt: Attempt, circumstances: Circumstances = plainCircumstances(planner), of = set): Question {
+function questionOf(
+  attempt: Attempt,
+  circumstances: CaseCircumstances = plainCircumstances(planner),
+  of = set,
+): Question {
   const rehearsal = rehearse(attempt, circumstances, of);
   if ('problem' in rehearsal || rehearsal.question === null) throw new Error(JSON.stringify(rehearsal));
   return rehearsal.question;

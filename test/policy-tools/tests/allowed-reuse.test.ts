@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import type { Rehearsal } from '../../../src/policy-tools/tests/rehearse.ts';
-import { reuseOf } from '../../../src/policy-tools/tests/allowed-reuse.ts';
+import { allowedReuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
 import type { Reuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
 import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import type { Attempt } from '../../../src/policy-tools/tests/test-case.ts';
@@ -20,7 +20,7 @@ function mustRehearse(set: PolicySet, attempt: Attempt): Rehearsal {
 async function reuse(policies: string, attempt: Partial<Attempt> = {}): Promise<Reuse | null> {
   const set = await mustLoad(folderWith(policies));
   const listed = { kind: 'action', action: 'payments.list', args: {}, ...attempt } as Attempt;
-  return reuseOf(mustRehearse(set, listed), { policies: set, nowMs: circumstances.nowMs });
+  return allowedReuse(mustRehearse(set, listed), { policies: set, nowMs: circumstances.nowMs });
 }
 
 const permit = (rest = '', head = 'principal, action, resource') => `@id("p") permit (${head}) ${rest};\n`;
@@ -97,7 +97,7 @@ describe('reuseOf', () => {
     if (question === null) throw new Error('the policies were not asked');
     const { principal, action, server, endpoint } = question;
     const odd = { principal, action, server, endpoint, context: { text: '\ud800' } };
-    expect(reuseOf({ ...rehearsal, question: odd }, { policies: set, nowMs: circumstances.nowMs })).toEqual({
+    expect(allowedReuse({ ...rehearsal, question: odd }, { policies: set, nowMs: circumstances.nowMs })).toEqual({
       kind: 'not-kept',
       because: 'the call has a value that the engine may refuse, so it is asked each time',
     });
@@ -109,6 +109,6 @@ describe('reuseOf', () => {
       keyReads: () => [],
     };
     const decision = { kind: 'allow', policyIds: [] } as const;
-    expect(reuseOf({ decision, question: null, target: null }, { policies, nowMs: 0 })).toBeNull();
+    expect(allowedReuse({ decision, question: null, target: null }, { policies, nowMs: 0 })).toBeNull();
   });
 });

@@ -4,7 +4,7 @@ import { isDeny } from '../../../src/decision/decision.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { caseFacts } from '../../../src/policy-tools/tests/case-facts.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Circumstances, WrittenCall } from '../../../src/policy-tools/tests/test-case.ts';
+import type { CaseCircumstances, WrittenCall } from '../../../src/policy-tools/tests/test-case.ts';
 import { examplePolicies, planner } from './folder.ts';
 
 let set: PolicySet;
@@ -18,7 +18,7 @@ const list: WrittenCall = {
   headers: [],
   body: null,
 };
-const of = (change: Partial<Circumstances> = {}, call = list) =>
+const of = (change: Partial<CaseCircumstances> = {}, call = list) =>
   caseFacts(call, { ...plainCircumstances(planner), ...change }, set.catalog);
 
 describe('caseFacts', () => {

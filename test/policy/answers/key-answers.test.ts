@@ -4,8 +4,8 @@ import { freshCedar } from '../../../src/policy/cedar.ts';
 import { keyFunction } from '../../../src/policy/answers/key.ts';
 import type { Keyed } from '../../../src/policy/answers/key.ts';
 import { linesOf } from '../../../src/policy/answers/key-reads.ts';
-import { projection } from '../../../src/policy/answers/trim-question.ts';
-import type { Projected } from '../../../src/policy/answers/trim-question.ts';
+import { trimmerFor } from '../../../src/policy/answers/trim-question.ts';
+import type { TrimmedQuestion } from '../../../src/policy/answers/trim-question.ts';
 import { readsTogether } from '../../../src/policy/answers/reads.ts';
 import { datetime, decimal, entity, question, user } from './keyed.ts';
 import { policyFrom } from '../policies.ts';
@@ -88,7 +88,7 @@ describe('a key', () => {
     { uid: user('bob'), attrs: { name: 'Bob' }, parents: [], tags: { y: 'v' } },
   ];
   const cedar = freshCedar();
-  const answerTo = (asked: Keyed, projected: Projected = { context: asked.context, entities }): string => {
+  const answerTo = (asked: Keyed, projected: TrimmedQuestion = { context: asked.context, entities }): string => {
     const { principal, action, resource } = asked;
     const call = {
       principal,
@@ -124,7 +124,7 @@ describe('a key', () => {
           expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
           const reads = readsTogether(policies.map((policy) => policy.reads));
           const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
-          const project = projection(reads);
+          const project = trimmerFor(reads);
           const answers = new Map<string, string>();
           // Each question, and those that differ from it in one value.
           const questions = asks.flatMap(([given, who]) => [

@@ -5,7 +5,7 @@ import { freshCedar } from '../../../src/policy/cedar.ts';
 import type { Cedar } from '../../../src/policy/cedar.ts';
 import { Engine } from '../../../src/policy/engine.ts';
 import type { EngineAnswer, EngineOptions } from '../../../src/policy/engine.ts';
-import { halvesOf, readsAny, together } from '../../../src/policy/answers/split-by-volatility.ts';
+import { splitByVolatility, readsAny, combinedAnswer } from '../../../src/policy/answers/split-by-volatility.ts';
 import type { ContextPath } from '../../../src/policy/answers/split-by-volatility.ts';
 import { SlicePool } from '../../../src/policy/pool.ts';
 import { PER_CALL } from '../../../src/policy/question.ts';
@@ -77,7 +77,7 @@ describe('readsAny', () => {
 
 describe('halvesOf', () => {
   it('divides policies, each in its order', () => {
-    expect(halvesOf([1, 4, 5, 9], (index) => index % 2 === 0)).toEqual({ steady: [1, 5, 9], varying: [4] });
+    expect(splitByVolatility([1, 4, 5, 9], (index) => index % 2 === 0)).toEqual({ steady: [1, 5, 9], varying: [4] });
   });
 
   it.each([
@@ -85,7 +85,7 @@ describe('halvesOf', () => {
     ['none does', [1, 2], () => false],
     ['there are none', [], () => true],
   ])('has none where %s', (_name, members: readonly number[], isVarying) => {
-    expect(halvesOf(members, isVarying)).toBeNull();
+    expect(splitByVolatility(members, isVarying)).toBeNull();
   });
 });
 
@@ -100,8 +100,8 @@ describe('together', () => {
   ];
 
   it.each(rows)('is what all policies come to where %s', (_name, left, right, expected) => {
-    expect(together(left, right)).toEqual(expected);
-    expect(together(right, left)).toEqual(expected);
+    expect(combinedAnswer(left, right)).toEqual(expected);
+    expect(combinedAnswer(right, left)).toEqual(expected);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { projection } from '../../../src/policy/answers/trim-question.ts';
+import { trimmerFor } from '../../../src/policy/answers/trim-question.ts';
 import { readsTogether } from '../../../src/policy/answers/reads.ts';
 import { policyFrom } from '../policies.ts';
 
@@ -18,7 +18,7 @@ const asked = {
     type === 'User' ? ['Group payers', `${type} ${id}`, 'Group all'] : [`${type} ${id}`],
 };
 const left = (...conditions: readonly string[]) =>
-  projection(
+  trimmerFor(
     readsTogether(
       conditions.map((body) => policyFrom('p', `permit (principal, action, resource) when { ${body} };`).reads),
     ),
@@ -76,7 +76,7 @@ describe('projection', () => {
   });
 
   it('leaves it whole where anything may be read', () => {
-    expect(projection({ everything: true, roots: new Map() })(asked)).toBeNull();
+    expect(trimmerFor({ everything: true, roots: new Map() })(asked)).toBeNull();
   });
 
   it('takes the members of a context one by one where they are had so, and never the whole', () => {
@@ -91,7 +91,7 @@ describe('projection', () => {
         return 'low';
       },
     };
-    const project = projection(
+    const project = trimmerFor(
       policyFrom('p', 'permit (principal, action, resource) when { context.risk == "low" };').reads,
     );
     expect(project(question)?.context).toEqual({ risk: 'low' });
@@ -100,7 +100,7 @@ describe('projection', () => {
 
   it('gives no name a meaning of JavaScript', () => {
     const context = JSON.parse('{"__proto__": {"x": 1}}') as unknown;
-    const project = projection(
+    const project = trimmerFor(
       policyFrom('p', 'permit (principal, action, resource) when { context["__proto__"].x == 1 };').reads,
     );
     const projected = project({ ...asked, context })?.context;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { freshCedar } from '../../../src/policy/cedar.ts';
 import { cedarStatements } from '../../../src/policy/cedar-text.ts';
-import { MAX_DEPTH, policyDepth } from '../../../src/policy/loading/depth.ts';
+import { MAX_POLICY_DEPTH, policyDepth } from '../../../src/policy/loading/depth.ts';
 
 const chain = (count: number, part: string, between: string) =>
   Array.from({ length: count + 1 }, () => part).join(between);
@@ -33,7 +33,7 @@ describe('policyDepth', () => {
     'lets %s pass that the engine can take, and stops at half of what traps it',
     (_name, shape, traps) => {
       let largest = 1;
-      while (depthOf(shape(largest + 1)) <= MAX_DEPTH) largest += 1;
+      while (depthOf(shape(largest + 1)) <= MAX_POLICY_DEPTH) largest += 1;
       expect(largest).toBeLessThan(traps / 2);
       const cedar = freshCedar();
       const text = shape(largest);
@@ -57,6 +57,8 @@ describe('policyDepth', () => {
   });
 
   it('takes an ordinary long policy', () => {
-    expect(depthOf(when(chain(50, '(context.args has a && context.args.a == "x")', ' || ')))).toBeLessThan(MAX_DEPTH);
+    expect(depthOf(when(chain(50, '(context.args has a && context.args.a == "x")', ' || ')))).toBeLessThan(
+      MAX_POLICY_DEPTH,
+    );
   });
 });

@@ -6,7 +6,7 @@ import { cedarTestProblems } from '../cedar-tests.ts';
 import type { CedarTest } from '../cedar-tests.ts';
 import { rehearse } from '../rehearse.ts';
 import type { Rehearsal } from '../rehearse.ts';
-import type { Attempt, Circumstances, TestCase } from '../test-case.ts';
+import type { Attempt, CaseCircumstances, TestCase } from '../test-case.ts';
 import { circumstancesOf, openTargets } from '../unlisted.ts';
 import type { Rehearsed } from '../unlisted.ts';
 import { mismatches } from '../case-verdict.ts';
@@ -67,6 +67,6 @@ export function* cedarChecks(tests: readonly CedarTest[]): Iterable<CaseCheck> {
 
 /** Decides an attempt anew where other policies match; all stages but that of the policies are the same. */
 const decidedBy =
-  (attempt: Attempt, circumstances: Circumstances, policies: PolicySet) =>
+  (attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet) =>
   (matching: Matching): Rehearsal | Problem =>
     rehearse(attempt, circumstances, { ...policies, ask: () => answerOf(matching).answer });

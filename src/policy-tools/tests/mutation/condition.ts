@@ -20,17 +20,17 @@ export interface Bracketed {
 const RELATIONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'has', 'like', 'is']);
 
 /** Takes an expression apart. It only cuts, so that every part is text that the author wrote. Of tokens that parse. */
-export function conditionOf(tokens: Tokens): Condition {
+export function conditionIn(tokens: Tokens): Condition {
   const [first] = tokens;
-  if (first?.text === '(' && closing(tokens, 0) === tokens.length - 1) return conditionOf(tokens.slice(1, -1));
-  if (first?.text === 'if') return { kind: 'conditional', tokens, parts: conditionalParts(tokens).map(conditionOf) };
+  if (first?.text === '(' && closing(tokens, 0) === tokens.length - 1) return conditionIn(tokens.slice(1, -1));
+  if (first?.text === 'if') return { kind: 'conditional', tokens, parts: conditionalParts(tokens).map(conditionIn) };
   // Only brackets can have an `if` further on.
   for (const [kind, joint] of [['any', '||'] as const, ['all', '&&'] as const]) {
     const parts = split(tokens, joint);
-    if (parts.length > 1) return { kind, tokens, parts: parts.map(conditionOf) };
+    if (parts.length > 1) return { kind, tokens, parts: parts.map(conditionIn) };
   }
   const isNegated = first?.text === '!' && !outside(tokens).some(({ text }) => RELATIONS.has(text));
-  if (isNegated) return { kind: 'not', tokens, of: conditionOf(tokens.slice(1)) };
+  if (isNegated) return { kind: 'not', tokens, of: conditionIn(tokens.slice(1)) };
   return { kind: 'plain', tokens, within: bracketsIn(tokens) };
 }
 
@@ -66,7 +66,7 @@ function bracketsIn(tokens: Tokens): readonly Bracketed[] {
     const close = closing(tokens, at);
     const items = split(tokens.slice(at + 1, close), ',').filter((item) => item.length > 0);
     const values = open.text === '{' ? items.map(valueOf) : items;
-    found.push({ bracket: open.text, items: values.map(conditionOf) });
+    found.push({ bracket: open.text, items: values.map(conditionIn) });
     at = close;
   }
   return found;

@@ -3,7 +3,7 @@ import { closing, split } from '../../explain/brackets.ts';
 import type { Tokens } from '../../explain/brackets.ts';
 import { cedarTokens } from '../../../policy/cedar-text.ts';
 import type { CedarToken } from '../../../policy/cedar-text.ts';
-import { conditionOf, outside } from './condition.ts';
+import { conditionIn, outside } from './condition.ts';
 import type { Condition } from './condition.ts';
 import type { PolicyClause, PolicyPiece } from '../../explain/policy-parts.ts';
 import type { CutPolicy } from '../../explain/probe.ts';
@@ -87,7 +87,7 @@ function scopeChanges(name: 'principal' | 'action' | 'resource', piece: PolicyPi
 }
 
 function clauseChanges(text: string, { kind, offset, text: clause, body }: PolicyClause): readonly Change[] {
-  const condition = conditionOf(body);
+  const condition = conditionIn(body);
   const telling = textOf(body, text);
   const other = kind === 'when' ? 'unless' : 'when';
   // Where it is joined so, the parts left out one by one show all that leaving out the clause would.

@@ -1,4 +1,4 @@
-import type { Place } from '../../../action/finding.ts';
+import type { TextPlace } from '../../../action/finding.ts';
 import type { PolicySet } from '../../../policy/loading/load.ts';
 import type { PolicyEntry } from '../../../policy/loading/policy-file.ts';
 import { probeOf } from '../../explain/probe.ts';
@@ -15,13 +15,13 @@ import { tellingCases } from './telling-case.ts';
 import type { Example } from './telling-case.ts';
 
 /** A mutant that no case noticed. */
-export interface Survivor extends Place {
+export interface Survivor extends TextPlace {
   /** What `@accept` of its policy names where it is meant to survive. */
   readonly mutant: string;
   readonly policy: string;
   readonly file: string;
   /** Just after what was changed. */
-  readonly end: Place;
+  readonly end: TextPlace;
   /** What was changed, in a clause. */
   readonly what: string;
   /** A case that would notice it, in a clause; `null` where none is known. */
@@ -40,7 +40,7 @@ export interface Mutation {
   /** Survivors that `@accept` names. */
   readonly accepted: readonly Survivor[];
   /** What `@accept` names and does not survive. */
-  readonly uselessAccepts: readonly (Pick<Survivor, 'mutant' | 'policy' | 'file'> & Place)[];
+  readonly uselessAccepts: readonly (Pick<Survivor, 'mutant' | 'policy' | 'file'> & TextPlace)[];
 }
 
 /** How to mutate. */

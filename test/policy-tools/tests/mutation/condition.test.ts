@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { cedarTokens } from '../../../../src/policy/cedar-text.ts';
-import { conditionOf } from '../../../../src/policy-tools/tests/mutation/condition.ts';
+import { conditionIn } from '../../../../src/policy-tools/tests/mutation/condition.ts';
 import type { Condition } from '../../../../src/policy-tools/tests/mutation/condition.ts';
 
 /** A condition as nested text: `all(a, any(b, c))`. */
@@ -42,6 +42,6 @@ describe('conditionOf', () => {
     ],
   ];
   it.each(rows)('takes apart %s', (_name, text, expected) => {
-    expect(shape(conditionOf(cedarTokens(text)), text)).toBe(expected);
+    expect(shape(conditionIn(cedarTokens(text)), text)).toBe(expected);
   });
 });

@@ -3,7 +3,7 @@ export interface Repeating {
   readonly everyMs: number;
   /** Runs something once, `delayMs` from now; the result takes that back. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Told what a run threw, as `faultText` has it. It must not throw. */
+  /** Told what a run threw, as `messageOfFault` has it. It must not throw. */
   readonly onFault: (fault: string) => void;
 }
 
@@ -20,7 +20,7 @@ export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after
     try {
       await work();
     } catch (error) {
-      onFault(faultText(error));
+      onFault(messageOfFault(error));
     }
     if (!isOver) wait();
   };
@@ -35,5 +35,5 @@ export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after
 }
 
 /** What was thrown, in one line for a log: its name and message, or `unknown error`. */
-export const faultText = (error: unknown): string =>
+export const messageOfFault = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';

@@ -14,7 +14,7 @@ import {
 import { spiffeIdFrom, type SpiffeId } from './spiffe-id.ts';
 
 /** What the leaf certificate of an X509-SVID says. Its validity is told, not judged: that takes a clock. */
-export interface Leaf {
+export interface LeafCertificate {
   readonly id: SpiffeId;
   /** base64url of the SHA-256 of the DER, the `x5t#S256` of RFC 8705 section 3.1. */
   readonly sha256: string;
@@ -26,7 +26,7 @@ export interface Leaf {
 }
 
 /** Reads the URL-encoded PEM of one leaf certificate, the form in which Envoy sends it. */
-export type LeafReader = (text: string) => Leaf | Deny;
+export type LeafReader = (text: string) => LeafCertificate | Deny;
 
 /** Longest certificate that is read, in bytes, in whichever encoding it comes. A usual SVID has about 1 KiB. */
 export const MAX_CERTIFICATE_BYTES = 16 * 1024;
@@ -43,7 +43,7 @@ const CRL_SIGN = 0x02;
  *
  * @see envoy.service.auth.v3.AttributeContext.Peer.certificate
  */
-export function leafFromUrlEncodedPem(text: string): Leaf | Deny {
+export function leafFromUrlEncodedPem(text: string): LeafCertificate | Deny {
   if (text.length > MAX_CERTIFICATE_BYTES) return tooLong();
   try {
     return leafFromPem(decodeURIComponent(text));
@@ -56,7 +56,7 @@ export function leafFromUrlEncodedPem(text: string): Leaf | Deny {
  * {@link leafFromDer} of a text that is one PEM block and nothing else, at most 16 KiB. A second block, text around it or
  * base64 that is not canonical denies with `identity.invalid`: one text has one reading.
  */
-export function leafFromPem(text: string): Leaf | Deny {
+export function leafFromPem(text: string): LeafCertificate | Deny {
   if (text.length > MAX_CERTIFICATE_BYTES) return tooLong();
   const base64 = ONE_PEM_BLOCK.exec(text)?.[1]?.replaceAll(/[\r\n]/g, '');
   if (base64 === undefined) return invalid('the certificate must be exactly one pem block');
@@ -76,7 +76,7 @@ export function leafFromPem(text: string): Leaf | Deny {
  *
  * @see X509-SVID sections 2, 4 and 5.2
  */
-export function leafFromDer(der: Uint8Array): Leaf | Deny {
+export function leafFromDer(der: Uint8Array): LeafCertificate | Deny {
   if (der.length > MAX_CERTIFICATE_BYTES) return tooLong();
   const certificate = certificateFrom(der);
   const extensions = certificate === null ? null : extensionsFrom(der);
@@ -100,13 +100,13 @@ export function leafFromDer(der: Uint8Array): Leaf | Deny {
 /**
  * {@link leafFromUrlEncodedPem} that remembers the last `maxEntries` leaves by the whole text, since Envoy sends the
  * same certificate with each call of a connection. Holds at most about 32 KiB for each entry; the least recently used
- * leaf goes first. Refusals are not remembered. What depends on the clock is not in a {@link Leaf}, so none of it is
+ * leaf goes first. Refusals are not remembered. What depends on the clock is not in a {@link LeafCertificate}, so none of it is
  * remembered either.
  *
  * @param maxEntries at least 1, else it throws
  */
 export function leafCache(maxEntries: number): LeafReader {
-  const leaves = new LRUCache<string, Leaf>({ max: maxEntries });
+  const leaves = new LRUCache<string, LeafCertificate>({ max: maxEntries });
   return (text) => {
     const held = leaves.get(text);
     if (held !== undefined) return held;

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import * as fc from 'fast-check';
 
 import { isDeny } from '../../src/decision/decision.ts';
-import { leafCache, leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/identity/leaf.ts';
+import { leafCache, leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/identity/leaf-certificate.ts';
 import {
   CLIENT_AUTH,
   extension,
