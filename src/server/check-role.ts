@@ -86,9 +86,9 @@ export async function startChecks(
     turn: {
       begins: () => {
         parts.checkActivity.note();
-        parts.store.turn();
+        parts.states.turn();
       },
-      over: () => parts.store.turnOver(),
+      over: () => parts.states.turnOver(),
     },
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,

@@ -4,6 +4,7 @@ import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
+import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import type { Store } from '../state/store.ts';
 import type { CheckActivity } from './check-activity.ts';
 import type { SideWrites } from '../state/side-writes.ts';
@@ -19,7 +20,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../policy-tools/shadow/trial.ts';
 
 /** What the roles of one process share. */
-export interface Parts {
+export interface Parts extends StateAccess {
   readonly config: Config;
   readonly ports: Ports;
   readonly store: Store;

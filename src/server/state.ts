@@ -3,6 +3,8 @@ import type { Ports } from '../runtime/ports.ts';
 import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
 import { ProofFile } from '../state/sqlite/proof-file.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
+import { directAuthority } from '../state/sqlite/direct-authority.ts';
+import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import { openStore } from '../state/sqlite/sqlite-store.ts';
 import type { StoreOptions } from '../state/sqlite/sqlite-store.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
@@ -26,7 +28,7 @@ export interface Proofs {
 }
 
 /** What the guarantees of a process are kept in. */
-export interface State {
+export interface State extends StateAccess {
   readonly store: Store;
   readonly proofs: Proofs;
 }
@@ -61,9 +63,14 @@ export function openState(
   const store = openStore(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
   if (isStoreFailure(store)) return { problem: store.detail };
   closers.push(() => store.close());
+  const access = directAuthority(store);
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };
   if (!isShared)
-    return { store, proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) } };
+    return {
+      store,
+      ...access,
+      proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+    };
   const proofs = ProofFile.open(`${path}.proofs`, {
     ...remembering,
     busyTimeoutMs: SHARED_BUSY_MS,
@@ -71,7 +78,7 @@ export function openState(
   });
   if (isStoreFailure(proofs)) return { problem: proofs.detail };
   closers.push(() => proofs.close());
-  return { store, proofs };
+  return { store, ...access, proofs };
 }
 
 /** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */

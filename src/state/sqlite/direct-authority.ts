@@ -1,0 +1,52 @@
+import type { Authority, Upkeep } from '../authority.ts';
+import type { Settling } from '../settling.ts';
+import type { Store } from '../store.ts';
+import type { TaskStates } from '../task-states.ts';
+
+/** Everything that one process does with a state file. */
+export interface StateAccess {
+  readonly states: TaskStates;
+  readonly settling: Settling;
+  readonly authority: Authority & Upkeep;
+}
+
+/** The calls of a store in this thread: each write blocks until it is on disk. For commands, and for tests of what stands on it. */
+export function directAuthority(store: Store): StateAccess {
+  const states: TaskStates = {
+    clocks: () => store.clocks(),
+    of: (key, jtiDigest) => store.useStateOf(key.issuer, key.id, jtiDigest),
+    refuse: (jtiDigest) => store.refuseToken(jtiDigest),
+    turn: () => store.turn(),
+    turnOver: () => store.turnOver(),
+  };
+  const settling: Settling = {
+    settle: async ({ key, jtiDigest, spends, entry }) => store.spend(key, jtiDigest, spends, entry),
+  };
+  const authority: Authority & Upkeep = {
+    clocks: () => store.clocks(),
+    nowMs: () => store.nowMs(),
+    floorMs: () => store.floorMs(),
+    taskOf: async (...input) => store.taskOf(...input),
+    useStateOf: async (...input) => store.useStateOf(...input),
+    tokenOf: async (...input) => store.tokenOf(...input),
+    openTasks: async (...input) => store.openTasks(...input),
+    restoredAtMs: async () => store.restoredAtMs(),
+    insertTask: async (...input) => store.insertTask(...input),
+    insertPart: async (...input) => store.insertPart(...input),
+    insertToken: async (...input) => store.insertToken(...input),
+    applyTaskEvent: async (...input) => store.applyTaskEvent(...input),
+    setContext: async (...input) => store.setContext(...input),
+    setRisk: async (...input) => store.setRisk(...input),
+    revokeToken: async (...input) => store.revokeToken(...input),
+    rememberOnce: async (...input) => store.rememberOnce(...input),
+    appendRecords: async (...input) => store.appendRecords(...input),
+    writeSecrets: async (...input) => store.writeSecrets(...input),
+    touchTasks: async (...input) => store.touchTasks(...input),
+    endExpired: async () => store.endExpired(),
+    prune: async (...input) => store.prune(...input),
+    shrink: async () => store.shrink(),
+    markServing: async () => store.markServing(),
+    forget: async (...input) => store.forget(...input),
+  };
+  return { states, settling, authority };
+}
