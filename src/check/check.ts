@@ -1,201 +1,177 @@
-import type { Answer, CheckCall, CheckFacts, CheckServices } from './services.ts';
-import { decide, taskTokenOf } from '../decide/decide.ts';
-import type { Facts, Rules } from '../decide/decide.ts';
+import { answerTo } from './answer.ts';
+import type { Answer } from './answer.ts';
+import { countUse, decideNow, traceOf, useKeyOf } from './decide-now.ts';
+import type { DecidedUse } from './decide-now.ts';
+import { problemNow } from './look.ts';
+import { askingAgentOf, readCheck } from './read.ts';
+import type { AskedCheck, ReadCheck } from './read.ts';
+import { reportFindings } from './report.ts';
+import type { CheckServices } from './services.ts';
+import { settle, takingOf } from './settle.ts';
+import type { Taking } from './settle.ts';
+import { tell, traceUse, traceWithdrawal } from './tell.ts';
+import type { AnsweredCheck } from './tell.ts';
+import { isHandedToken, transactionToken } from './transaction-token.ts';
+import { shownCheck } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
+import { taskTokenOf } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
-import { askingAgentOf, gather, read } from './read.ts';
-import type { Reading } from './read.ts';
-import { shownDecision } from '../decide/decided-check.ts';
-import type { DecidedCheck } from '../decide/decided-check.ts';
-import type { CacheResult } from '../policy/answers/cache.ts';
-import type { PolicySet } from '../policy/loading/load.ts';
-import type { Clocks } from '../runtime/ports.ts';
-import { hold, settle, trace } from './settle.ts';
-import type { Held } from './settle.ts';
+import { useRecord } from '../ledger/use.ts';
 import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
 import type { Isolated } from '../runtime/map-isolated.ts';
-import { stateUnavailable } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { placeOfCheck } from '../telemetry/span.ts';
 
-/**
- * A check that is asked for. A request that could not be read is one too, as the `Deny` that says why, so that this is recorded
- * and traced like any other.
- */
-export interface AskedCheck {
-  readonly facts: CheckFacts | Deny;
-  readonly call: CheckCall;
-}
-
-/** Answers to checks, each where its check was; at once, but where the disk or a signature for the upstream has to be waited for. */
+/** Answers to checks, each at the index of its check: at once, or a promise where the check waits for the disk or a signature. */
 export type Answers = readonly Isolated<Answer | Promise<Answer>>[];
 
 /** The shell around `decide`. */
 export interface Checks {
-  /** Answers the checks of one turn. A fault of one concerns that one alone. */
+  /** Answers the checks of one turn of the event loop. A fault of one concerns that one alone. */
   answers(asked: readonly Isolated<AskedCheck>[]): Answers;
-  /** What can wait until they are told: spans, metrics. In the same turn. */
+  /** Spans and metrics of the checks that were answered at once: called once those answers are sent, in the same turn. */
   afterwards(): void;
 }
 
-/** Checks with what they work with. */
+/**
+ * Checks with what they work with. A check is asked, read, decided and answered, each stage for all checks of a turn before the next:
+ * together the code of all stages does not fit into the first caches of a processor.
+ */
 export function checksWith(services: CheckServices): Checks {
-  let settled: Isolated<Settled>[] = [];
+  let answered: Isolated<AnsweredCheck>[] = [];
   return {
     answers: (asked) => {
-      const begun: Isolated<Begun>[] = mapIsolated(asked, (one) => begin(services, one));
-      let judged: readonly Isolated<Judged>[] = [];
-      const failure = services.store.together(() => {
-        judged = mapIsolated(begun, (one) => judge(services, one));
-      });
-      if (failure !== null) judged = mapIsolated(judged, (one) => unspent(one, failure));
-      const answered = mapIsolated(judged, (one) => settleOne(services, one));
-      settled = settled.concat(answered.filter((one) => !isTooOften(one)));
-      return mapIsolated(answered, ({ answer }) => answer);
+      const read: Isolated<ReadCheck>[] = mapIsolated(asked, (one) => admitted(services, readCheck(services, one)));
+      const decided = mapIsolated(read, (one) => decideCheck(services, one));
+      const done = mapIsolated(decided, (one) => answerCheck(services, one));
+      answered = answered.concat(done.filter((one) => !('then' in one) && !isTooOften(one)) as typeof answered);
+      return mapIsolated(done, (one) => ('then' in one ? late(services, one) : one.answer));
     },
     afterwards: () => {
-      const over = settled;
-      settled = [];
-      const traced = mapIsolated(over, (one) => traceOne(services, one));
-      const told = mapIsolated(traced, (one) => tellOne(services, one));
+      const over = answered;
+      answered = [];
+      const traced = mapIsolated(over, (one) => traceUse(services, one));
+      const told = mapIsolated(traced, (one) => tell(services, one));
       const fault = told.find((one) => one instanceof Fault);
       if (fault !== undefined) throw fault.error;
     },
   };
 }
 
-/** What a check comes to that its agent may not ask for now: it is neither decided nor recorded. */
+/** The fault of a check whose agent asks too often: it is neither decided nor recorded. */
 const tooOften = new Error('an agent asks too often');
 
 /** Whether a check was left out because its agent asks too often. */
 export const isTooOften = (one: unknown): boolean => one instanceof Fault && one.error === tooOften;
 
-/** A check of which is known what it says itself. */
-interface Begun {
-  readonly asked: AskedCheck;
-  readonly policies: PolicySet | Deny;
-  readonly reading: Reading | Deny;
-  /** Taken once, when it began: nothing that follows in the check reads a clock to decide by. */
-  readonly clocks: Clocks;
-  /** How long it took to read, in milliseconds. */
-  readonly readMs: number;
+const admitted = ({ admits }: CheckServices, read: ReadCheck): Isolated<ReadCheck> =>
+  admits?.(askingAgentOf(read.reading)) === false ? new Fault(tooOften) : read;
+
+/**
+ * Decides a check and makes the use count. What takes nothing from its task is decided at once, by one look at the task; what takes
+ * something waits until that is taken.
+ */
+function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
+  const use = countUse(services, read);
+  const decided = decideNow(services, read, use);
+  rememberPlace(services, decided);
+  const taking = takingOf(decided.check);
+  if (taking === null || isDeny(taking)) return shown(services, taking ?? decided.check.decision, decided);
+  return settleUse(services, decided, taking);
 }
 
-/** A check that is decided. */
-interface Judged {
-  readonly call: CheckCall;
-  /** What policies and facts came to, before budgets and the record had their say. */
-  readonly decided: Decision;
-  readonly held: Held;
-  /** On the monotonic clock, without the time that others of its turn took before this was gathered. */
-  readonly beganMs: number;
-  readonly gatheredMs: number;
-  readonly decidedMs: number;
+/** A history that changed meanwhile is decided by again, once. */
+async function settleUse(services: CheckServices, decided: DecidedUse, taking: Taking): Promise<DecidedUse> {
+  const first = await settle(services, taking);
+  if (first !== 'history-changed') return shown(services, first ?? decided.check.decision, decided);
+  const again = decideNow(services, decided.read, decided.use);
+  const takingAgain = takingOf(again.check);
+  if (takingAgain === null || isDeny(takingAgain)) return shown(services, takingAgain ?? again.check.decision, again);
+  const second = await settle(services, takingAgain);
+  return shown(services, second === 'history-changed' ? changedTwice : (second ?? again.check.decision), again);
 }
 
-/** A check with its answer, or the promise of it. */
-interface Settled {
-  readonly judged: Judged;
-  readonly answer: Answer | Promise<Answer>;
-  /** On the monotonic clock. */
-  readonly settledMs: number;
+const changedTwice = deny(
+  'task.state-unavailable',
+  'the history of the task changed again and again while the use was decided',
+);
+
+/**
+ * INVARIANT: called before anything is awaited after the use was counted, so that no second use is classified between the two; and
+ * for no use that the policies deny, which would make a thief's whereabouts familiar.
+ */
+function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): void {
+  const key = useKeyOf(use.credential);
+  if (key !== null && use.before !== null && !isDeny(check.decision)) uses.allowed(key, use.before);
 }
 
-/** Reads what a call says itself. */
-function begin(services: CheckServices, asked: AskedCheck): Isolated<Begun> {
-  const clocks = services.store.clocks();
-  const policies = services.policies();
-  const reading = read(services, asked.facts, { policies, clocks });
-  if (services.admits?.(askingAgentOf(reading)) === false) return new Fault(tooOften);
-  return { asked, policies, reading, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
+/** The check with the decision that holds, and no credential in it: span, record, log and answer are made of this alone. */
+function shown(services: CheckServices, decision: Decision, decided: DecidedUse): DecidedUse {
+  const check = shownCheck({ ...decided.check, decision }, services.digestOf);
+  reportFindings(services, check);
+  return { ...decided, check };
 }
 
-/** Gathers the facts, decides, and makes the decision hold: for one check after the other, since what one spends is not there for the next. */
-function judge(services: CheckServices, begun: Begun): Judged {
-  const { asked, policies, reading, clocks } = begun;
-  const { facts: parsed, call } = asked;
-  const { monotonicMs, randomBytes } = services.ports;
-  const beganMs = monotonicMs() - begun.readMs;
-  const decisionId = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
-  const { facts, use } = gather(services, reading, clocks);
-  const gatheredMs = monotonicMs();
-  const isLate = call.signal.aborted || gatheredMs > call.deadlineMs;
-  const decideBy = (known: Facts): Decided => decidedBy(known, { binding: services.binding, policies });
-  const { decision, cache } = isLate ? late : decideBy(facts);
-  const decidedMs = monotonicMs();
-  const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
-  const { trace: callTrace, sourceAddress } = isDeny(parsed) ? unread(call) : parsed;
-  const judgement = { decisionId, decision, facts, policySet, policyGeneration, cache };
-  const held = hold(services, judgement, {
-    startedMs: clocks.monotonicMs,
-    use,
-    trace: callTrace,
-    sourceAddress,
-    decideBy,
-  });
-  const decided = shownDecision(decision, (secret) => services.store.digestOf(secret));
-  return { call, decided, held, beganMs, gatheredMs, decidedMs };
+/** Records a decided check and answers it. An allow of high risk waits until its record is on disk. */
+function answerCheck(
+  services: CheckServices,
+  decided: DecidedUse | Promise<DecidedUse>,
+): AnsweredCheck | Promise<AnsweredCheck> {
+  if ('then' in decided) return decided.then((settled) => answerLate(services, settled));
+  if (waitsForDisk(decided.check) || isHandedToken(decided.check)) return answerLate(services, decided);
+  const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
+  return isRecorded || isDeny(decided.check.decision)
+    ? answeredWith(services, decided, null)
+    : withdrawn(services, decided, unrecorded);
 }
 
-/** What was decided by the state of a task does not hold where what was written of it meanwhile does not. */
-function unspent(judged: Judged, failure: StoreFailure): Judged {
-  const { held } = judged;
-  if (isDeny(held.judgement.decision) || taskTokenOf(held.judgement.facts) === null) return judged;
-  return { ...judged, held: { ...held, judgement: { ...held.judgement, decision: stateUnavailable(failure) } } };
+/** INVARIANT: nothing is awaited between the last look at the task and the answer. */
+async function answerLate(services: CheckServices, decided: DecidedUse): Promise<AnsweredCheck> {
+  const { check, use, read } = decided;
+  const { ledger } = services;
+  const record = useRecord(check, use.place);
+  const isRecorded = waitsForDisk(check) ? await ledger.durable(record) : ledger.append(record);
+  if (isDeny(check.decision)) return answeredWith(services, decided, null);
+  if (!isRecorded) return withdrawn(services, decided, unrecorded);
+  const { facts } = read.asked;
+  const requestIp = isDeny(facts) ? null : facts.sourceAddress;
+  const handed = await transactionToken(services, check, { span: use.place, requestIp });
+  if (isDeny(handed)) return withdrawn(services, decided, handed);
+  const token = taskTokenOf(check.facts);
+  const problem = token === null ? null : problemNow(services, token);
+  return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
 }
 
-function settleOne(services: CheckServices, judged: Judged): Settled {
-  const { monotonicMs } = services.ports;
-  const settled = settle(services, judged.held);
-  if (!('then' in settled)) return { judged, answer: settled, settledMs: monotonicMs() };
-  const answer = settled.then((late) => {
-    tell(services, { judged, answer: late, settledMs: monotonicMs() });
-    return late;
-  });
-  return { judged, answer, settledMs: monotonicMs() };
+const waitsForDisk = ({ decision, facts: { action } }: DecidedCheck): boolean =>
+  !isDeny(decision) && !isDeny(action) && action.risk === 'high';
+
+const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');
+
+function answeredWith(services: CheckServices, decided: DecidedUse, handed: string | null): AnsweredCheck {
+  const { check, use } = decided;
+  const answer = answerTo(services, check, { traceId: use.place.traceId, transactionToken: handed });
+  return { decided, check, answer, answeredMs: services.ports.monotonicMs() };
 }
 
-function traceOne(services: CheckServices, settled: Settled): Settled {
-  trace(services, settled.judged.held);
-  return settled;
+/**
+ * Takes an allow back with a denial of its own id, traced and recorded too: the allow may be on disk, and one id must not stand for two
+ * decisions. What was answered, and so what the outcome joins, is the denial.
+ */
+function withdrawn(services: CheckServices, decided: DecidedUse, problem: Deny): AnsweredCheck {
+  const { nowMs, randomBytes, monotonicMs } = services.ports;
+  const decisionId = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+  const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
+  const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
+  traceWithdrawal(services, check, { decided, place });
+  services.ledger.append(useRecord(check, place));
+  const answer = answerTo(services, check, { traceId: place.traceId, transactionToken: null });
+  return { decided, check, answer, answeredMs: monotonicMs() };
 }
 
-function tellOne(services: CheckServices, { judged, answer, settledMs }: Settled): void {
-  if (!('then' in answer)) tell(services, { judged, answer, settledMs });
-}
-
-/** Tells those who observe checks of one that is answered. */
-function tell(
-  { outcomes, onChecked }: CheckServices,
-  { judged, answer, settledMs }: Settled & { readonly answer: Answer },
-): void {
-  const { call, decided, beganMs, gatheredMs, decidedMs } = judged;
-  const { judgement } = judged.held;
-  // Where nobody waits any more the answer is thrown away, and the proxy's log cannot name it.
-  if (!call.signal.aborted) outcomes.answered(answer);
-  const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: settledMs - decidedMs };
-  const { decision, decisionId, traceId } = answer;
-  const isWithdrawn = decisionId !== judgement.decisionId;
-  const answered = { ...judgement, decision, decisionId, ...(isWithdrawn ? { withdraws: judgement.decisionId } : {}) };
-  onChecked({ ...answered, decided, traceId, took });
-}
-
-/** Of a request that could not be read. */
-const unread = ({ traceparent }: CheckCall): Pick<CheckFacts, 'trace' | 'sourceAddress'> => ({
-  trace: { parent: traceparent, application: null },
-  sourceAddress: null,
-});
-
-/** A decision, and what became of its question at the cache. */
-type Decided = Pick<DecidedCheck, 'decision' | 'cache'>;
-
-const late: Decided = {
-  decision: deny('overloaded', 'the deadline of the check passed before it was decided'),
-  cache: 'bypass',
-};
-
-function decidedBy(facts: Facts, rules: Rules): Decided {
-  let cache: CacheResult = 'bypass';
-  const decision = decide(facts, { ...rules, onCache: (result) => (cache = result) });
-  return { decision, cache };
+/** A check that waited tells of itself when it is answered. */
+async function late(services: CheckServices, waiting: Promise<AnsweredCheck>): Promise<Answer> {
+  const answered = await waiting;
+  tell(services, traceUse(services, answered));
+  return answered.answer;
 }

@@ -3,23 +3,18 @@ import type { Action } from '../action/http.ts';
 import { actionFrom } from '../action/action.ts';
 import { passingHeaders } from '../action/excepted-secret.ts';
 import { staticSecretsIn } from '../action/static-secret.ts';
-import type { AskingAgent, CheckFacts, CheckServices } from './services.ts';
-import type { Facts, Presented } from '../decide/decide.ts';
-import { deny, isDeny } from '../decision/decision.ts';
+import type { AskingAgent, CheckCall, CheckFacts, CheckServices } from './services.ts';
+import type { Facts, Presented } from '../decide/facts.ts';
+import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { callerFrom } from '../identity/caller.ts';
 import type { Caller } from '../identity/caller.ts';
 import { refusedCallerFrom } from '../identity/refused-caller.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Clocks } from '../runtime/ports.ts';
-import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
-import { noHistory } from '../task/history.ts';
-import { taskPermits } from '../task/task.ts';
 import { credentialFrom } from '../token/authorization-header.ts';
 import type { PresentedToken } from '../token/authorization-header.ts';
 import type { TaskToken } from '../token/claims.ts';
-import { bindingProblem } from '../token/binding.ts';
 import { tokenCredentialFrom, workloadIdentity } from '../token/credential.ts';
 import type { Credential } from '../token/credential.ts';
 import type { ExternalToken } from '../token/external-token.ts';
@@ -28,7 +23,12 @@ import type { Proof } from '../token/proof.ts';
 import { targetUriOf } from '../token/target-uri.ts';
 import type { Circumstances } from '../token/reuse.ts';
 import { isExpired } from '../token/verify.ts';
-import type { TokenUse } from '../token/uses.ts';
+
+/** A check as it is asked. A request that could not be read is the `Deny` that says why: it is recorded and traced like any other. */
+export interface AskedCheck {
+  readonly facts: CheckFacts | Deny;
+  readonly call: CheckCall;
+}
 
 /** What a call says itself: the facts of a check that no other check changes. */
 export interface Reading extends Pick<
@@ -38,88 +38,61 @@ export interface Reading extends Pick<
   readonly circumstances: Circumstances;
 }
 
-/** The facts of a check, and what came before this use of its token; `null` without a token. */
-export interface Gathered {
-  readonly facts: Facts;
-  readonly use: TokenUse | null;
+/** A check that was read: what its call says itself, under the policies and clocks that it is judged by from here on. */
+export interface ReadCheck {
+  readonly asked: AskedCheck;
+  readonly reading: Reading;
+  readonly policies: PolicySet | Deny;
+  /** Read once, when the check began: nothing that follows decides by another reading. */
+  readonly clocks: Clocks;
+  /** How long reading took, in milliseconds. */
+  readonly readMs: number;
 }
 
 const MAX_TOKEN_BYTES = 8192;
+/** A call without a proof of possession. */
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
-/** Reads what a call says itself: identity, action, credential with its proof. @param clocks of the whole check */
-export function read(
+/** Reads a check: identity, action, credential with its proof. */
+export function readCheck(services: CheckServices, asked: AskedCheck): ReadCheck {
+  const clocks = services.states.clocks();
+  const policies = services.policies();
+  const { facts } = asked;
+  const reading = isDeny(facts) ? unreadable(facts) : readingOf(services, facts, { policies, clocks });
+  return { asked, reading, policies, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
+}
+
+function readingOf(
   services: CheckServices,
-  parsed: CheckFacts | Deny,
-  { policies, clocks }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
-): Reading | Deny {
-  if (isDeny(parsed)) return parsed;
-  const nowMs = clocks.wallMs;
-  const { call, peer } = parsed;
+  facts: CheckFacts,
+  by: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
+): Reading {
+  const nowMs = by.clocks.wallMs;
+  const { call, peer } = facts;
   const caller = callerFrom(peer, services.identity, nowMs);
-  const refusedCaller = isDeny(caller) ? refusedCallerFrom(peer, services.identity, parsed.sourceAddress) : null;
-  const action = isDeny(policies) ? policies : actionFrom(call, policies.catalog);
-  const secrets = staticSecretsIn(call, { nowMs, digestOf: (secret) => services.store.digestOf(secret) });
+  const refusedCaller = isDeny(caller) ? refusedCallerFrom(peer, services.identity, facts.sourceAddress) : null;
+  const action = isDeny(by.policies) ? by.policies : actionFrom(call, by.policies.catalog);
+  const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
   const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   // INVARIANT: a header that reaches the upstream was never taken for the credential of the call.
   const isUpstreams = passing.includes('authorization');
-  const found = isDeny(caller) ? caller : credentialOf(services, call, { policies, clocks, isUpstreams });
+  const found = isDeny(caller) ? caller : credentialOf(services, call, { ...by, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
-  const circumstances = circumstancesOf(parsed, caller, action);
+  const circumstances = circumstancesOf(facts, caller, action);
   const reading = { call, caller, secrets, passing, credential, presented, action, circumstances };
   return refusedCaller === null ? reading : { ...reading, refusedCaller };
 }
 
-/**
- * Gathers what else a call is decided by, which other checks change: the uses of its token, and last the state of its task.
- *
- * @param clocks of the whole check
- */
-export function gather(services: CheckServices, reading: Reading | Deny, clocks: Clocks): Gathered {
-  if (isDeny(reading)) return { facts: unreadable(reading, clocks), use: null };
-  const { call, caller, refusedCaller, secrets, passing, presented, action, circumstances } = reading;
-  const credential = stoppedOr(services, reading, clocks);
-  const useKey = isDeny(credential) || credential.kind === 'workload-identity' ? null : credential.useKey;
-  const use = useKey === null ? null : services.uses.next(useKey, circumstances);
-  const rest = {
-    call,
-    caller,
-    secrets,
-    passing,
-    credential,
-    presented,
-    action,
-    use: use?.use ?? 0,
-    reuse: use?.reuse ?? [],
-    nowMs: clocks.wallMs,
-    floorMs: clocks.floorMs,
-    ...(refusedCaller === undefined ? {} : { refusedCaller }),
-  };
-  // INVARIANT: nothing is awaited between this and `decide`, nor between that and what the use spends, so no end slips in between.
-  const state = !isDeny(credential) && credential.kind === 'task-token' ? taskState(services, credential) : noTask;
-  return { facts: { ...rest, ...state }, use };
-}
-
-/** States that somebody has put a task into to stop it; an end that was to be expected is none of them. */
-const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled', 'task.revoked']);
-
-/**
- * The credential of a reading; of an expired token whose task was stopped, that it was: a client answers `token.expired` with a
- * new declaration, which would get around whoever stopped it. The caller who is not the token's learns nothing.
- */
-function stoppedOr(services: CheckServices, reading: Reading, clocks: Clocks): Credential | Deny {
-  const { credential, caller, presented } = reading;
-  if (!isDeny(credential) || !isExpired(credential)) return credential;
-  const { expired, ...over } = credential;
-  const { proof, scheme } = presented;
-  if (isDeny(caller) || isDeny(proof)) return over;
-  if (bindingProblem(expired, { caller, proof, scheme }, services.binding) !== null) return over;
-  const { task, issued } = taskState(services, expired);
-  const live = isDeny(task) ? task : taskPermits(task, expired, issued, clocks);
-  return isDeny(live) && stopped.has(live.reason)
-    ? deny(live.reason, `${live.detail}; the token of task \`${expired.taskId}\` has expired`)
-    : over;
-}
+const unreadable = (why: Deny): Reading => ({
+  call: why,
+  caller: why,
+  secrets: [],
+  passing: [],
+  credential: why,
+  presented: plain,
+  action: why,
+  circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
+});
 
 /** Where a token is used and for what. Behind a hop the other end of the connection is the hop's, and says nothing of the caller. */
 function circumstancesOf(
@@ -138,32 +111,6 @@ function circumstancesOf(
     risk: isDeny(action) ? null : action.risk,
   };
 }
-
-type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
-
-const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
-
-/** The task of a token with the token itself and the history, as the store has them at this moment. */
-export function taskState({ store }: CheckServices, token: TaskToken): TaskFacts {
-  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
-  if (isStoreFailure(state)) return { ...noTask, task: stateUnavailable(state) };
-  return state ?? noTask;
-}
-
-const unreadable = (parsed: Deny, { wallMs, floorMs }: Clocks): Facts => ({
-  call: parsed,
-  caller: parsed,
-  secrets: [],
-  passing: [],
-  credential: parsed,
-  presented: plain,
-  ...noTask,
-  action: parsed,
-  use: 0,
-  reuse: [],
-  nowMs: wallMs,
-  floorMs,
-});
 
 interface Found {
   readonly credential: Credential | Deny;
@@ -234,10 +181,8 @@ function proofOf(
   );
 }
 
-/** Who asks, as far as a valid proof shows it: without one, no token names anybody but the connection. */
-export function askingAgentOf(reading: Reading | Deny): AskingAgent {
-  if (isDeny(reading)) return { proven: null, hop: '' };
-  const { caller, credential, presented } = reading;
+/** The agent that asks: of its token where a valid proof by the token's key came with it, else the connection alone. */
+export function askingAgentOf({ caller, credential, presented }: Reading): AskingAgent {
   const hop = isDeny(caller) ? '' : caller.id;
   return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };
 }

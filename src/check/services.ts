@@ -1,14 +1,13 @@
 import type { HttpCall } from '../action/call.ts';
-import type { PassingHeader } from '../action/excepted-secret.ts';
-import type { JsonRpcDenial } from '../action/json-rpc-denial.ts';
-import type { Decision, Deny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
 import type { IdentityRules, PeerFacts } from '../identity/caller.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from '../outcome/pending-uses.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { SideWrites } from '../state/side-writes.ts';
-import type { Store } from '../state/store.ts';
+import type { Settling } from '../state/settling.ts';
+import type { TaskStates } from '../state/task-states.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { SpanSink } from '../telemetry/ended-span.ts';
 import type { CheckObserver } from '../telemetry/finished-check.ts';
@@ -49,28 +48,6 @@ export interface CheckCall {
   readonly traceparent: string | null;
 }
 
-/** What the proxy is told. */
-export interface Answer {
-  readonly decision: Decision;
-  /** UUIDv7; joins Envoy's access log, the record and the span. */
-  readonly decisionId: string;
-  readonly taskId: string | null;
-  /** SPIFFE ID of the caller, once it is known. */
-  readonly agent: string | null;
-  /** Id of the action in the catalog, once it is known. */
-  readonly action: string | null;
-  /** Where a client that is denied learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
-  readonly resourceMetadataUrl: string | null;
-  /** Trace of the check's span; `null` where no check was made. */
-  readonly traceId: string | null;
-  /** A transaction token for the upstream, which asked for one; a secret of one minute. */
-  readonly transactionToken: string | null;
-  /** Headers for credentials that the upstream gets all the same, since an exception of the route lets pass what is in them. */
-  readonly passing: readonly PassingHeader[];
-  /** Of a denied call that is JSON-RPC. Absent for other calls. */
-  readonly jsonRpcDenial?: JsonRpcDenial;
-}
-
 /** What a check works with. */
 export interface CheckServices {
   readonly ports: Ports;
@@ -92,9 +69,13 @@ export interface CheckServices {
   };
   /** The policy set in force at this moment. */
   readonly policies: () => PolicySet | Deny;
-  /** Tasks are read anew on each use and never cached; its clocks are those of a check. */
-  readonly store: Pick<Store, 'clocks' | 'useStateOf' | 'spend' | 'together' | 'digestOf'>;
-  /** What is written of a check that decides nothing: apart from what decisions wait for. */
+  /** What is true of tasks now; its clocks are those of a check. */
+  readonly states: Pick<TaskStates, 'clocks' | 'of'>;
+  /** Makes uses count that take something from their task. */
+  readonly settling: Settling;
+  /** The digest that stands for a static secret: `hmac-sha-256:` and base64url, the same after every restart. */
+  readonly digestOf: (secret: string) => string;
+  /** Writes that decide nothing, apart from what decisions wait for. */
   readonly sideWrites: Pick<SideWrites, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
   /** Behind a hop, where the connection does not name the agent: whether it may ask now. Absent, all may. */
@@ -112,7 +93,7 @@ export interface CheckServices {
   readonly resourceMetadataUrl: (serverId: string) => string | null;
 }
 
-/** Who asks behind a hop. */
+/** The agent behind a hop. */
 export interface AskingAgent {
   /** Whose token it is, where a valid proof by the key of that token came with it; else `null`. */
   readonly proven: string | null;
@@ -120,7 +101,7 @@ export interface AskingAgent {
   readonly hop: string;
 }
 
-/** Where uses are recorded: `append` within moments, `durable` before it answers; `false` is not recorded. */
+/** Takes the records of uses: `append` queues a record, `durable` resolves once it is on disk; `false` where it is not recorded. */
 export interface UseLedger {
   append(record: LedgerRecord): boolean;
   durable(record: LedgerRecord): Promise<boolean>;

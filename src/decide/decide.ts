@@ -1,70 +1,22 @@
-import type { HttpCall } from '../action/call.ts';
 import type { Action } from '../action/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import { forbiddenSecret } from '../action/excepted-secret.ts';
-import type { PassingHeader } from '../action/excepted-secret.ts';
-import type { StaticSecret } from '../action/static-secret.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { Caller } from '../identity/caller.ts';
-import type { RefusedCaller } from '../identity/refused-caller.ts';
 import { authorize } from '../policy/authorize.ts';
 import { RISK_CEILING_MS } from '../policy/answers/cache.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { Keep } from '../policy/engine.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { useQuestion } from '../policy/question.ts';
-import type { AuthorizationScheme } from '../token/authorization-header.ts';
 import { bindingProblem } from '../token/binding.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
+import type { Facts } from './facts.ts';
 import type { Credential } from '../token/credential.ts';
-import type { Proof } from '../token/proof.ts';
-import type { ReuseClass } from '../token/reuse.ts';
-import type { TaskHistory } from '../task/history.ts';
-import type { IssuedTokenState } from '../task/issued-token.ts';
 import { taskPermits } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
-
-/** How the credential reached Remit. */
-export interface Presented {
-  readonly scheme: AuthorizationScheme;
-  /** The verified proof of possession of this call, or why it is none; `null` where none was sent. */
-  readonly proof: Proof | null | Deny;
-}
-
-/** What is known about one call when it is decided; each stage's result, or the denial it came to. */
-export interface Facts {
-  readonly call: HttpCall | Deny;
-  readonly caller: Caller | Deny;
-  /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
-  readonly refusedCaller?: RefusedCaller;
-  /** The long-lived credentials in the call. */
-  readonly secrets: readonly StaticSecret[];
-  /** Headers for credentials that hold one of them alone, which may pass: the upstream's, so not what the call is made with. */
-  readonly passing: readonly PassingHeader[];
-  readonly credential: Credential | Deny;
-  readonly presented: Presented;
-  /** The task of a task token as it stands now; `undefined` where the store knows none. */
-  readonly task: Task | Deny | undefined;
-  /** What the store holds of the token itself; `undefined` where it is not one of the task. */
-  readonly issued: IssuedTokenState | undefined;
-  /** What the task was allowed before this; empty without a task. */
-  readonly history: TaskHistory;
-  readonly action: Action | Deny;
-  /** Which use of its token this is, from 1; 0 without a token. */
-  readonly use: number;
-  /** What this use is against those that were allowed before; empty without a token. */
-  readonly reuse: readonly ReuseClass[];
-  /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
-  readonly nowMs: number;
-  /** The floor of the same instant, in the same unit: the task is judged by the later of the two, the life of its token by it too. */
-  readonly floorMs: number;
-}
-
-/** The task token of the call; `null` where it has none that was verified. */
-export const taskTokenOf = ({ credential }: Pick<Facts, 'credential'>): TaskToken | null =>
-  !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
 
 /** What a call is decided by. */
 export interface Rules {

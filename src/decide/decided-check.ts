@@ -1,7 +1,7 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Action } from '../action/http.ts';
-import { taskTokenOf } from './decide.ts';
-import type { Facts } from './decide.ts';
+import { taskTokenOf } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { shownText } from '../action/static-secret.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';

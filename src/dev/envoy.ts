@@ -155,7 +155,7 @@ function listenerAddress(body: string): HostPort | BinaryProblem {
   return host === undefined ? { problem: 'envoy has no listener' } : { host, port: Number(port) };
 }
 
-const longestAnswerMs = 2_000;
+const longestAnswerMs = 15_000;
 
 const get = (socketPath: string, path: string): Promise<{ readonly status: number; readonly body: string }> =>
   new Promise((resolve, reject) => {

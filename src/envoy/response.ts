@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Answer } from '../check/services.ts';
+import type { Answer } from '../check/answer.ts';
 import { type Deny, deny } from '../decision/decision.ts';
 import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { defaultProofRules } from '../token/proof.ts';

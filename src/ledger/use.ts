@@ -1,4 +1,4 @@
-import { taskTokenOf } from '../decide/decide.ts';
+import { taskTokenOf } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reuseOf } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';

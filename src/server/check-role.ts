@@ -164,7 +164,7 @@ function servicesOf(
   keys: KeyRing,
   transactionToken: TransactionTokenSigner | null,
 ): Omit<CheckServices, 'outcomes'> {
-  const { config, ports, store, sideWrites, ledger, policies, telemetry } = parts;
+  const { config, ports, store, states, settling, sideWrites, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -196,7 +196,9 @@ function servicesOf(
       ),
     },
     policies: () => policies.get(),
-    store,
+    states,
+    settling,
+    digestOf: (secret) => store.digestOf(secret),
     sideWrites,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,

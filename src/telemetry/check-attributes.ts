@@ -1,6 +1,6 @@
 import type { Action } from '../action/http.ts';
-import { taskTokenOf } from '../decide/decide.ts';
-import type { Facts } from '../decide/decide.ts';
+import { taskTokenOf } from '../decide/facts.ts';
+import type { Facts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';

@@ -1,6 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import { useRecord } from '../ledger/use.ts';
-import { taskTokenOf } from '../decide/decide.ts';
+import { taskTokenOf } from '../decide/facts.ts';
 import { totalMs } from './finished-check.ts';
 import type { CheckObserver, FinishedCheck } from './finished-check.ts';
 

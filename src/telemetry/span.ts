@@ -1,6 +1,6 @@
 import { TraceFlags } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
-import { taskTokenOf } from '../decide/decide.ts';
+import { taskTokenOf } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { exactMsOf } from '../runtime/ports.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Facts } from '../../src/decide/decide.ts';
+import type { Facts } from '../../src/decide/facts.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { ReasonCode } from '../../src/decision/reasons.ts';

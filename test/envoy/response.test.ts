@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { deny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
-import type { Answer } from '../../src/check/services.ts';
+import type { Answer } from '../../src/check/answer.ts';
 import { checkResponseFrom, CREDENTIAL_HEADERS, OWNED_HEADERS, preparedDenial } from '../../src/envoy/response.ts';
 import { readAsEnvoy, valuesOf } from './protos.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { authorizationHandler, refusalsFrom } from '../../src/envoy/authorization.ts';
-import type { Answer } from '../../src/check/services.ts';
+import type { Answer } from '../../src/check/answer.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { type Check, checksBy, oneByOne, type OneHandler, oneOf } from './handlers.ts';

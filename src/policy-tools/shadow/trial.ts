@@ -1,6 +1,6 @@
 import { actionFrom } from '../../action/action.ts';
 import { decide } from '../../decide/decide.ts';
-import type { Facts } from '../../decide/decide.ts';
+import type { Facts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { Decision, Deny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../../src/decision/decision.ts';
 import { decide } from '../../../src/decide/decide.ts';
-import type { Facts } from '../../../src/decide/decide.ts';
+import type { Facts } from '../../../src/decide/facts.ts';
 import { actionFrom } from '../../../src/action/action.ts';
 import type { HttpCall } from '../../../src/action/call.ts';
 import { spiffeIdFrom } from '../../../src/identity/spiffe-id.ts';

@@ -5,23 +5,20 @@ import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../src/action/call.ts';
 import { checksWith } from '../../src/check/check.ts';
-import type { Answer, CheckServices, UseLedger } from '../../src/check/services.ts';
-import { decide } from '../../src/decide/decide.ts';
-import type { Facts } from '../../src/decide/decide.ts';
+import type { Answer } from '../../src/check/answer.ts';
+import type { CheckServices, UseLedger } from '../../src/check/services.ts';
 import { isDeny } from '../../src/decision/decision.ts';
-import type { Decision } from '../../src/decision/decision.ts';
 import { checkResponseFrom } from '../../src/envoy/response.ts';
-import { gather, read } from '../../src/check/read.ts';
 import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
-import { hold, settle, trace } from '../../src/check/settle.ts';
-import type { Held } from '../../src/check/settle.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
 import { SideWrites } from '../../src/state/side-writes.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../src/sqlite/store-failure.ts';
+import type { Settling } from '../../src/state/settling.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import type { Store } from '../../src/state/store.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { decisionLine } from '../../src/telemetry/decision-log.ts';
@@ -112,7 +109,9 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
     memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
   },
   policies: () => policies,
-  store,
+  states: directAuthority(store).states,
+  settling: directAuthority(store).settling,
+  digestOf: (secret) => store.digestOf(secret),
   sideWrites: new SideWrites(store, { after: timers.after, log: () => undefined }),
   uses: new TokenUses(10),
   ledger,
@@ -148,48 +147,46 @@ const callOf = (
   };
 };
 
-/** A check in its two halves, so that a test can put another use between them. */
-async function begin(
+const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+const peer = { principal: agent, certificate: '', xfcc: [] };
+const askedCall = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+
+/** The answers of checks that are asked together, in their order. */
+const answersTo = (
   services: CheckServices,
-  use: keyof typeof uses,
-  constraints?: Constraints,
-): Promise<{
-  readonly decided: Decision;
-  readonly end: () => Promise<Answer>;
-  readonly settled: () => Promise<Settled>;
-}> {
-  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
-  const peer = { principal: agent, certificate: '', xfcc: [] };
-  const clocks = store.clocks();
-  const reading = read(services, { peer, call: callOf(uses[use], constraints), ...quiet }, { policies, clocks });
-  const gathered = gather(services, reading, clocks);
-  const decideBy = (facts: Facts) => ({
-    decision: decide(facts, { binding: services.binding, policies }),
-    cache: 'bypass' as const,
+  calls: readonly HttpCall[],
+  principal = agent,
+): Promise<readonly Answer[]> => {
+  const checks = checksWith(services);
+  const asked = calls.map((call) => ({ facts: { peer: { ...peer, principal }, call, ...quiet }, call: askedCall }));
+  const answers = checks.answers(asked).map((answer) => {
+    if (answer instanceof Fault) throw answer.error;
+    return answer;
   });
-  const decided = decideBy(gathered.facts);
-  const judgement = {
-    decisionId: `d-${use}`,
-    ...decided,
-    facts: gathered.facts,
-    policySet: policies.hash,
-    policyGeneration: 1,
-  };
-  const at = { startedMs: 0, use: gathered.use, ...quiet, decideBy };
-  const settled = async (): Promise<Settled> => {
-    const held = hold(services, judgement, at);
-    return { held, answer: await settle(services, held) };
-  };
-  return { decided: decided.decision, end: async () => (await settled()).answer, settled };
-}
+  checks.afterwards();
+  return Promise.all(answers.map(async (answer) => answer));
+};
 
-interface Settled {
-  readonly held: Held;
-  readonly answer: Answer;
-}
+const check = async (services: CheckServices, use: keyof typeof uses, constraints?: Constraints): Promise<Answer> => {
+  const [answer] = await answersTo(services, [callOf(uses[use], constraints)]);
+  if (answer === undefined) throw new Error('no answer');
+  return answer;
+};
 
-const check = async (...args: Parameters<typeof begin>): Promise<Answer> => (await begin(...args)).end();
-const settled = async (...args: Parameters<typeof begin>): Promise<Settled> => (await begin(...args)).settled();
+/** A settling that waits until it is opened, so that a test can put something between a decision and what it takes. */
+function gate(): { readonly settling: Settling; readonly open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { settling } = directAuthority(store);
+  return {
+    settling: {
+      settle: async (use) => {
+        await promise;
+        return settling.settle(use);
+      },
+    },
+    open: () => resolve(),
+  };
+}
 
 const history = (): TaskHistory => {
   const state = store.useStateOf(issuer, task.id, jtiDigest);
@@ -201,26 +198,16 @@ describe('the clocks of a check', () => {
   it.each<[string, keyof typeof uses, number]>([
     ['that changes nothing', 'list', 3],
     ['of many in one turn', 'list', 8],
-  ])('%s are read once, and handed down (issue 14, point 9)', (_name, use, count) => {
+  ])('%s are read once, and handed down (issue 14, point 9)', async (_name, use, count) => {
     const read = { wall: 0, floor: 0 };
     const counting = { ...ports, nowMs: () => ((read.wall += 1), nowMs) };
-    const watched: CheckServices['store'] = {
-      clocks: () => ((read.floor += 1), store.clocks()),
-      digestOf: (secret) => store.digestOf(secret),
-      useStateOf: (...args) => store.useStateOf(...args),
-      together: (work) => store.together(work),
-      spend: (...args) => store.spend(...args),
-    };
-    const checks = checksWith(servicesWith({ ports: counting, store: watched }));
-    const facts = {
-      peer: { principal: agent, certificate: '', xfcc: [] },
-      call: callOf(uses[use]),
-      trace: { parent: null, application: null },
-      sourceAddress: null,
-      sourcePort: null,
-    };
-    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
-    const answers = checks.answers(Array.from({ length: count }, () => ({ facts, call })));
+    const { states, settling } = directAuthority(store);
+    // What the first adds to the history is in it then, so that those that follow take nothing.
+    expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
+    const watched = { ...states, clocks: () => ((read.floor += 1), states.clocks()) };
+    const checks = checksWith(servicesWith({ ports: counting, states: watched, settling }));
+    const asked = { facts: { peer, call: callOf(uses[use]), ...quiet }, call: askedCall };
+    const answers = checks.answers(Array.from({ length: count }, () => asked));
     expect(answers).toMatchObject(Array.from({ length: count }, () => ({ decision: { kind: 'allow' } })));
     expect(read).toEqual({ wall: 0, floor: count });
   });
@@ -228,126 +215,117 @@ describe('the clocks of a check', () => {
 
 describe('settle where two uses of a task meet', () => {
   it('denies the second by what the first has added meanwhile, and records what holds', async () => {
-    const services = servicesWith();
-    const create = await begin(services, 'create');
-    const read = await begin(services, 'read');
-    expect([create.decided.kind, read.decided.kind]).toEqual(['allow', 'allow']);
-    expect((await read.end()).decision).toMatchObject({ kind: 'allow' });
-    const answer = await create.end();
-    expect(answer.decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['stays'] });
+    const held = gate();
+    const create = check(servicesWith({ settling: held.settling }), 'create');
+    expect((await check(servicesWith(), 'read')).decision).toMatchObject({ kind: 'allow' });
+    held.open();
+    expect((await create).decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['stays'] });
     expect(history()).toEqual({ version: 1, actions: ['payments.read'], labels: ['customer-data'] });
-    await ledger.flush();
-    const records = store.recordsOf(task.id, 10);
-    if (isStoreFailure(records)) throw new Error(records.detail);
-    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
     // The catalog marks the amount `record: true`.
-    expect(written.map(({ action, decision, args }) => [action, decision, args])).toEqual([
+    expect((await recorded()).map(({ action, decision, args }) => [action, decision, args])).toEqual([
       ['payments.read', 'allow', undefined],
       ['payments.create', 'deny', { amount: 1 }],
     ]);
   });
 
   it('lets both pass in the other order, since nothing was read before', async () => {
-    const services = servicesWith();
-    const read = await begin(services, 'read');
-    const create = await begin(services, 'create');
-    expect((await create.end()).decision.kind).toBe('allow');
-    expect((await read.end()).decision.kind).toBe('allow');
+    const held = gate();
+    const read = check(servicesWith({ settling: held.settling }), 'read');
+    expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
+    held.open();
+    expect((await read).decision.kind).toBe('allow');
     expect(history()).toMatchObject({ version: 2, actions: ['payments.create', 'payments.read'] });
   });
 
-  it('counts the second once, though it is judged twice', async () => {
-    const services = servicesWith();
+  it('counts the second once, though it is decided twice', async () => {
     const constraints = { max_calls: 2 };
-    const list = await begin(services, 'list', constraints);
-    await check(services, 'read', constraints);
-    expect((await list.end()).decision.kind).toBe('allow');
-    expect((await check(services, 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
+    const held = gate();
+    const list = check(servicesWith({ settling: held.settling }), 'list', constraints);
+    await check(servicesWith(), 'read', constraints);
+    held.open();
+    expect((await list).decision.kind).toBe('allow');
+    expect((await check(servicesWith(), 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
   });
 
   it('denies the second by an end of the task that came in between', async () => {
-    const services = servicesWith();
-    const list = await begin(services, 'list');
-    await check(services, 'read');
+    const held = gate();
+    const list = check(servicesWith({ settling: held.settling }), 'list');
+    await check(servicesWith(), 'read');
     store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
-    expect((await list.end()).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
+    held.open();
+    expect((await list).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
     expect(history().actions).toEqual(['payments.read']);
   });
 
-  it('denies, and spends nothing, where the history changes again while it judges anew', async () => {
-    let others = 0;
-    const services = servicesWith();
-    const crowded = servicesWith({
-      store: {
-        clocks: () => store.clocks(),
-        digestOf: (secret) => store.digestOf(secret),
-        useStateOf: (...args) => store.useStateOf(...args),
-        together: (work) => store.together(work),
-        spend: (...args) => {
-          others += 1;
-          const { version } = history();
-          expect(store.spend(task, jtiDigest, [], { version, action: `other.${others}`, labels: [] })).toBeNull();
-          return store.spend(...args);
-        },
+  it('denies an end that was acknowledged while what was taken was on its way to disk', async () => {
+    const { settling } = directAuthority(store);
+    const ending: Settling = {
+      settle: async (use) => {
+        const settlement = await settling.settle(use);
+        store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
+        return settlement;
       },
+    };
+    expect((await check(servicesWith({ settling: ending }), 'list')).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'task.completed',
     });
+    const decided = (await recorded()).filter(({ kind }) => kind === 'use');
+    expect(decided.map(({ decision, reason }) => [decision, reason ?? null])).toEqual([
+      ['allow', null],
+      ['deny', 'task.completed'],
+    ]);
+  });
+
+  it('denies, and spends nothing, where the history changes again while it is decided anew', async () => {
+    let others = 0;
+    const { settling } = directAuthority(store);
+    const crowded: Settling = {
+      settle: (use) => {
+        others += 1;
+        const { version } = history();
+        expect(store.spend(task, jtiDigest, [], { version, action: `other.${others}`, labels: [] })).toBeNull();
+        return settling.settle(use);
+      },
+    };
     const constraints = { max_calls: 1 };
-    expect((await check(crowded, 'list', constraints)).decision).toMatchObject({
+    expect((await check(servicesWith({ settling: crowded }), 'list', constraints)).decision).toMatchObject({
       kind: 'deny',
       reason: 'task.state-unavailable',
       detail: 'the history of the task changed again and again while the use was decided',
     });
     expect(history().actions).toEqual(['other.1', 'other.2']);
-    expect((await check(services, 'list', constraints)).decision.kind).toBe('allow');
+    expect((await check(servicesWith(), 'list', constraints)).decision.kind).toBe('allow');
   });
 });
 
-/** Answers of checks that are asked together. */
+/** The records of the task, once all are in the outbox. */
+async function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  await ledger.flush();
+  const records = store.recordsOf(task.id, 20);
+  if (isStoreFailure(records)) throw new Error(records.detail);
+  return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+}
+
+/** What checks come to that are asked together. */
 async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
-  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
-  const peer = { principal: agent, certificate: '', xfcc: [] };
-  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
-  const asked = [uses.list, uses.read].map((use) => ({
-    facts: { peer, call: callOf(use, constraints), ...quiet },
-    call,
-  }));
-  const said: string[] = [];
-  for (const answer of checksWith(services).answers(asked)) {
-    if (answer instanceof Fault) throw answer.error;
-    const { decision } = await answer;
-    said.push(isDeny(decision) ? decision.reason : decision.kind);
-  }
-  return said;
+  const answers = await answersTo(services, [callOf(uses.list, constraints), callOf(uses.read, constraints)]);
+  return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
 }
 
 describe('checks that are asked together', () => {
-  it('are decided one by what the other has spent', async () => {
+  it('are settled in their order', async () => {
     expect(await together(servicesWith(), { max_calls: 1 })).toEqual(['allow', 'task.exhausted']);
     expect(history().actions).toEqual(['payments.list']);
   });
 
-  it('are denied, and recorded so, where what they spent is not on disk; nothing of it is then', async () => {
-    const services = servicesWith();
-    const failing = Object.assign(Object.create(store) as Store, {
-      ...Object.fromEntries(
-        (['clocks', 'useStateOf', 'spend'] as const).map((name) => [name, store[name].bind(store)]),
-      ),
-      // Another write of the same turn that fails.
-      together: (work: () => void) =>
-        store.together(() => {
-          work();
-          store.insertTask(task, tokenNumber(1), []);
-        }),
-    });
+  it('are denied, and recorded so, where what they take cannot be written; nothing of it is then', async () => {
+    const failing: Settling = { settle: async () => storeFailure('full', 'the disk is full') };
     const denied = ['task.state-unavailable', 'task.state-unavailable'];
-    expect(await together({ ...services, store: failing }, { max_calls: 2 })).toEqual(denied);
+    expect(await together(servicesWith({ settling: failing }), { max_calls: 2 })).toEqual(denied);
     expect(history().actions).toEqual([]);
-    expect(await together(services, { max_calls: 2 })).toEqual(['allow', 'allow']);
-    await ledger.flush();
-    const records = store.recordsOf(task.id, 10);
-    if (isStoreFailure(records)) throw new Error(records.detail);
-    const written = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
-    expect(written.map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
+    expect(await together(servicesWith(), { max_calls: 2 })).toEqual(['allow', 'allow']);
+    expect((await recorded()).map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
   });
 });
 
@@ -468,22 +446,22 @@ describe('settle where a use is denied after it was spent', () => {
       ledger: noting(writer(), recorded),
       spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
     });
-    const { held, answer } = await settled(services, use, constraints);
-    trace(services, held);
+    const answer = await check(services, use, constraints);
     expect(answer.decision).toMatchObject({ reason });
     // The allow keeps its id; what was answered, recorded and traced after it has one of its own, and names it.
     const { decisionId } = answer;
-    expect(decisionId).not.toBe(`d-${use}`);
+    const allowedId = recorded[0]?.decisionId;
+    expect(decisionId).not.toBe(allowedId);
     expect(recorded.map(({ decision, ...it }) => [decision, it.decisionId, it.withdraws])).toEqual([
-      ['allow', `d-${use}`, undefined],
-      ['deny', decisionId, `d-${use}`],
+      ['allow', allowedId, undefined],
+      ['deny', decisionId, allowedId],
     ]);
     const [denied, allowed] = spans;
     expect(attributesOf(denied)).toMatchObject({
       'remit.decision.id': decisionId,
-      'remit.decision.withdraws': `d-${use}`,
+      'remit.decision.withdraws': allowedId,
     });
-    expect(attributesOf(allowed)).toMatchObject({ 'remit.decision.id': `d-${use}`, 'remit.decision': 'allow' });
+    expect(attributesOf(allowed)).toMatchObject({ 'remit.decision.id': allowedId, 'remit.decision': 'allow' });
     expect(denied?.links.filter(({ kind }) => kind === 'withdraws').map(({ to }) => to.spanId)).toEqual([
       allowed?.spanId,
     ]);

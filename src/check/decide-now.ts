@@ -1,0 +1,103 @@
+import type { CheckCall, CheckFacts, CheckServices } from './services.ts';
+import { credentialNow, lookAt, noTask } from './look.ts';
+import type { ReadCheck } from './read.ts';
+import { decide } from '../decide/decide.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
+import type { Facts } from '../decide/facts.ts';
+import { deny, isDeny } from '../decision/decision.ts';
+import type { Decision } from '../decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import type { CacheResult } from '../policy/answers/cache.ts';
+import { placeOfCheck } from '../telemetry/span.ts';
+import type { CheckPlace } from '../telemetry/span.ts';
+import type { Credential } from '../token/credential.ts';
+import type { TokenUse } from '../token/uses.ts';
+
+/** One use of a token, or a call without one: counted once per check, before it is decided. */
+export interface CountedUse {
+  /** The credential as it is now. */
+  readonly credential: Facts['credential'];
+  /** What came before this use; `null` without a token. */
+  readonly before: TokenUse | null;
+  /** Where the span of the check stands. */
+  readonly place: CheckPlace;
+}
+
+/** A check that is decided. */
+export interface DecidedUse {
+  readonly read: ReadCheck;
+  readonly use: CountedUse;
+  readonly check: DecidedCheck;
+  /** What policies and facts came to, before budgets and the record had their say. */
+  readonly byPolicy: Decision;
+  /** On the monotonic clock; `beganMs` without the time that other checks of the turn took in between. */
+  readonly beganMs: number;
+  readonly gatheredMs: number;
+  readonly decidedMs: number;
+}
+
+/** Counts the use of a token: which one it is, what it is against those before, and the span that the next one links to. */
+export function countUse(services: CheckServices, { asked, reading, clocks }: ReadCheck): CountedUse {
+  const credential = credentialNow(services, reading, clocks);
+  const place = placeOfCheck(services, traceOf(asked).parent);
+  const key = useKeyOf(credential);
+  if (key === null) return { credential, before: null, place };
+  const before = services.uses.next(key, reading.circumstances);
+  services.uses.traced(key, place);
+  return { credential, before, place };
+}
+
+/** Decides a check by what is true of its task at this moment, under a new decision id. */
+export function decideNow(services: CheckServices, read: ReadCheck, use: CountedUse): DecidedUse {
+  const { asked, policies, clocks } = read;
+  const { monotonicMs, randomBytes } = services.ports;
+  const beganMs = monotonicMs() - read.readMs;
+  const facts = factsOf(services, read, use);
+  const gatheredMs = monotonicMs();
+  let cache: CacheResult = 'bypass';
+  const decision = isLate(asked.call, gatheredMs)
+    ? late
+    : decide(facts, { binding: services.binding, policies, onCache: (result) => (cache = result) });
+  const decidedMs = monotonicMs();
+  const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
+  const decisionId = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
+  const check = { decisionId, decision, facts, policySet, policyGeneration, cache };
+  return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
+}
+
+/** The trace contexts of a check; of a request that could not be read, those of the gRPC call alone. */
+export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'] =>
+  isDeny(facts) ? { parent: call.traceparent, application: null } : facts.trace;
+
+/** What a token is counted by; `null` for a credential that is not counted. */
+export const useKeyOf = (credential: Facts['credential']): string | null =>
+  isDeny(credential) || isIdentityAlone(credential) ? null : credential.useKey;
+
+const isIdentityAlone = (
+  credential: Credential,
+): credential is Extract<Credential, { readonly kind: 'workload-identity' }> => credential.kind === 'workload-identity';
+
+const isLate = ({ signal, deadlineMs }: CheckCall, nowMs: number): boolean => signal.aborted || nowMs > deadlineMs;
+
+const late = deny('overloaded', 'the deadline of the check passed before it was decided');
+
+/** The facts of a check: what its call says, and what is true of its task now. */
+function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { credential, before }: CountedUse): Facts {
+  const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
+  const state = !isDeny(credential) && credential.kind === 'task-token' ? lookAt(services, credential) : noTask;
+  return {
+    call,
+    caller,
+    secrets,
+    passing,
+    presented,
+    action,
+    credential,
+    use: before?.use ?? 0,
+    reuse: before?.reuse ?? [],
+    nowMs: clocks.wallMs,
+    floorMs: clocks.floorMs,
+    ...(refusedCaller === undefined ? {} : { refusedCaller }),
+    ...state,
+  };
+}

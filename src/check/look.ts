@@ -1,0 +1,55 @@
+import type { CheckServices } from './services.ts';
+import type { Reading } from './read.ts';
+import type { Facts } from '../decide/facts.ts';
+import { deny, isDeny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import { jtiDigestOf } from '../ledger/record.ts';
+import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
+import type { Clocks } from '../runtime/ports.ts';
+import { noHistory } from '../task/history.ts';
+import { taskPermits } from '../task/task.ts';
+import { bindingProblem } from '../token/binding.ts';
+import type { TaskToken } from '../token/claims.ts';
+import type { Credential } from '../token/credential.ts';
+import { isExpired } from '../token/verify.ts';
+
+/** A task with one of its tokens and its history, as they are at one moment. */
+export type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
+
+/** What is known of a task where a call has no task token. */
+export const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
+
+/** One look at the task of a token: what is true of it at this moment. */
+export function lookAt({ states }: Pick<CheckServices, 'states'>, token: TaskToken): TaskFacts {
+  const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
+  if (isStoreFailure(state)) return { ...noTask, task: stateUnavailable(state) };
+  return state ?? noTask;
+}
+
+/** Why a task no longer permits the use of a token, at this moment; `null` where it still does. */
+export function problemNow(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
+  const { task, issued } = lookAt(services, token);
+  const live = isDeny(task) ? task : taskPermits(task, token, issued, services.states.clocks());
+  return isDeny(live) ? live : null;
+}
+
+/** States that somebody put a task into to stop it, rather than an expected end. */
+const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled', 'task.revoked']);
+
+/**
+ * The credential of a call. An expired token whose task was stopped becomes the denial that says so: a client answers `token.expired`
+ * with a new declaration, which would get around whoever stopped the task. A caller the token is not bound to learns nothing of it.
+ */
+export function credentialNow(services: CheckServices, reading: Reading, clocks: Clocks): Credential | Deny {
+  const { credential, caller, presented } = reading;
+  if (!isDeny(credential) || !isExpired(credential)) return credential;
+  const { expired, ...over } = credential;
+  const { proof, scheme } = presented;
+  if (isDeny(caller) || isDeny(proof)) return over;
+  if (bindingProblem(expired, { caller, proof, scheme }, services.binding) !== null) return over;
+  const { task, issued } = lookAt(services, expired);
+  const live = isDeny(task) ? task : taskPermits(task, expired, issued, clocks);
+  return isDeny(live) && stopped.has(live.reason)
+    ? deny(live.reason, `${live.detail}; the token of task \`${expired.taskId}\` has expired`)
+    : over;
+}

@@ -1,0 +1,59 @@
+import type { Answer } from './answer.ts';
+import { traceOf } from './decide-now.ts';
+import type { DecidedUse } from './decide-now.ts';
+import type { CheckServices } from './services.ts';
+import { shownDecision } from '../decide/decided-check.ts';
+import type { DecidedCheck } from '../decide/decided-check.ts';
+import { traceCheck } from '../telemetry/span.ts';
+import type { CheckPlace } from '../telemetry/span.ts';
+
+/** A check with its answer. */
+export interface AnsweredCheck {
+  readonly decided: DecidedUse;
+  /** What was answered: `decided.check`, or the denial that took its allow back. */
+  readonly check: DecidedCheck;
+  readonly answer: Answer;
+  /** On the monotonic clock. */
+  readonly answeredMs: number;
+}
+
+/** Writes the span of a check. */
+export function traceUse(services: CheckServices, answered: AnsweredCheck): AnsweredCheck {
+  const { decided } = answered;
+  traceWith(services, decided.check, { decided, place: decided.use.place });
+  return answered;
+}
+
+/** Writes the span of the denial that took an allow back; it links to the span of that allow. */
+export const traceWithdrawal = (
+  services: CheckServices,
+  check: DecidedCheck,
+  { decided, place }: { readonly decided: DecidedUse; readonly place: CheckPlace },
+): void => traceWith(services, check, { decided, place, withdraws: decided.use.place });
+
+function traceWith(
+  services: CheckServices,
+  check: DecidedCheck,
+  on: { readonly decided: DecidedUse; readonly place: CheckPlace; readonly withdraws?: CheckPlace },
+): void {
+  const { read, use } = on.decided;
+  traceCheck(services, check, {
+    place: on.place,
+    application: traceOf(read.asked).application,
+    previousUse: use.before?.previous ?? null,
+    startedMs: read.clocks.monotonicMs,
+    ...(on.withdraws === undefined ? {} : { withdraws: on.withdraws }),
+  });
+}
+
+/** Reports an answered check to outcomes, metrics and the decision log. */
+export function tell(
+  { outcomes, onChecked, digestOf }: CheckServices,
+  { decided, check, answer, answeredMs }: AnsweredCheck,
+): void {
+  const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
+  // Where the client is gone the answer is thrown away, and the proxy's log cannot name it.
+  if (!read.asked.call.signal.aborted) outcomes.answered(answer);
+  const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: answeredMs - decidedMs };
+  onChecked({ ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took });
+}
