@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import canonicalize from 'canonicalize';
 import * as fc from 'fast-check';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { JsonValue } from '../../src/ledger/canonical-json.ts';
@@ -54,6 +55,29 @@ describe('canonicalJson', () => {
     ],
   ])('refuses %s', (_name, value, problem) => {
     expect(canonicalJson(value)).toEqual({ problem });
+  });
+
+  it('gives the text of the library, for members in any order and in theirs', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' }),
+      fc.dictionary(
+        fc.constantFrom('a', 'b', '10', '9', '__proto__', 'toJSON', '\u{1f600}', '\ufb33'),
+        fc.double({ noNaN: true, noDefaultInfinity: true }),
+      ),
+    );
+    fc.assert(
+      fc.property(value, (any) => {
+        const text = canonicalize(any);
+        expect(canonicalJson(any as JsonValue)).toBe(text);
+        expect(canonicalJson(JSON.parse(text ?? '') as JsonValue)).toBe(text);
+      }),
+    );
+  });
+
+  it('refuses what has no text, behind a member that is out of order too', () => {
+    expect(canonicalJson({ b: [{ d: 1, c: 2 }], a: ['\ud800'] })).toEqual({
+      problem: 'a string holds a lone surrogate',
+    });
   });
 
   it('gives a text that reads back as the value, and the same text again', () => {
