@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -31,7 +31,12 @@ export type Batches = readonly ReturnType<LedgerLoad['next']>[];
 
 /** Opens a new ledger by the code of a checkout, which must have the names that this one has. */
 export async function ledgerContender(checkout: string, settings: LogSettings): Promise<LedgerContender> {
-  const room = pathToFileURL(join(resolve(checkout), 'src/store/ledger/')).href;
+  // `src/store/ledger` before its files moved.
+  const folder = ['src/ledger/log/', 'src/store/ledger/']
+    .map((room) => join(resolve(checkout), room))
+    .find((room) => existsSync(room));
+  if (folder === undefined) throw new Error(`no ledger in \`${checkout}\``);
+  const room = pathToFileURL(folder).href;
   const threads = (await import(`${room}log-thread.ts`)) as { readonly LogThread: typeof LogThread };
   const readers = (await import(`${room}log-reader.ts`)) as { readonly LogReader: typeof LogReader };
   const before = new Set(readdirSync('/proc/self/task'));

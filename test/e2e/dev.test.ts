@@ -11,7 +11,7 @@ import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const samples = join(root, 'test/action/import');
+const samples = join(root, 'test/policy-tools/import');
 
 /** What `remit dev` printed to be tried: the title of each and its commands. */
 const blocksOf = (printed: string): readonly (readonly [title: string, commands: string])[] =>
