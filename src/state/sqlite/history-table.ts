@@ -1,8 +1,8 @@
 import type { SQLOutputValue } from 'node:sqlite';
-import { historyWith, noHistory } from '../../task/history.ts';
-import type { HistoryEntry, TaskHistory } from '../../task/history.ts';
+import { noHistory } from '../../task/history.ts';
+import type { TaskHistory } from '../../task/history.ts';
 import type { Connection } from './connection.ts';
-import type { SpendProblem, TaskKey } from '../store.ts';
+import type { TaskKey } from '../store.ts';
 import { ROOT_TASK, rootTaskOf } from './root-task.ts';
 
 /** Joins the history to a row of `tasks`, in the columns of `HISTORY_COLUMNS`. */
@@ -24,21 +24,9 @@ export function historyFrom(row: Readonly<Record<string, SQLOutputValue>>): Task
 const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${ROOT_TASK}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
   ON CONFLICT DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;
 
-/**
- * Within a transaction: adds an entry to the history as it stands now. INVARIANT: not where it is no longer the one that the
- * use was decided by, since it may hold what would have forbidden the use.
- */
-export function addToHistory(
-  connection: Connection,
-  { issuer, id }: TaskKey,
-  { entry, now }: { readonly entry: HistoryEntry; readonly now: TaskHistory },
-): SpendProblem | null {
-  if (entry.version !== now.version) return 'history-changed';
-  const next = historyWith(now, entry);
-  if (next === 'same') return null;
-  if (next === 'full') return 'history-full';
-  const { version, actions, labels } = next;
+/** Within a transaction: the history of the task, and of all that share it, is this one from now on. */
+export function writeHistory(connection: Connection, { issuer, id }: TaskKey, history: TaskHistory): void {
+  const { version, actions, labels } = history;
   connection.changed(rootTaskOf(connection, { issuer, id }));
   connection.statement(WRITE_HISTORY).run(version, JSON.stringify(actions), JSON.stringify(labels), issuer, id);
-  return null;
 }

@@ -6,7 +6,8 @@ import { expiryOf, stateAt } from '../../task/task.ts';
 import type { HistoryEntry } from '../../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../task/task.ts';
 import { isProblem } from '../../token/members.ts';
-import { namesOf, spendFor, spendsProblem } from './budget-table.ts';
+import { spendsProblem } from '../settlement.ts';
+import { namesOf, spendFor } from './budget-table.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import { Connection } from './connection.ts';
@@ -46,7 +47,7 @@ import type {
   WaitingRecord,
 } from '../store.ts';
 import { amendTask, changeTask } from './task-change.ts';
-import { partProblem } from './task-parts.ts';
+import { placeProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
 import {
   countTasks,
@@ -231,7 +232,7 @@ class SqliteStore implements Store {
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
     return this.#connection.write(
       [...valuesOf(task), ...textsOf(token)],
-      () => partProblem(this.#connection, task) ?? this.#insertTask(task, token, records),
+      () => placeProblem(this.#connection, task) ?? this.#insertTask(task, token, records),
     );
   }
 
@@ -247,7 +248,7 @@ class SqliteStore implements Store {
     if (problem !== null) return storeFailure('refused', problem);
     const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
     return this.#connection.write(input, () => {
-      const unfit = partProblem(this.#connection, part);
+      const unfit = placeProblem(this.#connection, part);
       if (unfit !== null) return unfit;
       const key = { issuer, id: parentId };
       // INVARIANT: the spends are the last that can refuse, so that nothing is taken for a part that is not written.
@@ -284,7 +285,7 @@ class SqliteStore implements Store {
     return this.#change<Task | StoreFailure>(key, [by, cause.note, ...said], (task) => {
       const facts = contextAfter(task, saying);
       if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
-      const amended = amendTask(this.#connection, task, facts, { event: 'context', kind, cause, by });
+      const amended = amendTask(this.#connection, task, { facts, event: 'context', kind, cause, by });
       if ('problem' in amended || event === undefined) return amended;
       const changed = changeTask(this.#connection, amended, event, by);
       return 'problem' in changed ? changed : changed.task;
@@ -293,7 +294,7 @@ class SqliteStore implements Store {
 
   setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure {
     return this.#change(key, [cause.note, by], (task) =>
-      amendTask(this.#connection, task, { risk }, { event: 'risk', cause, by }),
+      amendTask(this.#connection, task, { facts: { risk }, event: 'risk', cause, by }),
     );
   }
 

@@ -1,0 +1,78 @@
+import { historyWith } from '../task/history.ts';
+import type { HistoryEntry, TaskHistory } from '../task/history.ts';
+import { stateAt, tokenProblem } from '../task/task.ts';
+import type { Spend, SpendProblem, UseState } from './store.ts';
+
+/** What a spend adds to which counter, and how far that may go. */
+interface Charge {
+  readonly counter: string;
+  readonly amount: number;
+  readonly limit: number;
+  readonly problem: SpendProblem;
+}
+
+function chargeOf(spend: Spend): Charge {
+  const counter = `${spend.kind}:${spend.name ?? ''}`;
+  switch (spend.kind) {
+    case 'calls':
+      return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted' };
+    case 'amount':
+      return { counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
+    case 'single-use':
+      return { counter, amount: 1, limit: 1, problem: 'replayed' };
+    default:
+      return spend satisfies never;
+  }
+}
+
+/** Why spends cannot be counted at all; `null` where they can. */
+export function spendsProblem(spends: readonly Spend[]): string | null {
+  const numbers = spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]);
+  return numbers.every((number) => Number.isSafeInteger(number) && number >= 0)
+    ? null
+    : 'a budget is counted in whole numbers from 0 to 2^53 - 1';
+}
+
+/** The rows that a use is settled by. */
+export interface UseRows {
+  /** The task with the token and the history; `undefined` where there is no such task. */
+  readonly use: UseState | undefined;
+  /** What a counter of the task stands at; 0 where it has none of that name. */
+  readonly spent: (counter: string) => number;
+}
+
+/** What a use takes. */
+export interface Taking {
+  readonly spends: readonly Spend[];
+  readonly entry?: HistoryEntry | undefined;
+}
+
+/** The rows that a use changes. */
+export interface TakenRows {
+  /** What each counter stands at from now on. */
+  readonly spent: ReadonlyMap<string, number>;
+  /** The new history; `null` where the use adds nothing to it. */
+  readonly history: TaskHistory | null;
+}
+
+/**
+ * What a use that counts makes of the rows of its task: all that it takes, or a problem and nothing of it. Spends of one counter add
+ * up. INVARIANT: nothing is added to a history that is no longer the one the use was decided by, since it may hold what would have
+ * forbidden the use. A pure function: every implementation of the state calls it within its transaction. @param nowMs `Store.nowMs`
+ */
+export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs: number): TakenRows | SpendProblem {
+  if (use?.issued === undefined || stateAt(use.task, nowMs) !== 'active') return 'ended';
+  if (tokenProblem(use.task, use.issued) !== null) return 'ended';
+  const totals = new Map<string, number>();
+  for (const { counter, amount, limit, problem } of spends.map(chargeOf)) {
+    const before = totals.get(counter) ?? spent(counter);
+    // Not `before + amount > limit`: the sum may be past what a number holds.
+    if (before > limit - amount) return problem;
+    totals.set(counter, before + amount);
+  }
+  if (entry === undefined) return { spent: totals, history: null };
+  if (entry.version !== use.history.version) return 'history-changed';
+  const history = historyWith(use.history, entry);
+  if (history === 'full') return 'history-full';
+  return { spent: totals, history: history === 'same' ? null : history };
+}
