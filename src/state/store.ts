@@ -6,6 +6,7 @@ import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { Clocks } from '../runtime/ports.ts';
+import type { Feed } from './feed.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
 /** A token that is about to be issued. Its generation is the one of the task it was decided by. */
@@ -145,7 +146,7 @@ export interface SecretSighting extends SeenSecret {
 }
 
 /** What can be read while another process writes. */
-export interface StoreReader {
+export interface StoreReader extends Feed {
   /** One reading of all clocks. */
   clocks(): Clocks;
   /** The later of wall clock and floor, milliseconds since the Unix epoch: what tasks are judged by (`laterOf`). */
@@ -250,6 +251,15 @@ export interface Store extends StoreReader {
     jtiDigest: string,
     spends: readonly Spend[],
     entry?: HistoryEntry,
+  ): null | SpendProblem | StoreFailure;
+  /**
+   * The same, once for each decision: one that counts already counts no second time, for 10 minutes, and the answer is `null` again. A
+   * problem takes nothing, so that the same use, or one that was decided anew, may be settled by the same decision later.
+   */
+  settle(
+    decisionId: string,
+    key: TaskKey,
+    use: { readonly jtiDigest: string; readonly spends: readonly Spend[]; readonly entry?: HistoryEntry | undefined },
   ): null | SpendProblem | StoreFailure;
   /**
    * Has all that is written in `work` go to disk together, when this returns: one wait for the disk for many uses. Nothing may be

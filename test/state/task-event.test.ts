@@ -78,11 +78,11 @@ describe('familyAfter', () => {
   });
 });
 
+const risk = (facts: { readonly risk: Task['risk'] }) =>
+  ({ facts, event: 'risk', cause: causeOf('signal.risk-level-change') }) as const;
+
 describe('taskAmended', () => {
   const deed = { by: 'operator', nowMs: 5_000, floorMs: 5_000 };
-  const risk = (facts: { readonly risk: Task['risk'] }) =>
-    ({ facts, event: 'risk', cause: causeOf('signal.risk-level-change') }) as const;
-
   it('gives the row with the record of what is new, and `null` where nothing is', () => {
     expect(taskAmended(taskNumber(1), risk({ risk: 'high' }), deed)).toMatchObject({
       task: { risk: 'high', state: 'active', generation: 1 },

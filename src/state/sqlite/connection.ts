@@ -4,12 +4,25 @@ import { laterOf } from '../../runtime/ports.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { ClockSources, FloorMark } from '../clock-floor.ts';
+import { appendToFeed } from './feed-table.ts';
 import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
+/** What a connection judges and writes by. A `ClockFloor` is one. */
+export interface StateClock {
+  read(): Clocks;
+  /** What a commit writes of it, for the next process. */
+  mark(): FloorMark;
+}
+
+/** From what a connection makes its clock, with the mark in its file; or the clock itself. */
+export type ClockOfState = ClockSources | { readonly clock: StateClock };
+
 /** What a connection needs from outside. */
-export interface StateConnectionOptions extends ClockSources {
+export type StateConnectionOptions = ClockOfState & ConnectionOptions;
+
+interface ConnectionOptions {
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
   /** Told of records once they are on disk, for metrics. It must not throw. */
@@ -28,7 +41,7 @@ const BUSY_TIMEOUT_MS = 1_000;
  */
 export class Connection {
   readonly #db: DatabaseSync;
-  readonly #clock: ClockFloor;
+  readonly #clock: StateClock;
   readonly #onFatal: (failure: StoreFailure) => void;
   readonly #onRecords: (records: readonly EncodedRecord[]) => void;
   readonly #onWrite: (failure: StoreFailure | null) => void;
@@ -38,6 +51,8 @@ export class Connection {
   #broken: StoreFailure | null = null;
   /** Written by the transaction that is open. */
   #recorded: EncodedRecord[] = [];
+  /** Roots of what was changed by the transaction that is open. */
+  readonly #changed = new Set<string>();
   /** Told of what is written that uses are judged by. */
   #onChange: (whole: string) => void = () => undefined;
   /** The writes that go to disk together at the moment. */
@@ -49,12 +64,17 @@ export class Connection {
     this.#onRecords = options.onRecords ?? (() => undefined);
     this.#onWrite = options.onWrite ?? (() => undefined);
     this.#patience = new BusyTimeout(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
-    this.#clock = new ClockFloor(options, markIn(db));
+    this.#clock = 'clock' in options ? options.clock : new ClockFloor(options, markIn(db));
   }
 
   /** One reading of all clocks. */
   clocks(): Clocks {
     return this.#clock.read();
+  }
+
+  /** What the next commit writes of the clock. */
+  mark(): FloorMark {
+    return this.#clock.mark();
   }
 
   /** The later of wall clock and floor, milliseconds since the Unix epoch: what is decided is judged by it. */
@@ -157,6 +177,8 @@ export class Connection {
   #commit(): null {
     const recorded = this.#recorded;
     this.#recorded = [];
+    if (this.#changed.size > 0) appendToFeed(this, this.#changed);
+    this.#changed.clear();
     const mark = this.#clock.mark();
     this.#writeClock(mark);
     this.#db.exec('COMMIT');
@@ -176,6 +198,7 @@ export class Connection {
       return work();
     } catch (error) {
       this.#recorded = [];
+      this.#changed.clear();
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
@@ -189,11 +212,13 @@ export class Connection {
   }
 
   /**
-   * Within a transaction, by whatever writes what uses are judged by: the row of a task, a token that is there, a history.
+   * Within a transaction, by whatever writes what uses are judged by: the row of a task, a token that is there, a history. It goes
+   * into the feed with the same commit.
    *
    * @param whole id of the task that was declared itself, which it is a part of or is (`wholeOf`)
    */
   changed(whole: string): void {
+    this.#changed.add(whole);
     this.#onChange(whole);
   }
 

@@ -1,4 +1,5 @@
 import type { Authority, Upkeep } from '../authority.ts';
+import type { Feed } from '../feed.ts';
 import type { Settling } from '../settling.ts';
 import type { Store } from '../store.ts';
 import type { TaskStates } from '../task-states.ts';
@@ -8,6 +9,7 @@ export interface StateAccess {
   readonly states: TaskStates;
   readonly settling: Settling;
   readonly authority: Authority & Upkeep;
+  readonly feed: Feed;
 }
 
 /** The calls of a store in this thread: each write blocks until it is on disk. For commands, and for tests of what stands on it. */
@@ -20,7 +22,7 @@ export function directAuthority(store: Store): StateAccess {
     turnOver: () => store.turnOver(),
   };
   const settling: Settling = {
-    settle: async ({ key, jtiDigest, spends, entry }) => store.spend(key, jtiDigest, spends, entry),
+    settle: async ({ decisionId, key, ...use }) => store.settle(decisionId, key, use),
   };
   const authority: Authority & Upkeep = {
     clocks: () => store.clocks(),
@@ -48,5 +50,5 @@ export function directAuthority(store: Store): StateAccess {
     markServing: async () => store.markServing(),
     forget: async (...input) => store.forget(...input),
   };
-  return { states, settling, authority };
+  return { states, settling, authority, feed: store };
 }

@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../store.ts';
+import { forgetSettled, hasOldSettled } from './settled-table.ts';
 
 /** The most that the clocks of this machine and of a verifier may differ, of all that can be configured: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
@@ -7,7 +8,7 @@ export const PRUNE_SKEW_MS = 60_000;
 const MAX_ROWS = 128;
 /** Tasks that were declared themselves that one step looks at. */
 const MAX_ROOTS = 32;
-/** Replay keys that one step forgets. */
+/** Replay keys, and decisions that were settled, that one step forgets. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -45,8 +46,9 @@ interface Due {
   readonly roots: readonly Root[];
   /** Where the look after this step begins. */
   readonly next: Root;
-  /** Whether replay keys wait to be forgotten. */
+  /** Whether replay keys, or decisions that were settled, wait to be forgotten. */
   readonly hasKeys: boolean;
+  readonly hasSettled: boolean;
 }
 
 /**
@@ -77,16 +79,18 @@ export class Pruning {
     const next = (seen.length === MAX_ROOTS ? seen.at(-1) : undefined) ?? START;
     const roots = seen.filter((root) => !this.#isNeeded(root));
     const hasKeys = this.#connection.statement(HAS_KEYS).get(this.#connection.floorMs()) !== undefined;
-    if (roots.length > 0 || hasKeys) return { roots, next, hasKeys };
+    const hasSettled = hasOldSettled(this.#connection);
+    if (roots.length > 0 || hasKeys || hasSettled) return { roots, next, hasKeys, hasSettled };
     this.#seen = next;
     return null;
   }
 
   /** Deletes what `due` gave, as far as one step goes. Within a transaction. */
-  step({ roots, next, hasKeys }: Due): Pruned {
+  step({ roots, next, hasKeys, hasSettled }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
+    const settled = hasSettled ? forgetSettled(this.#connection, MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;
@@ -98,7 +102,7 @@ export class Pruning {
     if (isDone) this.#seen = next;
     else if (this.#deleted === 0) this.#seen = last;
     const isMore = isDone ? next !== START : this.#deleted > 0;
-    return { tasks: this.#deleted, isMore: isMore || Number(keys) === MAX_KEYS };
+    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled) === MAX_KEYS };
   }
 
   /** INVARIANT: the earlier of both clocks: one that is ahead deletes nothing. */

@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../sqlite/file-format.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 9;
+const SCHEMA_VERSION = 10;
 
 /** When the file was restored from a backup, milliseconds since the Unix epoch by its clock; no row where it never was. Since version 9. */
 const RESTORED = `
@@ -12,6 +12,19 @@ CREATE TABLE restored (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   at_ms INTEGER NOT NULL
 ) STRICT;
+`;
+
+/** What changed, for readers of other connections (`feed-table.ts`), and which uses count already (`settled-table.ts`). Since version 10. */
+const FEED_AND_SETTLED = `
+CREATE TABLE feed (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  root TEXT NOT NULL
+) STRICT;
+CREATE TABLE settled (
+  decision TEXT PRIMARY KEY,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX settled_at ON settled (at_ms);
 `;
 
 /** Length of the key that secrets are digested with, made with the file. */
@@ -170,6 +183,7 @@ CREATE TABLE clock (
 ) STRICT;
 INSERT INTO clock VALUES (1, 0, NULL, NULL);
 ${RESTORED}
+${FEED_AND_SETTLED}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -178,7 +192,10 @@ PRAGMA user_version = ${SCHEMA_VERSION};
  * How files of earlier versions are brought up to date, from the first version that is. INVARIANT: a step that was released does not
  * change, and what it makes is what `SCHEMA` makes, to the word: `tableProblem` compares the texts.
  */
-const steps: readonly SchemaStep[] = [{ from: 8, run: (db) => db.exec(RESTORED) }];
+const steps: readonly SchemaStep[] = [
+  { from: 8, run: (db) => db.exec(RESTORED) },
+  { from: 9, run: (db) => db.exec(FEED_AND_SETTLED) },
+];
 
 /** The state file. */
 export const stateFormat: FileFormat = {

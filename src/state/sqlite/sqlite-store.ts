@@ -9,9 +9,9 @@ import { isProblem } from '../../token/members.ts';
 import { spendsProblem } from '../settlement.ts';
 import { namesOf, spendFor } from './budget-table.ts';
 import type { Clocks } from '../../runtime/ports.ts';
-import type { ClockSources } from '../clock-floor.ts';
+import type { ClockSources, FloorMark } from '../clock-floor.ts';
 import { Connection } from './connection.ts';
-import type { StateConnectionOptions } from './connection.ts';
+import type { ClockOfState, StateConnectionOptions } from './connection.ts';
 import { giveBack, sizeOfFile, sparePages } from './file-space.ts';
 import { fileIdOf, forgetOutbox, insertRecords, outboxAfter, outboxEnd, waitingRecordsOf } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
@@ -20,6 +20,9 @@ import { createState, stateFormat } from './schema.ts';
 import { restoredAt } from './restored-mark.ts';
 import { RefusedTokens } from './refused-tokens.ts';
 import { secretDigests, sightings, writeSightings } from './secret-table.ts';
+import { isSettled, noteSettled } from './settled-table.ts';
+import { changesAfter, endOfFeed } from './feed-table.ts';
+import type { FeedChanges } from '../feed.ts';
 import { deleteMark, hasMark, insertMark, isMarked, replaceMarks } from './serving-mark.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import type { OpenOptions } from '../../sqlite/sqlite-file.ts';
@@ -69,7 +72,9 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 const MARK_BYTES = 8;
 
 /** What a store needs from outside. */
-export interface StoreOptions extends ClockSources {
+export interface StoreOptions extends ClockSources, FileOptions {}
+
+interface FileOptions {
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
   /**
@@ -101,6 +106,20 @@ export interface StoreOptions extends ClockSources {
  * damaged, one that others may read, and an unknown schema.
  */
 export function openStore(path: string, options: StoreOptions): Store | StoreFailure {
+  const store = openUnmarkedStore(path, options);
+  if (isStoreFailure(store)) return store;
+  try {
+    // One that fails is tried again by `markServing`.
+    store.markServing();
+    return store;
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+/** The same, before the file is marked as in use, which `markServing` does: it is the first write, and needs a clock. */
+export function openUnmarkedStore(path: string, options: ClockOfState & FileOptions): Store | StoreFailure {
   const { access = 'create', maxBytes = DEFAULT_MAX_BYTES, randomBytes } = options;
   const mark = access === 'create' ? Buffer.from(randomBytes(MARK_BYTES)).toString('hex') : null;
   let isChecked = false;
@@ -111,18 +130,23 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
     create: (db) => createState(db, randomBytes),
     isCheckDue: (db) => (isChecked = mark !== null && isMarked(db)),
   });
-  if (mark === null || isStoreFailure(store)) return store;
-  try {
-    store.serve(mark, isChecked);
-    return store;
-  } catch (error) {
-    store.close();
-    throw error;
-  }
+  if (mark !== null && !isStoreFailure(store)) store.serveAs(mark, isChecked);
+  return store;
 }
 
-/** Opens the state file for reading alone, beside the process that writes it. */
-export function openStoreForReading(path: string, options: ClockSources): StoreReader | StoreFailure {
+/** A reader in a process that serves: what it alone knows beside the file is the clock, and the tokens that it refuses. */
+export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf'> {
+  /** What a commit is to write of the clock. */
+  mark(): FloorMark;
+  /** Whether `refuseToken` was told of the token. */
+  isRefused(jtiDigest: string): boolean;
+}
+
+/** Opens the state file for reading alone, beside the process or thread that writes it. Its connection cannot write. */
+export function openStoreForReading(
+  path: string,
+  options: ClockSources & Pick<StoreOptions, 'onFatal'>,
+): StateReader | StoreFailure {
   return opened(path, options, { format: stateFormat, access: 'read', maxBytes: DEFAULT_MAX_BYTES });
 }
 
@@ -132,13 +156,15 @@ function opened(path: string, options: StateConnectionOptions, how: OpenOptions)
 }
 
 /** A store over one connection. Every call is one statement or one transaction, and synchronous. */
-class SqliteStore implements Store {
+class SqliteStore implements Store, StateReader {
   readonly #connection: Connection;
   readonly #useStates: UseStates;
   readonly #refused = new RefusedTokens();
   readonly #pruning: Pruning;
   /** Under which this process serves with the file; `null` where it does not. */
   #mark: string | null = null;
+  /** Whether the whole file was checked, so that the marks of all others go with the first of this process. */
+  #isChecked = false;
   readonly digestOf: Store['digestOf'];
 
   constructor(connection: Connection) {
@@ -246,6 +272,7 @@ class SqliteStore implements Store {
     if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
+    if (this.#refused.has(jtiDigest)) return 'ended';
     const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
     return this.#connection.write(input, () => {
       const unfit = placeProblem(this.#connection, part);
@@ -298,6 +325,14 @@ class SqliteStore implements Store {
     );
   }
 
+  mark(): FloorMark {
+    return this.#connection.mark();
+  }
+
+  isRefused(jtiDigest: string): boolean {
+    return this.#refused.has(jtiDigest);
+  }
+
   refuseToken(jtiDigest: string): void {
     this.#refused.add(jtiDigest, this.nowMs());
   }
@@ -318,15 +353,19 @@ class SqliteStore implements Store {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure {
-    const problem = spendsProblem(spends);
-    if (problem !== null) return storeFailure('refused', problem);
-    if (this.#refused.has(jtiDigest)) return 'ended';
-    const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-    const input = [key.issuer, key.id, jtiDigest, ...namesOf(spends), ...texts];
-    return this.#connection.write(input, () => {
-      const use = this.#useStates.current(key, jtiDigest);
-      return spendFor(this.#connection, key, { use, spends, entry });
-    });
+    return this.#settle(key, { jtiDigest, spends, entry }, null);
+  }
+
+  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): null | SpendProblem | StoreFailure {
+    return this.#settle(key, use, decisionId);
+  }
+
+  feedEnd(): number | StoreFailure {
+    return this.#connection.read([], () => endOfFeed(this.#connection));
+  }
+
+  feedAfter(position: number): FeedChanges | null | StoreFailure {
+    return this.#connection.read([], () => changesAfter(this.#connection, position));
   }
 
   together(work: () => void): null | StoreFailure {
@@ -370,14 +409,17 @@ class SqliteStore implements Store {
     if (id === null) return null;
     const isThere = this.#connection.read([], () => hasMark(this.#connection, id));
     if (isStoreFailure(isThere)) return isThere;
-    return isThere ? null : this.#connection.write([], () => insertMark(this.#connection, id));
+    if (isThere) return null;
+    const write = this.#isChecked ? replaceMarks : insertMark;
+    const failure = this.#connection.write([], () => write(this.#connection, id));
+    if (failure === null) this.#isChecked = false;
+    return failure;
   }
 
-  /** Marks the file as in use by this process, in the place of all others where it was checked. `markServing` retries what fails. */
-  serve(mark: string, isChecked: boolean): void {
+  /** What `markServing` marks the file with. */
+  serveAs(mark: string, isChecked: boolean): void {
     this.#mark = mark;
-    const write = isChecked ? replaceMarks : insertMark;
-    this.#connection.write([mark], () => write(this.#connection, mark));
+    this.#isChecked = isChecked;
   }
 
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
@@ -409,6 +451,25 @@ class SqliteStore implements Store {
     } finally {
       this.#connection.close();
     }
+  }
+
+  #settle(
+    key: TaskKey,
+    { jtiDigest, spends, entry }: Parameters<Store['settle']>[2],
+    decisionId: string | null,
+  ): null | SpendProblem | StoreFailure {
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    if (this.#refused.has(jtiDigest)) return 'ended';
+    const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
+    const input = [key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts];
+    return this.#connection.write(input, () => {
+      if (decisionId !== null && isSettled(this.#connection, decisionId)) return null;
+      const use = this.#useStates.current(key, jtiDigest);
+      const unsettled = spendFor(this.#connection, key, { use, spends, entry });
+      if (unsettled === null && decisionId !== null) noteSettled(this.#connection, decisionId);
+      return unsettled;
+    });
   }
 
   /** Within a transaction. */

@@ -153,11 +153,12 @@ export function idlingTasks(
 /**
  * A use of the task: its idle time and that of every task it is a part of starts anew. Nothing where it has no idle limit,
  * since then none of those has one either. A use was so long ago as the wall clock says, and is noted by the floor.
- * INVARIANT: what has expired by being idle stays so, however late the use is written.
+ * INVARIANT: what has expired by being idle stays so, however late the use is written. It is not in the feed: a state that is held
+ * with the idle time of before is read again once that is over (`use-states.ts`).
  */
 export function touchTask(connection: Connection, taskId: string, usedAtMs: number): void {
   const { wallMs, floorMs } = connection.clocks();
-  const touched = connection
+  connection
     .statement(
       `UPDATE tasks SET last_used_ms = ?2
        WHERE (issuer, id) IN (
@@ -166,10 +167,7 @@ export function touchTask(connection: Connection, taskId: string, usedAtMs: numb
            UNION ALL
            SELECT tasks.issuer, tasks.parent FROM used CROSS JOIN tasks USING (issuer, id) WHERE tasks.parent IS NOT NULL)
          SELECT issuer, id FROM used)
-       AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3
-       RETURNING issuer, id`,
+       AND state = 'active' AND idle_ms IS NOT NULL AND last_used_ms < ?2 AND last_used_ms + idle_ms > ?3`,
     )
-    .all(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
-  for (const { issuer, id } of touched)
-    connection.changed(rootTaskOf(connection, { issuer: String(issuer), id: String(id) }));
+    .run(taskId, floorMs - Math.max(0, wallMs - usedAtMs), floorMs);
 }

@@ -1,5 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Connection } from './connection.ts';
+import { changesAfter, endOfFeed } from './feed-table.ts';
+import { stateAt } from '../../task/task.ts';
 import type { TaskKey, UseState } from '../store.ts';
 import { useStateAt } from './token-table.ts';
 
@@ -26,9 +28,10 @@ interface Held {
 /**
  * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
  * What this connection writes about a task the connection tells (`Connection.changed`), and what is held of that task, of its parts
- * and of what it is a part of is read again; of all other tasks it stays. What another connection has written SQLite tells, not of
- * which task, and is asked on every look, or once for all looks of a turn. So a state is never older than the last commit of
- * anybody before the look, or before the turn, and a look at an unchanged file costs a twentieth of the read, or nothing.
+ * and of what it is a part of is read again; of all other tasks it stays. That another connection has written SQLite tells, and the
+ * feed of the file of which tasks; it is asked on every look, or once for all looks of a turn. So a state is never older than the last
+ * commit of anybody before the look, or before the turn, save that its idle time may have started anew: one that is over is read again.
+ * A look at an unchanged file costs a twentieth of the read, or nothing.
  *
  * @see https://www.sqlite.org/pragma.html#pragma_data_version
  */
@@ -43,6 +46,8 @@ export class UseStates {
   /** Those of which something is held, by the id of the whole task: no more than states. */
   readonly #families = new Map<string, Family>();
   #version = -1;
+  /** How far the feed was read. */
+  #position = 0;
   /** Within a turn: what others have written was asked for all of it. */
   #isTurn = false;
 
@@ -57,6 +62,8 @@ export class UseStates {
     const held = this.#states.get(jtiDigest);
     if (held === undefined || held.family.isOld) return undefined;
     const { state } = held;
+    // A use since then may have prolonged it, which nobody tells.
+    if (state.task.idleMs !== null && stateAt(state.task, this.#connection.nowMs()) === 'expired') return undefined;
     return state.task.id === id && state.task.issuer === issuer ? state : undefined;
   }
 
@@ -115,7 +122,12 @@ export class UseStates {
 
   #ask(): void {
     const version = this.#connection.writesOfOthers();
-    if (version !== this.#version) this.forgetAll();
+    if (version === this.#version) return;
+    const changes = this.#version === -1 ? null : changesAfter(this.#connection, this.#position);
+    if (changes === null) this.forgetAll();
+    else for (const root of changes.roots) this.#taskChanged(root);
+    // INVARIANT: after the version was asked, and before any state is read by it: what is committed meanwhile is asked for again.
+    this.#position = changes?.position ?? endOfFeed(this.#connection);
     this.#version = version;
   }
 }

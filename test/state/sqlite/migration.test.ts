@@ -17,11 +17,13 @@ const { folder, remove } = scratch();
 afterAll(remove);
 const environment = compiledOnce(folder());
 
-/** A file as the last build of schema version 8 wrote it. */
-function fileOf8(): string {
+const fileOf8 = () => fileOf(8);
+
+/** A file as the last build with that version of the schema wrote it. */
+function fileOf(version: 8 | 9): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
-  db.exec(readFileSync(resolve(import.meta.dirname, 'state-schema-8.sql'), 'utf8'));
+  db.exec(readFileSync(resolve(import.meta.dirname, `../state-schema-${version}.sql`), 'utf8'));
   db.exec('PRAGMA journal_mode = WAL');
   db.close();
   chmodSync(file, 0o600);
@@ -69,6 +71,28 @@ describe('migrateFile', () => {
     expect([pendingVersion(file, stateFormat), migrate(file)]).toEqual([null, null]);
   });
 
+  it('brings a file of version 9 to exactly the schema of a new one, and follows changes from there', () => {
+    const file = fileOf(9);
+    expect(migrate(file)).toEqual({ from: 9, to: stateFormat.version, copy: `${file}.schema-9` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    expect(store.useStateOf(issuer, key(1).id, 'digest-1')).toMatchObject({
+      task: { state: 'active' },
+      history: { version: 1, actions: ['payments.read'], labels: ['pii'] },
+    });
+    expect(store.outbox(0, 100)).toHaveLength(3);
+    const calls = { jtiDigest: 'digest-1', spends: [{ kind: 'calls', limit: 4 }] } as const;
+    expect([store.settle('decision-1', key(1), calls), store.settle('decision-1', key(1), calls)]).toEqual([
+      null,
+      null,
+    ]);
+    expect(store.settle('decision-2', key(1), calls)).toBe('exhausted');
+    expect(store.feedEnd()).toBe(0);
+    expect(store.applyTaskEvent(key(1), byOperator('cancel'), 'operator')).toMatchObject({ changed: true });
+    expect(store.feedAfter(0)).toEqual({ roots: [key(1).id], position: 1 });
+    store.close();
+  });
+
   it('keeps the file as it was beside it, for its owner alone', () => {
     const file = fileOf8();
     migrate(file);
@@ -84,7 +108,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 9: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 10: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -96,9 +120,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 9: this build goes back to version 8: let the tasks/,
+      /version 7, this build has version 10: this build goes back to version 8: let the tasks/,
     ],
-    ['of a later build', 10, 'later', /version 10, this build has version 9: run that build or a later one$/],
+    ['of a later build', 11, 'later', /version 11, this build has version 10: run that build or a later one$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -130,9 +154,9 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be brought from schema version 8 to 10, and no step is half done/,
+      /could not be brought from schema version 8 to 11, and no step is half done/,
     );
-    expect(versionOf(file)).toBe(9);
+    expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
   });
 
@@ -148,10 +172,10 @@ describe('migrateFile', () => {
 
   it('leaves the version before a step where it is killed in its middle, and goes on at the next start', () => {
     const file = fileOf8();
-    const script = resolve(import.meta.dirname, 'killed-migration.ts');
+    const script = resolve(import.meta.dirname, '../killed-migration.ts');
     const { signal, stderr } = spawnSync(process.execPath, ['--no-warnings', script, file], { env: environment });
     expect([signal, String(stderr)]).toEqual(['SIGKILL', '']);
-    expect(versionOf(file)).toBe(9);
+    expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
     expect(versionOf(`${file}.schema-8`)).toBe(8);
     expect(
@@ -159,6 +183,6 @@ describe('migrateFile', () => {
         file,
         further(() => undefined),
       ),
-    ).toMatchObject({ from: 9, to: 10 });
+    ).toMatchObject({ from: stateFormat.version, to: stateFormat.version + 1 });
   });
 });

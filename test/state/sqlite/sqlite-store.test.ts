@@ -58,13 +58,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'later',
-      /was written by a later build of Remit: it has schema version 99, this build has version 9: run that build or a later one$/,
+      /was written by a later build of Remit: it has schema version 99, this build has version 10: run that build or a later one$/,
     ],
     [
       'an earlier schema',
       (file) => (mustOpen(file).close(), setVersion(file, 7)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 7, this build has version 9: this build goes back to version 8: let the tasks/,
+      /was written by an earlier build of Remit: it has schema version 7, this build has version 10: this build goes back to version 8: let the tasks/,
     ],
     [
       'a file damaged in the middle, after an unclean end',

@@ -21,7 +21,7 @@ afterEach(() => {
 
 /** Another process that takes a place and keeps it. */
 const holder = async (file: string, access: StateAccess) => {
-  const words = ['--expose-gc', '--no-warnings', join(import.meta.dirname, 'state-holder.ts'), file, access];
+  const words = ['--expose-gc', '--no-warnings', join(import.meta.dirname, '../state-holder.ts'), file, access];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
   await once(createInterface(child.stdout), 'line');

@@ -3,7 +3,8 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import type { Store, StoreReader } from '../../../src/state/store.ts';
+import type { Store, StoreReader, UseState } from '../../../src/state/store.ts';
+import { stateAt } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import { agreeing, allowedUse, byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
 
@@ -19,13 +20,23 @@ const tasks = [
 ];
 const TOKENS = [1, 2, 3, 4, 9];
 
-/** All that a store is asked for: each task with each token, its own and another's. */
+/**
+ * All that a store is asked for: each task with each token, its own and another's. Of an idle time that started anew it need not know
+ * before the one it knows is over: then the state that holds is another.
+ */
 const statesIn = (store: StoreReader): readonly unknown[] =>
-  tasks.flatMap(({ id }) => TOKENS.map((n) => store.useStateOf(issuer, id, `digest-${n}`)));
+  tasks.flatMap(({ id }) =>
+    TOKENS.map((n) => {
+      const state = store.useStateOf(issuer, id, `digest-${n}`);
+      if (state === undefined || isStoreFailure(state)) return state;
+      const { lastUsedMs: _, ...task } = state.task;
+      return { ...state, task, now: stateAt(state.task, store.nowMs()) };
+    }),
+  );
 
 /** The same, asked of one that has never been asked before. */
-function statesInFile(file: string): readonly unknown[] {
-  const reader = openStoreForReading(file, agreeing());
+function statesInFile(file: string, nowMs: () => number): readonly unknown[] {
+  const reader = openStoreForReading(file, agreeing(nowMs));
   if (isStoreFailure(reader)) throw new Error(reader.detail);
   try {
     return statesIn(reader);
@@ -93,17 +104,17 @@ describe('Store.useStateOf', () => {
           nowMs += 500;
           steps[what]?.(isOfAnother ? another : own, n);
           if (isTurn) own.turn();
-          expect(statesIn(own)).toEqual(statesInFile(file));
+          expect(statesIn(own)).toEqual(statesInFile(file, () => nowMs));
           if (isTurn && !isOfAnother) steps[what]?.(own, n + 1);
-          expect(statesIn(own)).toEqual(statesInFile(file));
+          expect(statesIn(own)).toEqual(statesInFile(file, () => nowMs));
           if (isTogether) {
             const seen: unknown[] = [];
             const failure = own.together(() => {
               for (const more of [2, 3, 4]) steps[what]?.(own, n + more);
               seen.push(...statesIn(own));
             });
-            if (failure === null) expect(seen).toEqual(statesInFile(file));
-            expect(statesIn(own)).toEqual(statesInFile(file));
+            if (failure === null) expect(seen).toEqual(statesInFile(file, () => nowMs));
+            expect(statesIn(own)).toEqual(statesInFile(file, () => nowMs));
           }
           own.turnOver();
         }
@@ -114,7 +125,7 @@ describe('Store.useStateOf', () => {
     );
   });
 
-  it.each(Object.keys(steps).filter((what) => !/remembered|record|further|spend/.test(what)))(
+  it.each(Object.keys(steps).filter((what) => !/remembered|record|further|spend|use/.test(what)))(
     'follows %s at once, and gives the same object until then',
     (what) => {
       const file = join(folder(), 'state.db');
@@ -129,10 +140,75 @@ describe('Store.useStateOf', () => {
       steps[what]?.(store, 2);
       expect(state()).not.toBe(before);
       const at = 2 * TOKENS.length + 2;
-      expect([state()]).toEqual(statesInFile(file).slice(at, at + 1));
+      expect(statesIn(store)[at]).toEqual(statesInFile(file, () => nowMs)[at]);
       store.close();
     },
   );
+
+  it('keeps what it holds where a task is used, and finds it used once the idle time that it knows is over', () => {
+    const file = join(folder(), 'state.db');
+    let nowMs = 1_000;
+    const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
+    const idling = taskNumber(1, { idleMs: 500, lastUsedMs: 1_000 });
+    own.insertTask(idling, tokenNumber(1), []);
+    const state = () => own.useStateOf(issuer, idling.id, 'digest-1');
+    const before = state();
+    nowMs = 1_400;
+    another.touchTasks(new Map([[idling.id, nowMs]]));
+    expect(own.feedEnd()).toBe(0);
+    expect(state()).toBe(before);
+    nowMs = 1_600;
+    expect(state()).toMatchObject({ task: { state: 'active', lastUsedMs: 1_400 } });
+    nowMs = 1_900;
+    expect(stateAt((state() as UseState).task, own.nowMs())).toBe('expired');
+    own.close();
+    another.close();
+  });
+
+  it('keeps what it holds through 20 ends and 200 touches a second of another process', () => {
+    const file = join(folder(), 'state.db');
+    const [own, another] = [mustOpen(file), mustOpen(file)];
+    const HELD = 500;
+    own.together(() => {
+      for (let n = 1; n <= HELD + 40; n += 1) own.insertTask(taskNumber(n, { idleMs: 90_000 }), tokenNumber(n), []);
+    });
+    const states = () =>
+      Array.from({ length: HELD }, (_, n) => own.useStateOf(issuer, taskNumber(n + 1).id, `digest-${n + 1}`));
+    const before = states();
+    for (let second = 0; second < 2; second += 1) {
+      for (let n = 0; n < 200; n += 20)
+        another.touchTasks(new Map(Array.from({ length: 20 }, (_, m) => [taskNumber(n + m + 1).id, 2_000 + second])));
+      for (let n = 1; n <= 20; n += 1)
+        another.applyTaskEvent(taskNumber(HELD + 20 * second + n), byOperator('complete'), 'operator');
+      expect(states().filter((state, n) => state !== before[n])).toEqual([]);
+    }
+    expect(own.feedEnd()).toBe(40);
+    another.applyTaskEvent(taskNumber(7), byOperator('complete'), 'operator');
+    expect(states().flatMap((state, n) => (state === before[n] ? [] : [n + 1]))).toEqual([7]);
+    own.close();
+    another.close();
+  });
+
+  it('forgets all where the feed has passed it by more than 4,096 changes', () => {
+    const file = join(folder(), 'state.db');
+    const [own, another] = [mustOpen(file), mustOpen(file)];
+    for (const n of [1, 2]) own.insertTask(taskNumber(n), tokenNumber(n), []);
+    expect(stateOf(own)).toBe('active');
+    another.applyTaskEvent(taskNumber(1), byOperator('complete'), 'operator');
+    for (let n = 0; n < 5; n += 1)
+      another.together(() => {
+        for (let m = 0; m < 1_000; m += 1)
+          another.insertTask(taskNumber(1_000 * (n + 1) + m), tokenNumber(1_000 * (n + 1) + m), []);
+        for (let m = 0; m < 1_000; m += 1)
+          another.applyTaskEvent(taskNumber(1_000 * (n + 1) + m), byOperator('complete'), 'operator');
+      });
+    expect(own.feedEnd()).toBe(5_001);
+    expect([own.feedAfter(0), own.feedAfter(904)]).toEqual([null, null]);
+    expect(own.feedAfter(905)).toMatchObject({ position: 5_001 });
+    expect(stateOf(own)).toBe('completed');
+    own.close();
+    another.close();
+  });
 
   it('asks once in a turn what another has written, and anew after it', () => {
     const file = join(folder(), 'state.db');

@@ -1,0 +1,291 @@
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { Authority, Upkeep } from '../authority.ts';
+import type { ClockSources } from '../clock-floor.ts';
+import type { Feed } from '../feed.ts';
+import type { Settlement, Settling } from '../settling.ts';
+import type { Store } from '../store.ts';
+import type { TaskStates } from '../task-states.ts';
+import type {
+  AuthorityMessage,
+  AuthorityRequest,
+  AuthorityThreadInput,
+  WriteAnswer,
+  WriteCall,
+  WriteName,
+} from './authority-messages.ts';
+import type { StateAccess } from './direct-authority.ts';
+import { openStoreForReading } from './sqlite-store.ts';
+import type { StateReader } from './sqlite-store.ts';
+
+/** What the thread is opened with. */
+export interface AuthorityThreadOptions extends ClockSources, Omit<AuthorityThreadInput, 'path'> {
+  /** Called once, when the state breaks: an I/O error, a thread that ended. The process must stop serving and end. */
+  readonly onFatal: (failure: StoreFailure) => void;
+  /** Told after each commit that put records into the outbox. It must not throw. */
+  readonly onRecords?: () => void;
+  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  readonly onWrite?: (failure: StoreFailure | null) => void;
+  /** Calls that wait for the thread at most, and their bytes. Default 4,096 and 16 MiB. */
+  readonly maxWaiting?: number;
+  readonly maxWaitingBytes?: number;
+}
+
+/** Calls and answers are small and short-lived. */
+const LIMITS = { maxYoungGenerationSizeMb: 6 };
+
+/** A call that is not answered yet. */
+interface Waiting {
+  readonly bytes: number;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * A state file that is written by a thread of its own and read by this one, so that the event loop never waits for a disk. Calls of one
+ * turn go to the thread together; it makes one transaction of all that waits. Calls are made in their order, and what is on disk when
+ * its promise resolves is seen by every look after that. Beyond what may wait a call fails at once as `full`.
+ *
+ * A thread that ends, and an I/O error, fail every call that waits and every later one as `broken`: whether the former were written is
+ * unknown.
+ *
+ * Lifecycle: `open` once; `close` once, which makes all calls that wait, says in the file that it ended cleanly, and ends the thread.
+ */
+export class AuthorityThread implements StateAccess {
+  readonly states: TaskStates;
+  readonly settling: Settling;
+  readonly authority: Authority & Upkeep;
+  readonly feed: Feed;
+  /** What reads the file in this thread. Its connection cannot write. */
+  readonly reader: StateReader;
+  readonly #worker: Worker;
+  readonly #options: AuthorityThreadOptions;
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  /** Calls of this turn. */
+  #calls: WriteCall[] = [];
+  #broken: StoreFailure | null = null;
+  #closed: (() => void) | null = null;
+
+  private constructor(worker: Worker, reader: StateReader, options: AuthorityThreadOptions) {
+    this.#worker = worker;
+    this.#options = options;
+    this.reader = reader;
+    this.feed = reader;
+    this.states = this.#statesOf(reader);
+    this.settling = { settle: (use) => this.#settle(use) };
+    this.authority = this.#authorityOf(reader);
+    worker.on('message', (message: AuthorityMessage) => this.#hear(message));
+    worker.on('error', (error) => this.#end(`the thread of the state file failed: ${String(error)}`));
+    worker.on('exit', (code) => this.#end(`the thread of the state file ended with ${code}`));
+  }
+
+  /** Opens the file to serve with it, made where there is none; the same is refused as by `openStore`. */
+  static async open(path: string, options: AuthorityThreadOptions): Promise<AuthorityThread | StoreFailure> {
+    const { busyTimeoutMs, maxBytes } = options;
+    const input: AuthorityThreadInput = {
+      path,
+      ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+    };
+    const worker = await started(input);
+    if (isStoreFailure(worker)) return worker;
+    let thread: AuthorityThread | null = null;
+    const onFatal = (failure: StoreFailure): void => thread?.break(failure);
+    const reader = openStoreForReading(path, { ...options, onFatal });
+    if (isStoreFailure(reader)) {
+      await worker.terminate();
+      return reader;
+    }
+    thread = new AuthorityThread(worker, reader, options);
+    // One that fails is tried again by `markServing`.
+    await thread.authority.markServing();
+    return thread;
+  }
+
+  /** Fails every call from now on. */
+  break(failure: StoreFailure): void {
+    if (this.#broken !== null) return;
+    this.#broken = failure;
+    this.#failAll(failure);
+    this.#options.onFatal(failure);
+  }
+
+  async close(): Promise<void> {
+    if (this.#broken === null) {
+      await new Promise<void>((resolve) => {
+        this.#closed = resolve;
+        this.#flush();
+        this.#post({ kind: 'close', clocks: this.reader.clocks(), mark: this.reader.mark() });
+        // Before the thread closes the last connection, which empties the log of SQLite.
+        this.#broken = storeFailure('broken', 'the state file is closed');
+        this.reader.close();
+      });
+    } else this.reader.close();
+    await this.#worker.terminate();
+  }
+
+  #statesOf(reader: StateReader): TaskStates {
+    return {
+      clocks: () => reader.clocks(),
+      of: (key, jtiDigest) => this.#broken ?? reader.useStateOf(key.issuer, key.id, jtiDigest),
+      refuse: (jtiDigest) => reader.refuseToken(jtiDigest),
+      turn: () => reader.turn(),
+      turnOver: () => reader.turnOver(),
+    };
+  }
+
+  #authorityOf(reader: StateReader): Authority & Upkeep {
+    const read = async <T>(look: () => T): Promise<T | StoreFailure> => this.#broken ?? look();
+    return {
+      clocks: () => reader.clocks(),
+      nowMs: () => reader.nowMs(),
+      floorMs: () => reader.floorMs(),
+      taskOf: (...input) => read(() => reader.taskOf(...input)),
+      useStateOf: (...input) => read(() => reader.useStateOf(...input)),
+      tokenOf: (...input) => read(() => reader.tokenOf(...input)),
+      openTasks: (...input) => read(() => reader.openTasks(...input)),
+      restoredAtMs: () => read(() => reader.restoredAtMs()),
+      insertTask: (task, token, records) => this.#write('insertTask', task, token, handedOver(records)),
+      insertPart: async (part, token, records, handed) =>
+        reader.isRefused(handed.jtiDigest)
+          ? 'ended'
+          : this.#write('insertPart', part, token, handedOver(records), handed),
+      insertToken: (key, token, records) => this.#write('insertToken', keyOf(key), token, handedOver(records)),
+      applyTaskEvent: (key, event, by) => this.#write('applyTaskEvent', keyOf(key), event, by),
+      setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
+      setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),
+      revokeToken: (...input) => this.#write('revokeToken', ...input),
+      rememberOnce: (...input) => this.#write('rememberOnce', ...input),
+      appendRecords: (batch) => this.#write('appendRecords', handedOver(batch)),
+      writeSecrets: (...input) => this.#write('writeSecrets', ...input),
+      touchTasks: (...input) => this.#write('touchTasks', ...input),
+      endExpired: () => this.#write('endExpired'),
+      prune: (...input) => this.#write('prune', ...input),
+      shrink: () => this.#write('shrink'),
+      markServing: () => this.#write('markServing'),
+      forget: (...input) => this.#write('forget', ...input),
+    };
+  }
+
+  async #settle({ decisionId, key, jtiDigest, spends, entry }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
+    if (this.reader.isRefused(jtiDigest)) return 'ended';
+    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry });
+  }
+
+  #write<N extends WriteName>(name: N, ...input: Parameters<Store[N]>): Promise<ReturnType<Store[N]> | StoreFailure> {
+    if (this.#broken !== null) return Promise.resolve(this.#broken);
+    const { maxWaiting = MAX_WAITING, maxWaitingBytes = MAX_WAITING_BYTES } = this.#options;
+    const bytes = CALL_BYTES + bytesIn(input);
+    if (this.#waiting.length >= maxWaiting || this.#waitingBytes + bytes > maxWaitingBytes)
+      return Promise.resolve(storeFailure('full', 'too many writes wait for the state file'));
+    this.#waitingBytes += bytes;
+    if (this.#calls.length === 0) queueMicrotask(() => this.#flush());
+    this.#calls.push({ name, input, clocks: this.reader.clocks() });
+    return new Promise((resolve, reject) => {
+      // The thread answers with what the method of that name returned.
+      this.#waiting.push({ bytes, resolve: resolve as Waiting['resolve'], reject });
+    });
+  }
+
+  #flush(): void {
+    const calls = this.#calls;
+    if (calls.length === 0 || this.#broken !== null) return;
+    this.#calls = [];
+    this.#post({ kind: 'writes', calls, mark: this.reader.mark() });
+  }
+
+  #post(request: AuthorityRequest): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    this.#worker.postMessage(request);
+  }
+
+  #hear(message: AuthorityMessage): void {
+    switch (message.kind) {
+      case 'answers':
+        for (const failure of message.writes) this.#options.onWrite?.(failure);
+        if (message.hasRecords) this.#options.onRecords?.();
+        for (const answer of message.answers) this.#answer(answer);
+        return;
+      case 'fatal':
+        this.break(message.failure);
+        return;
+      case 'closed':
+        this.#closed?.();
+        this.#closed = null;
+        return;
+      case 'opened':
+      case 'unopened':
+    }
+  }
+
+  #answer(answer: WriteAnswer): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) return;
+    this.#waitingBytes -= waiting.bytes;
+    if ('error' in answer) waiting.reject(new Error(`a write of the state file failed: ${answer.error}`));
+    else waiting.resolve(answer.value);
+  }
+
+  #end(detail: string): void {
+    if (this.#closed === null) this.break(storeFailure('broken', detail));
+    else this.#failAll(storeFailure('broken', detail));
+    this.#closed?.();
+    this.#closed = null;
+  }
+
+  #failAll(failure: StoreFailure): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve(failure);
+    this.#waitingBytes = 0;
+    this.#calls = [];
+  }
+}
+
+const MAX_WAITING = 4_096;
+const MAX_WAITING_BYTES = 16 * 1_024 * 1_024;
+/** Of a call without its input. */
+const CALL_BYTES = 256;
+
+function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
+  return new Promise((resolve) => {
+    const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
+    const settle = (outcome: Worker | StoreFailure): void => {
+      worker.off('error', failed).off('exit', ended);
+      resolve(outcome);
+    };
+    const failed = (error: unknown): void =>
+      settle(storeFailure('unusable', `the thread of the state file failed: ${String(error)}`));
+    const ended = (code: number): void =>
+      settle(storeFailure('unusable', `the thread of the state file ended with ${code}`));
+    worker.on('error', failed).on('exit', ended);
+    worker.once('message', (first: AuthorityMessage) => {
+      if (first.kind === 'unopened') settle(first.failure);
+      else if (first.kind === 'opened') settle(worker);
+    });
+  });
+}
+
+/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+function workerFile(): string {
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+  return fileURLToPath(new URL(`./authority-worker${extension}`, import.meta.url).href);
+}
+
+/** A key alone, where a caller gives the whole task. */
+const keyOf = ({ issuer, id }: { readonly issuer: string; readonly id: string }) => ({ issuer, id });
+
+/** Bytes of their own: those of a `Buffer` are part of a larger piece, all of which would be copied. */
+const handedOver = (records: readonly EncodedRecord[]): readonly EncodedRecord[] =>
+  records.map((record) => ({ ...record, bytes: new Uint8Array(record.bytes) }));
+
+/** About what a value takes: text, bytes, and something for each member. */
+function bytesIn(value: unknown): number {
+  if (typeof value === 'string') return 2 * value.length;
+  if (value instanceof Uint8Array) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 8;
+  const members = value instanceof Map ? [...value].flat() : Object.values(value);
+  return members.reduce((sum: number, member) => sum + bytesIn(member), 16);
+}

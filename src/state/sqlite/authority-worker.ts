@@ -1,0 +1,99 @@
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Clocks } from '../../runtime/ports.ts';
+import { systemPorts } from '../../runtime/ports.ts';
+import { messageOfFault } from '../../runtime/repeatedly.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { FloorMark } from '../clock-floor.ts';
+import type { Store } from '../store.ts';
+import type {
+  AuthorityMessage,
+  AuthorityRequest,
+  AuthorityThreadInput,
+  WriteAnswer,
+  WriteCall,
+} from './authority-messages.ts';
+import { openUnmarkedStore } from './sqlite-store.ts';
+
+// The thread of `authority-thread.ts`, alone in handing it its input: it has the one writing connection of the process.
+
+/** INVARIANT: no clock is read here; each call is judged by the clocks it came with. */
+const clock: { now: Clocks; mark: FloorMark } = {
+  now: { wallMs: 0, floorMs: 0, monotonicMs: 0 },
+  mark: { floorMs: 0, boot: null },
+};
+let writes: (StoreFailure | null)[] = [];
+let hasRecords = false;
+
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+const say = (message: AuthorityMessage): void => parentPort?.postMessage(message);
+
+const { path, ...limits } = workerData as AuthorityThreadInput;
+const store = openUnmarkedStore(path, {
+  ...limits,
+  clock: { read: () => clock.now, mark: () => clock.mark },
+  randomBytes: systemPorts.randomBytes,
+  onFatal: (failure) => say({ kind: 'fatal', failure }),
+  onRecords: () => (hasRecords = true),
+  onWrite: (failure) => writes.push(failure),
+});
+
+if (isStoreFailure(store)) {
+  say({ kind: 'unopened', failure: store });
+  parentPort?.close();
+} else {
+  serve(store);
+}
+
+function serve(open: Store): void {
+  parentPort?.on('message', (first: AuthorityRequest) => {
+    const calls: WriteCall[] = [];
+    let closing: AuthorityRequest | null = null;
+    // All that waits shares one wait for the disk.
+    for (let next: AuthorityRequest | null = first; next !== null; next = nextRequest()) {
+      clock.mark = next.mark;
+      if (next.kind === 'writes') calls.push(...next.calls);
+      else closing = next;
+    }
+    if (calls.length > 0) answer(together(open, calls));
+    if (closing?.kind === 'close') {
+      clock.now = closing.clocks;
+      open.close();
+      say({ kind: 'closed' });
+      parentPort?.close();
+    }
+  });
+  say({ kind: 'opened' });
+}
+
+/** Sent by `authority-thread.ts`. */
+const nextRequest = (): AuthorityRequest | null =>
+  parentPort === null ? null : ((receiveMessageOnPort(parentPort)?.message as AuthorityRequest | undefined) ?? null);
+
+function answer(answers: readonly WriteAnswer[]): void {
+  say({ kind: 'answers', answers, writes, hasRecords });
+  writes = [];
+  hasRecords = false;
+}
+
+/** One transaction for all calls. Where one of them undoes it, each gets one of its own, so that it fails no other. */
+function together(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
+  if (calls.length === 1) return calls.map((call) => made(open, call));
+  let answers: readonly WriteAnswer[] = [];
+  const failure = open.together(() => {
+    answers = calls.map((call) => made(open, call));
+  });
+  if (failure === null) return answers;
+  return failure.code === 'broken' ? calls.map(() => ({ value: failure })) : calls.map((call) => made(open, call));
+}
+
+function made(open: Store, { name, input, clocks }: WriteCall): WriteAnswer {
+  clock.now = clocks;
+  try {
+    // The input is that of the method with that name: `authority-thread.ts` is alone in making calls.
+    const method = open[name] as (...given: readonly unknown[]) => unknown;
+    return { value: method.apply(open, [...input]) };
+  } catch (error) {
+    return { error: messageOfFault(error) };
+  }
+}

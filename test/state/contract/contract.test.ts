@@ -1,0 +1,272 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Spend, UseState } from '../../../src/state/store.ts';
+import { causeOf } from '../../../src/task/cause.ts';
+import { agreeing, byOperator, endRecord, issuer, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { spentIn } from '../state-file.ts';
+import { commands, newModel, settleAll, TASKS } from './model.ts';
+import type { Real } from './model.ts';
+import { implementations } from './opened-state.ts';
+import type { OpenedState } from './opened-state.ts';
+
+// Threads and processes start here, which takes a loaded machine its time.
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = { issuer, id: taskNumber(1).id };
+const calls = (limit: number, count = 1): readonly Spend[] => [{ kind: 'calls', limit, count }];
+const use = (decisionId: string, spends: readonly Spend[] = calls(9)) => ({
+  decisionId,
+  key,
+  jtiDigest: 'digest-1',
+  spends,
+});
+
+const stateOf = ({ states }: OpenedState): unknown => (states.of(key, 'digest-1') as UseState).task.state;
+const entry = (version: number, action: string) => ({ version, action, labels: ['pii'] });
+const handed = (count: number) => ({ jtiDigest: 'digest-1', spends: calls(5, count) });
+
+describe.each(Object.entries(implementations))('the contract of the state, kept by %s', (name, open) => {
+  let nowMs = 1_000;
+  const clock = agreeing(() => nowMs);
+
+  /** A state with tasks 1 to 3, each with a token of its number. */
+  async function opened(file = join(folder(), 'state.db')): Promise<{ file: string; state: OpenedState }> {
+    nowMs = 1_000;
+    const state = await open(file, clock);
+    for (const n of TASKS) expect(await state.authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
+    return { file, state };
+  }
+
+  it('makes the calls of one turn in their order, and shows each to every look after its promise resolved', async () => {
+    const { state, file } = await opened();
+    const { authority, settling } = state;
+    const seen: unknown[] = [];
+    const answers = await Promise.all([
+      settling.settle(use('d-1')),
+      authority.applyTaskEvent(key, byOperator('suspend'), 'operator').then((end) => {
+        seen.push(stateOf(state));
+        return end;
+      }),
+      settling.settle(use('d-2')),
+      authority.applyTaskEvent(key, byOperator('complete'), 'operator'),
+      authority.insertToken(key, { ...tokenNumber(8), generation: 1 }, []),
+    ]);
+    expect(answers).toMatchObject([
+      null,
+      { changed: true, task: { state: 'suspended' } },
+      'ended',
+      { changed: true, task: { state: 'completed' } },
+      { code: 'conflict', detail: 'the task is `completed`' },
+    ]);
+    // Other calls of the turn may be on disk by then too.
+    expect(['suspended', 'completed']).toContain(seen[0]);
+    expect(stateOf(state)).toBe('completed');
+    expect(await authority.taskOf(issuer, key.id)).toMatchObject({ state: 'completed' });
+    expect(spentIn(file, key.id)).toBe(1);
+    await state.close();
+  });
+
+  it('settles a decision once, however often it is sent, and answers the same again', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    const twice = await Promise.all([settling.settle(use('d-1', calls(1))), settling.settle(use('d-1', calls(1)))]);
+    expect(twice).toEqual([null, null]);
+    expect(await settling.settle(use('d-1', calls(1)))).toBeNull();
+    expect(await settling.settle(use('d-2', calls(1)))).toBe('exhausted');
+    expect(await settling.settle(use('d-2', calls(1)))).toBe('exhausted');
+    await state.authority.applyTaskEvent(key, byOperator('complete'), 'operator');
+    expect(await settling.settle(use('d-1', calls(1)))).toBeNull();
+    expect(spentIn(file, key.id)).toBe(1);
+    await state.close();
+  });
+
+  it('settles by a decision whose history had changed, once it is decided anew', async () => {
+    const { state } = await opened();
+    expect(await state.settling.settle({ ...use('d-1'), entry: entry(0, 'a.read') })).toBeNull();
+    expect(await state.settling.settle({ ...use('d-2'), entry: entry(0, 'b.read') })).toBe('history-changed');
+    expect(await state.settling.settle({ ...use('d-2'), entry: entry(1, 'b.read') })).toBeNull();
+    expect(state.states.of(key, 'digest-1')).toMatchObject({
+      history: { version: 2, actions: ['a.read', 'b.read'], labels: ['pii'] },
+    });
+    await state.close();
+  });
+
+  it('forgets decisions after 10 minutes, in bounded steps', async () => {
+    const { state } = await opened();
+    const settled = Array.from({ length: 300 }, (_, n) => state.settling.settle(use(`d-${n}`, calls(1_000))));
+    expect((await Promise.all(settled)).every((one) => one === null)).toBe(true);
+    nowMs += 599_999;
+    expect(await state.authority.prune(0)).toEqual({ tasks: 0, isMore: false });
+    nowMs += 1;
+    const steps = [await state.authority.prune(0), await state.authority.prune(0), await state.authority.prune(0)];
+    expect(steps.map((step) => 'isMore' in step && step.isMore)).toEqual([true, true, false]);
+    await state.close();
+  });
+
+  it('takes no more than a budget, whoever asks at once', async () => {
+    const { state, file } = await opened();
+    const asked = Array.from({ length: 60 }, (_, n) => state.settling.settle(use(`d-${n}`, calls(10, 1 + (n % 2)))));
+    const answers = await Promise.all(asked);
+    expect(new Set(answers)).toEqual(new Set([null, 'exhausted']));
+    expect(spentIn(file, key.id)).toBe(10);
+    await state.close();
+  });
+
+  it('takes nothing of a use that asks for too much of one of its budgets', async () => {
+    const { state, file } = await opened();
+    const both: readonly Spend[] = [
+      { kind: 'calls', limit: 5 },
+      { kind: 'amount', name: 'eur', amount: 11, limit: 10 },
+    ];
+    expect(await state.settling.settle(use('d-1', both))).toBe('exhausted');
+    expect(spentIn(file, key.id)).toBe(0);
+    await state.close();
+  });
+
+  it('lets no write fail its neighbours of the same turn, and writes nothing of it', async () => {
+    const { state, file } = await opened();
+    const { authority, settling } = state;
+    const answers = await Promise.all([
+      settling.settle(use('d-1')),
+      authority.insertTask(taskNumber(1), tokenNumber(1), [endRecord(1)]),
+      settling.settle(use('d-2')),
+      authority.insertTask(taskNumber(9), tokenNumber(9), []),
+      authority.rememberOnce('signal', 'a\0b', 5_000),
+    ]);
+    expect(answers).toMatchObject([null, { code: 'conflict' }, null, null, { code: 'refused' }]);
+    expect(spentIn(file, key.id)).toBe(2);
+    expect(await authority.taskOf(issuer, taskNumber(9).id)).toMatchObject({ state: 'active' });
+    await state.close();
+  });
+
+  it('hands on a budget with the part that it is for, or does neither', async () => {
+    const { state, file } = await opened();
+    const part = (n: number) => taskNumber(n, { parentId: key.id });
+    const { authority } = state;
+    const answers = await Promise.all([
+      authority.insertPart(part(11), tokenNumber(11), [], handed(3)),
+      authority.insertPart(part(12), tokenNumber(12), [], handed(3)),
+      authority.insertPart(part(13), tokenNumber(13), [], handed(2)),
+    ]);
+    expect(answers).toEqual([null, 'exhausted', null]);
+    expect(spentIn(file, key.id)).toBe(5);
+    expect(await authority.taskOf(issuer, part(12).id)).toBeUndefined();
+    await state.close();
+  });
+
+  it('refuses a stolen token at once, before that is written', async () => {
+    const { state, file } = await opened();
+    state.states.refuse('digest-1');
+    expect((state.states.of(key, 'digest-1') as UseState).issued?.revokedAtMs).toBe(1_000);
+    expect(await state.settling.settle(use('d-1'))).toBe('ended');
+    const part = taskNumber(11, { parentId: key.id });
+    expect(await state.authority.insertPart(part, tokenNumber(11), [], handed(1))).toBe('ended');
+    expect(spentIn(file, key.id)).toBe(0);
+    await state.close();
+  });
+
+  it('has the changes of what uses are judged by in its feed, in their order and without a gap', async () => {
+    const { state } = await opened();
+    const { authority, settling, feed } = state;
+    const [one, two, three] = TASKS.map((n) => taskNumber(n).id);
+    await settling.settle(use('d-1'));
+    await authority.touchTasks(new Map([[key.id, 1_500]]));
+    expect(feed.feedEnd()).toBe(0);
+    await authority.setRisk(taskNumber(2), 'high', causeOf('signal.risk-level-change'), 'operator');
+    await settling.settle({ ...use('d-2'), entry: { version: 0, action: 'a.read', labels: [] } });
+    await authority.revokeToken('digest-3', causeOf('operator.revoked'), 'operator');
+    await authority.applyTaskEvent(taskNumber(2), byOperator('complete'), 'operator');
+    expect(feed.feedAfter(0)).toEqual({ roots: [two, one, three, two], position: 4 });
+    expect(feed.feedAfter(3)).toEqual({ roots: [two], position: 4 });
+    expect(feed.feedAfter(4)).toEqual({ roots: [], position: 4 });
+    await state.close();
+  });
+
+  it('is judged by the clocks of the instant at which it was asked', async () => {
+    const { state } = await opened();
+    const early = state.settling.settle(use('d-1'));
+    nowMs = 200_000;
+    const late = state.settling.settle(use('d-2'));
+    expect([await early, await late]).toEqual([null, 'ended']);
+    expect(await state.authority.endExpired()).toBe(3);
+    expect(stateOf(state)).toBe('expired');
+    await state.close();
+  });
+
+  it('keeps all of it when it is opened again, and its clock does not go back', async () => {
+    const { state, file } = await opened();
+    await state.settling.settle(use('d-1', calls(1)));
+    nowMs = 50_000;
+    await state.authority.applyTaskEvent(taskNumber(2), byOperator('complete'), 'operator');
+    await state.close();
+    nowMs = 1_000;
+    const again = await open(file, clock);
+    expect(again.authority.floorMs()).toBeGreaterThanOrEqual(50_000);
+    expect(await again.settling.settle(use('d-1', calls(1)))).toBeNull();
+    expect(await again.settling.settle(use('d-2', calls(1)))).toBe('exhausted');
+    expect(again.feed.feedEnd()).toBe(1);
+    await again.close();
+  });
+
+  it('fails every call after it was closed', async () => {
+    const { state } = await opened();
+    await state.close();
+    const failure = { code: 'broken', detail: 'the state file is closed' };
+    expect(await state.settling.settle(use('d-1'))).toMatchObject(failure);
+    expect(await state.authority.taskOf(issuer, key.id)).toMatchObject(failure);
+    expect(state.states.of(key, 'digest-1')).toMatchObject(failure);
+  });
+
+  it('does what the model does, whatever is asked at once: budgets, histories, ends, decisions sent again, restarts', async () => {
+    await fc.assert(
+      fc.asyncProperty(commands(), async (steps) => {
+        const { state, file } = await opened();
+        const real: Real = { state, reopen: () => open(file, clock), waiting: [] };
+        const model = newModel();
+        await fc.asyncModelRun(() => ({ model, real }), steps);
+        await settleAll(model, real);
+        for (const n of TASKS) expect(spentIn(file, taskNumber(n).id)).toBe(model.tasks.get(n)?.spent);
+        await real.state.close();
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('has settled a decision or not where it is killed at any moment: asked again, it counts once', async () => {
+    const { state, file } = await opened();
+    await state.close();
+    const script = join(import.meta.dirname, 'killed-settler.ts');
+    let first = 1;
+    for (let kill = 0; kill < 6; kill += 1) {
+      const words = ['--no-warnings', script, name, file, String(first)];
+      const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+      let said = '';
+      const killAt = 1 + Math.floor(Math.random() * 20);
+      child.stdout.on('data', (data) => {
+        said += String(data);
+        if (said.split('\n').length > killAt) child.kill('SIGKILL');
+      });
+      await once(child, 'close');
+      const lines = said.split('\n').slice(0, -1);
+      expect(lines.filter((line) => !/^(?:opened|\d+)$/.test(line))).toEqual([]);
+      const acknowledged = lines.slice(1).map(Number);
+      const last = Math.max(first - 1, ...acknowledged) + 7;
+      const again = await open(file, clock);
+      const before = spentIn(file, key.id);
+      expect(before).toBeGreaterThanOrEqual(first - 1 + acknowledged.length);
+      const asked = Array.from({ length: last }, (_, n) =>
+        again.settling.settle(use(`decision-${n + 1}`, calls(1_000_000))),
+      );
+      expect((await Promise.all(asked)).every((one) => one === null)).toBe(true);
+      expect(spentIn(file, key.id)).toBe(last);
+      await again.close();
+      first = last + 1;
+    }
+  });
+});

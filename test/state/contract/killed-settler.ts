@@ -1,0 +1,27 @@
+import { writeSync } from 'node:fs';
+import { agreeing, taskNumber } from '../samples.ts';
+import { implementations } from './opened-state.ts';
+
+/**
+ * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 by the decisions `decision-N`, from number FIRST on, seven at a
+ * time, until it is killed; prints the number of each once it is acknowledged.
+ */
+const [implementation = '', file = '', first = '1'] = process.argv.slice(2);
+const say = (line: string): void => void writeSync(1, `${line}\n`);
+const open = implementations[implementation];
+if (open === undefined) throw new Error(`no implementation ${implementation}`);
+const { settling } = await open(file, agreeing());
+say('opened');
+for (let n = Number(first); ; n += 7) {
+  const numbers = Array.from({ length: 7 }, (_, index) => n + index);
+  const settle = async (number: number): Promise<void> => {
+    const settlement = await settling.settle({
+      decisionId: `decision-${number}`,
+      key: taskNumber(1),
+      jtiDigest: 'digest-1',
+      spends: [{ kind: 'calls', limit: 1_000_000 }],
+    });
+    say(settlement === null ? String(number) : `failed ${JSON.stringify(settlement)}`);
+  };
+  await Promise.all(numbers.map(settle));
+}

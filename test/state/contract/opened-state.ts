@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import type { ClockSources } from '../../../src/state/clock-floor.ts';
+import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
+import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
+import type { StateAccess } from '../../../src/state/sqlite/direct-authority.ts';
+import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+
+/** A state that is open, whatever implements it. */
+export interface OpenedState extends StateAccess {
+  readonly close: () => Promise<void>;
+}
+
+/** Opens a state file to serve with it. */
+export type OpenState = (file: string, clock: ClockSources) => Promise<OpenedState>;
+
+const broken = (failure: { readonly detail: string }): never => {
+  throw new Error(failure.detail);
+};
+
+/** Every implementation there is, by name: a new one is added here, and runs all of the contract. */
+export const implementations: Readonly<Record<string, OpenState>> = {
+  direct: async (file, clock) => {
+    const store = openStore(file, { ...clock, randomBytes });
+    if (isStoreFailure(store)) throw new Error(store.detail);
+    return { ...directAuthority(store), close: async () => store.close() };
+  },
+  thread: async (file, clock) => {
+    const thread = await AuthorityThread.open(file, { ...clock, onFatal: broken });
+    if (isStoreFailure(thread)) throw new Error(thread.detail);
+    const { states, settling, authority, feed } = thread;
+    return { states, settling, authority, feed, close: () => thread.close() };
+  },
+};
