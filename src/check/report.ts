@@ -12,12 +12,10 @@ export function reportFindings(services: CheckServices, check: DecidedCheck): vo
 }
 
 /** Keeps the inventory of static secrets, of callers that are known. */
-function reportSecrets({ sideWrites }: CheckServices, { facts: { secrets, caller, action } }: DecidedCheck): void {
+function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, action } }: DecidedCheck): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
-  sideWrites.seen(
-    secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })),
-  );
+  reports.seen(secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })));
 }
 
 /** A verified task token that another workload presents: by default it is dead from now on. */
@@ -28,6 +26,6 @@ function reportStolenToken(services: CheckServices, check: DecidedCheck): void {
   if (!isPresentedByAnother(check) || token === null || isDeny(caller)) return;
   const { issuer, taskId } = token;
   const violation = { issuer, taskId, issued: facts.issued, presentedBy: caller.id, nowMs: facts.nowMs };
-  const record = settleBindingViolation(services.sideWrites, violation, services.onBindingViolation);
+  const record = settleBindingViolation(services.reports, violation, services.onBindingViolation);
   if (record !== null) services.ledger.append(record);
 }

@@ -5,7 +5,7 @@ import type { LedgerRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from '../outcome/pending-uses.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
-import type { SideWrites } from '../state/side-writes.ts';
+import type { Reports } from '../state/reports.ts';
 import type { Settling } from '../state/settling.ts';
 import type { TaskStates } from '../state/task-states.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
@@ -76,7 +76,7 @@ export interface CheckServices {
   /** The digest that stands for a static secret: `hmac-sha-256:` and base64url, the same after every restart. */
   readonly digestOf: (secret: string) => string;
   /** Writes that decide nothing, apart from what decisions wait for. */
-  readonly sideWrites: Pick<SideWrites, 'seen' | 'revoke'>;
+  readonly reports: Pick<Reports, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
   /** Behind a hop, where the connection does not name the agent: whether it may ask now. Absent, all may. */
   readonly admits?: (asking: AskingAgent) => boolean;

@@ -48,7 +48,7 @@ export class SvidFileSource implements SvidSource {
   readonly #watchers = new Map<string, FSWatcher>();
   /** The files as they were when they were last read. */
   #seen = '';
-  #cancelPoll: () => void = () => undefined;
+  #cancelPoll: () => unknown = () => undefined;
   #cancelSettle: (() => void) | null = null;
   #reading: Promise<void> = Promise.resolve();
   #isClosed = false;

@@ -5,7 +5,7 @@ import type { LedgerRecord } from '../ledger/record.ts';
 import type { Question } from '../policy/question.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../runtime/ports.ts';
-import type { SideWrites } from '../state/side-writes.ts';
+import type { Reports } from '../state/reports.ts';
 import type { Store } from '../state/store.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
@@ -53,8 +53,8 @@ export interface IssuerServices {
   readonly settings: IssuerSettings;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly store: Store;
-  /** What is written that no answer waits for. */
-  readonly sideWrites: Pick<SideWrites, 'revoke'>;
+  /** Writes that decide nothing, which no answer waits for. */
+  readonly reports: Pick<Reports, 'revoke'>;
   readonly signingKeys: TokenKeys;
   /** The keys of `settings.subjectIssuers`; they never hold those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;

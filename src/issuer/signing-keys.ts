@@ -70,7 +70,7 @@ export class SigningKeys implements TokenKeys {
   #lastProblem: string | null = null;
   /** The published keys that `onPublished` was told of. */
   #told = '';
-  #stop: () => void = () => undefined;
+  #stop: () => unknown = () => undefined;
 
   private constructor(path: string, options: SigningKeysOptions) {
     this.#path = path;

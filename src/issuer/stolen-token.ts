@@ -10,7 +10,7 @@ import type { IssuerServices } from './services.ts';
  * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
  */
 export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
-  const { append, settings, sideWrites, store } = services;
+  const { append, settings, reports, store } = services;
   const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return;
   const violation = {
@@ -20,6 +20,6 @@ export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeI
     presentedBy,
     nowMs: store.nowMs(),
   };
-  const record = settleBindingViolation(sideWrites, violation, settings.bindingEffect);
+  const record = settleBindingViolation(reports, violation, settings.bindingEffect);
   if (record !== null) append(record);
 }

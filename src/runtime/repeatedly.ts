@@ -11,11 +11,15 @@ export interface Repeating {
  * Runs `work` again and again, `everyMs` from the end of one run to the begin of the next, first after `everyMs`. A run that throws or
  * rejects is told to `onFault`, and the next one comes all the same: no fault ends a loop in silence.
  *
- * @returns ends it: a run under way goes on to its end, and none comes after it
+ * @returns ends it: a run under way goes on to its end, when the promise resolves, and none comes after it; it never rejects
  */
-export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after, onFault }: Repeating): () => void {
+export function repeatedly(
+  work: () => Promise<unknown> | void,
+  { everyMs, after, onFault }: Repeating,
+): () => Promise<void> {
   let isOver = false;
   let cancel: (() => void) | null = null;
+  let underWay: Promise<void> = Promise.resolve();
   const run = async (): Promise<void> => {
     try {
       await work();
@@ -25,12 +29,13 @@ export function repeatedly(work: () => Promise<unknown> | void, { everyMs, after
     if (!isOver) wait();
   };
   const wait = (): void => {
-    cancel = after(everyMs, () => void run());
+    cancel = after(everyMs, () => void (underWay = run()));
   };
   wait();
   return () => {
     isOver = true;
     cancel?.();
+    return underWay;
   };
 }
 

@@ -63,7 +63,7 @@ export async function startChecks(
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
-  const shown = (text: string): string => shownText(text, (secret) => parts.store.digestOf(secret));
+  const shown = (text: string): string => shownText(text, (secret) => parts.reader.digestOf(secret));
   const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
   const outcomes = new Outcomes(told, config.outcomes);
   closers.push(() => outcomes.close());
@@ -164,7 +164,7 @@ function servicesOf(
   keys: KeyRing,
   transactionToken: TransactionTokenSigner | null,
 ): Omit<CheckServices, 'outcomes'> {
-  const { config, ports, store, states, settling, sideWrites, ledger, policies, telemetry } = parts;
+  const { config, ports, reader, states, settling, reports, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -198,8 +198,8 @@ function servicesOf(
     policies: () => policies.get(),
     states,
     settling,
-    digestOf: (secret) => store.digestOf(secret),
-    sideWrites,
+    digestOf: (secret) => reader.digestOf(secret),
+    reports,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,
     spans: telemetry.spans,

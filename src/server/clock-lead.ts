@@ -1,5 +1,5 @@
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
-import type { Store } from '../state/store.ts';
+import type { Authority } from '../state/authority.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../runtime/timers.ts';
 
@@ -7,15 +7,15 @@ import { after } from '../runtime/timers.ts';
 const LOOK_MS = 1_000;
 
 /**
- * Compares the wall clock with the floor of the store each second: says when they come to disagree by more than 5 s and when they
+ * Compares the wall clock with the floor of the state each second: says when they come to disagree by more than 5 s and when they
  * agree again, and measures by how much before each scrape. The result ends it.
  */
 export function followClockLead(
-  store: Pick<Store, 'clocks'>,
+  state: Pick<Authority, 'clocks'>,
   { log, metrics }: { readonly log: (line: string) => void; readonly metrics: Metrics },
 ): () => void {
   const leadMs = (): number => {
-    const { wallMs, floorMs } = store.clocks();
+    const { wallMs, floorMs } = state.clocks();
     return wallMs - floorMs;
   };
   metrics.beforeScrape(() => metrics.clockLead.of({}).set(leadMs() / 1_000));

@@ -49,7 +49,7 @@ export const gatesOf = (
 export function followGates(
   server: AuthorizationServer,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
-): () => void {
+): () => Promise<void> {
   let told: string | null = null;
   const look = (): void => {
     const unmet = unmetGates(gates);

@@ -159,11 +159,11 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
-function sharedServices({ ports, store, sideWrites, proofs, ledger, policies, telemetry, trial, metrics }: Parts) {
+function sharedServices({ ports, store, reports, proofs, ledger, policies, telemetry, trial, metrics }: Parts) {
   return {
     ports,
     store,
-    sideWrites,
+    reports,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,

@@ -8,7 +8,8 @@ import { OutboxRelay } from '../state/outbox-relay.ts';
 import { lockOutbox } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
+import type { Upkeep } from '../state/authority.ts';
+import type { StoreReader } from '../state/store.ts';
 import type { CheckpointNotice } from '../telemetry/checkpoint-logs.ts';
 import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Faults } from '../telemetry/faults.ts';
@@ -36,6 +37,9 @@ export interface Ledger {
 
 /** What the ledger works with and tells of. */
 export interface LedgerServices {
+  /** The state file whose records are handed on. */
+  readonly reader: StoreReader;
+  readonly authority: Pick<Upkeep, 'forget'>;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -57,10 +61,9 @@ export async function openLedger(
     state,
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
-  store: Store,
-  { ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  { reader, authority, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
-  const fileId = store.fileId();
+  const fileId = reader.fileId();
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
   const retain = retainOf(settings);
   const growth = new LedgerGrowth();
@@ -84,7 +87,7 @@ export async function openLedger(
     const failure = await thread.close();
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
-  const rolledBack = rolledBackProblem(store, { taken: thread.taken, state, folder: settings.folder });
+  const rolledBack = rolledBackProblem(reader, { taken: thread.taken, state, folder: settings.folder });
   if (rolledBack !== null) return { problem: rolledBack };
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
@@ -108,7 +111,7 @@ export async function openLedger(
   });
   const outbox = stateAccess === 'shared' ? outboxPlace(state, log) : null;
   closers.push(() => outbox?.release());
-  const relay = new OutboxRelay(store, writer, { after, taken: thread.taken, ...outbox });
+  const relay = new OutboxRelay(writer, { reader, authority, after, taken: thread.taken, ...outbox });
   closers.push(() => relay.close());
   closers.push(() => {
     relay.pump();
@@ -126,7 +129,7 @@ export async function openLedger(
     flush,
     recordsOf: async (taskId, limit) => {
       await flush();
-      return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
+      return recordsOfTask({ folders: [settings.folder, ...settings.others], store: reader }, taskId, limit);
     },
   };
 }
@@ -136,10 +139,10 @@ export async function openLedger(
  * be open again, and the ledger would pass its next records over.
  */
 function rolledBackProblem(
-  store: Store,
+  reader: StoreReader,
   { taken, state, folder }: { readonly taken: number; readonly state: string; readonly folder: string },
 ): string | null {
-  const end = store.outboxEnd();
+  const end = reader.outboxEnd();
   if (isStoreFailure(end)) return end.detail;
   if (end >= taken) return null;
   return `the state file \`${state}\` is an earlier copy: it has written ${end} records, and the ledger \`${folder}\` has ${taken} of it, so a task that ended could be open in it. Move it away and put it back with \`remit restore --state-only\`, which ends what is open in it`;

@@ -9,7 +9,7 @@ import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
+import type { StoreReader } from '../state/store.ts';
 import type { CounterSeries } from '../telemetry/counter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { KeyRing } from '../token/keys.ts';
@@ -83,7 +83,7 @@ interface Roles {
 }
 
 /** Has what is not counted read before each scrape. */
-export function measureRoles({ config, ledger, metrics, store, svid }: Parts, { checks, gates, keys }: Roles): void {
+export function measureRoles({ config, ledger, metrics, reader, svid }: Parts, { checks, gates, keys }: Roles): void {
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);
     metrics.ledgerQueued.of({}).set(ledger.writer.queued);
@@ -97,7 +97,7 @@ export function measureRoles({ config, ledger, metrics, store, svid }: Parts, { 
       metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
       metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
     }
-    measureState(metrics, store);
+    measureState(metrics, reader);
     measureDisks(metrics, config);
   });
 }
@@ -109,13 +109,13 @@ function measureDisks({ diskFree }: Metrics, { state, ledger }: Parts['config'])
   }
 }
 
-function measureState(metrics: Metrics, store: Pick<Store, 'taskCounts' | 'size'>): void {
+function measureState(metrics: Metrics, reader: Pick<StoreReader, 'taskCounts' | 'size'>): void {
   metrics.tasks.clear();
   metrics.endedTasks.clear();
   metrics.stateBytes.clear();
   metrics.stateFree.clear();
-  const counts = store.taskCounts();
-  const size = store.size();
+  const counts = reader.taskCounts();
+  const size = reader.size();
   if (isStoreFailure(counts) || isStoreFailure(size)) return;
   metrics.endedTasks.of({}).set(counts.ended);
   metrics.stateBytes.of({}).set(size.bytes);

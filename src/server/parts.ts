@@ -5,9 +5,9 @@ import type { SvidSource } from '../identity/svid.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
-import type { Store } from '../state/store.ts';
+import type { Store, StoreReader } from '../state/store.ts';
 import type { CheckActivity } from './check-activity.ts';
-import type { SideWrites } from '../state/side-writes.ts';
+import type { Reports } from '../state/reports.ts';
 import type { KeyFiles } from './key-files.ts';
 import type { Ledger } from './ledger.ts';
 import type { StateHealth } from './state-health.ts';
@@ -24,7 +24,10 @@ export interface Parts extends StateAccess {
   readonly config: Config;
   readonly ports: Ports;
   readonly store: Store;
-  readonly sideWrites: SideWrites;
+  /** Synchronous reads of the state file. */
+  readonly reader: StoreReader;
+  /** Writes that decide nothing. */
+  readonly reports: Reports;
   readonly proofs: Proofs;
   readonly ledger: Ledger;
   readonly policies: PolicyInForce;

@@ -9,8 +9,9 @@ import type { Svid } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { SideWrites } from '../state/side-writes.ts';
-import type { Store } from '../state/store.ts';
+import type { Authority, Upkeep } from '../state/authority.ts';
+import { Reports } from '../state/reports.ts';
+import type { StoreReader } from '../state/store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
@@ -66,7 +67,9 @@ export interface RemitOptions {
 
 /** All roles of one configuration, running. */
 export interface Remit {
-  readonly store: Store;
+  /** Synchronous reads of the state file. */
+  readonly reader: StoreReader;
+  readonly authority: Authority & Upkeep;
   /** Port of the issuer; `null` where there is none. */
   readonly issuerPort: number | null;
   readonly adminPort: number;
@@ -122,22 +125,27 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     closers,
   });
   if (isStartProblem(state)) return state;
-  const { store } = state;
-  const sideWrites = new SideWrites(store, {
-    after,
-    log,
-    onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
-  });
-  closers.push(() => sideWrites.close());
-  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(sideWrites.queued));
-  closers.push(endExpiredTasks(store, faults));
-  closers.push(keepState(store, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
-  closers.push(followClockLead(store, { log: (line) => log(line, 'clock'), metrics }));
+  const { reader, authority, states } = state;
+  const reports = new Reports(
+    { authority, states },
+    {
+      after,
+      log,
+      onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
+    },
+  );
+  closers.push(() => reports.close());
+  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
+  closers.push(await endExpiredTasks(authority, faults));
+  closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
+  closers.push(followClockLead(authority, { log: (line) => log(line, 'clock'), metrics }));
   const checkpoints = startCheckpointLogs(options.environment, (line) => log(line, 'telemetry'));
   closers.push(() => checkpoints.close());
-  const onUsed = (used: ReadonlyMap<string, number>): void => sideWrites.used(used);
-  const opened = await openLedger(config, store, {
+  const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
+  const opened = await openLedger(config, {
     ...options,
+    reader,
+    authority,
     metrics,
     faults,
     onCheckpoint: checkpoints.emit,
@@ -146,7 +154,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   });
   if (isStartProblem(opened)) return opened;
   // What it records goes to the ledger still; `close` writes the rest.
-  closers.push(() => sideWrites.flush());
+  closers.push(() => reports.flush());
   relay = opened.relay;
   const open = await openPolicies(config, {
     ports,
@@ -178,7 +186,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     guard,
     ...state,
     stateHealth,
-    sideWrites,
+    reports,
     ledger: opened,
     policies,
     policyLoads,
@@ -193,19 +201,22 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   };
 }
 
-/** Writes down what has expired by the floor of the store, so that no step of the clock revives it; the result ends that. */
-function endExpiredTasks(store: Store, faults: Faults): () => void {
+/**
+ * Writes down what has expired by the floor of the state, so that no step of the clock revives it: once before this resolves, then
+ * every second, one sweep at a time. The result ends that, and resolves once the sweep under way is over.
+ */
+async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Faults): Promise<() => Promise<void>> {
   const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
-  const sweep = (): void => {
-    const ended = store.endExpired();
+  const sweep = async (): Promise<void> => {
+    const ended = await authority.endExpired();
     told(isStoreFailure(ended) ? ended.detail : null);
   };
-  sweep();
+  await sweep();
   return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
 }
 
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, store, ledger, policyLoads, svid, telemetry, faults, stateHealth, log } = parts;
+  const { config, reader, authority, ledger, policyLoads, svid, telemetry, faults, stateHealth, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -239,7 +250,8 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   log(ledger.notice, 'ledger');
   policyLoads.report();
   return {
-    store,
+    reader,
+    authority,
     issuerPort: issuer?.port ?? null,
     adminPort,
     flush: () => ledger.flush(),

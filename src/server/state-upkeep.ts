@@ -1,5 +1,5 @@
 import { repeatedly } from '../runtime/repeatedly.ts';
-import type { Store } from '../state/store.ts';
+import type { Upkeep } from '../state/authority.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -21,12 +21,14 @@ export interface UpkeepOptions {
 
 /**
  * Deletes ended tasks from the state file and gives spare room back to the disk, in small transactions with pauses, beside what
- * decisions wait for: a failure denies nobody, is logged once, counted, and tried again within a second. The result ends it.
+ * decisions wait for: a failure denies nobody, is logged once, counted, and tried again within a second. One step is under way at a time.
+ *
+ * @returns ends it, and resolves once the step under way is over
  */
 export function keepState(
-  store: Pick<Store, 'prune' | 'shrink' | 'markServing'>,
+  authority: Pick<Upkeep, 'prune' | 'shrink' | 'markServing'>,
   { keepSeconds, after, log, metrics }: UpkeepOptions,
-): () => void {
+): () => Promise<void> {
   let isFailing = false;
   const over = new AbortController();
   const failed = (detail: string): void => {
@@ -34,30 +36,42 @@ export function keepState(
     if (!isFailing) log(`state: ended tasks cannot be deleted, which is tried again: ${detail}`);
     isFailing = true;
   };
-  const step = (): boolean | StoreFailure => {
-    const marked = store.markServing();
+  const step = async (): Promise<boolean | StoreFailure> => {
+    const marked = await authority.markServing();
     if (marked !== null) return marked;
     const keptSeconds = keepSeconds();
-    const pruned = keptSeconds === 0 ? NOTHING : store.prune(keptSeconds * 1_000);
+    const pruned = keptSeconds === 0 ? NOTHING : await authority.prune(keptSeconds * 1_000);
     if (isStoreFailure(pruned)) return pruned;
     if (pruned.tasks > 0) metrics.prunedTasks.of({}).inc(pruned.tasks);
-    return pruned.isMore || store.shrink();
+    return pruned.isMore || authority.shrink();
   };
   const look = async (): Promise<void> => {
     for (let isMore = true; isMore && !over.signal.aborted;) {
-      const done = step();
+      const done = await step();
       if (isStoreFailure(done)) return failed(done.detail);
       if (isFailing) log('state: ended tasks are deleted again');
       isFailing = false;
       isMore = done;
-      if (isMore) await new Promise<void>((resolve) => void after(PAUSE_MS, resolve));
+      if (isMore) await pause(over.signal, after);
     }
   };
   const stop = repeatedly(look, { everyMs: LOOK_MS, after, onFault: failed });
   return () => {
     over.abort();
-    stop();
+    return stop();
   };
 }
+
+/** Resolves after `PAUSE_MS`, or at once where it is over. */
+const pause = (over: AbortSignal, after: After): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      over.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = after(PAUSE_MS, done);
+    over.addEventListener('abort', done);
+  });
 
 const NOTHING = { tasks: 0, isMore: false };

@@ -9,7 +9,7 @@ import { openStore } from '../state/sqlite/sqlite-store.ts';
 import type { StoreOptions } from '../state/sqlite/sqlite-store.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
+import type { Store, StoreReader } from '../state/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
@@ -30,6 +30,8 @@ export interface Proofs {
 /** What the guarantees of a process are kept in. */
 export interface State extends StateAccess {
   readonly store: Store;
+  /** Synchronous reads of the file: what is committed is seen at once. */
+  readonly reader: StoreReader;
   readonly proofs: Proofs;
 }
 
@@ -41,7 +43,7 @@ export interface StateServices {
   readonly onRecords: NonNullable<StoreOptions['onRecords']>;
   readonly onWrite: NonNullable<StoreOptions['onWrite']>;
   /** Takes what closes what was opened, to be called from the last to the first, also where the rest could not be opened. */
-  readonly closers: { push(closer: () => void): void };
+  readonly closers: { push(closer: () => unknown): void };
 }
 
 /**
@@ -68,6 +70,7 @@ export function openState(
   if (!isShared)
     return {
       store,
+      reader: store,
       ...access,
       proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
     };
@@ -78,7 +81,7 @@ export function openState(
   });
   if (isStoreFailure(proofs)) return { problem: proofs.detail };
   closers.push(() => proofs.close());
-  return { store, ...access, proofs };
+  return { store, reader: store, ...access, proofs };
 }
 
 /** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */

@@ -1,7 +1,8 @@
 import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from './store.ts';
+import type { Upkeep } from './authority.ts';
+import type { StoreReader } from './store.ts';
 
 /** How often the outbox is looked at for what other processes wrote there, and emptied of what the ledger has. */
 const LOOK_MS = 1_000;
@@ -14,6 +15,9 @@ export interface LedgerIntake {
 
 /** What a relay works with. */
 export interface RelayOptions {
+  /** The state file, read where it lies: what is committed is seen at once. */
+  readonly reader: Pick<StoreReader, 'outbox'>;
+  readonly authority: Pick<Upkeep, 'forget'>;
   readonly after: After;
   /** How far the ledger had taken the outbox when it was opened. */
   readonly taken: number;
@@ -31,23 +35,24 @@ export interface RelayOptions {
  * is in both: of the last second before a process was killed, and nothing where it ended by itself.
  *
  * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the
- * last commit of the ledger.
+ * last commit of the ledger and before the authority is closed. One `forget` is under way at a time.
  */
 export class OutboxRelay {
-  readonly #store: Store;
+  readonly #options: RelayOptions;
   readonly #ledger: LedgerIntake;
-  readonly #after: After;
   readonly #claim: () => boolean;
   #isClaimed = false;
   #handed: number;
   #committed: number;
   #forgotten = 0;
+  #forgetting: Promise<void> = Promise.resolve();
+  #isForgetting = false;
   #cancel: () => void = () => undefined;
 
-  constructor(store: Store, ledger: LedgerIntake, { after, taken, claim = () => true }: RelayOptions) {
-    this.#store = store;
+  constructor(ledger: LedgerIntake, options: RelayOptions) {
+    const { taken, claim = () => true } = options;
+    this.#options = options;
     this.#ledger = ledger;
-    this.#after = after;
     this.#claim = claim;
     this.#handed = taken;
     this.#committed = taken;
@@ -56,15 +61,15 @@ export class OutboxRelay {
   start(): void {
     this.#isClaimed ||= this.#claim();
     this.pump();
-    this.#forget();
-    this.#cancel = this.#after(LOOK_MS, () => this.start());
+    void this.#forget();
+    this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
 
   /** Hands on what waits. What the ledger does not take now stays where it is and is tried again within a second. */
   pump(): void {
     if (!this.#isClaimed) return;
     for (;;) {
-      const waiting = this.#store.outbox(this.#handed, MAX_AT_ONCE);
+      const waiting = this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
       if (isStoreFailure(waiting)) return;
       for (const record of waiting) {
         if (!this.#ledger.take(record)) return;
@@ -79,16 +84,27 @@ export class OutboxRelay {
     for (const { outbox } of batch) if (outbox !== undefined) this.#committed = Math.max(this.#committed, outbox);
   }
 
-  close(): void {
+  /** Resolves once the file was asked to forget what the ledger has. Never rejects. */
+  async close(): Promise<void> {
     this.#cancel();
-    this.#forget();
+    await this.#forgetting;
+    await this.#forget();
+  }
+
+  #forget(): Promise<void> {
+    if (this.#isClaimed && !this.#isForgetting && this.#committed !== this.#forgotten) {
+      this.#forgetting = this.#forgetUpTo(this.#committed);
+    }
+    return this.#forgetting;
   }
 
   /** A failure leaves the rows for the next time. */
-  #forget(): void {
-    if (!this.#isClaimed) return;
-    if (this.#committed === this.#forgotten) return;
-    const failure = this.#store.forget(this.#committed);
-    if (failure === null) this.#forgotten = this.#committed;
+  async #forgetUpTo(committed: number): Promise<void> {
+    this.#isForgetting = true;
+    try {
+      if ((await this.#options.authority.forget(committed)) === null) this.#forgotten = committed;
+    } finally {
+      this.#isForgetting = false;
+    }
   }
 }

@@ -173,6 +173,8 @@ export interface StoreReader extends Feed {
   size(): StateSize | StoreFailure;
   /** The static secrets that were seen, the last seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
+  /** `hmac-sha-256:` and the base64url digest of a secret under the key of this file: the same after every restart. */
+  digestOf(secret: string): string;
   /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
   fileId(): string | StoreFailure;
   /** The number of the last record that was ever put into the outbox; 0 before the first. It never goes down. */
@@ -266,8 +268,6 @@ export interface Store extends StoreReader {
    * awaited or thrown in it. What it answers meanwhile holds where this is `null`, and else none of it does.
    */
   together(work: () => void): null | StoreFailure;
-  /** `hmac-sha-256:` and the base64url digest of a secret under the key of this store: the same after every restart. */
-  digestOf(secret: string): string;
   /** Writes sightings of static secrets; of more than 10,000 secrets those go that were not seen for the longest. */
   writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
   /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */

@@ -38,7 +38,7 @@ export function watchFaults(
   faults: Faults,
   parts: Readonly<Record<string, () => string | null>>,
   after: After,
-): () => void {
+): () => Promise<void> {
   const look = (): void => {
     for (const [what, problem] of Object.entries(parts)) faults.set(what, problem());
   };

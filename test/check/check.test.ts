@@ -15,7 +15,7 @@ import type { UseRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
-import { SideWrites } from '../../src/state/side-writes.ts';
+import { Reports } from '../../src/state/reports.ts';
 import { isStoreFailure, storeFailure } from '../../src/sqlite/store-failure.ts';
 import type { Settling } from '../../src/state/settling.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
@@ -112,7 +112,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   states: directAuthority(store).states,
   settling: directAuthority(store).settling,
   digestOf: (secret) => store.digestOf(secret),
-  sideWrites: new SideWrites(store, { after: timers.after, log: () => undefined }),
+  reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }),
   uses: new TokenUses(10),
   ledger,
   spans: null,
@@ -504,7 +504,7 @@ describe('what is told of a call', () => {
           ledger: noting(ledger, records),
           spans: { samplesAllow: () => true, add: (span) => void told.push(JSON.stringify(attributesOf(span))) },
           onChecked: (check) => void told.push(decisionLine(check), JSON.stringify(check.decided)),
-          sideWrites: { seen: (seen) => void told.push(JSON.stringify(seen)), revoke: () => undefined },
+          reports: { seen: (seen) => void told.push(JSON.stringify(seen)), revoke: () => undefined },
         });
         const path = `${route}/${pieces.join('/')}`;
         const made = { ...callOf(uses.read), host, path, segments: path.slice(1).split('/'), query };

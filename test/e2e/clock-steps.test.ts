@@ -47,7 +47,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
   };
   const stored = (id: string): Task => {
-    const found = domain.remit.store.tasks({ id });
+    const found = domain.remit.reader.tasks({ id });
     const task = isStoreFailure(found) ? undefined : found[0];
     if (task === undefined) throw new Error('no such task');
     return task;
@@ -61,7 +61,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     // It is noticed once a second, as tasks past their deadline are.
     await noticed('ahead of the time that has passed');
     expect(await call(token)).toEqual([401, 'token.expired']);
-    expect(domain.remit.store.endExpired()).toBe(0);
+    expect(await domain.remit.authority.endExpired()).toBe(0);
     clock.offMs = 0;
     expect(await call(token)).toEqual([200, null]);
     expect(stored(taskId)).toMatchObject({ state: 'active', endedAtMs: null });
@@ -87,7 +87,9 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
     clock.offMs = 20 * MINUTE;
     const key = { issuer: stored(taskId).issuer, id: taskId };
-    expect(domain.remit.store.applyTaskEvent(key, byOperator('revoke', 'gone astray'), 'operator')).toMatchObject({
+    expect(
+      await domain.remit.authority.applyTaskEvent(key, byOperator('revoke', 'gone astray'), 'operator'),
+    ).toMatchObject({
       changed: true,
     });
     clock.offMs = 0;
@@ -99,7 +101,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     async (kind) => {
       const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
       const { issuer } = stored(taskId);
-      domain.remit.store.applyTaskEvent({ issuer, id: taskId }, byOperator(kind, 'gone astray'), 'operator');
+      await domain.remit.authority.applyTaskEvent({ issuer, id: taskId }, byOperator(kind, 'gone astray'), 'operator');
       // The token is over, its task would not be.
       clock.offMs = 6 * MINUTE;
       expect(await call(token)).toEqual([
@@ -122,7 +124,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     ];
     const { issuer } = stored(completed.taskId);
     const event = { kind: 'complete', cause: causeOf('agent.completed') } as const;
-    domain.remit.store.applyTaskEvent({ issuer, id: completed.taskId }, event, 'agent');
+    await domain.remit.authority.applyTaskEvent({ issuer, id: completed.taskId }, event, 'agent');
     clock.offMs = 6 * MINUTE;
     expect(await call(going.token)).toEqual([401, 'token.expired']);
     expect(await call(completed.token)).toEqual([401, 'token.expired']);

@@ -107,7 +107,7 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
 });
 
 function sightings({ remit }: DevDomain) {
-  const found = remit.store.staticSecrets(10);
+  const found = remit.reader.staticSecrets(10);
   if (isStoreFailure(found)) throw new Error(found.detail);
   return found.filter(({ place }) => place.startsWith('query '));
 }

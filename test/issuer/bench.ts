@@ -19,7 +19,8 @@ import { loadPolicies } from '../../src/policy/loading/load.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { SideWrites } from '../../src/state/side-writes.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
+import { Reports } from '../../src/state/reports.ts';
 import { mustOpen } from '../state/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
@@ -141,7 +142,7 @@ export async function startBench(
     },
     ports: systemPorts,
     store,
-    sideWrites: new SideWrites(store, { after, log: (line) => void problems.push(line) }),
+    reports: new Reports(directAuthority(store), { after, log: (line) => void problems.push(line) }),
     recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
     signingKeys,
     subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },

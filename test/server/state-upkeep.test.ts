@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { keepState } from '../../src/server/state-upkeep.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import { newMetrics } from '../../src/telemetry/metrics.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { byOperator, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
@@ -25,7 +26,8 @@ function stage(keepSeconds: number) {
   nowMs = 1_000_000;
   const log: string[] = [];
   const metrics = newMetrics();
-  const stop = keepState(store, { keepSeconds: () => keepSeconds, after, log: (line) => log.push(line), metrics });
+  const { authority } = directAuthority(store);
+  const stop = keepState(authority, { keepSeconds: () => keepSeconds, after, log: (line) => log.push(line), metrics });
   const metric = (name: string): number =>
     Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics.scrape('text').body)?.[1] ?? 0);
   return { store, file, log, metric, stop };
@@ -37,7 +39,7 @@ describe('keepState', () => {
     await until(() => metric('remit_pruned_tasks_total') === 100);
     expect(store.taskCounts()).toEqual({ active: 0, suspended: 0, ended: 0 });
     expect(log).toEqual([]);
-    stop();
+    await stop();
     store.close();
   });
 
@@ -54,7 +56,7 @@ describe('keepState', () => {
     other.close();
     await until(() => metric('remit_pruned_tasks_total') === 100);
     expect(log.slice(1)).toEqual(['state: ended tasks are deleted again']);
-    stop();
+    await stop();
     store.close();
   });
 
@@ -65,7 +67,7 @@ describe('keepState', () => {
     await until(() => other.prepare('SELECT count(*) AS count FROM serving').get()?.['count'] === 1);
     other.close();
     expect(store.taskCounts()).toMatchObject({ ended: 100 });
-    stop();
+    await stop();
     store.close();
   });
 });

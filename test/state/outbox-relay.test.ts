@@ -1,13 +1,35 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import type { HandedRecord } from '../../src/ledger/writer.ts';
 import { OutboxRelay } from '../../src/state/outbox-relay.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
+import { HeldPromises } from '../held-promises.ts';
+import { HeldTimers } from '../identity/held-timers.ts';
 import { endRecord, mustOpen, scratch } from './samples.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
+
+/** A relay whose requests to forget wait until they are let go. */
+const slowRelay = (file: string) => {
+  const store = mustOpen(file);
+  const held = new HeldPromises();
+  const handed: HandedRecord[] = [];
+  const timers = new HeldTimers();
+  const relay = new OutboxRelay(
+    { take: (record) => handed.push(record) > 0 },
+    {
+      reader: store,
+      authority: held.hold(directAuthority(store).authority, ['forget']),
+      after: timers.after,
+      taken: 0,
+    },
+  );
+  return { store, held, handed, timers, relay };
+};
 
 /** The relay of one process over a state file of several, with what its ledger has; `look` is what it does each second. */
 const relayIn = (file: string, claim = (): boolean => true) => {
@@ -18,7 +40,11 @@ const relayIn = (file: string, claim = (): boolean => true) => {
     next = run;
     return () => void (next = null);
   };
-  const relay = new OutboxRelay(store, { take: (record) => ledger.push(record) > 0 }, { after, taken: 0, claim });
+  const { authority } = directAuthority(store);
+  const relay = new OutboxRelay(
+    { take: (record) => ledger.push(record) > 0 },
+    { reader: store, authority, after, taken: 0, claim },
+  );
   relay.start();
   return { store, ledger, relay, look: () => next?.(), numbers: () => ledger.map(({ outbox }) => outbox) };
 };
@@ -50,7 +76,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     expect(asked).toBe(1);
   });
 
-  it('takes over all that the one before it had not committed, once, and of what it had no more than was not forgotten', () => {
+  it('takes over all that the one before it had not committed, once, and of what it had no more than was not forgotten', async () => {
     const file = join(folder(), 'state.db');
     let isFirstGone = false;
     const first = relayIn(file);
@@ -71,17 +97,40 @@ describe('OutboxRelay, where several processes share a state file', () => {
     expect(first.numbers()).toEqual([1, 2, 3, 4]);
     expect(second.numbers()).toEqual([3, 4, 5]);
     second.relay.committed(second.ledger);
-    second.relay.close();
+    await second.relay.close();
     expect(waitingIn(second.store)).toBe(0);
   });
 
-  it('leaves nothing to be handed on twice where the one before it has ended by itself', () => {
+  it('leaves nothing to be handed on twice where the one before it has ended by itself', async () => {
     const file = join(folder(), 'state.db');
     const first = relayIn(file);
     first.store.appendRecords([1, 2, 3].map((n) => endRecord(n)));
     first.relay.pump();
     first.relay.committed(first.ledger);
-    first.relay.close();
+    await first.relay.close();
     expect(relayIn(file).numbers()).toEqual([]);
+  });
+});
+
+describe('OutboxRelay, where the file is written elsewhere', () => {
+  it('asks to forget one thing at a time, and with its end once more what was committed meanwhile', async () => {
+    const { store, held, handed, timers, relay } = slowRelay(join(folder(), 'state.db'));
+    store.appendRecords([endRecord(1)]);
+    relay.start();
+    relay.committed(handed);
+    timers.fire();
+    store.appendRecords([endRecord(2)]);
+    relay.pump();
+    relay.committed(handed);
+    timers.fire();
+    expect([held.waiting, waitingIn(store)]).toEqual([['forget'], 2]);
+    let isClosed = false;
+    const closing = relay.close().then(() => (isClosed = true));
+    held.release();
+    await setImmediate();
+    expect([isClosed, held.waiting, waitingIn(store)]).toEqual([false, ['forget'], 1]);
+    held.release();
+    await closing;
+    expect([waitingIn(store), handed.map(({ outbox }) => outbox)]).toEqual([0, [1, 2]]);
   });
 });

@@ -2,7 +2,8 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
-import { SideWrites } from '../../src/state/side-writes.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
+import { Reports } from '../../src/state/reports.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
 import { after } from '../../src/runtime/timers.ts';
@@ -16,15 +17,15 @@ const { jtiDigest } = tokenNumber(1);
 
 const withToken = () => {
   const store = mustOpen(join(folder(), 'state.db'));
-  const side = new SideWrites(store, { after, log: () => undefined });
+  const reports = new Reports(directAuthority(store), { after, log: () => undefined });
   const task = taskNumber(1);
   store.insertTask(task, tokenNumber(1), []);
-  const settle = (effect: BindingEffect) => {
+  const settle = async (effect: BindingEffect) => {
     const token = store.tokenOf(jtiDigest);
     const issued = isStoreFailure(token) ? undefined : token;
     const violation = { issuer: task.issuer, taskId: task.id, issued, presentedBy: thief, nowMs: 1_000 };
-    const record = settleBindingViolation(side, violation, effect);
-    side.flush();
+    const record = settleBindingViolation(reports, violation, effect);
+    await reports.flush();
     return record;
   };
   const state = () => {
@@ -40,9 +41,9 @@ describe('settleBindingViolation', () => {
     ['revoke-token', 'active', true, 'pending'],
     ['revoke-task', 'revoked', true, 'pending'],
     ['ignore', 'active', false, 'none'],
-  ])('with %s: the task is %s', (effect, task, isRevoked, revocation) => {
+  ])('with %s: the task is %s', async (effect, task, isRevoked, revocation) => {
     const { store, settle, state } = withToken();
-    const record = settle(effect);
+    const record = await settle(effect);
     expect(state()).toEqual([task, isRevoked]);
     expect(record).toEqual({
       kind: 'event',
@@ -60,11 +61,11 @@ describe('settleBindingViolation', () => {
 
   it.each<[BindingEffect]>([['revoke-token'], ['revoke-task']])(
     'with %s settles a repetition without a write',
-    (effect) => {
+    async (effect) => {
       const { store, settle } = withToken();
-      settle(effect);
+      await settle(effect);
       const before = store.recordsOf(taskNumber(1).id, 10);
-      expect(settle(effect)).toBeNull();
+      expect(await settle(effect)).toBeNull();
       expect(store.recordsOf(taskNumber(1).id, 10)).toEqual(before);
       store.close();
     },

@@ -8,7 +8,8 @@ import { Connection } from '../../src/state/sqlite/connection.ts';
 import { insertRecords } from '../../src/state/sqlite/outbox-table.ts';
 import { createState, stateFormat } from '../../src/state/sqlite/schema.ts';
 import { openSqlite } from '../../src/sqlite/sqlite-file.ts';
-import { SideWrites } from '../../src/state/side-writes.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
+import { Reports } from '../../src/state/reports.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { after } from '../../src/runtime/timers.ts';
@@ -47,13 +48,13 @@ describe('recordMetrics', () => {
     store.close();
   });
 
-  it('counts a stolen token, and the end it brings about', () => {
+  it('counts a stolen token, and the end it brings about', async () => {
     const { store, body } = open();
     const task = taskNumber(1);
     store.insertTask(task, tokenNumber(1), []);
-    const side = new SideWrites(store, { after, log: () => undefined });
+    const reports = new Reports(directAuthority(store), { after, log: () => undefined });
     const record = settleBindingViolation(
-      side,
+      reports,
       {
         issuer: task.issuer,
         taskId: task.id,
@@ -63,7 +64,7 @@ describe('recordMetrics', () => {
       },
       'revoke-task',
     );
-    side.flush();
+    await reports.flush();
     if (record !== null) store.appendRecords([encoded(record)]);
     expect(body()).toContain(ended('revoked', 'binding'));
     expect(body()).toContain('\nremit_binding_violations_total 1\n');

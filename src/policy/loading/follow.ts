@@ -66,6 +66,6 @@ export function followPolicies({
   const stop = repeatedly(look, { everyMs, after, onFault: (fault) => tellOnce(`the look failed: ${fault}`) });
   return () => {
     isOver = true;
-    stop();
+    void stop();
   };
 }

@@ -5,6 +5,7 @@ import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { Closers } from '../../../src/server/closers.ts';
 import { openLedger } from '../../../src/server/ledger.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
+import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { taskNumber, tokenNumber, endRecord } from '../../state/samples.ts';
@@ -58,8 +59,9 @@ if (isStoreFailure(store)) {
       state: join(folder, 'state.db'),
       stateAccess: 'exclusive',
     },
-    store,
     {
+      reader: store,
+      authority: directAuthority(store).authority,
       ports: systemPorts,
       metrics: newMetrics(),
       log: () => undefined,

@@ -18,7 +18,7 @@ export interface LaneEntry<T> {
 }
 
 /** A queue with one place for each key, bounded in all and for each owner, so that none of them takes the room of all. */
-export class SideLane<T> {
+export class ReportLane<T> {
   readonly #rules: LaneRules<T>;
   readonly #waiting = new Map<string, LaneEntry<T>>();
   readonly #owned = new Map<string, number>();
