@@ -2,15 +2,21 @@ import type { TextPlace } from '../action/finding.ts';
 
 const MAX_COLUMN = 160;
 
+/** A text that findings are shown with. */
+export interface ShownText {
+  /** A line by its number, from 1; `''` where there is none. */
+  readonly lineAt: (line: number) => string;
+}
+
 /**
  * The line of a text that a finding is about, with carets under it as far as `end`, or one under its place. Nothing where there is no such line or it
  * stands beyond 160 columns; control characters become `?`, so that no file can write to a terminal.
  */
 export function excerptOf(
-  text: string,
+  { lineAt }: ShownText,
   { line, column, end }: TextPlace & { readonly end?: TextPlace },
 ): readonly string[] {
-  const characters = Array.from(lineAt(text, line));
+  const characters = Array.from(lineAt(line));
   if (characters.length === 0 || column > MAX_COLUMN) return [];
   const shown = characters.slice(0, MAX_COLUMN).join('').trimEnd();
   const margin = `  ${line} | `;
@@ -20,16 +26,10 @@ export function excerptOf(
   return [`${margin}${plain(shown)}`, `${padding}| ${' '.repeat(column - 1)}${carets}`];
 }
 
-/** A line by its number, from 1; `''` where there is none. Without splitting the text, which thousands of findings ask of a large file. */
-function lineAt(text: string, line: number): string {
-  let start = 0;
-  for (let before = 1; before < line; before += 1) {
-    const end = text.indexOf('\n', start);
-    if (end < 0) return '';
-    start = end + 1;
-  }
-  const end = text.indexOf('\n', start);
-  return text.slice(start, end < 0 ? undefined : end);
+/** A text as excerpts are shown of it. It is split once it is asked, since thousands of findings may ask a large file. */
+export function shownText(text: string): ShownText {
+  let lines: readonly string[] | null = null;
+  return { lineAt: (line) => (lines ??= text.split('\n'))[line - 1] ?? '' };
 }
 
 const plain = (text: string): string => text.replaceAll('\t', ' ').replaceAll(/\p{C}/gu, '?');

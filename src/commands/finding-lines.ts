@@ -1,16 +1,20 @@
 import type { Finding } from '../action/finding.ts';
 import type { PolicySource } from '../policy/loading/source.ts';
-import { excerptOf } from './excerpt.ts';
+import { excerptOf, shownText } from './excerpt.ts';
+import type { ShownText } from './excerpt.ts';
 
 /** The texts that findings are shown with: those of a policy folder; none where it could not be read. */
-export type ShownFiles = ReadonlyMap<string, string>;
+export type ShownFiles = ReadonlyMap<string, ShownText>;
 
 /** The texts of a policy folder by the name findings have for them. */
 export const shownFiles = (source: PolicySource | null): ShownFiles =>
   source === null
     ? new Map()
     : new Map(
-        [source.catalog, source.schema, ...source.policies, ...source.entities].map(({ file, text }) => [file, text]),
+        [source.catalog, source.schema, ...source.policies, ...source.entities].map(({ file, text }) => [
+          file,
+          shownText(text),
+        ]),
       );
 
 interface Showing {

@@ -12,7 +12,7 @@ import { intentFileFrom } from '../agent-run/intent.ts';
 import type { IssuerPlace } from '../agent-run/issuer-call.ts';
 import { isProblem } from '../token/members.ts';
 import type { CommandIo } from './command.ts';
-import { excerptOf } from './excerpt.ts';
+import { excerptOf, shownText } from './excerpt.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
 /** Options of the commands that declare an intent: what, where, and as whom. */
@@ -117,7 +117,7 @@ export async function declaredFrom(values: Values, nowMs: number): Promise<OAuth
   if ('findings' in intent) {
     const lines = intent.findings.flatMap((finding) => [
       `${file}:${finding.line}:${finding.column}: ${finding.message}${finding.help === null ? '' : `; ${finding.help}`}`,
-      ...excerptOf(text, finding),
+      ...excerptOf(shownText(text), finding),
     ]);
     return refusal(lines.join('\n'));
   }

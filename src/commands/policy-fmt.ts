@@ -5,6 +5,8 @@ import { freshCedar } from '../policy/cedar.ts';
 import { formatted } from '../policy-tools/write/format.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { shownText } from './excerpt.ts';
+import type { ShownText } from './excerpt.ts';
 import { counted, findingLines } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
@@ -39,13 +41,13 @@ async function format(args: readonly string[], io: Io): Promise<number> {
   const paths = options.operands.length === 0 ? ['cedar-policies'] : options.operands;
   const { check, json } = options.values;
   const cedar = freshCedar();
-  const files = new Map<string, string>();
+  const files = new Map<string, ShownText>();
   const changed: string[] = [];
   const findings: Finding[] = [];
   try {
     for (const file of (await Promise.all(paths.map(cedarFiles))).flat()) {
       const text = await textOf(file);
-      files.set(file, text);
+      files.set(file, shownText(text));
       const result = formatted({ name: file, file, text }, cedar);
       if ('findings' in result) findings.push(...result.findings);
       else if (result.text !== text) {

@@ -1,9 +1,9 @@
 import { catalogFrom } from '../action/catalog.ts';
 import type { Finding } from '../action/finding.ts';
-import { lintFindings } from '../policy-tools/lint/lint.ts';
+import { lintFindings, lintingOf } from '../policy-tools/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';
 import { compileForTool } from '../policy/loading/compile.ts';
-import { policySetFrom } from '../policy/loading/load.ts';
+import { whileProved } from '../policy/loading/proved-set.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import type { PolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
@@ -84,13 +84,10 @@ const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
   findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
 
 async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
-  const result = await policySetFrom(source, compileForTool());
-  const errors = 'findings' in result ? errorsOf(result.findings) : [];
+  const result = await whileProved(source, compileForTool(), (set) => lintingOf(source, set.catalog, set));
+  if (!('findings' in result)) return result.done(result.set.warnings);
   const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
-  if ('findings' in catalog) return errors;
-  const findings =
-    'findings' in result ? lintFindings(source, catalog, []) : lintFindings(source, catalog, result.warnings, result);
-  return [...errors, ...findings];
+  return [...errorsOf(result.findings), ...('findings' in catalog ? [] : lintFindings(source, catalog, []))];
 }
 
 function print(

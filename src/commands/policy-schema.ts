@@ -8,6 +8,7 @@ import { GENERATED_SCHEMA, readPolicySource } from '../policy/loading/source.ts'
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy schema: the Cedar schema that policies are checked against, for editors
@@ -80,11 +81,7 @@ async function checked(io: Io, file: string, text: string): Promise<number> {
   return EXIT.no;
 }
 
-function found(
-  io: Io,
-  findings: readonly Parameters<typeof findingLines>[0][],
-  files: ReadonlyMap<string, string>,
-): number {
+function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], files: ShownFiles): number {
   // Not among the data: who redirects the schema into a file reads them all the same.
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
   io.err(counted(findings.length, 'finding'));

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
+import { whileProved } from '../policy/loading/proved-set.ts';
 import { compileForTool } from '../policy/loading/compile.ts';
-import { policySetFrom } from '../policy/loading/load.ts';
+import { policySetOf } from '../policy/loading/load.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { borrowingDisk } from '../policy/loading/borrowed-source.ts';
 import { readPolicySource, systemDisk } from '../policy/loading/source.ts';
@@ -93,16 +94,20 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const source = await readPolicySource(folder, disk);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-  const policies = 'findings' in source ? source : await policySetFrom(source, compileForTool());
-  if ('findings' in policies) return found(io, policies.findings, json);
-  const suites = await readSuites(folder);
-  if ('findings' in suites) return found(io, suites.findings, json);
-  if (suites.files === 0) return refused(io, `there is no *.test.yaml and no *.cedartests.json in \`${folder}\``);
+  if ('findings' in source) return found(io, source.findings, json);
   const isUnlistedTried = filter === undefined && !options.values['listed-only'];
-  const result = runSuites(filter === undefined ? suites : filtered(suites, filter), policies, {
-    isUnlistedTried,
-    onProgress: (decided) => io.err(`remit policy test: ${decided} decisions made`),
+  const onProgress = (decided: number): void => io.err(`remit policy test: ${decided} decisions made`);
+  const tested = await whileProved(source, compileForTool(), async (set) => {
+    const suites = await readSuites(folder);
+    if ('findings' in suites || suites.files === 0) return { suites };
+    const policies = policySetOf({ ...set, warnings: [] });
+    const run = filter === undefined ? suites : filtered(suites, filter);
+    return { suites, policies, result: runSuites(run, policies, { isUnlistedTried, onProgress }) };
   });
+  if ('findings' in tested) return found(io, tested.findings, json);
+  const { suites, policies, result } = tested.done;
+  if ('findings' in suites) return found(io, suites.findings, json);
+  if (result === undefined) return refused(io, `there is no *.test.yaml and no *.cedartests.json in \`${folder}\``);
   if (isProblem(result)) return refused(io, result.problem);
   if (junit !== undefined) {
     const unwritten = await writeFile(junit, junitXml(result)).catch((error: NodeJS.ErrnoException) => error);

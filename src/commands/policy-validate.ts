@@ -1,6 +1,6 @@
 import { compileForTool } from '../policy/loading/compile.ts';
-import { policySetFrom } from '../policy/loading/load.ts';
-import type { Findings, PolicySet } from '../policy/loading/load.ts';
+import { provedSetFrom } from '../policy/loading/proved-set.ts';
+import type { Findings, ProvedSet } from '../policy/loading/proved-set.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -54,7 +54,7 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-  const result = 'findings' in source ? source : await policySetFrom(source, compileForTool());
+  const result = 'findings' in source ? source : await provedSetFrom(source, compileForTool());
   if (json) io.out(JSON.stringify(summaryOf(folder, result)));
   else if (sarif) io.out(JSON.stringify(sarifResults(result)));
   else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
@@ -66,7 +66,7 @@ function refused(io: Io, problem: string): number {
   return EXIT.bad;
 }
 
-function sarifResults(result: PolicySet | Findings): unknown {
+function sarifResults(result: ProvedSet | Findings): unknown {
   const results =
     'findings' in result
       ? result.findings.map((finding) => ({ rule: 'invalid', level: 'error', finding }) as const)
@@ -74,21 +74,21 @@ function sarifResults(result: PolicySet | Findings): unknown {
   return sarifOf(results, RULES);
 }
 
-function summaryOf(folder: string, result: PolicySet | Findings): unknown {
+function summaryOf(folder: string, result: ProvedSet | Findings): unknown {
   if ('findings' in result) return { valid: false, folder, findings: result.findings, warnings: [] };
-  const { hash, policyCount, shadowIds, catalog, warnings } = result;
+  const { hash, policies, catalog, warnings } = result;
   const counts = {
-    policies: policyCount + shadowIds.length,
+    policies: policies.length,
     actions: catalog.actions.size,
     servers: catalog.servers.size,
   };
-  return { valid: true, folder, hash, ...counts, shadow: shadowIds, findings: [], warnings };
+  return { valid: true, folder, hash, ...counts, shadow: shadowIds(result), findings: [], warnings };
 }
 
 function print(
   io: Io,
   folder: string,
-  { result, files }: { readonly result: PolicySet | Findings; readonly files: ShownFiles },
+  { result, files }: { readonly result: ProvedSet | Findings; readonly files: ShownFiles },
 ): void {
   const isValid = !('findings' in result);
   for (const finding of isValid ? result.warnings : result.findings) {
@@ -99,11 +99,15 @@ function print(
   );
 }
 
-function countsOf({ policyCount, shadowIds, catalog }: PolicySet): string {
-  const shadow = shadowIds.length === 0 ? '' : ` (${shadowIds.length} in shadow)`;
+function countsOf(set: ProvedSet): string {
+  const inShadow = shadowIds(set).length;
+  const shadow = inShadow === 0 ? '' : ` (${inShadow} in shadow)`;
   return [
-    `${counted(policyCount + shadowIds.length, 'policy', 'policies')}${shadow}`,
-    counted(catalog.actions.size, 'action'),
-    counted(catalog.servers.size, 'server'),
+    `${counted(set.policies.length, 'policy', 'policies')}${shadow}`,
+    counted(set.catalog.actions.size, 'action'),
+    counted(set.catalog.servers.size, 'server'),
   ].join(', ');
 }
+
+const shadowIds = ({ policies }: ProvedSet): readonly string[] =>
+  policies.flatMap(({ id, shadow }) => (shadow ? [id] : [])).sort();

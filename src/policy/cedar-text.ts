@@ -5,26 +5,36 @@ export interface CedarToken {
   readonly end: number;
 }
 
-// In order: blanks and comments (skipped), strings, words, two-letter signs, any other single character.
-const TOKEN = /(?:\s|\/\/[^\n]*)+|"(?:[^"\\]|\\[^])*"?|[A-Za-z0-9_]+|&&|\|\||[=!<>]=|::|[^]/gu;
-const SKIPPED = /^(?:\s|\/\/)/;
+/** Blanks and comments. */
+const SKIPPED = /(?:\s|\/\/[^\n]*)*/uy;
+// In order: strings, words, two-letter signs, any other single character.
+const TOKEN = /"(?:[^"\\]|\\[^])*"?|[A-Za-z0-9_]+|&&|\|\||[=!<>]=|::|[^]/uy;
+
+/** Where what a pattern matches at a place ends. Without an object for each match, of which a large folder has a million. */
+function endOfMatch(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : at;
+}
 
 /** The tokens of a policy or schema text. Total: what is no Cedar comes out as signs, for the parser to refuse. */
 export function cedarTokens(text: string): readonly CedarToken[] {
   const tokens: CedarToken[] = [];
-  for (const match of text.matchAll(TOKEN)) {
-    if (SKIPPED.test(match[0])) continue;
-    tokens.push({ text: match[0], start: match.index, end: match.index + match[0].length });
+  for (let start = endOfMatch(SKIPPED, text, 0); start < text.length;) {
+    const end = endOfMatch(TOKEN, text, start);
+    tokens.push({ text: text.slice(start, end), start, end });
+    start = endOfMatch(SKIPPED, text, end);
   }
   return tokens;
 }
 
 /** The comments of a text, in order, without what is blank at their end. */
-export const cedarComments = (text: string): readonly string[] =>
-  Array.from(text.matchAll(TOKEN), ([skipped]) => skipped)
-    .filter((skipped) => SKIPPED.test(skipped))
+export function cedarComments(text: string): readonly string[] {
+  const tokens = cedarTokens(text);
+  return [...tokens, { start: text.length }]
+    .map(({ start }, at) => text.slice(tokens[at - 1]?.end ?? 0, start))
     .flatMap((skipped) => skipped.split('\n').map((line) => line.trim()))
     .filter((line) => line !== '');
+}
 
 /** One policy of a file: from its first token to its `;`. */
 export interface CedarStatement {

@@ -1,7 +1,7 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/loading/load.ts';
+import { hashOf } from '../../src/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../src/policy/loading/source.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { until } from '../until.ts';

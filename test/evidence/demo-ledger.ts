@@ -1,5 +1,5 @@
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/loading/load.ts';
+import { hashOf } from '../../src/policy/loading/proved-set.ts';
 import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
 import { folderWith } from '../policy/policy-folder.ts';

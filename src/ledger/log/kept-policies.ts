@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashOf } from '../../policy/loading/load.ts';
+import { hashOf } from '../../policy/loading/proved-set.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, listOf, membersFrom, text, type Problem, type Reader } from '../../token/members.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';

@@ -1,5 +1,6 @@
 import type { Cedar } from '../../policy/cedar.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
+import { member } from '../../policy/answers/scope.ts';
 import { recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
@@ -16,7 +17,7 @@ export function contextShapes(schema: string, cedar: Cedar): (action: string) =>
     // Many sets ask for no optional name, and a large schema takes long to read.
     read ??= declarationsOf(schema, cedar);
     const { actions, resolved } = read;
-    const context = recordExpression(recordExpression(actions[action])['appliesTo'])['context'];
+    const context = member(member(member(actions, action), 'appliesTo'), 'context');
     if (context === undefined) return null;
     const typeAt = (path: Path): unknown =>
       path.reduce<unknown>((type, name) => memberOf(resolved(type), name), context);
@@ -27,15 +28,14 @@ export function contextShapes(schema: string, cedar: Cedar): (action: string) =>
 function declarationsOf(schema: string, cedar: Cedar) {
   const answer = cedar.schemaToJsonWithResolvedTypes(schema);
   const { actions, commonTypes } = recordExpression(answer.type === 'failure' ? {} : answer.json[NAMESPACE]);
-  const common = recordExpression(commonTypes);
   const resolved = (type: unknown): unknown => {
     const { type: name } = recordExpression(type);
-    return typeof name === 'string' ? (common[name.replace(`${NAMESPACE}::`, '')] ?? type) : type;
+    return typeof name === 'string' ? (member(commonTypes, name.replace(`${NAMESPACE}::`, '')) ?? type) : type;
   };
-  return { actions: recordExpression(actions), resolved };
+  return { actions, resolved };
 }
 
-const memberOf = (type: unknown, name: string): unknown => recordExpression(recordExpression(type)['attributes'])[name];
+const memberOf = (type: unknown, name: string): unknown => member(member(type, 'attributes'), name);
 
 function namesOf(type: unknown): ReadonlySet<string> | null {
   const { attributes } = recordExpression(type);

@@ -4,9 +4,9 @@ type Expression = Readonly<Record<string, unknown>>;
 /** Where a value is read from: `['context', 'intent', 'purpose']`. */
 export type Path = readonly string[];
 
-/** The object that a value is; empty for anything else. Names are looked up in policies that Cedar parsed. */
+/** The object that a value is; empty for anything else. For names that no prototype has: operators and what they are written with. */
 export const recordExpression = (value: unknown): Expression =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.assign(Object.create(null), value) : {};
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Expression) : {};
 
 /** Visits an expression and everything in it, outermost first. The depth of a policy was bounded when it was read. */
 export function visit(expression: unknown, seen: (operator: string, operand: unknown) => void): void {
@@ -15,7 +15,9 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
     return;
   }
   if (typeof expression !== 'object' || expression === null) return;
-  for (const [operator, operand] of Object.entries(expression)) {
+  const node = recordExpression(expression);
+  for (const operator of Object.keys(node)) {
+    const operand = node[operator];
     seen(operator, operand);
     // The letters of a pattern are no expressions.
     const { left, pattern } = operator === 'like' ? recordExpression(operand) : {};

@@ -32,14 +32,23 @@ export interface LintFinding extends Finding {
  * `@accept("rule …")` is left out. Without regard to types: policies that the schema refuses are looked at too.
  *
  * @param warnings of the load, which knows policies that can never match by their types
- * @param loaded what the load has read, where it found no fault; read anew by default
  */
-export function lintFindings(
+export const lintFindings = (
   source: PolicySource,
   catalog: Catalog,
   warnings: readonly Finding[],
+): readonly LintFinding[] => lintingOf(source, catalog)(warnings);
+
+/**
+ * The same for warnings that come later.
+ *
+ * @param loaded what the load has read, where it found no fault; read anew by default
+ */
+export function lintingOf(
+  source: PolicySource,
+  catalog: Catalog,
   loaded?: Pick<PolicyFiles, 'policies' | 'templates'>,
-): readonly LintFinding[] {
+): (warnings: readonly Finding[]) => readonly LintFinding[] {
   const cedar = withFormsOnce(freshCedar());
   const read = loaded ?? policiesIn(source.policies, cedar);
   const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
@@ -49,9 +58,8 @@ export function lintFindings(
   const vocabulary = vocabularyOf(catalog, entities, shapes);
   const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
   const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
-  const warningsAt = Map.groupBy(warnings, placeText);
   const placeAt = new Map(source.policies.map((file) => [file.file, placesIn(file.text)]));
-  const findings = policies.flatMap((policy) => {
+  const byPolicy = policies.map((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
       check(policy, set).map(({ message, help, offset }) => {
         const { line, column } =
@@ -59,13 +67,20 @@ export function lintFindings(
         return { rule, level, policy: policy.id, file: policy.file, line, column, message, help };
       }),
     );
-    const impossible = found.some(({ rule }) => rule === 'never-matches')
-      ? []
-      : impossibleBy(warningsAt.get(placeText(policy)) ?? [], policy);
-    return accepted([...found, ...impossible], policy);
+    return { policy, found };
   });
   const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
-  return inReadingOrder([...ofCatalog, ...unlinkedTemplates(read).map(unlinked), ...oncePerTemplate(findings)]);
+  const ofTemplates = unlinkedTemplates(read).map(unlinked);
+  return (warnings) => {
+    const warningsAt = Map.groupBy(warnings, placeText);
+    const findings = byPolicy.flatMap(({ policy, found }) => {
+      const impossible = found.some(({ rule }) => rule === 'never-matches')
+        ? []
+        : impossibleBy(warningsAt.get(placeText(policy)) ?? [], policy);
+      return accepted([...found, ...impossible], policy);
+    });
+    return inReadingOrder([...ofCatalog, ...ofTemplates, ...oncePerTemplate(findings)]);
+  };
 }
 
 /** A template by itself decides nothing. */

@@ -1,7 +1,7 @@
-import type { Cedar } from '../../policy/cedar.ts';
 import { cedarTokens } from '../../policy/cedar-text.ts';
 import type { CedarToken } from '../../policy/cedar-text.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
+import type { PolicyForms } from '../../policy/loading/policy-json.ts';
 import { conjuncts, expressionReads, recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
@@ -30,9 +30,9 @@ export interface LintedScope {
 }
 
 /** A policy that parses, made ready for the rules; `null` where Cedar has no JSON for it. */
-export function lintedPolicy(policy: PolicyEntry, cedar: Pick<Cedar, 'policyToJson'>): LintedPolicy | null {
+export function lintedPolicy(policy: PolicyEntry, cedar: Pick<PolicyForms, 'policyToJson'>): LintedPolicy | null {
   const tokens = cedarTokens(policy.text);
-  const answer = cedar.policyToJson(policy.text);
+  const answer = cedar.policyToJson(policy.text, tokens);
   if (answer.type === 'failure') return null;
   const { principal, action, resource, conditions } = answer.json;
   return {
@@ -62,8 +62,8 @@ function scopeOf(json: unknown): LintedScope {
 }
 
 const uidOf = (json: unknown): { readonly type: string; readonly id: string } => {
-  const { __entity: explicit, ...plain } = recordExpression(json);
-  const { type, id } = explicit === undefined ? plain : recordExpression(explicit);
+  const { __entity: explicit = json } = recordExpression(json);
+  const { type, id } = recordExpression(explicit);
   return { type: String(type), id: String(id) };
 };
 

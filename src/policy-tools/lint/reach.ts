@@ -38,6 +38,8 @@ export class Reach {
   readonly #entities: ReadonlyMap<string, Entity>;
   /** By action and resource of a scope, which many policies share. */
   readonly #covered = new Map<string, ReadonlySet<Request>>();
+  /** By policy, since several rules ask about each. */
+  readonly #ofPolicy = new WeakMap<object, ReadonlySet<Request>>();
   #groups: ReadonlySet<string> | null = null;
   readonly #ancestors = new Map<string, readonly EntityUid[]>();
   /** What is looked at of the catalog, by the request. */
@@ -58,7 +60,13 @@ export class Reach {
   }
 
   /** What the action and the resource of a policy's scope cover. */
-  of({ action, resource }: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
+  of(policy: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
+    const known = this.#ofPolicy.get(policy) ?? this.#ofScope(policy);
+    this.#ofPolicy.set(policy, known);
+    return known;
+  }
+
+  #ofScope({ action, resource }: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
     const key = JSON.stringify([action, resource]);
     const known = this.#covered.get(key);
     if (known !== undefined) return known;

@@ -12,18 +12,23 @@ import type { Vocabulary } from './vocabulary.ts';
 /** What of a policy can never match, whatever the request: texts that a value never is, names that nothing has, entities that are not there. */
 export function unknownValue(policy: LintedPolicy, set: LintedSet): readonly Complaint[] {
   const found = [
-    ...policy.bodies.flatMap((body) => [
-      ...comparedTexts(body).flatMap((compared) => textComplaint(compared, policy, set.vocabulary)),
-      ...claimComplaints(body, policy),
-      ...idComplaints(body, policy),
-      ...attestorComplaints(body, policy, set.vocabulary),
-      ...namedEntities(body).flatMap((uid) => entityComplaint(uid, policy, set.vocabulary)),
-    ]),
+    ...policy.bodies.flatMap((body) => ofBody(body, policy, set.vocabulary)),
     ...nameComplaints(policy, set),
     ...scopeEntities(policy).flatMap((uid) => entityComplaint(uid, policy, set.vocabulary)),
   ];
   // Said once, however often it is written.
   return [...new Map(found.map((complaint) => [complaint.message, complaint])).values()];
+}
+
+function ofBody(body: unknown, policy: LintedPolicy, vocabulary: Vocabulary): readonly Complaint[] {
+  const compared = comparedTexts(body);
+  return [
+    ...compared.flatMap((one) => textComplaint(one, policy, vocabulary)),
+    ...claimComplaints(compared, policy),
+    ...idComplaints(compared, policy),
+    ...attestorComplaints(body, policy, vocabulary),
+    ...namedEntities(body).flatMap((uid) => entityComplaint(uid, policy, vocabulary)),
+  ];
 }
 
 const MAX_LISTED = 8;
@@ -50,8 +55,8 @@ function textComplaint(
   return [{ message, help: help(nearest(text, known), known), offset: offsetOfText(policy, text) }];
 }
 
-function claimComplaints(body: unknown, policy: LintedPolicy): readonly Complaint[] {
-  const claims = comparedTexts(body).filter(({ path, matches }) => path.join('.') === 'context.claimed' && !matches);
+function claimComplaints(compared: readonly ComparedText[], policy: LintedPolicy): readonly Complaint[] {
+  const claims = compared.filter(({ path, matches }) => path.join('.') === 'context.claimed' && !matches);
   return claims
     .filter(({ text }) => !text.includes('='))
     .map(({ text }) => ({
@@ -64,8 +69,8 @@ function claimComplaints(body: unknown, policy: LintedPolicy): readonly Complain
 /** Where SPIFFE IDs stand as texts; the first two hold users of other issuers too. */
 const IDS = new Set(['context.subject', 'context.actors', 'context.delegation.parent']);
 
-function idComplaints(body: unknown, policy: LintedPolicy): readonly Complaint[] {
-  const ids = comparedTexts(body).filter(({ path, matches }) => IDS.has(path.join('.')) && matches === null);
+function idComplaints(compared: readonly ComparedText[], policy: LintedPolicy): readonly Complaint[] {
+  const ids = compared.filter(({ path, matches }) => IDS.has(path.join('.')) && matches === null);
   return ids.flatMap(({ path, text }) => {
     const id = text.startsWith('spiffe:') ? spiffeIdFrom(text) : null;
     if (id === null || !isDeny(id)) return [];

@@ -9,7 +9,7 @@ import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
-import { hashOf } from '../loading/load.ts';
+import { hashOf } from '../loading/proved-set.ts';
 import { isPolicyFile } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 

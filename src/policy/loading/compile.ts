@@ -1,9 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { SetProof, ProofInput } from './proof.ts';
+import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
-/** Proves a policy set somewhere it can do no harm; a set that cannot be proved there is a problem. */
-export type Compile = (input: ProofInput) => Promise<SetProof | { readonly problem: string }>;
+/**
+ * Proves a policy set somewhere it can do no harm; a set that cannot be proved there is a problem.
+ *
+ * @param onRead may be called before types are checked, where nothing was found so far
+ */
+export type Compile = (
+  input: ProofInput,
+  onRead?: (read: ReadPolicies) => void,
+) => Promise<SetProof | { readonly problem: string }>;
+
+/** What the thread says: its policies as soon as they are read, unless something was found; then the proof, without them. */
+export type ProofMessage = { readonly read: ReadPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
 /**
  * How long a set may take to be proved: 60 s, and 10 ms more for each KiB of policies. It bounds an engine that never answers, so
@@ -20,17 +30,24 @@ export function compileTimeoutMs(input: ProofInput): number {
  * the time-out, costs that thread and nothing else.
  */
 export function compileInWorker(timeoutMs: (input: ProofInput) => number = compileTimeoutMs): Compile {
-  return (input) =>
+  return (input, onRead = () => {}) =>
     new Promise((resolve) => {
       const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
       const limitMs = timeoutMs(input);
+      let read: ReadPolicies = { policies: [], templates: [] };
       const settle = (result: SetProof | { readonly problem: string }): void => {
         clearTimeout(timer);
         void worker.terminate();
         resolve(result);
       };
-      const timer = setTimeout(() => settle({ problem: `no answer within ${limitMs} ms` }), limitMs);
-      worker.once('message', (proof: SetProof) => settle(proof));
+      // A thread that is busy meanwhile takes an answer that has come before it says that there is none.
+      const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
+      const timer = setTimeout(late, limitMs);
+      worker.on('message', (message: ProofMessage) => {
+        if ('proof' in message) return settle({ ...read, ...message.proof });
+        ({ read } = message);
+        onRead(read);
+      });
       worker.once('error', (error) => settle({ problem: String(error) }));
       worker.once('exit', (code) => settle({ problem: `the thread ended with ${code}` }));
     });
@@ -39,7 +56,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
 /** The same for a tool, which asks many policies little: Cedar's JSON form is made once for policies of one form. */
 export function compileForTool(): Compile {
   const compile = compileInWorker();
-  return (input) => compile({ ...input, isForTool: true });
+  return (input, onRead) => compile({ ...input, isForTool: true }, onRead);
 }
 
 /** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */

@@ -8,12 +8,23 @@ export const MAX_POLICY_DEPTH = 150;
 
 /** What one bracket costs of the engine's stack, in chained operators. */
 const BRACKET_COST = 3;
-const OPENING = new Set(['(', '[', '{']);
-const CLOSING = new Set([')', ']', '}']);
-const SEPARATORS = new Set([',', ';', ':']);
-const CONDITIONAL = new Set(['if', 'then', 'else']);
-const CLAUSES = new Set(['when', 'unless']);
-const CHAINED = new Set(['.', '+', '-', '*', '!', '<', '>', '<=', '>=', '==', '!=', 'in', 'has', 'like', 'is']);
+type Kind = 'opening' | 'closing' | 'separator' | 'conditional' | 'clause' | 'chained' | 'and' | 'or';
+const KINDS: ReadonlyMap<string, Kind> = new Map(
+  (
+    [
+      ['opening', '( [ {'],
+      ['closing', ') ] }'],
+      ['separator', ', ; :'],
+      ['conditional', 'if then else'],
+      ['clause', 'when unless'],
+      ['chained', '. + - * ! < > <= >= == != in has like is'],
+      ['and', '&&'],
+      ['or', '||'],
+    ] as const
+  ).flatMap(([kind, words]) => words.split(' ').map((word) => [word, kind] as const)),
+);
+
+const LONGEST = Math.max(...Array.from(KINDS.keys(), (word) => word.length));
 
 /** The depth of one bracket: of `a || b && c.d` it is that of the deepest operand plus the length of each chain. */
 interface Frame {
@@ -55,19 +66,22 @@ export function policyDepth(tokens: readonly CedarToken[]): number {
   let frame = emptyFrame();
   let clauses = 0;
   for (const { text } of tokens) {
-    if (OPENING.has(text)) {
+    // Most tokens are names and strings.
+    const kind = text.length > LONGEST ? undefined : KINDS.get(text);
+    if (kind === undefined) continue;
+    if (kind === 'opening') {
       outer.push(frame);
       frame = emptyFrame();
-    } else if (CLOSING.has(text)) {
+    } else if (kind === 'closing') {
       const within = BRACKET_COST + closeElement(frame);
       frame = outer.pop() ?? emptyFrame();
       frame.inner = Math.max(frame.inner, within);
       // A bracket after an operand (a call, an index) is one more link of its chain.
       frame.chained += 1;
-    } else if (outer.length === 0 && CLAUSES.has(text)) {
+    } else if (outer.length === 0 && kind === 'clause') {
       clauses += 1;
       closeElement(frame);
-    } else count(frame, text);
+    } else count(frame, kind);
   }
   // Unclosed brackets: the parser refuses them, but only after descending.
   const unclosed = outer.reduceRight((within, open) => {
@@ -77,18 +91,18 @@ export function policyDepth(tokens: readonly CedarToken[]): number {
   return clauses + unclosed;
 }
 
-function count(frame: Frame, text: string): void {
-  if (text === '&&') {
+function count(frame: Frame, kind: Kind): void {
+  if (kind === 'and') {
     closeConjunct(frame);
     frame.and += 1;
-  } else if (text === '||') {
+  } else if (kind === 'or') {
     closeDisjunct(frame);
     frame.or += 1;
-  } else if (CONDITIONAL.has(text)) {
+  } else if (kind === 'conditional') {
     closePart(frame);
     frame.conditional += 1;
-  } else if (SEPARATORS.has(text)) closeElement(frame);
-  else if (CHAINED.has(text)) frame.chained += 1;
+  } else if (kind === 'separator') closeElement(frame);
+  else if (kind === 'chained') frame.chained += 1;
 }
 
 function closeConjunct(frame: Frame): void {

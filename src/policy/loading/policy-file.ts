@@ -8,7 +8,7 @@ import type { CedarStatement } from '../cedar-text.ts';
 import { MAX_POLICY_DEPTH, policyDepth } from './depth.ts';
 import type { PolicyFacts } from '../evaluator.ts';
 import { offsetInTemplate, slotsIn } from './policy-template.ts';
-import type { PolicyTemplate, Replaced } from './policy-template.ts';
+import type { PolicyTemplate, Replaced, Slot } from './policy-template.ts';
 import { readsOf } from '../answers/reads.ts';
 import { scopeFrom } from '../answers/scope.ts';
 import type { SourceFile } from './source.ts';
@@ -76,7 +76,7 @@ export interface CedarProblem {
  * Splits a file into its policies and templates and reads their annotations. A policy that nests too deeply is refused before the
  * engine sees the file; one that does not parse refuses the file.
  */
-export function policiesOf(source: PlacedSource, cedar: Cedar): PolicyFileParts {
+export function policiesOf(source: PlacedSource, cedar: PolicyReader): PolicyFileParts {
   const statements = cedarStatements(source.text);
   const deep = statements.flatMap((statement) => deepFinding(source, statement) ?? []);
   if (deep.length > 0) return { policies: [], templates: [], findings: deep };
@@ -116,36 +116,85 @@ function deepFinding(source: PlacedSource, statement: CedarStatement): Finding |
   return findingAt(source, statement.start, `the policy nests too deeply: ${depth}, at most ${MAX_POLICY_DEPTH}`, help);
 }
 
-function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Cedar): PolicyFileParts {
-  const slots = slotsIn(statement.tokens);
-  const json = slots.size === 0 ? cedar.policyToJson(statement.text) : cedar.templateToJson(statement.text);
-  if (json.type === 'failure') {
-    const findings = json.errors.map((error) => cedarFinding(error, source, { from: statement.start }));
-    return { policies: [], templates: [], findings };
-  }
-  const given = new Map(Object.entries(json.json.annotations ?? {}));
-  const { annotations, problems } = annotationsFrom(given);
-  const at = place(source, statement);
-  const findings = problems.map(({ name, message, help }) =>
-    findingAt(source, offsetOfAnnotation(statement, name), message, help),
-  );
-  if (slots.size === 0) {
-    const policy = { ...annotations, ...factsOf(json.json), text: statement.text, ...at };
-    return { policies: [policy], templates: [], findings };
-  }
-  const { effect } = json.json;
-  const template = { ...annotations, given, effect, text: statement.text, json: json.json, slots, ...at };
+function policyOf(source: PlacedSource, statement: CedarStatement, cedar: PolicyReader): PolicyFileParts {
+  const slots = statement.text.includes('?') ? slotsIn(statement.tokens) : NO_SLOTS;
+  if (slots.size > 0) return templateOf(source, statement, { slots, cedar });
+  const answer = cedar.readPolicy?.(statement) ?? readingFrom(cedar.policyToJson(statement.text));
+  if (answer.type === 'failure') return refusedBy(answer.errors, source, statement);
+  const { given, ...facts } = answer.reading;
+  const { annotations, findings } = annotated(source, statement, given);
+  const policy = { ...annotations, ...facts, text: statement.text, ...place(source, statement) };
+  return { policies: [policy], templates: [], findings };
+}
+
+const NO_SLOTS: ReadonlySet<Slot> = new Set();
+
+function templateOf(
+  source: PlacedSource,
+  statement: CedarStatement,
+  { slots, cedar }: { readonly slots: ReadonlySet<Slot>; readonly cedar: Cedar },
+): PolicyFileParts {
+  const answer = cedar.templateToJson(statement.text);
+  if (answer.type === 'failure') return refusedBy(answer.errors, source, statement);
+  const { json } = answer;
+  const { annotations, findings } = annotated(source, statement, json.annotations ?? {});
+  const given = new Map(Object.entries(json.annotations ?? {}));
+  const { effect } = json;
+  const template = { ...annotations, given, effect, text: statement.text, json, slots, ...place(source, statement) };
   return { policies: [], templates: [template], findings };
 }
 
-/** What a policy is about and reads, from its JSON form. */
-export const factsOf = (
-  json: Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'],
-): Pick<PolicyEntry, 'effect' | keyof PolicyFacts> => ({
+const refusedBy = (
+  errors: readonly CedarProblem[],
+  source: PlacedSource,
+  { start }: CedarStatement,
+): PolicyFileParts => ({
+  policies: [],
+  templates: [],
+  findings: errors.map((error) => cedarFinding(error, source, { from: start })),
+});
+
+function annotated(
+  source: PlacedSource,
+  statement: CedarStatement,
+  given: PolicyReading['given'],
+): { readonly annotations: Annotations; readonly findings: readonly Finding[] } {
+  const { annotations, problems } = annotationsFrom(new Map(Object.entries(given)));
+  const findings = problems.map(({ name, message, help }) =>
+    findingAt(source, offsetOfAnnotation(statement, name), message, help),
+  );
+  return { annotations, findings };
+}
+
+type PolicyJson = Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'];
+
+/** What a policy says besides its text. */
+export interface PolicyReading extends Pick<PolicyEntry, 'effect' | keyof PolicyFacts> {
+  /** Its annotations as written, by name. */
+  readonly given: Readonly<Record<string, string | null>>;
+}
+
+/** Reads a policy, or says why the engine has no JSON form of it. */
+export type ReadPolicy = (
+  policy: Pick<CedarStatement, 'text' | 'tokens'>,
+) =>
+  | { readonly type: 'success'; readonly reading: PolicyReading }
+  | { readonly type: 'failure'; readonly errors: readonly CedarProblem[] };
+
+/** The engine as policies are read by it; `readPolicy` says the same as its JSON form in less time. */
+export type PolicyReader = Cedar & { readonly readPolicy?: ReadPolicy };
+
+/** What a policy says, by its JSON form. */
+export const readingOf = (json: PolicyJson): PolicyReading => ({
+  given: json.annotations ?? {},
   effect: json.effect,
   scope: scopeFrom(json),
   reads: readsOf(json),
 });
+
+/** What a policy says, by the engine's answer. */
+export const readingFrom = (answer: ReturnType<Cedar['policyToJson']>): ReturnType<ReadPolicy> =>
+  answer.type === 'failure' ? answer : { type: 'success', reading: readingOf(answer.json) };
 
 const place = (
   source: PlacedSource,

@@ -1,7 +1,6 @@
 import type { Finding } from '../../action/finding.ts';
-import type { Cedar } from '../cedar.ts';
 import { placed, policiesOf } from './policy-file.ts';
-import type { PlacedSource, PolicyEntry } from './policy-file.ts';
+import type { PlacedSource, PolicyEntry, PolicyReader } from './policy-file.ts';
 import { linkedPolicies } from './policy-links.ts';
 import type { PolicyTemplate } from './policy-template.ts';
 import { isLinksFile } from './source.ts';
@@ -18,7 +17,7 @@ export interface PolicyFiles {
 }
 
 /** Reads the policies, the templates and the links of a folder. */
-export function policiesIn(sources: readonly SourceFile[], cedar: Cedar): PolicyFiles {
+export function policiesIn(sources: readonly SourceFile[], cedar: PolicyReader): PolicyFiles {
   const files = sources.filter(({ name }) => !isLinksFile(name)).map(placed);
   const parts = files.map((file) => policiesOf(file, cedar));
   const templates = parts.flatMap((part) => part.templates);

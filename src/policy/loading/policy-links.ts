@@ -5,7 +5,7 @@ import { uidFrom } from '../entities.ts';
 import type { EntityUid } from '../entities.ts';
 import { jsonListFrom } from '../json-list.ts';
 import type { PlacedItem } from '../json-list.ts';
-import { factsOf } from './policy-file.ts';
+import { readingOf } from './policy-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import { linkedJson, linkedText } from './policy-template.ts';
 import type { PolicyTemplate, Slot } from './policy-template.ts';
@@ -108,12 +108,13 @@ function linked(
   // INVARIANT: the text says what Cedar's own linking would.
   if (sortedJson(answer.json) !== sortedJson(linkedJson(template.json, link.newId, link.values)))
     return findingAt(item, `the link \`${link.newId}\` could not be made of its template`);
+  const { given: _given, ...facts } = readingOf(answer.json);
   const { file, line, column, offset } = template;
   const from = { template: template.id, text: template.text, replaced, ...item.at };
   return {
     policy: {
       ...annotations,
-      ...factsOf(answer.json),
+      ...facts,
       text,
       file,
       line,

@@ -4,7 +4,7 @@ import type { Cedar } from '../cedar.ts';
 import type { PlacedEntity } from '../entities.ts';
 import { entityProblems } from './entity-proof.ts';
 import { cedarFinding, placed, problemsOf } from './policy-file.ts';
-import type { CedarProblem, PolicyEntry } from './policy-file.ts';
+import type { CedarProblem, PolicyEntry, PolicyReader } from './policy-file.ts';
 import { policiesIn } from './policy-files.ts';
 import type { PolicyFiles } from './policy-files.ts';
 import type { PolicyTemplate } from './policy-template.ts';
@@ -28,10 +28,14 @@ export interface ProofInput {
 /** A call of the engine that validates the question against the schema. */
 export type SampleCall = Omit<Parameters<Cedar['statefulIsAuthorized']>[0], 'preparsedPolicySetId'>;
 
-/** What came of it. Only without findings may the policies be used. */
-export interface SetProof {
+/** The policies of a set, read from their files. */
+export interface ReadPolicies {
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
+}
+
+/** What came of it. Only without findings may the policies be used. */
+export interface SetProof extends ReadPolicies {
   readonly findings: readonly Finding[];
   /** What is legal but can hardly be meant, such as a policy that can never match. */
   readonly warnings: readonly Finding[];
@@ -42,8 +46,14 @@ const SCHEMA = 'proof';
 /**
  * Proves a policy set: base schema, policies and their ids, strict types, entities; every finding in one run. Runs where a
  * trap of the engine does no harm.
+ *
+ * @param onRead called before types are checked, where nothing was found so far
  */
-export function prove(input: ProofInput, cedar: Cedar): SetProof {
+export function prove(
+  input: ProofInput,
+  cedar: PolicyReader,
+  onRead: (read: ReadPolicies) => void = () => {},
+): SetProof {
   const schemaFile = placed(input.base);
   const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
   const read = policiesIn(input.policies, cedar);
@@ -53,6 +63,7 @@ export function prove(input: ProofInput, cedar: Cedar): SetProof {
     return { policies, templates, findings: inReadingOrder(findings), warnings: [] };
   const misfit = schemaMisfit(input, input.schema, cedar);
   if (misfit !== null) return { policies, templates, findings: inReadingOrder([...findings, misfit]), warnings: [] };
+  if (findings.length === 0) onRead({ policies, templates });
   const types = typeProblems(read, { cedar, schema: input.schema });
   const entities = entityProblems(input.entities, input.base, cedar);
   return {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { hashOf } from '../../../src/policy/loading/load.ts';
+import { hashOf } from '../../../src/policy/loading/proved-set.ts';
 import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../src/ledger/log/kept-policies.ts';
 import { folderWith } from '../../policy/policy-folder.ts';
 import { scratch } from '../../state/samples.ts';

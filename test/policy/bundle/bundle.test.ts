@@ -4,7 +4,7 @@ import { CompactSign } from 'jose';
 import { bundleFrom, bundleKeyFrom, signedBundle } from '../../../src/policy/bundle/bundle.ts';
 import { keyPair } from './key-pair.ts';
 import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
-import { hashOf } from '../../../src/policy/loading/load.ts';
+import { hashOf } from '../../../src/policy/loading/proved-set.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
 import { isProblem } from '../../../src/token/members.ts';
 import { folderWith, mustLoad } from '../policy-folder.ts';

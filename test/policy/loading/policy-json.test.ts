@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { freshCedar } from '../../../src/policy/cedar.ts';
 import type { Cedar } from '../../../src/policy/cedar.ts';
-import { cedarStatements } from '../../../src/policy/cedar-text.ts';
+import { cedarStatements, cedarTokens } from '../../../src/policy/cedar-text.ts';
+import { readingFrom } from '../../../src/policy/loading/policy-file.ts';
 import { withFormsOnce } from '../../../src/policy/loading/policy-json.ts';
 
 const cedar = freshCedar();
@@ -34,6 +35,8 @@ describe('withFormsOnce', () => {
     'context.x == "string\u20630" && context.y == "a"',
     'context.x like "" && context.x like "**é€𝄞*" && context.y like "a" && "a" like "string*"',
     '{"like": "x", Literal: "s", pattern: ["s", "t"]}.like like "x" && [{"Literal": "s"}].contains(context.r)',
+    'context.now < datetime("2026-01-01") && context.now < datetime("no date") && context.d.lessThan(decimal("1.50"))',
+    'principal.hasTag("team") && principal.getTag("team") == "a" && context.hours > 8 && A::T::"office".open',
     'context.e == A::T::"1" // "text" in a comment\n && context.a == "é€𝄞"',
   ];
   const annotated = [
@@ -47,7 +50,11 @@ describe('withFormsOnce', () => {
     const tool = withFormsOnce(cedar);
     const other = text.replaceAll(/"([a-z]+)"/g, '"$1-other"');
     // The second and third of one form are made from the first.
-    for (const one of [other, text, text]) expect(tool.policyToJson(one)).toEqual(cedar.policyToJson(one));
+    for (const one of [other, text, text]) {
+      expect(tool.policyToJson(one)).toEqual(cedar.policyToJson(one));
+      const written = { text: one, tokens: cedarTokens(one) };
+      expect(tool.readPolicy(written)).toEqual(readingFrom(cedar.policyToJson(one)));
+    }
   });
 
   it('asks the engine once for policies that differ in their strings alone', () => {
