@@ -18,7 +18,7 @@ export function closing(tokens: Tokens, open: number): number {
 
 /** 1 for a bracket that opens, -1 for one that closes, 0 for any other token. */
 export const depthOf = (token: CedarToken | undefined): number =>
-  token === undefined ? 0 : Number(OPENING.has(token.text)) - Number(CLOSING.has(token.text));
+  token === undefined || token.text.length > 1 ? 0 : Number(OPENING.has(token.text)) - Number(CLOSING.has(token.text));
 
 /** The tokens between the separators that stand in no bracket. */
 export function split(tokens: Tokens, separator: string): readonly Tokens[] {

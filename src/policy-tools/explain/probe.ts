@@ -8,6 +8,7 @@ import { writtenPolicy } from '../../policy/loading/policy-file.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 import { policyPartsOf } from './policy-parts.ts';
 import type { PolicyClause, PolicyParts, PolicyPiece } from './policy-parts.ts';
+import { getOrAdd } from '../../policy/answers/slice.ts';
 import type { Question } from '../../policy/question.ts';
 
 /** How a piece of a policy stands to one question: what it asks is so, is not so, or could not be evaluated. */
@@ -82,72 +83,88 @@ export function probeOf(
     const parts = policyPartsOf(policy.text);
     return parts === null ? [] : [{ policy, parts }];
   });
-  const ask = (question: Question, set: string): ((id: string) => Standing) => {
+  const ask = (question: Question, pieces: ParsedPieces): ((id: string) => Standing) => {
     const groups = facts.actionGroups.get(question.action) ?? [];
-    return standingsIn(cedar, { ...callFrom(question, groups, facts.entities), preparsedPolicySetId: set });
+    return standingsIn(cedar, callFrom(question, groups, facts.entities), pieces);
   };
-  let isParsed = false;
-  const parseActions = (): void => {
-    if (isParsed) return;
-    isParsed = true;
-    const permits = all.map(
-      ({ parts }, index) => [`${index}`, `permit (${scope({ action: parts.action.text })});`] as const,
-    );
-    parse(cedar, ACTIONS, new Map(permits));
-  };
-  const byAction = new Map<string, readonly CutPolicy[]>();
-  const about = (question: Question, set: string): readonly CutPolicy[] => {
-    parseActions();
-    const standingOf = ask(question, ACTIONS);
-    const found = all.filter((_policy, index) => standingOf(`${index}`) === 'holds');
-    parse(cedar, set, new Map(found.flatMap(({ parts }, index) => [...piecesOf(parts, index)])));
-    return found;
+  let actions: ParsedPieces | null = null;
+  const aboutActions = (): ParsedPieces =>
+    (actions ??= parse(
+      cedar,
+      ACTIONS,
+      all.map(({ parts }, index): Piece => [`${index}`, `permit (${scope({ action: parts.action.text })});`]),
+    ));
+  const byAction = new Map<string, Parsed>();
+  const about = (question: Question): Parsed => {
+    const standingOf = ask(question, aboutActions());
+    const members = all.filter((_policy, index) => standingOf(`${index}`) === 'holds');
+    const pieces = members.flatMap(({ parts }, index) => piecesOf(parts, index));
+    return { members, pieces: parse(cedar, `about ${question.action}`, pieces) };
   };
   const observe = (question: Question): readonly Observation[] => {
-    const set = `about ${question.action}`;
-    const found = byAction.get(question.action) ?? about(question, set);
-    byAction.set(question.action, found);
-    const standingOf = ask(question, set);
-    return found.map((one, index) => observationOf(one, index, standingOf));
+    const { members, pieces } = getOrAdd(byAction, question.action, () => about(question));
+    const standingOf = ask(question, pieces);
+    return members.map((one, index) => observationOf(one, index, standingOf));
   };
   // Only their scopes are asked for.
   const index = new Engine(
     { generation: SLICES, policies: all.map(({ policy }) => policy), ...facts },
     { fresh: () => freshCedar(), cache: null },
   );
-  const bySlice = new Map<string, { readonly set: string; readonly members: readonly CutPolicy[] }>();
+  const bySlice = new Map<string, Parsed>();
   const observeReached = (question: Question): readonly Observation[] => {
     const indices = index.members(question);
     if (indices.length === 0) return [];
-    const key = indices.join(',');
-    let slice = bySlice.get(key);
-    if (slice === undefined) {
-      const members = indices.flatMap((at) => all[at] ?? []);
-      slice = { set: `${SLICES} ${bySlice.size}`, members };
-      parse(cedar, slice.set, new Map(members.flatMap(({ parts }, at) => scopePieces(parts, at))));
-      bySlice.set(key, slice);
-    }
-    const standingOf = ask(question, slice.set);
-    return slice.members.map((one, at) => observationOf(one, at, (id) => standingOf(id.replace(SCOPE_PART, 'scope'))));
+    const { members, pieces } = getOrAdd(bySlice, indices.join(','), () => {
+      const found = indices.flatMap((at) => all[at] ?? []);
+      const cut = found.flatMap(({ parts }, at) => scopePieces(parts, at));
+      return { members: found, pieces: parse(cedar, `${SLICES} ${bySlice.size}`, cut) };
+    });
+    const standingOf = ask(question, pieces);
+    return members.map((one, at) => observationOf(one, at, (id) => standingOf(id.replace(SCOPE_PART, 'scope'))));
   };
   return { policies: all, observe, observeReached };
 }
 
 type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
 
-function parse(cedar: Asked, set: string, pieces: ReadonlyMap<string, string>): void {
-  const parsed = cedar.preparsePolicySet(set, { staticPolicies: Object.fromEntries(pieces) });
-  if (parsed.type === 'failure')
-    throw new Error(`a piece of a proved policy was refused: ${parsed.errors[0]?.message}`);
+/** Pieces that the engine holds under a name. */
+interface ParsedPieces {
+  readonly set: string;
+  /** The name that the engine has for a piece, by its id; pieces of one text have one. */
+  readonly names: ReadonlyMap<string, string>;
 }
 
-function standingsIn(cedar: Asked, call: Parameters<Asked['statefulIsAuthorized']>[0]): (id: string) => Standing {
-  const answer = cedar.statefulIsAuthorized(call);
+/** Policies with their pieces. */
+interface Parsed {
+  readonly members: readonly CutPolicy[];
+  readonly pieces: ParsedPieces;
+}
+
+/** As one text, whose policies Cedar names by their index: one by one they take it four times the time. */
+function parse(cedar: Asked, set: string, pieces: readonly Piece[]): ParsedPieces {
+  const byText = new Map<string, string>();
+  const names = new Map(pieces.map(([id, text]) => [id, getOrAdd(byText, text, () => `policy${byText.size}`)]));
+  const parsed = cedar.preparsePolicySet(set, { staticPolicies: [...byText.keys()].join('\n') });
+  if (parsed.type === 'failure')
+    throw new Error(`a piece of a proved policy was refused: ${parsed.errors[0]?.message}`);
+  return { set, names };
+}
+
+function standingsIn(
+  cedar: Asked,
+  call: ReturnType<typeof callFrom>,
+  { set, names }: ParsedPieces,
+): (id: string) => Standing {
+  const answer = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: set });
   if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
   // All of them are permits, so the reasons are exactly those that are satisfied.
   const held = new Set(answer.response.diagnostics.reason);
   const erred = new Set(answer.response.diagnostics.errors.map(({ policyId }) => policyId));
-  return (id) => (held.has(id) ? 'holds' : erred.has(id) ? 'errs' : 'fails');
+  return (id) => {
+    const name = names.get(id) ?? '';
+    return held.has(name) ? 'holds' : erred.has(name) ? 'errs' : 'fails';
+  };
 }
 
 const scope = (of: Partial<typeof ANY>): string => Object.values({ ...ANY, ...of }).join(', ');
