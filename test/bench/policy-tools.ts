@@ -1,17 +1,19 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { schemaFrom } from '../../src/policy/schema.ts';
+import { cedarFolder } from '../parts/cache.ts';
 import { median } from './statistics.ts';
 
 /**
  * What `remit policy validate`, `lint` and `test` cost with 10,000 policies, beside what validating them alone costs: the same
- * engine, in a process of its own, that parses policies and schema and checks the types, as `cedar validate` does. All take turns,
- * round after round; medians of processor time count, since the machine does other work.
- * `npm run build && node test/bench/policy-tools.ts [--policies N] [--rounds N]`
+ * engine in wasm, in a process of its own, that parses policies and schema and checks the types; and `cedar validate`, which is built
+ * for the machine. All take turns, round after round; medians count, and processor time where the machine does other work.
+ * `npm run build && node test/bench/policy-tools.ts [--policies N] [--rounds N]`; `CEDAR` names a `cedar` that was built with optimisation,
+ * as by `cargo install cedar-policy-cli --locked`.
  */
 const option = (name: string, otherwise: number): number => {
   const at = process.argv.indexOf(`--${name}`);
@@ -65,19 +67,29 @@ async function folderOf(count: number): Promise<string> {
   return folder;
 }
 
-/** What `cedar validate` does. */
-async function validateAlone(folder: string): Promise<void> {
+interface ValidatedTexts {
+  readonly schema: string;
+  readonly policies: string;
+}
+
+async function textsOf(folder: string): Promise<ValidatedTexts> {
   const catalog = catalogFrom(await readFile(join(folder, 'actions.yaml'), 'utf8'), 'actions.yaml', new Map());
   if ('findings' in catalog) throw new Error('the catalog has findings');
   const schema = schemaFrom(await readFile(join(folder, 'base.cedarschema'), 'utf8'), catalog);
   if ('problem' in schema) throw new Error(schema.problem);
   const names = (await readdir(join(folder, 'policies'))).filter((name) => name.endsWith('.cedar'));
   const texts = await Promise.all(names.map((name) => readFile(join(folder, 'policies', name), 'utf8')));
+  return { schema: schema.text, policies: texts.join('\n') };
+}
+
+/** What `cedar validate` does. */
+async function validateAlone(folder: string): Promise<void> {
+  const { schema, policies: text } = await textsOf(folder);
   const cedar = freshCedar();
-  const policies = { staticPolicies: texts.join('\n') };
+  const policies = { staticPolicies: text };
   const parsed = cedar.checkParsePolicySet(policies);
   if (parsed.type === 'failure') throw new Error(parsed.errors[0]?.message);
-  const answer = cedar.validate({ schema: schema.text, policies });
+  const answer = cedar.validate({ schema, policies });
   if (answer.type === 'failure' || answer.validationErrors.length > 0) throw new Error('the policies are not valid');
 }
 
@@ -85,7 +97,8 @@ interface Cost {
   readonly wallMs: number;
   /** Processor time of the process with all its threads. */
   readonly cpuMs: number;
-  readonly peakMib: number;
+  /** `null` where it is not known. */
+  readonly peakMib: number | null;
 }
 
 /** Runs a command to its end; what it answers does not matter, that it ends by itself does. */
@@ -109,32 +122,91 @@ async function costOf(args: readonly string[]): Promise<Cost> {
   return { wallMs: performance.now() - startMs, cpuMs: Number(cpuMs), peakMib: Number(peakMib) };
 }
 
+/** Runs `cedar validate`, whose processor time the shell counts. */
+async function nativeCostOf(cedar: string, { schema, policies }: ValidatedTexts): Promise<Cost> {
+  const scratch = await mkdtemp(join(tmpdir(), 'remit-cedar-validate-'));
+  try {
+    const [schemaFile, policyFile] = [join(scratch, 's.cedarschema'), join(scratch, 'p.cedar')];
+    await writeFile(schemaFile, schema);
+    await writeFile(policyFile, policies);
+    const startMs = performance.now();
+    const { stdout, status } = spawnSync(
+      'sh',
+      [
+        '-c',
+        '"$@" >/dev/null; code=$?; times; exit $code',
+        'sh',
+        cedar,
+        'validate',
+        '--schema',
+        schemaFile,
+        '--policies',
+        policyFile,
+      ],
+      { encoding: 'utf8' },
+    );
+    const wallMs = performance.now() - startMs;
+    if (status !== 0) throw new Error(`cedar validate ended with ${status}`);
+    // The second line is of the children: `0m1.66s 0m0.08s`.
+    const times = [...(stdout.split('\n')[1] ?? '').matchAll(/(\d+)m([\d.]+)s/g)];
+    const cpuMs = times.reduce(
+      (sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1000,
+      0,
+    );
+    return { wallMs, cpuMs, peakMib: null };
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/** The command of Cedar as it is built for use; `null` where there is none, and why. */
+async function nativeCedar(): Promise<{ readonly command: string } | { readonly problem: string }> {
+  const named = process.env['CEDAR'];
+  if (named !== undefined) return { command: named };
+  const about = await readFile(join(cedarFolder, '.crates2.json'), 'utf8').catch(() => null);
+  if (about === null) return { problem: 'no `cedar` in the cache (`npm run parts`), and `CEDAR` names none' };
+  return about.includes('"profile":"release"')
+    ? { command: join(cedarFolder, 'cedar') }
+    : { problem: 'the `cedar` of the cache was built without optimisation, and `CEDAR` names no other' };
+}
+
 async function main(): Promise<void> {
   const folder = await folderOf(option('policies', 10_000));
   try {
-    const contenders: readonly (readonly [string, readonly string[]])[] = [
-      ['validate alone', [self, '--alone', folder]],
-      ['policy validate', [remit, 'policy', 'validate', folder]],
-      ['policy lint', [remit, 'policy', 'lint', folder]],
-      ['policy test', [remit, 'policy', 'test', folder]],
+    const texts = await textsOf(folder);
+    const native = await nativeCedar();
+    if ('problem' in native) say(`cedar validate is left out: ${native.problem}`);
+    const ofRemit = (command: string) => () => costOf([remit, 'policy', command, folder]);
+    const contenders: readonly (readonly [string, () => Promise<Cost>])[] = [
+      ...('problem' in native ? [] : [['cedar validate', () => nativeCostOf(native.command, texts)] as const]),
+      ['validate alone', () => costOf([self, '--alone', folder])],
+      ['policy validate', ofRemit('validate')],
+      ['policy lint', ofRemit('lint')],
+      ['policy test', ofRemit('test')],
     ];
     const costs = contenders.map((): Cost[] => []);
     for (let round = 0; round < option('rounds', 5); round += 1) {
-      for (const [index, [, args]] of contenders.entries()) costs[index]?.push(await costOf(args));
+      for (const [index, [, run]] of contenders.entries()) costs[index]?.push(await run());
     }
-    say('                      wall s  processor s   peak MiB  to validate alone, by processor time');
-    for (const [index, [name]] of contenders.entries()) {
-      const own = costs[index] ?? [];
-      const of = (key: keyof Cost): number => median(own.map((cost) => cost[key]));
-      const ratio = median(own.map(({ cpuMs }, round) => cpuMs / (costs[0]?.[round]?.cpuMs ?? Number.NaN)));
-      const figures = [of('wallMs') / 1000, of('cpuMs') / 1000].map((seconds) => seconds.toFixed(2).padStart(11));
-      say(
-        `${name.padEnd(18)}${figures.join('')}${of('peakMib').toFixed(0).padStart(11)}${ratio.toFixed(2).padStart(11)}`,
-      );
-    }
+    say(`ratios are to ${contenders[0]?.[0]}`);
+    say('                       wall s processor s   peak MiB    by wall  by processor');
+    for (const [index, [name]] of contenders.entries())
+      say(`${name.padEnd(18)}${rowOf(costs[index] ?? [], costs[0] ?? [])}`);
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Medians over the rounds, of the ratios those within a round. */
+function rowOf(own: readonly Cost[], first: readonly Cost[]): string {
+  const of = (key: keyof Cost): number => median(own.map((cost) => cost[key] ?? Number.NaN));
+  const ratio = (key: 'wallMs' | 'cpuMs'): string =>
+    median(own.map((cost, round) => cost[key] / (first[round]?.[key] ?? Number.NaN)))
+      .toFixed(2)
+      .padStart(11);
+  const seconds = [of('wallMs'), of('cpuMs')].map((ms) => (ms / 1000).toFixed(2).padStart(11));
+  const peak = own.some(({ peakMib }) => peakMib === null) ? '-' : of('peakMib').toFixed(0);
+  return `${seconds.join('')}${peak.padStart(11)}${ratio('wallMs')}${ratio('cpuMs')}`;
 }
 
 const alone = process.argv.indexOf('--alone');
