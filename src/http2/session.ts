@@ -1,4 +1,4 @@
-import { Allowance } from './allowance.ts';
+import { TokenBucket } from '../runtime/token-bucket.ts';
 import { BOUNDS } from './bounds.ts';
 import { ErrorCode, Flag, type Frame, FrameType, MAX_31_BITS, uint32 } from './frame.ts';
 import { HeaderBlocks, type StreamHeaders } from './header-blocks.ts';
@@ -47,8 +47,8 @@ export class Http2Session implements StreamConnection {
   readonly #waiting = new Set<Http2Stream>();
   readonly #resetHere = new ResetMemory(BOUNDS.resetRemembered);
   readonly #receiveWindow = new ReceiveWindow(BOUNDS.windowBytes);
-  readonly #resets: Allowance;
-  readonly #idleFrames: Allowance;
+  readonly #resets: TokenBucket;
+  readonly #idleFrames: TokenBucket;
   #hasSettings = false;
   #last = 0;
   #heldBytes = 0;
@@ -58,8 +58,8 @@ export class Http2Session implements StreamConnection {
   constructor(options: SessionOptions) {
     const { monotonicMs } = options;
     this.#options = options;
-    this.#resets = new Allowance({ ...BOUNDS.resets, monotonicMs });
-    this.#idleFrames = new Allowance({ ...BOUNDS.idleFrames, monotonicMs });
+    this.#resets = new TokenBucket({ ...BOUNDS.resets, monotonicMs });
+    this.#idleFrames = new TokenBucket({ ...BOUNDS.idleFrames, monotonicMs });
   }
 
   /** The latest stream of the client; 0 where there was none. */

@@ -1,12 +1,11 @@
 import type { FindingRecord } from '../ledger/record.ts';
+import { TokenBucket } from '../runtime/token-bucket.ts';
 
 /** What kind of finding it is. */
 export type FindingKind = FindingRecord['finding'];
 
-/** Findings of a kind that are recorded one by one at once. */
-const BURST = 20;
-/** Time after which one more is recorded. */
-const REFILL_MS = 1_000;
+/** Of each kind, 20 findings at once and one a second are recorded one by one. */
+const RATE = { burst: 20, perSecond: 1 };
 /** Time between two summaries of a kind. */
 const SUMMARY_MS = 10_000;
 
@@ -14,13 +13,12 @@ const SUMMARY_MS = 10_000;
 export interface FindingSummary {
   readonly kind: FindingKind;
   readonly count: number;
-  /** On the clock of the calls. */
-  readonly sinceMs: number;
+  /** Time since the first of them. */
+  readonly withinMs: number;
 }
 
-interface Bucket {
-  left: number;
-  filledMs: number;
+interface KindState {
+  readonly bucket: TokenBucket;
   held: number;
   heldSinceMs: number;
 }
@@ -30,31 +28,38 @@ interface Bucket {
  * is over is counted into a summary every 10 s. None is lost from the count.
  */
 export class FindingBudget {
-  readonly #buckets = new Map<FindingKind, Bucket>();
+  readonly #monotonicMs: () => number;
+  readonly #kinds = new Map<FindingKind, KindState>();
 
-  /** Whether a finding may be recorded by itself; where not, it is counted. `nowMs` is on a monotonic clock. */
-  take(kind: FindingKind, nowMs: number): boolean {
-    const bucket = this.#buckets.get(kind) ?? { left: BURST, filledMs: nowMs, held: 0, heldSinceMs: nowMs };
-    this.#buckets.set(kind, bucket);
-    const refills = Math.floor((nowMs - bucket.filledMs) / REFILL_MS);
-    bucket.left = Math.min(BURST, bucket.left + refills);
-    bucket.filledMs += refills * REFILL_MS;
-    if (bucket.left > 0) {
-      bucket.left -= 1;
-      return true;
-    }
-    if (bucket.held === 0) bucket.heldSinceMs = nowMs;
-    bucket.held += 1;
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** Whether a finding may be recorded by itself; where not, it is counted. */
+  take(kind: FindingKind): boolean {
+    const state = this.#kinds.get(kind) ?? this.#begun(kind);
+    if (state.bucket.take()) return true;
+    if (state.held === 0) state.heldSinceMs = this.#monotonicMs();
+    state.held += 1;
     return false;
   }
 
+  #begun(kind: FindingKind): KindState {
+    const bucket = new TokenBucket({ ...RATE, monotonicMs: this.#monotonicMs });
+    const state = { bucket, held: 0, heldSinceMs: 0 };
+    this.#kinds.set(kind, state);
+    return state;
+  }
+
   /** What was counted, of each kind whose first was counted 10 s ago or more; `isLast` takes all of it. */
-  summaries(nowMs: number, { isLast }: { readonly isLast: boolean }): readonly FindingSummary[] {
+  summaries({ isLast }: { readonly isLast: boolean }): readonly FindingSummary[] {
+    const nowMs = this.#monotonicMs();
     const due: FindingSummary[] = [];
-    for (const [kind, bucket] of this.#buckets) {
-      if (bucket.held === 0 || !(isLast || nowMs - bucket.heldSinceMs >= SUMMARY_MS)) continue;
-      due.push({ kind, count: bucket.held, sinceMs: bucket.heldSinceMs });
-      bucket.held = 0;
+    for (const [kind, state] of this.#kinds) {
+      const withinMs = nowMs - state.heldSinceMs;
+      if (state.held === 0 || !(isLast || withinMs >= SUMMARY_MS)) continue;
+      due.push({ kind, count: state.held, withinMs });
+      state.held = 0;
     }
     return due;
   }

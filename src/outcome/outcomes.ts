@@ -52,7 +52,7 @@ export class Outcomes {
   readonly #services: OutcomeServices;
   readonly #rules: OutcomeRules;
   readonly #pending: PendingUses;
-  readonly #budget = new FindingBudget();
+  readonly #budget: FindingBudget;
   /** `lost`: all logs have gone, and that was told. On the monotonic clock. */
   #log:
     | { readonly state: 'never'; readonly isTold: boolean }
@@ -69,6 +69,7 @@ export class Outcomes {
     this.#services = services;
     this.#rules = rules;
     this.#pending = new PendingUses(rules.pending);
+    this.#budget = new FindingBudget(services.ports.monotonicMs);
     this.#cancel = services.after(SWEEP_MS, this.#sweep);
   }
 
@@ -152,7 +153,7 @@ export class Outcomes {
 
   #found(kind: FindingKind, make: () => FindingRecord): void {
     this.#services.observer?.onFinding(kind);
-    if (this.#budget.take(kind, this.#services.ports.monotonicMs())) this.#write(make());
+    if (this.#budget.take(kind)) this.#write(make());
   }
 
   #write(finding: FindingRecord): void {
@@ -200,9 +201,8 @@ export class Outcomes {
 
   #summarise({ isLast }: { readonly isLast: boolean }): void {
     const { ports, log } = this.#services;
-    const nowMs = ports.monotonicMs();
-    for (const { kind, count, sinceMs } of this.#budget.summaries(nowMs, { isLast })) {
-      this.#write(generalFinding(kind, ports.nowMs(), { count, details: { withinMs: Math.round(nowMs - sinceMs) } }));
+    for (const { kind, count, withinMs } of this.#budget.summaries({ isLast })) {
+      this.#write(generalFinding(kind, ports.nowMs(), { count, details: { withinMs: Math.round(withinMs) } }));
     }
     const givenUp = this.#pending.takeGivenUp();
     if (givenUp > 0) log(`uses given up, since too many wait for their outcome: ${givenUp}`, 'outcomes');

@@ -1,3 +1,6 @@
+import { LRUCache } from 'lru-cache';
+import { TokenBucket, type TokenBucketOptions } from './token-bucket.ts';
+
 /** How often each agent may ask. */
 export interface AgentRateOptions {
   /** Checks a second, and as many at once after a second without one. */
@@ -7,45 +10,23 @@ export interface AgentRateOptions {
   readonly maxAgents?: number;
 }
 
-interface Bucket {
-  left: number;
-  atMs: number;
-}
-
 /** A token bucket for each agent, so that one of them cannot spend the time that all of them share. */
 export class AgentRate {
-  readonly #options: Required<AgentRateOptions>;
-  /** In the order of their last check. */
-  readonly #buckets = new Map<string, Bucket>();
-  /** The last of them. */
-  #latest: string | null = null;
+  readonly #bucket: TokenBucketOptions;
+  readonly #buckets: LRUCache<string, TokenBucket>;
 
-  constructor(options: AgentRateOptions) {
-    this.#options = { maxAgents: 10_000, ...options };
+  constructor({ perSecond, monotonicMs, maxAgents = 10_000 }: AgentRateOptions) {
+    this.#bucket = { burst: perSecond, perSecond, monotonicMs };
+    this.#buckets = new LRUCache({ max: maxAgents });
   }
 
   /** Whether an agent may ask now; then it has. */
   take(agent: string): boolean {
-    const { perSecond, monotonicMs, maxAgents } = this.#options;
-    const nowMs = monotonicMs();
-    const bucket = this.#buckets.get(agent) ?? { left: perSecond, atMs: nowMs };
-    if (agent !== this.#latest) {
-      this.#buckets.delete(agent);
+    let bucket = this.#buckets.get(agent);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(this.#bucket);
       this.#buckets.set(agent, bucket);
-      this.#latest = agent;
-      if (this.#buckets.size > maxAgents) this.#forgetFirst();
     }
-    bucket.left = Math.min(perSecond, bucket.left + ((nowMs - bucket.atMs) * perSecond) / 1_000);
-    bucket.atMs = nowMs;
-    if (bucket.left < 1) return false;
-    bucket.left -= 1;
-    return true;
-  }
-
-  #forgetFirst(): void {
-    for (const agent of this.#buckets.keys()) {
-      this.#buckets.delete(agent);
-      return;
-    }
+    return bucket.take();
   }
 }
