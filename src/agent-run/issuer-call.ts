@@ -1,11 +1,10 @@
-import { request } from 'node:https';
-import type { IncomingMessage } from 'node:http';
 import type { PeerCertificate } from 'node:tls';
 import { isDeny } from '../decision/decision.ts';
 import { leafFromDer } from '../identity/leaf-certificate.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { type Svid, tlsMaterialOf } from '../identity/svid.ts';
 import type { SvidSettings } from '../identity/svid-settings.ts';
+import { failureCode, failureWords, httpExchange } from '../runtime/http-exchange.ts';
 import { issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 import { thumbprintOf } from './own-svid.ts';
 
@@ -57,35 +56,24 @@ export async function askIssuer(
   }
 }
 
-type Tls = Readonly<Record<'cert' | 'key' | 'ca', string>>;
-
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
-  asked: OutgoingRequest,
-  tls: Tls,
+  { method, path, headers, body }: OutgoingRequest,
+  tls: Readonly<Record<'cert' | 'key' | 'ca', string>>,
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const outgoing = request(`${url}${asked.path}`, {
-    ...tls,
-    ...(id === null ? {} : { checkServerIdentity: (_host: string, peer: PeerCertificate) => notServerId(peer, id) }),
-    agent: false,
-    method: asked.method,
-    headers: { accept: 'application/json', ...asked.headers },
-    minVersion: 'TLSv1.2',
-    signal,
+  const named =
+    id === null ? {} : { checkServerIdentity: (_host: string, peer: PeerCertificate) => notServerId(peer, id) };
+  const answer = await httpExchange(`${url}${path}`, {
+    method,
+    headers: { accept: 'application/json', ...headers },
+    body,
+    maxBytes: MAX_BODY_BYTES,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    tls: { ...tls, ...named },
   });
-  outgoing.once('response', resolve).once('error', reject);
-  outgoing.end(asked.body);
-  const response = await promise;
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new Error(`more than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks) };
+  if (answer.fault === 'content-coding') throw new Error('an answer in a content coding');
+  if (answer.fault === 'too-long') throw new Error(`more than ${MAX_BODY_BYTES} bytes`);
+  return { status: answer.status, body: answer.body };
 }
 
 /** Why the certificate of a server is not that of the expected SPIFFE ID. The chain is verified by TLS before. */
@@ -95,11 +83,5 @@ function notServerId(peer: PeerCertificate, id: SpiffeId): Error | undefined {
   return leaf.id === id ? undefined : new Error(`the issuer is \`${leaf.id}\`, not \`${id}\``);
 }
 
-/** Where several addresses were tried the message is empty and the code says it. */
-function reasonOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return 'unknown error';
-  const { message, code, name } = error as Readonly<Record<'message' | 'code' | 'name', unknown>>;
-  if (name === 'TimeoutError' || code === 'ABORT_ERR') return `nothing within ${TIMEOUT_MS / 1_000} s`;
-  if (typeof message === 'string' && message !== '') return message;
-  return typeof code === 'string' ? code : 'unknown error';
-}
+const reasonOf = (error: unknown): string =>
+  failureCode(error) === 'ABORT_ERR' ? `nothing within ${TIMEOUT_MS / 1_000} s` : failureWords(error);

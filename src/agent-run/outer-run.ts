@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import { httpExchange } from '../runtime/http-exchange.ts';
 import { isProblem, membersFrom, type Problem, text } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 
@@ -43,19 +42,10 @@ async function fromEndpoint(url: string, bearer: string): Promise<OuterToken | P
     return { problem: 'REMIT_TOKEN_URL is not the endpoint of a run on this machine' };
   }
   try {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const headers = { authorization: `Bearer ${bearer}` };
-    const asked = request(url, { agent: false, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
-    asked.once('response', resolve).once('error', reject).end();
-    const response = await promise;
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > MAX_BYTES) return { problem: 'the token endpoint of the run answers too much' };
-      chunks.push(chunk);
-    }
-    return tokenFrom(response.statusCode ?? 0, Buffer.concat(chunks));
+    const answer = await httpExchange(url, { headers, maxBytes: MAX_BYTES, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (answer.fault !== null) return { problem: 'the token endpoint of the run answers too much' };
+    return tokenFrom(answer.status, answer.body);
   } catch {
     return { problem: 'the token endpoint of the run does not answer: has its command ended?' };
   }

@@ -1,5 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { TrialReport } from '../policy-tools/shadow/trial.ts';
+import { httpExchange } from '../runtime/http-exchange.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';
@@ -29,6 +30,7 @@ export const policyRollout: Command = { name: 'policy rollout', help, run: rollo
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
 const TIMEOUT_MS = 10_000;
+const MAX_REPORT_BYTES = 16_777_216;
 
 async function rollout(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(
@@ -55,8 +57,12 @@ function refused(io: Io, problem: string): number {
 
 async function answerOf(url: URL): Promise<string | { readonly problem: string }> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' });
-    return answer.ok ? await answer.text() : { problem: `answered ${answer.status}` };
+    const { status, body, fault } = await httpExchange(url, {
+      maxBytes: MAX_REPORT_BYTES,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    if (fault !== null) return { problem: `answered more than ${MAX_REPORT_BYTES} bytes` };
+    return status === 200 ? body.toString('utf8') : { problem: `answered ${status}` };
   } catch {
     return { problem: 'did not answer' };
   }

@@ -1,3 +1,5 @@
+import { failureCode, httpExchange } from '../runtime/http-exchange.ts';
+
 /** What a collector made of a request: it took it, or why not. */
 export type Posted = { readonly kind: 'taken' } | { readonly kind: 'refused'; readonly detail: string };
 
@@ -39,33 +41,21 @@ type Answer = Posted | { readonly kind: 'again'; readonly detail: string; readon
 
 async function answerTo(body: string, { url, headers }: Pick<PostOptions, 'url' | 'headers'>): Promise<Answer> {
   try {
-    const response = await fetch(url, {
+    const { status, ...answer } = await httpExchange(url, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },
       body,
-      redirect: 'error',
+      maxBytes: MAX_ANSWER,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    const text = await beginningOf(response);
-    if (response.ok) return rejectedIn(text);
-    const detail = `it answered ${response.status}`;
-    if (!AGAIN.has(response.status)) return { kind: 'refused', detail };
-    const seconds = /^\d{1,5}$/.exec(response.headers.get('retry-after') ?? '')?.[0];
+    if (status >= 200 && status < 300) return rejectedIn(answer.body.toString('utf8'));
+    const detail = `it answered ${status}`;
+    if (!AGAIN.has(status)) return { kind: 'refused', detail };
+    const seconds = /^\d{1,5}$/.exec(answer.headers['retry-after'] ?? '')?.[0];
     return { kind: 'again', detail, pauseMs: seconds === undefined ? null : Number(seconds) * 1_000 };
   } catch (error) {
-    return { kind: 'again', detail: `it cannot be reached (${causeOf(error)})`, pauseMs: null };
+    return { kind: 'again', detail: `it cannot be reached (${failureCode(error)})`, pauseMs: null };
   }
-}
-
-async function beginningOf(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** @see OTLP specification 1.7, partial success */
@@ -73,12 +63,6 @@ function rejectedIn(text: string): Posted {
   const count = /"rejectedLogRecords"\s*:\s*"?(\d{1,18})"?/.exec(text)?.[1];
   if (count === undefined || Number(count) === 0) return { kind: 'taken' };
   return { kind: 'refused', detail: `it rejected ${count} log records of a request` };
-}
-
-function causeOf(error: unknown): string {
-  const { cause, name } = error as { readonly cause?: unknown; readonly name?: unknown };
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : name;
-  return String(code);
 }
 
 /**

@@ -1,11 +1,10 @@
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { httpExchange } from '../runtime/http-exchange.ts';
 import { MAX_JWKS_BYTES } from './jwks.ts';
-import type { JwksFetch, JwksResponse } from './jwks-refresh.ts';
+import type { JwksFetch } from './jwks-refresh.ts';
 
 /**
- * Fetches the JSON Web Key Set at an `https:` URL of the configuration, over a connection of its own. Follows no
- * redirect, takes no content coding, gives up at `MAX_JWKS_BYTES`; how long it may take is the signal's to say.
+ * Fetches the JSON Web Key Set at an `https:` URL of the configuration. Follows no redirect, takes no content coding, gives
+ * up at `MAX_JWKS_BYTES`; how long it may take is the signal's to say.
  *
  * @param ca PEM certificates that may vouch for the server; those of the runtime where absent
  * @throws TypeError where the URL is not `https:`
@@ -13,41 +12,19 @@ import type { JwksFetch, JwksResponse } from './jwks-refresh.ts';
 export function httpsJwksFetch(url: string, ca?: string | readonly string[]): JwksFetch {
   const target = new URL(url);
   if (target.protocol !== 'https:') throw new TypeError('the URL of a key server must be `https:`');
-  const authorities = ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [...ca] };
-  return (signal, etag) =>
-    new Promise((resolve, reject) => {
-      const headers = {
-        accept: 'application/jwk-set+json, application/json',
-        'accept-encoding': 'identity',
-        ...(etag === null ? {} : { 'if-none-match': etag }),
-      };
-      request(target, { agent: false, signal, headers, ...authorities }, (answer) => {
-        responseFrom(answer).then(resolve, reject);
-      })
-        .on('error', reject)
-        .end();
-    });
-}
-
-async function responseFrom(answer: IncomingMessage): Promise<JwksResponse> {
-  if ((answer.headers['content-encoding'] ?? 'identity') !== 'identity') {
-    answer.destroy();
-    throw new Error('the key set has a content coding');
-  }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer) {
-    const part = Buffer.from(chunk);
-    bytes += part.length;
-    // Leaving the loop destroys the connection, so that no more is received.
-    if (bytes > MAX_JWKS_BYTES) throw new Error(`the key set is larger than ${MAX_JWKS_BYTES} bytes`);
-    chunks.push(part);
-  }
-  return {
-    status: answer.statusCode ?? 0,
-    body: Buffer.concat(chunks),
-    maxAgeSeconds: maxAgeFrom(answer.headers['cache-control']),
-    etag: answer.headers.etag ?? null,
+  const tls = ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [...ca] };
+  return async (signal, etag) => {
+    const accept = 'application/jwk-set+json, application/json';
+    const headers = { accept, ...(etag === null ? {} : { 'if-none-match': etag }) };
+    const answer = await httpExchange(target, { headers, maxBytes: MAX_JWKS_BYTES, signal, tls });
+    if (answer.fault === 'content-coding') throw new Error('the key set has a content coding');
+    if (answer.fault === 'too-long') throw new Error(`the key set is larger than ${MAX_JWKS_BYTES} bytes`);
+    return {
+      status: answer.status,
+      body: answer.body,
+      maxAgeSeconds: maxAgeFrom(answer.headers['cache-control']),
+      etag: answer.headers.etag ?? null,
+    };
   };
 }
 

@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { failureWords } from '../runtime/http-exchange.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import type { VerificationKey } from './jwk.ts';
@@ -137,7 +137,7 @@ export class JwksRefresh {
     this.#attempt = new AbortController();
     this.#attemptedAtMs = this.#options.ports.monotonicMs();
     const outcome = await this.#outcomeWithin(this.#attempt).catch((error: unknown): Outcome => ({
-      problem: `the key set could not be read: ${wordsOf(error)}`,
+      problem: `the key set could not be read: ${failureWords(error)}`,
     }));
     this.#attempt = null;
     if (this.#isClosed) return;
@@ -190,7 +190,7 @@ export class JwksRefresh {
     try {
       response = await this.#options.fetch(signal, this.#etag);
     } catch (cause) {
-      return { problem: `the key server could not be asked: ${wordsOf(cause)}` };
+      return { problem: `the key server could not be asked: ${failureWords(cause)}` };
     }
     // Without a set in use there is nothing that could be unchanged.
     if (response.status === 304 && this.#keys !== null) return { kind: 'unchanged', response };
@@ -201,10 +201,4 @@ export class JwksRefresh {
     const keys = verificationKeysFrom(json.value, this.#options.algorithms);
     return isProblem(keys) ? { problem: `the key set ${keys.problem}` } : { kind: 'set', keys, response };
   }
-}
-
-/** What an error says of itself; one for several addresses has a code alone. */
-function wordsOf(cause: unknown): string {
-  if (!types.isNativeError(cause)) return 'unknown';
-  return cause.message || ('code' in cause ? String(cause.code) : cause.name);
 }

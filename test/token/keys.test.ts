@@ -347,7 +347,7 @@ describe('KeyRing in the background', () => {
       },
       'the key server could not be asked: bug',
     ],
-    ['a rejection without an error', () => Promise.reject('text'), 'the key server could not be asked: unknown'],
+    ['a rejection without an error', () => Promise.reject('text'), 'the key server could not be asked: unknown error'],
   ])('keeps the old keys when the server answers with %s', async (_name, bad, problem) => {
     const { ring, time, server, problems, keyFor } = ringWith(serving(one));
     await ring.start();
