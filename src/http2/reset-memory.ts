@@ -1,4 +1,7 @@
-/** The latest streams that were reset here: what the client had sent before it heard of that is no error. */
+/**
+ * The latest streams that were reset here: what the client had sent before it heard of that is no error. The oldest goes first. Not a
+ * cache: an id stands for itself, and one for each connection that resets nothing must take no memory.
+ */
 export class ResetMemory {
   readonly #max: number;
   readonly #ids = new Set<number>();

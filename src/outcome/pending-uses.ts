@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+
 /** A use whose outcome is still to come. */
 export interface AwaitedUse {
   readonly decisionId: string;
@@ -15,9 +17,9 @@ export interface WaitingUse extends AwaitedUse {
 
 /** How many uses are kept. */
 export interface PendingLimits {
-  /** Uses whose outcome is awaited; over it the oldest 64th is given up and counted. Default 50,000. */
+  /** Uses whose outcome is awaited; over it the oldest is given up and counted. Default 50,000. */
   readonly maxWaiting: number;
-  /** Uses that were reported missing and may still get their outcome; over it the oldest 64th goes. Default 10,000. */
+  /** Uses that were reported missing and may still get their outcome; over it the oldest goes. Default 10,000. */
   readonly maxOverdue: number;
 }
 
@@ -28,14 +30,20 @@ const defaultLimits: PendingLimits = { maxWaiting: 50_000, maxOverdue: 10_000 };
  * A use that is overdue is kept for a late outcome.
  */
 export class PendingUses {
-  readonly #limits: PendingLimits;
   // INVARIANT: a use is in one of the two: each decision has an id of its own, and what is touched is taken out first.
-  readonly #waiting = new Map<string, WaitingUse>();
-  readonly #overdue = new Map<string, WaitingUse>();
+  readonly #waiting: LRUCache<string, WaitingUse>;
+  readonly #overdue: LRUCache<string, WaitingUse>;
   #givenUp = 0;
 
   constructor(limits: Partial<PendingLimits> = {}) {
-    this.#limits = { ...defaultLimits, ...limits };
+    const { maxWaiting, maxOverdue } = { ...defaultLimits, ...limits };
+    this.#waiting = new LRUCache({
+      max: maxWaiting,
+      dispose: (_use, _id, reason) => {
+        if (reason === 'evict') this.#givenUp += 1;
+      },
+    });
+    this.#overdue = new LRUCache({ max: maxOverdue });
   }
 
   /** Uses that wait for their outcome. */
@@ -47,7 +55,6 @@ export class PendingUses {
   add({ decisionId, taskId, agent, action, decision }: AwaitedUse, nowMs: number): void {
     const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind }, sinceMs: nowMs };
     this.#waiting.set(decisionId, use);
-    this.#givenUp += dropOldest(this.#waiting, this.#limits.maxWaiting);
   }
 
   /** The call of a use goes on: it waits anew. */
@@ -58,20 +65,22 @@ export class PendingUses {
 
   /** Takes out the use of a decision; `null` where this process does not know it, or no longer. */
   take(decisionId: string): AwaitedUse | null {
-    return takeFrom(this.#waiting, decisionId) ?? takeFrom(this.#overdue, decisionId) ?? null;
+    const uses = this.#waiting.has(decisionId) ? this.#waiting : this.#overdue;
+    const use = uses.get(decisionId);
+    uses.delete(decisionId);
+    return use ?? null;
   }
 
   /** The uses that have waited since before `beforeMs`; each is named once. */
   overdue(beforeMs: number): readonly WaitingUse[] {
     const found: WaitingUse[] = [];
-    for (const use of this.#waiting.values()) {
-      if (use.sinceMs >= beforeMs) break;
+    for (const use of this.#waiting.rvalues()) {
+      if (use === undefined || use.sinceMs >= beforeMs) break;
       found.push(use);
     }
     for (const use of found) {
       this.#waiting.delete(use.decisionId);
       this.#overdue.set(use.decisionId, use);
-      dropOldest(this.#overdue, this.#limits.maxOverdue);
     }
     return found;
   }
@@ -82,25 +91,4 @@ export class PendingUses {
     this.#givenUp = 0;
     return count;
   }
-}
-
-function takeFrom<V>(map: Map<string, V>, key: string): V | undefined {
-  const value = map.get(key);
-  if (value !== undefined) map.delete(key);
-  return value;
-}
-
-/**
- * Makes room in a map with more than `max` entries; how many went. Many at once, since a Map steps over all it has deleted to
- * find its oldest.
- */
-function dropOldest(map: Map<string, unknown>, max: number): number {
-  if (map.size <= max) return 0;
-  const before = map.size;
-  const target = max - Math.floor(max / 64);
-  for (const key of map.keys()) {
-    if (map.size <= target) break;
-    map.delete(key);
-  }
-  return before - map.size;
 }

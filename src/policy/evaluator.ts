@@ -17,6 +17,7 @@ import { anyScope, keysOfEntity } from './answers/scope.ts';
 import type { Scope } from './answers/scope.ts';
 import { SliceIndex } from './answers/slice.ts';
 import type { Slice } from './answers/slice.ts';
+import { BoundedMemo } from '../runtime/bounded-memo.ts';
 
 /** What is known about a policy besides its text. */
 export interface PolicyFacts {
@@ -125,6 +126,7 @@ const NOTHING_MATCHES = Object.freeze({
 });
 
 const MAX_ROUTES = 16_384;
+const MAX_ROUTE_CHARS = 8_388_608;
 /** Answers of the policies of slices whose answer is mostly known. */
 const MAX_STEADY = 4096;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
@@ -142,7 +144,7 @@ export class Evaluator {
   readonly #slices = new WeakMap<Slice, Askable>();
   readonly #steady = new AnswerMemory(MAX_STEADY);
   /** The slice by the names in a question, as long as their lineage is a matter of their names alone. */
-  readonly #routes = new Map<string, Slice>();
+  readonly #routes = new BoundedMemo<Slice>({ maxKeys: MAX_ROUTES, maxChars: MAX_ROUTE_CHARS, maxKeyChars: 8_192 });
 
   constructor(rules: EvaluatorRules, pool: SlicePool, { slices, cache, varies = () => false }: EvaluatorOptions) {
     this.#rules = rules;
@@ -201,7 +203,6 @@ export class Evaluator {
     if (known !== undefined) return known;
     const keys = (uid: typeof principal): readonly string[] => keysOfEntity(uid, asked.lineageOf(uid));
     const slice = this.#index.sliceFor({ principal: keys(principal), action: keys(action), resource: keys(resource) });
-    if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
     this.#routes.set(route, slice);
     return slice;
   }

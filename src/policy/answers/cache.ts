@@ -44,7 +44,7 @@ export interface Lasting {
 export class AnswerMemory {
   readonly #entries: LRUCache<string, KeptAnswer>;
   /** Equal answers are one object, since there are far fewer of them than questions. */
-  readonly #shared = new Map<string, FullAnswer>();
+  readonly #shared = new LRUCache<string, FullAnswer>({ max: MAX_SHARED });
 
   constructor(max: number) {
     this.#entries = new LRUCache({ max });
@@ -83,7 +83,6 @@ export class AnswerMemory {
     const name = `${answer.decision} ${JSON.stringify(answer.reason)}`;
     const known = this.#shared.get(name);
     if (known !== undefined) return known;
-    if (this.#shared.size >= MAX_SHARED) this.#shared.clear();
     this.#shared.set(name, answer);
     return answer;
   }
