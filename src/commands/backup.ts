@@ -24,7 +24,7 @@ usage: remit backup FOLDER [OPTION ...]
 
 It works beside a running \`remit serve\`, which it does not hold up: the state file as it is at one instant, then each ledger
 with the policy texts beside it. All files have mode 0600. \`backup.json\` is written last; a folder without it is no backup.
-Run it as the account that serves. How to put one back: remit restore --help, deploy/backup.md.
+Run it as the account that serves. How to put one back: remit restore --help, deploy/guide/operate/backup.md.
 
   remit backup /mnt/backups/remit-$(date +%F)
   remit backup --state /var/lib/remit/state.db --state-only /mnt/backups/state

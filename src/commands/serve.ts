@@ -28,10 +28,10 @@ liveness, readiness and metrics.
   remit serve --check               would it start? Exit 0 or 2, with the reasons; it touches nothing
 
 Policies are loaded again when their files change. SIGHUP reads again policies, certificates, keys and key sets, and the
-configuration: what is not good leaves in force what was before, and a key that needs a restart is named in the log: deploy/reload.md.
+configuration: what is not good leaves in force what was before, and a key that needs a restart is named in the log: deploy/guide/operate/start-and-reload.md.
 SIGTERM and SIGINT drain: \`/readyz\` and the gRPC health service say "not serving" while everything is still answered, for
 \`drainSeconds\` (5); then it answers what is in flight, and ends. A second signal ends the waiting.
-With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/processes.md.
+With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/guide/install/processes.md.
 Configuration, policies and key sets that others than their owner can write (mode, or that of a folder above) are refused, at the
 start and at each reload; --accept-writable-files takes them all the same.
 A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
@@ -40,7 +40,7 @@ Events are lines on standard error, of text or JSON: \`log: { format: json, leve
 Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
 
 exit: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an address is not
-good, 3 the ledger is not what was signed: deploy/ledger.md`;
+good, 3 the ledger is not what was signed: deploy/guide/watch/ledger.md`;
 
 /** An exit code of this command alone, the one that `remit ledger verify` has for the same. */
 const SERVE_EXIT = { tampered: 3 } as const;

@@ -20,7 +20,7 @@ export interface ExtAuthzConfig {
   readonly externalUrl: string | null;
   /** What is done about a token in the hands of another workload. Default `revoke-token`. */
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
-  /** The page that explains the reasons, `deploy/reasons.md` where your people read it; each denial links into it. Default none. */
+  /** The page that explains the reasons, `deploy/guide/fix/reasons.md` where your people read it; each denial links into it. Default none. */
   readonly helpUrl: string | null;
   /** Checks decided at the same time; one more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;

@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { configFrom } from '../../src/config/config.ts';
 import { defaultIssuerLimits } from '../../src/config/issuer.ts';
 
-const page = readFileSync(resolve(import.meta.dirname, '../../deploy/issuer.md'), 'utf8');
+const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/issuer-limits.md'), 'utf8');
 const rows = page
   .split('\n')
   .filter((line) => line.startsWith('| `'))
@@ -15,7 +15,7 @@ const read = (limits: string) =>
     { file: 'remit.yaml', folder: '/etc/remit', environment: {} },
   );
 
-describe('deploy/issuer.md', () => {
+describe('deploy/guide/operate/issuer-limits.md', () => {
   it('has the limits with their defaults', () => {
     const told = Object.fromEntries(rows.map(([, key = '', value]) => [key.replaceAll('`', ''), Number(value)]));
     expect(told).toEqual(defaultIssuerLimits);

@@ -7,7 +7,7 @@ import type { Config } from '../../src/config/config.ts';
 import { addressText } from '../../src/config/values.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
-const page = readFileSync(resolve(deploy, 'processes.md'), 'utf8');
+const page = readFileSync(resolve(deploy, 'guide/install/processes.md'), 'utf8');
 const envoy = JSON.stringify(parse(readFileSync(resolve(deploy, 'envoy/envoy-processes.yaml'), 'utf8')));
 
 /** The configuration of an instance, as the page has it. */
@@ -26,7 +26,7 @@ function configOf(instance: string): Config {
   return read.value;
 }
 
-describe('deploy/processes.md', () => {
+describe('deploy/guide/install/processes.md', () => {
   const configs = ['1', '2'].map(configOf);
 
   it('has configurations that share the state file and nothing that is each one’s own', () => {

@@ -7,7 +7,7 @@ import { isUuid, uuidV7 } from '../../src/decision/uuid.ts';
 
 describe('reasons', () => {
   it('are documented, each with its status and its text, and nothing else is', () => {
-    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/reasons.md'), 'utf8');
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/reasons.md'), 'utf8');
     const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`([^`]+)` \| (\d+) \| (.*?) \| .+ \|$/gm)];
     expect(rows.map(([, anchor, code, status, text]) => [anchor, code, Number(status), text])).toEqual(
       Object.entries(reasons).map(([code, reason]) => [code, code, reason.httpStatus, reason.text]),
@@ -18,7 +18,7 @@ describe('reasons', () => {
     'are documented with those of Envoy, which %s has in its local replies',
     (file) => {
       const deploy = resolve(import.meta.dirname, '../../deploy');
-      const page = readFileSync(resolve(deploy, 'reasons.md'), 'utf8');
+      const page = readFileSync(resolve(deploy, 'guide/fix/reasons.md'), 'utf8');
       const shipped = readFileSync(resolve(deploy, 'envoy', file), 'utf8');
       const told = [...page.matchAll(/^- <a id="(envoy\.[a-z-]+)"><\/a>`([^`]+)`, (\d+)/gm)].map(([, ...row]) => row);
       const said = [...shipped.matchAll(/^ +reason: (envoy\.[a-z-]+)$/gm)].map(([, code]) => [code, code, '503']);

@@ -26,7 +26,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { startAllowAll, type AllowAll } from './allow-all.ts';
 
-const readme = join(import.meta.dirname, '../../deploy/envoy/README.md');
+const readme = join(import.meta.dirname, '../../deploy/guide/install/envoy.md');
 const shipped = await shippedEnvoyConfig();
 let folder: string;
 let acme: CertificateAuthority;

@@ -12,7 +12,7 @@ import { SteadyCallers } from './steady-callers.ts';
 // Processes start here, which takes a loaded machine its time.
 jest.setTimeout(240_000);
 
-const page = readFileSync(resolve(import.meta.dirname, '../../deploy/backup.md'), 'utf8');
+const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/backup.md'), 'utf8');
 /** The commands of the page, each a line of a block. */
 const commands = page.split('\n').filter((line) => line.startsWith('remit '));
 
@@ -213,7 +213,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   });
 });
 
-describe('deploy/backup.md', () => {
+describe('deploy/guide/operate/backup.md', () => {
   it('names the schema that upgrades begin with', () => {
     expect(page).toContain('from the schema of the first release on (version 8)');
   });

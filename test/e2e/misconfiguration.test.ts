@@ -15,7 +15,7 @@ import type { Running } from './process.ts';
 // Processes start here, which takes a loaded machine its time.
 jest.setTimeout(120_000);
 
-const page = readFileSync(resolve(import.meta.dirname, '../../deploy/misconfigurations.md'), 'utf8');
+const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/misconfigurations.md'), 'utf8');
 const rows = new Map(
   [...page.matchAll(/^\| (.+?) \| (.+?) \| `(.+)` \|$/gm)].map(([, name = '', then = '', line = '']) => [
     name,

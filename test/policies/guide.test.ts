@@ -7,7 +7,7 @@ import { roomsTraffic } from './rooms-traffic.ts';
 import type { RoomsTraffic } from './rooms-traffic.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const guide = readFileSync(join(root, 'cedar-policies/GUIDE.md'), 'utf8');
+const guide = readFileSync(join(root, 'deploy/guide/start/first-policy.md'), 'utf8');
 
 /** Blocks of the guide: a file where a name follows the language, else what a person types and reads. */
 const blocks = Array.from(

@@ -6,6 +6,7 @@ import { metricTable } from '../../src/telemetry/metric-table.ts';
 import { alertRules, dashboardQueries, dashboards } from './dashboards.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
+const runbooks = resolve(deploy, 'guide/watch/runbooks');
 const named = new Map<string, { readonly labels: Readonly<Record<string, readonly string[] | null>> }>(
   Object.values(metricTable).map((spec) => [spec.name, spec] as const),
 );
@@ -71,22 +72,22 @@ describe('the dashboards and alert rules', () => {
     (_name, rule) => {
       expect(rule.labels['severity']).toMatch(/^(?:critical|warning|info)$/);
       expect(Object.keys(rule.annotations)).toEqual(['summary', 'description', 'runbook_url']);
-      const page = readFileSync(resolve(deploy, `runbooks/${rule.alert}.md`), 'utf8');
+      const page = readFileSync(resolve(runbooks, `${rule.alert}.md`), 'utf8');
       expect(rule.annotations['runbook_url']).toMatch(new RegExp(`^https://.*/${rule.alert}\\.md$`));
       expect(page).toMatch(new RegExp(`^# ${rule.alert}\n[^]*What it means[^]*What it does[^]*What to do`));
       for (const [, link = ''] of page.matchAll(/\]\(([^)#]+)\)/g)) {
-        expect([link, existsSync(resolve(deploy, 'runbooks', link))]).toEqual([link, true]);
+        expect([link, existsSync(resolve(runbooks, link))]).toEqual([link, true]);
       }
-      for (const [page] of (rule.annotations['description'] ?? '').matchAll(/\bdeploy\/[\w-]+\.md/g)) {
+      for (const [page] of (rule.annotations['description'] ?? '').matchAll(/\bdeploy\/[\w/-]+\.md/g)) {
         expect(existsSync(resolve(deploy, '..', page))).toBe(true);
       }
     },
   );
 });
 
-describe('deploy/runbooks', () => {
+describe('deploy/guide/watch/runbooks', () => {
   it('has a page for each alert and no other', () => {
-    const names = readdirSync(resolve(deploy, 'runbooks')).map((name) => name.replace(/\.md$/, ''));
+    const names = readdirSync(runbooks).map((name) => name.replace(/\.md$/, ''));
     expect(names.toSorted()).toEqual(alertRules.map(({ alert }) => alert).toSorted());
   });
 });

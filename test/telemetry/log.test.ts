@@ -42,9 +42,9 @@ describe('logTo', () => {
   });
 });
 
-describe('deploy/log.md', () => {
+describe('deploy/guide/watch/log.md', () => {
   it('has every event with its level', () => {
-    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/log.md'), 'utf8');
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/watch/log.md'), 'utf8');
     const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| (\w+) /gm)].map(([, event, level]) => [event, level]);
     expect(rows).toEqual(Object.entries(logEvents));
   });

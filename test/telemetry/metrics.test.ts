@@ -47,9 +47,9 @@ describe('metricTable', () => {
   });
 });
 
-describe('deploy/metrics.md', () => {
+describe('deploy/guide/watch/metrics.md', () => {
   it('has a row for each metric of the table and none for another, word for word', () => {
-    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/metrics.md'), 'utf8');
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/watch/metrics.md'), 'utf8');
     const rows = page
       .split('\n')
       .filter((line) => line.startsWith('| `'))
