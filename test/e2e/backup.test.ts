@@ -213,8 +213,9 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   });
 });
 
-describe('deploy/guide/operate/backup.md', () => {
+describe('deploy/guide/operate/upgrade.md', () => {
   it('names the schema that upgrades begin with', () => {
-    expect(page).toContain('from the schema of the first release on (version 8)');
+    const upgrade = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/upgrade.md'), 'utf8');
+    expect(upgrade).toContain('from the schema of the first release on (version 8)');
   });
 });

@@ -81,7 +81,6 @@ describe('the pages', () => {
       ...filesIn('deploy', /\.(?:ya?ml|json)$/),
       ...filesIn('cedar-policies', /\.(?:ya?ml|json|cedar|cedarschema)$/),
       'src/README.md',
-      'CHANGELOG.md',
       'package.json',
     ].flatMap((file) =>
       [...textOf(file).matchAll(/(?<![\w./-])((?:deploy|cedar-policies|\.\.)\/[\w./-]*\.md)\b/g)].map(

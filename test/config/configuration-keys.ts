@@ -1,0 +1,118 @@
+import { configFrom } from '../../src/config/config.ts';
+import { addressText } from '../../src/config/values.ts';
+
+/** A key of the configuration as the code reads it. */
+export interface ConfigurationKey {
+  /** Its path; `[]` stands for each entry of a list, `NAME` for a name of the operator's own. */
+  readonly key: string;
+  /** What it takes, in the words of the error for anything else; for a section empty. */
+  readonly values: string;
+  /** Its default; `required` where it has none. */
+  readonly byDefault: string;
+}
+
+const FOLDER = '/etc/remit';
+/** No key of ours is near it, so the error lists those that are known. */
+const UNKNOWN = 'zzzzzzzzzzzzzzzz';
+
+/** What a section needs so that the defaults of its other keys show. */
+const needed = {
+  trustDomains: ['acme.test'],
+  svid: { certificate: 'svid.pem', key: 'svid.key', bundle: 'bundle.pem' },
+  acceptedIssuers: [{ issuer: 'https://idp.acme.test', jwks: 'idp.json' }],
+  issuer: {
+    url: 'https://remit.acme.test',
+    subjectIssuers: [{ issuer: 'https://idp.acme.test', jwks: 'idp.json', kind: 'access-token' }],
+    signals: { transmitters: [{ issuer: 'https://idp.acme.test', jwks: 'idp.json' }] },
+  },
+};
+const bundle = { policies: { bundle: { from: 'prod.jws', keys: 'keys.json' } } };
+
+type Json = string | number | readonly Json[] | { readonly [name: string]: Json };
+
+/** A document with one value at a path. */
+const documentOf = (path: readonly string[], value: Json): Json =>
+  path.reduceRight<Json>((inner, name) => (name === '[]' ? [inner] : { [name]: inner }), value);
+
+const read = (document: Json) => configFrom(JSON.stringify(document), { file: 'f', folder: FOLDER, environment: {} });
+
+/** The errors at a path and below it, each by what stands behind the path. */
+function problemsAt(path: readonly string[], value: Json): ReadonlyMap<string, string> {
+  const result = read(documentOf(path, value));
+  const at = textOf(path).replaceAll('[]', '[0]');
+  const problems = 'problems' in result ? result.problems : [];
+  return new Map(
+    problems.flatMap(({ field, message }) =>
+      field.startsWith(at) ? [[field.slice(at.length), message] as const] : [],
+    ),
+  );
+}
+
+const textOf = (path: readonly string[]): string => path.join('.').replaceAll('.[]', '[]');
+
+const KNOWN = /known: (.*)$/;
+const keysIn = (message: string | undefined): readonly string[] | null =>
+  KNOWN.exec(message ?? '')?.[1]?.split(', ') ?? null;
+
+/** The error for a value that no field takes, as what the field takes. */
+const valuesIn = (message: string): string =>
+  message.replace(/^must be (?:one of )?/, '').replace(/^a whole number from (\d+) to (\d+)$/, '$1 to $2');
+
+function* keysBelow(path: readonly string[], keys: readonly string[]): Generator<ConfigurationKey> {
+  const missing = problemsAt(path, {});
+  for (const name of keys) {
+    const own = [...path, name];
+    const key = textOf(own);
+    const dot = path.length === 0 ? name : `.${name}`;
+    const byDefault = missing.get(dot) === 'is required' ? 'required' : defaultAt(own);
+    const inMap = problemsAt(own, { [UNKNOWN]: 1 }).get(`.${UNKNOWN}`);
+    const inList = problemsAt([...own, '[]'], { [UNKNOWN]: 1 });
+    const below = keysIn(inMap);
+    const entry = keysIn(inList.get(`.${UNKNOWN}`));
+    const one = inList.get('');
+    if (entry !== null) {
+      yield { key, values: 'list', byDefault };
+      yield* keysBelow([...own, '[]'], entry);
+    } else if (below !== null) {
+      yield { key, values: 'section', byDefault };
+      yield* keysBelow(own, below);
+    } else if (inMap !== undefined) {
+      yield { key: `${key}.NAME`, values: valuesIn(inMap), byDefault };
+    } else if (one !== undefined) {
+      yield { key, values: `list: ${valuesIn(one)}`, byDefault };
+    } else {
+      yield { key, values: valuesIn(problemsAt(own, {}).get('') ?? ''), byDefault };
+    }
+  }
+}
+
+function defaultAt(path: readonly string[]): string {
+  // Its keys have no defaults; which of them are needed depends on each other.
+  if (path[0] === 'svid') return '';
+  const result = read(path.includes('bundle') ? { ...needed, ...bundle } : needed);
+  if ('problems' in result) throw new Error(JSON.stringify(result.problems));
+  const without = path.length === 1 || path.at(-1) === 'bundle' ? read({ trustDomains: ['acme.test'] }) : result;
+  if ('problems' in without) throw new Error(JSON.stringify(without.problems));
+  let value: unknown = without.written;
+  for (const name of path) {
+    const inside: unknown = name === '[]' ? 0 : name;
+    value = typeof value === 'object' && value !== null ? Reflect.get(value, inside as PropertyKey) : undefined;
+  }
+  return defaultText(value);
+}
+
+function defaultText(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (value instanceof Map) return value.size === 0 ? '' : 'set';
+  if (Array.isArray(value)) return value.map(defaultText).join(', ');
+  if (typeof value === 'string') return `\`${value.replace(`${FOLDER}/`, '')}\``;
+  if (typeof value !== 'object') return `\`${JSON.stringify(value)}\``;
+  return 'kind' in value && (value.kind === 'unix' || value.kind === 'tcp')
+    ? `\`${addressText(value as Parameters<typeof addressText>[0])}\``
+    : '';
+}
+
+/** Every key of the configuration, as the code reads them: asked of it by documents with mistakes, whose errors say what is right. */
+export const configurationKeys = (): readonly ConfigurationKey[] => [
+  ...keysBelow([], keysIn(problemsAt([], { [UNKNOWN]: 1 }).get(UNKNOWN)) ?? []),
+];
