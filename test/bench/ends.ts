@@ -1,17 +1,25 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { Agent } from '../../src/dev/agent.ts';
 import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { cacheFolder } from '../parts/cache.ts';
 
 /**
- * From the acknowledged end of a task to the first refusal of its token, through a real Envoy: `node test/bench/ends.ts [N]`
- * ends N tasks (10,000 by default), four at a time, and calls once right after each acknowledgement. `remit dev` runs as a
- * process of its own; `npm run build` first.
+ * Calls that are allowed after the acknowledged end of their task, through a real Envoy: `node test/bench/ends.ts [ENDS] [CALLS]` ends
+ * ENDS tasks (10,000 by default) while they are used over four connections, and then makes CALLS calls of each (100), the first at
+ * once. Every other task has a budget, so that its uses are settled in the state file. `remit dev` runs as a process of its own;
+ * `npm run build` first.
  */
 const ENDS = Number(process.argv[2] ?? 10_000);
-const AT_A_TIME = 4;
+const CALLS = Number(process.argv[3] ?? 100);
+const AT_A_TIME = 2;
+const CONNECTIONS = 4;
+/** Calls of a connection that are sent together while a task is used. */
+const USES = 4;
 const AUDIENCE = 'https://payments.acme.test';
 
 const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../dist/main.js'), 'dev'], {
@@ -24,54 +32,108 @@ try {
   child.kill('SIGINT');
 }
 
+/** A connection that sends calls together, as HTTP/1.1 allows, and counts their answers. */
+class Pipeline {
+  readonly #socket: TLSSocket;
+  #text = '';
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      this.#text += text;
+      socket.emit('answered');
+    });
+  }
+
+  /** The statuses of so many calls with a token. */
+  async statuses(token: string, count: number): Promise<readonly number[]> {
+    const call = `GET /v1/payments/p-1 HTTP/1.1\r\nhost: payments.acme.test\r\nauthorization: Bearer ${token}\r\n\r\n`;
+    this.#text = '';
+    this.#socket.write(call.repeat(count));
+    for (;;) {
+      const found = [...this.#text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
+      if (found.length >= count && /(?:\r\n0\r\n\r\n|\}|\r\n\r\n)\s*$/.test(this.#text)) return found;
+      await once(this.#socket, 'answered');
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
 async function main(where: ReadonlyMap<string, string>): Promise<void> {
   const folder = where.get('folder') ?? '';
-  const [certPem, keyPem, bundlePem] = await Promise.all(
+  const [cert = '', key = '', ca = ''] = await Promise.all(
     ['planner.pem', 'planner.key', 'bundle.pem'].map((name) => readFile(join(folder, name), 'utf8')),
   );
-  const svid = { id: 'spiffe://acme.test/ns/agents/sa/planner' as never, certPem: certPem ?? '', keyPem: keyPem ?? '' };
-  const agent = new Agent(svid, bundlePem ?? '');
-  const [issuerPort, envoyPort] = ['issuer', 'envoy'].map((name) => Number(where.get(name)?.split(':').at(-1)));
+  const agent = new Agent({ id: 'spiffe://acme.test/ns/agents/sa/planner' as never, certPem: cert, keyPem: key }, ca);
+  const [issuerPort = 0, envoyPort = 0] = ['issuer', 'envoy'].map((name) => Number(where.get(name)?.split(':').at(-1)));
+  const pipeline = async (): Promise<Pipeline> => {
+    const socket = connect({ host: '127.0.0.1', port: envoyPort, cert, key, ca, checkServerIdentity: () => undefined });
+    await once(socket, 'secureConnect');
+    return new Pipeline(socket);
+  };
   const elapsedMs: number[] = [];
-  let [allowed, started] = [0, 0];
+  const counts = { started: 0, uses: 0, after: 0, late: 0 };
   const issuer = async (path: string, body: string): ReturnType<Agent['call']> => {
-    const answer = await agent.call(issuerPort ?? 0, {
-      host: 'localhost',
-      method: 'POST',
-      path,
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body,
-    });
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const answer = await agent.call(issuerPort, { host: 'localhost', method: 'POST', path, headers, body });
     // More than an agent may ask in a second: the answer came a second later.
     return answer.status === 429 ? issuer(path, body) : answer;
   };
-  const details = JSON.stringify([
-    { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'measure' },
-  ]);
-  const one = async (): Promise<void> => {
+  const declared = async (isBudgeted: boolean): Promise<{ readonly token: string; readonly id: string }> => {
+    const constraints = isBudgeted ? { constraints: { max_calls: 1_000_000 } } : {};
+    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], ...constraints };
+    const details = JSON.stringify([{ ...detail, purpose: 'measure' }]);
     const form = { grant_type: 'client_credentials', resource: AUDIENCE, authorization_details: details };
-    const issued = JSON.parse((await issuer('/oauth/token', new URLSearchParams(form).toString())).body);
-    const headers = { authorization: `Bearer ${issued.access_token}` };
-    const call = () => agent.call(envoyPort ?? 0, { host: 'payments.acme.test', path: '/v1/payments/p-1', headers });
-    if ((await call()).status !== 200) throw new Error('the token was not good');
-    await issuer(`/tasks/${issued.txn}/complete`, '');
+    const answer = await issuer('/oauth/token', new URLSearchParams(form).toString());
+    if (answer.status !== 200) throw new Error(`no token: ${answer.body}`);
+    const issued = JSON.parse(answer.body);
+    return { token: issued.access_token, id: issued.txn };
+  };
+  const judge = (statuses: readonly number[]): void => {
+    counts.after += statuses.length;
+    counts.late += statuses.filter((status) => status === 200).length;
+  };
+  const one = async (first: Pipeline, others: readonly Pipeline[], isBudgeted: boolean): Promise<void> => {
+    const { token, id } = await declared(isBudgeted);
+    const used = await first.statuses(token, 1);
+    if (used[0] !== 200) throw new Error(`the token was not good: ${used[0]}`);
+    const life = { isEnded: false };
+    const share = Math.ceil((CALLS - 1) / others.length);
+    const using = others.map(async (each) => {
+      while (!life.isEnded) counts.uses += (await each.statuses(token, USES)).length;
+      judge(await each.statuses(token, share));
+    });
+    await new Promise((settle) => setTimeout(settle, 10));
+    const ended = await issuer(`/tasks/${id}/complete`, '');
+    life.isEnded = true;
     const acknowledgedMs = performance.now();
-    if ((await call()).status !== 403) allowed += 1;
+    if (ended.status !== 200) throw new Error(`not ended: ${ended.body}`);
+    judge(await first.statuses(token, 1));
     elapsedMs.push(performance.now() - acknowledgedMs);
+    await Promise.all(using);
   };
   const worker = async (): Promise<void> => {
-    while (started < ENDS) {
-      started += 1;
-      await one();
-      if (elapsedMs.length % 1000 === 0) process.stderr.write(`${elapsedMs.length} ends\n`);
+    const [first, ...others] = await Promise.all(Array.from({ length: 1 + CONNECTIONS }, pipeline));
+    if (first === undefined) return;
+    while (counts.started < ENDS) {
+      counts.started += 1;
+      await one(first, others, counts.started % 2 === 0);
+      if (elapsedMs.length % 500 === 0) process.stderr.write(`${elapsedMs.length} ends: ${JSON.stringify(counts)}\n`);
     }
+    for (const each of [first, ...others]) each.close();
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, worker));
   agent.close();
   elapsedMs.sort((a, b) => a - b);
   const at = (share: number): string =>
-    (elapsedMs[Math.min(elapsedMs.length - 1, Math.floor(elapsedMs.length * share))] ?? NaN).toFixed(2);
-  process.stdout.write(`${ENDS} ends, allowed after the acknowledgement: ${allowed}\n`);
+    (elapsedMs[Math.min(elapsedMs.length - 1, Math.floor(elapsedMs.length * share))] ?? Number.NaN).toFixed(2);
+  const { uses, after, late } = counts;
+  process.stdout.write(
+    `${ENDS} ends of tasks in use (${uses} uses before); ${after} calls after their acknowledgement, allowed: ${late}\n`,
+  );
   process.stdout.write(`acknowledged end to first refusal, ms: p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(1)}\n`);
 }
 

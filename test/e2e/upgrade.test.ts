@@ -61,7 +61,7 @@ describe('a state file of schema version 8', () => {
     expect([check.code, check.err]).toEqual([
       0,
       expect.stringContaining(
-        `warning: the state file \`${state()}\` would be brought from schema version 8 to 9, and a copy kept beside it`,
+        `warning: the state file \`${state()}\` would be brought from schema version 8 to 10, and a copy kept beside it`,
       ),
     ]);
     const list = await ran(['task', 'list', '--state', state()]);
@@ -76,9 +76,9 @@ describe('a state file of schema version 8', () => {
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect(started.err()).toContain(
-      `migrated state file \`${state()}\`: brought from schema version 8 to 9; as it was it is kept as \`${state()}.schema-8\``,
+      `migrated state file \`${state()}\`: brought from schema version 8 to 10; as it was it is kept as \`${state()}.schema-8\``,
     );
-    expect([version(), version(`${state()}.schema-8`)]).toEqual([9, 8]);
+    expect([version(), version(`${state()}.schema-8`)]).toEqual([10, 8]);
     // Its tasks are long over and pruned; their records have come to the ledger.
     const { out } = await ran(['ledger', 'query', '--state', state(), '--kind', 'end']);
     expect(out).toContain('completed by operator ada: done');
@@ -97,7 +97,7 @@ describe('a state file of schema version 8', () => {
 
   it.each([
     ['before it', 7, 'this build goes back to version 8: let the tasks in the file end with the build that wrote it'],
-    ['of a later build', 10, 'run that build or a later one'],
+    ['of a later build', 11, 'run that build or a later one'],
   ])('is refused where it is one %s, by `--check` too, with the way out', async (_name, of, wayOut) => {
     setVersion(of);
     for (const words of [serve('--check'), serve()]) {
