@@ -1,19 +1,36 @@
+import type { IssueFacts } from '../policy/question.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
+import type { Authority } from '../state/authority.ts';
 import type { Task } from '../task/task.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 
 /** The tasks that a task is a part of, the nearest first; at most as many as a chain of actors has. */
-export function ancestorsOf(task: Task, store: Pick<Store, 'taskOf'>): readonly Task[] | StoreFailure {
+export async function ancestorsOf(
+  task: Task,
+  authority: Pick<Authority, 'taskOf'>,
+): Promise<readonly Task[] | StoreFailure> {
   const above: Task[] = [];
   let next = task;
   while (next.parentId !== null && above.length < claimLimits.maxActors) {
-    const parent = store.taskOf(next.issuer, next.parentId);
+    const parent = await authority.taskOf(next.issuer, next.parentId);
     if (isStoreFailure(parent)) return parent;
     if (parent === undefined) break;
     above.push(parent);
     next = parent;
   }
   return above;
+}
+
+/**
+ * Who handed the task on, through how many hands it went, and what is attested of the tasks it comes from; `undefined` where
+ * its agent declared it.
+ *
+ * @param above the tasks it is a part of, the nearest first
+ */
+export function delegationFrom(above: readonly Task[]): IssueFacts['delegation'] {
+  const [parent] = above;
+  return parent === undefined
+    ? undefined
+    : { parent: parent.agent, depth: above.length, attested: above.flatMap(({ attested }) => attested) };
 }

@@ -1,26 +1,30 @@
-import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
+import type { CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom, type Constraints } from '../token/authorization-details.ts';
 import { isProblem } from '../token/members.ts';
-import { delegationOf } from './grant.ts';
-import type { IssuerServices } from './services.ts';
+import { delegationFrom } from './ancestors.ts';
+import type { GrantPolicies, IssuerServices } from './services.ts';
 
 /**
  * Asks the policies again what they were asked when the task was accepted, for each of its actions and with its context as
  * given here: `null` where all are still granted, else the first refusal. An action that the catalog no longer has is
  * refused.
  *
+ * Each question has a turn of its own. What was asked about, the task and those above it, are the premises of the write that
+ * follows from the answer.
+ *
  * @param task the task as it would go on
+ * @param above the tasks it is a part of, the nearest first
  */
-export function askAgain(task: Task, services: IssuerServices): Deny | null {
-  const catalog = services.catalog();
-  if (isDeny(catalog)) return catalog;
+export async function askAgain(task: Task, above: readonly Task[], services: IssuerServices): Promise<Deny | null> {
+  const { policies } = services;
+  if (isDeny(policies)) return policies;
+  const { catalog } = policies;
   const details = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   if (isProblem(details)) return deny('policy.not-permitted', 'the granted authorization_details are not readable');
-  const delegation = delegationOf({ kind: 'same-task', task }, services.store);
-  if (isDeny(delegation)) return delegation;
+  const delegation = delegationFrom(above);
   const actions = details.flatMap((detail) => detail.actions);
   for (const detail of details) {
     const server = catalog.serversByAudience.get(detail.locations[0] ?? '');
@@ -29,8 +33,9 @@ export function askAgain(task: Task, services: IssuerServices): Deny | null {
       if (server === undefined || action?.server !== server) {
         return deny('policy.not-permitted', `the catalog no longer has the action \`${id}\``);
       }
+      await services.nextTurn();
       const refusal = refusalOf(
-        { task, server, action, constraints: detail.constraints, actions, delegation, catalog },
+        { task, server, action, constraints: detail.constraints, actions, delegation, policies },
         services,
       );
       if (refusal !== null) return refusal;
@@ -50,15 +55,15 @@ interface Asked {
   readonly constraints: Constraints;
   readonly actions: readonly string[];
   readonly delegation: IssueFacts['delegation'];
-  readonly catalog: Catalog;
+  readonly policies: GrantPolicies;
 }
 
 function refusalOf(
-  { task, server, action, constraints, actions, delegation, catalog }: Asked,
-  { grant, ports, settings, store }: IssuerServices,
+  { task, server, action, constraints, actions, delegation, policies }: Asked,
+  { authority, ports, settings }: IssuerServices,
 ): Deny | null {
-  const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - store.nowMs()) / 1_000));
-  const decision = grant(
+  const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - authority.nowMs()) / 1_000));
+  const decision = policies.grant(
     issueQuestion(
       {
         agent: task.agent,
@@ -75,7 +80,7 @@ function refusalOf(
         delegation,
         nowMs: ports.nowMs(),
       },
-      catalog,
+      policies.catalog,
     ),
   );
   return isDeny(decision) ? decision : null;

@@ -13,14 +13,23 @@ export type ContextEvent = TaskEvent & { readonly kind: 'suspend' | 'revoke' };
  *
  * @param task the task as it would go on
  */
-export function contextEvent(
+export async function contextEvent(
   task: Task,
   changes: readonly ContextChange[],
-  { cause, services }: { readonly cause: Cause; readonly services: IssuerServices },
-): ContextEvent | undefined {
+  {
+    above,
+    cause,
+    services,
+  }: {
+    /** The tasks it is a part of, the nearest first. */
+    readonly above: readonly Task[];
+    readonly cause: Cause;
+    readonly services: IssuerServices;
+  },
+): Promise<ContextEvent | undefined> {
   const effects = contextEffects(task, changes);
   if (effects.has('revoke')) return { kind: 'revoke', cause };
-  const refusal = effects.has('ask') ? askAgain(task, services) : null;
+  const refusal = effects.has('ask') ? await askAgain(task, above, services) : null;
   if (refusal !== null) return refusalEvent(isRefusal(refusal), cause);
   return effects.has('suspend') ? { kind: 'suspend', cause } : undefined;
 }

@@ -12,6 +12,7 @@ import { isProblem, listOf, membersFrom, optional } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
+import { decidedAnew, isChanged } from './decide-anew.ts';
 import { contextEvent } from './context-event.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
@@ -27,11 +28,11 @@ import { type SpanAttributes, UNFINISHED } from './tracer.ts';
  * asking the policies again comes to keeping the task or revoking it. The change and its effect are on disk, in one
  * transaction, before the answer: the task in the state that holds now.
  */
-export function answerContext(request: IssuerRequest, services: IssuerServices): Reply {
+export async function answerContext(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
-    const task = changedTask(request, services);
+    const task = await changedTask(request, services);
     attributes = isOAuthError(task)
       ? { 'error.type': task.error, 'http.response.status_code': task.status }
       : {
@@ -40,21 +41,24 @@ export function answerContext(request: IssuerRequest, services: IssuerServices):
           'remit.agent': task.agent,
           'http.response.status_code': 200,
         };
-    return isOAuthError(task) ? errorReply(task) : jsonReply(200, taskJson(task, services.store.nowMs()));
+    return isOAuthError(task) ? errorReply(task) : jsonReply(200, taskJson(task, services.authority.nowMs()));
   } finally {
     span.end(attributes);
   }
 }
 
-function changedTask(request: IssuerRequest, services: IssuerServices): Task | OAuthError {
+async function changedTask(request: IssuerRequest, services: IssuerServices): Promise<Task | OAuthError> {
   const client = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
   if (isDeny(client)) return oauthError('invalid_client', client.detail, client);
-  const held = writableTask(request.taskId, client.id, services);
-  if (isOAuthError(held)) return held;
-  const body = bodyFrom(request);
-  if (isOAuthError(body)) return body;
-  const saying = sayingOf(held.kind, client.id, body);
-  return isOAuthError(saying) ? saying : change(held.task, saying, services);
+  const changed = await decidedAnew(async () => {
+    const held = await writableTask(request.taskId, client.id, services);
+    if (isOAuthError(held)) return held;
+    const body = bodyFrom(request);
+    if (isOAuthError(body)) return body;
+    const saying = sayingOf(held.kind, client.id, body);
+    return isOAuthError(saying) ? saying : change(held, saying, services);
+  });
+  return isStoreFailure(changed) ? unavailable(changed) : changed;
 }
 
 /** What a client can be to a task. */
@@ -64,23 +68,31 @@ type Speaker = Exclude<Saying['kind'], 'signal'>;
 interface Held {
   readonly task: Task;
   readonly kind: Speaker;
+  /** The tasks it is a part of, the nearest first. */
+  readonly above: readonly Task[];
 }
 
 /**
  * A task of another agent is not found, so that nobody learns which ids exist. Who handed a task on acts in it through
  * others, so its word is no more independent than that of the agent: it attests nothing.
  */
-function writableTask(id: string, client: SpiffeId, { settings, store }: IssuerServices): Held | OAuthError {
-  const task = store.taskOf(settings.url, id);
+async function writableTask(
+  id: string,
+  client: SpiffeId,
+  { authority, settings }: IssuerServices,
+): Promise<Held | OAuthError> {
+  const task = await authority.taskOf(settings.url, id);
   if (isStoreFailure(task)) return unavailable(task);
-  if (task?.agent === client) return { task, kind: 'agent' };
   const isOperator = settings.operators.has(client);
-  if (task === undefined || !(isOperator || settings.contextWriters?.has(client) === true)) return notFound();
-  const above = ancestorsOf(task, store);
+  const isAgent = task?.agent === client;
+  if (task === undefined || !(isAgent || isOperator || settings.contextWriters?.has(client) === true))
+    return notFound();
+  const above = await ancestorsOf(task, authority);
   if (isStoreFailure(above)) return unavailable(above);
+  if (isAgent) return { task, kind: 'agent', above };
   return above.some(({ agent }) => agent === client)
     ? oauthError('access_denied', 'a workload that handed on the task, or a task it is part of, attests nothing of it')
-    : { task, kind: isOperator ? 'operator' : 'writer' };
+    : { task, kind: isOperator ? 'operator' : 'writer', above };
 }
 
 const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
@@ -119,8 +131,13 @@ function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Sayi
   return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
 }
 
-function change(task: Task, saying: Saying, services: IssuerServices): Task | OAuthError {
-  const state = stateAt(task, services.store.nowMs());
+/** A failure has the code `changed`: the task, or one above it, is not as the effect was decided by. */
+async function change(
+  { task, above }: Held,
+  saying: Saying,
+  services: IssuerServices,
+): Promise<Task | OAuthError | StoreFailure> {
+  const state = stateAt(task, services.authority.nowMs());
   if (state !== 'active' && state !== 'suspended') return ended(state);
   const facts = contextAfter(task, saying);
   if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
@@ -128,9 +145,9 @@ function change(task: Task, saying: Saying, services: IssuerServices): Task | OA
   const changes = contextChanges(task, after, saying.kind);
   if (changes.length === 0) return task;
   const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
-  const event = contextEvent(after, changes, { cause: causeOf('context.changed', note), services });
-  const result = services.store.setContext(task, saying, event);
-  if (isStoreFailure(result)) return unavailable(result);
+  const event = await contextEvent(after, changes, { above, cause: causeOf('context.changed', note), services });
+  const result = await services.authority.setContext(task, saying, event, { tasks: [task, ...above] });
+  if (isStoreFailure(result)) return isChanged(result) ? result : unavailable(result);
   if (result === undefined) return notFound();
   return 'problem' in result ? ended(result.state) : result;
 }

@@ -1,16 +1,17 @@
-import { type Deny, isDeny } from '../decision/decision.ts';
+import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { type IssueFacts, issueQuestion } from '../policy/question.ts';
+import { issueQuestion } from '../policy/question.ts';
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
 import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Authority } from '../state/authority.ts';
 import type { NamedValues } from '../task/named-values.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../token/members.ts';
-import { ancestorsOf } from './ancestors.ts';
+import { ancestorsOf, delegationFrom } from './ancestors.ts';
 import { clientFrom } from './client.ts';
 import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
@@ -41,6 +42,11 @@ export interface Grant extends Client {
   readonly tokenEndMs: number;
   /** Ids of the policies that permitted it, sorted. */
   readonly policyIds: readonly string[];
+  /**
+   * The tasks that the policies were asked about beside that of the token: those it is a part of, the nearest first. With it they are
+   * the premises of the write.
+   */
+  readonly above: readonly Task[];
 }
 
 /** How far a request came: what is known of it, and the grant or the refusal it ended in. */
@@ -53,11 +59,14 @@ export interface Judged {
 /** A certificate that ends sooner is too near its end to bind a token to. */
 const MIN_CERTIFICATE_SECONDS = 10;
 
+/** Judges anew each time it is called; a failure has the code `changed`, and means that it is to be called again. */
+export type Judge = () => Promise<Judged | StoreFailure>;
+
 /**
- * Judges a token request: client, form, key, subject token, intent, lifetimes, policy, in this order, and the first that
- * refuses is the answer. Nothing is awaited after a task was looked at.
+ * How a token request is judged: client, form, key, subject token, intent, lifetimes, policy, in this order, and the first that
+ * refuses is the answer. The first three are read once, here, since a proof of the key is used up by it.
  */
-export async function grantFrom(request: IssuerRequest, services: IssuerServices): Promise<Judged> {
+export function judgeOf(request: IssuerRequest, services: IssuerServices): Judge | Judged {
   const leaf = authenticated(request, services);
   if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
   const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
@@ -66,17 +75,34 @@ export async function grantFrom(request: IssuerRequest, services: IssuerServices
   const binding = bindingOf(request, leaf, services);
   if (isOAuthError(binding)) return refuse(binding);
   const client = { leaf, binding };
-  const origin =
-    asked.subject === null ? autonomous(leaf) : await originOf(asked.subject, { request: asked, client }, services);
-  return isOAuthError(origin) ? refuse(origin) : judge({ client, origin, asked }, services);
+  return async () => {
+    const { subject } = asked;
+    const origin = subject === null ? autonomous(leaf) : originOf(subject, { request: asked, client }, services);
+    if (isOAuthError(origin)) return refuse(origin);
+    const above = await tasksAbove(origin, services.authority);
+    return isStoreFailure(above) ? refuse(unreadable(above)) : judge({ client, origin, asked, above }, services);
+  };
 }
 
+/** The tasks above that of a token, the nearest first; none where its task is declared itself. */
+async function tasksAbove({ place }: Origin, authority: Authority): Promise<readonly Task[] | StoreFailure> {
+  if (place.kind === 'new-task') return [];
+  if (place.kind === 'same-task') return ancestorsOf(place.task, authority);
+  const { task } = place.parent;
+  const ancestors = await ancestorsOf(task, authority);
+  return isStoreFailure(ancestors) ? ancestors : [task, ...ancestors].slice(0, claimLimits.maxActors);
+}
+
+const unreadable = (failure: StoreFailure): OAuthError =>
+  oauthError('temporarily_unavailable', 'the state of the task is not available', stateUnavailable(failure));
+
 /** Judges whether a task goes on with a further token of all its authority: the intent and the policies anew. */
-export function grantAgain(task: Task, client: Client, services: IssuerServices): Judged {
-  const origin = originOfTask(task, services);
-  return isOAuthError(origin)
-    ? { leaf: client.leaf, intent: null, outcome: origin }
-    : judge({ client, origin, asked: nothing }, services);
+export async function grantAgain(task: Task, client: Client, services: IssuerServices): Promise<Judged> {
+  const refuse = (outcome: OAuthError): Judged => ({ leaf: client.leaf, intent: null, outcome });
+  const above = await ancestorsOf(task, services.authority);
+  if (isStoreFailure(above)) return refuse(unreadable(above));
+  const origin = originOfTask(task, above);
+  return isOAuthError(origin) ? refuse(origin) : judge({ client, origin, asked: nothing, above }, services);
 }
 
 const nothing: TokenRequest = {
@@ -88,31 +114,20 @@ const nothing: TokenRequest = {
   delegate: null,
 };
 
-function originOfTask(task: Task, { store }: IssuerServices): Origin | OAuthError {
-  const actors = actorsOf(task, store);
-  if (isDeny(actors)) {
-    return oauthError('temporarily_unavailable', 'the state of the task is not available', actors);
-  }
+function originOfTask(task: Task, above: readonly Task[]): Origin | OAuthError {
   const json: unknown = JSON.parse(task.detailsJson);
   const values = authorizationDetailsFrom(json);
   return isProblem(values)
     ? oauthError('invalid_authorization_details', `the authorization_details of the task ${values.problem}`)
     : // They were read as entries just now.
-      ofTask(task, actors, { values, json: json as readonly JsonValue[] });
+      ofTask(task, actorsOf(task, above), { values, json: json as readonly JsonValue[] });
 }
 
 /** Who acts in a task for its subject, outermost first: its agent, and those that handed it on. */
-function actorsOf(task: Task, store: Store): readonly string[] | Deny {
-  const actors: string[] = [];
-  let next: Task | undefined = task;
-  while (next !== undefined && next.agent !== task.subject && actors.length < claimLimits.maxActors) {
-    actors.push(next.agent);
-    const parent: ReturnType<Store['taskOf']> =
-      next.parentId === null ? undefined : store.taskOf(task.issuer, next.parentId);
-    if (isStoreFailure(parent)) return stateUnavailable(parent);
-    next = parent;
-  }
-  return actors;
+function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
+  const agents = [task, ...above].map(({ agent }) => agent);
+  const subject = agents.findIndex((agent) => agent === task.subject);
+  return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
 }
 
 /** A request with all that it rests on. */
@@ -120,18 +135,21 @@ interface Case {
   readonly client: Client;
   readonly origin: Origin;
   readonly asked: TokenRequest;
+  /** The tasks above that of the token, the nearest first. */
+  readonly above: readonly Task[];
 }
 
-function judge({ client, origin, asked }: Case, services: IssuerServices): Judged {
+async function judge(of: Case, services: IssuerServices): Promise<Judged> {
+  const { client, origin, asked, above } = of;
   const { leaf } = client;
-  const intent = declared({ client, origin, asked }, services);
+  const intent = declared(of, services);
   if (isOAuthError(intent)) return { leaf, intent: null, outcome: intent };
   const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return { leaf, intent, outcome: lifetime };
-  const policyIds = permitted({ client, origin, asked }, { intent, lifetime }, services);
+  const policyIds = await permitted(of, { intent, lifetime }, services);
   if (isOAuthError(policyIds)) return { leaf, intent, outcome: policyIds };
   const { context, delegate, subject } = asked;
-  const grant = { ...client, intent, origin, claimed: context ?? {}, delegate, isExchange: subject !== null };
+  const grant = { ...client, intent, origin, claimed: context ?? {}, delegate, isExchange: subject !== null, above };
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
@@ -159,9 +177,9 @@ function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest 
 function declared({ client, origin, asked }: Case, services: IssuerServices): Intent | OAuthError {
   const declaration = declarationFrom(asked, origin);
   if (isOAuthError(declaration)) return declaration;
-  const catalog = services.catalog();
-  if (isDeny(catalog)) return oauthError('temporarily_unavailable', 'no policies are loaded', catalog);
-  const intent = intentFrom(declaration, catalog, { agent: client.leaf.id, issuer: services.settings.url });
+  const { policies } = services;
+  if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
+  const intent = intentFrom(declaration, policies.catalog, { agent: client.leaf.id, issuer: services.settings.url });
   if (isOAuthError(intent)) return intent;
   const problem = originProblem(intent, origin);
   if (problem !== null) return problem;
@@ -198,7 +216,7 @@ function lifetimeOf(
   services: IssuerServices,
 ): Lifetime | OAuthError {
   const { tokenSeconds, taskSeconds, maxTaskSeconds } = services.settings;
-  const { wallMs, floorMs: startMs } = services.store.clocks();
+  const { wallMs, floorMs: startMs } = services.authority.clocks();
   const ownEndMs = origin.place.kind === 'same-task' ? Infinity : startMs + taskSeconds * 1_000;
   const endMs = Math.min(intent.notAfterMs ?? ownEndMs, origin.deadlineMs);
   const deadlineMs =
@@ -224,22 +242,22 @@ function lifetimeOf(
     : oauthError('invalid_request', 'there is less than a second left for a token');
 }
 
-/** The ids of the policies that permit every action of the intent under all its constraints: one decision each, all or nothing. */
-function permitted(
-  { origin: { actors, place, subject, subjectAttributes }, asked }: Case,
+/**
+ * The ids of the policies that permit every action of the intent under all its constraints: one decision each, each in a turn of its
+ * own, all or nothing.
+ */
+async function permitted(
+  { origin: { actors, place, subject, subjectAttributes }, asked, above }: Case,
   { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
-  services: IssuerServices,
-): readonly string[] | OAuthError {
+  { policies, nextTurn }: IssuerServices,
+): Promise<readonly string[] | OAuthError> {
+  if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
   const policyIds = new Set<string>();
   const actions = intent.actions.map((action) => action.id);
-  const delegation = delegationOf(place, services.store);
-  if (isDeny(delegation)) {
-    return oauthError('temporarily_unavailable', 'the state of the task is not available', delegation);
-  }
-  const catalog = services.catalog();
-  if (isDeny(catalog)) return oauthError('temporarily_unavailable', 'no policies are loaded', catalog);
+  const delegation = delegationFrom(above);
   for (const { action, constraints } of intent.asked) {
-    const decision = services.grant(
+    await nextTurn();
+    const decision = policies.grant(
       issueQuestion(
         {
           agent: intent.agent,
@@ -258,7 +276,7 @@ function permitted(
           delegation,
           nowMs: lifetime.issuedAtSeconds * 1_000,
         },
-        catalog,
+        policies.catalog,
       ),
     );
     if (isDeny(decision)) {
@@ -269,20 +287,4 @@ function permitted(
     for (const id of decision.policyIds) policyIds.add(id);
   }
   return [...policyIds].toSorted();
-}
-
-/**
- * Who handed the task on, through how many hands it went, and what is attested of the tasks it comes from; `undefined` where
- * its agent declared it.
- */
-export function delegationOf(place: Origin['place'], store: Store): IssueFacts['delegation'] | Deny {
-  if (place.kind === 'new-task') return undefined;
-  const nearest = place.kind === 'part' ? place.parent.task : place.task;
-  const ancestors = ancestorsOf(nearest, store);
-  if (isStoreFailure(ancestors)) return stateUnavailable(ancestors);
-  const above = (place.kind === 'part' ? [nearest, ...ancestors] : ancestors).slice(0, claimLimits.maxActors);
-  const [parent] = above;
-  return parent === undefined
-    ? undefined
-    : { parent: parent.agent, depth: above.length, attested: above.flatMap(({ attested }) => attested) };
 }

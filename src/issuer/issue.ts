@@ -1,12 +1,15 @@
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { jtiDigestOf, recordText } from '../ledger/record.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Task } from '../task/task.ts';
 import type { SpanReference } from '../token/claims.ts';
-import { type Grant, grantFrom, type Judged } from './grant.ts';
+import { decidedAnew } from './decide-anew.ts';
+import { type Grant, type Judge, type Judged, judgeOf } from './grant.ts';
 import type { Intent } from './intent.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { type DecidedSpan, type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
+import { policySetOf } from './services.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { tokenTypes } from './subject-issuer.ts';
 import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
@@ -17,25 +20,27 @@ import { type SpanAttributes, UNFINISHED } from './tracer.ts';
  * Both are traced and recorded.
  */
 export const answerTokenRequest = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
-  answerWithToken(() => grantFrom(request, services), request, services);
+  answerWithToken(() => judgeOf(request, services), request, services);
 
 /**
- * Answers with the token that `judge` grants, or with its refusal.
+ * Answers with the token that is granted, or with the refusal. `begin` is called once and gives the refusal, or what judges the request;
+ * that is asked again where what it went by has changed before the token was recorded.
+ *
  * INVARIANT: record, then sign, then reply: no token exists whose issuance is not on disk.
  */
 export async function answerWithToken(
-  judge: () => Judged | Promise<Judged>,
+  begin: () => Judge | Judged,
   request: Pick<IssuerRequest, 'traceparent'>,
   services: IssuerServices,
 ): Promise<Reply> {
-  const decisionId = uuidV7(services.store.nowMs(), services.ports.randomBytes(UUID_RANDOM_BYTES));
+  const decisionId = uuidV7(services.authority.nowMs(), services.ports.randomBytes(UUID_RANDOM_BYTES));
   const span = services.tracer.start('token.issue', { 'remit.decision.id': decisionId }, request.traceparent);
   const decided = { traceId: span.traceId, spanId: span.spanId, decisionId };
   let attributes: SpanAttributes = { 'remit.decision': 'deny', ...UNFINISHED };
   try {
-    const judged = await judge();
-    const draft = isOAuthError(judged.outcome) ? judged.outcome : draftOf(judged.outcome, span, services);
-    const recorded = isOAuthError(draft) ? draft : record(draft, decided, services);
+    const begun = begin();
+    const judge = typeof begun === 'function' ? begun : () => Promise.resolve(begun);
+    const { judged, recorded } = await issuedBy(judge, decided, services);
     attributes = attributesOf(judged, recorded, services);
     if (isOAuthError(recorded)) return refuse(recorded, judged, { span: decided, services });
     return replyOf(recorded, await services.signingKeys.current().sign(recorded.claims));
@@ -43,6 +48,27 @@ export async function answerWithToken(
     span.end(attributes);
   }
 }
+
+/** What was judged last, and what became of it. */
+interface Issuance {
+  readonly judged: Judged;
+  readonly recorded: Draft | OAuthError;
+}
+
+/** Judges and records, again where something that was judged by has changed before it was recorded. */
+async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerServices): Promise<Issuance> {
+  let judged: Judged = { leaf: null, intent: null, outcome: beingChanged };
+  const recorded = await decidedAnew(async () => {
+    const outcome = await judge();
+    if (isStoreFailure(outcome)) return outcome;
+    judged = outcome;
+    const draft = isOAuthError(judged.outcome) ? judged.outcome : draftOf(judged.outcome, span, services);
+    return isOAuthError(draft) ? draft : record(draft, span, services);
+  });
+  return { judged, recorded: isStoreFailure(recorded) ? beingChanged : recorded };
+}
+
+const beingChanged = oauthError('temporarily_unavailable', 'the task is being changed by others');
 
 /** 128 random bits make a `jti` that nobody guesses. */
 const JTI_BYTES = 16;
@@ -66,10 +92,10 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
     : oauthError('invalid_authorization_details', 'authorization_details are too large for a token');
 }
 
-function newTask(grant: Grant, span: SpanReference, { ports, settings, store }: IssuerServices): Task {
+function newTask(grant: Grant, span: SpanReference, { authority, ports, settings }: IssuerServices): Task {
   const { place, subject, subjectAttributes } = grant.origin;
   const parent = place.kind === 'part' ? place.parent.task : null;
-  const nowMs = store.floorMs();
+  const nowMs = authority.floorMs();
   return {
     id: uuidV7(nowMs, ports.randomBytes(UUID_RANDOM_BYTES)),
     issuer: settings.url,
@@ -109,7 +135,7 @@ function refuse(
   judged: Judged,
   { span, services }: { readonly span: DecidedSpan; readonly services: IssuerServices },
 ): Reply {
-  const at = services.store.nowMs();
+  const at = services.authority.nowMs();
   services.append(intentRecord({ judged: { ...judged, outcome: refusal }, task: null, at, span }, services));
   return errorReply(refusal, { recorded: { decision: span.decisionId, trace: span.traceId } });
 }
@@ -134,7 +160,7 @@ function replyOf({ grant, task }: Draft, token: string): Reply {
 }
 
 function attributesOf(judged: Judged, recorded: Draft | OAuthError, services: IssuerServices): SpanAttributes {
-  const policySet = services.policySet();
+  const policySet = policySetOf(services);
   const { leaf, intent } = judged;
   return {
     ...(leaf === null ? {} : { 'remit.agent': leaf.id }),

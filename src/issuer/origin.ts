@@ -45,7 +45,12 @@ export interface Origin {
 export type TokenOrigin =
   | { readonly kind: 'new-task' }
   | { readonly kind: 'part'; readonly parent: ParentTask }
-  | { readonly kind: 'same-task'; readonly task: Task };
+  | {
+      readonly kind: 'same-task';
+      readonly task: Task;
+      /** Digest of the `jti` of the token that is exchanged for it; `null` where none is. */
+      readonly from: string | null;
+    };
 
 /** The client acts for itself. */
 export const autonomous = (leaf: LeafCertificate): Origin => ({
@@ -72,7 +77,7 @@ export const ofTask = (task: Task, actors: readonly string[], inherited: AskedDe
   scope: null,
   resources: null,
   inherited,
-  place: { kind: 'same-task', task },
+  place: { kind: 'same-task', task, from: null },
 });
 
 /** Who asks, and with what key. */
@@ -86,15 +91,15 @@ export interface Client {
  * or have a part of the task of an agent that named it. An unusable one is `invalid_request`, whatever the reason, as RFC 8693
  * has it.
  *
- * The task is looked at last and nothing is awaited after that, so that what follows at once finds it as it was.
+ * The task is looked at here; whether it is still so is checked with the write that the origin leads to (`Grant.above`).
  *
  * @see RFC 8693 sections 2.1, 2.2.2, 4.1 and 4.4
  */
-export async function originOf(
+export function originOf(
   asked: AskedSubject,
   { request, client }: { readonly request: TokenRequest; readonly client: Client },
   services: IssuerServices,
-): Promise<Origin | OAuthError> {
+): Origin | OAuthError {
   if (asked.type === tokenTypes.transaction) {
     return request.delegate === null
       ? inTransaction(asked, client, services)
@@ -132,14 +137,13 @@ const mistyped = (): OAuthError =>
 function delegated(
   asked: AskedSubject,
   { leaf, binding }: Client,
-  { catalog, ports, settings, subjectKeys }: IssuerServices,
+  { policies, ports, settings, subjectKeys }: IssuerServices,
 ): Origin | OAuthError {
-  const known = catalog();
-  if (isDeny(known)) return oauthError('temporarily_unavailable', 'no policies are loaded', known);
+  if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
   const subject = subjectFrom(asked.token, {
     issuers: settings.subjectIssuers.filter(({ kind }) => typesOf[kind].has(asked.type)),
     keys: subjectKeys,
-    attributeTypes: known.subjectAttributes,
+    attributeTypes: policies.catalog.subjectAttributes,
     leaf,
     proofThumbprint: binding.kind === 'jkt' ? binding.thumbprint : null,
     nowMs: ports.nowMs(),
@@ -163,11 +167,7 @@ function delegated(
 }
 
 /** A transaction token: a part of the task of the call it came with, for as long as it lives, to be asked for in so many words. */
-async function inTransaction(
-  asked: AskedSubject,
-  { leaf }: Client,
-  services: IssuerServices,
-): Promise<Origin | OAuthError> {
+function inTransaction(asked: AskedSubject, { leaf }: Client, services: IssuerServices): Origin | OAuthError {
   const live = liveTransactionFrom(asked.token, services);
   if (isDeny(live)) return unusable(live);
   const { transaction, parent } = live;
@@ -237,7 +237,9 @@ function exchangedBySelf(own: OwnToken, { request, client }: Asking, services: I
   const live = liveToken(own, services);
   if (isDeny(live)) return unusable(live);
   const problem = request.delegate === null ? null : delegateProblem(request.delegate, { live, client, services });
-  return problem ?? inTask(live, { kind: 'same-task', task: live.task }, live.token.actors);
+  return (
+    problem ?? inTask(live, { kind: 'same-task', task: live.task, from: live.issued.jtiDigest }, live.token.actors)
+  );
 }
 
 /** Whom a part of the task may be handed to: a workload of an accepted domain that is not in the chain already. */

@@ -25,16 +25,15 @@ export function isOwn(compact: string, { settings }: IssuerServices): boolean {
 
 /** A task token that this issuer has signed and that has not expired, by its own clock without tolerance. */
 export function ownTokenFrom(compact: string, services: IssuerServices): OwnToken | Deny {
-  const { ports, settings, signingKeys } = services;
-  const catalog = services.catalog();
-  if (isDeny(catalog)) return catalog;
+  const { policies, ports, settings, signingKeys } = services;
+  if (isDeny(policies)) return policies;
   const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
   if (isDeny(jwt)) return jwt;
   const token = verifiedTaskToken(
     jwt,
     {
       // A token made out for a delegate is for the issuer.
-      audiences: new Set([...catalog.audiences, settings.url]),
+      audiences: new Set([...policies.catalog.audiences, settings.url]),
       maxLifetimeSeconds: 900,
       clockSkewSeconds: 0,
       maxBytes: MAX_TOKEN_BYTES,
@@ -60,12 +59,15 @@ export interface LiveToken extends OwnToken {
 /** A task that a part is taken of, with the token that says so. */
 export type ParentTask = Pick<LiveToken, 'task' | 'issued'>;
 
-/** The token with its task, where both may still act. Nothing is awaited, so what follows at once finds it so. */
-export function liveToken(own: OwnToken, { store }: IssuerServices): LiveToken | Deny {
+/**
+ * The token with its task, where both may act at this moment. What is decided by it later names both as its premises, since either
+ * can have ended by then (`state/premises.ts`).
+ */
+export function liveToken(own: OwnToken, { authority, states }: IssuerServices): LiveToken | Deny {
   const { token } = own;
-  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
+  const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return stateUnavailable(state);
-  const task = taskPermits(state?.task, token, state?.issued, store.clocks());
+  const task = taskPermits(state?.task, token, state?.issued, authority.clocks());
   if (isDeny(task)) return task;
   return state?.issued === undefined
     ? deny('task.unknown', 'the store holds no such token of the task')

@@ -15,11 +15,11 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 export function bindingOf(
   request: Pick<IssuerRequest, 'dpop' | 'path'>,
   leaf: LeafCertificate,
-  { proofs, settings, store }: IssuerServices,
+  { authority, proofs, settings }: IssuerServices,
 ): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
   if (proofs === null) return oauthError('invalid_dpop_proof', 'tokens are not bound to a DPoP key here');
-  const clocks = store.clocks();
+  const clocks = authority.clocks();
   const proof = proofFrom(request.dpop, {
     method: 'POST',
     url: new URL(request.path, settings.url).href,

@@ -3,17 +3,22 @@ import { encodedRecord } from '../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { recordText } from '../ledger/record.ts';
 import type { IntentRecord, TokenRecord } from '../ledger/record.ts';
-import type { HandedOn, IssuedToken, SpendProblem, Store } from '../state/store.ts';
-import { isStoreFailure, ledgerUnavailable } from '../sqlite/store-failure.ts';
+import type { Authority } from '../state/authority.ts';
+import type { Premises } from '../state/premises.ts';
+import type { HandedOn, IssuedToken, SpendProblem } from '../state/store.ts';
+import { isStoreFailure, ledgerUnavailable, storeFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { isProblem } from '../token/members.ts';
+import { isChanged } from './decide-anew.ts';
 import type { Grant, Judged } from './grant.ts';
 import { handedBudget } from './handed-budget.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
+import type { TokenOrigin } from './origin.ts';
 import type { ParentTask } from './own-token.ts';
+import { policySetOf } from './services.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A token that is ready to be recorded and then signed. */
@@ -30,10 +35,17 @@ export interface DecidedSpan extends SpanReference {
   readonly decisionId: string;
 }
 
-/** Puts the token on disk, with the task where it is new and the records of both, in one transaction. */
-export function record(draft: Draft, span: DecidedSpan, services: IssuerServices): Draft | OAuthError {
+/**
+ * Puts the token on disk, with the task where it is new and the records of both, in one transaction that checks what the grant was
+ * decided by. A failure has the code `changed`: then something of that is otherwise, and nothing was written.
+ */
+export async function record(
+  draft: Draft,
+  span: DecidedSpan,
+  services: IssuerServices,
+): Promise<Draft | OAuthError | StoreFailure> {
   const { grant, task } = draft;
-  const at = services.store.nowMs();
+  const at = services.authority.nowMs();
   const records: EncodedRecord[] = [];
   const judged = { leaf: grant.leaf, intent: grant.intent, outcome: grant };
   for (const entry of [
@@ -46,38 +58,52 @@ export function record(draft: Draft, span: DecidedSpan, services: IssuerServices
     }
     records.push(encoded);
   }
-  return written(draft, records, services.store) ?? draft;
+  return (await written(draft, records, services.authority)) ?? draft;
 }
 
-function written(draft: Draft, records: readonly EncodedRecord[], store: Store): OAuthError | null {
+async function written(
+  draft: Draft,
+  records: readonly EncodedRecord[],
+  authority: Authority,
+): Promise<OAuthError | StoreFailure | null> {
   const { place } = draft.grant.origin;
-  const problem = inserted(draft, records, store);
+  const problem = await inserted(draft, records, authority);
   if (problem === null || isOAuthError(problem)) return problem;
   if (!isStoreFailure(problem)) return handOnProblem(problem);
-  return problem.code === 'conflict' && place.kind !== 'new-task'
+  if (isChanged(problem)) return problem;
+  // The state or the generation of the task: whoever judges it again says which.
+  if (problem.code === 'conflict' && place.kind === 'same-task') return storeFailure('changed', problem.detail);
+  return problem.code === 'conflict' && place.kind === 'part'
     ? oauthError('invalid_request', `the subject_token cannot be used: ${problem.detail}`)
     : oauthError('temporarily_unavailable', 'the issuance could not be recorded', ledgerUnavailable(problem));
 }
 
-function inserted(
+async function inserted(
   { grant, task, token }: Draft,
   records: readonly EncodedRecord[],
-  store: Store,
-): null | SpendProblem | StoreFailure | OAuthError {
+  authority: Authority,
+): Promise<null | SpendProblem | StoreFailure | OAuthError> {
   const { place } = grant.origin;
   switch (place.kind) {
     case 'same-task':
-      return store.insertToken(task, token, records);
+      return authority.insertToken(task, token, records, premisesOf(place, grant.above));
     case 'new-task':
-      return store.insertTask(task, token, records);
+      return authority.insertTask(task, token, records);
     case 'part': {
       const handed = handedOn(place.parent, grant);
-      return isOAuthError(handed) ? handed : store.insertPart(task, token, records, handed);
+      if (isOAuthError(handed)) return handed;
+      return authority.insertPart(task, token, records, handed, { tasks: grant.above });
     }
     default:
       return place satisfies never;
   }
 }
+
+/** Of a further token: its task and those above it, and the token that was exchanged for it. */
+const premisesOf = ({ task, from }: Extract<TokenOrigin, { kind: 'same-task' }>, above: readonly Task[]): Premises => ({
+  tasks: [task, ...above],
+  ...(from === null ? {} : { jtiDigest: from }),
+});
 
 /** What the part takes from the budgets of the task it is a part of. */
 function handedOn({ task, issued }: ParentTask, grant: Grant): HandedOn | OAuthError {
@@ -144,7 +170,7 @@ export function intentRecord(
     error: isRefused ? outcome.error : null,
     reason: isRefused ? (outcome.cause?.reason ?? null) : null,
     policyIds: isRefused ? (outcome.cause?.policyIds ?? []) : outcome.policyIds,
-    policySet: services.policySet(),
+    policySet: policySetOf(services),
     traceId: of.span.traceId,
     spanId: of.span.spanId,
   };

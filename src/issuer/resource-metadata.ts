@@ -24,9 +24,9 @@ export function resourceMetadataUrl(issuerUrl: string, server: Pick<Server, 'id'
  * @see RFC 9728 section 2, RFC 9396 section 10
  */
 export function answerResourceMetadata({ serverId }: IssuerRequest, services: IssuerServices): Reply {
-  const catalog = services.catalog();
-  if (isDeny(catalog)) return errorReply(oauthError('temporarily_unavailable', 'no policies are loaded', catalog));
-  const server = catalog.servers.get(serverId);
+  const { policies } = services;
+  if (isDeny(policies)) return errorReply(oauthError('temporarily_unavailable', 'no policies are loaded', policies));
+  const server = policies.catalog.servers.get(serverId);
   if (server === undefined) return errorReply(oauthError('not_found', 'there is nothing at this path'));
   return jsonReply(
     200,

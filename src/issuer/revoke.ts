@@ -58,21 +58,25 @@ const TASK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const CAUSE = causeOf('agent.revoked');
 
-function revokeToken(
+async function revokeToken(
   jtiDigest: string,
   { by, taskId }: { readonly by: SpiffeId; readonly taskId: string },
-  { store }: IssuerServices,
-): Revoked | OAuthError {
-  const done = store.revokeToken(jtiDigest, CAUSE, by);
+  { authority }: IssuerServices,
+): Promise<Revoked | OAuthError> {
+  const done = await authority.revokeToken(jtiDigest, CAUSE, by);
   return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': by, 'remit.task.id': taskId };
 }
 
 /** A task of another agent, or one that ended otherwise, is left as it is: its tokens are of no use to this client. */
-function revokeTask(id: string, agent: SpiffeId, { settings, store }: IssuerServices): Revoked | OAuthError {
-  const task = store.taskOf(settings.url, id);
+async function revokeTask(
+  id: string,
+  agent: SpiffeId,
+  { authority, settings }: IssuerServices,
+): Promise<Revoked | OAuthError> {
+  const task = await authority.taskOf(settings.url, id);
   if (isStoreFailure(task)) return unavailable(task);
   if (task?.agent !== agent) return {};
-  const done = store.applyTaskEvent(task, { kind: 'revoke', cause: CAUSE }, agent);
+  const done = await authority.applyTaskEvent(task, { kind: 'revoke', cause: CAUSE }, agent);
   return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': agent, 'remit.task.id': id };
 }
 

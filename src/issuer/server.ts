@@ -20,7 +20,7 @@ import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
-import type { IssuerServices } from './services.ts';
+import type { IssuerParts, IssuerServices } from './services.ts';
 
 /** The issuer's own SVID and the bundle that clients are verified against, PEM. */
 export interface TlsMaterial {
@@ -54,7 +54,7 @@ export type OnAnswered = (answered: AnsweredRequest) => void;
 
 /** What an issuer server is made with. */
 export interface IssuerServerOptions {
-  readonly services: IssuerServices;
+  readonly services: IssuerParts;
   readonly tls: TlsMaterial;
   /** Told of faults that no client can be told of; never of a token or a key. */
   readonly onProblem?: (message: string) => void;
@@ -84,7 +84,7 @@ export interface IssuerServerOptions {
  * with `retry-after`, where it can be answered; handshakes and requests are worked on in `turns`.
  */
 export class IssuerServer {
-  readonly #services: IssuerServices;
+  readonly #services: IssuerParts;
   readonly #server: Server;
   readonly #find: (method: string, path: string) => FoundRoute;
   readonly #onProblem: (message: string) => void;
@@ -274,8 +274,14 @@ export class IssuerServer {
         taskId: found.taskId,
         serverId: found.serverId,
       },
-      this.#services,
+      this.#servicesFor(found, client),
     );
+  }
+
+  /** What this request is answered with, whatever is reloaded meanwhile. */
+  #servicesFor({ kind }: FoundEndpoint, client: string): IssuerServices {
+    const policies = this.#services.policies();
+    return { ...this.#services, policies, nextTurn: () => this.#turns.next(kind, client) };
   }
 
   #refused(bound: IssuerBound, client: string): Reply {

@@ -1,4 +1,5 @@
 import type { Catalog } from '../action/catalog.ts';
+import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
@@ -6,7 +7,8 @@ import type { Question } from '../policy/question.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { Reports } from '../state/reports.ts';
-import type { Store } from '../state/store.ts';
+import type { Authority } from '../state/authority.ts';
+import type { TaskStates } from '../state/task-states.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
@@ -48,11 +50,23 @@ export interface IssuerSettings {
   readonly contextWriters?: ReadonlySet<SpiffeId>;
 }
 
-/** What the issuer works with. */
-export interface IssuerServices {
+/** The policies in force, as one value: what is decided and recorded by it belongs together. */
+export interface GrantPolicies {
+  readonly catalog: Catalog;
+  /** Hash of the set. */
+  readonly hash: string;
+  /** Decides whether one action may be granted. */
+  readonly grant: (question: Question) => Decision;
+}
+
+/** What the issuer works with, the same for all requests. */
+export interface IssuerParts {
   readonly settings: IssuerSettings;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
-  readonly store: Store;
+  /** Writes, and reads what they are decided by; each is awaited, and anything may have happened meanwhile. */
+  readonly authority: Authority;
+  /** Whether a token is good at this very moment, with what is refused and not yet written. */
+  readonly states: Pick<TaskStates, 'of'>;
   /** Writes that decide nothing, which no answer waits for. */
   readonly reports: Pick<Reports, 'revoke'>;
   readonly signingKeys: TokenKeys;
@@ -71,16 +85,26 @@ export interface IssuerServices {
   readonly append: (record: LedgerRecord) => boolean;
   /** The first records of a task in the order of the ledger, also those that are on their way there; at most `limit`. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
-  /** The catalog in force, or why there is none. */
-  readonly catalog: () => Catalog | Deny;
-  /** Decides whether one action may be granted. */
-  readonly grant: (question: Question) => Decision;
-  /** Hash of the policy set in force; `null` where none is. */
-  readonly policySet: () => string | null;
+  /** The policies in force, or why there are none. */
+  readonly policies: () => GrantPolicies | Deny;
   readonly tracer: IssuanceTracer;
   /** What `POST /signals` works with; where absent there is nothing at that path. */
   readonly signals?: SignalServices;
 }
+
+/** What one request is answered with: one configuration and one set of policies, whatever is reloaded meanwhile. */
+export interface IssuerServices extends Omit<IssuerParts, 'policies'> {
+  readonly policies: GrantPolicies | Deny;
+  /**
+   * Waits for a further turn of this request among those of all others. To be awaited before each piece of work of about a
+   * millisecond, such as a question to the policies: what follows at once is what the turn is charged with.
+   */
+  readonly nextTurn: () => Promise<void>;
+}
+
+/** Hash of the policy set that a request is answered with; `null` where none was in force. */
+export const policySetOf = ({ policies }: Pick<IssuerServices, 'policies'>): string | null =>
+  isDeny(policies) ? null : policies.hash;
 
 /** One request as the server hands it to an endpoint. */
 export interface IssuerRequest {

@@ -10,15 +10,15 @@ import type { IssuerServices } from './services.ts';
  * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
  */
 export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
-  const { append, settings, reports, store } = services;
-  const state = store.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
+  const { append, authority, reports, settings, states } = services;
+  const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return;
   const violation = {
     issuer: token.issuer,
     taskId: token.taskId,
     issued: state?.issued,
     presentedBy,
-    nowMs: store.nowMs(),
+    nowMs: authority.nowMs(),
   };
   const record = settleBindingViolation(reports, violation, settings.bindingEffect);
   if (record !== null) append(record);

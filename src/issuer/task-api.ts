@@ -3,10 +3,12 @@ import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Premises } from '../state/premises.ts';
 import { causeOf } from '../task/cause.ts';
 import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { clientFrom } from './client.ts';
+import { isChanged } from './decide-anew.ts';
 import { grantAgain, type Judged } from './grant.ts';
 import { answerWithToken } from './issue.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
@@ -19,19 +21,19 @@ import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 const MAX_TIMELINE = 999;
 
 /** `GET /tasks/{id}`: the task as it stands now, for its own agent and for operators. */
-export function answerTask(request: IssuerRequest, services: IssuerServices): Reply {
-  const held = taskFor(request, services);
-  return isOAuthError(held) ? errorReply(held) : jsonReply(200, taskJson(held.task, services.store.nowMs()));
+export async function answerTask(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+  const held = await taskFor(request, services);
+  return isOAuthError(held) ? errorReply(held) : jsonReply(200, taskJson(held.task, services.authority.nowMs()));
 }
 
 /** `GET /tasks/{id}/timeline`: what happened in the task, in the order of the ledger, for its own agent and for operators. */
 export async function answerTimeline(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const held = taskFor(request, services);
+  const held = await taskFor(request, services);
   if (isOAuthError(held)) return errorReply(held);
   const records = await services.recordsOf(held.task.id, MAX_TIMELINE + 1);
   if (isStoreFailure(records)) return errorReply(unavailable(records));
   return jsonReply(200, {
-    task: taskJson(held.task, services.store.nowMs()),
+    task: taskJson(held.task, services.authority.nowMs()),
     records: timelineFrom(records.slice(0, MAX_TIMELINE)),
     truncated: records.length > MAX_TIMELINE,
   });
@@ -44,15 +46,17 @@ export async function answerTimeline(request: IssuerRequest, services: IssuerSer
  */
 export const answerEvent =
   (kind: 'complete' | 'cancel' | 'suspend') =>
-  (request: IssuerRequest, services: IssuerServices): Reply => {
+  async (request: IssuerRequest, services: IssuerServices): Promise<Reply> => {
     const name = kind === 'suspend' ? 'task.suspend' : 'task.end';
     const span = services.tracer.start(name, { 'remit.task.id': request.taskId }, request.traceparent);
     let attributes: SpanAttributes = UNFINISHED;
     try {
-      const held = taskFor(request, services);
-      const changed = isOAuthError(held) ? held : happen(held, kind, services);
+      const held = await taskFor(request, services);
+      const changed = isOAuthError(held) ? held : await happen(held, kind, services);
       attributes = attributesOf(changed);
-      return isOAuthError(changed) ? errorReply(changed) : jsonReply(200, taskJson(changed, services.store.nowMs()));
+      return isOAuthError(changed)
+        ? errorReply(changed)
+        : jsonReply(200, taskJson(changed, services.authority.nowMs()));
     } finally {
       span.end(attributes);
     }
@@ -64,18 +68,18 @@ export const answerEvent =
  * the task stays suspended. An operator may resume any task and is answered with the task, since a token is its agent's.
  */
 export async function answerResume(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const held = taskFor(request, services);
+  const held = await taskFor(request, services);
   if (isOAuthError(held)) return errorReply(held);
   return held.isAgent ? resumeByAgent(request, services) : resumeByOperator(held, request, services);
 }
 
-function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerServices): Reply {
+async function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('task.resume', { 'remit.task.id': request.taskId }, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
-    const resumed = happen(held, 'resume', services);
+    const resumed = await happen(held, 'resume', services);
     attributes = attributesOf(resumed);
-    return isOAuthError(resumed) ? errorReply(resumed) : jsonReply(200, taskJson(resumed, services.store.nowMs()));
+    return isOAuthError(resumed) ? errorReply(resumed) : jsonReply(200, taskJson(resumed, services.authority.nowMs()));
   } finally {
     span.end(attributes);
   }
@@ -83,11 +87,11 @@ function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerSe
 
 const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   again(request, services, (held) => {
-    const state = stateAt(held.task, services.store.nowMs());
+    const state = stateAt(held.task, services.authority.nowMs());
     if (!isOpen(state)) return endedAlready(state);
     const conflict = resumeConflict(held.task, causeOf('agent.resumed'));
     if (conflict !== null) return conflictError(conflict);
-    return () => happen(held, 'resume', services);
+    return (decidedBy) => tryEvent(held, 'resume', { services, decidedBy });
   });
 
 /**
@@ -97,39 +101,46 @@ const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promis
  */
 export const answerFurtherToken = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   again(request, services, ({ task }) => {
-    const state = stateAt(task, services.store.nowMs());
+    const state = stateAt(task, services.authority.nowMs());
     if (state === 'suspended') return oauthError('task_suspended', 'the task is suspended');
-    return state === 'active' ? () => task : endedAlready(state);
+    return state === 'active' ? () => Promise.resolve(task) : endedAlready(state);
   });
 
-/** What is left to do once the policies have granted the token: gives the task that it is for. */
-type Step = () => Task | OAuthError;
+/**
+ * What is left to do once the policies have granted the token, by what they were asked about: gives the task that it is for. A
+ * failure has the code `changed`.
+ */
+type Step = (decidedBy: Premises) => Promise<Task | OAuthError | StoreFailure>;
 
-/** A further token of a task, where `admit` lets its agent go on. Nothing is awaited once the task was looked at. */
+/** A further token of a task, where `admit` lets its agent go on. What is admitted is checked with each write once more. */
 const again = (
   request: IssuerRequest,
   services: IssuerServices,
   admit: (held: Held) => Step | OAuthError,
 ): Promise<Reply> =>
   answerWithToken(
-    async (): Promise<Judged> => {
+    () => {
       const leaf = clientOf(request, services);
       if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
       const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
       if (request.body.length > 0) return refuse(oauthError('invalid_request', 'this path takes no body'));
       const binding = bindingOf(request, leaf, services);
       if (isOAuthError(binding)) return refuse(binding);
-      const held = taskFor(request, services);
-      if (isOAuthError(held)) return refuse(held);
-      if (!held.isAgent) return refuse(notFound());
-      const step = admit(held);
-      if (isOAuthError(step)) return refuse(step);
-      const judged = grantAgain(held.task, { leaf, binding }, services);
-      if (isOAuthError(judged.outcome)) return judged;
-      const task = step();
-      if (isOAuthError(task)) return { ...judged, outcome: task };
-      const origin = { ...judged.outcome.origin, place: { kind: 'same-task', task } as const };
-      return { ...judged, outcome: { ...judged.outcome, origin } };
+      return async () => {
+        const held = await taskFor(request, services);
+        if (isOAuthError(held)) return refuse(held);
+        if (!held.isAgent) return refuse(notFound());
+        const step = admit(held);
+        if (isOAuthError(step)) return refuse(step);
+        const judged = await grantAgain(held.task, { leaf, binding }, services);
+        if (isOAuthError(judged.outcome)) return judged;
+        const grant = judged.outcome;
+        const task = await step({ tasks: [held.task, ...grant.above] });
+        if (isStoreFailure(task)) return task;
+        if (isOAuthError(task)) return { ...judged, outcome: task };
+        const origin = { ...grant.origin, place: { kind: 'same-task', task, from: null } as const };
+        return { ...judged, outcome: { ...grant, origin } };
+      };
     },
     request,
     services,
@@ -148,10 +159,10 @@ function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): 
 }
 
 /** A task of another agent is not found, so that nobody learns which ids exist. */
-function taskFor(request: IssuerRequest, services: IssuerServices): Held | OAuthError {
+async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<Held | OAuthError> {
   const client = clientOf(request, services);
   if (isOAuthError(client)) return client;
-  const task = services.store.taskOf(services.settings.url, request.taskId);
+  const task = await services.authority.taskOf(services.settings.url, request.taskId);
   if (isStoreFailure(task)) return unavailable(task);
   const isAgent = task?.agent === client.id;
   return task !== undefined && (isAgent || services.settings.operators.has(client.id))
@@ -170,20 +181,27 @@ const verbs = {
   resume: 'resumed',
 } as const;
 
-function happen(
+async function happen(held: Held, kind: keyof typeof verbs, services: IssuerServices): Promise<Task | OAuthError> {
+  const happened = await tryEvent(held, kind, { services });
+  return isStoreFailure(happened) ? unavailable(happened) : happened;
+}
+
+/** The task after the event. A failure has the code `changed`: what it was decided by, if anything, no longer holds. */
+async function tryEvent(
   { task, client, isAgent }: Held,
   kind: keyof typeof verbs,
-  services: IssuerServices,
-): Task | OAuthError {
+  { services, decidedBy }: { readonly services: IssuerServices; readonly decidedBy?: Premises },
+): Promise<Task | OAuthError | StoreFailure> {
   if (kind === 'complete' && !isAgent) {
     return oauthError('access_denied', 'only its own agent can say that a task is complete');
   }
-  const result = services.store.applyTaskEvent(
+  const result = await services.authority.applyTaskEvent(
     task,
     { kind, cause: causeOf(`${isAgent ? 'agent' : 'operator'}.${verbs[kind]}`) },
     client.id,
+    decidedBy,
   );
-  if (isStoreFailure(result)) return unavailable(result);
+  if (isStoreFailure(result)) return isChanged(result) ? result : unavailable(result);
   if (result === undefined) return notFound();
   return 'problem' in result ? conflictError(result) : result.task;
 }

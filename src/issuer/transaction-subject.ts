@@ -24,7 +24,7 @@ const MAX_BYTES = 8192;
  */
 export function liveTransactionFrom(
   compact: string,
-  { ports, settings, store, transactions }: IssuerServices,
+  { authority, ports, settings, states, transactions }: IssuerServices,
 ): LiveTransaction | Deny {
   if (transactions === undefined) return deny('token.issuer', 'no transaction tokens are signed here');
   const rules = {
@@ -34,11 +34,11 @@ export function liveTransactionFrom(
   };
   const transaction = transactionTokenFrom(compact, rules, transactions.keys, ports.nowMs());
   if (isDeny(transaction)) return transaction;
-  const state = store.useStateOf(settings.url, transaction.taskId, transaction.tokenDigest);
+  const state = states.of({ issuer: settings.url, id: transaction.taskId }, transaction.tokenDigest);
   if (isStoreFailure(state)) return stateUnavailable(state);
   if (state?.issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
   const { task, issued } = state;
-  const now = stateAt(task, store.nowMs());
+  const now = stateAt(task, authority.nowMs());
   if (now !== 'active') return deny(`task.${now}`, `the task is \`${now}\``);
   const problem = tokenProblem(task, issued);
   return problem === null ? { transaction, parent: { task, issued } } : deny('token.revoked', problem);

@@ -13,6 +13,7 @@ import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
 import { defaultSignalEffects } from '../issuer/signals/effects.ts';
 import { attestingEvents } from '../issuer/signals/event.ts';
 import type { SignalServices } from '../issuer/signals/signal-services.ts';
+import { SignalsUnderWay } from '../issuer/signals/under-way.ts';
 import type { SigningKeys } from '../issuer/signing-keys.ts';
 import { authorize } from '../policy/authorize.ts';
 import { issuerTracer } from '../telemetry/issuance.ts';
@@ -159,27 +160,25 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
-function sharedServices({ ports, store, reports, proofs, ledger, policies, telemetry, trial, metrics }: Parts) {
+function sharedServices(parts: Parts) {
+  const { authority, ledger, metrics, policies, ports, proofs, reports, states, telemetry, trial } = parts;
   return {
     ports,
-    store,
+    authority,
+    states,
     reports,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,
-    catalog: () => {
+    policies: () => {
       const set = policies.get();
-      return isDeny(set) ? set : set.catalog;
-    },
-    grant: (question: Parameters<typeof authorize>[1]) => {
-      const set = policies.get();
-      const decision = isDeny(set) ? set : authorize(set, question);
-      trial.granted(question, decision, ports.nowMs());
-      return decision;
-    },
-    policySet: () => {
-      const set = policies.get();
-      return isDeny(set) ? null : set.hash;
+      if (isDeny(set)) return set;
+      const grant = (question: Parameters<typeof authorize>[1]) => {
+        const decision = authorize(set, question);
+        trial.granted(question, decision, ports.nowMs());
+        return decision;
+      };
+      return { catalog: set.catalog, hash: set.hash, grant };
     },
     tracer: issuerTracer({ spans: telemetry.spans, ports }),
   };
@@ -264,6 +263,7 @@ async function signalServices(parts: Parts, config: IssuerConfig): Promise<Signa
       ]),
     ),
     effects: { ...defaultSignalEffects, ...Object.fromEntries(config.signals.effects) },
+    underWay: new SignalsUnderWay(),
     maxAgeSeconds: SIGNAL_MAX_AGE_SECONDS,
     clockSkewSeconds: SIGNAL_SKEW_SECONDS,
   };

@@ -5,7 +5,7 @@ import type { SvidSource } from '../identity/svid.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
-import type { Store, StoreReader } from '../state/store.ts';
+import type { StoreReader } from '../state/store.ts';
 import type { CheckActivity } from './check-activity.ts';
 import type { Reports } from '../state/reports.ts';
 import type { KeyFiles } from './key-files.ts';
@@ -23,7 +23,6 @@ import type { Trial } from '../policy-tools/shadow/trial.ts';
 export interface Parts extends StateAccess {
   readonly config: Config;
   readonly ports: Ports;
-  readonly store: Store;
   /** Synchronous reads of the state file. */
   readonly reader: StoreReader;
   /** Writes that decide nothing. */

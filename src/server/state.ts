@@ -9,7 +9,7 @@ import { openStore } from '../state/sqlite/sqlite-store.ts';
 import type { StoreOptions } from '../state/sqlite/sqlite-store.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Store, StoreReader } from '../state/store.ts';
+import type { StoreReader } from '../state/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
@@ -29,7 +29,6 @@ export interface Proofs {
 
 /** What the guarantees of a process are kept in. */
 export interface State extends StateAccess {
-  readonly store: Store;
   /** Synchronous reads of the file: what is committed is seen at once. */
   readonly reader: StoreReader;
   readonly proofs: Proofs;
@@ -69,7 +68,6 @@ export function openState(
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };
   if (!isShared)
     return {
-      store,
       reader: store,
       ...access,
       proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
@@ -81,7 +79,7 @@ export function openState(
   });
   if (isStoreFailure(proofs)) return { problem: proofs.detail };
   closers.push(() => proofs.close());
-  return { store, reader: store, ...access, proofs };
+  return { reader: store, ...access, proofs };
 }
 
 /** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */

@@ -6,6 +6,7 @@ import { type Deny, deny } from '../decision/decision.ts';
  * - `full`: the disk is full; the store stays usable and goes on by itself once there is space
  * - `busy`: another process held the write lock for too long; the same call may succeed
  * - `conflict`: a row with that key exists
+ * - `changed`: what the write was decided by has changed since it was read; decide anew
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it
@@ -14,7 +15,7 @@ import { type Deny, deny } from '../decision/decision.ts';
  */
 export interface StoreFailure {
   readonly kind: 'store-failure';
-  readonly code: 'full' | 'busy' | 'conflict' | 'refused' | 'unusable' | 'later' | 'unfit' | 'broken';
+  readonly code: 'full' | 'busy' | 'conflict' | 'changed' | 'refused' | 'unusable' | 'later' | 'unfit' | 'broken';
   /** What happened, for the operator; lower case, no final period. */
   readonly detail: string;
 }

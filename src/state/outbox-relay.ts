@@ -103,6 +103,8 @@ export class OutboxRelay {
     this.#isForgetting = true;
     try {
       if ((await this.#options.authority.forget(committed)) === null) this.#forgotten = committed;
+    } catch {
+      // A fault of the thread that writes: it is told where it is counted, and the rows stay.
     } finally {
       this.#isForgetting = false;
     }

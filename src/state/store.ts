@@ -5,6 +5,7 @@ import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
+import type { Premises } from './premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { Feed } from './feed.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -200,37 +201,57 @@ export interface Store extends StoreReader {
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
   /**
    * The same of a part that is handed on with a token of the task it is a part of, whose budgets pay for it in the same
-   * transaction: both happen, or neither. `ended` also where that token is dead.
+   * transaction: both happen, or neither. `ended` also where that token is dead, `changed` as with `insertToken`.
    */
   insertPart(
     part: Task,
     token: IssuedToken,
     records: readonly EncodedRecord[],
     handed: HandedOn,
+    decidedBy?: Premises,
   ): null | SpendProblem | StoreFailure;
   /**
    * Writes a further token of a task and its records: before it is signed. A `conflict` where there is no such task, it is
-   * not active, or its generation is no longer the token's.
+   * not active, or its generation is no longer the token's; `changed` where what it was decided by no longer holds.
    */
-  insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
+  insertToken(
+    key: TaskKey,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure;
   /**
    * Applies the event and writes its record. An end or a suspension reaches every open part of the task in the same
    * transaction, each with its own record; a resume reaches none. A resume is a conflict where the code of its cause does not
-   * lift what suspended the task (`task/cause.ts`). `undefined` where there is no such task.
+   * lift what suspended the task (`task/cause.ts`). `undefined` where there is no such task, `changed` as with `insertToken`.
    */
-  applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure;
+  applyTaskEvent(
+    key: TaskKey,
+    event: TaskEvent,
+    by: string,
+    decidedBy?: Premises,
+  ): TaskEnd | TaskConflict | undefined | StoreFailure;
   /**
    * Makes of what the task has what `contextAfter` says of the saying, with the event it brings about, if any, in the same
    * transaction. The task after both; a conflict where it has ended, `undefined` where there is none, `refused` where there
-   * is no room for it.
+   * is no room for it, `changed` as with `insertToken`.
    */
   setContext(
     key: TaskKey,
     saying: Saying,
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+    decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure;
-  /** Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none. */
-  setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure;
+  /**
+   * Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none, `changed` as with `insertToken`.
+   */
+  setRisk(
+    key: TaskKey,
+    risk: TaskRisk,
+    cause: Cause,
+    by: string,
+    decidedBy?: Premises,
+  ): Task | TaskConflict | undefined | StoreFailure;
   /**
    * Has one token count as revoked from now on, at every look of this process: what `revokeToken` writes may come later. It cannot fail,
    * is forgotten with the process, and of more than 16,384 tokens for those that were not looked at for the longest.

@@ -44,7 +44,7 @@ export async function startRunDomain(
   const url = `https://localhost:${bench.port}`;
   const intent = join(folder, 'intent.yaml');
   await writeFile(intent, intentText());
-  const { store } = bench.services;
+  const { store } = bench;
   const task = (id: string): Task | null => {
     const found = store.taskOf(issuerUrl, id);
     return found === undefined || isStoreFailure(found) ? null : found;

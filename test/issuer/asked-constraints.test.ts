@@ -9,7 +9,8 @@ let bench: Bench;
 
 beforeAll(async () => {
   const first = await startBench(folder());
-  const { grant, settings } = first.services;
+  const { grant } = first;
+  const { settings } = first.services;
   await first.close();
   bench = await startBench(folder(), {
     settings: { ...settings, contextRules: { model: 'ask' } },

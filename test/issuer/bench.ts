@@ -4,23 +4,24 @@ import { join, resolve } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedCertificate } from '../../src/dev/authority.ts';
 import { defaultIssuerLimits } from '../../src/config/issuer.ts';
-import { deny, isDeny } from '../../src/decision/decision.ts';
-import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import type { Decision } from '../../src/decision/decision.ts';
 import type { IssuerBound, IssuerLimits } from '../../src/issuer/bounds/limits.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
 import type { TlsMaterial } from '../../src/issuer/server.ts';
-import type { IssuerServices } from '../../src/issuer/services.ts';
+import type { IssuerParts } from '../../src/issuer/services.ts';
 import type { Turns } from '../../src/issuer/bounds/turns.ts';
 import { SigningKeys } from '../../src/issuer/signing-keys.ts';
 import type { SpanAttributes } from '../../src/issuer/tracer.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { authorize } from '../../src/policy/authorize.ts';
+import type { Question } from '../../src/policy/question.ts';
 import { loadPolicies } from '../../src/policy/loading/load.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
-import { Reports } from '../../src/state/reports.ts';
+import type { Store } from '../../src/state/store.ts';
+import { issuerServices } from '../builders.ts';
+import type { IssuerChange } from '../builders.ts';
 import { mustOpen } from '../state/samples.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
@@ -53,7 +54,12 @@ export interface Bench {
   readonly authority: CertificateAuthority;
   readonly planner: IssuedCertificate;
   readonly reporter: IssuedCertificate;
-  readonly services: IssuerServices;
+  readonly services: IssuerParts;
+  readonly store: Store;
+  /** Decides as the example policies do. */
+  readonly grant: (question: Question) => Decision;
+  /** Hash of the example policies. */
+  readonly policySet: string;
   readonly server: IssuerServer;
   readonly tls: TlsMaterial;
   readonly port: number;
@@ -90,8 +96,8 @@ export const details = (change: Record<string, unknown> = {}): string =>
   ]);
 
 /** What is different from a plain issuer. */
-export type BenchChange = Partial<Omit<IssuerServices, 'settings'>> & {
-  readonly settings?: Partial<IssuerServices['settings']>;
+export type BenchChange = IssuerChange & {
+  readonly store?: Store;
   readonly limits?: Partial<IssuerLimits>;
   readonly turns?: Turns;
 };
@@ -106,7 +112,7 @@ const examplePolicies = (): Promise<PolicySet> =>
 /** The real issuer over real mTLS, with the example policies, on a state file in `folder`. */
 export async function startBench(
   folder: string,
-  { settings = {}, limits: given = {}, turns, ...change }: BenchChange = {},
+  { limits: given = {}, turns, store: givenStore, ...change }: BenchChange = {},
 ): Promise<Bench> {
   const authority = await createAuthority('acme.test', systemPorts);
   const own = await authority.svid('/ns/remit/sa/issuer', { dns: ['issuer.acme.test'] });
@@ -118,54 +124,31 @@ export async function startBench(
   const ports = change.ports ?? systemPorts;
   const signingKeys = await SigningKeys.open(join(folder, 'signing-key.pem'), { ports, after });
   if ('problem' in signingKeys) throw new Error(signingKeys.problem);
-  const trustDomain = trustDomainFrom('acme.test');
-  if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
   const spans: SeenSpan[] = [];
   const answered: (readonly [string, number | null])[] = [];
   const refusals: LedgerRecord[] = [];
   const problems: string[] = [];
-  const store = change.store ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs });
-  const services: IssuerServices = {
-    settings: {
-      url: issuerUrl,
-      trustDomains: new Set([trustDomain]),
-      tokenSeconds: 300,
-      taskSeconds: 900,
-      maxTaskSeconds: 86_400,
-      idleSeconds: null,
-      contextRules: {},
-      subjectIssuers: [],
-      bindingEffect: 'revoke-token',
-      introspectors: new Set(),
-      operators: new Set(),
-      ...settings,
-    },
-    ports: systemPorts,
-    store,
-    reports: new Reports(directAuthority(store), { after, log: (line) => void problems.push(line) }),
-    recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
-    signingKeys,
-    subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
-    proofs: null,
-    append: (record) => refusals.push(record) > 0,
-    catalog: () => set.catalog,
-    grant: (question) => authorize(set, question),
-    policySet: () => set.hash,
-    tracer: {
-      start: (name, attributes, parent) => {
-        const place = {
-          traceId: Buffer.from(systemPorts.randomBytes(16)).toString('hex'),
-          spanId: Buffer.from(systemPorts.randomBytes(8)).toString('hex'),
-        };
-        return {
-          ...place,
-          end: (last) =>
-            void spans.push({ name, parent, traceId: place.traceId, attributes: { ...attributes, ...last } }),
-        };
+  const store = givenStore ?? mustOpen(join(folder, 'state.db'), { nowMs: ports.nowMs });
+  const services = issuerServices(
+    { url: issuerUrl, store, set, signingKeys, onProblem: (line) => void problems.push(line) },
+    {
+      append: (record) => refusals.push(record) > 0,
+      tracer: {
+        start: (name, attributes, parent) => {
+          const place = {
+            traceId: Buffer.from(systemPorts.randomBytes(16)).toString('hex'),
+            spanId: Buffer.from(systemPorts.randomBytes(8)).toString('hex'),
+          };
+          return {
+            ...place,
+            end: (last) =>
+              void spans.push({ name, parent, traceId: place.traceId, attributes: { ...attributes, ...last } }),
+          };
+        },
       },
+      ...change,
     },
-    ...change,
-  };
+  );
   const tls = { certificate: own.certPem, key: own.keyPem, bundle: authority.bundlePem };
   const refused: (readonly [IssuerBound, string])[] = [];
   // Tests ask for more at once than any agent.
@@ -210,6 +193,9 @@ export async function startBench(
     planner,
     reporter,
     services,
+    store,
+    grant: (question) => authorize(set, question),
+    policySet: set.hash,
     server,
     tls,
     port,
@@ -226,7 +212,7 @@ export async function startBench(
     close: async () => {
       await server.close(1_000);
       signingKeys.close();
-      services.store.close();
+      store.close();
     },
   };
 }

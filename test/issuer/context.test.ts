@@ -27,7 +27,8 @@ const asked: Question[] = [];
 
 beforeAll(async () => {
   const first = await startBench(folder());
-  const { grant, settings } = first.services;
+  const { grant } = first;
+  const { settings } = first.services;
   await first.close();
   bench = await startBench(folder(), {
     settings: {
@@ -49,7 +50,7 @@ afterAll(async () => {
   remove();
 });
 
-const store = () => bench.services.store;
+const store = () => bench.store;
 const headers = { 'content-type': 'application/json' };
 const put = (
   task: Pick<Task, 'id'>,

@@ -27,7 +27,7 @@ afterAll(async () => {
 const tokenOf = (answer: Answer): string => String(answer.json['access_token']);
 const claimsOf = (answer: Answer) => decodeJwt(tokenOf(answer));
 const taskOf = (answer: Answer): Task => {
-  const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+  const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
   if (task === undefined || isStoreFailure(task)) throw new Error(`no task: ${answer.text}`);
   return task;
 };
@@ -175,12 +175,12 @@ describe('token exchange of a subject token of a configured issuer', () => {
     ],
     ['a kind it does not know', () => idp.accessToken(), 'urn:ietf:params:oauth:token-type:saml2', /is not supported$/],
   ])('refuses %s as invalid_request', async (_name, token, type, description) => {
-    const before = bench.services.store.tasks({});
+    const before = bench.store.tasks({});
     const answer = await bench.exchange(await token(), { ...asking, subject_token_type: type });
     expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_request']);
     expect(answer.json['error_description']).toMatch(description);
     expect(answer.headers['cache-control']).toBe('no-store');
-    expect(bench.services.store.tasks({})).toHaveLength(isStoreFailure(before) ? -1 : before.length);
+    expect(bench.store.tasks({})).toHaveLength(isStoreFailure(before) ? -1 : before.length);
     expect(bench.refusals.at(-1)).toMatchObject({ kind: 'intent', decision: 'deny', error: 'invalid_request' });
   });
 
@@ -621,14 +621,14 @@ describe('a chain of agents', () => {
     });
     expect((await hand(1, 41)).json['error_description']).toBe(left);
     expect((await hand(2, 40)).status).toBe(200);
-    const { store } = bench.services;
+    const { store } = bench;
     const [key, jti] = [taskOf(parent), jtiDigestOf(String(claimsOf(parent).jti))];
     expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
   });
 
   it('takes nothing from the budgets of the task where the part cannot be inserted', async () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
-    const { store } = bench.services;
+    const { store } = bench;
     const task = store.taskOf(issuerUrl, taskOf(parent).id);
     if (task === undefined || isStoreFailure(task)) throw new Error('no task');
     const crowd = store.together(() => {

@@ -279,6 +279,6 @@ describe('IssuerServer.close', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     await closing.server.close(200);
     await expect(closing.ask('/.well-known/jwks.json')).rejects.toThrow(/ECONNREFUSED/);
-    closing.services.store.close();
+    closing.store.close();
   });
 });

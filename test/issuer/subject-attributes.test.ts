@@ -13,7 +13,7 @@ const idp = startIdp();
 beforeAll(async () => {
   const { subjectIssuers, subjectKeys } = idp;
   const first = await startBench(folder());
-  const { grant } = first.services;
+  const { grant } = first;
   await first.close();
   bench = await startBench(folder(), {
     subjectKeys,
@@ -34,7 +34,7 @@ const said = { groups: ['b', 'a', 'b'], 'https://acme.test/tenant': 'acme', unre
 const known = { groups: ['a', 'b'], tenant: 'acme' };
 const askedOf = (): readonly unknown[] => asked.splice(0).map(({ context }) => context['subjectAttributes']);
 const kept = (answer: Answer): unknown => {
-  const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+  const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
   return task === undefined || isStoreFailure(task) ? answer.json : task.subjectAttributes;
 };
 

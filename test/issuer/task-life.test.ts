@@ -21,7 +21,7 @@ const refusal: { deny: Deny | null } = { deny: null };
 const meanwhile: { do: (() => unknown) | null } = { do: null };
 beforeAll(async () => {
   const plain = await startBench(folder());
-  const { grant } = plain.services;
+  const { grant } = plain;
   await plain.close();
   bench = await startBench(folder(), {
     grant: (question) => {
@@ -124,7 +124,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
 
   it('does not let an agent undo a signal by suspending itself first', async () => {
     const issued = await bench.token();
-    const { store } = bench.services;
+    const { store } = bench;
     await post(issued, 'suspend');
     const key = { issuer: issuerUrl, id: String(issued.json['txn']) };
     const event = { kind: 'suspend', cause: causeOf('signal.token-claims-change') } as const;
@@ -149,7 +149,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     const issued = await bench.token();
     await post(issued, 'suspend');
     const key = { issuer: issuerUrl, id: String(issued.json['txn']) };
-    meanwhile.do = () => bench.services.store.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    meanwhile.do = () => bench.store.applyTaskEvent(key, byOperator('suspend'), 'operator');
     const resumed = await post(issued, 'resume');
     meanwhile.do = null;
     expect([resumed.status, resumed.json['error']]).toEqual([403, 'access_denied']);

@@ -22,8 +22,8 @@ const newTask = async (): Promise<string> => String((await bench.token()).json['
 const post = (id: string, what: string, as = bench.planner): Promise<Answer> =>
   bench.ask(`/tasks/${id}/${what}`, { method: 'POST', as });
 const stateOf = (id: string): string => {
-  const task = bench.services.store.taskOf(issuerUrl, id);
-  return task === undefined || isStoreFailure(task) ? 'none' : stateAt(task, bench.services.store.nowMs());
+  const task = bench.store.taskOf(issuerUrl, id);
+  return task === undefined || isStoreFailure(task) ? 'none' : stateAt(task, bench.store.nowMs());
 };
 
 describe('POST /tasks/{id}/complete and cancel', () => {
@@ -80,7 +80,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
     expect(new Set(winners.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     expect(winners[0]?.json['state']).toBe(state);
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(50);
-    const records = bench.services.store.recordsOf(id, 100);
+    const records = bench.store.recordsOf(id, 100);
     expect(isStoreFailure(records) ? records : records.length).toBe(3);
   });
 
@@ -182,7 +182,7 @@ describe('the issuer over a restart', () => {
     await first.close();
     const second = await startBench(at);
     expect(second.services.signingKeys.current().keyId).toBe(keyId);
-    const { store } = second.services;
+    const { store } = second;
     expect([store.taskOf(issuerUrl, ended), store.taskOf(issuerUrl, live)]).toMatchObject([
       { state: 'completed' },
       { state: 'active' },

@@ -128,7 +128,7 @@ describe('POST /oauth/token', () => {
       authorization_details: details({ actions: ['payments.create', 'payments.read'] }),
     });
     const id = String(answer.json['txn']);
-    const { store } = bench.services;
+    const { store } = bench;
     expect(store.taskOf(issuerUrl, id)).toMatchObject({
       agent: plannerId,
       state: 'active',
@@ -150,7 +150,7 @@ describe('POST /oauth/token', () => {
         error: null,
         reason: null,
         policyIds: ['issue-high-risk', 'issue-low-risk'],
-        policySet: bench.services.policySet(),
+        policySet: bench.policySet,
         details: answer.json['authorization_details'],
       },
       {
@@ -181,7 +181,7 @@ describe('POST /oauth/token', () => {
       authorization_details: details({ purpose: '五月の請求書 💶' }),
     });
     expect([answer.status, answer.json['scope']]).toEqual([200, 'payments.read']);
-    expect(bench.services.store.taskOf(issuerUrl, String(answer.json['txn']))).toMatchObject({
+    expect(bench.store.taskOf(issuerUrl, String(answer.json['txn']))).toMatchObject({
       purpose: '五月の請求書 💶',
     });
   });
@@ -472,7 +472,7 @@ describe('the lifetime of a token', () => {
     const answer = await bench.token({ authorization_details: details({ constraints: { not_after: notAfter } }) });
     expect(answer.json['expires_in']).toBeGreaterThan(95);
     expect(answer.json['expires_in']).toBeLessThanOrEqual(100);
-    const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+    const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
     expect(task).toMatchObject({ deadlineMs: notAfter * 1_000 });
   });
 
@@ -485,7 +485,7 @@ describe('the lifetime of a token', () => {
     ],
   ])('of a task is %s', async (_name, change, lifeMs) => {
     const answer = await bench.token({ authorization_details: details(change) });
-    const task = bench.services.store.taskOf(issuerUrl, String(answer.json['txn']));
+    const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
     if (task === undefined || isStoreFailure(task)) throw new Error('no task');
     expect(task.deadlineMs - task.createdAtMs).toBeGreaterThan(lifeMs - 1_000);
     expect(task.deadlineMs - task.createdAtMs).toBeLessThanOrEqual(lifeMs);
@@ -504,13 +504,13 @@ describe('an issuer in trouble', () => {
       '1',
       { error: 'temporarily_unavailable', error_description: description, ...recordedAs },
     ]);
-    expect(troubled.services.store.tasks({})).toEqual([]);
+    expect(troubled.store.tasks({})).toEqual([]);
     await troubled.close();
   });
 
   it('answers 503 where no catalog is loaded', async () => {
     const troubled = await startBench(folder(), {
-      catalog: () => deny('policy.unavailable', 'no policies are loaded'),
+      catalog: deny('policy.unavailable', 'no policies are loaded'),
     });
     expect((await troubled.token()).json).toEqual({
       error: 'temporarily_unavailable',

@@ -12,6 +12,14 @@ export class FairQueue<T> {
     return this.#length;
   }
 
+  /** Adds one before all else that its client waits for; the order of the clients stays. */
+  addFirst(client: string, value: T): void {
+    const waiting = this.#clients.get(client);
+    if (waiting === undefined) this.#clients.set(client, [value]);
+    else waiting.unshift(value);
+    this.#length += 1;
+  }
+
   /** Adds one at the end of what its client waits for. */
   add(client: string, value: T): void {
     const waiting = this.#clients.get(client);

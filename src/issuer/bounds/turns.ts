@@ -17,6 +17,7 @@ export type TurnOutcome = 'turn' | 'late' | 'gone';
 
 /** Who waits for a turn. */
 interface Waiting {
+  /** On the monotonic clock; `Infinity` for one that is never too late. */
   readonly joinedMs: number;
   readonly settle: (outcome: TurnOutcome) => void;
   readonly isGone: () => boolean;
@@ -47,6 +48,9 @@ const MAX_LATE = 8;
  * goes round, so whatever checks have arrived are decided. While checks come, each lane also pauses after its turn for nine times as long as that took:
  * a flood of one lane takes a tenth of the time, and one of all three leaves seven tenths to checks.
  *
+ * A request that waits for something, such as a commit, goes on outside of its turn: before each further piece of work of about a
+ * millisecond it waits for the next one (`next`).
+ *
  * Bounded by who waits: a connection has one place, and its request too.
  */
 export class Turns {
@@ -75,6 +79,17 @@ export class Turns {
   wait(lane: Lane, client: string, isGone: () => boolean): Promise<TurnOutcome> {
     return new Promise((settle) => {
       this.#lanes[lane].queue.add(client, { joinedMs: this.#options.monotonicMs(), settle, isGone });
+      this.#schedule();
+    });
+  }
+
+  /**
+   * Waits for a further turn of a request that had one. It comes before those of its client that had none, and always: whoever has
+   * begun to write something ends it. What follows at once is what the turn is charged with.
+   */
+  next(lane: Exclude<Lane, 'handshake'>, client: string): Promise<void> {
+    return new Promise((settle) => {
+      this.#lanes[lane].queue.addFirst(client, { joinedMs: Infinity, settle: () => settle(), isGone: () => false });
       this.#schedule();
     });
   }

@@ -4,6 +4,8 @@ import { type Cause, causeOf } from '../../task/cause.ts';
 import { contextAfter, contextChanges } from '../../task/context-change.ts';
 import type { Task } from '../../task/task.ts';
 import { isProblem } from '../../token/members.ts';
+import { ancestorsOf } from '../ancestors.ts';
+import { decidedAnew } from '../decide-anew.ts';
 import { askAgain, isRefusal } from '../ask-again.ts';
 import { contextEvent, refusalEvent } from '../context-event.ts';
 import type { IssuerServices } from '../services.ts';
@@ -28,22 +30,32 @@ export function hasEffect({ effect, meaning }: Pick<Applied, 'effect' | 'meaning
   return effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
 }
 
-/** Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. */
-export function applyTo(target: SignalTarget, applied: Applied, services: IssuerServices): StoreFailure | null {
-  const result = effectOn(target, applied, services);
+/**
+ * Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. Where the task was
+ * changed since it was listed, what the effect comes to is decided by the task as it is now.
+ */
+export async function applyTo(
+  { task, jtiDigest }: SignalTarget,
+  applied: Applied,
+  services: IssuerServices,
+): Promise<StoreFailure | null> {
+  const result = await decidedAnew(async (tries) => {
+    const now = tries === 0 ? task : await services.authority.taskOf(task.issuer, task.id);
+    return now === undefined || isStoreFailure(now) ? now : effectOn({ task: now, jtiDigest }, applied, services);
+  });
   return isStoreFailure(result) ? result : null;
 }
 
-function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services: IssuerServices): unknown {
-  const { store } = services;
+function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services: IssuerServices): Promise<unknown> {
+  const { authority } = services;
   const { cause, by } = applied;
   switch (applied.effect) {
     case 'revoke':
       return jtiDigest === null
-        ? store.applyTaskEvent(task, { kind: 'revoke', cause }, by)
-        : store.revokeToken(jtiDigest, cause, by);
+        ? authority.applyTaskEvent(task, { kind: 'revoke', cause }, by)
+        : authority.revokeToken(jtiDigest, cause, by);
     case 'suspend':
-      return store.applyTaskEvent(task, { kind: 'suspend', cause }, by);
+      return authority.applyTaskEvent(task, { kind: 'suspend', cause }, by);
     case 'risk':
       return setRisk(task, applied, services);
     case 'ask':
@@ -51,7 +63,7 @@ function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services:
     case 'attest':
       return attest(task, applied, services);
     case 'ignore':
-      return null;
+      return Promise.resolve(null);
     default:
       return applied.effect satisfies never;
   }
@@ -63,36 +75,44 @@ const heights = { low: 0, medium: 1, high: 2 } as const satisfies Readonly<Recor
 const riskAfter = ({ risk }: Task, said: Task['risk'], { mayLower }: Applied): Task['risk'] =>
   mayLower || heights[said] > heights[risk] ? said : risk;
 
-function setRisk(task: Task, applied: Applied, { store }: IssuerServices): unknown {
+async function setRisk(task: Task, applied: Applied, { authority }: IssuerServices): Promise<unknown> {
   const risk = riskAfter(task, applied.meaning.risk ?? 'high', applied);
-  return task.risk === risk ? null : store.setRisk(task, risk, applied.cause, applied.by);
+  if (task.risk === risk) return null;
+  return authority.setRisk(task, risk, applied.cause, applied.by, { tasks: [task] });
 }
 
 /** A refusal of the policies revokes; where they cannot be asked the task waits. */
-function ask(task: Task, applied: Applied, services: IssuerServices): unknown {
+async function ask(task: Task, applied: Applied, services: IssuerServices): Promise<unknown> {
   const risk = riskAfter(task, applied.meaning.risk ?? task.risk, applied);
-  const set = applied.meaning.risk === null ? null : setRisk(task, applied, services);
+  const set = applied.meaning.risk === null ? null : await setRisk(task, applied, services);
   if (isStoreFailure(set)) return set;
-  const refusal = askAgain({ ...task, risk }, services);
-  return refusal === null
-    ? null
-    : services.store.applyTaskEvent(task, refusalEvent(isRefusal(refusal), applied.cause), applied.by);
+  const { authority } = services;
+  const above = await ancestorsOf(task, authority);
+  if (isStoreFailure(above)) return above;
+  const asked = { ...task, risk };
+  const refusal = await askAgain(asked, above, services);
+  if (refusal === null) return null;
+  const event = refusalEvent(isRefusal(refusal), applied.cause);
+  return authority.applyTaskEvent(task, event, applied.by, { tasks: [asked, ...above] });
 }
 
 /**
  * What the event says becomes attested by its transmitter, and the rules of the task say what that does; without one the
  * policies are asked. Where there is no room for it the task waits: it must not go on with what was attested before.
  */
-function attest(task: Task, { meaning, cause, by }: Applied, services: IssuerServices): unknown {
-  const { store } = services;
+async function attest(task: Task, { meaning, cause, by }: Applied, services: IssuerServices): Promise<unknown> {
+  const { authority } = services;
   const saying = { kind: 'signal', by, values: meaning.attests } as const;
   const facts = contextAfter(task, saying);
   if (isProblem(facts)) {
     const full = causeOf(cause.code, `${cause.note}: the task ${facts.problem}`);
-    return store.applyTaskEvent(task, { kind: 'suspend', cause: full }, by);
+    return authority.applyTaskEvent(task, { kind: 'suspend', cause: full }, by);
   }
   const after = { ...task, ...facts };
   const changes = contextChanges(task, after, saying.kind);
   if (changes.length === 0) return null;
-  return store.setContext(task, saying, contextEvent(after, changes, { cause, services }));
+  const above = await ancestorsOf(task, authority);
+  if (isStoreFailure(above)) return above;
+  const event = await contextEvent(after, changes, { above, cause, services });
+  return authority.setContext(task, saying, event, { tasks: [task, ...above] });
 }

@@ -6,7 +6,8 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 import { KEYS_UNAVAILABLE, MAX_SET_CHARACTERS, type SecurityEvent, securityEventFrom, type SetRules } from './set.ts';
 import { isSignalError, type SignalError, signalError } from './signal-error.ts';
-import { takeSignal, type TakenSignal } from './take.ts';
+import { takeSignal } from './take.ts';
+import type { TakenSignal } from './under-way.ts';
 
 /**
  * `POST /signals`: takes one Security Event Token pushed by a configured transmitter. The transmitter is known by the token's
@@ -23,7 +24,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   const span = services.tracer.start('signal.receive', {}, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
-    const signal = signalFrom(request, signals, services.store.nowMs());
+    const signal = signalFrom(request, signals, services.authority.nowMs());
     const outcome = isEvent(signal) ? await takeSignal(signal, signals, services) : signal;
     const reply = replyTo(outcome);
     attributes = {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
 import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
@@ -12,43 +11,44 @@ import type { SignalEffects } from './effects.ts';
 import type { SecurityEvent } from './set.ts';
 import type { SignalServices } from './signal-services.ts';
 import { type SignalTarget, targetPages } from './targets.ts';
+import type { TakenSignal } from './under-way.ts';
 
-/** A signal that was taken. */
-export interface TakenSignal {
-  readonly kind: 'taken';
-  /** Whether it was taken before: then nothing was done. */
-  readonly isReplay: boolean;
-  readonly effect: Applied['effect'];
-  /** How many open tasks it was about. */
-  readonly tasks: number;
-}
-
-/** Tasks changed before others have their turn: each is a transaction. */
-const TURN = 20;
+/** Tasks changed at once: each is a transaction, and they are made together. */
+const BATCH = 20;
 
 /**
- * Applies the effect of a verified signal to the open tasks it is about, once. Effects and records come before the memory of
- * the token: whoever dies between them is sent the token again, and effects may be repeated.
+ * Applies the effect of a verified signal to the open tasks it is about, once: one that is sent again meanwhile waits for the same
+ * result. Effects and records come before the memory of the token: whoever dies between them is sent the token again, and effects may
+ * be repeated.
  */
 export async function takeSignal(
   signal: SecurityEvent,
   signals: SignalServices,
   services: IssuerServices,
 ): Promise<TakenSignal | StoreFailure> {
-  const { store } = services;
-  const restoredAtMs = store.restoredAtMs();
+  const { result, isJoined } = await signals.underWay.once(memoryKeyOf(signal), () => take(signal, signals, services));
+  return isStoreFailure(result) || !isJoined ? result : { ...result, isReplay: true, tasks: 0 };
+}
+
+async function take(
+  signal: SecurityEvent,
+  signals: SignalServices,
+  services: IssuerServices,
+): Promise<TakenSignal | StoreFailure> {
+  const { authority } = services;
+  const restoredAtMs = await authority.restoredAtMs();
   if (isStoreFailure(restoredAtMs)) return restoredAtMs;
   const applied = appliedOf(signal, signals.effects, restoredAtMs);
   // Until this very moment is not at all: this asks whether the token is remembered, and whether there is room for it.
-  const before = store.rememberOnce('signal', memoryKeyOf(signal), store.floorMs());
+  const before = await authority.rememberOnce('signal', memoryKeyOf(signal), authority.floorMs());
   if (isStoreFailure(before)) return before;
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
   const tasks = hasEffect(applied) ? await applyToAll(signal, applied, services) : 0;
   if (isStoreFailure(tasks)) return tasks;
-  const failure = tasks === 0 ? record(signal, applied, { targets: [null], services }) : null;
+  const failure = tasks === 0 ? await record(signal, applied, { targets: [null], services }) : null;
   if (failure !== null) return failure;
   const untilSeconds = signal.issuedAtSeconds + signals.maxAgeSeconds + signals.clockSkewSeconds;
-  const after = store.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
+  const after = await authority.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
   return isStoreFailure(after) ? after : { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
@@ -87,48 +87,49 @@ async function applyToAll(
 ): Promise<number | StoreFailure> {
   const parties = { issuer: services.settings.url, transmitter: signal.transmitter };
   let count = 0;
-  for (const page of targetPages(signal.subject, services.store, parties)) {
+  for await (const page of targetPages(signal.subject, services.authority, parties)) {
     if (isStoreFailure(page)) return page;
-    for (let start = 0; start < page.length; start += TURN) {
-      const targets = page.slice(start, start + TURN);
-      const failure = applyInTurn(signal, applied, { targets, services });
+    for (let start = 0; start < page.length; start += BATCH) {
+      const targets = page.slice(start, start + BATCH);
+      const failure = await applyTogether(signal, applied, { targets, services });
       if (failure !== null) return failure;
       count += targets.length;
-      await setImmediate();
+      await services.nextTurn();
     }
-    await setImmediate();
+    await services.nextTurn();
   }
   return count;
 }
 
-interface Turn<T> {
+interface Batch<T> {
   readonly targets: readonly T[];
   readonly services: IssuerServices;
 }
 
-function applyInTurn(signal: SecurityEvent, applied: Applied, turn: Turn<SignalTarget>): StoreFailure | null {
-  const failure = record(signal, applied, turn);
+async function applyTogether(
+  signal: SecurityEvent,
+  applied: Applied,
+  batch: Batch<SignalTarget>,
+): Promise<StoreFailure | null> {
+  const failure = await record(signal, applied, batch);
   if (failure !== null) return failure;
-  for (const target of turn.targets) {
-    const problem = applyTo(target, applied, turn.services);
-    if (problem !== null) return problem;
-  }
-  return null;
+  const problems = await Promise.all(batch.targets.map((target) => applyTo(target, applied, batch.services)));
+  return problems.find((problem) => problem !== null) ?? null;
 }
 
 /** Records the signal in the timeline of each task; `null` is none. What it then did has records of its own. */
-function record(
+async function record(
   signal: SecurityEvent,
   applied: Applied,
-  { targets, services }: Turn<SignalTarget | null>,
-): StoreFailure | null {
-  const at = services.store.nowMs();
+  { targets, services }: Batch<SignalTarget | null>,
+): Promise<StoreFailure | null> {
+  const at = services.authority.nowMs();
   const records = targets.map((target) => {
     const encoded = encodedRecord(recordOf(signal, applied, { at, task: target?.task.id ?? null }));
     if ('problem' in encoded) throw new Error(`a signal has no record: ${encoded.problem}`);
     return encoded;
   });
-  return services.store.appendRecords(records);
+  return services.authority.appendRecords(records);
 }
 
 const recordOf = (

@@ -1,7 +1,8 @@
 import { jtiDigestOf } from '../../ledger/record.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
-import type { OpenTaskFilter, Store } from '../../state/store.ts';
+import type { Authority } from '../../state/authority.ts';
+import type { OpenTaskFilter } from '../../state/store.ts';
 import type { Task } from '../../task/task.ts';
 import type { SimpleSubject, SignalSubject, SubjectRole } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';
@@ -13,8 +14,12 @@ export interface SignalTarget {
   readonly jtiDigest: string | null;
 }
 
-/** Tasks looked at in one go: the largest listing of the store. */
-const PAGE = 1_000;
+/** Tasks looked at in one go: some milliseconds of work. */
+const PAGE = 200;
+/** Whoever was accepted while the tasks were gone through is looked for so often: each time what came meanwhile is less. */
+const MAX_LISTINGS = 4;
+/** A task that is listed anew was accepted so long before its listing at most. */
+const ACCEPTED_WITHIN_MS = 60_000;
 
 /** What a task is known by. */
 type Key =
@@ -30,16 +35,19 @@ interface Parties {
 /**
  * The open tasks that every member of the subject describes, a page at a time, each task once. A member that describes
  * nothing here leaves none: what cannot be understood never widens whom an event is about. A store failure is the last page.
+ *
+ * Tasks that were accepted meanwhile, such as a part of one of these, are in it too: once all were gone through, the newest are
+ * listed again.
  */
-export function* targetPages(
+export async function* targetPages(
   subject: SignalSubject,
-  store: Pick<Store, 'openTasks'>,
+  authority: Pick<Authority, 'openTasks' | 'floorMs'>,
   parties: Parties,
-): Generator<readonly SignalTarget[] | StoreFailure, void> {
+): AsyncGenerator<readonly SignalTarget[] | StoreFailure, void> {
   const wanted = subject.members.map(({ role, is }) => keysOf(role, is, parties));
   if (wanted.some((keys) => keys.length === 0)) return;
   const jtiDigest = wanted.flat().find((key) => key.by === 'jtiDigest')?.value ?? null;
-  const ofToken = jtiDigest === null ? [] : store.openTasks({ jtiDigest }, 1);
+  const ofToken = jtiDigest === null ? [] : await authority.openTasks({ jtiDigest }, 1);
   if (isStoreFailure(ofToken)) {
     yield ofToken;
     return;
@@ -48,16 +56,22 @@ export function* targetPages(
     task.issuer === parties.issuer &&
     wanted.every((keys) => keys.some((key) => isKnownBy(task, key, ofToken[0]?.id ?? null)));
   const seen = new Set<string>();
-  for (const filter of filtersOf(wanted)) {
-    for (const page of pagesOf(filter, store)) {
-      if (isStoreFailure(page)) {
-        yield page;
-        return;
+  let newerThanMs = 0;
+  for (let listing = 0; listing < MAX_LISTINGS; listing += 1) {
+    const [known, beganMs] = [seen.size, authority.floorMs()];
+    for (const filter of filtersOf(wanted)) {
+      for await (const page of pagesOf(filter, newerThanMs, authority)) {
+        if (isStoreFailure(page)) {
+          yield page;
+          return;
+        }
+        const fresh = page.filter((task) => !seen.has(task.id) && isMeant(task));
+        for (const task of fresh) seen.add(task.id);
+        yield fresh.map((task) => ({ task, jtiDigest }));
       }
-      const fresh = page.filter((task) => !seen.has(task.id) && isMeant(task));
-      for (const task of fresh) seen.add(task.id);
-      yield fresh.map((task) => ({ task, jtiDigest }));
     }
+    if (seen.size === known) return;
+    newerThanMs = beganMs - ACCEPTED_WITHIN_MS;
   }
 }
 
@@ -67,16 +81,19 @@ function filtersOf(wanted: readonly (readonly Key[])[]): readonly OpenTaskFilter
   return indexed === undefined ? [{}] : indexed.map(({ by, value }) => ({ [by]: value }));
 }
 
-function* pagesOf(
+/** The newest first, down to those that were accepted at that instant. */
+async function* pagesOf(
   filter: OpenTaskFilter,
-  store: Pick<Store, 'openTasks'>,
-): Generator<readonly Task[] | StoreFailure, void> {
+  newerThanMs: number,
+  authority: Pick<Authority, 'openTasks'>,
+): AsyncGenerator<readonly Task[] | StoreFailure, void> {
   let olderThan: OpenTaskFilter['olderThan'];
   for (;;) {
-    const page = store.openTasks(olderThan === undefined ? filter : { ...filter, olderThan }, PAGE);
+    const page = await authority.openTasks(olderThan === undefined ? filter : { ...filter, olderThan }, PAGE);
     yield page;
     if (isStoreFailure(page) || page.length < PAGE) return;
     olderThan = page.at(-1);
+    if (olderThan !== undefined && olderThan.createdAtMs < newerThanMs) return;
   }
 }
 

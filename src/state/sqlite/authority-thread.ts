@@ -150,12 +150,13 @@ export class AuthorityThread implements StateAccess {
       openTasks: (...input) => read(() => reader.openTasks(...input)),
       restoredAtMs: () => read(() => reader.restoredAtMs()),
       insertTask: (task, token, records) => this.#write('insertTask', task, token, handedOver(records)),
-      insertPart: async (part, token, records, handed) =>
+      insertPart: async (part, token, records, handed, ...decidedBy) =>
         reader.isRefused(handed.jtiDigest)
           ? 'ended'
-          : this.#write('insertPart', part, token, handedOver(records), handed),
-      insertToken: (key, token, records) => this.#write('insertToken', keyOf(key), token, handedOver(records)),
-      applyTaskEvent: (key, event, by) => this.#write('applyTaskEvent', keyOf(key), event, by),
+          : this.#write('insertPart', part, token, handedOver(records), handed, ...decidedBy),
+      insertToken: (key, token, records, ...decidedBy) =>
+        this.#write('insertToken', keyOf(key), token, handedOver(records), ...decidedBy),
+      applyTaskEvent: (key, ...input) => this.#write('applyTaskEvent', keyOf(key), ...input),
       setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
       setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),
       revokeToken: (...input) => this.#write('revokeToken', ...input),

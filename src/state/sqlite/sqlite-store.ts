@@ -50,6 +50,8 @@ import type {
   WaitingRecord,
 } from '../store.ts';
 import { amendTask, changeTask } from './task-change.ts';
+import type { Premises } from '../premises.ts';
+import { premiseProblem } from './premises.ts';
 import { placeProblem } from './task-parts.ts';
 import { valuesOf } from './task-row.ts';
 import {
@@ -267,6 +269,7 @@ class SqliteStore implements Store, StateReader {
     token: IssuedToken,
     records: readonly EncodedRecord[],
     { jtiDigest, spends }: HandedOn,
+    decidedBy?: Premises,
   ): null | SpendProblem | StoreFailure {
     const { issuer, parentId } = part;
     if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
@@ -275,7 +278,7 @@ class SqliteStore implements Store, StateReader {
     if (this.#refused.has(jtiDigest)) return 'ended';
     const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
     return this.#connection.write(input, () => {
-      const unfit = placeProblem(this.#connection, part);
+      const unfit = placeProblem(this.#connection, part) ?? premiseProblem(this.#connection, decidedBy);
       if (unfit !== null) return unfit;
       const key = { issuer, id: parentId };
       // INVARIANT: the spends are the last that can refuse, so that nothing is taken for a part that is not written.
@@ -284,44 +287,73 @@ class SqliteStore implements Store, StateReader {
     });
   }
 
-  insertToken(key: TaskKey, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
+  insertToken(
+    key: TaskKey,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure {
     return this.#connection.write([key.issuer, key.id, ...textsOf(token)], () => {
       const task = taskAt(this.#connection, key);
       if (task === undefined) return storeFailure('conflict', 'there is no such task');
       const state = stateAt(task, this.nowMs());
       if (state !== 'active') return storeFailure('conflict', `the task is \`${state}\``);
       if (task.generation !== token.generation) return storeFailure('conflict', 'the task was suspended and resumed');
+      const changed = premiseProblem(this.#connection, decidedBy);
+      if (changed !== null) return changed;
       insertTokenRow(this.#connection, key, token);
       insertRecords(this.#connection, records);
       return null;
     });
   }
 
-  applyTaskEvent(key: TaskKey, event: TaskEvent, by: string): TaskEnd | TaskConflict | undefined | StoreFailure {
-    return this.#change(key, [event.cause.note, by], (task) => changeTask(this.#connection, task, event, by));
+  applyTaskEvent(
+    key: TaskKey,
+    event: TaskEvent,
+    by: string,
+    decidedBy?: Premises,
+  ): TaskEnd | TaskConflict | undefined | StoreFailure {
+    return this.#change<TaskEnd | StoreFailure>(
+      key,
+      [event.cause.note, by],
+      (task) => premiseProblem(this.#connection, decidedBy) ?? changeTask(this.#connection, task, event, by),
+    );
   }
 
   setContext(
     key: TaskKey,
     saying: Saying,
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+    decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure {
     const { by, kind } = saying;
     const cause = event?.cause ?? causeOf('context.changed', '');
     const said = Object.entries(saying.values).flatMap(([name, value]) => (value === null ? [name] : [name, value]));
     return this.#change<Task | StoreFailure>(key, [by, cause.note, ...said], (task) => {
+      const changed = premiseProblem(this.#connection, decidedBy);
+      if (changed !== null) return changed;
       const facts = contextAfter(task, saying);
       if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
       const amended = amendTask(this.#connection, task, { facts, event: 'context', kind, cause, by });
       if ('problem' in amended || event === undefined) return amended;
-      const changed = changeTask(this.#connection, amended, event, by);
-      return 'problem' in changed ? changed : changed.task;
+      const ended = changeTask(this.#connection, amended, event, by);
+      return 'problem' in ended ? ended : ended.task;
     });
   }
 
-  setRisk(key: TaskKey, risk: TaskRisk, cause: Cause, by: string): Task | TaskConflict | undefined | StoreFailure {
-    return this.#change(key, [cause.note, by], (task) =>
-      amendTask(this.#connection, task, { facts: { risk }, event: 'risk', cause, by }),
+  setRisk(
+    key: TaskKey,
+    risk: TaskRisk,
+    cause: Cause,
+    by: string,
+    decidedBy?: Premises,
+  ): Task | TaskConflict | undefined | StoreFailure {
+    return this.#change<Task | StoreFailure>(
+      key,
+      [cause.note, by],
+      (task) =>
+        premiseProblem(this.#connection, decidedBy) ??
+        amendTask(this.#connection, task, { facts: { risk }, event: 'risk', cause, by }),
     );
   }
 

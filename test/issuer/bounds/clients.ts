@@ -17,16 +17,35 @@ export async function idle({ port, authority }: Bench, as: IssuedCertificate): P
   return socket;
 }
 
-const tokenForm = new URLSearchParams({
-  grant_type: 'client_credentials',
-  resource: audience,
-  authorization_details: details(),
-}).toString();
+const formOf = (authorizationDetails: string): string =>
+  new URLSearchParams({
+    grant_type: 'client_credentials',
+    resource: audience,
+    authorization_details: authorizationDetails,
+  }).toString();
+
+const tokenForm = formOf(details());
 
 /** A request for a token as it is written to a connection. */
-export const tokenRequest =
-  'POST /oauth/token HTTP/1.1\r\nhost: issuer.acme.test\r\ncontent-type: application/x-www-form-urlencoded\r\n' +
-  `content-length: ${Buffer.byteLength(tokenForm)}\r\n\r\n${tokenForm}`;
+export const tokenRequest = requestOf(tokenForm);
+
+/** One for which the policies are asked so many questions: of one action under so many constraints. */
+export const longTokenRequest = (questions: number): string => {
+  const entries = Array.from({ length: questions }, (_, at) =>
+    JSON.parse(details({ constraints: { max_calls: at + 1 } })),
+  );
+  return requestOf(formOf(JSON.stringify(entries.flat())));
+};
+
+function requestOf(form: string): string {
+  const lines = [
+    'POST /oauth/token HTTP/1.1',
+    'host: issuer.acme.test',
+    'content-type: application/x-www-form-urlencoded',
+    `content-length: ${Buffer.byteLength(form)}`,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${form}`;
+}
 
 /** Asks for tokens over so many connections, each again once it was answered, until `stop`: how it was answered, by status. */
 export function flood({ port, authority }: Bench, as: IssuedCertificate, connections: number) {

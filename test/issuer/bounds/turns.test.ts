@@ -8,7 +8,7 @@ import { systemPorts } from '../../../src/runtime/ports.ts';
 import { after } from '../../../src/runtime/timers.ts';
 import { scratch } from '../../state/samples.ts';
 import { startBench } from '../bench.ts';
-import { idle, tokenRequest } from './clients.ts';
+import { idle, longTokenRequest } from './clients.ts';
 
 /** Lets the event loop go round until nothing happens any more. */
 const settle = async (): Promise<void> => {
@@ -49,7 +49,16 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
     }
     await settle();
   };
-  return { done, work, pass };
+  /** A request with so many pieces of work, each in a turn. */
+  const workOn = async (client: string, pieces: number, tookMs: number): Promise<void> => {
+    await wait('ordinary', client, { tookMs, isGone: false });
+    for (let piece = 1; piece < pieces; piece += 1) {
+      await turns.next('ordinary', client);
+      clock.nowMs += tookMs;
+      done.push(`ordinary ${client} next`);
+    }
+  };
+  return { done, work, workOn, pass };
 }
 
 describe('Turns', () => {
@@ -100,6 +109,24 @@ describe('Turns', () => {
     expect(done).toHaveLength(2);
   });
 
+  it('charges each piece of a request, which goes on before others of its client and never too late', async () => {
+    const { done, work, workOn, pass } = held({ areChecksComing: true });
+    void workOn('loud', 3, 10);
+    work('ordinary', 'loud');
+    work('ordinary', 'quiet');
+    await settle();
+    expect(done).toEqual(['ordinary loud turn']);
+    // Beyond the wait after which a request that has not begun is turned away.
+    for (let round = 0; round < 5; round += 1) await pass(9_000);
+    expect(done).toEqual([
+      'ordinary loud turn',
+      'ordinary quiet turn',
+      'ordinary loud next',
+      'ordinary loud next',
+      'ordinary loud late',
+    ]);
+  });
+
   it('gives no turn to what nobody waits for, and turns away what waited for ten seconds', async () => {
     const { done, work, pass } = held({ areChecksComing: true });
     work('ordinary', 'first', 10_000);
@@ -112,12 +139,12 @@ describe('Turns', () => {
     expect(done).toEqual(['ordinary first turn', 'ordinary left gone', 'ordinary late late', 'ordinary next turn']);
   });
 
-  it('lets checks be decided between two grants, however many ask at once', async () => {
+  it('lets checks be decided between two questions to the policies, however many ask at once', async () => {
     const { folder, remove } = scratch();
     const seen = { grants: 0, sinceCheck: 0, most: 0 };
     const turns = new Turns({ monotonicMs: systemPorts.monotonicMs, after, areChecksComing: () => false });
     const bench = await startBench(folder(), { turns });
-    const { grant } = bench.services;
+    const { grant } = bench;
     const counted = await startBench(folder(), {
       turns,
       grant: (question) => {
@@ -127,7 +154,7 @@ describe('Turns', () => {
         return grant(question);
       },
     });
-    const GRANTS = 16;
+    const [CLIENTS, QUESTIONS] = [8, 4];
     let isOver = false;
     const check = { arrivedMs: 0, deadlineMs: Infinity };
     const queue = new CheckQueue<typeof check>({
@@ -143,14 +170,14 @@ describe('Turns', () => {
     });
     queue.add(new QueueNode(check));
     try {
-      const sockets = await Promise.all(Array.from({ length: GRANTS }, () => idle(counted, counted.planner)));
-      for (const socket of sockets) socket.write(tokenRequest);
+      const sockets = await Promise.all(Array.from({ length: CLIENTS }, () => idle(counted, counted.planner)));
+      for (const socket of sockets) socket.write(longTokenRequest(QUESTIONS));
       await Promise.all(sockets.map((socket) => once(socket, 'data')));
       for (const socket of sockets) socket.destroy();
     } finally {
       isOver = true;
     }
-    expect([seen.grants, seen.most]).toEqual([GRANTS, 1]);
+    expect([seen.grants, seen.most]).toEqual([CLIENTS * QUESTIONS, 1]);
     for (const one of [bench, counted]) await one.close();
     remove();
   });

@@ -31,7 +31,7 @@ async function withEffect(
   bench: Bench,
   payload: object = {},
 ): Promise<ReturnType<typeof newTask>> {
-  const made = newTask(bench.services.store, { subject: 'alice' });
+  const made = newTask(bench.store, { subject: 'alice' });
   const events = { [eventUri('session-revoked')]: payload };
   expect((await push(bench, setOf({ events }))).status).toBe(202);
   expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.effect': effect });
@@ -58,7 +58,7 @@ describe('the effect the operator gives an event', () => {
   ])('%s, where the policies answer %s, leaves the task %s with risk %s', async (effect, refusal, state, risk) => {
     const bench = await start(effect, refusal);
     const { task } = await withEffect(effect, bench);
-    const now = taskNow(bench.services.store, task);
+    const now = taskNow(bench.store, task);
     expect([now.state, now.risk]).toEqual([state, risk]);
     await bench.close();
   });
@@ -66,7 +66,7 @@ describe('the effect the operator gives an event', () => {
   it('ask says in the record what the policies answered', async () => {
     const bench = await start('ask', 'policy.forbidden');
     const { task } = await withEffect('ask', bench);
-    expect(recordsOf(bench.services.store, task.id).at(-1)).toMatchObject({
+    expect(recordsOf(bench.store, task.id).at(-1)).toMatchObject({
       kind: 'end',
       state: 'revoked',
       cause: 'signal.session-revoked',
@@ -78,10 +78,10 @@ describe('the effect the operator gives an event', () => {
 
   it('ask sets the level of a risk before it asks', async () => {
     const bench = await start('ask', 'policy.error');
-    const { task } = newTask(bench.services.store, { subject: 'alice' });
+    const { task } = newTask(bench.store, { subject: 'alice' });
     const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: 'HIGH' } };
     await push(bench, setOf({ events }));
-    const now = taskNow(bench.services.store, task);
+    const now = taskNow(bench.store, task);
     expect([now.state, now.risk]).toEqual(['suspended', 'high']);
     await bench.close();
   });
@@ -89,9 +89,9 @@ describe('the effect the operator gives an event', () => {
   it('ask revokes a task whose action the catalog no longer has', async () => {
     const bench = await start('ask');
     const details = [{ type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.gone'] }];
-    const { task } = newTask(bench.services.store, { subject: 'alice', detailsJson: JSON.stringify(details) });
+    const { task } = newTask(bench.store, { subject: 'alice', detailsJson: JSON.stringify(details) });
     await push(bench, setOf());
-    expect(taskNow(bench.services.store, task).state).toBe('revoked');
+    expect(taskNow(bench.store, task).state).toBe('revoked');
     await bench.close();
   });
 
@@ -100,7 +100,7 @@ describe('the effect the operator gives an event', () => {
     ['revoke', 'task.revoked'],
   ])('%s refuses the token at the next check: %s', async (effect, reason) => {
     const bench = await start(effect);
-    const { store } = bench.services;
+    const { store } = bench;
     const { task, tokenId } = newTask(store, { subject: 'alice' });
     expect(nextCheck(store, task, tokenId)).toMatchObject({ id: task.id });
     await push(bench, setOf());
@@ -114,7 +114,7 @@ describe('the effect the operator gives an event', () => {
 
   it('revoke of a jwt_id refuses that token at the next check, and no other of the task', async () => {
     const bench = await start('revoke');
-    const { store } = bench.services;
+    const { store } = bench;
     const { task, tokenId } = newTask(store);
     const other = 'another-token-of-the-task';
     store.insertToken(task, { ...tokenNumber(0), jtiDigest: jtiDigestOf(other), expiresAtMs: task.deadlineMs }, []);
@@ -143,7 +143,7 @@ const claimsChange = (claims: object) => ({ [eventUri('token-claims-change')]: {
 describe('attest', () => {
   it('has what the event says attested by its transmitter, with who said it in the record', async () => {
     const bench = await attesting();
-    const { store } = bench.services;
+    const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
     expect((await push(bench, setOf({ events: device('not-compliant') }))).status).toBe(202);
     expect(taskNow(store, task)).toMatchObject({
@@ -168,7 +168,7 @@ describe('attest', () => {
 
   it('takes claims by their names, and takes away what can no longer be told', async () => {
     const bench = await attesting();
-    const { store } = bench.services;
+    const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
     await push(
       bench,
@@ -186,7 +186,7 @@ describe('attest', () => {
 
   it('tells levels of assurance apart by their namespace', async () => {
     const bench = await attesting();
-    const { store } = bench.services;
+    const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
     const level = { namespace: 'NIST-AAL', current_level: 'nist-aal2', change_direction: 'increase' };
     await push(bench, setOf({ events: { [eventUri('assurance-level-change')]: level } }));
@@ -199,10 +199,10 @@ describe('attest', () => {
     ['policy.unavailable', 'suspended'],
   ])('asks the policies: %s leaves the task %s', async (refusal, state) => {
     const bench = await attesting(refusal);
-    const { task } = newTask(bench.services.store, { subject: 'alice' });
+    const { task } = newTask(bench.store, { subject: 'alice' });
     await push(bench, setOf({ events: device('not-compliant') }));
-    expect(taskNow(bench.services.store, task).state).toBe(state);
-    expect(recordsOf(bench.services.store, task.id).at(-1)).toMatchObject({
+    expect(taskNow(bench.store, task).state).toBe(state);
+    expect(recordsOf(bench.store, task.id).at(-1)).toMatchObject({
       cause: 'signal.device-compliance-change',
       by: transmitterIssuer,
     });
@@ -211,7 +211,7 @@ describe('attest', () => {
 
   it("goes by the task's own rule for the name, where it has one", async () => {
     const bench = await attesting();
-    const { store } = bench.services;
+    const { store } = bench;
     const { task } = newTask(store, { subject: 'alice', contextRules: { 'device-compliance': 'suspend' } });
     await push(bench, setOf({ events: device('not-compliant') }));
     expect(taskNow(store, task).state).toBe('suspended');
@@ -220,7 +220,7 @@ describe('attest', () => {
 
   it('suspends a task that has no room for what it says', async () => {
     const bench = await attesting();
-    const { store } = bench.services;
+    const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
     const claims = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`claim-${n}`, 'x']));
     await push(bench, setOf({ events: claimsChange(claims) }));

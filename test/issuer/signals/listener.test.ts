@@ -37,9 +37,9 @@ const statusOf = (method: string, path: string, body?: string, at = { port }): P
 
 describe('an IssuerServer that serves signals alone', () => {
   it('takes a signal from a transmitter without a certificate', async () => {
-    const { task } = newTask(bench.services.store, { subject: 'alice' });
+    const { task } = newTask(bench.store, { subject: 'alice' });
     expect(await statusOf('POST', '/signals', setOf())).toBe(202);
-    expect(taskNow(bench.services.store, task).state).toBe('revoked');
+    expect(taskNow(bench.store, task).state).toBe('revoked');
   });
 
   it('refuses what is not signed by one', async () => {

@@ -34,7 +34,7 @@ afterAll(async () => {
   remove();
 });
 
-const store = () => bench.services.store;
+const store = () => bench.store;
 const issSub = (sub: string, iss = transmitterIssuer) => ({ format: 'iss_sub', iss, sub });
 
 const session = (id: string) => ({ format: 'opaque', id });
@@ -177,13 +177,13 @@ describe('POST /signals', () => {
 
   it('lowers no risk by a signal from before a restore of the state file, whose use nobody remembers, and raises one', async () => {
     const restored = await startBench(folder(), { signals: signalServices() });
-    Object.assign(restored.services.store, { restoredAtMs: () => Date.now() + 60_000 });
-    const { task } = newTask(restored.services.store, { subject: 'carol' });
+    Object.assign(restored.store, { restoredAtMs: () => Date.now() + 60_000 });
+    const { task } = newTask(restored.store, { subject: 'carol' });
     const risks: string[] = [];
     for (const level of ['MEDIUM', 'HIGH', 'MEDIUM', 'LOW']) {
       const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: level } };
       expect((await push(restored, setOf({ sub_id: issSub('carol'), events }))).status).toBe(202);
-      risks.push(taskNow(restored.services.store, task).risk);
+      risks.push(taskNow(restored.store, task).risk);
     }
     expect(risks).toEqual(['medium', 'high', 'high', 'high']);
     await restored.close();
@@ -240,23 +240,19 @@ describe('POST /signals', () => {
   it('does nothing again for a token received before, also where the task was resumed and after a restart', async () => {
     const at = folder();
     const first = await startBench(at, { signals: signalServices() });
-    const { task } = newTask(first.services.store, { subject: 'eve' });
+    const { task } = newTask(first.store, { subject: 'eve' });
     const events = { [eventUri('token-claims-change')]: { claims: { role: 'none' } } };
     const body = setOf({ sub_id: issSub('eve'), events });
     expect((await push(first, body)).status).toBe(202);
-    expect(taskNow(first.services.store, task).state).toBe('suspended');
-    first.services.store.applyTaskEvent(
-      task,
-      { kind: 'resume', cause: causeOf('operator.resumed', 'fine again') },
-      'operator',
-    );
+    expect(taskNow(first.store, task).state).toBe('suspended');
+    first.store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'fine again') }, 'operator');
     expect((await push(first, body)).status).toBe(202);
     expect(first.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.replay': true, 'remit.signal.tasks': 0 });
-    expect(taskNow(first.services.store, task).state).toBe('active');
+    expect(taskNow(first.store, task).state).toBe('active');
     await first.close();
     const second = await startBench(at, { signals: signalServices() });
     expect((await push(second, body)).status).toBe(202);
-    expect(taskNow(second.services.store, task).state).toBe('active');
+    expect(taskNow(second.store, task).state).toBe('active');
     await second.close();
   });
 
@@ -291,10 +287,10 @@ describe('POST /signals', () => {
         keys: { keyFor: (_issuer, ...rest) => keys.keyFor(transmitterIssuer, ...rest) },
       },
     });
-    const { task } = newTask(both.services.store, { subject: 'alice' });
+    const { task } = newTask(both.store, { subject: 'alice' });
     await push(both, setOf({ jti: 'one', sub_id: issSub('nobody') }));
     await push(both, setOf({ jti: 'one', iss: other.issuer }));
-    expect(taskNow(both.services.store, task).state).toBe('revoked');
+    expect(taskNow(both.store, task).state).toBe('revoked');
     await both.close();
   });
 

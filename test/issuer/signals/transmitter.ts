@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { defaultSignalEffects, type SignalEffects } from '../../../src/issuer/signals/effects.ts';
 import type { SignalServices } from '../../../src/issuer/signals/signal-services.ts';
+import { SignalsUnderWay } from '../../../src/issuer/signals/under-way.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Store } from '../../../src/state/store.ts';
@@ -53,6 +54,7 @@ export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServ
     maxAgeSeconds: 86_400,
     clockSkewSeconds: 60,
     effects: { ...defaultSignalEffects, ...effects },
+    underWay: new SignalsUnderWay(),
   };
 };
 
@@ -112,7 +114,7 @@ export function newTask(store: Store, change: Partial<Task> = {}): { readonly ta
 }
 
 /** The task as the store holds it now. */
-export function taskNow(store: Store, { id }: Task): Task {
+export function taskNow(store: Store, { id }: Pick<Task, 'id'>): Task {
   const task = store.taskOf(issuerUrl, id);
   if (task === undefined || isStoreFailure(task)) throw new Error('the task is gone');
   return { ...task, state: stateAt(task, store.nowMs()) };

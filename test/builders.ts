@@ -1,0 +1,75 @@
+import type { Catalog } from '../src/action/catalog.ts';
+import { deny, isDeny } from '../src/decision/decision.ts';
+import type { Decision, Deny } from '../src/decision/decision.ts';
+import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
+import type { IssuerParts } from '../src/issuer/services.ts';
+import type { TokenKeys } from '../src/issuer/signing-keys.ts';
+import { authorize } from '../src/policy/authorize.ts';
+import type { PolicySet } from '../src/policy/loading/load.ts';
+import type { Question } from '../src/policy/question.ts';
+import { systemPorts } from '../src/runtime/ports.ts';
+import { after } from '../src/runtime/timers.ts';
+import { Reports } from '../src/state/reports.ts';
+import { directAuthority } from '../src/state/sqlite/direct-authority.ts';
+import type { Store } from '../src/state/store.ts';
+
+/** What of an issuer is not as usual. */
+export type IssuerChange = Partial<Omit<IssuerParts, 'settings' | 'policies'>> & {
+  readonly settings?: Partial<IssuerParts['settings']>;
+  /** The catalog in force. Default that of the set. */
+  readonly catalog?: Catalog | Deny;
+  /** Decides. Default by the set. */
+  readonly grant?: (question: Question) => Decision;
+};
+
+/** What an issuer is made with: a state file, a policy set and keys; told of problems, a line each. */
+export interface IssuerGround {
+  readonly url: string;
+  readonly store: Store;
+  readonly set: PolicySet;
+  readonly signingKeys: TokenKeys;
+  readonly onProblem?: (line: string) => void;
+}
+
+/** A whole issuer over a state file that is written in this thread; nothing is traced, and refusals are recorded nowhere. */
+export function issuerServices(
+  { url, store, set, signingKeys, onProblem = () => undefined }: IssuerGround,
+  {
+    settings = {},
+    catalog = set.catalog,
+    grant = (question) => authorize(set, question),
+    ...change
+  }: IssuerChange = {},
+): IssuerParts {
+  const trustDomain = trustDomainFrom('acme.test');
+  if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
+  const { authority, states } = directAuthority(store);
+  return {
+    settings: {
+      url,
+      trustDomains: new Set([trustDomain]),
+      tokenSeconds: 300,
+      taskSeconds: 900,
+      maxTaskSeconds: 86_400,
+      idleSeconds: null,
+      contextRules: {},
+      subjectIssuers: [],
+      bindingEffect: 'revoke-token',
+      introspectors: new Set(),
+      operators: new Set(),
+      ...settings,
+    },
+    ports: systemPorts,
+    authority,
+    states,
+    reports: new Reports({ authority, states }, { after, log: onProblem }),
+    recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
+    signingKeys,
+    subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
+    proofs: null,
+    append: () => true,
+    policies: () => (isDeny(catalog) ? catalog : { catalog, hash: set.hash, grant }),
+    tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },
+    ...change,
+  };
+}
