@@ -1,6 +1,6 @@
 import type { ReasonCode } from './reasons.ts';
 
-/** The call may pass. Built in one place, `policy/authorize.ts`, and nowhere else. */
+/** The call may pass. INVARIANT: built in `policy/authorize.ts` and nowhere else. */
 export interface Allow {
   readonly kind: 'allow';
   /** Ids of the policies that permitted the call, sorted. */
@@ -11,18 +11,18 @@ export interface Allow {
 export interface Deny {
   readonly kind: 'deny';
   readonly reason: ReasonCode;
-  /** The cause, for telemetry and the record only; never sent to the client and never a secret. */
+  /** The cause, for telemetry and the ledger only. Never sent to the client, never a secret. */
   readonly detail: string;
-  /** Ids of the policies that decided it, sorted; empty where no policy was asked. */
+  /** Ids of the deciding policies, sorted; empty where no policy was evaluated. */
   readonly policyIds: readonly string[];
-  /** The `@reason` of a deciding policy, written by the operator to be shown to the caller. */
+  /** The `@reason` of a deciding policy: text of the operator, shown to the caller. */
   readonly advice: string | null;
 }
 
-/** The answer to one check. It has no default value. */
+/** The answer to one check. It has no default. */
 export type Decision = Allow | Deny;
 
-/** A denial with its cause; what a stage returns where it cannot go on. */
+/** Makes a denial. A stage that cannot go on returns one. */
 export const deny = (
   reason: ReasonCode,
   detail: string,

@@ -1,26 +1,26 @@
 /**
- * The closed list of reasons a call can be denied for. The code is the switch key, the metric label, the log field, the
- * `x-remit-decision` header and the anchor of the reason's page: one entry holds everything about it.
+ * The closed list of reasons for a denial. A code is the switch key, the metric label, the log field, the `x-remit-decision`
+ * header and the anchor of its documentation; its entry holds everything about it.
  */
 
-/** What one reason means to the client that was denied. */
+/** What a reason means to the client that was denied. */
 export interface Reason {
   /** google.rpc.Code of the CheckResponse; never 0, since 0 means allow. */
   readonly grpcStatus: 7 | 8 | 14 | 16;
   /**
-   * HTTP status of the denial: 401 where a new token is the cure, 403 policy, scope and a task that was stopped, 429 budgets,
-   * 503 a fault of ours. INVARIANT: what an agent was stopped by is never a 401, since a stock OAuth client answers one by
-   * declaring a new task, with a fresh budget.
+   * HTTP status of the denial: 401 where a new token helps, 403 for policy, scope and stopped tasks, 429 for budgets, 503 for
+   * faults of Remit. INVARIANT: a stopped task is never a 401, because stock OAuth clients answer a 401 by declaring a new
+   * task, with a fresh budget.
    */
   readonly httpStatus: 400 | 401 | 403 | 413 | 429 | 503;
-  /** What the client is told. Never policy text, a claim or anything else an attacker could use. */
+  /** Text for the client. Never policy text, a claim or anything else that helps an attacker. */
   readonly text: string;
   /**
-   * The `error` of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3.1); `''` is a challenge without an error,
-   * for a call that carried no credential at all; `null` is no challenge.
+   * The `error` of the `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3.1). `''` is a challenge without an error, for a
+   * call without any credential; `null` is no challenge.
    */
   readonly challenge: '' | 'invalid_token' | 'insufficient_scope' | null;
-  /** Whether the same call may succeed when repeated unchanged a moment later; answered with `retry-after`. */
+  /** Whether the same call may succeed when retried a moment later. Sent as `retry-after`. */
   readonly retryable: boolean;
 }
 
@@ -35,7 +35,7 @@ const identity = (text: string) =>
   ({ grpcStatus: UNAUTHENTICATED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
 const token = (text: string) =>
   ({ grpcStatus: UNAUTHENTICATED, httpStatus: 401, text, challenge: 'invalid_token', retryable: false }) as const;
-/** The task was stopped, and no new token of it helps: no challenge either. */
+/** The task was stopped. No challenge: a new token of that task would not help. */
 const stopped = (text: string) =>
   ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
 const scope = (text: string) =>

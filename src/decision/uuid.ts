@@ -1,8 +1,8 @@
-/** 16 random bytes give a UUIDv7 whose first 48 bits are the time. */
+/** Random bytes that `uuidV7` needs. */
 export const UUID_RANDOM_BYTES = 16;
 
 /**
- * A UUIDv7: sortable by the time of its making.
+ * A UUIDv7: sorts by its time, which is in its first 48 bits.
  *
  * @param nowMs milliseconds since the Unix epoch, 0 to 2^48 - 1
  * @param random at least 16 random bytes, of which 74 bits are used
@@ -22,7 +22,7 @@ export function uuidV7(nowMs: number, random: Uint8Array): string {
   );
 }
 
-/** The last eight bits of a number, in hex. */
+/** The low 8 bits of a number, in hex. */
 const octet = (value: number): string => OCTETS[value & 0xff] ?? '';
 
 const OCTETS: readonly string[] = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'));
@@ -30,7 +30,7 @@ const OCTETS: readonly string[] = Array.from({ length: 256 }, (_, value) => valu
 const UUID_CHARS = 36;
 const HYPHEN = 0x2d;
 
-/** Whether a text is a UUID of any version, in lower case. */
+/** Whether a text is a UUID of any version in lower case. */
 export function isUuid(text: string): boolean {
   if (text.length !== UUID_CHARS) return false;
   for (let at = 0; at < UUID_CHARS; at += 1) {

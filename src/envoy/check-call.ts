@@ -115,7 +115,7 @@ export class IncomingCheck implements StreamEvents {
     if (this.#isOver) return;
     this.#over();
     endAnswer(this.#stream, message);
-    if (this.watched.line !== null) this.#events.lingers(this);
+    if (this.watched.queue !== null) this.#events.lingers(this);
   }
 
   /** Ends what the client does not take or does not end. */

@@ -1,30 +1,33 @@
 /**
- * What one connection may hold and do. Envoy is a trusted peer, but what it does follows what its clients do: it resets a stream
- * for each of them that goes away, so that many resets are let pass.
+ * Limits of one connection. Envoy is a trusted peer, but its behaviour follows its clients: it resets a stream for every client
+ * that disconnects, so the limit on resets is high.
  */
 export const BOUNDS = Object.freeze({
-  /** For the preface to be there. */
+  /** Time for the client's preface to arrive. */
   prefaceMs: 10_000,
-  /** For the other end of a connection that is over to take what it was told last. */
+  /** Time for the peer to receive the last frames of a connection that is closing. */
   lingerMs: 1_000,
-  /** For the other end to take what was written, once that is over `unreadBytes`. */
+  /** Time for the peer to read what was written, once more than `unreadBytes` are unread. */
   stalledMs: 30_000,
-  /** For the other end to end its part of a stream that was answered and is let go; of more streams at once the oldest have less. */
+  /**
+   * Time for the peer to end its half of a stream that has been answered. Many such streams at once have less: the oldest are
+   * reset.
+   */
   letGoMs: 200,
   lettingGo: 16_384,
-  /** Streams at once; one more is refused, and the client may try again. */
+  /** Concurrent streams. One more is refused, which tells the client that a retry is safe. */
   streams: 1_024,
-  /** What a client may have sent that nobody has dealt with, of all streams together. */
+  /** Bytes received on all streams and not yet consumed. */
   windowBytes: 16 * 1_024 * 1_024,
-  /** Of answers that wait for the client's windows: over it new streams are refused. */
+  /** Answer bytes waiting for the client's flow-control windows. Above it new streams are refused. */
   heldBytes: 64 * 1_024 * 1_024,
-  /** Written and not read by the other end: over it nothing is read from it either, so that it cannot have ever more written. */
+  /** Bytes written that the peer has not read. Above it the connection is not read either, so that the backlog cannot grow. */
   unreadBytes: 1_024 * 1_024,
-  /** Streams that were reset here and whose late frames are no error. */
+  /** Streams reset here for which late frames of the client are ignored rather than treated as errors. */
   resetRemembered: 4_096,
-  /** Resets by the client, or for what it did. */
+  /** RST_STREAM frames of the client, and resets that its errors cause. */
   resets: { burst: 100_000, perSecond: 20_000 },
-  /** Frames that bring nothing: each request pays for some, and time for those of a connection that is kept alive. */
+  /** Frames that carry no data, such as PING and empty DATA. Each request and the passing of time earn some. */
   idleFrames: { burst: 10_000, perSecond: 1_000 },
   idleFramesOfARequest: 16,
 });

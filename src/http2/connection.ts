@@ -9,24 +9,24 @@ import { Http2Session, INITIAL_WINDOW_BYTES } from './session.ts';
 import { Setting, settingsBytes } from './settings.ts';
 import { type AnswerableStream, type Http2Stream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
-/** What a connection is made with. */
+/** What a connection needs. */
 export interface ConnectionOptions {
-  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  /** A request has begun. Returns the listener of its stream, which keeps what it needs of the head. */
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
-  /** Resets a stream a while from now. @returns takes that back */
+  /** Resets a stream after a delay. @returns cancels that */
   readonly endLater: (stream: Http2Stream) => () => void;
-  /** Frames have gathered; they go out with `flush`. */
+  /** Frames are buffered; `flush` sends them. */
   readonly onGathered: (connection: Http2Connection) => void;
-  /** A piece of what comes was dealt with. */
+  /** A chunk was processed. */
   readonly onRead: () => void;
-  /** The connection is gone. */
+  /** The connection has closed. */
   readonly onGone: (connection: Http2Connection) => void;
-  /** Told of what was thrown by those who are told of streams; throws nothing itself. */
+  /** Called with what a stream's listener threw. It must not throw. */
   readonly onFault: (error: unknown) => void;
   readonly monotonicMs: () => number;
 }
 
-/** With which a connection begins. @see RFC 9113 section 3.4 */
+/** The client's connection preface. @see RFC 9113 section 3.4 */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 const SETTINGS = settingsBytes([
@@ -36,11 +36,11 @@ const SETTINGS = settingsBytes([
 ]);
 
 /**
- * One connection of a server, by prior knowledge and without TLS: what is between a socket and its `Http2Session`. Errors of the
- * session end the connection and no other.
+ * One server connection over cleartext HTTP/2 with prior knowledge: it connects a socket to its `Http2Session`. A session error
+ * ends this connection only.
  *
- * Lifecycle: from the socket's begin to its end; `close` lets streams end and takes no new ones, `destroy` ends it now. What the
- * other end leaves standing is ended in time: a preface that is not whole, what it does not read, an end that it does not see.
+ * Lifecycle: lives as long as the socket; `close` lets open streams finish and refuses new ones, `destroy` closes at once.
+ * Timeouts end a peer that sends half a preface, does not read, or does not see that the connection is closing.
  *
  * @see RFC 9113
  */
@@ -52,11 +52,11 @@ export class Http2Connection {
   readonly #session: Http2Session;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #prefaceBytes = 0;
-  /** The latest stream that the client was told to be taken. */
-  #lastTold = MAX_31_BITS;
-  /** Nothing is read, since the other end does not read what was written. */
+  /** The last stream id sent in a GOAWAY. */
+  #lastAnnounced = MAX_31_BITS;
+  /** Reading is paused because the peer does not read what was written. */
   #isStalled = false;
-  /** Nothing is read, since enough has come for now. */
+  /** Reading is paused by `wait`. */
   #waits = false;
   #wasRead = false;
   #state: 'open' | 'closing' | 'over' = 'open';
@@ -69,7 +69,7 @@ export class Http2Connection {
     this.#endIn(BOUNDS.prefaceMs);
     socket.on('data', this.#receive);
     socket.on('drain', this.#drained);
-    // What is wrong with one connection ends that one.
+    // An error of one connection ends that connection only.
     socket.on('error', () => undefined);
     socket.on('end', this.#linger);
     socket.on('finish', this.#linger);
@@ -78,13 +78,13 @@ export class Http2Connection {
     this.#send(FrameType.windowUpdate, 0, 0, uint32(BOUNDS.windowBytes - INITIAL_WINDOW_BYTES));
   }
 
-  /** Says that streams should be opened elsewhere, before one is refused. */
+  /** Sends a GOAWAY that refuses nothing yet, so that the client opens its next streams elsewhere. */
   warn(): void {
     if (this.#state === 'open') this.#goAway(MAX_31_BITS, ErrorCode.none);
     this.flush();
   }
 
-  /** Takes no new streams, and ends once those that are open are over. */
+  /** Refuses new streams and ends the connection once the open ones are over. */
   close(): void {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
@@ -94,12 +94,12 @@ export class Http2Connection {
     this.flush();
   }
 
-  /** Ends now. */
+  /** Closes at once. */
   destroy(): void {
     this.#socket.destroy();
   }
 
-  /** Sends what has gathered. */
+  /** Sends the buffered frames. */
   flush(): void {
     this.#outgoing.flush();
     if (this.#isStalled || this.#outgoing.waiting <= BOUNDS.unreadBytes) return;
@@ -108,19 +108,19 @@ export class Http2Connection {
     this.#endIn(BOUNDS.stalledMs);
   }
 
-  /** Whether something came since it last waited. */
+  /** Whether data arrived since the last pause. */
   get wasRead(): boolean {
     return this.#wasRead;
   }
 
-  /** Reads nothing until `readOn`. */
+  /** Pauses reading until `readOn`. */
   wait(): void {
     if (this.#waits) return;
     this.#waits = true;
     this.#socket.pause();
   }
 
-  /** Reads again after `wait`. */
+  /** Resumes reading after `wait`. */
   readOn(): void {
     if (!this.#waits) return;
     this.#waits = false;
@@ -142,7 +142,7 @@ export class Http2Connection {
     this.#options.onRead();
   };
 
-  /** What comes after the preface, or `null` where that is none. */
+  /** The bytes after the preface; `null` where the client sent something else. */
   #afterPreface(chunk: Buffer): Buffer | null {
     const length = Math.min(chunk.length, PREFACE.length - this.#prefaceBytes);
     const expected = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + length);
@@ -159,9 +159,9 @@ export class Http2Connection {
   };
 
   #goAway(last: number, code: number): void {
-    // Once said, it may be less and not more.
-    this.#lastTold = Math.min(this.#lastTold, last);
-    this.#send(FrameType.goAway, 0, 0, Buffer.concat([uint32(this.#lastTold), uint32(code)]));
+    // A later GOAWAY may lower the last stream id but must not raise it.
+    this.#lastAnnounced = Math.min(this.#lastAnnounced, last);
+    this.#send(FrameType.goAway, 0, 0, Buffer.concat([uint32(this.#lastAnnounced), uint32(code)]));
   }
 
   #endIfDone(): void {
@@ -179,7 +179,7 @@ export class Http2Connection {
     this.#linger();
   }
 
-  /** Nothing more will be said, or heard. */
+  /** Both halves are done: closes after a short delay. */
   readonly #linger = (): void => this.#endIn(BOUNDS.lingerMs);
 
   #endIn(ms: number): void {

@@ -3,21 +3,21 @@ import { FRAME_HEAD_BYTES, type Frame, MAX_31_BITS, MAX_FRAME_BYTES } from './fr
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Takes frames out of the bytes of a connection, however these arrive. Payloads of frames that are whole in one chunk are not
- * copied; of one that is not it holds that frame alone, of `MAX_FRAME_BYTES` at most.
+ * Splits a byte stream into frames. The payload of a frame that lies within one chunk is a view of it. A frame that spans
+ * chunks is buffered, up to `MAX_FRAME_BYTES`.
  */
 export class FrameReader {
   readonly #head = Buffer.alloc(FRAME_HEAD_BYTES);
   #headBytes = 0;
-  /** Of the frame whose head is whole and whose payload is not. */
+  /** Payload of the frame whose head is complete and whose payload is not. */
   #payload: Buffer | null = null;
   #payloadBytes = 0;
 
   /**
-   * Hands over each frame that is whole, until one of them is not taken.
+   * Passes each complete frame to `take`, until it returns false.
    *
-   * @param take whether to go on
-   * @returns `too-large` for a frame of more than `MAX_FRAME_BYTES`, which is told from its head
+   * @param take returns whether to go on
+   * @returns `too-large` for a frame of more than `MAX_FRAME_BYTES`, which its head already tells
    */
   read(chunk: Buffer, take: (frame: Frame) => boolean): 'read' | 'too-large' {
     let at = 0;

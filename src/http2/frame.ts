@@ -1,4 +1,4 @@
-/** The types of frames. @see RFC 9113 section 6 */
+/** Frame types. @see RFC 9113 section 6 */
 export const FrameType = Object.freeze({
   data: 0,
   headers: 1,
@@ -12,10 +12,10 @@ export const FrameType = Object.freeze({
   continuation: 9,
 });
 
-/** The flags of frames; `ack` and `endStream` are one bit, of different types. */
+/** Frame flags. `ack` and `endStream` are the same bit, for different frame types. */
 export const Flag = Object.freeze({ ack: 0x1, endStream: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 });
 
-/** Why a stream or a connection ends. @see RFC 9113 section 7 */
+/** Error codes of streams and connections. @see RFC 9113 section 7 */
 export const ErrorCode = Object.freeze({
   none: 0x0,
   protocol: 0x1,
@@ -29,20 +29,22 @@ export const ErrorCode = Object.freeze({
   enhanceYourCalm: 0xb,
 });
 
-/** Bytes before the payload of each frame. */
+/** Bytes of a frame's head. */
 export const FRAME_HEAD_BYTES = 9;
 
-/** The largest payload that everybody takes, and the largest that is taken here. */
+/**
+ * The default and smallest allowed SETTINGS_MAX_FRAME_SIZE: the largest payload accepted here, and one that every peer accepts.
+ */
 export const MAX_FRAME_BYTES = 16_384;
 
-/** The largest window, and the largest number of a stream. */
+/** Largest flow-control window and largest stream id. */
 export const MAX_31_BITS = 0x7fff_ffff;
 
-/** A frame as it came; its payload is a view of what was received. */
+/** A received frame. Its payload is a view of the received bytes. */
 export interface Frame {
   readonly type: number;
   readonly flags: number;
-  /** 0 is the connection itself. */
+  /** Stream id; 0 is the connection. */
   readonly stream: number;
   readonly payload: Buffer;
 }
@@ -64,7 +66,7 @@ export function writeFrameHead(
   into[at + 8] = stream;
 }
 
-/** A number of 32 bits, as windows and codes of errors are written. */
+/** A 32-bit big-endian number, as in window updates and error codes. */
 export function uint32(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(4);
   bytes.writeUInt32BE(value);

@@ -1,12 +1,12 @@
 import { MAX_FRAME_BYTES } from './frame.ts';
 import { staticFields } from './header-field.ts';
 
-/** Headers as they are sent: one frame of them at most. */
+/** An encoded header block that fits one frame. */
 export type HeaderBlock = Buffer & { readonly brand: 'HeaderBlock' };
 
 /**
- * Writes headers without reference to earlier ones, so that a block written once is good for every connection. Names are in
- * lower case; names and values are of ASCII. Throws for more than a frame takes, which is none that is meant.
+ * Encodes headers without the dynamic table, so that one block can be sent on every connection. Names must be lower case; names
+ * and values must be ASCII. Throws a RangeError where the block does not fit one frame, which is a bug of the caller.
  *
  * @see RFC 7541 section 6
  */
@@ -16,8 +16,7 @@ export function headerBlock(headers: Readonly<Record<string, string>>): HeaderBl
     return known === -1 ? [Buffer.of(0), text(name), text(value)] : [Buffer.of(0x80 | (known + 1))];
   });
   const block = Buffer.concat(parts);
-  if (block.length > MAX_FRAME_BYTES)
-    throw new RangeError(`headers of ${block.length} bytes are more than a frame takes`);
+  if (block.length > MAX_FRAME_BYTES) throw new RangeError(`headers of ${block.length} bytes do not fit one frame`);
   return block as HeaderBlock;
 }
 
@@ -26,7 +25,7 @@ function text(value: string): Buffer {
   return Buffer.concat([length(bytes.length), bytes]);
 }
 
-/** @see RFC 7541 section 5.1 */
+/** An integer with a 7-bit prefix. @see RFC 7541 section 5.1 */
 function length(value: number): Buffer {
   if (value < 0x7f) return Buffer.of(value);
   const bytes = [0x7f];

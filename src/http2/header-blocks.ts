@@ -2,32 +2,32 @@ import { ErrorCode, Flag, type Frame, MAX_31_BITS } from './frame.ts';
 import { HeaderDecoder, type HeaderList, MAX_BLOCK_BYTES } from './header-decoder.ts';
 import { unpadded } from './padding.ts';
 
-/** Headers of a stream, all of which are there. */
+/** The complete headers of a stream. */
 export interface StreamHeaders {
   readonly stream: number;
   readonly list: Exclude<HeaderList, 'malformed'>;
-  /** Nothing comes after them. */
+  /** Whether END_STREAM was set. */
   readonly endsStream: boolean;
-  /** A priority that says nothing. */
+  /** Whether the priority names the stream itself, which is a stream error. */
   readonly dependsOnItself: boolean;
 }
 
-/** Pieces of one block. */
+/** Most frames (HEADERS and CONTINUATION) of one header block. */
 const MAX_PIECES = 64;
 const PRIORITY_BYTES = 5;
 
-/** What is known of headers before they are read. */
-type Begun = Omit<StreamHeaders, 'list'>;
+/** What the HEADERS frame says besides the block. */
+type BlockStart = Omit<StreamHeaders, 'list'>;
 
 interface OpenBlock {
-  readonly begun: Begun;
+  readonly begun: BlockStart;
   readonly pieces: Buffer[];
   bytes: number;
 }
 
 /**
- * Puts the headers of a connection together from their frames. INVARIANT: every block is decoded, whatever becomes of its stream,
- * since later ones refer to it.
+ * Assembles header blocks from HEADERS and CONTINUATION frames. INVARIANT: decodes every block, even of a refused stream,
+ * because later blocks refer to its entries in the dynamic table.
  *
  * @see RFC 9113 section 4.3
  */
@@ -35,12 +35,15 @@ export class HeaderBlocks {
   readonly #decoder = new HeaderDecoder();
   #open: OpenBlock | null = null;
 
-  /** The stream whose headers are not all there: no other frame may come; `null` where there is none. */
+  /** The stream whose header block is incomplete; only its CONTINUATION frames may follow. `null` where there is none. */
   get openStream(): number | null {
     return this.#open?.begun.stream ?? null;
   }
 
-  /** Takes a HEADERS frame. @returns headers, where they end; an error of the connection for what are none */
+  /**
+   * Takes a HEADERS frame. @returns the headers where the block is complete, `null` where it is not, a connection error code
+   * where it is invalid
+   */
   begin({ flags, payload, stream }: Frame): StreamHeaders | number | null {
     const content = unpadded(payload, flags);
     if (content === null) return ErrorCode.protocol;
@@ -69,7 +72,7 @@ export class HeaderBlocks {
     return this.#decoded(block.begun, Buffer.concat(block.pieces));
   }
 
-  #decoded({ stream, endsStream, dependsOnItself }: Begun, block: Buffer): StreamHeaders | number {
+  #decoded({ stream, endsStream, dependsOnItself }: BlockStart, block: Buffer): StreamHeaders | number {
     const list = this.#decoder.decode(block);
     return list === 'malformed' ? ErrorCode.compression : { stream, list, endsStream, dependsOnItself };
   }

@@ -2,23 +2,23 @@ import { fieldNamedAs, fieldOf, fieldSize, type HeaderField } from './header-fie
 import { HeaderTable } from './header-table.ts';
 import { decodeHuffman, HUFFMAN_EXPANSION } from './huffman.ts';
 
-/** The largest block of headers, as it is sent: a name or a value is shorter. */
+/** Largest encoded header block, and therefore the largest name or value. */
 export const MAX_BLOCK_BYTES = 32 * 1_024;
-/** What a list may count for, and its fields. */
+/** Limits of a decoded header list. */
 export const LIST_LIMITS = Object.freeze({ bytes: 32 * 1_024, fields: 128 });
 
-/** A block read; `too-large` and `malformed` have no fields. Only after `malformed` is the decoder of no use. */
+/** A decoded block. `too-large` and `malformed` carry no fields; only `malformed` makes the decoder unusable. */
 export type HeaderList = readonly HeaderField[] | 'too-large' | 'malformed';
 
-/** Takes the characters of one text; nothing is waited for while it is used. */
+/** Scratch space for one Huffman-decoded string. Safe to share: decoding is synchronous. */
 const scratch = Buffer.alloc(Math.ceil(MAX_BLOCK_BYTES * HUFFMAN_EXPANSION));
 
-/** No number here has more bits: what is longer is no length and no place in a table. */
+/** Most bits that an integer may be shifted by: a longer one is neither a valid length nor a valid index. */
 const MAX_SHIFT = 28;
 
 /**
- * Reads the header blocks of a connection, one after the other. What is over the limits is read too, since later blocks refer to
- * it, and not kept.
+ * The HPACK decoder of one connection. A list above the limits is still decoded, because later blocks refer to its entries, but
+ * not kept.
  *
  * @see RFC 7541 section 6
  */
@@ -86,7 +86,7 @@ export class HeaderDecoder {
     return decoded < 0 ? '' : scratch.toString('latin1', 0, decoded);
   }
 
-  /** @see RFC 7541 section 5.1 */
+  /** An integer with a prefix of `bits` bits. @see RFC 7541 section 5.1 */
   #integer(bits: number): number {
     const most = (1 << bits) - 1;
     let value = (this.#block[this.#at] ?? 0) & most;

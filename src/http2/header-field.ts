@@ -1,24 +1,24 @@
-/** A header line, or a pseudo header. Each character is a byte. */
+/** A header field or pseudo-header field. Each character is one byte. */
 export interface HeaderField {
   readonly name: string;
   readonly value: string;
   readonly isNameSound: boolean;
-  /** Whether name and value are made of what they may be made of. @see RFC 9113 section 8.2.1 */
+  /** Whether name and value contain allowed characters only. @see RFC 9113 section 8.2.1 */
   readonly isSound: boolean;
 }
 
-/** A token without upper-case letters, with a colon before it for a pseudo header. */
+/** A token in lower case, prefixed with a colon for a pseudo-header field. */
 const NAME = /^:?[!#$%&'*+.^_`|~0-9a-z-]+$/;
-/** Nothing that ends a line, no NUL, and no blank at an edge. */
-// oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+/** Matches CR, LF and NUL anywhere, and white space at either end. */
+// oxlint-disable-next-line no-control-regex -- matches control characters on purpose
 const UNSOUND_VALUE = /[\x00\n\r]|^[ \t]|[ \t]$/;
 
-/** A field of these. */
+/** A field with this name and value. */
 export const fieldOf = (name: string, value: string): HeaderField => field(name, value, NAME.test(name));
 
 /**
- * A field named as one that is there. INVARIANT: what it costs does not grow with the name, since a client says one of 4,000
- * characters once, and then in two bytes for each of thousands of fields.
+ * A field with the name of an existing one. INVARIANT: O(1) in the length of the name, because a client can send a name of
+ * 4,000 characters once and then refer to it with two bytes in thousands of fields.
  */
 export const fieldNamedAs = ({ name, isNameSound }: HeaderField, value: string): HeaderField =>
   field(name, value, isNameSound);
@@ -30,10 +30,10 @@ const field = (name: string, value: string, isNameSound: boolean): HeaderField =
   isSound: isNameSound && !UNSOUND_VALUE.test(value),
 });
 
-/** What a field counts for in a table and in the limit of a list. @see RFC 7541 section 4.1 */
+/** The size of a field, as the dynamic table and the limit of a list count it. @see RFC 7541 section 4.1 */
 export const fieldSize = ({ name, value }: HeaderField): number => name.length + value.length + 32;
 
-/** The fields that are numbered from 1 on, for everybody and for ever. @see RFC 7541 appendix A */
+/** The static table, indexed from 1. @see RFC 7541 appendix A */
 export const staticFields: readonly HeaderField[] = (
   [
     [':authority', ''],

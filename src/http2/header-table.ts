@@ -1,32 +1,35 @@
 import { fieldSize, type HeaderField, staticFields } from './header-field.ts';
 
-/** What a table may hold, which nobody was told to be another. @see RFC 9113 section 6.5.2, SETTINGS_HEADER_TABLE_SIZE */
+/**
+ * Size of the dynamic table: the protocol's default, since no other is announced. @see RFC 9113 section 6.5.2,
+ * SETTINGS_HEADER_TABLE_SIZE
+ */
 export const TABLE_BYTES = 4_096;
 
-/** Each field counts for 32 bytes at least. */
+/** A field counts as at least 32 bytes. */
 const MAX_FIELDS = TABLE_BYTES / 32;
 
 /**
- * The fields that a client can name by a number: those of everybody, then the last ones it told, the newest first.
+ * The fields that a block can refer to by index: the static table, then the dynamic table, newest first.
  *
  * @see RFC 7541 section 2.3
  */
 export class HeaderTable {
-  /** A ring. */
+  /** A ring buffer. */
   readonly #fields: (HeaderField | undefined)[] = Array.from({ length: MAX_FIELDS }, () => undefined);
   #newest = 0;
   #count = 0;
   #bytes = 0;
   #maxBytes = TABLE_BYTES;
 
-  /** The field of a number; `undefined` where it has none. */
+  /** The field at an index; `undefined` where there is none. */
   at(number: number): HeaderField | undefined {
     if (number <= staticFields.length) return staticFields[number - 1];
     const age = number - staticFields.length - 1;
     return age < this.#count ? this.#fields[(this.#newest - age + MAX_FIELDS) % MAX_FIELDS] : undefined;
   }
 
-  /** Adds a field. Where there is no room the oldest go, and where it has none by itself all of them. */
+  /** Adds a field. Evicts the oldest fields to make room; a field larger than the table evicts all and is not added. */
   add(field: HeaderField): void {
     const bytes = fieldSize(field);
     this.#shrinkTo(this.#maxBytes - bytes);
@@ -37,7 +40,7 @@ export class HeaderTable {
     this.#bytes += bytes;
   }
 
-  /** What the table may hold from now on; whether it may. */
+  /** Sets the size of the table. Returns false where it is above the announced one. */
   resize(maxBytes: number): boolean {
     if (maxBytes > TABLE_BYTES) return false;
     this.#maxBytes = maxBytes;

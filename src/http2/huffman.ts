@@ -1,6 +1,6 @@
 /**
- * The symbols by the bits of their code. Among codes of one length the order is that of the symbols, and each length goes on
- * where the one before ends, so this says all. 256 is the end of the text, which is never written.
+ * The Huffman code in canonical form: the symbols of each code length, in order. Codes of one length are consecutive and
+ * continue where the shorter length ends. Symbol 256 (EOS) is never written.
  *
  * @see RFC 7541 appendix B
  */
@@ -45,18 +45,18 @@ function range(from: number, to: number): readonly number[] {
 }
 
 const END = 256;
-/** Inner nodes of the tree: as many as leaves, less one. */
+/** Inner nodes of the tree: one less than it has leaves. */
 const NODES = 256;
 const NIBBLES = 16;
 const NONE = -1;
 
 /**
- * The code as a machine that takes four bits a step: from each inner node of its tree the node it comes to, and the symbol it
- * gives, which is one at most, since no code is shorter. A step through the end of the text comes to no node.
+ * The code as a state machine that reads four bits per step. For each inner node and nibble: the next node, and the decoded
+ * symbol, of which there is at most one because no code is shorter than five bits. A step through EOS leads to no node.
  */
 const next = new Int16Array(NODES * NIBBLES).fill(NONE);
 const given = new Int16Array(NODES * NIBBLES).fill(NONE);
-/** Where a text may end: after less than a byte of ones. */
+/** The nodes where a text may end: after fewer than eight one-bits of padding. */
 const mayEnd = new Uint8Array(NODES);
 buildMachine();
 
@@ -112,14 +112,14 @@ function treeOf(): Int16Array {
   return tree;
 }
 
-/** No text has more characters for its bytes. */
+/** Upper bound of decoded characters per encoded byte: the shortest code has five bits. */
 export const HUFFMAN_EXPANSION = 8 / 5;
 
 /**
- * Decodes a text.
+ * Decodes a Huffman-coded string.
  *
- * @param into takes a byte for each character; it has room for `HUFFMAN_EXPANSION` times as many as there are
- * @returns how many there are; -1 for what is no text: the end of the text within, or a padding that is none
+ * @param into receives one byte per character; must hold `HUFFMAN_EXPANSION` times the encoded length
+ * @returns the number of characters; -1 where the string is invalid: it contains EOS or its padding is wrong
  * @see RFC 7541 section 5.2
  */
 export function decodeHuffman(bytes: Buffer, from: number, to: number, into: Buffer): number {

@@ -3,17 +3,17 @@ import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from '.
 const EMPTY = Buffer.alloc(0);
 
 /**
- * What a client sends on a stream, for a reader that takes its time: the client may send more once what was read has been dealt
- * with, which is when the next is asked for. It ends where the client has said all, and where the stream is over. What comes
- * after a reader that has left is thrown away.
+ * What a client sends on a stream, as an async iterator with backpressure: asking for the next piece releases the window of the
+ * one before. Ends when the client half-closes or the stream is over. Data that arrives after the reader has returned is
+ * discarded.
  *
- * INVARIANT: what waits for the reader takes a few times as much memory as it has bytes, however small the frames are in which it
- * came; a client that sent it byte by byte would else have a hundred times the window kept.
+ * INVARIANT: buffered data takes only a few times its own size in memory, however small its frames were. Kept frame by frame,
+ * one-byte frames would take a hundred times the window.
  */
 export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
   readonly #stream: AnswerableStream;
   readonly #onClosed: () => void;
-  /** What waits: the one piece there is, as it came, or the copies of several, with room for more. */
+  /** Buffered data: a single received piece as it came, or the copies of several with spare capacity. */
   #waiting: Buffer = EMPTY;
   #waitingBytes = 0;
   #dealtWith = 0;
@@ -21,13 +21,13 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
   #isLeft = false;
   #wake: () => void = () => undefined;
 
-  /** @param onClosed told once the stream is over */
+  /** @param onClosed called once the stream is over */
   constructor(stream: AnswerableStream, onClosed: () => void) {
     this.#stream = stream;
     this.#onClosed = onClosed;
   }
 
-  /** The memory that what waits takes, in bytes. */
+  /** Memory used by buffered data, in bytes. */
   get heldBytes(): number {
     return this.#waitingBytes === 0 ? 0 : this.#waiting.buffer.byteLength;
   }
@@ -65,7 +65,7 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
     return { done: false, value };
   }
 
-  /** The reader leaves before the end. */
+  /** The reader stops before the end. */
   async return(): Promise<IteratorResult<Buffer, undefined>> {
     this.#isLeft = true;
     this.#stream.took(this.#dealtWith + this.#waitingBytes);
@@ -82,7 +82,7 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
   #append(bytes: Buffer): void {
     const needed = this.#waitingBytes + bytes.length;
     if (this.#waiting.length < needed) {
-      // Twice as much as is needed, so that many small pieces are not copied over and over; no more than a window waits.
+      // Doubles, so that many small pieces are not copied again and again. Never above the window: no more can be buffered.
       const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, STREAM_WINDOW_BYTES)));
       this.#waiting.copy(grown, 0, 0, this.#waitingBytes);
       this.#waiting = grown;

@@ -5,8 +5,8 @@ const BUFFER_BYTES = 4 * (MAX_FRAME_BYTES + FRAME_HEAD_BYTES);
 const EMPTY = new Uint8Array(0);
 
 /**
- * The frames of a connection on their way out. They gather until `flush`, so that the answers of one turn are one write. What
- * the other end does not read stays with the socket: `waiting` says how much.
+ * The frames of a connection on their way out. They are buffered until `flush`, so that all answers of one turn are one write.
+ * Bytes that the peer does not read stay in the socket: `waiting` tells how many.
  */
 export class Outgoing {
   readonly #socket: Socket;
@@ -17,17 +17,17 @@ export class Outgoing {
     this.#socket = socket;
   }
 
-  /** Bytes that were handed to the socket and not yet to the system. */
+  /** Bytes handed to the socket that the system has not accepted yet. */
   get waiting(): number {
     return this.#socket.writableLength;
   }
 
-  /** Whether frames have gathered. */
+  /** Whether no frames are buffered. */
   get isEmpty(): boolean {
     return this.#end === 0;
   }
 
-  /** Adds a frame. @param payload at most `MAX_FRAME_BYTES`; copied */
+  /** Buffers a frame. @param payload at most `MAX_FRAME_BYTES`; copied */
   frame(type: number, flags: number, stream: number, payload: Uint8Array = EMPTY): void {
     const { length } = payload;
     if (this.#buffer.length - this.#end < FRAME_HEAD_BYTES + length) this.flush();
@@ -36,19 +36,19 @@ export class Outgoing {
     this.#end += FRAME_HEAD_BYTES + length;
   }
 
-  /** Hands over what has gathered. */
+  /** Sends the buffered frames. */
   flush(): void {
     if (this.#end === 0) return;
     const bytes = this.#buffer.subarray(0, this.#end);
     this.#end = 0;
     if (!this.#socket.writable) return;
-    // INVARIANT: what waits takes as much memory as it has bytes, however small the pieces are in which it was handed over.
+    // INVARIANT: waiting data takes as much memory as it has bytes, however small the frames were.
     if (this.waiting > 0) {
       this.#socket.write(Buffer.from(bytes));
       return;
     }
     this.#socket.write(bytes);
-    // INVARIANT: bytes that the system has not taken stay as they are until it has.
+    // INVARIANT: do not reuse the buffer before the system has accepted its bytes.
     if (this.waiting > 0) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   }
 }

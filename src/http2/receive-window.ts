@@ -1,12 +1,12 @@
 /**
- * What the other end may send before it hears that more may come. It hears so once half of the window has been dealt with.
+ * A receive window: what the peer may send before a WINDOW_UPDATE, which is sent once half of the window has been consumed.
  *
  * @see RFC 9113 section 5.2
  */
 export class ReceiveWindow {
   readonly #bytes: number;
   #left: number;
-  /** Dealt with, and the other end was not told yet. */
+  /** Bytes consumed and not yet announced in a WINDOW_UPDATE. */
   #uncredited = 0;
 
   constructor(bytes: number) {
@@ -14,13 +14,13 @@ export class ReceiveWindow {
     this.#left = bytes;
   }
 
-  /** Bytes came; whether they were let. */
+  /** Counts received bytes. Returns false where they exceed the window. */
   receive(length: number): boolean {
     this.#left -= length;
     return this.#left >= 0;
   }
 
-  /** Bytes were dealt with. @returns how many more are to be let pass now; 0 for none yet */
+  /** Counts consumed bytes. @returns the increment to announce now; 0 for none yet */
   took(length: number): number {
     this.#uncredited += length;
     if (this.#uncredited < this.#bytes / 2) return 0;

@@ -1,14 +1,14 @@
 import type { HeaderField } from './header-field.ts';
 
-/** What a request begins with. */
+/** The head of a request. */
 export interface RequestHead {
   readonly method: string;
   readonly path: string;
-  /** Without the pseudo headers, by name in lower case; what came more than once is one list. */
+  /** Regular header fields by lower-case name; repeated fields are joined to one list. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** They are of a connection, and HTTP/2 has its own ways. */
+/** Connection-specific fields, which HTTP/2 forbids. @see RFC 9113 section 8.2.2 */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -17,14 +17,14 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** The head in these fields; `null` for a request that is malformed. @see RFC 9113 sections 8.2 and 8.3 */
+/** The head in a list of fields; `null` where the request is malformed. @see RFC 9113 sections 8.2 and 8.3 */
 export function requestHeadFrom(fields: readonly HeaderField[]): RequestHead | null {
   const pseudo: Record<string, string | null> = { ':method': null, ':path': null, ':scheme': null, ':authority': null };
   const headers = new Map<string, string>();
   for (const { name, value, isSound } of fields) {
     if (!isSound) return null;
     if (name.startsWith(':')) {
-      // `undefined` for one that is none.
+      // `undefined` for an unknown pseudo-header field.
       if (headers.size > 0 || pseudo[name] !== null) return null;
       pseudo[name] = value;
       continue;
@@ -37,14 +37,14 @@ export function requestHeadFrom(fields: readonly HeaderField[]): RequestHead | n
   return method && path && scheme !== null ? { method, path, headers } : null;
 }
 
-/** Whether fields may come after a request. */
+/** Whether the fields are valid trailers. */
 export const areTrailers = (fields: readonly HeaderField[]): boolean =>
   fields.every(({ name, isSound }) => isSound && !name.startsWith(':'));
 
-/** How long a request says its content is, in bytes; `null` where it does not, `malformed` where it says no length. */
+/** The `content-length` in bytes; `null` where it is absent, `malformed` where it is invalid. */
 export type ContentLength = number | null | 'malformed';
 
-/** How long the content of a request is, by its head. */
+/** The `content-length` of a request. */
 export function contentLengthOf({ headers }: RequestHead): ContentLength {
   const text = headers.get('content-length');
   if (text === undefined) return null;

@@ -8,46 +8,49 @@ import { ErrorCode } from './frame.ts';
 import type { RequestHead } from './request-head.ts';
 import type { AnswerableStream, Http2Stream, StreamEvents } from './stream.ts';
 
-/** Where a server listens: a Unix socket, or a port of a loopback address. */
+/** A listen address: a Unix socket, or a port of a loopback address. */
 export type ListenWhere = { readonly path: string } | { readonly host: string; readonly port: number };
 
-/** What a server is made with. */
+/** What a server needs. */
 export interface Http2ServerOptions {
-  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  /** A request has begun. Returns the listener of its stream, which keeps what it needs of the head. */
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
   /**
-   * Whether what has come is enough for now, asked after each piece: no connection is then read until `readOn`, which who says so
-   * calls. Default never.
+   * Backpressure: whether enough work is queued, asked after each chunk. Where true, no connection is read until `readOn`;
+   * whoever returns true must call it. Default: never.
    */
   readonly isCrowded?: () => boolean;
-  /** Told of what `onStream` or what it gave has thrown, which resets their stream, and of connections that could not be taken. */
+  /**
+   * Called with errors of `onStream` and its listeners, which reset their stream, and of connections that could not be
+   * accepted.
+   */
   readonly onFault?: (error: unknown) => void;
 }
 
-/** Of one address; Envoy opens one for each of its workers. One more is closed at once. */
+/** Connections per address; one more is closed at once. Envoy opens one per worker thread. */
 const MAX_CONNECTIONS = 1_024;
-/** The system finds out by itself that another machine is gone without a word: else its connections would stay for ever. */
+/** TCP keep-alive detects peers that disappeared; their connections would otherwise stay for ever. */
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
-/** For a client to hear that it should open its calls elsewhere, before one is refused. */
+/** Time for a client to see the GOAWAY before its next stream is refused. */
 const NOTICE_MS = 20;
-/** For connections that were cut off to be gone. */
+/** Time for destroyed connections to close. */
 const CUT_MS = 1_000;
 
 /**
- * A server of HTTP/2 with prior knowledge and nothing else, so that no upgrade is there to be misused. What is sent gathers, and
- * goes out with `flush`, or by itself at the end of the turn of the event loop.
+ * An HTTP/2 server with prior knowledge only, so there is no upgrade to misuse. Frames are buffered and sent with `flush`, or
+ * at the end of the turn of the event loop.
  *
- * Lifecycle: `listen` as often as there are addresses, `close` once.
+ * Lifecycle: `listen` once per address, `close` once.
  */
 export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
   readonly #gathered = new Set<Http2Connection>();
-  /** No connection is read, since it was enough. */
+  /** Reading is paused on all connections. */
   #waits = false;
-  /** Streams that were answered and whose clients have not said all. */
+  /** Streams that were answered and not yet half-closed by their client. */
   readonly #lettingGo: SharedTimeout<Http2Stream>;
   #isFlushing = false;
   #onEmpty: () => void = () => undefined;
@@ -65,10 +68,10 @@ export class Http2Server {
   }
 
   /**
-   * Listens somewhere. INVARIANT: on this machine alone, by the address that was asked for and by the one that was bound: what is
-   * spoken is in clear, and nobody proves who they are.
+   * Starts to listen. INVARIANT: on Unix sockets and loopback only, checked for the requested and for the bound address: the
+   * protocol is cleartext without authentication.
    *
-   * @returns the server as bound, or the error of binding
+   * @returns the bound server, or the error of binding
    */
   async listen(where: ListenWhere): Promise<{ readonly server: Server } | { readonly failure: Error }> {
     if ('host' in where && !isLoopback(where.host)) return { failure: notLoopback(where.host) };
@@ -81,13 +84,13 @@ export class Http2Server {
       server.close();
       return { failure: notLoopback(address.address) };
     }
-    // A connection that could not be taken is one less, and nothing else.
+    // The other connections go on.
     server.on('error', this.#tellFault);
     this.#servers.push(server);
     return { server };
   }
 
-  /** Sends what has gathered. */
+  /** Sends the buffered frames of all connections. */
   flush(): void {
     for (const connection of this.#gathered) {
       this.#gathered.delete(connection);
@@ -95,7 +98,10 @@ export class Http2Server {
     }
   }
 
-  /** Reads on after it was enough: first where least was read, since of those that have something the system names the first first. */
+  /**
+   * Resumes reading. Connections that were read least come first: the system reports ready sockets in the order they are
+   * resumed.
+   */
   readOn(): void {
     if (!this.#waits) return;
     this.#waits = false;
@@ -110,11 +116,11 @@ export class Http2Server {
     for (const connection of this.#connections) connection.wait();
   };
 
-  /** Takes no more streams, lets those that are open end, and cuts off what is left after `graceMs`. Never rejects. */
+  /** Graceful stop: refuses new streams, lets open ones finish, and destroys what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     for (const connection of this.#connections) connection.warn();
     if (this.#connections.size > 0) await elapsed(Math.min(NOTICE_MS, graceMs));
-    // Node says that a server has stopped a moment before its last connections hear that they are gone.
+    // Node reports a server as closed slightly before its last connections emit `close`.
     const done = Promise.all([...this.#servers.splice(0).map(stopped), this.#emptied()]);
     for (const connection of this.#connections) connection.close();
     await orElapsed(done, graceMs);
@@ -123,7 +129,7 @@ export class Http2Server {
     this.#lettingGo.close();
   }
 
-  /** Resolves once all connections there are have gone. */
+  /** Resolves once no connection is left. */
   #emptied(): Promise<void> {
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
@@ -152,7 +158,7 @@ export class Http2Server {
     try {
       this.#options.onFault?.(error);
     } catch {
-      // Who is told of faults has one of its own: all else goes on.
+      // A fault handler that throws must not stop the rest.
     }
   };
 
@@ -171,7 +177,7 @@ export class Http2Server {
 
 const notLoopback = (host: string): Error =>
   new Error(
-    `\`${host}\` is not a loopback address, and what is asked here is in clear and without authentication: listen on a Unix socket or on loopback, beside Envoy`,
+    `\`${host}\` is not a loopback address, and this protocol is cleartext without authentication: listen on a Unix socket or on loopback, beside Envoy`,
   );
 
 const elapsed = (ms: number): Promise<void> =>
@@ -179,7 +185,7 @@ const elapsed = (ms: number): Promise<void> =>
     setTimeout(resolve, ms).unref();
   });
 
-/** Waits for something no longer than that, and leaves no timer. */
+/** Resolves when `done` does, or after `ms`. Leaves no timer behind. */
 async function orElapsed(done: Promise<unknown>, ms: number): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<void>();
   const cancel = after(ms, resolve);
@@ -187,7 +193,7 @@ async function orElapsed(done: Promise<unknown>, ms: number): Promise<void> {
   cancel();
 }
 
-/** `null` once it listens. */
+/** Resolves with `null` once the server listens, or with the error. */
 const bound = (server: Server, where: ListenWhere): Promise<Error | null> =>
   new Promise((resolve) => {
     server.once('error', resolve);
@@ -197,7 +203,7 @@ const bound = (server: Server, where: ListenWhere): Promise<Error | null> =>
     });
   });
 
-/** Stops to listen; resolves once all connections have gone. */
+/** Stops listening. Resolves once all its connections have closed. */
 const stopped = (server: Server): Promise<void> =>
   new Promise((resolve) => {
     server.close(() => resolve());

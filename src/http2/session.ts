@@ -9,13 +9,13 @@ import { ResetMemory } from './reset-memory.ts';
 import { settingsFrom } from './settings.ts';
 import { type AnswerableStream, Http2Stream, type StreamConnection, type StreamEvents } from './stream.ts';
 
-/** What a session is made with. */
+/** What a session needs. */
 export interface SessionOptions {
-  /** A request has begun; the result is told what comes of it. What is kept of the head is for it to say. */
+  /** A request has begun. Returns the listener of its stream, which keeps what it needs of the head. */
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
-  /** Told of what was thrown by those who are told of streams; throws nothing itself. */
+  /** Called with what a stream's listener threw. It must not throw. */
   readonly onFault: (error: unknown) => void;
-  /** Resets a stream a while from now. @returns takes that back */
+  /** Resets a stream after a delay. @returns cancels that */
   readonly endLater: (stream: Http2Stream) => () => void;
   /** A stream is over. */
   readonly onOver: () => void;
@@ -24,26 +24,26 @@ export interface SessionOptions {
   readonly monotonicMs: () => number;
 }
 
-/** Of both sides and of every stream, before anything was said. */
+/** Initial flow-control window of streams and connection, in both directions. */
 export const INITIAL_WINDOW_BYTES = 65_535;
 
-/** What a frame came to: the code of an error of the connection, or nothing that is wrong with it. */
+/** The result of a frame: a connection error code, or `null`. */
 type Outcome = number | null;
 
 /**
- * What the frames of one connection come to: its streams and their windows, and what it may do and how often. Errors of a stream
- * end the stream alone. It pushes nothing and takes no notice of priorities.
+ * The HTTP/2 state of one connection: streams, flow control, and the limits on what the peer may do. Stream errors reset the
+ * stream only. No server push; priorities are ignored.
  *
  * @see RFC 9113 sections 5 and 6
  */
 export class Http2Session implements StreamConnection {
   sendWindow = INITIAL_WINDOW_BYTES;
-  /** Whether streams to come are refused. */
+  /** Whether new streams are refused. */
   refusesStreams = false;
   readonly #options: SessionOptions;
   readonly #blocks = new HeaderBlocks();
   readonly #streams = new Map<number, Http2Stream>();
-  /** Those that wait for the window that all share. */
+  /** Streams waiting for the connection's send window. */
   readonly #waiting = new Set<Http2Stream>();
   readonly #resetHere = new ResetMemory(BOUNDS.resetRemembered);
   readonly #receiveWindow = new ReceiveWindow(BOUNDS.windowBytes);
@@ -52,7 +52,7 @@ export class Http2Session implements StreamConnection {
   #hasSettings = false;
   #last = 0;
   #heldBytes = 0;
-  /** Of streams to come. */
+  /** Initial send window of new streams. */
   #streamSendWindow = INITIAL_WINDOW_BYTES;
 
   constructor(options: SessionOptions) {
@@ -62,7 +62,7 @@ export class Http2Session implements StreamConnection {
     this.#idleFrames = new TokenBucket({ ...BOUNDS.idleFrames, monotonicMs });
   }
 
-  /** The latest stream of the client; 0 where there was none. */
+  /** The highest stream id of the client; 0 before the first. */
   get last(): number {
     return this.#last;
   }
@@ -71,12 +71,12 @@ export class Http2Session implements StreamConnection {
     return this.#streams.size;
   }
 
-  /** Takes a frame. @returns why the connection must end, or `null`; nothing is to be taken after an error */
+  /** Processes a frame. @returns the connection error code, or `null`; after an error nothing more may be passed */
   take(frame: Frame): number | null {
     return this.#mayCome(frame) ? this.#handle(frame) : ErrorCode.protocol;
   }
 
-  /** The connection is gone, and all streams are over. */
+  /** The connection has closed: closes all streams. */
   gone(): void {
     for (const stream of this.#streams.values()) stream.close({ isReset: false });
   }
@@ -221,7 +221,7 @@ export class Http2Session implements StreamConnection {
     if (this.sendWindow > MAX_31_BITS) return ErrorCode.flowControl;
     for (const stream of this.#waiting) {
       if (this.sendWindow <= 0) break;
-      // Where it has to wait again it comes after those that waited as long.
+      // Re-adding moves it behind the streams that have waited as long.
       this.#waiting.delete(stream);
       stream.sendHeld();
     }
@@ -239,13 +239,13 @@ export class Http2Session implements StreamConnection {
   #settings({ flags, payload }: Frame): Outcome {
     this.#hasSettings = true;
     if ((flags & Flag.ack) !== 0) return payload.length === 0 ? this.#idle() : ErrorCode.frameSize;
-    const told = settingsFrom(payload);
-    if (typeof told === 'number') return told;
+    const settings = settingsFrom(payload);
+    if (typeof settings === 'number') return settings;
     this.frame(FrameType.settings, Flag.ack, 0);
-    const change = (told.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
+    const change = (settings.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
     if (change === 0) return this.#idle();
     this.#streamSendWindow += change;
-    // INVARIANT: a frame pays for what it does, which here is something for each stream.
+    // INVARIANT: the cost of a frame is charged for what it does: this one updates every stream.
     const problem = this.#idle(1 + this.#streams.size);
     if (problem !== null) return problem;
     for (const stream of this.#streams.values()) if (!stream.widen(change)) return ErrorCode.flowControl;
@@ -262,7 +262,7 @@ export class Http2Session implements StreamConnection {
     const dependsOnItself = payload.length === 5 && (payload.readUInt32BE(0) & MAX_31_BITS) === id;
     if (payload.length === 5 && !dependsOnItself) return this.#idle();
     const problem = dependsOnItself ? ErrorCode.protocol : ErrorCode.frameSize;
-    // A stream that is none yet cannot be reset.
+    // An idle stream cannot be reset.
     return this.#hasBegun(id) ? this.#refuse(id, problem) : problem;
   }
 
@@ -270,12 +270,12 @@ export class Http2Session implements StreamConnection {
     return id % 2 === 1 && id <= this.#last;
   }
 
-  /** A frame that brings nothing, or one that is as much work as so many: an error, once there are too many. */
+  /** Charges a frame that carries no data, or as many as it is worth; a connection error above the limit. */
   #idle(count = 1): Outcome {
     return this.#idleFrames.take(count) ? null : ErrorCode.enhanceYourCalm;
   }
 
-  /** Resets a stream for what the client did, whether it is one or not. */
+  /** Resets a stream for an error of the client, and charges it. */
   #refuse(id: number, code: number): Outcome {
     if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
     const stream = this.#streams.get(id);

@@ -1,6 +1,6 @@
 import { ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES } from './frame.ts';
 
-/** The settings that are told or looked at. @see RFC 9113 section 6.5.2 */
+/** The settings that are sent or read. @see RFC 9113 section 6.5.2 */
 export const Setting = Object.freeze({
   enablePush: 0x2,
   maxConcurrentStreams: 0x3,
@@ -11,7 +11,7 @@ export const Setting = Object.freeze({
 
 const SETTING_BYTES = 6;
 
-/** The payload of a frame that tells settings. */
+/** The payload of a SETTINGS frame. */
 export function settingsBytes(settings: readonly (readonly [setting: number, value: number])[]): Buffer {
   const bytes = Buffer.alloc(settings.length * SETTING_BYTES);
   for (const [index, [setting, value]] of settings.entries()) {
@@ -21,17 +21,17 @@ export function settingsBytes(settings: readonly (readonly [setting: number, val
   return bytes;
 }
 
-/** What of a client's settings changes something here. */
+/** The client's settings that matter here. */
 export interface ToldSettings {
-  /** The window of a stream to begin with; `null` where it stays as it was. */
+  /** Initial window of new streams; `null` where it is unchanged. */
   readonly initialWindowSize: number | null;
 }
 
 /**
- * Reads the payload of a SETTINGS frame: of what is told more than once the last holds. What a client takes in frames and tables
- * is no matter, since less is sent than everybody takes.
+ * Parses the payload of a SETTINGS frame; the last value of a setting wins. The client's limits on frame and table size are
+ * ignored: what is sent always fits the protocol's minimum.
  *
- * @returns an error of the connection for what is no setting
+ * @returns the client's settings, or a connection error code
  */
 export function settingsFrom(payload: Buffer): ToldSettings | number {
   if (payload.length % SETTING_BYTES !== 0) return ErrorCode.frameSize;

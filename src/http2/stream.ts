@@ -3,78 +3,78 @@ import type { HeaderBlock } from './header-block.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { ContentLength } from './request-head.ts';
 
-/** What comes of a stream, told to whom it was handed. Who throws has the stream reset, and nothing else. */
+/** Listener of a stream. An exception it throws resets its stream and nothing else. */
 export interface StreamEvents {
   /**
-   * Bytes came: a view of what was received, which need not be copied. The client may send as many more once they are `took`.
+   * Data arrived: a view of the received bytes. The client may send more once `took` is called for them.
    *
-   * @param part `last` where the client says in the same frame that this is all: `ended` comes next, or `closed`
+   * @param part `last` where the same frame ends the client's half: `ended` follows, or `closed`
    */
   data(bytes: Buffer, part: 'more' | 'last'): void;
-  /** The client has said all. Not told where the stream ends before. */
+  /** The client half-closed the stream. Not called where the stream ends before. */
   ended(): void;
-  /** The stream is over, however that came about. Told once, and last. */
+  /** The stream is over. Called exactly once, as the last call. */
   closed(): void;
 }
 
-/** A stream as it is answered. Whatever is sent where nobody waits any more goes nowhere. */
+/** A stream as its handler sees it. Sending on a stream that is over does nothing. */
 export interface AnswerableStream {
-  /** Whether an answer, or more of it, can be sent. */
+  /** Whether more of the answer can be sent. */
   readonly isAnswerable: boolean;
-  /** Whether the headers of the answer have been sent. */
+  /** Whether response headers were sent. */
   readonly isAnswered: boolean;
-  /** Whether the client has said all. */
+  /** Whether the client has half-closed. */
   readonly isEnded: boolean;
-  /** Sends the headers of the answer; with `ends` they are all of it. */
+  /** Sends the response headers; with `ends` they are the whole answer. */
   respond(block: HeaderBlock, options?: { readonly ends: boolean }): void;
-  /** Sends bytes, as soon as the client has room for them; those that have to wait are kept as they are. */
+  /** Sends data as flow control permits. Waiting data is kept by reference, not copied. */
   send(bytes: Buffer): void;
   /** Ends the answer with trailers. */
   end(trailers: HeaderBlock): void;
-  /** Ends the stream at once. */
+  /** Resets the stream at once. */
   reset(code: number): void;
-  /** Ends the stream a while after all of the answer was sent, where the client has not said all by then. */
+  /** Once the whole answer is sent, gives the client a while to half-close and then resets the stream. */
   letGo(): void;
-  /** Bytes that came have been dealt with. */
+  /** Marks received bytes as consumed, which opens the window again. */
   took(length: number): void;
 }
 
-/** The connection of a stream, as the stream needs it. */
+/** What a stream needs of its connection. */
 export interface StreamConnection {
-  /** What may be sent now, of all streams together, bytes. */
+  /** Send window of the connection, in bytes. */
   sendWindow: number;
   frame(type: number, flags: number, stream: number, payload?: Uint8Array): void;
-  /** So many bytes more, or less, wait for a window. */
+  /** Changes the number of bytes that wait for a window. */
   hold(bytes: number): void;
-  /** The stream waits for the window that all share: `sendHeld` once that is wider. */
+  /** Queues the stream for the connection's send window; `sendHeld` is called once it opens. */
   waitForWindow(stream: Http2Stream): void;
-  /** Bytes that were received have been dealt with. */
+  /** Marks received bytes as consumed. */
   took(length: number): void;
-  /** Who is told of streams has thrown. */
+  /** The listener of a stream threw. */
   fault(error: unknown): void;
-  /** The stream is ended a while from now. @returns takes that back */
+  /** Resets the stream after a delay. @returns cancels that */
   endLater(stream: Http2Stream): () => void;
   /** The stream is over. */
   over(stream: Http2Stream, options: { readonly isReset: boolean }): void;
 }
 
-/** What a stream begins with. */
+/** The initial state of a stream. */
 export interface Http2StreamOptions {
   readonly id: number;
   readonly contentLength: ContentLength;
-  /** What may be sent of it before the client says more, bytes. */
+  /** Initial send window, in bytes. */
   readonly sendWindow: number;
 }
 
-/** Why what came makes an error of the stream. */
+/** Error codes of a stream error. */
 export type StreamProblem = (typeof ErrorCode)['streamClosed' | 'flowControl' | 'protocol'];
 
-/** What a client may send of one stream before it hears that more may come. */
+/** Initial receive window of a stream. */
 export const STREAM_WINDOW_BYTES = 256 * 1_024;
 
 /**
- * One stream of a connection: what comes is counted and handed on, what is sent waits for the windows of the client. Over when
- * both sides have said all, or one has reset it, or the connection is gone.
+ * One stream: counts and passes on what arrives, and queues what is sent for the client's windows. It is over when both sides
+ * have half-closed, one has reset it, or the connection has closed.
  *
  * @see RFC 9113 section 5.1
  */
@@ -85,11 +85,11 @@ export class Http2Stream implements AnswerableStream {
   #events: StreamEvents | null = null;
   readonly #receiveWindow = new ReceiveWindow(STREAM_WINDOW_BYTES);
   #received = 0;
-  /** Handed on and not yet dealt with. */
+  /** Bytes passed on and not yet consumed. */
   #untaken = 0;
   #isEnded = false;
   #sendWindow: number;
-  /** Waits for a window; trailers come after it. */
+  /** Data waiting for a window. Trailers follow it. */
   readonly #held: Buffer[] = [];
   #trailers: HeaderBlock | null = null;
   #answer: 'none' | 'begun' | 'ending' | 'ended' = 'none';
@@ -116,7 +116,7 @@ export class Http2Stream implements AnswerableStream {
     return this.#isEnded;
   }
 
-  /** Who is told what comes, and at once where the stream was ended already. */
+  /** Sets the listener, which hears of what has already happened. */
   handTo(events: StreamEvents): void {
     this.#events = events;
     if (this.#isOver) this.#tellClosed();
@@ -165,9 +165,9 @@ export class Http2Stream implements AnswerableStream {
   }
 
   /**
-   * Content came, which the connection has counted.
+   * Processes the content of a DATA frame. The connection has already counted it.
    *
-   * @param bytes without the padding, which was counted and is nothing
+   * @param bytes without padding, which counts against the window as well
    */
   receive(bytes: Buffer, { flags, payload: { length: counted } }: Frame): StreamProblem | null {
     if (this.#isEnded) return this.#refused(counted, ErrorCode.streamClosed);
@@ -184,11 +184,11 @@ export class Http2Stream implements AnswerableStream {
     return null;
   }
 
-  /** The client has said all. */
+  /** The client half-closed. */
   receiveEnd(): StreamProblem | null {
     if (this.#isOver) return null;
     if (this.#isEnded) return ErrorCode.streamClosed;
-    // INVARIANT: what is not as long as it says has more than one reading, and is none.
+    // INVARIANT: a body of another length than `content-length` has two readings and is refused.
     if (this.#contentLength !== null && this.#contentLength !== this.#received) return ErrorCode.protocol;
     this.#isEnded = true;
     try {
@@ -200,7 +200,7 @@ export class Http2Stream implements AnswerableStream {
     return null;
   }
 
-  /** The client takes so much more, or less, than before; whether that is a window. */
+  /** Changes the send window. Returns false where it exceeds the protocol's maximum. */
   widen(bytes: number): boolean {
     this.#sendWindow += bytes;
     if (this.#sendWindow > MAX_31_BITS) return false;
@@ -208,7 +208,7 @@ export class Http2Stream implements AnswerableStream {
     return true;
   }
 
-  /** Sends what waited, as far as it may be sent now. */
+  /** Sends as much waiting data as the windows permit. */
   sendHeld(): void {
     for (let next = this.#held[0]; next !== undefined && !this.#isOver; next = this.#held[0]) {
       const sent = this.#sendNow(next);
@@ -222,7 +222,7 @@ export class Http2Stream implements AnswerableStream {
     if (this.#trailers !== null && this.#held.length === 0) this.#finish(this.#trailers);
   }
 
-  /** It is over; `isReset` where one side ended it before its time. */
+  /** The stream is over; `isReset` where one side reset it. */
   close(options: { readonly isReset: boolean }): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -241,7 +241,7 @@ export class Http2Stream implements AnswerableStream {
     }
   }
 
-  /** INVARIANT: what one stream throws ends neither the process nor any other stream. */
+  /** INVARIANT: an exception of one stream's listener ends neither the process nor another stream. */
   #fault(error: unknown): void {
     this.#connection.fault(error);
     this.reset(ErrorCode.internal);
@@ -260,7 +260,7 @@ export class Http2Stream implements AnswerableStream {
     else if (this.#isLetGo) this.#keep = this.#connection.endLater(this);
   }
 
-  /** How many bytes the windows let pass. */
+  /** Sends what the windows permit and returns how many bytes that was. */
   #sendNow(bytes: Buffer): number {
     let sent = 0;
     while (sent < bytes.length) {

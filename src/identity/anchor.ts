@@ -5,26 +5,25 @@ import { extensionsFrom, SUBJECT_ALTERNATIVE_NAME, uriNamesIn } from './certific
 import type { LeafCertificate } from './leaf-certificate.ts';
 import { trustDomainFrom, trustDomainOf, type TrustDomain } from './spiffe-id.ts';
 
-/** A certificate that may sign leaves, and what it was found to have signed. */
+/** A CA certificate that may sign leaves, with the results of its signature checks. */
 interface Anchor {
   readonly certificate: X509Certificate;
-  /** The trust domain its own SPIFFE ID names; `null` where it has none. */
+  /** The trust domain of its SPIFFE ID; `null` where it has none. */
   readonly trustDomain: TrustDomain | null;
   readonly signed: WeakMap<LeafCertificate, boolean>;
 }
 
-/** INVARIANT: a signature does not change with time, so it is remembered; a date does matter each time, so it is not. */
+/** INVARIANT: only signature checks are memoised. Validity depends on the time and is checked on each use. */
 const anchorsOf = new WeakMap<readonly string[], readonly Anchor[]>();
 
 /**
- * Whether one of `anchors`, in its own validity, signed `leaf` directly: Envoy sends the leaf alone, so an intermediate
- * CA has to be an anchor itself.
+ * Whether a currently valid anchor signed `leaf` directly. Envoy sends only the leaf, so an intermediate CA must be an anchor
+ * itself.
  *
- * An anchor that names a trust domain vouches for that one alone. One that names none vouches only where `trustDomains`
- * has a single entry, since nothing else would keep the CA of one domain from signing for another. A text that is not
- * the certificate of a CA vouches for nothing.
+ * An anchor with a SPIFFE ID vouches for its trust domain only. An anchor without one vouches only where `trustDomains` has a
+ * single entry; otherwise the CA of one domain could sign for another. A text that is not a CA certificate is ignored.
  *
- * Anchors are parsed once for each array: a new bundle is a new array.
+ * Anchors are parsed once per array: a new bundle must be a new array.
  *
  * @param anchors PEM texts of one CA certificate each
  * @see X509-SVID section 5
@@ -50,7 +49,7 @@ function parsed(anchors: readonly string[]): readonly Anchor[] {
   return held;
 }
 
-/** One anchor, or none where the text is not the certificate of a CA that can be used. */
+/** The anchor in a PEM text; empty where it is not a usable CA certificate. */
 function anchorFrom(pem: string): readonly Anchor[] {
   try {
     const certificate = new X509Certificate(pem);
@@ -77,7 +76,7 @@ function isSignedBy(leaf: LeafCertificate, issuer: X509Certificate): boolean {
     const certificate = new X509Certificate(leaf.der);
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   } catch {
-    // A key of a kind OpenSSL cannot verify with: it vouches for nothing.
+    // OpenSSL cannot verify with this type of key, so it vouches for nothing.
     return false;
   }
 }

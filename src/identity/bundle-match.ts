@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 
 /**
- * Why a bundle does not verify a certificate chain, or `null` where it does: each certificate was issued by the next one, until a CA
- * certificate of the bundle issued one. Dates of the bundle are judged too, since every client does.
+ * Why a bundle does not verify a certificate chain; `null` where it does: each certificate is issued by the next, and the last
+ * by a currently valid CA certificate of the bundle.
  *
  * @param chain the leaf, then any intermediates
  */
@@ -14,14 +14,14 @@ export function bundleProblem(
   const anchors = bundle.filter((anchor) => anchor.ca && isInTime(anchor, nowMs));
   const [leaf, ...intermediates] = chain;
   let current = leaf;
-  // Each intermediate is taken once, so a chain that goes round ends.
+  // Uses each intermediate once, so that a cycle ends.
   for (const left = new Set(intermediates); current !== undefined;) {
     const subject = current;
     if (anchors.some((anchor) => hasIssued(anchor, subject))) return null;
     current = [...left].find((next) => next.ca && hasIssued(next, subject));
     if (current !== undefined) left.delete(current);
   }
-  return `its bundle does not verify it: none of the ${bundle.length} certificates there is a CA that issued it and is in its validity; take the bundle of its own trust domain`;
+  return `its bundle does not verify it: none of its ${bundle.length} certificates is a currently valid CA that issued it; use the bundle of its own trust domain`;
 }
 
 const isInTime = ({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean =>
@@ -31,7 +31,7 @@ function hasIssued(issuer: X509Certificate, subject: X509Certificate): boolean {
   try {
     return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
   } catch {
-    // A key of a kind that OpenSSL cannot verify with.
+    // OpenSSL cannot verify with this type of key.
     return false;
   }
 }

@@ -5,40 +5,40 @@ import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { MAX_SPIFFE_ID_BYTES, spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { xfccFrom, type XfccElement } from './xfcc.ts';
 
-/** What Envoy says about who sent a call. Nothing in it is checked yet. */
+/** What Envoy says about the sender of a call, not yet checked. */
 export interface PeerFacts {
-  /** `attributes.source.principal`; `''` is none. */
+  /** `attributes.source.principal`; `''` where there is none. */
   readonly principal: string;
-  /** `attributes.source.certificate`, the URL-encoded PEM of the leaf; `''` is none. */
+  /** `attributes.source.certificate`, the URL-encoded PEM of the leaf; `''` where there is none. */
   readonly certificate: string;
   /** Values of `x-forwarded-client-cert`, as received. */
   readonly xfcc: readonly string[];
 }
 
-/** Which source of identity is trusted, and for what. */
+/** Which source of identity is trusted. */
 export interface IdentityRules {
-  /** `peer`: who is at the other end of the connection. `xfcc`: who the proxy in front says was. */
+  /** `peer`: the peer of the connection. `xfcc`: the peer that the proxy in front reports. */
   readonly mode: 'peer' | 'xfcc';
   /** Trust domains a caller may belong to. */
   readonly trustDomains: ReadonlySet<TrustDomain>;
-  /** `xfcc`: the one `By` that is believed, the SPIFFE ID of the proxy itself; `null` believes none. */
+  /** `xfcc`: the only accepted `By`, the SPIFFE ID of the proxy itself; `null` accepts none. */
   readonly proxyId: SpiffeId | null;
-  /** `xfcc`: peers that may forward the identity of another. */
+  /** `xfcc`: peers that may forward the identity of others. */
   readonly forwarders: ReadonlySet<SpiffeId>;
-  /** CA certificates of which one must have signed the peer's leaf, a PEM text each; none leaves the chain to Envoy. */
+  /** CA certificates, one PEM text each; one of them must have signed the peer's leaf. Empty: Envoy alone verifies the chain. */
   readonly anchors: readonly string[];
-  /** Reads the peer's leaf, by default without memory; `leafCache(max)` is one that remembers. */
+  /** Parses the peer's leaf. Default: without a cache; `leafCache(max)` caches. */
   readonly leafFrom?: LeafReader;
 }
 
-/** Who calls: a workload, by an identity that one source asserts and no other contradicts. */
+/** A caller: a workload whose identity one source asserts and no other contradicts. */
 export interface Caller {
   readonly id: SpiffeId;
   readonly trustDomain: TrustDomain;
   readonly source: 'peer' | 'xfcc';
-  /** base64url of the SHA-256 of the DER of its certificate; `null` where that is not known. */
+  /** base64url SHA-256 of its certificate's DER; `null` where that is not known. */
   readonly certificateSha256: string | null;
-  /** Last instant its certificate is valid, milliseconds since the Unix epoch; `null` where that is not known. */
+  /** Last instant its certificate is valid, milliseconds since the Unix epoch; `null` where not known. */
   readonly certificateNotAfterMs: number | null;
 }
 
@@ -52,13 +52,13 @@ const modes: ReadonlyMap<
 ]);
 
 /**
- * Who sent the call, from the source that `rules.mode` trusts. It never throws.
+ * The caller of a call, from the source that `rules.mode` trusts. Never throws.
  *
- * Denies with `identity.missing` where that source is silent, `identity.invalid` where it breaks a rule,
- * `identity.untrusted-domain` where it names a trust domain that is not accepted, and `identity.conflict` where a second
- * source says something else, trusted or not.
+ * Denies with `identity.missing` where that source is empty, `identity.invalid` where it breaks a rule,
+ * `identity.untrusted-domain` where its trust domain is not accepted, and `identity.conflict` where another source, trusted or
+ * not, contradicts it.
  *
- * @param nowMs milliseconds since the Unix epoch, against which certificates are judged on each use
+ * @param nowMs milliseconds since the Unix epoch, at which certificates must be valid
  */
 export function callerFrom(facts: PeerFacts, rules: IdentityRules, nowMs: number): Caller | Deny {
   const find = modes.get(rules.mode);
@@ -95,7 +95,7 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
   return callerOf(id, 'xfcc', { sha256: own?.sha256 ?? element.sha256, notAfterMs: own?.notAfterMs ?? null });
 }
 
-/** The leaf the peer presented, agreeing with its principal and valid now; `null` where Envoy sent none. */
+/** The peer's leaf: it must match the principal and be valid now. `null` where Envoy sent none. */
 function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCertificate | null | Deny {
   if (facts.certificate === '') {
     return rules.anchors.length > 0 && facts.principal !== ''
@@ -114,14 +114,14 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCe
     : deny('identity.invalid', 'no anchor of its trust domain signed the peer certificate');
 }
 
-/** The header is not trusted in `peer` mode, and yet may not contradict: `URI`, and `Hash` where the leaf is known. */
+/** In `peer` mode the header is not trusted, but must not contradict: `URI`, and `Hash` where the leaf is known. */
 function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertificate | null): Deny | null {
   if (xfcc.length === 0) return null;
   const elements = elementsOf(xfcc);
   if (isDeny(elements)) {
     return deny('identity.conflict', `xfcc beside a principal could not be read: ${elements.detail}`);
   }
-  // The rightmost is of the nearest proxy; all that is left of it anyone may have written.
+  // The last element is the nearest proxy's; anyone may have written the others.
   const element = elements.at(-1);
   if (element === undefined) return null;
   if (element.uri !== null && element.uri !== id) {
@@ -131,9 +131,9 @@ function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertifi
 }
 
 /**
- * The rightmost element, if the pinned proxy wrote it, and it alone. Envoy does not escape names, so one certificate
- * could make an element look like two; the proxy's own `By` to the left of the last element gives that away. A path that
- * leads through the pinned proxy twice is refused with it.
+ * The last element, if only the pinned proxy can have written it. Envoy does not escape names, so one certificate can make an
+ * element look like two; then the proxy's own `By` also appears before the last element. A path that passes through the pinned
+ * proxy twice is refused too.
  */
 function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | null): XfccElement | Deny {
   const element = elements.at(-1);
@@ -146,7 +146,7 @@ function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | nul
     : deny('identity.invalid', '`By` of xfcc must be the pinned proxy in the last element alone');
 }
 
-/** The elements of the one header there must be. */
+/** The elements of the header, which must be there exactly once. */
 function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
   const [value, ...others] = xfcc;
   if (value === undefined) return deny('identity.missing', 'the call has no xfcc');
@@ -155,7 +155,7 @@ function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
     : deny('identity.invalid', 'the call must have one xfcc header');
 }
 
-/** Headers of the workloads that call, which come with every call of each. */
+/** Parsed headers: a workload sends the same one with every call. */
 const headers = new BoundedMemo<readonly XfccElement[] | Deny>({ maxKeys: 2_048, maxKeyChars: 4_096 });
 
 const ids = new BoundedMemo<SpiffeId | Deny>({ maxKeyChars: MAX_SPIFFE_ID_BYTES });

@@ -1,4 +1,4 @@
-/** Object identifiers of the extensions that are read here, as the hex of their DER content. */
+/** Object identifiers of the extensions read here, as hex of their DER content. */
 export const BASIC_CONSTRAINTS = '551d13';
 export const KEY_USAGE = '551d0f';
 export const SUBJECT_ALTERNATIVE_NAME = '551d11';
@@ -19,11 +19,11 @@ const URI_NAME = 0x86;
 const TEXT_NAMES: ReadonlySet<number> = new Set([0x81, 0x82, URI_NAME]);
 
 /**
- * The extensions of a certificate: content of the object identifier in hex to the DER value.
+ * The extensions of a certificate: object identifier (hex of its content) to DER value.
  *
- * `node:crypto` reads certificates with OpenSSL but shows no key usage, and its `ca` is false for a CA whose key usage
- * lacks keyCertSign; so what OpenSSL accepted is read once more here, for its extensions alone. `null` is a certificate
- * that this strict reading refuses: indefinite or over-long lengths, trailing bytes, the same extension twice.
+ * `node:crypto` parses certificates with OpenSSL but does not show key usage, and its `ca` is false for a CA whose key usage
+ * lacks keyCertSign, so this parses the extensions again. `null` where this strict parser refuses the certificate: indefinite
+ * or over-long lengths, trailing bytes, a repeated extension.
  *
  * @see RFC 5280 sections 4.1 and 4.2
  */
@@ -48,9 +48,8 @@ export function extensionsFrom(der: Uint8Array): ReadonlyMap<string, Uint8Array>
 }
 
 /**
- * The URI names of a subject alternative name, as Latin-1 so that each byte is one character; none where the certificate
- * has no such extension. `null` is one that cannot be read, or in which a name that is text holds a NUL: readers that end
- * a name there would see another one.
+ * The URI names of a subject alternative name, as Latin-1; empty where there is no such extension. `null` where it cannot be
+ * parsed or a text name contains NUL: parsers that stop at a NUL would see another name.
  */
 export function uriNamesIn(subjectAlternativeName: Uint8Array | undefined): readonly string[] | null {
   const names = subjectAlternativeName === undefined ? [] : sequenceIn(subjectAlternativeName);
@@ -64,7 +63,7 @@ export function sequenceIn(der: Uint8Array): readonly Element[] | null {
   return sequence?.tag === SEQUENCE && rest.length === 0 ? elementsIn(sequence.content) : null;
 }
 
-/** The elements that fill `der` to its last byte, or `null`. Contents are views, not copies. */
+/** The elements that fill `der` exactly, or `null`. Contents are views, not copies. */
 export function elementsIn(der: Uint8Array): readonly Element[] | null {
   const elements: Element[] = [];
   for (let at = 0; at < der.length;) {
@@ -76,7 +75,9 @@ export function elementsIn(der: Uint8Array): readonly Element[] | null {
   return elements;
 }
 
-/** Short form, or a minimal long form of one or two bytes: no certificate here is longer than 64 KiB. */
+/**
+ * Parses an element's header: short form, or a minimal long form of one or two bytes, since no certificate here exceeds 64 KiB.
+ */
 function headerAt(der: Uint8Array, at: number): { tag: number; start: number; end: number } | null {
   const [tag = 0, first = 0xff, second = 0, third = 0] = der.subarray(at, at + 4);
   if ((tag & 0x1f) === 0x1f) return null;

@@ -2,13 +2,13 @@ import { X509Certificate } from 'node:crypto';
 import { elementsIn } from './certificate-extensions.ts';
 import { MAX_CERTIFICATE_BYTES } from './leaf-certificate.ts';
 
-/** Most certificates in one list: a chain has a few, the bundle of one trust domain a few more while its CA rotates. */
+/** Most certificates in one list: a chain has a few, a bundle a few more while its CA rotates. */
 export const MAX_CERTIFICATES = 256;
 
 const PEM_BLOCK = /-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----/g;
 
 /**
- * The certificates of concatenated DER, as the Workload API has chains and bundles; none of no bytes. `null` is anything
+ * The certificates in concatenated DER, as the Workload API sends chains and bundles; empty for no bytes. `null` for anything
  * but whole certificates of at most 16 KiB each, or more than {@link MAX_CERTIFICATES}.
  */
 export function certificatesFromDer(der: Uint8Array): readonly X509Certificate[] | null {
@@ -26,8 +26,9 @@ export function certificatesFromDer(der: Uint8Array): readonly X509Certificate[]
 }
 
 /**
- * The certificates of a PEM file, in order; none of a text without a block. Notes between the blocks are skipped. `null`
- * is a block that is cut off, of another kind or no certificate of at most 16 KiB, or more than {@link MAX_CERTIFICATES}.
+ * The certificates of a PEM file, in order; empty for a text without a block. Text between blocks is skipped. `null` where a
+ * block is truncated, of another type, or not a certificate of at most 16 KiB, or where there are more than {@link
+ * MAX_CERTIFICATES}.
  */
 export function certificatesFromPem(text: string): readonly X509Certificate[] | null {
   if (text.replaceAll(PEM_BLOCK, '').includes('-----')) return null;
@@ -35,7 +36,7 @@ export function certificatesFromPem(text: string): readonly X509Certificate[] | 
   return blocks.length > MAX_CERTIFICATES ? null : certificatesFrom(blocks);
 }
 
-/** All or nothing. What OpenSSL read is all there was: it ignores bytes that follow a certificate. */
+/** All or nothing. OpenSSL ignores bytes after a certificate, so the result must have the length of the input. */
 function certificatesFrom(ders: readonly Uint8Array[]): readonly X509Certificate[] | null {
   try {
     const certificates = ders.map((der) => new X509Certificate(der));

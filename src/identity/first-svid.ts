@@ -1,13 +1,13 @@
 import type { Svid, SvidProblem, SvidSource } from './svid.ts';
 
-/** How long is waited, and on what timers. */
+/** How long to wait, and with which timers. */
 export interface FirstSvidOptions {
   readonly withinMs: number;
-  /** Runs something once, `delayMs` from now; the result takes that back. */
+  /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
 }
 
-/** The SVID of a source that may have none yet, or after `withinMs` why there is none. For a start that needs one. */
+/** The first SVID of a source, or after `withinMs` the reason why there is none. For a start that requires an SVID. */
 export function firstSvid(source: SvidSource, { withinMs, after }: FirstSvidOptions): Promise<Svid | SvidProblem> {
   const held = source.current();
   if (held !== null) return Promise.resolve(held);

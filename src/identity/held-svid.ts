@@ -1,18 +1,15 @@
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import { certificateInstant, isSameSvid, type Svid } from './svid.ts';
 
-/** What a {@link HeldSvid} works with. */
+/** What a {@link HeldSvid} needs. */
 export interface HeldSvidOptions {
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
-  /** Told of a problem when it begins or changes, for a log. Holds nothing secret. */
+  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
   readonly onProblem?: (problem: string) => void;
 }
 
-/**
- * The SVID that a source holds: the last good one stays until a newer takes its place, it is withdrawn or its validity
- * ends.
- */
+/** The SVID that a source holds: the last good one, until a newer one replaces it, it is withdrawn or it expires. */
 export class HeldSvid {
   readonly #options: HeldSvidOptions;
   readonly #listeners = new Set<(svid: Svid) => void>();
@@ -23,7 +20,7 @@ export class HeldSvid {
     this.#options = options;
   }
 
-  /** Puts `svid` in the place of the one before and tells every listener, unless it is the same. One that throws is a problem. */
+  /** Replaces the SVID and notifies every listener, unless it is the same. A listener that throws becomes a problem. */
   take(svid: Svid): void {
     const isNew = this.#svid === null || !isSameSvid(this.#svid, svid);
     this.#svid = svid;
@@ -35,18 +32,18 @@ export class HeldSvid {
     try {
       listener(svid);
     } catch (error) {
-      this.report(`the svid was renewed, and not taken by all that use it: ${messageOfFault(error)}`);
+      this.report(`the svid was renewed, but a user of it failed to take it over: ${messageOfFault(error)}`);
     }
   }
 
-  /** Says what is wrong; what is held stays. */
+  /** Reports a problem and keeps the SVID. */
   report(problem: string): void {
     if (this.#problem === problem) return;
     this.#problem = problem;
     this.#options.onProblem?.(problem);
   }
 
-  /** Gives up what is held: this process has that identity no more. */
+  /** Drops the SVID: this process no longer has that identity. */
   withdraw(problem: string): void {
     this.#svid = null;
     this.report(problem);
@@ -64,7 +61,7 @@ export class HeldSvid {
   }
 
   onChange(listener: (svid: Svid) => void): () => void {
-    // A function of its own for each call, so that one listener added twice is told twice and ends once.
+    // Wraps the listener, so that one added twice is called twice and removed separately.
     const own = (svid: Svid): void => listener(svid);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);

@@ -13,7 +13,7 @@ import {
 } from './certificate-extensions.ts';
 import { spiffeIdFrom, type SpiffeId } from './spiffe-id.ts';
 
-/** What the leaf certificate of an X509-SVID says. Its validity is told, not judged: that takes a clock. */
+/** The content of an X509-SVID's leaf certificate. Its validity is not checked here: that needs a clock. */
 export interface LeafCertificate {
   readonly id: SpiffeId;
   /** base64url of the SHA-256 of the DER, the `x5t#S256` of RFC 8705 section 3.1. */
@@ -28,7 +28,7 @@ export interface LeafCertificate {
 /** Reads the URL-encoded PEM of one leaf certificate, the form in which Envoy sends it. */
 export type LeafReader = (text: string) => LeafCertificate | Deny;
 
-/** Longest certificate that is read, in bytes, in whichever encoding it comes. A usual SVID has about 1 KiB. */
+/** Longest certificate accepted, in bytes of any encoding. A usual SVID has about 1 KiB. */
 export const MAX_CERTIFICATE_BYTES = 16 * 1024;
 
 const ONE_PEM_BLOCK = /^-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----[\r\n]*$/;
@@ -39,7 +39,7 @@ const KEY_CERT_SIGN = 0x04;
 const CRL_SIGN = 0x02;
 
 /**
- * {@link leafFromPem} of what Envoy sends: its PEM, URL-encoded. Bad encoding denies with `identity.invalid`.
+ * {@link leafFromPem} of URL-encoded PEM, as Envoy sends it. Denies bad encoding with `identity.invalid`.
  *
  * @see envoy.service.auth.v3.AttributeContext.Peer.certificate
  */
@@ -53,8 +53,8 @@ export function leafFromUrlEncodedPem(text: string): LeafCertificate | Deny {
 }
 
 /**
- * {@link leafFromDer} of a text that is one PEM block and nothing else, at most 16 KiB. A second block, text around it or
- * base64 that is not canonical denies with `identity.invalid`: one text has one reading.
+ * {@link leafFromDer} of a text that is exactly one PEM block of at most 16 KiB. Denies a second block, text around it, or
+ * non-canonical base64 with `identity.invalid`, so that one text has one reading.
  */
 export function leafFromPem(text: string): LeafCertificate | Deny {
   if (text.length > MAX_CERTIFICATE_BYTES) return tooLong();
@@ -67,12 +67,12 @@ export function leafFromPem(text: string): LeafCertificate | Deny {
 }
 
 /**
- * The leaf certificate of an X509-SVID. Denies with `identity.invalid`, without a throw, whatever is not DER of one
- * certificate of at most 16 KiB or breaks a rule of the standard: exactly one URI name, which is the SPIFFE ID of a
- * workload (other names may stand beside it); not a CA; a key usage with digitalSignature and without keyCertSign and
- * cRLSign; an extended key usage, if there is one, with clientAuth. A text name that holds a NUL is refused.
+ * Parses the leaf certificate of an X509-SVID. Never throws. Denies with `identity.invalid` anything that is not the DER of one
+ * certificate of at most 16 KiB, or that breaks a rule of the standard: exactly one URI name, which is a workload's SPIFFE ID
+ * (other types of name are allowed); not a CA; key usage with digitalSignature and without keyCertSign and cRLSign; clientAuth
+ * in the extended key usage, if it has one. Text names with NUL are refused.
  *
- * Neither the signature nor the validity is judged here.
+ * Checks neither the signature nor the validity.
  *
  * @see X509-SVID sections 2, 4 and 5.2
  */
@@ -98,10 +98,9 @@ export function leafFromDer(der: Uint8Array): LeafCertificate | Deny {
 }
 
 /**
- * {@link leafFromUrlEncodedPem} that remembers the last `maxEntries` leaves by the whole text, since Envoy sends the
- * same certificate with each call of a connection. Holds at most about 32 KiB for each entry; the least recently used
- * leaf goes first. Refusals are not remembered. What depends on the clock is not in a {@link LeafCertificate}, so none of it is
- * remembered either.
+ * {@link leafFromUrlEncodedPem} with an LRU cache of `maxEntries` leaves keyed by the whole text: Envoy sends the same
+ * certificate with each call of a connection. About 32 KiB per entry at most. Denials are not cached, nor is anything that
+ * depends on the clock.
  *
  * @param maxEntries at least 1, else it throws
  */
@@ -116,7 +115,7 @@ export function leafCache(maxEntries: number): LeafReader {
   };
 }
 
-/** INVARIANT: the bytes that are hashed are the certificate, whole; OpenSSL alone would ignore what follows it. */
+/** INVARIANT: hashes the whole input. OpenSSL ignores bytes after the certificate, so the lengths must match. */
 function certificateFrom(der: Uint8Array): X509Certificate | null {
   try {
     const certificate = new X509Certificate(der);
@@ -129,7 +128,7 @@ function certificateFrom(der: Uint8Array): X509Certificate | null {
 function authorityProblem(basicConstraints: Uint8Array | undefined): string | null {
   if (basicConstraints === undefined) return null;
   const parts = sequenceIn(basicConstraints);
-  // DER leaves out the default: anything within the sequence is cA=TRUE, or a path length that only a CA may have.
+  // DER omits defaults, so anything in the sequence means cA=TRUE, or a path length that only a CA may have.
   return parts?.length === 0 ? null : 'the certificate must not be of a ca';
 }
 
@@ -146,7 +145,7 @@ function keyUsageProblem(keyUsage: Uint8Array | undefined): string | null {
   return null;
 }
 
-/** `undefined` is a certificate without one, which serves every purpose. */
+/** `undefined` is a certificate without the extension, which is good for every purpose. */
 function extendedKeyUsageProblem(purposes: readonly string[] | undefined): string | null {
   return purposes === undefined || purposes.includes(CLIENT_AUTH)
     ? null
@@ -155,7 +154,7 @@ function extendedKeyUsageProblem(purposes: readonly string[] | undefined): strin
 
 function idFrom(subjectAlternativeName: Uint8Array | undefined): SpiffeId | Deny {
   const names = uriNamesIn(subjectAlternativeName);
-  if (names === null) return invalid('a name of the certificate holds a nul or could not be read');
+  if (names === null) return invalid('a name of the certificate contains a nul or could not be read');
   const [uri] = names;
   return uri !== undefined && names.length === 1
     ? spiffeIdFrom(uri)

@@ -3,19 +3,19 @@ import type { IdentityRules, PeerFacts } from './caller.ts';
 import { leafFromUrlEncodedPem } from './leaf-certificate.ts';
 import { xfccFrom } from './xfcc.ts';
 
-/** What a caller that was refused showed of itself. Nobody vouches for it: no agent is blamed or counted by it. */
+/** What a refused caller presented. Nothing vouches for it, so no agent is blamed or counted by it. */
 export interface RefusedCaller {
-  /** At most 512 characters of printable ASCII without quotes and backslashes, others as `?`; cut with `…`. */
+  /** At most 512 characters of printable ASCII; quotes, backslashes and others become `?`; truncated with `…`. */
   readonly id: string;
-  /** The IP address of the other end of the connection, which behind a hop is the hop's; `null` where it is not known. */
+  /** Peer IP address of the connection (of the hop, where there is one); `null` where not known. */
   readonly address: string | null;
 }
 
 const MAX_ID_CHARS = 512;
 
 /**
- * The id that a refused caller showed, for whoever looks into it: with `xfcc` the `URI` of the nearest element, else the principal of
- * the connection, else the id in its certificate; `null` where none was shown. Never throws.
+ * The id that a refused caller presented, for investigation: with `xfcc` the `URI` of the nearest element, else the principal,
+ * else the id in its certificate; `null` where there is none. Never throws.
  */
 export function refusedCallerFrom(
   { principal, certificate, xfcc }: PeerFacts,

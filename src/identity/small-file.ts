@@ -1,22 +1,22 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** Longest file that is read, in bytes: a bundle with every certificate it may have. */
+/** Longest file read, in bytes: enough for a bundle with the most certificates. */
 export const MAX_FILE_BYTES = 1024 * 1024;
 
-/** A file's text and who may open it. */
+/** A file's text and its permissions. */
 export interface SmallFile {
   readonly text: string;
-  /** Whether users who are neither the owner nor in the group of the file may read or write it. */
+  /** Whether users other than owner and group may read or write it. */
   readonly isOpenToAll: boolean;
 }
 
 const OTHERS_READ_OR_WRITE = 0o006;
 
-/** Reads a regular file of at most 1 MiB. The problem names the file and never repeats what is in it. */
+/** Reads a regular file of at most 1 MiB. The problem names the file and never quotes it. */
 export async function smallFile(path: string): Promise<SmallFile | { readonly problem: string }> {
   try {
-    // Not to wait for the other end, should it be a pipe.
+    // O_NONBLOCK: opening a pipe must not wait for its other end.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return await textOf(handle, path);

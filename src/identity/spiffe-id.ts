@@ -1,12 +1,12 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 
-/** The name of a trust domain, such as `acme.test`: lower case, without scheme and path. */
+/** A trust domain name, such as `acme.test`: lower case, without scheme and path. */
 export type TrustDomain = string & { readonly brand: 'TrustDomain' };
 
 /** The full text of a workload's SPIFFE ID, such as `spiffe://acme.test/ns/agents/sa/planner`. It always has a path. */
 export type SpiffeId = string & { readonly brand: 'SpiffeId' };
 
-/** Longest SPIFFE ID, in bytes. The grammar is ASCII alone, so a string of this many characters is as many bytes. */
+/** Longest SPIFFE ID in bytes, which are also its characters, since it is ASCII. */
 export const MAX_SPIFFE_ID_BYTES = 2048;
 
 const SCHEME = 'spiffe://';
@@ -14,11 +14,11 @@ const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 const SEGMENT = /^[A-Za-z0-9._-]+$/;
 
 /**
- * The SPIFFE ID of a workload, by the letter of the standard: nothing is lower-cased, decoded or trimmed, so two IDs are
- * the same workload exactly when their text is the same.
+ * The SPIFFE ID of a workload, parsed exactly as the standard says: nothing is lower-cased, decoded or trimmed, so two IDs name
+ * the same workload exactly when their texts are equal.
  *
- * Denies with `identity.invalid` what is longer than 2048 bytes, is not of the grammar, or has no path: an ID that is a
- * trust domain alone names a signing authority, never a workload.
+ * Denies with `identity.invalid` what exceeds 2048 bytes, does not match the grammar, or has no path: an ID without a path
+ * names a signing authority.
  *
  * @see SPIFFE-ID section 2, X509-SVID section 5.2
  */
@@ -36,7 +36,7 @@ export function spiffeIdFrom(text: string): SpiffeId | Deny {
 }
 
 /**
- * The trust domain a bare name stands for, or `identity.invalid`: 1 to 255 of `a-z0-9.-_`, as it stands.
+ * Parses a trust domain name: 1 to 255 of `a-z0-9.-_`. Denies anything else with `identity.invalid`.
  *
  * @see SPIFFE-ID section 2.1
  */
@@ -49,7 +49,7 @@ export function trustDomainFrom(text: string): TrustDomain | Deny {
 /** The trust domain a workload belongs to. */
 export const trustDomainOf = (id: SpiffeId): TrustDomain => authorityOf(id) as TrustDomain;
 
-/** What stands between the scheme and the first `/` after it. */
+/** The text between the scheme and the next `/`. */
 function authorityOf(text: string): string {
   const end = text.indexOf('/', SCHEME.length);
   return text.slice(SCHEME.length, end === -1 ? text.length : end);

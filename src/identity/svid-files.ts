@@ -9,44 +9,44 @@ import { HeldSvid } from './held-svid.ts';
 import { smallFile } from './small-file.ts';
 import { svidFrom, type Svid, type SvidProblem, type SvidSource } from './svid.ts';
 
-/** Where an SVID lies, PEM. */
+/** The PEM files of an SVID. */
 export interface SvidFiles {
   /** The leaf, then any intermediates. */
   readonly certificate: string;
-  /** PKCS#8, SEC1 or PKCS#1, not encrypted. Nobody but its user and group may read it. */
+  /** PKCS#8, SEC1 or PKCS#1, unencrypted. Must not be accessible beyond user and group. */
   readonly key: string;
   /** The CA certificates of the SVID's own trust domain. */
   readonly bundle: string;
 }
 
-/** What a source of files works with. */
+/** What a {@link SvidFileSource} needs. */
 export interface SvidFilesOptions extends SvidFiles {
   readonly ports: Pick<Ports, 'nowMs'>;
-  /** Runs something once, `delayMs` from now; the result takes that back. */
+  /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Told of a problem when it begins or changes, for a log. Holds nothing secret. */
+  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
   readonly onProblem?: (problem: string) => void;
 }
 
-/** From the first sign of a change to the reading, so that a set of files is read once it is all there. */
+/** Delay from the first change event to reading, so that a set of files is read once it is complete. */
 const SETTLE_MS = 100;
-/** The files are looked at this often whatever the watching says: some file systems tell nothing. */
+/** Polling interval. Some file systems deliver no change events. */
 const POLL_MS = 5_000;
 
 /**
- * The SVID of three PEM files, read again when they change: written over, renamed into place, or behind a link that is
- * switched, as Kubernetes does with what it mounts.
+ * The SVID in three PEM files, reloaded when they change: overwritten, renamed into place, or behind a switched symlink, as
+ * Kubernetes mounts them.
  *
- * A set that does not fit together (half written, a key of another certificate, past its end, a key that everybody may
- * read) leaves the last good one in use and is told as a problem; it is read again with the next change.
+ * An inconsistent set (half written, a key of another certificate, expired, a key readable by everyone) is reported as a
+ * problem, and the last good SVID stays in use until the next change.
  *
- * Lifecycle: `open` reads the files once and begins to watch; `close` once. Files that are not there yet are waited for.
+ * Lifecycle: `open` reads the files once and starts watching; `close` once. Missing files are waited for.
  */
 export class SvidFileSource implements SvidSource {
   readonly #options: SvidFilesOptions;
   readonly #held: HeldSvid;
   readonly #watchers = new Map<string, FSWatcher>();
-  /** The files as they were when they were last read. */
+  /** State of the files at the last reading. */
   #seen = '';
   #cancelPoll: () => unknown = () => undefined;
   #cancelSettle: (() => void) | null = null;
@@ -61,7 +61,7 @@ export class SvidFileSource implements SvidSource {
     });
   }
 
-  /** A source that has read its files once. Never rejects: what is wrong is its `problem`. */
+  /** Opens a source and reads its files once. Never rejects: what is wrong is its `problem`. */
   static async open(options: SvidFilesOptions): Promise<SvidFileSource> {
     const source = new SvidFileSource(options);
     source.#watch();
@@ -95,7 +95,7 @@ export class SvidFileSource implements SvidSource {
     return [certificate, key, bundle];
   }
 
-  /** Watches the folders and not the files: a file that is replaced is another one, under the same name. */
+  /** Watches the folders rather than the files: a replaced file is a new inode under the same name. */
   #watch(): void {
     for (const folder of new Set(this.#paths.map((path) => dirname(path)))) {
       if (this.#watchers.has(folder)) continue;
@@ -104,7 +104,7 @@ export class SvidFileSource implements SvidSource {
         watcher.on('error', () => this.#unwatch(folder, watcher));
         this.#watchers.set(folder, watcher);
       } catch {
-        // Not there, or no watches are left: the poll sees the change, and tries this again.
+        // The folder is missing or no watches are left. The poll notices changes and tries again.
       }
     }
   }
@@ -114,7 +114,7 @@ export class SvidFileSource implements SvidSource {
     if (this.#watchers.get(folder) === watcher) this.#watchers.delete(folder);
   }
 
-  /** Waits once for a burst of events and not anew for each: a folder that is never still is read all the same. */
+  /** Debounces a burst of events, without extending the delay: a folder that changes all the time is still read. */
   #settle(): void {
     if (this.#isClosed || this.#cancelSettle !== null) return;
     this.#cancelSettle = this.#options.after(SETTLE_MS, () => {
@@ -133,7 +133,7 @@ export class SvidFileSource implements SvidSource {
     this.#cancelPoll = repeatedly(look, { everyMs: POLL_MS, after, onFault: this.#onFault });
   }
 
-  /** Reads the files where they have changed, one reading after the other. Never rejects: one that failed is tried at the next look. */
+  /** Reads changed files, one reading at a time. Never rejects: a failed reading is retried at the next look. */
   #look(): Promise<void> {
     this.#reading = this.#reading
       .then(() => this.#readIfChanged())
@@ -148,14 +148,14 @@ export class SvidFileSource implements SvidSource {
     if (this.#isClosed || before === this.#seen) return;
     const svid = await this.#read();
     if (this.#isClosed) return;
-    // Changed while it was read: what was read may be of two sets, and the event of the change is on its way.
+    // Changed while reading: the result may mix two sets. The event of the change triggers another reading.
     if ((await this.#state()) !== before) return this.#settle();
     this.#seen = before;
     if ('problem' in svid) this.#held.report(svid.problem);
     else this.#held.take(svid);
   }
 
-  /** What tells one state of the files from another, following links. */
+  /** A fingerprint of the files' state, following links. */
   async #state(): Promise<string> {
     const states = await Promise.all(
       this.#paths.map((path) =>
@@ -184,7 +184,7 @@ export class SvidFileSource implements SvidSource {
     const anchors = certificatesFromPem(bundle.text);
     if (chain === null) return notWhole('certificate', this.#options.certificate);
     if (privateKey === null)
-      return { problem: `\`${this.#options.key}\` is not one whole private key without a password` };
+      return { problem: `\`${this.#options.key}\` must be a single private key without a password` };
     if (anchors === null) return notWhole('bundle', this.#options.bundle);
     const svid = svidFrom(
       { chain, key: privateKey, bundle: anchors, federated: new Map() },
@@ -195,7 +195,7 @@ export class SvidFileSource implements SvidSource {
 }
 
 const notWhole = (what: string, path: string): SvidProblem => ({
-  problem: `the ${what} file \`${path}\` is not a row of whole pem certificates`,
+  problem: `the ${what} file \`${path}\` must contain whole pem certificates only`,
 });
 
 function keyFrom(pem: string): KeyObject | null {

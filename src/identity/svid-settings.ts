@@ -5,16 +5,16 @@ import type { SvidProblem, SvidSource } from './svid.ts';
 import { WorkloadApiSource } from './workload-api.ts';
 import type { WantedSvid } from './workload-api-response.ts';
 
-/** Where this process has its SVID from. */
+/** Where this process gets its SVID from. */
 export type SvidSettings =
   | ({ readonly kind: 'workload-api'; /** gRPC target. */ readonly target: string } & WantedSvid)
   | ({ readonly kind: 'files' } & SvidFiles);
 
-/** The fields of the `svid` section; `null` is one that is not given. */
+/** The fields of the `svid` section; `null` where absent. */
 export interface SvidFields {
   /** gRPC target of the Workload API, from `workloadApiTargetFrom`. */
   readonly workloadApi: string | null;
-  /** With `workloadApi`: the identity that is meant, where there are several. */
+  /** With `workloadApi`: the wanted identity, where there are several. */
   readonly id: SpiffeId | null;
   readonly hint: string | null;
   readonly certificate: string | null;
@@ -22,13 +22,13 @@ export interface SvidFields {
   readonly bundle: string | null;
 }
 
-/** What the fields say together: the Workload API or three files, never a part of both. */
+/** Combines the fields: either the Workload API or three files, never parts of both. */
 export function svidSettingsFrom(fields: SvidFields): SvidSettings | SvidProblem {
   const { workloadApi, id, hint, certificate, key, bundle } = fields;
   const hasFile = certificate !== null || key !== null || bundle !== null;
   if (workloadApi !== null) {
     return hasFile
-      ? { problem: 'has either `workloadApi` or `certificate`, `key` and `bundle`, not both' }
+      ? { problem: 'must have either `workloadApi` or `certificate`, `key` and `bundle`, not both' }
       : { kind: 'workload-api', target: workloadApi, id, hint };
   }
   if (certificate === null || key === null || bundle === null) {
@@ -36,19 +36,19 @@ export function svidSettingsFrom(fields: SvidFields): SvidSettings | SvidProblem
   }
   return id === null && hint === null
     ? { kind: 'files', certificate, key, bundle }
-    : { problem: 'has `id` and `hint` with `workloadApi` alone' };
+    : { problem: 'may have `id` and `hint` only with `workloadApi`' };
 }
 
-/** What a source works with, wherever its SVID comes from. */
+/** What a source needs, whatever its kind. */
 export interface SvidSourceOptions {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
-  /** Runs something once, `delayMs` from now; the result takes that back. */
+  /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Told of a problem when it begins or changes, for a log. Holds nothing secret. */
+  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
   readonly onProblem?: (problem: string) => void;
 }
 
-/** Opens the source that the settings name. It may have no SVID yet: `firstSvid` waits for it. `close` ends it. */
+/** Opens the configured source. It may not have an SVID yet: `firstSvid` waits for one. `close` ends it. */
 export async function openSvidSource(settings: SvidSettings, options: SvidSourceOptions): Promise<SvidSource> {
   return settings.kind === 'files'
     ? SvidFileSource.open({ ...settings, ...options })

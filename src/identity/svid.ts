@@ -4,16 +4,16 @@ import { bundleProblem } from './bundle-match.ts';
 import { leafFromDer } from './leaf-certificate.ts';
 import { trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 
-/** This process's own identity: an X509-SVID with its key and the bundles to verify others with. Never changes. */
+/** This process's identity: an X509-SVID with its key and the bundles to verify peers with. Immutable. */
 export interface Svid {
   readonly id: SpiffeId;
   /** DER of the leaf, then of any intermediates. */
   readonly certificates: readonly Uint8Array[];
   /** The same as one PEM text. */
   readonly certificatePem: string;
-  /** PKCS#8 PEM. A secret: not for a log, a message or a file. */
+  /** PKCS#8 PEM. A secret: never in a log, a message or a file. */
   readonly keyPem: string;
-  /** CA certificates of each trust domain, PEM texts of one each. The SVID's own trust domain is always among them. */
+  /** CA certificates of each trust domain, one PEM text each. Always includes the SVID's own trust domain. */
   readonly bundles: ReadonlyMap<TrustDomain, readonly string[]>;
   /** First instant of its validity, milliseconds since the Unix epoch. */
   readonly notBeforeMs: number;
@@ -22,21 +22,21 @@ export interface Svid {
 }
 
 /**
- * Where this process has its SVID from, renewed while it runs.
+ * A source of this process's SVID, which renews it.
  *
- * Lifecycle: serves from its making until `close`, which ends the renewing and keeps what is held.
+ * Lifecycle: serves from construction on. `close` ends renewal; the SVID held stays available.
  */
 export interface SvidSource {
-  /** The SVID to use now; `null` where there is none, its validity is over or it was withdrawn. */
+  /** The SVID to use now; `null` where there is none, it has expired or it was withdrawn. */
   current(): Svid | null;
-  /** What stands in the way of a fresh SVID, also while {@link current} still has a good one; `null` where nothing does. */
+  /** Why the SVID cannot be renewed, even while {@link current} is still good; `null` where nothing is wrong. */
   problem(): string | null;
-  /** Has `listener` called with every SVID or bundle that is new from now on; the result ends that. */
+  /** Calls `listener` with every new SVID or bundle. The returned function unsubscribes. */
   onChange(listener: (svid: Svid) => void): () => void;
   close(): void;
 }
 
-/** The parts of an SVID, parsed but not yet held against each other. */
+/** The parsed parts of an SVID, not yet checked against each other. */
 export interface SvidParts {
   /** The leaf, then any intermediates. */
   readonly chain: readonly X509Certificate[];
@@ -47,22 +47,22 @@ export interface SvidParts {
   readonly federated: ReadonlyMap<TrustDomain, readonly X509Certificate[]>;
 }
 
-/** Why there is no SVID, in words that hold nothing secret. */
+/** Why there is no SVID. Contains nothing secret. */
 export interface SvidProblem {
   readonly problem: string;
 }
 
 /**
- * An SVID of `parts` that fit together: the leaf keeps the rules of an X509-SVID and is not past its end, the key is its
- * own, and the bundle of its trust domain verifies its chain, as every peer of the domain will.
+ * An SVID from `parts` that fit together: the leaf is a valid X509-SVID and has not expired, the key belongs to it, and the
+ * bundle of its trust domain verifies its chain, as every peer of the domain will.
  */
 export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: number): Svid | SvidProblem {
   const [first] = chain;
   if (first === undefined) return { problem: 'the svid has no certificate' };
   const leaf = leafFromDer(first.raw);
   if (isDeny(leaf)) return { problem: leaf.detail };
-  if (leaf.notAfterMs < nowMs) return { problem: `the certificate ended at ${certificateInstant(leaf.notAfterMs)}` };
-  if (!first.checkPrivateKey(key)) return { problem: 'the key is not the one of the certificate' };
+  if (leaf.notAfterMs < nowMs) return { problem: `the certificate expired at ${certificateInstant(leaf.notAfterMs)}` };
+  if (!first.checkPrivateKey(key)) return { problem: 'the key does not belong to the certificate' };
   if (bundle.length === 0) return { problem: 'the bundle has no certificate' };
   const unverified = bundleProblem(chain, bundle, nowMs);
   if (unverified !== null) return { problem: unverified };
@@ -80,8 +80,8 @@ export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: nu
 }
 
 /**
- * What a TLS server or client is made with, PEM: chain, key, and the bundle of the SVID's own trust domain alone. Bundles of
- * other trust domains are left out, since TLS would let the CA of one domain vouch for a name of another.
+ * The PEM texts for a TLS server or client: chain, key, and the bundle of the SVID's own trust domain only. With bundles of
+ * other domains, TLS would let the CA of one domain vouch for a name of another.
  *
  * @see SPIFFE Workload API section 4.6
  */
@@ -91,7 +91,7 @@ export const tlsMaterialOf = (svid: Svid): { certificate: string; key: string; b
   bundle: (svid.bundles.get(trustDomainOf(svid.id)) ?? []).join(''),
 });
 
-/** Whether two SVIDs are the same in everything that is used of them. */
+/** Whether two SVIDs are equal in everything that is used. */
 export const isSameSvid = (one: Svid, other: Svid): boolean =>
   one.certificatePem === other.certificatePem && one.keyPem === other.keyPem && textOf(one) === textOf(other);
 

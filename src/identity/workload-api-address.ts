@@ -1,14 +1,14 @@
 import { isIP } from 'node:net';
 
-/** Longest path of a socket on Linux, in bytes. */
+/** Longest socket path on Linux, in bytes. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
 const UNIX = /^unix:(?:\/\/)?(\/[^/?#\0][^?#\0]*)$/;
 const TCP = /^tcp:\/\/(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})$/;
 
 /**
- * The gRPC target of a Workload API address, in the forms of `SPIFFE_ENDPOINT_SOCKET`: `unix:///path` with an absolute path
- * of at most 107 bytes, or `tcp://address:port` with an IP address.
+ * The gRPC target of a Workload API address in the forms of `SPIFFE_ENDPOINT_SOCKET`: `unix:///path` with an absolute path of
+ * at most 107 bytes, or `tcp://address:port` with an IP address.
  *
  * @see SPIFFE Workload Endpoint section 4
  */
@@ -16,7 +16,7 @@ export function workloadApiTargetFrom(address: string): string | { readonly prob
   const path = UNIX.exec(address)?.[1];
   if (path !== undefined) {
     return Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES
-      ? { problem: `the path of a socket has at most ${MAX_SOCKET_PATH_BYTES} bytes` }
+      ? { problem: `a socket path must be at most ${MAX_SOCKET_PATH_BYTES} bytes` }
       : `unix:${path}`;
   }
   const [, ipv6, ipv4, port = ''] = TCP.exec(address) ?? [];

@@ -4,13 +4,13 @@ import { certificatesFromDer } from './certificate-list.ts';
 import { trustDomainFrom, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { svidFrom, type Svid, type SvidProblem } from './svid.ts';
 
-/** Which of several identities is meant; the first one where both are `null`. */
+/** Which identity is wanted, where there are several; the first one where both are `null`. */
 export interface WantedSvid {
   readonly id: SpiffeId | null;
   readonly hint: string | null;
 }
 
-/** What one message of the stream came to. */
+/** The result of one message of the stream. */
 export type SvidUpdate =
   | {
       readonly kind: 'svid';
@@ -24,10 +24,10 @@ export type SvidUpdate =
     };
 
 /**
- * Reads an X509SVIDResponse as it was decoded. A message is complete in itself, so what it does not have is gone.
+ * Reads a decoded X509SVIDResponse. Each message is the complete state: what it does not contain is gone.
  *
- * A foreign bundle that cannot be read is left out, and told: a partner's mistake must not keep our own SVID from being
- * renewed. Everything of the SVID itself has to be right.
+ * A foreign bundle that cannot be parsed is left out and reported: a partner's mistake must not stop our own SVID from being
+ * renewed. Everything of the SVID itself must be valid.
  *
  * @see SPIFFE Workload API sections 4.4, 4.5 and 5.2.1
  */
@@ -47,7 +47,7 @@ const isWanted = (entry: unknown, { id, hint }: WantedSvid): boolean =>
 
 const notAmong = (count: number, { id, hint }: WantedSvid): string => {
   const name = [...(id === null ? [] : [`with id \`${id}\``]), ...(hint === null ? [] : [`with hint \`${hint}\``])];
-  return `none of the ${count} svids that the workload api gives is one ${name.join(' and ')}`;
+  return `the workload api gives ${count} svids, none ${name.join(' and ')}`;
 };
 
 function svidOf(
@@ -64,7 +64,7 @@ function svidOf(
   const svid = svidFrom({ chain, key, bundle, federated }, nowMs);
   return 'problem' in svid || svid.id === memberOf(entry, 'spiffe_id')
     ? svid
-    : { problem: 'the certificate has another spiffe id than its message says' };
+    : { problem: 'the spiffe id of the certificate differs from that of its message' };
 }
 
 const certificatesOf = (entry: unknown, member: string): readonly X509Certificate[] | null => {
@@ -96,7 +96,7 @@ function federatedFrom(given: unknown): {
   return { bundles, problem: leftOut === 0 ? null : `${leftOut} bundles of other trust domains could not be read` };
 }
 
-/** A member of a decoded message; absent members of the wire are absent here. */
+/** A member of a decoded message; `undefined` where the wire does not have it. */
 const memberOf = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null
     ? (Object.getOwnPropertyDescriptor(value, name)?.value as unknown)

@@ -2,13 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata, status, type StatusObject } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 
-/** HTTP/2 path of the one method that is used. The standard gives its service no package. */
+/** HTTP/2 path of the only method used. The standard's service has no package. */
 export const FETCH_X509_SVID_PATH = '/SpiffeWorkloadAPI/FetchX509SVID';
 
-/** Longest message that is read, in bytes; the default of every gRPC client. */
+/** Longest message read, in bytes: gRPC's default. */
 export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
-/** Longest text of a server that is repeated in a problem, in characters. */
+/** Longest server text repeated in a problem, in characters. */
 const MAX_DETAIL_LENGTH = 200;
 
 const folder = fileURLToPath(new URL('../../proto', import.meta.url));
@@ -19,7 +19,7 @@ const messageNamed = (name: string): MessageTypeDefinition<object, object> => {
   if (definition === undefined || !('deserialize' in definition) || typeof definition.deserialize !== 'function') {
     throw new Error(`no message \`${name}\` in \`${folder}\``);
   }
-  // Checked right above: only a message has a `deserialize` of its own.
+  // Checked above: only a message type has `deserialize`.
   return definition as MessageTypeDefinition<object, object>;
 };
 
@@ -31,21 +31,21 @@ export const x509SvidResponseType = messageNamed('X509SVIDResponse');
 /** How a stream ended. */
 export interface StreamEnd {
   readonly problem: string;
-  /** The server gives this workload no identity, which takes back any that it gave before. */
+  /** The server grants this workload no identity, which also withdraws an earlier one. */
   readonly isDenied: boolean;
 }
 
-/** Who is told of what a stream brings. */
+/** Listener of a stream. */
 export interface StreamListener {
   readonly onResponse: (response: unknown) => void;
-  /** Once, and nothing after it. */
+  /** Called exactly once, as the last call. */
   readonly onEnd: (end: StreamEnd) => void;
 }
 
-/** INVARIANT: the metadata every server asks for, so that a request forged through another program is refused. */
+/** INVARIANT: metadata that the standard requires against server-side request forgery. */
 const SECURITY_METADATA = ['workload.spiffe.io', 'true'] as const;
 
-/** One attempt is one connection, made at once: waiting between attempts is for the caller alone. */
+/** One attempt is one connection, without gRPC's own back-off: the caller schedules retries. */
 const CHANNEL = {
   'grpc.enable_channelz': 0,
   'grpc.enable_http_proxy': 0,
@@ -56,8 +56,8 @@ const CHANNEL = {
 } as const;
 
 /**
- * Opens one stream of X509-SVIDs at the gRPC `target` over a connection of its own. The result ends both, and the listener
- * is told nothing more.
+ * Opens a stream of X509-SVIDs to a gRPC `target`, over its own connection. The returned function closes both; the listener is
+ * not called any more.
  */
 export function openX509SvidStream(target: string, listener: StreamListener): () => void {
   const client = new Client(target, credentials.createInsecure(), CHANNEL);
@@ -80,7 +80,7 @@ export function openX509SvidStream(target: string, listener: StreamListener): ()
   stream.on('data', (response: unknown) => {
     if (isOpen) listener.onResponse(response);
   });
-  // The status follows and says the same.
+  // The status event follows with the same information.
   stream.on('error', () => undefined);
   stream.on('status', (ended: StatusObject) => {
     if (!isOpen) return;

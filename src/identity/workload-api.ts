@@ -5,35 +5,34 @@ import type { Svid, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';
 import { openX509SvidStream, type StreamEnd } from './workload-api-stream.ts';
 
-/** What a source of the Workload API works with. */
+/** What a {@link WorkloadApiSource} needs. */
 export interface WorkloadApiOptions extends WantedSvid {
   /** gRPC target of the Workload API, from `workloadApiTargetFrom`. */
   readonly target: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
-  /** Runs something once, `delayMs` from now; the result takes that back. */
+  /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Told of a problem when it begins or changes, for a log. Holds nothing secret. */
+  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
   readonly onProblem?: (problem: string) => void;
 }
 
-/** First wait after a stream that failed; it doubles with each further one, up to {@link MAX_RETRY_MS}. */
+/** First back-off after a failed stream; it doubles with each failure, up to {@link MAX_RETRY_MS}. */
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
-/** Longest wait for the first message of a stream, and shortest life of a stream that is opened anew without having failed. */
+/** Longest wait for the first message, and shortest life of a stream that ended without an error before it is reopened. */
 const ANSWER_MS = 30_000;
-/** No stream is trusted to be alive for longer than this without a message: 1 day. */
+/** Longest silence of a stream before it is considered dead: 1 day. */
 const MAX_SILENCE_MS = 86_400_000;
 
 /**
- * The SVID that the SPIFFE Workload API gives this process, over one stream on which the agent pushes every renewal.
+ * The SVID from the SPIFFE Workload API, over one stream on which the agent pushes renewals.
  *
- * A stream that breaks is opened again after 1 s, then after twice as long each time up to 30 s, less up to half by chance
- * so that the workloads of a machine spread. So is one that is silent for three quarters of the time its SVID had left,
- * since the agent renews at half of it. Meanwhile, and after a message that cannot be used, the last good SVID serves until
- * its end. Where the agent says that this process has no identity (any more), or not the one that is wanted, the SVID held is
- * given up at once.
+ * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host
+ * spread out. A stream is also reopened when it is silent for three quarters of the SVID's remaining life, because the agent
+ * renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the agent
+ * says that this process has no identity (any more), or not the wanted one, the SVID is dropped at once.
  *
- * Lifecycle: the constructor opens the stream and waits for nothing; `close` once.
+ * Lifecycle: the constructor opens the stream without waiting; `close` once.
  *
  * @see SPIFFE Workload API sections 4.2 to 4.5 and 5.2.1
  */
@@ -85,7 +84,7 @@ export class WorkloadApiSource implements SvidSource {
     try {
       this.#takeUpdate(response);
     } catch (error) {
-      // The stream is no worse for it: the next message, or the silence after this one, goes on.
+      // The stream stays usable: the next message, or silence, decides.
       this.#held.report(`a message of the workload api was discarded: ${messageOfFault(error)}`);
     }
     this.#in(this.#silenceMs(), () => this.#silent());
@@ -104,7 +103,7 @@ export class WorkloadApiSource implements SvidSource {
     }
   }
 
-  /** How long the stream may say nothing from now on. */
+  /** How long the stream may stay silent from now. */
   #silenceMs(): number {
     const svid = this.current();
     const leftMs = svid === null ? 0 : svid.notAfterMs - this.#options.ports.nowMs();

@@ -1,26 +1,26 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 
-/** What one proxy wrote about its peer in `x-forwarded-client-cert`. The certificates in it are left out. */
+/** One element of `x-forwarded-client-cert`: what one proxy wrote about its peer. Certificates are left out. */
 export interface XfccElement {
   /** URI names of the proxy that wrote the element. */
   readonly by: readonly string[];
   /** SHA-256 of the DER of the peer's certificate, base64url; `null` where there is none. */
   readonly sha256: string | null;
-  /** URI name of the peer, not yet parsed. `''` is a certificate without one, `null` an element that does not say. */
+  /** URI name of the peer, not yet parsed. `''` means a certificate without one, `null` an element without `URI`. */
   readonly uri: string | null;
-  /** RFC 2253 subject of the peer, its escapes kept. */
+  /** RFC 2253 subject of the peer, with its escapes. */
   readonly subject: string | null;
   /** DNS names of the peer. */
   readonly dns: readonly string[];
 }
 
-/** Longest header that is read, in bytes; it must be ASCII. */
+/** Longest header accepted, in bytes; it must be ASCII. */
 export const MAX_XFCC_BYTES = 16 * 1024;
 
-/** Most elements in one header, which is most proxies on one path. */
+/** Most elements of a header: the most proxies on one path. */
 export const MAX_XFCC_ELEMENTS = 16;
 
-/** Every key of the header, and whether an element may repeat it. Envoy may repeat `URI` too; an X509-SVID has one. */
+/** Every key, and whether an element may repeat it. Envoy may repeat `URI` too, but an X509-SVID has one. */
 const KEYS: ReadonlyMap<string, 'once' | 'repeats'> = new Map([
   ['by', 'repeats'],
   ['hash', 'once'],
@@ -33,19 +33,19 @@ const KEYS: ReadonlyMap<string, 'once' | 'repeats'> = new Map([
 ]);
 
 /**
- * One pair and what ends it. A bare value is printable ASCII without space, `"`, `,`, `;` and `=`. In a quoted value a
- * backslash takes the next character with it, as RFC 2253 has it; Envoy's own grammar has the backslash escape a quote
- * alone. Where the two would end the value at different quotes (`\\"`), the pair does not match.
+ * One pair and its terminator. A bare value is printable ASCII without space, `"`, `,`, `;` and `=`. In a quoted value a
+ * backslash escapes the next character (RFC 2253); in Envoy's own grammar it escapes a quote only. Where the two grammars end
+ * the value at different quotes (`\\"`), the pair does not match.
  */
 const PAIR = /([A-Za-z]+)=(?:"((?:[ !#-[\]-~]|\\[ -[\]-~]|\\\\(?!"))*)"|([!#-+\--:<>-~]*))([,;]|$)/y;
 
 /**
- * The elements of one `x-forwarded-client-cert` value, oldest first: the last is of the immediate peer.
+ * The elements of one `x-forwarded-client-cert` value, oldest first: the last describes the immediate peer.
  *
- * Envoy does not escape the URI and DNS names it writes, so a hostile certificate can add pairs and elements. This reads
- * strictly and all or nothing: the JSON form, an unknown key, a second value of a key that has one (`URI` among them), a
- * stray quote, an empty element, white space around a pair, trailing text, more than 16 KiB or more than 16 elements deny
- * the whole header with `identity.invalid`.
+ * Envoy does not escape the URI and DNS names it writes, so a hostile certificate can add pairs and elements. The parser is
+ * therefore strict and all-or-nothing. It denies with `identity.invalid`: the JSON form, unknown keys, a repeated key other
+ * than those that may repeat, stray quotes, empty elements, white space around a pair, trailing text, more than 16 KiB or 16
+ * elements.
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert
  */
@@ -75,7 +75,7 @@ function pairsFrom(text: string): readonly (readonly Pair[])[] | Deny {
   for (let at = 0, more = true; more;) {
     PAIR.lastIndex = at;
     const match = PAIR.exec(text);
-    if (match === null) return invalid(`xfcc must be \`key=value\` pairs, it is not at byte ${at}`);
+    if (match === null) return invalid(`xfcc must be \`key=value\` pairs: unexpected text at byte ${at}`);
     const [whole, key = '', quoted, bare = '', end] = match;
     pairs.push({ key: key.toLowerCase(), value: quoted ?? bare });
     if (end === ',') elements.push((pairs = []));
@@ -89,7 +89,7 @@ function elementFrom(pairs: readonly Pair[]): XfccElement | Deny {
   const values = new Map<string, string[]>();
   for (const { key, value } of pairs) {
     const kind = KEYS.get(key);
-    if (kind === undefined) return invalid('xfcc holds an unknown key');
+    if (kind === undefined) return invalid('xfcc has an unknown key');
     const held = values.get(key);
     if (held === undefined) values.set(key, [value]);
     else if (kind === 'repeats') held.push(value);

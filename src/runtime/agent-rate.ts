@@ -3,10 +3,10 @@ import { TokenBucket, type TokenBucketOptions } from './token-bucket.ts';
 
 /** How often each agent may ask. */
 export interface AgentRateOptions {
-  /** Checks a second, and as many at once after a second without one. */
+  /** Sustained checks per second. It is also the burst: the most that an idle agent may send at once. */
   readonly perSecond: number;
   readonly monotonicMs: () => number;
-  /** Agents that are counted at once, 10,000 by default; the one that has not asked for longest is forgotten first. */
+  /** Agents tracked at the same time, 10,000 by default. At the limit the least recently seen agent is dropped. */
   readonly maxAgents?: number;
 }
 
@@ -20,7 +20,7 @@ export class AgentRate {
     this.#buckets = new LRUCache({ max: maxAgents });
   }
 
-  /** Whether an agent may ask now; then it has. */
+  /** Takes one token of the agent's bucket. Returns whether there was one. */
   take(agent: string): boolean {
     let bucket = this.#buckets.get(agent);
     if (bucket === undefined) {

@@ -1,28 +1,31 @@
-/** What is remembered at most. */
+/** The limits of a `BoundedMemo`. */
 export interface MemoBounds {
-  /** Keys. Default 4,096. */
+  /** Number of keys. Default 4,096. */
   readonly maxKeys?: number;
-  /** Characters of all keys. Default 1,048,576. */
+  /** Characters of all keys together. Default 1,048,576. */
   readonly maxChars?: number;
-  /** Longest key: what is made of a longer one is made anew each time. Default 512. */
+  /** Longest key that is kept. Values of longer keys are computed each time. Default 512. */
   readonly maxKeyChars?: number;
-  /** Whether each key is a text of its own and no part of another, so that it can be kept as it is. Default no. */
+  /**
+   * Whether every key is an independent string, not a slice of a larger one, so that it can be kept without a copy. Default
+   * false.
+   */
   readonly hasWholeKeys?: boolean;
 }
 
 /**
- * Remembers what was made of texts that come again and again. What is made must follow from the text alone and never change. It
- * holds the texts of two generations: when the newer one has half of what is allowed it becomes the older, and what was not asked
- * for since is forgotten; so a flood of texts that never come again costs no more than making what they stand for.
+ * A bounded memo: caches values computed from strings. A value must depend on its key alone and must never change. Eviction is
+ * by two generations: when the new generation reaches half of the limits it becomes the old one, and keys not used since then
+ * are dropped. A flood of keys that never repeat therefore costs no more than computing their values.
  */
 export class BoundedMemo<V> {
   readonly #maxKeys: number;
   readonly #maxChars: number;
   readonly #maxKeyChars: number;
   readonly #hasWholeKeys: boolean;
-  #newer = new Map<string, V>();
-  #older = new Map<string, V>();
-  /** Of the keys of the newer generation. */
+  #young = new Map<string, V>();
+  #old = new Map<string, V>();
+  /** Characters of the keys in the new generation. */
   #chars = 0;
 
   constructor(bounds: MemoBounds = {}) {
@@ -33,26 +36,26 @@ export class BoundedMemo<V> {
     this.#hasWholeKeys = hasWholeKeys;
   }
 
-  /** How many texts are remembered. */
+  /** Number of cached keys. */
   get size(): number {
-    return this.#newer.size + this.#older.size;
+    return this.#young.size + this.#old.size;
   }
 
-  /** What a text stands for, if that is remembered. */
+  /** The cached value of a key; `undefined` where there is none. */
   get(key: string): V | undefined {
-    const value = this.#newer.get(key);
+    const value = this.#young.get(key);
     if (value !== undefined) return value;
-    const old = this.#older.get(key);
+    const old = this.#old.get(key);
     if (old !== undefined) this.#keep(key, old);
     return old;
   }
 
-  /** Remembers what a text stands for. @param value not `undefined` */
+  /** Caches a value. @param value not `undefined` */
   set(key: string, value: V): void {
     if (key.length <= this.#maxKeyChars) this.#keep(this.#hasWholeKeys ? key : ownTextOf(key), value);
   }
 
-  /** What a text stands for, made where it is not remembered. */
+  /** The cached value of a key, computed with `make` and cached where there is none. */
   of(key: string, make: (key: string) => V): V {
     const known = this.get(key);
     if (known !== undefined) return known;
@@ -62,19 +65,19 @@ export class BoundedMemo<V> {
   }
 
   #keep(key: string, value: V): void {
-    if (this.#newer.size >= this.#maxKeys || this.#chars + key.length > this.#maxChars) {
-      this.#older = this.#newer;
-      this.#newer = new Map();
+    if (this.#young.size >= this.#maxKeys || this.#chars + key.length > this.#maxChars) {
+      this.#old = this.#young;
+      this.#young = new Map();
       this.#chars = 0;
     }
-    this.#newer.set(key, value);
+    this.#young.set(key, value);
     this.#chars += key.length;
   }
 }
 
-/** The same text as one of its own: a part of another one keeps all of that in memory. */
+/** Copies a string: in V8 a slice keeps the whole string it was cut from in memory. */
 export function ownTextOf(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- every character that is one byte
+  // oxlint-disable-next-line no-control-regex -- matches characters of one byte
   const encoding = /^[\x00-\xff]*$/.test(text) ? 'latin1' : 'utf16le';
   return Buffer.from(text, encoding).toString(encoding);
 }

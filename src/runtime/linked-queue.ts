@@ -1,51 +1,51 @@
-/** Where one stands: in one line at a time, or in none. Its neighbours are for the line alone. */
+/** A node of a linked queue. It belongs to at most one queue; only the queue writes its links. */
 export class QueueNode<T> {
   readonly value: T;
-  line: LinkedQueue<T> | null = null;
-  ahead: QueueNode<T> | null = null;
-  behind: QueueNode<T> | null = null;
+  queue: LinkedQueue<T> | null = null;
+  previous: QueueNode<T> | null = null;
+  next: QueueNode<T> | null = null;
 
   constructor(value: T) {
     this.value = value;
   }
 
-  /** Leaves the line, from wherever it stands in it; nothing where it stands in none. */
+  /** Removes the node from its queue, wherever it is. Does nothing where it is in no queue. */
   leave(): void {
-    this.line?.drop(this);
+    this.queue?.drop(this);
   }
 }
 
 /**
- * A line in the order of joining, which can be left from anywhere: to join, to leave and to be the next costs the same however long
- * it is and whoever has left before. Who uses it bounds how long it grows.
+ * A doubly linked queue (first in, first out) whose nodes can be removed from anywhere. Adding, removing and taking the first
+ * node are O(1). It has no limit of its own: its owner bounds its length.
  */
 export class LinkedQueue<T> {
   #first: QueueNode<T> | null = null;
   #last: QueueNode<T> | null = null;
   #length = 0;
 
-  /** How many stand in it. */
+  /** Number of nodes. */
   get length(): number {
     return this.#length;
   }
 
-  /** Who has stood in it for longest. */
+  /** The value that has been queued for longest; `undefined` where the queue is empty. */
   get first(): T | undefined {
     return this.#first?.value;
   }
 
-  /** Joins at the end, and leaves whatever line it stood in. */
-  join(place: QueueNode<T>): void {
-    place.leave();
-    place.line = this;
-    place.ahead = this.#last;
-    if (this.#last === null) this.#first = place;
-    else this.#last.behind = place;
-    this.#last = place;
+  /** Appends a node. A node that is in another queue leaves that one first. */
+  join(node: QueueNode<T>): void {
+    node.leave();
+    node.queue = this;
+    node.previous = this.#last;
+    if (this.#last === null) this.#first = node;
+    else this.#last.next = node;
+    this.#last = node;
     this.#length += 1;
   }
 
-  /** Takes out who has stood in it for longest. */
+  /** Removes and returns the first value; `undefined` where the queue is empty. */
   shift(): T | undefined {
     const first = this.#first;
     if (first === null) return undefined;
@@ -53,25 +53,25 @@ export class LinkedQueue<T> {
     return first.value;
   }
 
-  /** Takes one out. @param place stands in this line; see `QueueNode.leave` for one that may not */
-  drop(place: QueueNode<T>): void {
-    const { ahead, behind } = place;
-    if (ahead === null) this.#first = behind;
-    else ahead.behind = behind;
-    if (behind === null) this.#last = ahead;
-    else behind.ahead = ahead;
-    place.line = null;
-    place.ahead = null;
-    place.behind = null;
+  /** Removes a node. @param node must be in this queue; use `QueueNode.leave` where it may not be */
+  drop(node: QueueNode<T>): void {
+    const { previous, next } = node;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    node.queue = null;
+    node.previous = null;
+    node.next = null;
     this.#length -= 1;
   }
 
-  /** From the first to the last. Who is looked at may leave meanwhile, others may not. */
+  /** Iterates from first to last. The node of the current value may be removed meanwhile, no other. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
-    for (let place = this.#first; place !== null;) {
-      const next: QueueNode<T> | null = place.behind;
-      yield place.value;
-      place = next;
+    for (let node = this.#first; node !== null;) {
+      const next: QueueNode<T> | null = node.next;
+      yield node.value;
+      node = next;
     }
   }
 }

@@ -5,8 +5,8 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /**
- * Whether what listens on a host is reached from this machine alone: `127.0.0.0/8` and `::1`, in any spelling, and `localhost`,
- * which is held to that once it is bound. No other name is, whatever it means at the moment.
+ * Whether a host can be reached from this machine only: `127.0.0.0/8` and `::1` in any spelling, and the name `localhost`.
+ * After binding to `localhost` the bound address is checked too. Other names are never loopback, whatever they resolve to.
  *
  * @param host without brackets
  */

@@ -1,4 +1,4 @@
-/** What a stage threw for one of many. */
+/** The error that `mapIsolated` caught for one item. */
 export class Fault {
   readonly error: unknown;
 
@@ -7,22 +7,23 @@ export class Fault {
   }
 }
 
-/** What a stage came to for one of many. */
+/** The result for one item: its value, or the error that was thrown for it. */
 export type Isolated<T> = T | Fault;
 
 /**
- * One stage for each of many. What it throws for one concerns that one alone, which is then left out of the stages that follow.
+ * Maps items with `run` and isolates errors: an item whose `run` throws becomes a `Fault`, and later stages skip it.
  *
- * Checks of one turn go through a stage together because the code of all stages does not fit into the first caches of a
- * processor: measured, a check costs a fifth to a quarter less this way, at eight at a time.
+ * Checks of one turn of the event loop go through a stage together, because the code of all stages does not fit into the
+ * first-level caches of a processor. Measured at 8 checks at a time, a check costs 20 to 25 % less this way.
  */
 export function mapIsolated<A, B>(items: readonly Isolated<A>[], run: (item: A, index: number) => B): Isolated<B>[] {
   const results: Isolated<B>[] = [];
-  for (let index = 0; index < items.length; index += 1) results.push(ranFor(items[index] as Isolated<A>, index, run));
+  for (let index = 0; index < items.length; index += 1)
+    results.push(runIsolated(items[index] as Isolated<A>, index, run));
   return results;
 }
 
-function ranFor<A, B>(item: Isolated<A>, index: number, run: (item: A, index: number) => B): Isolated<B> {
+function runIsolated<A, B>(item: Isolated<A>, index: number, run: (item: A, index: number) => B): Isolated<B> {
   if (item instanceof Fault) return item;
   try {
     return run(item, index);

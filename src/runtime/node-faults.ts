@@ -1,6 +1,9 @@
-/** A known fault of a Node.js release line that touches what Remit does. */
+/** A known fault of Node.js that affects Remit. */
 interface RuntimeFault {
-  /** First good release of each line; a line that is not named has the fault throughout unless it is newer than all. */
+  /**
+   * First good release of each release line. A line that is not listed is faulty in all releases, unless it is newer than all
+   * that are.
+   */
   readonly fixedIn: Readonly<Record<number, readonly [number, number]>>;
   readonly what: string;
 }
@@ -12,12 +15,12 @@ const FAULTS: readonly RuntimeFault[] = [
   },
   {
     fixedIn: { 24: [16, 0], 26: [1, 0] },
-    what: 'node:sqlite cuts a text at U+0000 (Remit refuses such texts)',
+    what: 'node:sqlite truncates text at U+0000 (Remit refuses such texts)',
   },
 ];
 
 /**
- * Known faults of a Node.js version, each with the release of its line that mends it; empty for a good one.
+ * The known faults of a Node.js version, each with the release of its line that fixes it; empty where there are none.
  *
  * @param version such as `26.10.0`
  */
@@ -28,7 +31,7 @@ export function nodeFaults(version: string): readonly string[] {
     if (major > newest) return [];
     const fixed = fixedIn[major];
     if (fixed !== undefined && (minor > fixed[0] || (minor === fixed[0] && patch >= fixed[1]))) return [];
-    const cure = fixed === undefined ? `this line has no mended release` : `mended in ${major}.${fixed[0]}.${fixed[1]}`;
+    const cure = fixed === undefined ? `no release of this line fixes it` : `fixed in ${major}.${fixed[0]}.${fixed[1]}`;
     return [`node ${version}: ${what}; ${cure}`];
   });
 }

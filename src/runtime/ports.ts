@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 
 /**
- * Clock and randomness as parameters, so that a test can freeze the one and seed the other. Network, store and disk are
+ * Clocks and randomness as parameters, so that a test can freeze time and seed randomness. Network, store and disk are
  * parameters too, each declared where it is used.
  */
 export interface Ports {
@@ -11,36 +11,38 @@ export interface Ports {
   readonly nowMs: () => number;
   /** Monotonic clock, milliseconds since an arbitrary start. It never steps back. */
   readonly monotonicMs: () => number;
-  /** Wall clock with fractions of a millisecond, for spans alone; absent where `nowMs` is exact enough. */
+  /** Wall clock with fractions of a millisecond, used for spans only. Default: `nowMs`. */
   readonly exactMs?: () => number;
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
-  /** The clock of the machine since it was started; absent or `null` where there is none. */
+  /** Time since the machine booted; absent or `null` where the system does not tell. */
   readonly boot?: () => BootReading | null;
 }
 
-/** A clock that no setting of the time moves, and that counts sleep. */
+/** A reading of the boot clock. It counts sleep, and setting the time does not change it. */
 export interface BootReading {
-  /** Another one after each start of the machine. */
+  /** Id of this boot. Each boot has another one. */
   readonly bootId: string;
-  /** Milliseconds since that start. */
+  /** Milliseconds since boot. */
   readonly sinceMs: number;
 }
 
-/** One reading of all clocks, by which one check is judged. */
+/** One reading of all clocks. A check reads them once and uses that reading throughout. */
 export interface Clocks {
-  /** Wall clock, whole milliseconds since the Unix epoch: certificates, tokens and proofs are judged by it. It can step. */
+  /**
+   * Wall clock, whole milliseconds since the Unix epoch. Certificates, tokens and proofs are checked against it. It can step.
+   */
   readonly wallMs: number;
-  /** What the machine vouches for (`state/clock-floor.ts`), in the same unit. What is written for good is judged by it. */
+  /**
+   * The clock floor (`state/clock-floor.ts`): the latest time known to have passed, same unit. Permanent writes are dated by
+   * it.
+   */
   readonly floorMs: number;
   /** Milliseconds since an arbitrary start. */
   readonly monotonicMs: number;
 }
 
-/**
- * The later of wall clock and floor: tasks are judged by it. A wall clock that is ahead so denies what it says is over, a wall
- * clock that is behind revives nothing.
- */
+/** The later of wall clock and floor, by which tasks expire. A fast wall clock can only deny; a slow one revives nothing. */
 export const laterOf = ({ wallMs, floorMs }: Pick<Clocks, 'wallMs' | 'floorMs'>): number => Math.max(wallMs, floorMs);
 
 /** The machine's own clock and randomness. */
@@ -52,25 +54,25 @@ export const systemPorts: Ports = Object.freeze({
   boot: bootClock(),
 });
 
-/** The wall clock, milliseconds since the Unix epoch with fractions where the ports have them. */
+/** The wall clock in milliseconds since the Unix epoch, with fractions where the ports have them. */
 export const exactMsOf = ({ nowMs, exactMs = nowMs }: Pick<Ports, 'nowMs' | 'exactMs'>): number => exactMs();
 
 /**
- * The wall clock with the fractions that `nowMs` cuts off, by the monotonic clock: never before `nowMs`, and less than a millisecond
- * after it, so that a wall clock that is set is followed at once.
+ * A wall clock with fractions of a millisecond, interpolated with the monotonic clock. It stays within the millisecond that
+ * `nowMs` reports, so that it follows at once when the wall clock is set.
  */
 export function exactClock({ nowMs, monotonicMs }: Pick<Ports, 'nowMs' | 'monotonicMs'>): () => number {
   let aheadMs = Number.NEGATIVE_INFINITY;
   return () => {
     const wallMs = nowMs();
     const monotonic = monotonicMs();
-    // Each reading just after a new millisecond began raises the difference to the true one.
+    // The offset is too low until a reading falls just after `nowMs` has ticked; each such reading raises it.
     if (monotonic + aheadMs < wallMs || monotonic + aheadMs >= wallMs + 1) aheadMs = wallMs - monotonic;
     return Math.max(wallMs, monotonic + aheadMs);
   };
 }
 
-/** On Linux, where `uptime` counts sleep and each start of the kernel has an id. */
+/** The boot clock of Linux, where `uptime` counts sleep and each boot of the kernel has an id. */
 function bootClock(): () => BootReading | null {
   let bootId: string | null | undefined;
   return () => {
@@ -88,8 +90,8 @@ function bootIdOf(): string | null {
 }
 
 /**
- * Random bytes cut from larger pieces, since a call to the system costs the same for 16 and for 4,096. No byte is handed out
- * twice, and a piece is not written to again.
+ * Random bytes, cut from blocks: a system call costs the same for 16 bytes as for 4,096. No byte is handed out twice, and a
+ * block is never refilled.
  */
 function pooledRandomBytes(): Ports['randomBytes'] {
   const POOL_BYTES = 4_096;

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { PRIVATE_MODE } from './private-file.ts';
 import { synced } from './synced.ts';
 
-/** Writes a new file that its owner alone may read, and has it on disk, name and all, on return. Throws where it exists. */
+/** Creates a file of mode 0600 and syncs it and its folder before it returns. Throws where the file exists. */
 export function writePrivateFile(path: string, text: string): void {
   const file = openSync(path, 'wx', PRIVATE_MODE);
   try {
@@ -16,9 +16,9 @@ export function writePrivateFile(path: string, text: string): void {
 }
 
 /**
- * Replaces a file at once: a reader, or a process that starts after a crash, sees the old text or the new one.
+ * Replaces a file atomically: a reader, or a process that starts after a crash, sees the old text or the new text.
  *
- * @param suffix makes the name of the file it is written to first; unique within the folder
+ * @param suffix of the temporary file; must be unique within the folder
  */
 export function replacePrivateFile(path: string, text: string, suffix: string): void {
   writePrivateFile(`${path}.${suffix}`, text);

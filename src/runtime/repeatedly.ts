@@ -1,17 +1,17 @@
-/** What a loop runs with. */
+/** What a loop needs. */
 export interface Repeating {
   readonly everyMs: number;
-  /** Runs something once, `delayMs` from now; the result takes that back. */
+  /** Runs something once after `delayMs`. The returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Told what a run threw, as `messageOfFault` has it. It must not throw. */
+  /** Called with what a run threw, formatted by `messageOfFault`. It must not throw. */
   readonly onFault: (fault: string) => void;
 }
 
 /**
- * Runs `work` again and again, `everyMs` from the end of one run to the begin of the next, first after `everyMs`. A run that throws or
- * rejects is told to `onFault`, and the next one comes all the same: no fault ends a loop in silence.
+ * Runs `work` in a loop. The pause of `everyMs` counts from the end of one run to the start of the next; the first run comes
+ * after one pause. A run that throws or rejects is reported to `onFault` and the loop goes on.
  *
- * @returns ends it: a run under way goes on to its end, when the promise resolves, and none comes after it; it never rejects
+ * @returns stops the loop; resolves once a run under way has finished; never rejects
  */
 export function repeatedly(
   work: () => Promise<unknown> | void,
@@ -39,6 +39,6 @@ export function repeatedly(
   };
 }
 
-/** What was thrown, in one line for a log: its name and message, or `unknown error`. */
+/** An error in one line for a log: its name and message, or `unknown error`. */
 export const messageOfFault = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';

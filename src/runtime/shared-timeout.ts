@@ -1,31 +1,32 @@
 import { LinkedQueue, QueueNode } from './linked-queue.ts';
 import type { After } from './timers.ts';
 
-/** When something times out, and what is done then. */
+/** The timeout and its handler. */
 export interface SharedTimeoutOptions<T> {
-  /** How long each has. */
+  /** Time each value has. */
   readonly ms: number;
-  /** How many are waited for at most: of one more, the one that was there first times out at once. */
+  /** Most values that may wait. At the limit, adding a value times out the oldest at once. */
   readonly max: number;
-  /** Throws nothing itself. */
+  /** Called for each value that timed out. It must not throw. */
   readonly onTimeout: (value: T) => void;
   readonly monotonicMs: () => number;
   readonly after: After;
 }
 
-interface Awaited<T> {
+interface Pending<T> {
   readonly value: T;
   readonly dueMs: number;
 }
 
 /**
- * Waits for many things that have the same time each, with one timer for all of them, which runs only where there are some.
+ * A timeout shared by many values: all have the same time, so one timer serves them in order. The timer runs only while values
+ * wait.
  *
- * Lifecycle: `add` what is waited for and call what that gives once it is there; after `close` nothing is waited for any more.
+ * Lifecycle: `add` returns a function that cancels that value's timeout. After `close` nothing times out any more.
  */
 export class SharedTimeout<T> {
   readonly #options: SharedTimeoutOptions<T>;
-  readonly #line = new LinkedQueue<Awaited<T>>();
+  readonly #queue = new LinkedQueue<Pending<T>>();
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
@@ -33,43 +34,43 @@ export class SharedTimeout<T> {
     this.#options = options;
   }
 
-  /** How many are waited for. */
+  /** Number of values waiting. */
   get size(): number {
-    return this.#line.length;
+    return this.#queue.length;
   }
 
-  /** Waits for one from now on. @returns takes that back */
+  /** Starts the timeout of a value. @returns cancels it */
   add(value: T): () => void {
     if (this.#isClosed) return () => undefined;
     const { ms, max, onTimeout, monotonicMs, after } = this.#options;
-    if (this.#line.length >= max) {
-      const oldest = this.#line.shift();
+    if (this.#queue.length >= max) {
+      const oldest = this.#queue.shift();
       if (oldest !== undefined) onTimeout(oldest.value);
     }
-    const place = new QueueNode({ value, dueMs: monotonicMs() + ms });
-    this.#line.join(place);
-    this.#cancel ??= after(ms, this.#look);
-    return () => place.leave();
+    const node = new QueueNode({ value, dueMs: monotonicMs() + ms });
+    this.#queue.join(node);
+    this.#cancel ??= after(ms, this.#expire);
+    return () => node.leave();
   }
 
-  /** Waits for none of them any more, nor for one that is added; nothing is told to anybody. */
+  /** Cancels all timeouts. `onTimeout` is not called for them, nor for values added later. */
   close(): void {
     this.#isClosed = true;
     this.#cancel?.();
     this.#cancel = null;
-    while (this.#line.shift() !== undefined);
+    while (this.#queue.shift() !== undefined);
   }
 
-  readonly #look = (): void => {
+  readonly #expire = (): void => {
     const { onTimeout, monotonicMs, after } = this.#options;
     const nowMs = monotonicMs();
     this.#cancel = null;
-    let { first } = this.#line;
-    for (; first !== undefined && first.dueMs <= nowMs; first = this.#line.first) {
-      this.#line.shift();
+    let { first } = this.#queue;
+    for (; first !== undefined && first.dueMs <= nowMs; first = this.#queue.first) {
+      this.#queue.shift();
       onTimeout(first.value);
     }
-    // A timer may be early by the fraction of a millisecond.
-    if (first !== undefined) this.#cancel ??= after(Math.max(1, first.dueMs - nowMs), this.#look);
+    // A timer can fire up to a millisecond early.
+    if (first !== undefined) this.#cancel ??= after(Math.max(1, first.dueMs - nowMs), this.#expire);
   };
 }

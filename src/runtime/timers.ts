@@ -1,4 +1,4 @@
-/** Runs something once, `delayMs` from now; the result takes that back. A parameter, so that a test can hold time. */
+/** Runs something once after `delayMs`; the returned function cancels it. A parameter, so that a test controls time. */
 export type After = (delayMs: number, run: () => void) => () => void;
 
 /** The runtime's own timers. They do not keep the process alive. */

@@ -1,15 +1,16 @@
 /**
- * Flags of V8 for a process that answers checks, whatever the version of Node takes. Room for new objects of 8 MiB: with 4 MiB a
- * seventh less is answered, with 16 or 32 MiB no more, and 16 or 40 MiB of memory are gone. And the old objects may double before they
- * are all looked at: of a heap as small as this V8 would do so for every 3 MiB more, some 30 ms each time, which doubles the 99th
- * percentile at 1,000 checks a second (`test/bench/README.md`).
+ * V8 flags for a process that answers checks, whatever the defaults of the Node version (measured in `test/bench/README.md`).
+ *
+ * - `--max-semi-space-size=8`: 4 MiB lowers throughput by 14 %; 16 or 32 MiB gains nothing and costs 16 or 40 MiB of memory.
+ * - `--heap-growing-percent=100`: lets the old generation double before a full collection. With a heap this small V8 would
+ *   collect after every 3 MiB of growth, for some 30 ms each, which doubles the p99 at 1,000 checks a second.
  */
 export const SERVING_FLAGS: readonly string[] = ['--max-semi-space-size=8', '--heap-growing-percent=100'];
 
 /**
- * What the allocator of glibc is told for such a process: to give back what is free at the end of its heap, and to keep two arenas and
- * not eight for each core. Left to itself it raises that bound with the buffers it sees, and keeps a third of the memory of the process
- * for nothing (`test/bench/README.md`). Other C libraries do not know these variables.
+ * Settings of glibc's allocator for the same process: return free memory at the end of the heap, and use two arenas instead of
+ * eight per core. By default glibc raises the trim threshold with the buffers it sees and keeps a third of the process's memory
+ * unused (`test/bench/README.md`). Other C libraries ignore these variables.
  */
 export const SERVING_ALLOCATOR: Readonly<Record<string, string>> = {
   MALLOC_ARENA_MAX: '2',
@@ -17,21 +18,21 @@ export const SERVING_ALLOCATOR: Readonly<Record<string, string>> = {
   MALLOC_MMAP_THRESHOLD_: '131072',
 };
 
-/** What a process was started with. */
+/** How a process was started. */
 export interface StartedWith {
-  /** Flags on the command line of Node. */
+  /** Node's flags from the command line. */
   readonly execArgv: readonly string[];
   /** The variable `NODE_OPTIONS`. */
   readonly nodeOptions: string | undefined;
 }
 
-/** Those of the flags that the operator has said nothing about: what is set by hand stays as it is. */
+/** The wanted flags that the operator has not set: a flag set by hand wins. */
 export function flagsToAdd(wanted: readonly string[], { execArgv, nodeOptions = '' }: StartedWith): readonly string[] {
   const given = new Set([...execArgv, ...nodeOptions.split(/\s+/)].map(nameOf));
   return wanted.filter((flag) => !given.has(nameOf(flag)));
 }
 
-/** The variables of the allocator that the process has to begin with; none where the operator has set anything of it. */
+/** The allocator variables to add to the environment; none where the operator has configured the allocator. */
 export function allocatorToAdd(
   wanted: Readonly<Record<string, string>>,
   environment: Readonly<Record<string, string | undefined>>,
@@ -40,5 +41,5 @@ export function allocatorToAdd(
   return isSet ? {} : wanted;
 }
 
-/** V8 takes `_` for `-`. */
+/** V8 accepts `_` for `-`. */
 const nameOf = (flag: string): string => (flag.split('=', 1)[0] ?? '').replaceAll('_', '-');

@@ -1,36 +1,36 @@
 import type { DatabaseSync } from 'node:sqlite';
 
 /**
- * How long the writes of a connection wait for those of other processes. To wait stops the event loop: so who has waited in vain
- * waits no more until a write got through. A process that hangs in a write else held up every check of all others, one after
- * the other, and those too that write nothing.
+ * The busy timeout of a connection. Waiting for a lock blocks the event loop, so after one SQLITE_BUSY the connection stops
+ * waiting until a write succeeds. Otherwise one process that hangs in a write would delay every check of all others, even
+ * checks that write nothing.
  *
- * Lifecycle: `waitedInVain` after each write that found the file locked, `written` after each that did not.
+ * Lifecycle: call `waitedInVain` after each write that failed with SQLITE_BUSY, and `written` after each write that succeeded.
  */
 export class BusyTimeout {
   readonly #db: DatabaseSync;
   readonly #busyTimeoutMs: number;
-  #isLost = false;
+  #isSuspended = false;
 
   constructor(db: DatabaseSync, busyTimeoutMs: number) {
     this.#db = db;
     this.#busyTimeoutMs = busyTimeoutMs;
-    this.#wait(busyTimeoutMs);
+    this.#set(busyTimeoutMs);
   }
 
   waitedInVain(): void {
-    if (this.#isLost) return;
-    this.#isLost = true;
-    this.#wait(0);
+    if (this.#isSuspended) return;
+    this.#isSuspended = true;
+    this.#set(0);
   }
 
   written(): void {
-    if (!this.#isLost) return;
-    this.#isLost = false;
-    this.#wait(this.#busyTimeoutMs);
+    if (!this.#isSuspended) return;
+    this.#isSuspended = false;
+    this.#set(this.#busyTimeoutMs);
   }
 
-  #wait(busyTimeoutMs: number): void {
+  #set(busyTimeoutMs: number): void {
     this.#db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
 }

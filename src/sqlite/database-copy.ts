@@ -5,14 +5,15 @@ import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import { scalar } from './scalar.ts';
 import { synced } from '../runtime/synced.ts';
 
-/** Pages copied at once, some 8 MiB. */
+/** Pages per step of the copy, about 8 MiB. */
 const PAGES = 2_048;
 
 /**
- * Copies a database as it is at one instant, beside whoever writes it, into a new file of mode 0600 that is on disk when this resolves.
- * INVARIANT: within a transaction that reads, since SQLite begins a copy anew whenever another process has written.
+ * Copies a database to a new file of mode 0600, as a snapshot of one instant, while other processes write. The copy is on disk
+ * when this resolves. INVARIANT: runs inside a read transaction; without one SQLite restarts the copy whenever another process
+ * writes.
  *
- * @param onBytes told how many bytes were copied so far
+ * @param onBytes called with the bytes copied so far
  */
 export async function copyDatabase(db: DatabaseSync, to: string, onBytes: (bytes: number) => void): Promise<void> {
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));

@@ -3,48 +3,48 @@ import { scalar } from './scalar.ts';
 import { storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
-/** Brings a file from one version of its schema to the next. */
+/** A migration from one schema version to the next. */
 export interface SchemaStep {
-  /** The version it starts from; it ends at the next one. */
+  /** The version it starts from. It ends at `from + 1`. */
   readonly from: number;
-  /** Changes the tables, within a transaction that also sets the version. */
+  /** Changes the tables. Runs in the transaction that also sets the version. */
   readonly run: (db: DatabaseSync) => void;
 }
 
-/** What a file of ours is known by. */
+/** What identifies a file of one kind and its schema. */
 export interface FileFormat {
-  /** What messages call it: `state file`. */
+  /** Its name in messages, such as `state file`. */
   readonly name: string;
-  /** Marks the file as ours, so that no other database is taken for one. */
+  /** SQLite's `application_id`, so that a database of another program is not mistaken for ours. */
   readonly applicationId: number;
-  /** The version of the schema that this build writes. */
+  /** The schema version that this build writes. */
   readonly version: number;
-  /** Older versions that are read, and not written. Default none. */
+  /** Older versions that this build reads but does not write. Default none. */
   readonly alsoRead?: readonly number[];
-  /** How a file is brought to `version` from an older one, in their order, without a gap. Default: not at all. */
+  /** The migrations to `version`, in order and without a gap. Default none. */
   readonly steps?: readonly SchemaStep[];
-  /** What an operator does with a file that is too old for this build, as the end of a sentence. */
+  /** What the operator does with a file that is too old for this build, worded as the end of a sentence. */
   readonly ifOlder: string;
-  /** Whether a new file can give pages that are free back to the disk (`PRAGMA incremental_vacuum`). Default `false`. */
+  /** Whether free pages of a new file can be returned to the disk (`PRAGMA incremental_vacuum`). Default `false`. */
   readonly isShrinking?: boolean;
 }
 
-/** Whether the tables of a file are not made yet. */
+/** Whether a file has no tables yet. */
 export const isBlank = (db: DatabaseSync): boolean =>
   scalar(db, 'PRAGMA user_version') === 0 && scalar(db, 'SELECT count(*) FROM sqlite_schema') === 0;
 
-/** The version of a file with our mark; a failure where it is of another program. */
+/** The schema version of a file with our `application_id`; a failure for a file of another program. */
 export function versionIn(db: DatabaseSync, path: string, { applicationId, name }: FileFormat): number | StoreFailure {
   return scalar(db, 'PRAGMA application_id') === applicationId
     ? Number(scalar(db, 'PRAGMA user_version'))
     : storeFailure('unusable', `\`${path}\` is not a ${name} of Remit`);
 }
 
-/** Whether a file of that version can be brought up to date by this build. */
+/** Whether this build has migrations from that version. */
 const isMigratable = (version: number, format: FileFormat): boolean =>
   version < format.version && (format.steps ?? []).some(({ from }) => from === version);
 
-/** Why a file of that version is refused, with the way out. */
+/** The failure for a file whose version this build does not accept, with the way out. */
 export function versionFailure(version: number, path: string, format: FileFormat): StoreFailure {
   const { name, version: own, ifOlder } = format;
   const isLater = version > own;
@@ -61,8 +61,8 @@ export function versionFailure(version: number, path: string, format: FileFormat
 }
 
 /**
- * How the tables of a file are not those that `create` makes; `null` where they are. What is read by another schema, an index, a view
- * or a trigger of somebody else's, need not be what is there.
+ * How a file's schema differs from what `create` makes; `null` where it does not. A foreign index, view or trigger could make
+ * queries return something else than what the tables hold.
  */
 export function tableProblem(
   db: DatabaseSync,
@@ -83,7 +83,7 @@ export function tableProblem(
   }
 }
 
-/** What is in a schema, a line each. */
+/** The statements of a schema, one per line. */
 const linesOf = (db: DatabaseSync): readonly string[] =>
   db
     .prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema')

@@ -3,25 +3,25 @@ import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import { failureOfSqlite } from './store-failure.ts';
 
-/** A lock that is held until it is released or the process ends, however it ends. */
+/** A lock heldLocks until it is released or the process ends, however it ends. */
 export interface FileLock {
   readonly release: () => void;
 }
 
-/** INVARIANT: a lock that nobody has in hand any more is held all the same; the collector of garbage would close it at any time. */
-const held = new Set<DatabaseSync>();
+/** INVARIANT: keeps heldLocks locks reachable. Otherwise the garbage collector could close their connections at any time. */
+const heldLocks = new Set<DatabaseSync>();
 
-/** What each kind of lock takes. Shared ones stand beside each other, an exclusive one beside none. */
+/** The statements that take each kind of lock. Shared locks coexist; an exclusive lock excludes all others. */
 const statements = {
   exclusive: 'BEGIN EXCLUSIVE',
-  // The lock comes with the first read.
+  // SQLite takes the shared lock with the first read.
   shared: 'BEGIN; SELECT count(*) FROM sqlite_schema',
 } as const;
 
 /**
- * Takes a lock on a file that holds nothing, made where there is none; `null` where others hold one that it cannot stand
- * beside. It does not wait. The lock is one of SQLite's own, which the system gives up with the process. Throws the system's
- * error, and SQLite's.
+ * Takes a lock on an empty lock file, which is created where it is missing. Does not wait: returns `null` where another process
+ * holds a conflicting lock. It is a lock of SQLite, which the system releases when the process ends. Throws errors of the
+ * system and of SQLite.
  *
  * @see https://www.sqlite.org/lockingv3.html
  */
@@ -30,10 +30,10 @@ export function lockFile(path: string, kind: keyof typeof statements): FileLock 
   const db = new DatabaseSync(path, { allowExtension: false });
   try {
     db.exec(`PRAGMA journal_mode = DELETE; ${statements[kind]}`);
-    held.add(db);
+    heldLocks.add(db);
     return {
       release: () => {
-        if (held.delete(db)) db.close();
+        if (heldLocks.delete(db)) db.close();
       },
     };
   } catch (error) {
@@ -43,7 +43,7 @@ export function lockFile(path: string, kind: keyof typeof statements): FileLock 
   }
 }
 
-/** INVARIANT: an existing file is never opened here, since closing it would drop the locks SQLite holds in this process. */
+/** INVARIANT: never opens an existing file: closing it would drop the POSIX locks SQLite holds in this process. */
 function createLockFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', PRIVATE_MODE));

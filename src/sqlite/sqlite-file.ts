@@ -10,10 +10,10 @@ import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from './store-failure.ts';
 import type { StoreFailure } from './store-failure.ts';
 
-/** How long a statement waits for another process's transaction. It stops the event loop, so it is short. */
+/** How long a statement waits for another process's transaction. The wait blocks the event loop, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;
 
-/** What a write may cost is fixed here: every commit is synced, and SQL cannot harm the file. */
+/** Every commit is synced (`synchronous = FULL`), and SQL cannot harm the file. */
 const WRITER_PRAGMAS = [
   'PRAGMA journal_mode = WAL',
   'PRAGMA synchronous = FULL',
@@ -25,31 +25,34 @@ const WRITER_PRAGMAS = [
 /** How a file is opened. */
 export type OpenOptions = {
   readonly format: FileFormat;
-  /** The file's largest size; a write beyond it fails as on a full disk. */
+  /** Largest size of the file. A write beyond it fails as on a full disk. */
   readonly maxBytes: number;
 } & (
   | {
       /**
-       * `read` is for a file of this host; `look` also for a copy, whose mode is its owner's affair and whose schema is not
-       * believed. A look at a file that nobody has open leaves nothing beside it, so that its folder need not be writable; one
-       * whose tables are not made yet is an empty database.
+       * `read` is for a file of this host. `look` is also for copies: their mode is not checked and their schema is not
+       * trusted. Looking at a file that no process has open creates no file beside it, so its folder may be read-only. A file
+       * without tables looks like an empty database.
        */
       readonly access: 'read' | 'look';
     }
   | {
-      /** `create` makes the file where there is none; `write` and `read` need it to be there. */
+      /** `create` makes the file where it is missing; `write` and `read` require it. */
       readonly access: 'create' | 'write';
-      /** Makes the tables of an empty file and sets both marks, within a transaction. */
+      /** Makes the tables of an empty file and sets `application_id` and version. Runs in a transaction. */
       readonly create: (db: DatabaseSync) => void;
       /**
-       * Whether the whole file is checked first, which takes time in proportion to its size; asked of a file of this schema.
-       * Default: always.
+       * Whether to check the whole file first (`PRAGMA quick_check`), which takes time in proportion to its size. Called only
+       * for files of this schema version. Default: always.
        */
       readonly isCheckDue?: (db: DatabaseSync) => boolean;
     }
 );
 
-/** Opens a file that is private, of this schema and, where a check is due, sound; a failure leaves nothing open. */
+/**
+ * Opens a file after checking that it is private, of this schema and, where a check is due, undamaged. A failure leaves nothing
+ * open.
+ */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
   const unfit = prepareFile(path, options);
   if (unfit !== null) return unfit;
@@ -72,7 +75,7 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
 const isReading = (options: OpenOptions): options is Extract<OpenOptions, { readonly access: 'read' | 'look' }> =>
   options.access === 'read' || options.access === 'look';
 
-/** Who writes a file has a log of SQLite beside it; without one the file is all there is, and needs no memory shared with anybody. */
+/** A file in use has a WAL beside it. Without one the file is complete and can be opened as immutable, without shared memory. */
 function locationOf(path: string, { access }: OpenOptions): string | URL {
   if (access !== 'look' || existsSync(`${path}-wal`)) return path;
   const url = pathToFileURL(path);
@@ -80,9 +83,10 @@ function locationOf(path: string, { access }: OpenOptions): string | URL {
   return url;
 }
 
-/** Makes the file with its mode before SQLite sees it, since `-wal` and `-shm` take theirs from it. */
+/** Creates the file with its mode before SQLite opens it, because `-wal` and `-shm` inherit that mode. */
 function prepareFile(path: string, { access, format: { name } }: OpenOptions): StoreFailure | null {
-  if (path === '' || path.includes('\0')) return storeFailure('refused', `the path of the ${name} is not a path`);
+  if (path === '' || path.includes('\0'))
+    return storeFailure('refused', `invalid path of the ${name}: it is empty or contains U+0000`);
   try {
     if (access === 'create') createFile(path);
     const stats = lstatSync(path);
@@ -94,7 +98,7 @@ function prepareFile(path: string, { access, format: { name } }: OpenOptions): S
   }
 }
 
-/** INVARIANT: an existing file is never opened here, since closing it would drop the locks SQLite holds in this process. */
+/** INVARIANT: never opens an existing file: closing it would drop the POSIX locks SQLite holds in this process. */
 function createFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', PRIVATE_MODE));
@@ -104,8 +108,8 @@ function createFile(path: string): void {
 }
 
 /**
- * Puts the names of the file and of its log on disk. SQLite does that too, but says nothing where it fails, and what is
- * acknowledged later would be gone with the name.
+ * Syncs the folder, so that the names of the file and its WAL survive a crash. SQLite does that too but ignores errors, and
+ * commits acknowledged later would be lost with the name.
  */
 function syncFolder(path: string, { name }: FileFormat): StoreFailure | null {
   const folder = openSync(dirname(path), 'r');
@@ -142,7 +146,7 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   if (damage !== 'ok') {
     return storeFailure('unusable', `${options.format.name} \`${path}\` is damaged: ${String(damage)}`);
   }
-  // Before the first page is written: of a file that has one it cannot be changed.
+  // Must come before the first page is written: it has no effect on a file that has pages.
   if (isEmpty && options.format.isShrinking === true) db.exec('PRAGMA auto_vacuum = INCREMENTAL');
   db.exec(WRITER_PRAGMAS);
   const pageBytes = Number(scalar(db, 'PRAGMA page_size'));
@@ -151,7 +155,7 @@ function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreF
   return durabilityProblem(db, path, options.format);
 }
 
-/** An empty file is fit to become ours; any other must carry our mark and a version that this build knows. */
+/** An empty file may become ours. Any other must have our `application_id` and a version this build knows. */
 function schemaProblem(db: DatabaseSync, path: string, { access, format }: OpenOptions): StoreFailure | null {
   if (access !== 'read' && isBlank(db)) return null;
   const version = versionIn(db, path, format);
@@ -171,7 +175,7 @@ function createSchema(db: DatabaseSync, create: (db: DatabaseSync) => void): voi
   }
 }
 
-/** Reads back what was set: a pragma that does not take hold says nothing. */
+/** Reads the pragmas back: SQLite does not report a pragma that had no effect. */
 function durabilityProblem(db: DatabaseSync, path: string, { name }: FileFormat): StoreFailure | null {
   const isDurable = scalar(db, 'PRAGMA journal_mode') === 'wal' && scalar(db, 'PRAGMA synchronous') === 2;
   return isDurable

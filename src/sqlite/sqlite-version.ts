@@ -1,13 +1,13 @@
 /**
  * Why a version of SQLite must not hold the state; `null` where it may. From 3.7.0 to 3.51.2 two connections to one WAL
- * database can lose committed writes, except in 3.50.7 and 3.44.6 onwards of those lines; STRICT tables need 3.37.
+ * database can lose committed writes; 3.50.7 and 3.44.6 have the fix for their lines. STRICT tables need 3.37.
  *
- * @param version what `SELECT sqlite_version()` says, which can differ from `process.versions.sqlite`
+ * @param version the result of `SELECT sqlite_version()`, which can differ from `process.versions.sqlite`
  * @see https://sqlite.org/changes.html 3.51.3
  */
 export function sqliteVersionProblem(version: string): string | null {
   const match = /^(\d+)\.(\d+)\.(\d+)$/.exec(version);
-  if (match === null) return `the SQLite version \`${version}\` cannot be read`;
+  if (match === null) return `invalid SQLite version \`${version}\``;
   const [major, minor, patch] = [Number(match[1]), Number(match[2]), Number(match[3])];
   const isNewer = major > 3 || (major === 3 && (minor > 51 || (minor === 51 && patch >= 3)));
   const isFixed = major === 3 && ((minor === 50 && patch >= 7) || (minor === 44 && patch >= 6));

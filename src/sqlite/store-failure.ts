@@ -1,17 +1,17 @@
 import { type Deny, deny } from '../decision/decision.ts';
 
 /**
- * A store that could not do what it was asked; returned, never thrown, and nothing of the call was kept.
+ * A failure of a store: returned, never thrown. Nothing of the failed call was stored.
  *
- * - `full`: the disk is full; the store stays usable and goes on by itself once there is space
- * - `busy`: another process held the write lock for too long; the same call may succeed
+ * - `full`: the disk is full; the store stays usable and recovers once there is space
+ * - `busy`: another process held the write lock for too long; a retry may succeed
  * - `conflict`: a row with that key exists
  * - `changed`: what the write was decided by has changed since it was read; decide anew
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it
- * - `unfit`: the ledger is not what was signed: somebody changed or deleted some of it
- * - `broken`: an I/O error or a corrupt file; the store answers every later call so, and the process must end
+ * - `unfit`: the ledger differs from what was signed: it was changed or truncated
+ * - `broken`: an I/O error or a corrupt file; every later call fails the same way, and the process must end
  */
 export interface StoreFailure {
   readonly kind: 'store-failure';
@@ -20,21 +20,21 @@ export interface StoreFailure {
   readonly detail: string;
 }
 
-/** A failure with its cause. */
+/** Makes a failure. */
 export const storeFailure = (code: StoreFailure['code'], detail: string): StoreFailure => ({
   kind: 'store-failure',
   code,
   detail,
 });
 
-/** Whether a store's answer is a failure. */
+/** Whether a store's result is a failure. */
 export const isStoreFailure = (value: unknown): value is StoreFailure =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'store-failure';
 
-/** What a check is denied with when the state of its task could not be read. */
+/** The denial of a check whose task state could not be read. */
 export const stateUnavailable = (failure: StoreFailure): Deny => deny('task.state-unavailable', failure.detail);
 
-/** What a check is denied with when it could not be recorded. */
+/** The denial of a check that could not be recorded. */
 export const ledgerUnavailable = (failure: StoreFailure): Deny => deny('ledger.unavailable', failure.detail);
 
 const SQLITE_BUSY = 5;
@@ -43,8 +43,8 @@ const SQLITE_FULL = 13;
 const SQLITE_TOOBIG = 18;
 const SQLITE_CONSTRAINT = 19;
 
-/** Primary result codes after which the store is still sound. INVARIANT: what is not listed is fatal. */
-const sound: ReadonlyMap<number, { readonly code: StoreFailure['code']; readonly text: string }> = new Map([
+/** Primary result codes after which the store is still usable. INVARIANT: every code not listed here is fatal. */
+const recoverable: ReadonlyMap<number, { readonly code: StoreFailure['code']; readonly text: string }> = new Map([
   [SQLITE_BUSY, { code: 'busy', text: 'the state file is locked by another process' }],
   [SQLITE_LOCKED, { code: 'busy', text: 'the state file is locked' }],
   [SQLITE_FULL, { code: 'full', text: 'the disk under the state file is full' }],
@@ -53,13 +53,13 @@ const sound: ReadonlyMap<number, { readonly code: StoreFailure['code']; readonly
 ]);
 
 /**
- * The failure of an error that `node:sqlite` threw; `null` where the error is not SQLite's and therefore a bug.
+ * The failure for an error of `node:sqlite`; `null` where the error did not come from SQLite, which makes it a bug.
  *
  * @see https://sqlite.org/rescode.html the low byte of an extended code is its primary code
  */
 export function failureOfSqlite(error: unknown): StoreFailure | null {
   if (!isSqliteError(error)) return null;
-  const known = sound.get(error.errcode & 0xff);
+  const known = recoverable.get(error.errcode & 0xff);
   return known === undefined
     ? storeFailure('broken', `SQLite failed with code ${error.errcode}: ${error.message}`)
     : storeFailure(known.code, known.text);

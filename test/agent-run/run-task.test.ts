@@ -309,7 +309,7 @@ describe('remit run: refusals before the command starts', () => {
       ['--svid-key', 'reporter.key'],
       {},
       1,
-      'the key is not the one of the certificate',
+      'the key does not belong to the certificate',
     ],
   ];
 

@@ -64,7 +64,7 @@ const ONE_HEADER = 'the call must have one xfcc header';
 const BY = '`By` of xfcc must be the pinned proxy, exactly once';
 const BY_LAST = '`By` of xfcc must be the pinned proxy in the last element alone';
 const beside = (detail: string): string => `xfcc beside a principal could not be read: ${detail}`;
-const notPairs = (at: number): string => `xfcc must be \`key=value\` pairs, it is not at byte ${at}`;
+const notPairs = (at: number): string => `xfcc must be \`key=value\` pairs: unexpected text at byte ${at}`;
 
 const issued = (options: Parameters<typeof authority.issue>[0]): Partial<PeerFacts> => ({
   certificate: authority.issue(options).urlEncodedPem,
@@ -112,7 +112,7 @@ const onPeer: readonly Row[] = [
     'a NUL in the certificate',
     issued({ uris: [`${PLANNER}\0`] }),
     'identity.invalid',
-    'a name of the certificate holds a nul or could not be read',
+    'a name of the certificate contains a nul or could not be read',
   ],
   [
     'a CA as a leaf',
@@ -216,7 +216,7 @@ const onXfcc: readonly Row[] = [
     'a name that adds an element',
     only(`By=${THIEF};URI=${THIEF};DNS=a,By=${PROXY};URI=${PLANNER};DNS=b;Foo=`),
     'identity.invalid',
-    'xfcc holds an unknown key',
+    'xfcc has an unknown key',
   ],
   [
     'a name that adds a whole element',

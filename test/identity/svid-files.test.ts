@@ -101,7 +101,7 @@ describe('SvidFileSource', () => {
     from.onChange((svid) => told.push(svid));
     await write(renewed);
     await eventually(() => told.length === 1, 'the one after it is told all the same');
-    const problem = 'the svid was renewed, and not taken by all that use it: Error: no such key';
+    const problem = 'the svid was renewed, but a user of it failed to take it over: Error: no such key';
     expect(from.problem()).toBe(problem);
     let isBroken = true;
     clock = () => {
@@ -196,7 +196,7 @@ describe('SvidFileSource', () => {
     await write(planner);
     const from = await opened();
     await writeFile(files.certificate, renewed.certPem);
-    await says(from, `\`${files.certificate}\`: the key is not the one of the certificate`);
+    await says(from, `\`${files.certificate}\`: the key does not belong to the certificate`);
     expect(from.current()?.certificatePem).toBe(planner.certPem);
     await writeFile(files.key, renewed.keyPem);
     await serves(from, renewed);
@@ -206,17 +206,17 @@ describe('SvidFileSource', () => {
     [
       'a certificate half written',
       () => truncate(files.certificate, 300),
-      () => `the certificate file \`${files.certificate}\` is not a row of whole pem certificates`,
+      () => `the certificate file \`${files.certificate}\` must contain whole pem certificates only`,
     ],
     [
       'a bundle half written',
       () => writeFile(files.bundle, acme.bundlePem + acme.bundlePem.slice(0, 300)),
-      () => `the bundle file \`${files.bundle}\` is not a row of whole pem certificates`,
+      () => `the bundle file \`${files.bundle}\` must contain whole pem certificates only`,
     ],
     [
       'a key half written',
       () => truncate(files.key, 100),
-      () => `\`${files.key}\` is not one whole private key without a password`,
+      () => `\`${files.key}\` must be a single private key without a password`,
     ],
     [
       'a key with a password',
@@ -230,7 +230,7 @@ describe('SvidFileSource', () => {
             passphrase: 'x',
           }),
         ),
-      () => `\`${files.key}\` is not one whole private key without a password`,
+      () => `\`${files.key}\` must be a single private key without a password`,
     ],
     [
       'an empty certificate',
@@ -251,7 +251,7 @@ describe('SvidFileSource', () => {
     [
       'a key in the place of a certificate',
       () => writeFile(files.certificate, renewed.keyPem),
-      () => `the certificate file \`${files.certificate}\` is not a row of whole pem certificates`,
+      () => `the certificate file \`${files.certificate}\` must contain whole pem certificates only`,
     ],
     [
       'the certificate of a ca',
@@ -282,7 +282,7 @@ describe('SvidFileSource', () => {
     await write(planner);
     const from = await opened();
     await write(ended);
-    await says(from, `\`${files.certificate}\`: the certificate ended at 2026-11-24T11:59:50.000Z`);
+    await says(from, `\`${files.certificate}\`: the certificate expired at 2026-11-24T11:59:50.000Z`);
     expect(from.current()?.certificatePem).toBe(planner.certPem);
   });
 

@@ -26,8 +26,8 @@ describe('svidSettingsFrom', () => {
   });
 
   const incomplete = 'must have `workloadApi`, or `certificate`, `key` and `bundle`';
-  const both = 'has either `workloadApi` or `certificate`, `key` and `bundle`, not both';
-  const onlyThere = 'has `id` and `hint` with `workloadApi` alone';
+  const both = 'must have either `workloadApi` or `certificate`, `key` and `bundle`, not both';
+  const onlyThere = 'may have `id` and `hint` only with `workloadApi`';
   it.each([
     ['nothing', {}, incomplete],
     ['an id alone', { id }, incomplete],

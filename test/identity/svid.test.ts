@@ -37,7 +37,7 @@ describe('svidFrom', () => {
   it('names in its problem neither the key nor the certificate', async () => {
     const thief = await other.svid('/ns/agents/sa/planner');
     expect(svidFrom(partsOf({ key: createPrivateKey(thief.keyPem) }), NOW_MS)).toEqual({
-      problem: 'the key is not the one of the certificate',
+      problem: 'the key does not belong to the certificate',
     });
   });
 });

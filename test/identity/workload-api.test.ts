@@ -161,7 +161,7 @@ describe('WorkloadApiSource', () => {
     server.push(responseOf(entry(planner)));
     await eventually(() => from.current() === null, 'the svid was given up');
     expect(from.problem()).toBe(
-      'none of the 1 svids that the workload api gives is one with id `spiffe://acme.test/ns/agents/sa/reporter`',
+      'the workload api gives 1 svids, none with id `spiffe://acme.test/ns/agents/sa/reporter`',
     );
   });
 
@@ -235,7 +235,7 @@ describe('WorkloadApiSource', () => {
   it('discards a message it cannot use, keeps the svid and the stream', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.push(responseOf(entry(renewed, { x509_svid_key: entry(planner).x509_svid_key })));
-    await problemOf(from, /^a message of the workload api was discarded: the key is not the one of the certificate$/);
+    await problemOf(from, /^a message of the workload api was discarded: the key does not belong to the certificate$/);
     expect(from.current()?.certificatePem).toBe(planner.certPem);
     server.push(responseOf(entry(renewed)));
     await eventually(() => from.current()?.certificatePem === renewed.certPem, 'the renewed svid is served');
@@ -343,7 +343,7 @@ describe('svidUpdateFrom', () => {
     [
       'the key of another certificate',
       () => responseOf(entry(planner, { x509_svid_key: entry(renewed).x509_svid_key })),
-      'the key is not the one of the certificate',
+      'the key does not belong to the certificate',
     ],
     ['an empty bundle', () => responseOf(entry(planner, { bundle: Buffer.alloc(0) })), 'the bundle has no certificate'],
     [
@@ -354,7 +354,7 @@ describe('svidUpdateFrom', () => {
     [
       'another id than the certificate has',
       () => responseOf(entry(planner, { spiffe_id: reporter.id })),
-      'the certificate has another spiffe id than its message says',
+      'the spiffe id of the certificate differs from that of its message',
     ],
   ])('discards %s', (_what, response, problem) => {
     expect(updateOf(response())).toEqual({ kind: 'unusable', problem });
@@ -364,7 +364,7 @@ describe('svidUpdateFrom', () => {
     const update = svidUpdateFrom(responseOf(entry(planner)), anyone, NOW_MS + 2 * HOUR_MS);
     expect(update).toMatchObject({
       kind: 'unusable',
-      problem: expect.stringMatching(/^the certificate ended at 2026-/),
+      problem: expect.stringMatching(/^the certificate expired at 2026-/),
     });
   });
 
@@ -372,7 +372,7 @@ describe('svidUpdateFrom', () => {
     expect(svidUpdateFrom(responseOf(entry(planner)), { id: planner.id, hint: 'internal' }, NOW_MS)).toEqual({
       kind: 'withdrawn',
       problem:
-        'none of the 1 svids that the workload api gives is one with id `spiffe://acme.test/ns/agents/sa/planner` and with hint `internal`',
+        'the workload api gives 1 svids, none with id `spiffe://acme.test/ns/agents/sa/planner` and with hint `internal`',
     });
   });
 
@@ -431,7 +431,7 @@ describe('workloadApiTargetFrom', () => {
 
   it('refuses a path that is too long for a socket', () => {
     expect(workloadApiTargetFrom(`unix:///${'a'.repeat(107)}`)).toEqual({
-      problem: 'the path of a socket has at most 107 bytes',
+      problem: 'a socket path must be at most 107 bytes',
     });
   });
 });

@@ -17,7 +17,7 @@ const element = (said: Partial<XfccElement>): XfccElement => ({
   dns: [],
   ...said,
 });
-const notPairs = (at: number): string => `xfcc must be \`key=value\` pairs, it is not at byte ${at}`;
+const notPairs = (at: number): string => `xfcc must be \`key=value\` pairs: unexpected text at byte ${at}`;
 const once = (key: string): string => `an xfcc element must have \`${key}\` at most once`;
 const optional = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: null });
 
@@ -48,7 +48,7 @@ describe('xfccFrom', () => {
   });
 
   const JSON_FORM = 'xfcc in its json form is not accepted';
-  const UNKNOWN = 'xfcc holds an unknown key';
+  const UNKNOWN = 'xfcc has an unknown key';
   const HEX = '`hash` of xfcc must be 64 hex digits';
 
   it.each([

@@ -17,7 +17,7 @@ describe('runtimeFaults', () => {
 
   it('names the release that mends it', () => {
     expect(nodeFaults('26.10.0')).toEqual([
-      "node 26.10.0: HTTP/2 can leak other streams' buffers when a stream is reset (use-after-free); mended in 26.13.1",
+      "node 26.10.0: HTTP/2 can leak other streams' buffers when a stream is reset (use-after-free); fixed in 26.13.1",
     ]);
   });
 });

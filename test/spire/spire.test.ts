@@ -101,7 +101,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
     await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
     await until(() => source.current() === null, 60_000);
-    expect(source.problem()).toContain('none of the 1 svids that the workload api gives is one with id');
+    expect(source.problem()).toContain('the workload api gives 1 svids, none with id');
     await spire.unregister('spiffe://acme.test/ns/agents/sa/envoy');
     await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
     await spire.register(planner);

@@ -16,6 +16,6 @@ describe('sqliteVersionProblem', () => {
   );
 
   it.each(['', '3.51', '3.51.3-beta', 'undefined'])('refuses `%s`, which is no version', (version) => {
-    expect(sqliteVersionProblem(version)).toBe(`the SQLite version \`${version}\` cannot be read`);
+    expect(sqliteVersionProblem(version)).toBe(`invalid SQLite version \`${version}\``);
   });
 });
