@@ -9,7 +9,7 @@ import { jsonRpcFrom, lookalike, objectMembers } from './json-rpc.ts';
 
 type Params = ReadonlyMap<string, unknown>;
 
-/** Where a method has the ids of the task and of the conversation it is about: the way from `params`. */
+/** Where a method carries the ids of its task and conversation, as paths from `params`. */
 interface Places {
   readonly taskId?: readonly string[];
   readonly contextId?: readonly string[];
@@ -21,7 +21,7 @@ const byTaskId: Places = { taskId: ['taskId'] };
 const byContext: Places = { contextId: ['contextId'] };
 
 /**
- * The methods that are about a task, as version 1 names them and as version 0.3 did.
+ * The methods about a task, by their names in version 1 and version 0.3.
  *
  * @see https://a2a-protocol.org/latest/specification/
  */
@@ -52,14 +52,14 @@ const DECIDING = ['message', 'id', 'taskId', 'contextId'];
 
 /**
  * The action of a JSON-RPC call to an A2A agent. Methods are compared exactly, so a catalog names those of the version its
- * agent speaks; another is `action.unknown`. The arguments `taskId` and `contextId` are found where the method has them;
- * all others at their pointers in `params`. Members that a careless reader takes for one of these, such as `task_id`, are
- * `request.not-canonical`; of another argument, `action.arguments`. Pure, never throws.
+ * agent speaks; others are `action.unknown`. The arguments `taskId` and `contextId` are read from where the method has them,
+ * all others at their pointers in `params`. Lookalikes of the ids, such as `task_id`, are `request.not-canonical`; lookalikes
+ * of another argument `action.arguments`. Pure, never throws.
  */
 export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
   const message = jsonRpcFrom(call);
   if (isDeny(message)) return message;
-  if (message.kind === 'answer') return deny('action.unknown', 'an agent is not sent answers');
+  if (message.kind === 'answer') return deny('action.unknown', 'a JSON-RPC answer cannot be sent to an agent');
   const { method, params, id } = message;
   const entry = agent.methods.get(method);
   if (entry === undefined) return deny('action.unknown', `the catalog does not name the method \`${method}\``);
@@ -71,7 +71,7 @@ export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
   return actionOf(entry, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: id });
 }
 
-/** The parameters with the ids of the method in the place where an argument of that name is looked for, and no others. */
+/** The parameters, with the method's ids as members of their argument names and nothing else under those names. */
 function withIds(params: Params, places: Places | undefined): object {
   if (places === undefined) return Object.fromEntries(params);
   const { taskId, contextId } = places;

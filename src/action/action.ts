@@ -13,10 +13,9 @@ import { cutText } from './static-secret.ts';
 const MAX_SHOWN = 200;
 
 /**
- * The action a call comes to. A host, path or route that the catalog does not name denies with `action.unknown`, a path
- * that can be taken for another server or route with `request.not-canonical`, a `GET` or
- * `HEAD` with a body with `request.unsupported`, arguments that are not as the catalog declares them with
- * `action.arguments`. Pure, never throws.
+ * The action that a call attempts. Denies with `action.unknown` for a host, path or route that the catalog does not name,
+ * `request.not-canonical` for a path that a less exact router could send to another server or route, `request.unsupported` for
+ * a `GET` or `HEAD` with a body, `action.arguments` for arguments other than declared. Pure, never throws.
  */
 export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
   if (!isMethodWithBody(call.method) && hasBody(call))

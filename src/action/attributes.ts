@@ -2,13 +2,13 @@ import { isScalar, isSeq } from 'yaml';
 import { entriesOf, itemsOf, stringOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** What a server or a resource is, in the operator’s words: `tier: restricted`. */
+/** An attribute of a server or resource, in the operator’s words: `tier: restricted`. */
 export type AttributeValue = string | number | boolean | readonly string[];
 
-/** By name; at most 16 written at one place. */
+/** Attributes by name; at most 16 in one mapping. */
 export type Attributes = ReadonlyMap<string, AttributeValue>;
 
-/** The types that attributes have; `strings` is a set. */
+/** The types of attributes; `strings` is a set. */
 export type AttributeType = 'string' | 'long' | 'bool' | 'strings';
 
 const MAX_ATTRIBUTES = 16;
@@ -17,7 +17,7 @@ const MAX_TEXTS = 64;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 const TEXT_RULE = `text of at most ${MAX_TEXT_LENGTH} characters`;
 
-/** The attributes of a mapping; what is none of the four types, or too many or too long, is a finding and left out. */
+/** Reads the attributes of a mapping. Invalid, too many or too long ones are findings and left out. */
 export function attributesFrom(yaml: YamlFile, node: PlacedNode | undefined): Attributes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`attributes`');
@@ -63,15 +63,15 @@ export function attributeTypeOf(value: AttributeValue): AttributeType {
   return typeof value === 'boolean' ? 'bool' : 'strings';
 }
 
-/** Attributes that one catalog names at most. */
+/** Most different attribute names in one catalog. */
 const MAX_NAMES = 64;
 
-/** Holds the attributes of a catalog to one type for each name. */
+/** Checks that each attribute name has one type in the whole catalog. */
 export class AttributeTypes {
   readonly #types = new Map<string, { readonly type: AttributeType; readonly of: string; isToldOf: boolean }>();
   #isFull = false;
 
-  /** Reports each name that has another type than where it was first; once. */
+  /** Reports, once per name, an attribute whose type differs from its first occurrence. */
   check(attributes: Attributes, of: { readonly id: string; readonly offset: number }, yaml: YamlFile): void {
     for (const [name, value] of attributes) {
       const type = attributeTypeOf(value);

@@ -1,26 +1,27 @@
 import type { HttpCall } from './call.ts';
 
 /**
- * What a route says of the body of a call:
+ * What a route declares about the body of a call:
  * - `none`: a call with a body is denied.
- * - `json`: a body is one JSON object. Its arguments are read; a member that can be taken for an argument of the query denies.
- * - `opaque`: whatever it is, the upstream takes neither an argument nor the method from it. It is not looked at.
- * - `unstated`: not written, and no argument comes from query or body. Not looked at, but no HTML form: frameworks merge its
- *   fields with path and query, and take the method from `_method`.
+ * - `json`: a body must be one JSON object. Its arguments are read; a member that could be confused with a query argument
+ *   denies.
+ * - `opaque`: any body. The upstream takes neither arguments nor the method from it, so it is not read.
+ * - `unstated`: not declared, and no argument comes from query or body. Not read, but a form is denied, because frameworks
+ *   merge its fields with path and query and take the method from `_method`.
  */
 export type BodyRule = 'none' | 'json' | 'opaque' | 'unstated';
 
-/** The words of `body` in the catalog. */
+/** The values of `body` in the catalog. */
 export const BODY_RULES = ['none', 'json', 'opaque'] as const;
 
-/** RFC 9110 sections 9.3.1 and 9.3.2: a body has no meaning here, so two servers may differ about what follows. */
+/** A body of these has no meaning (RFC 9110 sections 9.3.1 and 9.3.2), so two servers may disagree about what follows. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
-/** Whether a body means something in a call of this method. */
+/** Whether a body has a meaning with this method. */
 export const isMethodWithBody = (method: string): boolean => !WITHOUT_BODY.has(method);
 
 /**
- * Whether a call has a body, as far as its headers and the check say. Over HTTP/2 a body needs no header, so Envoy must send
+ * Whether a call has a body, by its headers and by what the proxy sent. HTTP/2 needs no header for a body, so Envoy must send
  * bodies to the check (`with_request_body`).
  */
 export function hasBody({ headers, body }: Pick<HttpCall, 'headers' | 'body'>): boolean {
@@ -28,7 +29,7 @@ export function hasBody({ headers, body }: Pick<HttpCall, 'headers' | 'body'>): 
   return (body?.length ?? 0) > 0 || headers.has('transfer-encoding') || length.some((value) => !/^0+$/.test(value));
 }
 
-/** What is wrong with a body that is there and is not read; `null` where nothing is, or it is read. */
+/** Why a body that will not be read is not acceptable; `null` where it is, or where it will be read. */
 export function unreadBodyProblem(rule: BodyRule, call: HttpCall): string | null {
   if (rule === 'json' || rule === 'opaque' || !hasBody(call)) return null;
   if (rule === 'none') return 'the call has a body, and its catalog entry does not say `body: json` or `body: opaque`';

@@ -4,8 +4,8 @@ import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import type { Action } from './http.ts';
 
 /**
- * What one allowed use takes from what its task was given; counted for the whole task, whichever token it comes with. It is
- * taken before the use is recorded, and not given back where the use is denied after that.
+ * What one allowed use takes from a budget of its task, whichever token is used. It is taken before the use is recorded, and
+ * not returned where the use is denied after that.
  */
 export type ActionSpend =
   | { readonly kind: 'calls'; readonly limit: number }
@@ -13,9 +13,9 @@ export type ActionSpend =
   | { readonly kind: 'single-use' };
 
 /**
- * What a use takes, by the constraints of the detail that covers it; nothing where it has none. An argument that is to be
- * added up must be there and be a whole number of 0 or more, and a currency must be the one that was granted:
- * `action.outside-intent` otherwise. What only opens, keeps or lists a session takes nothing.
+ * What a use spends by the constraints of the detail that covers it; empty without constraints. Denies with
+ * `action.outside-intent` where the argument to sum is missing or not a whole number of 0 or more, or where the currency is not
+ * the granted one. Session actions spend nothing.
  */
 export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly ActionSpend[] | Deny {
   const { maxCalls, maxAmount, singleUse } = constraints;

@@ -5,43 +5,43 @@ import { booleanOf, entriesOf, fieldsOf, stringOf, wordOf } from './yaml-file.ts
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /**
- * What an argument must be. `long` is a safe integer, +-(2^53 - 1); `decimal` a number of at most 4 decimal places;
- * `strings` a list of strings, which policies see as a set.
+ * Argument types. `long` is a safe integer, +-(2^53 - 1); `decimal` a number of at most 4 decimal places; `strings` a list of
+ * strings, which policies see as a set.
  */
 export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
 
-/** Where an argument is taken from and what it must be. */
+/** Where an argument is read from, and its type. */
 export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument;
 
-/** What every argument can say of itself. */
+/** Options of every argument. */
 interface Recordable {
   readonly name: string;
-  /** Whether its value stands in the record of each use. */
+  /** Whether its value is recorded with each use. */
   readonly record?: true;
 }
 
-/** An argument that stands as text in the path or the query. */
+/** An argument from the text of the path or query. */
 export interface TextArgument extends Recordable {
   readonly from: 'path' | 'query';
   readonly type: ArgumentType;
   readonly required: boolean;
 }
 
-/** An argument that stands in JSON: in the body of an HTTP route, in the arguments of a tool, in the `params` of A2A. */
+/** An argument from JSON: the body of an HTTP route, the arguments of a tool, the `params` of A2A. */
 export interface BodyArgument extends Recordable {
   readonly from: 'body';
-  /** The member names on the way to it; at least one. @see RFC 6901 */
+  /** Member names on the path to it; at least one. @see RFC 6901 */
   readonly pointer: readonly string[];
   readonly type: ArgumentType;
   readonly required: boolean;
-  /** Of a tool’s argument, the `Mcp-Param-` header that mirrors it: what follows the prefix, in lower case. */
+  /** For a tool’s argument: the `Mcp-Param-` header that mirrors it, without the prefix, in lower case. */
   readonly header?: string;
 }
 
-/** An argument that stands in the protobuf message of a gRPC call. */
+/** An argument from the protobuf message of a gRPC call. */
 export interface MessageArgument extends Recordable {
   readonly from: 'message';
-  /** The field names on the way to it, as the `.proto` file has them; at least one. */
+  /** Field names on the path to it, as in the `.proto` file; at least one. */
   readonly path: readonly string[];
   readonly type: ArgumentType;
   readonly required: boolean;
@@ -55,10 +55,10 @@ const MAX_POINTER_LENGTH = 1024;
 const MAX_POINTER_DEPTH = 8;
 
 /**
- * The declared arguments of an HTTP route, and each path parameter that is not declared, required: a `long` where its type is
- * `int`, else a string.
+ * The arguments of an HTTP route: the declared ones, and each undeclared path parameter as a required argument (`long` for a
+ * parameter of type `int`, else `string`).
  *
- * @param bodyIsRead whether the method has a body that means something
+ * @param bodyIsRead whether the method has a meaningful body
  */
 export function routeArguments(
   yaml: YamlFile,
@@ -76,7 +76,7 @@ export function routeArguments(
   return [...implicit, ...specs];
 }
 
-/** Two arguments of the query of which a parser makes one: equal but for case and punctuation, or an object and a member. */
+/** Reports query arguments that a parser could merge: equal but for case and punctuation, or an object and its member. */
 function checkKeys(
   yaml: YamlFile,
   declared: readonly (readonly [Placed<string>, PlacedNode])[],
@@ -94,7 +94,7 @@ function checkKeys(
 const isSameKey = (a: string, b: string): boolean =>
   looseKey(a) === looseKey(b) || rootOfKey(a) === b || rootOfKey(b) === a;
 
-/** The declared arguments of a message: each at its pointer, which is `/` and its name where none is written. */
+/** The declared arguments of a message, each at its pointer (default: `/` and its name). */
 export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] =>
   declaredIn(yaml, node).flatMap(([name, value]) => {
     checkName(yaml, name);
@@ -102,7 +102,7 @@ export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): 
     return bodyArgument(yaml, name, fields) ?? [];
   });
 
-/** The declared arguments of a gRPC method, each with its place: at its field path, which is its name where none is written. */
+/** The declared arguments of a gRPC method with their places in the file, each at its field path (default: its name). */
 export const grpcArguments = (
   yaml: YamlFile,
   node: PlacedNode | undefined,
@@ -132,7 +132,7 @@ const isFieldPath = (text: string): boolean =>
   /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text) &&
   text.split('.').length <= MAX_POINTER_DEPTH;
 
-/** The same of a tool of MCP, whose arguments may be mirrored into headers: no two into one. */
+/** As `messageArguments`, for an MCP tool, whose arguments may be mirrored into headers: each into its own. */
 export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] {
   const headers = new Set<string>();
   return declaredIn(yaml, node).flatMap(([name, value]) => {
@@ -156,10 +156,10 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
 const mirrored = (argument: BodyArgument, header: string): BodyArgument => ({ ...argument, header });
 
 const BODY_KEYS = ['pointer', 'type', 'required', 'record'] as const;
-/** The types that MCP mirrors into a header. */
+/** The types that MCP can mirror into a header. */
 export const MIRRORED: ReadonlySet<ArgumentType> = new Set(['string', 'long', 'bool']);
 
-/** Whether a tool’s `x-mcp-header` can be one: of the letters of a header name those that reach Remit, so no underscore. */
+/** Whether a text can be an `x-mcp-header`: letters, digits and `-`; a proxy may drop headers with an underscore. */
 export const isHeaderName = (text: string): boolean => /^[A-Za-z0-9-]{1,64}$/.test(text);
 
 function declaredIn(yaml: YamlFile, node: PlacedNode | undefined): readonly (readonly [Placed<string>, PlacedNode])[] {
@@ -232,7 +232,7 @@ function pointerOf(yaml: YamlFile, node: PlacedNode | undefined): readonly strin
   return text === null ? null : tokensOf(text.value);
 }
 
-/** A `~` that is not `~0` or `~1` is an error. Indexes of arrays are no member names and lead nowhere. */
+/** A `~` must be followed by `0` or `1`. Array indexes are not member names and match nothing. */
 const isPointer = (text: string): boolean =>
   text.length <= MAX_POINTER_LENGTH &&
   /^(\/([^~/]|~[01])+)+$/.test(text) &&
@@ -253,6 +253,6 @@ function checkName(yaml: YamlFile, name: Placed<string>): void {
   );
 }
 
-/** Cedar’s JSON form gives a meaning to `__entity`, `__extn` and `__expr`, so no name begins that way. */
+/** Cedar’s JSON format reserves `__entity`, `__extn` and `__expr`, so no name may begin with `__`. */
 const isArgumentName = (value: string): boolean =>
   value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value) && !value.startsWith('__');

@@ -5,25 +5,25 @@ import type { DescriptorSet } from './protobuf/descriptor-set.ts';
 import { entriesOf, openYaml, stringOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** The bytes of each descriptor set that a catalog names, by name, or why they could not be read. */
+/** The bytes of each descriptor set that a catalog names, by name, or why it could not be read. */
 export type DescriptorFiles = ReadonlyMap<string, Uint8Array | Problem>;
 
-/** Gives a descriptor set by the name of its file, read once. */
+/** Returns a descriptor set by file name; each is parsed once. */
 export type DescriptorSets = (name: string) => DescriptorSet | Problem;
 
 const MAX_NAME_LENGTH = 255;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 
 /**
- * The names of the descriptor sets in the text of a catalog, each once, in order: which files to read before it is read. A
- * catalog that is no YAML names none.
+ * The descriptor set names in a catalog's text, deduplicated, in order: the files to read before the catalog is parsed. Empty
+ * where the text is not YAML.
  */
 export function descriptorSetNames(text: string): readonly string[] {
-  // Most name none, and need not be parsed twice.
+  // Most catalogs name none and need not be parsed twice.
   if (!text.includes('descriptorSet')) return [];
   const yaml = openYaml(text, '');
   if (yaml.findings.length > 0) return [];
-  // What is wrong on the way is found when the catalog is read.
+  // Errors on the way are reported when the catalog is read.
   const under = (node: PlacedNode, key: string): readonly PlacedNode[] =>
     entriesOf(yaml, node, '').flatMap(([name, value]) => (name.value === key ? [value] : []));
   const servers = under(yaml.root, 'servers').flatMap((node) => entriesOf(yaml, node, ''));
@@ -31,7 +31,7 @@ export function descriptorSetNames(text: string): readonly string[] {
   return [...new Set(named.flatMap((node) => nameOf(yaml, node)?.value ?? []))];
 }
 
-/** The descriptor sets of these files. */
+/** Parses these files on demand. */
 export function descriptorSetsIn(files: DescriptorFiles): DescriptorSets {
   const read = new Map<string, DescriptorSet | Problem>();
   return (name) => {
@@ -44,7 +44,7 @@ export function descriptorSetsIn(files: DescriptorFiles): DescriptorSets {
   };
 }
 
-/** The descriptor set that a value of the catalog names; a finding and `null` where it cannot be had. */
+/** The descriptor set that a catalog value names; a finding and `null` where it is not available. */
 export function descriptorSetOf(yaml: YamlFile, node: PlacedNode, sets: DescriptorSets): DescriptorSet | null {
   const name = nameOf(yaml, node);
   if (name === null) return null;

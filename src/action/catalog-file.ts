@@ -19,23 +19,23 @@ import type { TimeZones } from './time-zones.ts';
 import { booleanOf, entriesOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** What the file says. */
+/** The content of the file. */
 export interface CatalogEntries {
   readonly servers: readonly ServerEntry[];
   readonly timeZones: TimeZones;
   readonly subjectAttributes: SubjectAttributeTypes;
 }
 
-/** One server of the file, each value with its place. */
+/** One server entry, each value with its place. */
 export interface ServerEntry {
   readonly id: Placed<string>;
   readonly hosts: readonly Placed<string>[];
-  /** What every path of it begins with, one of them; none where all of its hosts is its own. */
+  /** Prefixes of its paths, each path has one; empty where the whole host is this server's. */
   readonly paths: readonly Placed<PathTemplate>[];
   readonly audience: Placed<string>;
-  /** Whether calls to it carry a transaction token of Remit. Default no. */
+  /** Whether calls to it carry a transaction token of Remit. Default false. */
   readonly transactionToken: boolean;
-  /** Whether it tells apart what a router may ignore. Default no. */
+  /** Whether its router distinguishes what others ignore, such as letter case. Default false. */
   readonly exactPaths: boolean;
   readonly attributes: Attributes;
   readonly routes: readonly RouteEntry[];
@@ -44,13 +44,13 @@ export interface ServerEntry {
   readonly a2a: A2aEntry | null;
 }
 
-/** One route of the file. */
+/** One route entry. */
 export interface RouteEntry extends ActionHead {
   readonly method: string;
   readonly template: Placed<PathTemplate>;
   readonly args: readonly ArgumentSpec[];
   readonly body: BodyRule;
-  /** Whether `body` is written. */
+  /** Whether `body` is given. */
   readonly saysBody: boolean;
 }
 
@@ -63,7 +63,7 @@ const MAX_PATHS = 16;
 const MAX_HOST_LENGTH = 253;
 const MAX_AUDIENCE_LENGTH = 2048;
 
-/** Reads the entries of `actions.yaml`; what cannot be read is a finding of the file and left out. */
+/** Reads the entries of `actions.yaml`. Invalid entries are findings and left out. */
 export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntries {
   if (yaml.findings.length > 0) return { servers: [], timeZones: new Map(), subjectAttributes: new Map() };
   const fields = fieldsOf(yaml, yaml.root, {
@@ -156,7 +156,7 @@ const isWholeLiteral = (segment: TemplateSegment): boolean => 'literal' in segme
 const isHost = (value: string): boolean =>
   value.length <= MAX_HOST_LENGTH && (HOST.test(value) || IPV6_HOST.test(value));
 
-/** RFC 8707 section 2: an absolute URI without a fragment; compared as written, so it must be written canonically. */
+/** RFC 8707 section 2: an absolute URI without a fragment. It is compared as text, so it must be canonical. */
 function isAudience(value: string): boolean {
   if (value.length > MAX_AUDIENCE_LENGTH || !value.startsWith('https://') || !URL.canParse(value)) return false;
   const url = new URL(value);
@@ -202,6 +202,6 @@ function templateOf(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTe
   if (text === null) return null;
   const template = pathTemplateFrom(text.value);
   if (!('problem' in template)) return { value: template, offset: text.offset };
-  yaml.report(text.offset, `the path \`${text.value.slice(0, 100)}\` is no template: ${template.problem}`);
+  yaml.report(text.offset, `the path \`${text.value.slice(0, 100)}\` is not a template: ${template.problem}`);
   return null;
 }

@@ -12,21 +12,21 @@ import type { PathTemplate } from './template.ts';
 import { entriesOf, fieldsOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** A method of a gRPC service of the file, named `acme.payments.v1.Payments/Get`. */
+/** A method of a gRPC service, named like `acme.payments.v1.Payments/Get`. */
 export interface GrpcEntry extends MessageEntry {
   readonly path: Placed<PathTemplate>;
-  /** What its arguments are read from; `null` where it has none and is decided on headers. */
+  /** The fields its arguments are read from; `null` where it has none and is decided on headers. */
   readonly message: MessageShape | null;
-  /** What its message is described by; `null` where the catalog has no descriptor set for it. */
+  /** The type of its message; `null` where the catalog has no descriptor set for it. */
   readonly input: MessageType | null;
 }
 
-/** What a service is described by: what the server's actions have in common, and its descriptor set where it has one. */
+/** What all methods of a server share, and the descriptor set where there is one. */
 interface Rules {
   readonly defaults: Defaults;
   readonly set: DescriptorSet | null;
   readonly shapeOf: ReturnType<typeof messageShapes> | null;
-  /** Whether a set is named: where it could not be read, that is the only finding. */
+  /** Whether a set is named. Where it could not be read, that is the only finding. */
   readonly isDescribed: boolean;
 }
 
@@ -34,10 +34,7 @@ const MAX_NAME_LENGTH = 256;
 const GRPC_SERVICE = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 const GRPC_METHOD = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/**
- * The `grpc` of a server: each method of each service. With a descriptor set, services, methods and the field of each
- * argument must be in it.
- */
+/** The `grpc` section of a server. With a descriptor set, every service, method and argument field must exist in it. */
 export function grpcEntries(
   yaml: YamlFile,
   node: PlacedNode,

@@ -7,17 +7,17 @@ import type { PathTemplate } from './template.ts';
 import { entriesOf, fieldsOf, stringOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** An action of the file with its arguments. */
+/** An action entry with its arguments. */
 export interface MessageEntry extends ActionHead {
-  /** Of the tool or method, as it stands on the wire. */
+  /** Name of the tool or method on the wire. */
   readonly name: Placed<string>;
   readonly args: readonly ArgumentSpec[];
 }
 
-/** An MCP server of the file. */
+/** The `mcp` section of a server. */
 export interface McpEntry {
   readonly path: Placed<PathTemplate>;
-  /** What opens, keeps and lists; not written, always there. */
+  /** The implicit action that opens, keeps and lists sessions. */
   readonly session: MessageEntry;
   readonly tools: readonly MessageEntry[];
   readonly resources: MessageEntry | null;
@@ -25,7 +25,7 @@ export interface McpEntry {
   readonly other: MessageEntry | null;
 }
 
-/** An A2A agent of the file. */
+/** The `a2a` section of a server. */
 export interface A2aEntry {
   readonly path: Placed<PathTemplate>;
   readonly methods: readonly MessageEntry[];
@@ -33,7 +33,7 @@ export interface A2aEntry {
 
 const MAX_NAME_LENGTH = 256;
 
-/** The `mcp` of a server. */
+/** Reads the `mcp` section of a server. */
 export function mcpEntry(
   yaml: YamlFile,
   node: PlacedNode,
@@ -87,12 +87,12 @@ function familyEntry(
   const { key, value, args } = family;
   const fields = actionFields(yaml, value, `\`${key}\``);
   const written = fields.get('args');
-  if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are given`);
+  if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are fixed: remove \`args\``);
   const head = actionHead(yaml, fields, defaults);
   return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args };
 }
 
-/** The `a2a` of a server. */
+/** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
   const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'] });
   const path = fixedPath(yaml, fields.get('path'));
@@ -130,13 +130,13 @@ function messages(
 const isWireName = (value: string): boolean =>
   value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value);
 
-/** A path without parameters. */
+/** Reads a path without parameters. */
 function fixedPath(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTemplate> | null {
   const text = stringOf(yaml, node, { what: 'the path', accepts: () => true, rule: 'a path' });
   if (text === null) return null;
   const template = pathTemplateFrom(text.value);
   const problem = 'problem' in template ? template.problem : 'it has a parameter';
   if (!('problem' in template) && template.parameters.length === 0) return { value: template, offset: text.offset };
-  yaml.report(text.offset, `\`${text.value.slice(0, 100)}\` is no fixed path: ${problem}`);
+  yaml.report(text.offset, `\`${text.value.slice(0, 100)}\` must be a path without parameters: ${problem}`);
   return null;
 }

@@ -4,17 +4,19 @@ import type { Finding } from './finding.ts';
 import type { RouteTable } from './route-table.ts';
 import type { YamlFile } from './yaml-file.ts';
 
-/** What is legal in a catalog and probably a mistake. */
+/** Something valid in a catalog but probably a mistake. */
 export interface CatalogRemark extends Finding {
   /** Of the rules of `remit policy lint`. */
   readonly rule: 'query-arguments' | 'lookalike-path';
 }
 
-/** What is to be said of a route, once all of its server are in the table. */
+/** The remarks on a route, once all routes of its server are in the table. */
 export const remarksOn = (route: RouteEntry, table: RouteTable<unknown>, yaml: YamlFile): readonly CatalogRemark[] =>
   [queryArguments(route, yaml), lookalikePath(route, table, yaml)].filter((remark) => remark !== null);
 
-/** An argument of the query, where a body could say another thing: it must be stated that the upstream reads the query alone. */
+/**
+ * Query arguments of a method whose body could contain them too: the entry should state that the upstream reads only the query.
+ */
 function queryArguments({ id, method, args, body, saysBody }: RouteEntry, yaml: YamlFile): CatalogRemark | null {
   if (!isMethodWithBody(method) || saysBody || body === 'json') return null;
   const names = args.flatMap(({ name, from }) => (from === 'query' ? [`\`${name}\``] : []));
@@ -25,7 +27,7 @@ function queryArguments({ id, method, args, body, saysBody }: RouteEntry, yaml: 
   return { rule: 'query-arguments', ...yaml.findingAt(id.offset, message, help) };
 }
 
-/** A parameter that takes what a less exact router reads as another route: such calls are refused until it is settled. */
+/** A parameter that accepts lookalikes of another route: such calls are refused until the entry resolves it. */
 function lookalikePath(
   { method, template }: RouteEntry,
   table: RouteTable<unknown>,

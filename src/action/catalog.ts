@@ -29,32 +29,32 @@ import { openYaml } from './yaml-file.ts';
 export type { ArgumentSpec } from './catalog-arguments.ts';
 export type { CredentialKind, Risk } from './catalog-head.ts';
 
-/** A downstream server, in the operator's words. */
+/** A downstream server of the catalog. */
 export interface Server {
   readonly id: string;
-  /** Lower case, without port. Servers that share one are told apart by their paths. */
+  /** Lower case, without port. Servers that share a host differ in their paths. */
   readonly hosts: ReadonlySet<string>;
-  /** Each begins some paths of its hosts that are its own, such as `/crm`; none where every path is, but those of other servers. */
+  /** Path prefixes of its own on its hosts, such as `/crm`; empty where all paths not claimed by others are its own. */
   readonly paths: readonly string[];
-  /** The resource URI its tokens are issued for. No two servers share one, letter case and a slash at the end aside. */
+  /** The resource URI its tokens are issued for. Unique, even ignoring letter case and a trailing slash. */
   readonly audience: string;
-  /** What callers put before the path of a call: the audience, without the end that is one of the paths. */
+  /** The URL prefix callers use: the audience, without a suffix that is one of the paths. */
   readonly externalUrl: string;
-  /** Whether calls to it carry a transaction token, so that what stands behind it knows the task. */
+  /** Whether calls to it carry a transaction token, so that services behind it know the task. */
   readonly transactionToken: boolean;
   /**
-   * Whether it tells apart letter case, what follows a dot or a colon, and a slash at the end of a path, as Remit does. Where it
-   * does not, no parameter takes what can be read as the text of another route at its place.
+   * Whether its router is as exact as Remit about letter case, text after a dot or colon, and trailing slashes. Where it is
+   * not, a parameter must not match a lookalike of another route's text.
    */
   readonly exactPaths: boolean;
-  /** What it is, as policies read it of `resource`. */
+  /** Attributes of `resource` for policies. */
   readonly attributes: Attributes;
 }
 
-/** The protocol an action is attempted in. */
+/** The protocol of an action. */
 export type ActionKind = 'http' | 'mcp' | 'grpc' | 'a2a';
 
-/** What an agent can do, in the operator's words. */
+/** An action of the catalog. */
 export interface CatalogAction extends Defaults {
   readonly id: string;
   readonly kind: ActionKind;
@@ -63,20 +63,20 @@ export interface CatalogAction extends Defaults {
   readonly method: string;
   /** `/v1/payments/{id}` */
   readonly template: string;
-  /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket`; of no two actions of a server the same. */
+  /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket`; unique per server. */
   readonly endpoint: string;
-  /** Whether it only opens, keeps or lists: what any task at the server may do. */
+  /** Whether it only opens, keeps or lists a session, which any task at the server may do. */
   readonly isSession: boolean;
-  /** Path parameters by name: the index of the segment, and what it takes. */
+  /** Path parameters by name: segment index and type. */
   readonly parameters: ReadonlyMap<string, { readonly index: number; readonly type: ParameterType }>;
   readonly args: readonly ArgumentSpec[];
-  /** Names of the arguments whose values stand in the record of each use; at most 8. */
+  /** Names of the arguments whose values are recorded with each use; at most 8. */
   readonly recorded: readonly string[];
-  /** What the body of a call to an HTTP route may be; `unstated` for any other kind. */
+  /** The body rule of an HTTP route; `unstated` for other kinds. */
   readonly body: BodyRule;
-  /** What the arguments of a gRPC method are read from; `null` where it has none, and for any other kind. */
+  /** The fields a gRPC method's arguments are read from; `null` where it has none, and for other kinds. */
   readonly message: MessageShape | null;
-  /** What the message of a gRPC method is described by; `null` where no descriptor set is named, and for any other kind. */
+  /** The message type of a gRPC method; `null` without a descriptor set, and for other kinds. */
   readonly input: MessageType | null;
 }
 
@@ -84,15 +84,15 @@ export interface CatalogAction extends Defaults {
 export interface McpServer {
   /** `/mcp`, without parameters. */
   readonly path: string;
-  /** By name, exactly. A tool’s argument pointers begin at `params.arguments`. */
+  /** Tools by exact name. Argument pointers start at `params.arguments`. */
   readonly tools: ReadonlyMap<string, CatalogAction>;
-  /** `initialize`, `ping`, notifications, lists, streams and the end of a session: `<server>.mcp.session`. */
+  /** `initialize`, `ping`, notifications, lists, streams and session end: `<server>.mcp.session`. */
   readonly session: CatalogAction;
-  /** `null` where the catalog does not name them. Its argument is `uri`. */
+  /** `null` where the catalog has none. Its argument is `uri`. */
   readonly resources: CatalogAction | null;
-  /** `null` where the catalog does not name them. Its argument is `name`. */
+  /** `null` where the catalog has none. Its argument is `name`. */
   readonly prompts: CatalogAction | null;
-  /** What no other entry covers; `null` where that is `action.unknown`. */
+  /** The action for everything else; `null` where that is `action.unknown`. */
   readonly other: CatalogAction | null;
 }
 
@@ -100,47 +100,47 @@ export interface McpServer {
 export interface A2aAgent {
   /** `/a2a`, without parameters. */
   readonly path: string;
-  /** By JSON-RPC method, exactly. Argument pointers begin at `params`. */
+  /** Actions by exact JSON-RPC method. Argument pointers start at `params`. */
   readonly methods: ReadonlyMap<string, CatalogAction>;
 }
 
-/** What a method and a path on a server lead to. */
+/** The route that a method and a path match. */
 export type RouteTarget =
   | { readonly kind: 'http'; readonly action: CatalogAction }
   | { readonly kind: 'grpc'; readonly action: CatalogAction }
   | { readonly kind: 'mcp'; readonly mcp: McpServer }
   | { readonly kind: 'a2a'; readonly a2a: A2aAgent }
-  /** A parameter would take what a less exact router reads as the text of another route, `of`. */
+  /** The parameter of a route would match a lookalike of another route's text, `of`. */
   | { readonly kind: 'lookalike'; readonly action: CatalogAction; readonly of: string };
 
-/** The action catalog: everything a call can be. What it does not name is `action.unknown`. */
+/** The action catalog: every action there is. Anything else is `action.unknown`. */
 export interface Catalog {
   readonly servers: ReadonlyMap<string, Server>;
   readonly actions: ReadonlyMap<string, CatalogAction>;
-  /** The server that a host (lower case, without port) and the decoded segments of a path lead to. */
+  /** The server for a host (lower case, without port) and the decoded segments of a path. */
   readonly serverAt: (host: string, segments: readonly string[]) => ServerMatch<Server>;
   readonly serversByAudience: ReadonlyMap<string, Server>;
-  /** Every audience of the catalog. */
+  /** All audiences of the catalog. */
   readonly audiences: ReadonlySet<string>;
-  /** The zones whose local time policies can read; none where the file names none. */
+  /** Time zones whose local time policies can read; empty where the file names none. */
   readonly timeZones: TimeZones;
-  /** What policies can read of the subject of a task; nothing where the file names nothing. */
+  /** Attributes of a task's subject that policies can read; empty where the file names none. */
   readonly subjectAttributes: SubjectAttributeTypes;
   /** In reading order. */
   readonly remarks: readonly CatalogRemark[];
-  /** What method and path segments on a server lead to. */
+  /** The route of a server for a method and path segments. */
   readonly find: (server: Server, method: string, segments: readonly string[]) => RouteTarget | undefined;
 }
 
-/** Arguments of one action that are recorded at most: what a record can hold is bounded. */
+/** Most recorded arguments of one action, so that the size of a record is bounded. */
 const MAX_RECORDED = 8;
 
-/** At most this many actions; more is a finding. */
+/** Most actions; more is a finding. */
 export const MAX_ACTIONS = 10_000;
 
 /**
- * Reads `actions.yaml`: servers with their hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or nothing:
- * the catalog, or everything that is wrong with it. Bounds: 1 MiB, 10,000 actions, no YAML aliases.
+ * Parses `actions.yaml`: servers with hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or nothing: the
+ * catalog, or all findings. Limits: 1 MiB, 10,000 actions, no YAML aliases.
  *
  * @param file its name in findings
  * @param descriptorFiles the descriptor sets it names
@@ -206,7 +206,7 @@ function targetOf(found: ReturnType<RouteTable<RouteTarget>['find']>): RouteTarg
   return { kind: 'lookalike', action: found.target.action, of: found.takenFor };
 }
 
-/** @param claimed by `looseUri` */
+/** @param claimed keyed by `looseUri` */
 function claimAudience(
   claimed: Map<string, Server>,
   { value, offset }: Placed<string>,
@@ -300,7 +300,7 @@ interface ActionPlace {
   readonly isSession?: boolean;
 }
 
-/** The action of an entry, now of the catalog; `null` where its id is taken. */
+/** Adds an entry to the catalog as an action; `null` where its id is taken. */
 function added(
   entry: ActionHead & Pick<CatalogAction, 'args'> & Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,

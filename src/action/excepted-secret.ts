@@ -3,22 +3,22 @@ import { MAX_FOUND, sha256Of } from './static-secret.ts';
 import type { StaticSecret } from './static-secret.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
 
-/** Headers the upstream never gets, unless an exception of the route lets the secret in one of them pass. */
+/** Headers that are removed before the upstream, unless an exception of the route lets a secret in them pass. */
 const PASSING_HEADERS = ['authorization', 'proxy-authorization'] as const;
 
 export type PassingHeader = (typeof PASSING_HEADERS)[number];
 
 const NONE: readonly PassingHeader[] = [];
 
-/** The exceptions of a route, and the instant they are asked at, in milliseconds since the Unix epoch. */
+/** The exceptions of a route, and the current time in milliseconds since the Unix epoch. */
 export interface ExceptionsNow {
   readonly exceptions: readonly StaticSecretException[];
   readonly nowMs: number;
 }
 
 /**
- * What stands in the way of the call: the first secret no exception lets pass. `null` where there is none. Where as many
- * were found as are looked for, there may be more, and the last of them stands in the way.
+ * The secret that stops the call: the first that no exception permits; `null` where there is none. Where the search hit its
+ * limit, there may be more secrets, and the last one stops the call.
  */
 export function forbiddenSecret(
   secrets: readonly StaticSecret[],
@@ -29,9 +29,9 @@ export function forbiddenSecret(
 }
 
 /**
- * The headers of a call that the upstream gets although they are for credentials: those whose one value holds a secret that
- * an exception lets pass, and nothing that no exception does. INVARIANT: a task token or an external token is a compact
- * JWS that lives for a day at most, so a value that holds such a one never passes, in `Basic` neither.
+ * The credential headers that the upstream still receives: those with a single value, in which every secret is permitted by an
+ * exception. INVARIANT: task tokens and external tokens are compact JWSs with a lifetime of at most a day, so a value that
+ * contains one never passes, not even inside `Basic`.
  */
 export function passingHeaders(
   { headers }: Pick<HttpCall, 'headers'>,
@@ -53,11 +53,11 @@ const lets = ({ digest, header, untilMs }: StaticSecretException, secret: Static
   (header === null || (secret.where === 'header' && header === secret.name));
 
 const WORD = /[A-Za-z0-9][A-Za-z0-9_.-]*/g;
-/** Begins as a compact JWS does: base64url of `{` and of a quote, a blank or a line break. */
+/** The start of a compact JWS: base64url of `{` and a quote, a blank or a line break. */
 const TOKEN = /^e[yw][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\./;
 const BASIC = /^basic +/i;
 
-/** Whether a value holds a token that is not itself one of the long-lived ones that were found in it. */
+/** Whether a value contains a token that is not one of the long-lived ones found in it. */
 function holdsOtherToken(value: string, secrets: readonly StaticSecret[]): boolean {
   const longLived = new Set(secrets.filter(({ kind }) => kind === 'jwt').map(({ sha256 }) => sha256));
   const inBasic = BASIC.test(value) ? Buffer.from(value.replace(BASIC, ''), 'base64').toString('latin1') : '';

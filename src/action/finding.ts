@@ -1,32 +1,32 @@
-/** Something wrong in a file that an operator wrote, with its place. A set with findings is never loaded. */
+/** An error in a file that an operator wrote, with its place. A set with findings is never loaded. */
 export interface Finding {
-  /** As the operator named it, folder included. */
+  /** Path as the operator gave it. */
   readonly file: string;
-  /** From 1. */
+  /** 1-based. */
   readonly line: number;
-  /** From 1, in characters (code points). */
+  /** 1-based, in code points. */
   readonly column: number;
   readonly message: string;
-  /** What would cure it, where that is known. */
+  /** How to fix it, where that is known. */
   readonly help: string | null;
-  /** Just after the last character that it is about; left out where only the beginning is known. */
+  /** Just after the last affected character; absent where only the start is known. */
   readonly end?: TextPlace;
-  /** Id of the policy that it is about; left out or `null` where there is none. */
+  /** Id of the affected policy; absent or `null` where there is none. */
   readonly policy?: string | null;
 }
 
 /** A place in a text. */
 export interface TextPlace {
-  /** From 1. */
+  /** 1-based. */
   readonly line: number;
-  /** From 1, in characters (code points). */
+  /** 1-based, in code points. */
   readonly column: number;
 }
 
 /**
- * Gives the line and column of offsets in a text, which it reads once.
+ * Maps offsets in a text to line and column. Scans the text once.
  *
- * @returns of an offset in UTF-16 code units, as JavaScript counts; beyond the end counts as the end
+ * @returns for an offset in UTF-16 code units; an offset beyond the end counts as the end
  */
 export function placesIn(text: string): (offset: number) => TextPlace {
   const lineStarts = [0];
@@ -37,7 +37,7 @@ export function placesIn(text: string): (offset: number) => TextPlace {
   };
 }
 
-/** Index of the last of the ascending values that is at most the given one; 0 where there is none. */
+/** Index of the last of the ascending values that is at most `value`; 0 where there is none. */
 function lastAtMost(values: readonly number[], value: number): number {
   let low = 0;
   let high = values.length - 1;
@@ -49,7 +49,7 @@ function lastAtMost(values: readonly number[], value: number): number {
   return low;
 }
 
-/** Findings in the order a reader meets them: by file, line and column; of one place, by message. */
+/** Findings sorted by file, line, column and message. */
 export const inReadingOrder = <Some extends Finding>(findings: readonly Some[]): readonly Some[] =>
   findings.toSorted(
     (a, b) =>

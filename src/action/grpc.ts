@@ -7,20 +7,20 @@ import { actionOf } from './http.ts';
 import type { Action, ArgumentValue } from './http.ts';
 import { messageValues } from './protobuf/message-values.ts';
 
-/** Messages in protobuf alone: `application/grpc+json` or gRPC-Web could reach another handler. */
+/** Protobuf only: `application/grpc+json` or gRPC-Web could reach another handler. */
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?$/;
 
 /**
- * The action of a call to a gRPC method. Without arguments it is decided on its headers: no message is looked at, so that a
- * stream is not held back. With arguments its one message must have been sent to the check whole and not compressed; one
- * that is no protobuf is `request.malformed`, one whose arguments are missing, of another type or have more than one reading
- * `action.arguments`. What is no gRPC with protobuf messages is `request.unsupported`. Pure, never throws.
+ * The action of a call to a gRPC method. A method without arguments is decided on headers: its messages are not read, so that a
+ * stream is not held back. With arguments, the proxy must send the single message whole and uncompressed. Denies with
+ * `request.malformed` for invalid protobuf, `action.arguments` for arguments that are missing, of another type or ambiguous,
+ * and `request.unsupported` for anything but gRPC with protobuf. Pure, never throws.
  */
 export function grpcActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
   const type = call.headers.get('content-type') ?? [];
   if (type.length !== 1 || !GRPC_TYPE.test(type[0] ?? ''))
     return deny('request.unsupported', 'the content type of a gRPC call is not `application/grpc`');
-  if (call.query !== '') return deny('request.unsupported', 'a gRPC call has no query');
+  if (call.query !== '') return deny('request.unsupported', 'a gRPC call must not have a query');
   if (entry.message === null) return actionOf(entry, { args: new Map(), isDecidedOnHeaders: true });
   const message = grpcMessageFrom(call.body);
   if (isDeny(message)) return message;

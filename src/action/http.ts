@@ -21,31 +21,31 @@ export interface Action {
   readonly kind: ActionKind;
   readonly risk: Risk;
   readonly server: Server;
-  /** `/v1/payments/{id}`, `/mcp`: its path in the catalog. */
+  /** Its path in the catalog, such as `/v1/payments/{id}` or `/mcp`. */
   readonly template: string;
   /** `GET /v1/payments/{id}`, `/mcp tools/create_ticket` */
   readonly endpoint: string;
-  /** Whether it only opens, keeps or lists a session: what any task at the server may do. */
+  /** Whether it only opens, keeps or lists a session, which any task at the server may do. */
   readonly isSession: boolean;
-  /** Whether the message itself was not looked at, so that a stream need not be held back. */
+  /** Whether the message was not read, so that a stream need not be held back. */
   readonly isDecidedOnHeaders: boolean;
-  /** What it can be called with. */
+  /** Accepted credentials. */
   readonly accepts: ReadonlySet<CredentialKind>;
-  /** What it deals with, in the operator’s words. */
+  /** Labels, in the operator’s words. */
   readonly labels: ReadonlySet<string>;
-  /** Long-lived credentials that may pass with it. */
+  /** Long-lived credentials that may pass. */
   readonly staticSecrets: readonly StaticSecretException[];
-  /** By name; exactly those the catalog declares, of the declared type, optional ones only where sent. */
+  /** By name: exactly the declared arguments, of the declared type; optional ones only where sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
-  /** Names of the arguments whose values stand in the record of the use; absent where none does. */
+  /** Names of the arguments whose values are recorded; absent where there are none. */
   readonly recorded?: readonly string[];
-  /** `id` of the JSON-RPC request it came in; `null` where there is none. */
+  /** `id` of the JSON-RPC request; `null` where there is none. */
   readonly jsonRpcId: string | number | null;
-  /** Method of the MCP message, and the tool it calls; absent for every other call. */
+  /** Method of the MCP message and the called tool; absent for other calls. */
   readonly mcp?: { readonly method: string; readonly tool: string | null };
 }
 
-/** The action of a catalog entry, with the arguments of one call. */
+/** Combines a catalog entry with the arguments of a call. */
 export function actionOf(
   entry: CatalogAction,
   call: {
@@ -77,10 +77,10 @@ export function actionOf(
 }
 
 /**
- * The action of a call to an HTTP route. Arguments that are missing, of another type, over 4 KiB, no well-formed Unicode,
- * with U+0000 or with more than one reading deny with `action.arguments`, and so does a body that the entry does not state
- * (`BodyRule`). Where the entry says `json` the body is read: it must be `application/json` without content encoding, and
- * must have been sent to the check. Pure, never throws.
+ * The action of a call to an HTTP route. Denies with `action.arguments` where an argument is missing, of another type, over 4
+ * KiB, not well-formed Unicode, contains U+0000 or is ambiguous, and where the body breaks the entry's `BodyRule`. With `json`
+ * the body is parsed: it must be `application/json` without content encoding, and the proxy must have sent it. Pure, never
+ * throws.
  */
 export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
   const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
@@ -130,8 +130,8 @@ function textArguments(
 
 const mismatchOf = ({ text }: ParameterType): string =>
   text === ''
-    ? 'has other characters than letters, digits, `-` and `_`, or more than 128: a type in its path, such as `text`, takes them'
-    : `is not of the type \`${text}\``;
+    ? 'must be at most 128 letters, digits, `-` and `_`: a type in its path, such as `text`, accepts more'
+    : `must be of the type \`${text}\``;
 
 function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
   if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();
@@ -141,7 +141,7 @@ function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string
   const json = exactJsonFrom(call.body);
   if ('problem' in json) return refusedArguments(entry, `the body ${json.problem}`);
   if (typeof json.value !== 'object' || json.value === null || Array.isArray(json.value))
-    return refusedArguments(entry, 'the body is no JSON object');
+    return refusedArguments(entry, 'the body must be a JSON object');
   const taken = takenForQuery(entry, Object.keys(json.value));
   if (taken !== null)
     return refusedArguments(entry, `\`${taken}\` comes from the query, and a member of the body can be taken for it`);
@@ -149,7 +149,7 @@ function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string
   return 'problem' in read ? refusedArguments(entry, read.problem) : read.args;
 }
 
-/** The argument of the query that some upstream takes from a member of the body; members that are arguments are seen as they are. */
+/** A query argument that some upstreams would take from a body member; members that are arguments themselves do not count. */
 function takenForQuery({ args }: CatalogAction, members: readonly string[]): string | null {
   const inQuery = new Map(
     args.flatMap(({ name, from }) => (from === 'query' ? [[looseKey(name), name] as const] : [])),
@@ -160,7 +160,7 @@ function takenForQuery({ args }: CatalogAction, members: readonly string[]): str
   return taken === undefined ? null : (inQuery.get(looseKey(taken)) ?? null);
 }
 
-/** UTF-8 alone, as RFC 8259 has it: another `charset` is another reading. */
+/** UTF-8 only, as RFC 8259 requires; another `charset` would be another reading. */
 const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?$/i;
 
 function bodyProblem({ headers }: HttpCall): string | null {
@@ -170,6 +170,6 @@ function bodyProblem({ headers }: HttpCall): string | null {
   return encodings.every((encoding) => encoding === 'identity') ? null : 'the body is encoded';
 }
 
-/** The refusal of arguments, with the action they were for. */
+/** Denies arguments, naming their action. */
 const refusedArguments = (entry: CatalogAction, problem: string): Deny =>
   deny('action.arguments', `arguments of \`${entry.id}\`: ${problem}`);

@@ -4,11 +4,10 @@ import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import type { Action } from './http.ts';
 
 /**
- * The detail of the declared intent that covers an action: the first that names the server's audience among its locations
- * and the action, or a family of it (`payments.*`), among its actions, and is within its times (from `not_before` until,
- * and not including, `not_after`). `action.outside-intent` where there is none; an intent without details covers nothing.
- * What only opens, keeps or lists a session is covered by whatever is granted at its server, since nothing there can be
- * used without it.
+ * The detail of the declared intent that covers an action: the first whose locations name the server's audience, whose actions
+ * name the action or its family (`payments.*`), and whose times include now (`not_before` inclusive, `not_after` exclusive).
+ * Denies with `action.outside-intent` where there is none; an intent without details covers nothing. Session actions are
+ * covered by any grant at their server, since nothing there can be used without them.
  */
 export function coveringDetail(
   details: readonly AuthorizationDetail[],
@@ -25,7 +24,7 @@ export function coveringDetail(
 const names = ({ locations, actions }: AuthorizationDetail, { id, isSession, server }: Action): boolean =>
   locations.includes(server.audience) && (isSession || actions.some((granted) => covers(granted, id)));
 
-/** `payments.*` covers whatever begins with `payments.`; `*` alone covers nothing, so that no intent is unbounded. */
+/** `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing, so that no intent is unbounded. */
 const covers = (granted: string, id: string): boolean =>
   granted === id || (granted.length > 2 && granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
 

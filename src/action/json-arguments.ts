@@ -6,8 +6,8 @@ import type { ArgumentValue } from './argument.ts';
 import type { ArgumentSpec, BodyArgument } from './catalog-arguments.ts';
 
 /**
- * The value of a JSON message, strict as `strictJsonFrom` is, in which a number that a double cannot hold exactly as it is
- * written is no number (`Infinity`): `0.1` is, `9007199254740993` and `1.0000000000000000001` are not. Linear in the length.
+ * Parses JSON as strictly as `strictJsonFrom`, and turns numbers that a double cannot represent exactly as written into
+ * `Infinity`: `0.1` is kept, `9007199254740993` and `1.0000000000000000001` are not. Linear time.
  */
 export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | Problem {
   const strict = strictJsonFrom(bytes);
@@ -20,11 +20,11 @@ export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | 
   return exact === text ? strict : { value: JSON.parse(exact) };
 }
 
-/** A number of 16 characters or with an exponent; every other one is exact, since a double holds any 15 digits. */
+/** A number of 16 characters or more, or with an exponent. All others are exact, since a double holds any 15 digits. */
 const LONG_NUMBER = /\d[\d.eE+-]{15}|\d[eE]/;
 const STRING_OR_LONG_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}|-?\d[\d.]{0,15}[eE][\d+-]+/g;
 
-/** Below it doubles have fewer than 15 digits, and nothing that a tool counts in is that small: none of it is exact. */
+/** Below this, doubles have fewer than 15 digits. No tool counts in units that small, so all of them are inexact. */
 const LEAST = 1e-307;
 
 function isExact(token: string): boolean {
@@ -34,7 +34,7 @@ function isExact(token: string): boolean {
   return token.length <= 15 || digitsOf(token) === digitsOf(String(Number(token)));
 }
 
-/** A number as its significant digits and the place of the point, so that `1e2`, `100` and `100.0` are equal. */
+/** Significant digits and exponent, so that `1e2`, `100` and `100.0` are equal. */
 function digitsOf(source: string): string {
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(source);
   if (match === null) return 'none';
@@ -46,11 +46,11 @@ function digitsOf(source: string): string {
 }
 
 /**
- * The arguments that stand in a JSON value, each at its pointer. What the catalog does not name is not looked at. A member
- * that is `null` is absent. A member on the way to an argument beside another that differs from it in letter case alone
- * has two readings, as has one with only such a name: some decoders ignore case.
+ * Reads arguments from a JSON value, each at its pointer. Other members are ignored. A `null` member is absent. A member on the
+ * path that has a lookalike (a name that folds to the same text) beside it or in its place is ambiguous and refused, because
+ * some decoders ignore case.
  *
- * @param folded the name that all names are folded to that some decoder takes for one; letter case aside where not given
+ * @param folded folds a name as the most lenient decoder does; default: ignores case
  */
 export function jsonArguments(
   specs: readonly ArgumentSpec[],
@@ -86,13 +86,13 @@ function valueAt(root: unknown, spec: BodyArgument, names: Names): { readonly va
     if (typeof value !== 'object' || Array.isArray(value)) return { problem: `\`${spec.name}\` is not in an object` };
     const isThere = Object.hasOwn(value, name);
     if ((names.of(value).get(names.folded(name)) ?? 0) > (isThere ? 1 : 0))
-      return { problem: `a member can be taken for the way to \`${spec.name}\`, but is not equal to it` };
+      return { problem: `a member can be taken for one on the path to \`${spec.name}\`, but is spelt differently` };
     value = isThere ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
   }
   return { value };
 }
 
-/** How often each name occurs in an object, as it is folded; counted once for each object. */
+/** Number of occurrences of each folded name in an object, memoised per object. */
 function foldedNames(folded: Names['folded']): Names['of'] {
   const counted = new Map<object, ReadonlyMap<string, number>>();
   return (object) => {
@@ -105,8 +105,8 @@ function foldedNames(folded: Names['folded']): Names['of'] {
   };
 }
 
-/** By upper case first, so that `ſ` and `K` (the Kelvin sign) are met as Go's decoder meets them. */
+/** Upper case first, so that `ſ` and the Kelvin sign fold as in Go's decoder. */
 const caseFolded = (name: string): string => name.toUpperCase().toLowerCase();
 
-/** A name as decoders of the JSON form of protobuf may take it: letter case and underscores aside, so `task_id` is `taskId`. */
+/** Folds a name as lenient decoders of protobuf JSON do: ignores case and underscores, so `task_id` equals `taskId`. */
 export const protobufFolded = (name: string): string => caseFolded(name.replaceAll('_', ''));

@@ -4,23 +4,22 @@ import type { Catalog } from './catalog.ts';
 import { jsonRpcFrom } from './json-rpc.ts';
 import type { JsonRpcId } from './json-rpc.ts';
 
-/** What makes a denial a JSON-RPC error that the client takes for one. */
+/** What turns a denial into a JSON-RPC error that the client recognises. */
 export interface JsonRpcDenial {
-  /** Of the request; `null` where it has none or cannot be read. */
+  /** Id of the request; `null` where it has none or cannot be parsed. */
   readonly id: JsonRpcId | null;
   readonly code: number;
 }
 
 /**
- * The code of a denial: for MCP that of AuthZEN's binding. In A2A -32001 says that there is no such task, and
- * clients show it as that: there it is the last of the codes that JSON-RPC leaves to servers, far from those A2A gives out,
- * which begin at -32001.
+ * Error codes. MCP: the code of AuthZEN's binding. A2A defines codes from -32001 (task not found, which clients would show), so
+ * there it is the last code that JSON-RPC leaves to servers.
  */
 const CODES = { mcp: -32_001, a2a: -32_099 } as const;
 
 /**
- * What a denial of a call is answered under. `undefined` where a client does not expect JSON-RPC: the call is to no endpoint
- * of MCP or A2A, or has no message.
+ * How a denial of the call must be answered as JSON-RPC; `undefined` where the client does not expect JSON-RPC: the call is not
+ * to an MCP or A2A endpoint, or has no message.
  */
 export function jsonRpcDenialOf(call: HttpCall, catalog: Catalog): JsonRpcDenial | undefined {
   if (call.method !== 'POST') return undefined;

@@ -4,10 +4,10 @@ import { isProblem } from '../token/members.ts';
 import type { HttpCall } from './call.ts';
 import { exactJsonFrom, protobufFolded } from './json-arguments.ts';
 
-/** What a request can be matched to its answer by. */
+/** The id of a request. */
 export type JsonRpcId = string | number;
 
-/** One JSON-RPC message, in the one reading it has. */
+/** A JSON-RPC message, in its only reading. */
 export type JsonRpcMessage =
   | {
       readonly kind: 'call';
@@ -17,21 +17,20 @@ export type JsonRpcMessage =
       /** Empty where none were sent. */
       readonly params: ReadonlyMap<string, unknown>;
     }
-  /** What a client answers to a request that the server made of it. */
+  /** A client's answer to a request of the server. */
   | { readonly kind: 'answer'; readonly id: JsonRpcId | null };
 
-/** What a message may be at most, in bytes; more is `request.too-large`. */
+/** Longest message, in bytes; more is `request.too-large`. */
 export const MAX_MESSAGE_BYTES = 1_048_576;
 
 const MAX_ID_CHARS = 256;
 const MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
 
 /**
- * The JSON-RPC message that a call carries as its body. It denies with `request.unsupported` a body that is not plain JSON
- * (content type, content encoding) or a batch, `request.body-incomplete` one that was not sent along, `request.too-large`
- * one of more than 1 MiB, `request.not-canonical` one with a member that a careless reader takes for another, and
- * `request.malformed` all else that is no message: two members of one name, bytes that are no UTF-8, deep nesting,
- * members JSON-RPC does not have. Pure, never throws.
+ * Parses the JSON-RPC message in a call's body. Denies with `request.unsupported` a batch and a body that is not plain JSON
+ * (content type, content encoding), `request.body-incomplete` a body the proxy did not send, `request.too-large` more than 1
+ * MiB, `request.not-canonical` a member that a lenient parser takes for another, and `request.malformed` every other invalid
+ * message: duplicate members, invalid UTF-8, deep nesting, unknown members. Pure, never throws.
  *
  * @see https://www.jsonrpc.org/specification sections 4 and 5
  */
@@ -45,16 +44,16 @@ export function jsonRpcFrom(call: HttpCall): JsonRpcMessage | Deny {
   if (isProblem(read)) return malformed(read.problem);
   if (Array.isArray(read.value)) return deny('request.unsupported', 'the message is a batch');
   const members = objectMembers(read.value);
-  return members === null ? malformed('is no object') : messageFrom(members);
+  return members === null ? malformed('must be an object') : messageFrom(members);
 }
 
-/** The members of a JSON object, own ones alone; `null` for any other value. */
+/** The own members of a JSON object; `null` for any other value. */
 export const objectMembers = (value: unknown): ReadonlyMap<string, unknown> | null =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? new Map(Object.entries(value)) : null;
 
 /**
- * A name among `names` that some readers take for one of `known`, and others do not: equal but for case or underscores, as
- * Go's decoder and the JSON form of protobuf have it. `null` where every reader agrees.
+ * A name among `names` that some parsers take for one of `known`: equal but for case or underscores, as in Go's decoder and
+ * protobuf JSON. `null` where there is none.
  */
 export function lookalike(names: Iterable<string>, known: Iterable<string>): string | null {
   const exact = new Set(known);
@@ -101,22 +100,22 @@ function idFrom(
     (typeof id === 'string' && id.length <= MAX_ID_CHARS) || (typeof id === 'number' && Number.isSafeInteger(id));
   return isId
     ? { value: id }
-    : { problem: `has an id that is neither a safe integer nor text of ${MAX_ID_CHARS} characters` };
+    : { problem: `has an invalid id: must be a safe integer or text of at most ${MAX_ID_CHARS} characters` };
 }
 
 function callFrom(members: ReadonlyMap<string, unknown>, id: JsonRpcId | null): JsonRpcMessage | Deny {
   const method = members.get('method');
   if (members.has('result') || members.has('error')) return malformed('is both a call and an answer');
   if (typeof method !== 'string' || !/^[\x21-\x7e]{1,128}$/.test(method)) {
-    return malformed('has a method that is no plain text of 1 to 128 characters');
+    return malformed('has an invalid method: must be plain text of 1 to 128 characters');
   }
   const params = members.has('params') ? objectMembers(members.get('params')) : new Map<string, unknown>();
-  return params === null ? malformed('has params that are no object') : { kind: 'call', id, method, params };
+  return params === null ? malformed('has params that are not an object') : { kind: 'call', id, method, params };
 }
 
 function answerFrom(members: ReadonlyMap<string, unknown>, id: JsonRpcId | null): JsonRpcMessage | Deny {
   const isAnswer = members.has('result') !== members.has('error') && !members.has('params');
   return isAnswer && (id !== null || members.has('error'))
     ? { kind: 'answer', id }
-    : malformed('is neither a call nor an answer');
+    : malformed('must be a call or an answer');
 }

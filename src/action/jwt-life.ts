@@ -1,12 +1,12 @@
-/** A token that lives longer than this is no better than a key, in milliseconds. */
+/** A token with a longer lifetime, in milliseconds, is treated like a long-lived key. */
 const MAX_LIFETIME_MS = 24 * 3_600_000;
-/** A payload beyond this is not read: a token of this size is no token that Remit lets pass. */
+/** Longest JWT that is parsed: a longer one is not a token that Remit accepts. */
 const MAX_JWT_CHARS = 16_384;
 const JWT = /^eyJ[A-Za-z0-9_-]*\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/;
 
 /**
- * When a JWT ends by its own word, which nobody verified, in seconds since the Unix epoch; `Infinity` where it says nothing, `null` for
- * what is none. Never throws.
+ * The unverified `exp` of a JWT, in seconds since the Unix epoch; `Infinity` where it has none, `null` where the text is not a
+ * JWT. Never throws.
  */
 export function jwtEnd(word: string): number | null {
   if (!word.startsWith('eyJ') || word.length > MAX_JWT_CHARS) return null;
@@ -16,7 +16,7 @@ export function jwtEnd(word: string): number | null {
 }
 
 /**
- * Whether what ends then lives longer than 24 hours from now.
+ * Whether an expiry is more than 24 hours from now.
  *
  * @param nowMs milliseconds since the Unix epoch
  */

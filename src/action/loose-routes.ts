@@ -1,15 +1,15 @@
 import type { PathTemplate } from './template.ts';
 
-/** A route that another can be taken for. */
+/** A route that another can be confused with. */
 export interface Sibling<Target> {
   readonly target: Target;
-  /** The text of the sibling where the template has a parameter, by the name of that. */
+  /** The sibling's text at each parameter of the template, by parameter name. */
   readonly literals: ReadonlyMap<string, string>;
 }
 
 /**
- * The routes of one server as routers read them that are less exact than Remit: whatever the method, without letter case,
- * without what follows a dot or a colon in a segment (`export.json`, `export:run`), without a slash at the end.
+ * The routes of one server as routers less exact than Remit read them: ignoring method, letter case, text after a dot or colon
+ * in a segment (`export.json`, `export:run`) and a trailing slash.
  */
 export class LooseRoutes<Target> {
   readonly #root: Node<Target> = emptyNode();
@@ -31,8 +31,8 @@ export class LooseRoutes<Target> {
   }
 
   /**
-   * The route that has text where the template has a parameter, and that a call can be taken for which matches the
-   * template; `null` where there is none. Each node of the tree is looked at no more than once.
+   * The route that a less exact router would match instead: one with text where the template has a parameter. `null` where
+   * there is none. Visits each node of the tree at most once.
    */
   takenFor(template: PathTemplate, segments: readonly string[]): Target | null {
     const loose = withoutEnd(segments, (last) => last === '').map(looseSegment);
@@ -48,7 +48,7 @@ export class LooseRoutes<Target> {
     return walk(this.#root, 0, false);
   }
 
-  /** The first route for which `isRisk` holds, of those that have text where the template has a parameter. */
+  /** The first route with text where the template has a parameter for which `isRisk` holds. */
   siblingOf(template: PathTemplate, isRisk: (sibling: Sibling<Target>) => boolean): Sibling<Target> | null {
     const segments = withoutEnd(template.segments, (last) => 'literal' in last && last.literal === '');
     const walk = (node: Node<Target>, index: number, literals: Sibling<Target>['literals']): Sibling<Target> | null => {
@@ -89,7 +89,7 @@ function withoutEnd<Segment>(segments: readonly Segment[], isEnd: (last: Segment
   return last !== undefined && isEnd(last) ? segments.slice(0, -1) : segments;
 }
 
-/** A segment as the most careless router compares it. */
+/** Normalises a segment as the least exact router does. */
 export const looseSegment = (segment: string): string => {
   const plain = segment.normalize('NFKC').trim().toUpperCase().toLowerCase();
   return /^.[^.:]*/su.exec(plain)?.[0] ?? '';

@@ -4,17 +4,17 @@ import { objectMembers } from './json-rpc.ts';
 import type { JsonRpcMessage } from './json-rpc.ts';
 import type { McpReading, McpScalar } from './mcp-reading.ts';
 
-/** The method the filter gives to what a client answers. */
+/** The method that the filter reports for an answer of a client. */
 const ANSWER = '__jsonrpc_response';
 
 /**
- * Why a message and what the proxy’s MCP filter read are not one thing: whatever else of the proxy obeys the filter must see
- * what the server acts on. `request.body-incomplete` where the filter did not read to the end, `request.not-canonical` where
- * it takes the request for something else, found a fault, or read another method, id (a number is compared as the double
- * that the filter makes of it, which every id that is let in has), or member of `params` or `params.ref`. `null` where all
- * readings agree with the message, and so with each other, and where there are none.
+ * Cross-checks the message against what the proxy’s MCP filter read, so that proxy features based on the filter see what the
+ * server acts on. Denies with `request.body-incomplete` where the filter did not read to the end, and with
+ * `request.not-canonical` where it found a fault, did not recognise the request as MCP, or read another method, id (a double in
+ * the filter, as every accepted id is), or member of `params` or `params.ref`. `null` where all readings agree, and where
+ * there are none.
  *
- * @param message `null` where the request has none, as a `GET` or `DELETE`: then the filter may not have read one
+ * @param message `null` where the request has none, such as a `GET` or `DELETE`; the filter must not have read one then
  */
 export function mcpReadingProblem(readings: readonly McpReading[], message: JsonRpcMessage | null): Deny | null {
   for (const reading of readings) {
@@ -26,7 +26,7 @@ export function mcpReadingProblem(readings: readonly McpReading[], message: Json
 
 function faultOf({ isMcp, isCut, fault }: McpReading): Deny | null {
   if (isCut) return deny('request.body-incomplete', 'the MCP filter of the proxy did not read the whole message');
-  if (!isMcp) return deny('request.not-canonical', 'the MCP filter of the proxy does not take the request for MCP');
+  if (!isMcp) return deny('request.not-canonical', 'the MCP filter of the proxy does not recognise the request as MCP');
   return fault === null ? null : deny('request.not-canonical', `the MCP filter of the proxy found \`${fault}\``);
 }
 
@@ -45,7 +45,7 @@ function difference({ envelope, params, ref }: McpReading, message: JsonRpcMessa
   return inRef === null ? null : differs(`params.ref.${inRef}`);
 }
 
-/** `undefined`, which no filter says, for a call that has the name of an answer. */
+/** The method to compare; `undefined`, which no filter reports, for a call named like an answer. */
 function methodOf(message: JsonRpcMessage): string | undefined {
   if (message.kind === 'answer') return ANSWER;
   return message.method === ANSWER ? undefined : message.method;

@@ -1,6 +1,6 @@
 /**
- * The text that a header of MCP stands for, which may be in the Base64 form for what is not plain ASCII; `undefined` where
- * it is not well formed. One spelling for each text: canonical Base64 of well-formed UTF-8.
+ * Decodes the text of an MCP header, which may be Base64 for text beyond plain ASCII; `undefined` where it is invalid. One
+ * spelling per text: canonical Base64 of well-formed UTF-8.
  *
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding
  */

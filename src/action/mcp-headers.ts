@@ -6,10 +6,10 @@ import { objectMembers } from './json-rpc.ts';
 import { mcpHeaderText } from './mcp-header-text.ts';
 import type { McpTarget } from './mcp-target.ts';
 
-/** The revisions whose streamable HTTP transport is understood, oldest first. */
+/** Supported revisions of the streamable HTTP transport, oldest first. */
 export const MCP_REVISIONS = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
 
-/** From here on a request says in headers too what it is about. */
+/** The first revision whose requests repeat their method and name in headers. */
 export const WITH_MCP_HEADERS = '2026-07-28';
 const VERSION_IN_BODY = 'io.modelcontextprotocol/protocolVersion';
 
@@ -18,9 +18,8 @@ const SINGLE = ['mcp-protocol-version', 'mcp-method', 'mcp-name'];
 type Headers = HttpCall['headers'];
 
 /**
- * Why the protocol version of a call cannot be accepted: `request.unsupported` for one that is not in `MCP_REVISIONS`,
- * `request.not-canonical` where a header of MCP is repeated; `null` where it can. A call without a version is of the first
- * revision.
+ * Why a call's protocol version is not accepted: `request.unsupported` for a revision not in `MCP_REVISIONS`,
+ * `request.not-canonical` for a repeated MCP header; `null` where it is. A call without a version is of the first revision.
  */
 export function mcpVersionProblem(headers: Headers): Deny | null {
   const repeated = SINGLE.find((name) => (headers.get(name)?.length ?? 0) > 1);
@@ -32,9 +31,8 @@ export function mcpVersionProblem(headers: Headers): Deny | null {
 }
 
 /**
- * Why the headers of a call and its message are not one thing: whoever routes by the headers must see what the server acts
- * on. `Mcp-Method` and `Mcp-Name` must agree with the message where they are sent, and the method must be sent from
- * revision 2026-07-28 on. `null` where they agree.
+ * Checks that headers and message agree, so that anything that routes by headers sees what the server acts on: `Mcp-Method` and
+ * `Mcp-Name` where they are sent; from revision 2026-07-28 on the method is required. `null` where they agree.
  *
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
  */
@@ -52,7 +50,7 @@ export function mcpHeaderProblem(headers: Headers, message: JsonRpcMessage, targ
   return message.kind === 'call' && versionDiffers(version, message.params) ? differs('mcp-protocol-version') : null;
 }
 
-/** The first value of a header; `null` where it was not sent. */
+/** The first value of a header; `null` where it is absent. */
 export const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
 
 function versionDiffers(header: string | null, params: ReadonlyMap<string, unknown>): boolean {

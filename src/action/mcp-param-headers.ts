@@ -6,11 +6,11 @@ import type { ArgumentSpec } from './catalog-arguments.ts';
 import { mcpHeaderText } from './mcp-header-text.ts';
 import { headerOf, WITH_MCP_HEADERS } from './mcp-headers.ts';
 
-/** What a tool is called with. */
+/** The arguments of a tool call. */
 export interface SentArguments {
-  /** As they stand in the message. */
+  /** As in the message. */
   readonly sent: ReadonlyMap<string, unknown>;
-  /** Those that the catalog names, read. */
+  /** The declared arguments, parsed. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
   readonly specs: readonly ArgumentSpec[];
 }
@@ -18,25 +18,26 @@ export interface SentArguments {
 const PREFIX = 'mcp-param-';
 const MAX_SHOWN = 100;
 
-/** A header that says what an argument of a tool is. */
+/** Whether a header mirrors an argument of a tool. */
 export const isMcpParamHeader = (name: string): boolean => name.startsWith(PREFIX);
 
 /**
- * Why the `Mcp-Param-*` headers of a call are not what its message says: whoever routes by one must see what the server acts
- * on. Which argument a header mirrors stands in the schema of the tool, which Remit does not see: the catalog says it
- * (`header` of an argument), and of a header it does not name, the argument that has its name, letter case aside. A header
- * that leads to no argument, or to more than one, is refused, in every revision; so is one with a call of no tool, one
- * that is sent twice, and one that the catalog names and revision 2026-07-28 misses. Text must be equal, whole numbers as
- * numbers (`42.0` is 42); other values have no header. `null` where all agree.
+ * Checks that the `Mcp-Param-*` headers agree with the message, so that anything that routes by them sees what the server acts
+ * on. The tool's schema, which Remit does not see, says which argument a header mirrors; here the catalog does (`header` of an
+ * argument), else the argument of that name, ignoring case. Refused in every revision: a header that matches no argument or
+ * several, one without a tool call, a repeated header. Refused from revision 2026-07-28 on: a missing header that the catalog
+ * names. Text must be equal, whole numbers equal as numbers (`42.0` is 42); other values have no header. `null` where all
+ * agree.
  *
  * @param called `null` where no tool is called
- * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#custom-headers-from-tool-parameters
+ * @see
+ * https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#custom-headers-from-tool-parameters
  */
 export function mcpParamProblem(headers: HttpCall['headers'], called: SentArguments | null): Deny | null {
   const sentHeaders = [...headers].filter(([name]) => isMcpParamHeader(name));
   if (called === null) {
     const [first] = sentHeaders;
-    return first === undefined ? null : notCanonical(first[0], 'is with no call of a tool');
+    return first === undefined ? null : notCanonical(first[0], 'is only valid with a tool call');
   }
   const named = namedHeaders(called);
   if (headerOf(headers, 'mcp-protocol-version') === WITH_MCP_HEADERS) {
@@ -83,7 +84,7 @@ function valuesProblem(headerValues: readonly string[], mirrored: readonly unkno
   return isMirror(text, mirrored[0]) ? null : 'differs from the message';
 }
 
-/** Digits of a whole number, as a safe integer has them; zeros may follow the point. */
+/** A whole number as a safe integer is written; zeros may follow the point. */
 const WHOLE = /^-?\d{1,16}(\.0{1,16})?$/;
 
 function isMirror(text: string, value: unknown): boolean {

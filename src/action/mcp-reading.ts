@@ -1,21 +1,18 @@
-/** A value that a filter takes from a message and that can be compared with the message itself. */
+/** A scalar that a filter reads from a message, comparable with the message itself. */
 export type McpScalar = string | number | boolean | null;
 
-/**
- * What the MCP filter of the proxy took a request for, as it says in its metadata: a second opinion that can only lead to a
- * denial. What it does not say it has no opinion on.
- */
+/** What the proxy's MCP filter read from a request, from its metadata. A second opinion that can only lead to a denial. */
 export interface McpReading {
-  /** Whether it takes the request for MCP. */
+  /** Whether it recognised the request as MCP. */
   readonly isMcp: boolean;
-  /** Whether the message was longer than what it reads. */
+  /** Whether the message was longer than the filter reads. */
   readonly isCut: boolean;
-  /** What it found wrong with the message, in a word of its own; `null` where it found nothing. */
+  /** The fault it found in the message, in its own word; `null` where it found none. */
   readonly fault: string | null;
-  /** Those of `jsonrpc`, `id` and `method` that it found. A number is a double. */
+  /** `jsonrpc`, `id` and `method`, as far as found. Numbers are doubles. */
   readonly envelope: ReadonlyMap<string, McpScalar>;
-  /** The members of `params` that are no objects. */
+  /** The scalar members of `params`. */
   readonly params: ReadonlyMap<string, McpScalar>;
-  /** The members of `params.ref` that are no objects. */
+  /** The scalar members of `params.ref`. */
   readonly ref: ReadonlyMap<string, McpScalar>;
 }

@@ -3,14 +3,14 @@ import type { Deny } from '../decision/decision.ts';
 import type { JsonRpcMessage } from './json-rpc.ts';
 import { lookalike, objectMembers } from './json-rpc.ts';
 
-/** What one MCP message is about. */
+/** What an MCP message is about. */
 export type McpTarget =
   | { readonly kind: 'tool'; readonly name: string; readonly arguments: ReadonlyMap<string, unknown> }
   | { readonly kind: 'resource'; readonly name: string }
   | { readonly kind: 'prompt'; readonly name: string }
-  /** What keeps a session going and says what there is; `name` is the task it asks for, where it is about one. */
+  /** Keeps or lists a session; `name` is the task it asks for, where there is one. */
   | { readonly kind: 'session'; readonly name: string | null }
-  /** A method that MCP does not have, or a notification that is sent as a request. */
+  /** Not a method of MCP, or a notification sent as a request. */
   | { readonly kind: 'other'; readonly name: null; readonly method: string };
 
 type Params = ReadonlyMap<string, unknown>;
@@ -22,7 +22,7 @@ const prompt: TargetReader = (params) => named('prompt', params.get('name'));
 const task: TargetReader = (params) => named('session', params.get('taskId'));
 
 /**
- * Every request a client has in the revisions 2025-03-26 to 2026-07-28.
+ * All requests of clients in the revisions 2025-03-26 to 2026-07-28.
  *
  * @see https://modelcontextprotocol.io/specification
  */
@@ -49,7 +49,7 @@ const REQUESTS: ReadonlyMap<string, TargetReader> = new Map<string, TargetReader
   ['tasks/cancel', task],
 ]);
 
-/** Every notification a client has in those revisions; others are the server's, or of no revision. */
+/** All notifications of clients in those revisions. */
 const NOTIFICATIONS: ReadonlySet<string> = new Set([
   'notifications/initialized',
   'notifications/cancelled',
@@ -58,15 +58,15 @@ const NOTIFICATIONS: ReadonlySet<string> = new Set([
   'notifications/tasks/status',
 ]);
 
-/** Members of `params` that say what a message is about. */
+/** Members of `params` that determine what a message is about. */
 const DECIDING = ['name', 'arguments', 'uri', 'ref', 'taskId', '_meta'];
 
 /**
- * What a message is about. A target that is missing or no text denies with `request.malformed`, a parameter that a
- * careless reader takes for a deciding one with `request.not-canonical`.
+ * What a message is about. Denies with `request.malformed` where the target is missing or not text, and with
+ * `request.not-canonical` where a lenient parser takes another parameter for a deciding one.
  *
- * MCP has no request without an id: a server may act on one all the same, so it is `request.malformed`, whatever the catalog
- * says of other methods. A notification with an id, or one that no revision has, is a method that MCP does not have.
+ * An MCP request without an id is `request.malformed`, whatever the catalog says, because a server might act on it all the
+ * same. A notification with an id, or an unknown one, counts as a method that MCP does not have.
  */
 export function mcpTargetFrom(message: JsonRpcMessage): McpTarget | Deny {
   if (message.kind === 'answer') return { kind: 'session', name: null };
@@ -85,7 +85,7 @@ function tool(params: Params): McpTarget | Deny {
   const name = params.get('name');
   const sent = params.has('arguments') ? objectMembers(params.get('arguments')) : new Map<string, unknown>();
   if (typeof name !== 'string') return malformed('the tool has no name');
-  return sent === null ? malformed('the arguments are no object') : { kind: 'tool', name, arguments: sent };
+  return sent === null ? malformed('the arguments must be an object') : { kind: 'tool', name, arguments: sent };
 }
 
 function completion(params: Params): McpTarget | Deny {
@@ -94,7 +94,7 @@ function completion(params: Params): McpTarget | Deny {
   if (taken !== null) return deny('request.not-canonical', `a member of \`ref\` can be taken for \`${taken}\``);
   if (reference?.get('type') === 'ref/prompt') return named('prompt', reference.get('name'));
   if (reference?.get('type') === 'ref/resource') return named('resource', reference.get('uri'));
-  return malformed('the completion refers to neither a prompt nor a resource');
+  return malformed('the completion must refer to a prompt or a resource');
 }
 
 const named = (kind: 'resource' | 'prompt' | 'session', name: unknown): McpTarget | Deny =>

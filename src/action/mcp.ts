@@ -15,14 +15,14 @@ import type { McpTarget } from './mcp-target.ts';
 import { cutText } from './static-secret.ts';
 
 const MAX_SHOWN = 200;
-/** Headers that say what the message is. */
+/** Headers that repeat the message. */
 const MESSAGE_HEADERS = new Set(['mcp-method', 'mcp-name']);
 
 /**
- * The action of a call to the endpoint of an MCP server, over streamable HTTP of revisions 2025-03-26 to 2026-07-28. The
- * message is what is decided about; headers of MCP must agree with it, and what the proxy’s own filter read. A `GET` opens a stream and a `DELETE` ends a session:
- * they have no message and are decided on their headers. A tool, family or method that the catalog does not name denies
- * with `action.unknown`, unless the server has an `other`. Pure, never throws.
+ * The action of a call to an MCP endpoint over streamable HTTP, revisions 2025-03-26 to 2026-07-28. The message decides; MCP
+ * headers and the readings of the proxy’s own filter must agree with it. A `GET`, which opens a stream, and a `DELETE`, which
+ * ends a session, have no message and are decided on headers. Denies with `action.unknown` a tool, family or method that the
+ * catalog does not name, unless the server has an `other`. Pure, never throws.
  */
 export function mcpActionFrom(call: HttpCall, mcp: McpServer): Action | Deny {
   const version = mcpVersionProblem(call.headers);
@@ -71,7 +71,7 @@ function attempted(
   return actionOf(found, { ...sent, mcp: { method: cut(message.method), tool } });
 }
 
-/** The entry for a target, `null` where the catalog has none, and the JSON that its arguments are taken from. */
+/** The entry of a target (`null` where the catalog has none) and the JSON its arguments are read from. */
 function entryOf(target: McpTarget, mcp: McpServer): { readonly entry: CatalogAction | null; readonly root: object } {
   if (target.kind === 'tool')
     return { entry: mcp.tools.get(target.name) ?? null, root: Object.fromEntries(target.arguments) };

@@ -1,18 +1,18 @@
-/** What a parameter of a path takes of one segment, percent-decoded. */
+/** What a path parameter accepts: one percent-decoded segment. */
 export interface ParameterType {
-  /** As written behind the colon, such as `uuid` or `[a-z]{1,8}`; empty where nothing is written. */
+  /** As written after the colon, such as `uuid` or `[a-z]{1,8}`; empty without a type. */
   readonly text: string;
-  /** Whether policies see a `long` where the catalog does not say otherwise. */
+  /** Whether policies see a `long` by default. */
   readonly isNumber: boolean;
-  /** A text that it takes. */
+  /** A text it accepts. */
   readonly sample: string;
-  /** Looks at each character once and never goes back: linear in the length. */
+  /** Reads each character once, without backtracking: linear time. */
   readonly accepts: (segment: string) => boolean;
-  /** Whether it takes a text that is another than the given one in the case of letters alone. For loading, not for calls. */
+  /** Whether it accepts a text that differs from the given one only in case. Used when loading, not per call. */
   readonly acceptsOtherCase: (text: string) => boolean;
 }
 
-/** One of a set of characters, so many times. */
+/** A character class with its repetition. */
 interface Item {
   readonly set: ReadonlySet<string>;
   readonly least: number;
@@ -23,7 +23,7 @@ const MAX_PATTERN_CHARS = 256;
 const MAX_ITEMS = 64;
 const MAX_TAKEN = 1024;
 
-/** What a segment can have without an escape: `pchar` of RFC 3986 section 3.3, but for `;`, which has a second reading. */
+/** Characters of an unescaped segment: `pchar` of RFC 3986 section 3.3 without `;`, which has a second reading. */
 const SEGMENT_CHAR = /^[A-Za-z0-9\-._~!$&'()*+,=:@]$/;
 const PIECE = /\[((?:\\.|[^\]\\])+)\]|\\(.)|([A-Za-z0-9\-_~!&',=:@])/y;
 const COUNT = /\{(\d{1,4})(?:,(\d{1,4}))?\}|\?/y;
@@ -33,7 +33,10 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['w', 'A-Za-z0-9_'],
 ]);
 
-/** What `{id}` takes: letters, digits, `_` and `-`, at most 128. No dot and no colon: `p-1.json` and `p-1:void` are `p-1` to some. */
+/**
+ * What `{id}` accepts: 1 to 128 letters, digits, `_` and `-`. No dot and no colon: some routers read `p-1.json` and `p-1:void`
+ * as `p-1`.
+ */
 const PLAIN = '[A-Za-z0-9_-]{1,128}';
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
 
@@ -54,10 +57,11 @@ const TEXT: ParameterType = {
 };
 
 /**
- * The type of a parameter of a path, or what is wrong with it: `uuid` (RFC 9562, in lower case), `int` (0 to 2^53 - 1 without
- * leading zeros, a `long`), `text` (any segment), or a pattern of bounded length. A pattern is characters, classes such as
- * `[a-z0-9-]`, `\d` and `\w`, each once or as often as `?`, `{n}` or `{m,n}` says; there is no `*`, `+`, `|`, group or any
- * character. What may be there another time is never what can follow, so that matching needs no way back. Empty is `PLAIN`.
+ * Parses the type of a path parameter: `uuid` (RFC 9562, lower case), `int` (0 to 2^53 - 1 without leading zeros, a `long`),
+ * `text` (any segment), or a pattern of bounded length. A pattern consists of characters and classes such as `[a-z0-9-]`, `\d`
+ * and `\w`, each once or with `?`, `{n}` or `{m,n}`; no `*`, `+`, `
+ * `, groups or `.`. What follows an item of variable length must not match that item, so that no backtracking is needed. Empty
+ * means `PLAIN`.
  */
 export function parameterTypeFrom(text: string): ParameterType | { readonly problem: string } {
   if (text === 'int') return INT;
@@ -81,27 +85,27 @@ function itemsFrom(pattern: string): readonly Item[] | { readonly problem: strin
     const piece = PIECE.exec(pattern);
     if (piece === null)
       return {
-        problem: `is neither \`uuid\`, \`int\`, \`text\` nor a pattern: ${REST} \`${pattern.slice(at, at + 20)}\``,
+        problem: `must be \`uuid\`, \`int\`, \`text\` or a pattern: ${REST} \`${pattern.slice(at, at + 20)}\``,
       };
     const set = setFrom(piece[1] ?? shortFor(piece[2]) ?? piece[3] ?? '');
     if ('problem' in set) return set;
     COUNT.lastIndex = PIECE.lastIndex;
     const count = COUNT.exec(pattern);
     const [least, most] = count === null ? [1, 1] : boundsOf(count);
-    if (least > most || most === 0) return { problem: `has the count \`${count?.[0] ?? ''}\`, which is none` };
+    if (least > most || most === 0) return { problem: `has the invalid count \`${count?.[0] ?? ''}\`` };
     items.push({ set, least, most });
     at = count === null ? PIECE.lastIndex : COUNT.lastIndex;
   }
   if (items.length > MAX_ITEMS) return { problem: `has more than ${MAX_ITEMS} parts` };
   if (items.reduce((sum, { most }) => sum + most, 0) > MAX_TAKEN)
-    return { problem: `takes more than ${MAX_TAKEN} characters` };
-  if (items.every(({ least }) => least === 0)) return { problem: 'takes an empty segment' };
+    return { problem: `accepts more than ${MAX_TAKEN} characters` };
+  if (items.every(({ least }) => least === 0)) return { problem: 'accepts an empty segment' };
   return items.some((item, index) => isAmbiguous(item, items.slice(index + 1)))
     ? { problem: 'has a part of varying length whose characters can follow it: join the two' }
     : items;
 }
 
-const REST = 'it has characters, classes `[…]`, `?`, `{n}` and `{m,n}`, and cannot be read from';
+const REST = 'a pattern has characters, classes `[…]`, `?`, `{n}` and `{m,n}`; cannot parse it from';
 
 const shortFor = (escaped: string | undefined): string | undefined =>
   escaped === undefined ? undefined : (SHORT.get(escaped) ?? `\\${escaped}`);
@@ -109,7 +113,7 @@ const shortFor = (escaped: string | undefined): string | undefined =>
 const boundsOf = (count: RegExpExecArray): readonly [number, number] =>
   count[1] === undefined ? [0, 1] : [Number(count[1]), Number(count[2] ?? count[1])];
 
-/** The characters of what stands in a class. */
+/** The characters of a class. */
 function setFrom(text: string): ReadonlySet<string> | { readonly problem: string } {
   const set = new Set<string>();
   for (let at = 0; at < text.length;) {
@@ -120,7 +124,9 @@ function setFrom(text: string): ReadonlySet<string> | { readonly problem: string
       escaped === undefined ? (match ?? []).slice(1).map((one) => one?.replace('\\', '')) : [];
     const added = escaped === undefined ? charsBetween(from, to) : [...setOf(escaped)];
     if (match === null || added.length === 0 || !added.every((char) => SEGMENT_CHAR.test(char)))
-      return { problem: `has \`${text.slice(at, at + 10)}\` in it, which is no character or range of a path segment` };
+      return {
+        problem: `has \`${text.slice(at, at + 10)}\` in it, which is not a character or range of a path segment`,
+      };
     for (const char of added) set.add(char);
     at = escaped === undefined ? IN_CLASS.lastIndex : at + 2;
   }
@@ -138,7 +144,7 @@ function charsBetween(from: string, to: string): readonly string[] {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, at) => String.fromCharCode(first + at));
 }
 
-/** Whether a character that follows could as well be one more of the item. */
+/** Whether a following character could also be one more repetition of the item. */
 function isAmbiguous({ set, least, most }: Item, following: readonly Item[]): boolean {
   if (least === most) return false;
   const must = following.findIndex((item) => item.least > 0);
@@ -146,7 +152,7 @@ function isAmbiguous({ set, least, most }: Item, following: readonly Item[]): bo
   return next.some((item) => [...item.set].some((char) => set.has(char)));
 }
 
-/** How far a text is in the pattern: an item, and how often it was met. `null` where the text does not fit. */
+/** Position in the pattern: an item and its number of repetitions. `null` where the text does not match. */
 interface State {
   readonly item: number;
   readonly count: number;
@@ -167,7 +173,7 @@ function step(items: readonly Item[], { item, count }: State, char: string): Sta
 }
 
 function stateAfter(items: readonly Item[], text: string): State | null {
-  // Longer than any pattern takes, in code units, of which each character has one.
+  // Longer than any pattern accepts. Each accepted character is one code unit.
   if (text.length > MAX_TAKEN) return null;
   let state: State | null = START;
   for (const char of text) {
@@ -180,7 +186,7 @@ function stateAfter(items: readonly Item[], text: string): State | null {
 const isEnd = (items: readonly Item[], state: State | null): boolean =>
   state !== null && items.slice(state.item).every(({ least }, index) => (index === 0 ? state.count : 0) >= least);
 
-/** Follows every spelling of the text at once; there are no more states than items and counts. */
+/** Simulates all case variants of the text at once; there are no more states than items and counts. */
 function acceptsOtherCase(items: readonly Item[], text: string): boolean {
   let states = new Map<string, { readonly state: State; readonly isOther: boolean }>([
     ['', { state: START, isOther: false }],

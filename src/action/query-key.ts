@@ -1,13 +1,13 @@
 /**
- * Whether every parser reads a key of a query as it stands: 1 to 128 ASCII letters, digits, `_`, `-` and `$`. Everything else
- * has a meaning somewhere: brackets make lists and objects (qs, PHP, Rails), dots too (Spring, qs on demand), PHP turns dots
- * and blanks into `_`, cuts at NUL and drops blanks in front, Spring strips `!`, and FHIR reads `name:exact` as `name`.
+ * Whether every parser reads a query key as it is: 1 to 128 ASCII letters, digits, `_`, `-` and `$`. Other characters have a
+ * meaning somewhere: brackets make lists and objects (qs, PHP, Rails), so do dots (Spring, optionally qs); PHP turns dots and
+ * blanks into `_`, truncates at NUL and trims leading blanks; Spring strips `!`; FHIR reads `name:exact` as `name`.
  */
 export const isPlainKey = (key: string): boolean => /^[A-Za-z0-9_$-]{1,128}$/.test(key);
 
 /**
- * A name as the most careless of readers compares it: letter case, blanks and punctuation aside, so that `accountId`,
- * `account_id`, `Account-Id` and `[account.id]` are one.
+ * Normalises a name as the most lenient parser compares it: ignoring case, blanks and punctuation, so that `accountId`,
+ * `account_id`, `Account-Id` and `[account.id]` are equal.
  */
 export const looseKey = (key: string): string =>
   key
@@ -15,12 +15,12 @@ export const looseKey = (key: string): string =>
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]+/gu, '');
 
-/** The name in front of the first bracket or dot of a key: parsers make a list or an object of that name. */
+/** The part of a key before its first bracket or dot, under which parsers create a list or object. */
 export const rootOfKey = (key: string): string => /^[^[.]*/.exec(key)?.[0] ?? '';
 
 /**
- * Parameters that frameworks take the method from: `_method` (Rails, Laravel, Symfony, Spring, method-override), `_HttpMethod`
- * (Salesforce), and the names of the headers that do the same; spelt as `methodKey` spells them.
+ * Parameters from which frameworks take the method: `_method` (Rails, Laravel, Symfony, Spring, method-override), `_HttpMethod`
+ * (Salesforce), and the equivalent header names; normalised by `methodKey`.
  */
 const OVERRIDES: ReadonlySet<string> = new Set([
   '_method',
@@ -32,18 +32,18 @@ const OVERRIDES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a query names another method in a key that any parser reads so: fields are separated by `&` and `;`, and a key is
- * percent-decoded, and compared as `methodKey` spells it. Linear in the length. Never throws.
+ * Whether a query overrides the method in a key that some parser honours. Fields are separated by `&` and `;`; keys are
+ * percent-decoded and normalised by `methodKey`. Linear time. Never throws.
  */
 export function namesMethod(query: string): boolean {
-  // An override is not spelt without one of these.
+  // No override is spelt without one of these.
   if (!/method|%/i.test(query)) return false;
   return query.split(/[&;]/).some((field) => OVERRIDES.has(methodKey(asciiDecoded(field))));
 }
 
 /**
- * The first word of a key, as PHP, Rack, qs and Spring find it: without blanks, brackets and marks in front, cut at NUL and
- * at the first bracket, a dot, a blank or a hyphen read as `_`, in lower case.
+ * Normalises a key as PHP, Rack, qs and Spring do: leading blanks, brackets and punctuation removed, truncated at NUL and at
+ * the first bracket; dots, blanks and hyphens become `_`; lower case.
  */
 function methodKey(field: string): string {
   const [word = ''] = /^[\w.$ \t-]*/.exec(field.replace(/^(?:[\s[\]!]|_(?=_))+/, '')) ?? [];
@@ -53,7 +53,7 @@ function methodKey(field: string): string {
     .toLowerCase();
 }
 
-/** Decoded as far as ASCII goes: what is no escape stays as it is, as with most parsers. */
+/** Decodes ASCII escapes; invalid escapes stay as they are, as in most parsers. */
 const asciiDecoded = (text: string): string =>
   text
     .replaceAll('+', ' ')

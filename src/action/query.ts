@@ -1,22 +1,22 @@
 import type { Problem } from '../token/members.ts';
 import { isPlainKey, looseKey, rootOfKey } from './query-key.ts';
 
-/** What a route says of its query. */
+/** What a route declares about its query. */
 export interface QueryNames {
-  /** The arguments that come from the query: the keys, exactly. */
+  /** The exact keys of arguments from the query. */
   readonly wanted: Iterable<string>;
-  /** Arguments that come from the path or the body. Frameworks merge the query with those, so no key may be taken for one. */
+  /** Arguments from path or body. Frameworks merge the query with those, so no key may be confused with one. */
   readonly elsewhere: Iterable<string>;
 }
 
-/** Parsers stop at 1,000 fields or sooner, and what follows would be seen here alone. */
+/** Most fields. Parsers stop at 1,000 or fewer, and would not see what follows. */
 const MAX_FIELDS = 256;
 
 /**
- * The values that the wanted keys have in a query of form fields, decoded once (`+` is a space, WHATWG URL section 5.1).
- * Absent keys are absent. Other keys may hold anything, but a query that another parser could take differently is a problem:
- * a wanted key twice; a key that is no wanted one and not plain (`isPlainKey`), or that can be taken for an argument
- * (`looseKey`); a bare `;`, which some take for `&`; a key or a wanted value that is no UTF-8; more than 256 fields. Linear.
+ * The values of the wanted keys in a form-encoded query, decoded once (`+` is a space, WHATWG URL section 5.1). Absent keys are
+ * absent. Other keys may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
+ * not plain (`isPlainKey`) or can be confused with an argument (`looseKey`); a bare `;`, which some parsers read as `&`; a key
+ * or wanted value that is not UTF-8; more than 256 fields. Linear time.
  */
 export function queryValues(query: string, names: QueryNames): ReadonlyMap<string, string> | Problem {
   const values = new Map<string, string>();
@@ -25,7 +25,7 @@ export function queryValues(query: string, names: QueryNames): ReadonlyMap<strin
   const fields = query.split('&');
   if (fields.length > MAX_FIELDS) return { problem: `the query has more than ${MAX_FIELDS} fields` };
   const wanted = new Set(names.wanted);
-  // Of `filter[state]` also `filter`, which parsers merge with it.
+  // For `filter[state]` also `filter`, which parsers merge with it.
   const loose = new Map(
     [...wanted].flatMap((name) => [name, rootOfKey(name)].map((key) => [looseKey(key), name] as const)),
   );
@@ -34,7 +34,7 @@ export function queryValues(query: string, names: QueryNames): ReadonlyMap<strin
     if (field === '') continue;
     const equals = field.indexOf('=');
     const key = decoded(equals === -1 ? field : field.slice(0, equals));
-    if (key === null) return { problem: 'a key of the query is no percent-encoded UTF-8' };
+    if (key === null) return { problem: 'a key of the query must be percent-encoded UTF-8' };
     if (!wanted.has(key)) {
       const problem = otherKeyProblem(key, loose, elsewhere);
       if (problem !== null) return { problem };
@@ -46,7 +46,7 @@ export function queryValues(query: string, names: QueryNames): ReadonlyMap<strin
     if (raw.includes(']='))
       return { problem: `\`${key}\` has a \`]=\` in its value, which can be taken for the end of the key` };
     const value = decoded(raw);
-    if (value === null) return { problem: `\`${key}\` is no percent-encoded UTF-8` };
+    if (value === null) return { problem: `\`${key}\` must be percent-encoded UTF-8` };
     values.set(key, value);
   }
   return values;
@@ -54,17 +54,17 @@ export function queryValues(query: string, names: QueryNames): ReadonlyMap<strin
 
 type Loose = ReadonlyMap<string, string>;
 
-/** What is wrong with a key that is no argument of the query. */
+/** Why a key that is not a query argument is ambiguous. */
 function otherKeyProblem(key: string, loose: Loose, elsewhere: Loose): string | null {
   const folded = looseKey(key);
   const name = loose.get(folded);
-  if (name !== undefined) return `a key of the query can be taken for \`${name}\`, but is not equal to it`;
+  if (name !== undefined) return `a key of the query can be taken for \`${name}\`, but is spelt differently`;
   const other = elsewhere.get(folded);
   if (other !== undefined)
     return `a key of the query can be taken for \`${other}\`, which comes from elsewhere in the call`;
   return isPlainKey(key)
     ? null
-    : 'a key of the query has other characters than letters, digits, `_`, `-` and `$`, and the catalog does not name it';
+    : 'a key of the query that the catalog does not name must have letters, digits, `_`, `-` and `$` only';
 }
 
 function decoded(text: string): string | null {

@@ -3,7 +3,7 @@ import type { ParameterType } from './parameter-type.ts';
 import { Routes } from './routes.ts';
 import type { PathTemplate } from './template.ts';
 
-/** A target at its place, with what a finding calls it. */
+/** A route target with its name in findings. */
 export interface Placement<Target> {
   readonly method: string;
   readonly template: PathTemplate;
@@ -11,27 +11,24 @@ export interface Placement<Target> {
   readonly shown: string;
 }
 
-/** The routes of one server: what a call leads to, and what a router that is less exact could take it for. */
+/** The routes of one server: what a call matches, and what a less exact router could match instead. */
 export class RouteTable<Target> {
   readonly #routes = new Routes<Placement<Target>>();
   readonly #loose: LooseRoutes<Placement<Target>> | null;
 
-  /** @param isExact whether the server compares paths as exactly as Remit, so that there is no other reading */
+  /** @param isExact whether the server compares paths as exactly as Remit does */
   constructor(isExact: boolean) {
     this.#loose = isExact ? null : new LooseRoutes();
   }
 
-  /** Adds a route, or names the one it collides with. */
+  /** Adds a route, or returns the one it collides with. */
   add(placement: Placement<Target>): { readonly collidesWith: Placement<Target> } | null {
     const collision = this.#routes.add(placement.method, placement.template, placement);
     if (collision === null) this.#loose?.add(placement.template, placement);
     return collision;
   }
 
-  /**
-   * What a call leads to; with what the other is called, where a parameter would take what can be read as the text of another
-   * route.
-   */
+  /** The route of a call; with the name of the other route where a parameter would match a lookalike of that route's text. */
   find(
     method: string,
     segments: readonly string[],
@@ -43,7 +40,7 @@ export class RouteTable<Target> {
     return { target, takenFor: other?.shown ?? null };
   }
 
-  /** A parameter of a route that can take the text of another one at its place, in another spelling or with another method. */
+  /** A parameter of a route that can match another route's text in another spelling or with another method. */
   lookalikeOf(
     method: string,
     template: PathTemplate,
@@ -53,7 +50,7 @@ export class RouteTable<Target> {
     );
     const sibling = this.#loose?.siblingOf(template, ({ target, literals }) => {
       const places = Array.from(literals, ([name, literal]) => ({ literal, type: types.get(name) }));
-      // The text itself leads to the sibling, where that has the method.
+      // The exact text matches the sibling, where that has the method.
       return places.every(isTaken) && (target.method !== method || places.some(isSpelling));
     });
     const [first] = sibling?.literals ?? [];
@@ -67,10 +64,10 @@ interface Place {
   readonly type: ParameterType | undefined;
 }
 
-/** Whether a type takes a text in another case, with an extension or with a verb. */
+/** Whether a type accepts a text in another case, with an extension or with a verb. */
 export const isSpelling = ({ type, literal }: Place): boolean =>
   type !== undefined &&
   (type.acceptsOtherCase(literal) || type.accepts(`${literal}.json`) || type.accepts(`${literal}:run`));
 
-/** Whether a type takes a text as it is, or in another spelling. */
+/** Whether a type accepts a text as it is or in another spelling. */
 export const isTaken = (place: Place): boolean => isSpelling(place) || place.type?.accepts(place.literal) === true;

@@ -1,12 +1,12 @@
 import type { PathTemplate, TemplateSegment } from './template.ts';
 
-/** The routes of one server: by method, then a tree of path segments. */
+/** The routes of one server: by method, then as a tree of path segments. */
 export class Routes<Target> {
   readonly #roots = new Map<string, Node<Target>>();
 
   /**
-   * Adds a route, or names the one it collides with: the same paths under other parameter names, or paths in common
-   * without either being more specific throughout. A literal beside a parameter is no collision: the literal wins.
+   * Adds a route, or returns the one it collides with: equal paths with other parameter names, or overlapping paths of which
+   * neither is more specific in every segment. A literal beside a parameter is not a collision: the literal wins.
    */
   add(method: string, template: PathTemplate, target: Target): { readonly collidesWith: Target } | null {
     const root = this.#roots.get(method) ?? emptyNode<Target>();
@@ -18,8 +18,8 @@ export class Routes<Target> {
   }
 
   /**
-   * The route of a call: the method exactly, every literal exactly, a parameter for any one non-empty segment. Of several
-   * it is the most specific. Each node of the tree is looked at no more than once.
+   * The route of a call: exact method, exact literals, a parameter for any single non-empty segment. The most specific one
+   * wins. Visits each node at most once.
    */
   find(method: string, segments: readonly string[]): Target | undefined {
     const root = this.#roots.get(method);
@@ -63,10 +63,10 @@ function found<Target>(
   return node.parameter === null || segment === '' ? null : found(node.parameter, segments, index + 1);
 }
 
-/** How the template at hand compares with the branch of the tree so far. */
+/** How a template compares with the branch of the tree so far. */
 type Specificity = 'same' | 'more' | 'less' | 'crossing';
 
-/** The first route of the tree that shares paths with the template and is neither more nor less specific throughout. */
+/** The first route that overlaps with the template while neither is more specific throughout. */
 function collisionIn<Target>(
   node: Node<Target>,
   segments: readonly TemplateSegment[],

@@ -6,7 +6,7 @@ import type { Placed, YamlFile } from './yaml-file.ts';
 
 type Places = ServerTable<ServerAtPath>;
 
-/** Adds a server at each of its hosts and paths; a place that another one has is a finding. Whether all were free. */
+/** Adds a server at each of its hosts and paths. A place taken by another server is a finding. Returns whether all were free. */
 export function claimPlaces<Server extends ServerAtPath>(
   places: ServerTable<Server>,
   { hosts, paths }: ServerEntry,
@@ -38,7 +38,7 @@ export function claimPlaces<Server extends ServerAtPath>(
 const literalsOf = ({ segments }: PathTemplate): readonly string[] =>
   segments.flatMap((segment) => ('literal' in segment ? [segment.literal] : []));
 
-/** Reports what is of a server and not at its place; what remains are the remarks on parameters that can take the path of another one. */
+/** Reports routes outside their server's paths. Returns remarks on parameters that can match another server's path. */
 export function placeRemarks(
   entries: readonly ServerEntry[],
   of: { readonly servers: ReadonlyMap<string, ServerAtPath>; readonly places: Places; readonly yaml: YamlFile },
@@ -91,11 +91,7 @@ function reportMisplaced(
   const other = at.kind === 'lookalike' ? at.of : at.kind === 'server' ? at.server : server;
   if (other === server) return false;
   const problem = `${shown} ${at.kind === 'lookalike' ? 'can be taken for one' : 'is one'} of the server \`${other.id}\` at \`${host}\``;
-  yaml.report(
-    template.offset,
-    problem,
-    'of the servers of a host, the one with the longest path that fits has the call',
-  );
+  yaml.report(template.offset, problem, 'a call goes to the server of the host with the longest matching path');
   return true;
 }
 
@@ -111,9 +107,9 @@ function lookalikeServer(
 }
 
 /**
- * What callers put before the path of a call: the audience, without the end that is a path of the server, the longest.
+ * The URL prefix callers use: the audience without its longest suffix that is a path of the server.
  *
- * @example `https://gw.acme.test` of the audience `https://gw.acme.test/crm` and the path `/crm`
+ * @example `https://gw.acme.test` for the audience `https://gw.acme.test/crm` and the path `/crm`
  */
 export function externalUrlOf({ audience, paths }: Pick<ServerEntry, 'audience' | 'paths'>): string {
   const url = audience.value.replace(/\/+$/, '');
@@ -125,5 +121,5 @@ export function externalUrlOf({ audience, paths }: Pick<ServerEntry, 'audience' 
   return end === undefined ? audience.value : url.slice(0, -end.length);
 }
 
-/** Of two URIs that are equal so, one can be taken for the other. */
+/** Normalises a URI as the least exact comparison does: no trailing slash, lower case. */
 export const looseUri = (uri: string): string => uri.replace(/\/+$/, '').toLowerCase();

@@ -5,33 +5,33 @@ import type { PathTemplate } from './template.ts';
 /** What a table needs to know of a server. */
 export interface ServerAtPath {
   readonly id: string;
-  /** Whether it tells apart letter case, and what follows a dot or a colon in a segment. */
+  /** Whether its router distinguishes letter case, and text after a dot or colon in a segment. */
   readonly exactPaths: boolean;
 }
 
-/** Where a server answers: a host, and the literal segments that a path there begins with; none for every path. */
+/** Where a server answers: a host and the literal segments its paths begin with; none for all paths. */
 export interface ServerPlace {
   readonly host: string;
   readonly path: readonly string[];
 }
 
-/** The server that a host and a path lead to. */
+/** The server that a host and a path match. */
 export type ServerMatch<Server> =
   | { readonly kind: 'server'; readonly server: Server }
   | { readonly kind: 'unknown-host' }
   | { readonly kind: 'unknown-path' }
-  /** A router that is less exact than Remit would take the path for one of the server `of`. */
+  /** A less exact router would send the path to the server `of`. */
   | { readonly kind: 'lookalike'; readonly server: Server; readonly of: Server };
 
 /**
- * The servers of a catalog by host and path. Of several whose path the segments of a call begin with, it is the one with the
- * longest. Segments are compared as decoded, each whole and exactly: `/crm` takes neither `/crmx` nor `/CRM`.
+ * The servers of a catalog by host and path prefix; the longest prefix wins. Segments are compared decoded, whole and exactly:
+ * `/crm` matches neither `/crmx` nor `/CRM`.
  */
 export class ServerTable<Server extends ServerAtPath> {
   readonly #hosts = new Map<string, Node<Server>>();
   readonly #loose = new Map<string, Node<Server>>();
 
-  /** Adds a server at a place, or names the one that has the place already: the same path, letter case aside unless both are exact. */
+  /** Adds a server, or returns the one that has the place: the same path, ignoring case unless both are exact. */
   add(place: ServerPlace, server: Server): { readonly other: Server; readonly path: readonly string[] } | null {
     const loose = nodeAt(this.#loose, { host: place.host, path: place.path.map(looseSegment) });
     const taken = loose.claims.find((claim) => isSamePlace(claim, { path: place.path, server }));
@@ -43,8 +43,8 @@ export class ServerTable<Server extends ServerAtPath> {
   }
 
   /**
-   * The server of a call. A path that only a less exact router would take for one of another server, deeper in the tree, is a
-   * `lookalike`, except at a server whose paths are exact.
+   * The server of a call. A path that only a less exact router would send to another server, deeper in the tree, is a
+   * `lookalike`, except at a server with exact paths.
    *
    * @param host lower case, without port
    * @param segments decoded
@@ -59,12 +59,12 @@ export class ServerTable<Server extends ServerAtPath> {
     return of === undefined ? { kind: 'server', server } : { kind: 'lookalike', server, of };
   }
 
-  /** What every path of a template leads to, as far as its literal text says; a parameter changes nothing. */
+  /** The server of all paths of a template, by its literal segments. */
   findTemplate(host: string, template: PathTemplate): ServerMatch<Server> {
     return this.find(host, literalStart(template));
   }
 
-  /** The path of another server whose text a parameter of a template can take in another spelling; `null` where there is none. */
+  /** Another server's path that a parameter of a template can match in another spelling; `null` where there is none. */
   lookalikeOf(
     host: string,
     template: PathTemplate,
@@ -110,7 +110,7 @@ function nodeAt<Server>(hosts: Map<string, Node<Server>>, { host, path }: Server
   return node;
 }
 
-/** The claims of the nodes that the segments lead through, the longest path last. */
+/** The claims along a path, longest prefix last. */
 function claimsAlong<Server>(
   root: Node<Server>,
   segments: readonly string[],
@@ -147,7 +147,7 @@ function literalStart({ segments }: PathTemplate): readonly string[] {
   return literals;
 }
 
-/** The first parameter of a template that can take the text of a path at its place, where the whole is not that path itself. */
+/** The first parameter of a template that can match a path's text at its position, unless the whole path is equal. */
 function takenIn(
   { segments }: PathTemplate,
   path: readonly string[],

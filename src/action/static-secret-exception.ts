@@ -1,25 +1,24 @@
 import { fieldsOf, itemsOf, stringOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** A long-lived credential that may pass on a route until a day, and who answers for that. */
+/** A long-lived credential that may pass on a route until a day, with an owner who answers for it. */
 export interface StaticSecretException {
   /**
-   * Of the one secret: as `remit secrets list` shows it, which is good for the one state file, or `sha-256:` and its
-   * base64url digest, which is good everywhere but names a weak password to whoever reads the catalog. `null` where any
-   * may pass.
+   * Digest of the secret: as `remit secrets list` shows it (valid for one state file), or `sha-256:` and its base64url digest
+   * (valid everywhere, but readers of the catalog can guess a weak password from it). `null` permits any secret.
    */
   readonly digest: string | null;
-  /** The one header it may stand in, lower case; `null` where it may stand anywhere. */
+  /** The only header it may be in, lower case; `null` permits any place. */
   readonly header: string | null;
   readonly owner: string;
-  /** Milliseconds since the Unix epoch at which it ends: the midnight (UTC) after the day that was written. */
+  /** When it ends, milliseconds since the Unix epoch: the midnight (UTC) after the given day. */
   readonly untilMs: number;
 }
 
 const DAY_MS = 86_400_000;
 const MAX_OWNER_LENGTH = 200;
 
-/** The exceptions of `staticSecrets` of a server or a route; none where there is none. */
+/** The exceptions in `staticSecrets` of a server or route; empty where absent. */
 export function staticSecretExceptions(yaml: YamlFile, node: PlacedNode | undefined): readonly StaticSecretException[] {
   if (node === undefined) return [];
   const exceptions = fieldsOf(yaml, node, { what: '`staticSecrets`', required: ['exceptions'] }).get('exceptions');
@@ -63,7 +62,7 @@ function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException 
   };
 }
 
-/** Midnight (UTC) that begins a day; `null` for what is no day of the calendar. */
+/** The midnight (UTC) at which a day begins; `null` for an invalid date. */
 function dayMs(text: string): number | null {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return null;
   const ms = Date.parse(`${text}T00:00:00Z`);

@@ -4,31 +4,33 @@ import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
 
-/** A long-lived credential in a call. Never the secret itself. */
+/** A long-lived credential in a call. Never contains the secret itself. */
 export interface StaticSecret {
-  /** What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` where only its place says so. */
+  /**
+   * What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` where only its place suggests a secret.
+   */
   readonly kind: string;
   readonly where: 'header' | 'query' | 'path';
-  /** Of the header or the query parameter, in lower case, `?` where the name is none to show; in a path `segment 1`, the first. */
+  /** Header or query parameter name in lower case, `?` where the name must not be shown; in a path `segment 1` for the first. */
   readonly name: string;
-  /** Its digest under the key of the state file; what may be shown of it. */
+  /** Its digest under the key of the state file, which may be shown. */
   readonly digest: string;
-  /** `sha-256:` and the base64url digest of the secret. Never shown: a weak password can be guessed from it. */
+  /** `sha-256:` and the base64url digest of the secret. Never shown: weak passwords can be guessed from it. */
   readonly sha256: string;
 }
 
-/** What secrets are looked for with. */
+/** The inputs of a search. */
 export interface SecretSearch {
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
-  /** The digest of a secret that may be shown. */
+  /** Returns the digest of a secret that may be shown. */
   readonly digestOf: (secret: string) => string;
 }
 
-/** More are not looked for, so a call with that many has perhaps one that nobody looked at. */
+/** Most secrets searched for; beyond it there may be more. */
 export const MAX_FOUND = 16;
 
-/** Anchored, with bounded or single repetition: each is decided in one pass over its word. */
+/** Anchored, with bounded or single repetition, so that each takes one pass over its word. */
 const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['aws-access-key', /^(?:AKIA|ABIA|ACCA)[A-Z2-7]{16}(?:\/|$)/],
   ['github-token', /^(?:gh[oprsu]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})$/],
@@ -42,10 +44,10 @@ const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['sendgrid-key', /^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}$/],
 ];
 
-/** A text that holds none of these has no word of such a shape, no JWT and no key: most texts are done with at that. */
+/** Prefilter: a text without any of these contains no word of these shapes, no JWT and no key. Most texts end here. */
 const MAY_HOLD = /eyJ|-----BEGIN|AKIA|ABIA|ACCA|gh[oprsu]_|github_pat_|gl[a-z]{2,5}-|xox|[rs]k_|sk-|AIza|npm_|hf_|SG\./;
 
-/** The words of a value that a credential can be. */
+/** Words of a value that could be a credential. */
 const WORD = /[A-Za-z0-9_~+/.-]+/g;
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----/;
 
@@ -67,7 +69,7 @@ const KEY_HEADERS: ReadonlySet<string> = new Set([
   'x-vault-token',
 ]);
 
-/** Query parameters whose value is a secret, by their name in lower case without `-` and `_`. */
+/** Query parameters whose value is a secret, by name in lower case without `-` and `_`. */
 const KEY_PARAMETERS: ReadonlySet<string> = new Set([
   'accesstoken',
   'apikey',
@@ -78,11 +80,11 @@ const KEY_PARAMETERS: ReadonlySet<string> = new Set([
   'privatetoken',
   'secret',
 ]);
-/** Those that are a secret where they look like one, since pages and objects have keys and tokens too. */
+/** Parameters that are a secret only where the value looks like one: pages and objects have keys and tokens too. */
 const AMBIGUOUS_PARAMETERS: ReadonlySet<string> = new Set(['auth', 'key', 'token']);
 const LOOKS_RANDOM = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.+/=-]{20,}$/;
 
-/** Schemes of `authorization` that carry no secret: a signature, or the answer to a challenge. */
+/** `authorization` schemes without a secret: a signature, or the answer to a challenge. */
 const SAFE_SCHEMES: ReadonlySet<string> = new Set([
   'aws4-hmac-sha256',
   'digest',
@@ -91,15 +93,15 @@ const SAFE_SCHEMES: ReadonlySet<string> = new Set([
   'ntlm',
   'signature',
 ]);
-/** Those whose token is judged by its own look here, and by the token stage after that. */
+/** Schemes whose token is judged by its shape here, and later by the token stage. */
 const TOKEN_SCHEMES: ReadonlySet<string> = new Set(['bearer', 'dpop']);
-/** Proofs of possession have no `exp`, and are good for one call. */
+/** Proofs of possession have no `exp` and are valid for one call. */
 const PROOF_HEADERS: ReadonlySet<string> = new Set(['dpop', 'signature', 'signature-input']);
 
 /**
- * The long-lived credentials a call carries in its path, its headers and its query: JWTs without `exp` or with one more than 24 hours
- * away, keys of known shapes, and whatever stands in `Basic` and other schemes, in headers and in parameters made for keys.
- * At most 16; one pass over what the call's own limits let through. Pure, never throws.
+ * Finds long-lived credentials in a call's path, headers and query: JWTs without `exp` or with one more than 24 hours away,
+ * keys of known shapes, and any value of `Basic` and other schemes, or of headers and parameters meant for keys. At most 16;
+ * one pass. Pure, never throws.
  */
 export function staticSecretsIn(
   call: Pick<HttpCall, 'headers' | 'query' | 'segments'>,
@@ -120,7 +122,7 @@ export function staticSecretsIn(
   for (const field of call.query === '' ? [] : call.query.split('&')) {
     const equals = field.indexOf('=');
     const name = readable(equals === -1 ? field : field.slice(0, equals));
-    // A key can stand where a name should; then it is not shown.
+    // A key can be in the place of a name; the name is not shown then.
     const bare = secretsOf(name, nowMs);
     collect(found, { where: 'query', name: bare.length > 0 ? '' : name }, bare);
     if (equals !== -1)
@@ -131,21 +133,21 @@ export function staticSecretsIn(
   });
 }
 
-/** Of a userinfo in a URI: what stands between `:` and `@`. */
+/** The password in a URI's userinfo. */
 const URI_PASSWORD = /[a-z][a-z0-9+.-]*:\/\/[^/?#@:]*:([^/?#@]{1,1024})@/i;
-/** Where no secret is found in a path, a URI or a name without one of these. */
+/** A path, URI or name without any of these contains no secret of these forms. */
 const MAY_HOLD_IN_TARGET = /[%?@]/;
-/** A JWT of however short a life is a secret too where it is shown: before any time at all, every one lives long. */
+/** As the current time, it makes every JWT long-lived: a short-lived one must not be shown either. */
 const BEFORE_ALL_MS = -Infinity;
 
-/** What is like a credential in a path, a query that begins with `?`, a URI or a name, in every spelling of a percent-encoding. */
+/** Finds credentials in a path, a query starting with `?`, a URI or a name, in every percent-encoded spelling. */
 function inTarget(text: string): readonly Seen[] {
   if (!MAY_HOLD.test(text) && !MAY_HOLD_IN_TARGET.test(text)) return NOTHING;
   const mark = text.indexOf('?');
   const head = mark === -1 ? text : text.slice(0, mark);
   const password = URI_PASSWORD.exec(head)?.[1];
   const seen: Seen[] = password === undefined ? [] : [{ kind: 'uri-password', secret: password }];
-  // None of the shapes has one of these in it, and each can stand on either side.
+  // No shape contains one of these characters; a secret can be on either side.
   for (const piece of text.split(/[/?&=;#@:]/)) seen.push(...secretsOf(decoded(piece), BEFORE_ALL_MS));
   for (const field of mark === -1 ? [] : text.slice(mark + 1).split(/[&;#]/)) {
     const equals = field.indexOf('=');
@@ -156,16 +158,16 @@ function inTarget(text: string): readonly Seen[] {
 }
 
 /**
- * What may be shown, recorded and traced of a path, a query that begins with `?`, a URI, a name or a sentence with one of these:
- * the same text, with the digest of each credential in its place, tokens of a short life too. Where a credential does not stand there
- * as it reads, or there are very many, the digest of all of the text. Never throws.
+ * The text that may be shown, recorded and traced: each credential, short-lived tokens included, is replaced by its digest.
+ * Where a credential cannot be located literally, or there are very many, the whole text is replaced by its digest. For paths,
+ * queries starting with `?`, URIs, names, and sentences with one of these. Never throws.
  */
 export function shownText(text: string, digestOf: SecretSearch['digestOf']): string {
   const seen = inTarget(text);
   if (seen.length === 0) return text;
   if (seen.length >= MAX_FOUND) return digestOf(text);
   let shown = text;
-  // The longest first: one can be a part of another.
+  // Longest first: one secret can contain another.
   for (const { secret } of seen.toSorted((a, b) => b.secret.length - a.secret.length)) {
     const spelled = [secret, encodeURIComponent(secret)].find((one) => text.includes(one));
     if (spelled === undefined) return digestOf(text);
@@ -174,14 +176,14 @@ export function shownText(text: string, digestOf: SecretSearch['digestOf']): str
   return shown;
 }
 
-/** Whether the value of an argument is a credential or holds one, of however short a life, as a query parameter of its name would. */
+/** Whether an argument's value is or contains a credential of any lifetime, or is secret by the argument's name. */
 export const isSecretArgument = (name: string, value: string): boolean =>
   inParameter(name, value, BEFORE_ALL_MS).length > 0 || inTarget(value).length > 0;
 
-/** The first characters of a text for a message; where a credential in it would be cut in two, what it is instead. */
+/** Truncates a text for a message; replaced by a note where it contains a credential, which might be cut in two. */
 export const cutText = (text: string, max: number): string => {
   if (text.length <= max) return text.toWellFormed();
-  return inTarget(text).length > 0 ? '(not shown: it holds a credential)' : text.slice(0, max).toWellFormed();
+  return inTarget(text).length > 0 ? '(not shown: it contains a credential)' : text.slice(0, max).toWellFormed();
 };
 
 /** `sha-256:` and the base64url digest of a secret. */
@@ -226,7 +228,7 @@ function inParameter(name: string, value: string, nowMs: number): readonly Seen[
   return isKey ? keyed(value, nowMs) : secretsOf(value, nowMs);
 }
 
-/** A value in a place made for keys: all of it is one, unless it is a JWT of its own short life. */
+/** A value in a place meant for keys: the whole value is secret, unless it is a short-lived JWT. */
 function keyed(value: string, nowMs: number): readonly Seen[] {
   const secret = value.trim();
   const known = secretsOf(secret, nowMs);
@@ -236,7 +238,7 @@ function keyed(value: string, nowMs: number): readonly Seen[] {
 
 const NOTHING: readonly Seen[] = [];
 
-/** The secrets of known shapes in a text. */
+/** Secrets of known shapes in a text. */
 function secretsOf(text: string, nowMs: number): readonly Seen[] {
   if (!MAY_HOLD.test(text)) return NOTHING;
   const isRemembered = text.length >= LONG_CHARS && text.length <= MAX_REMEMBERED_CHARS;
@@ -250,22 +252,22 @@ function secretsOf(text: string, nowMs: number): readonly Seen[] {
   return seen;
 }
 
-/** Where in a text a word stands that has the shape of a secret; never the word, so that it can be remembered. */
+/** Position of a secret word in a text. Never contains the word, so that it can be cached. */
 interface SecretWord {
   readonly kind: string;
   readonly from: number;
   readonly to: number;
-  /** A JWT is a secret by its life alone, which hangs on the time; the others have no end. */
+  /** Whether a JWT is a secret depends on its lifetime and so on the time; other secrets have no end. */
   readonly endSeconds: number;
 }
 
-/** From here on a look at what is remembered is quicker than the search; to here, since longer ones are not the same from call to call. */
+/** Minimum length for the cache: below it searching is faster than a lookup. */
 const LONG_CHARS = 64;
 const MAX_REMEMBERED_CHARS = 4_096;
 
 /**
- * Where words stand in long texts, which are mostly those of the calls before: tokens, and who the proxy says calls. INVARIANT: what
- * is kept is a digest of the text, under a key of this process, and places in it; nothing of the text itself.
+ * Memoised positions of secret words in long texts, which mostly repeat from call to call: tokens and forwarded identities.
+ * INVARIANT: the cache holds a keyed digest of the text (key of this process) and positions, nothing of the text itself.
  */
 const remembered = new BoundedMemo<readonly SecretWord[]>({ maxKeys: 2_048, maxChars: 131_072, hasWholeKeys: true });
 const memoryKey = Buffer.from(systemPorts.randomBytes(32)).toString('base64');
@@ -297,7 +299,7 @@ function isShortLived(word: string, nowMs: number): boolean {
   return end !== null && !isLongLived(end, nowMs);
 }
 
-/** A part of a query, percent-decoded once; as it is where it cannot be. */
+/** Percent-decodes a part of a query once; returned as it is where that fails. */
 const readable = (text: string): string => decoded(text.replaceAll('+', ' '));
 
 function decoded(text: string): string {

@@ -3,13 +3,13 @@ import type { SubjectAttributeType } from '../task/subject-attributes.ts';
 import { entriesOf, wordOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** What policies can read of the subject of a task, by name, with the type of each. */
+/** The subject attributes that policies can read, by name, with their types. */
 export type SubjectAttributeTypes = ReadonlyMap<string, SubjectAttributeType>;
 
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 const MAX_ATTRIBUTES = 16;
 
-/** Reads `subjectAttributes`: at most 16 names, each with its type. None where it is not written. */
+/** Reads `subjectAttributes`: at most 16 names with their types. Empty where absent. */
 export function subjectAttributeTypesFrom(yaml: YamlFile, node: PlacedNode | undefined): SubjectAttributeTypes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`subjectAttributes`');
@@ -17,7 +17,7 @@ export function subjectAttributeTypesFrom(yaml: YamlFile, node: PlacedNode | und
   return new Map(
     entries.flatMap(([name, value]) => {
       if (!NAME.test(name.value)) {
-        const rule = 'letters, digits and `_`, beginning with a small letter, at most 63';
+        const rule = 'letters, digits and `_`, beginning with a lower-case letter, at most 63';
         yaml.report(name.offset, `the attribute \`${name.value.slice(0, 100)}\` must be ${rule}`);
       }
       const type = wordOf(yaml, value, { what: 'the type', words: SUBJECT_ATTRIBUTE_TYPES });

@@ -1,16 +1,16 @@
 import { parameterTypeFrom } from './parameter-type.ts';
 import type { ParameterType } from './parameter-type.ts';
 
-/** One segment of a path template: text that must be equal, or a parameter that takes any one segment of its type. */
+/** A segment of a path template: literal text, or a parameter that matches one segment of its type. */
 export type TemplateSegment =
   { readonly literal: string } | { readonly parameter: string; readonly type: ParameterType };
 
-/** A path template such as `/v1/payments/{id}`, parsed. */
+/** A parsed path template such as `/v1/payments/{id}`. */
 export interface PathTemplate {
-  /** Without the types of the parameters, so that policies go on naming the endpoint when a type is added. */
+  /** Without parameter types, so that adding a type does not change the endpoint that policies name. */
   readonly text: string;
   readonly segments: readonly TemplateSegment[];
-  /** Names of the parameters, in order; each once. */
+  /** Parameter names in order, without duplicates. */
   readonly parameters: readonly string[];
 }
 
@@ -20,12 +20,12 @@ const LITERAL = /^[A-Za-z0-9\-._~!$&'()*+,;=:@]+$/;
 const PARAMETER = /^\{([A-Za-z][A-Za-z0-9_-]{0,63})(?::(.+))?\}$/;
 
 /**
- * Parses a path template: `/`, then segments that are literal text or one `{parameter}` with or without a type
- * (`{id:uuid}`, `parameterTypeFrom`). No wildcards, no percent-encoding, no dot segments; at most 32 segments and 1,024 characters. A template may end in
- * `/`, which then is part of what must be equal.
+ * Parses a path template: `/`, then segments that are literal text or one `{parameter}`, optionally with a type (`{id:uuid}`,
+ * see `parameterTypeFrom`). No wildcards, percent-encoding or dot segments; at most 32 segments and 1,024 characters. A
+ * trailing `/` must match exactly.
  */
 export function pathTemplateFrom(text: string): PathTemplate | { readonly problem: string } {
-  if (!text.startsWith('/')) return { problem: 'a path template begins with `/`' };
+  if (!text.startsWith('/')) return { problem: 'a path template must begin with `/`' };
   if (text.length > MAX_TEMPLATE_LENGTH)
     return { problem: `a path template has at most ${MAX_TEMPLATE_LENGTH} characters` };
   const pieces = text.slice(1).split('/');
@@ -48,12 +48,12 @@ export function pathTemplateFrom(text: string): PathTemplate | { readonly proble
 
 function segmentFrom(piece: string, isLast: boolean): TemplateSegment | { readonly problem: string } {
   if (piece === '') return isLast ? { literal: '' } : { problem: 'a path template has no empty segments' };
-  if (piece === '.' || piece === '..') return { problem: `\`${piece}\` is no segment of a canonical path` };
+  if (piece === '.' || piece === '..') return { problem: `\`${piece}\` is not a segment of a canonical path` };
   const [, parameter, typed = ''] = PARAMETER.exec(piece) ?? [];
   if (parameter !== undefined) {
     const type = parameterTypeFrom(typed);
     return 'problem' in type ? type : { parameter, type };
   }
   if (LITERAL.test(piece)) return { literal: piece };
-  return { problem: `\`${piece}\` is neither plain text nor one whole \`{parameter}\`` };
+  return { problem: `\`${piece}\` must be plain text or one whole \`{parameter}\`` };
 }

@@ -2,14 +2,14 @@ import { nearestOf } from '../config/nearest.ts';
 import { entriesOf, stringOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** The zones whose local time policies can read, by the operator's name for each: `office` is `Europe/Berlin`. */
+/** Time zones whose local time policies can read, by the operator's name: `office` is `Europe/Berlin`. */
 export type TimeZones = ReadonlyMap<string, string>;
 
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 const MAX_ZONES = 16;
 const RULE = 'a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
 
-/** Reads `timeZones`: at most 16 names, each with a zone of the database that the runtime brings along. None where it is not written. */
+/** Reads `timeZones`: at most 16 names with zones of the runtime's database. Empty where absent. */
 export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): TimeZones {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`timeZones`');
@@ -19,7 +19,7 @@ export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): Tim
       if (!NAME.test(name.value))
         yaml.report(
           name.offset,
-          `the name \`${name.value.slice(0, 100)}\` of a time zone must be letters, digits and \`_\`, beginning with a small letter, at most 63`,
+          `the name \`${name.value.slice(0, 100)}\` of a time zone must be letters, digits and \`_\`, beginning with a lower-case letter, at most 63`,
         );
       const zone = stringOf(yaml, value, { what: 'the time zone', accepts: () => true, rule: RULE });
       if (zone === null) return [];
@@ -32,7 +32,7 @@ export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): Tim
   );
 }
 
-/** Neither an offset nor an abbreviation: `+01:00` and `EST` know no summer time, which nobody who writes them means. */
+/** Excludes offsets and abbreviations: `+01:00` and `EST` have no daylight saving time, which is hardly ever meant. */
 function isTimeZone(name: string): boolean {
   if (name !== 'UTC' && !/^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)+$/.test(name)) return false;
   try {

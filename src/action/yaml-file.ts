@@ -3,22 +3,22 @@ import type { Node, Pair } from 'yaml';
 import { placesIn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
-/** A value with the place it stands at, in UTF-16 code units from the start of the file. */
+/** A value with its place: UTF-16 code units from the start of the file. */
 export interface Placed<Value> {
   readonly value: Value;
   readonly offset: number;
 }
 
-/** A node of the file, or where it is missed. */
+/** A node of the file, or the place where it is missing. */
 export type PlacedNode = Placed<Node | null>;
 
 /** A YAML file being read: its root, and the findings so far. */
 export interface YamlFile {
-  /** `null` where the file is empty or no YAML. */
+  /** `null` where the file is empty or not valid YAML. */
   readonly root: PlacedNode;
   readonly findings: readonly Finding[];
   readonly report: (offset: number, message: string, help?: string) => void;
-  /** A finding at a place, which is not reported. */
+  /** Creates a finding without reporting it. */
   readonly findingAt: (offset: number, message: string, help?: string) => Finding;
 }
 
@@ -27,8 +27,8 @@ export const MAX_YAML_BYTES = 1024 * 1024;
 const MAX_YAML_FINDINGS = 20;
 
 /**
- * Opens a YAML 1.2 file strictly: at most 1 MiB, one document, unique keys, no aliases, no tags beyond the core schema.
- * What breaks these rules is a finding and leaves an empty root.
+ * Opens a YAML 1.2 file strictly: at most 1 MiB, one document, unique keys, no aliases, core-schema tags only. A violation is a
+ * finding and leaves an empty root.
  */
 export function openYaml(text: string, file: string): YamlFile {
   const findings: Finding[] = [];
@@ -56,14 +56,14 @@ export function openYaml(text: string, file: string): YamlFile {
   return { root: { value: document.contents, offset: offsetOf(document.contents, 0) }, findings, report, findingAt };
 }
 
-const yamlMessage = (message: string): string => `no valid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+const yamlMessage = (message: string): string => `invalid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 
 const offsetOf = (node: unknown, otherwise: number): number =>
   typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
     ? Number(node.range[0])
     : otherwise;
 
-/** The entries of a mapping by key, in order; a finding and nothing where the node is no mapping. */
+/** The entries of a mapping by key, in order; a finding and an empty result where the node is not a mapping. */
 export function entriesOf(
   yaml: YamlFile,
   node: PlacedNode,
@@ -90,7 +90,7 @@ const nodeOf = (value: unknown, otherwise: number): PlacedNode =>
     ? { value, offset: offsetOf(value, otherwise) }
     : { value: null, offset: offsetOf(value, otherwise) };
 
-/** The values of a mapping whose keys are all known: each unknown key and each missing required one is a finding. */
+/** The values of a mapping with known keys. Unknown keys and missing required keys are findings. */
 export function fieldsOf<Key extends string>(
   yaml: YamlFile,
   node: PlacedNode,
@@ -114,14 +114,14 @@ export function fieldsOf<Key extends string>(
   return fields;
 }
 
-/** The items of a sequence; a finding and nothing where the node is none. */
+/** The items of a sequence; a finding and an empty result where the node is not one. */
 export function itemsOf(yaml: YamlFile, node: PlacedNode, what: string): readonly PlacedNode[] {
   if (isSeq(node.value)) return node.value.items.map((item) => nodeOf(item, node.offset));
   yaml.report(node.offset, `${what} must be a list`);
   return [];
 }
 
-/** A string that a grammar accepts; a finding and `null` otherwise. */
+/** A string that matches a grammar; otherwise a finding and `null`. */
 export function stringOf(
   yaml: YamlFile,
   node: PlacedNode | undefined,
@@ -135,7 +135,7 @@ export function stringOf(
   return null;
 }
 
-/** One of a closed set of words; a finding and `null` otherwise. */
+/** One of a closed set of words; otherwise a finding and `null`. */
 export function wordOf<Word extends string>(
   yaml: YamlFile,
   node: PlacedNode | undefined,
@@ -147,7 +147,7 @@ export function wordOf<Word extends string>(
   return expected.words.find((word) => word === given?.value) ?? null;
 }
 
-/** `true` or `false`; a finding and `null` otherwise. */
+/** `true` or `false`; otherwise a finding and `null`. */
 export function booleanOf(yaml: YamlFile, node: PlacedNode | undefined, what: string): boolean | null {
   if (node === undefined) return null;
   if (isScalar(node.value) && typeof node.value.value === 'boolean') return node.value.value;

@@ -5,20 +5,20 @@ import { namedValueLimits, type NamedValues } from './named-values.ts';
 export type AttesterKind = 'writer' | 'operator' | 'signal';
 
 /**
- * A named value that somebody other than the task's agent has vouched for. A task has at most one of a name by each
- * attester, so that no attester changes what another one said.
+ * A named value that somebody other than the task's agent vouches for. A task has one value per name and attester, so no
+ * attester can overwrite another.
  */
 export interface Attestation {
   readonly name: string;
   readonly value: string;
-  /** SPIFFE ID of the workload that said so; of a transmitter its issuer. */
+  /** SPIFFE ID of the attesting workload, or issuer of the transmitter. */
   readonly by: string;
   readonly kind: AttesterKind;
 }
 
 /**
- * What an attester says of a task. A workload gives all of its values, which take the place of those it gave before. A
- * security event tells what has changed, so its transmitter's other values stay.
+ * A statement of an attester about a task. A workload sends all of its values, which replace its earlier ones. A security event
+ * sends changes, so the transmitter's other values stay.
  */
 export type Attesting =
   | { readonly kind: 'writer'; readonly by: string; readonly values: NamedValues }
@@ -26,25 +26,25 @@ export type Attesting =
       readonly kind: 'operator';
       readonly by: string;
       readonly values: NamedValues;
-      /** Attesters whose values the operator takes away. */
+      /** Attesters whose values the operator removes. */
       readonly withdraw: readonly string[];
     }
   | {
       readonly kind: 'signal';
       readonly by: string;
-      /** `null` takes the value of that name away. */
+      /** `null` removes the value of that name. */
       readonly values: ChangedValues;
     };
 
-/** Named values that are new, and `null` for those that are gone. */
+/** Changed values by name; `null` for removed ones. */
 export type ChangedValues = Readonly<Record<string, string | null>>;
 
-/** Values of one task in all; each attester has at most `namedValueLimits.maxNames` of them. */
+/** Most attested values of one task; each attester may have `namedValueLimits.maxNames` of them. */
 export const MAX_ATTESTED = 64;
 
 /**
- * What is attested of a task after an attester spoke, in the order of attester and name. The values of other attesters stay,
- * unless an operator withdraws them. A problem where it is more than 16 of the attester, or more than 64 in all.
+ * Applies a statement and returns all attested values, ordered by attester and name. Values of other attesters stay, unless an
+ * operator withdraws them. A problem above 16 values per attester or 64 in all.
  */
 export function attestedAfter(attested: readonly Attestation[], saying: Attesting): readonly Attestation[] | Problem {
   const { kind, by } = saying;
@@ -61,21 +61,21 @@ export function attestedAfter(attested: readonly Attestation[], saying: Attestin
     : after.toSorted((a, b) => order(a.by, b.by) || order(a.name, b.name));
 }
 
-/** Whether a value that was attested before is still attested, beside what is said now. */
+/** Whether an earlier value survives the statement. */
 function stays(one: Attestation, saying: Attesting): boolean {
   if (one.by === saying.by) return saying.kind === 'signal' && !Object.hasOwn(saying.values, one.name);
   return saying.kind !== 'operator' || !saying.withdraw.includes(one.by);
 }
 
-/** An attested value that is not what it was. */
+/** A changed attested value. */
 export interface AttestedChange extends Pick<Attestation, 'name' | 'by'> {
-  /** `null` where it is gone. */
+  /** `null` where it was removed. */
   readonly value: string | null;
-  /** Whether this attester had said nothing under that name. */
+  /** Whether this attester had no value of that name before. */
   readonly isNew: boolean;
 }
 
-/** What is new, other or gone, in the order of attester and name. */
+/** The added, changed and removed values, ordered by attester and name. */
 export function changedAttestations(
   before: readonly Attestation[],
   after: readonly Attestation[],

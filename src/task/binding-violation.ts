@@ -2,21 +2,21 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { type Cause, causeOf } from './cause.ts';
 import type { IssuedTokenState } from './issued-token.ts';
 
-/** What is done about a bound token in the hands of another workload; `revoke-token` by default. */
+/** What to do about a bound token presented by another workload; `revoke-token` by default. */
 export type BindingEffect = 'revoke-token' | 'revoke-task' | 'ignore';
 
-/** A verified token, presented by a workload with a verified identity that is not the one it was issued to. */
+/** A verified token, presented by an authenticated workload other than the one it was issued to. */
 export interface BindingViolation {
   readonly issuer: string;
   readonly taskId: string;
-  /** What is known of the token; `undefined` where it was never issued here, and then nothing is done. */
+  /** What is stored of the token; `undefined` where it was not issued here, and then nothing is done. */
   readonly issued: Pick<IssuedTokenState, 'jtiDigest' | 'revokedAtMs'> | undefined;
   readonly presentedBy: SpiffeId;
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
 
-/** Kills a token: refused in this process from the call on, and written as revoked as soon as it can be. It cannot fail. */
+/** Revokes a token: refused by this process from now on, and written as soon as possible. It cannot fail. */
 export interface TokenKiller {
   revoke(revocation: {
     readonly key: { readonly issuer: string; readonly id: string };
@@ -28,13 +28,13 @@ export interface TokenKiller {
 }
 
 /**
- * Answers a binding violation: by default the token is dead from now on for its own agent too, since it is not in its hands
- * alone. Done once: a token that is revoked already costs no write, so repeating a stolen token floods nothing.
+ * Handles a binding violation. By default the token is revoked for its own agent too, because it has leaked. Idempotent: a
+ * token that is already revoked costs no write, so repeating a stolen token causes no flood.
  *
- * INVARIANT: only for a token whose signature was verified; anybody could name a `jti` otherwise.
+ * INVARIANT: only for tokens whose signature was verified; otherwise anybody could name a `jti`.
  *
- * @returns the ledger's `event` record of it, `null` where it is nothing new. It says that the revocation is `pending`: that it was done
- *   is said by the record `token-revoked`, which is written with it and never without.
+ * @returns the ledger's `event` record, `null` where it is nothing new. The record says that revocation is `pending`; the
+ * record `token-revoked` says that it was done, and is written together with it.
  */
 export function settleBindingViolation(
   killer: TokenKiller,

@@ -17,16 +17,16 @@ export const SIGNAL_NAMES = [
   'stream-updated',
 ] as const;
 
-/** A security event that is understood. */
+/** A known security event. */
 export type SignalName = (typeof SIGNAL_NAMES)[number];
 
 /**
- * Who or what stands behind a cause, with its rank: a suspension of a higher rank takes the place of one of a lower rank, and
- * never the other way round. Deadlines, idle limits and stolen tokens suspend nothing.
+ * Kinds of cause with their rank: a suspension of higher rank replaces one of lower rank, never the reverse. Deadlines, idle
+ * limits and stolen tokens do not suspend.
  */
 const ranks = { agent: 0, parent: 1, deadline: 2, idle: 2, binding: 2, context: 2, signal: 3, operator: 4 } as const;
 
-/** The part of a code before its dot: a closed set, so it is the label of a metric. */
+/** The part of a code before the dot. A closed set, so it can be a metric label. */
 export type CauseKind = keyof typeof ranks;
 
 /** Every kind. */
@@ -65,12 +65,12 @@ const own = {
 } as const;
 
 /**
- * Why the state of a task or token changed: `kind.what`, from a closed list. What a machine decides by; the state file, the
- * records, the task API and the spans carry it. `signal.unknown` is an event that is recorded and has no effect.
+ * Why the state of a task or token changed: `kind.what`, from a closed list. Machines decide by this code; state file, records,
+ * task API and spans carry it. `signal.unknown` is an event that is recorded and has no effect.
  */
 export type CauseCode = keyof typeof own | `signal.${SignalName | 'unknown'}`;
 
-/** A code, and the same in words for people: never read by a machine. */
+/** A code with its description for people, which no machine reads. */
 export interface Cause {
   readonly code: CauseCode;
   readonly note: string;
@@ -84,7 +84,7 @@ const notes: ReadonlyMap<string, string> = new Map([
 /** Every code. */
 export const CAUSE_CODES: readonly string[] = [...notes.keys()];
 
-/** A cause. @param note default: what the code says, in words */
+/** Makes a cause. @param note default: the description of the code */
 export const causeOf = (code: CauseCode, note: string = notes.get(code) ?? ''): Cause => ({ code, note });
 
 /** The kind of a code. */
@@ -95,13 +95,13 @@ export function kindOf(code: CauseCode): CauseKind {
   return kind;
 }
 
-/** Whether a suspension by this cause takes the place of one by that cause; `null` is a suspension nobody knows the cause of. */
+/** Whether a suspension by `code` replaces one by `held`; `null` is a suspension of unknown cause. */
 export const outranks = (code: CauseCode, held: CauseCode | null): boolean =>
   held === null || ranks[kindOf(code)] > ranks[kindOf(held)];
 
 /**
- * Whether a resume by this cause lifts a suspension by that one: an operator lifts any, an agent what it suspended itself and
- * what was suspended with the task it is part of, and nothing else does.
+ * Whether a resume by `code` lifts a suspension by `held`. An operator lifts any; an agent lifts its own and those inherited
+ * from its parent task; nothing else lifts any.
  */
 export function lifts(code: CauseCode, held: CauseCode | null): boolean {
   const by = kindOf(code);

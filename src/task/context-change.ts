@@ -3,12 +3,12 @@ import { attestedAfter, type Attesting, changedAttestations } from './attestatio
 import type { NamedValues } from './named-values.ts';
 import type { ContextEffect, Task } from './task.ts';
 
-/** Who says something of a task: its own agent, whose word is a claim, or somebody else, whose word attests. */
+/** A statement about a task: by its own agent, which is a claim, or by somebody else, which attests. */
 export type Saying = { readonly kind: 'agent'; readonly by: string; readonly values: NamedValues } | Attesting;
 
 /**
- * What a saying makes of a task: an agent's own word changes what is claimed and nothing else, an attester's what is attested
- * and nothing else. A problem where there is no room for it.
+ * Applies a statement to a task: an agent changes only claimed values, an attester only attested ones. A problem where a limit
+ * is exceeded.
  */
 export function contextAfter(
   task: Pick<Task, 'attested'>,
@@ -19,19 +19,19 @@ export function contextAfter(
   return isProblem(attested) ? attested : { attested };
 }
 
-/** A named value that is not what it was. */
+/** A changed named value. */
 export interface ContextChange {
   readonly name: string;
-  /** What it does to a task without a rule for the name. */
+  /** The effect on a task without a rule for the name. */
   readonly otherwise: ContextEffect;
 }
 
 /**
- * What is not the same in both. A task without a rule goes on with nothing that is other than it was: such a change revokes.
- * A newly attested value takes nothing away, so there the policies are asked. They are asked after a security event too:
- * its value is made to change, and who has it attest means the policies to decide.
+ * The changes between two contexts, with their default effects. Without a rule a change revokes the task, with two exceptions
+ * that ask the policies instead: a newly attested value, which takes nothing away, and a security event, whose values are meant
+ * to change.
  *
- * @param kind who said what changed
+ * @param kind who made the statement
  */
 export function contextChanges(
   before: Pick<Task, 'claimed' | 'attested'>,
@@ -47,19 +47,19 @@ export function contextChanges(
   ];
 }
 
-/** The names whose value is not the same in both, sorted: changed, new and removed ones alike. */
+/** The names whose values differ (added, changed or removed), sorted. */
 export function changedNames(before: NamedValues, after: NamedValues): readonly string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
   return [...names].filter((name) => valueOf(before, name) !== valueOf(after, name)).toSorted();
 }
 
-/** What the task's own rules say to these changes. */
+/** The effects of these changes by the task's own rules. */
 export const contextEffects = (
   task: Pick<Task, 'contextRules'>,
   changes: readonly ContextChange[],
 ): ReadonlySet<ContextEffect> =>
   new Set(changes.map(({ name, otherwise }) => valueOf(task.contextRules, name) ?? otherwise));
 
-/** An own member alone, so that no name reaches `Object.prototype`. */
+/** Reads own members only, so that no name reaches `Object.prototype`. */
 const valueOf = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;

@@ -1,31 +1,31 @@
 /**
- * What a task was allowed so far, and with it every task it is a part of and every part of those: what was read by one hand
- * is known to the other, so handing on a part of a task washes nothing off.
+ * What has been allowed to a task and all tasks of its tree: its ancestors and all their sub-tasks. A sub-task shares the
+ * history, because what one agent has read another can be told; delegation does not reset it.
  */
 export interface TaskHistory {
   /** 0 before the first entry; each change adds 1. */
   readonly version: number;
-  /** Ids of the catalog, each once, in the order of their first use. At most `MAX_HISTORY_ACTIONS`. */
+  /** Catalog ids, each once, in order of first use. At most `MAX_HISTORY_ACTIONS`. */
   readonly actions: readonly string[];
-  /** The labels the catalog gave them, in the same way. At most `MAX_HISTORY_LABELS`. */
+  /** Catalog labels, in the same way. At most `MAX_HISTORY_LABELS`. */
   readonly labels: readonly string[];
 }
 
-/** What one use adds, decided by the history of that version. */
+/** What one use adds, with the history version by which it was decided. */
 export interface HistoryEntry {
   readonly version: number;
   readonly action: string;
   readonly labels: readonly string[];
 }
 
-/** A use that would pass one of these is refused: nothing is ever forgotten to make room. */
+/** Limits of a history. A use beyond them is refused; nothing is forgotten to make room. */
 export const MAX_HISTORY_ACTIONS = 256;
 export const MAX_HISTORY_LABELS = 64;
 
-/** The history of what has not acted, or is no task. */
+/** The history of a task that has not acted, or of a call without a task. */
 export const noHistory: TaskHistory = Object.freeze({ version: 0, actions: [], labels: [] });
 
-/** The history with one more use in it; `same` where it holds all of that already, `full` where there is no room for it. */
+/** Adds a use to the history; `same` where nothing is new, `full` where a limit is reached. */
 export function historyWith(history: TaskHistory, use: Omit<HistoryEntry, 'version'>): TaskHistory | 'same' | 'full' {
   const actions = withAll(history.actions, [use.action]);
   const labels = withAll(history.labels, use.labels);

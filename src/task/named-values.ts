@@ -1,16 +1,16 @@
 import { isProblem, type Problem, text } from '../token/members.ts';
 
-/** Named values of one speaker about a task: the version of a model, a node, an approval, whatever an operator cares about. */
+/** Named values about a task from one source: a model version, a node, an approval, or whatever else an operator cares about. */
 export type NamedValues = Readonly<Record<string, string>>;
 
-/** Bounds of what one speaker says: how many names, and the longest value, in characters. */
+/** Limits per source: number of names, and characters of a value. */
 export const namedValueLimits = Object.freeze({ maxNames: 16, maxCharacters: 256 });
 
 const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 
 /**
- * Named values from outside: an object of at most 16 names, a letter and up to 63 letters, digits, `_`, `.` and `-`, each with
- * a string of at most 256 characters. Wrapped, since a name is anybody's to choose.
+ * Parses named values: an object of at most 16 names (a letter and up to 63 letters, digits, `_`, `.` and `-`), each with a
+ * string of at most 256 characters. Wrapped, because a value could be named `problem`.
  */
 export function namedValuesFrom(value: unknown): { readonly values: NamedValues } | Problem {
   if (value === undefined) return { problem: 'is required' };
@@ -21,7 +21,7 @@ export function namedValuesFrom(value: unknown): { readonly values: NamedValues 
   const values: [string, string][] = [];
   for (const [name, raw] of entries) {
     if (!NAME.test(name))
-      return { problem: 'has a name that is not a letter and up to 63 letters, digits, _, . and -' };
+      return { problem: 'has an invalid name: must be a letter and up to 63 letters, digits, _, . and -' };
     const read = text({ min: 0, max: namedValueLimits.maxCharacters })(raw);
     if (isProblem(read)) return { problem: `value \`${name}\` ${read.problem}` };
     values.push([name, read]);

@@ -1,21 +1,21 @@
 import { integer, isProblem, listOf, type Problem, type Reader, text } from '../token/members.ts';
 
-/** What the issuer of a subject token says of the subject, such as its groups: of the type that the catalog declares for the name. */
+/** An attribute of the subject from its subject token, such as its groups; of the type that the catalog declares. */
 export type SubjectAttribute = string | number | boolean | readonly string[];
 
-/** By the names of the catalog. */
+/** Attributes by their catalog names. */
 export type SubjectAttributes = Readonly<Record<string, SubjectAttribute>>;
 
-/** The types that such an attribute can have, named as those of arguments are. */
+/** The types of attributes, named like those of arguments. */
 export const SUBJECT_ATTRIBUTE_TYPES = ['string', 'long', 'bool', 'strings'] as const;
 
 /** One of `SUBJECT_ATTRIBUTE_TYPES`. */
 export type SubjectAttributeType = (typeof SUBJECT_ATTRIBUTE_TYPES)[number];
 
-/** Of nobody anything is known. */
+/** The attributes of an unknown subject. */
 export const noAttributes: SubjectAttributes = Object.freeze({});
 
-/** Bounds of what is kept of one subject: a text and the texts of a list in characters, and all of it as JSON. */
+/** Limits per subject: characters of a text, texts in a list, and characters of everything as JSON. */
 export const subjectAttributeLimits = Object.freeze({ maxCharacters: 256, maxTexts: 256, maxJsonCharacters: 8_192 });
 
 const { maxCharacters, maxJsonCharacters, maxTexts } = subjectAttributeLimits;
@@ -29,8 +29,8 @@ const readers: Readonly<Record<SubjectAttributeType, Reader<SubjectAttribute>>> 
 };
 
 /**
- * Attributes from outside, each by the type that is declared for it. What is absent or `null` is left out; a value of another type, or
- * beyond the bounds, is a problem and never an absent one, since a policy may forbid by it. Texts of a list are sorted, each once.
+ * Parses attributes by their declared types. Absent and `null` values are left out. A value of another type or beyond the
+ * limits is a problem rather than absent, because a policy may forbid by it. Lists are sorted and deduplicated.
  *
  * @param valueOf what was sent for a name
  */
@@ -46,7 +46,7 @@ export function subjectAttributesFrom(
     if (isProblem(value)) return { ...value, name };
     read.push([name, typeof value === 'object' ? [...new Set(value)].toSorted() : value]);
     if (JSON.stringify(read).length > maxJsonCharacters)
-      return { problem: `makes what is kept of the subject longer than ${maxJsonCharacters} characters`, name };
+      return { problem: `makes the attributes of the subject longer than ${maxJsonCharacters} characters`, name };
   }
   return { attributes: read.length === 0 ? noAttributes : Object.fromEntries(read) };
 }

@@ -4,42 +4,42 @@ import type { ContextEffect, Task, TaskRisk, TaskState } from './task.ts';
 import type { CauseCode } from './cause.ts';
 import { causeAt, expiryOf, stateAt } from './task.ts';
 
-/** A task as the task API and `remit task … --json` show it; instants are RFC 3339 in UTC. */
+/** A task as the task API and `remit task … --json` show it. Instants are RFC 3339 in UTC. */
 export interface TaskJson {
   readonly id: string;
   readonly issuer: string;
   readonly agent: string;
   readonly subject: string;
-  /** The task it is a part of. */
+  /** The parent task. */
   readonly parent: string | null;
   readonly purpose: string;
   readonly intent_hash: string;
-  /** The state that holds now. */
+  /** The effective state now. */
   readonly state: TaskState;
   readonly created_at: string;
   readonly deadline: string;
   readonly idle_seconds: number | null;
   readonly last_used_at: string;
   readonly ended_at: string | null;
-  /** The code of what suspended or ended it; `null` while it is active. */
+  /** The code of what suspended or ended it; `null` while active. */
   readonly cause: CauseCode | null;
-  /** The same in words, for people alone. */
+  /** The same in words, for people only. */
   readonly cause_note: string | null;
   readonly trace_id: string;
   readonly span_id: string;
   readonly authorization_details: unknown;
-  /** What the issuer of the subject token said of the subject. */
+  /** Attributes of the subject, from its subject token. */
   readonly subject_attributes: SubjectAttributes;
-  /** The agent's own word. */
+  /** Values claimed by the agent itself. */
   readonly claimed: Readonly<Record<string, string>>;
-  /** What others vouch for, and who. */
+  /** Values attested by others, each with its attester. */
   readonly attested: readonly Attestation[];
   readonly context_rules: Readonly<Record<string, ContextEffect>>;
   readonly risk: TaskRisk;
   readonly generation: number;
 }
 
-/** A task in the words of its JSON form. @param nowMs the store's clock */
+/** A task in its JSON form. @param nowMs the store's clock */
 export function taskJson(task: Task, nowMs: number): TaskJson {
   const state = stateAt(task, nowMs);
   const isUnsweptExpiry = state === 'expired' && task.endedAtMs === null;

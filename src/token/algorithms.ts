@@ -4,17 +4,17 @@ import type { VerifyKeyObjectInput } from 'node:crypto';
 /** A signature algorithm of the profile, by its fully specified JOSE name. */
 export type SignatureAlgorithm = 'ES256' | 'Ed25519' | 'RS256';
 
-/** What one algorithm demands of a key; one key has one algorithm. */
+/** The requirements of one algorithm on its keys. A key is for exactly one algorithm. */
 export interface AlgorithmSpec {
   readonly name: SignatureAlgorithm;
   readonly keyType: 'EC' | 'OKP' | 'RSA';
   /** The JWK `crv`; `null` for RSA. */
   readonly curve: 'P-256' | 'Ed25519' | null;
-  /** JWK members that make the public key, each canonical base64url. */
+  /** JWK members that make up the public key, each canonical base64url. */
   readonly members: readonly string[];
-  /** The digest that is signed, as `node:crypto` names it; `null` where the algorithm has its own. */
+  /** The digest, as `node:crypto` names it; `null` where the algorithm implies one. */
   readonly digest: 'sha256' | null;
-  /** How the signature is written and padded, as `node:crypto` names it. */
+  /** Signature encoding and padding, as `node:crypto` names them. */
   readonly form: Pick<VerifyKeyObjectInput, 'dsaEncoding' | 'padding'>;
 }
 
@@ -39,13 +39,13 @@ const specs: readonly AlgorithmSpec[] = [
 ];
 
 /**
- * Every algorithm a task token may be signed with; which of them an issuer may use is its own list. `EdDSA` is not one:
- * it does not say which curve.
+ * The algorithms a task token may be signed with; each issuer has its own list of accepted ones. `EdDSA` is not among them
+ * because it does not name its curve.
  *
  * @see RFC 7518 section 3.1, RFC 9864 section 2.2, RFC 8725 section 3.1
  */
 export const algorithms: ReadonlyMap<string, AlgorithmSpec> = new Map(specs.map((spec) => [spec.name, spec]));
 
-/** The algorithm a key without `alg` is for, by its type and curve; `undefined` where the profile has none. */
+/** The algorithm of a key without `alg`, by key type and curve; `undefined` where the profile has none. */
 export const algorithmOfKey = (keyType: unknown, curve: unknown): AlgorithmSpec | undefined =>
   specs.find((spec) => spec.keyType === keyType && (spec.curve === null || spec.curve === curve));

@@ -10,10 +10,10 @@ import {
   text,
 } from './members.ts';
 
-/** The one authorization details type Remit issues and accepts. */
+/** The only authorization details type that Remit issues and accepts. */
 export const AUTHORIZATION_DETAILS_TYPE = 'urn:remit:task';
 
-/** Bounds of one `authorization_details` value; more is refused. */
+/** Limits of an `authorization_details` value; anything larger is refused. */
 export const authorizationDetailsLimits = Object.freeze({
   maxEntries: 32,
   maxLocations: 32,
@@ -24,17 +24,17 @@ export const authorizationDetailsLimits = Object.freeze({
   maxCalls: 1_000_000,
 });
 
-/** What all uses of an entry together may add up to in one argument of its actions. */
+/** A limit on the sum of one argument over all uses of an entry. */
 export interface MaxAmount {
-  /** Name of the whole-number argument that is added up. */
+  /** Name of the whole-number argument that is summed. */
   readonly argument: string;
-  /** Most it may come to, in the unit of the argument: 0 to 2^53 - 1. */
+  /** Largest sum, in the argument's unit: 0 to 2^53 - 1. */
   readonly limit: number;
-  /** An argument that must have this value, such as the currency of the amount; `null` asks for none. */
+  /** An argument that must have this value, such as the currency of the amount; `null` requires none. */
   readonly currency: { readonly argument: string; readonly value: string } | null;
 }
 
-/** When and how often an entry may be used; instants in milliseconds since the Unix epoch, `null` is no such limit. */
+/** When and how often an entry may be used. Instants are milliseconds since the Unix epoch; `null` is no limit. */
 export interface Constraints {
   /** First instant at which it may be used. */
   readonly notBeforeMs: number | null;
@@ -43,11 +43,11 @@ export interface Constraints {
   /** Allowed uses, 1 to 1,000,000. */
   readonly maxCalls: number | null;
   readonly maxAmount: MaxAmount | null;
-  /** Whether a token may be used for this entry once. */
+  /** Whether each token may use this entry only once. */
   readonly singleUse: boolean;
 }
 
-/** The constraints of an entry that names none. */
+/** The constraints of an entry without any. */
 export const unconstrained: Constraints = Object.freeze({
   notBeforeMs: null,
   notAfterMs: null,
@@ -56,7 +56,7 @@ export const unconstrained: Constraints = Object.freeze({
   singleUse: false,
 });
 
-/** One entry of `authorization_details`; entries are alternatives, and what an entry does not name it does not grant. */
+/** One entry of `authorization_details`. Entries are alternatives; an entry grants only what it names. */
 export interface AuthorizationDetail {
   readonly type: typeof AUTHORIZATION_DETAILS_TYPE;
   /** Absolute URIs of resources, compared exactly. */
@@ -68,11 +68,10 @@ export interface AuthorizationDetail {
 }
 
 /**
- * The entries of an RFC 9396 `authorization_details` value, as a token carries it and as a client asks for it. Strict:
- * at least one entry, no other type, no unknown member and no unknown constraint, every bound of
- * `authorizationDetailsLimits`. The constraints known are `not_before` and `not_after` (whole seconds since the epoch),
- * `max_calls`, `max_amount` (`argument`, `limit` and, where wished, `currency`) and `single_use`, which is `true` or absent.
- * The problem is a clause whose subject is the value itself: "entry 0 member `actions` is required".
+ * Parses an RFC 9396 `authorization_details` value, from a token or a client's request. Strict: at least one entry, no other
+ * type, no unknown member or constraint, all limits of `authorizationDetailsLimits`. Known constraints: `not_before` and
+ * `not_after` (whole seconds since the epoch), `max_calls`, `max_amount` (`argument`, `limit`, optional `currency`) and
+ * `single_use` (`true` or absent). A problem is a clause whose subject is the value: "entry 0 member `actions` is required".
  *
  * @see RFC 9396 sections 2 and 5
  */
@@ -104,7 +103,7 @@ const purpose = text({
   grammar: { matches: (words) => !/[^\P{Cc}\t\n]/u.test(words), words: 'without control characters' },
 });
 
-/** Printable, and no name that Cedar's JSON form gives a meaning: the argument names of the catalog. */
+/** Printable, and not a key with a meaning in Cedar's JSON format: the argument names of the catalog. */
 const argument = text({
   max: maxArgumentCharacters,
   grammar: {

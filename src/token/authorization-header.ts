@@ -4,31 +4,30 @@ import { digestOfToken } from './jwt.ts';
 /** Longest `authorization` value read, in characters. */
 export const MAX_AUTHORIZATION_CHARACTERS = 16 * 1024;
 
-/** How a token was sent: `DPoP` says that a proof of possession came with it. */
+/** How a token was sent: `DPoP` means with a proof of possession. */
 export type AuthorizationScheme = 'Bearer' | 'DPoP';
 
-/** A token as a call carries it, not looked at yet. */
+/** A token as a call carries it, not parsed yet. */
 export interface PresentedToken {
   readonly scheme: AuthorizationScheme;
   readonly token: string;
-  /** Base64url SHA-256 of the token. */
+  /** base64url SHA-256 of the token. */
   readonly digest: string;
 }
 
-/** A scheme and its credentials, one space between. @see RFC 9110 section 11.4, RFC 6750 section 2.1 */
+/** A scheme and its credentials, separated by one space. @see RFC 9110 section 11.4, RFC 6750 section 2.1 */
 const CREDENTIALS = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+) ([A-Za-z0-9._~+/-]+=*)$/;
 
-/** By their name in lower case: a scheme is compared without its case. @see RFC 9110 section 11.1 */
+/** By lower-case name: schemes are case-insensitive. @see RFC 9110 section 11.1 */
 const schemes: ReadonlyMap<string, AuthorizationScheme> = new Map([
   ['bearer', 'Bearer'],
   ['dpop', 'DPoP'],
 ]);
 
 /**
- * The token of a call and its scheme, from the values of its `authorization` header as received. `token.missing` where there
- * is none or the scheme is another one; `request.not-canonical` for several values or a comma, which Envoy and an upstream
- * may read differently; `token.malformed` for more than `MAX_AUTHORIZATION_CHARACTERS` or a value that is not one scheme,
- * one space and one token.
+ * The token and scheme in the values of a call's `authorization` header. Denies with `token.missing` where there is none or the
+ * scheme is another; `request.not-canonical` for several values or a comma, which Envoy and an upstream may parse differently;
+ * `token.malformed` for more than `MAX_AUTHORIZATION_CHARACTERS` or anything but one scheme, one space and one token.
  *
  * @see RFC 6750 section 2.1, RFC 9449 section 7.1
  */
@@ -36,7 +35,7 @@ export function credentialFrom(values: readonly string[]): PresentedToken | Deny
   const [value, ...others] = values;
   if (others.length > 0) return deny('request.not-canonical', 'more than one `authorization` header');
   if (value === undefined || value === '') return deny('token.missing', 'no `authorization` header');
-  // INVARIANT: nothing of it is kept; that a token comes again is known by its digest, to `TokenCache` and `TokenUses`.
+  // INVARIANT: the header is not memoised. `TokenCache` and `TokenUses` recognise a token by its digest.
   if (value.length > MAX_AUTHORIZATION_CHARACTERS) {
     return deny('token.malformed', `the \`authorization\` header is longer than ${MAX_AUTHORIZATION_CHARACTERS} bytes`);
   }

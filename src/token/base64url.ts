@@ -1,6 +1,6 @@
 /**
- * The bytes of canonical base64url text: no padding, no foreign character, no non-zero trailing bits, so that one value
- * has one spelling. `null` where the text is anything else.
+ * Decodes canonical base64url: no padding, no foreign characters, no non-zero trailing bits, so that each value has one
+ * spelling. `null` for any other text.
  *
  * @see RFC 4648 section 3.5, RFC 7515 section 2
  */

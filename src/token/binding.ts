@@ -7,31 +7,33 @@ import type { ExternalToken } from './external-token.ts';
 import type { Proof } from './proof.ts';
 
 /**
- * How a token is held to its caller. `certificate`: the same SPIFFE ID and the same certificate (RFC 8705).
- * `spiffe-id`: the same SPIFFE ID alone, so that a token outlives the rotation of its agent's certificate, and any
- * workload with that ID can use it. `dpop`: the key of a DPoP proof alone (RFC 9449), for agents behind a hop that ends
- * TLS. The caller is then that hop, so `client_id` need not be the caller, and the agent is `client_id`; a token bound to
- * a certificate is of no use there.
+ * How a token is bound to its caller.
+ *
+ * - `certificate`: same SPIFFE ID and same certificate (RFC 8705)
+ * - `spiffe-id`: same SPIFFE ID only, so that a token survives the rotation of its agent's certificate; any workload with that
+ *   ID can use it
+ * - `dpop`: the key of a DPoP proof only (RFC 9449), for agents behind a hop that terminates TLS. The caller is then the hop
+ *   and need not be `client_id`, which names the agent. Certificate-bound tokens are refused.
  *
  * In every mode a token bound to a DPoP key needs a proof by that key.
  */
 export type BindingMode = 'certificate' | 'spiffe-id' | 'dpop';
 
-/** How a token reached this place. */
+/** How a token was presented. */
 export interface Presentation {
   readonly caller: Caller;
-  /** The verified proof of the call; `null` where none was asked for or sent. */
+  /** The verified proof of the call; `null` where none was sent or required. */
   readonly proof: Proof | null;
   readonly scheme: AuthorizationScheme;
 }
 
 /**
- * Why the caller may not use the token, or `null` where it is the one the token was issued to: `token.binding` for another
- * caller, `identity.missing` where a certificate is to be compared and the proxy sent none, `token.proof` for a token bound to a DPoP key that came without a proof or as `Bearer`, and for any other that
- * came as `DPoP`. Checked on every use, since the token may be the same and the caller another.
+ * Why the caller may not use the token; `null` where it may. `token.binding`: issued to another caller. `identity.missing`: a
+ * certificate must be compared and the proxy sent none. `token.proof`: a DPoP-bound token without a proof or sent as `Bearer`,
+ * or any other token sent as `DPoP`. Checked on every use, because the same token may come from another caller.
  *
- * A task token made out for a delegate is for its exchange alone, whoever sends it. An external token names a client of its
- * own issuer, so its caller is not compared; it is held to its certificate or key in every mode where it has a `cnf`.
+ * A task token with `may_act` is only for its exchange, whoever sends it. An external token names a client of its own issuer,
+ * so its caller is not compared; where it has a `cnf`, its certificate or key is checked in every mode.
  *
  * @see RFC 8705 section 3, RFC 9449 section 7.1
  */
@@ -62,7 +64,7 @@ function proofProblem({ thumbprint }: Confirmation, { proof, scheme }: Presentat
   return thumbprint === proof.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of the proof');
 }
 
-/** What is missing, and where it is switched on. */
+/** What is missing, and which setting turns it on. */
 const WITHOUT_CERTIFICATE: Readonly<Record<Caller['source'], string>> = {
   peer: 'Envoy sends no peer certificate, so a token that is bound to one cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
   xfcc: 'xfcc has no `Hash`, so a token that is bound to a certificate cannot be used: let the proxy that writes the header forward it',
@@ -76,7 +78,7 @@ function certificateProblem(
 ): Deny | null {
   if (mode === 'dpop') return deny('token.binding', 'claim `cnf` must be a DPoP key where a hop ends TLS');
   if (mode === 'spiffe-id' && kind === 'task-token') return null;
-  // No theft: whose certificate it is cannot be told, so no token is revoked by it.
+  // Not evidence of theft: without a certificate the caller's cannot be compared, so no token is revoked.
   if (caller.certificateSha256 === null) return deny('identity.missing', WITHOUT_CERTIFICATE[caller.source]);
   return thumbprint === caller.certificateSha256
     ? null

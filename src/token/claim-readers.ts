@@ -2,7 +2,7 @@ import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
 import { isProblem, listOf, optional, type Problem, type Reader, text } from './members.ts';
 
-/** Bounds of the claims, in characters or entries. */
+/** Limits of the claims, in characters or entries. */
 export const claimLimits = Object.freeze({
   maxCharacters: 512,
   minTokenIdCharacters: 16,
@@ -13,16 +13,16 @@ export const claimLimits = Object.freeze({
 
 const { maxCharacters, maxScopeCharacters, maxTokenIdCharacters, minTokenIdCharacters } = claimLimits;
 
-/** Reads a name: an issuer, a subject. */
+/** Parses a name: an issuer, a subject. */
 export const name = text({ max: maxCharacters });
 
-/** Reads `aud`, one name or several. @see RFC 7519 section 4.1.3 */
+/** Parses `aud`: one name or several. @see RFC 7519 section 4.1.3 */
 export const audience: Reader<readonly string[]> = (value) =>
   Array.isArray(value) ? listOf(name, { min: 0, max: maxCharacters })(value) : one(name(value));
 
 const one = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
 
-/** Reads the SPIFFE ID of a workload. */
+/** Parses the SPIFFE ID of a workload. */
 export const spiffeId: Reader<SpiffeId> = (value) => {
   const read = text({ max: 2048 })(value);
   if (isProblem(read)) return read;
@@ -30,7 +30,7 @@ export const spiffeId: Reader<SpiffeId> = (value) => {
   return isDeny(id) ? { problem: 'must be a SPIFFE ID' } : id;
 };
 
-/** Reads a task id: a UUID in lower case. */
+/** Parses a task id: a UUID in lower case. */
 export const taskId = text({
   max: 36,
   grammar: {
@@ -47,11 +47,11 @@ const scopeText = text({
   },
 });
 
-/** Reads `scope` as its tokens; absent is none. @see RFC 6749 section 3.3 */
+/** Parses `scope` into tokens; empty where absent. @see RFC 6749 section 3.3 */
 export const scope: Reader<readonly string[]> = (value) => {
   const read = optional(scopeText)(value);
   return isProblem(read) ? read : (read?.split(' ') ?? []);
 };
 
-/** Reads `jti`, long enough not to be guessed. @see RFC 7519 section 4.1.7 */
+/** Parses `jti`, which must be long enough not to be guessed. @see RFC 7519 section 4.1.7 */
 export const tokenId = text({ min: minTokenIdCharacters, max: maxTokenIdCharacters });

@@ -8,7 +8,7 @@ import { type Confirmation, confirmation } from './confirmation.ts';
 import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
 import { useKeyOf } from './use-key.ts';
 
-/** A span elsewhere, by its identifiers in lower-case hex; neither is all zero. */
+/** A reference to another span: ids in lower-case hex, neither all zero. */
 export interface SpanReference {
   readonly traceId: string;
   readonly spanId: string;
@@ -19,17 +19,17 @@ export interface TaskToken {
   readonly kind: 'task-token';
   readonly issuer: string;
   readonly keyId: string;
-  /** The one resource it is for. */
+  /** The only resource it is for. */
   readonly audience: string;
   /** The delegating user, or the agent itself. */
   readonly subject: string;
   /** The agent. */
   readonly clientId: SpiffeId;
-  /** Who acts for the subject, outermost first; empty where the subject is the agent. Only the first counts. */
+  /** Who acts for the subject, outermost first; empty where the subject is the agent. Only the first is used. */
   readonly actors: readonly string[];
   /**
-   * The `may_act` claim: the agent this token was made out for, to exchange it for one of its own. Such a token is for
-   * that exchange alone and carries no call, not even of `clientId`; `null` for every other token.
+   * The `may_act` claim: the agent that may exchange this token for its own. Such a token is only for that exchange; no call is
+   * allowed with it, not even by `clientId`. `null` for every other token.
    */
   readonly delegate: SpiffeId | null;
   /** Seconds since the Unix epoch. */
@@ -42,17 +42,17 @@ export interface TaskToken {
   readonly taskId: string;
   readonly scope: readonly string[];
   readonly details: readonly AuthorizationDetail[];
-  /** `verifyTaskToken` never leaves it `null`: a token bound to nothing is refused. */
+  /** Never `null` after `verifyTaskToken`: a token without a binding is refused. */
   readonly confirmation: Confirmation | null;
   /** `sha-256:` and the base64url digest of the declared intent. */
   readonly intentHash: string;
   /** The span of the token's issuance, signed into it. */
   readonly issuance: SpanReference;
-  /** What its uses are counted by: `useKeyOf` its issuer and `jti`, however its header and signature are written. */
+  /** The key by which uses are counted: `useKeyOf` its issuer and `jti`, independent of header and signature. */
   readonly useKey: string;
 }
 
-/** The claims of a token as a value, with the one instant that only matters while verifying. */
+/** The claims of a token, with the one instant that only verification needs. */
 export interface TaskClaims {
   readonly token: TaskToken;
   /** Seconds since the Unix epoch; `null` where the token has no `nbf`. */
@@ -60,9 +60,9 @@ export interface TaskClaims {
 }
 
 /**
- * The claims of a payload whose signature was verified, in the profile of a task token: `token.malformed` where one is
- * absent or not of its form, `token.audience` where it is not for exactly one resource, `token.binding` where it is bound
- * to nothing. Times and the audience's value are the verifier's to judge. Claims not named here are ignored.
+ * Parses the claims of a verified payload in the profile of a task token. Denies with `token.malformed` where one is missing or
+ * invalid, `token.audience` where `aud` is not exactly one resource, `token.binding` without a binding. The caller checks times
+ * and the value of the audience. Unknown claims are ignored.
  *
  * @see RFC 9068 section 2.2, RFC 8693 sections 4.1 and 4.4, RFC 9396 section 9, RFC 7800 section 3.1
  */
@@ -78,11 +78,11 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
   if (actorProblem !== null) return deny('token.malformed', actorProblem);
   const token: TaskToken = {
     kind: 'task-token',
-    issuer: shared(claims.iss),
+    issuer: interned(claims.iss),
     keyId: envelope.keyId,
-    audience: shared(audience),
-    subject: shared(claims.sub),
-    clientId: shared(claims.client_id),
+    audience: interned(audience),
+    subject: interned(claims.sub),
+    clientId: interned(claims.client_id),
     actors: claims.act,
     delegate: claims.may_act?.sub ?? null,
     issuedAtSeconds: claims.iat,
@@ -101,16 +101,16 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
 
 const texts = new BoundedMemo<string>();
 
-/** One text for all tokens that say the same, of the same kind: thousands are remembered, each read by itself. */
-const shared = <T extends string>(text: T): T => texts.of(text, () => text) as T;
+/** Interns a string: thousands of cached tokens repeat the same values. */
+const interned = <T extends string>(text: T): T => texts.of(text, () => text) as T;
 
-/** The issuer a payload claims, for choosing keys before anything in it may be believed. */
+/** The issuer that a payload claims, used to choose keys before anything in it may be trusted. */
 export function claimedIssuerOf(payload: unknown): string | Problem {
   const claims = membersFrom(payload, { iss: name }, { noun: 'claim', others: 'ignored' });
   return isProblem(claims) ? claims : claims.iss;
 }
 
-/** A subject other than the agent needs the agent as its actor. */
+/** A subject other than the agent requires the agent as its actor. */
 function delegationProblem(subject: string, agent: SpiffeId, actors: readonly string[]): string | null {
   const [actor] = actors;
   if (actor === undefined) {
@@ -135,7 +135,7 @@ const actors: Reader<readonly string[]> = (value) => {
 const delegate: Reader<{ readonly sub: SpiffeId }> = (value) =>
   membersFrom(value, { sub: spiffeId }, { noun: 'member', others: 'refused' });
 
-/** Hands a member on unread, wrapped so that no member of its own is taken for a problem. */
+/** Passes a member on unparsed, wrapped so that its own `problem` member is not mistaken for a problem. */
 const nested = (value: unknown): { readonly value: unknown } => ({ value });
 
 const INTENT_HASH_PREFIX = 'sha-256:';
@@ -157,7 +157,7 @@ const spanReference: Reader<SpanReference> = (value) => {
   const [, traceId, spanId] = TRACE_PARENT.exec(read) ?? [];
   return traceId === undefined || spanId === undefined
     ? { problem: 'must be a trace context of version 00' }
-    : // Parts of a text keep all of it.
+    : // Copies: a slice would keep the whole string in memory.
       { traceId: ownTextOf(traceId), spanId: ownTextOf(spanId) };
 };
 
@@ -168,7 +168,7 @@ const intent: Reader<{ readonly h: string; readonly tp: SpanReference }> = (valu
 
 const entries = new BoundedMemo<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
 
-/** The tokens of an agent mostly have the same entries, and share what was read of them. */
+/** Interned too: the tokens of an agent mostly have the same entries. */
 function details(value: unknown): readonly AuthorizationDetail[] | Problem {
   if (value === undefined) return authorizationDetailsFrom(value);
   const json = JSON.stringify(value);

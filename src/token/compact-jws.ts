@@ -7,7 +7,7 @@ import { isProblem, membersFrom, optional, type Problem, text } from './members.
 import { isSigned } from './signature.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
-/** A signed token taken apart, its signature not verified yet: nothing in it may be believed. */
+/** A parsed token whose signature is not verified yet: nothing in it may be trusted. */
 export interface CompactJws {
   readonly compact: string;
   readonly algorithm: SignatureAlgorithm;
@@ -17,13 +17,13 @@ export interface CompactJws {
   readonly signature: Uint8Array;
 }
 
-/** Three dot-separated parts of base64url; the emptiness of the last two is judged later, with a better reason. */
+/** Three parts of base64url separated by dots. Empty last parts are refused later, with a better reason. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
 
 /** Longest text in a header member. */
 export const MAX_HEADER_CHARACTERS = 256;
 
-/** The three parts of a compact serialisation as bytes; what is in them is not looked at. */
+/** The three decoded parts of a compact JWS, not parsed yet. */
 export interface JwsParts {
   readonly header: Uint8Array;
   readonly payload: Uint8Array;
@@ -31,8 +31,8 @@ export interface JwsParts {
 }
 
 /**
- * The parts of a compact JWS, or why it is none, as a clause: more than `maxBytes`, any character outside base64url and
- * dots, other than two dots, non-canonical base64url. The length is looked at first, so that a huge input costs nothing.
+ * Splits and decodes a compact JWS. A problem, as a clause, for more than `maxBytes`, characters other than base64url and dots,
+ * anything but two dots, or non-canonical base64url. Length is checked first, so that huge input costs nothing.
  *
  * @see RFC 7515 section 7.1
  */
@@ -45,9 +45,9 @@ export function jwsPartsFrom(compact: string, maxBytes: number): JwsParts | Prob
 }
 
 /**
- * The compact serialisation of a JWS, read strictly: `token.malformed` for what `jwsPartsFrom` refuses, a header that is
- * not strict JSON, or one that has `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside
- * the profile, `none` among them; `token.signature` for an empty signature.
+ * Parses a compact JWS strictly. Denies with `token.malformed` for what `jwsPartsFrom` refuses, a header that is not strict
+ * JSON, or one with `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside the profile, such
+ * as `none`; `token.signature` for an empty signature.
  *
  * @see RFC 7515 section 7.1, RFC 8725 sections 3.1 and 3.10
  */
@@ -60,7 +60,7 @@ export function compactJwsFrom(compact: string, maxBytes: number): CompactJws | 
   return { ...read, compact, payload: parts.payload, signature: parts.signature };
 }
 
-/** Tokens of one key have one header. */
+/** Memoised: all tokens of one key have the same header. */
 const headers = new BoundedMemo<ReturnType<typeof headerFrom>>({ maxKeys: 256 });
 
 function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
@@ -73,12 +73,12 @@ function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' |
   return { algorithm: spec.name, keyId: header.kid, type: header.typ };
 }
 
-/** Reads a header member that must not be there. */
+/** Refuses a header member that must not be present. */
 export const absent = (value: unknown) => (value === undefined ? null : { problem: 'is not accepted' });
 
 /**
- * The first six bring or locate a key, change what is signed, or name what must be understood: nothing a token names is
- * ever fetched, no key it carries is ever used, and no extension is.
+ * `crit` to `x5c` supply or locate a key, change what is signed, or require an extension. Remit fetches nothing a token names,
+ * uses no key it carries, and supports no extension.
  */
 const headerReaders = {
   crit: absent,
@@ -92,10 +92,10 @@ const headerReaders = {
   typ: optional(text({ max: MAX_HEADER_CHARACTERS })),
 };
 
-/** The part of a compact JWS that is signed. @see RFC 7515 section 2 */
+/** The signed part of a compact JWS. @see RFC 7515 section 2 */
 export const signingInputOf = (compact: string): string => compact.slice(0, compact.lastIndexOf('.'));
 
-/** Why a token is not believed by a key, which must be one for the algorithm alone that the token names; `null` where it is. */
+/** Why a signature does not verify; `null` where it does. The key must be for exactly the algorithm that the token names. */
 export function signatureProblem(
   { compact, algorithm, signature }: Pick<CompactJws, 'compact' | 'algorithm' | 'signature'>,
   key: KeyObject,

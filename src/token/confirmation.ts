@@ -13,8 +13,7 @@ const thumbprint = text({
 });
 
 /**
- * Reads a `cnf` claim: exactly one of `x5t#S256` and `jkt`. A binding of any other kind could not be checked, so it is
- * refused.
+ * Parses a `cnf` claim: exactly one of `x5t#S256` and `jkt`. Other bindings could not be checked and are refused.
  *
  * @see RFC 7800 section 3.1, RFC 8705 section 3.1, RFC 9449 section 6.1
  */

@@ -10,45 +10,45 @@ import { digestOfToken, type IssuerKind, type UnverifiedJwt, unverifiedJwtFrom, 
 import type { TokenCache, VerifiedToken } from './token-cache.ts';
 import { liveTaskToken, signedTaskClaims, type TokenRules } from './verify.ts';
 
-/** No token at all: the caller's SPIFFE ID is its only credential. */
+/** No token: the caller's SPIFFE ID is its only credential. */
 export interface WorkloadIdentity {
   readonly kind: 'workload-identity';
 }
 
-/** The credential of a caller that carries no token. */
+/** The credential of a caller without a token. */
 export const workloadIdentity: WorkloadIdentity = Object.freeze({ kind: 'workload-identity' });
 
-/** What a call is made with; Cedar reads its kind as `credential.kind`. */
+/** The credential of a call. Cedar sees its kind as `credential.kind`. */
 export type Credential = TaskToken | ExternalToken | WorkloadIdentity;
 
-/** What a token of each kind must keep to here. */
+/** The rules for tokens of each kind. */
 export interface CredentialRules {
   readonly task: TokenRules;
   readonly external: ExternalTokenRules;
 }
 
-/** The keys of trusted issuers, with what each is trusted with. */
+/** The keys of trusted issuers, and which kind of issuer each is. */
 export interface CredentialKeys extends VerificationKeys {
   /** `undefined` for an issuer that is not trusted. */
   kindOf(issuer: string): IssuerKind | undefined;
 }
 
-/** What a token is looked up with. */
+/** The inputs of `tokenCredentialFrom`. */
 export interface TokenLookUp {
   readonly keys: CredentialKeys;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
   readonly verified?: TokenCache;
-  /** Of the whole token, where that is known. */
+  /** Digest of the whole token, where already computed. */
   readonly digest?: string;
 }
 
 /**
- * The task token or external token in a compact JWS. Which rules apply follows from what its issuer is trusted with, and
- * from nothing else in the token; keys of one kind never verify the other, so a token cannot be taken for what it is not.
- * Denies as `verifyTaskToken` and `externalTokenFrom` do, `token.issuer` for an issuer that is not trusted; the smaller of
- * the two `maxBytes` holds. A token whose signature `verified` remembers is not verified again while the key is held; its
- * times and its audience are judged on every use.
+ * Parses a compact JWS into a verified task token or external token. The configured kind of its issuer alone decides which
+ * rules apply, and keys of one kind never verify tokens of the other, so neither can pass as the other. Denies as
+ * `verifyTaskToken` and `externalTokenFrom` do, and with `token.issuer` for an untrusted issuer; the smaller `maxBytes`
+ * applies. The signature of a token in the `verified` cache is not checked again while its key is held; times and audience are
+ * checked on every use.
  */
 export function tokenCredentialFrom(
   compact: string,
@@ -56,7 +56,7 @@ export function tokenCredentialFrom(
   { keys, nowMs, verified, digest: known }: TokenLookUp,
 ): TaskToken | ExternalToken | Deny {
   const maxBytes = Math.min(rules.task.maxBytes, rules.external.maxBytes);
-  // What is too long is no token, and is not even hashed.
+  // Too long to be a token: do not even hash it.
   const digest = verified === undefined || compact.length > maxBytes ? null : (known ?? digestOfToken(compact));
   const held = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
   if (held !== null) return live(held, rules, nowMs);

@@ -8,7 +8,7 @@ import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
 import { useKeyOf } from './use-key.ts';
 
-/** A verified access token of an external issuer: it says who calls and what an IAM lets them do, and names no task. */
+/** A verified access token of an external issuer. It says who calls and what an IAM lets it do; it names no task. */
 export interface ExternalToken {
   readonly kind: 'external-token';
   readonly issuer: string;
@@ -26,37 +26,37 @@ export interface ExternalToken {
   /** The `jti` claim. */
   readonly tokenId: string | null;
   /**
-   * What its uses are counted by: `useKeyOf` its issuer and `jti`; without a `jti`, the digest of what is signed, since there are
-   * two ES256 signatures of the same.
+   * The key by which uses are counted: `useKeyOf` issuer and `jti`. Without a `jti`, the digest of the signing input, because
+   * an ES256 signature has two valid spellings.
    */
   readonly useKey: string;
-  /** `null` for a token that whoever holds it can use. */
+  /** `null` for a bearer token. */
   readonly confirmation: Confirmation | null;
 }
 
-/** A `typ` that an issuer's access tokens may have; `absent` is a token without one. */
+/** A `typ` that an issuer's access tokens may have; `absent` is a token without `typ`. */
 export type ExternalTokenType = 'at+jwt' | 'JWT' | 'absent';
 
-/** What an external token must keep to here. */
+/** The rules for external tokens. */
 export interface ExternalTokenRules {
-  /** Types of the access tokens of each external issuer; `at+jwt` alone is what RFC 9068 asks. */
+  /** Accepted types of each external issuer; RFC 9068 requires `at+jwt`. */
   readonly types: ReadonlyMap<string, ReadonlySet<ExternalTokenType>>;
-  /** Resource URIs this sidecar guards; a token is for exactly one of them, and may be for others elsewhere. */
+  /** Resource URIs this sidecar guards. A token must be for exactly one of them and may be for others elsewhere. */
   readonly audiences: ReadonlySet<string>;
   /** Longest time between `iat` and `exp`; 3600 by default. */
   readonly maxLifetimeSeconds: number;
-  /** How far clocks may differ, either way; 5 by default. */
+  /** Tolerated clock skew, either way; 5 by default. */
   readonly clockSkewSeconds: number;
   /** Longest compact token; 8192 by default. */
   readonly maxBytes: number;
 }
 
 /**
- * The external access token in a compact JWS: an RFC 9068 token, or a plain JWT where its issuer is configured for those,
- * signed by a key of an issuer that is trusted as external, with `iss`, `sub`, `aud`, `iat` and `exp`, live at `nowMs` and
- * for exactly one resource guarded here. A token of a Remit issuer is never taken for one (`token.issuer`), nor is a token
- * that says it is an event (`events`). A `cnf` that could not be checked is refused. Denies as `verifyTaskToken` does.
- * Never throws, and fetches nothing. That the caller is the one it is bound to is `bindingProblem`'s to say.
+ * Parses and verifies an external access token: an RFC 9068 token, or a plain JWT where its issuer is configured for those,
+ * signed by a key of an external issuer, with `iss`, `sub`, `aud`, `iat` and `exp`, live at `nowMs` and for exactly one
+ * resource guarded here. Refuses tokens of Remit issuers (`token.issuer`), security event tokens (`events`) and any `cnf` that
+ * could not be checked. Denies as `verifyTaskToken` does. Never throws and fetches nothing. `bindingProblem` checks its binding
+ * to the caller.
  *
  * @param nowMs milliseconds since the Unix epoch
  * @see RFC 9068 section 4, RFC 8725 sections 3.8 to 3.12, RFC 8417 section 4.7
@@ -71,7 +71,7 @@ export function externalTokenFrom(
   return isDeny(jwt) ? jwt : externalTokenOf(jwt, rules, keys, nowMs);
 }
 
-/** `externalTokenFrom` for a token that is already taken apart. */
+/** `externalTokenFrom` for a token that is already parsed. */
 export function externalTokenOf(
   jwt: UnverifiedJwt,
   rules: ExternalTokenRules,
@@ -82,7 +82,7 @@ export function externalTokenOf(
   return isDeny(signed) ? signed : liveExternalToken(signed.claims, rules, nowMs);
 }
 
-/** The claims of an external token whose signature was verified. */
+/** The claims of a verified external token. */
 export interface ExternalClaims {
   readonly token: Omit<ExternalToken, 'audience'>;
   readonly audiences: readonly string[];
@@ -90,7 +90,7 @@ export interface ExternalClaims {
   readonly notBeforeSeconds: number | null;
 }
 
-/** What `externalTokenOf` finds that does not change with time: the claims, and the key that verified them. */
+/** The part of `externalTokenOf` that does not depend on time: the claims, and the key that verified them. */
 export function signedExternalClaims(
   jwt: UnverifiedJwt,
   { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
@@ -121,7 +121,7 @@ export function signedExternalClaims(
   return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };
 }
 
-/** What `externalTokenOf` judges anew on every use: times and audience. */
+/** The part of `externalTokenOf` that is checked on every use: times and audience. */
 export function liveExternalToken(
   { token, audiences, notBeforeSeconds }: ExternalClaims,
   rules: ExternalTokenRules,
@@ -135,7 +135,7 @@ export function liveExternalToken(
   return { ...token, audience: guarded };
 }
 
-/** The names of each type; a `typ` without `/` is short for one of `application/`. @see RFC 7515 section 4.1.9 */
+/** Names of each type; a `typ` without `/` stands for one with `application/`. @see RFC 7515 section 4.1.9 */
 const typesByName: ReadonlyMap<string, ExternalTokenType> = new Map([
   ['at+jwt', 'at+jwt'],
   ['application/at+jwt', 'at+jwt'],
@@ -148,7 +148,7 @@ const typeOf = (type: string | null): ExternalTokenType | null =>
 
 const MAX_SCOPES = 512;
 
-/** Scopes as text, or as the array that several issuers send. */
+/** Scopes as text, or as an array, which several issuers send. */
 const scopes: Reader<readonly string[] | null> = (value) => {
   if (value === undefined) return null;
   if (!Array.isArray(value)) return scope(value);

@@ -7,22 +7,22 @@ import { rsaWeakness } from './rsa-strength.ts';
 
 /** A public key for verifying signatures of exactly one algorithm. */
 export interface VerificationKey {
-  /** `null` where the key names none. */
+  /** `null` where the key has no `kid`. */
   readonly keyId: string | null;
   readonly algorithm: SignatureAlgorithm;
   readonly key: KeyObject;
-  /** Base64url SHA-256 of the members that make the key. @see RFC 7638 section 3 */
+  /** base64url SHA-256 of the members that make up the key. @see RFC 7638 section 3 */
   readonly thumbprint: string;
 }
 
-/** A JSON Web Key that is sound, whether it can be used here or not. */
+/** A valid JSON Web Key, whether usable here or not. */
 export interface Jwk {
   readonly keyId: string | null;
-  /** `null` where the key is for something else than verifying with an algorithm of the profile. */
+  /** `null` where the key is not for verifying with an algorithm of the profile. */
   readonly usable: VerificationKey | null;
 }
 
-/** Members of a secret: of a symmetric key, or the private half of a pair. @see RFC 7518 section 6, RFC 9964 */
+/** Secret members: of a symmetric key, or the private half of a pair. @see RFC 7518 section 6, RFC 9964 */
 const SECRET_MEMBERS = ['k', 'd', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'priv'];
 
 const label = optional(text({ min: 0, max: 256 }));
@@ -40,9 +40,9 @@ const readers = {
 };
 
 /**
- * Reads one public JSON Web Key. Refused is one that is symmetric or private, contradicts itself (an `alg` of another key
- * type, a `use` and `key_ops` that differ, verifying mixed with another operation), is not on its curve, or is RSA and
- * weak. No certificate or URL in it is looked at.
+ * Parses one public JSON Web Key. Refuses a key that is symmetric or private, contradicts itself (`alg` of another key type,
+ * `use` and `key_ops` that differ, verifying mixed with another operation), is not on its curve, or is a weak RSA key.
+ * Certificates and URLs in it are ignored.
  *
  * @see RFC 7517 section 4, RFC 8725 section 3.1
  */
@@ -64,14 +64,14 @@ export const jwkFrom: Reader<Jwk> = (value) => {
   return isProblem(made) ? made : { keyId: read.kid, usable: { keyId: read.kid, algorithm: spec.name, ...made } };
 };
 
-/** What a key is for, by its `use` and `key_ops`, which must agree; a key that says neither is for verifying. */
+/** The purpose of a key by `use` and `key_ops`, which must agree; `verify` where both are absent. */
 function purposeOf(use: string | null, operations: readonly string[] | null): 'verify' | 'other' | Problem {
   const isForVerifying = operations?.includes('verify') ?? (use === null || use === 'sig');
   if (operations === null) return isForVerifying ? 'verify' : 'other';
   if (use !== null && (use === 'sig') !== isForVerifying)
     return { problem: 'has a `use` that differs from its `key_ops`' };
   if (new Set(operations).size < operations.length) return { problem: 'has a value twice in `key_ops`' };
-  // A public key signs nothing: Web Crypto, and with it `jose`, takes none that says so.
+  // A public key cannot sign: Web Crypto, and with it `jose`, refuses one that claims to.
   if (isForVerifying && operations.some((operation) => operation !== 'verify')) {
     return { problem: 'has `key_ops` that mix verifying with another use' };
   }
@@ -97,12 +97,12 @@ function publicKeyFrom(
   try {
     return { key: createPublicKey({ key: jwk, format: 'jwk' }), thumbprint: thumbprintOf(jwk) };
   } catch {
-    // node:crypto throws for a point that is not on the curve and the like; its message says no more.
+    // node:crypto throws for invalid points and the like. Its message adds nothing.
     return { problem: 'is not a valid public key' };
   }
 }
 
-/** Every member is plain base64url or a name of this project's own, so that its JSON has one spelling. */
+/** RFC 7638 thumbprint. Every member is plain base64url or a name of ours, so its JSON has one spelling. */
 const thumbprintOf = (jwk: Readonly<Record<string, string>>): string => {
   const members = Object.entries(jwk).sort(([left], [right]) => (left < right ? -1 : 1));
   return createHash('sha256')

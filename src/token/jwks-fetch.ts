@@ -6,7 +6,7 @@ import type { JwksFetch } from './jwks-refresh.ts';
  * Fetches the JSON Web Key Set at an `https:` URL of the configuration. Follows no redirect, takes no content coding, gives
  * up at `MAX_JWKS_BYTES`; how long it may take is the signal's to say.
  *
- * @param ca PEM certificates that may vouch for the server; those of the runtime where absent
+ * @param ca PEM certificates of accepted CAs; the runtime's where absent
  * @throws TypeError where the URL is not `https:`
  */
 export function httpsJwksFetch(url: string, ca?: string | readonly string[]): JwksFetch {
@@ -28,7 +28,7 @@ export function httpsJwksFetch(url: string, ca?: string | readonly string[]): Jw
   };
 }
 
-/** `max-age` in seconds; 0 for an answer that must not be kept; `null` where the header says neither. */
+/** `max-age` in seconds; 0 where the answer must not be cached; `null` where the header says neither. */
 function maxAgeFrom(cacheControl = ''): number | null {
   const directives = cacheControl.toLowerCase().split(',');
   if (directives.some((directive) => ['no-store', 'no-cache'].includes(directive.trim()))) return 0;

@@ -12,30 +12,30 @@ export interface JwksResponse {
   readonly status: number;
   /** The whole body, at most `MAX_JWKS_BYTES`. */
   readonly body: Uint8Array;
-  /** `max-age` of `cache-control`; `null` where it says none. */
+  /** `max-age` of `cache-control`; `null` where absent. */
   readonly maxAgeSeconds: number | null;
   readonly etag: string | null;
 }
 
 /**
- * Asks a key server once. Rejects where it cannot be reached or the signal aborts; follows no redirect.
+ * One request to a key server. Rejects where it cannot be reached or the signal aborts; follows no redirects.
  *
- * @param etag of the set that is held, for `if-none-match`; `null` where none is
+ * @param etag of the current set, for `if-none-match`; `null` where there is none
  */
 export type JwksFetch = (signal: AbortSignal, etag: string | null) => Promise<JwksResponse>;
 
-/** How often a key server is asked and how long its keys outlive its silence. */
+/** How often a key server is asked, and how long its keys stay in use while it fails. */
 export interface RefreshRules {
-  /** Time between two good answers where the server names none; 300,000 by default. */
+  /** Refresh interval where the server sends no `max-age`; 300,000 by default. */
   readonly intervalMs: number;
-  /** Bounds of the time between two good answers, whatever the server names; 30,000 and 3,600,000. */
+  /** Bounds of the refresh interval, whatever `max-age` says; 30,000 and 3,600,000. */
   readonly minIntervalMs: number;
   readonly maxIntervalMs: number;
-  /** Longest wait for one answer; 5,000 by default. */
+  /** Timeout of one request; 5,000 by default. */
   readonly timeoutMs: number;
-  /** How long held keys are used after the last good answer; 24 hours by default. */
+  /** How long keys stay in use after the last success; 24 hours by default. */
   readonly graceMs: number;
-  /** Shortest time between two attempts that an unknown key id brings about, from attempt to attempt; 30,000. */
+  /** Shortest interval between attempts that unknown key ids trigger; 30,000. */
   readonly hintIntervalMs: number;
 }
 
@@ -49,7 +49,7 @@ export const defaultRefreshRules: RefreshRules = Object.freeze({
   hintIntervalMs: 30_000,
 });
 
-/** First wait after a failed attempt; it doubles with each further one, up to `MAX_RETRY_MS`. */
+/** First back-off after a failed attempt; it doubles with each failure, up to `MAX_RETRY_MS`. */
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 
@@ -68,11 +68,11 @@ type Outcome =
   | Problem;
 
 /**
- * The keys of one key server, kept fresh in the background: nobody ever waits for it. A new set replaces the old one at
- * once and whole; a failed attempt or a refused set leaves the held keys in use until the grace has run out since the last
- * good answer. One attempt at a time, the next one always scheduled, each with jitter so that replicas spread.
+ * The keys of one key server, refreshed in the background: no check waits for it. A new set replaces the old one atomically.
+ * After a failed attempt or a refused set the current keys stay in use until the grace period since the last success ends. One
+ * attempt at a time; each is scheduled with jitter, so that replicas spread out.
  *
- * Lifecycle: `start` once, then `current` and `hint` at any time, `close` for good.
+ * Lifecycle: `start` once, then `current` and `hint` at any time, `close` finally.
  */
 export class JwksRefresh {
   readonly #options: RefreshOptions;
@@ -89,33 +89,33 @@ export class JwksRefresh {
     this.#options = options;
   }
 
-  /** Makes the first attempt; resolves when it has ended, well or not, within `timeoutMs`. Never rejects. */
+  /** Makes the first attempt and resolves when it has ended, successful or not, within `timeoutMs`. Never rejects. */
   async start(): Promise<void> {
     await this.#refresh();
   }
 
-  /** The keys to use now; `null` where none were ever loaded or the grace has run out. */
+  /** The keys to use now; `null` where none were ever loaded or the grace period has ended. */
   current(): readonly VerificationKey[] | null {
     const { ports, rules } = this.#options;
     return ports.monotonicMs() - this.#goodAtMs <= rules.graceMs ? this.#keys : null;
   }
 
-  /** Time since the last good answer; `null` where there was none. */
+  /** Time since the last success; `null` where there was none. */
   ageMs(): number | null {
     const ageMs = this.#options.ports.monotonicMs() - this.#goodAtMs;
     return Number.isFinite(ageMs) ? ageMs : null;
   }
 
-  /** Says that a key id was not found: the next attempt is brought forward as far as `hintIntervalMs` allows. */
+  /** Reports an unknown key id: brings the next attempt forward, as far as `hintIntervalMs` allows. */
   hint(): void {
     const { ports, rules } = this.#options;
     const nowMs = ports.monotonicMs();
     const dueAtMs = Math.max(nowMs, this.#attemptedAtMs + rules.hintIntervalMs);
-    // Only ever forward: a flood of hints must not put off the attempt that the first of them brought about.
+    // Only forward: a flood of hints must not postpone the attempt that the first one triggered.
     if (this.#next !== null && dueAtMs < this.#next.dueAtMs) this.#schedule(dueAtMs - nowMs);
   }
 
-  /** Gives up an attempt under way and makes no other. The held keys stay. */
+  /** Aborts the attempt under way and schedules no other. The current keys stay. */
   close(): void {
     this.#isClosed = true;
     this.#next?.cancel();
@@ -144,7 +144,7 @@ export class JwksRefresh {
     this.#schedule(this.#take(outcome));
   }
 
-  /** Takes in what an attempt brought, and says in how many milliseconds the next is due. */
+  /** Applies the outcome of an attempt and returns the milliseconds to the next one. */
   #take(outcome: Outcome): number {
     const { onProblem, ports, rules } = this.#options;
     if (isProblem(outcome)) {
@@ -164,7 +164,7 @@ export class JwksRefresh {
     return Math.max(rules.minIntervalMs, this.#jittered(Math.min(intervalMs, rules.maxIntervalMs)));
   }
 
-  /** Up to a tenth less, never more. */
+  /** Subtracts up to 10 % at random. */
   #jittered(delayMs: number): number {
     const fraction = Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
     return delayMs * (1 - fraction / 10);
@@ -192,7 +192,7 @@ export class JwksRefresh {
     } catch (cause) {
       return { problem: `the key server could not be asked: ${failureWords(cause)}` };
     }
-    // Without a set in use there is nothing that could be unchanged.
+    // Without a current set, 304 makes no sense.
     if (response.status === 304 && this.#keys !== null) return { kind: 'unchanged', response };
     if (response.status !== 200) return { problem: `the key server answered with status ${response.status}` };
     if (response.body.length > MAX_JWKS_BYTES) return { problem: `the key set is larger than ${MAX_JWKS_BYTES} bytes` };

@@ -7,14 +7,13 @@ export type { VerificationKey };
 /** Longest JSON Web Key Set read, in bytes. */
 export const MAX_JWKS_BYTES = 256 * 1024;
 
-/** Most keys in one set, those Remit cannot use among them. */
+/** Most keys in one set, including keys that Remit cannot use. */
 export const MAX_JWKS_KEYS = 100;
 
 /**
- * The verification keys of a JSON Web Key Set, at least one. The set is refused whole where `jwkFrom` refuses
- * one of its keys or two share their `kid`: such a set is not the work of a sound issuer. A key made for something else
- * (encryption, an algorithm outside the profile or outside `allowed`) is left out. The problem names the key by its place,
- * counted from 0.
+ * The verification keys of a JSON Web Key Set, at least one. Refuses the whole set where `jwkFrom` refuses one of its keys or
+ * two share a `kid`: a sound issuer does not publish such a set. Keys for other purposes (encryption, an algorithm outside the
+ * profile or outside `allowed`) are left out. The problem names the key by its index from 0.
  *
  * @param allowed algorithms the issuer may use
  * @see RFC 7517 sections 4 and 5, RFC 8725 section 3.1

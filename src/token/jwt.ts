@@ -6,34 +6,33 @@ import { isProblem } from './members.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
 /**
- * What an issuer is trusted with: `remit` issues task tokens, `external` access tokens of its own kind, `transaction`
- * transaction tokens. The rules of one never accept a token of another.
+ * What an issuer is trusted with: `remit` issues task tokens, `external` access tokens of its own, `transaction` transaction
+ * tokens. The rules of one kind never accept a token of another.
  */
 export type IssuerKind = 'remit' | 'external' | 'transaction';
 
 /** The keys of trusted issuers. */
 export interface VerificationKeys {
   /**
-   * The key to verify with, at once and without waiting. `token.issuer` for an issuer that is not trusted, or not with
-   * tokens of this kind (`remit` where none is named); `token.algorithm` for an algorithm it may not use,
-   * `token.signature` for a key id it does not have, `token.keys-unavailable` while its keys are not held. `keyId` is
-   * attacker input and is only ever compared.
+   * The key to verify with, synchronously. Denies with `token.issuer` for an issuer that is not trusted with tokens of this
+   * kind (default `remit`); `token.algorithm` for an algorithm it may not use; `token.signature` for an unknown key id;
+   * `token.keys-unavailable` while its keys are not loaded. `keyId` is attacker input and is only ever compared.
    */
   keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind?: IssuerKind): KeyObject | Deny;
 }
 
-/** A signed JWT taken apart, its signature not verified yet. */
+/** A parsed JWT whose signature is not verified yet. */
 export interface UnverifiedJwt {
   readonly jws: CompactJws;
-  /** JSON of any form. */
+  /** Any JSON value. */
   readonly claims: unknown;
   /** The `iss` claim. */
   readonly issuer: string;
 }
 
 /**
- * The parts of a compact JWT, read strictly; `compactJwsFrom` says how it denies, and `token.malformed` is a payload that
- * is not strict JSON or names no issuer.
+ * Parses a compact JWT strictly. Denies as `compactJwsFrom` does, and with `token.malformed` for a payload that is not strict
+ * JSON or names no issuer.
  */
 export function unverifiedJwtFrom(compact: string, maxBytes: number): UnverifiedJwt | Deny {
   const jws = compactJwsFrom(compact, maxBytes);
@@ -45,10 +44,9 @@ export function unverifiedJwtFrom(compact: string, maxBytes: number): Unverified
 }
 
 /**
- * The key that the signature of a token verifies with, which its issuer has for tokens of this kind; else why the token may
- * not be believed.
+ * The issuer's key that verifies the signature of a token of this kind; a denial where there is none.
  *
- * INVARIANT: before that, the payload is believed in one thing only, whose keys to try.
+ * INVARIANT: until then the payload is used only to find its issuer.
  */
 export function verifyingKey(
   { jws, issuer }: UnverifiedJwt,
@@ -59,5 +57,5 @@ export function verifyingKey(
   return isDeny(key) ? key : (signatureProblem(jws, key) ?? key);
 }
 
-/** Base64url SHA-256 of a whole compact token: what a record may hold in its place. */
+/** base64url SHA-256 of a whole compact token, which records may contain instead of it. */
 export const digestOfToken = (compact: string): string => hash('sha256', compact, 'base64url');

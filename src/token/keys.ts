@@ -9,24 +9,24 @@ import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } f
 import { isProblem } from './members.ts';
 import type { After } from '../runtime/timers.ts';
 
-/** An issuer whose tokens are accepted, and where its keys come from. */
+/** A trusted issuer and where its keys come from. */
 export interface TrustedIssuer {
-  /** The `iss` of its tokens, compared exactly. */
+  /** Its `iss`, compared exactly. */
   readonly issuer: string;
   /** What it is trusted with; `remit` by default. */
   readonly kind?: IssuerKind;
-  /** What it may sign with. */
+  /** Algorithms it may sign with. */
   readonly algorithms: readonly SignatureAlgorithm[];
   readonly source:
     | { /** A JSON Web Key Set known here; `replace` changes it. */ readonly kind: 'static'; readonly jwks: unknown }
     | { /** A key server asked in the background. */ readonly kind: 'remote'; readonly fetch: JwksFetch };
 }
 
-/** What a key ring works with. */
+/** What a key ring needs. */
 export interface KeyRingOptions {
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
-  /** Told of every failed refresh and every refused set; for a log and a metric. Never has a key in it. */
+  /** Called with every failed refresh and refused set (`null` once it succeeds), for a log and a metric. Contains no key. */
   readonly onProblem: (issuer: string, problem: string | null) => void;
   /** `defaultRefreshRules` where absent. */
   readonly rules?: Partial<RefreshRules>;
@@ -35,23 +35,23 @@ export interface KeyRingOptions {
 interface Held {
   readonly kind: IssuerKind;
   readonly algorithms: ReadonlySet<SignatureAlgorithm>;
-  /** `null` for an issuer whose keys are static. */
+  /** `null` for an issuer with static keys. */
   readonly refresh: JwksRefresh | null;
   readonly current: () => readonly VerificationKey[] | null;
 }
 
 /**
- * The verification keys of every trusted issuer, answered from memory: a key server that is slow or down costs a check
- * nothing while held keys are within their grace, and an unknown key id schedules a refresh without waiting for it.
+ * The verification keys of every trusted issuer, held in memory. A key server that is slow or down costs a check nothing while
+ * its keys are within their grace period. An unknown key id triggers a refresh but does not wait for it.
  *
- * Lifecycle: static keys are there from the constructor on; `start` begins refreshing the others; `close` ends that.
+ * Lifecycle: static keys are available from the constructor on; `start` begins refreshing the others; `close` ends that.
  */
 export class KeyRing implements VerificationKeys {
   readonly #issuers = new Map<string, Held>();
   readonly #static = new Map<string, readonly VerificationKey[]>();
   readonly #onProblem: KeyRingOptions['onProblem'];
 
-  /** @throws TypeError where an issuer is named twice: a mistake of the caller, not of the outside */
+  /** @throws TypeError for a duplicate issuer, which is a bug of the caller */
   constructor(issuers: readonly TrustedIssuer[], options: KeyRingOptions) {
     this.#onProblem = options.onProblem;
     for (const trusted of issuers) {
@@ -77,13 +77,13 @@ export class KeyRing implements VerificationKeys {
     return { kind, algorithms: allowed, refresh, current: () => refresh.current() };
   }
 
-  /** Asks every key server once and goes on refreshing; resolves when each has answered or timed out. Never rejects. */
+  /** Asks every key server once and starts refreshing. Resolves when each has answered or timed out. Never rejects. */
   async start(): Promise<void> {
     const refreshes = [...this.#issuers.values()].map(({ refresh }) => refresh).filter((refresh) => refresh !== null);
     await Promise.all(refreshes.map((refresh) => refresh.start()));
   }
 
-  /** What an issuer is trusted with; `undefined` where it is not trusted. */
+  /** The kind of an issuer; `undefined` where it is not trusted. */
   kindOf(issuer: string): IssuerKind | undefined {
     return this.#issuers.get(issuer)?.kind;
   }
@@ -110,8 +110,8 @@ export class KeyRing implements VerificationKeys {
   }
 
   /**
-   * Replaces the keys of an issuer whose keys are static, such as Remit's own, at once and whole. A set that is refused
-   * leaves the old one in use; the problem is returned and told to `onProblem`.
+   * Replaces the static keys of an issuer, such as Remit's own, atomically. A refused set leaves the old one in use; the
+   * problem is returned and reported to `onProblem`.
    */
   replace(issuer: string, jwks: unknown): string | null {
     const held = this.#issuers.get(issuer);
@@ -126,13 +126,13 @@ export class KeyRing implements VerificationKeys {
     return null;
   }
 
-  /** Issuers whose keys are not held now, sorted; empty means ready. */
+  /** Issuers whose keys are not loaded now, sorted; empty means ready. */
   ready(): readonly string[] {
     const missing = [...this.#issuers].filter(([, held]) => held.current() === null);
     return missing.map(([issuer]) => issuer).sort();
   }
 
-  /** Time since each key server last gave a good answer, in milliseconds by issuer; those without one are left out. */
+  /** Milliseconds since the last success of each key server, by issuer; without those that never succeeded. */
   agesMs(): ReadonlyMap<string, number> {
     const ages = new Map<string, number>();
     for (const [issuer, { refresh }] of this.#issuers) {
@@ -142,7 +142,7 @@ export class KeyRing implements VerificationKeys {
     return ages;
   }
 
-  /** Ends every refresh. Held keys stay in use until their grace runs out. */
+  /** Stops refreshing. Keys stay in use until their grace period ends. */
   close(): void {
     for (const { refresh } of this.#issuers.values()) refresh?.close();
   }
@@ -156,7 +156,7 @@ const tokensOf: Readonly<Record<IssuerKind, string>> = {
 
 const isOneOf = (names: ReadonlySet<string>, name: string): boolean => names.has(name);
 
-/** A token without a key id is unambiguous only where the issuer has a single key for its algorithm. */
+/** Without a key id, a token is unambiguous only where its issuer has a single key for the algorithm. */
 function onlyKeyFor(keys: readonly VerificationKey[], algorithm: string): KeyObject | Deny {
   const [only, ...others] = keys.filter((key) => key.algorithm === algorithm);
   return only !== undefined && others.length === 0

@@ -9,10 +9,9 @@ export interface Lifetime {
 }
 
 /**
- * Why a token is not live, or lives longer than it may: `token.expired`, `token.not-yet-valid`, `token.lifetime`; `null`
- * where it is live.
+ * Why a token is not live or lives too long: `token.expired`, `token.not-yet-valid`, `token.lifetime`; `null` where it is live.
  *
- * @param rules `maxLifetimeSeconds` between `iat` and `exp`; `clockSkewSeconds` that clocks may differ, either way
+ * @param rules `maxLifetimeSeconds` between `iat` and `exp`; `clockSkewSeconds` of tolerated clock skew, either way
  * @param nowMs milliseconds since the Unix epoch
  */
 export function lifetimeProblem(

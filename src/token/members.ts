@@ -1,22 +1,22 @@
-/** What is wrong with a value that came from outside, as a clause without its subject: "must be a string". */
+/** What is wrong with an untrusted value, as a clause without a subject: "must be a string". */
 export interface Problem {
   readonly problem: string;
 }
 
-/** Whether a reader refused. No reader's value has a member named `problem`. */
+/** Whether a parser returned a problem. No parsed value has a member named `problem`. */
 export const isProblem = (value: unknown): value is Problem =>
   typeof value === 'object' && value !== null && 'problem' in value;
 
-/** Takes one untrusted value to a typed one, or says what is wrong without repeating it. */
+/** Parses one untrusted value, or says what is wrong without quoting it. */
 export type Reader<T> = (value: unknown) => T | Problem;
 
 type Values<R> = { readonly [K in keyof R]: R[K] extends Reader<infer T> ? T : never };
 
 /**
- * Every member of an untrusted object through its reader; the first problem wins and names its member. An absent member
- * reaches its reader as `undefined`. Only own members count, so a look-up never reaches `Object.prototype`.
+ * Parses each member of an untrusted object with its reader. The first problem wins and names its member. An absent member
+ * reaches its reader as `undefined`. Only own members are read, never `Object.prototype`.
  *
- * @param rules `noun` is what a message calls a member; `others` says what a member without a reader means
+ * @param rules `noun` is the word for a member in messages; `others` says whether unknown members are refused
  */
 export function membersFrom<R extends Readonly<Record<string, Reader<unknown>>>>(
   value: unknown,
@@ -35,21 +35,21 @@ export function membersFrom<R extends Readonly<Record<string, Reader<unknown>>>>
     if (isProblem(read)) return { problem: `${rules.noun} \`${name}\` ${read.problem}` };
     values[name] = read;
   }
-  // Each member was put there by the reader of its own name.
+  // Safe: each member was written by the reader of the same name.
   return values as Values<R>;
 }
 
-/** A member's name came from outside: it is repeated only where it is plain. */
+/** A member name is untrusted too: quoted only where it is plain. */
 const quotedName = (name: string): string => (/^[A-Za-z0-9_.#:-]{1,64}$/.test(name) ? ` \`${name}\`` : '');
 
-/** Bounds of a string, in UTF-16 code units, and the grammar it must match with the words that say so. */
+/** Length limits of a string, in UTF-16 code units, and an optional grammar with its description. */
 export interface TextRules {
   readonly min?: number;
   readonly max: number;
   readonly grammar?: { readonly matches: (text: string) => boolean; readonly words: string };
 }
 
-/** Reads a required string of 1 (or `min`) to `max` characters without U+0000 or lone surrogates. */
+/** A parser of a required string of 1 (or `min`) to `max` characters without U+0000 and lone surrogates. */
 export const text =
   ({ min = 1, max, grammar }: TextRules): Reader<string> =>
   (value) => {
@@ -62,10 +62,10 @@ export const text =
     return value;
   };
 
-/** Latest instant accepted: the end of the year 9999, in seconds since the Unix epoch. */
+/** Latest accepted instant: the end of the year 9999, in seconds since the Unix epoch. */
 const MAX_SECONDS = 253_402_300_799;
 
-/** Reads a required instant: whole seconds since the Unix epoch, from 0 to the end of the year 9999. */
+/** Parses a required instant: whole seconds since the Unix epoch, up to the year 9999. */
 export const seconds: Reader<number> = (value) => {
   if (value === undefined) return { problem: 'is required' };
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_SECONDS
@@ -73,7 +73,7 @@ export const seconds: Reader<number> = (value) => {
     : { problem: 'must be whole seconds since the epoch' };
 };
 
-/** Reads a required whole number from `min` to `max`, both included and both safe integers. */
+/** A parser of a required whole number from `min` to `max`, inclusive, both safe integers. */
 export const integer =
   (min: number, max: number): Reader<number> =>
   (value) => {
@@ -83,7 +83,7 @@ export const integer =
       : { problem: `must be a whole number from ${min} to ${max}` };
   };
 
-/** Reads a required array of `min` to `max` entries, each through `reader`; a problem names the entry, counted from 0. */
+/** A parser of a required array of `min` to `max` entries. A problem names the entry by its index from 0. */
 export const listOf =
   <T>(reader: Reader<T>, { min = 1, max }: { readonly min?: number; readonly max: number }): Reader<readonly T[]> =>
   (value) => {
@@ -100,7 +100,7 @@ export const listOf =
     return entries;
   };
 
-/** Makes a member optional: absent reads as `null`. A JSON `null` is a value and goes to the reader. */
+/** Makes a member optional: absent becomes `null`. A JSON `null` goes to the reader. */
 export const optional =
   <T>(reader: Reader<T>): Reader<T | null> =>
   (value) =>

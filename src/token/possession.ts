@@ -4,16 +4,16 @@ import type { Confirmation } from './confirmation.ts';
 import type { ProofUse, ReplayMemory } from './proof-memory.ts';
 import { type Proof, proofFrom, type ProvenRequest } from './proof.ts';
 
-/** The request a token came with, and where proofs are held to one use. */
+/** The request a token came with, and the replay memory for its proof. */
 export interface PossessionOptions extends Omit<ProvenRequest, 'accessToken' | 'nowMs'>, ProofUse {
   readonly memory: ReplayMemory;
 }
 
 /**
- * The proof of possession that came with a verified token, used up by this: `null` where the token was sent as `Bearer`,
- * which asks for none; `token.proof` where it is not valid or was used before; `token.replay-memory-full`. A proof by another key than the token's is
- * left unremembered for `bindingProblem` to refuse, so that the memory fills with valid proofs of their tokens' keys alone. For every
- * use of a token; its answer is never cached.
+ * Verifies the proof of possession that came with a token and uses it up. `null` where the token was sent as `Bearer`, which
+ * has no proof. Denies with `token.proof` where the proof is invalid or was used before, and with `token.replay-memory-full`. A
+ * proof by another key than the token's is returned without being remembered, for `bindingProblem` to refuse; so only proofs by
+ * the keys of valid tokens take memory. Called for every use of a token, never cached.
  *
  * @param values of the `DPoP` header as received
  */

@@ -5,30 +5,31 @@ import { exceededBound } from './proof-share.ts';
 import type { ProofBound } from './proof-share.ts';
 import type { Proof } from './proof.ts';
 
-/** Proofs remembered at the same time, where nothing else is configured. */
+/** Proofs remembered at the same time, by default. */
 export const DEFAULT_MAX_PROOFS = 100_000;
 
-/** Whose proof it is, and when. */
+/** Whose proof it is, and when it was used. */
 export interface ProofUse {
-  /** Whose share of the memory it takes: the SPIFFE ID, or issuer and client of a token from elsewhere. */
+  /** Whose share of the memory it takes: a SPIFFE ID, or issuer and client of an external token. */
   readonly agent: string;
-  /** By which the proof was verified. */
+  /** The clocks by which the proof was verified. */
   readonly clocks: Pick<Clocks, 'wallMs' | 'floorMs'>;
 }
 
-/** Where DPoP proofs are held to one use each. */
+/** A replay memory: enforces that each DPoP proof is used once. */
 export interface ReplayMemory {
   /**
-   * Uses a verified proof up, once for every use of it: `null` the first time; `token.proof` for one that was used before or is older
-   * than the memory; `token.replay-memory-full` where its key, its agent or the whole memory has no room (`exceededBound`).
+   * Uses up a verified proof. `null` on first use. Denies with `token.proof` where the proof was used before or is older than
+   * the memory, and with `token.replay-memory-full` where its key, its agent or the whole memory is at a limit
+   * (`exceededBound`).
    */
   use(proof: Proof, of: ProofUse): Deny | null;
 }
 
-/** Told which bound a proof was refused by. */
+/** Called with the limit that refused a proof. */
 export type OnProofRefused = (bound: ProofBound) => void;
 
-/** What a verified proof is refused with that cannot be remembered. */
+/** The denial of a verified proof that cannot be remembered. */
 export const replayMemoryFull = (bound: ProofBound): Deny => deny('token.replay-memory-full', fullDetails[bound]);
 
 const fullDetails: Readonly<Record<ProofBound, string>> = {
@@ -38,29 +39,30 @@ const fullDetails: Readonly<Record<ProofBound, string>> = {
 };
 
 /**
- * Seconds since the Unix epoch: proofs issued before are too old by every clock, so they may be forgotten. By the earlier clock, so
- * that one that is ahead and put right again leaves no proof refused that is of now.
+ * The `iat`, in seconds since the Unix epoch, before which proofs are too old by every clock and may be forgotten. Uses the
+ * earlier clock, so that after a fast clock is corrected no current proof is refused.
  */
 export const forgettableBefore = ({ wallMs, floorMs }: ProofUse['clocks'], pastSeconds: number): number =>
   Math.ceil(Math.min(wallMs, floorMs) / 1000) - pastSeconds;
 
-/** How a replay memory is bounded. */
+/** The limits of a `ProofMemory`. */
 export interface ProofMemoryOptions {
-  /** For how long after its `iat` a proof is accepted and so remembered: `pastSeconds` of the `ProofRules`. */
+  /** How long after its `iat` a proof is accepted, and therefore remembered: `pastSeconds` of `ProofRules`. */
   readonly pastSeconds: number;
   /** `DEFAULT_MAX_PROOFS` where absent. */
   readonly max?: number;
   /**
-   * When the remembering began, milliseconds since the Unix epoch: a proof issued before may have been used with the
-   * process before this one, and is refused. By the later of wall clock and floor.
+   * When this memory began, milliseconds since the Unix epoch, by the later of wall clock and floor. A proof issued earlier may
+   * have been used with the previous process and is refused.
    */
   readonly startedAtMs: number;
   readonly onRefused?: OnProofRefused;
 }
 
 /**
- * Holds each DPoP proof to one use: remembers its key and `jti` for as long as the proof would be accepted. At its bounds (`exceededBound`) it refuses what is new rather than forget what is old; a clock that steps back brings nothing back that was forgotten. It
- * is the memory of one process; `state/sqlite/proof-file.ts` is that of several.
+ * An in-memory replay memory of one process: remembers key and `jti` of each proof for as long as the proof would be accepted.
+ * At its limits (`exceededBound`) it refuses new proofs rather than forget old ones. Stepping the clock back does not make
+ * forgotten proofs usable again. `state/sqlite/proof-file.ts` is the memory that several processes share.
  *
  * @see RFC 9449 section 11.1
  */
@@ -68,14 +70,14 @@ export class ProofMemory implements ReplayMemory {
   readonly #pastSeconds: number;
   readonly #max: number;
   readonly #onRefused: OnProofRefused;
-  /** Seconds of `iat` that one bucket holds, so that there are about sixty of them. */
+  /** Seconds of `iat` per bucket; there are about sixty buckets. */
   readonly #bucketSeconds: number;
-  /** By the time of `iat`: what is over goes with its bucket. */
+  /** Buckets by `iat`: old proofs are dropped a bucket at a time. */
   readonly #buckets = new Map<number, Map<string, Holders>>();
   readonly #keys = new Map<string, Holder>();
   readonly #agents = new Map<string, Holder>();
   #size = 0;
-  /** Whole seconds: a proof issued before is refused, since it may have been forgotten. */
+  /** Whole seconds. A proof issued earlier is refused, because it may have been forgotten. */
   #horizonSeconds: number;
 
   constructor({ pastSeconds, max = DEFAULT_MAX_PROOFS, startedAtMs, onRefused = () => undefined }: ProofMemoryOptions) {
@@ -119,7 +121,7 @@ export class ProofMemory implements ReplayMemory {
     this.#size += 1;
   }
 
-  /** Refuses the proofs issued before `seconds` from now on, and forgets them as far as their bucket is over. */
+  /** Raises the horizon to `seconds` and drops the buckets that end before it. */
   #sweep(seconds: number): void {
     if (seconds <= this.#horizonSeconds) return;
     this.#horizonSeconds = seconds;
@@ -135,7 +137,7 @@ export class ProofMemory implements ReplayMemory {
   }
 }
 
-/** How many of the proofs are of one key or agent. */
+/** Number of proofs of one key or agent. */
 interface Holder {
   readonly name: string;
   count: number;

@@ -8,22 +8,22 @@ import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, t
 import { strictJsonFrom } from './strict-json.ts';
 import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
 
-/** A DPoP proof that was verified for one request: whoever sent the request holds the private key. */
+/** A DPoP proof verified for one request: the sender holds the private key. */
 export interface Proof {
-  /** RFC 7638 thumbprint of the key, base64url SHA-256: what `cnf.jkt` of a token names. */
+  /** RFC 7638 thumbprint of the key (base64url SHA-256), which a token's `cnf.jkt` names. */
   readonly thumbprint: string;
   readonly algorithm: SignatureAlgorithm;
-  /** The `jti` claim: one proof is for one request, which `ProofMemory` holds it to. */
+  /** The `jti` claim. A proof is for one request, which the replay memory enforces. */
   readonly proofId: string;
   /** Seconds since the Unix epoch. */
   readonly issuedAtSeconds: number;
 }
 
-/** What a proof must keep to here. */
+/** The rules for proofs. */
 export interface ProofRules {
-  /** Oldest `iat`, seconds ago; 60 by default. A proof is remembered for as long. */
+  /** Oldest accepted `iat`, seconds ago; 60 by default. Proofs are remembered for as long. */
   readonly pastSeconds: number;
-  /** Furthest `iat` ahead, in seconds, for clocks that differ; 5 by default. */
+  /** How far in the future `iat` may be, in seconds, for clock skew; 5 by default. */
   readonly futureSeconds: number;
   readonly algorithms: ReadonlySet<SignatureAlgorithm>;
   /** Longest proof; 8192 by default. */
@@ -38,13 +38,13 @@ export const defaultProofRules: ProofRules = Object.freeze({
   maxBytes: 8192,
 });
 
-/** The request a proof has to be for. */
+/** The request that a proof must be for. */
 export interface ProvenRequest {
   /** As sent; compared exactly. */
   readonly method: string;
-  /** Its target by the configured external URL (`targetUriOf`), never by the host it names. Query and fragment do not count. */
+  /** Its target by the configured external URL (`targetUriOf`), never by the host it names. Query and fragment are ignored. */
   readonly url: string;
-  /** The access token that came with it; `null` where none did, as at a token endpoint. */
+  /** The access token of the request; `null` where there is none, as at a token endpoint. */
   readonly accessToken: string | null;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
@@ -52,11 +52,10 @@ export interface ProvenRequest {
 }
 
 /**
- * The proof in the values of a request's `DPoP` header: exactly one, of its type, signed by the public key it carries, for
- * this method, this target and this access token, and of this moment. Anything else is `token.proof`, whose detail names
- * the member or claim and never its value. A key is taken from `jwk` alone: nothing a proof names is fetched, and a `kid` is
- * not looked at. That the key is the one a token is bound to is `bindingProblem`'s to say, that the proof was not used
- * before `ProofMemory`'s. Never throws.
+ * Verifies the proof in a request's `DPoP` header values: exactly one, of the right type, signed by the key it carries, for
+ * this method, target and access token, and recent. Denies everything else with `token.proof`; the detail names the member or
+ * claim, never its value. The key comes from `jwk` only: nothing is fetched and `kid` is ignored. `bindingProblem` checks that
+ * the token is bound to the key, `ProofMemory` that the proof is not reused. Never throws.
  *
  * @see RFC 9449 sections 4.2 and 4.3
  */

@@ -1,23 +1,23 @@
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 
 /**
- * What a use of a token can be, the most telling first. `after-end` and `other-identity` come from the decision; the rest
- * from the uses that were allowed before.
+ * The classes of a token use, most significant first. `after-end` and `other-identity` follow from the decision, the rest from
+ * earlier allowed uses.
  */
 export const REUSE_CLASSES = [
-  /** Presented by a workload it was not issued to. */
+  /** Presented by a workload the token was not issued to. */
   'other-identity',
-  /** Its task has ended, or it was revoked. */
+  /** Its task has ended, or the token was revoked. */
   'after-end',
-  /** From another node than its first allowed use: another address, or another certificate. */
+  /** From another node than its first allowed use: another address or certificate. */
   'other-node',
-  /** For an action of a risk that it was not used for before. */
+  /** For an action with a risk class it was not used for before. */
   'other-class',
-  /** At a server that it was not used at before. */
+  /** At a server it was not used at before. */
   'other-server',
-  /** In a trace that it was not used in before, or in none. */
+  /** In another trace than before, or in none. */
   'other-trace',
-  /** Over a connection that it was not used over before. */
+  /** Over a new connection. */
   'other-connection',
   'same-trace',
   /** No use of it was allowed before. */
@@ -27,41 +27,41 @@ export const REUSE_CLASSES = [
 /** One class of a use. */
 export type ReuseClass = (typeof REUSE_CLASSES)[number];
 
-/** Where and for what a token is used. What is not known is `null`, which differs from everything that is. */
+/** Where and for what a token is used. An unknown value is `null`, which differs from every known one. */
 export interface Circumstances {
-  /** Trace of the call. The caller chooses it: the same trace proves nothing. */
+  /** Trace of the call. The caller chooses it, so an equal trace proves nothing. */
   readonly traceId: string | null;
-  /** Address and port of the other end; `null` where another stands between it and the proxy. */
+  /** Peer address and port; `null` where there is a hop between the caller and the proxy. */
   readonly connection: string | null;
-  /** Address of the other end, under the same condition. */
+  /** Peer address, under the same condition. */
   readonly address: string | null;
-  /** Digest of the certificate of the caller. */
+  /** Digest of the caller's certificate. */
   readonly certificate: string | null;
   readonly server: string | null;
   readonly risk: string | null;
 }
 
-/** What is remembered of the allowed uses of a token. */
+/** What is remembered of a token's allowed uses. */
 export interface AllowedUses {
-  /** Marks of the latest few: where each call is a trace of its own, a hundred thousand tokens have eight each. */
+  /** Marks of the latest traces. Stored compactly: where each call is its own trace, 100,000 tokens have eight each. */
   readonly traces: readonly number[];
   readonly places: Places;
 }
 
-/** Where and for what a token was used: of the node the first, of the rest the latest few. Tokens with the same share one. */
+/** Where and for what a token was used: the first node, and the latest of the rest. Equal values are interned. */
 export interface Places extends Pick<Circumstances, 'address' | 'certificate'> {
   readonly connections: readonly string[];
   readonly servers: readonly string[];
   readonly risks: readonly string[];
 }
 
-/** Values remembered of each kind. The one remembered longest goes first: its return then counts as another, never as the same. */
+/** Values remembered of each kind. The oldest is dropped first, so a forgotten value counts as another, never as the same. */
 export const MAX_REMEMBERED_USES = 8;
 
 /**
- * The classes of a use, as far as they are known before it is decided; never empty.
+ * The classes of a use that are known before it is decided; never empty.
  *
- * @param before `null` where no use was allowed
+ * @param before `null` where no use was allowed yet
  */
 export function reuseClasses(before: AllowedUses | null, now: Circumstances): readonly ReuseClass[] {
   if (before === null) return ['first'];
@@ -80,8 +80,8 @@ export function reuseClasses(before: AllowedUses | null, now: Circumstances): re
 const isOther = (known: readonly string[], value: string | null): boolean => value !== null && !known.includes(value);
 
 /**
- * What is remembered once a use was allowed. INVARIANT: the node stays that of the first, so that no harmless use from
- * elsewhere makes elsewhere familiar.
+ * Adds an allowed use. INVARIANT: the node stays that of the first use, so that a harmless use from elsewhere does not make
+ * elsewhere look familiar.
  */
 export function rememberedWith(before: AllowedUses | null, now: Circumstances): AllowedUses {
   return {
@@ -90,7 +90,7 @@ export function rememberedWith(before: AllowedUses | null, now: Circumstances): 
   };
 }
 
-/** Most tokens are used from one place alone, over a connection that others are used over too. */
+/** Most tokens are used from one place, over a connection that other tokens share. */
 const shared = new BoundedMemo<Places>();
 
 function firstPlaces({ address, certificate, connection, server, risk }: Circumstances): Places {
@@ -112,13 +112,13 @@ function placesWith(before: Places, now: Circumstances): Places {
   return isKnown ? before : { address: before.address, certificate: before.certificate, connections, servers, risks };
 }
 
-/** The last 30 bits of a trace id, which are random: one pair in a thousand million is taken for the same trace. */
+/** The last 30 bits of a trace id, which are random: two traces collide once in 10^9. */
 const markOf = (traceId: string): number => Number.parseInt(traceId.slice(-8), 16) & 0x3fff_ffff;
 
-/** `concat` and not a spread, which leaves room for more elements than there will be. */
+/** `concat` rather than a spread, which over-allocates. */
 const listWith = <T extends string | number>(list: readonly T[], value: T | null): readonly T[] =>
   value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED_USES).concat(value);
 
-/** The most telling of the classes of one use, for a label that takes one; `null` of none. */
+/** The most significant class of a use, for a label with a single value; `null` for an empty list. */
 export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>
   REUSE_CLASSES.find((name) => classes.includes(name)) ?? null;

@@ -1,13 +1,12 @@
 const MIN_MODULUS_BITS = 2048;
-/** Verifying costs the square of the length: a longer key would let a key server slow every check. */
+/** Verification time grows with the square of the length; a longer key would let a key server slow down every check. */
 const MAX_MODULUS_BITS = 8192;
 const MIN_EXPONENT = 65537n;
 const MAX_EXPONENT = 2n ** 32n;
 
 /**
- * Why an RSA public key is too weak to believe a signature of, as a clause, or `null`: a modulus outside 2048 to 8192
- * bits, an exponent that is even or outside 65537 to 2^32, or a modulus with the fingerprint of the ROCA generator, whose
- * private key can be computed.
+ * Why an RSA public key is too weak to trust, as a clause, or `null`: a modulus outside 2048 to 8192 bits, an exponent that is
+ * even or outside 65537 to 2^32, or a modulus of the ROCA generator, whose private key can be computed.
  *
  * @see RFC 7518 section 3.3, FIPS 186-5 section A.1.1, CVE-2017-15361
  */
@@ -27,7 +26,7 @@ const ODD_PRIMES_TO_167 = [
   127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/** For each small prime, the remainders a ROCA modulus can have: the powers of 65537. */
+/** The residues a ROCA modulus can have, for each small prime: the powers of 65537. */
 const rocaRemainders: readonly (readonly [prime: bigint, remainders: ReadonlySet<number>])[] = ODD_PRIMES_TO_167.map(
   (prime) => [BigInt(prime), powersOf65537(prime)] as const,
 );
@@ -38,6 +37,6 @@ function powersOf65537(prime: number): ReadonlySet<number> {
   return powers;
 }
 
-/** A sound modulus has every one of these remainders by chance once in 2^27. */
+/** A sound modulus matches all residues by chance once in 2^27. */
 const isRoca = (modulus: bigint): boolean =>
   rocaRemainders.every(([prime, remainders]) => remainders.has(Number(modulus % prime)));

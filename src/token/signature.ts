@@ -2,9 +2,9 @@ import { type KeyObject, verify } from 'node:crypto';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 
 /**
- * Whether a signature of some bytes holds with a public key, by the one algorithm that the key is for. At once and in this
- * thread: Web Crypto takes a third more of the processor for it, though of other threads, and would keep the state of a task from
- * being the last thing that is asked before a decision (`test/bench/token.ts`). Never throws.
+ * Verifies a signature with a public key and the key's only algorithm. Synchronous, on this thread: Web Crypto uses a third
+ * more CPU (`test/bench/token.ts`), and awaiting it would let task state change between its check and the decision. Never
+ * throws.
  */
 export function isSigned(
   bytes: Uint8Array,
@@ -15,7 +15,7 @@ export function isSigned(
   try {
     return spec !== undefined && verify(spec.digest, bytes, { key, ...spec.form }, signature);
   } catch {
-    // node:crypto throws where a key is of another type than the algorithm.
+    // node:crypto throws where the key type does not match the algorithm.
     return false;
   }
 }

@@ -2,13 +2,13 @@ import type { Problem } from './members.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** How deep objects and arrays may nest. */
+/** Deepest nesting of objects and arrays. */
 export const MAX_JSON_DEPTH = 32;
 
 /**
- * The value of one JSON text, read so that no two readers can disagree about it: valid UTF-8 without a byte order mark,
- * no duplicate member name at any depth, no U+0000 and no lone surrogate in a string, nesting of at most
- * `MAX_JSON_DEPTH`. The caller bounds the length; the work is linear in it. The problem never quotes the text.
+ * Parses JSON strictly, so that no two parsers can disagree: valid UTF-8 without a byte order mark, no duplicate member names
+ * at any depth, no U+0000 and no lone surrogates in strings, nesting of at most `MAX_JSON_DEPTH`. Linear time; the caller
+ * bounds the length. The problem never quotes the text.
  *
  * @see RFC 8259, RFC 7493 (I-JSON), RFC 7519 section 4
  */
@@ -38,19 +38,19 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
 /**
- * The member names of an object so far, as small as they allow: nothing for none, the name itself for one. A text of 64 KiB
- * holds 21,000 objects, and a `Set` for each would cost ten times what reading them does.
+ * The member names of an object so far: nothing for none, the name itself for one, else a set. A text of 64 KiB can hold 21,000
+ * objects, and a `Set` for each would cost ten times the parsing.
  */
 type MemberNames = Set<string> | string | null;
 
-/** The names with one more; `null` where it is there already. */
+/** Adds a name; `null` where it is a duplicate. */
 function withName(names: MemberNames, name: string): Exclude<MemberNames, null> | null {
   if (names === null) return name;
   if (typeof names === 'string') return names === name ? null : new Set([names, name]);
   return names.has(name) ? null : names.add(name);
 }
 
-/** One pass over text that `JSON.parse` accepted: there, a string followed by a colon is a member name. */
+/** One pass over text that `JSON.parse` accepted, in which a string followed by a colon is a member name. */
 function ambiguityOf(text: string): string | null {
   const open: MemberNames[] = [];
   for (let index = 0; index < text.length; index++) {
@@ -82,7 +82,7 @@ function ambiguityOf(text: string): string | null {
   return null;
 }
 
-/** Index just after the closing quote of the string that opens at `start`. */
+/** Index after the closing quote of the string that starts at `start`. */
 function endOfString(text: string, start: number): number {
   let index = start + 1;
   while (index < text.length && text.charCodeAt(index) !== QUOTE) {

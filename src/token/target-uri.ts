@@ -1,6 +1,6 @@
 import type { Problem } from './members.ts';
 
-/** Longest URI read, in characters. */
+/** Longest URI accepted, in characters. */
 export const MAX_TARGET_URI_CHARACTERS = 8192;
 
 const MAX_PORT = 65_535;
@@ -9,15 +9,14 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
   ['http', 80],
 ]);
 
-/** Scheme, host, port and path of an `http` or `https` URI; user information is not one of its parts. */
+/** Scheme, host, port and path of an `http` or `https` URI. User information does not match. */
 const URI =
   /^(https?):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{0,5}))?((?:\/(?:[^?#%\\]|%[0-9a-f]{2})*)?)(?:\?[^#]*)?(?:#.*)?$/i;
 
 /**
- * The one spelling of the URI a request is for, without query and fragment, so that two spellings of the same target
- * compare equal: scheme and host in lower case, no default port, percent-encodings in upper case and none of an unreserved
- * character, no dot segments, `/` for no path. The problem is a clause: anything but an absolute `http` or `https` URI of
- * ASCII without user information.
+ * Normalises the URI of a request, without query and fragment, so that equal targets compare equal: lower-case scheme and host,
+ * no default port, upper-case percent-encodings and none of unreserved characters, no dot segments, `/` for an empty path. The
+ * problem, as a clause, is anything but an absolute `http` or `https` URI in ASCII without user information.
  *
  * @see RFC 9449 section 4.3, RFC 3986 sections 6.2.2 and 6.2.3
  */
@@ -34,15 +33,15 @@ export function targetUriFrom(text: string): string | Problem {
 }
 
 /**
- * The target of a call that arrived with `path` at a server which its callers know as `externalUrl`: never the host that
- * the call names, which is the caller's own word.
+ * The target of a call with `path`, by the URL under which callers know the server. Never by the host that the call names,
+ * which the caller chooses.
  *
- * @param externalUrl such as `https://gateway.acme.test/agents`; its path goes before that of the call
- * @param path raw, beginning with `/`, without query
+ * @param externalUrl such as `https://gateway.acme.test/agents`; its path is prepended
+ * @param path raw, starting with `/`, without query
  */
 export const targetUriOf = (externalUrl: string, path: string): string => externalUrl.replace(/\/+$/, '') + path;
 
-/** Decodes what needs no encoding, and spells the other encodings in upper case. */
+/** Decodes unreserved characters and upper-cases the other encodings. */
 const withPlainEncodings = (path: string): string =>
   path.replaceAll(/%[0-9a-f]{2}/gi, (encoded) => {
     const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));

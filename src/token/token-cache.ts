@@ -3,26 +3,26 @@ import { LRUCache } from 'lru-cache';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
 
-/** A token whose signature was verified, with what has to hold for that to hold still. */
+/** A token whose signature was verified, with the key on which that depends. */
 export type VerifiedToken = SignedBy &
   (
     | { readonly kind: 'remit'; readonly claims: TaskClaims }
     | { readonly kind: 'external'; readonly claims: ExternalClaims }
   );
 
-/** Who signed a token, and with what. */
+/** The issuer and key that signed a token. */
 export interface SignedBy {
   readonly issuer: string;
   readonly keyId: string | undefined;
   readonly algorithm: string;
-  /** The very key that verified it. */
+  /** The key object that verified it. */
   readonly key: KeyObject;
 }
 
 /**
- * Remembers tokens whose signature was verified, by the digest of the whole token: never by a claim or the signature alone,
- * which another token may have as well. That one is remembered says nothing about its times, its audience, its task or whose it
- * is: those are looked at on every use. It holds `max` tokens; the one unused longest is forgotten first.
+ * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
+ * another token may share. A hit says nothing about times, audience, task or owner: those are checked on every use. Holds `max`
+ * tokens.
  */
 export class TokenCache {
   readonly #tokens: LRUCache<string, VerifiedToken>;
@@ -33,15 +33,15 @@ export class TokenCache {
     this.#onLookup = onLookup;
   }
 
-  /** How many tokens are remembered. */
+  /** Number of cached tokens. */
   get size(): number {
     return this.#tokens.size;
   }
 
   /**
-   * The token of a digest, if it is remembered and its key is held still; one whose key is not is forgotten.
+   * The cached token of a digest, if its key is still held; otherwise it is dropped.
    *
-   * @param isHeld whether the issuer has that very key now, for tokens of that kind
+   * @param isHeld whether the issuer still has that key for tokens of that kind
    */
   get(digest: string, isHeld: (token: VerifiedToken) => boolean): VerifiedToken | null {
     const token = this.#tokens.get(digest);
@@ -51,7 +51,7 @@ export class TokenCache {
     return isGood ? token : null;
   }
 
-  /** Remembers a token under the digest of its whole text. */
+  /** Caches a token under the digest of its whole text. */
   set(digest: string, token: VerifiedToken): void {
     this.#tokens.set(digest, token);
   }

@@ -4,12 +4,12 @@ import type { TrustDomain } from '../identity/spiffe-id.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { MAX_TRANSACTION_TOKEN_SECONDS, TRANSACTION_TOKEN_TYPE, type TransactionFacts } from './transaction-token.ts';
 
-/** Bytes of randomness in a `jti`. */
+/** Random bytes in a `jti`. */
 const TOKEN_ID_BYTES = 16;
 
-/** What transaction tokens are signed with. */
+/** What the signer needs. */
 export interface TransactionTokenSignerOptions {
-  /** A key of its own, which signs no other kind of token; its public half is published under `keyId`. */
+  /** A key that signs no other kind of token. Its public half is published under `keyId`. */
   readonly key: {
     readonly keyId: string;
     readonly algorithm: SignatureAlgorithm;
@@ -19,27 +19,27 @@ export interface TransactionTokenSignerOptions {
   readonly issuer: string;
   /** `aud` of the tokens. */
   readonly trustDomain: TrustDomain;
-  /** Life of a token, whole seconds from 1 to 60. */
+  /** Lifetime of a token, whole seconds from 1 to 60. */
   readonly ttlSeconds: number;
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-/** Signs the transaction token of one allowed call, in compact form. Rejects only where the key cannot sign. */
+/** Signs the transaction token of one allowed call, in compact form. Rejects only where signing fails. */
 export type TransactionTokenSigner = (facts: TransactionFacts) => Promise<string>;
 
 /**
- * Signs transaction tokens, which tell the services behind an allowed call in which task it is made. They hold no access
- * token and no argument, and are never a credential.
+ * A signer of transaction tokens, which tell the services behind an allowed call which task it belongs to. They contain no
+ * access token and no arguments, and are never a credential.
  *
- * @throws RangeError for a life outside 1 to 60 s: a mistake of the caller, not of the outside
+ * @throws RangeError for a lifetime outside 1 to 60 s, which is a bug of the caller
  * @see draft-ietf-oauth-transaction-tokens section 6
  */
 export function transactionTokenSigner(options: TransactionTokenSignerOptions): TransactionTokenSigner {
   const { issuer, key, nowMs, randomBytes, trustDomain, ttlSeconds } = options;
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > MAX_TRANSACTION_TOKEN_SECONDS) {
-    throw new RangeError(`a transaction token lives from 1 to ${MAX_TRANSACTION_TOKEN_SECONDS} s`);
+    throw new RangeError(`the lifetime of a transaction token must be 1 to ${MAX_TRANSACTION_TOKEN_SECONDS} s`);
   }
   return (facts) => {
     const issuedAtSeconds = Math.floor(nowMs() / 1000);

@@ -5,37 +5,37 @@ import { digestOfToken, verifyingKey, unverifiedJwtFrom, type VerificationKeys }
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem, membersFrom, optional, type Reader, seconds, text } from './members.ts';
 
-/** Longest life of a transaction token, in seconds. */
+/** Longest lifetime of a transaction token, in seconds. */
 export const MAX_TRANSACTION_TOKEN_SECONDS = 60;
 
-/** The media type of a transaction token; nothing else is one, and it is nothing else. */
+/** The `typ` of transaction tokens, which no other token has. */
 export const TRANSACTION_TOKEN_TYPE = 'txntoken+jwt';
 
-/** What one allowed call does, for the services behind the one it goes to. */
+/** What one allowed call does, for the services behind its upstream. */
 export interface TransactionFacts {
   /** `txn`: the task. */
   readonly taskId: string;
-  /** base64url SHA-256 of the `jti` of the task token of the call, whose end is its end too. */
+  /** base64url SHA-256 of the `jti` of the call's task token. It expires with that token. */
   readonly tokenDigest: string;
   /** `sub`: the delegating user, or the agent itself. */
   readonly subject: string;
-  /** `req_wl`: the workload that asked. */
+  /** `req_wl`: the calling workload. */
   readonly agent: SpiffeId;
   /** Id of the action in the catalog. */
   readonly action: string;
   /** URI of the resource the call goes to. */
   readonly resource: string;
-  /** Digest of the arguments, never the arguments; `null` where it is not known. */
+  /** Digest of the arguments, never the arguments; `null` where not known. */
   readonly argsDigest: string | null;
-  /** Scope of the task token; where it is empty the action stands for it. */
+  /** Scope of the task token; the action where that is empty. */
   readonly scope: readonly string[];
   /** W3C trace context of the call; `null` where there is none. */
   readonly traceparent: string | null;
-  /** IP address the call came from; `null` where it is not known. */
+  /** Client IP address of the call; `null` where not known. */
   readonly requestIp: string | null;
 }
 
-/** A verified transaction token. It says in which task a call is made; it proves nothing about who sends it. */
+/** A verified transaction token. It says which task a call belongs to; it proves nothing about the sender. */
 export interface TransactionToken extends TransactionFacts {
   readonly kind: 'transaction-token';
   readonly issuer: string;
@@ -48,23 +48,23 @@ export interface TransactionToken extends TransactionFacts {
   readonly expiresAtSeconds: number;
   /** The `jti` claim. */
   readonly tokenId: string;
-  /** Base64url SHA-256 of the whole compact token; what a record may hold in its place. */
+  /** base64url SHA-256 of the whole compact token, which records may contain instead of it. */
   readonly digest: string;
 }
 
-/** What a transaction token must keep to here. */
+/** The rules for transaction tokens. */
 export interface TransactionTokenRules {
   readonly trustDomain: TrustDomain;
-  /** How far clocks may differ, either way; 5 by default. */
+  /** Tolerated clock skew, either way; 5 by default. */
   readonly clockSkewSeconds: number;
   /** Longest compact token; 8192 by default. */
   readonly maxBytes: number;
 }
 
 /**
- * The transaction token in a compact JWS: of its own type, signed by a key its issuer has for transaction tokens and for
- * nothing else, for this trust domain, live at `nowMs` and of at most 60 s. Denies with the `token.*` reasons of
- * `verifyTaskToken`. Never throws, and fetches nothing. It is no credential: it is bound to nobody and may be replayed.
+ * Parses and verifies a transaction token: of its own type, signed by a key that its issuer has only for transaction tokens,
+ * for this trust domain, live at `nowMs`, with a lifetime of at most 60 s. Denies with the `token.*` reasons of
+ * `verifyTaskToken`. Never throws and fetches nothing. It is not a credential: it is not bound to a caller and can be replayed.
  *
  * @param nowMs milliseconds since the Unix epoch
  * @see draft-ietf-oauth-transaction-tokens sections 6 and 7

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 
 /**
- * The one name of a token whatever its text: base64url SHA-256 of its issuer and its `jti`, which is unique for that issuer alone.
- * The digest of the text is no such name: whoever holds an ES256 token can write its signature (r, s) as (r, n-s), which verifies
- * as well, and the text with another header is signed anew by the issuer for the same token.
+ * The identity of a token regardless of its text: base64url SHA-256 of issuer and `jti`, which is unique per issuer. The digest
+ * of the text would not do: an ES256 signature (r, s) can be rewritten as (r, n-s), which verifies too, and the issuer may sign
+ * the same claims again with another header.
  *
  * @see RFC 7519 section 4.1.7
  */

@@ -3,20 +3,20 @@ import type { SpanReference } from './claims.ts';
 import { rememberedWith, reuseClasses } from './reuse.ts';
 import type { AllowedUses, Circumstances, ReuseClass } from './reuse.ts';
 
-/** What came before this use of a token, as far as this process remembers. */
+/** The uses of a token before this one, as far as this process remembers. */
 export interface TokenUse {
-  /** Which use this is, from 1: the first, or a reuse. */
+  /** Number of this use: 1 is the first. */
   readonly use: number;
-  /** Span of the use before. */
+  /** Span of the previous use. */
   readonly previous: SpanReference | null;
-  /** What it is against the uses that were allowed before. */
+  /** Classes of this use compared with the allowed ones before. */
   readonly reuse: readonly ReuseClass[];
   readonly circumstances: Circumstances;
 }
 
 interface Seen {
   count: number;
-  /** The bytes of the ids of a span, as characters: a tenth of a kibibyte less than the span as an object, for each token. */
+  /** Bytes of the previous span's ids as Latin-1: about 100 bytes less per token than an object. */
   last: string | null;
   allowed: AllowedUses | null;
 }
@@ -29,9 +29,8 @@ function spanOf(last: string): SpanReference {
 }
 
 /**
- * Counts the uses of each token and remembers where the allowed ones were made. It remembers `max` tokens; the one unused
- * longest is forgotten first, and its next use then counts as a first one: this is for traces and policies, budgets are kept
- * elsewhere. It is the memory of one process, and begins empty.
+ * Counts the uses of each token and remembers where allowed ones were made. An LRU map of `max` tokens in the memory of one
+ * process; after eviction a token's next use counts as its first. For traces and policies; budgets are kept elsewhere.
  */
 export class TokenUses {
   readonly #seen: LRUCache<string, Seen>;
@@ -54,15 +53,15 @@ export class TokenUses {
   }
 
   /**
-   * Remembers where a use was allowed. INVARIANT: called before anything is awaited after `next`, so that no second use is
-   * classified between the two; and for no use that was denied, which would make a thief's whereabouts familiar.
+   * Remembers where a use was allowed. INVARIANT: called without an await after `next`, so that no second use is classified in
+   * between, and never for a denied use, which would make a thief's location look familiar.
    */
   allowed(useKey: string, { circumstances }: TokenUse): void {
     const seen = this.#seen.get(useKey);
     if (seen !== undefined) seen.allowed = rememberedWith(seen.allowed, circumstances);
   }
 
-  /** Remembers the span of the latest use, for the link of the next one. */
+  /** Remembers the span of the latest use, so that the next one can link to it. */
   traced(useKey: string, span: SpanReference): void {
     const seen = this.#seen.get(useKey);
     if (seen !== undefined) seen.last = packed(span);

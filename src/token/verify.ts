@@ -6,26 +6,26 @@ import { lifetimeProblem } from './lifetime.ts';
 
 export type { VerificationKeys };
 
-/** What a task token must keep to here. */
+/** The rules for task tokens. */
 export interface TokenRules {
-  /** Resource URIs this sidecar guards; a token is for exactly one of them. */
+  /** Resource URIs this sidecar guards; a token must be for exactly one of them. */
   readonly audiences: ReadonlySet<string>;
   /** Longest time between `iat` and `exp`; 900 by default. */
   readonly maxLifetimeSeconds: number;
-  /** How far clocks may differ, either way; 5 by default. */
+  /** Tolerated clock skew, either way; 5 by default. */
   readonly clockSkewSeconds: number;
   /** Longest compact token; 8192 by default. */
   readonly maxBytes: number;
 }
 
-/** The media type of an access token; nothing else signed by the same issuer is one. @see RFC 9068 section 4 */
+/** Accepted `typ` values. Nothing else that the issuer signs is an access token. @see RFC 9068 section 4 */
 const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['at+jwt', 'application/at+jwt']);
 
 /**
- * The task token in a compact JWS: well formed, of the right type, signed by a key of the issuer it names, with every
- * claim of the profile, live at `nowMs` and for a resource guarded here. Each failure is a `Deny` with its own
- * `token.*` reason, whose detail names the header member or claim and never its value. Never throws, and fetches nothing.
- * That the caller is the one it is bound to is `bindingProblem`'s to say, that its task is active `taskPermits`'s.
+ * Parses and verifies a task token: well formed, of the right type, signed by a key of the issuer it names, with every claim of
+ * the profile, live at `nowMs` and for a resource guarded here. Each failure has its own `token.*` reason, whose detail names
+ * the header member or claim, never its value. Never throws and fetches nothing. `bindingProblem` checks its binding to the
+ * caller, `taskPermits` its task.
  *
  * @param nowMs milliseconds since the Unix epoch
  * @see RFC 9068 section 4, RFC 8725
@@ -40,7 +40,7 @@ export function verifyTaskToken(
   return isDeny(jwt) ? jwt : verifiedTaskToken(jwt, rules, keys, nowMs);
 }
 
-/** `verifyTaskToken` for a token that is already taken apart. */
+/** `verifyTaskToken` for a token that is already parsed. */
 export function verifiedTaskToken(
   jwt: UnverifiedJwt,
   rules: TokenRules,
@@ -51,7 +51,7 @@ export function verifiedTaskToken(
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
-/** What `verifiedTaskToken` finds that does not change with time: the claims, and the key that verified them. */
+/** The part of `verifiedTaskToken` that does not depend on time: the claims, and the key that verified them. */
 export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
@@ -65,15 +65,15 @@ export function signedTaskClaims(
   return isDeny(claims) ? claims : { claims, key };
 }
 
-/** A denial with `token.expired` of a token that is sound but for its time: what its task has come to can still be asked. */
+/** The `token.expired` denial of an otherwise valid token, with which the state of its task can still be reported. */
 export interface ExpiredToken extends Deny {
   readonly expired: TaskToken;
 }
 
-/** Whether a denial is that of a task token whose time is over, and nothing else is wrong with it. */
+/** Whether the denial is that of a task token that has expired and is valid otherwise. */
 export const isExpired = (credential: Deny): credential is ExpiredToken => 'expired' in credential;
 
-/** What `verifiedTaskToken` judges anew on every use: times and audience. */
+/** The part of `verifiedTaskToken` that is checked on every use: times and audience. */
 export function liveTaskToken(
   { token, notBeforeSeconds }: TaskClaims,
   rules: TokenRules,

@@ -96,7 +96,11 @@ describe('a2aActionFrom denies', () => {
       request('sendMessage', {}),
       'action.unknown: the catalog does not name the method `sendMessage`',
     ],
-    ['an answer', { jsonrpc: '2.0', id: 1, result: {} }, 'action.unknown: an agent is not sent answers'],
+    [
+      'an answer',
+      { jsonrpc: '2.0', id: 1, result: {} },
+      'action.unknown: a JSON-RPC answer cannot be sent to an agent',
+    ],
     ['a batch', [request('GetTask', {})], 'request.unsupported: the message is a batch'],
     [
       'a second id',
@@ -116,7 +120,7 @@ describe('a2aActionFrom denies', () => {
     [
       'a task id that is no text',
       request('GetTask', { id: 7 }),
-      `action.arguments: arguments of \`${idOf('GetTask')}\`: \`taskId\` is no string`,
+      `action.arguments: arguments of \`${idOf('GetTask')}\`: \`taskId\` must be a string`,
     ],
     ...[
       '{"pushConfig":{"webhook_url":"x"}}',
@@ -127,7 +131,7 @@ describe('a2aActionFrom denies', () => {
         [
           `an argument that protobuf finds in ${params}`,
           request('named', JSON.parse(params)),
-          'action.arguments: arguments of `booker.named`: a member can be taken for the way to `url`, but is not equal to it',
+          'action.arguments: arguments of `booker.named`: a member can be taken for one on the path to `url`, but is spelt differently',
         ] as [string, object, string],
     ),
     ['a missing argument', request('must', {}), 'action.arguments: arguments of `booker.must`: `taskId` is missing'],

@@ -99,7 +99,7 @@ describe('actionFrom', () => {
     ],
     ['refuses a body it was not sent', order(json, null), `${refused}the body was not sent to the check`],
     ['refuses an empty body', order(json, ''), `${refused}the body is not valid JSON`],
-    ['refuses a list', order(json, '[]'), `${refused}the body is no JSON object`],
+    ['refuses a list', order(json, '[]'), `${refused}the body must be a JSON object`],
     ['refuses a body without the argument', order(json, '{}'), `${refused}\`total\` is missing`],
     [
       'refuses a duplicate anywhere',
@@ -140,7 +140,7 @@ describe('actionFrom', () => {
     [
       'refuses a query of gRPC',
       { ...grpc('application/grpc'), query: 'a' },
-      'request.unsupported: a gRPC call has no query',
+      'request.unsupported: a gRPC call must not have a query',
     ],
     [
       'knows no other method of the service',

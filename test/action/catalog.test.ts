@@ -187,14 +187,18 @@ describe('catalogFrom finds in the protocols', () => {
       ['path: /import', 'path: /acme.tickets.v1.Tickets/Get'],
       '`POST /acme.tickets.v1.Tickets/Get` overlaps with',
     ],
-    ['a tool twice', ["'delete ticket'", 'create_ticket'], 'no valid YAML: map keys must be unique'],
+    ['a tool twice', ["'delete ticket'", 'create_ticket'], 'invalid YAML: map keys must be unique'],
     ['an action twice', ['tickets.delete', 'tickets.create'], 'the action `tickets.create` is defined twice'],
     [
       'an action in the place of the session',
       ['tickets.ask', 'tickets.mcp.session'],
       'the action `tickets.mcp.session` is defined twice',
     ],
-    ['a parameter in the path of MCP', ['path: /mcp', "path: '/{x}'"], '`/{x}` is no fixed path: it has a parameter'],
+    [
+      'a parameter in the path of MCP',
+      ['path: /mcp', "path: '/{x}'"],
+      '`/{x}` must be a path without parameters: it has a parameter',
+    ],
     ['an unprintable tool', ["'delete ticket'", '"delete\\u202eticket"'], 'the name of a tool must be printable'],
     [
       'a service without package form',
@@ -210,7 +214,7 @@ describe('catalogFrom finds in the protocols', () => {
     [
       'arguments of resources',
       ['resources, risk: low', 'resources, risk: low, args: {}'],
-      'the arguments of `resources` are given',
+      'the arguments of `resources` are fixed: remove `args`',
     ],
     [
       'a header that is no name',
@@ -287,10 +291,10 @@ describe('catalogFrom finds', () => {
   const head = 'hosts: [a.test]\n    audience: ';
   const rows: readonly (readonly [string, string, string])[] = [
     ['an empty file', '', 'actions.yaml:1:1: the catalog must be a mapping'],
-    ['broken YAML', 'servers:\n  a: [\n', 'actions.yaml:3:1: no valid YAML: '],
-    ['a duplicate key', 'servers: {}\nservers: {}\n', 'actions.yaml:2:1: no valid YAML: map keys must be unique'],
+    ['broken YAML', 'servers:\n  a: [\n', 'actions.yaml:3:1: invalid YAML: '],
+    ['a duplicate key', 'servers: {}\nservers: {}\n', 'actions.yaml:2:1: invalid YAML: map keys must be unique'],
     ['an alias', 'servers: &a {}\nx: *a\n', 'actions.yaml:2:4: aliases are not supported: write the value out'],
-    ['a custom tag', 'servers: !!js {}\n', 'actions.yaml:1:10: no valid YAML: unresolved tag'],
+    ['a custom tag', 'servers: !!js {}\n', 'actions.yaml:1:10: invalid YAML: unresolved tag'],
     ['an unknown key at the top', 'servers: {}\nserver: {}\n', 'actions.yaml:2:1: unknown key `server` in the catalog'],
     ['an unknown key of a server', server('', 'host: [a.test]'), 'actions.yaml:3:5: unknown key `host` in a server'],
     [
@@ -357,32 +361,32 @@ describe('catalogFrom finds', () => {
     [
       'a template without slash',
       server(route('a', 'GET', 'v1')),
-      'actions.yaml:6:41: the path `v1` is no template: a path template begins with `/`',
+      'actions.yaml:6:41: the path `v1` is not a template: a path template must begin with `/`',
     ],
     [
       'a template with a wildcard',
       server(route('a', 'GET', '/{x*}')),
-      'actions.yaml:6:41: the path `/{x*}` is no template: `{x*}` is neither',
+      'actions.yaml:6:41: the path `/{x*}` is not a template: `{x*}` must be',
     ],
     [
       'a template with an empty segment',
       server(route('a', 'GET', '/a//b')),
-      'actions.yaml:6:41: the path `/a//b` is no template: a path template has no empty',
+      'actions.yaml:6:41: the path `/a//b` is not a template: a path template has no empty',
     ],
     [
       'a template with a dot segment',
       server(route('a', 'GET', '/a/../b')),
-      'actions.yaml:6:41: the path `/a/../b` is no template: `..` is no segment',
+      'actions.yaml:6:41: the path `/a/../b` is not a template: `..` is not a segment',
     ],
     [
       'a template with a percent',
       server(route('a', 'GET', '/a%2F')),
-      'actions.yaml:6:41: the path `/a%2F` is no template: ',
+      'actions.yaml:6:41: the path `/a%2F` is not a template: ',
     ],
     [
       'a parameter twice',
       server(route('a', 'GET', '/{x}/{x}')),
-      'actions.yaml:6:41: the path `/{x}/{x}` is no template: the parameter `x` appears twice',
+      'actions.yaml:6:41: the path `/{x}/{x}` is not a template: the parameter `x` appears twice',
     ],
     [
       'an argument of no parameter',
@@ -456,7 +460,7 @@ describe('catalogFrom finds', () => {
       'actions.yaml:1:1: the file is larger than 1048576 bytes',
     ]);
     const deep = findings('['.repeat(500_000));
-    expect(deep[0]).toMatch(/^actions\.yaml:1:\d+: no valid YAML: /);
+    expect(deep[0]).toMatch(/^actions\.yaml:1:\d+: invalid YAML: /);
     expect(deep.length).toBeLessThanOrEqual(20);
   });
 

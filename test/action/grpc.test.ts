@@ -53,10 +53,14 @@ describe('grpcActionFrom with a descriptor set', () => {
   it.each([
     ['takes arguments from the message', framed(order), ['shop.order', false, { customer: 'ada', amount: 1250 }]],
     ['refuses no body', null, 'request.body-incomplete: the gRPC message was not sent to the check as bytes'],
-    ['refuses an empty body', prefix(), 'request.body-incomplete: the gRPC message has no whole prefix'],
-    ['refuses a cut prefix', prefix(0, 0, 0, 0), 'request.body-incomplete: the gRPC message has no whole prefix'],
+    ['refuses an empty body', prefix(), 'request.body-incomplete: the prefix of the gRPC message is incomplete'],
+    [
+      'refuses a cut prefix',
+      prefix(0, 0, 0, 0),
+      'request.body-incomplete: the prefix of the gRPC message is incomplete',
+    ],
     ['refuses a compressed message', framed(order, 1), 'request.unsupported: the gRPC message is compressed'],
-    ['refuses another flag', framed(order, 128), 'request.malformed: the gRPC message has a flag that is none'],
+    ['refuses another flag', framed(order, 128), 'request.malformed: the gRPC message has an unknown flag'],
     [
       'refuses a cut message',
       framed(order).subarray(0, -1),
@@ -65,12 +69,12 @@ describe('grpcActionFrom with a descriptor set', () => {
     [
       'refuses a second message',
       Buffer.concat([framed(order), framed(order)]),
-      'request.malformed: more follows the one gRPC message of the call',
+      'request.malformed: data follows the only gRPC message of the call',
     ],
     [
       'refuses a byte too many',
       Buffer.concat([framed(order), prefix(0)]),
-      'request.malformed: more follows the one gRPC message of the call',
+      'request.malformed: data follows the only gRPC message of the call',
     ],
     [
       'refuses a length over 1 MiB before there are as many bytes',

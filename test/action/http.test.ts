@@ -126,12 +126,12 @@ describe('actionFrom denies', () => {
     [
       'an encoded slash in a parameter',
       call('POST', '/v1/payments/a%2Fb/refund'),
-      'action.arguments: arguments of `payments.refund`: `id` is no single segment of a path',
+      'action.arguments: arguments of `payments.refund`: `id` must be a single path segment',
     ],
     [
       'a dot segment as a parameter',
       call('POST', '/v1/payments/%2e%2e/refund'),
-      'action.arguments: arguments of `payments.refund`: `id` is no single segment of a path',
+      'action.arguments: arguments of `payments.refund`: `id` must be a single path segment',
     ],
     [
       'U+0000 in a parameter',
@@ -141,7 +141,7 @@ describe('actionFrom denies', () => {
     [
       'a lone surrogate',
       { ...call('POST', '/v1/payments/x/refund'), segments: ['v1', 'payments', '\ud800', 'refund'] },
-      'action.arguments: arguments of `payments.refund`: `id` is no well-formed Unicode',
+      'action.arguments: arguments of `payments.refund`: `id` must be well-formed Unicode',
     ],
     [
       'a string of more than 4 KiB',
@@ -162,17 +162,17 @@ describe('actionFrom denies', () => {
     [
       'an argument in other case',
       create('amount=1&Amount=9'),
-      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is spelt differently',
     ],
     [
       'an argument as a list',
       create('amount=1&amount[]=9'),
-      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is spelt differently',
     ],
     [
       'an argument behind a blank',
       create('amount=1&+amount=9'),
-      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is not equal to it',
+      'action.arguments: arguments of `payments.create`: a key of the query can be taken for `amount`, but is spelt differently',
     ],
     [
       'a bare semicolon',
@@ -182,34 +182,34 @@ describe('actionFrom denies', () => {
     [
       'a broken percent in a key',
       create('amount=1&%zz=1'),
-      'action.arguments: arguments of `payments.create`: a key of the query is no percent-encoded UTF-8',
+      'action.arguments: arguments of `payments.create`: a key of the query must be percent-encoded UTF-8',
     ],
     [
       'a broken percent in a value',
       create('amount=1&currency=%'),
-      'action.arguments: arguments of `payments.create`: `currency` is no percent-encoded UTF-8',
+      'action.arguments: arguments of `payments.create`: `currency` must be percent-encoded UTF-8',
     ],
     [
       'overlong UTF-8',
       create('amount=1&currency=%C0%AF'),
-      'action.arguments: arguments of `payments.create`: `currency` is no percent-encoded UTF-8',
+      'action.arguments: arguments of `payments.create`: `currency` must be percent-encoded UTF-8',
     ],
     [
       'an integer beyond 2^53',
       create('amount=9007199254740993'),
-      'action.arguments: arguments of `payments.create`: `amount` is no safe integer',
+      'action.arguments: arguments of `payments.create`: `amount` must be a safe integer',
     ],
     [
       'a bool that is a number',
       create('amount=1&urgent=1'),
-      'action.arguments: arguments of `payments.create`: `urgent` is neither `true` nor `false`',
+      'action.arguments: arguments of `payments.create`: `urgent` must be `true` or `false`',
     ],
     ...['', '1.5', '1e3', '+1', '01', '-0', '0x1', ' 1', 'NaN', '١'].map(
       (amount) =>
         [
           `\`${amount}\` as an integer`,
           create(`amount=${encodeURIComponent(amount)}`),
-          'action.arguments: arguments of `payments.create`: `amount` is no safe integer',
+          'action.arguments: arguments of `payments.create`: `amount` must be a safe integer',
         ] as const,
     ),
   ];

@@ -76,24 +76,24 @@ describe('jsonRpcFrom denies', () => {
       'nests deeper than 32',
     ],
     ['nothing', '', 'is not valid JSON'],
-    ['text', '"x"', 'is no object'],
-    ['null', 'null', 'is no object'],
+    ['text', '"x"', 'must be an object'],
+    ['null', 'null', 'must be an object'],
     ['no version', '{"method":"a"}', 'is not of version 2.0'],
     ['a number as version', '{"jsonrpc":2.0,"method":"a"}', 'is not of version 2.0'],
     ['a further member', '{"jsonrpc":"2.0","method":"a","x":1}', 'has a member that JSON-RPC does not have'],
     ['`__proto__`', '{"jsonrpc":"2.0","__proto__":{"method":"a"}}', 'has a member that JSON-RPC does not have'],
-    ['no method', '{"jsonrpc":"2.0","id":1}', 'is neither a call nor an answer'],
-    ['a result without id', '{"jsonrpc":"2.0","result":{}}', 'is neither a call nor an answer'],
-    ['a result and an error', '{"jsonrpc":"2.0","id":1,"result":1,"error":1}', 'is neither a call nor an answer'],
+    ['no method', '{"jsonrpc":"2.0","id":1}', 'must be a call or an answer'],
+    ['a result without id', '{"jsonrpc":"2.0","result":{}}', 'must be a call or an answer'],
+    ['a result and an error', '{"jsonrpc":"2.0","id":1,"result":1,"error":1}', 'must be a call or an answer'],
     ['a call that is an answer', '{"jsonrpc":"2.0","id":1,"method":"a","result":1}', 'is both a call and an answer'],
-    ['params as a list', '{"jsonrpc":"2.0","method":"a","params":["x"]}', 'has params that are no object'],
-    ['params that are null', '{"jsonrpc":"2.0","method":"a","params":null}', 'has params that are no object'],
+    ['params as a list', '{"jsonrpc":"2.0","method":"a","params":["x"]}', 'has params that are not an object'],
+    ['params that are null', '{"jsonrpc":"2.0","method":"a","params":null}', 'has params that are not an object'],
     ...['7', '""', '"a b"', '"töol"', 'null'].map(
       (method) =>
         [
           `${method} as method`,
           `{"jsonrpc":"2.0","method":${method}}`,
-          'has a method that is no plain text of 1 to 128 characters',
+          'has an invalid method: must be plain text of 1 to 128 characters',
         ] as [string, string, string],
     ),
     ...['null', '1.5', '9007199254740993', '{}', 'true', `"${'x'.repeat(257)}"`].map(
@@ -101,7 +101,7 @@ describe('jsonRpcFrom denies', () => {
         [
           `${id.slice(0, 20)} as id`,
           `{"jsonrpc":"2.0","id":${id},"method":"a"}`,
-          'has an id that is neither a safe integer nor text of 256 characters',
+          'has an invalid id: must be a safe integer or text of at most 256 characters',
         ] as [string, string, string],
     ),
   ])('%s', (_name, text, problem) => {

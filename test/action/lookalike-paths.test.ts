@@ -126,7 +126,7 @@ describe('actionFrom and a route beside a parameter', () => {
       args: [{ name: 'id', from: 'path', type: 'long', required: true }],
     });
     expect(outcome(catalog, 'GET', '/7')).toBe('read');
-    expect(outcome(catalog, 'GET', '/-7')).toMatch(/`id` is not of the type `int`$/);
+    expect(outcome(catalog, 'GET', '/-7')).toMatch(/`id` must be of the type `int`$/);
   });
 });
 

@@ -62,7 +62,7 @@ describe('mcpReadingProblem denies', () => {
       'what the filter does not take for MCP',
       [reading(head, { isMcp: false })],
       tool,
-      'request.not-canonical: the MCP filter of the proxy does not take the request for MCP',
+      'request.not-canonical: the MCP filter of the proxy does not recognise the request as MCP',
     ],
     [
       'what it did not read to the end',
@@ -131,7 +131,7 @@ describe('mcpReadingProblem denies', () => {
       'a stream it does not take for MCP',
       [reading({}, { isMcp: false })],
       null,
-      'request.not-canonical: the MCP filter of the proxy does not take the request for MCP',
+      'request.not-canonical: the MCP filter of the proxy does not recognise the request as MCP',
     ],
   ])('%s', (_name, readings, message, expected) => {
     const problem = mcpReadingProblem(readings, message);

@@ -124,7 +124,7 @@ describe('mcpParamProblem denies', () => {
       refused('region', 'differs from the message'),
     ],
     ['raw text beyond ASCII', { 'mcp-param-region': 'é' }, { region: 'é' }, refused('region', 'is not well formed')],
-    ['a header with no tool', { 'mcp-param-region': 'eu' }, null, refused('region', 'is with no call of a tool')],
+    ['a header with no tool', { 'mcp-param-region': 'eu' }, null, refused('region', 'is only valid with a tool call')],
     [
       'a header that the catalog names, for what was not sent',
       { 'mcp-param-area': 'eu' },

@@ -221,30 +221,30 @@ describe('mcpActionFrom denies', () => {
     [
       'an argument of another type',
       call(create({ title: 'x', priority: '2' })),
-      'action.arguments: arguments of `tickets.create`: `priority` is no safe integer',
+      'action.arguments: arguments of `tickets.create`: `priority` must be a safe integer',
     ],
     [
       'an argument that is an entity',
       call(create({ title: { __entity: { type: 'T', id: 'i' } } })),
-      'action.arguments: arguments of `tickets.create`: `title` is no string',
+      'action.arguments: arguments of `tickets.create`: `title` must be a string',
     ],
     [
       'an integer beyond 2^53',
       call(
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_ticket","arguments":{"title":"x","priority":9007199254740993}}}',
       ),
-      'action.arguments: arguments of `tickets.create`: `priority` is no safe integer',
+      'action.arguments: arguments of `tickets.create`: `priority` must be a safe integer',
     ],
     [
       'an argument in other case',
       call(create({ title: 'x', Title: 'y' })),
-      'action.arguments: arguments of `tickets.create`: a member can be taken for the way to `title`, but is not equal to it',
+      'action.arguments: arguments of `tickets.create`: a member can be taken for one on the path to `title`, but is spelt differently',
     ],
     ['a tool without name', call(message('tools/call', {})), 'request.malformed: the tool has no name'],
     [
       'arguments as a list',
       call(message('tools/call', { name: 'create_ticket', arguments: [] })),
-      'request.malformed: the arguments are no object',
+      'request.malformed: the arguments must be an object',
     ],
     [
       'a resource without URI',
@@ -254,7 +254,7 @@ describe('mcpActionFrom denies', () => {
     [
       'a completion of nothing',
       call(message('completion/complete', { ref: { type: 'x' } })),
-      'request.malformed: the completion refers to neither a prompt nor a resource',
+      'request.malformed: the completion must refer to a prompt or a resource',
     ],
     [
       'a second name',

@@ -216,12 +216,12 @@ describe('catalogFrom refuses', () => {
     [
       'a path with a dot segment',
       [server('b', { paths: '/a/..', route: '/a/x' })],
-      ['the path `/a/..` is no template: `..` is no segment of a canonical path'],
+      ['the path `/a/..` is not a template: `..` is not a segment of a canonical path'],
     ],
     [
       'a path with an escape',
       [server('b', { paths: "'/a%2fb'", route: '/a/x' })],
-      ['the path `/a%2fb` is no template: `a%2fb` is neither plain text nor one whole `{parameter}`'],
+      ['the path `/a%2fb` is not a template: `a%2fb` must be plain text or one whole `{parameter}`'],
     ],
     ['no paths', [server('b', { paths: '', route: '/a' })], ['`paths` has 1 to 16 paths']],
   ])('%s', (_what, servers, expected) => expect(findings(...servers)).toEqual(expected));

@@ -82,7 +82,7 @@ describe('shownText', () => {
   });
 
   it('cuts no credential in two', () => {
-    expect(cutText(`/v1/${eternal}`, 20)).toBe('(not shown: it holds a credential)');
+    expect(cutText(`/v1/${eternal}`, 20)).toBe('(not shown: it contains a credential)');
     expect(cutText(`/v1/${'x'.repeat(40)}`, 20)).toBe(`/v1/${'x'.repeat(16)}`);
     expect(cutText(`/${github}`, 200)).toBe(`/${github}`);
   });

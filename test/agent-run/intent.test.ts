@@ -58,7 +58,7 @@ describe('intentFileFrom', () => {
 
   it.each([
     ['an empty file', '', ['1:1 an intent must be a mapping']],
-    ['no YAML', 'a: [', expect.arrayContaining([expect.stringContaining('no valid YAML')])],
+    ['no YAML', 'a: [', expect.arrayContaining([expect.stringContaining('invalid YAML')])],
     ['an unknown key', `${good}ttl: 5m\n`, ['10:1 unknown key `ttl` in an intent']],
     [
       'no purpose',

@@ -188,7 +188,7 @@ describe('PUT /tasks/{id}/context', () => {
     [
       'a name that is none',
       '{"context":{"__proto__":"x"}}',
-      'the body member `context` has a name that is not a letter and up to 63 letters, digits, _, . and -',
+      'the body member `context` has an invalid name: must be a letter and up to 63 letters, digits, _, . and -',
     ],
     [
       'too many names',

@@ -12,7 +12,7 @@ describe('namedValuesFrom', () => {
     ['nothing', undefined, 'is required'],
     ['null', null, 'must be an object'],
     ['a lone surrogate', { a: '\ud800' }, 'value `a` has U+0000 or a lone surrogate'],
-    ['an empty name', { '': 'x' }, 'has a name that is not a letter and up to 63 letters, digits, _, . and -'],
+    ['an empty name', { '': 'x' }, 'has an invalid name: must be a letter and up to 63 letters, digits, _, . and -'],
   ])('refuses %s', (_name, value, problem) => {
     expect(namedValuesFrom(value)).toEqual({ problem });
   });

@@ -37,7 +37,7 @@ describe('subjectAttributesFrom', () => {
       'too much in all',
       { groups: Array.from({ length: 250 }, (_, at) => `${at}`.padStart(60, '0')) },
       'groups',
-      'makes what is kept of the subject longer than 8192 characters',
+      'makes the attributes of the subject longer than 8192 characters',
     ],
   ])('refuses %s, so that no policy takes it for an absent one', (_what, sent, name, problem) => {
     expect(from(sent)).toEqual({ name, problem: expect.stringContaining(problem) });

@@ -254,9 +254,15 @@ describe('taskPermits', () => {
       task,
       { issuer: 'https://x.test' },
       'task.unknown',
-      'the stored task is not the one of the token',
+      'the stored task has another issuer or id than the token',
     ],
-    ['another id', task, { taskId: 'other' }, 'task.unknown', 'the stored task is not the one of the token'],
+    [
+      'another id',
+      task,
+      { taskId: 'other' },
+      'task.unknown',
+      'the stored task has another issuer or id than the token',
+    ],
     [
       'another agent',
       task,
@@ -288,7 +294,7 @@ describe('taskPermits', () => {
       { ...task, generation: 2 },
       issued,
       'token.revoked',
-      'the token is of before the task was suspended and resumed',
+      'the token was issued before the task was suspended and resumed',
     ],
     ['a token of a later generation', task, { ...issued, generation: 2 }, 'token.revoked', 'the token is of before'],
     [

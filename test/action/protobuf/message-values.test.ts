@@ -196,7 +196,7 @@ describe('messageValues', () => {
     ]);
     expect(read(delimited(1, '1.5'), both)).toEqual({ a: '1.5', b: { decimal: '1.5' } });
     expect(read(delimited(1, 'x'), both)).toBe(
-      'action.arguments: has the argument `b`, which is no number of at most 4 decimal places',
+      'action.arguments: has the argument `b`, which must be a number of at most 4 decimal places',
     );
   });
 
@@ -247,9 +247,9 @@ describe('messageValues', () => {
     ['a long string', delimited(1, 'a'.repeat(4097)), 'which is longer than 4096 bytes'],
     ['many strings', joined(...Array(257).fill(delimited(3, ''))), '`tags`, which has more than 256 strings'],
     ['one string of many that is none', joined(delimited(3, 'a'), delimited(3, hex('ff'))), 'which is no UTF-8'],
-    ['2^53', amount(2n ** 53n), 'has the argument `order.amount_cents`, which is no safe integer'],
-    ['the least int64', amount(-(2n ** 63n)), 'which is no safe integer'],
-    ['2^53 + 1, which rounds', amount(2n ** 53n + 1n), 'which is no safe integer'],
+    ['2^53', amount(2n ** 53n), 'has the argument `order.amount_cents`, which must be a safe integer'],
+    ['the least int64', amount(-(2n ** 63n)), 'which must be a safe integer'],
+    ['2^53 + 1, which rounds', amount(2n ** 53n + 1n), 'which must be a safe integer'],
     ['an int32 of 33 bits', delimited(2, delimited(3, number(1, 2n ** 32n))), '`i32`, which has more than 32 bits'],
     [
       'an int32 without its sign',
@@ -261,7 +261,7 @@ describe('messageValues', () => {
     ['a bool that is 2', number(14, 2n), '`gift`, which is neither `true` nor `false`'],
     ['a bool that is 2^32', number(14, 2n ** 32n), '`gift`, which is neither `true` nor `false`'],
     ['an enum without a name', number(4, 7n), '`priority`, which has a number that the enum does not name'],
-    ['no number', hex('79 000000000000f87f'), '`discount`, which is no number of at most 4 decimal places'],
+    ['no number', hex('79 000000000000f87f'), '`discount`, which must be a number of at most 4 decimal places'],
     ['a double of many places', hex('79 555555555555d53f'), '`discount`, which is no number of at most 4 decimal'],
     [
       'a number of 33 bits that is no argument, after which some decoders are out of step',

@@ -131,7 +131,7 @@ cases:
     [
       'no YAML',
       'cases: [',
-      '1:9: no valid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+      '1:9: invalid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
     ],
     ['a file without cases', 'defaults: {}', '1:1: a suite lacks the key `cases`'],
     ['an unknown key', one(`${PAY}\nallow: true`), '6:5: unknown key `allow` in a case'],

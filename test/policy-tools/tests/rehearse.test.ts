@@ -125,7 +125,7 @@ describe('rehearse', () => {
     [
       'an argument that its parameter does not take',
       'action: files.read\nargs: { name: a b }',
-      'deny action.arguments (arguments of `files.read`: `name` is not of the type `[A-Za-z0-9._-]{1,128}`)',
+      'deny action.arguments (arguments of `files.read`: `name` must be of the type `[A-Za-z0-9._-]{1,128}`)',
     ],
     [
       'a tool',

@@ -152,7 +152,7 @@ describe('policySetFrom finds', () => {
       'broken YAML',
       [permit, { catalog: 'servers:\n  a: [' }],
       [
-        'p/actions.yaml:2:7: no valid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+        'p/actions.yaml:2:7: invalid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
       ],
     ],
     [

@@ -92,7 +92,7 @@ describe('openStore', () => {
       '/nonexistent/state.db',
       /^state file `\/nonexistent\/state.db` cannot be opened: ENOENT$/,
     ],
-    ['a path with U+0000', 'a\0b', /^invalid path of the state file: it is empty or contains U+0000$/],
+    ['a path with U+0000', 'a\0b', /^invalid path of the state file: it is empty or contains U\+0000$/],
   ])('refuses %s', (_name, path, detail) => {
     expect(failureOf(openStore(path, options)).detail).toMatch(detail);
   });
