@@ -9,23 +9,25 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 
-/** One check when it is decided: what its span, its record and its answer are made of. */
+/** A decided check: the input of its span, its record and its answer. */
 export interface DecidedCheck {
   /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
   readonly decisionId: string;
-  /** Id of the allow that this denial takes back: it could not be recorded, its task ended while it waited. Absent for every other. */
+  /**
+   * Id of the allow that this denial withdraws: it could not be recorded, or its task ended while it waited. Absent otherwise.
+   */
   readonly withdraws?: string;
   readonly decision: Decision;
   readonly facts: Facts;
-  /** Hash of the policy set that was asked; `null` where none is loaded. */
+  /** Hash of the policy set; `null` where none is loaded. */
   readonly policySet: string | null;
-  /** Which set in force it was since the process began; `null` where none is loaded. */
+  /** Its generation (1 = the first set this process loaded); `null` where none is loaded. */
   readonly policyGeneration: number | null;
-  /** What became of the question to the policies at their cache; `bypass` where it was not asked. */
+  /** The cache result of the policy question; `bypass` where no question was asked. */
   readonly cache: CacheResult;
 }
 
-/** The reasons for which a token whose task is over, or which was revoked itself, is denied. */
+/** Reasons for denying a token whose task is over or which was itself revoked. */
 const AFTER_END: ReadonlySet<ReasonCode> = new Set([
   'task.completed',
   'task.cancelled',
@@ -34,7 +36,7 @@ const AFTER_END: ReadonlySet<ReasonCode> = new Set([
   'token.revoked',
 ]);
 
-/** All classes of a use: what was known before the decision, and what the decision found. Empty without a verified token. */
+/** All reuse classes of a use, from before the decision and from it. Empty without a verified token. */
 export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
   const { decision, facts } = judgement;
   if (facts.reuse.length === 0 || !isDeny(decision)) return facts.reuse;
@@ -50,9 +52,8 @@ export function isPresentedByAnother({ decision, facts }: Pick<DecidedCheck, 'de
 }
 
 /**
- * A judgement as it may be told: path, query, host, the names of an MCP call and the detail of a denial with the digest of each
- * credential in its place. Everything that is recorded, traced, logged and answered is made of this and of no other. The arguments,
- * the headers and the body are what they were: nothing shows them.
+ * The check with every credential in path, query, host, MCP names and denial detail replaced by its digest. Everything that is
+ * recorded, traced, logged and answered is built from this. Arguments, headers and body are unchanged; nothing shows them.
  */
 export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
   judgement: T,
@@ -76,7 +77,7 @@ export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
   return { ...judgement, decision: shownDecision, facts: { ...facts, ...shownFacts } };
 }
 
-/** A decision as it may be told: no credential is in its detail. */
+/** A decision without credentials in its detail. */
 export const shownDecision = (decision: Decision, digestOf: (secret: string) => string): Decision =>
   isDeny(decision) ? { ...decision, detail: shownText(decision.detail, digestOf) } : decision;
 

@@ -5,10 +5,10 @@ import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
 
 /**
- * Decides a question by the policies: allowed only where one permits, none forbids and none errs. The only place an
- * `Allow` is built. A set without policies denies with `policy.unavailable`. Never throws.
+ * Decides a question: allowed only where a policy permits, none forbids and none fails. INVARIANT: the only place that builds
+ * an `Allow`. An empty set denies with `policy.unavailable`. Never throws.
  *
- * @param keep lets the answer come from the cache; without it the engine is asked
+ * @param keep lets the answer come from the cache; without it the engine is called
  */
 export function authorize(policies: PolicySet, question: Question, keep?: Keep): Decision {
   if (!policies.ready) return deny('policy.unavailable', 'the policy set is empty');

@@ -4,13 +4,13 @@ import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
 import { NAMESPACE } from './namespace.ts';
 
-/** What the catalog says of the entities of one type. */
+/** The catalog's attributes for the entities of one type. */
 export interface Described {
   readonly uid: EntityUid;
   readonly attributes: Attributes;
 }
 
-/** The resources of a catalog with their attributes, by the name of their type: each server, and each endpoint of a server. */
+/** The attributes of servers and endpoints of a catalog, by type name. */
 export function describedResources({
   servers,
   actions,
@@ -27,8 +27,8 @@ export function describedResources({
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
 
 /**
- * The entities of a policy set: what the operator wrote, and what the catalog says of its servers and their endpoints. No attribute
- * is of both, since the schema has each name once.
+ * The entities of a policy set: those the operator wrote, with the catalog's attributes of servers and endpoints. No attribute
+ * comes from both, because the schema declares each name once.
  *
  * @param written by `entityKey`
  */
@@ -45,7 +45,7 @@ export function withCatalogEntities(
   return entities;
 }
 
-/** The texts that an attribute of a resource, or a member of it, can be; by name. An attribute of no text is not here. */
+/** The texts that a resource attribute, or a member of it, can be, by attribute name. Attributes without texts are absent. */
 export function attributeTexts(catalog: Catalog): ReadonlyMap<string, ReadonlySet<string>> {
   const texts = new Map<string, Set<string>>();
   for (const { attributes } of Object.values(describedResources(catalog)).flat()) {

@@ -1,4 +1,4 @@
-/** A word, string or sign of Cedar text, with its place in UTF-16 code units. */
+/** A token of Cedar text: a word, string or operator, with its place in UTF-16 code units. */
 export interface CedarToken {
   readonly text: string;
   readonly start: number;
@@ -16,7 +16,7 @@ function endOfMatch(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : at;
 }
 
-/** The tokens of a policy or schema text. Total: what is no Cedar comes out as signs, for the parser to refuse. */
+/** The tokens of a policy or schema text. Total: text that is not Cedar becomes single characters, which the parser refuses. */
 export function cedarTokens(text: string): readonly CedarToken[] {
   const tokens: CedarToken[] = [];
   for (let start = endOfMatch(SKIPPED, text, 0); start < text.length;) {
@@ -36,14 +36,14 @@ export function cedarComments(text: string): readonly string[] {
     .filter((line) => line !== '');
 }
 
-/** One policy of a file: from its first token to its `;`. */
+/** One policy of a file, from its first token to its `;`. */
 export interface CedarStatement {
   readonly text: string;
   readonly start: number;
   readonly tokens: readonly CedarToken[];
 }
 
-/** The statements of a policy file, in order; a last one may lack its `;`. */
+/** The statements of a policy file in order; the last one may lack its `;`. */
 export function cedarStatements(text: string): readonly CedarStatement[] {
   const statements: CedarStatement[] = [];
   let current: CedarToken[] = [];
@@ -62,13 +62,13 @@ export function cedarStatements(text: string): readonly CedarStatement[] {
   return statements;
 }
 
-/** Text as a Cedar string literal, also as the name of an attribute that is no identifier. */
+/** Text as a Cedar string literal, also for attribute names that are not identifiers. */
 export const cedarString = (text: string): string =>
   `"${text.replaceAll(/["\\\p{C}\p{Z}]/gu, (character) => (character === ' ' ? ' ' : escaped(character)))}"`;
 
 const escaped = (character: string): string =>
   character === '"' || character === '\\' ? `\\${character}` : `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 
-/** The offset in UTF-16 code units of a byte offset, which is what Cedar counts in. */
+/** Converts a byte offset, which Cedar reports, to an offset in UTF-16 code units. */
 export const offsetOfByte = (text: string, byte: number): number =>
   Buffer.from(text).subarray(0, byte).toString().length;

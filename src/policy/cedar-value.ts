@@ -1,7 +1,7 @@
-/** A value of Cedar in its JSON form. Only times and decimals are extension values; no value is an entity. */
+/** A Cedar value in JSON format. Extension values are times and decimals only; no value is an entity. */
 export type CedarValue = string | number | boolean | readonly CedarValue[] | CedarRecord;
 
-/** A record of Cedar. Its names are Remit's own or the catalog's, never the caller's. */
+/** A Cedar record. Its names come from Remit or the catalog, never from the caller. */
 export interface CedarRecord {
   readonly [name: string]: CedarValue;
 }

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
 import type * as CedarModule from '@cedar-policy/cedar-wasm/nodejs';
 
-/** The part of cedar-wasm that Remit uses; one instance of the engine with a memory of its own. */
+/** The part of cedar-wasm that Remit uses: one instance of the engine with its own memory. */
 export type Cedar = Pick<
   typeof CedarModule,
   | 'checkParseEntities'
@@ -24,9 +24,8 @@ export type Cedar = Pick<
 >;
 
 /**
- * A new instance of the engine, 7 to 30 ms. A trap (a policy nested too deeply) leaves an instance unusable for good, and
- * a `require` would hand the same one back, so the module's text is run anew, as `require` runs it the first time.
- * An instance that is let go gives its memory back, which one that is used again never does.
+ * A new instance of the engine; takes 7 to 30 ms. A trap (a policy nested too deeply) makes an instance unusable, and a second
+ * `require` would return that same instance, so the module's code is run again. Only dropping an instance returns its memory.
  */
 export function freshCedar(): Cedar {
   const require = createRequire(import.meta.url);
@@ -43,9 +42,9 @@ export function freshCedar(): Cedar {
 const isCedar = (exports: Partial<Cedar>): exports is Cedar =>
   typeof exports.statefulIsAuthorized === 'function' && typeof exports.validate === 'function';
 
-/** Whether what a call threw leaves the instance unusable: anything but the plain `Error` of a refused input. */
+/** Whether an exception makes the instance unusable: anything but the plain `Error` of a refused input. */
 export const isTrap = (thrown: unknown): boolean => nameOfThrown(thrown) !== 'Error';
 
-/** `RuntimeError` for a trap. By name, since an error of another realm is no instance of this one's `Error`. */
+/** `RuntimeError` for a trap. Compared by name, because an error of another realm is not an instance of this realm's `Error`. */
 export const nameOfThrown = (thrown: unknown): string =>
   typeof thrown === 'object' && thrown !== null && 'name' in thrown ? String(thrown.name) : typeof thrown;

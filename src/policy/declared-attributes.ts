@@ -15,9 +15,9 @@ const TYPES: Readonly<Record<AttributeType, string>> = {
 };
 
 /**
- * A base schema in which `Server` and `Endpoint` declare the attributes that the catalog gives them: required where every one of the
- * type has the attribute, else optional. The same text where the catalog gives none. The problem where the base has no such
- * declaration that attributes can be added to, or one with an attribute of the same name.
+ * Adds the catalog's attributes of `Server` and `Endpoint` to a base schema: required where every entity of the type has the
+ * attribute, else optional. Returns the same text where there are none. A problem where the base has no declaration to add to,
+ * or already declares the attribute.
  */
 export function withDeclaredAttributes(base: string, catalog: Catalog): string | { readonly problem: string } {
   let text = base;
@@ -31,7 +31,7 @@ export function withDeclaredAttributes(base: string, catalog: Catalog): string |
   return text;
 }
 
-/** `"tier"?: String`, by name. */
+/** Declarations such as `"tier"?: String`, by name. */
 function declarationsOf(described: readonly Described[]): ReadonlyMap<string, string> {
   const named = Map.groupBy(
     described.flatMap(({ attributes }) => [...attributes]),
@@ -57,7 +57,7 @@ function addedTo(
   if (tokens === null) {
     const how = `declare it by itself, as in \`entity ${type}${type === 'Endpoint' ? ' in [Server]' : ''};\``;
     return {
-      problem: `the catalog gives attributes to \`${type}\`, and the base schema has no such entity alone: ${how}`,
+      problem: `the catalog gives attributes to \`${type}\`, but the base schema does not declare that entity by itself: ${how}`,
     };
   }
   const open = tokens.findIndex((token) => token.text === '{');
@@ -79,7 +79,7 @@ function addedTo(
   return `${text.slice(0, at)}${space}= { ${list} }${end?.text === 'tags' ? ' ' : ''}${text.slice(at)}`;
 }
 
-/** The tokens of `entity Type … ;` in the namespace, of one type alone and with no list of ids. */
+/** The tokens of a declaration `entity Type … ;` in the namespace, for one type and without an enum of ids. */
 function declarationOf(text: string, type: string): readonly CedarToken[] | null {
   const tokens = cedarTokens(text);
   const namespace = tokens.findIndex(

@@ -4,33 +4,32 @@ import { SlicePool } from './pool.ts';
 import type { PolicyEntry } from './loading/policy-file.ts';
 import type { Question } from './question.ts';
 
-/** What policies say of a question, each by itself; ids sorted. */
+/** The results of separately evaluated policies; ids sorted. */
 export interface EachAnswer {
   /** `permit`s that match. */
   readonly permits: readonly string[];
   /** `forbid`s that match. */
   readonly forbids: readonly string[];
-  /** Those that err. Nothing is known then of the others of their effect. */
+  /** Policies that failed. Nothing is known then about the others of the same effect. */
   readonly errors: readonly string[];
 }
 
-/** Some policies, each asked by itself. */
+/** Policies that are evaluated separately. */
 export interface Each {
-  /** Whether any of them can match, by its scope. Never throws. */
+  /** Whether the scope of any policy can match. Never throws. */
   readonly canMatch: (question: Question) => boolean;
-  /** What each says. Never throws. */
+  /** Evaluates each policy. Never throws. */
   readonly ask: (question: Question, keep?: Keep) => EachAnswer;
 }
 
 const NONE: EachAnswer = { permits: [], forbids: [], errors: [] };
 
 /**
- * Asks what each of some policies says by itself. Permits and forbids are asked apart, in engines of their own, since Cedar
- * names no permit where a forbid matches. With `keep` answers are kept as those of the policies in force are, in caches of their
- * own, so that a trial costs a check next to nothing.
+ * Evaluates policies separately. Permits and forbids use engines of their own, because Cedar names no permit where a forbid
+ * matches. With `keep` answers are cached, in caches of their own, so that a trial costs a check almost nothing.
  *
- * @param rules its `generation` stands for these policies and no others
- * @param pool an instance of Cedar that others use too; default one of their own
+ * @param rules its `generation` must be unique to these policies
+ * @param pool an instance of Cedar to share; default a new one
  */
 export function eachOf(
   policies: readonly PolicyEntry[],

@@ -17,56 +17,55 @@ import { PER_CALL } from './question.ts';
 import type { Question } from './question.ts';
 import { NAMESPACE } from './namespace.ts';
 
-/** What the engine says; not yet a decision. Ids are sorted, since the engine's own order is not stable. */
+/** The engine's answer, not yet a decision. Ids are sorted, since the engine's order is not stable. */
 export type EngineAnswer =
   | { readonly kind: 'permitted'; readonly policyIds: readonly string[] }
   | { readonly kind: 'forbidden'; readonly policyIds: readonly string[] }
   | { readonly kind: 'not-permitted' }
-  /** Of the policies that erred, where it was they. */
+  /** `policyIds` are the policies that failed, where policies caused it. */
   | { readonly kind: 'error'; readonly policyIds: readonly string[]; readonly detail: string };
 
-/** A policy as an engine takes it; proved beforehand that it parses and cannot trap. */
+/** A policy as the engine takes it; proved beforehand to parse and not to trap. */
 export interface EnginePolicy extends PolicyFacts {
   readonly id: string;
   readonly text: string;
 }
 
-/** What an engine answers from. */
+/** What an engine evaluates. */
 export interface EngineRules {
-  /** Stands for everything else here: rules that differ in anything have another. */
+  /** Identifies all of the rules: rules that differ in anything have different generations. */
   readonly generation: string;
   readonly policies: readonly EnginePolicy[];
-  /** By `entityKey`. */
+  /** Entities by `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
-  /** Groups of each action by its id; an action that is not here is refused. */
+  /** Groups of each action by action id; unknown actions are refused. */
   readonly actionGroups: ReadonlyMap<string, readonly string[]>;
 }
 
-/** How an answer may be kept, and who is told what became of the question at the cache. */
+/** Caching of an answer, and a listener for the cache result. */
 export interface Keep extends Keeping {
   readonly onCache: (result: CacheResult) => void;
 }
 
-/** What an engine holds at the moment. */
+/** Current sizes of an engine. */
 export interface EngineSizes {
-  /** Slices that were asked for and are known. */
+  /** Slices kept. */
   readonly slices: number;
-  /** Slices that the engine holds parsed, and the policies in them. */
+  /** Slices held parsed by the engine, and their policies. */
   readonly parsed: { readonly slices: number; readonly policies: number };
   readonly cached: { readonly allows: number; readonly denials: number };
 }
 
-/** What an engine is made with besides its rules; all have defaults. */
+/** Options of an engine; all have defaults. */
 export interface EngineOptions extends Partial<EvaluatorOptions> {
   readonly fresh?: () => Cedar;
-  /** Shares an instance of Cedar with other engines; default one of its own. */
+  /** Shares an instance of Cedar with other engines; default an instance of its own. */
   readonly pool?: SlicePool;
 }
 
 /**
- * Cedar over one policy set, in an instance of its own, with slices and a cache of its own. Made whole by the constructor, let
- * go with the set; `ask` never throws. After a trap, which leaves the instance dead, the answer is an error and the next
- * question meets a new one.
+ * Cedar over one policy set, with its own instance, slices and cache. Fully set up by the constructor; dropped with the set.
+ * `ask` never throws. A trap kills the instance: that answer is an error, and the next question gets a new instance.
  */
 export class Engine {
   readonly #rules: EngineRules;
@@ -106,25 +105,25 @@ export class Engine {
     });
   }
 
-  /** Makes the engine ready to answer, so that the first question need not wait. What fails here fails the question, with its reason. */
+  /** Prepares the engine, so that the first question need not wait. An error here recurs in the question, which reports it. */
   warm(): this {
     try {
       this.#pool.warm();
     } catch {
-      // The next call meets a new instance.
+      // The next call creates a new instance.
     }
     return this;
   }
 
-  /** What is held at the moment. */
+  /** Current sizes. */
   get sizes(): EngineSizes {
     const cached = this.#cache?.sizes ?? { allows: 0, denials: 0 };
     return { slices: this.#evaluator.slices, parsed: this.#pool.sizes, cached };
   }
 
   /**
-   * Evaluates every policy that can match. Any policy that errs, whatever its effect, makes the answer an error: Cedar itself
-   * would skip it, and with it perhaps the `forbid` that mattered.
+   * Evaluates all policies that can match. If any policy fails, whatever its effect, the answer is an error: Cedar would skip
+   * it, and it might be the `forbid` that matters.
    */
   ask(question: Question, keep?: Keep): EngineAnswer {
     const groups = this.#rules.actionGroups.get(question.action);
@@ -136,8 +135,8 @@ export class Engine {
   }
 
   /**
-   * The engine's own answer, with errors beside reasons; `null` where it has none. Where all policies are permits, these are the
-   * ones that match and those that err, each by itself. Not from the cache.
+   * The engine's raw answer with errors beside reasons; `null` where it has none. For a set of permits only, these are the
+   * matching and the failing policies. Never from the cache.
    */
   outcomes(question: Question): Pick<FullAnswer, 'reason' | 'errors'> | null {
     const groups = this.#rules.actionGroups.get(question.action);
@@ -146,7 +145,7 @@ export class Engine {
     return isFailure(answer) ? null : answer;
   }
 
-  /** Indices of the policies whose scope the question meets. */
+  /** Indices of the policies whose scope matches the question. */
   members(question: Question): readonly number[] {
     const groups = this.#rules.actionGroups.get(question.action);
     return groups === undefined ? [] : this.#evaluator.members(this.#asked(question, groups));
@@ -163,7 +162,7 @@ export class Engine {
 
 /** The names of questions, by what they follow from. Four looks by texts that are there cost less than one by a text made of them. */
 class NamesMemory {
-  /** By principal, server, endpoint and action, which are the same texts again and again. */
+  /** By principal, server, endpoint and action, which repeat. */
   #principals = new Map<string, Map<string, Map<string | null, Map<string, Names>>>>();
   #size = 0;
 
@@ -188,7 +187,7 @@ class NamesMemory {
   }
 }
 
-/** A question as the evaluator takes it. Nothing of it is made before it is looked at. */
+/** A question for the evaluator. Each part is built lazily. */
 class EngineQuestion implements Asked {
   readonly route: string;
   readonly principal: EntityUid;
@@ -241,28 +240,28 @@ class EngineQuestion implements Asked {
   }
 }
 
-/** Of the questions asked so far, the names that are kept; beyond that they are made anew. */
+/** Most memoised names; beyond it they are computed each time. */
 const MAX_NAMES = 16_384;
-/** Kept for a question: its three names and what a context names. */
+/** Most memoised lineages per question: its three names and what a context names. */
 const MAX_LINEAGES = 16;
 
 const failed = (detail: string): EngineAnswer => ({ kind: 'error', policyIds: [], detail });
 
-/** The entities of a question by name, and what each is in by its name alone. */
+/** The entity names of a question and their ancestors by name alone. */
 interface Names {
   readonly route: string;
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
-  /** What an entity is in besides what is written of it, by its key. */
+  /** Ancestors that are not stored but follow from the name, by entity key. */
   readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
-  /** What an entity is in, itself included, as it stands in a key; by its own, as far as that was asked. */
+  /** Memoised `lineageText` by entity key, itself included. */
   readonly lineages: Map<string, string>;
-  /** What the key of a question has of them: of one engine the names are always asked of the same slice. */
+  /** The key prefix of a question with these names: within one engine they always select the same slice. */
   readonly keyPrefixes: Record<SlicePart, string | null>;
 }
 
-/** INVARIANT: what a name is in follows from the name, the catalog and the entities; keys of the cache hold names only. */
+/** INVARIANT: the ancestors of a name depend on name, catalog and entities only; cache keys therefore hold names only. */
 function namesIn(question: Question, actionGroups: readonly string[]): Names {
   const principal = uid('Agent', question.principal);
   const action = uid('Action', question.action);
@@ -289,7 +288,7 @@ const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${t
 
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 
-/** The question in Cedar's JSON form, without a schema: the groups of the action are passed along. */
+/** The question in Cedar's JSON format without a schema; the action's groups are passed along. */
 export function callFrom(
   question: Question,
   actionGroups: readonly string[],
@@ -301,7 +300,7 @@ export function callFrom(
     principal,
     action,
     resource,
-    // A question is made of Cedar values; the library's type only lacks `readonly`.
+    // A question consists of Cedar values; the library's type only lacks `readonly`.
     context: question.context as CedarCall['context'],
     entities: entitiesFor(names, entities) as CedarCall['entities'],
   };
@@ -315,7 +314,7 @@ const entitiesFor = (names: Names, entities: ReadonlyMap<string, Entity>): reado
   return [...given.values(), { uid: action, attrs: {}, parents: groups }];
 };
 
-/** An entity and everything it is in, by key. */
+/** The keys of an entity and all its ancestors. */
 function lineageOf(
   of: EntityUid,
   { alsoIn }: Pick<Names, 'alsoIn'>,

@@ -5,13 +5,13 @@ import { jsonListFrom } from './json-list.ts';
 import { NAMESPACE } from './namespace.ts';
 import type { SourceFile } from './loading/source.ts';
 
-/** Names an entity of Cedar. */
+/** The name of a Cedar entity. */
 export interface EntityUid {
   readonly type: string;
   readonly id: string;
 }
 
-/** An entity of Cedar as the operator wrote it. */
+/** A Cedar entity as the operator wrote it. */
 export interface Entity {
   readonly uid: EntityUid;
   readonly attrs: Readonly<Record<string, unknown>>;
@@ -27,10 +27,10 @@ export interface PlacedEntity {
   readonly column: number;
 }
 
-/** A key that is equal exactly for equal names: a type never contains a blank. */
+/** A unique key per name: a type never contains a space. */
 export const entityKey = ({ type, id }: EntityUid): string => `${type} ${id}`;
 
-/** The name that has this key. */
+/** The name with this key. */
 export function uidOfKey(key: string): EntityUid {
   const at = key.indexOf(' ');
   return { type: key.slice(0, at), id: key.slice(at + 1) };
@@ -41,8 +41,8 @@ const TRUST_DOMAIN = `${NAMESPACE}::TrustDomain`;
 const ACTION = /(^|::)Action$/;
 
 /**
- * Reads the entities of one file, a JSON list of `{uid, attrs, parents, tags?}`. What is only known with the schema is
- * checked later; here an agent's id must be a SPIFFE ID, its trust domain its own, and actions are the catalog's.
+ * Parses the entities of one file, a JSON list of `{uid, attrs, parents, tags?}`. The schema is checked later; here an agent's
+ * id must be a SPIFFE ID with its own trust domain as parent, and actions belong to the catalog.
  */
 export function entitiesFrom(source: SourceFile): {
   readonly entities: readonly PlacedEntity[];
@@ -79,7 +79,7 @@ function entityFrom(item: unknown): Entity | { readonly problem: string } {
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A name as the operator writes it, with or without `__entity`; `null` for anything else, more members included. */
+/** Parses a name as the operator writes it, with or without `__entity`; `null` for anything else, including extra members. */
 export function uidFrom(value: unknown): EntityUid | null {
   if (!isRecord(value)) return null;
   if ('__entity' in value) return Object.keys(value).length === 1 ? uidFrom(value['__entity']) : null;
@@ -93,5 +93,5 @@ function problemOf({ uid, parents }: Entity): string | null {
   const id = spiffeIdFrom(uid.id);
   if (isDeny(id)) return `the agent \`${uid.id}\` has no SPIFFE ID: ${id.detail}`;
   const foreign = parents.find((parent) => parent.type === TRUST_DOMAIN && parent.id !== trustDomainOf(id));
-  return foreign === undefined ? null : `the agent \`${uid.id}\` is not of the trust domain \`${foreign.id}\``;
+  return foreign === undefined ? null : `the agent \`${uid.id}\` does not belong to the trust domain \`${foreign.id}\``;
 }

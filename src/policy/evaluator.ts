@@ -19,47 +19,47 @@ import { SliceIndex } from './answers/slice.ts';
 import type { Slice } from './answers/slice.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 
-/** What is known about a policy besides its text. */
+/** Facts about a policy besides its text. */
 export interface PolicyFacts {
   readonly scope: Scope;
   readonly reads: Reads;
 }
 
-/** What an evaluator answers from; it never changes. */
+/** What an evaluator evaluates; immutable. */
 export interface EvaluatorRules {
-  /** Stands for policies, schema and everything that is written of entities. */
+  /** Identifies policies, schema and entities. */
   readonly generation: string;
   readonly policies: readonly PolicyFacts[];
-  /** The policies at these indices, in the form in which the engine takes them. */
+  /** The policies with these indices, in the engine's format. */
   readonly policySet: (members: readonly number[]) => EnginePolicies;
-  /** In a form in which the engine takes it; `null` where questions are asked without one. */
+  /** The schema in the engine's format; `null` where questions are evaluated without one. */
   readonly schema: unknown;
-  /** Whether the engine takes all of the entities for certain, and no schema says what is to be there of them. */
+  /** Whether the engine is known to accept all entities and no schema requires data of them. */
   readonly areEntitiesTaken: boolean;
 }
 
-/** A question in Cedar's words. */
+/** A question in Cedar's terms. */
 export interface Asked extends Keyed {
-  /** Equal for questions whose names are equal, and for no others. */
+  /** Equal exactly for questions with equal names. */
   readonly route: string;
-  /** Called where the engine is asked, unless what entities are in is all that is read of them. */
+  /** The entities for the engine; called unless only ancestors are read of them. */
   readonly entities: () => readonly unknown[];
-  /** Whether the engine takes the question as such; called where it may not be asked. */
+  /** Whether the engine accepts the question; called where the engine might otherwise be skipped. */
   readonly isTaken: (engine: EngineProbe) => boolean;
   readonly validateRequest?: boolean;
 }
 
-/** Has the engine read a question, with no policies and no entities: whether it takes it. */
+/** Has the engine parse a question without policies and entities. Returns whether it accepts it. */
 export type EngineProbe = () => boolean;
 
 /** Why there is no answer. */
 export interface EvaluatorFailure {
   readonly failure: string;
-  /** The engine's own words, which may quote the question. */
+  /** The engine's message, which may quote the question. */
   readonly said: string | null;
 }
 
-/** An answer of the engine, or why there is none. */
+/** The engine's answer, or why there is none. */
 export type EvaluatorAnswer = FullAnswer | EvaluatorFailure;
 
 /** Whether there is no answer. */
@@ -67,32 +67,32 @@ export const isFailure = (answer: EvaluatorAnswer): answer is EvaluatorFailure =
 
 const failed = (failure: string, said: string | null = null): EvaluatorFailure => ({ failure, said });
 
-/** How an answer may be kept. */
+/** How long an answer may be cached. */
 export interface Keeping {
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
-  /** The latest instant until which the answer may be kept. */
+  /** The latest instant until which the answer may be cached. */
   readonly untilMs: number;
 }
 
-/** How questions are answered; each is the same without. */
+/** Optimisations; answers are the same without them. */
 export interface EvaluatorOptions {
-  /** `false` has every policy evaluated for each question. */
+  /** `false` evaluates every policy for each question. */
   readonly slices: boolean;
-  /** `null` has the engine asked each time. */
+  /** `null` calls the engine each time. */
   readonly cache: DecisionCache | null;
   /**
-   * Whether the answer of policies with these reads is seldom the same for two questions. The others of a slice then have an answer
-   * of their own, so that a new question is put to the policies alone that it is new for. Default for none.
+   * Whether policies with these reads are volatile: their answer rarely repeats. The steady policies of a slice then have a
+   * cached answer of their own, so that a new question is put to the volatile ones only. Default: none is.
    */
   readonly varies?: (reads: Reads) => boolean;
 }
 
-/** A slice as it is asked. */
+/** A slice as it is evaluated. */
 interface Askable extends Pooled {
-  /** What follows from what its policies read; `null` until it is needed. */
+  /** Derived from what its policies read; `null` until needed. */
   reading: Reading | null;
-  /** Its halves, or that it has none; `undefined` until that is needed. */
+  /** Its steady and volatile halves; `null` where it has only one; `undefined` until needed. */
   halves: AskableHalves | null | undefined;
 }
 
@@ -101,7 +101,7 @@ interface AskableHalves {
   readonly varying: Pooled & Pick<Reading, 'project'>;
 }
 
-/** An answer, and until when it may be kept. */
+/** An answer, and until when it may be cached. */
 interface Answered {
   readonly answer: EvaluatorAnswer;
   readonly untilMs: number;
@@ -118,7 +118,7 @@ type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 export const routeOf = (...names: readonly EntityUid[]): string =>
   names.map((uid) => encodedText(entityKey(uid))).join('');
 
-/** No policy can match: nothing is left to ask. */
+/** The answer where no policy can match. */
 const NOTHING_MATCHES = Object.freeze({
   answer: Object.freeze({ decision: 'deny', reason: [], errors: [] }),
   cache: 'bypass',
@@ -132,8 +132,8 @@ const MAX_STEADY = 4096;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
 
 /**
- * Answers questions by the slice of policies that can match, from the cache where the answer is there. An answer is the same
- * with and without slices and cache: only what is left to the engine differs. Never throws.
+ * Evaluates questions with the slice of policies that can match, from the cache where possible. Answers are the same with and
+ * without slices and cache. Never throws.
  */
 export class Evaluator {
   readonly #rules: EvaluatorRules;
@@ -154,12 +154,12 @@ export class Evaluator {
     this.#index = new SliceIndex(rules.policies.map(({ scope }) => (slices ? scope : anyScope)));
   }
 
-  /** How many slices were asked for and are kept. */
+  /** Number of slices kept. */
   get slices(): number {
     return this.#index.size;
   }
 
-  /** Answers a question; without `keep` the cache is left alone. */
+  /** Answers a question; without `keep` the cache is not used. */
   ask(
     asked: Asked,
     keep: Keeping | null,
@@ -208,8 +208,8 @@ export class Evaluator {
   }
 
   /**
-   * What a slice answers, by what each of its halves does; `null` where that does not say it. INVARIANT: what is made of an answer
-   * that was kept is not kept longer than that.
+   * The answer of a slice from its two halves; `null` where that does not work. INVARIANT: an answer derived from a cached one
+   * is not cached longer than that one.
    */
   #inHalves(asked: Asked, lasting: Lasting, halves: AskableHalves | null): Answered | null {
     const known = halves === null ? null : this.#steadyAnswer(asked, lasting, halves.steady);
@@ -223,7 +223,7 @@ export class Evaluator {
     if (key === undefined) return null;
     const { nowMs, untilMs } = lasting;
     const kept = this.#steady.get(key, nowMs);
-    // One that ends soon would end what is made of it soon, again and again.
+    // A cached answer near its end would give derived ones with a short life, again and again.
     if (kept !== null && kept.untilMs - nowMs >= (untilMs - nowMs) / 2)
       return { answer: kept.answer, untilMs: Math.min(untilMs, kept.untilMs) };
     const answer = this.#evaluated(asked, steady, steady.project(asked));
@@ -285,7 +285,7 @@ export class Evaluator {
     return this.#rules.areEntitiesTaken ? trimmerFor(reads) : () => null;
   }
 
-  /** @param projected what of the question is handed to the engine; `null` for all of it */
+  /** @param projected the trimmed question; `null` for the full one */
   #evaluated(asked: Asked, slice: Pooled, projected: TrimmedQuestion | null = null): EvaluatorAnswer {
     const policies = this.#pool.nameOf(slice);
     if (policies === null) return failed('the engine refused the policies');
@@ -308,7 +308,7 @@ export class Evaluator {
   }
 }
 
-/** The engine reads context and entities itself, and says where they are none. */
+/** The engine parses context and entities itself and reports invalid ones. */
 const callOf = (
   { principal, action, resource, validateRequest }: Asked,
   { context, entities }: TrimmedQuestion,

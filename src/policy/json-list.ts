@@ -10,7 +10,7 @@ export interface PlacedItem {
   readonly at: TextPlace & { readonly file: string };
 }
 
-/** The items of a file that is one JSON list, each with its place; a finding where it is none. */
+/** The items of a file that is one JSON list, each with its place; a finding where it is not one. */
 export function jsonListFrom(
   source: SourceFile,
   what: string,
@@ -28,7 +28,7 @@ export function jsonListFrom(
   return { items: json.value.map((value, index) => ({ value, at: at(places[index] ?? 0) })), findings: [] };
 }
 
-/** JSON is YAML too, and that parser knows where it stumbled. */
+/** JSON is YAML too, and the YAML parser reports where it failed. */
 const jsonErrorOffset = (source: SourceFile): number =>
   parseDocument(source.text, { prettyErrors: false }).errors[0]?.pos[0] ?? 0;
 

@@ -2,11 +2,12 @@ import type { TimeZones } from '../action/time-zones.ts';
 import type { CedarRecord } from './cedar-value.ts';
 
 /**
- * What a policy reads as `context.time`: for each zone by its name `weekday` (1 is Monday, 7 Sunday), `minuteOfDay` (0 to 1439, by
- * the clock on the wall there, so that summer time is in it) and `date` (its day, as the midnight that `datetime("2026-12-25")` is).
- * By the rules of the time zone database that the runtime brings along (`process.versions.tz`). Read once in a second for all checks.
+ * The record `context.time`: for each named zone `weekday` (1 is Monday, 7 Sunday), `minuteOfDay` (0 to 1439 local time,
+ * daylight saving included) and `date` (the local day as `datetime("2026-12-25")`), by the time zone database of the runtime
+ * (`process.versions.tz`). Computed once per second for all checks.
  *
- * @param nowMs milliseconds since the Unix epoch; for an instant that Cedar cannot hold there is a value that the engine refuses
+ * @param nowMs milliseconds since the Unix epoch; for an instant that Cedar cannot represent the value is one that the engine
+ * refuses
  */
 export function localTimes(zones: TimeZones, nowMs: number): CedarRecord {
   const second = Math.floor(nowMs / 1000);
@@ -17,10 +18,10 @@ export function localTimes(zones: TimeZones, nowMs: number): CedarRecord {
   return times;
 }
 
-/** By the zones of a catalog, which go with it. */
+/** Memoised by the zones of a catalog. */
 const read = new WeakMap<TimeZones, { readonly second: number; readonly times: CedarRecord }>();
 
-/** By zone, of which the database has some 600. */
+/** By zone; the database has some 600. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 const FIELDS = ['year', 'month', 'day', 'hour', 'minute'] as const;
@@ -37,7 +38,7 @@ function localTime(zone: string, atMs: number): CedarRecord {
 
 const isDate = (date: Date): boolean => !Number.isNaN(date.getTime());
 
-/** @param wallMs the clock on the wall, as if it were that of UTC */
+/** @param wall local time, as if it were UTC */
 const timeOf = (wall: Date): CedarRecord => ({
   weekday: wall.getUTCDay() || 7,
   minuteOfDay: wall.getUTCHours() * 60 + wall.getUTCMinutes(),

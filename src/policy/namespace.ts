@@ -1,2 +1,2 @@
-/** Cedar's namespace of everything Remit hands to a policy. */
+/** Cedar's namespace for everything Remit passes to a policy. */
 export const NAMESPACE = 'Remit';

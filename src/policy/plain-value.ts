@@ -4,9 +4,9 @@ import { member } from './answers/scope.ts';
 const MAX_DEPTH = 64;
 
 /**
- * Whether the engine takes a value for certain, whatever it is used for: text without lone surrogates, whole numbers that a
- * double holds, truth values, and arrays and records of these, datetimes and decimals. The engine refuses a whole question for
- * one value that it cannot take, also for one that no policy reads.
+ * Whether the engine is certain to accept a value: well-formed text, whole numbers that a double holds, booleans, and arrays
+ * and records of these, datetimes and decimals. The engine refuses a whole question for one invalid value, even one that no
+ * policy reads.
  */
 export function isPlainValue(value: unknown, depth = 0): boolean {
   if (typeof value === 'string') return value.isWellFormed();

@@ -5,21 +5,20 @@ import type { Ports } from '../runtime/ports.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import type { PolicySet } from './loading/load.ts';
 
-/** Loads the set anew: whole, or every finding. */
+/** Loads the set: complete, or all findings. */
 export type LoadPolicySet = () => Promise<PolicySet | { readonly findings: readonly Finding[] }>;
 
-/** What a set in force is judged by. */
+/** The rules for the age of a set. */
 export interface PolicyAge {
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
-  /** How long a set may be in force without its source having agreed; `null` for ever. */
+  /** How long a set may stay in force without confirmation by its source; `null` for ever. */
   readonly maxAgeMs: number | null;
 }
 
 /**
- * The policy set in force. A reload that comes to findings leaves the last good set in force; before the first good one
- * every question is denied with `policy.unavailable`, after its expiry with `policy.expired`, and with `policy.stale` where
- * its source has not agreed for longer than it may. Reloads run one after the other; a set is swapped whole, between two
- * questions, and an equal one is not swapped at all.
+ * The policy set in force. A reload with findings keeps the last good set. Questions are denied with `policy.unavailable`
+ * before the first good set, `policy.expired` after its expiry, and `policy.stale` where its source has not confirmed it for
+ * `maxAgeMs`. Reloads run one at a time; a set is swapped atomically between two questions, and an equal set is not swapped.
  */
 export class PolicyInForce {
   readonly #load: LoadPolicySet;
@@ -34,17 +33,17 @@ export class PolicyInForce {
     this.#age = age;
   }
 
-  /** How often a set was swapped in: 0 before the first. */
+  /** Number of swaps: 0 before the first set. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Since the source last agreed with the set in force; `null` before the first. */
+  /** Time since the source last confirmed the set in force; `null` before the first. */
   get unconfirmedMs(): number | null {
     return this.#set === null ? null : this.#age.ports.monotonicMs() - this.#confirmedAtMs;
   }
 
-  /** The set in force at this moment. */
+  /** The set in force now, or a denial. */
   get(): PolicySet | Deny {
     const set = this.#set;
     if (set === null) return deny('policy.unavailable', 'no policy set is loaded');
@@ -53,7 +52,7 @@ export class PolicyInForce {
     }
     const { maxAgeMs, ports } = this.#age;
     if (maxAgeMs !== null && ports.monotonicMs() - this.#confirmedAtMs > maxAgeMs) {
-      return deny('policy.stale', `the source of the policies has not agreed for ${maxAgeMs / 1000} s`);
+      return deny('policy.stale', `the source of the policies has not confirmed them for ${maxAgeMs / 1000} s`);
     }
     return set;
   }
@@ -64,8 +63,8 @@ export class PolicyInForce {
   }
 
   /**
-   * Loads and swaps; the findings that stood in the way, none when the set is in force. Never rejects: a load that throws is a
-   * finding as well, so that the one after it is made.
+   * Loads and swaps. Returns the findings that prevented it, none where the set is in force. Never rejects: a load that throws
+   * becomes a finding, so that the next one still runs.
    */
   reload(): Promise<readonly Finding[]> {
     this.#loading = this.#loading.then(() => this.#reloaded()).catch(thrownFinding);
@@ -73,12 +72,12 @@ export class PolicyInForce {
   }
 
   async #reloaded(): Promise<readonly Finding[]> {
-    // What is read is at least as new as this.
+    // What is read is at least as new as this instant.
     const beganMs = this.#age.ports.monotonicMs();
     const loaded = await this.#load();
     if ('findings' in loaded) return loaded.findings;
     this.#confirmedAtMs = beganMs;
-    // An equal set is kept with what is cached by it.
+    // Keeping an equal set keeps its cached answers.
     if (loaded.hash === this.#set?.hash && loaded.expiresAtMs === this.#set.expiresAtMs) return [];
     this.#generation += 1;
     this.#set = { ...loaded, generation: this.#generation };

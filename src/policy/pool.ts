@@ -1,18 +1,18 @@
 import { freshCedar, isTrap } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 
-/** Policies in the form in which the engine takes them. */
+/** Policies in the engine's format. */
 export type EnginePolicies = Parameters<Cedar['preparsePolicySet']>[1];
 
-/** Policies that are asked together; known by its identity. */
+/** Policies that are evaluated together; identified by the object. */
 export interface Pooled {
-  /** How many policies it has. */
+  /** Number of policies. */
   readonly size: number;
   /** Called when they are to be parsed. */
   readonly policies: () => EnginePolicies;
 }
 
-/** What is held parsed at most. */
+/** Capacity of the pool. */
 export interface PoolBounds {
   readonly maxSlices: number;
   readonly maxPolicies: number;
@@ -23,16 +23,16 @@ const SCHEMA = 'schema';
 const WARM = 'warm';
 
 /**
- * One instance of the engine with the slices that it holds parsed. The engine never lets go of a name, so there is a fixed
- * number of them; the slice unused longest gives up its name, and its memory, when another one needs room. A single slice of
- * more than `maxPolicies` is held alone.
+ * One instance of the engine with its parsed slices (LRU). The engine never forgets a name, so the names are fixed in number;
+ * the least recently used slice gives up its name and memory when another needs room. A slice of more than `maxPolicies` is
+ * held alone.
  */
 export class SlicePool {
   readonly #fresh: () => Cedar;
   readonly #bounds: PoolBounds;
   #cedar: Cedar | null = null;
-  /** In the order of their last use. */
-  #held = new Map<Pooled, string>();
+  /** In order of last use. */
+  #parsed = new Map<Pooled, string>();
   #free: string[] = [];
   #policies = 0;
   #schema: unknown = null;
@@ -42,13 +42,13 @@ export class SlicePool {
     this.#bounds = bounds;
   }
 
-  /** What is held parsed at the moment. */
+  /** Current number of parsed slices and policies. */
   get sizes(): { readonly slices: number; readonly policies: number } {
-    return { slices: this.#held.size, policies: this.#policies };
+    return { slices: this.#parsed.size, policies: this.#policies };
   }
 
   /**
-   * Calls the engine. After a trap, which leaves an instance dead, the next call meets a new one.
+   * Calls the engine. After a trap, which kills the instance, the next call creates a new one.
    *
    * @throws whatever the engine throws
    */
@@ -63,7 +63,7 @@ export class SlicePool {
   }
 
   /**
-   * Makes the instance and has it answer once, so that the first question that counts does not wait for that: about 0.2 s.
+   * Creates the instance and has it answer once, so that the first real question does not wait for that: about 0.2 s.
    *
    * @throws whatever the engine throws
    */
@@ -82,7 +82,7 @@ export class SlicePool {
   }
 
   #renewed(): Cedar {
-    this.#held = new Map();
+    this.#parsed = new Map();
     this.#free = Array.from({ length: this.#bounds.maxSlices }, (_, index) => `slice${index}`);
     this.#policies = 0;
     this.#schema = null;
@@ -90,16 +90,16 @@ export class SlicePool {
   }
 
   /**
-   * The name under which the engine has a slice parsed; `null` where it refuses the policies.
+   * The name under which the engine holds a slice parsed; `null` where it refuses the policies.
    *
    * @throws whatever the engine throws
    */
   nameOf(slice: Pooled): string | null {
     return this.run((cedar) => {
-      const known = this.#held.get(slice);
+      const known = this.#parsed.get(slice);
       if (known !== undefined) {
-        this.#held.delete(slice);
-        this.#held.set(slice, known);
+        this.#parsed.delete(slice);
+        this.#parsed.set(slice, known);
         return known;
       }
       const name = this.#freeName(cedar, slice.size);
@@ -107,14 +107,14 @@ export class SlicePool {
         this.#free.push(name);
         return null;
       }
-      this.#held.set(slice, name);
+      this.#parsed.set(slice, name);
       this.#policies += slice.size;
       return name;
     });
   }
 
   /**
-   * The name under which the engine has a schema parsed; `null` where it refuses it. One is held at a time.
+   * The name under which the engine holds a schema parsed; `null` where it refuses it. Holds one at a time.
    *
    * @throws whatever the engine throws
    */
@@ -131,16 +131,16 @@ export class SlicePool {
 
   #freeName(cedar: Cedar, size: number): string {
     const { maxPolicies } = this.#bounds;
-    for (const [slice, name] of this.#held) {
+    for (const [slice, name] of this.#parsed) {
       if (this.#free.length > 0 && this.#policies + size <= maxPolicies) break;
-      // An empty set in its place frees what the engine holds.
+      // Parsing an empty set under the name frees what the engine held.
       cedar.preparsePolicySet(name, {});
-      this.#held.delete(slice);
+      this.#parsed.delete(slice);
       this.#free.push(name);
       this.#policies -= slice.size;
     }
     const name = this.#free.pop();
-    if (name === undefined) throw new Error('a pool holds at least one slice');
+    if (name === undefined) throw new Error('a pool must hold at least one slice');
     return name;
   }
 }

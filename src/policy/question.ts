@@ -18,49 +18,49 @@ import { isPlainValue } from './plain-value.ts';
 
 export type { CedarRecord, CedarValue } from './cedar-value.ts';
 
-/** What the policies are asked: may this agent do this, there, under these circumstances? */
+/** What the policies decide: may this agent do this, there, under these circumstances? */
 export interface Question {
   readonly principal: SpiffeId;
-  /** An action of the catalog, or `issue`. */
+  /** A catalog action, or `issue`. */
   readonly action: string;
   readonly server: Server;
-  /** `GET /v1/payments/{id}`; `null` where the question is about the server itself. */
+  /** Such as `GET /v1/payments/{id}`; `null` where the resource is the server itself. */
   readonly endpoint: string | null;
   /** Valid by the generated schema, by construction. */
   readonly context: CedarRecord;
-  /** A member of the context by its name; where it is there, `context` as a whole need not be made to look at one. */
+  /** A member of the context by name, without building the whole `context`; absent where not supported. */
   part?(name: string): CedarValue | undefined;
-  /** Whether the engine takes the context for certain, as `isPlainValue` says of it; told without making it. */
+  /** Whether the engine is certain to accept the context (`isPlainValue`), without building it. */
   isPlain?(): boolean;
-  /** The same question with what another catalog names in the context; absent where that is nothing. */
+  /** The same question with the context terms of another catalog; absent where there are none. */
   inTermsOf?(terms: Terms): Question;
 }
 
-/** What a catalog adds to the context of every question, beside the arguments of its actions. */
+/** What a catalog adds to the context of every question, besides arguments. */
 export type Terms = Pick<Catalog, 'timeZones' | 'subjectAttributes'>;
 
-/** What is known about one use of a credential. */
+/** The facts about one use of a credential. */
 export interface UseFacts {
   readonly call: Pick<HttpCall, 'method' | 'host' | 'path'>;
   readonly caller: Pick<Caller, 'id'>;
   readonly credential: Credential;
-  /** `null` where the credential is of no task. */
+  /** `null` where the credential belongs to no task. */
   readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'claimed' | 'attested' | 'subjectAttributes'> | null;
-  /** What the task was allowed before this use; empty where there is none. */
+  /** What the task was allowed before; empty without a task. */
   readonly history: TaskHistory;
   readonly action: Action;
   readonly binding: BindingMode;
-  /** Which use of its token this is, from 1; 0 without a token. */
+  /** Number of this use of the token, from 1; 0 without a token. */
   readonly use: number;
-  /** What this use is against those that were allowed before; empty without a token. */
+  /** Reuse classes of this use; empty without a token. */
   readonly reuse: readonly string[];
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
 
 /**
- * The question whether one call may pass. Without a task the intent is empty: no purpose, no actions, and whatever a policy
- * asks of an intent does not hold.
+ * The question whether a call may pass. Without a task the intent is empty: no purpose, no actions, and no condition on an
+ * intent holds.
  */
 export const useQuestion = (facts: UseFacts, terms: Terms): Question => new UseQuestion(facts, terms);
 
@@ -76,14 +76,14 @@ const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<s
     ['attested', ({ task }) => attestedOf(task?.attested ?? [])],
     ['task', ({ history: { actions, labels } }) => ({ actions, labels })],
     ['labels', ({ action }) => distinct([...action.labels])],
-    // The level that signals have raised the task to.
+    // The risk to which signals have raised the task.
     ['risk', ({ task }) => task?.risk ?? 'low'],
     ['now', ({ nowMs }) => datetime(nowMs)],
     ['args', ({ action }) => argsOf(action.args)],
   ],
 );
 
-/** What of the context is seldom the same in two calls. Nothing but the cost of an answer depends on it. */
+/** The volatile parts of the context, which rarely repeat between calls. Affects cost only, never the answer. */
 export const PER_CALL: readonly ContextPath[] = [
   ['args'],
   ['request'],
@@ -93,7 +93,7 @@ export const PER_CALL: readonly ContextPath[] = [
   ['credential', 'uses'],
 ];
 
-/** Makes of the context what is looked at: policies mostly look at little, and answers mostly come from the cache. */
+/** Builds only the parts of the context that are read: policies read little, and most answers come from the cache. */
 class UseQuestion implements Question {
   readonly principal: SpiffeId;
   readonly action: string;
@@ -140,13 +140,13 @@ class UseQuestion implements Question {
   }
 }
 
-/** What a catalog adds to the context is of this. */
+/** Facts for what a catalog adds to the context. */
 interface TermFacts {
   readonly nowMs: number;
   readonly subjectAttributes: SubjectAttributes;
 }
 
-/** What a catalog adds to the context: of what it does not name nothing, so that no policy reads what is not in the schema. */
+/** What a catalog adds to the context; nothing for what it does not name, so that policies cannot read what the schema lacks. */
 const termParts = new Map<string, (terms: Terms, facts: TermFacts) => CedarValue | undefined>([
   ['time', ({ timeZones }, { nowMs }) => (timeZones.size === 0 ? undefined : localTimes(timeZones, nowMs))],
   [
@@ -171,7 +171,7 @@ const termFactsOf = ({ nowMs, task }: UseFacts): TermFacts => ({
   subjectAttributes: task?.subjectAttributes ?? noAttributes,
 });
 
-/** As `Object.fromEntries` does, which takes several times as long. A catalog may name an argument `__proto__`. */
+/** Like `Object.fromEntries`, which is several times slower. A catalog may name an argument `__proto__`. */
 function argsOf(args: Action['args']): CedarRecord {
   const record: Record<string, CedarValue> = {};
   for (const [name, value] of args) {
@@ -188,7 +188,7 @@ function arePlainArguments(args: Action['args']): boolean {
   return true;
 }
 
-/** Values that never change and come again and again: the same token, task and history, one use after the other. */
+/** Immutable values that repeat: token, task and history of one use after the other. */
 const knownPlain = new WeakSet<object>();
 
 function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean): boolean {
@@ -226,7 +226,7 @@ function isPlainCredential(credential: Credential): boolean {
   return areTexts(credential.actors) && credential.details.every(({ actions }) => areTexts(actions));
 }
 
-/** Only what was read as a decimal becomes one: no argument is an object that the caller shaped. */
+/** Only a parsed decimal becomes one: no argument is an object that the caller shaped. */
 const cedarValueOf = (value: ArgumentValue): CedarValue =>
   typeof value === 'object' && 'decimal' in value
     ? { __extn: { fn: 'decimal', arg: value.decimal } }
@@ -234,7 +234,7 @@ const cedarValueOf = (value: ArgumentValue): CedarValue =>
       ? distinct(value)
       : value;
 
-/** Who acts: the agent a task token was issued to, which is the caller except where a hop ends TLS; else the caller. */
+/** The acting agent: the one a task token was issued to (the caller, unless a hop terminates TLS), else the caller. */
 export const agentOf = ({ caller, credential }: Pick<UseFacts, 'caller' | 'credential'>): SpiffeId =>
   credential.kind === 'task-token' ? credential.clientId : caller.id;
 
@@ -261,52 +261,52 @@ function credentialOf({ credential, binding, use, reuse, nowMs }: UseFacts): Ced
   };
 }
 
-/** The agent's own word as `name=value`, since Cedar has no records of names that a schema does not know. No name has a `=`. */
+/** Claimed values as `name=value`, because Cedar has no records with names unknown to the schema. No name contains `=`. */
 const claimedOf = (claimed: Task['claimed']): readonly string[] =>
   distinct(Object.entries(claimed).map(([name, value]) => `${name}=${value}`));
 
-/** A value of what is attested: of another type than what is claimed, so that no policy takes one for the other. */
+/** An attested value: of another type than claimed ones, so that no policy confuses them. */
 export type AttestedValue = Pick<Attestation, 'name' | 'value' | 'by'>;
 
 const attestedOf = (attested: readonly AttestedValue[]): readonly CedarRecord[] =>
   attested.map(({ name, value, by }) => ({ name, value, by }));
 
-/** Where a part of a task comes from. */
+/** Where a sub-task comes from. */
 export interface Delegation {
-  /** The agent that hands it on. */
+  /** The delegating agent. */
   readonly parent: SpiffeId;
-  /** How many hands it has been through. */
+  /** Number of delegations up to here. */
   readonly depth: number;
-  /** What is attested of the tasks it is a part of, and not of itself. */
+  /** Attested values of its ancestor tasks, without its own. */
   readonly attested: readonly AttestedValue[];
 }
 
-/** What is known when a token is asked for. */
+/** The facts about a token request. */
 export interface IssueFacts {
   readonly agent: SpiffeId;
   readonly server: Server;
   readonly purpose: string;
-  /** Every action of the intent, families (`payments.*`) included. */
+  /** All actions of the intent, families (`payments.*`) included. */
   readonly actions: readonly string[];
   /**
-   * The one action the question is about, with the constraints of the entry that it is asked for in; an intent is granted only where
-   * each of its actions is, in each of its entries.
+   * The action the question is about, with the constraints of its entry. An intent is granted only where each of its actions
+   * is, in each of its entries.
    */
   readonly requested: { readonly action: string; readonly risk: Risk; readonly constraints: Constraints };
   readonly ttlSeconds: number;
-  /** On whose behalf: a user, or the agent itself, which is the default. */
+  /** The subject: a user, or by default the agent itself. */
   readonly subject?: string;
-  /** Who acts for the subject, the agent first; none where it is the subject. */
+  /** Who acts for the subject, the agent first; empty where the agent is the subject. */
   readonly actors?: readonly string[];
-  /** The level that signals have raised the task to. Default `low`. */
+  /** The risk to which signals have raised the task. Default `low`. */
   readonly risk?: Risk;
-  /** What the agent says of itself. Default nothing. */
+  /** Values the agent claims. Default none. */
   readonly claimed?: Task['claimed'];
-  /** What others vouch for. Default nothing, as of every task that is not there yet. */
+  /** Values that others attest. Default none, as for a task that does not exist yet. */
   readonly attested?: readonly AttestedValue[];
-  /** What the issuer of its subject token says of the subject. Default nothing. */
+  /** Attributes of the subject from its subject token. Default none. */
   readonly subjectAttributes?: SubjectAttributes;
-  /** Who hands a part of its task to the agent; absent for a task of its own. */
+  /** The delegation that this is; absent for a root task. */
   readonly delegation?: Delegation | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
@@ -340,7 +340,7 @@ const requestedOf = ({ action, risk, constraints }: IssueFacts['requested']): Ce
   constraints: constraintsOf(constraints),
 });
 
-/** What is not limited is not there, so that no policy takes the lack of a limit for one. */
+/** An absent limit is an absent member, so that no policy mistakes it for a limit. */
 const constraintsOf = ({ maxCalls, maxAmount, singleUse, notBeforeMs, notAfterMs }: Constraints): CedarRecord => ({
   singleUse,
   ...(maxCalls === null ? {} : { maxCalls }),
@@ -366,13 +366,13 @@ const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 const distinct = (values: readonly string[]): readonly string[] =>
   values.length < 2 ? values : [...new Set(values)].sort();
 
-/** The instants that Cedar reads: those whose year has four digits, in every time zone. */
+/** Instants that Cedar can parse: with a four-digit year in every time zone. */
 const isPlainClock = (ms: number): boolean => ms >= MIN_INSTANT_MS && ms <= MAX_INSTANT_MS;
 
 const MIN_INSTANT_MS = Date.UTC(1000, 0, 2);
 const MAX_INSTANT_MS = Date.UTC(9999, 11, 30);
 
-/** Whole seconds, so that questions of one second are equal. An instant no Date can hold makes the engine refuse. */
+/** Whole seconds, so that questions within a second are equal. The engine refuses an instant that no Date can hold. */
 const datetime = (ms: number): CedarRecord => {
   const date = new Date(wholeSeconds(ms) * 1000);
   const arg = Number.isNaN(date.getTime()) ? '' : `${date.toISOString().slice(0, -'.000Z'.length)}Z`;

@@ -4,7 +4,7 @@ import { cedarFinding, placed, problemsOf } from './loading/policy-file.ts';
 import type { GeneratedSchema } from './schema.ts';
 import type { SourceFile } from './loading/source.ts';
 
-/** A generated schema in Cedar's JSON form, or what is wrong with its base. */
+/** A generated schema in Cedar's JSON format, or what is wrong with its base. */
 export function schemaJson(
   base: SourceFile,
   schema: GeneratedSchema,

@@ -11,17 +11,17 @@ const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = {
   strings: 'Set<String>',
 };
 
-/** The schema policies are checked against, and where the generated part begins in it. */
+/** The schema that policies are checked against, and where its generated part begins. */
 export interface GeneratedSchema {
   readonly text: string;
-  /** UTF-16 code units; what is before is the base, with the attributes that the catalog gives to `Server` and `Endpoint`. */
+  /** In UTF-16 code units; before it is the base, with the catalog's attributes of `Server` and `Endpoint`. */
   readonly generatedFrom: number;
 }
 
 /**
- * The base schema with the action `issue` and one action for each of the catalog, in its risk group and with its own typed
- * `context.args`, written before the closing brace of `namespace Remit`, and with the attributes of its servers and endpoints. A base
- * without that namespace, or one that attributes cannot be added to, is a problem.
+ * Generates the schema: the base with the action `issue` and each catalog action (in its risk group, with typed
+ * `context.args`), inserted before the closing brace of `namespace Remit`, and with the catalog's attributes. A problem where
+ * the base lacks that namespace or attributes cannot be added.
  */
 export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
   const attributed = withDeclaredAttributes(base, catalog);
@@ -29,7 +29,7 @@ export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { 
   const end = endOfNamespace(attributed);
   if (end === null) return { problem: `the base schema has no \`namespace ${NAMESPACE} { … }\`` };
   const { timeZones, subjectAttributes } = catalog;
-  // Only what the catalog names, so that no policy asks for what is never there.
+  // Only what the catalog names, so that policies cannot read what never exists.
   const terms = [
     timeZones.size === 0 ? '' : '\n      time: Time,',
     subjectAttributes.size === 0 ? '' : '\n      subjectAttributes: SubjectAttributes,',

@@ -176,7 +176,7 @@ describe('remit policy diff', () => {
     expect(await diff('keys.json', 'gone', ...by)).toEqual({
       code: 2,
       out: [],
-      err: ['remit policy diff: `keys.json` is no signed bundle: the token is not three parts of base64url'],
+      err: ['remit policy diff: `keys.json` is not a signed bundle: the token is not three parts of base64url'],
     });
     expect(await diff('set.jws', 'gone', ...ofState())).toEqual({
       code: 2,

@@ -63,7 +63,7 @@ describe('remit policy schema', () => {
     const { code, out } = await folder.run({ run: policyValidate }, folder.path);
     expect([code, out.at(-1)]).toEqual([0, expect.stringMatching(/: valid$/)]);
     expect(out.slice(0, -1).join('\n')).toContain(
-      'p/remit.cedarschema:1:1: warning: the generated schema is not what the catalog and the base schema make',
+      'p/remit.cedarschema:1:1: warning: the generated schema does not match the catalog and the base schema',
     );
     expect(out.join('\n')).toContain('run `remit policy schema --write`');
     expect((await folder.run(policySchema, folder.path, '--write')).code).toBe(0);

@@ -84,17 +84,17 @@ describe('the generated schema', () => {
     [
       'two types in one declaration',
       'entity Server, Other;',
-      'the catalog gives attributes to `Server`, and the base schema has no such entity alone: declare it by itself, as in `entity Server;`',
+      'the catalog gives attributes to `Server`, but the base schema does not declare that entity by itself: declare it by itself, as in `entity Server;`',
     ],
     [
       'a closed list of servers',
       'entity Server enum ["pay"];',
-      'the catalog gives attributes to `Server`, and the base schema has no such entity alone: declare it by itself, as in `entity Server;`',
+      'the catalog gives attributes to `Server`, but the base schema does not declare that entity by itself: declare it by itself, as in `entity Server;`',
     ],
     [
       'another namespace alone',
       '} namespace Other { entity Server; } namespace More {',
-      'the catalog gives attributes to `Server`, and the base schema has no such entity alone: declare it by itself, as in `entity Server;`',
+      'the catalog gives attributes to `Server`, but the base schema does not declare that entity by itself: declare it by itself, as in `entity Server;`',
     ],
   ])('refuses %s', (_what, server, problem) => {
     expect(generated(declared(server))).toEqual({ problem });

@@ -68,7 +68,7 @@ describe('entities are refused', () => {
     [
       'of an agent in a foreign trust domain',
       [agent({ parents: [{ type: 'Remit::TrustDomain', id: 'evil.test' }] })],
-      `p/e.cedarentities.json:1:2: the agent \`${id}\` is not of the trust domain \`evil.test\``,
+      `p/e.cedarentities.json:1:2: the agent \`${id}\` does not belong to the trust domain \`evil.test\``,
     ],
     [
       'given twice',

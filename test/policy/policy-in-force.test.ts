@@ -80,7 +80,7 @@ describe('CurrentPolicies', () => {
     await policies.reload();
     expect(policies.get()).toMatchObject({
       reason: 'policy.stale',
-      detail: 'the source of the policies has not agreed for 10 s',
+      detail: 'the source of the policies has not confirmed them for 10 s',
     });
     policies.confirm();
     expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a', null, 1), 0]);

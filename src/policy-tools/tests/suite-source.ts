@@ -65,7 +65,7 @@ async function suiteNames(folder: string, disk: PolicyDisk): Promise<readonly st
 async function textFrom(file: string, disk: PolicyDisk): Promise<string | Finding> {
   try {
     const bytes = await disk.read(file, MAX_FILE_BYTES);
-    if (bytes === null) return at(file, `the file is no regular file of at most ${MAX_FILE_BYTES} bytes`);
+    if (bytes === null) return at(file, `the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'no valid UTF-8';

@@ -1,28 +1,28 @@
 import { LRUCache } from 'lru-cache';
 import type { Risk } from '../../action/catalog.ts';
 
-/** A whole answer of the engine to one question. Ids are sorted, since the engine's own order is not stable. */
+/** The engine's complete answer to one question. Ids are sorted, since the engine's order is not stable. */
 export interface FullAnswer {
   readonly decision: 'allow' | 'deny';
-  /** Ids of the policies that decided. */
+  /** Ids of the deciding policies. */
   readonly reason: readonly string[];
-  /** Ids of the policies that could not be evaluated. */
+  /** Ids of the policies that failed to evaluate. */
   readonly errors: readonly string[];
 }
 
-/** What became of a question at a cache: answered from it, not there and put into it if the answer may be kept, or not for it. */
+/** The cache result of a question: answered from it; not found, and stored if the answer may be cached; or not looked up. */
 export const CACHE_RESULTS = ['hit', 'miss', 'bypass'] as const;
 
 /** One of `CACHE_RESULTS`. */
 export type CacheResult = (typeof CACHE_RESULTS)[number];
 
-/** The longest an answer is kept, by the risk of the action, in milliseconds. */
+/** Longest time an allow is cached, by the risk of the action, in milliseconds. */
 export const RISK_CEILING_MS: Readonly<Record<Risk, number>> = { low: 60_000, medium: 10_000, high: 1_000 };
 
-/** The longest a denial is kept, whatever the risk. */
+/** Longest time a denial is cached, for every risk. */
 export const DENIAL_CEILING_MS = 5_000;
 
-/** An answer that is kept. */
+/** A cached answer. */
 export interface KeptAnswer {
   readonly answer: FullAnswer;
   /** Milliseconds since the Unix epoch. */
@@ -30,16 +30,15 @@ export interface KeptAnswer {
   readonly untilMs: number;
 }
 
-/** When an answer was made, and until when it may be kept; milliseconds since the Unix epoch. */
+/** When an answer was made, and until when it is valid; milliseconds since the Unix epoch. */
 export interface Lasting {
   readonly nowMs: number;
   readonly untilMs: number;
 }
 
 /**
- * Keeps whole answers by the key of their question, `max` of them; where it is full, what was unused longest goes. An answer with
- * errors is never kept, nor one without a finite end to come. An entry is good only at and after the instant it was made at
- * and before its end, so that a wall clock that steps either way never prolongs it.
+ * An LRU cache of `max` answers by question key. Answers with errors and answers without a finite end in the future are not
+ * cached. An entry is used only from the instant it was made until its end, so that stepping the wall clock never prolongs it.
  */
 export class AnswerMemory {
   readonly #entries: LRUCache<string, KeptAnswer>;
@@ -50,22 +49,22 @@ export class AnswerMemory {
     this.#entries = new LRUCache({ max });
   }
 
-  /** Answers kept at the moment, those past their end included. */
+  /** Number of entries, expired ones included. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** What is kept for a key, if it is good at this instant. */
+  /** The entry of a key, if it is valid at this instant. */
   get(key: string, nowMs: number): KeptAnswer | null {
     const entry = this.#entries.get(key);
     return entry !== undefined && entry.fromMs <= nowMs && nowMs < entry.untilMs ? entry : null;
   }
 
   /**
-   * Keeps an answer until `untilMs`, or for a shorter time.
+   * Caches an answer until `untilMs`, or for a shorter time.
    *
-   * @param ceilingMs the longest it is kept, in milliseconds
-   * @returns whether it is kept
+   * @param ceilingMs longest lifetime, in milliseconds
+   * @returns whether it was cached
    */
   set(key: string, answer: FullAnswer, { nowMs, untilMs }: Lasting, ceilingMs = Infinity): boolean {
     const endMs = Math.min(untilMs, nowMs + ceilingMs);
@@ -81,14 +80,14 @@ export class AnswerMemory {
 
   #one(answer: FullAnswer): FullAnswer {
     const name = `${answer.decision} ${JSON.stringify(answer.reason)}`;
-    const known = this.#shared.get(name);
+    const known = this.#interned.get(name);
     if (known !== undefined) return known;
     this.#shared.set(name, answer);
     return answer;
   }
 }
 
-/** How many answers are kept. */
+/** Capacity of the cache. */
 export interface CacheBounds {
   readonly maxAllows: number;
   readonly maxDenials: number;
@@ -97,7 +96,7 @@ export interface CacheBounds {
 const DEFAULT_BOUNDS: CacheBounds = { maxAllows: 100_000, maxDenials: 4096 };
 const MAX_SHARED = 4096;
 
-/** Keeps allows, and denials in a memory of their own and for a short time, so that a flood of them drives no allow out. */
+/** Caches allows, and denials in a separate cache with a short lifetime, so that a flood of denials evicts no allow. */
 export class DecisionCache {
   readonly #allows: AnswerMemory;
   readonly #denials: AnswerMemory;
@@ -107,17 +106,17 @@ export class DecisionCache {
     this.#denials = new AnswerMemory(maxDenials);
   }
 
-  /** Answers kept at the moment, those past their end included. */
+  /** Number of entries, expired ones included. */
   get sizes(): { readonly allows: number; readonly denials: number } {
     return { allows: this.#allows.size, denials: this.#denials.size };
   }
 
-  /** The answer kept for a key, if it is good at this instant. */
+  /** The cached answer of a key, if it is valid at this instant. */
   get(key: string, nowMs: number): FullAnswer | null {
     return (this.#allows.get(key, nowMs) ?? this.#denials.get(key, nowMs))?.answer ?? null;
   }
 
-  /** Keeps an answer until `untilMs`, or for a shorter time, or not at all. */
+  /** Caches an answer, until `untilMs` at most, where it may be cached. */
   set(key: string, answer: FullAnswer, lasting: Lasting): void {
     const isAllow = answer.decision === 'allow';
     const [into, other] = isAllow ? [this.#allows, this.#denials] : [this.#denials, this.#allows];

@@ -1,7 +1,6 @@
 /**
- * A JSON value as text from which it can be read back: each part has its type and its length or a terminator before what
- * follows, members are in the order of their names, and so are elements, since arrays are Cedar's sets. Different values so
- * never have the same text, and neither have different sequences of values.
+ * An injective encoding of JSON values: each part carries its type and its length or a terminator. Members are sorted by name,
+ * and so are array elements, because arrays are Cedar sets. Different values, or sequences of values, never have equal texts.
  */
 export function encoded(value: unknown): string {
   if (typeof value === 'string') return encodedText(value);
@@ -20,8 +19,8 @@ export function encoded(value: unknown): string {
   return `${prefix}${members.length}:${members.map(([name, item]) => `${encodedText(name)}${encoded(item)}`).join('')}`;
 }
 
-/** A text with its length before it, in UTF-16 code units. */
+/** A text prefixed with its length in UTF-16 code units. */
 export const encodedText = (value: string): string => `s${value.length}:${value}`;
 
-/** A number that a double cannot hold, kept as it was written; it looks like an object with one member. */
+/** A number that a double cannot hold, kept as written (`JSON.rawJSON`); it looks like an object with one member. */
 const isRawJson = (value: object): boolean => 'rawJSON' in value && Object.getPrototypeOf(value) === null;

@@ -1,9 +1,9 @@
 import type { PathReads, Reads } from './reads.ts';
 
 /**
- * What policies may read, a line each, sorted. `context.risk` is read whole; `has context.args.x` says only whether it is
- * there; `context.now against datetime 1767225600000` only on which side of it; `principal in …` what it is in; `everything`
- * stands alone. Names of principal, action and resource are in every key and are not listed.
+ * What policies may read, one sorted line each. `context.risk` is read as a whole; `has context.args.x` only tests presence;
+ * `context.now against datetime 1767225600000` only compares with that bound; `principal in …` reads ancestors; `everything`
+ * stands alone. The names of principal, action and resource are part of every key and not listed.
  */
 export function linesOf({ everything, roots }: Reads): readonly string[] {
   if (everything) return ['everything'];
@@ -18,7 +18,7 @@ function linesOfPath(name: string, path: PathReads, isRoot: boolean): readonly s
     ...[...path.attrs].flatMap(([attr, child]) => linesOfPath(`${name}${accessTo(attr)}`, child, false)),
     ...[...path.tags].flatMap(([tag, child]) => linesOfPath(`${name}.getTag(${JSON.stringify(tag)})`, child, false)),
   ];
-  // The name of a variable is in every key, and an entity that is written out is always the same.
+  // Variable names are in every key, and an entity literal is constant.
   const isNamed = isRoot && name !== 'context';
   const own = [
     ...(path.whole && !isNamed ? [name] : []),

@@ -7,38 +7,37 @@ import type { Contextual, Plan } from './plan.ts';
 import type { BoundKind, Reads } from './reads.ts';
 import { member, scopeUid } from './scope.ts';
 
-/** What a question is keyed by, besides the policies that are asked. */
+/** What a question is keyed by, besides the policies evaluated. */
 export interface Keyed extends Contextual {
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
-  /** Keys of an entity and of everything it is in, for this question. */
+  /** Keys of an entity and all its ancestors, for this question. */
   readonly lineageOf: (uid: EntityUid) => Iterable<string>;
-  /** `lineageText` of the same, where that is kept. */
+  /** The memoised `lineageText` of the same. */
   readonly lineageTextOf?: (uid: EntityUid) => string;
-  /** What of a key follows from the names alone, made where it is not kept. */
+  /** Memoises the part of a key that depends on the names only. */
   readonly prefix?: (part: SlicePart, make: () => string) => string;
 }
 
-/** Which policies of a slice are asked: all of them, or those alone whose answer is mostly known. */
+/** Which policies of a slice are evaluated: all, or only the steady ones, whose answer is mostly known. */
 export type SlicePart = 'whole' | 'steady';
 
-/** The key of a question, and how long its answer holds by the literal times that its policies compare the clock with. */
+/** The key of a question, and until when its answer is valid by the time literals that its policies compare the clock with. */
 export interface DecisionKey {
   readonly key: string;
-  /** Milliseconds since the Unix epoch; `Infinity` where no such time is to come. */
+  /** Milliseconds since the Unix epoch; `Infinity` where no such time lies ahead. */
   readonly untilMs: number;
 }
 
-/** Makes the keys of the questions to one slice; `null` for one that cannot be told from another by its text. */
+/** Computes the key of a question to one slice; `null` for a question whose text is not unique. */
 export type KeyOf = (question: Keyed) => DecisionKey | null;
 
 /**
- * The key function of a slice whose policies have these reads. Two questions with equal keys have the same answer: the key holds
- * the generation (which stands for policies, schema and all that is written of entities), the slice or the part of it, the names of principal,
- * action and resource, what they are in where that is asked, and of the context what is read. That a value is absent, or of
- * another type than it is used as, is written differently from every value. The text is hashed, so that keys are short and no
- * caller chooses where they fall.
+ * The key function of a slice, from what its policies read. Questions with equal keys have equal answers. A key consists of the
+ * generation (policies, schema and entities), the slice or its part, the names of principal, action and resource, their
+ * ancestors where read, and the parts of the context that are read. A value that is absent or of an unexpected type is encoded
+ * differently from every value. The text is hashed, so that keys are short and callers cannot choose where they fall.
  */
 export function keyFunction(
   reads: Reads,
@@ -54,7 +53,7 @@ export function keyFunction(
   );
   const plan = contextPlan(reads);
   const clock = plan.attrs.find(([name]) => name === 'now')?.[1].bounds.get('datetime') ?? [];
-  // A digest in the place of what all questions with the same names have in common, which is most of a key.
+  // A digest replaces the part that all questions with the same names share, which is most of a key.
   const namesDigest = (question: Keyed): string => {
     let written = prefix;
     for (const [name, isLineageRead] of variables) {
@@ -67,7 +66,7 @@ export function keyFunction(
     const make = (): string => namesDigest(question);
     const names = question.prefix === undefined ? make() : question.prefix(part, make);
     const written = names + contextText(question, plan);
-    // A lone surrogate would be hashed as the character that stands for what cannot be read.
+    // A lone surrogate would be hashed as the replacement character, like others.
     if (!written.isWellFormed()) return null;
     const now = clock.length === 0 ? null : valueOfKind('datetime', partOf(question, 'now'));
     const untilMs = now === null ? Infinity : (clock.find((bound) => bound > now) ?? Infinity);
@@ -75,14 +74,14 @@ export function keyFunction(
   };
 }
 
-/** Where names cannot be told from others by their text, no question with them can. */
+/** Marks names whose text is not unique; a key that contains it is not used. */
 const UNWRITABLE = '\ud800';
 
 const ABSENT = 'a';
 const PRESENT = 'p';
 const ONLY_PARTS = 'o';
 
-/** The same text whether the members come one by one or not. */
+/** The same text whether or not the members are available one by one. */
 function contextText(question: Keyed, plan: Plan): string {
   if (question.part === undefined || plan.whole) return valueText(question, question.context, plan);
   if (plan.attrs.length === 0) return PRESENT;
@@ -94,7 +93,7 @@ function contextText(question: Keyed, plan: Plan): string {
 function valueText(question: Keyed, value: unknown, plan: Plan): string {
   if (value === undefined) return ABSENT;
   const uid = scopeUid(value);
-  // Of an entity the name says everything, since what is written of entities is of the generation.
+  // An entity is its name: what is stored about entities belongs to the generation.
   if (uid !== null) return encoded(value) + (plan.ancestors ? lineage(question, uid) : '');
   if (plan.whole) return encoded(value);
   if (plan.attrs.length > 0 && isRecord(value)) {
@@ -112,19 +111,19 @@ function valueText(question: Keyed, value: unknown, plan: Plan): string {
 const lineage = (question: Keyed, uid: EntityUid): string =>
   question.lineageTextOf?.(uid) ?? lineageText(question.lineageOf(uid));
 
-/** What an entity is in, as it stands in a key. */
+/** The ancestors of an entity, as encoded in a key. */
 export function lineageText(lineage: Iterable<string>): string {
   const keys = [...lineage].sort();
   return `l${keys.length}:${keys.map(encodedText).join('')}`;
 }
 
-/** Twice the number of bounds below, and one more where it is a bound. */
+/** The position of a value among ascending bounds: twice the number of smaller bounds, plus one where it equals a bound. */
 function sideOf(size: number, bounds: readonly number[]): number {
   const below = bounds.filter((bound) => bound < size).length;
   return 2 * below + (bounds[below] === size ? 1 : 0);
 }
 
-/** The size of a value that is of a kind and written out as such; `null` for every other value. */
+/** The size of a literal value of a kind; `null` for every other value. */
 function valueOfKind(kind: BoundKind, value: unknown): number | null {
   if (kind === 'long') return Number.isSafeInteger(value) ? Number(value) : null;
   const call = member(value, '__extn');

@@ -1,10 +1,10 @@
-/** The instants that are read here; Cedar knows more forms, with offsets. */
+/** Supported forms; Cedar also accepts offsets. */
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{3})?Z)?$/;
 const DECIMAL = /^(-?)(\d{1,11})\.(\d{1,4})$/;
 
 /**
- * The instant of an argument of Cedar's `datetime`, in milliseconds since the Unix epoch; `null` for what is none and for
- * forms with an offset.
+ * Parses the argument of Cedar's `datetime`, to milliseconds since the Unix epoch; `null` for invalid text and for forms with
+ * an offset.
  *
  * @see Cedar RFC 80
  */
@@ -13,12 +13,12 @@ export function cedarInstantFrom(text: unknown): number | null {
   const complete =
     text.length === 10 ? `${text}T00:00:00.000Z` : text.length === 20 ? `${text.slice(0, 19)}.000Z` : text;
   const ms = Date.parse(complete);
-  // Not every day and hour of two digits exists, and some that do not are read as the next.
+  // `Date` accepts some days and hours that do not exist and reads them as the next.
   return !Number.isNaN(ms) && new Date(ms).toISOString() === complete ? ms : null;
 }
 
 /**
- * An argument of Cedar's `decimal` in ten-thousandths; `null` for what is none and for one of more than eleven digits before
+ * Parses the argument of Cedar's `decimal`, to ten-thousandths; `null` for invalid text and for more than eleven digits before
  * the point, which a double might not hold.
  */
 export function scaledDecimalFrom(text: unknown): number | null {

@@ -1,27 +1,27 @@
 import type { BoundKind, PathReads, Reads } from './reads.ts';
 import { member } from './scope.ts';
 
-/** The context of a question, as far as it is looked at. */
+/** The context of a question, as far as it is read. */
 export interface Contextual {
   /** Values in Cedar's JSON form. */
   readonly context: unknown;
-  /** A member of the context by its name, where it is a record whose members can be had one by one. */
+  /** Returns a member of the context by name; absent where members are not available one by one. */
   readonly part?: ((name: string) => unknown) | undefined;
 }
 
-/** What is looked at of a value in the context. */
+/** What is read of a context value. */
 export interface Plan {
   readonly whole: boolean;
   readonly ancestors: boolean;
-  /** Of an entity. */
+  /** Whether tags of an entity are read. */
   readonly tags: boolean;
-  /** By name, in order. */
+  /** Attributes by name, sorted. */
   readonly attrs: readonly (readonly [string, Plan])[];
-  /** Ascending, by kind; a kind without any is not there. */
+  /** Ascending bounds by kind; kinds without bounds are absent. */
   readonly bounds: ReadonlyMap<BoundKind, readonly number[]>;
 }
 
-/** What the policies with these reads look at of a context. */
+/** The plan for the context, from what policies read. */
 export const contextPlan = ({ everything, roots }: Reads): Plan =>
   everything ? wholePlan : planOf(roots.get('context'));
 
@@ -34,7 +34,7 @@ function planOf(path: PathReads | undefined): Plan {
   const bounds = Object.entries(path.bounds) as readonly (readonly [BoundKind, ReadonlySet<number>])[];
   const tags = path.allTags || path.tags.size > 0;
   return {
-    // Only an entity has tags, and what is written of it is its name.
+    // Only an entity has tags, and an entity is encoded as its name.
     whole: path.whole || tags,
     tags,
     ancestors: path.ancestors,
@@ -47,11 +47,11 @@ function planOf(path: PathReads | undefined): Plan {
   };
 }
 
-/** INVARIANT: of a question that gives its members one by one, the whole is not touched, since it would be made. */
+/** INVARIANT: where members are available one by one, the whole context is not touched: that would build it. */
 export const partOf = (question: Contextual, name: string): unknown =>
   question.part === undefined ? member(question.context, name) : question.part(name);
 
-/** Neither an array nor a value that only looks like a record: of an extension (`fn` is its short form), or a long number. */
+/** Excludes arrays and objects that are not records: extension values (`fn` in short form) and raw numbers. */
 export const isRecord = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&

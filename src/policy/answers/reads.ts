@@ -2,28 +2,28 @@ import { entityKey } from '../entities.ts';
 import { cedarInstantFrom, scaledDecimalFrom } from './literals.ts';
 import { member, scopeUid } from './scope.ts';
 
-/** What is read of one value, and of what is below it. That a value is there at all is read of every one that is named. */
+/** What is read of a value and of what is below it. The presence of every named value counts as read. */
 export interface PathReads {
-  /** All of it, as it is compared, or handed to a function; of an entity its name. */
+  /** The whole value: compared, or passed to a function; of an entity, its name. */
   whole: boolean;
-  /** What an entity is in. */
+  /** The ancestors of an entity. */
   ancestors: boolean;
-  /** Every tag of an entity, since the name of the tag is computed. */
+  /** All tags of an entity, because the tag's name is computed. */
   allTags: boolean;
   readonly attrs: Map<string, PathReads>;
   readonly tags: Map<string, PathReads>;
-  /** What it is compared with by order or equality and nothing else, by kind. */
+  /** Bounds, by kind, with which it is only compared (by order or equality). */
   readonly bounds: Readonly<Record<BoundKind, Set<number>>>;
 }
 
-/** A kind of value that has an order: whole numbers, milliseconds since the epoch, ten-thousandths. */
+/** A kind of ordered value: whole numbers, milliseconds since the epoch, ten-thousandths. */
 export type BoundKind = 'long' | 'datetime' | 'decimal';
 
-/** What policies can read, at most. */
+/** An upper bound of what policies read. */
 export interface Reads {
-  /** A form of expression that is not known here may read anything. */
+  /** Set by an unknown form of expression, which may read anything. */
   everything: boolean;
-  /** By `principal`, `action`, `resource`, `context`, or `entity` and the key of an entity that is named in the text. */
+  /** By `principal`, `action`, `resource`, `context`, or `entity` and the key of an entity literal. */
   readonly roots: Map<string, PathReads>;
 }
 
@@ -67,10 +67,10 @@ const CALLS = new Set(
 );
 
 /**
- * What a policy in Cedar's JSON form can read, scope included. Every branch counts, whether it is reached or not; two
- * requests that agree on what is read have the same answer. An unknown form reads everything.
+ * What a policy in Cedar's JSON format can read, its scope included. All branches count. Two requests that agree on everything
+ * read have the same answer. An unknown form reads everything.
  *
- * @see Cedar RFC 76, by whose argument agreement on what is read is enough
+ * @see Cedar RFC 76, whose argument shows why agreement on what is read suffices
  */
 export function readsOf(json: unknown): Reads {
   const reads: Reads = { everything: false, roots: new Map() };
@@ -87,7 +87,7 @@ export function readsOf(json: unknown): Reads {
   return reads;
 }
 
-/** The reads of several policies together. */
+/** Merges the reads of several policies. */
 export function readsTogether(all: Iterable<Reads>): Reads {
   const sum: Reads = { everything: false, roots: new Map() };
   for (const { everything, roots } of all) {
@@ -122,8 +122,8 @@ function getOrAdd(paths: Map<string, PathReads>, name: string): PathReads {
 }
 
 /**
- * Walks an expression whose value is used `below` some steps down and in the way that `mark` says: an access is pushed down to
- * the variables and entities that it is an access on, through conditionals and records.
+ * Walks an expression whose value is used as `mark` says, `below` some access steps. Accesses are pushed down through
+ * conditionals and records to the variables and entities they apply to.
  */
 function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[], mark: Mark) => void {
   const leaf = (root: string, below: readonly Step[], mark: Mark): void =>
@@ -160,7 +160,7 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
     if (kind === 'getTag' && typeof tag === 'string') return walk(left, [{ below: 'tags', name: tag }, ...below], mark);
     if (kind === 'hasTag' && typeof tag === 'string') return walk(left, [{ below: 'tags', name: tag }], present);
     if (kind === 'getTag' || kind === 'hasTag') {
-      // Below a tag that is not known by name there is no path to say what is read.
+      // Below a tag with a computed name there is no path to record.
       if (below.length > 0 || (kind === 'getTag' && mark === within)) unknown();
       walk(left, [], anyTag);
       return walk(right, [], whole);
@@ -192,7 +192,7 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
     walk(left, [], boundBy(right));
     walk(right, [], boundBy(left));
   };
-  /** Its other members are evaluated all the same, and may err. */
+  /** The other members are evaluated too, and may fail. */
   const record = (of: unknown, [step, ...rest]: readonly Step[], mark: Mark): void => {
     if (typeof of !== 'object' || of === null) return unknown();
     for (const [name, item] of Object.entries(of)) {
@@ -203,7 +203,7 @@ function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[],
   return walk;
 }
 
-/** Where the other side is written out, all that is read is on which side of it a value is. */
+/** Compared with a literal, a value is read only relative to that bound. */
 function boundBy(other: unknown): Mark {
   const literal = member(other, 'Value');
   if (typeof literal === 'number' && Number.isSafeInteger(literal)) return bounded('long', literal);

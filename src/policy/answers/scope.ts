@@ -1,26 +1,26 @@
 import { entityKey } from '../entities.ts';
 import type { EntityUid } from '../entities.ts';
 
-/** What one variable of a scope may be; of several tests any one suffices, and none means that nothing does. */
+/** Alternatives for one variable of a scope: any one test suffices; none means that nothing matches. */
 export type Constraint = readonly Test[];
 
-/** One test of one variable, by the entity it names. */
+/** A test of a variable against the entity it names. */
 export type Test =
   | { readonly kind: 'any' }
   | { readonly kind: 'equal' | 'in'; readonly uid: EntityUid }
   | { readonly kind: 'is'; readonly type: string; readonly within: EntityUid | null };
 
-/** What a policy is about at all: it can hold only where all three constraints do. */
+/** The scope of a policy: it can apply only where all three constraints hold. */
 export interface Scope {
   readonly principal: Constraint;
   readonly action: Constraint;
   readonly resource: Constraint;
 }
 
-/** The slots of a linked policy, `?principal` and `?resource`. */
+/** The slots of a linked template, `?principal` and `?resource`. */
 export type Slots = Readonly<Record<string, EntityUid>>;
 
-/** A scope that everything is in. */
+/** A scope that matches everything. */
 export const anyScope: Scope = Object.freeze({
   principal: [{ kind: 'any' }],
   action: [{ kind: 'any' }],
@@ -28,8 +28,8 @@ export const anyScope: Scope = Object.freeze({
 } as const);
 
 /**
- * The scope of a policy in Cedar's JSON form, or of a template with the slots of one of its links. A constraint of a form
- * that is not known here holds for everything, so that a slice has a policy too many and never one too few.
+ * The scope of a policy in Cedar's JSON format, or of a template with the slots of one link. An unknown constraint matches
+ * everything, so that a slice may have a policy too many but never too few.
  */
 export function scopeFrom(json: unknown, slots: Slots = {}): Scope {
   const constraint = (name: string): Constraint => constraintFrom(member(json, name), slots) ?? [{ kind: 'any' }];
@@ -69,20 +69,20 @@ function uidsFrom(json: unknown): readonly EntityUid[] | null {
   return uids.every((uid) => uid !== null) ? uids : null;
 }
 
-/** A name as Cedar's JSON form writes it, with or without `__entity`; `null` for anything else. */
+/** A name in Cedar's JSON format, with or without `__entity`; `null` for anything else. */
 export function scopeUid(json: unknown): EntityUid | null {
   const written = member(json, '__entity') ?? json;
   const [type, id] = [member(written, 'type'), member(written, 'id')];
   return typeof type === 'string' && typeof id === 'string' ? { type, id } : null;
 }
 
-/** An own member of a value that may be no object. */
+/** An own member of a value that need not be an object. */
 export const member = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null && Object.hasOwn(value, name)
     ? (value as Readonly<Record<string, unknown>>)[name]
     : undefined;
 
-/** The keys under which policies with a constraint are found: one for each of its tests. */
+/** The index keys of a constraint, one per test. */
 export const keysOfConstraint = (constraint: Constraint): readonly string[] =>
   constraint.map((test) => {
     if (test.kind === 'any') return '*';
@@ -91,9 +91,9 @@ export const keysOfConstraint = (constraint: Constraint): readonly string[] =>
   });
 
 /**
- * The keys of every test that an entity passes.
+ * The index keys of all tests that an entity passes.
  *
- * @param lineage keys of the entity itself and of everything it is in
+ * @param lineage keys of the entity and its ancestors
  */
 export function keysOfEntity(uid: EntityUid, lineage: Iterable<string>): readonly string[] {
   const keys = ['*', `equal ${entityKey(uid)}`, `is ${uid.type}`];

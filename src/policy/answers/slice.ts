@@ -2,22 +2,22 @@ import { LRUCache } from 'lru-cache';
 import { keysOfConstraint } from './scope.ts';
 import type { Scope } from './scope.ts';
 
-/** The policies that can hold for a question; every other one fails by its scope alone. */
+/** The policies that can apply to a question; all others fail by their scope. */
 export interface Slice {
-  /** Of one index, two slices of the same name have the same policies. */
+  /** Within one index, slices of equal name have the same policies. */
   readonly name: string;
-  /** Indices of the policies, ascending. */
+  /** Policy indices, ascending. */
   readonly members: readonly number[];
 }
 
-/** The tests that the entities of one question pass, as `keysOfEntity` gives them. */
+/** The tests that a question's entities pass, from `keysOfEntity`. */
 export interface ScopeKeys {
   readonly principal: readonly string[];
   readonly action: readonly string[];
   readonly resource: readonly string[];
 }
 
-/** Policies of one and the same scope. */
+/** Policies with the same scope. */
 interface Bucket {
   readonly number: number;
   readonly members: number[];
@@ -25,13 +25,13 @@ interface Bucket {
 
 type Level<T> = Map<string, T>;
 
-/** Slices that are kept; the one unused longest is put together anew when it is asked for. */
+/** Most slices kept (LRU); an evicted one is built again when needed. */
 const MAX_SLICES = 4096;
 
 /**
- * Finds the policies whose scope can match. To leave the others out changes neither decision, nor reasons, nor errors, since
- * the scope is evaluated first and what fails there is evaluated no further. The cost of a look-up grows with the groups that
- * the entities of the question are in, and not with the policies.
+ * Finds the policies whose scope can match a question. Leaving out the others changes neither decision, reasons nor errors,
+ * because scopes are evaluated first and a failed scope ends the evaluation. The cost of a look-up grows with the number of
+ * ancestors of the question's entities, not with the number of policies.
  *
  * @see cedar-spec, Cedar/Thm/PolicySlice.lean: `isAuthorized_eq_for_sound_policy_slice`, `scope_bound_is_sound`
  */
@@ -56,7 +56,7 @@ export class SliceIndex {
     }
   }
 
-  /** How many slices were asked for and are kept. */
+  /** Number of slices kept. */
   get size(): number {
     return this.#slices.size;
   }
@@ -82,7 +82,7 @@ export class SliceIndex {
 
 const found = <T>(level: Level<T>, keys: readonly string[]): T[] => keys.flatMap((key) => level.get(key) ?? []);
 
-/** The value of a key, added where there is none. */
+/** The value of a key, added where it is missing. */
 export function getOrAdd<K, T>(level: Map<K, T>, key: K, make: () => T): T {
   const known = level.get(key);
   if (known !== undefined) return known;

@@ -1,13 +1,10 @@
 import type { FullAnswer } from './cache.ts';
 import type { PathReads, Reads } from './reads.ts';
 
-/** A path of names from the context of a question down. */
+/** A path of names, starting at the context. */
 export type ContextPath = readonly string[];
 
-/**
- * Whether policies with these reads look at what the paths lead to, or at what is below: at more than whether it is there, and on which
- * side of a bound it is.
- */
+/** Whether policies read what the paths lead to, or anything below, beyond presence and comparisons with bounds. */
 export function readsAny({ everything, roots }: Reads, paths: readonly ContextPath[]): boolean {
   const context = roots.get('context');
   return everything || (context !== undefined && paths.some((path) => isReadAt(context, path)));
@@ -23,13 +20,13 @@ function isReadAt(from: PathReads, [name, ...below]: ContextPath): boolean {
 const isRead = ({ whole, ancestors, allTags, attrs, tags }: PathReads): boolean =>
   whole || ancestors || allTags || tags.size > 0 || [...attrs.values()].some(isRead);
 
-/** Policies apart from each other: those whose answer is mostly known already, and the others. Indices, ascending. */
+/** Policies by volatility: steady ones, whose answer is mostly cached, and the rest. Indices, ascending. */
 export interface SplitPolicies {
   readonly steady: readonly number[];
   readonly varying: readonly number[];
 }
 
-/** Divides policies; `null` where all of them are of one half. */
+/** Splits policies by volatility; `null` where one half would be empty. */
 export function splitByVolatility(
   members: readonly number[],
   isVarying: (index: number) => boolean,
@@ -39,10 +36,7 @@ export function splitByVolatility(
   return { steady: members.filter((index) => !isVarying(index)), varying };
 }
 
-/**
- * What all policies come to, by what each half of them does: Cedar evaluates each by itself, and a `forbid` that holds wins over
- * every `permit`. Ids are sorted.
- */
+/** Combines the answers of separately evaluated policies: a matching `forbid` overrides every `permit`. Ids are sorted. */
 export function combinedAnswer(...answers: readonly FullAnswer[]): FullAnswer {
   const errors = answers.flatMap((answer) => answer.errors).sort();
   const reasons = (decision: FullAnswer['decision']): string[] =>

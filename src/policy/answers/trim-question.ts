@@ -6,21 +6,21 @@ import type { Plan } from './plan.ts';
 import type { PathReads, Reads } from './reads.ts';
 import { member, scopeUid } from './scope.ts';
 
-/** What of a question the engine is handed. */
+/** The part of a question that the engine receives. */
 export interface TrimmedQuestion {
   readonly context: unknown;
   readonly entities: readonly unknown[];
 }
 
-/** Projects the questions to one slice; `null` for one of which the engine needs everything. */
+/** Trims a question to one slice; `null` where the engine needs all of it. */
 export type TrimQuestion = (question: Keyed) => TrimmedQuestion | null;
 
 /**
- * Leaves of questions what policies with these reads look at: most of what an answer costs the engine is to read the question. The
- * key of what is left is the key of the question, so the answers are the same, by the argument of `keyFunction`. INVARIANT: only for
- * a question that the engine takes, since it refuses a whole one for one value that it cannot take.
+ * Reduces questions to what policies read, because parsing the question is most of the engine's cost. The cache key of the
+ * trimmed question equals that of the full one, so by the argument of `keyFunction` the answers are equal. INVARIANT: use it
+ * only for questions the engine accepts: it rejects a whole question for one invalid value, even an unread one.
  *
- * What is written of an entity is not told apart by name: where anything of it is read but what it is in, all of it is handed over.
+ * Entity attributes are not trimmed one by one: where more than ancestors is read of an entity, all entities are passed.
  */
 export function trimmerFor(reads: Reads): TrimQuestion {
   const { everything, roots } = reads;
@@ -36,11 +36,11 @@ export function trimmerFor(reads: Reads): TrimQuestion {
   };
 }
 
-/** Of an entity that a policy names in its condition even what it is in comes with the others alone. */
+/** An entity literal in a condition also needs its stored data for `in`. */
 const readsEntity = (name: string, { attrs, tags, allTags, ancestors }: PathReads): boolean =>
   attrs.size > 0 || tags.size > 0 || allTags || (ancestors && name.startsWith('entity '));
 
-/** The entity as one that is in everything directly that it is in. */
+/** The entity as a direct member of all its ancestors. */
 function hierarchyOf(question: Keyed, uid: EntityUid): unknown {
   const own = entityKey(uid);
   const parents: EntityUid[] = [];
@@ -48,7 +48,7 @@ function hierarchyOf(question: Keyed, uid: EntityUid): unknown {
   return { uid, attrs: {}, parents };
 }
 
-/** In the place of a value below which something of an entity is read. */
+/** Marks a value below which entity data is read. */
 const NOT_LESS = Symbol('not less');
 
 function projectedContext(question: Keyed, plan: Plan): unknown {

@@ -13,26 +13,26 @@ import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
 
-/** What a feed of bundles works with. */
+/** What a bundle feed needs. */
 export interface BundleFeedParts {
-  /** What findings call the bundle: its file or address. */
+  /** The name of the bundle in findings: its file or address. */
   readonly label: string;
   readonly fetch: FetchBundle;
-  /** Keys that may sign it, asked for each bundle. */
+  /** Keys that may sign it, read for each bundle. */
   readonly keys: () => readonly VerificationKey[];
-  /** File that keeps the last bundle in force, so that no restart goes back behind it or has to wait for another. */
+  /** File that keeps the last bundle in force, so that a restart neither accepts an older one nor waits for the address. */
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly load?: typeof policySetFrom;
 }
 
-/** The bundle in a file, as an address that knows no ETag. */
+/** Reads the bundle from a file, as an address without ETags. */
 export const bundleInFile =
   (file: string, disk: Pick<PolicyDisk, 'read'>): FetchBundle =>
   async () => {
     try {
       const bytes = await disk.read(file, MAX_BUNDLE_BYTES);
-      if (bytes === null) return { problem: `is no regular file of at most ${MAX_BUNDLE_BYTES} bytes` };
+      if (bytes === null) return { problem: `must be a regular file of at most ${MAX_BUNDLE_BYTES} bytes` };
       return { kind: 'bundle', text: Buffer.from(bytes).toString('utf8'), etag: null };
     } catch (error) {
       return { problem: `could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}` };
@@ -46,17 +46,17 @@ interface Last {
 }
 
 /**
- * Signed bundles from one address. A bundle is in force only where its signature holds, its serial is not lower than that
- * of the last one in force, and it has not expired; a serial is good for one bundle. The last one is kept on disk: it is in
- * force after a restart until the address answers, and its serial is the lowest from then on. An expired one is loaded only
- * where there is no other, so that every check is denied with `policy.expired` and not for a lack of policies.
+ * Signed bundles from one address. A bundle takes effect only where its signature verifies, its serial is not lower than that
+ * of the last one in force, and it has not expired; a serial identifies one bundle. The last bundle is kept on disk: after a
+ * restart it is in force until the address answers, and its serial is the minimum from then on. An expired bundle is loaded
+ * only where there is no other, so that checks are denied with `policy.expired` rather than `policy.unavailable`.
  */
 export class BundleFeed implements PolicyFeed {
   readonly isWhole = true;
   readonly #parts: BundleFeedParts;
   #etag: string | null = null;
   #text: string | null = null;
-  /** The last bundle in force, of this process or kept from one before. */
+  /** The last bundle in force, of this process or an earlier one. */
   #last: Last | null = null;
   #isLoaded = false;
   #kept: string | null = null;
@@ -65,7 +65,7 @@ export class BundleFeed implements PolicyFeed {
     this.#parts = parts;
   }
 
-  /** Reads what was kept; what no key verifies any more is as if it were not there. */
+  /** Reads the kept bundle; ignored where no key verifies it any more. */
   async restore(): Promise<void> {
     const found = await this.#onDisk();
     if (found === null) return;
@@ -84,7 +84,7 @@ export class BundleFeed implements PolicyFeed {
   readonly fallBack = (): boolean => {
     if (this.#kept === null || this.#isLoaded || this.#text === this.#kept.trim()) return false;
     this.#text = this.#kept;
-    // What was refused is fetched again, since it may be replaced by something better.
+    // Fetch a refused bundle again: a better one may replace it.
     this.#etag = null;
     return true;
   };
@@ -96,7 +96,9 @@ export class BundleFeed implements PolicyFeed {
       this.#etag = fetched.etag;
       this.#text = fetched.text.trim();
     }
-    return this.#text === null ? { problem: 'the address said `unchanged` of nothing' } : digestOf(this.#text);
+    return this.#text === null
+      ? { problem: 'the address answered `unchanged` before it sent a bundle' }
+      : digestOf(this.#text);
   };
 
   readonly load = async (): Promise<PolicySet | Findings> => {
@@ -106,7 +108,7 @@ export class BundleFeed implements PolicyFeed {
     const bundle = bundleFrom(content, keys(), label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = digestOf(content);
-    // Another process that keeps its bundle here may have been ahead.
+    // Another process that shares this file may have a newer one.
     const kept = await this.#onDisk();
     if (kept !== null && kept.bundle.serial > (this.#last?.bundle.serial ?? -1)) this.#last = kept;
     const problem =
@@ -114,7 +116,7 @@ export class BundleFeed implements PolicyFeed {
     if (problem !== null) return this.#unfit(problem);
     const set = await load(bundle.source);
     if ('findings' in set) return set;
-    // INVARIANT: what is in force is on disk before it is, so that no crash forgets the serial.
+    // INVARIANT: a bundle is on disk before it takes effect, so that no crash forgets its serial.
     const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);
     if (unkept !== null) return this.#unfit(unkept);
     this.#last = { bundle, digest };
@@ -142,7 +144,7 @@ const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
 
 const digestOf = (content: string): string => createHash('sha256').update(content.trim()).digest('base64url');
 
-/** Writes whole or not at all, and waits for the disk. */
+/** Writes the file atomically and syncs it. */
 async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {
   const fresh = `${keptIn}.${Buffer.from(ports.randomBytes(6)).toString('hex')}`;
   try {

@@ -13,22 +13,22 @@ import { hashOf } from '../loading/proved-set.ts';
 import { isPolicyFile } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 
-/** What a bundle says of itself. */
+/** The metadata of a bundle. */
 export interface BundleHead {
-  /** In the operator's words. */
+  /** Version, in the operator's words. */
   readonly version: string;
-  /** Never goes down: a bundle of a lower serial than one that was in force is refused. 1 to 2^53 - 1. */
+  /** Monotonic: a bundle with a lower serial than one that was in force is refused. 1 to 2^53 - 1. */
   readonly serial: number;
   /** Milliseconds since the Unix epoch. */
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }
 
-/** A bundle whose signature holds. */
+/** A bundle whose signature was verified. */
 export interface Bundle extends BundleHead {
-  /** Of the key that verified its signature; `null` of one without an id. */
+  /** Id of the key that verified it; `null` for a key without an id. */
   readonly keyId: string | null;
-  /** That of the policy set in it. */
+  /** Hash of its policy set. */
   readonly hash: string;
   readonly source: PolicySource;
 }
@@ -47,21 +47,21 @@ export interface BundleKey {
   readonly jwk: JWK;
 }
 
-/** The key in a PEM text, for ES256, Ed25519 or RS256. */
+/** Parses a PEM private key for ES256, Ed25519 or RS256. */
 export async function bundleKeyFrom(pem: string): Promise<BundleKey | Problem> {
   try {
     const key = createPrivateKey(pem);
     const jwk = createPublicKey(key).export({ format: 'jwk' }) as JWK;
     const algorithm = algorithmOfKey(jwk.kty, jwk.crv)?.name;
-    if (algorithm === undefined) return { problem: 'is for none of ES256, Ed25519 and RS256' };
+    if (algorithm === undefined) return { problem: 'must be for ES256, Ed25519 or RS256' };
     return { key, algorithm, jwk: { ...jwk, alg: algorithm, kid: await calculateJwkThumbprint(jwk) } };
   } catch {
-    // Its message may quote the key.
-    return { problem: 'is no private key in PEM' };
+    // The library's message may quote the key.
+    return { problem: 'must be a private key in PEM' };
   }
 }
 
-/** A bundle as it is published: a compact JWS over the files of a policy folder. @see RFC 7515 section 7.1 */
+/** Signs the files of a policy folder as a bundle: a compact JWS. @see RFC 7515 section 7.1 */
 export async function signedBundle(
   source: PolicySource,
   head: BundleHead,
@@ -86,15 +86,15 @@ export async function signedBundle(
 }
 
 /**
- * The bundle in a text that a key verifies, or what is wrong with it, as a clause. What is in it is not looked at before
- * the signature holds. Whether it has expired or is older than another is the caller's to say.
+ * Parses a bundle and verifies it, or says what is wrong as a clause. Its content is not read before the signature is verified.
+ * The caller checks expiry and serial.
  *
- * @param label what findings call the bundle
+ * @param label the name of the bundle in findings
  */
 export function bundleFrom(content: string, keys: readonly VerificationKey[], label: string): Bundle | Problem {
   const jws = compactJwsFrom(content.trim(), MAX_BUNDLE_BYTES);
-  if (isDeny(jws)) return { problem: `is no signed bundle: ${jws.detail}` };
-  if (jws.type !== TYPE) return { problem: `is no bundle: its \`typ\` must be \`${TYPE}\`` };
+  if (isDeny(jws)) return { problem: `is not a signed bundle: ${jws.detail}` };
+  if (jws.type !== TYPE) return { problem: `is not a bundle: its \`typ\` must be \`${TYPE}\`` };
   const key = keys.find(({ keyId, algorithm }) => keyId === jws.keyId && algorithm === jws.algorithm);
   if (key === undefined) return { problem: 'is signed with a key that is not trusted' };
   if (signatureProblem(jws, key.key) !== null) return { problem: 'has a signature that does not verify' };
@@ -104,7 +104,7 @@ export function bundleFrom(content: string, keys: readonly VerificationKey[], la
   const { version, serial, issuedAt: issuedAtMs, expiresAt: expiresAtMs, hash } = read;
   const source = sourceOf(read, label);
   if (isProblem(source)) return source;
-  if (hashOf(source) !== hash) return { problem: 'is signed, but its `hash` is not that of its files' };
+  if (hashOf(source) !== hash) return { problem: 'is signed, but its `hash` does not match its files' };
   return { keyId: key.keyId, version, serial, issuedAtMs, expiresAtMs, hash, source };
 }
 
@@ -146,7 +146,7 @@ function sourceOf(
   const catalog = all.find((file) => file.name === 'actions.yaml');
   const schema = all.find((file) => file.name === 'base.cedarschema');
   if (catalog === undefined || schema === undefined)
-    return { problem: 'is signed, but has no catalog or no base schema' };
+    return { problem: 'is signed, but lacks the catalog or the base schema' };
   return {
     folder: label,
     catalog,

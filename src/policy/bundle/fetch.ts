@@ -2,11 +2,11 @@ import { failureCode, type HttpAnswer, httpExchange } from '../../runtime/http-e
 import type { Problem } from '../../token/members.ts';
 import { MAX_BUNDLE_BYTES } from './bundle.ts';
 
-/** What an address answered: a bundle, or that it is still the one of that ETag. */
+/** The answer of an address: a bundle, or that the one with that ETag is current. */
 export type FetchedBundle =
   { readonly kind: 'bundle'; readonly text: string; readonly etag: string | null } | { readonly kind: 'unchanged' };
 
-/** Asks for a bundle, with the ETag of the last one. Never rejects. */
+/** Asks for a bundle with the ETag of the last one. Never rejects. */
 export type FetchBundle = (etag: string | null) => Promise<FetchedBundle | Problem>;
 
 const TIMEOUT_MS = 10_000;
@@ -15,7 +15,7 @@ const TIMEOUT_MS = 10_000;
  * Fetches the bundle at an `https:` URL. Follows no redirect, takes no content coding, gives up after 10 s and at
  * `MAX_BUNDLE_BYTES`.
  *
- * @param ca PEM certificates that may vouch for the server; `null` for those of the runtime
+ * @param ca PEM certificates of accepted CAs; `null` for those of the runtime
  */
 export function httpsBundle(url: string, ca: string | null): FetchBundle {
   return async (etag) => {

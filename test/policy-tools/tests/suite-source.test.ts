@@ -55,7 +55,7 @@ describe('readSuites', () => {
     expect('findings' in read && findingLines(read.findings)).toEqual([
       'p/a.test.yaml:1:8: `cases` must be a list',
       'p/b.test.yaml:1:1: the file could not be read: ERR_ENCODING_INVALID_ENCODED_DATA',
-      'p/c.test.yaml:1:1: the file is no regular file of at most 8388608 bytes',
+      'p/c.test.yaml:1:1: the file must be a regular file of at most 8388608 bytes',
       'p/d.cedartests.json:1:1: the tests must be a list',
     ]);
   });

@@ -60,7 +60,7 @@ describe('bundleFrom', () => {
   });
 
   it.each([
-    ['no JWS', async () => 'hello', 'is no signed bundle: the token is not three parts of base64url'],
+    ['no JWS', async () => 'hello', 'is not a signed bundle: the token is not three parts of base64url'],
     [
       'the key of another',
       async () => signedBundle(source, head, (await keyPair()).key),
@@ -69,7 +69,7 @@ describe('bundleFrom', () => {
     [
       'another type of JWS',
       async (key: BundleKey) => signed(payload({}), key, { typ: 'at+jwt' }),
-      'is no bundle: its `typ` must be `remit-policies+jws`',
+      'is not a bundle: its `typ` must be `remit-policies+jws`',
     ],
     [
       'the id of a key over the signature of another',
@@ -89,12 +89,12 @@ describe('bundleFrom', () => {
     [
       'no catalog',
       async (key: BundleKey) => signed(payload({ files: [{ name: 'x', text: '' }] }), key),
-      'is signed, but has no catalog or no base schema',
+      'is signed, but lacks the catalog or the base schema',
     ],
     [
       'the hash of something else',
       async (key: BundleKey) => signed(payload({}), key),
-      'is signed, but its `hash` is not that of its files',
+      'is signed, but its `hash` does not match its files',
     ],
     ['no JSON', async (key: BundleKey) => signed('x', key), 'is signed, but is not valid JSON'],
   ])('refuses %s', async (_name, made, problem) => {
@@ -103,10 +103,10 @@ describe('bundleFrom', () => {
   });
 
   it('takes keys of the profile alone', async () => {
-    expect(await bundleKeyFrom('nonsense')).toEqual({ problem: 'is no private key in PEM' });
+    expect(await bundleKeyFrom('nonsense')).toEqual({ problem: 'must be a private key in PEM' });
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
     expect(await bundleKeyFrom(privateKey.export({ type: 'pkcs8', format: 'pem' }))).toEqual({
-      problem: 'is for none of ES256, Ed25519 and RS256',
+      problem: 'must be for ES256, Ed25519 or RS256',
     });
   });
 });
