@@ -1,22 +1,22 @@
 import type { Anchor } from './head-check.ts';
 
-/** Checkpoints of one log that were kept outside. */
+/** A checkpoint of some log that was kept elsewhere. */
 export interface NamedAnchor extends Anchor {
-  /** What the note says it is of. Nothing of it is verified. */
+  /** The origin that the note claims, unverified. */
   readonly origin: string;
 }
 
-/** What a file of anchors holds. */
+/** The content of an anchor file. */
 export interface AnchorFile {
   readonly anchors: readonly NamedAnchor[];
-  /** Whether something at its end is no whole note, as an interrupted write leaves it. */
+  /** Whether its end is an incomplete note, as an interrupted write leaves it. */
   readonly isCut: boolean;
 }
 
 /**
- * The anchors of a text: signed notes with empty lines between, as the checkpoint file of `remit serve` has them, or the
- * OTLP log records that a collector wrote, a request in JSON on each line. A line `# received 2026-01-02T03:04:05Z` before a
- * note says when it was received; an instant in an OTLP record is the sender's own word, and is passed over.
+ * Parses anchors: either signed notes separated by empty lines, as in the checkpoint file of `remit serve`, or OTLP log
+ * requests in JSON Lines, as a collector writes them. A line `# received 2026-01-02T03:04:05Z` before a note says when it was
+ * received. Instants in OTLP records are ignored, because the sender chooses them.
  */
 export function anchorsIn(text: string): AnchorFile {
   return text.trimStart().startsWith('{') ? fromOtlp(text) : fromNotes(text);
@@ -67,7 +67,7 @@ function parsed(line: string): unknown {
   }
 }
 
-/** The bodies of the log records that are notes. Other log records may stand between. */
+/** The bodies of those log records that are notes; other log records are skipped. */
 function notesIn(request: unknown): readonly string[] {
   return listIn(request, 'resourceLogs')
     .flatMap((resource) => listIn(resource, 'scopeLogs'))

@@ -1,6 +1,6 @@
 /**
- * The bytes of canonical base64 text: padded, no foreign character, no non-zero trailing bits, so that one value has one
- * spelling. `null` where the text is anything else.
+ * Decodes canonical base64: padded, no foreign characters, no non-zero trailing bits, so that each value has one spelling.
+ * `null` for any other text.
  *
  * @see RFC 4648 sections 3.5 and 4
  */
@@ -9,6 +9,6 @@ export function bytesFromBase64(text: string): Buffer | null {
   return bytes.toString('base64') === text ? bytes : null;
 }
 
-/** Bytes as base64 text, padded. */
+/** Encodes bytes as padded base64. */
 export const base64Of = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64');

@@ -1,24 +1,24 @@
 import canonicalize from 'canonicalize';
 
-/** What JSON can say. */
+/** Any JSON value. */
 export type JsonValue =
   null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
-/** The value has no canonical form; the text says why. */
+/** Why a value has no canonical form. */
 export interface CanonicalProblem {
   readonly problem: string;
 }
 
-/** Deeper values are refused, long before the stack would end. */
+/** Deepest accepted nesting, well below the stack limit. */
 const MAX_DEPTH = 64;
 
-/** A member is not in the place that the canonical text gives it. */
+/** A member is not in canonical order. */
 const OUT_OF_ORDER = 'out of order';
 
 /**
- * The one JSON text of a value: no white space, members in the order of their names' UTF-16 code units, numbers and
- * escapes as ECMAScript writes them. Equal values give equal text, so its digest identifies the value. A value whose members are
- * in order already, as those of a record are, takes a third of the time.
+ * The canonical JSON of a value: no white space, members sorted by UTF-16 code units, numbers and escapes as in ECMAScript.
+ * Equal values have equal texts, so a digest of the text identifies the value. A value whose members are already sorted, as
+ * those of a record are, takes a third of the time.
  *
  * @returns a problem for a number that is not finite, a lone surrogate, or more than 64 levels
  * @see RFC 8785
@@ -29,9 +29,9 @@ export function canonicalJson(value: JsonValue): string | CanonicalProblem {
   return problem === OUT_OF_ORDER ? (canonicalize(value) ?? 'null') : { problem };
 }
 
-/** Why ECMAScript's own text of a value is not the canonical one; `null` where it is. */
+/** Why `JSON.stringify` does not give the canonical text of a value; `null` where it does. */
 function problemOf(value: JsonValue, depthLeft: number): string | null {
-  if (typeof value === 'string') return value.isWellFormed() ? null : 'a string holds a lone surrogate';
+  if (typeof value === 'string') return value.isWellFormed() ? null : 'a string contains a lone surrogate';
   if (typeof value === 'number') return Number.isFinite(value) ? null : 'a number is not finite';
   if (value === null || typeof value !== 'object') return null;
   if (depthLeft === 0) return `the value is nested deeper than ${MAX_DEPTH} levels`;
@@ -53,7 +53,7 @@ function problemOfItems(values: readonly JsonValue[], depthLeft: number): string
 function problemOfMembers(value: { readonly [name: string]: JsonValue }, depthLeft: number): string | null {
   let found: string | null = null;
   let before: string | null = null;
-  // Not by `Object.entries`, which makes an array of each member: this is done for every record.
+  // Not `Object.entries`, which allocates an array per member: this runs for every record.
   for (const name in value) {
     const member = value[name];
     const problem = problemOf(name, 0) ?? (member === undefined ? OUT_OF_ORDER : problemOf(member, depthLeft));

@@ -5,24 +5,24 @@ import { HASH_BYTES } from './merkle.ts';
 import { isKeyName, type NoteKey } from './note-key.ts';
 import { openedNote, signedNote } from './signed-note.ts';
 
-/** The head of a log: what its first `size` records are. */
+/** The head of a log: a commitment to its first `size` records. */
 export interface Checkpoint {
-  /** Which log: `remit.<trust domain>/<instance>/<epoch>`, also the name of the key that signs it. */
+  /** Identifies the log: `remit.<trust domain>/<instance>/<epoch>`, also the name of its signing key. */
   readonly origin: string;
-  /** Records; a safe integer. */
+  /** Number of records; a safe integer. */
   readonly size: number;
   /** Root of the RFC 6962 tree over them. */
   readonly root: Uint8Array;
 }
 
 /**
- * A checkpoint as the text that is signed: three lines, none of extensions.
+ * The signed text of a checkpoint: three lines, no extensions.
  *
  * @see C2SP tlog-checkpoint
  */
 export const checkpointText = ({ origin, size, root }: Checkpoint): string => `${origin}\n${size}\n${base64Of(root)}\n`;
 
-/** The checkpoint of a text, which must be exactly what `checkpointText` writes. */
+/** Parses a checkpoint; only exactly what `checkpointText` writes is accepted. */
 export function checkpointFrom(text: string): Checkpoint | Problem {
   const [origin, digits, base64, ...others] = text.split('\n', 5);
   if (origin === undefined || digits === undefined || base64 === undefined || others.length !== 1 || others[0] !== '') {
@@ -38,15 +38,15 @@ export function checkpointFrom(text: string): Checkpoint | Problem {
   return { origin, size, root };
 }
 
-/** A checkpoint as a note, signed under its origin. */
+/** Signs a checkpoint as a note under its origin. */
 export const signedCheckpoint = (checkpoint: Checkpoint, privateKey: KeyObject): string =>
   signedNote(checkpointText(checkpoint), { name: checkpoint.origin, privateKey });
 
-/** The checkpoint of a note that `key` signed, where it is one of the log that the key is named after. */
+/** Opens and verifies a checkpoint note; its origin must be the name of the key. */
 export function openedCheckpoint(note: string, key: NoteKey): Checkpoint | Problem {
   const opened = openedNote(note, [key]);
   if (isProblem(opened)) return opened;
   const checkpoint = checkpointFrom(opened.text);
   if (isProblem(checkpoint) || checkpoint.origin === key.name) return checkpoint;
-  return { problem: `is one of \`${checkpoint.origin}\`, not of \`${key.name}\`` };
+  return { problem: `has the origin \`${checkpoint.origin}\`, expected \`${key.name}\`` };
 }

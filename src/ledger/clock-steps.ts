@@ -1,29 +1,29 @@
 import type { LedgerLeaf } from './leaf.ts';
 
-/** A wall clock that stepped back by less is not told from one that is kept right in small steps. */
+/** A smaller step back cannot be told from a clock that is slewed. */
 const TOLERANCE_MS = 1_000;
 
-/** Finds where the wall clock was set back, in the order of the records. */
+/** Detects backward steps of the wall clock from records in log order. */
 export interface ClockSteps {
-  /** By how much the clock is known to have stepped back when this record was written; `null` for not at all. Milliseconds. */
+  /** How far the clock is known to have stepped back when this record was written, in milliseconds; `null` where it did not. */
   readonly see: (leaf: Pick<LedgerLeaf, 'boot' | 'mono' | 'record'>) => number | null;
 }
 
 /**
- * Tells a clock that stepped back from records that were merely written in another order. A record says when something happened, and
- * waits in queues, in an outbox or through a fault of the disk before it is written, so instants out of order say nothing. The
- * checkpoint alone is written at the instant it claims. So the clock stepped back where, by more than a second,
+ * Tells backward clock steps from records that were merely written late. A record is dated when its event happens and may wait
+ * in queues, an outbox or for the disk, so instants out of order prove nothing. Only a checkpoint is dated when it is written.
+ * The clock stepped back by more than a second where
  *
- * - a checkpoint claims an earlier instant than its process's monotonic clock gives it since the checkpoint before, or
- * - a record before a checkpoint, which can have happened only before it was written, claims a later instant than that checkpoint.
+ * - a checkpoint claims an earlier instant than the monotonic clock gives it since the last checkpoint of the same process, or
+ * - a record before a checkpoint claims a later instant than that checkpoint.
  *
- * What is after the last checkpoint is looked at once there is a next one. Each step is told once, although records go on to claim
- * later instants for as long as tasks are judged by a clock that does not step (`state/clock-floor.ts`).
+ * Records after the last checkpoint are judged once the next one exists. Each step is reported once, although later records may
+ * go on to claim later instants while tasks use the clock floor (`state/clock-floor.ts`).
  */
 export function clockSteps(): ClockSteps {
   let before: { readonly boot: string; readonly aheadMs: number } | null = null;
   let latestMs = Number.NEGATIVE_INFINITY;
-  /** The most that checkpoints were behind earlier records since they came to be; 0 where they are not. */
+  /** The largest lag of checkpoints behind earlier records so far. */
   let behindMs = 0;
   return {
     see: ({ boot, mono, record }) => {

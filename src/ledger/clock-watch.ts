@@ -3,23 +3,23 @@ import type { OpenedAnchor } from './head-check.ts';
 import type { LedgerLeaf } from './leaf.ts';
 import type { Remark } from './verdict.ts';
 
-/** Looks at the instants that records claim, in the order of the records. */
+/** Watches the instants that records claim, in log order. */
 export interface ClockWatch {
-  /** A record whose `at` is no number is passed over. */
+  /** Skips a record whose `at` is not a number. */
   readonly see: (leaf: Pick<LedgerLeaf, 'boot' | 'mono' | 'record' | 'seq'>) => void;
   readonly found: () => { readonly remarks: readonly Remark[]; readonly remarkCount: number };
 }
 
-/** How far a claimed instant may lie outside what anchors allow: for the delay of an anchor, and for clocks that differ. */
+/** Tolerance for the delay of an anchor and for clock differences. */
 const TOLERANCE_MS = 60_000;
 const MAX_REMARKS = 100;
 
 /**
- * Remarks on a clock that stepped back (`clockSteps`), and on instants that the anchors speak against: what an anchor covers existed when
- * it was received, and what it does not cover came later, but for the time the anchor took to get there. So a clock can
- * lie unseen between two anchors alone. Of the records between two anchors the first is named.
+ * Remarks on backward clock steps (`clockSteps`) and on instants that contradict the anchors: records covered by an anchor
+ * existed when it was received, others came later, apart from the anchor's delay. A false clock can therefore go unnoticed only
+ * between two anchors. Names the first record of each interval.
  *
- * @param anchors by size; those without an instant bound nothing
+ * @param anchors by size; those without an instant are ignored
  */
 export function clockWatch(anchors: readonly OpenedAnchor[]): ClockWatch {
   const spans = spansOf(anchors);
@@ -75,7 +75,7 @@ function spansOf(anchors: readonly OpenedAnchor[]): readonly Span[] {
   for (const { size, atMs } of anchors) {
     if (atMs !== null) received.set(size, Math.min(atMs, received.get(size) ?? atMs));
   }
-  // What a later anchor bounds, bounds the records before it too.
+  // The bound of a later anchor holds for earlier records too.
   let { earliest, latest } = unbounded;
   const latestBy = new Map<number, number>();
   for (const [size, atMs] of [...received].toReversed()) {

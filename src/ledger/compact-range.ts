@@ -1,29 +1,29 @@
 import { HASH_BYTES, nodeHash } from './merkle.ts';
 
 /**
- * All that is needed of the first `size` leaves of a tree to append more and to know its root: at most 53 hashes. The
- * nodes are those of the maximal full subtrees that cover [0, size), largest first: one for each 1 bit of `size`.
+ * The state of a Merkle tree over its first `size` leaves that is needed to append and to compute the root: at most 53 hashes.
+ * Its nodes are the maximal full subtrees that cover [0, size), largest first: one per 1 bit of `size`.
  */
 export interface CompactRange {
-  /** Leaves covered; a safe integer. */
+  /** Number of leaves; a safe integer. */
   readonly size: number;
   readonly nodes: readonly Uint8Array[];
 }
 
-/** The range of a tree without leaves. */
+/** The range of an empty tree. */
 export const emptyRange: CompactRange = Object.freeze({ size: 0, nodes: Object.freeze([]) });
 
-/** The range with one more leaf, given by its hash. On average one hash is computed. */
+/** Appends a leaf hash. Computes one hash on average. */
 export function appended({ size, nodes }: CompactRange, leaf: Uint8Array): CompactRange {
   const kept = [...nodes];
   let node = leaf;
-  // Each low 1 bit of `size` is a full subtree as large as the one that grew: they merge, as a carry does.
+  // Each trailing 1 bit of `size` is a subtree as large as the new node: they merge, like a carry.
   for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2) node = nodeHash(kept.pop() ?? node, node);
   kept.push(node);
   return { size: size + 1, nodes: kept };
 }
 
-/** Sizes of the maximal full subtrees that cover [0, size), largest first: the powers of two `size` is the sum of. */
+/** Sizes of the maximal full subtrees of [0, size), largest first: the powers of two that sum to `size`. */
 export function subtreeSizes(size: number): readonly number[] {
   const sizes: number[] = [];
   let power = 1;
@@ -36,14 +36,14 @@ export function subtreeSizes(size: number): readonly number[] {
 
 const SIZE_BYTES = 8;
 
-/** A range as it is stored: its size in 8 bytes, big-endian, then its nodes. */
+/** Serialises a range: size in 8 bytes, big-endian, then the nodes. */
 export function rangeBytes({ size, nodes }: CompactRange): Uint8Array {
   const head = Buffer.alloc(SIZE_BYTES);
   head.writeBigUInt64BE(BigInt(size));
   return Buffer.concat([head, ...nodes]);
 }
 
-/** The range that `rangeBytes` stored; `null` where the bytes are not one: wrong length, or a size that is not safe. */
+/** Parses a serialised range; `null` where the length is wrong or the size is not a safe integer. */
 export function rangeFrom(bytes: Uint8Array): CompactRange | null {
   const stored = Buffer.from(bytes);
   if (stored.length < SIZE_BYTES) return null;
@@ -56,7 +56,7 @@ export function rangeFrom(bytes: Uint8Array): CompactRange | null {
   return stored.length === SIZE_BYTES + nodes.length * HASH_BYTES ? { size, nodes } : null;
 }
 
-/** Whether a range is well-formed: a safe size, and the node of each of its subtrees with the bytes of a hash. */
+/** Whether a range is well-formed: a safe size, and one node of hash length per subtree. */
 export const isRange = ({ size, nodes }: CompactRange): boolean =>
   Number.isSafeInteger(size) &&
   size >= 0 &&

@@ -2,10 +2,10 @@ import { type HashedLog, subtreeHash } from './hashed-log.ts';
 import { HASH_BYTES, isSameHash, leftSize, nodeHash } from './merkle.ts';
 
 /**
- * The hashes that show that the tree of the first `size` records extends that of the first `oldSize`: at most 54, none
- * where the sizes are equal. They cost one hash for each record that is left.
+ * A proof that the tree of the first `size` records extends that of the first `oldSize`: at most 54 hashes, none for equal
+ * sizes. Costs one hash per remaining record.
  *
- * @returns `null` where `oldSize` is 0 (nothing to be consistent with), larger than `size`, or lies before what was pruned
+ * @returns `null` where `oldSize` is 0 (nothing to prove), exceeds `size`, or lies in the pruned part
  * @see RFC 6962 section 2.1.2
  */
 export function consistencyProof(log: HashedLog, oldSize: number, size: number): readonly Uint8Array[] | null {
@@ -26,11 +26,11 @@ export function consistencyProof(log: HashedLog, oldSize: number, size: number):
       old -= left;
     }
   }
-  // A whole old tree is the root that the verifier has: it is not sent.
+  // A full old tree is the root that the verifier already has, so it is not sent.
   return start === 0 ? path : [subtreeHash(log, start, width), ...path];
 }
 
-/** What a consistency proof claims: that the tree of `size` leaves extends that of `oldSize`, each with its root. */
+/** The claim of a consistency proof. */
 export interface ConsistencyClaim {
   readonly oldSize: number;
   readonly oldRoot: Uint8Array;
@@ -40,8 +40,8 @@ export interface ConsistencyClaim {
 }
 
 /**
- * What is wrong with a proof that one tree extends another; `null` where it proves it. A tree without leaves has nothing
- * to prove and is refused. At most twice as many hashes are computed as the size has bits, whatever the proof's length.
+ * Why a consistency proof is invalid; `null` where it is valid. Refuses an empty old tree, which proves nothing. Computes at
+ * most twice as many hashes as the size has bits, however long the proof.
  *
  * @see RFC 9162 section 2.1.4.2
  */
@@ -53,14 +53,14 @@ export function consistencyProblem({ oldSize, oldRoot, size, root, proof }: Cons
     if (proof.length > 0) return 'the proof is too long';
     return isSameHash(oldRoot, root) ? null : 'two roots of one size differ';
   }
-  if (![oldRoot, ...proof].every((hash) => hash.length === HASH_BYTES)) return 'a hash has not 32 bytes';
+  if (![oldRoot, ...proof].every((hash) => hash.length === HASH_BYTES)) return 'a hash must be 32 bytes';
   let at = oldSize - 1;
   let last = size - 1;
   while (at % 2 === 1) {
     at = (at - 1) / 2;
     last = Math.floor(last / 2);
   }
-  // `at` is now 0 where the old tree is full, so that its root is itself a node of the new one.
+  // `at` is 0 where the old tree is full: its root is a node of the new tree.
   const [seed, ...rest] = at === 0 ? [oldRoot, ...proof] : proof;
   if (seed === undefined) return 'the proof is too short';
   let oldHash = seed;

@@ -2,27 +2,27 @@ import { canonicalJson } from './canonical-json.ts';
 import type { LedgerRecord } from './record.ts';
 import { plainUseText } from './use-text.ts';
 
-/** A record as it is stored and, later, hashed: never serialised a second time. */
+/** A record as it is stored and hashed: serialised once. */
 export interface EncodedRecord {
   readonly kind: LedgerRecord['kind'];
   readonly at: number;
   readonly task: string | null;
-  /** Whether it is an allowed use: its task has not been idle. */
+  /** Whether it is an allowed use, which resets its task's idle time. */
   readonly isAllowedUse: boolean;
   /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
   readonly bytes: Uint8Array;
 }
 
-/** C2SP tlog-tiles counts the bytes of an entry in 16 bits; what the log puts around a record takes less than 256. */
+/** C2SP tlog-tiles limits an entry to 65,535 bytes; the log adds less than 256 to a record. */
 export const MAX_RECORD_BYTES = 65_535 - 256;
 
-/** A record that cannot be written; the text says why. */
+/** Why a record cannot be written. */
 export interface RecordProblem {
   readonly problem: string;
 }
 
 /**
- * The bytes of a record.
+ * Encodes a record.
  *
  * @returns a problem for text that is not well-formed, a number that is not finite, or more than `MAX_RECORD_BYTES`
  */
@@ -36,7 +36,7 @@ export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProbl
   return encodedAs(record, bytes);
 }
 
-/** The same of bytes that `encodedRecord` made. */
+/** Restores an encoded record from its bytes. */
 export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
   encodedAs(JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord, bytes);
 

@@ -4,27 +4,29 @@ import type { CompactRange } from './compact-range.ts';
 import { rootOf } from './merkle.ts';
 import { broken, recordsText, type Broken, type Records } from './verdict.ts';
 
-/** Looks for the record that explains why a log does not begin with record 1, in the order of the records. */
+/** Looks for the record that explains why a log does not start with record 1, in log order. */
 export interface GivenUpWatch {
   readonly see: (seq: number, record: { readonly [name: string]: JsonValue }) => void;
-  /** Called for each head that was found right: what was seen before is signed. */
+  /** Called for each valid head: the records before it are signed. */
   readonly signed: () => void;
-  /** The number of the record that gives up the missing records; `null` where none is missing. Broken where no record does. */
+  /**
+   * The number of the record that pruned the missing ones; `null` where none are missing. Broken where no record explains them.
+   */
   readonly found: () => number | null | Broken;
 }
 
 interface GivenUp {
   readonly seq: number;
-  /** The last record that is given up. */
+  /** The last pruned record. */
   readonly to: number;
   readonly root: JsonValue | undefined;
 }
 
 /**
- * The check that missing records were given up by the log itself. Records are deleted after a `pruned` record that names them is
- * signed, so a signed one must be left; one under no head could have been written by whoever deleted them.
+ * Checks that missing records were pruned by the log itself. Records are deleted only after a `pruned` record that names them
+ * is signed, so a signed one must remain. An unsigned one could have been written by whoever deleted them.
  *
- * @param carried the tree over the records that are missing; empty where none is
+ * @param carried the tree over the missing records; empty where none are
  */
 export function givenUpWatch(carried: CompactRange): GivenUpWatch {
   let last: GivenUp | null = null;
@@ -41,7 +43,7 @@ export function givenUpWatch(carried: CompactRange): GivenUpWatch {
       if (lastSigned === null || lastSigned.to < carried.size) {
         return lostRecords({ from: (lastSigned?.to ?? 0) + 1, to: carried.size });
       }
-      // Where files are left over after a crash, the tree at the cut is that of a seam, which the heads after it vouch for.
+      // Files that survive a crash leave a seam at the cut, whose tree is covered by later heads.
       const isOther = lastSigned.to === carried.size && lastSigned.root !== base64Of(rootOf(carried.nodes));
       return isOther
         ? broken('record', lastSigned.seq, 'gives up other records than those that are gone')
@@ -50,9 +52,9 @@ export function givenUpWatch(carried: CompactRange): GivenUpWatch {
   };
 }
 
-/** The verdict on records at the beginning that nobody gave up. */
+/** The verdict for missing records that no record explains. */
 const lostRecords = (lost: Records): Broken => broken('log', lost.to, unexplained(lost), { lost });
 
-/** What is said of records that are missing at the beginning of a log. */
+/** The message for missing records at the start of a log. */
 export const unexplained = (lost: Records): string =>
   `${recordsText(lost)} missing, and no signed record gives ${lost.from === lost.to ? 'it' : 'them'} up`;

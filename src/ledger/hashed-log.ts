@@ -1,19 +1,19 @@
 import { type CompactRange, subtreeSizes } from './compact-range.ts';
 import { leftSize, nodeHash } from './merkle.ts';
 
-/** The hashes of a log of which the oldest records may be gone: what proofs are made from. */
+/** Hashes of a log whose oldest records may be pruned, from which proofs are made. */
 export interface HashedLog {
-  /** What is left of the records that are gone; empty for a log that has them all. */
+  /** The tree over the pruned records; empty where none are. */
   readonly carried: CompactRange;
-  /** The leaf hash at a Merkle index (record number less one) from `carried.size` on, as far as a proof is asked for. */
+  /** The leaf hash at a Merkle index (record number minus one), from `carried.size` on. */
   readonly leaf: (index: number) => Uint8Array;
 }
 
 /**
- * The hash of the subtree over [start, start + size), computed from the leaves: one hash each. What lies wholly in the
- * part that is gone is a node carried from there.
+ * The hash of the subtree over [start, start + size), computed from its leaves: one hash each. A subtree of the pruned part is
+ * a carried node.
  *
- * @throws where the subtree is inside a carried node: no proof about a record or a size that is left asks for one
+ * @throws where the subtree lies inside a carried node, which no proof about remaining records needs
  */
 export function subtreeHash(log: HashedLog, start: number, size: number): Uint8Array {
   if (start + size <= log.carried.size) return carriedNode(log.carried, start, size);

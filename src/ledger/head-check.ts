@@ -5,10 +5,10 @@ import { isSameHash, rootOf } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 import { broken, type Broken } from './verdict.ts';
 
-/** A checkpoint that someone outside kept. */
+/** A checkpoint kept outside of the log. */
 export interface Anchor {
   readonly note: string;
-  /** When it was received there, in milliseconds since the Unix epoch; `null` where that is not known. */
+  /** When it was received there, in milliseconds since the Unix epoch; `null` where not known. */
   readonly atMs: number | null;
 }
 
@@ -17,19 +17,19 @@ export interface OpenedAnchor extends Checkpoint {
   readonly atMs: number | null;
 }
 
-/** Holds checkpoints and anchors against a log while it is read: its heads. */
+/** Checks a log against its heads (checkpoints and anchors) while it is read. */
 export interface HeadCheck {
   /** What is wrong with the heads of this size. Called for the carried size, then for each size after it. */
   readonly at: (range: CompactRange) => Broken | null;
-  /** What is wrong with a head at all, once the log has ended. */
+  /** What is wrong with the remaining heads, once the log has ended. */
   readonly end: (size: number) => Broken | null;
-  /** The largest size that was found right, of either kind; 0 for none. */
+  /** The largest valid size of either kind; 0 for none. */
   readonly covered: () => number;
-  /** The largest sizes that were found right, and the heads of sizes before the carried one. */
+  /** The largest valid sizes, and the number of heads in the pruned part. */
   readonly found: () => { readonly anchored: number; readonly signed: number; readonly unchecked: number };
 }
 
-/** The anchors that `key` signed, by size; broken where one is not of this log. */
+/** Verifies anchors and sorts them by size; broken where one does not belong to this log. */
 export function openedAnchors(anchors: Iterable<Anchor>, key: NoteKey): readonly OpenedAnchor[] | Broken {
   const opened: OpenedAnchor[] = [];
   for (const { note, atMs } of anchors) {
@@ -43,7 +43,7 @@ export function openedAnchors(anchors: Iterable<Anchor>, key: NoteKey): readonly
 /**
  * The check of one log's heads.
  *
- * @param heads checkpoints in the order of their sizes, of which one is read ahead; anchors as `openedAnchors` gives them
+ * @param heads checkpoints in order of size, read one ahead; anchors as `openedAnchors` returns them
  */
 export function headCheck(
   key: NoteKey,
@@ -52,12 +52,12 @@ export function headCheck(
   const rest = headsInOrder(key, heads);
   const found = { anchored: 0, signed: 0, unchecked: 0 };
   let next = rest.next();
-  /** What was right last: a wrong root is about the records after it. */
+  /** Size of the last valid head: a wrong root concerns the records after it. */
   let right = 0;
 
   return {
     at: (range) => {
-      // INVARIANT: a broken head stays the next one until the end, so that a bad record after it is still found and named.
+      // INVARIANT: a broken head stays next until the end, so that a bad record after it is still found and reported.
       for (; next.done !== true && next.value.kind !== 'broken'; next = rest.next()) {
         const { kind, size, root } = next.value;
         if (size > range.size) return null;
@@ -78,7 +78,7 @@ export function headCheck(
       if (next.done === true) return null;
       if (next.value.kind === 'broken') return next.value;
       let { kind, size: said } = next.value;
-      // The largest one says how much is gone.
+      // The largest head tells how many records are missing.
       for (const head of rest) if (head.kind !== 'broken' && head.size > said) ({ kind, size: said } = head);
       const problem = `the log ends at ${size}, ${kind === 'anchor' ? 'an anchor' : 'a checkpoint'} says ${said}`;
       return broken(kind, said, problem, { lost: { from: size + 1, to: said } });
@@ -90,7 +90,7 @@ export function headCheck(
 
 type Head = { readonly kind: 'checkpoint' | 'anchor' } & Checkpoint;
 
-/** Both kinds by size, up to the first that is not what it must be. */
+/** Both kinds in order of size, up to the first invalid one. */
 function* headsInOrder(
   key: NoteKey,
   { checkpoints, anchors }: Parameters<typeof headCheck>[1],

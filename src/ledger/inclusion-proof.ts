@@ -2,10 +2,10 @@ import { type HashedLog, subtreeHash } from './hashed-log.ts';
 import { HASH_BYTES, isSameHash, leftSize, nodeHash } from './merkle.ts';
 
 /**
- * The hashes that lead from the leaf at `index` to the root of the tree of the first `size` records, from its sibling up:
- * at most 53. They cost one hash for each record that is left.
+ * A proof that the leaf at `index` is in the tree of the first `size` records, from its sibling upwards: at most 53 hashes.
+ * Costs one hash per remaining record.
  *
- * @returns `null` where the record was pruned, or is not one of the first `size`
+ * @returns `null` where the record was pruned or is not among the first `size`
  * @see RFC 6962 section 2.1.1
  */
 export function inclusionProof(log: HashedLog, index: number, size: number): readonly Uint8Array[] | null {
@@ -26,7 +26,7 @@ export function inclusionProof(log: HashedLog, index: number, size: number): rea
   return path;
 }
 
-/** What an inclusion proof claims: that the leaf is at `index` of the tree of `size` leaves with this root. */
+/** The claim of an inclusion proof. */
 export interface InclusionClaim {
   readonly index: number;
   readonly size: number;
@@ -35,8 +35,8 @@ export interface InclusionClaim {
 }
 
 /**
- * What is wrong with a proof that a leaf hash is in a tree; `null` where it proves it. At most as many hashes are computed
- * as the size has bits, whatever the proof's length.
+ * Why an inclusion proof is invalid; `null` where it is valid. Computes at most as many hashes as the size has bits, however
+ * long the proof.
  *
  * @see RFC 9162 section 2.1.3.2
  */
@@ -44,7 +44,7 @@ export function inclusionProblem(leaf: Uint8Array, { index, size, root, proof }:
   if (!Number.isSafeInteger(size) || !Number.isSafeInteger(index) || index < 0 || index >= size) {
     return 'the index is not in the tree';
   }
-  if (![leaf, ...proof].every((hash) => hash.length === HASH_BYTES)) return 'a hash has not 32 bytes';
+  if (![leaf, ...proof].every((hash) => hash.length === HASH_BYTES)) return 'a hash must be 32 bytes';
   let at = index;
   let last = size - 1;
   let hash = leaf;
@@ -52,7 +52,7 @@ export function inclusionProblem(leaf: Uint8Array, { index, size, root, proof }:
     if (last === 0) return 'the proof is too long';
     if (at % 2 === 1 || at === last) {
       hash = nodeHash(sibling, hash);
-      // Where the node is the last of its row and a left child, it has no sibling there: it rises by itself.
+      // The last node of its level, if a left child, has no sibling there and moves up unchanged.
       while (at % 2 === 0 && at !== 0) {
         at /= 2;
         last = Math.floor(last / 2);

@@ -1,7 +1,7 @@
-/** A member by whose value a record is found without looking at others. */
+/** A member that records are indexed by. */
 export type IndexedMember = 'decisionId' | 'task' | 'traceId';
 
-/** In the order of canonical JSON. INVARIANT: keys are stored, so an entry keeps its number. */
+/** In the order of canonical JSON. INVARIANT: keys are stored, so an entry never changes its number. */
 const indexed: readonly { readonly name: IndexedMember; readonly before: string; readonly number: number }[] = [
   { name: 'decisionId', before: '"decisionId":"', number: 0 },
   { name: 'task', before: '"task":"', number: 1 },
@@ -9,8 +9,8 @@ const indexed: readonly { readonly name: IndexedMember; readonly before: string;
 ];
 
 /**
- * The key under which records with a value are found, and with it some others: 32 bits, of which two say whose value it is. So
- * who chooses a trace id cannot make a task slow to find; who would, for the trace, has but to repeat its id.
+ * The index key of a value: 32 bits, of which two tell the member. Collisions are possible. Because of the member bits, whoever
+ * chooses trace ids cannot slow down look-ups of tasks; for traces, repeating one id has the same effect.
  */
 export function indexKey(name: IndexedMember, value: string): number {
   const text = Buffer.from(value, 'utf8').toString('latin1');
@@ -19,14 +19,14 @@ export function indexKey(name: IndexedMember, value: string): number {
 }
 
 /**
- * The keys of a record, one for each indexed member that is a text.
+ * The index keys of a record, one per indexed member that is text.
  *
- * @param record canonical JSON of an object, in UTF-8; of anything else what is found in it, without a failure
+ * @param record canonical JSON of an object in UTF-8; for anything else, the keys found in it, without an error
  */
 export function indexKeysOf(record: Uint8Array): readonly number[] {
-  // A character for each byte: what is looked for is ASCII, and keys are of bytes.
+  // One character per byte: the searched names are ASCII, and keys are computed from bytes.
   const text = Buffer.from(record.buffer, record.byteOffset, record.byteLength).toString('latin1');
-  // Without an escape a quote begins or ends a text, and without an object inside a name is one of the record's own.
+  // Without escapes a quote starts or ends a string, and without nested objects a name belongs to the record itself.
   if (text.includes('\\') || text.includes('{', 1)) return keysOfParsed(record);
   const keys: number[] = [];
   let at = 0;
@@ -40,10 +40,10 @@ export function indexKeysOf(record: Uint8Array): readonly number[] {
   return keys;
 }
 
-/** Bytes of a key as it is stored. */
+/** Bytes of a stored key. */
 export const KEY_BYTES = 4;
 
-/** Keys as they are stored beside a record, one after the other, big-endian. */
+/** Serialises keys, big-endian. */
 export function keyBytes(keys: readonly number[]): Buffer {
   const bytes = Buffer.allocUnsafe(keys.length * KEY_BYTES);
   let length = 0;
@@ -51,7 +51,7 @@ export function keyBytes(keys: readonly number[]): Buffer {
   return bytes;
 }
 
-/** The keys that are stored beside a record; a part of one at the end is none. */
+/** Parses stored keys; an incomplete one at the end is ignored. */
 export function keysIn({ buffer, byteOffset, byteLength }: Uint8Array): readonly number[] {
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
   return Array.from({ length: Math.floor(byteLength / KEY_BYTES) }, (_, index) =>
@@ -74,7 +74,7 @@ function keysOfParsed(record: Uint8Array): readonly number[] {
   });
 }
 
-/** FNV-1a, of which 30 bits are taken. */
+/** FNV-1a, reduced to 30 bits. */
 function keyOf(number: number, text: string, start: number, end: number): number {
   let hash = 0x811c9dc5;
   for (let at = start; at < end; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

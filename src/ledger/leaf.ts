@@ -3,34 +3,34 @@ import { base64Of, bytesFromBase64 } from './base64.ts';
 import { canonicalJson, type JsonValue } from './canonical-json.ts';
 import { HASH_BYTES } from './merkle.ts';
 
-/** A record in its place: what is hashed to a leaf of the tree. */
+/** A record with its position: what is hashed to a leaf of the tree. */
 export interface LedgerLeaf {
-  /** Which start of the process wrote it: 16 bytes in hex. */
+  /** Id of the process start that wrote it: 16 bytes in hex. */
   readonly boot: string;
-  /** Milliseconds on the monotonic clock of that start. */
+  /** Monotonic clock of that process, in milliseconds. */
   readonly mono: number;
-  /** Leaf hash of the record before in base64; empty for record 1. */
+  /** base64 hash of the previous leaf; empty for record 1. */
   readonly prev: string;
-  /** As it was recorded. Its members are not those of a `LedgerRecord` for certain: another version may have written it. */
+  /** The record. Not certain to match `LedgerRecord`, because another version may have written it. */
   readonly record: { readonly [name: string]: JsonValue };
-  /** The number of the record, from 1; its Merkle index is one less. */
+  /** Record number, from 1; its Merkle index is one less. */
   readonly seq: number;
 }
 
-/** Bytes of a leaf at most: C2SP tlog-tiles counts them in 16 bits. */
+/** Largest leaf: C2SP tlog-tiles uses a 16-bit length. */
 export const MAX_LEAF_BYTES = 65_535;
 
 /**
- * The bytes of a leaf: canonical JSON. They take at most 180 more than the record.
+ * Encodes a leaf as canonical JSON, at most 180 bytes more than the record.
  *
  * @param record canonical JSON of an object, in UTF-8
- * @returns a problem where they would be more than `MAX_LEAF_BYTES`
+ * @returns a problem where it would exceed `MAX_LEAF_BYTES`
  */
 export function leafBytes(
   record: Uint8Array,
   { boot, mono, prev, seq }: Pick<LedgerLeaf, 'boot' | 'mono' | 'seq'> & { readonly prev: Uint8Array | null },
 ): Uint8Array | Problem {
-  // The names are in the order of RFC 8785, so that canonical parts make a canonical whole.
+  // Names in the order of RFC 8785: canonical parts make a canonical whole.
   const head = `{"boot":"${boot}","mono":${mono},"prev":"${prev === null ? '' : base64Of(prev)}","record":`;
   const tail = `,"seq":${seq}}`;
   // Both are ASCII.
@@ -41,11 +41,11 @@ export function leafBytes(
   return bytes.length <= MAX_LEAF_BYTES ? bytes : tooLong(bytes);
 }
 
-/** The bytes of the record in a leaf that `leafBytes` made: as they were recorded. */
+/** The record's bytes in a leaf that `leafBytes` made. */
 export function recordBytesIn(leaf: Uint8Array): Uint8Array {
   const bytes = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
-  // The first of the one and the last of the other are the frame's own: nothing before holds a quote of its choosing, and
-  // nothing but a number comes after.
+  // The first match before and the last match after are those of the frame: nothing before contains a chosen quote, and only a
+  // number follows.
   return bytes.subarray(bytes.indexOf(BEFORE_RECORD) + BEFORE_RECORD.length, bytes.lastIndexOf(AFTER_RECORD));
 }
 
@@ -56,7 +56,7 @@ const tooLong = ({ length }: Uint8Array): Problem => ({ problem: `has ${length} 
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The leaf of stored bytes, which must be its one canonical form. */
+/** Parses stored bytes, which must be canonical. */
 export function leafFrom(bytes: Uint8Array): LedgerLeaf | Problem {
   if (bytes.length > MAX_LEAF_BYTES) return tooLong(bytes);
   let stored: string;
@@ -78,7 +78,7 @@ const milliseconds: Reader<number> = (value) =>
 
 const object: Reader<{ readonly [name: string]: JsonValue }> = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? // Part of a JSON value that was parsed.
+    ? // Safe: part of a parsed JSON value.
       (value as { readonly [name: string]: JsonValue })
     : { problem: 'must be an object' };
 

@@ -2,37 +2,37 @@ import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import type { Problem } from '../token/members.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 
-/** A key that verifies notes. Its name and id together say which one it is. */
+/** A key that verifies notes, identified by name and id. */
 export interface NoteKey {
   readonly name: string;
-  /** 4 bytes in hex: it tells keys apart, and is no proof of anything. */
+  /** 4 bytes in hex: distinguishes keys, proves nothing. */
   readonly id: string;
-  /** Ed25519. */
+  /** Ed25519 public key. */
   readonly publicKey: KeyObject;
 }
 
-/** The signature type of plain Ed25519. The types of cosignatures and of ML-DSA-44 are other keys, and are ignored. */
+/** The signature type of plain Ed25519. Cosignatures and ML-DSA-44 have other types and are ignored. */
 const ED25519 = 0x01;
 const ED25519_BYTES = 32;
 const MAX_NAME = 512;
 
-/** Whether a text can name a key: 1 to 512 characters without a plus, white space or a control character. */
+/** Whether a text is a valid key name: 1 to 512 characters without plus, white space and control characters. */
 export const isKeyName = (name: string): boolean =>
   name.length <= MAX_NAME && name.isWellFormed() && /^[^+\p{White_Space}\p{Cc}]+$/u.test(name);
 
-/** The key with a name; the name must be a key's and the key Ed25519. */
+/** Makes a key. Throws where the name is invalid or the key is not Ed25519. */
 export function noteKeyOf(name: string, publicKey: KeyObject): NoteKey {
-  if (!isKeyName(name)) throw new Error(`\`${name}\` cannot name a key`);
+  if (!isKeyName(name)) throw new Error(`invalid key name \`${name}\``);
   const id = createHash('sha256').update(`${name}\n`).update(encoded(publicKey)).digest('hex').slice(0, 8);
   return { name, id, publicKey };
 }
 
-/** A key as the text that people pin: `name+id+base64`. */
+/** A key as text for pinning: `name+id+base64`. */
 export const noteKeyText = ({ name, id, publicKey }: NoteKey): string =>
   `${name}+${id}+${base64Of(encoded(publicKey))}`;
 
 /**
- * The key of a text that `noteKeyText` or another C2SP tool wrote. An id that is not the key's is refused.
+ * Parses the text of a key from `noteKeyText` or another C2SP tool. Refuses an id that does not belong to the key.
  *
  * @see C2SP signed-note, "Ed25519 signatures"
  */

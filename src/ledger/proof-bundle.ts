@@ -12,11 +12,10 @@ const MAX_PROOF = 262_144;
 const MAX_HASHES = 64;
 
 /**
- * All that an auditor needs besides the key of the log, as one text: a C2SP tlog-proof, whose `extra` are the bytes of the
- * record.
+ * Everything an auditor needs besides the log's key, as one text: a C2SP tlog-proof whose `extra` are the record's bytes.
  *
- * @param proof.hashes what `inclusionProof` gives for the record and the size of the checkpoint
- * @param proof.checkpoint a note, with the signatures it has
+ * @param proof.hashes from `inclusionProof` for the record and the size of the checkpoint
+ * @param proof.checkpoint a note with all its signatures
  * @see C2SP tlog-proof
  */
 export function proofText(
@@ -27,21 +26,21 @@ export function proofText(
   return `${lines.join('\n')}\n\n${proof.checkpoint}`;
 }
 
-/** A record that was proved to be in a log, and the head of the log it was proved from. */
+/** A proved record, with the head it was proved from. */
 export interface ProvedRecord {
   readonly leaf: LedgerLeaf;
   readonly bytes: Uint8Array;
   readonly checkpoint: Checkpoint;
 }
 
-/** The record that a proof proves to be in the log of `key`; nothing else is believed. */
+/** Verifies a proof against the log of `key` and returns its record. */
 export function provedRecord(text: string, key: NoteKey): ProvedRecord | Problem {
   if (text.length > MAX_PROOF) return { problem: `is longer than ${MAX_PROOF} characters` };
   const parts = partsOf(text);
   if (isProblem(parts)) return parts;
   const { bytes, index, hashes } = parts;
   const checkpoint = openedCheckpoint(parts.checkpoint, key);
-  if (isProblem(checkpoint)) return { problem: `has a checkpoint that ${checkpoint.problem}` };
+  if (isProblem(checkpoint)) return { problem: `has an invalid checkpoint: it ${checkpoint.problem}` };
   const wrong = inclusionProblem(leafHash(bytes), {
     index,
     size: checkpoint.size,
@@ -51,7 +50,7 @@ export function provedRecord(text: string, key: NoteKey): ProvedRecord | Problem
   if (wrong !== null) return { problem: `does not prove the record: ${wrong}` };
   const leaf = leafFrom(bytes);
   if (isProblem(leaf)) return { problem: `has a wrong record: ${leaf.problem}` };
-  if (leaf.seq !== index + 1) return { problem: `has record ${leaf.seq} in the place of record ${index + 1}` };
+  if (leaf.seq !== index + 1) return { problem: `has record ${leaf.seq} at the index of record ${index + 1}` };
   return { leaf, bytes, checkpoint };
 }
 

@@ -9,13 +9,13 @@ interface Placed {
 }
 
 /**
- * Leaves as a table for people, in the order given, a line each: record number, time (UTC), task, and what a timeline shows.
- * A record that another version wrote, or that was damaged, keeps its line.
+ * Leaves as a table for people, in the given order, one line each: record number, time (UTC), task, and the cells of a
+ * timeline. A record of another version, or a damaged one, still gets a line.
  */
 export const recordTable = (leaves: readonly Placed[]): readonly string[] =>
   aligned([['RECORD', 'TIME', 'TASK', ...CELLS], ...leaves.map((leaf) => rowOf(leaf).map(printable))]);
 
-/** A leaf as one line of JSON: the members of its record and its number, or its number and the problem with it. */
+/** A leaf as a line of JSON: its record with its number, or its number and the problem. */
 export function recordLine({ seq, bytes }: Placed): string {
   const leaf = leafFrom(bytes);
   return printable(JSON.stringify(isProblem(leaf) ? { seq, problem: leaf.problem } : { ...leaf.record, seq }));
@@ -25,7 +25,7 @@ function rowOf({ seq, bytes }: Placed): readonly string[] {
   const leaf = leafFrom(bytes);
   if (isProblem(leaf)) return [String(seq), '-', '-', `the record ${leaf.problem}`];
   try {
-    // Of whichever version: a member that is not there shows in the row, or leads to the other one.
+    // May be of another version: a missing member shows in the row, or ends in the catch below.
     const record = leaf.record as unknown as LedgerRecord;
     return [String(seq), new Date(record.at).toISOString(), record.task ?? '-', ...cellsOf(record)];
   } catch {

@@ -4,17 +4,17 @@ import type { CauseCode } from '../task/cause.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
 
-/** What a decision came from, carried by every record of one. */
+/** The inputs and result of a decision, in every record of one. */
 interface Decided {
   readonly decision: 'allow' | 'deny';
-  /** `null` on an allow, and on a refusal that has an OAuth error alone. */
+  /** `null` on an allow, and on a refusal that only has an OAuth error. */
   readonly reason: ReasonCode | null;
   readonly policyIds: readonly string[];
-  /** Hash of the policy set that was asked; `null` where none was. */
+  /** Hash of the policy set; `null` where no policies were asked. */
   readonly policySet: string | null;
-  /** UUIDv7, which the answer named too. */
+  /** UUIDv7, also in the answer. */
   readonly decisionId: string;
-  /** The cause of a denial in words, never a secret, at most as long as `recordText` makes it; `null` on an allow. */
+  /** Cause of a denial in words, never a secret, limited by `recordText`; `null` on an allow. */
   readonly detail: string | null;
 }
 
@@ -24,27 +24,27 @@ interface Traced {
   readonly spanId: string;
 }
 
-/** An agent declared what it is about to do, and was granted it or not. */
+/** An agent declared an intent, which was granted or refused. */
 export interface IntentRecord extends Decided, Traced {
   readonly kind: 'intent';
-  /** Milliseconds since the Unix epoch, as every instant of a record. */
+  /** Milliseconds since the Unix epoch, as are all instants in records. */
   readonly at: number;
-  /** `null` where the intent was refused: no task came of it. */
+  /** `null` where the intent was refused: there is no task. */
   readonly task: string | null;
   readonly agent: string | null;
-  /** On whose behalf; `null` where no task came of it. */
+  /** The subject; `null` where there is no task. */
   readonly subject: string | null;
-  /** The task it is a part of; `null` for a task of its own. */
+  /** The parent task; `null` for a root task. */
   readonly parent: string | null;
   readonly purpose: string | null;
   readonly intentHash: string | null;
-  /** The `authorization_details`; `null` where they could not be read. */
+  /** The `authorization_details`; `null` where they could not be parsed. */
   readonly details: JsonValue;
-  /** What the agent said of itself by name, which nobody has checked; `null` where no task came of it. */
+  /** Values claimed by the agent, unverified; `null` where there is no task. */
   readonly claimed: { readonly [name: string]: string } | null;
-  /** What the issuer of the subject token said of the subject, by the names of the catalog; absent where that is nothing. */
+  /** Attributes of the subject from its subject token, by catalog name; absent where there are none. */
   readonly subjectAttributes?: { readonly [name: string]: JsonValue };
-  /** The end of the task at the latest. */
+  /** The deadline of the task. */
   readonly deadline: number | null;
   /** The `error` of the OAuth answer; `null` on a grant. */
   readonly error: string | null;
@@ -60,7 +60,7 @@ export interface TokenRecord extends Traced {
   readonly jtiDigest: string;
   readonly audience: string;
   readonly expires: number;
-  /** What the token is bound to: `x5t#S256` or `jkt`. */
+  /** Thumbprint of the token's binding: `x5t#S256` or `jkt`. */
   readonly binding: string;
 }
 
@@ -69,24 +69,24 @@ export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
   readonly at: number;
   /**
-   * Of a denial that took back an allow before it was answered: id of that allow, whose record stands before this one where there
-   * was room for it. The call was never let through. Absent for every other use.
+   * On a denial that withdrew an allow before it was answered: the id of that allow, whose record precedes this one unless the
+   * queue was full. The call was not let through. Absent otherwise.
    */
   readonly withdraws?: string;
   readonly task: string | null;
   readonly agent: string | null;
-  /** What a caller that was refused showed of itself, which nobody vouches for; `null` where the caller is `agent`, or showed nothing. */
+  /** What a refused caller presented, unverified; `null` where the caller is `agent`, or presented nothing. */
   readonly refusedCaller: { readonly address: string | null; readonly id: string } | null;
-  /** Which set in force it was since that process began, from 1; `null` where none was. A new process begins anew. */
+  /** Generation of the policy set in that process (1 = its first set); `null` where there was none. */
   readonly policyGeneration: number | null;
-  /** `task-token`, `external-token` or `workload-identity`; `null` without a verified one. */
+  /** `task-token`, `external-token` or `workload-identity`; `null` without a verified credential. */
   readonly credential: string | null;
   readonly action: string | null;
-  /** The arguments that the catalog marks `record: true`, by name, as `recordedArgs` gives them; absent where none was sent. */
+  /** The arguments marked `record: true` in the catalog, by name, from `recordedArgs`; absent where none was sent. */
   readonly args?: { readonly [name: string]: JsonValue };
-  /** 1 is the first use of the token, each later one a reuse; `null` without a verified token. */
+  /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;
-  /** What this use is against the allowed ones before it, and `after-end`, `other-identity`; empty without a verified token. */
+  /** Reuse classes of this use, `after-end` and `other-identity` included; empty without a verified token. */
   readonly reuse: readonly ReuseClass[];
   readonly jtiDigest: string | null;
   readonly host: string;
@@ -100,19 +100,19 @@ export interface EndRecord {
   readonly at: number;
   readonly task: string;
   readonly state: 'completed' | 'cancelled' | 'revoked' | 'expired';
-  /** Why, as a machine reads it. */
+  /** Why, as a code. */
   readonly cause: CauseCode;
   /** Why, in words for people. */
   readonly note: string;
-  /** Who ended it: the SPIFFE ID of the agent or an operator, `operator NAME` by hand, or `remit` for the deadline. */
+  /** Who ended it: SPIFFE ID of the agent or an operator, `operator NAME` by hand, or `remit` for the deadline. */
   readonly by: string;
 }
 
-/** Something happened to a task, or was learnt about it, that neither used nor ended it. */
+/** An event of a task that neither used nor ended it. */
 export interface EventRecord {
   readonly kind: 'event';
   readonly at: number;
-  /** `null` where it concerns no one task. */
+  /** `null` where it concerns no single task. */
   readonly task: string | null;
   readonly event:
     | 'suspended'
@@ -124,21 +124,21 @@ export interface EventRecord {
     | 'signal'
     | 'refused'
     | 'restored';
-  /** Why, as a machine reads it; `null` of `refused`, whose `details` name the causes. */
+  /** Why, as a code; `null` for `refused`, whose `details` have the causes. */
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
   readonly note: string;
-  /** Who brought it about: a SPIFFE ID, the issuer of a signal, `operator NAME` by hand, or `remit`. */
+  /** Who caused it: a SPIFFE ID, the issuer of a signal, `operator NAME` by hand, or `remit`. */
   readonly by: string;
   /**
-   * What belongs to it: the level of a risk, the digest of a `jti`; of a `context` its `kind` of writer (`agent`, `writer`,
-   * `operator` or `signal`) and the changed values, `claimed` by name or `attested` each with who attested it; of `restored` the
-   * backup, and where the ledgers stood that it had.
+   * Details: the level of a risk, the digest of a `jti`; for `context` the `kind` of writer (`agent`, `writer`, `operator` or
+   * `signal`) and the changed values, `claimed` by name or `attested` with their attesters; for `restored` the backup and the
+   * ledger positions it contains.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }
 
-/** A policy set came into force. */
+/** A policy set took effect. */
 export interface PolicyRecord {
   readonly kind: 'policy';
   readonly at: number;
@@ -147,21 +147,21 @@ export interface PolicyRecord {
   readonly policySet: string;
   readonly policies: number;
   readonly actions: number;
-  /** Where it came from, and under which key it was signed. */
+  /** Where it came from, and which key signed it. */
   readonly origin: PolicyOrigin;
-  /** The account of the machine whose process put it in force. */
+  /** The machine account whose process loaded it. */
   readonly by: string;
-  /** Whether its text is kept beside the ledger, under its hash. */
+  /** Whether its text is kept beside the ledger, by its hash. */
   readonly isTextKept: boolean;
 }
 
-/** Where a policy set came from: a folder of files, which nobody signed, or a bundle and the key its signature was verified with. */
+/** The source of a policy set: a folder of unsigned files, or a bundle with the key that verified it. */
 export type PolicyOrigin =
   | { readonly kind: 'folder'; readonly folder: string }
   | {
       readonly kind: 'bundle';
       readonly from: string;
-      /** `null` of a key without an id. */
+      /** `null` for a key without an id. */
       readonly keyId: string | null;
       readonly version: string;
       readonly serial: number;
@@ -169,56 +169,56 @@ export type PolicyOrigin =
       readonly issuedAt: number;
     };
 
-/** The last record under a checkpoint: when it was made, and what the log still holds. */
+/** The last record covered by a checkpoint: when it was made, and what the log still holds. */
 export interface CheckpointRecord {
   readonly kind: 'checkpoint';
   readonly at: number;
   readonly task: null;
-  /** Records of the log with this one: the size that is signed. */
+  /** Number of records with this one: the signed size. */
   readonly size: number;
-  /** The first record that is kept from here on; those before were given up by `pruned` records. */
+  /** The first record kept; earlier ones were pruned. */
   readonly first: number;
 }
 
 /**
- * The oldest records are given up, as the retention says. Signed before their files are deleted: what is missing without such a
- * record was deleted by somebody else.
+ * The oldest records are pruned, by the retention settings. Signed before their files are deleted: records that are missing
+ * without such a record were deleted by somebody else.
  */
 export interface PrunedRecord {
   readonly kind: 'pruned';
   readonly at: number;
   readonly task: null;
-  /** The first record that is given up; those before it were given up earlier. */
+  /** The first pruned record; earlier ones were pruned before. */
   readonly from: number;
-  /** The last one. */
+  /** The last pruned record. */
   readonly to: number;
   /** Root of the tree over records 1 to `to`, in base64. */
   readonly root: string;
   readonly segments: number;
-  /** What their files take of the disk. */
+  /** Disk space of their files. */
   readonly bytes: number;
-  /** When the last of these records was written. */
+  /** When the last of them was written. */
   readonly newest: number;
-  /** Which limits the segments are beyond. */
+  /** The limits that the segments exceed. */
   readonly rules: readonly ('age' | 'bytes')[];
-  /** The limits as they are configured. */
+  /** The configured limits. */
   readonly retainMs: number;
   readonly retainBytes: number;
 }
 
-/** How the call of a use went, as Envoy's access log tells. */
+/** The outcome of a call, from Envoy's access log. */
 export interface OutcomeRecord {
   readonly kind: 'outcome';
-  /** When Envoy told it. */
+  /** When Envoy reported it. */
   readonly at: number;
   readonly decisionId: string;
-  /** Whether this process made the decision; where not, task, agent, action and decision are what Envoy was told then. */
+  /** Whether this process made the decision; otherwise task, agent, action and decision are what Envoy was told. */
   readonly known: boolean;
   readonly task: string | null;
   readonly agent: string | null;
   readonly action: string | null;
   readonly decision: 'allow' | 'deny' | null;
-  /** What the client was answered; `null` where it was answered nothing. */
+  /** HTTP status of the answer; `null` where there was none. */
   readonly status: number | null;
   /** Envoy's `response_code_details`. */
   readonly details: string;
@@ -226,31 +226,31 @@ export interface OutcomeRecord {
   readonly flags: readonly string[];
   readonly durationMs: number | null;
   readonly upstreamMs: number | null;
-  /** Of the bodies. */
+  /** Bytes of the bodies. */
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** More than 1 where Envoy repeated the call, which nobody decides again. */
+  /** More than 1 where Envoy retried the call, which is not decided again. */
   readonly attempts: number;
   readonly upstreamCluster: string | null;
 }
 
-/** Decisions and what Envoy did do not agree. */
+/** A mismatch between decisions and what Envoy did. */
 export interface FindingRecord {
   readonly kind: 'finding';
   readonly at: number;
   readonly finding: 'bypass' | 'failure-mode-allowed' | 'denied-but-served' | 'outcome-missing' | 'access-log-lost';
-  /** How many it stands for: more than 1 in the summary of a flood. */
+  /** Number of occurrences: more than 1 in the summary of a flood. */
   readonly count: number;
   readonly decisionId: string | null;
   readonly task: string | null;
-  /** Of a call without a decision, the SPIFFE ID in its certificate. */
+  /** For a call without a decision, the SPIFFE ID in its certificate. */
   readonly agent: string | null;
   readonly action: string | null;
   /** What is known of the call. */
   readonly details: { readonly [name: string]: JsonValue };
 }
 
-/** One entry of the ledger. Digests stand for secrets; no record holds a token, a key or a header's value. */
+/** A ledger entry. Digests replace secrets; no record contains a token, a key or a header value. */
 export type LedgerRecord =
   | IntentRecord
   | TokenRecord
@@ -263,12 +263,12 @@ export type LedgerRecord =
   | CheckpointRecord
   | PrunedRecord;
 
-/** Longest text of a record that the caller chose, in UTF-16 code units. */
+/** Longest caller-chosen text in a record, in UTF-16 code units. */
 const MAX_TEXT = 2_048;
 
 /**
- * Text from outside as a record can hold it: well-formed, and where it is longer than 2,048 code units cut and closed with
- * the digest of the whole.
+ * Makes outside text fit for a record: well-formed, and where it exceeds 2,048 code units truncated with the digest of the
+ * whole appended.
  */
 export function recordText(text: string): string {
   if (text.length <= MAX_TEXT) return text.toWellFormed();
@@ -276,11 +276,11 @@ export function recordText(text: string): string {
   return `${text.slice(0, MAX_TEXT).toWellFormed()}… sha-256:${digest}`;
 }
 
-/** The digest under which a record names a token: base64url SHA-256 of its `jti`. */
+/** The digest that identifies a token in records: base64url SHA-256 of its `jti`. */
 export function jtiDigestOf(tokenId: string): string {
   if (last.tokenId !== tokenId) last = { tokenId, digest: hash('sha256', tokenId, 'base64url') };
   return last.digest;
 }
 
-/** A check asks for the digest of its one token more than once. */
+/** The last result, memoised: a check needs the digest of its token several times. */
 let last = { tokenId: '', digest: hash('sha256', '', 'base64url') };

@@ -4,13 +4,13 @@ import type { Action } from '../action/http.ts';
 import { isSecretArgument } from '../action/static-secret.ts';
 import type { JsonValue } from './canonical-json.ts';
 
-/** Bytes of the JSON of one recorded argument; a longer one is recorded as its digest. */
+/** Longest recorded argument in bytes of JSON; a longer one is recorded as its digest. */
 const MAX_BYTES = 256;
 
 /**
- * The arguments of a use that the catalog marks `record: true`, as a record holds them: a decimal as its text, a list as a list.
- * One whose JSON is longer than 256 bytes becomes `{"bytes", "sha-256"}`: the length and base64url digest of the text itself,
- * of a list of its JSON. One that is or holds a credential, of however short a life, becomes `{"withheld":"secret"}`, without a digest to guess at.
+ * The arguments marked `record: true` in the catalog, as recorded: a decimal as text, a list as a list. A value whose JSON
+ * exceeds 256 bytes becomes `{"bytes", "sha-256"}`: length and base64url digest of the text, for a list of its JSON. A value
+ * that is or contains a credential of any lifetime becomes `{"withheld":"secret"}`, without a digest to guess from.
  *
  * @returns `null` where none is marked or sent
  */

@@ -8,12 +8,12 @@ import { leafFrom } from './leaf.ts';
 import { MAX_RECORD_BYTES } from './encoded-record.ts';
 import type { UseRecord } from './record.ts';
 
-/** A use with its place in the ledger. */
+/** A use with its record number. */
 export type PlacedUse = UseRecord & { readonly seq: number };
 
 /**
- * The use in a leaf, read as what it is: text of a ledger that another version may have written, and anybody damaged.
- * `other` where the record is of another kind.
+ * Parses the use in a leaf, which another version may have written and anyone may have damaged. `other` where the record is of
+ * another kind.
  */
 export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Problem {
   const leaf = leafFrom(bytes);
@@ -41,7 +41,7 @@ const orNull =
 
 const reason: Reader<ReasonCode> = (value) =>
   typeof value === 'string' && Object.hasOwn(reasons, value)
-    ? // A name of the table.
+    ? // Safe: checked to be in the table.
       (value as ReasonCode)
     : { problem: 'must be a reason code' };
 
@@ -56,20 +56,20 @@ const refusedCaller: Reader<NonNullable<UseRecord['refusedCaller']>> = (value) =
 
 const recordedArguments: Reader<NonNullable<UseRecord['args']>> = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? // Part of a leaf, which is JSON.
+    ? // Safe: part of a parsed JSON value.
       (value as NonNullable<UseRecord['args']>)
     : { problem: 'must be an object' };
 
 const readers = {
-  // As late as a date can be.
+  // The range of `Date`.
   at: integer(0, 8.64e15),
   decisionId: words,
   withdraws: optional(words),
-  // Versions before this one did not write it.
+  // Absent in records of earlier versions.
   detail: optional(orNull(words)),
   task: orNull(words),
   agent: orNull(words),
-  // Versions before this one did not write it.
+  // Absent in records of earlier versions.
   refusedCaller: optional(orNull(refusedCaller)),
   credential: orNull(words),
   action: orNull(words),
@@ -78,7 +78,7 @@ const readers = {
   reason: orNull(reason),
   policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),
   policySet: orNull(words),
-  // Versions before this one did not write it.
+  // Absent in records of earlier versions.
   policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),
   tokenUse: orNull(integer(1, Number.MAX_SAFE_INTEGER)),
   reuse: listOf(reuse, { min: 0, max: REUSE_CLASSES.length }),

@@ -3,36 +3,36 @@ import { isRange, type CompactRange } from './compact-range.ts';
 import { HASH_BYTES, isSameHash, rootOf } from './merkle.ts';
 import { recordsText, type Records } from './verdict.ts';
 
-/** The tree over all records before one, with the leaf hash of the last of them; `null` before the first. */
+/** The tree over all records before a point, with the last one's leaf hash; `null` before the first. */
 export type Carried = CompactRange & { readonly prev: Uint8Array | null };
 
-/** Where a part of the storage begins: what that part says of itself and of all before it. */
+/** The start of a part of the storage: what it claims about itself and everything before. */
 export interface Seam {
   readonly origin: string;
   readonly carried: Carried;
 }
 
-/** Where a log stands at the end of a part. */
+/** The log's state at the end of a part. */
 export interface PartEnd {
   readonly origin: string;
   readonly range: CompactRange;
-  /** Leaf hash of the last record in base64; empty before the first. */
+  /** base64 leaf hash of the last record; empty before the first. */
   readonly prev: string;
 }
 
-/** Why two parts do not belong together; `lost` where records between them are missing. */
+/** Why two parts do not fit together; `lost` where records between them are missing. */
 export interface TornSeam {
   readonly problem: string;
   readonly lost?: Records;
 }
 
-/** A part begins where the one before it ended, with the same tree: else records are missing in between or were changed. */
+/** A part must start where the previous one ended, with the same tree; otherwise records are missing or were changed. */
 export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | null {
   const { range, prev } = end;
-  if (origin !== end.origin) return { problem: `the part after record ${range.size} is one of \`${origin}\`` };
+  if (origin !== end.origin) return { problem: `the part after record ${range.size} belongs to \`${origin}\`` };
   const unusable = carriedProblem(carried);
   if (unusable !== null) {
-    return { problem: `the part after record ${range.size} cannot be gone on with: ${unusable}` };
+    return { problem: `the part after record ${range.size} cannot be continued: ${unusable}` };
   }
   if (carried.size > range.size) {
     const lost = { from: range.size + 1, to: carried.size };
@@ -42,18 +42,18 @@ export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | nu
   const isSame = isSameHash(rootOf(carried.nodes), rootOf(range.nodes)) && base64OrNothing(carried.prev) === prev;
   return isSame
     ? null
-    : { problem: `the part after record ${range.size} goes on from other records than those before it` };
+    : { problem: `the part after record ${range.size} continues other records than those before it` };
 }
 
-/** Why a tree cannot be one over the records before a part; `null` where it can. */
+/** Why a tree cannot cover the records before a part; `null` where it can. */
 export function carriedProblem(carried: Carried): string | null {
   if (!isRange(carried)) return 'what is left of the pruned records is not a compact range';
-  if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, and yet one is linked to';
+  if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, but the part links to one';
   if (carried.prev?.length !== HASH_BYTES) return 'the hash of the last pruned record is missing';
   const last = carried.nodes.at(-1);
   const isOwnNode = carried.size % 2 === 1 && last !== undefined;
   return isOwnNode && !isSameHash(last, carried.prev) ? 'the last pruned record has two hashes' : null;
 }
 
-/** A hash as a leaf links to it. */
+/** A hash in the form in which a leaf links to it. */
 export const base64OrNothing = (hash: Uint8Array | null): string => (hash === null ? '' : base64Of(hash));

@@ -3,11 +3,11 @@ import { isProblem, type Problem } from '../token/members.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { isKeyName, noteKeyOf, type NoteKey } from './note-key.ts';
 
-/** A note whose signatures were verified. */
+/** A note with verified signatures. */
 export interface OpenedNote {
-  /** What was signed, with its final newline. */
+  /** The signed text, with its final newline. */
   readonly text: string;
-  /** Those of the given keys that signed it; never empty. */
+  /** The given keys that signed it; never empty. */
   readonly signers: readonly NoteKey[];
 }
 
@@ -17,15 +17,14 @@ interface NoteSignature {
   readonly bytes: Uint8Array;
 }
 
-/** Characters of a note at most: 16 signatures of a post-quantum kind, and as much text. */
+/** Longest note in characters: 16 post-quantum signatures and as much text. */
 const MAX_NOTE = 131_072;
 const MAX_SIGNATURES = 16;
 const ID_BYTES = 4;
 
 /**
- * The text of a note that at least one of `keys` signed. Signatures of other keys are ignored; one that fails under a key
- * of `keys` refuses the note, whatever else signed it, as do a note of more than 131,072 characters and one of more than
- * 16 signatures.
+ * Verifies a note: at least one of `keys` must have signed it. Signatures of other keys are ignored. Refuses a note where a
+ * signature by one of `keys` is wrong, or with more than 131,072 characters or 16 signatures.
  *
  * @see C2SP signed-note
  */
@@ -43,23 +42,23 @@ export function openedNote(note: string, keys: readonly NoteKey[]): OpenedNote |
 }
 
 /**
- * A text with its signature under a name. The text must end in a newline and be otherwise free of control characters.
+ * Signs a text under a name. The text must end in a newline and contain no other control characters.
  *
- * @param signer the private key is Ed25519
+ * @param signer its private key is Ed25519
  */
 export function signedNote(text: string, signer: { readonly name: string; readonly privateKey: KeyObject }): string {
-  if (!text.endsWith('\n') || !isNoteText(text)) throw new Error('the text cannot be that of a note');
+  if (!text.endsWith('\n') || !isNoteText(text)) throw new Error('invalid text of a note');
   const { id } = noteKeyOf(signer.name, createPublicKey(signer.privateKey));
   const signature = sign(null, Buffer.from(text, 'utf8'), signer.privateKey);
   return `${text}\n— ${signer.name} ${base64Of(Buffer.concat([Buffer.from(id, 'hex'), signature]))}\n`;
 }
 
-/** No control character but newline, of those below U+0020. */
+/** No control characters below U+0020 except newline. */
 const isNoteText = (text: string): boolean => text.isWellFormed() && /^[\n -\u{10ffff}]*$/u.test(text);
 
 function partsOf(note: string): { readonly text: string; readonly signatures: readonly NoteSignature[] } | Problem {
   if (note.length > MAX_NOTE) return { problem: `is longer than ${MAX_NOTE} characters` };
-  // The text may have empty lines itself: the last one ends it.
+  // The text may contain empty lines; the last one ends it.
   const end = note.lastIndexOf('\n\n');
   if (end === -1 || !note.endsWith('\n') || !isNoteText(note)) return { problem: 'is not a signed note' };
   const lines = note.slice(end + 2, -1).split('\n', MAX_SIGNATURES + 1);

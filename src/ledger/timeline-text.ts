@@ -13,12 +13,12 @@ import type { TimelineEntry } from './timeline.ts';
 export const CELLS: readonly string[] = ['WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
 const HEAD: readonly string[] = ['TIME', ...CELLS];
 const NONE = '-';
-/** A cell that is longer pushes its own row alone. */
+/** A longer cell shifts its own row only. */
 const MAX_COLUMN = 72;
 
 /**
- * A timeline as a table for people, by time, a line each, the names of the columns first; times are UTC. What became of a use
- * stands right under it.
+ * A timeline as a table for people, sorted by time (UTC), one line per record after the column names. The outcome of a use
+ * follows it.
  */
 export function timelineText(entries: readonly TimelineEntry[]): readonly string[] {
   return aligned([
@@ -27,7 +27,7 @@ export function timelineText(entries: readonly TimelineEntry[]): readonly string
   ]);
 }
 
-/** Rows of cells as lines, the columns under each other. The first row has the most cells. */
+/** Aligns rows of cells in columns. The first row has the most cells. */
 export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     rows.reduce((most, row) => Math.min(MAX_COLUMN, Math.max(most, row[column]?.length ?? 0)), 0),
@@ -53,10 +53,10 @@ function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
   });
 }
 
-/** Text that a terminal shows and does not obey: records repeat words of clients. */
+/** Replaces control characters, so that a terminal shows rather than obeys text of clients. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 
-/** A record as cells for people: what, decision, reason, policies, trace. They are not printable yet. */
+/** A record as cells for people: what, decision, reason, policies, trace. Not yet passed through `printable`. */
 export function cellsOf(record: LedgerRecord): readonly string[] {
   switch (record.kind) {
     case 'intent':
@@ -78,7 +78,7 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     case 'checkpoint':
       return [`checkpoint of ${record.size} records`, NONE, NONE, NONE, NONE];
     case 'pruned': {
-      const what = `records ${record.from} to ${record.to} given up: ${record.segments} segments of ${record.bytes} bytes`;
+      const what = `records ${record.from} to ${record.to} pruned: ${record.segments} segments of ${record.bytes} bytes`;
       return [what, NONE, record.rules.join(' '), NONE, NONE];
     }
     case 'outcome':
@@ -92,7 +92,7 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
   }
 }
 
-/** Of a version that did not record it, nothing. */
+/** Empty for a version that did not record it. */
 function originText(origin: PolicyRecord['origin'] | undefined): string {
   if (origin === undefined) return '';
   return origin.kind === 'folder'
@@ -113,14 +113,14 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
 };
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {
-  bypass: 'sent to an upstream, and nobody was asked',
+  bypass: 'sent to an upstream without a check',
   'failure-mode-allowed': 'sent to an upstream though the check failed',
   'denied-but-served': 'sent to an upstream though it was denied',
-  'outcome-missing': 'the outcome has not come',
-  'access-log-lost': 'the access log has gone',
+  'outcome-missing': 'the outcome is missing',
+  'access-log-lost': 'the access log disconnected',
 };
 
-/** What was answered, how long it took, the bytes of the bodies, and what is out of the ordinary. */
+/** Status, duration, body sizes, and anything unusual. */
 function outcomeText(outcome: OutcomeRecord): string {
   const { durationMs, upstreamMs, requestBytes, responseBytes, attempts, flags } = outcome;
   const upstream = upstreamMs === null ? '' : ` (upstream ${Math.round(upstreamMs)} ms)`;
@@ -143,7 +143,7 @@ const useText = (use: UseRecord): string =>
     ...(use.withdraws === undefined ? [] : [`withdraws ${use.withdraws}`]),
   ].join(': ');
 
-/** The recorded arguments of a use, such as ` amount=250 currency="EUR"`. */
+/** Recorded arguments of a use, such as ` amount=250 currency="EUR"`. */
 const argsText = (args: UseRecord['args'] = {}): string =>
   Object.entries(args)
     .map(([name, value]) => ` ${name}=${JSON.stringify(value)}`)

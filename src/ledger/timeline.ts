@@ -1,16 +1,16 @@
 import type { LedgerRecord } from './record.ts';
 
-/** A stored record: its place and its bytes, as `encodedRecord` made them. */
+/** A stored record: its number and its bytes from `encodedRecord`. */
 export interface StoredRecord {
-  /** From 1, without a gap in the ledger; `null` for one on its way there. */
+  /** Contiguous from 1; `null` for a record on its way to the ledger. */
   readonly seq: number | null;
   readonly bytes: Uint8Array;
 }
 
-/** A record with its place. */
+/** A record with its number. */
 export type TimelineEntry = LedgerRecord & { readonly seq: number | null };
 
-/** The records of a task, in the order of the ledger. Only bytes that `encodedRecord` made may come in here. */
+/** The records of a task in ledger order. Accepts only bytes from `encodedRecord`. */
 export const timelineFrom = (records: readonly StoredRecord[]): readonly TimelineEntry[] =>
   records.map(({ seq, bytes }) => {
     const record = JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord;

@@ -1,8 +1,8 @@
 import type { UseRecord } from './record.ts';
 
 /**
- * The canonical JSON of the record of a use, put together from its members, which have their order here: one is made for every
- * check. `null` where a member is not plain, so that `canonicalJson` has to look at it.
+ * The canonical JSON of a use record, concatenated from its members in canonical order: one is made for every check. `null`
+ * where a member needs escaping, which is left to `canonicalJson`.
  */
 export function plainUseText(record: UseRecord): string | null {
   const { action, agent, at, credential, decision, decisionId, detail, host, jtiDigest, kind, method, path } = record;
@@ -42,10 +42,10 @@ export function plainUseText(record: UseRecord): string | null {
 const refusedText = (refusedCaller: UseRecord['refusedCaller']): string =>
   refusedCaller === null ? 'null' : `{"address":${quoted(refusedCaller.address)},"id":"${refusedCaller.id}"}`;
 
-/** Whether JSON writes it as it is read here. */
+/** Whether JSON writes a number the way it is concatenated here. */
 const isCount = (value: number | null): boolean => value === null || (Number.isSafeInteger(value) && value >= 0);
 
-/** Whether JSON writes a text as it is, between quotes. */
+/** Whether a text needs no escaping in JSON. */
 const isPlain = (text: string | null): boolean => text === null || /^[ !#-[\]-~]*$/.test(text);
 
 const quoted = (text: string | null): string => (text === null ? 'null' : `"${text}"`);

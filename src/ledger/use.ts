@@ -7,13 +7,13 @@ import { jtiDigestOf, recordText } from './record.ts';
 import { recordedArgs } from './recorded-args.ts';
 import type { UseRecord } from './record.ts';
 
-/** The record of one check, with the same fields on allow and on deny. */
+/** The record of one check, with the same fields on allow and deny. */
 export function useRecord(judgement: DecidedCheck, span: SpanReference): UseRecord {
   const { decision, decisionId, facts, policySet, policyGeneration } = judgement;
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
   const args = isDeny(action) ? null : recordedArgs(action);
-  // In the order of canonical JSON, which is then made in one go.
+  // In canonical order, so that it can be concatenated.
   const record: UseRecord = {
     action: isDeny(action) ? null : action.id,
     agent: isDeny(caller) ? null : caller.id,

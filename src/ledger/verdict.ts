@@ -1,4 +1,4 @@
-/** Records `from` to `to`, both included. */
+/** Records `from` to `to`, inclusive. */
 export interface Records {
   readonly from: number;
   readonly to: number;
@@ -8,7 +8,7 @@ export interface Records {
 export const recordsText = ({ from, to }: Records): string =>
   from === to ? `record ${to} is` : `records ${from} to ${to} are`;
 
-/** Something an auditor should look at that is no proof of tampering. */
+/** Something an auditor should look at that does not prove tampering. */
 export interface Remark {
   /** Record number. */
   readonly seq: number;
@@ -16,43 +16,43 @@ export interface Remark {
 }
 
 /**
- * Nothing contradicts the log. How much that says differs by record: an anchored one cannot have been changed since, not even
- * by who holds the key; a signed one by nobody else; a bare one by anyone who can write to the storage.
+ * Nothing contradicts the log. How much that proves differs: an anchored record cannot have been changed since, not even by the
+ * holder of the key; a signed one not by anybody else; a bare one by nobody without write access to the storage.
  */
 export interface Sound {
   readonly kind: 'sound';
-  /** Records of the log, those that were pruned included. */
+  /** Number of records, pruned ones included. */
   readonly size: number;
-  /** Records that were pruned: what covers the first one that is left covers them too, by their hashes alone. */
+  /** Number of pruned records. Whatever covers the first remaining record covers them too, by their hashes. */
   readonly pruned: number;
-  /** The signed record that says which were pruned, and by what rule; `null` where none was. */
+  /** The signed record that explains the pruning; `null` where nothing was pruned. */
   readonly prunedBy: number | null;
-  /** Each range is `null` where it would be empty; together they are all the records that are left. */
+  /** Ranges, `null` where empty; together they are all remaining records. */
   readonly anchored: Records | null;
   readonly signed: Records | null;
   readonly bare: Records | null;
-  /** Checkpoints and anchors of sizes whose records were pruned: signed as they should be, and beyond checking. */
+  /** Checkpoints and anchors of pruned sizes: validly signed, but no longer checkable. */
   readonly unchecked: number;
   /** The first 100. */
   readonly remarks: readonly Remark[];
   readonly remarkCount: number;
 }
 
-/** The log is not what it was, or the checkpoints are not of it. */
+/** The log was changed, or does not match its heads. */
 export interface Broken {
   readonly kind: 'broken';
   readonly part: 'log' | 'record' | 'checkpoint' | 'anchor';
-  /** Record number, or the size in a checkpoint or an anchor; `null` where none can be told. */
+  /** Record number, or size of a checkpoint or anchor; `null` where not known. */
   readonly at: number | null;
   readonly problem: string;
-  /** The records that are gone, where that is what is wrong and the log itself, or a head of it, tells which. */
+  /** The missing records, where that is what is wrong and the log or a head tells which. */
   readonly lost?: Records;
 }
 
 /** What a verification found. */
 export type Verdict = Sound | Broken;
 
-/** The verdict that something is wrong. */
+/** Makes a verdict that something is wrong. */
 export const broken = (
   part: Broken['part'],
   at: number | null,

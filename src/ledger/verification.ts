@@ -10,35 +10,35 @@ import type { NoteKey } from './note-key.ts';
 import { base64OrNothing, carriedProblem, tornSeam, type Carried, type Seam } from './seam.ts';
 import { broken, type Records, type Verdict } from './verdict.ts';
 
-/** A record in a storage. */
+/** A stored record. */
 export interface StoredEntry {
   readonly seq: number;
   readonly bytes: Uint8Array;
 }
 
-/** A log as its storage gives it. Nothing of it is believed. */
+/** A log as its storage presents it. Nothing in it is trusted. */
 export interface StoredLog {
   /** `remit.<trust domain>/<instance>/<epoch>`. */
   readonly origin: string;
-  /** What is left of the records that were pruned, with the leaf hash of the last; empty where none was. */
+  /** The tree over pruned records with the last one's leaf hash; empty where none are pruned. */
   readonly carried: Carried;
-  /** The records that are left, in order. Read once, one at a time. */
+  /** The remaining records in order. Read once, one at a time. */
   readonly entries: () => Iterable<StoredEntry | Seam>;
-  /** The log's own checkpoints, in the order of their sizes. Read once, one at a time, while the records are read. */
+  /** The log's own checkpoints in order of size. Read once, one at a time, along with the records. */
   readonly checkpoints: () => Iterable<{ readonly note: string }>;
 }
 
-/** What the verifier brings: none of it may come from the log. */
+/** What the verifier brings; none of it may come from the log. */
 export interface Trust {
-  /** The pinned key; its name is the origin of the log it is for. */
+  /** The pinned key, whose name is the origin of its log. */
   readonly key: NoteKey;
-  /** Checkpoints that were kept outside, in any order. They are held in memory. */
+  /** Checkpoints kept elsewhere, in any order; held in memory. */
   readonly anchors: Iterable<Anchor>;
 }
 
 /**
- * What a log is worth: whether each record is whole, in its place and linked to the one before, whether the tree over them
- * has the roots that were signed and anchored, and how far that goes. Linear in the records, of which one is held at a time.
+ * Verifies a log: each record is intact, in place and linked to its predecessor, the tree has the signed and anchored roots,
+ * and the verdict says how far that reaches. Linear time; one record in memory.
  */
 export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
   const unusable = logProblem(log, key);
@@ -79,11 +79,11 @@ export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
 }
 
 function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null {
-  if (origin !== key.name) return `the log is \`${origin}\`, the key is one of \`${key.name}\``;
+  if (origin !== key.name) return `the log is \`${origin}\`, but the key belongs to \`${key.name}\``;
   return carriedProblem(carried);
 }
 
-/** The leaf of a record, where it is the one that must follow. */
+/** The leaf of a record, checked to be the expected next one. */
 function leafInPlace(
   entry: StoredEntry,
   { seq, prev }: { readonly seq: number; readonly prev: string },

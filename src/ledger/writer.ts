@@ -10,53 +10,53 @@ export interface AppendFailure {
   readonly detail: string;
 }
 
-/** A record on its way into the ledger. */
+/** A record on its way to the ledger. */
 export interface HandedRecord extends EncodedRecord {
-  /** Its number in the outbox of the state file, if it comes from there: the ledger takes no number twice. */
+  /** Its number in the state file's outbox, if it comes from there: the ledger takes each number once. */
   readonly outbox?: number;
 }
 
-/** Where records go. */
+/** The destination of records. */
 export interface RecordSink {
   /**
-   * Writes the batch whole and durably, or not at all. An empty batch is a probe: it must fail where a full one would.
-   * The answer may come later, so that a sink in a worker thread fits.
+   * Writes the batch atomically and durably. An empty batch is a probe and must fail where a full one would. May be
+   * asynchronous, for a sink in a worker thread.
    */
   readonly appendRecords: (batch: readonly HandedRecord[]) => AppendFailure | null | Promise<AppendFailure | null>;
 }
 
-/** Bounds and delays of a writer. */
+/** Limits and delays of a writer. */
 export interface WriterLimits {
-  /** Records waiting at most; at the bound `append` refuses. Default 4,096. */
+  /** Queue length; at the limit `append` refuses. Default 4,096. */
   readonly maxQueued: number;
-  /** Records of one transaction at most. Default 256. */
+  /** Most records per transaction. Default 256. */
   readonly maxBatch: number;
-  /** The longest a record of `append` waits, and the pause after a failure. Default 50 ms. */
+  /** Longest wait of an appended record, and the pause after a failure. Default 50 ms. */
   readonly flushMs: number;
-  /** How long a record of `durable` waits for others to share its commit. Default 1 ms. */
+  /** How long a `durable` record waits for others, to share a commit. Default 1 ms. */
   readonly durableMs: number;
 }
 
 const defaultLimits: WriterLimits = { maxQueued: 4_096, maxBatch: 256, flushMs: 50, durableMs: 1 };
 
-/** What a writer needs from outside. */
+/** The dependencies of a writer. */
 export interface WriterOptions {
   readonly after?: After;
   readonly limits?: Partial<WriterLimits>;
-  /** Called after each commit with what it wrote. */
+  /** Called after each commit with the written records. */
   readonly onCommitted?: (batch: readonly HandedRecord[]) => void;
 }
 
 interface Waiting {
   readonly record: HandedRecord;
-  /** Answers the call that waits for the commit; `null` in batch mode. */
+  /** Resolves the caller that waits for the commit; `null` in batch mode. */
   readonly settle: ((isWritten: boolean) => void) | null;
 }
 
 /**
- * Gathers records and writes them in group commits. Nothing is dropped in silence: what cannot be queued is refused to
- * the caller, who then denies with `ledger.unavailable`. After a failed commit every append is refused until one succeeds;
- * what `append` had accepted stays queued and is tried again. Lives until `close`, which writes what is left.
+ * Queues records and writes them in group commits. Nothing is dropped silently: a record that cannot be queued is refused, and
+ * its caller denies with `ledger.unavailable`. After a failed commit appends are refused until one succeeds; accepted records
+ * stay queued and are retried. Lives until `close`, which writes the rest.
  */
 export class LedgerWriter {
   readonly #sink: RecordSink;
@@ -76,19 +76,19 @@ export class LedgerWriter {
     this.#onCommitted = options.onCommitted ?? (() => undefined);
   }
 
-  /** Records waiting to be written. */
+  /** Queue length. */
   get queued(): number {
     return this.#queue.length;
   }
 
-  /** Why appends are refused now; `null` where they are accepted. A gate of readiness. */
+  /** Why appends are refused now; `null` where they are accepted. Part of readiness. */
   get problem(): string | null {
     if (this.#state === 'open') return null;
     return this.#state === 'closed' ? 'the ledger is closed' : `the last commit failed: ${this.#cause}`;
   }
 
   /**
-   * Takes a record, to be on disk within 50 ms: mode `batch`.
+   * Queues a record, which is on disk within 50 ms: mode `batch`.
    *
    * @returns `false` where the queue is full, the last commit failed, or the record cannot be encoded
    */
@@ -97,13 +97,13 @@ export class LedgerWriter {
     return !('problem' in encoded) && this.#enqueue(encoded, null) === null;
   }
 
-  /** Takes a record of the outbox, where it waits until it is on disk here. @returns `false` where it is not taken now */
+  /** Queues a record of the outbox, which keeps it until it is on disk here. @returns `false` where it is refused now */
   take(record: HandedRecord): boolean {
     return this.#enqueue(record, null) === null;
   }
 
   /**
-   * Writes a record before it answers: mode `blocking`.
+   * Writes a record before it resolves: mode `blocking`.
    *
    * @returns `true` once it is on disk; `false` where it is not and will not be
    */
@@ -115,7 +115,7 @@ export class LedgerWriter {
     });
   }
 
-  /** Writes all that waits. The problem, where some of it could not be written. */
+  /** Writes everything queued. Returns the problem where some of it could not be written. */
   async flush(): Promise<string | null> {
     do {
       await this.#flushOnce();
@@ -123,7 +123,7 @@ export class LedgerWriter {
     return this.#state === 'failing' ? this.problem : null;
   }
 
-  /** Accepts no more, writes what waits, and stops its timer. The problem, where some of it could not be written. */
+  /** Refuses new records, writes the rest and stops the timer. Returns the problem where some could not be written. */
   async close(): Promise<string | null> {
     if (this.#state === 'closed') return null;
     const problem = await this.flush();
@@ -143,7 +143,7 @@ export class LedgerWriter {
     return null;
   }
 
-  /** Sets the timer, where it is not set to fire sooner. */
+  /** Sets the timer, unless it fires sooner already. */
   #flushWithin(dueMs: number): void {
     if (this.#timer !== null && this.#timer.dueMs <= dueMs) return;
     this.#timer?.cancel();
@@ -154,7 +154,7 @@ export class LedgerWriter {
     this.#timer = { dueMs, cancel };
   }
 
-  /** One commit at a time: a second caller waits for the one under way, then makes its own. */
+  /** One commit at a time: a second caller waits for the current one, then starts its own. */
   async #flushOnce(): Promise<void> {
     while (this.#flushing !== null) await this.#flushing;
     this.#flushing = this.#commit();
@@ -189,8 +189,8 @@ export class LedgerWriter {
   }
 
   /**
-   * Calls that wait are denied now and their records given up: a record of an allow that was never given would lie.
-   * The probe goes on while nothing is queued, so that the writer finds out by itself that it can write again.
+   * Waiting `durable` calls are refused and their records dropped: the record of an allow that is never given would be false.
+   * The empty probe goes on, so that the writer notices when it can write again.
    */
   #failed(failure: AppendFailure): void {
     if (this.#state === 'open') this.#state = 'failing';

@@ -9,7 +9,7 @@ const RATE = { burst: 20, perSecond: 1 };
 /** Time between two summaries of a kind. */
 const SUMMARY_MS = 10_000;
 
-/** Findings that were counted and not recorded one by one. */
+/** Findings that were counted rather than recorded individually. */
 export interface FindingSummary {
   readonly kind: FindingKind;
   readonly count: number;
@@ -24,8 +24,8 @@ interface KindState {
 }
 
 /**
- * Keeps a flood of findings out of the ledger: of each kind 20 at once and one a second are recorded by themselves, and what
- * is over is counted into a summary every 10 s. None is lost from the count.
+ * A token bucket that keeps a flood of findings out of the ledger: per kind, 20 in a burst and then one a second are recorded
+ * individually; the rest is counted into a summary every 10 s. None is lost from the count.
  */
 export class FindingBudget {
   readonly #monotonicMs: () => number;

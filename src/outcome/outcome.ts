@@ -2,29 +2,29 @@ import type { FindingRecord, OutcomeRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
-/** What can become of a call. */
+/** The classes of outcomes. */
 export const OUTCOME_CLASSES = ['success', 'client-error', 'server-error', 'denied', 'unanswered', 'unasked'] as const;
 
 /**
- * How a call ended, for counting: `success`, `client-error` and `server-error` by the upstream's status; `denied` by us;
- * `unanswered` where no upstream answered though it was allowed; `unasked` where no decision was made and none was needed.
+ * How a call ended: `success`, `client-error` and `server-error` by the upstream's status; `denied` by Remit; `unanswered`
+ * where it was allowed but no upstream answered; `unasked` where there was no decision and none was needed.
  */
 export type OutcomeClass = (typeof OUTCOME_CLASSES)[number];
 
-/** What comes of one call in the access log. */
+/** What follows from one call in the access log. */
 export interface Outcome {
-  /** `null` where the call is counted by its finding alone. */
+  /** `null` where the call is counted by its finding only. */
   readonly class: OutcomeClass | null;
   readonly record: OutcomeRecord | null;
   readonly finding: FindingRecord | null;
 }
 
 /**
- * The outcome of a call that has ended. One with a decision is recorded, known here or not. One without is a `bypass`, or
- * `failure-mode-allowed`, where the proxy sent it to an upstream or tried to; where it answered by itself, nobody was served
- * anything and it is counted alone.
+ * The outcome of an ended call. A call with a decision is recorded, even if another process decided it. A call without one is a
+ * `bypass`, or `failure-mode-allowed`, where the proxy tried to send it upstream; where the proxy answered by itself, it is
+ * only counted.
  *
- * @param use of the decision, where this process made it
+ * @param use the decision, if made by this process
  */
 export function outcomeOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): Outcome {
   if (call.decision === null) return outcomeWithoutDecision(call, nowMs);
@@ -44,13 +44,13 @@ function outcomeWithoutDecision(call: ServedCall, nowMs: number): Outcome {
   return { class: null, record: null, finding: findingOf(kind, call, nowMs, ids) };
 }
 
-/** Whether an upstream saw the call, or would have, had it been there. */
+/** Whether the proxy tried to send the call upstream. */
 const isForwarded = (call: ServedCall): boolean => call.attempts > 0;
 
-/** INVARIANT: what this process decided is its own word; the proxy's is taken only where it has none. */
+/** INVARIANT: a decision of this process is taken from its memory; the proxy's word is used only for others. */
 function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): OutcomeRecord {
   const logged = call.decision;
-  // In the order of canonical JSON, which is then made in one go.
+  // In canonical order, so that the JSON need not be sorted.
   return {
     action: use === null ? (logged?.action ?? null) : use.action,
     agent: use === null ? (logged?.agent ?? null) : use.agent,
@@ -72,7 +72,7 @@ function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): Outc
   };
 }
 
-/** The proxy's word for an answer that an upstream gave; all else it said itself. */
+/** The proxy's detail for an answer of an upstream; all other answers are its own. */
 const VIA_UPSTREAM = 'via_upstream';
 
 function classOf({ status, details }: ServedCall, { decision }: OutcomeRecord): OutcomeClass {
@@ -108,7 +108,7 @@ const findingOf = (
   },
 });
 
-/** The finding of a use whose outcome did not come. */
+/** The finding for a use without an outcome. */
 export const missingOutcome = (use: AwaitedUse, nowMs: number): FindingRecord => ({
   kind: 'finding',
   at: nowMs,
@@ -121,7 +121,7 @@ export const missingOutcome = (use: AwaitedUse, nowMs: number): FindingRecord =>
   details: { decision: use.decision.kind },
 });
 
-/** The finding of what concerns no one use; `count` for as many as it stands for. */
+/** A finding that concerns no single use; `count` is the number of occurrences. */
 export const generalFinding = (
   finding: FindingRecord['finding'],
   nowMs: number,

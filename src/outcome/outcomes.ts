@@ -10,25 +10,25 @@ import { PendingUses } from './pending-uses.ts';
 import type { AwaitedUse, PendingLimits } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
-/** Told of each outcome and each finding, those too that a summary stands for. */
+/** Observes each outcome and finding, summarised ones included. */
 export interface OutcomeObserver {
   onOutcome(outcome: OutcomeClass): void;
   onFinding(kind: FindingKind): void;
 }
 
-/** What outcomes are recorded with. */
+/** The dependencies of `Outcomes`. */
 export interface OutcomeServices {
   readonly ledger: { append(record: LedgerRecord): boolean; readonly queued: number };
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly after: After;
-  /** Told, a line each, of what an operator should know. */
+  /** Logs a line for operators. */
   readonly log: (line: string, event: 'finding' | 'outcomes') => void;
   readonly observer?: OutcomeObserver;
-  /** What may be shown of a text that a client chose: each credential in it gives way to its digest. */
+  /** Returns the text that may be shown: each credential in a client's text is replaced by its digest. */
   readonly shown: (text: string) => string;
 }
 
-/** When an outcome is missed. */
+/** When an outcome counts as missing. */
 export interface OutcomeRules {
   readonly expected: 'auto' | 'always';
   readonly timeoutSeconds: number;
@@ -36,17 +36,17 @@ export interface OutcomeRules {
 }
 
 const SWEEP_MS = 1_000;
-/** Half of what the ledger lets wait: the rest is for the uses themselves, which are denied where there is no room. */
+/** Half of the ledger's queue; the rest is for uses, which are denied where it is full. */
 const MAX_QUEUED = 2_048;
 const PAUSE_MS = 20;
-/** For half a minute; then the outcome is given up, counted and told. */
+/** About half a minute; then the outcome is dropped, counted and logged. */
 const MAX_TRIES = 1_500;
 
 /**
- * Joins what Envoy says about calls with the uses that were answered, and records both the outcomes and what does not agree.
+ * Joins Envoy's access log with the answered uses, and records outcomes and mismatches.
  *
  * Lifecycle: `answered` for each use, `opened` for each access log, `served` for each of its entries; `close` once, which
- * records what was counted.
+ * records the summaries.
  */
 export class Outcomes {
   readonly #services: OutcomeServices;
@@ -73,12 +73,12 @@ export class Outcomes {
     this.#cancel = services.after(SWEEP_MS, this.#sweep);
   }
 
-  /** A use was answered: its outcome is awaited from now on. */
+  /** Records that a use was answered: its outcome is due from now on. */
   answered(use: AwaitedUse): void {
     this.#pending.add(use, this.#services.ports.monotonicMs());
   }
 
-  /** An access log has connected; the result says that it has gone. */
+  /** Records that an access log connected; call the returned function when it disconnects. */
   opened(name: string): () => void {
     const { log, ports } = this.#services;
     const before = this.#log;
@@ -94,8 +94,8 @@ export class Outcomes {
   }
 
   /**
-   * An entry of an access log. `null` where it is recorded, else it resolves once it is, so that the log is read no faster than
-   * that: at most half of the ledger's queue holds outcomes.
+   * Processes an entry of an access log. `null` where it is recorded; otherwise a promise that resolves once it is, so that the
+   * log is read no faster: outcomes take at most half of the ledger's queue.
    */
   served(call: ServedCall): Promise<void> | null {
     const { ports, observer } = this.#services;
@@ -112,7 +112,7 @@ export class Outcomes {
     return null;
   }
 
-  /** Records what was only counted so far. */
+  /** Records the pending summaries. */
   close(): void {
     this.#isClosed = true;
     this.#cancel();
@@ -129,7 +129,7 @@ export class Outcomes {
     if (finding !== null) this.#found(finding.finding, () => finding);
   }
 
-  /** Whether the ledger took a record, which it is only handed where there is room, or at the end. */
+  /** Whether the ledger took a record, which is only offered where there is room, or at the end. */
   #isRecorded(record: LedgerRecord): boolean {
     const { ledger } = this.#services;
     return (this.#isClosed || ledger.queued < MAX_QUEUED) && ledger.append(record);
@@ -175,22 +175,19 @@ export class Outcomes {
     this.#summarise({ isLast: false });
   };
 
-  /** The first use that may be missed: with `auto`, one that was answered after a log had connected. */
+  /** The first use that can be missed: with `auto`, one answered after a log had connected. */
   #missedFromMs(): number {
     if (this.#rules.expected === 'always') return 0;
     return this.#log.state === 'never' ? Infinity : this.#log.firstMs;
   }
 
-  /** Uses are overdue: tells once that no log ever came, or that all have been gone for the whole time. */
+  /** Some uses are overdue: reports once that no log ever connected, or that all have been gone the whole time. */
   #noticeAbsence(beforeMs: number): void {
     const { log, ports } = this.#services;
     const known = this.#log;
     if (known.state === 'never' && !known.isTold) {
       this.#log = { state: 'never', isTold: true };
-      log(
-        'no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen',
-        'outcomes',
-      );
+      log('no access log has connected: uses get no outcome, and calls without a check are not noticed', 'outcomes');
     }
     if (known.state === 'gone' && known.sinceMs <= beforeMs) {
       this.#log = { ...known, state: 'lost' };
@@ -205,7 +202,7 @@ export class Outcomes {
       this.#write(generalFinding(kind, ports.nowMs(), { count, details: { withinMs: Math.round(withinMs) } }));
     }
     const givenUp = this.#pending.takeGivenUp();
-    if (givenUp > 0) log(`uses given up, since too many wait for their outcome: ${givenUp}`, 'outcomes');
+    if (givenUp > 0) log(`uses dropped because too many wait for their outcome: ${givenUp}`, 'outcomes');
     if (this.#unrecorded > 0) log(`outcomes and findings that could not be recorded: ${this.#unrecorded}`, 'outcomes');
     this.#unrecorded = 0;
   }

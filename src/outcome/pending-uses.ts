@@ -9,13 +9,13 @@ export interface AwaitedUse {
   readonly decision: { readonly kind: 'allow' | 'deny' };
 }
 
-/** A use and since when it has waited. */
+/** A pending use and since when it has waited. */
 export interface WaitingUse extends AwaitedUse {
   /** On the monotonic clock. */
   readonly sinceMs: number;
 }
 
-/** How many uses are kept. */
+/** Limits of the pending uses. */
 export interface PendingLimits {
   /** Uses whose outcome is awaited; over it the oldest is given up and counted. Default 50,000. */
   readonly maxWaiting: number;
@@ -26,8 +26,8 @@ export interface PendingLimits {
 const defaultLimits: PendingLimits = { maxWaiting: 50_000, maxOverdue: 10_000 };
 
 /**
- * The uses that were answered and whose outcome has not come, by decision id, oldest first. It holds ids and labels alone.
- * A use that is overdue is kept for a late outcome.
+ * The answered uses without an outcome, by decision id, oldest first. Holds ids and labels only. Overdue uses are kept for a
+ * late outcome.
  */
 export class PendingUses {
   // INVARIANT: a use is in one of the two: each decision has an id of its own, and what is touched is taken out first.
@@ -46,24 +46,24 @@ export class PendingUses {
     this.#overdue = new LRUCache({ max: maxOverdue });
   }
 
-  /** Uses that wait for their outcome. */
+  /** Number of pending uses. */
   get size(): number {
     return this.#waiting.size;
   }
 
-  /** Adds a use; copies what it keeps, so that nothing else of it stays in memory. */
+  /** Adds a use; copies its fields, so that nothing else of it stays in memory. */
   add({ decisionId, taskId, agent, action, decision }: AwaitedUse, nowMs: number): void {
     const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind }, sinceMs: nowMs };
     this.#waiting.set(decisionId, use);
   }
 
-  /** The call of a use goes on: it waits anew. */
+  /** The call of a use is still running: restarts its wait. */
   touch(decisionId: string, nowMs: number): void {
     const use = this.take(decisionId);
     if (use !== null) this.add(use, nowMs);
   }
 
-  /** Takes out the use of a decision; `null` where this process does not know it, or no longer. */
+  /** Removes and returns the use of a decision; `null` where it is unknown. */
   take(decisionId: string): AwaitedUse | null {
     const uses = this.#waiting.has(decisionId) ? this.#waiting : this.#overdue;
     const use = uses.get(decisionId);
@@ -71,7 +71,7 @@ export class PendingUses {
     return use ?? null;
   }
 
-  /** The uses that have waited since before `beforeMs`; each is named once. */
+  /** The uses waiting since before `beforeMs`; each is returned once. */
   overdue(beforeMs: number): readonly WaitingUse[] {
     const found: WaitingUse[] = [];
     for (const use of this.#waiting.rvalues()) {
@@ -85,7 +85,7 @@ export class PendingUses {
     return found;
   }
 
-  /** How many were given up at the bound since this was last asked. */
+  /** Number of uses dropped at the limit since the last call. */
   takeGivenUp(): number {
     const count = this.#givenUp;
     this.#givenUp = 0;

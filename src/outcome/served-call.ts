@@ -1,4 +1,4 @@
-/** What the proxy was told about a call, as it says itself: it repeats what the answer to its check said. */
+/** What the proxy was told about a call, as it repeats in its access log. */
 export interface LoggedDecision {
   /** A UUID in lower case. */
   readonly id: string;
@@ -9,35 +9,35 @@ export interface LoggedDecision {
   readonly action: string | null;
 }
 
-/** How one call through the proxy went, as its access log says; texts are at most as long as a record's may be. */
+/** One call through the proxy, from its access log; texts are at most as long as in a record. */
 export interface ServedCall {
-  /** `ended` once for each call; `alive` for a note meanwhile that it goes on. */
+  /** `ended` once per call; `alive` while a call is running. */
   readonly state: 'ended' | 'alive';
-  /** `null` where the call has no decision of ours: nobody was asked, or the answer did not come. */
+  /** `null` where the call has no decision of ours: no check was made, or its answer did not arrive. */
   readonly decision: LoggedDecision | null;
-  /** What the client was answered; `null` where it was answered nothing. */
+  /** HTTP status of the answer; `null` where there was none. */
   readonly status: number | null;
   /** Who answered and why, in the proxy's words: `via_upstream`, `ext_authz_denied`. */
   readonly details: string;
-  /** What happened on the way, in the letters of the proxy's text log: `UF`, `DC`. */
+  /** Response flags as in the proxy's text log: `UF`, `DC`. */
   readonly flags: readonly string[];
   /** From the first byte of the request to the end of the call. */
   readonly durationMs: number | null;
-  /** From the first byte that went to the upstream to the last that came back; `null` where none did. */
+  /** From the first byte sent upstream to the last byte received; `null` where none was. */
   readonly upstreamMs: number | null;
-  /** Of the bodies, without headers. */
+  /** Bytes of the bodies, without headers. */
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** How often it was sent to an upstream, or tried to: more than 1 where the proxy repeated it. */
+  /** Number of attempts to send it upstream: more than 1 after retries. */
   readonly attempts: number;
   readonly upstreamCluster: string | null;
-  /** Whether the proxy says that it went on because its check failed. */
+  /** Whether the proxy reports that it continued after a failed check. */
   readonly isFailureModeAllowed: boolean;
-  /** SPIFFE ID in the client's certificate, where it had one. */
+  /** SPIFFE ID in the client's certificate; `null` without one. */
   readonly peer: string | null;
   readonly method: string;
   readonly host: string;
-  /** Without its query. */
+  /** Without the query. */
   readonly path: string;
   readonly requestId: string | null;
 }

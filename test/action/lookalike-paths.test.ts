@@ -53,7 +53,7 @@ describe('actionFrom and a route beside a parameter', () => {
     ['export:run', TAKEN],
     ['export.', TAKEN],
     ['%EF%BC%A5xport', TAKEN],
-    ['p-1:export', expect.stringMatching(/^action\.arguments: .*`id` has other characters/)],
+    ['p-1:export', expect.stringMatching(/^action\.arguments: .*`id` must be at most 128 letters/)],
     ['p-1.json', expect.stringMatching(/^action\.arguments: /)],
   ])('reads `/v1/payments/%s` as %s', (segment, expected) => {
     expect(outcome(load(routes('{id}')), 'GET', `/v1/payments/${segment}`)).toEqual(expected);

@@ -101,7 +101,7 @@ describe('remit ledger prove and check-proof', () => {
       /does not prove the record/,
     ],
     ['another place', (proof) => proof.replace(/^index 5$/m, 'index 4'), /does not prove the record/],
-    ['another size', (proof) => proof.replace(/\n8\n/, '\n9\n'), /has a checkpoint that has a wrong signature/],
+    ['another size', (proof) => proof.replace(/\n8\n/, '\n9\n'), /has an invalid checkpoint: it has a wrong signature/],
     ['nothing', () => '', /must begin with/],
   ])('say 1 for a proof with %s', async (_name, change, said) => {
     const file = join(folder(), 'proof');

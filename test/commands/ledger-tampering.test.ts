@@ -207,7 +207,7 @@ const rows: readonly Row[] = [
     ({ segment }) => void tamper(segment(-1), 'DELETE FROM records WHERE seq = 21'),
     [3, 'BROKEN at record 21: it is missing'],
     same,
-    /its index is not that of its records/,
+    /its index does not match its records/,
   ],
   // The tail.
   [
@@ -239,7 +239,7 @@ const rows: readonly Row[] = [
     },
     [2, 'bare       21 to 22'],
     [3, /BROKEN: records 21 to 22 are not those of this anchor/],
-    /its first 22 records are not those of the checkpoint in/,
+    /its first 22 records do not match the checkpoint in/,
   ],
   // Segments.
   [
@@ -392,9 +392,9 @@ const rows: readonly Row[] = [
     'an index that has more than there is',
     ofWhole,
     ({ segment }) => void tamper(segment(-1), 'INSERT INTO index_blocks VALUES (0, 99)'),
-    [3, /is damaged: its index has more than its records/],
+    [3, /is damaged: its index has entries beyond its records/],
     same,
-    /its index is not that of its records/,
+    /its index does not match its records/,
   ],
   // Checkpoints and keys.
   ['the checkpoint file deleted', ofWhole, ({ checkpoints }) => rmSync(checkpoints), isWhole, same, goesOn],

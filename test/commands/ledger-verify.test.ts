@@ -145,7 +145,7 @@ describe('remit ledger verify', () => {
       'the index has a record under another task, to hide it from who looks for it',
       ({ folder: at }) =>
         void tamper(segmentsOf(at)[1] ?? '', "UPDATE index_drawers SET entries = x'' WHERE length(entries) > 6"),
-      /BROKEN: `.*segment-0{15}4\.db` is damaged: its index is not that of records 5 to 8$/m,
+      /BROKEN: `.*segment-0{15}4\.db` is damaged: its index does not match records 5 to 8$/m,
     ],
     [
       'a record that is not indexed yet has the keys of another',
@@ -155,7 +155,7 @@ describe('remit ledger verify', () => {
         log.close();
         expect(tamper(segmentsOf(at).at(-1) ?? '', "UPDATE records SET keys = x'00' WHERE seq = 13")).toBe(1);
       },
-      /BROKEN: `.*` is damaged: record 13 has other keys than its own$/m,
+      /BROKEN: `.*` is damaged: the keys of record 13 do not match it$/m,
     ],
     [
       'the index of a segment is gone',
@@ -168,7 +168,7 @@ describe('remit ledger verify', () => {
     [
       'the index has records that are not there',
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', 'INSERT INTO index_blocks VALUES (1, 12)'),
-      /BROKEN: `.*` is damaged: its index has more than its records$/m,
+      /BROKEN: `.*` is damaged: its index has entries beyond its records$/m,
     ],
     [
       'a segment has an index of somebody else',
@@ -225,7 +225,9 @@ describe('remit ledger verify', () => {
     const [one, other] = [diskLedger(folder(), 2), diskLedger(folder(), 2)];
     const { exit, out } = await verify('--key', other.key, '--ledger', one.folder);
     expect(exit).toBe(3);
-    expect(out).toContain(`BROKEN: the log is \`${originOf(one.key)}\`, the key is one of \`${originOf(other.key)}\``);
+    expect(out).toContain(
+      `BROKEN: the log is \`${originOf(one.key)}\`, but the key belongs to \`${originOf(other.key)}\``,
+    );
   });
 
   it('takes anchors from what a collector wrote', async () => {

@@ -46,8 +46,8 @@ describe('canonicalJson', () => {
   it.each<[string, JsonValue, string]>([
     ['NaN', Number.NaN, 'a number is not finite'],
     ['Infinity', [Number.POSITIVE_INFINITY], 'a number is not finite'],
-    ['a lone surrogate', { a: '\ud800' }, 'a string holds a lone surrogate'],
-    ['a lone surrogate in a name', { '\udead': 1 }, 'a string holds a lone surrogate'],
+    ['a lone surrogate', { a: '\ud800' }, 'a string contains a lone surrogate'],
+    ['a lone surrogate in a name', { '\udead': 1 }, 'a string contains a lone surrogate'],
     [
       '65 levels',
       JSON.parse(`${'['.repeat(65)}${']'.repeat(65)}`) as JsonValue,
@@ -76,7 +76,7 @@ describe('canonicalJson', () => {
 
   it('refuses what has no text, behind a member that is out of order too', () => {
     expect(canonicalJson({ b: [{ d: 1, c: 2 }], a: ['\ud800'] })).toEqual({
-      problem: 'a string holds a lone surrogate',
+      problem: 'a string contains a lone surrogate',
     });
   });
 

@@ -74,7 +74,7 @@ describe('openedCheckpoint', () => {
     [
       'one of another log, signed under this name',
       signedNote(checkpointText({ ...checkpoint, origin: 'other' }), { name: origin, privateKey }),
-      `is one of \`other\`, not of \`${origin}\``,
+      `has the origin \`other\`, expected \`${origin}\``,
     ],
     [
       'one of another key under this name',

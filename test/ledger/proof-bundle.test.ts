@@ -83,7 +83,7 @@ describe('provedRecord', () => {
       lines.toSpliced(3, 0, ...Array.from({ length: 65 }, () => lines[3] ?? '')).join('\n'),
       'has more than 64 hashes',
     ],
-    ['a checkpoint cut', proof.slice(0, -1), 'has a checkpoint that is not a signed note'],
+    ['a checkpoint cut', proof.slice(0, -1), 'has an invalid checkpoint: it is not a signed note'],
     [
       'a record that is no leaf',
       proofText(Buffer.from('{}'), {
@@ -105,13 +105,17 @@ describe('provedRecord', () => {
       5,
     );
     const text = proofText(bytesOf(3), { index: 4, hashes: hashes ?? [], checkpoint: headOf(tree, 5) });
-    expect(provedRecord(text, pinned)).toEqual({ problem: 'has record 4 in the place of record 5' });
+    expect(provedRecord(text, pinned)).toEqual({ problem: 'has record 4 at the index of record 5' });
   });
 
   it('refuses the proof of another log, and one of another key under the pinned name', () => {
     const other = noteKeyOf('remit.other.example/a/b', pinned.publicKey);
-    expect(provedRecord(proof, other)).toEqual({ problem: 'has a checkpoint that is not signed by a known key' });
+    expect(provedRecord(proof, other)).toEqual({
+      problem: 'has an invalid checkpoint: it is not signed by a known key',
+    });
     const forged = noteKeyOf(origin, publicKeyOf(privateKeyOf(Buffer.alloc(32, 8))));
-    expect(provedRecord(proof, forged)).toEqual({ problem: 'has a checkpoint that is not signed by a known key' });
+    expect(provedRecord(proof, forged)).toEqual({
+      problem: 'has an invalid checkpoint: it is not signed by a known key',
+    });
   });
 });

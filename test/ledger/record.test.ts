@@ -27,7 +27,7 @@ describe('encodedRecord', () => {
   });
 
   it.each<[string, Partial<EndRecord>, RegExp]>([
-    ['a lone surrogate', { note: '\ud800' }, /^a string holds a lone surrogate$/],
+    ['a lone surrogate', { note: '\ud800' }, /^a string contains a lone surrogate$/],
     ['an instant that is no number', { at: Number.NaN }, /^a number is not finite$/],
     [
       'more than 65,279 bytes',

@@ -34,7 +34,7 @@ describe('signedNote', () => {
     ['with a lone surrogate', '\ud800\n'],
   ])('throws for a text %s', (_name, wrong) => {
     expect(() => signedNote(wrong, { name: 'PeterNeumann', privateKey: peterPrivate })).toThrow(
-      'the text cannot be that of a note',
+      'invalid text of a note',
     );
   });
 

@@ -81,7 +81,7 @@ describe('timelineText', () => {
     const lines = timelineText([use('d-1', 1_000), use('d-2', 2_000), outcome('d-2'), finding('d-1'), outcome('d-1')]);
     expect(lines.slice(1).map((line) => line.slice(26))).toEqual([
       expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-1 +allow/),
-      expect.stringMatching(/^ {2}! the outcome has not come +- +outcome-missing/),
+      expect.stringMatching(/^ {2}! the outcome is missing +- +outcome-missing/),
       expect.stringMatching(/^ {2}outcome: 200, 13 ms \(upstream 3 ms\), 4 B in, 5 B out +- +via_upstream/),
       expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-2 +allow/),
       expect.stringMatching(/^ {2}outcome: 200, /),
@@ -106,7 +106,7 @@ describe('timelineText', () => {
 
   it('shows how many a finding stands for', () => {
     expect(timelineText([finding('d', { finding: 'bypass', count: 7 })])[1]).toContain(
-      '! sent to an upstream, and nobody was asked (7 times)  -         bypass',
+      '! sent to an upstream without a check (7 times)  -         bypass',
     );
   });
 });

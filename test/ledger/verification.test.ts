@@ -221,7 +221,7 @@ describe('verdictOn', () => {
     [
       'the key of another log',
       { ...pruned, origin: 'remit.x/y/z' },
-      `the log is \`remit.x/y/z\`, the key is one of \`${origin}\``,
+      `the log is \`remit.x/y/z\`, but the key belongs to \`${origin}\``,
     ],
     [
       'a carried range with a node too few',
@@ -251,7 +251,7 @@ describe('verdictOn', () => {
     [
       'one where none was pruned',
       { ...stored(log), carried: { size: 0, nodes: [], prev: Buffer.alloc(32) } },
-      'no record was pruned, and yet one is linked to',
+      'no record was pruned, but the part links to one',
     ],
   ])('refuses %s', (_name, wrong, problem) => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'log', at: null, problem });
@@ -321,18 +321,18 @@ describe('verdictOn at the seams of a storage', () => {
   });
 
   it.each<[string, Seam, string]>([
-    ['another log', { ...seamAt(7), origin: 'x' }, 'the part after record 7 is one of `x`'],
+    ['another log', { ...seamAt(7), origin: 'x' }, 'the part after record 7 belongs to `x`'],
     ['records that are not there', seamAt(9), 'records 8 to 9 are missing'],
     ['records that were there', seamAt(6), 'a part begins after record 6 a second time'],
     [
       'another tree',
       { origin, carried: { ...seamAt(7).carried, nodes: seamAt(7).carried.nodes.with(0, Buffer.alloc(32)) } },
-      'the part after record 7 goes on from other records than those before it',
+      'the part after record 7 continues other records than those before it',
     ],
     [
       'no head',
       { origin, carried: { ...seamAt(7).carried, prev: null } },
-      'the part after record 7 cannot be gone on with: the hash of the last pruned record is missing',
+      'the part after record 7 cannot be continued: the hash of the last pruned record is missing',
     ],
   ])('is broken where a part carries %s', (_name, seam, problem) => {
     const lost = seam.carried.size === 9 ? { lost: { from: 8, to: 9 } } : {};

@@ -228,7 +228,7 @@ describe('Outcomes that do not come', () => {
     }
     expect(found()).toEqual([]);
     expect(lines).toEqual([
-      'no access log has connected: uses get no outcome, and calls that nobody was asked about are not seen',
+      'no access log has connected: uses get no outcome, and calls without a check are not noticed',
     ]);
   });
 
@@ -300,7 +300,7 @@ describe('Outcomes that do not come', () => {
     expect(records).toMatchObject([{ decisionId: decisionId(1), known: false }]);
     await pass(62_000);
     expect(found().map(([, , id]) => id)).toEqual([decisionId(4), decisionId(5)]);
-    expect(lines).toContain('uses given up, since too many wait for their outcome: 3');
+    expect(lines).toContain('uses dropped because too many wait for their outcome: 3');
   });
 });
 

@@ -296,7 +296,13 @@ describe('taskPermits', () => {
       'token.revoked',
       'the token was issued before the task was suspended and resumed',
     ],
-    ['a token of a later generation', task, { ...issued, generation: 2 }, 'token.revoked', 'the token is of before'],
+    [
+      'a token of a later generation',
+      task,
+      { ...issued, generation: 2 },
+      'token.revoked',
+      'the token was issued before',
+    ],
     [
       'a revoked token of an ended task, by the task',
       inState('completed'),

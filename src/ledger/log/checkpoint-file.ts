@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 
-/** Appends a signed note and an empty line, on disk when this returns. Throws the system's error. */
+/** Appends a signed note and an empty line, synced before it returns. Throws the system's error. */
 export function appendNote(path: string, note: string): void {
   const file = openSync(path, 'a', PRIVATE_MODE);
   try {
@@ -13,18 +13,15 @@ export function appendNote(path: string, note: string): void {
 }
 
 /**
- * The notes of a file that `appendNote` wrote, in their order. What an interrupted write left at the end comes last and is no
- * good note. Throws the system's error.
+ * The notes of a file written by `appendNote`, in order. The rest of an interrupted write comes last and is not a valid note.
+ * Throws the system's error.
  */
 export const notesIn = (path: string): readonly string[] => notesOf(readFileSync(path, 'utf8'));
 
-/** Bytes of a file of notes that are read for its last ones: some 3,000 of them. */
+/** Bytes read from the end of a file for its last notes: about 3,000 notes. */
 const TAIL_BYTES = 1024 ** 2;
 
-/**
- * The last notes of such a file, in their order, however long it has grown; the first may be the rest of one. Throws the
- * system's error.
- */
+/** The last notes of such a file in order, however large it is; the first may be incomplete. Throws the system's error. */
 export function lastNotesIn(path: string): readonly string[] {
   const file = openSync(path, 'r');
   try {
@@ -37,5 +34,5 @@ export function lastNotesIn(path: string): readonly string[] {
   }
 }
 
-/** A signed note has one empty line of its own, after its body; its last line is a signature. */
+/** A note contains one empty line, after its body; its last line is a signature. */
 const notesOf = (text: string): readonly string[] => text.split(/(?<=\n— [^\n]*\n)\n/u).filter((note) => note !== '');

@@ -3,8 +3,8 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { Segment } from './segment.ts';
 
 /**
- * Opens a segment that is not written any more, hands it on, and closes it. Whatever its file holds gives a failure, never an
- * exception; `busy` where somebody locks it.
+ * Opens a closed segment, passes it to `use` and closes it. Whatever the file contains results in a failure, never an
+ * exception; `busy` where it is locked.
  */
 export function closedSegment<T>(path: string, use: (segment: Segment) => T): T | StoreFailure {
   const segment = Segment.open(path, 'read');

@@ -8,10 +8,7 @@ import type { Problem } from '../../token/members.ts';
 const CHUNK_BYTES = 1024 ** 2;
 const NEWLINE = 0x0a;
 
-/**
- * The verdict on an export in JSON Lines, a leaf each as it was stored: of a whole log, from its first record. Its heads are
- * the anchors.
- */
+/** Verifies an export in JSON Lines, one leaf per line as stored: a whole log from record 1. Its heads are the anchors. */
 export function storedExport(path: string, trust: Trust): Verdict | Problem {
   try {
     return verdictOn(
@@ -30,7 +27,7 @@ export function storedExport(path: string, trust: Trust): Verdict | Problem {
   }
 }
 
-/** The lines of a file, numbered as records. One that is longer than a leaf can be ends them: its bytes are no record. */
+/** The lines of a file, numbered as records. Stops at a line longer than a leaf can be, which becomes an empty record. */
 function* entriesOf(path: string): Generator<StoredEntry> {
   const file = openSync(path, 'r');
   try {

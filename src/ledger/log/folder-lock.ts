@@ -5,8 +5,8 @@ import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
 /**
- * Takes the folder of a log for this process alone, until it is released or the process ends, however it ends: two writers
- * would make two logs of one.
+ * Locks a log's folder for this process until it is released or the process ends, however it ends. Two writers would fork the
+ * log.
  */
 export const lockFolder = (folder: string): FileLock | StoreFailure =>
   lockFile(join(folder, 'lock.db'), 'exclusive') ??

@@ -8,20 +8,20 @@ import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';
 import { storedLogOf } from './stored-log.ts';
 
-/** What a folder's log says it is, and what it is worth. */
+/** The verdict on a folder's log, with the origin it claims. */
 export interface FolderVerdict {
-  /** Empty where not even that can be read. */
+  /** Empty where the origin cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
 }
 
 /**
- * The verdict on the log of a folder: on its records, then on the files, whose index must find what is there. Whatever the
- * files hold gives a verdict; only one that may not be read, or is locked, is a problem.
+ * Verifies the log in a folder: its records, then its files, whose index must match. Anything in the files results in a
+ * verdict; only a file that may not be read, or is locked, is a problem.
  *
- * @param trustOf what the verifier brings for the log of an origin; without a key none is given
+ * @param trustOf returns the verifier's key and anchors for an origin; without a key there is no verdict
  * @param onRecord called before each record
- * @returns `null` where the folder holds no log
+ * @returns `null` where the folder contains no log
  */
 export function folderVerdict(
   folder: string,
@@ -46,7 +46,7 @@ export function folderVerdict(
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure?.code === 'busy') return { problem: failure.detail };
-    // What whoever wrote the files can bring about is no bug of the reader, whichever way it fails.
+    // Hostile files can make the reader fail in any way; that is a verdict, not a bug.
     return lost(failure?.detail ?? `the files are not those of a ledger: ${String(error)}`, log?.origin);
   } finally {
     log?.close();
@@ -78,14 +78,14 @@ function accessProblem(folder: string): Problem | null {
     accessSync(folder, constants.R_OK | constants.X_OK);
     for (const { path } of segmentsIn(folder)) {
       accessSync(path, constants.R_OK);
-      // SQLite reads a log of its own with the memory file that belongs to it, or makes one.
+      // SQLite needs the shared-memory file of a WAL, or creates one.
       if (existsSync(`${path}-wal`) && !existsSync(`${path}-shm`)) accessSync(folder, constants.W_OK);
     }
     return null;
   } catch (error) {
     const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
     if (code === 'ENOENT') return null;
-    const hint = code === 'EROFS' ? ': a copy of a ledger in use is read where it can be written' : '';
+    const hint = code === 'EROFS' ? ': put the copy of a ledger in use where it can be written' : '';
     return { problem: `the ledger \`${folder}\` cannot be read: ${code}${hint}` };
   }
 }

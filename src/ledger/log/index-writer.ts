@@ -3,18 +3,19 @@ import { DRAWERS, IndexBlock } from './index-block.ts';
 import type { SegmentIndex } from './segment-index.ts';
 import type { Statements } from './statements.ts';
 
-/** A leaf, with the keys it is to be found by. */
+/** A leaf with its index keys. */
 export interface KeyedLeaf {
   readonly bytes: Uint8Array;
   readonly keys: readonly number[];
 }
 
 /**
- * Writes the index of one segment: a block whenever one is full, by the commit that fills it. So its pages are written once, one
- * after the other like those of the records, where an index that is kept in order would change a page for each record. A commit
- * that writes a block takes a millisecond more: a block has 4,096 records at most, and their keys are held in memory.
+ * Writes the index of one segment: one block at a time, in the commit that fills it. Its pages are written once and
+ * sequentially, like those of records; a sorted index would change a page per record. A commit that writes a block takes 1 ms
+ * more. A block has at most 4,096 records, whose keys are held in memory.
  *
- * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after one that failed.
+ * Lifecycle: `resume`, then `add` within each transaction that writes records. INVARIANT: not used again after a transaction
+ * failed.
  */
 export class IndexWriter {
   readonly #statements: Statements;
@@ -28,10 +29,10 @@ export class IndexWriter {
   }
 
   /**
-   * Goes on where an index ends: with the records that are there and not in a block yet.
+   * Continues an index, after reading the records that are not in a block yet.
    *
-   * @param size the number of the last record
-   * @returns `null` where the index does not fit the records: to go on would hide some of them
+   * @param size number of the last record
+   * @returns `null` where the index does not match the records: continuing would hide some of them
    */
   static resume(statements: Statements, index: SegmentIndex, size: number): IndexWriter | null {
     const block = new IndexBlock(index.indexed() + 1);
@@ -43,7 +44,7 @@ export class IndexWriter {
     return block.upto === size ? new IndexWriter(statements, index.blocks().length, block) : null;
   }
 
-  /** Takes the records that follow. */
+  /** Adds the following records. */
   add(leaves: readonly KeyedLeaf[]): void {
     for (const { bytes, keys } of leaves) {
       this.#block.add(keys, bytes.length);
@@ -51,7 +52,7 @@ export class IndexWriter {
     }
   }
 
-  /** Writes what there is as a block, full or not. */
+  /** Writes the rest as a block, full or not. */
   finish(): void {
     const { from, upto } = this.#block;
     if (upto < from) return;

@@ -3,7 +3,7 @@ import type { CompactRange } from '../compact-range.ts';
 import { mustRange } from './log-state.ts';
 import type { Row, Statements } from './statements.ts';
 
-/** A checkpoint as it is kept: the signed note and the tree it was made of. */
+/** A stored checkpoint: the signed note and its tree. */
 export interface KeptCheckpoint {
   readonly atMs: number;
   readonly range: CompactRange;
@@ -18,18 +18,18 @@ export class KeptCheckpoints {
     this.#statements = statements;
   }
 
-  /** Adds one, within a transaction. */
+  /** Adds a checkpoint. Call it within a transaction. */
   add({ atMs, range, note }: KeptCheckpoint): void {
     const write = this.#statements.of('INSERT INTO checkpoints (size, at_ms, range, note) VALUES (?,?,?,?)');
     write.run(range.size, atMs, rangeBytes(range), note);
   }
 
-  /** The last one. */
+  /** The last checkpoint. */
   last(): KeptCheckpoint | null {
     return this.near(Number.MAX_SAFE_INTEGER, 'up-to');
   }
 
-  /** The one of the largest size up to `size`, or the one of the smallest from it on. */
+  /** The checkpoint of the largest size up to `size`, or of the smallest size from it on. */
   near(size: number, side: 'up-to' | 'from'): KeptCheckpoint | null {
     const [compare, order] = side === 'from' ? ['>=', 'ASC'] : ['<=', 'DESC'];
     const sql = `SELECT * FROM checkpoints WHERE size ${compare} ? ORDER BY size ${order} LIMIT 1`;
@@ -37,7 +37,7 @@ export class KeptCheckpoints {
     return row === undefined ? null : checkpointFrom(row);
   }
 
-  /** The notes of all of them, by size; the first may be one carried over. */
+  /** All notes by size; the first may be carried over from the previous segment. */
   *notes(): Generator<string> {
     for (const row of this.#statements.another('SELECT note FROM checkpoints ORDER BY size').iterate())
       yield String(row['note']);

@@ -5,19 +5,19 @@ import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, listOf, membersFrom, text, type Problem, type Reader } from '../../token/members.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 
-/** Texts of one policy set at most; a larger one is not kept. */
+/** Largest policy set that is kept. */
 const MAX_SET_BYTES = 32 * 1024 ** 2;
-/** Texts of all sets; beyond it the ones that were kept first are given up. */
+/** Limit for all sets together; the oldest are deleted first. */
 const MAX_ALL_BYTES = 512 * 1024 ** 2;
 const MAX_FILES = 1000;
 
-/** One file of a set that was kept. */
+/** One file of a kept set. */
 export interface KeptFile {
   readonly name: string;
   readonly text: string;
 }
 
-/** The files of a policy set, of which its hash was computed anew when they were read. */
+/** The files of a policy set, whose hash was verified when they were read. */
 export interface KeptPolicies {
   readonly catalog: KeptFile;
   readonly schema: KeptFile;
@@ -28,13 +28,13 @@ export interface KeptPolicies {
 
 const folderIn = (ledger: string): string => join(ledger, 'policies');
 
-/** Where the text of a set is kept: in the folder `policies` of the ledger, one file of JSON by its hash. */
+/** The file that keeps a set: JSON in the folder `policies` of the ledger, named by its hash. */
 export const keptPoliciesFile = (ledger: string, hash: string): string =>
   join(folderIn(ledger), `${hash.replaceAll(/[^A-Za-z0-9_-]/g, '_')}.json`);
 
 /**
- * Keeps the text of a policy set beside the ledger, under its hash, whole and on disk before it returns. A set that is kept
- * already is left as it is. Bounds: 32 MiB a set, 512 MiB all; beyond that the ones that were kept first go.
+ * Keeps the text of a policy set beside the ledger, by its hash; atomic, and synced before it returns. A set that exists is
+ * left alone. Limits: 32 MiB per set, 512 MiB in all; beyond that the oldest are deleted.
  */
 export async function keepPolicies(
   ledger: string,
@@ -64,13 +64,14 @@ export async function keepPolicies(
   }
 }
 
-/** The kept text of a set; `null` where none is, a problem where it is not the text that has this hash. */
+/** The kept text of a set; `null` where there is none, a problem where it does not have this hash. */
 export async function keptPolicies(ledger: string, hash: string): Promise<KeptPolicies | Problem | null> {
   const file = keptPoliciesFile(ledger, hash);
   try {
     const about = await stat(file).catch(() => null);
     if (about === null) return null;
-    if (!about.isFile() || about.size > MAX_SET_BYTES) return { problem: 'is no file of a kept set' };
+    if (!about.isFile() || about.size > MAX_SET_BYTES)
+      return { problem: 'must be a regular file of at most ${MAX_SET_BYTES} bytes' };
     const kept = membersFrom(JSON.parse(await readFile(file, 'utf8')), readers, { noun: 'member', others: 'refused' });
     if (isProblem(kept)) return kept;
     return hashOf(sourceFrom(kept)) === hash ? kept : { problem: 'does not have the hash it is kept under' };

@@ -9,7 +9,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 /** Longest key file read, in bytes. */
 const MAX_BYTES = 16_384;
 
-/** The Ed25519 key that signs the checkpoints of a log: PKCS#8 PEM, made where there is none. A file that others may read is refused. */
+/** The Ed25519 key that signs checkpoints: PKCS#8 PEM, created where missing. Refuses a file that others may read. */
 export function logKeyAt(path: string): KeyObject | StoreFailure {
   try {
     if (!existsSync(path)) {
@@ -36,6 +36,6 @@ function privateKeyFrom(pem: string): KeyObject | null {
   }
 }
 
-/** An error's code alone: the message of a parser could repeat what it read. */
+/** Only the error's code: a parser's message could quote the key. */
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

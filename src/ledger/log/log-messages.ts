@@ -3,28 +3,28 @@ import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { PackedRecords } from './packed-records.ts';
 
-/** What the thread of a log is started with. */
+/** What a log's thread is started with. */
 export interface LogThreadInput {
   readonly settings: LogSettings;
-  /** Whose outbox the numbers of records are of. */
+  /** Id of the state file whose outbox numbers the records carry. */
   readonly fileId: string;
 }
 
-/** What the thread is asked, one at a time. */
+/** Requests to the thread, one at a time. */
 export type LogRequest = { readonly kind: 'append'; readonly records: PackedRecords } | { readonly kind: 'close' };
 
-/** Where a log stands, as its thread says with each answer. */
+/** The status of a log, sent with each answer. */
 export interface LogStatus {
   readonly size: number;
   readonly bytes: number;
 }
 
-/** What the thread says. The answer to a request is the next message of its kind. */
+/** Messages of the thread. The answer to a request is the next message of its kind. */
 export type LogThreadMessage =
   | ({
       readonly kind: 'opened';
       readonly origin: string;
-      /** The verifier key of its checkpoints, to be pinned. */
+      /** The verifier key of its checkpoints, for pinning. */
       readonly verifierKey: string;
       readonly taken: number;
     } & LogStatus)

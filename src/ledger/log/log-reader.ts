@@ -11,18 +11,18 @@ import { segmentsIn } from './segment-files.ts';
 import { foundIn } from './segment-search.ts';
 import type { SearchOrder } from './segment-search.ts';
 
-/** How far the instant of a record may lie outside the time of its segment: a clock that was set, a record that waited. */
+/** How far a record's instant may lie outside its segment's time span: a clock may have been set, a record may have waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
 
 /**
- * A log as anybody may read it, beside the process that writes it or from a copy: the segments that are there when it is
- * opened. Failures of reading are thrown by the generators; `readLog` catches them.
+ * A log for readers, beside the writing process or from a copy: the segments that exist when it is opened. Generators throw
+ * read failures; `readLog` catches them.
  *
  * Lifecycle: `close` once.
  */
 export class LogReader {
   readonly origin: string;
-  /** What came before the first record that is left. */
+  /** The state before the first remaining record. */
   readonly carried: LogState;
   readonly segments: readonly Segment[];
 
@@ -32,14 +32,14 @@ export class LogReader {
     this.segments = segments;
   }
 
-  /** Opens the log of a folder; `null` where it holds none. */
+  /** Opens the log in a folder; `null` where there is none. */
   static open(folder: string): LogReader | StoreFailure | null {
     if (!existsSync(folder)) return null;
     for (let attempt = 1; ; attempt++) {
       const opened = openSegments(folder);
       if (isStoreFailure(opened)) return opened;
       if (opened !== 'given-up') return opened[0] === undefined ? null : new LogReader(opened[0], opened);
-      // The record that gave it up may be in a segment that was begun after the folder was listed.
+      // The record that pruned it may be in a segment created after the folder was listed.
       if (attempt === MAX_ATTEMPTS)
         return storeFailure('busy', `segments of \`${folder}\` are deleted while it is read`);
     }
@@ -50,7 +50,7 @@ export class LogReader {
     for (const segment of this.segments) yield* segment.leaves(fromSeq);
   }
 
-  /** The notes of all checkpoints, by size: one that a segment carried over from the one before it once. */
+  /** The notes of all checkpoints by size; one carried over between segments appears once. */
   *checkpoints(): Generator<{ readonly note: string }> {
     let last: string | null = null;
     for (const segment of this.segments) {
@@ -61,7 +61,7 @@ export class LogReader {
     }
   }
 
-  /** The leaves that are asked for, read a few at a time: no reader, however slow, holds up the writer's file. */
+  /** The matching leaves, read a few at a time: no reader, however slow, blocks the writer. */
   *found(filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
     const segments = this.#within(filter);
     for (const segment of order.isNewestFirst ? segments.toReversed() : segments)
@@ -74,18 +74,18 @@ export class LogReader {
     return leaves.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })).toArray();
   }
 
-  /** Records of the log, those that were given up included. */
+  /** Number of records, pruned ones included. */
   get size(): number {
     return this.segments.at(-1)?.state().range.size ?? 0;
   }
 
-  /** The last record of the use with a decision id: an allow that did not hold has two. `undefined` where there is none. */
+  /** The last record of the use with a decision id (a withdrawn allow has two); `undefined` where there is none. */
   useOf(decisionId: string): PlacedLeaf | undefined {
     const [leaf] = this.found({ decisionId, kind: 'use' }, { isNewestFirst: true }).take(1);
     return leaf;
   }
 
-  /** How far the outbox of a state file was taken. */
+  /** The highest outbox number taken from a state file. */
   takenOf(fileId: string): number {
     return this.segments.at(-1)?.taken().get(fileId) ?? 0;
   }
@@ -94,7 +94,7 @@ export class LogReader {
     for (const segment of this.segments) segment.close();
   }
 
-  /** The segments whose records can be of a time and from a number on, so that a glance at today does not read a year. */
+  /** The segments that can contain records of the given time and number, so that a query for today does not read a year. */
   #within({ sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, fromSeq = 1 }: RecordFilter): readonly Segment[] {
     return this.segments.filter(({ createdMs }, index) => {
       const next = this.segments[index + 1];
@@ -104,16 +104,16 @@ export class LogReader {
   }
 }
 
-/** How often a folder is listed anew because a segment of the list was deleted meanwhile. */
+/** Attempts to list a folder when segments are deleted meanwhile. */
 const MAX_ATTEMPTS = 10;
 
-/** The segments of a folder, open; `given-up` where one that was listed is there no more. A failure leaves nothing open. */
+/** Opens the segments of a folder; `given-up` where a listed one has been deleted. A failure leaves nothing open. */
 function openSegments(folder: string): readonly Segment[] | StoreFailure | 'given-up' {
   const segments: Segment[] = [];
   for (const { path } of segmentsIn(folder)) {
     const segment = Segment.open(path, 'read');
     if (segment instanceof Segment) segments.push(segment);
-    // The newest may be in the making.
+    // The newest may still be under construction.
     else if (segment !== 'unfinished') {
       for (const opened of segments) opened.close();
       return existsSync(path) ? segment : 'given-up';
@@ -122,7 +122,7 @@ function openSegments(folder: string): readonly Segment[] | StoreFailure | 'give
   return segments;
 }
 
-/** Opens a log for reading, hands it on, and closes it; `null` where the folder holds none. */
+/** Opens a log, passes it to `use` and closes it; `null` where the folder contains none. */
 export function readLog<T>(folder: string, use: (log: LogReader) => T): T | StoreFailure | null {
   let log: LogReader | StoreFailure | null = null;
   try {

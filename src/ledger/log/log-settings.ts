@@ -1,17 +1,17 @@
-/** Where a log is, who it says it is, and what is kept of it. */
+/** Location, identity and retention of a log. */
 export interface LogSettings {
-  /** The folder of its segments, made where there is none. */
+  /** The folder of its segments, created where missing. */
   readonly folder: string;
-  /** SPIFFE trust domain; with `name` the beginning of the log's origin. */
+  /** SPIFFE trust domain; starts the log's origin together with `name`. */
   readonly trustDomain: string;
-  /** Tells the logs of one trust domain apart. */
+  /** Distinguishes the logs of one trust domain. */
   readonly name: string;
-  /** Ed25519 key, PKCS#8 PEM, mode 0600, made where there is none. Outside the folder, where it can be kept apart. */
+  /** Ed25519 key, PKCS#8 PEM, mode 0600, created where missing. Outside of the folder, so that it can be kept apart. */
   readonly keyFile: string;
-  /** Each checkpoint is appended here as it is made; best on another disk. `null` for none. */
+  /** Each checkpoint is also appended to this file, preferably on another disk. `null` for none. */
   readonly checkpointFile: string | null;
-  /** A segment is closed at this size or age, whichever is first. */
+  /** A segment is closed at this size or age, whichever comes first. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
-  /** Closed segments are given up beyond this size of all, or where their last record is older than this. */
+  /** Closed segments are pruned while all together exceed this size, or where their last record is older than this. */
   readonly retain: { readonly maxBytes: number; readonly maxAgeMs: number };
 }

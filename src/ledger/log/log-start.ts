@@ -11,7 +11,7 @@ import { discardSegment, segmentPath, segmentsIn } from './segment-files.ts';
 import { signedFirst } from './signed-head.ts';
 import { tailProblem } from './tail.ts';
 
-/** Where a log is gone on with. */
+/** Where a log continues. */
 export interface LogStart {
   readonly segment: Segment;
   /** The first record that is kept. */
@@ -19,8 +19,8 @@ export interface LogStart {
 }
 
 /**
- * The newest segment of a folder, once the end of the log is proved and all that it keeps is there; or the first of a new log. A
- * failure leaves nothing open.
+ * The newest segment of a folder, after verifying the end of the log and that no kept segment is missing; or the first segment
+ * of a new log. A failure leaves nothing open.
  */
 export function logStart(settings: LogSettings, key: KeyObject, ports: LogPorts): LogStart | StoreFailure {
   const segment = newestSegment(settings, ports);
@@ -39,7 +39,7 @@ function provedFirst(
   if (problem !== null) return problem;
   const first = signedFirst(segment, settings.folder);
   if (isStoreFailure(first)) return first;
-  // A process that ended right after it had signed what it gives up left the files. One that cannot be deleted stays for now.
+  // A crash right after a prune was signed leaves the files behind. One that cannot be deleted stays for now.
   discardBefore(settings.folder, first);
   const kept = keptSegments(settings.folder, { segment, first });
   return isStoreFailure(kept) ? kept : first;

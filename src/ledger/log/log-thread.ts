@@ -7,27 +7,27 @@ import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
 import { packed } from './packed-records.ts';
 
-/** What a log's thread tells of its own accord. */
+/** Events of a log's thread. */
 export interface LogWatcher {
-  /** Called once, when the log breaks: the process must stop serving and end. */
+  /** Called once when the log breaks: the process must stop serving and end. */
   readonly onFatal: (failure: StoreFailure) => void;
-  /** A checkpoint was made, or could not be. */
+  /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
 }
 
-/** Records pass through as bytes, so that the thread needs little room for new objects, whatever the process was given. */
+/** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
 const LIMITS = { maxYoungGenerationSizeMb: 6 };
 
 /**
- * The log in a thread of its own, so that no sync of the disk holds up a check: takes batches one at a time.
+ * The log in its own thread, so that disk syncs do not block checks. Takes one batch at a time.
  *
  * Lifecycle: `open` once, `appendRecords` one after the other, `close` once.
  */
 export class LogThread implements RecordSink {
   readonly origin: string;
-  /** The verifier key of its checkpoints, to be pinned. */
+  /** The verifier key of its checkpoints, for pinning. */
   readonly verifierKey: string;
-  /** How far the outbox of the state file was taken when the log was opened. */
+  /** The highest outbox number taken from the state file when the log was opened. */
   readonly taken: number;
   readonly #worker: Worker;
   readonly #watcher: LogWatcher;
@@ -47,7 +47,7 @@ export class LogThread implements RecordSink {
     worker.on('exit', (code) => this.#end(`the thread of the ledger ended with ${code}`));
   }
 
-  /** Opens the log of a folder, or begins it. */
+  /** Opens the log in a folder, or starts a new one. */
   static open(input: LogThreadInput, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return new Promise((resolve) => {
       const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
@@ -67,7 +67,7 @@ export class LogThread implements RecordSink {
     });
   }
 
-  /** Records in the log, and bytes of its files. */
+  /** Number of records, and bytes of the files. */
   get status(): LogStatus {
     return this.#status;
   }
@@ -77,7 +77,7 @@ export class LogThread implements RecordSink {
     return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
   }
 
-  /** Signs what is not signed yet and ends the thread. The failure, where the last records are under no checkpoint. */
+  /** Signs the rest and ends the thread. Returns the failure where the last records are not covered by a checkpoint. */
   async close(): Promise<StoreFailure | null> {
     const failure = await this.#ask({ kind: 'close' });
     this.#broken ??= storeFailure('broken', 'the ledger is closed');
@@ -85,7 +85,7 @@ export class LogThread implements RecordSink {
     return failure;
   }
 
-  /** INVARIANT: one request at a time; the writer waits for each answer. */
+  /** INVARIANT: one request at a time; the writer awaits each answer. */
   #ask(request: LogRequest, handedOver: readonly ArrayBuffer[] = []): Promise<StoreFailure | null> {
     if (this.#broken !== null) return Promise.resolve(this.#broken);
     return new Promise((resolve) => {
@@ -133,7 +133,7 @@ export class LogThread implements RecordSink {
   }
 }
 
-/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+/** The worker beside this file, with the same extension: `.ts` from source, `.js` once built. */
 function workerFile(): string {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
   return fileURLToPath(new URL(`./log-worker${extension}`, import.meta.url).href);

@@ -6,7 +6,7 @@ import { SegmentLog } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogThreadInput } from './log-messages.ts';
 import { unpacked } from './packed-records.ts';
 
-// The thread of `log-thread.ts`, alone in handing it its input: it has the one writing connection to the ledger.
+// Entry point of the thread of `log-thread.ts`, which is the only writer of the ledger.
 
 const CHECKPOINT_MS = 5_000;
 
@@ -34,7 +34,7 @@ function serve(open: SegmentLog): void {
     cancel = after(CHECKPOINT_MS, tick);
   };
   cancel = after(CHECKPOINT_MS, tick);
-  // Sent by `log-thread.ts`.
+  // Sent by `log-thread.ts` only.
   parentPort?.on('message', (request: LogRequest) => {
     if (request.kind === 'close') {
       cancel?.();

@@ -26,26 +26,27 @@ import { keptSegments } from './segment-ends.ts';
 import { segmentPath } from './segment-files.ts';
 import { signedEndMs } from './signed-head.ts';
 
-/** A record to be taken into the log: canonical JSON, with its number in the outbox it comes from, if it does. */
+/** A record to append: canonical JSON, with its outbox number if it comes from an outbox. */
 export interface IncomingRecord {
   readonly bytes: Uint8Array;
   readonly outbox: number | null;
 }
 
-/** A checkpoint that was just made. */
+/** A checkpoint just made. */
 export interface MadeCheckpoint {
   readonly atMs: number;
   readonly size: number;
   readonly note: string;
-  /** Why it could not be handed outside, or files that were given up could not be deleted; `null` where all was done. */
+  /** Why it could not be appended to the checkpoint file, or pruned files could not be deleted; `null` where all was done. */
   readonly problem: string | null;
 }
 
 /**
- * The log of one ledger, as its one writer has it: segments in a folder, one tree over all records, signed heads.
+ * The log as its only writer has it: segments in a folder, one Merkle tree over all records, signed heads.
  *
- * Lifecycle: `open` proves the tail since the last checkpoint, and that no segment is missing but those which a signed record gave
- * up; `append` and `checkpoint` until `close`, which signs the last head. After a failure that is `broken` every later call fails, and the process must end.
+ * Lifecycle: `open` verifies the tail since the last checkpoint, and that only segments pruned by a signed record are missing;
+ * then `append` and `checkpoint` until `close`, which signs the last head. After a `broken` failure every call fails, and the
+ * process must end.
  */
 export class SegmentLog {
   readonly origin: string;
@@ -58,11 +59,11 @@ export class SegmentLog {
   #state: LogState;
   /** The first record that is kept. */
   #first: number;
-  /** Of the segments that are not written any more. */
+  /** Bytes of the closed segments. */
   #closedBytes: number;
   #segmentBytes: number;
   readonly #taken: Map<string, number>;
-  /** Records since the last checkpoint that are none of a checkpoint. */
+  /** Records since the last checkpoint, without those of checkpoints. */
   #news = 0;
   #broken: StoreFailure | null = null;
 
@@ -90,7 +91,7 @@ export class SegmentLog {
     this.#news = this.size - (segment.checkpoints.last()?.range.size ?? segment.carried.range.size);
   }
 
-  /** Opens the log of a folder, or begins it. */
+  /** Opens the log in a folder, or starts a new one. */
   static open(settings: LogSettings, ports: LogPorts): SegmentLog | StoreFailure {
     try {
       mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
@@ -107,27 +108,27 @@ export class SegmentLog {
     }
   }
 
-  /** Records in the log. */
+  /** Number of records. */
   get size(): number {
     return this.#state.range.size;
   }
 
-  /** The verifier key of its checkpoints, to be pinned. */
+  /** The verifier key of its checkpoints, for pinning. */
   get verifierKey(): string {
     return noteKeyText(noteKeyOf(this.origin, createPublicKey(this.#key)));
   }
 
-  /** Bytes of all segments, as of the last checkpoint: to ask for them takes a lock of the file. */
+  /** Bytes of all segments as of the last checkpoint: reading the current size would take a file lock. */
   get bytes(): number {
     return this.#closedBytes + this.#segmentBytes;
   }
 
-  /** How far the outbox of a state file has been taken. */
+  /** The highest outbox number taken from a state file. */
   takenOf(fileId: string): number {
     return this.#taken.get(fileId) ?? 0;
   }
 
-  /** Takes a batch in, on disk when this returns, or nothing of it. Numbers of the outbox that it has are passed over. */
+  /** Appends a batch atomically; synced before it returns. Idempotent: outbox numbers already taken are skipped. */
   append(batch: readonly IncomingRecord[], fileId: string): StoreFailure | null {
     const taken = this.takenOf(fileId);
     const fresh = batch.filter(({ outbox }) => outbox === null || outbox > taken);
@@ -143,14 +144,14 @@ export class SegmentLog {
     return failure;
   }
 
-  /** Whether a checkpoint is due by the number of records. */
+  /** Whether a checkpoint is due by number of records. */
   get isCheckpointDue(): boolean {
     return this.#news >= RECORDS_PER_CHECKPOINT;
   }
 
   /**
-   * Signs the head with all records before it; `null` where there is nothing new. Where the segment is full, begins a new one and
-   * gives up the oldest that are due. INVARIANT: that is signed before a file of theirs is deleted.
+   * Signs the head over all records; `null` where nothing is new. Where the segment is full, starts a new one and prunes the
+   * oldest that are due. INVARIANT: a prune is signed before any file is deleted.
    */
   checkpoint(): MadeCheckpoint | StoreFailure | null {
     if (this.#news === 0 || this.#broken !== null) return this.#broken;
@@ -179,7 +180,7 @@ export class SegmentLog {
     return { atMs, size, note, problem: problems.filter((problem) => problem !== null).join('; ') || null };
   }
 
-  /** Signs what is not signed yet and gives the folder free. The failure, where the last records are not under a checkpoint. */
+  /** Signs the rest and releases the folder. Returns the failure where the last records are not covered by a checkpoint. */
   close(): StoreFailure | null {
     const last = this.#broken === null ? this.checkpoint() : this.#broken;
     this.#segment.close();
@@ -188,7 +189,7 @@ export class SegmentLog {
     return isStoreFailure(last) ? last : null;
   }
 
-  /** @param mono when, on the monotonic clock: of a checkpoint the very instant that it claims, by which steps of the wall clock show */
+  /** @param mono monotonic instant; for a checkpoint the very instant it claims, by which steps of the wall clock show */
   #write(
     records: readonly Uint8Array[],
     { taken, mono }: { readonly taken: ReadonlyMap<string, number>; readonly mono: number },
@@ -197,7 +198,7 @@ export class SegmentLog {
     const rows = records.map((bytes) => {
       const seq = state.range.size + 1;
       const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : state.head, seq });
-      // `encodedRecord` leaves room for it.
+      // `encodedRecord` leaves room for the frame.
       if ('problem' in leaf) throw new Error(`a record does not fit its leaf: ${leaf.problem}`);
       const hash = leafHash(leaf);
       state = { range: appended(state.range, hash), head: hash };
@@ -210,7 +211,7 @@ export class SegmentLog {
     return null;
   }
 
-  /** INVARIANT: after an I/O error nothing is tried again, since SQLite would go on acknowledging what it may lose. */
+  /** INVARIANT: nothing is retried after an I/O error, because SQLite would go on acknowledging writes it may lose. */
   #guarded(work: () => void): StoreFailure | null {
     if (this.#broken !== null) return this.#broken;
     try {
@@ -245,8 +246,8 @@ export class SegmentLog {
   }
 
   /**
-   * What is to be given up; `null` for nothing. INVARIANT: all of it is there to be given up, or the record would explain what
-   * somebody else deleted; a log that misses some is broken.
+   * What to prune; `null` for nothing. INVARIANT: all of it still exists; otherwise the record would explain somebody else's
+   * deletion. A log with missing segments is broken.
    */
   #due(nowMs: number): PrunedRecord | null | StoreFailure {
     const { folder, retain } = this.#settings;
@@ -256,7 +257,7 @@ export class SegmentLog {
       ? segments
       : prunedRecord(segments, { retain, nowMs, endMsOf: (segment) => signedEndMs(segment, key) });
     if (due === null || !isStoreFailure(due)) return due;
-    // Somebody holds a file locked: it is asked again at the next checkpoint, which finds the segment full too.
+    // The file is locked by another process. The next checkpoint finds the segment full too and tries again.
     if (due.code === 'busy') return null;
     this.#broken = storeFailure('broken', due.detail);
     return this.#broken;
@@ -265,13 +266,13 @@ export class SegmentLog {
   #discard(): string | null {
     const code = discardBefore(this.#settings.folder, this.#first);
     if (code === null) return null;
-    return `records before ${this.#first} are given up, and their files in \`${this.#settings.folder}\` could not be deleted: ${code}`;
+    return `records before ${this.#first} are pruned, but their files in \`${this.#settings.folder}\` could not be deleted: ${code}`;
   }
 
-  /** Under a checkpoint of all records: begins a new segment. */
+  /** Starts a new segment, after a checkpoint of all records. */
   #rotate(checkpoint: KeptCheckpoint): StoreFailure | null {
     const { folder } = this.#settings;
-    // INVARIANT: a segment that another one follows is indexed to its end.
+    // INVARIANT: a segment that another one follows is indexed completely.
     const unindexed = this.#guarded(() => this.#segment.finishIndex());
     if (unindexed !== null) return unindexed;
     const next = Segment.open(segmentPath(folder, this.size), {
@@ -284,7 +285,7 @@ export class SegmentLog {
       },
     });
     if (next === 'unfinished') throw new Error('a segment was made and is not there');
-    // The old segment goes on: a disk without room for a new file may have room for more records.
+    // Continue with the old segment: a disk without room for a new file may have room for more records.
     if (isStoreFailure(next)) return null;
     this.#segment.close();
     this.#segment = next;
@@ -300,7 +301,7 @@ function mustEncode(record: LedgerRecord): Uint8Array {
   return encoded.bytes;
 }
 
-/** A checkpoint is made after so many records at the latest. */
+/** Most records between two checkpoints. */
 const RECORDS_PER_CHECKPOINT = 1_000;
 
 function openFailure(folder: string, error: unknown): StoreFailure {

@@ -1,14 +1,14 @@
 import type { IncomingRecord } from './log.ts';
 
-/** Records as they go to the thread: the bytes of all in one piece, which is handed over and not copied. */
+/** A batch for the thread: all bytes in one buffer, which is transferred rather than copied. */
 export interface PackedRecords {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where each record ends in `bytes`; it begins where the one before ends. */
+  /** End offset of each record in `bytes`; each starts where the previous one ends. */
   readonly ends: readonly number[];
   readonly outboxes: readonly (number | null)[];
 }
 
-/** Packs records; `bytes` has a buffer of its own, so that it can be transferred. */
+/** Packs records; `bytes` has its own buffer, so that it can be transferred. */
 export function packed(records: readonly IncomingRecord[]): PackedRecords {
   const bytes = new Uint8Array(records.reduce((sum, record) => sum + record.bytes.length, 0));
   let end = 0;
@@ -20,6 +20,6 @@ export function packed(records: readonly IncomingRecord[]): PackedRecords {
   return { bytes, ends, outboxes: records.map(({ outbox }) => outbox) };
 }
 
-/** The records again; their bytes are views of the one piece. */
+/** Unpacks records as views of the buffer. */
 export const unpacked = ({ bytes, ends, outboxes }: PackedRecords): readonly IncomingRecord[] =>
   ends.map((end, index) => ({ bytes: bytes.subarray(ends[index - 1] ?? 0, end), outbox: outboxes[index] ?? null }));

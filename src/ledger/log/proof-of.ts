@@ -5,14 +5,14 @@ import { proofText } from '../proof-bundle.ts';
 import { isProblem } from '../../token/members.ts';
 import type { LogReader } from './log-reader.ts';
 
-/** A proof, or why there is none: the record was given up, is not there, is not signed yet, or the log is damaged. */
+/** A proof, or why there is none: the record was pruned, does not exist, is not signed yet, or the log is damaged. */
 export type ProofOf =
   | { readonly kind: 'proof'; readonly text: string; readonly size: number }
   | { readonly kind: 'pruned' | 'absent' | 'unsigned' | 'damaged' };
 
 /**
- * The proof that a record is in the log, under the first checkpoint that covers it. It is computed from the last checkpoint
- * before the record, as if all before that were given up: so it costs the records between two checkpoints, not the log.
+ * Proves that a record is in the log, under the first checkpoint that covers it. Computed from the last checkpoint before the
+ * record, as if everything before were pruned, so it costs the records between two checkpoints, not the whole log.
  */
 export function proofOf(log: LogReader, seq: number): ProofOf {
   if (seq <= log.carried.range.size) return { kind: 'pruned' };
@@ -36,7 +36,7 @@ export function proofOf(log: LogReader, seq: number): ProofOf {
   const own = leafHash(leaf.bytes);
   const path = inclusionProof({ carried, leaf: (each) => hashes[each - carried.size] ?? own }, index, head.size);
   if (path === null) return { kind: 'damaged' };
-  // Nothing that was stored is believed: what does not lead to the signed root is not handed out.
+  // Stored data is not trusted: a proof that does not lead to the signed root is not returned.
   const wrong = inclusionProblem(own, { index, size: head.size, root: head.root, proof: path });
   if (wrong !== null) return { kind: 'damaged' };
   return {

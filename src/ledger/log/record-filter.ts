@@ -1,7 +1,7 @@
 import { indexKey, keyBytes } from '../index-key.ts';
 import { recordBytesIn } from '../leaf.ts';
 
-/** Which records are asked for: those that have all that is named. */
+/** Which records match: those that match every given field. */
 export interface RecordFilter {
   readonly task?: string | undefined;
   readonly agent?: string | undefined;
@@ -10,9 +10,9 @@ export interface RecordFilter {
   readonly decisionId?: string | undefined;
   readonly kind?: string | undefined;
   readonly traceId?: string | undefined;
-  /** Of a decision, the error of an OAuth answer, or what a finding is about. */
+  /** Of a decision, the error of an OAuth answer, or the subject of a finding. */
   readonly reason?: string | undefined;
-  /** From this instant on, before that one: milliseconds since the Unix epoch. */
+  /** Start inclusive, end exclusive: milliseconds since the Unix epoch. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
   /** From this record number on. */
@@ -27,7 +27,7 @@ export interface RecordCondition {
 
 const LEAF = 'CAST(bytes AS TEXT)';
 
-/** A member of a record where it is of a type, and NULL else. */
+/** SQL for a member of a record, NULL where it is of another type. */
 const member = (name: string, types: string): string => {
   const path = `'$.record.${name}'`;
   return `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
@@ -49,8 +49,8 @@ const terms: readonly (readonly [keyof RecordFilter, string])[] = [
 ];
 
 /**
- * What of a filter SQLite can tell of a row. A leaf that is no JSON any more meets what is asked of its members, where it has
- * the keys of it: whoever asks for records is told of one that cannot be read, and no query fails of it.
+ * The part of a filter that SQLite can evaluate. A leaf that is no longer JSON matches conditions on its members where it has
+ * their keys: readers are told of a record that cannot be read, and no query fails because of it.
  */
 export function recordConditionOf(filter: RecordFilter): RecordCondition {
   const keys = keysOf(filter);
@@ -61,7 +61,7 @@ export function recordConditionOf(filter: RecordFilter): RecordCondition {
   const asked = members.map(({ sql }) => sql).join(' AND ');
   const where = [
     'seq >= ?',
-    // Without reading the leaf; the end of one key and the beginning of the next may be the same as another.
+    // A prefilter that does not read the leaf. It can match across the boundary of two keys; the condition below decides.
     ...keys.map(() => 'instr(keys, ?) > 0'),
     ...(asked === '' ? [] : [`CASE WHEN json_valid(${LEAF}) THEN ${asked} ELSE TRUE END`]),
   ];
@@ -71,7 +71,7 @@ export function recordConditionOf(filter: RecordFilter): RecordCondition {
   };
 }
 
-/** The keys of all records that are asked for, that of the fewest records first; empty where they need have none. */
+/** The keys that all matching records have, the most selective first; empty where there are none. */
 export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly number[] {
   return [
     ...(decisionId === undefined ? [] : [indexKey('decisionId', decisionId)]),
@@ -80,7 +80,7 @@ export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly nu
   ];
 }
 
-/** Whether a leaf that meets the condition is one that is asked for: the reason is one of several members. */
+/** Whether a leaf that meets the SQL condition matches: the reason can be in several members. */
 export function isAskedFor({ reason }: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
   if (reason === undefined) return true;
   try {

@@ -9,12 +9,12 @@ import type { SegmentEnds } from './segment-ends.ts';
 import { discardSegment, filesOf, segmentsIn } from './segment-files.ts';
 
 /**
- * The record that gives up the oldest segments which need not be kept, never the last one; `null` where all must be kept. What is
- * left still proves itself: each segment begins with the tree of all records before it, which a signed checkpoint covers.
+ * The record that prunes the oldest segments that exceed the retention, never the last one; `null` where there are none. The
+ * rest still verifies: each segment starts with the tree over all records before it, which a signed checkpoint covers.
  *
- * @param segments all that are kept, the oldest first
- * @param endMsOf when the last record of a segment was written, from what is signed: who could write an age into a file could
- *   have it given up
+ * @param segments all that are kept, oldest first
+ * @param endMsOf when the last record of a segment was written, from signed data: otherwise whoever can write a file could have
+ * it pruned
  */
 export function prunedRecord(
   segments: readonly SegmentEnds[],
@@ -61,10 +61,10 @@ interface PruneOptions {
 }
 
 /**
- * Deletes the files of the records before `first`, which a signed record gave up. What a crash or the system left of them is
- * deleted by the next call: after each rotation and at each start.
+ * Deletes the files of records before `first`, which a signed record pruned. Whatever a crash or an error leaves is deleted by
+ * the next call: after each rotation and at each start.
  *
- * @returns the code of the system's error that keeps a file there; `null` where all are gone
+ * @returns the code of the system's error that prevents a deletion; `null` where all are gone
  */
 export function discardBefore(folder: string, first: number): string | null {
   try {
@@ -75,16 +75,16 @@ export function discardBefore(folder: string, first: number): string | null {
   }
 }
 
-/** Bytes of all segments of a folder but one. */
+/** Bytes of all segments of a folder except one. */
 export const sizeOf = (folder: string, but: string): number =>
   segmentsIn(folder).reduce((sum, { path }) => (path === but ? sum : sum + bytesOf(path)), 0);
 
-/** What a segment takes of the disk: a hole in a file, which anybody could make as large as all that may be kept, is nothing. */
+/** Disk space of a segment. Holes in a file do not count, since anyone could create one as large as the retention. */
 const bytesOf = (path: string): number =>
   filesOf(path).reduce((sum, file) => {
     const stats = statSync(file, { throwIfNoEntry: false });
     return stats === undefined ? sum : sum + Math.min(stats.size, stats.blocks * BLOCK_BYTES);
   }, 0);
 
-/** The unit of `st_blocks`, whatever the file system. */
+/** The unit of `st_blocks` on every file system. */
 const BLOCK_BYTES = 512;

@@ -9,7 +9,7 @@ import { segmentsIn } from './segment-files.ts';
 import { carriedOf } from './stored-log.ts';
 import { unfit } from './unfit.ts';
 
-/** Where a segment begins and ends, as it says itself. */
+/** Where a segment starts and ends, as it claims. */
 export interface SegmentEnds {
   readonly path: string;
   readonly origin: string;
@@ -28,10 +28,10 @@ const endsOf = (segment: Segment): SegmentEnds => ({
 });
 
 /**
- * The segments of a log from its first record on, the oldest first, which must all be there and belong together. It costs a look at
- * each: whether the records within one are whole, only a verifier finds.
+ * The segments of a log from its first kept record on, oldest first; they must be complete and contiguous. Costs one look at
+ * each; only a verifier checks the records within.
  *
- * @param options `segment` is the one that is written, which is not opened again; `first` the first record that is kept
+ * @param options `segment` is the current one, which is not reopened; `first` the first record that is kept
  */
 export function keptSegments(
   folder: string,
@@ -50,7 +50,7 @@ export function keptSegments(
   return hole === null ? kept : unfit(hole);
 }
 
-/** Which records are missing, or how segments do not belong together; `null` where all are there. */
+/** Which records are missing, or how segments do not fit together; `null` where all are there. */
 function holeProblem(segments: readonly SegmentEnds[], first: number): string | null {
   const [oldest] = segments;
   if (oldest === undefined) return 'it has no segment';

@@ -1,22 +1,22 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { FileFormat } from '../../sqlite/file-format.ts';
 
-/** `Reml`. */
+/** ASCII `Reml`. */
 const APPLICATION_ID = 0x52656d6c;
 
 /**
- * 3: nothing is given up without a `pruned` record, so that a log of version 2 cannot tell what was deleted from it, and is not gone on
- * with. Its tables are the same, so it is read. Segments are signed: no step brings an older one up to date. A version 4 is to be one
- * that begins a new segment after the last of version 3, and reads both.
+ * 3: nothing is pruned without a `pruned` record. A log of version 2 cannot show what was deleted from it, so it is not
+ * continued; its tables are equal, so it can be read. Segments are signed, so there are no migrations. Version 4 would have to
+ * start a new segment after the last one of version 3, and read both.
  */
 const SCHEMA_VERSION = 3;
 const ALSO_READ = [2];
 
 /**
- * A segment of the log. `log` holds what came before it, as the tree needs it, and where the log stands; `taken` is how far the
- * outbox of each state file has been taken. What a record is found by is in its bytes, as keys beside them, and in the index: blocks of
- * records that follow each other up to one number, each with `DRAWERS` drawers of entries whose ids follow each other too.
- * INVARIANT: `tableProblem` compares this text, so that no word of it changes without a new version.
+ * The schema of a segment. `log` holds the state before the first and after the last record; `taken` the highest outbox number
+ * taken from each state file. Records are found by their number, by the keys beside them, and by the index: blocks of
+ * consecutive records, each with `DRAWERS` drawers of entries with consecutive ids. INVARIANT: `tableProblem` compares this
+ * text, so no word of it changes without a new version.
  */
 const SCHEMA = `
 CREATE TABLE log (
@@ -55,7 +55,7 @@ PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** A segment file. */
+/** The file format of a segment. */
 export const segmentFormat: FileFormat = {
   name: 'ledger segment',
   applicationId: APPLICATION_ID,
@@ -65,5 +65,5 @@ export const segmentFormat: FileFormat = {
     'move the folder of this ledger away, name its new place in `ledger.others` for timelines, and verify it there with its own key and anchors; a new ledger is begun in its place',
 };
 
-/** Makes the tables of a segment. */
+/** Creates the tables of a segment. */
 export const createSegment = (db: DatabaseSync): void => db.exec(SCHEMA);

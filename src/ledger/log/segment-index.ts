@@ -1,7 +1,7 @@
 import { DRAWERS, drawerOf, offsetsIn } from './index-block.ts';
 import type { Statements } from './statements.ts';
 
-/** A block of an index as it is stored: of the records from one number to another. */
+/** A stored index block: a range of record numbers. */
 export interface StoredBlock {
   /** From 0 in each segment. */
   readonly block: number;
@@ -10,21 +10,21 @@ export interface StoredBlock {
 }
 
 /**
- * The index of one segment, as anybody may read it: blocks, each written once and never touched again, so that what was seen
- * of it stays true. The records after the last block are not indexed: less than a block can hold.
+ * The index of one segment for readers. Blocks are written once and never changed, so that cached ones stay valid. The records
+ * after the last block are unindexed: fewer than a block holds.
  */
 export class SegmentIndex {
   readonly #statements: Statements;
   readonly #carriedSize: number;
   readonly #blocks: StoredBlock[] = [];
 
-  /** @param carriedSize records before the segment */
+  /** @param carriedSize number of records before the segment */
   constructor(statements: Statements, carriedSize: number) {
     this.#statements = statements;
     this.#carriedSize = carriedSize;
   }
 
-  /** The blocks there are by now, in the order of their records. */
+  /** The blocks that exist by now, in record order. */
   blocks(): readonly StoredBlock[] {
     const rows = this.#statements.of('SELECT block, upto FROM index_blocks WHERE block >= ? ORDER BY block');
     for (const { block, upto } of rows.all(this.#blocks.length)) {
@@ -34,12 +34,12 @@ export class SegmentIndex {
     return this.#blocks;
   }
 
-  /** The number of the last record in a block. */
+  /** Number of the last indexed record. */
   indexed(): number {
     return this.blocks().at(-1)?.upto ?? this.#carriedSize;
   }
 
-  /** The numbers of the records of a block that have a key, in their order. */
+  /** Numbers of the records in a block that have a key, ascending. */
   seqs({ block, from }: StoredBlock, key: number): readonly number[] {
     return offsetsIn(this.drawer(block, drawerOf(key)), key).map((offset) => from + offset);
   }
@@ -51,7 +51,7 @@ export class SegmentIndex {
     return entries instanceof Uint8Array ? entries : new Uint8Array();
   }
 
-  /** How many drawers there are. */
+  /** Number of drawers. */
   drawers(): number {
     return Number(this.#statements.of('SELECT count(*) AS count FROM index_drawers').get()?.['count']);
   }

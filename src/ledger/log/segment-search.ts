@@ -4,7 +4,7 @@ import { PAGE_LEAVES } from './segment.ts';
 import type { PlacedLeaf, Segment } from './segment.ts';
 import type { StoredBlock } from './segment-index.ts';
 
-/** In which order leaves are found. */
+/** The order of results. */
 export interface SearchOrder {
   readonly isNewestFirst: boolean;
 }
@@ -15,8 +15,8 @@ interface Search extends SearchOrder {
 }
 
 /**
- * The leaves of a segment that are asked for: by its index where a filter names what is in it, and those after the index one by
- * one; else all of them one by one. What the index says is a hint: whether a leaf is asked for, the leaf says.
+ * The matching leaves of a segment. Where the filter names an indexed value: through the index, then the unindexed rest one by
+ * one; otherwise all leaves one by one. The index only gives candidates; the leaf decides.
  */
 export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
   const search = { segment, condition: recordConditionOf(filter), ...order };
@@ -27,7 +27,7 @@ export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOr
 }
 
 function* leavesUnder(search: Search, key: number): Generator<PlacedLeaf> {
-  // INVARIANT: how far the index goes is asked once, so that a record that comes into it meanwhile is neither missed nor met twice.
+  // INVARIANT: the extent of the index is read once, so that a record indexed meanwhile is neither missed nor returned twice.
   const blocks = [...search.segment.index.blocks()];
   const rest = leavesFrom(search, (blocks.at(-1)?.upto ?? 0) + 1);
   const parts = [...blocks.map((block) => leavesOf(search, block, key)), rest];

@@ -19,51 +19,51 @@ import { SegmentIndex } from './segment-index.ts';
 import { Statements } from './statements.ts';
 import type { Row } from './statements.ts';
 
-/** What a new segment goes on from. */
+/** The state from which a new segment continues. */
 export interface SegmentStart {
   readonly origin: string;
   readonly carried: LogState;
   readonly createdMs: number;
-  /** How far the outbox of each state file has been taken. */
+  /** The highest outbox number taken from each state file. */
   readonly taken: ReadonlyMap<string, number>;
-  /** The checkpoint of all that was carried over, so that it stays proved once the segments before are given up. */
+  /** The checkpoint over everything carried over, so that it stays proved once earlier segments are pruned. */
   readonly checkpoint: KeptCheckpoint | null;
 }
 
-/** A leaf with its place. */
+/** A leaf with its record number. */
 export interface PlacedLeaf {
   readonly seq: number;
   readonly bytes: Uint8Array;
 }
 
-/** Which leaves of a segment are asked for. */
+/** A query for a page of leaves. */
 export interface LeafPage {
   readonly condition: RecordCondition;
-  /** From this number up to that one. */
+  /** Range of record numbers, inclusive. */
   readonly from: number;
   readonly upto: number;
   readonly isNewestFirst: boolean;
 }
 
-/** Leaves of a page at most: a record has 64 KiB at most. */
+/** Leaves per page; a record has at most 64 KiB. */
 export const PAGE_LEAVES = 256;
 
-/** Records written at once, where the log stands after them, and how far the outboxes were taken for them. */
+/** Records written together, with the log's state and the outbox numbers after them. */
 export interface SegmentBatch {
   readonly rows: readonly (PlacedLeaf & KeyedLeaf)[];
   readonly state: LogState;
   readonly taken: ReadonlyMap<string, number>;
 }
 
-/** No segment may grow beyond this, whatever its limit: a page count that SQLite holds it to. */
+/** Hard limit of a segment, enforced by SQLite's page count. */
 const MAX_BYTES = 64 * 1024 ** 3;
 
-/** How a segment is opened: `start` makes one; `write` goes on with it; `read` looks at it beside the process that writes. */
+/** How a segment is opened: `start` creates one; `write` continues it; `read` reads beside the writing process. */
 export type SegmentAccess = { readonly start: SegmentStart } | 'write' | 'read';
 
 /**
  * One segment of a log: an SQLite file with its records, their index, its checkpoints, and the tree before its first record.
- * Synchronous; the log's thread writes it, anyone may read. Lives until `close`.
+ * Synchronous; written by the log's thread, read by anyone. Lives until `close`.
  */
 export class Segment {
   readonly path: string;
@@ -89,7 +89,7 @@ export class Segment {
     this.index = new SegmentIndex(this.#statements, this.carried.range.size);
   }
 
-  /** Opens a segment, or makes it; `unfinished` is a file whose making was interrupted: it holds nothing. */
+  /** Opens or creates a segment; `unfinished` is a file whose creation was interrupted, which is empty. */
   static open(path: string, access: SegmentAccess): Segment | StoreFailure | 'unfinished' {
     const isNew = typeof access === 'object';
     const how = { format: segmentFormat, maxBytes: MAX_BYTES };
@@ -112,24 +112,24 @@ export class Segment {
     }
   }
 
-  /** Where the log stands after the last record of this segment. */
+  /** The log's state after the last record of this segment. */
   state(): LogState {
     const row = this.#statements.of('SELECT range, head FROM log').get();
     return stateFrom(row?.['range'], row?.['head']);
   }
 
-  /** How far the outbox of each state file has been taken. */
+  /** The highest outbox number taken from each state file. */
   taken(): ReadonlyMap<string, number> {
     const rows = this.#statements.of('SELECT file_id, outbox FROM taken').all();
     return new Map(rows.map((row) => [String(row['file_id']), Number(row['outbox'])]));
   }
 
-  /** Reads what is not indexed yet, for a writer that goes on; `false` where the index is not one of these records. */
+  /** Reads the unindexed records, for a writer that continues; `false` where the index does not match. */
   resumeIndex(): boolean {
     return this.#resumed() !== null;
   }
 
-  /** Writes a batch, on disk when this returns; throws what SQLite throws, and nothing of it is kept. */
+  /** Writes a batch atomically, synced before it returns. Throws errors of SQLite. */
   append({ rows, state, taken }: SegmentBatch): void {
     this.#written(() => {
       this.#indexing().add(rows);
@@ -140,29 +140,29 @@ export class Segment {
     });
   }
 
-  /** Keeps a checkpoint, on disk when this returns: before anybody is shown it. */
+  /** Stores a checkpoint, synced before it returns: before anyone sees it. */
   keep(checkpoint: KeptCheckpoint): void {
     this.#written(() => this.checkpoints.add(checkpoint));
   }
 
-  /** Brings all records into the index, on disk when this returns: for a segment that gets no more of them. */
+  /** Indexes the remaining records, synced before it returns: for a segment that gets no more of them. */
   finishIndex(): void {
     this.#written(() => this.#indexing().finish());
   }
 
-  /** The leaves from a number on, in their order. */
+  /** The leaves from a number on, in order. */
   *leaves(fromSeq: number): Generator<PlacedLeaf> {
     const leaves = this.#statements.another('SELECT seq, bytes FROM records WHERE seq >= ? ORDER BY seq');
     for (const row of leaves.iterate(fromSeq)) yield leafFrom(row);
   }
 
-  /** All leaves with the keys they are stored under. */
+  /** All leaves with their stored keys. */
   *keyedLeaves(): Generator<PlacedLeaf & { readonly keys: Uint8Array }> {
     const leaves = this.#statements.another('SELECT seq, keys, bytes FROM records ORDER BY seq');
     for (const row of leaves.iterate()) yield { ...leafFrom(row), keys: row['keys'] as Uint8Array };
   }
 
-  /** The first `PAGE_LEAVES` leaves that meet a condition. No statement stays open, so that no reader holds up the writer's file. */
+  /** The first `PAGE_LEAVES` leaves that meet a condition. Leaves no statement open, so that no reader blocks the writer. */
   page({ condition: { where, values }, from, upto, isNewestFirst }: LeafPage): readonly PlacedLeaf[] {
     const order = isNewestFirst ? 'DESC' : 'ASC';
     const sql = `SELECT seq, bytes FROM records WHERE seq BETWEEN ? AND ? AND ${where} ORDER BY seq ${order} LIMIT ${PAGE_LEAVES}`;
@@ -172,7 +172,7 @@ export class Segment {
       .map(leafFrom);
   }
 
-  /** Looks a leaf up by its number, and gives it where it meets a condition. */
+  /** Returns a look-up of leaves by number, filtered by a condition. */
   leafAt({ where, values }: RecordCondition): (seq: number) => PlacedLeaf | undefined {
     const statement = this.#statements.of(`SELECT seq, bytes FROM records WHERE seq = ? AND ${where}`);
     return (seq) => {
@@ -181,23 +181,23 @@ export class Segment {
     };
   }
 
-  /** What is read of a segment at one instant, beside a writer. */
+  /** Runs reads on one snapshot, beside a writer. */
   atOnce<T>(read: () => T): T {
     return this.#statements.read(read);
   }
 
-  /** What SQLite finds wrong with the file, or how its tables are not those of a segment; `null` for nothing. */
+  /** What SQLite finds wrong with the file, or how its schema differs; `null` for nothing. */
   damage(): string | null {
     const found = scalar(this.#db, 'PRAGMA integrity_check(1)');
     return found === 'ok' ? tableProblem(this.#db, segmentFormat, createSegment) : String(found);
   }
 
-  /** Copies the file as it is at one instant, beside a writer, into a new one. Rejects with what SQLite or the system says. */
+  /** Copies a snapshot of the file to a new one, beside a writer. Rejects with errors of SQLite and the system. */
   copyTo(path: string, onBytes: (bytes: number) => void): Promise<void> {
     return copyDatabase(this.#db, path, onBytes);
   }
 
-  /** Bytes of the file once all that is in its log is in it. */
+  /** Size of the file once its WAL is merged. */
   bytes(): number {
     return Number(this.#statements.of('PRAGMA page_count').get()?.['page_count']) * this.#pageBytes;
   }
@@ -208,8 +208,8 @@ export class Segment {
 
   #indexing(): IndexWriter {
     const writer = this.#resumed();
-    // It was one of these records when this process began to write.
-    if (writer === null) throw new Error(`the index of \`${this.path}\` is not that of its records any more`);
+    // It matched when this process started to write.
+    if (writer === null) throw new Error(`the index of \`${this.path}\` no longer matches its records`);
     return writer;
   }
 
@@ -221,7 +221,7 @@ export class Segment {
     try {
       this.#statements.written(work);
     } catch (error) {
-      // What it took is not in the file.
+      // The index writer counts records that were rolled back.
       this.#indexWriter = null;
       throw error;
     }
@@ -247,5 +247,5 @@ function begin(db: DatabaseSync, { origin, carried, createdMs, taken, checkpoint
   });
 }
 
-/** STRICT: the columns are INTEGER and BLOB. */
+/** Safe: the columns are INTEGER and BLOB in a STRICT table. */
 const leafFrom = (row: Row): PlacedLeaf => ({ seq: Number(row['seq']), bytes: row['bytes'] as Uint8Array });

@@ -17,13 +17,13 @@ import { segmentsIn } from './segment-files.ts';
 import type { SegmentFile } from './segment-files.ts';
 import { unfit } from './unfit.ts';
 
-/** What the record of a checkpoint says that a writer goes by, and the leaf hash of that record. */
+/** The part of a checkpoint's record that a writer relies on, and its leaf hash. */
 type Head = Pick<CheckpointRecord, 'at' | 'first'> & { readonly hash: Uint8Array };
 
 /**
- * The first record that a log keeps, as the record of its last checkpoint says; 1 before the first checkpoint.
+ * The first record that a log keeps, by the record of its last checkpoint; 1 before the first checkpoint.
  *
- * @param segment the newest one, whose last checkpoint has a signature that is verified
+ * @param segment the newest one, whose last checkpoint has a verified signature
  */
 export function signedFirst(segment: Segment, folder: string): number | StoreFailure {
   const last = segment.checkpoints.last();
@@ -33,10 +33,10 @@ export function signedFirst(segment: Segment, folder: string): number | StoreFai
   if (isStoreFailure(head)) return head;
   const stands = segment.state();
   const isLinked = stands.range.size > size || isSameHash(stands.head, head.hash);
-  return isLinked ? head.first : unfit(`what it would link the next record to is not record ${size}`);
+  return isLinked ? head.first : unfit(`its stored head does not match record ${size}`);
 }
 
-/** Of a segment without signed records of its own: it carries over what was signed at the end of the one before. */
+/** For a segment without signed records of its own: the last head of the previous segment. */
 function carriedHead(last: KeptCheckpoint, segments: readonly SegmentFile[]): Head | StoreFailure {
   const { size } = last.range;
   const home = segments.findLast(({ carriedSize }) => carriedSize < size);
@@ -48,7 +48,7 @@ function carriedHead(last: KeptCheckpoint, segments: readonly SegmentFile[]): He
 }
 
 /**
- * When the last record of a closed segment was written. All of it must be under its last checkpoint, which `key` signed.
+ * When the last record of a closed segment was written. Its last checkpoint, signed by `key`, must cover all of it.
  *
  * @returns milliseconds since the Unix epoch
  */
@@ -74,8 +74,8 @@ function headOfClosed(path: string, use: (segment: Segment) => Head | StoreFailu
 }
 
 /**
- * The record of a checkpoint. INVARIANT: only what leads to the signed root is believed. The tree that is gone on from need not be
- * right for that: with another one, or with another record, the root would be another.
+ * The record of a checkpoint. INVARIANT: trusted only because it leads to the signed root. The tree it starts from need not be
+ * trusted: another tree or record would lead to another root.
  */
 function headIn(home: Segment, { range: signed }: KeptCheckpoint): Head | StoreFailure {
   let { range } = home.checkpoints.near(signed.size - 1, 'up-to') ?? home.carried;
@@ -93,7 +93,7 @@ function headIn(home: Segment, { range: signed }: KeptCheckpoint): Head | StoreF
   if (isProblem(leaf)) return unfit(`record ${signed.size} ${leaf.problem}`);
   const { kind, at, first } = leaf.record;
   const isHead = kind === 'checkpoint' && typeof at === 'number' && typeof first === 'number';
-  return isHead ? { at, first, hash: leafHash(record) } : unfit(`record ${signed.size} is not that of a checkpoint`);
+  return isHead ? { at, first, hash: leafHash(record) } : unfit(`record ${signed.size} is not a checkpoint`);
 }
 
 const missing = (lost: Records): StoreFailure => unfit(`${recordsText(lost)} missing`);

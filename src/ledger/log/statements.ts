@@ -1,9 +1,9 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
-/** A row as SQLite gives it. */
+/** A row as SQLite returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
-/** The statements of one file, prepared once each: of SQL of this room alone, so that there are some dozens at most. */
+/** Prepared statements of one file, cached by SQL text. Only this folder's SQL, so there are a few dozen at most. */
 export class Statements {
   readonly #db: DatabaseSync;
   readonly #prepared = new Map<string, StatementSync>();
@@ -12,7 +12,7 @@ export class Statements {
     this.#db = db;
   }
 
-  /** The one statement of a text, to be run to its end at once. */
+  /** The cached statement of a text, for running to completion at once. */
   of(sql: string): StatementSync {
     let statement = this.#prepared.get(sql);
     if (statement === undefined) {
@@ -22,12 +22,12 @@ export class Statements {
     return statement;
   }
 
-  /** A statement of its own, for rows that are read while others are. */
+  /** A new statement, for rows that are read while others are. */
   another(sql: string): StatementSync {
     return this.#db.prepare(sql);
   }
 
-  /** Does something within a transaction, on disk when this returns; throws what it throws, and nothing of it is kept. */
+  /** Runs `work` in a transaction, synced before it returns; rolls back and rethrows on an error. */
   written(work: () => void): void {
     this.of('BEGIN IMMEDIATE').run();
     try {
@@ -39,7 +39,7 @@ export class Statements {
     }
   }
 
-  /** Reads something of which nothing changes meanwhile. */
+  /** Runs reads on one snapshot. */
   read<T>(work: () => T): T {
     this.of('BEGIN').run();
     try {

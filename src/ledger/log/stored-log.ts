@@ -4,8 +4,8 @@ import type { LogReader } from './log-reader.ts';
 import type { LogState } from './log-state.ts';
 
 /**
- * A log of segments as a verifier reads it: where one segment ends and the next begins is a seam. INVARIANT: within one segment the checkpoints are read before the records they are of, so that
- * beside a running writer no checkpoint is seen whose records are not.
+ * A segmented log as a verifier reads it; a seam is where one segment ends and the next starts. INVARIANT: within a segment,
+ * checkpoints are read before their records, so that beside a running writer no checkpoint is seen without its records.
  */
 export const storedLogOf = (log: LogReader): StoredLog => ({
   origin: log.origin,
@@ -21,7 +21,7 @@ function* entriesOf({ segments }: LogReader): Generator<StoredEntry | Seam> {
   }
 }
 
-/** A state of a log as a seam has it. */
+/** A log's state in the form of a seam. */
 export const carriedOf = ({ range, head }: LogState): Carried => ({
   ...range,
   prev: head.length === 0 ? null : head,

@@ -15,23 +15,23 @@ import type { Segment } from './segment.ts';
 import { unfit } from './unfit.ts';
 
 /**
- * Why a log must not be gone on with; `null` where it may. Its last checkpoint must be our own and true, the records since
- * must lead to where the log says it stands, what its index lacks must be the last of them, and no checkpoint that was handed
- * out may say more than it holds, or something else: to sign on would make two logs of one.
+ * Why a log must not be continued; `null` where it may. Its last checkpoint must be ours and match, the records since must lead
+ * to the log's stored state, unindexed records must be its last ones, and no published checkpoint may be larger or differ.
+ * Continuing otherwise would fork the log.
  */
 export function tailProblem(
   segment: Segment,
   { key, settings }: { readonly key: KeyObject; readonly settings: LogSettings },
 ): StoreFailure | null {
   const noteKey = noteKeyOf(segment.origin, createPublicKey(key));
-  const handedOut = largestHandedOut(settings.checkpointFile, noteKey);
+  const published = largestPublished(settings.checkpointFile, noteKey);
   const contradicts = (range: CompactRange): boolean =>
-    handedOut?.size === range.size && !isCheckpointOf(handedOut, range);
+    published?.size === range.size && !isCheckpointOf(published, range);
   const last = segment.checkpoints.last();
   if (last !== null) {
     const signed = openedCheckpoint(last.note, noteKey);
     if ('problem' in signed) return unfit(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
-    if (!isCheckpointOf(signed, last.range)) return unfit('its last checkpoint is not the one that was signed');
+    if (!isCheckpointOf(signed, last.range)) return unfit('its last checkpoint differs from the signed one');
   }
   const from = last?.range ?? segment.carried.range;
   let range = from;
@@ -46,12 +46,12 @@ export function tailProblem(
   const stands = segment.state();
   const isThere = stands.range.size === range.size && isSameHash(rootOf(stands.range.nodes), rootOf(range.nodes));
   if (!isThere || (head !== null && !isSameHash(stands.head, head))) {
-    return unfit('its records since the last checkpoint are not those that were written');
+    return unfit('its records since the last checkpoint do not match its stored state');
   }
-  if (!segment.resumeIndex()) return unfit('its index is not that of its records');
-  if (handedOut === null || handedOut.size <= range.size) return null;
+  if (!segment.resumeIndex()) return unfit('its index does not match its records');
+  if (published === null || published.size <= range.size) return null;
   return unfit(
-    `it ends at record ${range.size}, but \`${settings.checkpointFile}\` has a checkpoint of ${handedOut.size} records`,
+    `it ends at record ${range.size}, but \`${settings.checkpointFile}\` has a checkpoint of ${published.size} records`,
   );
 }
 
@@ -63,8 +63,8 @@ interface Head {
 const isCheckpointOf = (head: Head, range: CompactRange): boolean =>
   head.size === range.size && isSameHash(head.root, rootOf(range.nodes));
 
-/** The largest of the last checkpoints of this log in the file outside; `null` where it has none. */
-function largestHandedOut(file: string | null, noteKey: NoteKey): Head | null {
+/** The largest of the last published checkpoints of this log in the checkpoint file; `null` where there is none. */
+function largestPublished(file: string | null, noteKey: NoteKey): Head | null {
   if (file === null || !existsSync(file)) return null;
   let largest: Head | null = null;
   for (const note of lastNotesIn(file)) {
@@ -75,4 +75,4 @@ function largestHandedOut(file: string | null, noteKey: NoteKey): Head | null {
 }
 
 const otherThan = ({ size }: CompactRange, { checkpointFile }: LogSettings): string =>
-  `its first ${size} records are not those of the checkpoint in \`${checkpointFile}\``;
+  `its first ${size} records do not match the checkpoint in \`${checkpointFile}\``;

@@ -262,7 +262,7 @@ describe('messageValues', () => {
     ['a bool that is 2^32', number(14, 2n ** 32n), '`gift`, which is neither `true` nor `false`'],
     ['an enum without a name', number(4, 7n), '`priority`, which has a number that the enum does not name'],
     ['no number', hex('79 000000000000f87f'), '`discount`, which must be a number of at most 4 decimal places'],
-    ['a double of many places', hex('79 555555555555d53f'), '`discount`, which is no number of at most 4 decimal'],
+    ['a double of many places', hex('79 555555555555d53f'), '`discount`, which must be a number of at most 4 decimal'],
     [
       'a number of 33 bits that is no argument, after which some decoders are out of step',
       hex('58 808080808001'),

@@ -268,7 +268,7 @@ describe('Log.open', () => {
           settings,
           "UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), 'completed', 'cancelled') AS BLOB) WHERE seq = 5",
         ),
-      /its records since the last checkpoint are not those that were written/,
+      /its records since the last checkpoint do not match its stored state/,
     ],
     [
       'a record is missing',
@@ -293,12 +293,12 @@ describe('Log.open', () => {
         altered(settings, 'DELETE FROM records WHERE seq > 3');
         altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
       },
-      /what it would link the next record to is not record 3/,
+      /its stored head does not match record 3/,
     ],
     [
       'what the next record is to be linked to was changed',
       (settings) => altered(settings, 'UPDATE log SET head = zeroblob(32)'),
-      /its records since the last checkpoint are not those that were written/,
+      /its records since the last checkpoint do not match its stored state/,
     ],
     [
       'the key is another',
@@ -316,7 +316,7 @@ describe('Log.open', () => {
     [
       'its index is of more records than there are',
       (settings) => altered(settings, 'INSERT INTO index_blocks VALUES (0, 6)'),
-      /its index is not that of its records/,
+      /its index does not match its records/,
     ],
     [
       'it is one of an earlier build',

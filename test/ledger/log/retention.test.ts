@@ -166,7 +166,7 @@ describe('records that nobody gave up', () => {
     ledger.opened.log.close();
     for (const name of which(segmentsOf(settings.folder))) rmSync(join(settings.folder, name));
     const failure = failureOf(SegmentLog.open(settings, ports));
-    expect(failure).toMatchObject({ code: 'unfit', detail: expect.stringContaining(`: ${said}; see what`) });
+    expect(failure).toMatchObject({ code: 'unfit', detail: expect.stringContaining(`: ${said}; run`) });
     expect(failure.detail).toMatch(/put back the files that are gone, or move its folder away, to be kept/);
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', part: 'log', lost: expect.anything() });
   });
@@ -214,7 +214,7 @@ describe('records that nobody gave up', () => {
     again.exec('DELETE FROM checkpoints WHERE size > 4');
     again.close();
     expect(failureOf(SegmentLog.open(settings, ports)).detail).toMatch(
-      /its first 7 records are not those of the checkpoint in `.*checkpoints\.txt`/,
+      /its first 7 records do not match the checkpoint in `.*checkpoints\.txt`/,
     );
   });
 });

@@ -359,14 +359,14 @@ describe('the index of a segment', () => {
       return problems;
     };
     expect(problemsAfter('DELETE FROM index_drawers WHERE id = 63')).toEqual([
-      'its index is not that of records 1 to 4096',
+      'its index does not match records 1 to 4096',
     ]);
     expect(problemsAfter('DELETE FROM index_drawers; DELETE FROM index_blocks')).toEqual([
       'its index lacks records 1 to 4096',
     ]);
     expect(failureOf(SegmentLog.open(settings, portsAt(1)))).toMatchObject({
       code: 'unfit',
-      detail: expect.stringContaining('not fit to go on with: its index is not that of its records;'),
+      detail: expect.stringContaining('the ledger cannot be continued: its index does not match its records;'),
     });
   });
 
