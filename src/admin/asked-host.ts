@@ -1,16 +1,16 @@
 import { isIP } from 'node:net';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** An answer to a request that a page of another site may have made. */
+/** The answer to a request that a page of another site may have sent. */
 export interface Refused {
   readonly status: 403 | 421;
   readonly text: string;
 }
 
 /**
- * Why a request is refused that a browser may have sent for a page of another site; `null` where it is not. A site whose name is
- * pointed at this address (DNS rebinding) is the origin of what it reads here, so the name in `Host` must be one that no such site
- * can have: an IP address, `localhost`, or one of `hosts`; else 421. An `Origin` other than that of the request is 403.
+ * Protects against cross-site requests: why a request is refused, or `null`. With DNS rebinding, a site that points its name at
+ * this address becomes same-origin with it. `Host` must therefore be a name that no such site can have: an IP address,
+ * `localhost`, or one of `hosts`; else 421. An `Origin` other than the request's own is 403.
  *
  * @param hosts names that the operator gave this server, in lower case
  * @see RFC 9110 sections 7.2 and 7.4, RFC 6454
@@ -28,7 +28,7 @@ export function crossSiteProblem(
     : { status: 403, text: 'requests of pages of another origin are refused' };
 }
 
-/** The host of a `Host` header in lower case, without its port; `null` where it is malformed. */
+/** The host in a `Host` header, lower case, without port; `null` where it is malformed. */
 function hostNameIn(header: string): string | null {
   const [, ipv6, name] = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::\d{1,5})?$/.exec(header) ?? [];
   return ipv6 ?? name?.toLowerCase() ?? null;

@@ -1,10 +1,10 @@
-/** One condition of readiness: `null` when it is met, otherwise what is missing, in words. */
+/** A condition of readiness: `null` when it is met, otherwise what is missing, in words. */
 export interface Gate {
   readonly name: string;
   readonly problem: () => string | null;
 }
 
-/** The gates that are not met now, each as `name: what is missing`; empty when the process is ready. */
+/** The unmet gates, each as `name: what is missing`; empty when ready. */
 export const unmetGates = (gates: readonly Gate[]): readonly string[] =>
   gates.flatMap((gate) => {
     const problem = gate.problem();

@@ -5,29 +5,28 @@ import { crossSiteProblem } from './asked-host.ts';
 import { unmetGates } from './readiness.ts';
 import type { Gate } from './readiness.ts';
 
-/** What `GET /metrics` answers a request with that `Accept` header. */
+/** Answers `GET /metrics` for an `Accept` header. */
 export type Scrape = (accept: string | undefined) => { readonly contentType: string; readonly body: string };
 
-/** What the admin server answers with. */
+/** The answers of the admin server. */
 export interface AdminAnswers {
   readonly scrape: Scrape;
-  /** What `GET /policies/trial` answers: what policies on trial would have decided. */
+  /** Answers `GET /policies/trial`: what policies on trial would have decided. */
   readonly trial: () => object;
-  /** Names by which it may be asked, beside `localhost` and IP addresses. Default none. */
+  /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
 
-/** Where the admin server listens; `port` 0 takes a free one. */
+/** The listen address; `port` 0 picks a free one. */
 export interface AdminAddress {
   readonly host: string;
   readonly port: number;
 }
 
 /**
- * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process answers,
- * `GET /readyz` is 200 when every gate is met and otherwise 503 with a line for each gate that is not, `GET /metrics` is what
- * Prometheus reads, `GET /policies/trial` what `remit policy rollout` does. It carries no secret, and answers no page of another site
- * (`crossSiteProblem`).
+ * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
+ * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate, `GET /metrics` is for Prometheus,
+ * `GET /policies/trial` for `remit policy rollout`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
  *
  * Lifecycle: `listen` once, `close` once.
  */
@@ -55,7 +54,7 @@ export class AdminServer {
     this.#server.maxConnections = 64;
   }
 
-  /** Starts listening and gives the port; rejects with the system's error where the address cannot be had. */
+  /** Starts listening and resolves with the port; rejects with the system's error. */
   listen(address: AdminAddress): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);

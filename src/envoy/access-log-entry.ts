@@ -5,24 +5,23 @@ import { loggedDecisionFrom } from './logged-decision.ts';
 import { responseFlagsFrom } from './response-flags.ts';
 import { wholeNumberOf, type ByteRange } from './wire-fields.ts';
 
-/** Why an entry cannot be read. */
+/** Why an entry cannot be parsed. */
 export interface EntryProblem {
   readonly problem: string;
 }
 
-/** One over it is refused, and its stream with it. */
+/** A larger entry is refused, which ends its stream. */
 const MAX_ENTRY_BYTES = 131_072;
 
 /**
- * The call that one entry of the access log tells of. An entry of another time than the end or the middle of a call is `null`:
- * the start, and what concerns an upstream alone.
+ * Parses one access log entry. `null` for entries other than the end or a periodic report of a call: starts, and upstream-only
+ * entries.
  *
- * It is read in one pass, in place: the fields that are used, the others skipped by their length. What no Envoy writes and
- * decoders read in different ways is refused and not guessed: a known field that is there twice or of another wire type, a key
- * of a map twice or after its value. Never throws.
+ * One pass, in place; unused fields are skipped. What Envoy never writes and decoders read differently is refused: known fields
+ * that repeat or have another wire type, map keys that repeat or follow their value. Never throws.
  *
- * @param bytes what the serialised `HTTPAccessLogEntry` is in; nothing refers to them afterwards
- * @param entry where it is in them, by default all
+ * @param bytes contains the serialised `HTTPAccessLogEntry`; nothing refers to it afterwards
+ * @param entry its range, default all
  * @see proto/envoy/data/accesslog/v3/accesslog.proto
  */
 export function servedCallFrom(
@@ -37,7 +36,7 @@ export function servedCallFrom(
   return state === null ? null : callFrom(draft, state);
 }
 
-/** `AccessLogType`; Envoy before 1.26 has none and says whether the entry is an intermediate one. */
+/** By `AccessLogType`; before 1.26 Envoy only says whether the entry is an intermediate one. */
 function stateOf({ type, isIntermediate }: EntryDraft): ServedCall['state'] | null {
   switch (type) {
     case 0:
@@ -73,7 +72,7 @@ const callFrom = (draft: EntryDraft, state: ServedCall['state']): ServedCall => 
   requestId: draft.requestId,
 });
 
-/** `RequestMethod`, by number. */
+/** `RequestMethod` by number. */
 const methods: readonly string[] = ['', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
 const upstreamMsOf = ({ sentMs, receivedMs }: EntryDraft): number | null =>

@@ -1,22 +1,22 @@
 import { fieldsWithin, wholeNumberOf, type ByteRange } from './wire-fields.ts';
 
-/** What a message of the access log service says. */
+/** A message of the access log service. */
 export interface AccessLogMessage {
-  /** Who speaks; only the first message of a stream says it. */
+  /** The log's name, sent in the first message of a stream only. */
   readonly name: string;
   readonly bytes: Buffer;
-  /** Where each entry stands in the bytes. */
+  /** The range of each entry in the bytes. */
   readonly entries: readonly ByteRange[];
 }
 
-/** The problem of bytes that are no such message. */
+/** The problem of bytes that are not such a message. */
 export const NO_ACCESS_LOG_MESSAGE = { problem: 'not a message of an access log' };
 
-/** An entry of Envoy's has hundreds of bytes. */
+/** Most entries per message; a real entry has hundreds of bytes. */
 const MAX_ENTRIES = 4_096;
 const MAX_NAME_CHARS = 128;
 
-/** The numbers of the fields of a `StreamAccessLogsMessage`. */
+/** Field numbers of `StreamAccessLogsMessage`. */
 const IDENTIFIER = 1;
 const HTTP_LOGS = 2;
 const LOG_ENTRY = 1;
@@ -24,7 +24,8 @@ const NODE = 1;
 const NODE_ID = 1;
 
 /**
- * A message apart, its entries not yet read: an empty one of two bytes would become an object of hundreds. At most 4,096 of them.
+ * Splits a message into entries without parsing them: an empty entry of two bytes would become an object of hundreds. At most
+ * 4,096 entries.
  *
  * @param bytes a serialised `StreamAccessLogsMessage`
  * @see proto/envoy/service/accesslog/v3/als.proto

@@ -9,33 +9,33 @@ import { GrpcMessages } from './grpc-messages.ts';
 import { type GrpcMethod, unread } from './grpc-server.ts';
 import { type Ending, AccessLogStream, TOO_MUCH } from './log-stream.ts';
 
-/** Where calls go that an access log tells of. */
+/** Receives the calls of access logs. */
 export interface AccessLogSink {
-  /** A log has connected; the result says that it has gone. */
+  /** A log has connected; call the returned function when it disconnects. */
   readonly opened: (name: string) => () => void;
-  /** `null` where the next call may come at once, else it resolves when it may. */
+  /** Backpressure: `null` where the next call may come at once, else resolves when it may. */
   readonly served: (call: ServedCall) => Promise<void> | null;
 }
 
-/** What the service needs and what it is held to. */
+/** Dependencies and limits of the service. */
 export interface AccessLogOptions {
-  /** Of what came and was not taken yet, of all streams. */
+  /** Limits bytes received and not yet taken, over all streams. */
   readonly budget: ByteBudget;
   readonly monotonicMs: () => number;
-  /** Streams at once, 256 by default: Envoy opens one for each of its workers. One more is refused. */
+  /** Most concurrent streams, 256 by default; Envoy opens one per worker. One more is refused. */
   readonly maxStreams?: number;
-  /** Told of what the sink threw. */
+  /** Called with errors of the sink. */
   readonly onFault?: (error: unknown) => void;
 }
 
-/** Of one message, which Envoy fills to about 16 KiB. */
+/** Largest message; Envoy sends about 16 KiB. */
 const MAX_MESSAGE_BYTES = 1_048_576;
-/** For the rest of a message that has begun. */
+/** Timeout for the rest of a message. */
 const REST_MS = 30_000;
-/** After so many entries, others get their turn. */
+/** Entries processed before yielding to others. */
 const ENTRIES_AT_ONCE = 32;
 
-/** The method, and what ends all its streams and refuses new ones. */
+/** The method, and a function that ends its streams and refuses new ones. */
 export interface AccessLogMethod {
   readonly open: GrpcMethod;
   readonly close: () => void;
@@ -45,9 +45,9 @@ const invalid = (details: string): Ending => ({ status: GrpcStatus.invalidArgume
 const endUnfinished = (log: AccessLogStream): void => log.end(invalid('the rest of a message did not come'));
 
 /**
- * The one method of Envoy's access log service. Each stream is read message by message, and no faster than the sink takes the
- * calls, so that it is Envoy that holds what is too much; what cannot be read, what the budget has no room for and what is begun
- * and does not go on ends its own stream alone, and Envoy opens another.
+ * Envoy's access log service. Streams are read one message at a time and no faster than the sink takes the calls, so that
+ * backlog stays in Envoy. A stream that cannot be parsed, exceeds the budget or stalls within a message is ended; Envoy opens
+ * another.
  */
 export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions): AccessLogMethod {
   const { maxStreams = 256, onFault, budget, monotonicMs } = options;
@@ -59,7 +59,7 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
     monotonicMs,
     after,
   });
-  // INVARIANT: a stream that was cut off keeps its place until its last entry is recorded: what waits is bounded by them.
+  // INVARIANT: an aborted stream occupies its slot until its last entry is recorded, which bounds what waits.
   let reading = 0;
   let isClosed = false;
   const opened: GrpcMethod = (stream) => {
@@ -75,7 +75,7 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
       .then(
         (ending) => log.end(ending),
         (error: unknown) => {
-          // A log that was cut off is no fault of the sink.
+          // An error after the stream was aborted is not the sink's fault.
           if (!log.isOver) onFault?.(error);
           log.end(invalid('the entry could not be taken'));
         },
@@ -92,15 +92,15 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
   };
 }
 
-/** What a stream is read with. */
+/** What reading a stream needs. */
 interface Reading {
   readonly sink: AccessLogSink;
   readonly messages: GrpcMessages;
-  /** Waits for the rest of a message that has begun. */
+  /** Timeouts for the rest of a message. */
   readonly rests: SharedTimeout<AccessLogStream>;
 }
 
-/** Reads a stream to its end; what is wrong with it, where it did not end by itself. */
+/** Reads a stream to its end. Returns the problem, or `null` where it ended normally. */
 async function readStream(log: AccessLogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
   let gone: (() => void) | null = null;
   let restIsThere: (() => void) | null = null;
@@ -137,7 +137,7 @@ async function takeEntries({ bytes, entries }: AccessLogMessage, sink: AccessLog
     if (call === null) continue;
     if ('problem' in call) return call.problem;
     const taken = sink.served(call);
-    // Most are: a wait for each would cost more than the entry.
+    // Mostly `null`; awaiting each would cost more than the entry.
     if (taken !== null) await taken;
   }
   return null;

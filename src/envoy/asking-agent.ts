@@ -1,14 +1,14 @@
 import { readDelimited, fieldReaders, type FieldReaders, WireReader } from './wire-reader.ts';
 
-/** The longest part of an XFCC header that is looked at, from its end: there the proxy itself has written. */
+/** How much of an XFCC header is read, from its end, where the proxy itself wrote. */
 const MAX_XFCC_CHARS = 2_048;
-/** The longest SPIFFE ID: of what is longer nothing is kept. */
+/** Longest SPIFFE ID; longer ones are not kept. */
 const MAX_PRINCIPAL_CHARS = 2_048;
 
 /**
- * Whom a CheckRequest is from, by what the proxy says alone and without reading the rest: the principal of the connection, or the
- * last `URI` of the last XFCC header. Nothing is verified, so it is good for counting and for nothing else: who writes another
- * name there is denied by its identity, before a signature is looked at. Empty where there is none, or one that is too long.
+ * The caller of a CheckRequest by what the proxy says, without decoding the rest: the principal, or the last `URI` of the last
+ * XFCC header. Unverified, so use it for rate limits only; a false name is denied by identity before any signature is checked.
+ * Empty where there is none or it is too long.
  */
 export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
@@ -18,8 +18,8 @@ export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string 
 }
 
 /**
- * Whether a CheckRequest carries a `DPoP` header, found without reading the rest. It says nothing of what that proves: who has none is
- * counted for its connection before anything is decoded, who has one once it was verified.
+ * Whether a CheckRequest has a `DPoP` header, without decoding the rest. It proves nothing. Calls without one are counted by
+ * connection before decoding, calls with one after its verification.
  */
 export function carriesProof(bytes: Uint8Array): boolean {
   const reader = new WireReader(bytes);
@@ -36,7 +36,7 @@ interface Found {
 
 type Looking = FieldReaders<Found, WireReader>;
 
-/** A message of which one field is looked into. */
+/** A message in which one field is read. */
 const within = <T>(field: number, fields: FieldReaders<T, WireReader>): FieldReaders<T, WireReader> =>
   fieldReaders({ [field]: readDelimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
 
@@ -48,7 +48,7 @@ const principal: Looking = fieldReaders({
 });
 const ofPeer = within(1, within(1, principal));
 
-/** A header of either shape: the value is `value` or `raw_value`. */
+/** A header in either form: `value` or `raw_value`. */
 const header: Looking = fieldReaders({
   1: readDelimited(1, (found: Found, reader: WireReader) => void (found.name = reader.text())),
   2: readDelimited(2, readValue),
@@ -60,7 +60,7 @@ function readValue(found: Found, reader: WireReader): void {
   if (found.name === 'x-forwarded-client-cert') found.value = bytes.toString('latin1', bytes.length - MAX_XFCC_CHARS);
 }
 
-/** From the begin, so that one without a URI is not looked through again from each of its characters. */
+/** Anchored at the start, so that a text without a URI is scanned only once. */
 const LAST_URI = /^.*\bURI=([^;,"]*)/s;
 
 const readHeader = readDelimited(null, (found: Found, reader: WireReader) => {

@@ -12,17 +12,17 @@ import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
 import type { RefusalCause } from './refusal.ts';
 import type { CheckHandler, CheckMessage } from './server.ts';
 
-/** What the handler needs beside the check. */
+/** What the handler needs besides the checks. */
 export interface AuthorizationOptions {
   readonly rules: RequestRules;
   readonly response: ResponseOptions;
   /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
   readonly refuse: (cause: RefusalCause) => Uint8Array;
-  /** Told of what a check threw. */
+  /** Called with what a check threw. */
   readonly onFault?: (error: unknown) => void;
 }
 
-/** From bytes to bytes, stage by stage: decode, check, encode. Never throws or rejects; whatever does ends in a denial. */
+/** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
 export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
   const { rules, response } = options;
   const failed = (error: unknown): Uint8Array => {
@@ -62,8 +62,8 @@ const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
 };
 
 /**
- * The denials a server falls back to, encoded ahead. Each answer has its own decision id, and says so to `onRefusal`, since
- * no check was there to record it.
+ * Pre-encoded denials for the server. Each answer gets its own decision id and is reported to `onRefusal`, because no check
+ * recorded it.
  */
 export function refusalsFrom(options: {
   readonly response: ResponseOptions;

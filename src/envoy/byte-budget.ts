@@ -1,8 +1,8 @@
 import { HELD_BYTES } from './limits.ts';
 
 /**
- * How many bytes some may hold together. A part of a larger budget counts there too, so that it can run out before it is spent
- * itself. INVARIANT: what is taken is given back, whatever becomes of the call it was taken for.
+ * A limit on bytes held. A child budget also counts in its parent, so it can be refused before it is used up itself. INVARIANT:
+ * taken bytes are returned, whatever happens to their call.
  */
 export class ByteBudget {
   readonly #maxBytes: number;
@@ -14,12 +14,12 @@ export class ByteBudget {
     this.#whole = whole;
   }
 
-  /** Bytes that are held. */
+  /** Bytes held. */
   get held(): number {
     return this.#held;
   }
 
-  /** Takes so many; whether they were there, else nothing is taken. */
+  /** Takes bytes. Returns false, and takes nothing, where there are not enough. */
   take(bytes: number): boolean {
     if (this.#held + bytes > this.#maxBytes) return false;
     if (this.#whole !== null && !this.#whole.take(bytes)) return false;
@@ -27,22 +27,22 @@ export class ByteBudget {
     return true;
   }
 
-  /** Gives back so many of those that were taken. */
+  /** Returns bytes taken before. */
   give(bytes: number): void {
     this.#held -= bytes;
     this.#whole?.give(bytes);
   }
 }
 
-/** What the messages of one server may hold, by what they are. */
+/** The budgets for the messages of one server. */
 export interface MessageBudgets {
-  /** All of them. Checks that wait to be decided or answered are in this alone. */
+  /** All messages. Checks that wait for their answer count here only. */
   readonly all: ByteBudget;
   readonly unfinishedChecks: ByteBudget;
   readonly accessLogs: ByteBudget;
 }
 
-/** The budgets of a server, of which nothing is spent. */
+/** The unused budgets of a server. */
 export function messageBudgets(): MessageBudgets {
   const all = new ByteBudget(HELD_BYTES.all);
   return {

@@ -1,38 +1,37 @@
 import { LinkedQueue } from '../runtime/linked-queue.ts';
 import type { IncomingCheck } from './check-call.ts';
 
-/** What is done about calls that dawdle. */
+/** What to do about slow calls. */
 export interface CallWatchOptions {
   readonly monotonicMs: () => number;
-  /** The deadline of a call has come, and it was not answered. */
+  /** The deadline of an unanswered call has passed. */
   readonly onExpired: (call: IncomingCheck) => void;
-  /** More calls wait for their clients than may, and this one has for longest: it is to be over. */
+  /** Too many calls wait for their clients; this one, the oldest, must end. */
   readonly onCrowdedOut: (call: IncomingCheck) => void;
-  /** Calls that may wait for their clients at once, 16,384 by default: each takes about a kibibyte. */
+  /** Most calls waiting for their clients, 16,384 by default; each takes about 1 KiB. */
   readonly maxWaiting?: number;
 }
 
-/** How often calls are looked at: so much later than its deadline one is answered, at most. */
+/** Polling interval, and therefore the most by which an answer at the deadline is late. */
 const LOOK_MS = 10;
-/** How long after its deadline a call is left alone that was answered, and whose client does not take that or end its part. */
+/** How long after its deadline an answered call may wait for its client to read or half-close. */
 const TAKE_MS = 5_000;
-/** After so many that had to be ended, all else gets its turn. */
+/** Calls ended before yielding to others. */
 const ENDS_AT_ONCE = 256;
 
 /**
- * Looks after the calls that are open, with one timer for all, which runs only where there are some: nearly all are over before it
- * looks, and a timer of its own would cost each of them more than all else that is done for it here.
+ * Times out open calls, with one polling timer that runs only while there are calls. Almost all end before the next poll, and a
+ * timer per call would cost more than everything else done for it here.
  *
- * Those whose clients are waited for are bounded here, since nobody else bounds them; those that wait to be answered are by the server.
+ * Bounds the calls that wait for their clients; the server bounds those that wait for an answer.
  *
- * Lifecycle: `add` each call, say when it is `asked` and when it `lingers`, and `delete` it once its stream is closed; nothing is
- * left to end then.
+ * Lifecycle: `add` each call, report when it is `asked` and when it `lingers`, and `delete` it once its stream is closed.
  */
 export class CallWatch {
   readonly #options: Required<CallWatchOptions>;
-  /** Their clients have not said all, or not taken the answer. */
+  /** Calls whose clients have not half-closed, or not read the answer. */
   readonly #waiting = new LinkedQueue<IncomingCheck>();
-  /** It is for the server to answer them. */
+  /** Calls that the server must answer. */
   readonly #asked = new LinkedQueue<IncomingCheck>();
   #isLooking = false;
 
@@ -46,12 +45,12 @@ export class CallWatch {
     if (!this.#isLooking) this.#lookLater();
   }
 
-  /** All of a call is there. */
+  /** The message of a call is complete. */
   asked(call: IncomingCheck): void {
     this.#asked.join(call.watched);
   }
 
-  /** Its client is waited for. */
+  /** A call now waits for its client. */
   lingers(call: IncomingCheck): void {
     this.#waiting.join(call.watched);
     if (this.#waiting.length <= this.#options.maxWaiting) return;
@@ -77,7 +76,7 @@ export class CallWatch {
     } else setImmediate(this.#look);
   };
 
-  /** Ends what is late, so many at most. @returns how many less than that it were */
+  /** Ends late calls, up to a number. @returns how much of that number is left */
   #endLate(
     calls: LinkedQueue<IncomingCheck>,
     { nowMs, max }: { readonly nowMs: number; readonly max: number },

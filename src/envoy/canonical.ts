@@ -6,32 +6,31 @@ import { MESSAGE_LIMITS } from './limits.ts';
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
 
 /**
- * The method as it stands. Methods are compared exactly everywhere, so `get` has two readings
- * (`request.not-canonical`); CONNECT, TRACE and unknown ones are `request.unsupported`.
+ * The request method, exactly as sent. Methods are case-sensitive, so `get` is ambiguous (`request.not-canonical`); CONNECT,
+ * TRACE and unknown methods are `request.unsupported`.
  */
 export function methodFrom(text: string): string | Deny {
   if (METHODS.has(text)) return text;
-  if (!/^[A-Z]{1,32}$/.test(text)) return notCanonical('the method is not written in upper-case letters');
+  if (!/^[A-Z]{1,32}$/.test(text)) return notCanonical('the method must be in upper-case letters');
   return unsupported(`the method \`${text}\` is not supported`);
 }
 
-/** What a request is aimed at, in the one reading it has. */
+/** A parsed, unambiguous request target. */
 export interface RequestTarget {
   /** As received, up to the first `?`. */
   readonly path: string;
-  /** The path's segments, percent-decoded once; none for `/`, and an empty last one where the path ends in `/`. */
+  /** The path's segments, percent-decoded once; none for `/`; an empty last one for a trailing `/`. */
   readonly segments: readonly string[];
   /** As received, after the first `?`. */
   readonly query: string;
 }
 
 /**
- * Path and query of a request target, split at the first `?`. No URL parser reads it, since `//admin` is a host to one.
- * Whatever two servers could read differently is `request.not-canonical`: anything but printable ASCII, `#`, `\`, `//`,
- * `;`, a dot segment, an incomplete escape, an escaped `/`, `\`, `.`, `%`, `;`, `?`, `#` or control character, escapes
- * that are not UTF-8 or stand for what needs none, blanks at the edge of a segment, or letters that compatibility
- * normalisation turns into one of these. So is a query that names
- * another method (`namesMethod`).
+ * Splits a request target at the first `?`. Not parsed as a URL, where `//admin` would be a host. Denies everything that two
+ * servers could read differently with `request.not-canonical`: non-printable or non-ASCII characters, `#`, `\`, `//`, `;`, dot
+ * segments, incomplete escapes, escaped `/`, `\`, `.`, `%`, `;`, `?`, `#` or control characters, escapes that are not UTF-8 or
+ * not needed, blanks at the edge of a segment, letters that compatibility normalisation turns into one of these, and a query
+ * that overrides the method (`namesMethod`).
  *
  * @see CVE-2026-26205 (opa-envoy-plugin), CVE-2026-32811 (Heimdall), CVE-2021-29492 (Envoy)
  */
@@ -52,7 +51,10 @@ export function targetFrom(text: string): RequestTarget | Deny {
 
 type Path = Pick<RequestTarget, 'path' | 'segments'>;
 
-/** Paths that come again and again. Queries do not, and may hold what is nobody's to remember; so may a path with a long word. */
+/**
+ * Memoised paths, which repeat. Queries do not repeat and may contain secrets; so may a path with a long word, which is not
+ * kept either.
+ */
 const paths = new BoundedMemo<Path | Deny>();
 const MAY_HOLD_SECRET = /[A-Za-z0-9_~+=.%-]{20}/;
 
@@ -65,12 +67,12 @@ function pathFrom(path: string): Path | Deny {
   return letter === undefined ? { path, segments } : notCanonical(letter);
 }
 
-/** What each of the rules looks for begins with one of these. */
+/** Prefilter: every rule below needs one of these. */
 const MAY_BREAK_A_RULE = /[\\;%]|\/[/.]/;
 
 /**
- * Compatibility normalisation, which some file systems and frameworks apply, makes syntax of letters: `／` is a `/` then and
- * `．．` climbs. Others cut blanks from the edges. Control characters beyond ASCII are refused as those within are.
+ * Compatibility normalisation (NFKC), which some file systems and frameworks apply, turns letters into syntax: `／` becomes `/`,
+ * and `．．` becomes `..`. Others trim blanks. Control characters beyond ASCII are refused like those within.
  */
 const letterProblem = (segment: string): string | null => {
   if (/^[\x21-\x7e]*$/.test(segment)) return null;
@@ -82,7 +84,7 @@ const letterProblem = (segment: string): string | null => {
 };
 
 const targetProblem = (text: string): string | null => {
-  if (!text.startsWith('/')) return 'the path does not start with `/`';
+  if (!text.startsWith('/')) return 'the path must start with `/`';
   if (!/^[\x21-\x7e]*$/.test(text)) return 'the path has a character that is not printable ASCII';
   return text.includes('#') ? 'the path has a fragment' : null;
 };
@@ -110,15 +112,15 @@ const decodedSegments = (path: string): readonly string[] | null => {
   }
 };
 
-/** Whom a request is aimed at. */
+/** A parsed authority. */
 export interface RequestAuthority {
   /** Lower case, without port, trailing dot and user; an IPv6 address keeps its brackets. */
   readonly host: string;
-  /** 1 to 65535; `null` where none was sent. */
+  /** 1 to 65535; `null` where there is none. */
   readonly port: number | null;
 }
 
-/** Host and port of an `:authority`. `request.not-canonical` for user information, lists, spaces and odd ports. */
+/** Parses an `:authority`. Denies user information, lists, spaces and invalid ports with `request.not-canonical`. */
 export function authorityFrom(text: string): RequestAuthority | Deny {
   if (text.length > MESSAGE_LIMITS.hostChars)
     return tooLarge(`the host is longer than ${MESSAGE_LIMITS.hostChars} characters`);
@@ -130,7 +132,7 @@ const authorities = new BoundedMemo<RequestAuthority | Deny>();
 function readAuthority(text: string): RequestAuthority | Deny {
   const match = /^(\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*)\.?(?::([1-9][0-9]{0,4}))?$/.exec(text.toLowerCase());
   const host = match?.[1];
-  if (host === undefined) return notCanonical('the host is not a plain name or address with an optional port');
+  if (host === undefined) return notCanonical('the host must be a plain name or address with an optional port');
   const port = match?.[2] === undefined ? null : Number(match[2]);
   return port !== null && port > 65_535 ? notCanonical('the port is out of range') : { host, port };
 }

@@ -9,63 +9,63 @@ import { QueueNode } from '../runtime/linked-queue.ts';
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
 export const MAX_CHECK_BYTES = 4 * 1_024 * 1_024;
 
-/** With the prefix of a message. */
+/** With the 5 bytes of the message prefix. */
 const MAX_CALL_BYTES = MAX_CHECK_BYTES + 5;
 
 /**
- * Kept back from the client's deadline, which began before ours, so that the refusal arrives before it: at its deadline
- * Envoy makes an error of it. A quarter of a short one.
+ * Subtracted from the client's deadline, which started before ours, so that a refusal arrives in time: at its deadline Envoy
+ * reports an error. At most a quarter of the time.
  */
 const MARGIN_MS = 100;
 
-/** Of a version to come: it has 55 today. */
+/** Allows for future versions; today it has 55. */
 const MAX_TRACEPARENT_CHARS = 512;
 
-/** Stands where there is none; no message that arrives is this one. */
+/** Marks a missing message; never equal to a received one. */
 export const NO_MESSAGE = Buffer.alloc(0);
 
-/** What becomes of a call. */
+/** Events of a call. */
 export interface CheckCallEvents {
-  /** It has said all: its one message, or why there is none; `full` for one that no more could be held of. */
+  /** The client half-closed: its message, or why there is none; `full` where the budget is used up. */
   readonly arrived: (call: IncomingCheck, message: Buffer | MessageProblem | 'full') => void;
-  /** It was answered, or nobody waits any more. Told once. */
+  /** It was answered, or its client is gone. Called once. */
   readonly over: (call: IncomingCheck) => void;
-  /** It was answered, and its stream is not closed yet. */
+  /** It was answered, but its stream is not closed yet. */
   readonly lingers: (call: IncomingCheck) => void;
-  /** Its stream is closed, with an answer or without. */
+  /** Its stream is closed, answered or not. */
   readonly closed: (call: IncomingCheck) => void;
 }
 
-/** What a call is made with. */
+/** What a call needs. */
 export interface CheckCallOptions {
   readonly events: CheckCallEvents;
-  /** Of the call, of which little is kept. */
+  /** Request headers, of which little is kept. */
   readonly headers: ReadonlyMap<string, string>;
-  /** Of messages that are not whole. */
+  /** Budget for incomplete messages. */
   readonly budget: ByteBudget;
   readonly nowMs: number;
   readonly maxCheckMs: number;
 }
 
 /**
- * One call of `Check`, from its headers to its answer. It is answered at most once; that a client which never ends its message is
- * answered too is for `CallWatch` to see to.
+ * One call of `Check`, from headers to answer. Answered at most once. `CallWatch` answers calls whose clients never complete
+ * their message.
  */
 export class IncomingCheck implements StreamEvents {
-  /** The trace context of the call: `traceparent` as sent; `null` for one that is too long to be kept while it waits. */
+  /** The `traceparent` as sent; `null` where it is absent or too long to keep. */
   readonly traceparent: string | null;
-  /** On the monotonic clock. */
+  /** Monotonic instant. */
   readonly openedMs: number;
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: { aborted: boolean } = { aborted: false };
-  /** Its message while that waits to be answered, else `NO_MESSAGE`. */
+  /** Its message while it waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
-  /** Among the calls that are looked after. */
+  /** Its node in `CallWatch`. */
   readonly watched = new QueueNode<IncomingCheck>(this);
-  /** In the queue of those that wait for their turn. */
+  /** Its node in the queue of checks. */
   readonly queued = new QueueNode<IncomingCheck>(this);
-  /** When its message was there, on the monotonic clock; 0 where it is not yet. */
+  /** When its message was complete, monotonic; 0 before that. */
   arrivedMs = 0;
   readonly #stream: AnswerableStream;
   readonly #events: CheckCallEvents;
@@ -82,7 +82,7 @@ export class IncomingCheck implements StreamEvents {
     this.deadlineMs = nowMs + budgetOf(grpcTimeoutMs(headers.get('grpc-timeout')), maxCheckMs);
   }
 
-  /** Answered, or nobody waits any more. */
+  /** Whether it was answered or its client is gone. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -93,7 +93,7 @@ export class IncomingCheck implements StreamEvents {
     if (this.#isOver) return;
     if (this.#bytes > MAX_CALL_BYTES) return this.#events.arrived(this, 'too-large');
     this.#messages.add(bytes);
-    // The last bytes are a message at once, which is counted as one.
+    // The last part completes the message, which is counted as such.
     if (part === 'more' && !this.#messages.hold()) this.#events.arrived(this, 'full');
   }
 
@@ -110,7 +110,7 @@ export class IncomingCheck implements StreamEvents {
     this.#events.closed(this);
   }
 
-  /** Gives the answer, where there was none and somebody waits for it. */
+  /** Sends the answer, unless the call is over. */
   answer(message: Uint8Array): void {
     if (this.#isOver) return;
     this.#over();
@@ -118,7 +118,7 @@ export class IncomingCheck implements StreamEvents {
     if (this.watched.queue !== null) this.#events.lingers(this);
   }
 
-  /** Ends what the client does not take or does not end. */
+  /** Resets a stream that its client does not read or half-close. */
   cut(): void {
     this.#stream.reset(ErrorCode.cancel);
   }
@@ -131,7 +131,7 @@ export class IncomingCheck implements StreamEvents {
   }
 }
 
-/** A text that is not longer than what it says can be. */
+/** A `traceparent`, unless it is too long to be valid. */
 const shortOf = (text: string | undefined): string | null =>
   text === undefined || text.length > MAX_TRACEPARENT_CHARS ? null : text;
 

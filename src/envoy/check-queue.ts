@@ -1,47 +1,52 @@
 import { LinkedQueue, type QueueNode } from '../runtime/linked-queue.ts';
 
-/** A check that waits for its turn. */
+/** A check waiting for its turn. */
 export interface QueuedCheck {
-  /** When it was there, on the monotonic clock. */
+  /** When it arrived, monotonic. */
   readonly arrivedMs: number;
-  /** When its answer must be ready, on the same clock. */
+  /** When its answer must be ready, monotonic. */
   readonly deadlineMs: number;
 }
 
-/** What is done with checks. */
+/** What to do with checks. */
 export interface CheckQueueOptions<C> {
   readonly monotonicMs: () => number;
-  /** A turn of checks begins. INVARIANT: whatever has arrived by then arrived before what is asked from now on is answered. */
+  /** A turn begins. INVARIANT: everything that arrived before this point happened before any check of the turn is answered. */
   readonly onTurn: () => void;
-  /** The turn of some checks has come, at least one. They are answered together. */
+  /** Answers a batch of checks, at least one, together. */
   readonly run: (checks: readonly C[]) => void;
-  /** It is answered without being decided. */
+  /** Refuses a check without deciding it. */
   readonly shed: (check: C) => void;
-  /** A turn is over: answers that have not gone out are to go. */
+  /** A turn is over: pending answers must be sent. */
   readonly onTurnOver: () => void;
 }
 
 /**
- * So many checks are answered together at most, and as should take so long at most: what they spend is one write, and the proxy works
- * on their answers while the next are decided.
+ * Most checks answered together, and the longest time that should take. Their spending is one write, and the proxy works on
+ * their answers while the next batch is decided.
  */
 const MAX_TOGETHER = 8;
 const TOGETHER_MS = 4;
-/** Checks of one turn of the event loop: so long what else there is waits for them. The longer one is for what a turn has left behind. */
+/**
+ * Longest run of checks in one turn of the event loop, so that other work is not delayed. The longer limit applies while
+ * earlier turns left checks behind.
+ */
 const SLICE_MS = 0.5;
 const MAX_SLICE_MS = 50;
-/** So many times as long as all else took since that turn: else refusing what is too much would take the time of the rest. */
+/**
+ * A turn may last this many times as long as all other work since the previous turn; otherwise refusing the excess would starve
+ * the rest.
+ */
 const SHARE = 9;
-/** Where no turn has come to the end of the queue for so long, more checks come than can be decided. */
+/** No turn has emptied the queue for this long: more checks arrive than can be decided. */
 const STANDING_MS = 100;
 
 /**
- * The order in which checks are decided. They begin after everything else that the event loop has: whatever arrived with them,
- * the ends and revocations of tasks among it, and the commits of the ledger are dealt with before, and again after each half millisecond of
- * checks, or those that are answered together, or up to 50 ms where more come than are decided at once. So a wait here is the delay of the event loop. A check is shed
- * once its deadline has come; and where no turn has come to the end of the queue for 100 ms, once half of its time has gone by,
- * so that the others are decided in good time and not all of them just too late. One that nobody waits for any more leaves its
- * place, and costs nothing from then on. The caller bounds how many wait.
+ * The queue of checks. Checks run after all other work of the event loop: whatever arrived with them (such as ends and
+ * revocations of tasks) and ledger commits are processed first, and again after each half millisecond of checks, each batch, or
+ * up to 50 ms under overload. The wait here is therefore the event loop's delay. Overload control: a check is shed at its
+ * deadline; and once no turn has emptied the queue for 100 ms, after half of its time, so that some are decided in time rather
+ * than all too late. A check whose client is gone leaves the queue at once. The caller bounds the length.
  *
  * @see RFC 8289
  */
@@ -49,23 +54,23 @@ export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
   readonly #waiting = new LinkedQueue<C>();
   #isScheduled = false;
-  /** What each of the last that were decided took. */
+  /** Average time of the checks decided last. */
   #eachMs = TOGETHER_MS;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
-  /** When the last turn that left some behind was over. */
+  /** Since when turns have left checks behind. */
   #endedMs = 0;
 
   constructor(options: CheckQueueOptions<C>) {
     this.#options = options;
   }
 
-  /** How many wait. */
+  /** Number of waiting checks. */
   get length(): number {
     return this.#waiting.length;
   }
 
-  /** Adds a check, at a place that it leaves where nobody waits for it any more. */
+  /** Adds a check; its node leaves the queue when nobody waits for it any more. */
   add(place: QueueNode<C>): void {
     this.#waiting.join(place);
     if (this.#isScheduled) return;
@@ -96,7 +101,7 @@ export class CheckQueue<C extends QueuedCheck> {
     setImmediate(this.#turn);
   };
 
-  /** Those that are decided next; of what is too late a few are shed. */
+  /** The next batch. Sheds a few of those that are too late. */
   #next(nowMs: number): readonly C[] {
     const together = Math.max(1, Math.min(MAX_TOGETHER, TOGETHER_MS / this.#eachMs));
     const checks: C[] = [];

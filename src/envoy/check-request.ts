@@ -4,7 +4,7 @@ import { MESSAGE_LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
 import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint, WireReader } from './wire-reader.ts';
 
-/** What is read of a CheckRequest: absent fields are absent, as in the message. */
+/** The used fields of a CheckRequest. Absent fields are absent, as in the message. */
 export interface DecodedCheckRequest {
   readonly attributes?: DecodedAttributes;
 }
@@ -34,12 +34,12 @@ export interface DecodedHttpRequest {
 }
 
 /**
- * The message in these bytes: the fields that are used, the others skipped by their length, which are most of it. In one pass
- * that bounds what it makes objects of before it makes them. `request.malformed` for bytes that are no message or that two
- * decoders would read in different ways; `request.not-canonical` for text that is not UTF-8; `request.too-large` for more than
- * 256 headers, or more than 512 values in what Envoy's MCP filter says. Never throws.
+ * Decodes the used fields of a CheckRequest and skips the others, which are most of it. One pass, with limits checked before
+ * objects are created. Denies with `request.malformed` bytes that are not a message or that two decoders would read
+ * differently; `request.not-canonical` text that is not UTF-8; `request.too-large` more than 256 headers, or 512 values of
+ * Envoy's MCP filter. Never throws.
  *
- * @param bytes a serialised CheckRequest, at most what the server lets in; what is read refers to them
+ * @param bytes a serialised CheckRequest, within the server's limit; the result refers to it
  * @see proto/envoy/service/auth/v3/attribute_context.proto
  */
 export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
@@ -52,7 +52,7 @@ class RequestReader extends WireReader {
   #headers = 0;
   #values = 0;
 
-  /** Counts a header, in either shape; whether it may be read. */
+  /** Counts a header in either form. Returns whether the limit allows it. */
   isHeaderWithin(): boolean {
     this.#headers += 1;
     if (this.#headers <= MESSAGE_LIMITS.headers) return true;
@@ -60,7 +60,7 @@ class RequestReader extends WireReader {
     return false;
   }
 
-  /** Counts a value of metadata, at any depth: so the depth is bounded as the number is. */
+  /** Counts a metadata value at any depth, which bounds depth as well as number. */
   isValueWithin(): boolean {
     this.#values += 1;
     if (this.#values <= MESSAGE_LIMITS.metadataValues) return true;
@@ -74,13 +74,13 @@ class RequestReader extends WireReader {
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Target<T> = FieldReaders<Writable<T>, RequestReader>;
 
-/** The parts of an entry of a map; what is absent is the default, as everywhere in protobuf. */
+/** The parts of a map entry; absent ones have the default, as in protobuf. */
 interface Entry<V> {
   key: string;
   value: V;
 }
 
-/** Adds to a map whose names come from outside: it has no prototype. */
+/** Adds to a map with untrusted names: it has no prototype. */
 function add<V>(reader: RequestReader, map: Readonly<Record<string, V>> | undefined, { key, value }: Entry<V>) {
   const entries: Record<string, V> = map ?? Object.create(null);
   if (key in entries) reader.malformed('a map has a key twice');
@@ -96,7 +96,7 @@ const textEntry: FieldReaders<Entry<string>, RequestReader> = fieldReaders({
 const structEntry: FieldReaders<Entry<DecodedStruct>, RequestReader> = fieldReaders({
   1: readDelimited(1, (entry, reader) => void (entry.key = reader.text())),
   2: readDelimited(2, (entry, reader) => {
-    // Which namespace it is decides whether its value is read: what other filters wrote never is.
+    // The namespace decides whether its value is read; values of other filters never are.
     if (entry.key === '') reader.malformed('a map has a value before its key');
     else if (MCP_NAMESPACES.has(entry.key)) entry.value = reader.message(struct, {});
     else reader.pass();
@@ -115,14 +115,14 @@ const struct: Target<DecodedStruct> = fieldReaders({
   }),
 });
 
-/** The members of a `oneof`: one slot. */
+/** The members of a `oneof` share a slot. */
 const value: Target<DecodedValue> = fieldReaders({
   1: varint(0, (target, reader) => void (target.nullValue = reader.uint32())),
   2: fixed64(0, (target, reader) => void (target.numberValue = reader.double())),
   3: readDelimited(0, (target, reader) => void (target.stringValue = reader.text())),
   4: varint(0, (target, reader) => void (target.boolValue = reader.uint32() !== 0)),
   5: readDelimited(0, (target, reader) => void (target.structValue = reader.message(struct, {}))),
-  // That there is one is all that anybody asks.
+  // Only its presence matters.
   6: readDelimited(0, (target, reader) => {
     reader.pass();
     target.listValue = true;

@@ -3,12 +3,12 @@ import { messageBytes, delimitedField, number, textField } from './wire-writer.t
 /** A header and its value. */
 export type SetHeader = readonly [name: string, value: string];
 
-/** What is said of the request in a CheckResponse: it passes, with headers set and others removed, or it is answered. */
+/** The part of a CheckResponse about the request: pass it with header changes, or answer it. */
 export type HttpAnswer =
   | { readonly kind: 'ok'; readonly headers: readonly SetHeader[]; readonly headersToRemove: readonly string[] }
   | {
       readonly kind: 'denied';
-      /** A gRPC status code that is not 0. */
+      /** A gRPC status code other than 0. */
       readonly code: number;
       readonly message: string;
       readonly httpStatus: number;
@@ -17,10 +17,10 @@ export type HttpAnswer =
     };
 
 /**
- * The bytes of a CheckResponse. Every header has both its `append` and its `append_action`, since versions of Envoy differ in
- * which they obey (envoyproxy/envoy#43310).
+ * Serialises a CheckResponse. Each header has both `append` and `append_action`, because Envoy versions differ in which they
+ * obey (envoyproxy/envoy#43310).
  *
- * @param metadata what lands in the namespace `envoy.filters.http.ext_authz`
+ * @param metadata goes to the namespace `envoy.filters.http.ext_authz`
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
 export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHeader[]): Buffer {
@@ -29,7 +29,7 @@ export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHea
   );
 }
 
-/** Status code 0, and it is there: INVARIANT: nothing else in this file writes one. */
+/** An explicit status code 0. INVARIANT: nothing else in this file writes one. */
 const OK_STATUS = delimitedField(1, number(1, 0));
 
 const okFrom = ({ headers, headersToRemove }: HttpAnswer & { readonly kind: 'ok' }): string =>
@@ -37,7 +37,7 @@ const okFrom = ({ headers, headersToRemove }: HttpAnswer & { readonly kind: 'ok'
   delimitedField(3, headers.map(option).join('') + headersToRemove.map((name) => textField(5, name)).join(''));
 
 function deniedFrom({ code, message, httpStatus, headers, body }: HttpAnswer & { readonly kind: 'denied' }): string {
-  if (!Number.isInteger(code) || code < 1) throw new Error('the status of a denial is not above 0');
+  if (!Number.isInteger(code) || code < 1) throw new Error('the status of a denial must be above 0');
   const status = delimitedField(1, number(1, code) + textField(2, message));
   return (
     status +
@@ -46,7 +46,7 @@ function deniedFrom({ code, message, httpStatus, headers, body }: HttpAnswer & {
 }
 
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
-/** `append: { value: false }` and the action that means the same. */
+/** `append: { value: false }` and the equivalent action. */
 const OVERWRITE = delimitedField(2, number(1, 0)) + number(3, OVERWRITE_IF_EXISTS_OR_ADD);
 
 /** An entry of `headers`: a `HeaderValueOption`. */

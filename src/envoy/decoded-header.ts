@@ -4,16 +4,16 @@ import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { utf8From } from './utf8.ts';
 import { readDelimited, type FieldReaders, fieldReaders, WireReader } from './wire-reader.ts';
 
-/** A `HeaderValue` as the message has it: absent fields are absent. */
+/** A `HeaderValue` as in the message: absent fields are absent. */
 export interface HeaderFields {
   readonly key?: string;
   readonly value?: string;
   readonly raw_value?: Buffer;
 }
 
-/** A header as it was decoded: what it says, and nothing of the bytes that said it. */
+/** A decoded header, without reference to the message's bytes. */
 export class DecodedHeader {
-  /** The header as a line, or why it is none. */
+  /** The parsed line, or why it is invalid. */
   readonly line: HeaderLine | Deny;
 
   constructor(fields: HeaderFields) {
@@ -37,17 +37,17 @@ const fields: FieldReaders<Writable, WireReader> = fieldReaders({
 });
 
 /**
- * Of the headers that calls have most are the same from call to call. INVARIANT: only of these names, whose value is no credential:
- * what is remembered outlives the call.
+ * Memoised headers: most repeat from call to call. INVARIANT: only names whose values are not credentials, because the memo
+ * outlives the call.
  */
-const remembered = new BoundedMemo<DecodedHeader>({
+const memo = new BoundedMemo<DecodedHeader>({
   maxKeys: 8_192,
   maxChars: 4_194_304,
   maxKeyChars: 4_096,
   hasWholeKeys: true,
 });
 
-/** What proxies and clients say of the connection, of themselves and of the content, and who calls. No path: a key can stand in one. */
+/** Headers about connection, client, content and caller. No paths: they can contain keys. */
 const REMEMBERED_NAMES = [
   ':authority',
   ':method',
@@ -71,7 +71,7 @@ const REMEMBERED_NAMES = [
   'x-forwarded-host',
   'x-forwarded-proto',
 ] as const;
-/** How the bytes of theirs begin, with their name, as Envoy writes it; by the length of that. */
+/** The serialised beginnings of these headers, name included, by length. */
 const BEGINNINGS = Map.groupBy(
   REMEMBERED_NAMES.map((name) => Buffer.concat([Buffer.of(10, name.length), Buffer.from(name)])),
   ({ length }) => length - 2,
@@ -88,19 +88,18 @@ function isAt(bytes: Buffer, from: number, beginning: Buffer): boolean {
 }
 
 /**
- * The header in the bytes of a `HeaderValue`; what is wrong with them where they are none. The same object for the same bytes, as
- * long as they are remembered.
+ * Decodes a `HeaderValue`, or says what is wrong with it. Returns the same object for the same bytes while it is memoised.
  *
- * @param bytes hold more; the header refers to none of them
+ * @param bytes contains more; the result does not refer to it
  */
 export function decodedHeaderFrom(bytes: Buffer, from: number, to: number): DecodedHeader | Deny {
   const text = isRemembered(bytes, from) ? bytes.toString('latin1', from, to) : null;
-  const known = text === null ? undefined : remembered.get(text);
+  const known = text === null ? undefined : memo.get(text);
   if (known !== undefined) return known;
   const reader = new WireReader(bytes, { from, to });
   const read: Writable = reader.whole(fields, {});
   if (reader.problem !== null) return reader.problem;
   const header = new DecodedHeader(read);
-  if (text !== null) remembered.set(text, header);
+  if (text !== null) memo.set(text, header);
   return header;
 }

@@ -4,9 +4,9 @@ import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
 import { readDelimited, fieldReaders, varint, type FieldReaders } from './wire-reader.ts';
 
-/** What is read of an entry; what is absent is as here, or `null` where that differs from the default. */
+/** The used fields of an entry. Absent ones have the defaults here, or `null` where the default would be ambiguous. */
 export interface EntryDraft extends LoggedDraft, FlagsDraft {
-  /** Of the duration that is being read. */
+  /** Seconds of the duration being read. */
   seconds: number;
   nanos: number;
   sentMs: number | null;
@@ -29,7 +29,7 @@ export interface EntryDraft extends LoggedDraft, FlagsDraft {
   details: string | null;
 }
 
-/** What an entry without fields says. */
+/** The draft of an empty entry. */
 export const emptyDraft = (): EntryDraft => ({
   id: null,
   kind: null,
@@ -76,10 +76,10 @@ const duration: Target = fieldReaders({
   2: varint(2, (draft, reader) => void (draft.nanos = int32Of(reader))),
 });
 
-/** Milliseconds with three digits after the point. */
+/** Rounds milliseconds to three decimal places. */
 export const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
 
-/** Milliseconds of the duration that comes next; 0 for one that is negative. */
+/** Reads a duration in milliseconds; 0 for a negative one. */
 function msOf(draft: EntryDraft, reader: EntryReader): number {
   draft.seconds = 0;
   draft.nanos = 0;
@@ -87,16 +87,16 @@ function msOf(draft: EntryDraft, reader: EntryReader): number {
   return rounded(Math.max(0, draft.seconds * 1_000 + draft.nanos / 1e6));
 }
 
-/** A size that comes next: one of 2^63 or more reads as negative. */
+/** Reads a size; one of 2^63 or more reads as negative. */
 const sizeOf = (reader: EntryReader): number => {
   const size = reader.int64();
   return size < 0 ? Number.MAX_SAFE_INTEGER : Math.min(size, Number.MAX_SAFE_INTEGER);
 };
 
-/** Envoy adds it to a request that it let pass because the check failed, with `failure_mode_allow_header_add`. */
+/** Envoy adds this header to a request that passed because its check failed, with `failure_mode_allow_header_add`. */
 const isFailureModeHeader = isTextAt('x-envoy-auth-failure-mode-allowed');
 
-/** The members of a `oneof`: one slot. */
+/** The members of a `oneof` share a slot. */
 const subjectAltName: Target = fieldReaders({
   1: readDelimited(1, (draft, reader) => {
     if (draft.peer === undefined) draft.peer = reader.made(spiffeIdAt);

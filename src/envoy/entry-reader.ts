@@ -1,14 +1,14 @@
 import { deny } from '../decision/decision.ts';
 import { WireReader } from './wire-reader.ts';
 
-/** Of headers, names of a certificate and namespaces of metadata, in one entry. */
+/** Most headers, certificate names and metadata namespaces in one entry. */
 const MAX_PARTS = 256;
 
-/** Reads one entry of an access log, and bounds what can be many in it. */
+/** Reads one access log entry with limits. */
 export class EntryReader extends WireReader {
   #parts = 0;
 
-  /** Counts a header, a name of a certificate or a namespace; whether it may be read. */
+  /** Counts a header, certificate name or namespace. Returns whether the limit allows it. */
   isPartWithin(): boolean {
     this.#parts += 1;
     if (this.#parts <= MAX_PARTS) return true;

@@ -1,31 +1,32 @@
 import { type Deny, deny } from '../decision/decision.ts';
 
-/** What says how long a request is and how it is written. */
+/** What determines the length and encoding of a request. */
 export interface Framing {
   readonly method: string;
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
-  /** Whole, or `null` where none was inspected. */
+  /** The whole body, or `null` where it was not inspected. */
   readonly body: Uint8Array | null;
 }
 
-/** RFC 9110 sections 9.3.1 and 9.3.2: content of these has no meaning, so servers differ in whether they read it. */
+/** Content of these has no meaning, so servers differ in whether they read it (RFC 9110 sections 9.3.1 and 9.3.2). */
 const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
- * Why the length or the form of a request leaves room for two readings, or `null`. `request.not-canonical` for a length
- * that is no number, a length beside `transfer-encoding`, any `transfer-encoding` but `chunked`, and a GET or HEAD with
- * content; `request.body-incomplete` for a body of another length than announced; `request.unsupported` for a compressed
- * body, which is nowhere unpacked, and for an `expect` that is not `100-continue`.
+ * Why the framing of a request is ambiguous, or `null`. `request.not-canonical`: invalid length, length beside
+ * `transfer-encoding`, any `transfer-encoding` but `chunked`, content in a GET or HEAD. `request.body-incomplete`: body and
+ * length differ. `request.unsupported`: a compressed body, which is never decompressed, or an `expect` other than
+ * `100-continue`.
  *
  * @see RFC 9112 section 6.3, RFC 9110 sections 8.4 and 10.1.1
  */
 export function framingProblem({ method, headers, body }: Framing): Deny | null {
   const length = headers.get('content-length')?.[0];
   const coding = headers.get('transfer-encoding')?.[0];
-  if (length !== undefined && !/^[0-9]{1,15}$/.test(length)) return notCanonical('the `content-length` is no number');
+  if (length !== undefined && !/^[0-9]{1,15}$/.test(length))
+    return notCanonical('the `content-length` must be a number');
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    return notCanonical('the `transfer-encoding` is not `chunked`');
+    return notCanonical('the `transfer-encoding` must be `chunked`');
   }
   if (length !== undefined && coding !== undefined) {
     return notCanonical('there is a `content-length` beside `transfer-encoding`');
@@ -34,7 +35,7 @@ export function framingProblem({ method, headers, body }: Framing): Deny | null 
   const hasContent = (body?.length ?? 0) > 0 || (announced ?? 0) > 0 || coding !== undefined;
   if (hasContent && WITHOUT_CONTENT.has(method)) return notCanonical(`a ${method} request has content`);
   if (body !== null && announced !== null && body.length !== announced) {
-    return deny('request.body-incomplete', 'the body is not as long as its `content-length`');
+    return deny('request.body-incomplete', 'the body and its `content-length` differ in length');
   }
   return formProblem(headers);
 }
@@ -45,7 +46,7 @@ function formProblem(headers: Framing['headers']): Deny | null {
   const expected = headers.get('expect')?.[0]?.toLowerCase();
   return expected === undefined || expected === '100-continue'
     ? null
-    : unsupported('the `expect` header is not `100-continue`');
+    : unsupported('the `expect` header must be `100-continue`');
 }
 
 const notCanonical = (detail: string): Deny => deny('request.not-canonical', detail);

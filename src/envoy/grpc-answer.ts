@@ -2,7 +2,7 @@ import { headerBlock } from '../http2/header-block.ts';
 import type { AnswerableStream } from '../http2/stream.ts';
 import { framed } from './grpc-messages.ts';
 
-/** The gRPC status codes that are sent. */
+/** The gRPC status codes used. */
 export const GrpcStatus = Object.freeze({
   ok: 0,
   invalidArgument: 3,
@@ -17,14 +17,14 @@ const ANSWER = Object.freeze({ ':status': '200', 'content-type': 'application/gr
 const HEADERS = headerBlock(ANSWER);
 const OK_TRAILERS = headerBlock({ 'grpc-status': '0' });
 
-/** Sends the messages of an answer that has more to come; `endAnswer` ends it. */
+/** Sends a message of a streaming answer; `endAnswer` ends it. */
 export function sendMessage(stream: AnswerableStream, message: Uint8Array): void {
   if (!stream.isAnswerable) return;
   if (!stream.isAnswered) stream.respond(HEADERS);
   stream.send(framed(message));
 }
 
-/** Ends an answer, with its only or its last message. Does nothing where nobody waits any more. */
+/** Ends an answer with its only or last message. Does nothing where the stream is over. */
 export function endAnswer(stream: AnswerableStream, message: Uint8Array | null): void {
   if (!stream.isAnswerable) return;
   if (!stream.isAnswered) stream.respond(HEADERS);
@@ -33,7 +33,7 @@ export function endAnswer(stream: AnswerableStream, message: Uint8Array | null):
   stream.letGo();
 }
 
-/** Answers with a gRPC error, whose text is printable ASCII without `%`. */
+/** Answers with a gRPC error; the text must be printable ASCII without `%`. */
 export function failAnswer(stream: AnswerableStream, code: number, details: string): void {
   if (!stream.isAnswerable) return;
   const status = { 'grpc-status': String(code), 'grpc-message': details };
@@ -42,7 +42,7 @@ export function failAnswer(stream: AnswerableStream, code: number, details: stri
   stream.letGo();
 }
 
-/** Refuses what is no gRPC call. */
+/** Refuses a request that is not gRPC. */
 export function refuseHttp(stream: AnswerableStream, status: number): void {
   stream.respond(headerBlock({ ':status': String(status) }), { ends: true });
   stream.letGo();

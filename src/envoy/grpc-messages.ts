@@ -1,4 +1,4 @@
-/** Why bytes are no messages of a call: no gRPC, more than the bound, or an end in the middle or where one more was due. */
+/** Why the messages of a call are invalid: not gRPC, too large, or ended early. */
 export type MessageProblem = 'malformed' | 'too-large' | 'incomplete';
 
 import type { ByteBudget } from './byte-budget.ts';
@@ -6,30 +6,29 @@ import type { ByteBudget } from './byte-budget.ts';
 const PREFIX_BYTES = 5;
 
 /**
- * Takes the length-prefixed messages of a gRPC call out of its bytes, however these arrive. It holds at most twice the bound
- * and one chunk; a message of more is told from its prefix, before it is there. A compressed message is `malformed`: nobody was
- * told that one may be sent.
+ * Splits the bytes of a gRPC call into length-prefixed messages. Holds at most twice the limit and one chunk; a larger message
+ * is refused by its prefix. A compressed message is `malformed`, because no compression was offered.
  *
- * Lifecycle: what `hold` has counted is given back by `letGo`, which nothing is held after.
+ * Lifecycle: `letGo` returns what `hold` counted and drops the buffer.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export class GrpcMessages {
   readonly #maxBytes: number;
   readonly #budget: ByteBudget | null;
-  /** Of the budget. */
+  /** Bytes taken from the budget. */
   #held = 0;
   #buffer: Buffer = EMPTY;
   #from = 0;
   #to = 0;
 
-  /** @param budget of what `hold` counts; `null` where what is held is bounded otherwise */
+  /** @param budget for `hold`; `null` where memory is bounded otherwise */
   constructor(maxBytes: number, budget: ByteBudget | null = null) {
     this.#maxBytes = maxBytes;
     this.#budget = budget;
   }
 
-  /** Adds bytes as they came. */
+  /** Adds received bytes. */
   add(chunk: Buffer): void {
     if (this.#from === this.#to) {
       this.#buffer = chunk;
@@ -50,8 +49,8 @@ export class GrpcMessages {
   }
 
   /**
-   * Counts the memory that is held from now on, which is more than the bytes: a chunk is held as a whole, and what grows has room
-   * for more. @returns whether it was there to be had; where not, all of it is let go
+   * Counts the memory held from now on, which exceeds the bytes: chunks are kept whole, and the buffer has spare capacity.
+   * @returns whether the budget had room; if not, everything is dropped
    */
   hold(): boolean {
     const more = this.#buffer.buffer.byteLength - this.#held;
@@ -64,7 +63,7 @@ export class GrpcMessages {
     return true;
   }
 
-  /** Holds nothing any more. A message that was given stays as it is. */
+  /** Drops the buffer. A message returned before stays valid. */
   letGo(): void {
     if (this.#held > 0) this.#budget?.give(this.#held);
     this.#held = 0;
@@ -73,7 +72,7 @@ export class GrpcMessages {
     this.#to = 0;
   }
 
-  /** The next message that is whole, not copied; `null` where none is, or what is there is none. */
+  /** The next complete message, not copied; `null` where there is none, or what is wrong. */
   next(): Buffer | MessageProblem | null {
     if (this.#to - this.#from < PREFIX_BYTES) return null;
     if (this.#buffer[this.#from] !== 0) return 'malformed';
@@ -85,7 +84,7 @@ export class GrpcMessages {
     return this.#buffer.subarray(from, from + length);
   }
 
-  /** The only message of a call that has said all: there must be one, and nothing more. */
+  /** The only message of a half-closed call: exactly one, and nothing else. */
   only(): Buffer | MessageProblem {
     const message = this.next();
     if (message === null) return 'incomplete';
@@ -93,13 +92,13 @@ export class GrpcMessages {
     return this.#from === this.#to ? message : 'malformed';
   }
 
-  /** Twice as much as is needed, so that many small chunks are not copied over and over, but no more than the message says it has. */
+  /** Doubles the capacity, so that many small chunks are not copied again and again, but not beyond the announced length. */
   #roomFor(bytes: number): number {
     const whole = this.#to - this.#from < PREFIX_BYTES ? 0 : PREFIX_BYTES + this.#buffer.readUInt32BE(this.#from + 1);
     return bytes <= whole ? Math.min(2 * bytes, whole) : 2 * bytes;
   }
 
-  /** Whether there are bytes of a message that is not whole. */
+  /** Whether an incomplete message is buffered. */
   get isPartial(): boolean {
     return this.#from !== this.#to;
   }
@@ -107,7 +106,7 @@ export class GrpcMessages {
 
 const EMPTY = Buffer.alloc(0);
 
-/** A message as it is sent: never compressed. */
+/** Frames a message, uncompressed. */
 export function framed(message: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
   frame[0] = 0;

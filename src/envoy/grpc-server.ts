@@ -6,27 +6,27 @@ import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { failAnswer, GrpcStatus, refuseHttp } from './grpc-answer.ts';
 import { unixSocketProblem } from './socket.ts';
 
-/** What is done with a call of a method; the result is told what comes of it. */
+/** Handles the calls of a method. Returns the listener of their stream. */
 export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => StreamEvents;
 
-/** What the server is made with. */
+/** What a server needs. */
 export interface GrpcServerOptions {
   readonly monotonicMs: () => number;
-  /** Whether what has come is enough for now; who says so calls `readOn`. Default never. */
+  /** Backpressure: whether enough work is queued; whoever returns true must call `readOn`. Default never. */
   readonly isCrowded?: () => boolean;
-  /** Told of what a method has thrown, which resets its call, and of connections that could not be taken. */
+  /** Called with errors of a method, which reset its call, and of connections that could not be accepted. */
   readonly onFault?: (error: unknown) => void;
 }
 
-/** What stands in the way of an address. */
+/** Why an address cannot be bound. */
 export interface BindProblem {
   readonly problem: string;
 }
 
 /**
- * A gRPC server without a codec: it finds the method of a call, and the method does the rest.
+ * A gRPC server without codecs: it routes a call to its method, which does the rest.
  *
- * Lifecycle: `listen` as often as there are addresses, `close` once.
+ * Lifecycle: `listen` once per address, `close` once.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
@@ -38,10 +38,10 @@ export class GrpcServer {
   }
 
   /**
-   * Opens an address.
+   * Binds an address.
    *
-   * @param address `unix:/absolute/path` (mode 0660) or `host:port`; port 0 takes a free one
-   * @returns the address as bound, or what stands in the way
+   * @param address `unix:/absolute/path` (mode 0660) or `host:port`; port 0 picks a free one
+   * @returns the bound address, or the problem
    */
   async listen(address: string): Promise<string | BindProblem> {
     const path = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
@@ -54,17 +54,17 @@ export class GrpcServer {
     return address;
   }
 
-  /** Sends the answers there are; they go out by themselves at the end of the turn of the event loop. */
+  /** Sends the pending answers now, instead of at the end of the turn. */
   flush(): void {
     this.#server.flush();
   }
 
-  /** Reads on after it was enough. */
+  /** Resumes reading. */
   readOn(): void {
     this.#server.readOn();
   }
 
-  /** Takes no more calls, lets those that are open end, and cuts off what is left after `graceMs`. Never rejects. */
+  /** Graceful stop: refuses new calls, lets open ones finish, and aborts what is left after `graceMs`. Never rejects. */
   close(graceMs: number): Promise<void> {
     return this.#server.close(graceMs);
   }
@@ -82,7 +82,7 @@ function routed(
   return unread(stream);
 }
 
-/** What comes of a stream that was answered is thrown away. */
+/** Ignores further input of a stream that was answered. */
 export const unread = (stream: AnswerableStream): StreamEvents => ({
   data: ({ length }) => stream.took(length),
   ended: () => undefined,

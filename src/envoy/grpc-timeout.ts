@@ -1,4 +1,4 @@
-/** Milliseconds of each unit of a `grpc-timeout`. */
+/** Milliseconds per unit of `grpc-timeout`. */
 const UNITS: ReadonlyMap<string, number> = new Map([
   ['H', 3_600_000],
   ['M', 60_000],
@@ -9,8 +9,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * How long a client waits, in milliseconds; `null` where it did not say, or not in a way that can be read: then the server's
- * own patience counts.
+ * The client's timeout in milliseconds; `null` where it is absent or invalid, so that the server's own limit applies.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */

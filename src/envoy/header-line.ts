@@ -1,22 +1,22 @@
 import { type Deny, deny } from '../decision/decision.ts';
 
-/** One header line, looked at by itself: what it says does not hang on the others. */
+/** A header line, checked independently of the others. */
 export interface HeaderLine {
   /** In lower case. */
   readonly name: string;
   readonly value: string;
-  /** The value alone, as the values of a name are kept. */
+  /** The value as the list of a single one. */
   readonly values: readonly [string];
   readonly isPseudo: boolean;
-  /** Why a request with it cannot be judged; `null` where it can. */
+  /** Why a request with this line is refused; `null` where it is acceptable. */
   readonly problem: Deny | null;
-  /** There must be one of its name, and of that one value. */
+  /** Whether the header must occur once and have a single value. */
   readonly isSingle: boolean;
-  /** What the header says in the place of, to servers and frameworks that obey it; `null` for every other header. */
+  /** What the header overrides in servers and frameworks that honour it; `null` for all others. */
   readonly replaces: 'method' | 'path' | null;
 }
 
-/** Headers whose meaning hangs on there being one of them. `authorization` is judged by the token stage. */
+/** Headers that must be unique. The token stage handles `authorization`. */
 const SINGLE: ReadonlySet<string> = new Set([
   'content-encoding',
   'content-length',
@@ -32,7 +32,7 @@ const SINGLE: ReadonlySet<string> = new Set([
   'txn-token',
 ]);
 
-/** What HTTP/1 and HTTP/2 have together; no proxy hands on another one. */
+/** The pseudo-header fields of HTTP/1 and HTTP/2; proxies forward no others. */
 const PSEUDO: ReadonlySet<string> = new Set([':method', ':path', ':authority', ':scheme', ':protocol']);
 
 const REPLACEMENTS: ReadonlyMap<string, 'method' | 'path'> = new Map([
@@ -48,8 +48,8 @@ const REPLACEMENTS: ReadonlyMap<string, 'method' | 'path'> = new Map([
 ]);
 
 /**
- * A header line as it was sent. `request.not-canonical` for a name that is no token, one with an underscore (to many servers `_`
- * and `-` are one letter), an unknown pseudo header, and a control character.
+ * Parses a header line. `request.not-canonical` for a name that is not a token or has an underscore (which many servers treat
+ * as `-`), an unknown pseudo-header field, and control characters.
  */
 export function headerLineFrom(rawName: string, value: string): HeaderLine {
   const name = rawName.toLowerCase();
@@ -68,7 +68,7 @@ function problemOf(name: string, value: string): Deny | null {
   if (!/^:?[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return notCanonical('a header name is not a token');
   if (name.includes('_')) return notCanonical('a header name has an underscore');
   if (name.startsWith(':') && !PSEUDO.has(name)) return notCanonical('a pseudo header is unknown');
-  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+  // oxlint-disable-next-line no-control-regex -- matches control characters on purpose
   const hasControl = /[\x00-\x08\x0a-\x1f\x7f]/.test(value);
   return hasControl ? notCanonical(`the header \`${name}\` has a control character`) : null;
 }

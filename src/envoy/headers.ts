@@ -2,17 +2,17 @@ import { type Deny, deny } from '../decision/decision.ts';
 import type { HeaderLine } from './header-line.ts';
 import { MESSAGE_LIMITS } from './limits.ts';
 
-/** The header lines of a request, together. */
+/** The header lines of a request together. */
 export interface Headers {
-  /** By name in lower case, each with its values in the order received; without the pseudo headers. */
+  /** Regular headers by lower-case name, values in the order received. */
   readonly byName: ReadonlyMap<string, readonly string[]>;
-  /** By name; no other may be there. */
+  /** Pseudo-header fields by name; no others are accepted. */
   readonly pseudo: ReadonlyMap<string, readonly string[]>;
-  /** Lines that say something in the place of the method or the path. */
+  /** Lines that override method or path. */
   readonly replacing: readonly HeaderLine[];
 }
 
-/** What `connection` may say of the connection itself; any other word removes the header of that name on the way. */
+/** Connection options without effect on other headers; any other word removes the header of that name in transit. */
 const CONNECTION_WORDS: ReadonlySet<string> = new Set(['', 'close', 'keep-alive', 'te']);
 
 const NONE: readonly string[] = [];
@@ -20,9 +20,9 @@ const NONE: readonly string[] = [];
 const TUNNELS = ['upgrade', 'http2-settings'] as const;
 
 /**
- * Puts header lines together. Denies with `request.too-large` over the limits, with what is wrong with a line by itself,
- * `request.not-canonical` for a header of which there must be one and are several, or a `connection` that takes other headers
- * away; and `request.unsupported` for anything that turns the connection into a tunnel, since nothing after that could be seen.
+ * Combines header lines. Denies with `request.too-large` above the limits; with the problem of any line; with
+ * `request.not-canonical` for a repeated header that must be unique, or a `connection` that removes headers; and with
+ * `request.unsupported` for anything that opens a tunnel, behind which nothing can be inspected.
  */
 export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
   if (lines.length > MESSAGE_LIMITS.headers) return tooLarge(`more than ${MESSAGE_LIMITS.headers} headers`);
@@ -41,7 +41,8 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
     const before = into.get(name);
     into.set(name, before === undefined ? values : [...before, value]);
     if (replaces !== null) replacing.push(line);
-    // A comma is how the map form of a request joins repeated headers; pseudo headers are never joined, and `:path` may have one.
+    // The map form of a request joins repeated headers with commas; pseudo-header fields are never joined, and `:path` may
+    // contain one.
     const isRepeated = before === undefined ? isSingle && value.includes(',') : isSingle || isPseudo;
     if (isRepeated) repeated ??= line;
   }
@@ -59,7 +60,7 @@ function connectionProblem({ byName, pseudo }: Headers): Deny | null {
   }
   return connection.every((word) => CONNECTION_WORDS.has(word))
     ? null
-    : notCanonical('the header `connection` takes other headers away');
+    : notCanonical('the header `connection` removes other headers');
 }
 
 const notCanonical = (detail: string): Deny => deny('request.not-canonical', detail);

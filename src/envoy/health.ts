@@ -9,7 +9,7 @@ import { AUTHORIZATION_SERVICE } from './proto.ts';
 import { readDelimited, fieldReaders, WireReader } from './wire-reader.ts';
 import { messageBytes, delimitedField, number, textField } from './wire-writer.ts';
 
-/** The names a health check may ask for: the whole server, and the service Envoy's cluster names. */
+/** Services that a health check may name: the whole server, and the one that Envoy's cluster names. */
 export const HEALTH_SERVICES: readonly string[] = ['', AUTHORIZATION_SERVICE];
 
 const PATH = '/grpc.health.v1.Health';
@@ -17,21 +17,21 @@ const SERVING = 1;
 const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 
-/** Watchers at once; one more is refused. */
+/** Most watchers; one more is refused. */
 const MAX_WATCHERS = 256;
 const MAX_MESSAGE_BYTES = 1_024;
-/** For a client to say what it asks. Of more that have not at once, the one that has had longest is refused. */
+/** Timeout for a client to complete its request. At the limit of pending ones, the oldest is refused. */
 const ASK_MS = 10_000;
 const MAX_ASKING = 1_024;
 
 /**
- * The gRPC health service, not serving until told otherwise: `Check`, `Watch` and `List`.
+ * The gRPC health service: `Check`, `Watch` and `List`. Not serving until `set`.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
 export class Health {
   readonly #watchers = new Map<AnswerableStream, string>();
-  /** Calls that have not said what they ask. */
+  /** Calls with an incomplete request. */
   readonly #asking: SharedTimeout<AnswerableStream>;
   #isServing = false;
 
@@ -39,7 +39,7 @@ export class Health {
     this.#asking = new SharedTimeout({ ms: ASK_MS, max: MAX_ASKING, onTimeout: refuseLate, monotonicMs, after });
   }
 
-  /** The methods by their paths. */
+  /** Methods by path. */
   readonly methods: ReadonlyMap<string, GrpcMethod> = new Map([
     [`${PATH}/Check`, (stream) => this.#withService(stream, { found: (service) => this.#check(stream, service) })],
     [
@@ -53,7 +53,7 @@ export class Health {
     [`${PATH}/List`, (stream) => this.#withService(stream, { found: () => endAnswer(stream, this.#list()) })],
   ]);
 
-  /** Says whether the server serves; watchers hear of it at once. */
+  /** Sets whether the server serves and notifies watchers. */
   set(isServing: boolean): void {
     if (isServing === this.#isServing) return;
     this.#isServing = isServing;
@@ -62,14 +62,14 @@ export class Health {
     }
   }
 
-  /** Ends the watching, which does not end by itself. */
+  /** Ends all watches. */
   close(): void {
     for (const stream of this.#watchers.keys()) failAnswer(stream, GrpcStatus.unavailable, 'the server closes');
     this.#watchers.clear();
     this.#asking.close();
   }
 
-  /** Hands over the service that a call asks for, once it has said all. */
+  /** Passes on the requested service, once the client has half-closed. */
   #withService(
     stream: AnswerableStream,
     { found, closed = () => undefined }: { readonly found: (service: string) => void; readonly closed?: () => void },
@@ -81,7 +81,7 @@ export class Health {
       data: (bytes, part) => {
         stream.took(bytes.length);
         size += bytes.length;
-        // What has to be waited for keeps nothing else in memory.
+        // A waiting chunk must not keep a larger buffer in memory.
         if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(part === 'last' ? bytes : ownCopyOf(bytes));
         else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
       },

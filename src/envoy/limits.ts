@@ -1,4 +1,4 @@
-/** Limits of one request; more of anything is `request.too-large`. Envoy's own defaults are 100 headers and 60 KiB. */
+/** Limits of one request; more is `request.too-large`. Envoy's defaults are 100 headers and 60 KiB. */
 export const MESSAGE_LIMITS = Object.freeze({
   /** Header lines, pseudo headers included. */
   headers: 256,
@@ -13,14 +13,14 @@ export const MESSAGE_LIMITS = Object.freeze({
 });
 
 /**
- * What the messages of all calls of a server may hold in memory, in bytes. A check over it is denied with `overloaded`; an access
- * log is ended, and Envoy opens another.
+ * Limits on the memory of all messages of a server, in bytes. A check above it is denied with `overloaded`; an access log
+ * stream is ended, and Envoy opens another.
  */
 export const HELD_BYTES = Object.freeze({
-  /** Messages of every kind: the largest check fits many times. */
+  /** All messages; the largest check fits many times. */
   all: 64 * 1_024 * 1_024,
-  /** Checks whose clients have not said all: who leaves theirs open does not keep those out that come whole. */
+  /** Incomplete checks, so that clients who never complete theirs do not crowd out others. */
   unfinishedChecks: 32 * 1_024 * 1_024,
-  /** Access logs: whatever these do, it is no check that is denied for it. */
+  /** Access logs, so that they cannot cause denials. */
   accessLogs: 16 * 1_024 * 1_024,
 });

@@ -3,27 +3,27 @@ import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
 
-/** How a stream is ended that did not end by itself. */
+/** How the server ends a stream. */
 export interface Ending {
   readonly status: number;
   /** Printable ASCII without `%`. */
   readonly details: string;
 }
 
-/** The ending of one that the budget has no room for. */
+/** The ending where the budget has no room. */
 export const TOO_MUCH: Ending = { status: GrpcStatus.resourceExhausted, details: 'too much waits to be taken' };
 
-/** What a stream is made with. */
+/** What a stream needs. */
 export interface LogStreamOptions {
-  /** Of what came and was not read yet. */
+  /** Limits what was received and not yet read. */
   readonly budget: ByteBudget;
-  /** It is over. */
+  /** The stream is over. */
   readonly onOver: (log: AccessLogStream) => void;
 }
 
 /**
- * One stream of an access log, for one reader. What waits for the reader is counted, and ends the stream where there is no room for
- * it; it is over once, by its client, its reader or the server, and nothing waits then.
+ * One access log stream as an async iterator for one reader. Buffered data counts against the budget; without room the stream
+ * is ended. It ends once, by client, reader or server, and then holds nothing.
  */
 export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
   readonly #stream: AnswerableStream;
@@ -38,7 +38,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     this.#incoming = new Incoming(stream, () => this.#over());
   }
 
-  /** Nothing of it is wanted any more. */
+  /** Whether the stream is over. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -56,7 +56,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     this.#incoming.closed();
   }
 
-  /** Ends it, in order or with a problem; nothing where it is over. */
+  /** Ends the stream, normally or with a problem. Does nothing where it is over. */
   end(ending: Ending | null): void {
     if (this.#isOver) return;
     if (ending === null) endAnswer(this.#stream, EMPTY);
@@ -70,7 +70,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     return result;
   }
 
-  /** The reader leaves before the end. */
+  /** The reader stops before the end. */
   async return(): Promise<IteratorResult<Buffer, undefined>> {
     const result = await this.#incoming.return();
     this.#count();
@@ -81,7 +81,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     return this;
   }
 
-  /** Counts what waits now; whether there was room for it. */
+  /** Counts the buffered data. Returns whether the budget had room. */
   #count(): boolean {
     const { budget } = this.#options;
     const more = this.#incoming.heldBytes - this.#held;

@@ -2,9 +2,9 @@ import { isUuid } from '../decision/uuid.ts';
 import { recordText } from '../ledger/record.ts';
 import { remembering, type MadeOf } from './remembered-text.ts';
 
-/** Of text that only the proxy chooses. */
+/** Longest text chosen by the proxy alone. */
 const MAX_WORD_CHARS = 256;
-/** UTF-8 takes at most 3 bytes for a UTF-16 code unit, so that what is cut in the middle here is cut off afterwards. */
+/** Generous byte limit: at most 3 bytes per UTF-16 code unit, so that a character cut in half is truncated later. */
 const MAX_WORD_BYTES = 4 * MAX_WORD_CHARS;
 const MAX_PLAIN_BYTES = 2_048;
 const UUID_BYTES = 36;
@@ -12,25 +12,25 @@ const SCHEME = 'spiffe://';
 const QUESTION_MARK = 0x3f;
 const NUMBER_SIGN = 0x23;
 
-// Texts of an access log entry, from where they stand in its message. What is not UTF-8 is replaced, as every codec does: a log
-// is not refused for what a client sent. No more is made a string than is used: a part of a string keeps all of it in memory.
+// Texts of an access log entry, read in place. Invalid UTF-8 is replaced, as in every codec: a log is not refused for what a
+// client sent. Only what is used becomes a string, because a slice keeps its whole string in memory.
 
-/** A text that the proxy chose, its first 256 UTF-16 code units; `null` where it is empty. */
+/** A text chosen by the proxy, at most 256 UTF-16 code units; `null` where empty. */
 export const wordAt: MadeOf<string | null> = (bytes, from, to) => {
   if (from === to) return null;
   const text = bytes.toString('utf8', from, Math.min(to, from + MAX_WORD_BYTES));
   return text.length <= MAX_WORD_CHARS ? text : text.slice(0, MAX_WORD_CHARS).toWellFormed();
 };
 
-/** The same of one that comes again and again, as the name of a cluster does. */
+/** The same, memoised, for repeating texts such as cluster names. */
 export const familiarWordAt = remembering(wordAt);
 
 const recordTextAt: MadeOf<string> = (bytes, from, to) => recordText(bytes.toString('utf8', from, to));
 
-/** The host that a client named, as a record can hold it. */
+/** The host that a client named, in the form of a record. */
 export const hostAt = remembering(recordTextAt);
 
-/** A path without its query, which may hold a secret, as a record can hold it. */
+/** A path without its query, which may contain a secret, in the form of a record. */
 export const pathAt: MadeOf<string> = (bytes, from, to) => {
   let end = from;
   while (end < to && bytes[end] !== QUESTION_MARK && bytes[end] !== NUMBER_SIGN) end += 1;
@@ -46,7 +46,7 @@ const plainTextAt: MadeOf<string | null> = (bytes, from, to) => {
   return bytes.toString('latin1', from, to);
 };
 
-/** Text as it is in the answer to a check, which has no other characters; see `envoy/response.ts`. */
+/** Text as in the answer to a check, which uses these characters only; see `envoy/response.ts`. */
 export const plainAt = remembering(plainTextAt);
 
 /** A UUID in lower case. */
@@ -56,7 +56,7 @@ export const uuidAt: MadeOf<string | null> = (bytes, from, to) => {
   return isUuid(text) ? text : null;
 };
 
-/** Says whether a text is `expected`; no string is made of it. */
+/** Tests whether a text is `expected` without creating a string. */
 export const isTextAt = (expected: string): MadeOf<boolean> => {
   const wanted = Buffer.from(expected);
   return (bytes, from, to) => {
@@ -68,6 +68,6 @@ export const isTextAt = (expected: string): MadeOf<boolean> => {
 
 const isSpiffeScheme = isTextAt(SCHEME);
 
-/** A name of a certificate: `undefined` where it is no SPIFFE ID, `null` where it is one with characters that none has. */
+/** A certificate name: `undefined` where it is not a SPIFFE ID, `null` where it contains characters that no SPIFFE ID has. */
 export const spiffeIdAt: MadeOf<string | null | undefined> = (bytes, from, to) =>
   isSpiffeScheme(bytes, from, Math.min(to, from + SCHEME.length)) ? plainAt(bytes, from, to) : undefined;

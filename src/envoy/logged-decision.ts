@@ -4,33 +4,36 @@ import { isTextAt, plainAt, uuidAt } from './log-text.ts';
 import type { MadeOf } from './remembered-text.ts';
 import { readDelimited, fieldReaders, fixed64, varint, type FieldReaders } from './wire-reader.ts';
 
-/** Of our own namespace of the metadata; `envoy/response.ts` writes fewer, and Envoy adds one, which is a number. */
+/** Most texts in our metadata namespace; `envoy/response.ts` writes fewer, and Envoy adds a number. */
 const MAX_TEXTS = 16;
 
-/** What was read of the metadata of an entry. */
+/** The metadata read from an entry. */
 export interface LoggedDraft {
   id: string | null;
   kind: LoggedDecision['kind'];
   task: string | null;
   agent: string | null;
   action: string | null;
-  /** Whether the namespace whose value comes next is ours; `null` before its name. */
+  /** Whether the namespace of the next value is ours; `null` before its name. */
   isOurs: boolean | null;
   isOursRead: boolean;
-  /** Place in `values` of the value that comes next, `OTHER` for one that is not used; `null` before its name. */
+  /** Index in `values` of the next value, `OTHER` for unused ones; `null` before its name. */
   value: number | null;
-  /** A bit for each of `values` that was read. */
+  /** A bit per entry of `values` already read. */
   valuesRead: number;
   texts: number;
 }
 
-/** The decision; `null` where there is none, and where what there is has no id of ours. */
+/** The decision; `null` where there is none or it has no valid id. */
 export const loggedDecisionFrom = ({ id, kind, task, agent, action }: LoggedDraft): LoggedDecision | null =>
   id === null ? null : { id, kind, task, agent, action };
 
 type Target = FieldReaders<LoggedDraft, EntryReader>;
 
-/** Where Envoy puts what the answer to a check said. @see https://github.com/envoyproxy/envoy ext_authz, dynamic metadata */
+/**
+ * The namespace in which Envoy stores the metadata of an answer. @see https://github.com/envoyproxy/envoy ext_authz, dynamic
+ * metadata
+ */
 const isOurNamespace = isTextAt('envoy.filters.http.ext_authz');
 const isAllow = isTextAt('allow');
 const isDeny = isTextAt('deny');
@@ -39,7 +42,7 @@ const kindAt: MadeOf<LoggedDecision['kind']> = (bytes, from, to) => {
   return isDeny(bytes, from, to) ? 'deny' : null;
 };
 
-/** The values of our namespace that are used, and what each is read into. */
+/** The used values of our namespace and their targets. */
 const values: readonly {
   readonly isNameAt: MadeOf<boolean>;
   readonly read: (draft: LoggedDraft, reader: EntryReader) => void;
@@ -56,7 +59,7 @@ const valueAt: MadeOf<number> = (bytes, from, to) => {
   return OTHER;
 };
 
-/** The members of a `oneof`: one slot. Only texts are used. */
+/** The members of a `oneof` share a slot. Only texts are used. */
 const value: Target = fieldReaders({
   1: varint(0, (_, reader) => void reader.uint32()),
   2: fixed64(0, (_, reader) => void reader.double()),
@@ -101,12 +104,12 @@ const namespaceEntry: Target = fieldReaders({
   2: readDelimited(2, (draft, reader) => {
     if (draft.isOurs === null) reader.malformed('a map has a value before its key');
     else if (draft.isOurs) reader.message(struct, draft);
-    // What other filters wrote may be large and deep.
+    // Metadata of other filters may be large and deep.
     else reader.pass();
   }),
 });
 
-/** The `Metadata` of an entry, of which our namespace alone is read. */
+/** The `Metadata` of an entry, of which only our namespace is read. */
 export const loggedMetadata: Target = fieldReaders({
   1: readDelimited(null, (draft, reader) => {
     if (!reader.isPartWithin()) return;

@@ -8,7 +8,7 @@ export interface DecodedStruct {
   readonly fields?: Readonly<Record<string, DecodedValue>>;
 }
 
-/** A `google.protobuf.Value`: at most one of these. */
+/** A `google.protobuf.Value`: at most one member is set. */
 export interface DecodedValue {
   readonly nullValue?: unknown;
   readonly numberValue?: number;
@@ -18,7 +18,10 @@ export interface DecodedValue {
   readonly listValue?: unknown;
 }
 
-/** Where `envoy.filters.http.mcp` writes: in Envoy 1.37, which does not say whether it takes a request for MCP, and later. */
+/**
+ * The namespaces of `envoy.filters.http.mcp`: that of Envoy 1.37, which does not say whether a request is MCP, and the later
+ * one.
+ */
 const EARLY = 'mcp_proxy';
 const NAMESPACES = ['envoy.filters.http.mcp', EARLY] as const;
 
@@ -28,8 +31,7 @@ export const MCP_NAMESPACES: ReadonlySet<string> = new Set(NAMESPACES);
 const ENVELOPE = new Set(['jsonrpc', 'id', 'method']);
 
 /**
- * What Envoy’s MCP filter says of a request, a reading for each of its namespaces that is there; none without the filter,
- * or for a request it lets pass without a word.
+ * The readings of Envoy’s MCP filter, one per namespace present; none without the filter, or for a request it ignores.
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/mcp_filter
  */
@@ -59,7 +61,7 @@ function readingFrom(struct: DecodedStruct | undefined, isEarly: boolean): McpRe
 const fieldsOf = (struct: DecodedStruct | undefined): ReadonlyMap<string, DecodedValue> =>
   new Map(Object.entries(struct?.fields ?? {}));
 
-/** A word of the filter; what is none of its words is one that nobody knows. */
+/** A word of the filter; an unknown value becomes an unknown word. */
 function wordOf(value: DecodedValue | undefined): string | null {
   if (value === undefined) return null;
   return /^[a-z_]{1,64}$/.exec(value.stringValue ?? '')?.[0] ?? 'unknown';

@@ -1,4 +1,4 @@
-/** A copy that nothing else is kept for: it is a view of no chunk, and not in the pool that small buffers share. */
+/** Copies bytes into their own memory: neither a view of a chunk, nor in the pool that small buffers share. */
 export function ownCopyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(copy);

@@ -2,13 +2,13 @@ import type { MessageProblem } from './grpc-messages.ts';
 import { preparedDenial } from './response.ts';
 
 /**
- * Why the server answers in the handler's place: `full` where too many checks wait or hold too many bytes, `late` where one waited in
- * the queue until too near to its deadline, one agent asks too often, the deadline came, the check failed, or its message is no
- * message or too large.
+ * Why the server answers instead of the handler: `full` where too many checks or bytes are waiting; `late` where a check waited
+ * until too near its deadline; `agent` where its agent exceeds its rate; `deadline` where its deadline passed; `failed` where
+ * it threw; `unreadable` or `too-large` for its message.
  */
 export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
 
-/** Why a call that has no message is refused; `full` where no more of it could be held. */
+/** The cause for a call without a valid message; `full` where the budget had no room. */
 export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
   full: 'full',
   'too-large': 'too-large',
@@ -16,10 +16,13 @@ export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause
   incomplete: 'unreadable',
 };
 
-/** A denial whose decision id is the nil UUID: nothing was there to give it one. */
+/** A denial with the nil UUID, for when no decision id can be made. */
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
 
-/** The bytes of a denial, whatever becomes of who gives them. INVARIANT: never empty, since to Envoy an empty answer is an allow. */
+/**
+ * Wraps a source of denials so that it always returns one. INVARIANT: never empty, because Envoy reads an empty answer as an
+ * allow.
+ */
 export const surely =
   (refuse: (cause: RefusalCause) => Uint8Array) =>
   (cause: RefusalCause): Uint8Array => {

@@ -10,21 +10,20 @@ import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { type Headers, headersFrom } from './headers.ts';
 import { mcpReadingsFrom } from './mcp-metadata.ts';
 
-/** What the operator says of the filter that asks. */
+/** Settings of the ext_authz filter. */
 export interface RequestRules {
   /**
-   * `max_request_bytes` where the filter may allow partial messages: a body that reaches it counts as partial, since Envoy
-   * may call it complete, unless its `content-length` says that this is all of it. `null` where it does not allow them.
+   * `max_request_bytes` where the filter allows partial messages: a body of that length counts as partial unless its
+   * `content-length` equals it, because Envoy may report it as complete. `null` where partial messages are off.
    */
   readonly partialBodyBytes: number | null;
 }
 
-/** URL-encoded PEM of one certificate: more is no leaf. */
+/** Longest URL-encoded PEM of one leaf certificate. */
 const MAX_CERTIFICATE_CHARS = 32_768;
 
 /**
- * The facts of one check, or why the request cannot be judged. Both shapes of headers and of bodies are read. Never
- * throws on what the reader can give.
+ * The facts of one check, or why its request is refused. Accepts both forms of headers and bodies. Never throws.
  *
  * @param traceparent of the gRPC call, as sent
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto
@@ -60,8 +59,8 @@ export function checkFactsFrom(
 function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny {
   const map = http.headers === undefined ? [] : Object.entries(http.headers);
   const list = http.header_map?.headers ?? [];
-  if (map.length > 0 && list.length > 0) return malformed('both `headers` and `header_map` are filled');
-  if (map.length === 0 && list.length === 0) return malformed('neither `headers` nor `header_map` is filled');
+  if (map.length > 0 && list.length > 0) return malformed('both `headers` and `header_map` are set');
+  if (map.length === 0 && list.length === 0) return malformed('`headers` or `header_map` must be set');
   if (map.length > 0) return map.map(([name, value]) => headerLineFrom(name, value));
   const lines: HeaderLine[] = [];
   for (const { line } of list) {
@@ -112,7 +111,7 @@ function callFrom(http: DecodedHttpRequest, all: Headers, rules: RequestRules): 
   return { method, scheme, host, port, path, segments, query, headers, body, requestId };
 }
 
-/** Fields and the headers they come from must agree, wherever the headers were sent along. */
+/** Fields and pseudo-header fields must agree, where both were sent. */
 function pseudoHeaderProblem(http: DecodedHttpRequest, { byName, pseudo }: Headers): Deny | null {
   const { method, path, host, scheme } = http;
   return (
@@ -130,7 +129,7 @@ function differenceProblem(name: string, headers: Headers['byName'], field = '')
   return deny('request.not-canonical', `the header \`${name}\` differs from the request`);
 }
 
-/** A header that servers and frameworks obey in the place of what was decided on must say the same, however often it is there. */
+/** A header that overrides method or path in some servers must agree with it, in every occurrence. */
 function replacementProblem(
   { replacing }: Headers,
   request: { readonly method: string; readonly path: string },
@@ -142,8 +141,8 @@ function replacementProblem(
 }
 
 /**
- * `null` where no body was inspected: there is none, it streams, the filter does not send it, or it is a gRPC message sent
- * as text, in which Envoy has replaced every byte that is no UTF-8 and with it the numbers.
+ * `null` where no body was inspected: there is none, it streams, the filter does not send it, or it is a gRPC message sent as
+ * text, in which Envoy has replaced all bytes that are not UTF-8.
  */
 function bodyFrom(
   http: DecodedHttpRequest,
@@ -151,7 +150,7 @@ function bodyFrom(
   rules: RequestRules,
 ): Uint8Array | null | Deny {
   const { body = '', raw_body: raw = EMPTY } = http;
-  if (body !== '' && raw.length > 0) return malformed('both `body` and `raw_body` are filled');
+  if (body !== '' && raw.length > 0) return malformed('both `body` and `raw_body` are set');
   const partial = headers.get('x-envoy-auth-partial-body');
   if (partial === undefined || (body !== '' && isGrpc(headers))) return null;
   const bytes = body === '' ? raw : Buffer.from(body);
@@ -167,7 +166,7 @@ function bodyFrom(
       );
 }
 
-/** Whether what came is as long as the request says it is. Envoy ends a request that goes on after that. */
+/** Whether the body has its announced length. Envoy ends a request that continues after that. */
 const isAnnounced = (body: Uint8Array, headers: ReadonlyMap<string, readonly string[]>): boolean =>
   onlyValue(headers, 'content-length') === String(body.length);
 
@@ -181,7 +180,7 @@ const onlyValue = (headers: ReadonlyMap<string, readonly string[]>, name: string
   return values?.length === 1 ? values[0] : undefined;
 };
 
-/** For correlation only, so what is no plain identifier is left out and not refused. */
+/** For correlation only, so an unusual value is left out rather than refused. */
 const requestIdFrom = (headers: ReadonlyMap<string, readonly string[]>): string | null => {
   const id = onlyValue(headers, 'x-request-id');
   return id !== undefined && /^[A-Za-z0-9._:/+=-]{1,128}$/.test(id) ? id : null;

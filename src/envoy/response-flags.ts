@@ -1,12 +1,12 @@
 import type { EntryReader } from './entry-reader.ts';
 import { readDelimited, fieldReaders, varint, type FieldReader, type FieldReaders } from './wire-reader.ts';
 
-/** The flags of an entry that were read: the bit of its number is set for each. */
+/** The flags of an entry as a bit set by field number. */
 export interface FlagsDraft {
   flags: number;
 }
 
-/** Envoy's flags by the numbers of their fields, each with its letters in the text log. */
+/** Envoy's flags by field number, with their letters in the text log. */
 const letters: ReadonlyMap<number, string> = new Map([
   [1, 'LH'],
   [2, 'UH'],
@@ -38,7 +38,7 @@ const letters: ReadonlyMap<number, string> = new Map([
   [28, 'DR'],
 ]);
 
-/** The one flag that is a message: that it is there is all it says. */
+/** The only flag that is a message: its presence is the flag. */
 const UNAUTHORIZED = 13;
 
 const flag = (number: number): FieldReader<FlagsDraft, EntryReader> =>
@@ -57,7 +57,7 @@ export const responseFlags: FieldReaders<FlagsDraft, EntryReader> = fieldReaders
 );
 
 /**
- * The flags in the letters of the text log, in the order of the protobuf.
+ * The flags as letters, in protobuf order.
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage, RESPONSE_FLAGS
  */

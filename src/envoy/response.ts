@@ -5,39 +5,39 @@ import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import { checkResponseBytes, type HttpAnswer, type SetHeader } from './check-response.ts';
 
-/** What all answers of one process have in common. */
+/** Options of all answers of a process. */
 export interface ResponseOptions {
-  /** The page that explains the reasons, each under its code as the anchor; `null` leaves the link out. */
+  /** A page that explains the reasons, with each code as an anchor; `null` for no link. */
   readonly helpUrl: string | null;
   /**
-   * Name of the ledger that holds the decisions of this process, where several processes answer one proxy: told to it, so that
-   * its access log finds the way back here.
+   * Name of the ledger with this process's decisions, where several processes serve one proxy. Told to the proxy, so that its
+   * access log can be matched.
    */
   readonly ledger?: string;
 }
 
-/** Headers that Remit may set on the request it lets pass. Each one it does not set is removed. */
+/** Headers that Remit sets on a request it lets pass; those it does not set are removed. */
 export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent', 'txn-token'] as const;
 
 /**
- * Headers that do not reach the upstream: what the agent proved itself with is not the upstream's to replay. Those that an
- * answer lets pass are the upstream's own secret, which the call was not judged by.
+ * Credential headers, removed before the upstream, which must not be able to replay them. The exception are those with the
+ * upstream's own secret, which did not authenticate the call.
  */
 export const CREDENTIAL_HEADERS = ['authorization', 'proxy-authorization', 'dpop', 'x-forwarded-client-cert'] as const;
 
-/** Told to a client whose request may succeed when repeated unchanged. */
+/** For clients whose request may succeed when retried. */
 const RETRY_AFTER_SECONDS = 1;
-/** Of text that an operator wrote and of URLs: what is longer is left out. */
+/** Longest operator text or URL; longer ones are left out. */
 const MAX_TEXT_CHARS = 2_048;
 
 /**
- * The bytes of the CheckResponse for an answer; the only place that builds one. Only `Allow` gives status code 0: to
- * Envoy an unset status is an allow, whatever else the message says.
+ * Serialises the CheckResponse; the only place that does. Only an `Allow` gets status code 0. (Envoy reads an unset status as
+ * an allow, whatever else the message says.)
  *
- * `x-remit-decision` is the same structured field (RFC 9651) to the upstream and to a client that was denied:
- * `allow;id="…";trace="…"` and `deny;reason=token.expired;id="…";trace="…"`.
+ * `x-remit-decision` is a structured field (RFC 9651), for the upstream and for a denied client: `allow;id="…";trace="…"` and
+ * `deny;reason=token.expired;id="…";trace="…"`.
  *
- * Throws for an answer that no type checker would have let through; the caller answers with a prepared denial then.
+ * Throws for answers that the types forbid; the caller then sends a prepared denial.
  *
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
@@ -46,19 +46,19 @@ export function checkResponseFrom(answer: Answer, options: ResponseOptions): Buf
 }
 
 function builtResponse(answer: Answer, options: ResponseOptions): Buffer {
-  if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(answer.decisionId)) throw new Error('the decision id is not plain');
+  if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(answer.decisionId)) throw new Error('invalid decision id');
   const { decision } = answer;
   const http = decision.kind === 'allow' ? allowed(answer) : denied(answer, decision, options);
   return checkResponseBytes(http, metadataFrom(answer, options));
 }
 
-/** Stands in a prepared denial for the id that each use of it gets. */
+/** Placeholder for the id in a prepared denial. */
 const PLACEHOLDER = '00000000-0000-0000-0000-000000000000';
 
 /**
- * A denial encoded once, for moments when there is no time to encode: each call copies it and writes the decision id in.
+ * A pre-encoded denial, for when there is no time to encode: each call copies it and inserts the decision id.
  *
- * @returns a function from a decision id of exactly 36 characters, as a UUID has, to the bytes
+ * @returns a function from a decision id of exactly 36 characters (a UUID) to the bytes
  */
 export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (decisionId: string) => Buffer {
   const decision = deny(reason, '');
@@ -74,7 +74,7 @@ export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (d
   const template = builtResponse({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places = placesOf(PLACEHOLDER, template);
   return (decisionId) => {
-    if (!/^[0-9A-Za-z-]{36}$/.test(decisionId)) throw new Error('the decision id is no UUID');
+    if (!/^[0-9A-Za-z-]{36}$/.test(decisionId)) throw new Error('the decision id must be a UUID');
     const bytes = Buffer.from(template);
     for (const at of places) bytes.write(decisionId, at, 'latin1');
     return bytes;
@@ -87,7 +87,7 @@ function placesOf(placeholder: string, template: Buffer): readonly number[] {
   return places;
 }
 
-/** An allow encoded once for an agent and an action, and where each id stands in it: in a header and in the metadata. */
+/** An allow encoded for an agent and an action, with the positions of its ids in header and metadata. */
 interface AllowTemplate {
   readonly bytes: Buffer;
   readonly decisionId: readonly number[];
@@ -103,8 +103,8 @@ const TRACE_PLACEHOLDER = '0123456789abcdef'.repeat(2);
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
- * The ordinary allow, which differs from others of the agent and the action in its ids alone: a copy with these written in.
- * `null` for every other answer, and where a name holds what stands for an id.
+ * The ordinary allow: a copy of the template for its agent and action with its ids inserted. `null` for every other answer, and
+ * where a name contains a placeholder.
  */
 function preparedAllow(answer: Answer, options: ResponseOptions): Buffer | null {
   const { decision, decisionId, taskId, agent, action, transactionToken, passing } = answer;
@@ -137,14 +137,14 @@ function templateFor(
     taskId: placesOf(TASK_PLACEHOLDER, bytes),
     traceId: placesOf(TRACE_PLACEHOLDER, bytes),
   };
-  if (Object.values(places).some(({ length }) => length !== PLACES)) return null;
+  if (Object.values(places).some(({ length }) => length !== OCCURRENCES)) return null;
   const template = { bytes, ...places };
   templates.set(key, template);
   return template;
 }
 
-/** Of each id: in a header, and in the metadata. */
-const PLACES = 2;
+/** Occurrences of each id: in a header and in the metadata. */
+const OCCURRENCES = 2;
 
 /** The ids of a decision as parameters of the structured field. */
 const idsOf = (answer: Answer): string => {
@@ -156,10 +156,10 @@ const idsOf = (answer: Answer): string => {
 const traceIdOf = ({ traceId }: Answer): string | null =>
   traceId !== null && /^[0-9a-f]{32}$/.test(traceId) ? traceId : null;
 
-/** INVARIANT: an upstream that is to be handed a token is not called without one. */
+/** INVARIANT: an upstream that requires a transaction token is not called without one. */
 function transactionTokenOf({ transactionToken }: Answer): string | null {
   if (transactionToken === null || /^[A-Za-z0-9_.-]{1,8192}$/.test(transactionToken)) return transactionToken;
-  throw new Error('the transaction token is not a compact JWS');
+  throw new Error('the transaction token must be a compact JWS');
 }
 
 function allowed(answer: Answer): HttpAnswer {
@@ -173,7 +173,7 @@ function allowed(answer: Answer): HttpAnswer {
     const value = values[name];
     return value === null ? [] : [[name, value]];
   });
-  // INVARIANT: set or removed, never both: Envoy removes last, so a header that is in both lists would be gone.
+  // INVARIANT: set or removed, never both: Envoy removes last, which would drop the header.
   const unset = OWNED_HEADERS.filter((name) => values[name] === null);
   const passing: ReadonlySet<string> = new Set(answer.passing);
   const withheld = CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
@@ -197,8 +197,8 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): HttpA
 }
 
 /**
- * What a client is told. To a call that is JSON-RPC it is a JSON-RPC error under the id of the request, so that a client
- * hands it to its caller as it would the server's own.
+ * The body for a denied client. For JSON-RPC calls it is a JSON-RPC error with the request's id, so that a client handles it
+ * like an error of the server.
  *
  * @see https://www.jsonrpc.org/specification section 5.1
  */
@@ -217,14 +217,14 @@ function bodyFrom(answer: Answer, decision: Deny, options: ResponseOptions): obj
   return { jsonrpc: '2.0', id: jsonRpcDenial.id, error };
 }
 
-/** The `error` of the body: the challenge's own where there is one, else its nearest kin in RFC 6749. */
+/** The `error` of the body: that of the challenge where there is one, else the nearest in RFC 6749. */
 const errorOf = (reason: Reason): string => {
   if (reason.challenge !== null) return reason.challenge === '' ? 'unauthorized' : reason.challenge;
   if (reason.httpStatus === 503 || reason.httpStatus === 429) return 'temporarily_unavailable';
   return reason.httpStatus === 403 ? 'access_denied' : 'invalid_request';
 };
 
-/** What a challenge asks for: a proof is asked for with what it may be signed with. @see RFC 9449 section 7.1 */
+/** The challenge scheme; `DPoP` lists the accepted algorithms. @see RFC 9449 section 7.1 */
 interface Scheme {
   readonly name: 'Bearer' | 'DPoP';
   readonly error: string | null;
@@ -250,7 +250,7 @@ const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string =
   return `${scheme.name} ${parameters.map(([name, value = '']) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`).join(', ')}`;
 };
 
-/** Ids and labels alone: access logs print these. Lands in the namespace `envoy.filters.http.ext_authz`. */
+/** Ids and labels only, since access logs print them. Stored in the namespace `envoy.filters.http.ext_authz`. */
 const metadataFrom = (answer: Answer, { ledger }: ResponseOptions): readonly SetHeader[] => {
   const { decision } = answer;
   const values = [
@@ -266,6 +266,6 @@ const metadataFrom = (answer: Answer, { ledger }: ResponseOptions): readonly Set
   return values.flatMap(([name, value]): readonly SetHeader[] => (value === null ? [] : [[name, value]]));
 };
 
-/** Text that may stand in a header, or nothing: half of an identifier would be another identifier. */
+/** Text that is safe in a header, or nothing: a truncated identifier would be another identifier. */
 const plain = (text: string | null): string | null =>
   text !== null && text.length <= MAX_TEXT_CHARS && /^[\x21-\x7e]+$/.test(text) ? text : null;

@@ -10,57 +10,57 @@ import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
 import { refusalCause, type RefusalCause, surely } from './refusal.ts';
 
-/** One check, and everything of its gRPC call that may be used. */
+/** A check with the used parts of its gRPC call. */
 export interface CheckMessage {
-  /** The CheckRequest. A view of more: what is kept of it longer than the check is copied. */
+  /** The CheckRequest, a view of a larger buffer: whatever outlives the check must be copied. */
   readonly message: Uint8Array;
-  /** The trace context of the call: `traceparent` as sent. */
+  /** The `traceparent` of the gRPC call as sent. */
   readonly traceparent: string | null;
-  /** When the answer must be ready, on the monotonic clock. Always finite. */
+  /** When the answer must be ready, monotonic. Always finite. */
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: { readonly aborted: boolean };
 }
 
-/** What the transport hides behind. */
+/** The handler behind the transport. */
 export interface CheckHandler {
-  /**
-   * The bytes of a CheckResponse for each of some checks, in their order. At once where nothing has to be waited for.
-   */
+  /** The bytes of a CheckResponse for each check, in order. Synchronous where nothing must be awaited. */
   answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
-  /** What can wait until those that are ready were sent. In the same turn of the event loop. */
+  /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
   afterwards(): void;
 }
 
-/** What the server needs and what it is held to. */
+/** Dependencies and limits of the server. */
 export interface ExtAuthzServerOptions {
-  /** The bytes of a denial. Should it throw or give nothing, a denial of the server's own is sent. */
+  /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
   readonly refuse: (cause: RefusalCause) => Uint8Array;
   readonly monotonicMs: () => number;
-  /** Whether the agent of a CheckRequest may ask now; asked before anything is decoded. Without it every agent may. */
+  /** Whether the agent of a CheckRequest may ask now (rate limit), called before decoding. Default: every agent may. */
   readonly admit?: (request: Buffer) => boolean;
-  /** Checks that may wait for their answer at once, 256 by default; one more is refused as `overloaded`. */
+  /** Most checks waiting for an answer, 256 by default; one more is refused as `overloaded`. */
   readonly maxInFlight?: number;
-  /** For a client that sets no deadline or a longer one; 10,000 by default. */
+  /** Time limit where the client sets no deadline or a longer one; 10,000 by default. */
   readonly maxCheckMs?: number;
-  /** Told before checks are decided, all of which had arrived by then, and once they are; nothing is awaited in between. */
+  /**
+   * Called before a batch of checks is decided, all of which have arrived by then, and after it; nothing is awaited in between.
+   */
   readonly turn?: { readonly begins: () => void; readonly over: () => void };
-  /** Told of what a handler or a call of any method threw, and of connections that could not be taken. */
+  /** Called with errors of handlers and calls, and of connections that could not be accepted. */
   readonly onFault?: (error: unknown) => void;
-  /** Takes what access logs say; without it their service is not offered. */
+  /** Receives access logs; without it that service is not offered. */
   readonly accessLog?: AccessLogSink;
 }
 
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
 
-/** So many messages may wait as views of what was received with them, 64 KiB each at most. */
+/** Most waiting messages that are views of receive buffers of up to 64 KiB. */
 const MAX_VIEWS = 256;
 
 /**
- * The gRPC server that Envoy asks. It never answers a check with a gRPC error, since Envoy can be told to let a request pass on
- * one: a message that is none, a handler that throws, rejects, overruns its deadline or gives nothing ends in a refusal.
+ * The gRPC server that Envoy calls. Never answers a check with a gRPC error, on which Envoy may be configured to let a request
+ * pass: an invalid message and a handler that throws, rejects, overruns its deadline or returns nothing all end in a refusal.
  *
- * Lifecycle: `listen` once, `setServing(true)` once it can decide, `close` once. Health says "not serving" outside that.
+ * Lifecycle: `listen` once, `setServing(true)` once it can decide, `close` once. Health reports "not serving" otherwise.
  */
 export class AuthorizationServer {
   readonly #handler: CheckHandler;
@@ -95,7 +95,7 @@ export class AuthorizationServer {
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
     const server = new GrpcServer(methods, {
       monotonicMs,
-      // INVARIANT: where some wait their turn comes, and then it is read on.
+      // INVARIANT: where checks are queued a turn will come, which resumes reading.
       isCrowded: () => this.#queue.length > this.#options.maxInFlight / 2,
       onFault: (error) => this.#tellFault(error),
     });
@@ -113,21 +113,21 @@ export class AuthorizationServer {
     });
   }
 
-  /** Bytes that messages hold: those that are not whole, and those of checks that wait for their answer. */
+  /** Bytes of messages held: incomplete ones, and those of checks waiting for an answer. */
   get heldBytes(): number {
     return this.#budgets.all.held;
   }
 
-  /** Checks that wait for their answer. */
+  /** Checks waiting for an answer. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
   /**
-   * Opens every address or, where one cannot be had, none.
+   * Binds all addresses, or none where one fails.
    *
-   * @param addresses `unix:/absolute/path` (mode 0660) or `host:port`; port 0 takes a free one
-   * @returns the addresses as bound, or what stands in the way
+   * @param addresses `unix:/absolute/path` (mode 0660) or `host:port`; port 0 picks a free one
+   * @returns the bound addresses, or the problem
    */
   async listen(addresses: readonly string[]): Promise<readonly string[] | BindProblem> {
     const bound: string[] = [];
@@ -142,14 +142,14 @@ export class AuthorizationServer {
     return bound;
   }
 
-  /** What the health service answers. Checks are answered either way. */
+  /** Sets the answer of the health service. Checks are answered either way. */
   setServing(isServing: boolean): void {
     if (this.#closing === null) this.#health.set(isServing);
   }
 
   /**
-   * Says "not serving", takes no more calls, lets checks in flight end for `graceMs`, cuts off what is left then, and closes every
-   * address and connection. Never rejects.
+   * Graceful stop: reports "not serving", refuses new calls, lets checks finish for `graceMs`, aborts the rest, and closes all
+   * addresses and connections. Never rejects.
    */
   close(graceMs: number): Promise<void> {
     this.#health.set(false);
@@ -158,7 +158,7 @@ export class AuthorizationServer {
   }
 
   async #drain(graceMs: number): Promise<void> {
-    // They never end by themselves, and the draining would wait for them.
+    // They never end by themselves; draining would wait for them.
     this.#accessLog?.close();
     this.#health.close();
     await this.#server.close(graceMs);
@@ -207,7 +207,7 @@ export class AuthorizationServer {
     else this.#enqueue(call, message);
   }
 
-  /** Whether a message may wait; its bytes are counted then. */
+  /** Whether the budget has room for a message, which is then counted. */
   #hasRoomFor({ length }: Buffer): boolean {
     return this.#inFlight < this.#options.maxInFlight && this.#budgets.all.take(length);
   }
@@ -222,7 +222,7 @@ export class AuthorizationServer {
   }
 
   #enqueue(call: IncomingCheck, message: Buffer): void {
-    // From here on it is given back once the call is over, whatever is thrown.
+    // From here on it is returned when the call is over, whatever throws.
     call.message = message;
     this.#inFlight += 1;
     if (this.#inFlight > MAX_VIEWS) call.message = ownCopyOf(message);
@@ -264,10 +264,10 @@ export class AuthorizationServer {
     call.answer(this.#refusal('failed'));
   }
 
-  /** The handler's answer, or a refusal in its place; never empty. */
+  /** The handler's answer, or else a refusal; never empty. */
   #answerOr(bytes: unknown): Uint8Array {
     if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
-    this.#tellFault(new Error('the handler answered nothing'));
+    this.#tellFault(new Error('the handler returned no answer'));
     return this.#refusal('failed');
   }
 
@@ -275,7 +275,7 @@ export class AuthorizationServer {
     try {
       this.#options.onFault?.(error);
     } catch {
-      // Who is told of faults has one of its own: the check is answered all the same.
+      // A fault handler that throws must not prevent the answer.
     }
   }
 }

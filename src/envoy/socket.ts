@@ -2,22 +2,22 @@ import { lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
 
-/** A path in a `sockaddr_un` of Linux, without its closing NUL, in bytes. */
+/** Longest path of `sockaddr_un` on Linux, without NUL, in bytes. */
 const MAX_PATH_BYTES = 107;
-/** For a process that holds the socket and does not take connections. */
+/** Timeout for a process that holds the socket but does not accept. */
 const PROBE_MS = 1_000;
 
 /**
- * Makes way for a Unix socket: what a process that died left behind is removed, what answers is left alone. Two processes
- * that start at the same moment on one path are not told apart; give each its own.
+ * Prepares the path of a Unix socket: removes a stale socket of a dead process, leaves one that answers. Two processes that
+ * start at the same moment with one path are not detected; give each its own.
  *
- * @param path absolute, at most 107 bytes, in a folder that exists
- * @returns what stands in the way, or `null` when the path is free
+ * @param path absolute, at most 107 bytes, in an existing folder
+ * @returns the problem, or `null` when the path is free
  */
 export async function unixSocketProblem(path: string): Promise<string | null> {
-  if (!isAbsolute(path)) return `the socket path \`${path}\` is not absolute`;
+  if (!isAbsolute(path)) return `the socket path \`${path}\` must be absolute`;
   if (Buffer.byteLength(path) > MAX_PATH_BYTES)
-    return `the socket path \`${path}\` is longer than ${MAX_PATH_BYTES} bytes`;
+    return `the socket path \`${path}\` must be at most ${MAX_PATH_BYTES} bytes`;
   const folder = dirname(path);
   if (
     !(await stat(folder).then(
@@ -40,7 +40,7 @@ export async function unixSocketProblem(path: string): Promise<string | null> {
   );
 }
 
-/** Whether somebody takes connections there, or the error of trying. */
+/** Whether a process accepts connections there, or the error of trying. */
 const probe = (path: string): Promise<string> =>
   new Promise((resolve) => {
     const socket = connect(path);

@@ -5,20 +5,20 @@ const START_GROUP = 3;
 const END_GROUP = 4;
 const FIXED32 = 5;
 
-/** A part of the bytes: from the first, up to and without the last. */
+/** A range of bytes: `from` inclusive, `to` exclusive. */
 export interface ByteRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** All of the bytes. */
+/** The range of all bytes. */
 export const wholeNumberOf = (bytes: Uint8Array): ByteRange => ({ from: 0, to: bytes.length });
 
 /**
- * Calls back with the range of each length-delimited field `number` of the message in `message`, until the bytes are no
- * message. The fields of a group count as those of the message it is in: never fewer than a codec finds.
+ * Calls back with the range of each length-delimited field `number`, until the bytes are invalid. Fields of a group count as
+ * fields of the enclosing message, so it never finds fewer than a codec.
  *
- * @returns whether the message was walked to its end
+ * @returns whether the message was valid to its end
  * @see https://protobuf.dev/programming-guides/encoding
  */
 export function fieldsWithin(
@@ -63,7 +63,7 @@ function valueLength(bytes: Uint8Array, wireType: number, at: Cursor): number | 
   }
 }
 
-/** A varint of at most 64 bits, of which the low 32 count: lengths and tags are smaller. */
+/** Reads a varint of at most 64 bits and returns its low 32: lengths and tags are smaller. */
 function varint(bytes: Uint8Array, at: Cursor): number {
   let value = 0;
   for (let shift = 0; at.offset < at.to && shift < 70; shift += 7) {

@@ -7,18 +7,18 @@ const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
-/** How a field is read into the message it is of. */
+/** How a field is read into its message. */
 export interface FieldReader<T, R extends WireReader> {
   readonly wireType: number;
-  /** Fields of one slot exclude each other, and a field itself; `null` for one that may be repeated. */
+  /** Fields with the same slot exclude each other and themselves; `null` for a repeated field. */
   readonly slot: number | null;
   readonly read: (target: T, reader: R) => void;
 }
 
-/** The fields of a message that are read, by their numbers; the others are skipped. */
+/** The used fields of a message by number; others are skipped. */
 export type FieldReaders<T, R extends WireReader> = readonly (FieldReader<T, R> | undefined)[];
 
-/** A table of fields. Slots are below 31. */
+/** Builds a table of fields. Slots must be below 31. */
 export const fieldReaders = <T, R extends WireReader>(
   table: Readonly<Record<number, FieldReader<T, R>>>,
 ): FieldReaders<T, R> =>
@@ -26,14 +26,14 @@ export const fieldReaders = <T, R extends WireReader>(
 
 type Read<T, R extends WireReader> = FieldReader<T, R>['read'];
 
-/** A field of text, of bytes or of an embedded message, in the slot it has with others. */
+/** A text, bytes or message field, with its slot. */
 export const readDelimited = <T, R extends WireReader>(slot: number | null, read: Read<T, R>): FieldReader<T, R> => ({
   wireType: LENGTH_DELIMITED,
   slot,
   read,
 });
 
-/** A field of a number, a boolean or an enum. */
+/** A number, boolean or enum field. */
 export const varint = <T, R extends WireReader>(slot: number, read: Read<T, R>): FieldReader<T, R> => ({
   wireType: VARINT,
   slot,
@@ -48,9 +48,9 @@ export const fixed64 = <T, R extends WireReader>(slot: number, read: Read<T, R>)
 });
 
 /**
- * Walks a protobuf message once, forwards, and refuses what no writer of it would write and decoders read in different ways: a
- * known field of another wire type, one that is there twice or beside another of its `oneof`, text that is not UTF-8, groups,
- * numbers of more bits than they have. What is wrong is the `problem`; after it nothing more is read, and values are empty.
+ * A strict protobuf reader: one forward pass. Refuses what no writer would write and decoders read differently: known fields of
+ * another wire type, repeated or beside another of their `oneof`, text that is not UTF-8, groups, numbers with too many bits.
+ * The first error is the `problem`; after it nothing is read and values are empty.
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
@@ -60,19 +60,19 @@ export class WireReader {
   #end: number;
   #problem: Deny | null = null;
 
-  /** @param part what of the bytes is read, by default all */
+  /** @param part the range to read, default all */
   constructor(bytes: Uint8Array, part: ByteRange = wholeNumberOf(bytes)) {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = part.from;
     this.#end = part.to;
   }
 
-  /** The first that was wrong. */
+  /** The first error. */
   get problem(): Deny | null {
     return this.#problem;
   }
 
-  /** Reads the whole as a message. */
+  /** Reads everything as one message. */
   whole<T>(fields: FieldReaders<T, this>, target: T): T {
     let seen = 0;
     while (this.#at < this.#end) {
@@ -83,14 +83,14 @@ export class WireReader {
         continue;
       }
       if ((tag & 7) !== field.wireType) this.malformed('a field has another wire type');
-      else if (field.slot !== null && (seen & (1 << field.slot)) !== 0) this.malformed('a field is there twice');
+      else if (field.slot !== null && (seen & (1 << field.slot)) !== 0) this.malformed('a field is repeated');
       else field.read(target, this);
       seen |= field.slot === null ? 0 : 1 << field.slot;
     }
     return target;
   }
 
-  /** Reads the embedded message that comes next. */
+  /** Reads an embedded message. */
   message<T>(fields: FieldReaders<T, this>, target: T): T {
     const outer = this.#end;
     const length = this.#length();
@@ -100,7 +100,7 @@ export class WireReader {
     return target;
   }
 
-  /** The text that comes next. */
+  /** Reads a text. */
   text(): string {
     const from = this.#content();
     const text = utf8From(this.#bytes, from, this.#at);
@@ -109,64 +109,64 @@ export class WireReader {
     return '';
   }
 
-  /** The bytes that come next, not copied. */
+  /** Reads bytes, not copied. */
   raw(): Buffer {
     const from = this.#content();
     return this.#bytes.subarray(from, this.#at);
   }
 
-  /** What `make` makes of the content that comes next, where it stands in the bytes; it may not keep them. */
+  /** Reads content with `make`, which gets the range in place and may not keep the bytes. */
   made<V>(make: (bytes: Buffer, from: number, to: number) => V): V {
     const from = this.#content();
     return make(this.#bytes, from, this.#at);
   }
 
-  /** Leaves out what comes next. */
+  /** Skips a field. */
   pass(): void {
     this.#content();
   }
 
-  /** The unsigned number of 32 bits that comes next. */
+  /** Reads an unsigned 32-bit number. */
   uint32(): number {
     return this.#varint();
   }
 
-  /** The signed number of 64 bits that comes next; beyond 2^53 the double next to it. */
+  /** Reads a signed 64-bit number; beyond 2^53 the nearest double. */
   int64(): number {
     let low = 0;
     let high = 0;
     for (let shift = 0; shift < 70 && this.#at < this.#end; shift += 7) {
       const byte = this.#bytes[this.#at] ?? 0;
       this.#at += 1;
-      // In the tenth byte one bit is left.
+      // The tenth byte has room for one bit.
       if (shift === 63 && byte > 1) break;
       if (shift < 32) low |= (byte & 0x7f) << shift;
       if (shift > 27) high |= shift === 28 ? (byte & 0x7f) >>> 4 : (byte & 0x7f) << (shift - 32);
       if (byte < 0x80) return high * 2 ** 32 + (low >>> 0);
     }
-    this.malformed('a number has no end');
+    this.malformed('a number is incomplete or too long');
     return 0;
   }
 
-  /** The double that comes next. */
+  /** Reads a double. */
   double(): number {
     const from = this.#at;
     this.#advance(8);
     return this.#problem === null ? this.#bytes.readDoubleLE(from) : 0;
   }
 
-  /** Says that the bytes are not a message as it is written. */
+  /** Records that the message is malformed. */
   malformed(detail: string): void {
     this.fail(deny('request.malformed', `not a CheckRequest: ${detail}`));
   }
 
-  /** Ends the reading: every loop over fields finds nothing more. */
+  /** Records the problem and ends reading: all field loops stop. */
   fail(problem: Deny): void {
     this.#problem ??= problem;
     this.#at = this.#bytes.length;
   }
 
-  /** Where the content of a length-delimited field begins; it ends where the reader is then. */
+  /** Offset of a length-delimited field's content; it ends where the reader is afterwards. */
   #content(): number {
     const length = this.#length();
     const from = this.#at;
@@ -174,7 +174,7 @@ export class WireReader {
     return from;
   }
 
-  /** The length of what comes next, all of which is there; 0 where it is not. */
+  /** Reads a length whose content is complete; 0 where it is not. */
   #length(): number {
     const length = this.#varint();
     if (length <= this.#end - this.#at) return length;
@@ -187,18 +187,18 @@ export class WireReader {
     else this.#at += count;
   }
 
-  /** A varint of at most 32 bits: all that is read has no more. */
+  /** Reads a varint of at most 32 bits, which suffices for everything read here. */
   #varint(): number {
     let value = 0;
     for (let shift = 0; shift < 35 && this.#at < this.#end; shift += 7) {
       const byte = this.#bytes[this.#at] ?? 0;
       this.#at += 1;
-      // In the fifth byte four bits are left.
+      // The fifth byte has room for four bits.
       if (shift === 28 && byte > 0x0f) break;
       value |= (byte & 0x7f) << shift;
       if (byte < 0x80) return value >>> 0;
     }
-    this.malformed('a number has no end');
+    this.malformed('a number is incomplete or too long');
     return 0;
   }
 
@@ -221,7 +221,7 @@ export class WireReader {
         this.#advance(4);
         return;
       default:
-        this.malformed('a field has a wire type that is none');
+        this.malformed('a field has an unknown wire type');
     }
   }
 
@@ -231,6 +231,6 @@ export class WireReader {
       this.#at += 1;
       if (byte < 0x80) return;
     }
-    this.malformed('a number has no end');
+    this.malformed('a number is incomplete or too long');
   }
 }

@@ -1,18 +1,18 @@
 /**
- * Protobuf messages as they are put together: text of which each character is one byte, so that parts are joined as text is, and
- * become bytes once. What never changes is made when the program starts.
+ * Builds protobuf messages as strings with one byte per character, which are concatenated and converted to bytes once. Constant
+ * parts are built at start.
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
 
-/** A length-delimited field: bytes, an embedded message, text by `utf8`. */
+/** A length-delimited field: bytes, an embedded message, or text encoded by `utf8`. */
 export const delimitedField = (number: number, content: string): string =>
   varint((number << 3) | 2) + varint(content.length) + content;
 
-/** A field of a number, a boolean or an enum; written where it is 0 too. */
+/** A number, boolean or enum field; 0 is written too. */
 export const number = (field: number, value: number): string => varint(field << 3) + varint(value);
 
-/** A field of text. */
+/** A text field. */
 export const textField = (field: number, value: string): string => delimitedField(field, utf8(value));
 
 /** The bytes of a message. */

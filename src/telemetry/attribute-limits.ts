@@ -2,13 +2,13 @@ import type { SpanAttributeValue, EndedSpan, Tell } from './ended-span.ts';
 import { wholeNumberFrom } from './environment.ts';
 import type { OtelVariables } from './environment.ts';
 
-/** How many attributes a span may have, and how long a text among them may be, in UTF-16 units. */
+/** Limits of spans: number of attributes, and length of their texts in UTF-16 code units. */
 export interface AttributeLimits {
   readonly count: number;
   readonly valueLength: number;
 }
 
-/** The limits that the variables name; without them every attribute is kept whole. @see OpenTelemetry specification, attribute limits */
+/** The limits in the variables; none by default. @see OpenTelemetry specification, attribute limits */
 export function attributeLimitsFrom(variables: OtelVariables): AttributeLimits {
   const limit = (name: string, least: number): number =>
     wholeNumberFrom(variables, `OTEL_SPAN_ATTRIBUTE_${name}`, least) ??
@@ -17,7 +17,7 @@ export function attributeLimitsFrom(variables: OtelVariables): AttributeLimits {
   return { count: limit('COUNT_LIMIT', 0), valueLength: limit('VALUE_LENGTH_LIMIT', 1) };
 }
 
-/** Tells the attributes of a span that are within the limits, and gives how many are not. */
+/** Passes on the attributes within the limits and returns how many were left out. */
 export function tellWithin(limits: AttributeLimits, { attributes }: Pick<EndedSpan, 'attributes'>, tell: Tell): number {
   let count = 0;
   attributes((name, value) => {

@@ -11,13 +11,13 @@ import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 import { settled } from './span-origin.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
-/** A request that is written. */
+/** A serialised request. */
 export interface WrittenRequest {
   readonly bytes: Uint8Array;
   readonly spans: number;
 }
 
-/** Hands a written request on as it is. */
+/** Passes a serialised request on unchanged. */
 export const written: Encoding<WrittenRequest> = {
   serializer: {
     serializeRequest: ({ bytes }) => bytes,
@@ -27,8 +27,8 @@ export const written: Encoding<WrittenRequest> = {
 };
 
 /**
- * Exports spans as OTLP in protobuf. A span is written into its batch when it is over, so that none of its objects outlives
- * it; a batch is then a copy away from a request.
+ * Exports spans as OTLP protobuf. A span is serialised into its batch when it ends, so that none of its objects outlives it;
+ * making a request of a batch is a copy.
  */
 export function bytesExporter(transport: Transport<WrittenRequest>, origin: SpanOrigin): SpanExporter {
   const frame = settled(origin.resource).then((resource) => requestFrame(resource, origin.scopeName));
@@ -40,7 +40,7 @@ export function bytesExporter(transport: Transport<WrittenRequest>, origin: Span
 
 interface BatchOptions {
   readonly transport: Transport<WrittenRequest>;
-  /** Is there once the attributes of the resource are. */
+  /** Resolves once the attributes of the resource are known. */
   readonly frame: Promise<RequestFrame>;
   readonly limits: AttributeLimits;
 }

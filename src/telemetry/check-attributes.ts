@@ -11,7 +11,7 @@ import type { SpanReference } from '../token/claims.ts';
 import { tellingClass } from '../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
-/** Tells the attributes of the span of a check: what was decided and by what, never a token. */
+/** Emits the attributes of a check's span: what was decided and why, never a token. */
 export function tellCheck(judgement: DecidedCheck, tell: Tell): void {
   tellDecision(judgement, tell);
   const { facts } = judgement;
@@ -28,13 +28,13 @@ export function tellCheck(judgement: DecidedCheck, tell: Tell): void {
   tellCall(facts, tell);
 }
 
-/** Never as `remit.agent`: nobody vouches for it. */
+/** Not `remit.agent`: the identity is unverified. */
 function tellRefused({ id, address }: RefusedCaller, tell: Tell): void {
   tell('remit.refused_caller.id', id);
   if (address !== null) tell('remit.refused_caller.address', address);
 }
 
-/** The reason of a denial that is a fault of ours, which alone is an error: a denial that was decided is a good answer. */
+/** The reason of a denial that is a fault of Remit. Other denials are no errors: they are valid answers. */
 export const faultOf = ({ decision }: Pick<DecidedCheck, 'decision'>): ReasonCode | null =>
   isDeny(decision) && reasons[decision.reason].httpStatus === 503 ? decision.reason : null;
 
@@ -81,7 +81,7 @@ function tellCredential(facts: Facts, tell: Tell): void {
   tell('remit.issued_by.span_id', token.issuance.spanId);
 }
 
-/** The use before, also as attributes: of a reference into another trace, Jaeger shows a span id and no more. */
+/** The previous use, also as attributes: for a link into another trace Jaeger shows only the span id. */
 export function tellPreviousUse(previous: SpanReference | null, tell: Tell): void {
   if (previous === null) return;
   tell('remit.previous_use.trace_id', previous.traceId);

@@ -10,7 +10,7 @@ type Counted = Pick<
   'decisions' | 'checkDuration' | 'stageDuration' | 'cacheRequests' | 'tokenUses' | 'staticSecrets'
 >;
 
-/** Counts each check. What never changes is looked up once, since this runs on every call. */
+/** Counts checks. Series that never change are looked up once, since this runs for every check. */
 export function checkMetrics(metrics: Counted): CheckObserver {
   const duration = metrics.checkDuration.of({});
   const gather = metrics.stageDuration.of({ stage: 'gather' });

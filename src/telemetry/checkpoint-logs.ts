@@ -8,40 +8,40 @@ import type { LogRecordExporter } from '@opentelemetry/sdk-logs';
 import type { OtelVariables } from './environment.ts';
 import { buildResource } from './span-origin.ts';
 
-/** A checkpoint that was made of a ledger. */
+/** A new checkpoint of a ledger. */
 export interface CheckpointNotice {
   readonly size: number;
-  /** The signed note, whose first line is the origin of the ledger. */
+  /** The signed note, whose first line is the ledger's origin. */
   readonly note: string;
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
 }
 
-/** The way of checkpoints to a collector. `close` sends what waits, within 5 s. */
+/** Exports checkpoints to a collector. `close` sends what is queued, within 5 s. */
 export interface CheckpointLogs {
-  /** Where they go, in words; `null` where nobody named a collector for logs. */
+  /** The destination in words; `null` where no collector for logs is configured. */
   readonly destination: string | null;
   readonly emit: (checkpoint: CheckpointNotice) => void;
   readonly close: () => Promise<void>;
 }
 
-/** By the names of `OTEL_EXPORTER_OTLP_PROTOCOL`. Each reads endpoint, headers, certificates and timeout for itself. */
+/** By values of `OTEL_EXPORTER_OTLP_PROTOCOL`. Each reads endpoint, headers, certificates and timeout itself. */
 const protocols: ReadonlyMap<string, () => LogRecordExporter> = new Map<string, () => LogRecordExporter>([
   ['grpc', () => new GrpcExporter()],
   ['http/json', () => new JsonExporter()],
   ['http/protobuf', () => new ProtobufExporter()],
 ]);
 
-/** Checkpoints that wait for the collector at most; each later one says more than the one before it. */
+/** Queue limits. A lost checkpoint does little harm: each later one covers it. */
 const QUEUE = { maxQueueSize: 1_000, maxExportBatchSize: 100, scheduledDelayMillis: 1_000 } as const;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 const nowhere: CheckpointLogs = { destination: null, emit: () => undefined, close: () => Promise.resolve() };
 
 /**
- * Hands each checkpoint of a ledger to a collector as an OTLP log record, where the standard variables name one for logs:
- * an anchor outside, in the hands of who runs the collector. Its body is the signed note. A collector that is gone holds up
- * nothing; when one does not take them it is logged once, until it does.
+ * Exports each checkpoint as an OTLP log record whose body is the signed note, where the standard variables configure a
+ * collector for logs. It is then an anchor with whoever runs the collector. A failing collector blocks nothing; a failure is
+ * logged once until the next success.
  *
  * @see OpenTelemetry specification, SDK environment variables, exporter selection
  */
@@ -83,7 +83,7 @@ function exporterNamed(name: string, variables: OtelVariables): LogRecordExporte
   return (protocols.get(asked?.trim() ?? '') ?? (() => new ProtobufExporter()))();
 }
 
-/** The exporter, whose first failure is told, and the first after each success. */
+/** The exporter, logging the first failure after each success. */
 function told(exporter: LogRecordExporter, log: (line: string) => void): LogRecordExporter {
   let isTold = false;
   return {
@@ -93,7 +93,7 @@ function told(exporter: LogRecordExporter, log: (line: string) => void): LogReco
         else if (!isTold) {
           isTold = true;
           log(
-            'checkpoints: the collector did not take them as log records; `OTEL_LOGS_EXPORTER=none` keeps them from one that takes no logs',
+            'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for one that accepts no logs',
           );
         }
         done(result);

@@ -1,7 +1,7 @@
 import { SeriesOf } from './metric-family.ts';
 import type { Family, Labels, LabelValues, MetricSpec, Sample } from './metric-family.ts';
 
-/** A count that only grows. */
+/** A monotonic counter. */
 export interface CounterSeries {
   inc(by?: number): void;
 }

@@ -4,21 +4,21 @@ import { taskTokenOf } from '../decide/facts.ts';
 import { totalMs } from './finished-check.ts';
 import type { CheckObserver, FinishedCheck } from './finished-check.ts';
 
-/** Where lines go: a stream such as the standard output of a process. */
+/** A destination of lines, such as the standard output of a process. */
 export interface LineSink {
-  /** Bytes that were written to it and that nobody has taken yet. */
+  /** Bytes written and not yet consumed. */
   readonly writableLength: number;
-  /** Whether it still takes any. */
+  /** Whether it is still open. */
   readonly writable: boolean;
   write(text: string): unknown;
 }
 
-/** Bytes that may wait for a reader; a line beyond them is dropped. */
+/** Most bytes waiting for the reader; lines beyond it are dropped. */
 const MAX_QUEUED_BYTES = 1_048_576;
 
 /**
- * Writes each check as one line of JSON, and waits for nobody: a line is dropped, and `onDropped` told, while 1 MiB waits
- * for the reader or when the stream is closed.
+ * Writes each check as one line of JSON without ever blocking: a line is dropped, and `onDropped` called, while 1 MiB is
+ * waiting or when the stream is closed.
  */
 export function decisionLog(stream: LineSink, onDropped: () => void): CheckObserver {
   return (check) => {
@@ -28,9 +28,9 @@ export function decisionLog(stream: LineSink, onDropped: () => void): CheckObser
 }
 
 /**
- * One check as JSON, with the same fields on allow and on deny, `null` where there is none, and the names of the record of
- * the use. Of the request only method, host and canonical path, each at most 2,048 characters and a digest: no query, no
- * header, no body, and no argument, which the ledger alone keeps where the catalog says so. No token or secret; digests stand for them.
+ * One check as JSON, with the same fields on allow and deny (`null` where there is no value) and the names of the use record.
+ * Of the request only method, host and canonical path, each at most 2,048 characters plus a digest: no query, header, body or
+ * arguments; arguments are recorded in the ledger only, where the catalog says so. Tokens and secrets appear as digests.
  */
 export function decisionLine(check: FinishedCheck): string {
   const { facts, took, traceId } = check;
@@ -44,6 +44,6 @@ export function decisionLine(check: FinishedCheck): string {
     traceId,
     durationMs: Math.round(totalMs(took) * 1000) / 1000,
   };
-  // JSON escapes the control characters of ASCII; the rest of what is not printable goes from the whole line at once.
+  // JSON escapes ASCII control characters; `printable` replaces the other unprintable ones in the whole line.
   return printable(JSON.stringify(line));
 }

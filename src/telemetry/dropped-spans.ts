@@ -7,15 +7,14 @@ const LOG_EVERY_MS = 60_000;
 
 const causes: Readonly<Record<DropCause, string>> = {
   full: 'its queue is full',
-  failed: 'the collector did not take them',
+  failed: 'the collector rejected them',
   closed: 'they were not sent before the end',
 };
 
 /**
- * Counts the spans that were not exported, by queue: `remit_spans_dropped_total{queue}`. It says so in the log at once, and
- * then once a minute at most.
+ * Counts spans that were not exported, by queue: `remit_spans_dropped_total{queue}`. Logs at once, then at most once a minute.
  *
- * Lifecycle: `close` logs what was not said yet.
+ * Lifecycle: `close` logs the rest.
  */
 export class DroppedSpans {
   readonly #counts = new Map<QueueName, number>(QUEUES.map((name) => [name, 0]));

@@ -1,45 +1,45 @@
 import type { SpanContext } from '@opentelemetry/api';
 import type { SpanReference } from '../token/claims.ts';
 
-/** A value of an attribute. */
+/** The value of an attribute. */
 export type SpanAttributeValue = string | number | boolean | readonly string[];
 
 /**
- * Is told of an attribute. INVARIANT: names are words of this program and never of a caller, each told once for a span: their
- * bytes are kept.
+ * Receives an attribute. INVARIANT: names are constants of this program, never chosen by a caller, and unique within a span:
+ * their encoded bytes are cached.
  */
 export type Tell = (name: string, value: SpanAttributeValue) => void;
 
-/** Why a span is linked to another: `remit.link` of the link. */
+/** The kind of a span link: its `remit.link` attribute. */
 export type LinkKind = 'issued_by' | 'previous_use' | 'withdraws' | 'application';
 
-/** A link from one span to another, somewhere else. */
+/** A link from one span to another trace or span. */
 export interface SpanLink {
   readonly to: SpanContext;
   readonly kind: LinkKind;
 }
 
-/** A span that is over, and is recorded. All are of kind `SERVER`. */
+/** An ended span that is recorded. All have kind `SERVER`. */
 export interface EndedSpan extends SpanReference {
   readonly name: string;
-  /** `null` where it is the first of its trace. */
+  /** `null` for the first span of its trace. */
   readonly parent: SpanContext | null;
   /** Milliseconds since the Unix epoch, with fractions. */
   readonly startMs: number;
-  /** Not before `startMs`. */
+  /** Never before `startMs`. */
   readonly endMs: number;
-  /** Tells the attributes one by one, so that who makes bytes of them needs no object. */
+  /** Emits the attributes one by one, so that a serialiser needs no objects. */
   readonly attributes: (tell: Tell) => void;
   readonly links: readonly SpanLink[];
-  /** Whether it failed by a fault of ours. */
+  /** Whether it failed by a fault of Remit. */
   readonly isError: boolean;
-  /** Whether it is of the many that must not push out the rest. */
+  /** Whether it is an allowed check, which must not evict other spans. */
   readonly isAllowedCheck: boolean;
 }
 
-/** What takes spans that are over. */
+/** Receives ended spans. */
 export interface SpanSink {
-  /** Whether an allowed check is recorded; all else is. */
+  /** Whether to record an allowed check; all other spans are recorded. */
   samplesAllow(traceId: string, parent: SpanContext | null): boolean;
   add(span: EndedSpan): void;
 }

@@ -5,20 +5,20 @@ export type OtelVariables = Readonly<Record<string, string | undefined>>;
 
 const MAX_SETTING = 1_000_000;
 
-/** A variable that is a whole number from `least` up to a million; `undefined` where it is not given, or is none. */
+/** A variable as a whole number from `least` to a million; `undefined` where it is absent or invalid. */
 export function wholeNumberFrom(variables: OtelVariables, name: string, least: number): number | undefined {
   const text = variables[name]?.trim() ?? '';
   const given = text === '' ? NaN : Number(text);
   return Number.isSafeInteger(given) && given >= least && given <= MAX_SETTING ? given : undefined;
 }
 
-/** Where nothing is said: room for four seconds of 2,000 checks a second, in each queue. */
+/** Defaults per queue: room for four seconds at 2,000 checks a second. */
 const DEFAULTS: Omit<QueueSettings, 'maxBytes'> = { maxSpans: 8192, batchSpans: 512, delayMs: 1000, timeoutMs: 30_000 };
 
-/** Twice what the span of a check takes; a caller chooses how long the path in it is. */
+/** Twice the size of a check's span; the caller chooses the length of the path in it. */
 const MEAN_SPAN_BYTES = 2048;
 
-/** The bounds of each queue by the `OTEL_BSP_*` variables; what is no positive whole number is taken as not given. */
+/** Queue limits from the `OTEL_BSP_*` variables; invalid values count as absent. */
 export function queueSettingsFrom(variables: OtelVariables): QueueSettings {
   const number = (name: string, fallback: number): number => wholeNumberFrom(variables, name, 1) ?? fallback;
   const maxSpans = number('OTEL_BSP_MAX_QUEUE_SIZE', DEFAULTS.maxSpans);

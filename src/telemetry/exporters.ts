@@ -13,14 +13,14 @@ const json = { serializer: JsonTraceSerializer, metricsHelper: TraceExporterMetr
 
 const overProtobuf: MakeExporter = (origin) => bytesExporter(httpTransport('application/x-protobuf', written), origin);
 
-/** By the names of `OTEL_EXPORTER_OTLP_PROTOCOL`. Each reads endpoint, headers, certificates and timeout for itself. */
+/** By values of `OTEL_EXPORTER_OTLP_PROTOCOL`. Each reads endpoint, headers, certificates and timeout itself. */
 const protocols: ReadonlyMap<string, MakeExporter> = new Map<string, MakeExporter>([
   ['grpc', (origin) => bytesExporter(grpcTransport(written), origin)],
   ['http/json', (origin) => readableExporter(httpTransport('application/json', json), origin)],
   ['http/protobuf', overProtobuf],
 ]);
 
-/** By the names of `OTEL_TRACES_EXPORTER`. */
+/** By values of `OTEL_TRACES_EXPORTER`. */
 const exporters: ReadonlyMap<string, (protocol: string) => MakeExporter> = new Map<
   string,
   (protocol: string) => MakeExporter
@@ -29,16 +29,15 @@ const exporters: ReadonlyMap<string, (protocol: string) => MakeExporter> = new M
   ['console', () => (origin) => readableExporter(new ConsoleSpanExporter(), origin)],
 ]);
 
-/** What spans are exported by, and what of the variables could not be followed. */
+/** The span exporters, and the variables that could not be honoured. */
 export interface Exporters {
   readonly exporters: readonly SpanExporter[];
-  /** A line for people each. */
+  /** One line each, for people. */
   readonly problems: readonly string[];
 }
 
 /**
- * The exporters that the variables name: `otlp` where they name none, nothing for `none`. A name that is not known is left
- * out with a problem.
+ * The exporters that the variables name: `otlp` by default, none for `none`. An unknown name is skipped and becomes a problem.
  *
  * @see OpenTelemetry specification, SDK environment variables, exporter selection
  */
@@ -55,7 +54,7 @@ export function exportersFrom(variables: OtelVariables, origin: SpanOrigin): Exp
     ...(protocols.has(protocol)
       ? []
       : [
-          `\`OTEL_EXPORTER_OTLP_PROTOCOL\` is \`${protocol}\`, http/protobuf is taken: known are ${[...protocols.keys()].join(', ')}`,
+          `\`OTEL_EXPORTER_OTLP_PROTOCOL\` is \`${protocol}\`, using http/protobuf: known are ${[...protocols.keys()].join(', ')}`,
         ]),
   ];
   return { exporters: [...names].flatMap((name) => exporters.get(name)?.(protocol)(origin) ?? []), problems };

@@ -1,9 +1,9 @@
 import type { Family, Sample } from './metric-family.ts';
 
-/** A form in which metrics are written. */
+/** An exposition format. */
 export type ExpositionFormat = 'text' | 'openmetrics';
 
-/** What is sent to a scraper. */
+/** An answer to a scraper. */
 export interface Exposition {
   readonly contentType: string;
   readonly body: string;
@@ -14,12 +14,12 @@ const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
-/** The form for an `Accept` header: OpenMetrics, which has exemplars, where it is named; the older text otherwise. */
+/** The format for an `Accept` header: OpenMetrics (with exemplars) where it is named, otherwise the older text format. */
 export const formatFor = (accept: string | undefined): ExpositionFormat =>
   (accept ?? '').includes('application/openmetrics-text') ? 'openmetrics' : 'text';
 
 /**
- * The metrics as a scraper reads them; a family without a sample is left out.
+ * Formats the metrics; families without samples are left out.
  *
  * @see Prometheus exposition formats, text 0.0.4; OpenMetrics 1.0
  */
@@ -32,7 +32,7 @@ export function expositionOf(families: readonly Family[], format: ExpositionForm
 function linesOf(family: Family, format: ExpositionFormat): readonly string[] {
   const samples = family.samples();
   if (samples.length === 0) return [];
-  // The older text names a counter with its suffix, OpenMetrics without.
+  // The text format names a counter with its suffix, OpenMetrics without.
   const name = family.type === 'counter' && format === 'text' ? `${family.name}_total` : family.name;
   return [
     `# HELP ${name} ${family.help}`,

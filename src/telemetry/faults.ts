@@ -2,10 +2,10 @@ import { repeatedly } from '../runtime/repeatedly.ts';
 import type { After } from '../runtime/timers.ts';
 import type { Log } from './log.ts';
 
-/** Tells the log of faults: each once when it begins or its words change, and once when it is over. */
+/** Logs faults: once when a fault begins or its text changes, and once when it ends. */
 export class Faults {
   readonly #log: Log;
-  /** The words of each that lasts, by the part that has it. */
+  /** The text of each lasting fault, by component. */
   readonly #lasting = new Map<string, string>();
 
   constructor(log: Log) {
@@ -13,9 +13,9 @@ export class Faults {
   }
 
   /**
-   * Takes how a part stands.
+   * Reports the state of a component.
    *
-   * @param what the part: of a closed set and the configuration, never of a request
+   * @param what the component, from a closed set and the configuration, never from a request
    * @param problem in words; `null` where nothing is wrong
    */
   set(what: string, problem: string | null): void {
@@ -33,7 +33,7 @@ export class Faults {
 
 const LOOK_MS = 500;
 
-/** Looks twice a second at how parts stand, each by its name, and tells `faults`; the result ends it. */
+/** Polls the state of components twice a second and reports it to `faults`. The returned function stops it. */
 export function watchFaults(
   faults: Faults,
   parts: Readonly<Record<string, () => string | null>>,

@@ -6,7 +6,7 @@ export interface GaugeSeries {
   set(value: number): void;
 }
 
-/** A metric whose series are set; one that never was, or not since `clear`, is not shown. */
+/** A metric whose series are set. A series that was never set, or not since `clear`, is not exposed. */
 export class Gauge<L extends Labels> implements Family {
   readonly type = 'gauge';
   readonly name: string;
@@ -23,7 +23,7 @@ export class Gauge<L extends Labels> implements Family {
     return this.#series.of(labels);
   }
 
-  /** Forgets every series. */
+  /** Removes all series. */
   clear(): void {
     this.#series.clear();
   }

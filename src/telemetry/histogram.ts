@@ -3,18 +3,18 @@ import type { Exemplar, Family, Labels, LabelValues, MetricSpec, Sample } from '
 
 /** A distribution. */
 export interface HistogramSeries {
-  /** Counts a value; the exemplar stands in its bucket until the next one there. */
+  /** Counts a value. The exemplar is kept for its bucket until the next one. */
   observe(value: number, exemplar?: Exemplar): void;
 }
 
-/** A metric whose series count values by bucket. */
+/** A metric whose series count values in buckets. */
 export class Histogram<L extends Labels> implements Family {
   readonly type = 'histogram';
   readonly name: string;
   readonly help: string;
   readonly #series: SeriesOf<Buckets>;
 
-  /** @param spec with the upper bounds of its buckets, ascending and without infinity */
+  /** @param spec with the ascending upper bounds of its buckets, without infinity */
   constructor({ name, help, labels, buckets }: MetricSpec<L> & { readonly buckets: readonly number[] }) {
     this.name = name;
     this.help = help;
@@ -67,7 +67,7 @@ class Buckets implements HistogramSeries {
   }
 }
 
-/** As OpenMetrics writes a float: `1.0`. */
+/** A float as OpenMetrics writes it: `1.0`. */
 const boundText = (bound: number | undefined): string => {
   if (bound === undefined) return '+Inf';
   return Number.isInteger(bound) ? `${bound}.0` : String(bound);

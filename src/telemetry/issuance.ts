@@ -5,23 +5,23 @@ import type { SpanAttributeValue } from './ended-span.ts';
 import type { Tracing } from './span.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
-/** Attributes by their names. */
+/** Attributes by name. */
 export type SpanAttributes = Readonly<Record<string, SpanAttributeValue>>;
 
-/** A span that is open while something is issued or ended. */
+/** An open span of an issuance or an end. */
 export interface OpenSpan extends SpanReference {
   end(attributes: SpanAttributes): void;
 }
 
 /**
- * Starts spans of the issuer, `token.issue` and `task.end`, as children of the request's `traceparent` where it has one. What ends
- * with an `error.type` was not done: its span is named `deny token.issue`.
+ * Starts the issuer's spans, `token.issue` and `task.end`, as children of the request's `traceparent` where there is one. A
+ * span with an `error.type` was refused or failed and is renamed to `deny token.issue`.
  */
 export interface IssuerTracer {
   start(name: string, attributes: SpanAttributes, parentTraceparent: string | null): OpenSpan;
 }
 
-/** Each `error.type` that is a fault of ours; a refusal is a good answer. */
+/** Values of `error.type` that are faults of Remit; a refusal is a valid answer. */
 const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
   'internal',
   'server_error',
@@ -29,8 +29,7 @@ const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
 ]);
 
 /**
- * A tracer whose spans know their place at once, so that it can be signed into a token before the span ends. All of them are
- * recorded.
+ * A tracer whose spans have their ids at once, so that these can be signed into a token before the span ends. All are recorded.
  */
 export const issuerTracer = ({ spans, ports }: Pick<Tracing, 'spans'> & { readonly ports: Ports }): IssuerTracer => ({
   start(name, first, parentTraceparent) {

@@ -7,7 +7,7 @@ import { isProblem } from '../token/members.ts';
 const INFO = { severityNumber: 9, severityText: 'INFO' } as const;
 const WARN = { severityNumber: 13, severityText: 'WARN' } as const;
 
-/** Members of a record as attributes: by the names that spans have, where they have one. */
+/** Attribute names for members of a record; the same as in spans where possible. */
 const attributeNames: readonly (readonly [string, string])[] = [
   ['kind', 'remit.record.kind'],
   ['task', 'remit.task.id'],
@@ -32,9 +32,9 @@ const attributeNames: readonly (readonly [string, string])[] = [
 ];
 
 /**
- * Leaves as one OTLP export request for logs, in JSON: a line of a collector's file, the body of a POST. The body of each log
- * record is the leaf as it was stored, so that the log can be verified from what a collector keeps; `service.version` is that of the
- * build that exports.
+ * Leaves as one OTLP export request for logs in JSON: a line for a collector's file, or the body of a POST. The body of each
+ * log record is the stored leaf, so that the log can be verified from the collector's copy. `service.version` is that of the
+ * exporting build.
  *
  * @see OTLP specification 1.7, JSON encoding; `opentelemetry/proto/logs/v1/logs.proto`
  */
@@ -55,7 +55,7 @@ export function otlpLogsRequest(leaves: readonly { readonly bytes: Uint8Array }[
 function logRecord(bytes: Uint8Array): unknown {
   const body = { stringValue: Buffer.from(bytes).toString('utf8') };
   const leaf = leafFrom(bytes);
-  // A damaged leaf is handed on as it is: it is for a verifier to say so.
+  // A damaged leaf is exported as it is: the verifier reports it.
   if (isProblem(leaf)) return { ...WARN, body, attributes: attribute('remit.problem', leaf.problem) };
   const { record, seq } = leaf;
   const at = typeof record['at'] === 'number' ? `${Math.trunc(record['at'])}000000` : '0';
@@ -76,7 +76,7 @@ function logRecord(bytes: Uint8Array): unknown {
 
 const isWarning = ({ record }: LedgerLeaf): boolean => record['decision'] === 'deny' || record['kind'] === 'finding';
 
-/** An attribute of a text, a whole number or a list of texts; none of anything else. */
+/** An attribute with a text, a whole number or a list of texts; none for other values. */
 function attribute(key: string, value: JsonValue | undefined): readonly unknown[] {
   if (typeof value === 'string') return [{ key, value: { stringValue: value } }];
   if (typeof value === 'number' && Number.isSafeInteger(value)) return [{ key, value: { intValue: String(value) } }];

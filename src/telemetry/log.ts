@@ -3,8 +3,8 @@ import type { LogConfig, LogLevel } from '../config/log.ts';
 import { printable } from '../ledger/timeline-text.ts';
 
 /**
- * Every event of the log with its level: what a query, an alert or a run-book selects by. `fault` is told once when it begins or
- * changes, and `recovered` once when it is over; their field `what` says of which part.
+ * All log events with their levels, for queries, alerts and runbooks. `fault` is logged once when it begins or changes and
+ * `recovered` once when it ends; their field `what` names the component.
  */
 export const logEvents = {
   start: 'info',
@@ -41,23 +41,24 @@ export const logEvents = {
 /** Name of an event, such as `not-ready`. */
 export type LogEvent = keyof typeof logEvents;
 
-/** What belongs to an event, for machines; never a token, a key or a header's value. */
+/** Fields of an event, for machines; never a token, a key or a header's value. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 
-/** Writes a line of the log: words for people, the event that it is (default `notice`), and what belongs to it. */
+/** Logs a line: text for people, its event (default `notice`), and fields. */
 export type Log = (message: string, event?: LogEvent, fields?: LogFields) => void;
 
-/** What a log is written with. */
+/** The dependencies of a log. */
 export interface LogOptions {
-  /** Its form and level, asked for each line. */
+  /** Format and level, read for each line. */
   readonly config: () => LogConfig;
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
 }
 
 /**
- * A log of one line an event: time (RFC 3339 in UTC, with milliseconds), level, event, message and fields, as
- * `2026-11-26T17:28:20.123Z warn not-ready not ready: … what=policies` or as one JSON object. What does not print is `?`.
+ * A log with one line per event: time (RFC 3339 in UTC, milliseconds), level, event, message and fields, as
+ * `2026-11-26T17:28:20.123Z warn not-ready not ready: … what=policies` or as one JSON object. Unprintable characters become
+ * `?`.
  */
 export function logTo(write: (line: string) => void, { config, nowMs }: LogOptions): Log {
   return (message, event = 'notice', fields = {}) => {
@@ -76,7 +77,7 @@ interface Line {
   readonly message: string;
 }
 
-// The fields first, so that none takes the place of a member of the line.
+// The line comes again after the fields, so that no field can overwrite its members.
 const jsonLine = (line: Line, fields: LogFields): string => JSON.stringify({ ...line, ...fields, ...line });
 
 const textLine = ({ time, level, event, message }: Line, fields: LogFields): string =>

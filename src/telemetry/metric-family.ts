@@ -1,12 +1,12 @@
-/** The labels of a metric: the values each can have, or `null` for an open one, which the number of series bounds. */
+/** The labels of a metric: a closed list of values, or `null` for an open label, whose series are limited in number. */
 export type Labels = Readonly<Record<string, readonly string[] | null>>;
 
-/** A value for each label; of a closed one only what the table names. */
+/** A value per label; for a closed label one of its list. */
 export type LabelValues<L extends Labels> = {
   readonly [K in keyof L]: L[K] extends readonly (infer V extends string)[] ? V : string;
 };
 
-/** What the table says of one metric. */
+/** The table entry of a metric. */
 export interface MetricSpec<L extends Labels = Labels> {
   readonly name: string;
   /** One sentence without a final period. */
@@ -14,7 +14,7 @@ export interface MetricSpec<L extends Labels = Labels> {
   readonly labels: L;
 }
 
-/** A trace in which a measured value came about. */
+/** A trace in which a value was measured. */
 export interface Exemplar {
   /** 32 hex digits. */
   readonly traceId: string;
@@ -22,7 +22,7 @@ export interface Exemplar {
   readonly atMs: number;
 }
 
-/** One line of the exposition: the suffix of the name, the labels as written, the value. */
+/** A line of the exposition: suffix of the name, formatted labels, value. */
 export interface Sample {
   readonly suffix: '' | '_total' | '_bucket' | '_sum' | '_count';
   readonly labels: string;
@@ -39,11 +39,11 @@ export interface Family {
   samples(): readonly Sample[];
 }
 
-/** Series of one metric at most; one more is counted as `other` in every label. */
+/** Most series per metric; further ones are counted with the value `other` in every label. */
 const MAX_SERIES = 4096;
 const OVERFLOW = 'other';
 
-/** The series of one metric by their label values. Without labels, and where all are closed, they are there from the start. */
+/** The series of a metric by label values. Created at start where there are no labels or all are closed. */
 export class SeriesOf<S> {
   readonly #names: readonly string[];
   readonly #make: (labels: string) => S;
@@ -91,7 +91,7 @@ export class SeriesOf<S> {
   }
 }
 
-/** Where the series with some values stand, by the value of the next label; that with just these. */
+/** A level of the label tree: the series with these values, and branches by the next label's value. */
 interface Branch<S> {
   readonly values: Map<string, Branch<S>>;
   series: S | undefined;
@@ -107,7 +107,7 @@ function getOrAdd<S>(values: Map<string, Branch<S>>, value: string): Branch<S> {
   return branch;
 }
 
-/** Every combination of closed values; none where a label is open. */
+/** All combinations of closed labels; none where a label is open. */
 const combinations = (labels: readonly (readonly string[] | null)[]): readonly (readonly string[])[] =>
   labels.reduce<readonly (readonly string[])[]>(
     (found, values) => (values === null ? [] : found.flatMap((before) => values.map((value) => [...before, value]))),

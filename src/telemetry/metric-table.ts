@@ -15,7 +15,7 @@ const histogram = <const L extends Labels>(name: `${string}_seconds`, help: stri
 
 const TRIAL_SOURCES = ['candidate', 'shadow'] as const;
 
-/** From a fast check to Envoy's longest patience. */
+/** From a fast check to Envoy's longest timeout. */
 const SECONDS: readonly number[] = [
   0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
@@ -23,8 +23,8 @@ const SECONDS: readonly number[] = [
 const decision = ['allow', 'deny'] as const;
 
 /**
- * Every metric there is. A label is a closed set, or `null`: then its values come from the configuration, the catalog and the routes of the
- * issuer, never from a request. No task, token, agent, host or path is ever a label.
+ * All metrics. A label is a closed list or `null`; values of an open label come from configuration, catalog and issuer routes,
+ * never from a request. Task, token, agent, host and path are never labels.
  */
 export const metricTable = {
   decisions: counter(

@@ -16,22 +16,22 @@ type FamilyOf<S> = S extends { readonly type: infer T; readonly labels: infer L 
       : Histogram<L>
   : never;
 
-/** Every metric of the table, by its key there: `metrics.tokenUses.of({ class: 'first' }).inc()`. */
+/** All metrics of the table by key: `metrics.tokenUses.of({ class: 'first' }).inc()`. */
 export type MetricFamilies = { readonly [K in keyof Table]: FamilyOf<Table[K]> };
 
 /** The metrics of one process. */
 export interface Metrics extends MetricFamilies {
-  /** Has `measure` called before each scrape, to set what is read and not counted. It must not throw. */
+  /** Calls `measure` before each scrape, to set gauges. It must not throw. */
   readonly beforeScrape: (measure: () => void) => void;
-  /** What a scraper is sent. */
+  /** The answer to a scraper. */
   readonly scrape: (format: ExpositionFormat) => Exposition;
 }
 
-/** Metrics that have counted nothing yet. */
+/** New metrics, all zero. */
 export function newMetrics(): Metrics {
   const families = Object.fromEntries(
     Object.entries(metricTable).map(([key, spec]) => [key, familyOf(spec)]),
-    // Each key of the table with the family of its entry.
+    // Safe: built from the table's own keys.
   ) as unknown as MetricFamilies;
   const measures: (() => void)[] = [];
   return {

@@ -1,12 +1,11 @@
 import { fieldsBy } from './protobuf-writer.ts';
 import type { ProtobufWriter } from './protobuf-writer.ts';
 
-/** Field 1 of a KeyValue, by the name in it: names are words of this program, or of its variables at the start. */
+/** Cached field 1 of a KeyValue by name; names come from this program, or from its variables at start. */
 const keys = new Map<string, Uint8Array>();
 
 /**
- * Writes each attribute that it is told as a field of an OTLP message. A value that is no text, boolean, number or array of
- * these is an empty one.
+ * Writes attributes as fields of an OTLP message. A value other than text, boolean, number or array of these becomes empty.
  *
  * @see opentelemetry/proto/common/v1/common.proto, KeyValue
  */

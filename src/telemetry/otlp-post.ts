@@ -3,11 +3,11 @@ import { failureCode, httpExchange } from '../runtime/http-exchange.ts';
 /** What a collector made of a request: it took it, or why not. */
 export type Posted = { readonly kind: 'taken' } | { readonly kind: 'refused'; readonly detail: string };
 
-/** Where and how requests are posted. */
+/** Where and how to post. */
 export interface PostOptions {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** Waits before a request is sent again. */
+  /** The pause before a retry. */
   readonly sleep: (ms: number) => Promise<unknown>;
 }
 
@@ -15,15 +15,15 @@ const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 const TIMEOUT_MS = 10_000;
-/** Of an answer no more is read. */
+/** Most bytes read of an answer. */
 const MAX_ANSWER = 4_096;
 
-/** What OTLP says is sent again. @see OTLP specification 1.7, retryable response codes */
+/** Retryable status codes. @see OTLP specification 1.7, retryable response codes */
 const AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /**
- * Posts one OTLP request in JSON: five times at most, with a pause that doubles from a second, or as long as the collector asks
- * for, up to 30 s. A part of the request that the collector did not take is a refusal.
+ * Posts one OTLP request in JSON. Up to five attempts with exponential back-off from 1 s, or as long as `retry-after` says, up
+ * to 30 s. A partial success is a refusal.
  */
 export async function postOtlp(body: string, { url, headers, sleep }: PostOptions): Promise<Posted> {
   let detail = '';
@@ -66,8 +66,8 @@ function rejectedIn(text: string): Posted {
 }
 
 /**
- * The headers of `OTEL_EXPORTER_OTLP_LOGS_HEADERS`, or of `OTEL_EXPORTER_OTLP_HEADERS`: `name=value` with commas between, the
- * values percent-encoded. What is none is left out.
+ * Parses `OTEL_EXPORTER_OTLP_LOGS_HEADERS`, or else `OTEL_EXPORTER_OTLP_HEADERS`: comma-separated `name=value` with
+ * percent-encoded values. Invalid entries are skipped.
  */
 export function otlpHeaders(
   environment: Readonly<Record<string, string | undefined>>,

@@ -2,17 +2,17 @@ import type { Resource } from '@opentelemetry/resources';
 import { attributesOf } from './otlp-attribute.ts';
 import { fieldsBy, ProtobufWriter } from './protobuf-writer.ts';
 
-/** The field of the spans, in a ScopeSpans. */
+/** Field number of the spans in ScopeSpans. */
 export const SPANS_FIELD = 2;
 
-/** What stands around the spans of a process in every request, as the bytes of fields. */
+/** The constant parts of every request of a process, serialised. */
 export interface RequestFrame {
   readonly resource: Uint8Array;
   readonly scope: Uint8Array;
   readonly schemaUrl: Uint8Array;
 }
 
-/** The frame of the spans of a resource, whose attributes are there. */
+/** The frame for a resource whose attributes are known. */
 export function requestFrame({ attributes, schemaUrl }: Resource, scopeName: string): RequestFrame {
   return {
     resource: fieldsBy((into) => {
@@ -34,9 +34,9 @@ export function requestFrame({ attributes, schemaUrl }: Resource, scopeName: str
 }
 
 /**
- * An ExportTraceServiceRequest.
+ * Serialises an ExportTraceServiceRequest.
  *
- * @param spans their fields, one after the other
+ * @param spans concatenated fields of spans
  * @see opentelemetry/proto/collector/trace/v1/trace_service.proto
  */
 export function exportRequest(spans: Uint8Array, { resource, scope, schemaUrl }: RequestFrame): Uint8Array {
@@ -52,5 +52,5 @@ export function exportRequest(spans: Uint8Array, { resource, scope, schemaUrl }:
   return into.bytes;
 }
 
-/** More than two tags and lengths take. */
+/** Upper bound for two tags and lengths. */
 const MAX_LENGTHS = 64;

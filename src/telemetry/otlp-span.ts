@@ -14,7 +14,7 @@ const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
 
 /**
- * Writes a span as a field of an OTLP message, byte for byte as OpenTelemetry's own serializer would.
+ * Writes a span as a field of an OTLP message, byte for byte like OpenTelemetry's own serialiser.
  *
  * @see opentelemetry/proto/trace/v1/trace.proto, Span
  */
@@ -42,7 +42,7 @@ export function writeSpan(
   into.close(start);
 }
 
-/** Milliseconds as nanoseconds, which are more than a number holds: by halves, without a bigint for each. */
+/** Milliseconds as 64-bit nanoseconds in two halves, which avoids a bigint per span. */
 function writeTime(into: ProtobufWriter, field: number, ms: number): void {
   const whole = Math.floor(ms);
   const [upper, lower] = [Math.floor(whole / HALF), whole % HALF];
@@ -56,7 +56,7 @@ const HALF = 2 ** 16;
 
 const linkAttribute = (kind: LinkKind): Uint8Array => fieldsBy((into) => attributesOf(into, 4)('remit.link', kind));
 
-/** The one attribute of a link of each kind. */
+/** The attribute of a link, by kind. */
 const linkAttributes: Readonly<Record<LinkKind, Uint8Array>> = {
   issued_by: linkAttribute('issued_by'),
   previous_use: linkAttribute('previous_use'),

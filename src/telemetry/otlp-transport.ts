@@ -3,21 +3,21 @@ import { convertLegacyOtlpGrpcOptions, createOtlpGrpcExportDelegate } from '@ope
 import type { IExportTraceServiceResponse, IExporterMetricsHelper, ISerializer } from '@opentelemetry/otlp-transformer';
 import type { ExportResult } from './span-exporter.ts';
 
-/** How batches become requests. */
+/** How batches are serialised. */
 export interface Encoding<Batch> {
   readonly serializer: ISerializer<Batch, IExportTraceServiceResponse>;
   readonly metricsHelper: IExporterMetricsHelper<Batch>;
 }
 
-/** Sends batches to a collector. Lifecycle: `shutdown` waits for those on their way. */
+/** Sends batches to a collector. Lifecycle: `shutdown` waits for pending ones. */
 export interface Transport<Batch> {
   export(batch: Batch, done: (result: ExportResult) => void): void;
   shutdown(): Promise<void>;
 }
 
 /**
- * OTLP over gRPC as OpenTelemetry's own exporter has it: the variables of the process say endpoint, headers, certificates,
- * timeout and compression.
+ * OTLP over gRPC with OpenTelemetry's own exporter; the standard variables set endpoint, headers, certificates, timeout and
+ * compression.
  */
 export const grpcTransport = <Batch>({ serializer, metricsHelper }: Encoding<Batch>): Transport<Batch> =>
   createOtlpGrpcExportDelegate(
@@ -30,7 +30,7 @@ export const grpcTransport = <Batch>({ serializer, metricsHelper }: Encoding<Bat
     '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
   );
 
-/** OTLP over HTTP, by the same variables. It tries again by itself within its timeout. */
+/** OTLP over HTTP, with the same variables. Retries within its timeout. */
 export const httpTransport = <Batch>(
   contentType: 'application/x-protobuf' | 'application/json',
   { serializer, metricsHelper }: Encoding<Batch>,

@@ -9,9 +9,7 @@ const percentiles = [
   ['max', 100],
 ] as const;
 
-/**
- * Measures this process at each scrape: memory, CPU, the delay of its event loop and what it runs on. The result ends it.
- */
+/** Measures this process at each scrape: memory, CPU, event loop delay and versions. The returned function stops it. */
 export function measureProcess(metrics: Metrics): () => void {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
@@ -26,7 +24,7 @@ export function measureProcess(metrics: Metrics): () => void {
     countedSeconds = usedSeconds;
     metrics.residentBytes.of({}).set(process.memoryUsage.rss());
     for (const [stat, percentile] of percentiles) {
-      // What the histogram counts includes its own timer.
+      // The histogram's values include its own timer interval.
       const seconds = delay.percentile(percentile) / 1e9 - RESOLUTION_MS / 1000;
       metrics.eventLoopDelay.of({ stat }).set(Math.max(0, seconds));
     }

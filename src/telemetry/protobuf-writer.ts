@@ -4,14 +4,13 @@ const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
-/** UTF-8 takes no more for a UTF-16 unit. */
+/** Most UTF-8 bytes per UTF-16 code unit. */
 const MAX_BYTES_OF_UNIT = 3;
 const MAX_VARINT_BYTES = 10;
 const WORD = 2 ** 32;
 
 /**
- * A protobuf message as it is written into one buffer that grows: no object is made for a field. What is written is only ever
- * added to.
+ * Writes a protobuf message into one growing buffer, without an object per field. Append-only.
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
@@ -19,7 +18,7 @@ export class ProtobufWriter {
   #buffer: Buffer;
   #end = 0;
 
-  /** @param capacity bytes to begin with */
+  /** @param capacity initial size in bytes */
   constructor(capacity = 256) {
     this.#buffer = Buffer.allocUnsafeSlow(capacity);
   }
@@ -29,20 +28,20 @@ export class ProtobufWriter {
     return this.#end;
   }
 
-  /** What was written, in the writer's own memory. */
+  /** The written bytes, as a view of the writer's buffer. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#end);
   }
 
-  /** Begins an embedded message; what it gives is for `close`. */
+  /** Starts an embedded message; pass the result to `close`. */
   open(field: number): number {
     this.#tag(field, DELIMITED);
-    // Most are so short that their length takes one byte.
+    // Reserves one byte for the length, which suffices for most messages.
     this.#end += 1;
     return this.#end;
   }
 
-  /** Ends the message that began at `start`, the last that is open. */
+  /** Ends the message that began at `start`, which must be the last open one. */
   close(start: number): void {
     const length = this.#end - start;
     const more = varintBytes(length) - 1;
@@ -54,14 +53,14 @@ export class ProtobufWriter {
     this.#putVarint(start - 1, length);
   }
 
-  /** Fields that are written already. */
+  /** Appends serialised fields. */
   raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#end);
     this.#end += bytes.length;
   }
 
-  /** Text as UTF-8; a lone surrogate becomes U+FFFD. */
+  /** A string field; a lone surrogate becomes U+FFFD. */
   text(field: number, value: string): void {
     const start = this.open(field);
     this.#reserve(value.length * MAX_BYTES_OF_UNIT);
@@ -69,7 +68,7 @@ export class ProtobufWriter {
     this.close(start);
   }
 
-  /** Bytes that are given in hex. */
+  /** A bytes field, given in hex. */
   hex(field: number, value: string): void {
     const start = this.open(field);
     this.#reserve(value.length);
@@ -77,7 +76,7 @@ export class ProtobufWriter {
     this.close(start);
   }
 
-  /** A whole number of up to 64 bits, a boolean or an enum; written where it is 0 too. */
+  /** A whole number of up to 64 bits, a boolean or an enum; 0 is written too. */
   integer(field: number, value: number): void {
     this.#tag(field, VARINT);
     this.#end =
@@ -96,14 +95,14 @@ export class ProtobufWriter {
     this.#end = this.#buffer.writeUInt32LE(value, this.#end);
   }
 
-  /** 64 bits by their halves, each a whole number; of the low one that is over 32 bits, these are carried. */
+  /** A fixed64 field by its halves, whole numbers; a carry from the low half is added to the high half. */
   fixed64(field: number, high: number, low: number): void {
     this.#tag(field, FIXED64);
     this.#end = this.#buffer.writeUInt32LE(low >>> 0, this.#end);
     this.#end = this.#buffer.writeUInt32LE(high + Math.floor(low / WORD), this.#end);
   }
 
-  /** Leaves room for what comes behind a tag, where that is a number or a length. */
+  /** Writes a tag and ensures room for a number or a length after it. */
   #tag(field: number, wireType: number): void {
     this.#reserve(2 * MAX_VARINT_BYTES);
     this.#end = this.#putVarint(this.#end, (field << 3) | wireType);
@@ -140,7 +139,7 @@ export class ProtobufWriter {
   }
 }
 
-/** Fields that are written once, in memory of their own. */
+/** Fields written once, in their own memory. */
 export function fieldsBy(write: (into: ProtobufWriter) => void): Uint8Array {
   const into = new ProtobufWriter();
   write(into);

@@ -7,7 +7,7 @@ import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 import { settled } from './span-origin.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
-/** Exports spans as objects, for what makes JSON or lines for people of them: slower than bytes. */
+/** Exports spans as objects, for JSON and console output: slower than bytes. */
 export const readableExporter = (transport: Transport<ReadableSpan[]>, origin: SpanOrigin): SpanExporter => ({
   newBatch: () => new ReadableBatch(transport, origin),
   shutdown: () => transport.shutdown(),

@@ -6,7 +6,7 @@ import { unixNanos } from './ended-span.ts';
 import type { SpanAttributeValue, EndedSpan, SpanLink } from './ended-span.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
-/** A span as OpenTelemetry's own exporters read it. */
+/** A span in the form that OpenTelemetry's own exporters read. */
 export function readableSpan(span: EndedSpan, { resource, scopeName, limits }: SpanOrigin): ReadableSpan {
   const attributes: Record<string, SpanAttributeValue> = {};
   const droppedAttributesCount = tellWithin(limits, span, (name, value) => {

@@ -3,7 +3,7 @@ import type { EndRecord, EventRecord, IntentRecord, LedgerRecord } from '../ledg
 import { kindOf } from '../task/cause.ts';
 import type { MetricFamilies } from './metrics.ts';
 
-/** Is told of records once they are on disk. It must not throw. */
+/** Called with records once they are on disk. It must not throw. */
 export type RecordObserver = (records: readonly EncodedRecord[]) => void;
 
 type Counted = Pick<
@@ -11,7 +11,7 @@ type Counted = Pick<
   'ledgerRecords' | 'intents' | 'tokensIssued' | 'taskEnds' | 'bindingViolations' | 'signals'
 >;
 
-/** Counts what was recorded. Uses, by far the most, are counted without being read again. */
+/** Counts records. Uses, by far the most, are counted without parsing. */
 export function recordMetrics(metrics: Counted): RecordObserver {
   const uses = metrics.ledgerRecords.of({ kind: 'use' });
   const tokens = metrics.tokensIssued.of({});
@@ -28,10 +28,10 @@ export function recordMetrics(metrics: Counted): RecordObserver {
   };
 }
 
-/** Those that are read again: they are few. */
+/** Kinds that are parsed again: there are few. */
 const COUNTED_BY_CONTENT: ReadonlySet<LedgerRecord['kind']> = new Set(['intent', 'end', 'event']);
 
-/** INVARIANT: only `encodedRecord` makes the bytes. */
+/** INVARIANT: only `encodedRecord` makes these bytes. */
 const recordIn = ({ bytes }: EncodedRecord): LedgerRecord =>
   JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) as LedgerRecord;
 

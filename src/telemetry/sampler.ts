@@ -3,10 +3,10 @@ import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-t
 import type { SpanSink } from './ended-span.ts';
 import type { OtelVariables } from './environment.ts';
 
-/** Says whether an allowed check is recorded. */
+/** Decides whether an allowed check is recorded. */
 type Sampler = SpanSink['samplesAllow'];
 
-/** Samplers by the names of `OTEL_TRACES_SAMPLER`. @see OpenTelemetry SDK environment variables, general */
+/** Samplers by values of `OTEL_TRACES_SAMPLER`. @see OpenTelemetry SDK environment variables, general */
 const samplers: ReadonlyMap<string, (ratio: number) => Sampler> = new Map<string, (ratio: number) => Sampler>([
   ['always_on', () => always],
   ['always_off', () => never],
@@ -16,7 +16,7 @@ const samplers: ReadonlyMap<string, (ratio: number) => Sampler> = new Map<string
   ['parentbased_traceidratio', (ratio) => byParent(byTraceId(ratio))],
 ]);
 
-/** The sampler for allows that the variables name; everything where they name none that is known. */
+/** The sampler for allows from the variables; by default, or for an unknown name, it records everything. */
 export function samplerFrom(variables: OtelVariables): Sampler {
   const given = Number(variables['OTEL_TRACES_SAMPLER_ARG'] ?? '1');
   const ratio = given >= 0 && given <= 1 ? given : 1;
@@ -37,7 +37,7 @@ function byTraceId(ratio: number): Sampler {
   return (traceId) => sampler.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED;
 }
 
-/** As the parent was, and where there is none by `root`. */
+/** Follows the parent's decision; without a parent uses `root`. */
 function byParent(root: Sampler): Sampler {
   return (traceId, parent) =>
     parent === null ? root(traceId, parent) : (parent.traceFlags & TraceFlags.SAMPLED) !== 0;

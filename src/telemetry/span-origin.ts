@@ -14,7 +14,7 @@ import { attributeLimitsFrom } from './attribute-limits.ts';
 import type { AttributeLimits } from './attribute-limits.ts';
 import type { OtelVariables } from './environment.ts';
 
-/** What the spans of a process have in common. */
+/** What all spans of a process share. */
 export interface SpanOrigin {
   readonly resource: Resource;
   /** Name of the instrumentation scope. */
@@ -22,7 +22,7 @@ export interface SpanOrigin {
   readonly limits: AttributeLimits;
 }
 
-/** By the names of `OTEL_NODE_RESOURCE_DETECTORS`. What is found later counts. */
+/** By values of `OTEL_NODE_RESOURCE_DETECTORS`. Later ones take precedence. */
 const detectors: ReadonlyMap<string, ResourceDetector> = new Map<string, ResourceDetector>([
   ['serviceinstance', serviceInstanceIdDetector],
   ['process', processDetector],
@@ -31,11 +31,11 @@ const detectors: ReadonlyMap<string, ResourceDetector> = new Map<string, Resourc
   ['env', envDetector],
 ]);
 
-/** What everything that a build tells is told with: its version, which the variables may override. */
+/** The resource of everything a build exports: its version, which the variables can override. */
 export const buildResource = (): Resource =>
   defaultResource().merge(resourceFromAttributes({ 'service.version': remitVersion() }));
 
-/** The origin as the variables, the process and the machine have it: all that is known, but where they name detectors. */
+/** The origin from variables, process and machine; uses all detectors unless the variables name some. */
 export function originFrom(variables: OtelVariables): SpanOrigin {
   const resource = buildResource()
     .merge(detectResources({ detectors: detectorsFrom(variables) }))
@@ -51,7 +51,7 @@ function detectorsFrom(variables: OtelVariables): ResourceDetector[] {
   return [...detectors].flatMap(([name, detector]) => (isAll || names.has(name) ? detector : []));
 }
 
-/** The resource once all of its attributes are there. */
+/** The resource once all its attributes are known. */
 export async function settled(resource: Resource): Promise<Resource> {
   if (resource.asyncAttributesPending === true) await resource.waitForAsyncAttributes?.();
   return resource;

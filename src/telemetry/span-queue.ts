@@ -2,24 +2,24 @@ import type { After } from '../runtime/timers.ts';
 import type { EndedSpan } from './ended-span.ts';
 import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 
-/** Why spans were dropped: no room, refused or failed again and again, or still there when time was up. */
+/** Why spans were dropped: queue full, refused or failed repeatedly, or still queued at shutdown. */
 export type DropCause = 'full' | 'failed' | 'closed';
 
-/** How a queue is bounded. */
+/** Limits of a queue. */
 export interface QueueSettings {
-  /** Spans held at most, those being sent included. */
+  /** Most spans held, those in flight included. */
   readonly maxSpans: number;
-  /** What they take at most, but for the last. */
+  /** Most bytes held; the last span may exceed it. */
   readonly maxBytes: number;
-  /** Spans sent at a time, at most. */
+  /** Most spans per batch. */
   readonly batchSpans: number;
-  /** Wait for a batch to fill, and before a failed one is sent again for the first time, milliseconds. */
+  /** Delay until a partial batch is sent, and the first back-off after a failure, milliseconds. */
   readonly delayMs: number;
-  /** How long an exporter may take over a batch, milliseconds. */
+  /** Timeout of a batch, milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** What a queue works with. */
+/** The dependencies of a queue. */
 export interface QueueOptions extends QueueSettings {
   readonly exporter: Pick<SpanExporter, 'newBatch'>;
   readonly after: After;
@@ -27,32 +27,31 @@ export interface QueueOptions extends QueueSettings {
 }
 
 /**
- * With the pause doubled each time, and the some 10 s for which an exporter tries by itself, this makes about a minute: a
- * collector that restarts.
+ * With doubling pauses, and the exporter's own retries of about 10 s, this covers about a minute: the restart of a collector.
  */
 const MAX_ATTEMPTS = 6;
 
-/** A batch of so many bytes gets no more spans: a quarter of what a collector takes over gRPC where nothing is said. */
+/** A batch of this size is full: a quarter of what a collector accepts over gRPC by default. */
 const FULL_BYTES = 1024 * 1024;
 
-/** Batches sent at the same time when the queue closes. Two queues stay under the 30 that an OTLP exporter takes at a time. */
+/** Concurrent batches when the queue closes. Two queues together stay below the 30 that an OTLP exporter accepts. */
 const LANES_AT_CLOSE = 8;
 
 /**
- * A bounded queue of ended spans in front of an exporter. A span is added to the last batch that waits, in the exporter's own
- * form. A batch is sent when it is full or has waited its time, from a turn of its own, one at a time: a request costs more
- * than the spans in it, for us and for the collector. At its bound the queue drops what is new, and says so. A batch that was
- * not taken is sent again, so that a slow collector can see a span twice; one that was refused for good is dropped.
+ * A bounded queue of ended spans before an exporter. A span is serialised into the last waiting batch. A batch is sent when it
+ * is full or its delay has passed, one at a time and in its own turn of the event loop: a request costs more than its spans, on
+ * both sides. At its limit the queue drops new spans and reports them. A failed batch is retried, so a slow collector may see a
+ * span twice; a refused one is dropped.
  *
- * Lifecycle: `close` sends what waits and takes no more; `abandon` gives up on the rest.
+ * Lifecycle: `close` sends the rest and accepts no more; `abandon` drops the rest.
  */
 export class SpanQueue {
   readonly #options: QueueOptions;
-  /** None is empty, and only the last has room. */
+  /** No batch is empty; only the last one has room. */
   #waiting: SpanBatch[] = [];
   #waitingSpans = 0;
   #inFlight = 0;
-  /** Of all that is held. */
+  /** Bytes of all spans held. */
   #bytes = 0;
   #sender: Promise<void> | null = null;
   #cancelTimer: (() => void) | null = null;
@@ -64,7 +63,7 @@ export class SpanQueue {
     this.#options = options;
   }
 
-  /** Spans held now, at most `maxSpans`. */
+  /** Spans held, at most `maxSpans`. */
   get size(): number {
     return this.#waitingSpans + this.#inFlight;
   }
@@ -83,21 +82,21 @@ export class SpanQueue {
     else if (this.#cancelTimer === null) this.#wakeIn(delayMs);
   }
 
-  /** Sends what waits now. */
+  /** Sends what is queued. */
   async flush(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     await Promise.all([this.#sender, this.#sendAll()]);
   }
 
-  /** Sends what waits, and takes no more. */
+  /** Sends what is queued and accepts no more. */
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const resume of this.#paused) resume();
     await Promise.all([this.flush(), ...Array.from({ length: LANES_AT_CLOSE - 1 }, () => this.#sendAll())]);
   }
 
-  /** Drops what is still here. */
+  /** Drops what is left. */
   abandon(): void {
     this.#isClosing = true;
     this.#isAbandoned = true;
@@ -121,7 +120,7 @@ export class SpanQueue {
     return batch.size >= this.#options.batchSpans || batch.bytes >= FULL_BYTES;
   }
 
-  /** Sends what is full, now or after a wait; what waits then goes too, for it had its time. */
+  /** Sends full batches after a delay, and with them what was queued before it. */
   #wakeIn(delayMs: number): void {
     this.#cancelTimer?.();
     this.#cancelTimer = this.#options.after(delayMs, () => {
@@ -130,7 +129,7 @@ export class SpanQueue {
     });
   }
 
-  /** Sends the first so many batches, and then what is full. */
+  /** Sends the first `count` batches, then those that are full. */
   async #sendDue(count: number): Promise<void> {
     for (let due = count; due > 0 || this.#hasFull(); due -= 1) await this.#sendNext();
     this.#sender = null;

@@ -4,20 +4,20 @@ import type { SpanExporter } from './span-exporter.ts';
 import { SpanQueue } from './span-queue.ts';
 import type { DropCause, QueueSettings } from './span-queue.ts';
 
-/** The queues of an exporter: allowed checks in one; denials, issuance, ends and all else in the other. */
+/** The queues of an exporter: one for allowed checks, one for everything else (denials, issuance, ends). */
 export const QUEUES = ['allows', 'denials'] as const;
 
 /** The name of a queue. */
 export type QueueName = (typeof QUEUES)[number];
 
-/** Told of spans that were not exported. */
+/** Called with spans that were not exported. */
 export type OnDropped = (queue: QueueName, count: number, cause: DropCause) => void;
 
 /**
- * Hands each ended span to one of two bounded queues of one exporter, so that no flood of allows pushes out a denial, an
- * issuance or an end, nor makes one wait.
+ * Distributes ended spans to two bounded queues per exporter, so that a flood of allows neither evicts nor delays a denial, an
+ * issuance or an end.
  *
- * Lifecycle: `shutdown` sends what waits and ends the exporter; `abandon` gives up on the rest.
+ * Lifecycle: `shutdown` sends the rest and ends the exporter; `abandon` drops the rest.
  */
 export class SpanRouter {
   readonly #exporter: SpanExporter;
@@ -37,7 +37,7 @@ export class SpanRouter {
     this.#queues[span.isAllowedCheck ? 'allows' : 'denials'].add(span);
   }
 
-  /** Sends what waits now. */
+  /** Sends what is queued. */
   async flush(): Promise<void> {
     await Promise.all(QUEUES.map((name) => this.#queues[name].flush()));
   }

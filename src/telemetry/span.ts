@@ -10,36 +10,36 @@ import { faultOf, tellCheck, tellPreviousUse } from './check-attributes.ts';
 import type { LinkKind, SpanLink, SpanSink } from './ended-span.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
-/** What spans are made with. */
+/** The dependencies of tracing. */
 export interface Tracing {
-  /** Where they go; `null` where nobody takes them. */
+  /** Receives spans; `null` where tracing is off. */
   readonly spans: SpanSink | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
 
-/** What a check's span hangs on, besides the judgement itself. */
+/** What a check's span refers to, besides the check. */
 export interface CheckTrace {
-  /** Where it stands. */
+  /** Its ids. */
   readonly place: CheckPlace;
-  /** `traceparent` header of the call, the application's own word: a link, never the parent. */
+  /** `traceparent` header of the call, chosen by the application: a link, never the parent. */
   readonly application: string | null;
   /** Span of the previous use of the same token. */
   readonly previousUse: SpanReference | null;
-  /** Span of the allow that this denial takes back. */
+  /** Span of the allow that this denial withdraws. */
   readonly withdraws?: SpanReference;
   /** When the check began, milliseconds on the monotonic clock. */
   readonly startedMs: number;
 }
 
-/** Where the span of a check stands, recorded or not: for the record, the answer and the next use. */
+/** The ids of a check's span, recorded or not: for the record, the answer and the next use. */
 export interface CheckPlace extends SpanReference {
   readonly parent: SpanContext | null;
 }
 
 /**
- * A place for the span of a check.
+ * Allocates the ids of a check's span.
  *
- * @param traceparent of the gRPC metadata that Envoy sent, which names the parent
+ * @param traceparent from Envoy's gRPC metadata, which names the parent
  */
 export function placeOfCheck(
   { ports }: { readonly ports: Pick<Ports, 'randomBytes'> },
@@ -50,9 +50,9 @@ export function placeOfCheck(
 }
 
 /**
- * Writes the one span of a check, when it is over: a sampler sees the decision, and nothing but bytes outlives the check. It
- * links to the span that issued the token, as the signed claim names it. A denial is recorded whatever the caller's sampling
- * flag says: a flag that the caller sets must not hide what was refused to it.
+ * Records the single span of a check when it has ended: the sampler can see the decision, and only bytes outlive the check. It
+ * links to the span that issued the token, from the signed claim. A denial is always recorded, so that a caller cannot hide one
+ * with its sampling flag.
  */
 export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, on: CheckTrace): void {
   const { traceId, spanId, parent } = on.place;
@@ -64,7 +64,7 @@ export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, o
     spanId,
     name: nameOf(judgement),
     parent,
-    // So a wall clock that is set meanwhile makes no span longer or shorter.
+    // By the monotonic clock, so that setting the wall clock does not change a duration.
     startMs: endMs - (ports.monotonicMs() - on.startedMs),
     endMs,
     attributes: (tell) => {
@@ -77,7 +77,7 @@ export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, o
   });
 }
 
-/** `allow payments.create`, `deny payments.create`; `deny` alone where the call is no action of the catalog. */
+/** `allow payments.create`, `deny payments.create`; just `deny` where the call is not a catalog action. */
 const nameOf = ({ decision, facts: { action } }: DecidedCheck): string =>
   isDeny(action) ? decision.kind : `${decision.kind} ${action.id}`;
 

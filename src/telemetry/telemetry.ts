@@ -10,29 +10,29 @@ import { originFrom } from './span-origin.ts';
 import { SpanRouter } from './span-router.ts';
 import type { OnDropped, QueueName } from './span-router.ts';
 
-/** Traces of this process. `close` sends what is still queued, within 5 s. */
+/** Tracing of this process. `close` sends what is queued, within 5 s. */
 export interface Telemetry {
-  /** Where spans go; `null` where nobody takes them. */
+  /** Receives spans; `null` where tracing is off. */
   readonly spans: SpanSink | null;
-  /** The same in words, for the start message. */
+  /** The destination in words, for the start message. */
   readonly destination: string;
-  /** What was not exported. */
+  /** Counts of spans that were not exported. */
   readonly dropped: DroppedSpans;
   close(): Promise<void>;
 }
 
-/** What is told of while spans are exported. */
+/** Listeners. */
 export interface TelemetryReports {
   readonly log: (line: string) => void;
-  /** Spans of a queue were not exported. */
+  /** Called with spans of a queue that were not exported. */
   readonly onDropped?: (queue: QueueName, count: number) => void;
 }
 
 const CLOSE_TIMEOUT_MS = 5000;
 
 /**
- * Starts what exports spans, by the standard `OTEL_*` variables. Without an endpoint or an exporter among them nothing is
- * exported: a sidecar does not look for a collector nobody named.
+ * Starts the span exporters of the standard `OTEL_*` variables. Without an endpoint or exporter nothing is exported: a sidecar
+ * must not connect to a collector that nobody configured.
  */
 export function startTelemetry(variables: OtelVariables, { log, onDropped }: TelemetryReports): Telemetry {
   const dropped = new DroppedSpans({ log, after });
@@ -79,7 +79,7 @@ async function shutDown(routers: readonly SpanRouter[]): Promise<void> {
   clearTimeout(timer);
 }
 
-/** By the names of `OTEL_LOG_LEVEL`. */
+/** By values of `OTEL_LOG_LEVEL`. */
 const logLevels: ReadonlyMap<string, DiagLogLevel> = new Map([
   ['NONE', DiagLogLevel.NONE],
   ['ERROR', DiagLogLevel.ERROR],
@@ -90,7 +90,7 @@ const logLevels: ReadonlyMap<string, DiagLogLevel> = new Map([
   ['ALL', DiagLogLevel.ALL],
 ]);
 
-/** What OpenTelemetry's own code says of itself goes to the console, where the variables ask for it. */
+/** Sends OpenTelemetry's own diagnostics to the console where the variables ask for it. */
 function setDiagnostics(variables: OtelVariables): void {
   const logLevel = logLevels.get(variables['OTEL_LOG_LEVEL']?.trim().toUpperCase() ?? '');
   if (logLevel !== undefined) diag.setLogger(new DiagConsoleLogger(), { logLevel });

@@ -326,9 +326,9 @@ const rows: readonly Row[] = [
     'a segment said to be of another ledger',
     ofWhole,
     ({ segment }) => void tamper(segment(1), "UPDATE log SET origin = 'remit.acme.test/main/x'"),
-    [3, 'BROKEN: the part after record 4 is one of'],
+    [3, 'BROKEN: the part after record 4 belongs to'],
     same,
-    /the part after record 4 is one of/,
+    /the part after record 4 belongs to/,
   ],
   [
     'a segment and where the one before it ends',

@@ -125,12 +125,12 @@ describe('remit ledger verify', () => {
       ({ folder: at }) => {
         expect(tamper(segmentsOf(at)[2] ?? '', 'UPDATE log SET carried_head = zeroblob(32)')).toBe(1);
       },
-      /BROKEN: the part after record 8 (?:goes on from other records|cannot be gone on with)/,
+      /BROKEN: the part after record 8 (?:continues other records|cannot be continued)/,
     ],
     [
       'a segment is of another ledger',
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET origin = 'remit.acme.test/main/x'"),
-      /BROKEN: the part after record 4 is one of `remit\.acme\.test\/main\/x`/,
+      /BROKEN: the part after record 4 belongs to `remit\.acme\.test\/main\/x`/,
     ],
     [
       'the first record of a segment is linked to another',

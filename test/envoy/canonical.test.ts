@@ -24,7 +24,7 @@ describe('methodFrom', () => {
   it.each(['get', 'Get', 'GET ', '', 'GE\u0000T', 'M-SEARCH', 'A'.repeat(33)])(
     'denies %j as another spelling',
     (method) => {
-      expect(methodFrom(method)).toEqual(notCanonical('the method is not written in upper-case letters'));
+      expect(methodFrom(method)).toEqual(notCanonical('the method must be in upper-case letters'));
     },
   );
 
@@ -51,9 +51,9 @@ describe('targetFrom', () => {
   });
 
   it.each([
-    ['', 'the path does not start with `/`'],
-    ['a', 'the path does not start with `/`'],
-    ['http://host/a', 'the path does not start with `/`'],
+    ['', 'the path must start with `/`'],
+    ['a', 'the path must start with `/`'],
+    ['http://host/a', 'the path must start with `/`'],
     ['/a b', 'the path has a character that is not printable ASCII'],
     ['/a\u0000', 'the path has a character that is not printable ASCII'],
     ['/é', 'the path has a character that is not printable ASCII'],
@@ -282,7 +282,7 @@ describe('authorityFrom', () => {
     'a:123456',
     'a\n',
   ])('denies %j', (text) => {
-    expect(authorityFrom(text)).toEqual(notCanonical('the host is not a plain name or address with an optional port'));
+    expect(authorityFrom(text)).toEqual(notCanonical('the host must be a plain name or address with an optional port'));
   });
 
   it('denies a port out of range and a host over the limit', () => {
@@ -393,9 +393,7 @@ describe('headersFrom', () => {
   });
 
   it.each(['authorization', 'close, x-remit-decision', 'keep-alive,txn-token'])('denies `connection: %s`', (value) => {
-    expect(headersFrom([['connection', value]])).toEqual(
-      notCanonical('the header `connection` takes other headers away'),
-    );
+    expect(headersFrom([['connection', value]])).toEqual(notCanonical('the header `connection` removes other headers'));
   });
 
   it.each(['mcp_name', 'x_forwarded_client_cert', 'content_length', '__proto__'])(

@@ -150,24 +150,24 @@ describe('decodedCheckRequestFrom against the codec', () => {
 
 describe('decodedCheckRequestFrom', () => {
   it.each([
-    ['a length beyond the end', Buffer.from('0aff', 'hex'), 'a number has no end'],
+    ['a length beyond the end', Buffer.from('0aff', 'hex'), 'a number is incomplete or too long'],
     ['a length beyond its message', Buffer.from('0a050a0001', 'hex'), 'a field goes beyond its message'],
     ['a part beyond its message', Buffer.from('0a020a0501020304050607', 'hex'), 'a field goes beyond its message'],
-    ['a varint without end', Buffer.from('18ffffffffffffffffffffff', 'hex'), 'a number has no end'],
-    ['a length of more than 32 bits', Buffer.from('0a8080808010', 'hex'), 'a number has no end'],
-    ['an open group', Buffer.from('1b'.repeat(64), 'hex'), 'a field has a wire type that is none'],
-    ['a group that is closed', Buffer.from('7b7c', 'hex'), 'a field has a wire type that is none'],
-    ['a wire type that is none', Buffer.from('1e00', 'hex'), 'a field has a wire type that is none'],
+    ['a varint without end', Buffer.from('18ffffffffffffffffffffff', 'hex'), 'a number is incomplete or too long'],
+    ['a length of more than 32 bits', Buffer.from('0a8080808010', 'hex'), 'a number is incomplete or too long'],
+    ['an open group', Buffer.from('1b'.repeat(64), 'hex'), 'a field has an unknown wire type'],
+    ['a group that is closed', Buffer.from('7b7c', 'hex'), 'a field has an unknown wire type'],
+    ['a wire type that is none', Buffer.from('1e00', 'hex'), 'a field has an unknown wire type'],
     ['a field of number 0', Buffer.from('0200', 'hex'), 'a field has the number 0'],
     ['attributes as a number', Buffer.from('0801', 'hex'), 'a field has another wire type'],
     ['headers as numbers', inHttp(Buffer.from('1801', 'hex')), 'a field has another wire type'],
     ['header lines as numbers', inHttp(field(13, 0x08, 0x01)), 'a field has another wire type'],
     ['metadata as a group', inAttributes(Buffer.from('5b5c', 'hex')), 'a field has another wire type'],
     ['fields of a struct as numbers', inStruct(Buffer.from('0801', 'hex')), 'a field has another wire type'],
-    ['two attributes', Buffer.concat([inAttributes(), inAttributes()]), 'a field is there twice'],
-    ['two requests', inAttributes(field(4), field(4)), 'a field is there twice'],
-    ['two methods', inHttp(text(2, 'GET'), text(2, 'PUT')), 'a field is there twice'],
-    ['two maps of headers', inHttp(field(13), field(13)), 'a field is there twice'],
+    ['two attributes', Buffer.concat([inAttributes(), inAttributes()]), 'a field is repeated'],
+    ['two requests', inAttributes(field(4), field(4)), 'a field is repeated'],
+    ['two methods', inHttp(text(2, 'GET'), text(2, 'PUT')), 'a field is repeated'],
+    ['two maps of headers', inHttp(field(13), field(13)), 'a field is repeated'],
     [
       'a header twice',
       inHttp(field(3, text(1, 'a'), text(2, 'b')), field(3, text(1, 'a'), text(2, 'c'))),
@@ -176,7 +176,7 @@ describe('decodedCheckRequestFrom', () => {
     [
       'a value of two kinds',
       inStruct(field(1, text(1, 'id'), field(2, 0x08, 0x00, 0x20, 0x01))),
-      'a field is there twice',
+      'a field is repeated',
     ],
     [
       'a namespace after what is in it',

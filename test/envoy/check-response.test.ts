@@ -52,6 +52,6 @@ describe('checkResponseBytes', () => {
 
   it.each([0, -1, 0.5, NaN])('throws for a denial of code %p, which would be none', (code) => {
     const denial = { kind: 'denied', code, message: '', httpStatus: 403, headers: [], body: '' } as const;
-    expect(() => checkResponseBytes(denial, [])).toThrow('the status of a denial is not above 0');
+    expect(() => checkResponseBytes(denial, [])).toThrow('the status of a denial must be above 0');
   });
 });

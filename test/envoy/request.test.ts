@@ -100,9 +100,9 @@ describe('checkFactsFrom', () => {
     [
       'both shapes of headers',
       { headers: { a: 'b' }, header_map: { headers: [new DecodedHeader({ key: 'a' })] } },
-      'both `headers` and `header_map` are filled',
+      'both `headers` and `header_map` are set',
     ],
-    ['neither shape', { headers: {}, header_map: { headers: [] } }, 'neither `headers` nor `header_map` is filled'],
+    ['neither shape', { headers: {}, header_map: { headers: [] } }, '`headers` or `header_map` must be set'],
     [
       'a header with two values',
       { header_map: { headers: [new DecodedHeader({ key: 'a', value: 'b', raw_value: Buffer.from('b') })] } },
@@ -111,7 +111,7 @@ describe('checkFactsFrom', () => {
     [
       'both shapes of bodies',
       { headers: { a: 'b' }, body: 'a', raw_body: Buffer.from('a') },
-      'both `body` and `raw_body` are filled',
+      'both `body` and `raw_body` are set',
     ],
   ])('denies %s', (_name, over, detail) => {
     expect(checkFactsFrom({ attributes: { request: { http: { ...http, ...over } } } }, null)).toEqual(
@@ -132,9 +132,9 @@ describe('checkFactsFrom', () => {
     ['a `host` header of its own', asMap({ host: 'other' }), 'the header `host` differs from the request'],
     ['a scheme that is none', asMap({ a: '' }, { scheme: 'HTTPS' }), 'the scheme is not http or https'],
     ['no scheme', asMap({ a: '' }, { scheme: '' }), 'the scheme is not http or https'],
-    ['no method', asMap({ a: '' }, { method: '' }), 'the method is not written in upper-case letters'],
-    ['no path', asMap({ a: '' }, { path: '' }), 'the path does not start with `/`'],
-    ['no host', asMap({ a: '' }, { host: '' }), 'the host is not a plain name or address with an optional port'],
+    ['no method', asMap({ a: '' }, { method: '' }), 'the method must be in upper-case letters'],
+    ['no path', asMap({ a: '' }, { path: '' }), 'the path must start with `/`'],
+    ['no host', asMap({ a: '' }, { host: '' }), 'the host must be a plain name or address with an optional port'],
     [
       'a `!` that may stand for a byte',
       asMap({ a: '' }, { path: '/a!' }),
@@ -218,14 +218,14 @@ describe('checkFactsFrom', () => {
       { 'content-length': '+5' },
       posted,
       'request.not-canonical',
-      'the `content-length` is no number',
+      'the `content-length` must be a number',
     ],
     [
       'a length in hexadecimal',
       { 'content-length': '0x5' },
       posted,
       'request.not-canonical',
-      'the `content-length` is no number',
+      'the `content-length` must be a number',
     ],
     [
       'a length beside chunks',
@@ -246,28 +246,28 @@ describe('checkFactsFrom', () => {
       { 'transfer-encoding': 'xchunked' },
       posted,
       'request.not-canonical',
-      'the `transfer-encoding` is not `chunked`',
+      'the `transfer-encoding` must be `chunked`',
     ],
     [
       'a body that was cut short',
       { ...inspected, 'content-length': '9' },
       { ...posted, body: '{}' },
       'request.body-incomplete',
-      'the body is not as long as its `content-length`',
+      'the body and its `content-length` differ in length',
     ],
     [
       'a body that the caller says was seen',
       { ...inspected, 'content-length': '9' },
       posted,
       'request.body-incomplete',
-      'the body is not as long as its `content-length`',
+      'the body and its `content-length` differ in length',
     ],
     [
       'a body longer than announced',
       { ...inspected, 'content-length': '1' },
       { ...posted, body: '{}' },
       'request.body-incomplete',
-      'the body is not as long as its `content-length`',
+      'the body and its `content-length` differ in length',
     ],
     ['a compressed body', { 'content-encoding': 'gzip' }, posted, 'request.unsupported', 'the body is compressed'],
     [
@@ -289,7 +289,7 @@ describe('checkFactsFrom', () => {
       { expect: '200-ok' },
       posted,
       'request.unsupported',
-      'the `expect` header is not `100-continue`',
+      'the `expect` header must be `100-continue`',
     ],
   ])('denies %s', (_name, headers, over, reason, detail) => {
     for (const [, request] of shapes) {

@@ -320,6 +320,6 @@ describe('preparedDenial', () => {
   });
 
   it('throws for an id that is no UUID', () => {
-    expect(() => preparedDenial('internal', options)('a')).toThrow('the decision id is no UUID');
+    expect(() => preparedDenial('internal', options)('a')).toThrow('the decision id must be a UUID');
   });
 });

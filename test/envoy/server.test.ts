@@ -120,11 +120,11 @@ describe('AuthorizationServer.listen', () => {
   });
 
   it.each([
-    ['a path that is not absolute', () => 'a.sock', (path: string) => `the socket path \`${path}\` is not absolute`],
+    ['a path that is not absolute', () => 'a.sock', (path: string) => `the socket path \`${path}\` must be absolute`],
     [
       'a path that is too long',
       () => `/${'a'.repeat(107)}`,
-      (path: string) => `the socket path \`${path}\` is longer than 107 bytes`,
+      (path: string) => `the socket path \`${path}\` must be at most 107 bytes`,
     ],
     [
       'a folder that does not exist',

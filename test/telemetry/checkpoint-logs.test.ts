@@ -77,7 +77,7 @@ describe('startCheckpointLogs', () => {
     logs.emit({ size: 7, note, atMs: 1_000 });
     await logs.close();
     expect(lines).toEqual([
-      'checkpoints: the collector did not take them as log records; `OTEL_LOGS_EXPORTER=none` keeps them from one that takes no logs',
+      'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for one that accepts no logs',
     ]);
     collector = await otlpReceiver();
   });

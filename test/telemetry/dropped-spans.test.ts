@@ -21,7 +21,7 @@ describe('DroppedSpans', () => {
     dropped.close();
     expect(said.slice(1)).toEqual([
       'spans: 8 dropped of `allows`: its queue is full',
-      'spans: 1 dropped of `denials`: the collector did not take them',
+      'spans: 1 dropped of `denials`: the collector rejected them',
     ]);
   });
 });

@@ -17,7 +17,7 @@ describe('exportersFrom', () => {
       'protobuf for a protocol that it does not know',
       { OTEL_EXPORTER_OTLP_PROTOCOL: 'thrift' },
       1,
-      ['`OTEL_EXPORTER_OTLP_PROTOCOL` is `thrift`, http/protobuf is taken: known are grpc, http/json, http/protobuf'],
+      ['`OTEL_EXPORTER_OTLP_PROTOCOL` is `thrift`, using http/protobuf: known are grpc, http/json, http/protobuf'],
     ],
   ])('gives %s', (_name, given, count, problems) => {
     const found = exportersFrom(given, originFrom({}));

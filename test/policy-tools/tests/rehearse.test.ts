@@ -65,7 +65,7 @@ describe('rehearse', () => {
     [
       'a method that is none',
       "call: { method: get, url: 'https://payments.acme.test/v1/payments' }",
-      'deny request.not-canonical (the method is not written in upper-case letters)',
+      'deny request.not-canonical (the method must be in upper-case letters)',
     ],
     [
       'a path with dot segments',
@@ -80,7 +80,7 @@ describe('rehearse', () => {
     [
       'a length that is another',
       "call: { method: POST, url: 'https://payments.acme.test/v1/payments', headers: { content-length: '9' }, body: a }",
-      'deny request.body-incomplete (the body is not as long as its `content-length`)',
+      'deny request.body-incomplete (the body and its `content-length` differ in length)',
     ],
     [
       'a static secret',
