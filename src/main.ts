@@ -6,19 +6,19 @@ import { nodeProblem } from './config/required-node.ts';
 import { remitVersion } from './config/version.ts';
 import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
-/** A command by the words that call it; its code is loaded when it is called. */
+/** A command by its words; its code is loaded when it is called. */
 interface Entry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Runs for long: with flags of V8 and an allocator for that, where nobody has set them otherwise. */
+  /** Long-running: started with V8 flags and allocator settings for servers, unless the operator has set them. */
   readonly isServer?: true;
 }
 
 const entries: readonly Entry[] = [
   {
     name: 'serve',
-    summary: 'run the roles that the configuration names',
+    summary: 'run the roles named in the configuration',
     load: async () => (await import('./commands/serve.ts')).serve,
     isServer: true,
   },
@@ -39,12 +39,12 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'backup',
-    summary: 'the state file and the ledgers, as a new folder, while serving',
+    summary: 'back up state file and ledgers to a new folder, while serving',
     load: async () => (await import('./commands/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
-    summary: 'put a backup back',
+    summary: 'restore a backup',
     load: async () => (await import('./commands/restore.ts')).restoreCommand,
   },
   {
@@ -54,32 +54,32 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'ledger evidence',
-    summary: 'what the ledger shows for the controls of a framework',
+    summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,
   },
   {
     name: 'ledger query',
-    summary: 'the records of the ledger, by task, agent, decision, time, trace',
+    summary: 'find records by task, agent, decision, time or trace',
     load: async () => (await import('./commands/ledger-query.ts')).ledgerQueryCommand,
   },
   {
     name: 'ledger verify',
-    summary: 'is the ledger what it was: anchored, signed, bare, or broken',
+    summary: 'verify the ledger: which records are anchored, signed, bare or broken',
     load: async () => (await import('./commands/ledger-verify.ts')).ledgerVerifyCommand,
   },
   {
     name: 'ledger prove',
-    summary: 'the proof that one record is in the ledger',
+    summary: 'prove that one record is in the ledger',
     load: async () => (await import('./commands/ledger-prove.ts')).ledgerProveCommand,
   },
   {
     name: 'ledger check-proof',
-    summary: 'what a proof proves, for an auditor without the ledger',
+    summary: 'check a proof without the ledger',
     load: async () => (await import('./commands/ledger-check-proof.ts')).ledgerCheckProofCommand,
   },
   {
     name: 'ledger export',
-    summary: 'the records as JSON Lines or OTLP logs, to a file or a collector',
+    summary: 'export records as JSON Lines or OTLP logs, to a file or a collector',
     load: async () => (await import('./commands/ledger-export.ts')).ledgerExportCommand,
   },
   {
@@ -89,32 +89,32 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'policy test',
-    summary: 'do the policies decide as their test cases say?',
+    summary: 'run the test cases of the policies',
     load: async () => (await import('./commands/policy-test.ts')).policyTestCommand,
   },
   {
     name: 'policy explain',
-    summary: 'why a call is allowed or denied, and what would have to differ',
+    summary: 'explain why a call is allowed or denied, and what would change that',
     load: async () => (await import('./commands/policy-explain.ts')).policyExplainCommand,
   },
   {
     name: 'policy lint',
-    summary: 'what is valid, and can hardly be meant',
+    summary: 'find what is valid but probably a mistake',
     load: async () => (await import('./commands/policy-lint.ts')).policyLint,
   },
   {
     name: 'policy fmt',
-    summary: "write policies in Cedar's own format",
+    summary: "format policies in Cedar's own style",
     load: async () => (await import('./commands/policy-fmt.ts')).policyFmt,
   },
   {
     name: 'policy new',
-    summary: 'a permit for one action, from the types of its arguments',
+    summary: 'write a permit for one action, from the types of its arguments',
     load: async () => (await import('./commands/policy-new.ts')).policyNew,
   },
   {
     name: 'policy schema',
-    summary: 'the schema that policies are checked against, for editors',
+    summary: 'print the schema that policies are checked against, for editors',
     load: async () => (await import('./commands/policy-schema.ts')).policySchema,
   },
   {
@@ -124,32 +124,32 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'policy rollout',
-    summary: 'what policies on trial would have decided otherwise',
+    summary: 'show what policies on trial would have decided differently',
     load: async () => (await import('./commands/policy-rollout.ts')).policyRollout,
   },
   {
     name: 'policy diff',
-    summary: 'what another policy set decides otherwise, on records and cases',
+    summary: 'show what another policy set decides differently, on records and cases',
     load: async () => (await import('./commands/policy-diff.ts')).policyDiff,
   },
   {
     name: 'policy eval',
-    summary: 'answer plain Cedar requests by the engine in use',
+    summary: 'answer plain Cedar requests with the engine of Remit',
     load: async () => (await import('./commands/policy-eval.ts')).policyEvalCommand,
   },
   {
     name: 'policy import',
-    summary: 'catalog entries from an OpenAPI, MCP tools or proto file',
+    summary: 'make catalog entries from an OpenAPI, MCP tools or proto file',
     load: async () => (await import('./commands/policy-import.ts')).policyImport,
   },
   {
     name: 'dev',
-    summary: 'a throw-away trust domain with Envoy, to play with',
+    summary: 'start a throw-away trust domain with Envoy, to try things',
     load: async () => (await import('./commands/dev.ts')).dev,
   },
   {
     name: 'demo',
-    summary: 'play the story of one task through a real Envoy',
+    summary: 'run one task through a real Envoy, step by step',
     load: async () => (await import('./commands/demo.ts')).demo,
   },
 ];
@@ -167,7 +167,7 @@ exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
   const rest = words.slice(entry?.name.split(' ').length ?? 0);
-  // What stands behind `--` is another command's.
+  // What follows `--` belongs to another command.
   const end = rest.indexOf('--');
   const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
   const asksHelp = own.has('--help') || own.has('-h');
@@ -180,7 +180,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
     (isHelp ? io.out : io.err)(isHelp ? help : `remit: \`${words.join(' ')}\` is not a command\n\n${help}`);
     return words.length > 0 && isHelp ? EXIT.good : EXIT.bad;
   }
-  // INVARIANT: before the code of a command is loaded, whose imports an older Node does not have.
+  // INVARIANT: before loading a command, whose imports may need a newer Node.
   const problem = nodeProblem(io.runtimeVersion);
   if (problem !== null) {
     io.err(`remit: ${problem}`);
@@ -199,9 +199,9 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
 }
 
 /**
- * Puts the same program with the flags of a server in the place of this one, in the same process: V8 and the allocator read most of
- * what they are told only as they begin. Where the system has no such call, or a parent listens on a channel that would be lost, the
- * program goes on without.
+ * Replaces this process with the same program and the flags of a server (`execve`): V8 and the allocator read most settings
+ * only at start. Where the system has no such call, or a parent uses an IPC channel that would be lost, the program continues
+ * without them.
  */
 function beginAnewToServe(): void {
   const { execArgv, env, execPath, argv } = process;
@@ -212,7 +212,7 @@ function beginAnewToServe(): void {
   try {
     process.execve(execPath, [execPath, ...added, ...execArgv, ...argv.slice(1)], { ...env, ...allocator });
   } catch {
-    // Nothing has happened yet.
+    // Nothing has happened yet, so continuing is safe.
   }
 }
 
@@ -220,7 +220,7 @@ const passable = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGTERM', 'SIGHUP', 'SIGUSR1
 
 const ENDING = ['SIGINT', 'SIGTERM'] as const;
 
-/** Calls back on the next SIGINT or SIGTERM, whichever it is, and listens no more; the result takes that back. */
+/** Calls back on the next SIGINT or SIGTERM, then stops listening. The returned function cancels it. */
 function onNextEnd(heard: (signal: string) => void): () => void {
   const stop = (): void => {
     for (const signal of ENDING) process.off(signal, once);
@@ -236,13 +236,13 @@ function onNextEnd(heard: (signal: string) => void): () => void {
 let ended: Promise<string> | null = null;
 
 /**
- * The first SIGINT or SIGTERM, for a command that ends itself. INVARIANT: nothing listens before a command asks, nor after the
- * first, so that the signal ends every other command at once, and a command that does not end at the second.
+ * The first SIGINT or SIGTERM, for a command that shuts down by itself. INVARIANT: nothing listens before a command asks, nor
+ * after the first signal, so that a signal ends every other command at once, and a second signal ends one that hangs.
  */
 const endedBySignal = (): Promise<string> => (ended ??= new Promise<string>((resolve) => void onNextEnd(resolve)));
 
-// An output that fails must not end a server, and a command whose data is not all there must not say that it is good. A
-// reader that has gone wanted no more.
+// A failing output must not end a server, and a command with incomplete output must not report success. A reader that closed
+// the pipe wanted no more.
 let isOutputWhole = true;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => (isOutputWhole &&= error.code === 'EPIPE'));

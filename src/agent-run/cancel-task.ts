@@ -5,10 +5,10 @@ import { IssuerClient } from './issuer-client.ts';
 import { isIssuerProblem } from './issuer-problem.ts';
 import { OwnSvid } from './own-svid.ts';
 
-/** A cancel that is not answered is asked for again after these pauses, in milliseconds. */
+/** Back-off between attempts, in milliseconds. */
 const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000, 15_000];
 
-/** Cancels a task for the workload whose wrapper is gone; gives up after half a minute, and says nothing either way. */
+/** Cancels a task whose wrapper is gone. Gives up after half a minute. Reports nothing. */
 export async function cancelTask(issuer: IssuerPlace, taskId: string): Promise<void> {
   const svid = await OwnSvid.open(issuer.svid, systemPorts);
   const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });

@@ -8,7 +8,7 @@ export type ChildEnd =
   | { readonly kind: 'signal'; readonly signal: NodeJS.Signals }
   | { readonly kind: 'not-started'; readonly code: 126 | 127; readonly problem: string };
 
-/** A command that runs. */
+/** A running command. */
 export interface Child {
   /** `undefined` where it could not be started. */
   readonly pid: number | undefined;
@@ -17,8 +17,8 @@ export interface Child {
 }
 
 /**
- * Starts a command without a shell. It has this process' stdin, stdout and stderr, session and process group, so it owns the
- * terminal as if it had been called by hand: job control, Ctrl-C and the size of the window reach it without us.
+ * Starts a command without a shell. It shares this process's stdin, stdout, stderr, session and process group, so it owns the
+ * terminal as if started by hand: job control, Ctrl-C and window size reach it directly.
  */
 export function startChild(
   [command = '', ...args]: readonly string[],
@@ -45,16 +45,16 @@ export function startChild(
   return { pid: child.pid, send: (signal) => void child.kill(signal), ended: promise };
 }
 
-/** As shells and `env` have it: 127 where there is no such command, 126 where it is there and cannot be run. */
+/** As in shells and `env`: 127 where the command does not exist, 126 where it cannot be run. */
 const notStarted = (command: string, code: string): ChildEnd => ({
   kind: 'not-started',
   code: code === 'ENOENT' ? 127 : 126,
-  problem: `\`${command}\` cannot be started: ${code === 'ENOENT' ? 'there is no such command' : code}`,
+  problem: `\`${command}\` cannot be started: ${code === 'ENOENT' ? 'no such command' : code}`,
 });
 
-/** The exit code that says the same: of the command, or 128 and the number of the signal that ended it. */
+/** The equivalent exit code: that of the command, or 128 plus the number of the signal that ended it. */
 export const exitCodeOf = (end: ChildEnd): number =>
   end.kind === 'signal' ? 128 + constants.signals[end.signal] : end.code;
 
-/** The exit code of what `signal` ended. */
+/** The exit code after a signal. */
 export const exitCodeOfSignal = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];

@@ -1,7 +1,7 @@
 import type { Problem } from '../token/members.ts';
 import type { AccessEntry, IntentFile } from './intent.ts';
 
-/** An intent as the token endpoint is asked for it. */
+/** An intent in the form of a token request. */
 export interface OAuthDeclaration {
   readonly resource: string;
   /** The value of `authorization_details`. */
@@ -9,10 +9,10 @@ export interface OAuthDeclaration {
 }
 
 /**
- * What of an intent one task can be declared with. The issuer gives a task tokens for one resource, so an intent that names
- * several needs the word which one is meant.
+ * The token request for an intent. The issuer issues tokens for one resource per task, so an intent with several needs a
+ * choice.
  *
- * @param choice `resource` picks one of several; `ttlSeconds` counts from `nowMs` and takes the place of `expires_in`
+ * @param choice `resource` picks one of several; `ttlSeconds` counts from `nowMs` and overrides `expires_in`
  */
 export function oauthDeclarationFrom(
   intent: IntentFile,
@@ -22,7 +22,7 @@ export function oauthDeclarationFrom(
   const [first = '', ...more] = named;
   if (choice.resource === null && more.length > 0) {
     return {
-      problem: `the intent names ${named.length} resources and one task is for one of them: pick it by --resource, or write an intent for each: ${named.join(', ')}`,
+      problem: `the intent names ${named.length} resources, but a task is for one: choose it with --resource, or write an intent for each: ${named.join(', ')}`,
     };
   }
   const resource = choice.resource ?? first;
@@ -37,7 +37,7 @@ export function oauthDeclarationFrom(
 
 function endingBy({ detail }: AccessEntry, endSeconds: number | null): OAuthDeclaration['details'][number] {
   if (endSeconds === null) return detail;
-  // The reader of the file let nothing but a mapping through.
+  // The file's parser accepts only a mapping.
   const constraints = (detail['constraints'] ?? {}) as Readonly<Record<string, unknown>>;
   const own = constraints['not_after'];
   const notAfter = typeof own === 'number' ? Math.min(own, endSeconds) : endSeconds;

@@ -6,12 +6,12 @@ const secondsOf: ReadonlyMap<string, number> = new Map([
   ['d', 86_400],
 ]);
 
-/** What a duration looks like, for messages. */
+/** The format of a duration, for messages. */
 export const DURATION_RULE = 'a duration from `1s` to `30d`, such as `90s`, `15m` or `2h`';
 
 const MAX_SECONDS = 30 * 86_400;
 
-/** The whole seconds of `90s`, `15m`, `2h`, `1d` or a plain number of seconds; `null` where it is none, or beyond 30 days. */
+/** Parses `90s`, `15m`, `2h`, `1d` or a plain number of seconds; `null` where it is invalid, or more than 30 days. */
 export function secondsFrom(text: string): number | null {
   const [, digits = '', unit = ''] = /^(\d{1,7})([smhd]?)$/.exec(text) ?? [];
   const seconds = Number(digits) * (secondsOf.get(unit) ?? 0);

@@ -5,21 +5,21 @@ import { TokenFile } from './token-file.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import type { KeeperOptions } from './token-keeper.ts';
 
-/** How a command gets its token: asks an endpoint, reads a file, or has one that is never renewed in a variable. */
+/** How a command gets its token: from an endpoint, from a file, or from a variable, which is never renewed. */
 export type HandoverForm = 'endpoint' | 'variable' | { readonly file: string };
 
-/** A token in the command's reach. `close` takes it out of it again. */
+/** A token available to the command. `close` withdraws it. */
 export interface Handover {
-  /** What the command finds in its environment. */
+  /** Variables for the command's environment. */
   readonly variables: Readonly<Record<string, string>>;
   readonly close: () => Promise<void>;
 }
 
-/** A bearer nobody guesses: 256 bits. */
+/** Bytes of the endpoint's bearer: 256 bits. */
 const BEARER_BYTES = 32;
 const MARK_BYTES = 6;
 
-/** Puts the tokens of a task in reach of a command, and keeps them fresh until `close`. */
+/** Makes the tokens of a task available to a command and keeps them fresh until `close`. */
 export async function handOver(
   form: HandoverForm,
   first: { readonly credential: TaskCredential; readonly generation: number },

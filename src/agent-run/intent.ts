@@ -13,18 +13,18 @@ export interface AccessEntry {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** What a developer wrote down that a command is about to do. */
+/** The declared intent of a command. */
 export interface IntentFile {
   readonly purpose: string;
   /** At least one. */
   readonly access: readonly AccessEntry[];
-  /** How long the task may take, in seconds; `null` leaves it to the issuer. */
+  /** Longest duration of the task, in seconds; `null` leaves it to the issuer. */
   readonly expiresInSeconds: number | null;
 }
 
 /**
- * The intent of a YAML or JSON text: `purpose`, `access` (a list of `resource`, `actions` and `constraints`) and
- * `expires_in`. Strict, as the token endpoint is: an unknown key or constraint is a finding, with its line and column.
+ * Parses an intent in YAML or JSON: `purpose`, `access` (a list of `resource`, `actions` and `constraints`) and `expires_in`.
+ * Strict, like the token endpoint: an unknown key or constraint is a finding with line and column.
  */
 export function intentFileFrom(text: string, file: string): IntentFile | { readonly findings: readonly Finding[] } {
   const yaml = openYaml(text, file);
@@ -64,7 +64,7 @@ function accessFrom(
   const resource = stringOf(yaml, fields.get('resource'), {
     what: 'a resource',
     accepts: (uri) => uri !== '',
-    rule: 'the URL that the issuer knows the tool server by',
+    rule: 'the URL under which the issuer knows the tool server',
   });
   if (yaml.findings.length > before || resource === null || intent.purpose === '') return null;
   const constraints = jsonOf(fields.get('constraints'));
@@ -84,7 +84,7 @@ function accessFrom(
   return null;
 }
 
-/** The plain value of a node: tags and aliases are refused before, so it is what JSON would say. */
+/** The plain value of a node, as in JSON: tags and aliases were refused before. */
 const jsonOf = (node: PlacedNode | undefined): unknown =>
   isScalar(node?.value) || isCollection(node?.value) ? node.value.toJSON() : undefined;
 

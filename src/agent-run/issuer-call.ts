@@ -8,30 +8,30 @@ import { failureCode, failureWords, httpExchange } from '../runtime/http-exchang
 import { issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 import { thumbprintOf } from './own-svid.ts';
 
-/** Which issuer is asked, and as whom. */
+/** The issuer, and the identity to call it with. */
 export interface IssuerPlace {
   /** Its URL, `https:` without a trailing slash. */
   readonly url: string;
-  /** Where the SVID of the agent is from. */
+  /** Source of the agent's SVID. */
   readonly svid: SvidSettings;
-  /** Its SPIFFE ID; `null` checks its certificate by the host of the URL instead. */
+  /** Its SPIFFE ID; `null` verifies its certificate by the host of the URL instead. */
   readonly id: SpiffeId | null;
 }
 
-/** One request. */
+/** A request to the issuer. */
 export interface OutgoingRequest {
   readonly method: 'GET' | 'POST';
-  /** Beneath the URL of the issuer, such as `/oauth/token`. */
+  /** Path below the issuer's URL, such as `/oauth/token`. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** An HTTP answer, whatever its status. */
+/** An HTTP answer of any status. */
 export interface IssuerAnswer {
   readonly status: number;
   readonly body: Uint8Array;
-  /** Thumbprint of the certificate that the request was made with: what an issued token is bound to. */
+  /** Thumbprint of the client certificate, to which an issued token is bound. */
   readonly boundTo: string;
 }
 
@@ -39,9 +39,9 @@ const TIMEOUT_MS = 10_000;
 const MAX_BODY_BYTES = 262_144;
 
 /**
- * Makes one request with `svid`, on a connection of its own. Gives up after 10 s, and on an answer of more than 256 KiB.
+ * Sends one request with `svid` over its own connection. Times out after 10 s; refuses an answer of more than 256 KiB.
  *
- * @returns `unreachable` where no answer came
+ * @returns `unreachable` where there was no answer
  */
 export async function askIssuer(
   place: Pick<IssuerPlace, 'url' | 'id'>,
@@ -76,11 +76,11 @@ async function exchange(
   return { status: answer.status, body: answer.body };
 }
 
-/** Why the certificate of a server is not that of the expected SPIFFE ID. The chain is verified by TLS before. */
+/** Why a server's certificate does not have the expected SPIFFE ID. TLS has verified the chain before. */
 function notServerId(peer: PeerCertificate, id: SpiffeId): Error | undefined {
   const leaf = leafFromDer(peer.raw);
-  if (isDeny(leaf)) return new Error(`the certificate is no X509-SVID: ${leaf.detail}`);
-  return leaf.id === id ? undefined : new Error(`the issuer is \`${leaf.id}\`, not \`${id}\``);
+  if (isDeny(leaf)) return new Error(`the certificate is not an X509-SVID: ${leaf.detail}`);
+  return leaf.id === id ? undefined : new Error(`the issuer is \`${leaf.id}\`, expected \`${id}\``);
 }
 
 const reasonOf = (error: unknown): string =>

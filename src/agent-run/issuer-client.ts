@@ -8,44 +8,44 @@ import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.t
 import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 
-/** A token as the issuer gave it. */
+/** A token from the issuer. */
 export interface TaskCredential {
   readonly taskId: string;
   /** The token itself. A secret. */
   readonly token: string;
   /** Its `token_type`. */
   readonly type: string;
-  /** When it was asked for, and the first instant at which it no longer counts: milliseconds since the Unix epoch. */
+  /** When it was requested, and when it expires: milliseconds since the Unix epoch. */
   readonly askedAtMs: number;
   readonly expiresAtMs: number;
   /** Thumbprint of the certificate it is bound to. */
   readonly boundTo: string;
 }
 
-/** A task as the issuer shows it, as far as a run needs it. */
+/** The issuer's view of a task, as far as a run needs it. */
 export interface TaskView {
   readonly id: string;
   readonly state: string;
   readonly deadline: string;
-  /** Why it is not active, in words for people; `null` while it is. */
+  /** Why it is not active, in words for people; `null` while active. */
   readonly causeNote: string | null;
-  /** Raised by each resume; tokens of an earlier one are dead. 1 where the issuer does not tell it. */
+  /** Raised by each resume, which invalidates earlier tokens. 1 where the issuer does not send it. */
   readonly generation: number;
-  /** The `traceparent` of the span in which the intent was accepted; `null` where it is not told. */
+  /** The `traceparent` of the span in which the intent was accepted; `null` where not sent. */
   readonly traceparent: string | null;
 }
 
-/** As whom a client asks, and by what clock it counts. */
+/** Identity and clock of a client. */
 export interface ClientOptions {
-  /** The SVID of the agent, asked for before each connection. */
+  /** The agent's SVID, read before each connection. */
   readonly svid: Pick<OwnSvid, 'now'>;
   readonly nowMs: () => number;
 }
 
 /**
- * The issuer as the agent of one task sees it: OAuth over mTLS, a connection for each request.
+ * The issuer's API for the agent of one task: OAuth over mTLS, one connection per request.
  *
- * @see design 4.5; RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
+ * @see RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
  */
 export class IssuerClient {
   readonly #place: Pick<IssuerPlace, 'url' | 'id'>;
@@ -56,7 +56,7 @@ export class IssuerClient {
     this.#options = options;
   }
 
-  /** Declares an intent: the first token of a new task. @param traceparent of the caller, `null` where it has none */
+  /** Declares an intent and returns the first token of the new task. @param traceparent of the caller; `null` without one */
   declare(declaration: OAuthDeclaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
@@ -72,17 +72,17 @@ export class IssuerClient {
     });
   }
 
-  /** A further token of a living task, bound to the certificate on disk now. */
+  /** Another token of an active task, bound to the current certificate. */
   further(taskId: string): Promise<TaskCredential | IssuerProblem> {
     return this.#token(`/tasks/${taskId}/token`, { body: '', headers: {} });
   }
 
-  /** The task as it stands now. */
+  /** The current state of the task. */
   async task(taskId: string): Promise<TaskView | IssuerProblem> {
     return this.#view({ method: 'GET', path: `/tasks/${taskId}`, headers: {}, body: '' });
   }
 
-  /** Ends the task; the same end again is acknowledged again, another is `task_ended`. */
+  /** Ends the task. Idempotent for the same end; another end is `task_ended`. */
   async end(taskId: string, by: 'complete' | 'cancel'): Promise<TaskView | IssuerProblem> {
     return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
   }
@@ -93,7 +93,7 @@ export class IssuerClient {
   }
 
   async #token(path: string, sent: Pick<OutgoingRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
-    // Before it is sent, so that the token never counts for longer here than there.
+    // Read before sending, so that the token never lives longer here than at the issuer.
     const askedAtMs = this.#options.nowMs();
     const answer = await this.#ask({ method: 'POST', path, ...sent });
     if (isIssuerProblem(answer)) return answer;
@@ -150,7 +150,7 @@ const wholeNumber =
 const tokenReaders = {
   access_token: text({
     max: MAX_TOKEN,
-    grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as RFC 6750 has it' },
+    grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as in RFC 6750' },
   }),
   token_type: text({ max: 16, grammar: { matches: (type) => /^[A-Za-z]+$/.test(type), words: 'a word' } }),
   expires_in: wholeNumber(MAX_SECONDS),
@@ -171,7 +171,7 @@ const taskReaders = {
 
 const errorReaders = { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) };
 
-/** The members of an answer with status 200; anything else is the error it names. */
+/** The members of an answer with status 200; otherwise the error it contains. */
 function valueOf<R extends Readonly<Record<string, Reader<unknown>>>>({ status, body }: IssuerAnswer, readers: R) {
   const json = strictJsonFrom(body);
   const rules = { noun: 'member', others: 'ignored' } as const;

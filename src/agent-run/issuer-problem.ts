@@ -1,26 +1,23 @@
 import { printable } from '../ledger/timeline-text.ts';
 
-/** A request to the issuer that came to nothing. */
+/** A failed request to the issuer. */
 export interface IssuerProblem {
   readonly kind: 'issuer-problem';
-  /**
-   * The `error` of the answer, as the issuer has it; else one of our own: `svid` (there is none to ask with), `unreachable`,
-   * `unexpected-answer`.
-   */
+  /** The `error` of the answer, or one of our own: `svid` (no SVID to connect with), `unreachable`, `unexpected-answer`. */
   readonly error: string;
-  /** What was refused, in the issuer's words. Never a token or a key. */
+  /** The issuer's description. Never a token or a key. */
   readonly description: string;
   /** Whether the same request may succeed later. */
   readonly isTransient: boolean;
 }
 
-/** Whether a request came to nothing. */
+/** Whether a request failed. */
 export const isIssuerProblem = (value: unknown): value is IssuerProblem =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'issuer-problem';
 
 const MAX_DESCRIPTION = 500;
 
-/** A problem; words that came over the wire are made fit for a terminal here. */
+/** Makes a problem; control characters in text from the wire are replaced. */
 export const issuerProblem = (error: string, description: string): IssuerProblem => ({
   kind: 'issuer-problem',
   error: printable(error.slice(0, 64)),
@@ -43,29 +40,29 @@ const transient: ReadonlySet<string> = new Set([
 const cures: ReadonlyMap<string, string> = new Map([
   [
     'svid',
-    'name the files of this workload by --svid-cert, --svid-key and --bundle, or its Workload API by --workload-api',
+    'name the files of this workload with --svid-cert, --svid-key and --bundle, or its Workload API with --workload-api',
   ],
   [
     'unreachable',
     'is `remit serve` running there, does --issuer name its host and port, and is --bundle its trust domain?',
   ],
-  ['unexpected-answer', 'does --issuer name the issuer of Remit, and no proxy before it?'],
+  ['unexpected-answer', 'does --issuer name the issuer of Remit rather than a proxy before it?'],
   ['invalid_client', 'the issuer must accept the trust domain of this SVID, and the SVID must not be near its end'],
   ['invalid_target', 'name a resource as the issuer knows it: the `audience` of a server in its actions.yaml'],
   ['invalid_scope', 'the actions of the intent are the scope; leave it out'],
   [
     'invalid_authorization_details',
-    'ask for less: fewer actions, a narrower constraint or a shorter --ttl, or have the policies for `issue` changed',
+    'ask for less: fewer actions, a narrower constraint or a shorter --ttl, or change the policies for `issue`',
   ],
-  ['not_found', 'the task is not one of this SPIFFE ID at this issuer, or the issuer is older than this command'],
+  ['not_found', 'this SPIFFE ID has no such task at this issuer, or the issuer is older than this command'],
   ['task_ended', 'a task that has ended stays ended: declare a new one'],
-  ['task_suspended', 'the task waits to be resumed by an operator'],
+  ['task_suspended', 'an operator must resume the task first'],
   ['slow_down', 'try again later; the operator bounds each SPIFFE ID by `issuer.limits`'],
   ['server_error', 'the log of the issuer says why'],
   ['temporarily_unavailable', 'try again; the log of the issuer says why'],
 ]);
 
-/** A problem as two lines at most for people: what the issuer said, and what to do. */
+/** A problem in at most two lines for people: what the issuer said, and what to do. */
 export function problemLines({ error, description }: IssuerProblem): readonly string[] {
   const cure = cures.get(error);
   return [`${error}: ${description}`, ...(cure === undefined ? [] : [`to do: ${cure}`])];

@@ -3,22 +3,22 @@ import { httpExchange } from '../runtime/http-exchange.ts';
 import { isProblem, membersFrom, type Problem, text } from '../token/members.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 
-/** The token of the run around this process, as far as it is known here. */
+/** The token of the enclosing run, as far as known. */
 export interface OuterToken {
   /** The token itself. A secret. */
   readonly token: string;
-  /** Seconds it still counts; `null` where only the token is known. */
+  /** Seconds until it expires; `null` where only the token is known. */
   readonly expiresIn: number | null;
 }
 
 const TIMEOUT_MS = 15_000;
 const MAX_BYTES = 65_536;
 
-/** Whether this environment is one that `remit run` made. */
+/** Whether `remit run` made this environment. */
 export const isInsideRun = (environment: Readonly<Record<string, string | undefined>>): boolean =>
   [environment['REMIT_TOKEN_URL'], environment['REMIT_TOKEN_FILE'], environment['REMIT_TOKEN']].some(Boolean);
 
-/** The current token of the run around this process: from its endpoint, its file or its variable. */
+/** The current token of the enclosing run, from its endpoint, file or variable. */
 export async function outerToken(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<OuterToken | Problem> {
@@ -37,9 +37,9 @@ export async function outerToken(
 }
 
 async function fromEndpoint(url: string, bearer: string): Promise<OuterToken | Problem> {
-  // The bearer is for this machine alone, whatever the variable says.
+  // The bearer must not leave this machine, whatever the variable says.
   if (!/^http:\/\/127\.0\.0\.1:\d{1,5}\/token$/.test(url)) {
-    return { problem: 'REMIT_TOKEN_URL is not the endpoint of a run on this machine' };
+    return { problem: 'REMIT_TOKEN_URL must be the endpoint of a run on this machine' };
   }
   try {
     const headers = { authorization: `Bearer ${bearer}` };

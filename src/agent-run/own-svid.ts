@@ -5,11 +5,11 @@ import { openSvidSource, type SvidSettings } from '../identity/svid-settings.ts'
 import type { Ports } from '../runtime/ports.ts';
 import { after, type After } from '../runtime/timers.ts';
 
-/** The agent of the Workload API may have to fetch the first one. Files are there or they are not. */
+/** How long to wait for the first SVID. The agent of the Workload API may have to fetch it; files exist or not. */
 const FIRST_MS = { 'workload-api': 10_000, files: 0 } as const;
 
 /**
- * The SVID that a run acts with: the one that its command has too. Whatever renews it needs to tell nobody.
+ * The SVID of a run, which its command uses too. Renewal needs no notification.
  *
  * Lifecycle: from `open` to `close`.
  */
@@ -26,12 +26,12 @@ export class OwnSvid {
     return new OwnSvid(await openSvidSource(settings, { ports, after }), FIRST_MS[settings.kind]);
   }
 
-  /** The SVID to use for the next connection; of the Workload API, waits for the first one for at most 10 s. */
+  /** The SVID for the next connection; waits up to 10 s for the Workload API's first one. */
   now(): Promise<Svid | SvidProblem> {
     return firstSvid(this.#source, { withinMs: this.#firstMs, after: waiting });
   }
 
-  /** The thumbprint of its certificate, as `x5t#S256` has it; `null` where there is none just now. */
+  /** The thumbprint of its certificate (`x5t#S256`); `null` where there is none now. */
   thumbprint(): string | null {
     const svid = this.#source.current();
     return svid === null ? null : thumbprintOf(svid);
@@ -46,7 +46,7 @@ export class OwnSvid {
 export const thumbprintOf = ({ certificates: [leaf = new Uint8Array()] }: Svid): string =>
   createHash('sha256').update(leaf).digest('base64url');
 
-/** Keeps the process alive, as nothing else may do while the first SVID is waited for. */
+/** A timer that keeps the process alive, because nothing else does while the first SVID is awaited. */
 const waiting: After = (delayMs, run) => {
   const timer = setTimeout(run, delayMs);
   return () => clearTimeout(timer);

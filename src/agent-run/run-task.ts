@@ -19,34 +19,34 @@ export interface RunPlan {
   readonly declaration: OAuthDeclaration;
   /** The command and its arguments. */
   readonly command: readonly string[];
-  /** What the command inherits; the variables of the run come on top. */
+  /** The inherited environment; the run's variables are added. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handover: HandoverForm;
 }
 
-/** What a run touches of the world besides files, the issuer and its command. */
+/** What a run uses besides files, the issuer and its command. */
 export interface RunWorld {
   readonly ports: Ports;
   readonly after: After;
   readonly onSignal: OnSignal;
-  /** Takes a line for the person at the terminal; never a secret. */
+  /** Prints a line for the person at the terminal; never a secret. */
   readonly tell: (line: string) => void;
 }
 
-/** No command was started. */
+/** Exit code where no command was started. */
 const REFUSED = 1;
 
 /**
- * Runs a command under a task of its own: declares it, hands over its tokens, and ends it with the command: completed where
- * that exits with 0 of its own accord, cancelled otherwise.
+ * Runs a command under its own task: declares the task, hands over its tokens, and ends it with the command: completed where
+ * the command exits with 0 by itself, cancelled otherwise.
  *
- * @returns the exit code of the command, 128 and the number of a signal, 126 or 127 where it cannot be started, 1 where the
+ * @returns the exit code of the command; 128 plus the number of a signal; 126 or 127 where it cannot be started; 1 where the
  * issuer refused the task
  */
 export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
   const relay = new SignalRelay(world.onSignal);
   const watcher = new Watcher(plan.issuer, () =>
-    world.tell('the watcher has ended: if this process is killed now, the task ends by its deadline alone'),
+    world.tell('the watcher has ended: if this process is killed now, only the deadline ends the task'),
   );
   const svid = await OwnSvid.open(plan.issuer.svid, world.ports);
   try {
@@ -72,7 +72,7 @@ interface Run {
   readonly client: IssuerClient;
 }
 
-/** INVARIANT: whatever happens once there is a task, it is ended. */
+/** INVARIANT: once there is a task it is ended, whatever happens. */
 async function runDeclared(run: Run, credential: TaskCredential): Promise<number> {
   run.watcher.tell({ task: credential.taskId });
   let by: 'complete' | 'cancel' = 'cancel';
@@ -124,7 +124,7 @@ async function runCommand(
   }
 }
 
-/** An end that is not answered is asked for again after these pauses, in milliseconds. */
+/** Back-off between attempts to end the task, in milliseconds. */
 const PAUSES_MS = [250, 500, 1_000, 2_000];
 
 async function endTask(

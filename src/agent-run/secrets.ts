@@ -1,6 +1,6 @@
 /**
- * Variables that carry a secret or point at one, by their names in upper case; `*` stands for any characters. The list is
- * what agents on laptops and in CI were found to inherit; a name that is not here is passed on.
+ * Variables that carry or locate a secret, by upper-case name; `*` matches any characters. Collected from what agents on
+ * laptops and in CI inherit. Other names are passed on.
  */
 export const SECRET_NAMES: readonly string[] = [
   'AWS_*',
@@ -52,14 +52,14 @@ export const RUN_VARIABLES: readonly string[] = [
   'REMIT_TOKEN_FILE',
 ];
 
-/** An environment that can be handed to a command. */
+/** An environment that is safe to pass to a command. */
 export interface Scrubbed {
   readonly environment: Readonly<Record<string, string>>;
-  /** Names of the secrets that were left out, sorted; never a value. */
+  /** Names of the removed secrets, sorted; never a value. */
   readonly removed: readonly string[];
 }
 
-/** The environment without the variables that `SECRET_NAMES` lists and without those of an outer run. */
+/** Removes the variables in `SECRET_NAMES` and those of an outer run. */
 export function scrubbed(
   environment: Readonly<Record<string, string | undefined>>,
   { scrub, keep }: { readonly scrub: boolean; readonly keep: ReadonlySet<string> },

@@ -1,17 +1,17 @@
 import type { Child } from './child.ts';
 import { inForeground, PASSED_ON } from './signals.ts';
 
-/** Calls back on each signal of `PASSED_ON`, none of which ends the process from then on; the result takes that back. */
+/** Calls back on each signal of `PASSED_ON`, which no longer end the process. The returned function stops that. */
 export type OnSignal = (heard: (signal: NodeJS.Signals) => void) => () => void;
 
 /**
- * Passes signals on to a command. Before there is one, a signal that would have ended it is kept; after it has ended, none
- * does anything, so that the end of the task is not cut short.
+ * Forwards signals to a command. A signal that would end it before it has started is remembered; after it has ended signals do
+ * nothing, so that ending the task is not interrupted.
  *
- * Lifecycle: hears from the constructor to `close`; `passTo` once.
+ * Lifecycle: listens from the constructor to `close`; `passTo` once.
  */
 export class SignalRelay {
-  /** The first signal that asked for an end before there was a command. */
+  /** The first signal that requested an end before the command started. */
   stoppedBy: NodeJS.Signals | null = null;
   /** The first signal that asked the whole run to end while the command ran. */
   endedBy: NodeJS.Signals | null = null;

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
-/** What a signal to the wrapper means to a run. */
+/** What a signal to the wrapper means. */
 interface SignalRule {
-  /** The terminal sends it to everything in its foreground, the command included. */
+  /** Whether the terminal sends it to the whole foreground group, the command included. */
   readonly fromTerminal: boolean;
-  /** Whether it asks the whole run to end, so that the task is cancelled even where the command then exits with 0. */
+  /** Whether it ends the whole run, so that the task is cancelled even if the command then exits with 0. */
   readonly endsRun: boolean;
 }
 
-/** The signals that are passed on. Ctrl-C is a key like any other to many commands, so what it means is theirs to say. */
+/** The forwarded signals. Many commands treat Ctrl-C as an ordinary key, so its meaning is up to the command. */
 export const PASSED_ON: ReadonlyMap<string, SignalRule> = new Map([
   ['SIGINT', { fromTerminal: true, endsRun: false }],
   ['SIGQUIT', { fromTerminal: true, endsRun: false }],
@@ -21,12 +21,12 @@ export const PASSED_ON: ReadonlyMap<string, SignalRule> = new Map([
 ]);
 
 /**
- * Whether this process is in the foreground of a terminal: Ctrl-C there reaches the command without us, and a second copy
- * would be one too many. Read anew each time, since a shell moves jobs.
+ * Whether this process is in the foreground of a terminal. There Ctrl-C reaches the command directly, and forwarding it would
+ * deliver it twice. Read each time, because a shell moves jobs.
  */
 export function inForeground(): boolean {
   try {
-    // After the name of the program, which is in brackets: state, parent, group, session, terminal, foreground group.
+    // After the program's name in parentheses: state, parent, group, session, terminal, foreground group.
     const stat = readFileSync('/proc/self/stat', 'utf8');
     const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return group === foreground;

@@ -5,16 +5,16 @@ import type { AddressInfo } from 'node:net';
 import type { TaskCredential } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem } from './issuer-problem.ts';
 
-/** What an endpoint hands out, and to whom. */
+/** What an endpoint serves, and to whom. */
 export interface EndpointOptions {
-  /** The token to use now. */
+  /** Returns the current token. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
-  /** What a caller must send as `Authorization: Bearer …`. A secret. */
+  /** The value callers must send as `Authorization: Bearer …`. A secret. */
   readonly bearer: string;
   readonly nowMs: () => number;
 }
 
-/** Bounds of the server; a request beyond one is cut, never waited for. */
+/** Limits of the server; a request beyond one is closed. */
 const limits = {
   headersTimeout: 5_000,
   requestTimeout: 5_000,
@@ -31,8 +31,8 @@ interface Answer {
 }
 
 /**
- * `GET /token` on a free port of 127.0.0.1, for one command: the current token as RFC 6749 section 5.1 has it. Whatever else
- * runs on the machine, a web page included, is refused: by the exact `Host`, and by a bearer that the command alone knows.
+ * `GET /token` on a free port of 127.0.0.1, for one command: the current token in the form of RFC 6749 section 5.1. Everything
+ * else on the machine, web pages included, is kept out by the exact `Host` and by a bearer that only the command knows.
  *
  * Lifecycle: `listen` to `close`.
  */
@@ -45,7 +45,7 @@ export class TokenEndpoint {
     this.url = url;
   }
 
-  /** Rejects where no port of 127.0.0.1 is to be had. */
+  /** Rejects where no port of 127.0.0.1 is available. */
   static async listen(options: EndpointOptions): Promise<TokenEndpoint> {
     const server = createServer(limits);
     server.maxConnections = MAX_CONNECTIONS;
@@ -53,13 +53,13 @@ export class TokenEndpoint {
       server.once('error', reject);
       server.listen({ host: '127.0.0.1', port: 0 }, resolve);
     });
-    // A server that listens on TCP has an address of this form.
+    // Safe: a TCP server has an address of this form.
     const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.on('request', (request, response) => void serve(request, response, { ...options, host }));
     return new TokenEndpoint(server, `http://${host}/token`);
   }
 
-  /** Takes no new request and cuts those under way: the command has ended. */
+  /** The command has ended: refuses new requests and closes open ones. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
@@ -77,7 +77,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, guard: 
     'content-type': 'application/json',
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    // What was refused may have a body that is not read.
+    // A refused request may have an unread body.
     ...(refusal === null ? {} : { connection: 'close' }),
     ...answer.headers,
   });
@@ -87,8 +87,8 @@ async function serve(request: IncomingMessage, response: ServerResponse, guard: 
 function refusalOf(request: IncomingMessage, { host, bearer }: Guard): Answer | null {
   const hosts = request.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === 'host');
   if (hosts.length !== 1 || hosts[0] !== host) return refused(421, 'misdirected', `the host must be ${host}`);
-  if (request.url !== '/token') return refused(404, 'not_found', 'there is /token alone');
-  if (request.method !== 'GET') return refused(405, 'method_not_allowed', 'it takes GET alone', { allow: 'GET' });
+  if (request.url !== '/token') return refused(404, 'not_found', 'the only path is /token');
+  if (request.method !== 'GET') return refused(405, 'method_not_allowed', 'the only method is GET', { allow: 'GET' });
   return isBearer(request.headers.authorization, bearer)
     ? null
     : refused(401, 'invalid_client', 'Authorization: Bearer and the value of REMIT_TOKEN_URL_AUTH is required', {
@@ -102,7 +102,7 @@ const refused = (status: number, error: string, description: string, headers: An
   headers,
 });
 
-/** Takes the same time however much of the bearer is right. */
+/** Constant-time comparison. */
 function isBearer(header: string | undefined, bearer: string): boolean {
   const [, sent = ''] = /^Bearer +(\S+)$/i.exec(header ?? '') ?? [];
   return timingSafeEqual(digest(sent), digest(bearer));

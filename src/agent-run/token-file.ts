@@ -3,25 +3,25 @@ import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { Problem } from '../token/members.ts';
 
 /**
- * A file with the current token and nothing else, mode 0600. Each token comes by rename, so that a reader finds the old one
- * or the new one and never a part.
+ * A file that contains only the current token, mode 0600. Replaced atomically (rename), so that a reader sees the old or the
+ * new token.
  *
- * Lifecycle: `write` as often as there is a token; `remove` once.
+ * Lifecycle: `write` for each token; `remove` once.
  */
 export class TokenFile {
   readonly path: string;
   readonly #temporary: string;
 
-  /** @param mark random letters, so that no other program's file is in the way of the temporary one */
+  /** @param mark random letters that make the name of the temporary file unique */
   constructor(path: string, mark: string) {
     this.path = path;
     this.#temporary = `${path}.${mark}`;
   }
 
-  /** Puts a token in place of the one before, or says why it could not. */
+  /** Replaces the token. Returns a problem where that failed. */
   async write(token: string): Promise<Problem | null> {
     try {
-      // Of an interrupted write before.
+      // Left by an interrupted write.
       await rm(this.#temporary, { force: true });
       const file = await open(this.#temporary, 'wx', PRIVATE_MODE);
       try {

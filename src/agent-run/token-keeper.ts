@@ -3,35 +3,34 @@ import type { IssuerClient, TaskCredential } from './issuer-client.ts';
 import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 
-/** What a keeper works with. */
+/** What a keeper needs. */
 export interface KeeperOptions {
   readonly client: Pick<IssuerClient, 'further' | 'task'>;
-  /** The SVID that tokens are to be bound to. */
+  /** The SVID to which tokens are bound. */
   readonly svid: Pick<OwnSvid, 'thumbprint'>;
   readonly nowMs: () => number;
   readonly after: After;
-  /** Told of each new token before anybody else learns of it; the keeper waits for it. */
+  /** Called with each new token before it is used; awaited. */
   readonly onToken: (credential: TaskCredential) => Promise<void>;
-  /** Told, a line each, of what the person at the terminal should know. Never of a token. */
+  /** Prints a line for the person at the terminal. Never a token. */
   readonly tell: (line: string) => void;
 }
 
-/** How often the certificate and the clock are looked at. */
+/** Interval for checking certificate and clock. */
 const LOOK_MS = 1_000;
-/** How often the issuer is asked how the task stands. */
+/** Interval for asking the issuer about the task. */
 const HEARTBEAT_MS = 10_000;
-/** A token this near its end is not handed out any more. */
+/** A token is not handed out so shortly before its expiry. */
 const MARGIN_MS = 1_000;
-/** Of its life a token serves this part before it is replaced. */
+/** Fraction of its lifetime after which a token is replaced. */
 const SERVED = 2 / 3;
 const MAX_PAUSE_MS = 10_000;
 
 /**
- * Keeps a token of one task fresh: a new one after two thirds of its life, whenever the SVID is renewed, and
- * after a resume. Each is asked for with the SVID that there is then, which is what re-binds it. The task's deadline
- * is never moved: near it tokens get shorter, and at the end there is none.
+ * Keeps a token of one task fresh: requests a new one after two thirds of its lifetime, after each renewal of the SVID (which
+ * re-binds it), and after a resume. The task's deadline never moves: near it tokens get shorter, and at the end there are none.
  *
- * Lifecycle: keeps from the constructor to `close`; the end of the task, by whomever, ends the keeping too.
+ * Lifecycle: works from the constructor to `close`, or until the task ends.
  */
 export class TokenKeeper {
   readonly #options: KeeperOptions;
@@ -55,13 +54,13 @@ export class TokenKeeper {
     this.#stop = options.after(LOOK_MS, () => void this.#look());
   }
 
-  /** The token to use now, bound to the SVID of now; waits while it is replaced. */
+  /** The current token, bound to the current SVID; waits while it is being replaced. */
   async current(): Promise<TaskCredential | IssuerProblem> {
     if (!this.#isEnded && (this.#hasRunOut() || this.#isUnbound())) await this.#renew();
     if (this.#without !== null && (this.#isEnded || this.#without.error === 'task_suspended' || this.#hasRunOut())) {
       return this.#without;
     }
-    return this.#hasRunOut() ? issuerProblem('temporarily_unavailable', 'the token has run out') : this.#held;
+    return this.#hasRunOut() ? issuerProblem('temporarily_unavailable', 'the token has expired') : this.#held;
   }
 
   close(): void {
@@ -89,7 +88,7 @@ export class TokenKeeper {
     return thumbprint !== null && thumbprint !== this.#held.boundTo;
   }
 
-  /** Replaces the token; several that ask at the same time share one request, and a failure is not repeated at once. */
+  /** Replaces the token. Concurrent callers share one request; a failure is not retried at once. */
   async #renew(): Promise<void> {
     if (this.#isEnded || this.#options.nowMs() < this.#notBeforeMs) return;
     this.#renewing ??= this.#replace().finally(() => (this.#renewing = null));
@@ -98,10 +97,10 @@ export class TokenKeeper {
 
   async #replace(): Promise<void> {
     const further = await this.#options.client.further(this.#held.taskId);
-    // Closed meanwhile: nobody is to be told of anything any more.
+    // Closed meanwhile: report nothing any more.
     if (this.#isEnded) return;
     if (isIssuerProblem(further)) return this.#failed(further);
-    // A life that ends no later than the one before ends at the deadline of the task: asking again gives no more.
+    // A lifetime that ends no later than the previous one ends at the task's deadline: no later one is to be had.
     this.#isLast = further.expiresAtMs <= this.#held.expiresAtMs + MARGIN_MS && further.boundTo === this.#held.boundTo;
     await this.#options.onToken(further);
     this.#held = further;
@@ -124,7 +123,7 @@ export class TokenKeeper {
   async #heartbeat(): Promise<void> {
     this.#heartbeatAtMs = this.#options.nowMs() + HEARTBEAT_MS;
     const task = await this.#options.client.task(this.#held.taskId);
-    // A failure here is one of the renewal too, which tells it.
+    // The renewal fails for the same reason and reports it.
     if (this.#isEnded || isIssuerProblem(task)) return;
     if (task.state === 'suspended') return this.#suspended();
     if (task.state !== 'active') {

@@ -1,7 +1,7 @@
 /**
- * The environment in which the spans of a command hang below the one of its intent.
+ * The environment in which a command's spans become children of its intent's span.
  *
- * @param traceparent of the span in which the intent was accepted; `null` leaves the environment as it is
+ * @param traceparent of the span in which the intent was accepted; `null` leaves the environment unchanged
  * @see W3C Trace Context; OpenTelemetry, environment variables as context propagation carriers
  */
 export function tracedBy(

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { IssuerPlace } from './issuer-call.ts';
 
-/** What the watcher is told, a line of JSON each; the later word on the same thing counts. */
+/** Messages to the watcher, one line of JSON each; a later one overrides an earlier one. */
 export type WatcherNote =
   | { readonly issuer: IssuerPlace }
   | { readonly task: string }
@@ -12,18 +12,18 @@ export type WatcherNote =
   | { readonly bye: true };
 
 /**
- * The watcher of one run: a small process in a session of its own, that does what the wrapper cannot do once it has been
- * killed: it cancels the task, asks the command to end and removes the token file. It learns of the death by the end of a
- * pipe, so no signal and no crash gets past it; where it is killed too, the task's deadline and idle limit are the net.
+ * The watcher of one run: a small process in its own session that cleans up after the wrapper was killed: it cancels the task,
+ * asks the command to end and removes the token file. It notices by the end of a pipe, so that no signal or crash escapes it.
+ * If it is killed too, the task's deadline and idle limit apply.
  *
- * Lifecycle: the constructor starts it; `dismiss` says goodbye, and it ends without doing anything.
+ * Lifecycle: the constructor starts it; after `dismiss` it ends without doing anything.
  */
 export class Watcher {
   readonly #process: ChildProcess;
 
-  /** @param onLost told once where the watcher ends before it is dismissed */
+  /** @param onLost called once where the watcher ends before it is dismissed */
   constructor(issuer: IssuerPlace, onLost: () => void) {
-    // The channel is not used, but `fork` is what finds the running Node.js and demands one.
+    // The IPC channel is unused, but `fork`, which finds the running Node.js, requires one.
     this.#process = fork(watcherFile(), [], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
@@ -32,7 +32,7 @@ export class Watcher {
       cwd: '/',
     });
     this.#process.once('error', onLost).once('exit', onLost);
-    // Written to after its end: `onLost` has said so.
+    // Written after its end, which `onLost` has reported.
     this.#process.stdin?.on('error', () => undefined);
     this.#process.unref();
     this.#process.channel?.unref();
@@ -51,7 +51,7 @@ export class Watcher {
   }
 }
 
-/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+/** The program beside this file, with the same extension: `.ts` from source, `.js` once built. */
 function watcherFile(): string {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
   return fileURLToPath(new URL(`./watcher-process${extension}`, import.meta.url).href);

@@ -5,8 +5,8 @@ import type { IssuerPlace } from './issuer-call.ts';
 import type { WatcherNote } from './watched.ts';
 
 /**
- * The program of `Watcher`: listens to the wrapper, and where it falls silent without a goodbye, ends the command and the
- * task. A program of its own, so it reads its own `process`. It never says anything.
+ * The program of `Watcher`: reads from the wrapper, and where the pipe ends without a goodbye, ends the command and the task.
+ * It is a program of its own, so it uses its own `process`. It prints nothing.
  */
 
 interface Known {
@@ -14,7 +14,7 @@ interface Known {
   task: string | null;
   file: string | null;
   pid: number | null;
-  /** When the command was started, as the kernel counts: its process id alone may be another's by then. */
+  /** Start time of the command by the kernel: its process id may have been reused. */
   startedAt: string | null;
 }
 
@@ -28,12 +28,12 @@ for await (const line of createInterface({ input: process.stdin })) {
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
 if (known.file !== null) await rm(known.file, { force: true }).catch(() => undefined);
 if (known.issuer !== null && known.task !== null) {
-  // Not before it is needed: a watcher that waits, as nearly all do to their end, is to be small.
+  // Loaded on demand: a waiting watcher, which is nearly all of its life, should be small.
   const { cancelTask } = await import('./cancel-task.ts');
   await cancelTask(known.issuer, known.task);
 }
 
-/** The wrapper alone holds the other end and writes nothing but notes, the last of them perhaps cut by its death. */
+/** Only the wrapper writes here, and only notes; its death may truncate the last one. */
 function noteFrom(line: string): WatcherNote | Record<string, never> {
   try {
     return JSON.parse(line) as WatcherNote;
@@ -55,6 +55,6 @@ function terminate(pid: number): void {
   try {
     process.kill(pid, 'SIGTERM');
   } catch {
-    // It has ended.
+    // It has already ended.
   }
 }

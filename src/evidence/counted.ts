@@ -1,29 +1,29 @@
-/** A place in the ledger and its instant. */
+/** A record's number and instant. */
 export interface LedgerPlace {
   readonly seq: number;
   /** Milliseconds since the Unix epoch, as the record claims. */
   readonly at: number;
 }
 
-/** How many there were, with the first and the last. */
+/** A count of records, with the first and the last. */
 export interface CountedRecords {
   readonly count: number;
-  /** `null` of none. */
+  /** `null` where the count is 0. */
   readonly first: LedgerPlace | null;
   readonly last: LedgerPlace | null;
 }
 
-/** None. */
+/** A count of zero. */
 export const none: CountedRecords = { count: 0, first: null, last: null };
 
-/** One more, in the order of the ledger. */
+/** Adds a record, in ledger order. */
 export const oneMore = ({ count, first }: CountedRecords, place: LedgerPlace): CountedRecords => ({
   count: count + 1,
   first: first ?? place,
   last: place,
 });
 
-/** Several as one. */
+/** The sum of several counts. */
 export const totalOf = (all: readonly CountedRecords[]): CountedRecords =>
   all.reduce(
     (sum, { count, first, last }) => ({
@@ -34,9 +34,7 @@ export const totalOf = (all: readonly CountedRecords[]): CountedRecords =>
     none,
   );
 
-/**
- * Counts by name in bounded memory: names beyond `max` count as `others`.
- */
+/** Counts by name in bounded memory: names beyond `max` are counted as `others`. */
 export class CountedByName {
   readonly #max: number;
   readonly #byName = new Map<string, CountedRecords>();
@@ -52,7 +50,7 @@ export class CountedByName {
     else this.#byName.set(name, oneMore(counted ?? none, place));
   }
 
-  /** The most frequent first. */
+  /** The counts, most frequent first. */
   found(): {
     readonly named: readonly (CountedRecords & { readonly name: string })[];
     readonly others: CountedRecords;

@@ -1,23 +1,23 @@
 import { reasons } from '../decision/reasons.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 
-/** The id of a class of evidence. */
+/** The id of an evidence class. */
 export type ClassId = (typeof evidenceClasses)[number]['id'];
 
-/** The members of a record, of whichever version wrote it. */
+/** The members of a record of any version. */
 export type RecordMembers = { readonly [name: string]: JsonValue };
 
-/** What records can show. `matches` says which records count; `exceptionOf` which of those an auditor looks at, by a code. */
+/** An evidence class. `matches` selects records; `exceptionOf` returns a code for those an auditor should look at. */
 interface ClassEntry {
   readonly id: string;
   readonly title: string;
-  /** What was enforced or observed wherever such a record stands. */
+  /** What such a record shows to have been enforced or observed. */
   readonly shows: string;
   readonly matches: (record: RecordMembers) => boolean;
   readonly exceptionOf: (record: RecordMembers) => string | null;
 }
 
-/** A member that is a text. */
+/** A text member; `null` where it is another type. */
 export const fieldText = (record: RecordMembers, name: string): string | null => {
   const value = record[name];
   return typeof value === 'string' ? value : null;
@@ -34,7 +34,7 @@ const isFinding = (record: RecordMembers, ...findings: readonly string[]): boole
 const isEvent = (record: RecordMembers, ...events: readonly string[]): boolean =>
   isKind(record, 'event') && events.includes(fieldText(record, 'event') ?? '');
 
-/** Codes of denials by which Remit failed closed: the check itself could not be done. */
+/** Reason codes of fail-closed denials: the check itself could not be done. */
 const FAULTS: ReadonlySet<string> = new Set(
   Object.entries(reasons).flatMap(([code, { httpStatus }]) => (httpStatus === 503 ? [code] : [])),
 );
@@ -49,7 +49,7 @@ const misuseOf = (record: RecordMembers): string | null => {
   return found === undefined ? null : `reuse ${String(found)}`;
 };
 
-/** Every class of evidence. A record can be of several. */
+/** All evidence classes. A record can belong to several. */
 export const evidenceClasses = [
   {
     id: 'E1',
@@ -103,7 +103,8 @@ export const evidenceClasses = [
   {
     id: 'E7',
     title: 'misuse of credentials',
-    shows: 'tokens in other hands, after their end, or without possession were denied, and static secrets stopped',
+    shows:
+      'tokens presented by others, after their end, or without proof of possession were denied, and static secrets stopped',
     matches: (record) => isEvent(record, 'binding-violation') || (isKind(record, 'use') && misuseOf(record) !== null),
     exceptionOf: (record) => (isKind(record, 'event') ? 'binding violation' : misuseOf(record)),
   },
@@ -133,7 +134,7 @@ export const evidenceClasses = [
     id: 'E11',
     title: 'what Envoy observed',
     shows:
-      "each decision is held against Envoy's own access log: calls that nobody was asked about, and denials that were served, are found",
+      "each decision is compared with Envoy's own access log: calls without a check, and denials that were served, are found",
     matches: (record) => isKind(record, 'outcome', 'finding'),
     exceptionOf: (record) => fieldText(record, 'finding'),
   },

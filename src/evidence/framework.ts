@@ -1,12 +1,12 @@
 import type { ClassId } from './evidence-class.ts';
 
 /**
- * How far Remit goes for a control: `enforces` decides by it at each call and records that; `evidences` records what a reviewer
- * of the control looks for; `partial` does so for a part of it, which `limit` names; `none` records nothing of it.
+ * How far Remit covers a control: `enforces` decides by it at each call and records that; `evidences` records what a reviewer
+ * looks for; `partial` does so for a part, which `limit` names; `none` records nothing of it.
  */
 export type ControlCoverage = 'enforces' | 'evidences' | 'partial' | 'none';
 
-/** A control of a framework, and what of it a ledger can show. */
+/** A control of a framework, and what a ledger can show of it. */
 export interface Control {
   /** As the framework writes it; a label where the framework has no ids. */
   readonly id: string;
@@ -16,17 +16,17 @@ export interface Control {
   readonly classes: readonly ClassId[];
   /** What the evidence does not show. */
   readonly limit: string;
-  /** Other names it is asked for by, with how far they can be trusted. */
+  /** Other names of the control, with how reliable they are. */
   readonly aliases: readonly { readonly id: string; readonly source: string }[];
 }
 
 /** A framework of controls. */
 export interface Framework {
-  /** The word of `--framework`. */
+  /** The value of `--framework`. */
   readonly id: string;
   readonly title: string;
   readonly version: string;
-  /** The publication that ids and titles are of. */
+  /** The publication from which ids and titles are taken. */
   readonly source: string;
   readonly controls: readonly Control[];
 }

@@ -13,7 +13,7 @@ import { type RecordMembers, fieldText } from './evidence-class.ts';
 import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
 import type { Tally } from './tally.ts';
 
-/** The last checkpoint of a log, as it says; `null` where there is none that can be read. */
+/** The last checkpoint of a log, unverified; `null` where there is none that can be read. */
 export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
   let last: string | null = null;
   for (const { note } of log.checkpoints()) last = note;
@@ -22,7 +22,7 @@ export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
   return isProblem(head) ? null : { size: head.size, root: Buffer.from(head.root).toString('base64') };
 }
 
-/** The anchors of a log whose signature holds, by size. */
+/** The anchors with valid signatures, by size. */
 export function anchorsSeen(
   anchors: readonly NamedAnchor[],
   keys: readonly NoteKey[],
@@ -45,7 +45,7 @@ const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
   damaged: 'the ledger is damaged',
 };
 
-/** The records that were drawn, each with its proof. */
+/** The sampled records, each with its proof. */
 export function sampledIn(log: LogReader, { classes }: Tally): readonly SampledRecord[] {
   const drawn = new Map<number, SampledRecord['classes'][number][]>();
   for (const { id, sampled } of classes.values()) {
@@ -71,7 +71,7 @@ export function sampledIn(log: LogReader, { classes }: Tally): readonly SampledR
 
 function whatOf(record: RecordMembers): string {
   try {
-    // Of whichever version: a member that is not there shows in the text, or leads to the other one.
+    // May be of another version: a missing member shows in the text, or ends in the catch below.
     return cellsOf(record as unknown as LedgerRecord)
       .filter((cell) => cell !== '-')
       .join(', ');
@@ -81,10 +81,10 @@ function whatOf(record: RecordMembers): string {
 }
 
 const MAX_LOADS = 1_000;
-/** Texts in one report; what is beyond it is named with its bytes alone. */
+/** Most policy text in one report; files beyond it are listed with their size only. */
 const MAX_TEXT_BYTES = 2 * 1024 ** 2;
 
-/** The policy sets that decided in a period or came into force in it, with each time they came into force up to its end. */
+/** The policy sets that decided in a period or took effect in it, with their loads up to its end. */
 export async function policySetsIn(
   { log, folder }: { readonly log: LogReader; readonly folder: string },
   { counts, fromMs, toMs }: { readonly counts: Tally; readonly fromMs: number; readonly toMs: number },

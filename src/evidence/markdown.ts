@@ -2,10 +2,10 @@ import { printable } from '../ledger/timeline-text.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
 import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount } from './report.ts';
 
-/** Rows of a table of names; the rest is in the report as JSON. */
+/** Most rows of a table of names; the JSON report has all. */
 const MAX_ROWS = 50;
 
-/** A report for people, in Markdown. */
+/** A report in Markdown. */
 export const markdownOf = (report: EvidenceReport): string =>
   [
     ...headOf(report),
@@ -29,7 +29,7 @@ function headOf({ framework, from, to, madeAt, madeBy, records }: EvidenceReport
   return [
     `# Evidence for ${framework.title} ${framework.version}`,
     '',
-    `- period: ${from} to ${to}, without its end`,
+    `- period: ${from} to ${to}, end exclusive`,
     `- records in it: ${records.count}${records.first === null || records.last === null ? '' : `, ${records.first.seq} (${isoOf(records.first.at)}) to ${records.last.seq} (${isoOf(records.last.at)})`}`,
     `- controls as in: ${framework.source}`,
     `- made: ${madeAt} by ${cell(madeBy)}`,
@@ -62,7 +62,7 @@ const rangesOf = ({ anchored, signed, bare, pruned }: Extract<Verdict, { kind: '
 
 const rangeText = (records: Records | null): string => (records === null ? 'none' : `${records.from} to ${records.to}`);
 
-/** The verdict in a clause. */
+/** The verdict as a clause. */
 export function verdictText(verdict: Verdict): string {
   if (verdict.kind === 'sound') return verdict.bare === null ? 'whole' : 'sound, with a bare tail';
   const { part, at, problem } = verdict;
@@ -185,13 +185,13 @@ const sampleOf = ({ sample, seed }: EvidenceReport): readonly string[] => [
   ]),
 ];
 
-/** A fence that no line of the text can end. */
+/** A fenced block whose fence is longer than any in the text. */
 function fenced(text: string): readonly string[] {
   const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map(({ length }) => length));
   const fence = '`'.repeat(longest + 1);
   return [`${fence}text`, ...text.trimEnd().split('\n').map(printable), fence];
 }
 
-/** Text of a record inside a line or a cell: it can neither end it nor become markup. */
+/** Record text inside a line or a table cell: it can neither end it nor become markup. */
 const cell = (text: string): string =>
   printable(text).replaceAll(/[\\|`<>*_[\]]/g, (mark) => (mark === '_' ? mark : `\\${mark}`));

@@ -7,8 +7,8 @@ const NAMESPACE = 'https://remit.invalid/ns/oscal';
 const OSCAL_VERSION = '1.2.3';
 
 /**
- * A report as OSCAL assessment results: an observation for each control and one for the ledger, the proofs of the sample and the
- * policy texts as resources. It has no finding, since a finding says `satisfied` or not, which is for an assessor.
+ * A report as OSCAL assessment results: one observation per control and one for the ledger, with the sample's proofs and the
+ * policy texts as resources. It has no findings, because a finding states `satisfied` or not, which an assessor decides.
  *
  * @see NIST OSCAL 1.2.3, assessment results
  */
@@ -126,7 +126,7 @@ const descriptionOf = ({ enforced, first, last }: ControlEvidence): string =>
     ...(first === null || last === null ? [] : [`First ${first.at}, last ${last.at}.`]),
   ].join(' ');
 
-/** The drawn records of a control that have a proof. */
+/** The sampled records of a control that have a proof. */
 function relevant(
   { sample }: ControlEvidence,
   { proved, id }: Pick<Observing, 'proved' | 'id'>,
@@ -149,10 +149,10 @@ const base64Of = (filename: string, text: string) => ({
   value: Buffer.from(text, 'utf8').toString('base64'),
 });
 
-/** A line without white space at its ends, as OSCAL has its strings; `-` of nothing. */
+/** A trimmed line, as OSCAL requires of strings; `-` where it is empty. */
 const lineOf = (text: string): string => printable(text).trim() || '-';
 
-/** A name as OSCAL can hold it; a control of NIST SP 800-53 as NIST's own catalog has it, such as `ac-6.9`. */
+/** A name as an OSCAL token; a control of NIST SP 800-53 as in NIST's own catalog, such as `ac-6.9`. */
 export function tokenOf(id: string): string {
   const nist = /^([A-Z]{2}-\d+)(?:\((\d+)\))?$/.exec(id);
   if (nist !== null) return `${nist[1]?.toLowerCase() ?? ''}${nist[2] === undefined ? '' : `.${nist[2]}`}`;
@@ -160,7 +160,7 @@ export function tokenOf(id: string): string {
   return /^[\p{L}_]/u.test(token) ? token : `_${token}`;
 }
 
-/** A UUID of a name, the same each time: of version 5 by its form, over SHA-256. */
+/** A deterministic UUID of a name: version 5 by its form, but over SHA-256. */
 function uuidOf(name: string): string {
   const hex = hash('sha256', `${NAMESPACE}\n${name}`, 'hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;

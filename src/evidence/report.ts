@@ -4,45 +4,45 @@ import { type ClassId, evidenceClasses } from './evidence-class.ts';
 import type { ControlCoverage, Framework } from './framework.ts';
 import type { ClassTally, Tally } from './tally.ts';
 
-/** An anchor that the verdict was reached with. */
+/** An anchor used for the verdict. */
 export interface AnchorSeen {
-  /** Records it covers. */
+  /** Number of records it covers. */
   readonly size: number;
-  /** When it was received, ISO 8601; `null` where nobody noted that. */
+  /** When it was received, ISO 8601; `null` where not noted. */
   readonly receivedAt: string | null;
 }
 
-/** A record that was drawn, and the proof that it is in the ledger, or why there is none. */
+/** A sampled record with its proof of inclusion, or why there is none. */
 export interface SampledRecord {
   readonly seq: number;
   readonly at: string;
-  /** The classes of evidence it was drawn for. */
+  /** The evidence classes it was sampled for. */
   readonly classes: readonly ClassId[];
-  /** What it says, in a line. */
+  /** Its content in one line. */
   readonly what: string;
   /** A C2SP tlog-proof; `null` where there is none. */
   readonly proof: string | null;
   readonly why: string | null;
 }
 
-/** A policy set that decided, or came into force, in the period. */
+/** A policy set that decided, or took effect, in the period. */
 export interface PolicySetSeen {
   readonly hash: string;
-  /** Decisions of the period by it. */
+  /** Number of decisions by it in the period. */
   readonly decisions: number;
   readonly loads: readonly {
     readonly seq: number;
     readonly at: string;
-    /** From where, and under which key. */
+    /** Where it came from, and which key signed it. */
     readonly origin: string;
     readonly by: string;
   }[];
-  /** `kept` where its text stands here and has its hash; else what is wrong. */
+  /** `kept` where its text is here and has its hash; else what is wrong. */
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
 }
 
-/** One control, and the evidence for it. */
+/** A control and the evidence for it. */
 export interface ControlEvidence {
   readonly id: string;
   readonly title: string;
@@ -60,11 +60,11 @@ export interface ControlEvidence {
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
   readonly first: Instant | null;
   readonly last: Instant | null;
-  /** Numbers of drawn records. */
+  /** Numbers of sampled records. */
   readonly sample: readonly number[];
 }
 
-/** What a class of evidence came to in the period. */
+/** The records of an evidence class in the period. */
 export interface ClassSeen {
   readonly id: ClassId;
   readonly title: string;
@@ -79,7 +79,7 @@ export interface Instant {
   readonly at: string;
 }
 
-/** Evidence of a period, for one framework. */
+/** Evidence of a period for one framework. */
 export interface EvidenceReport {
   readonly framework: Pick<Framework, 'id' | 'title' | 'version' | 'source'>;
   readonly from: string;
@@ -96,7 +96,7 @@ export interface EvidenceReport {
     readonly keyId: string;
   };
   readonly records: CountedRecords;
-  /** Every class, also those that no control of the framework names: no exception of the period is left out. */
+  /** All classes, even those that no control of the framework names, so that no exception of the period is left out. */
   readonly classes: readonly ClassSeen[];
   readonly controls: readonly ControlEvidence[];
   readonly policySets: readonly PolicySetSeen[];
@@ -109,7 +109,7 @@ export interface EvidenceReport {
   readonly limits: readonly string[];
 }
 
-/** Something by name, how often, first and last. */
+/** A named count, with first and last. */
 export interface NamedCount {
   readonly name: string;
   readonly count: number;
@@ -117,7 +117,7 @@ export interface NamedCount {
   readonly last: string | null;
 }
 
-/** The controls of a framework with what a tally has for each. */
+/** The controls of a framework with their evidence from a tally. */
 export const controlsOf = (framework: Framework, { classes }: Tally): readonly ControlEvidence[] =>
   framework.controls.map((control) => {
     const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
@@ -142,7 +142,7 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
     };
   });
 
-/** Every class of a tally. */
+/** All classes of a tally. */
 export const classesOf = ({ classes }: Tally): readonly ClassSeen[] =>
   [...classes.values()].map((of) => Object.assign(enforcedBy(of), { exceptions: of.exceptions }));
 
@@ -151,7 +151,7 @@ function enforcedBy({ id, count }: ClassTally): ControlEvidence['enforced'][numb
   return { id, title: entry?.title ?? id, shows: entry?.shows ?? '', count };
 }
 
-/** By code: one that two classes of a control count is the same records, so the larger count stands. */
+/** By code. Two classes of a control that count the same code count the same records, so the larger count is taken. */
 function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptions'] {
   const counts = new Map<string, number>();
   for (const { code, count } of tallies.flatMap(({ exceptions }) => exceptions)) {
@@ -165,10 +165,10 @@ function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptio
 const instantOf = (place: LedgerPlace | null): Instant | null =>
   place === null ? null : { seq: place.seq, at: isoOf(place.at) };
 
-/** An instant as ISO 8601; one that no date can hold as its number. */
+/** An instant as ISO 8601; beyond the range of `Date`, as a number. */
 export const isoOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms));
 
-/** Names with their counts; what was beyond the bound in one row. */
+/** Named counts; names beyond the limit in one row. */
 export const namedOf = ({ named, others }: Tally['actors']): readonly NamedCount[] =>
   [...named, ...(others.count === 0 ? [] : [{ name: '(others)', ...others }])].map(({ name, count, first, last }) => ({
     name,
@@ -177,13 +177,13 @@ export const namedOf = ({ named, others }: Tally['actors']): readonly NamedCount
     last: last === null ? null : isoOf(last.at),
   }));
 
-/** What no report of a ledger can show, whichever framework. */
+/** What no report of a ledger can show, for every framework. */
 export const REPORT_LIMITS: readonly string[] = [
   'This report provides evidence for controls. It states no conformity: that is for an assessor, who knows the organization and its scope.',
   'A ledger proves what was written, not that what was written was true; and calls that do not pass Envoy are not in it.',
   'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',
-  'Records without an anchor can have been written anew by who holds the signing key of the ledger.',
+  'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
   'Counts are of one ledger. Several processes have a ledger each; run this for each of them.',
-  'A name given with `--by` is what the holder of that account said; the machine vouches for the account alone.',
-  'A sample shows the records that were drawn. Who could choose the head of the ledger could choose among samples: give a seed of your own with `--seed`.',
+  'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
+  'A sample shows only the records drawn. Whoever can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
 ];

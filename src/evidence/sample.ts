@@ -1,17 +1,17 @@
 import { hash } from 'node:crypto';
 
-/** A random choice of records that anybody with the same seed makes again. */
+/** A random sample of records that is reproducible from its seed. */
 export interface RecordSample {
   /** Offers a record. */
   readonly offer: (seq: number, score: string) => void;
-  /** The numbers of those that were chosen, in order. */
+  /** The numbers of the chosen records, ascending. */
   readonly chosen: () => readonly number[];
 }
 
-/** The place of a record in the lottery of a seed: SHA-256 of the seed, a line feed and the record number. */
+/** The score of a record: SHA-256 of the seed, a line feed and the record number. */
 export const scoreOf = (seed: string, seq: number): string => hash('sha256', `${seed}\n${seq}`, 'hex');
 
-/** The `size` records of the lowest scores: each subset is as likely, in one pass and in memory of that size. */
+/** Keeps the `size` records with the lowest scores: every subset is equally likely. One pass, memory for `size` records. */
 export function sampleOf(size: number): RecordSample {
   const best: { readonly seq: number; readonly score: string }[] = [];
   return {

@@ -2,34 +2,34 @@ import { type CountedRecords, CountedByName, none, oneMore, type LedgerPlace } f
 import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
 import { sampleOf, scoreOf } from './sample.ts';
 
-/** What the records of a class came to. */
+/** The records of one class. */
 export interface ClassTally extends CountedRecords {
   readonly id: ClassId;
-  /** By code, the most frequent first. */
+  /** By code, most frequent first. */
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
-  /** Numbers of the records that were drawn. */
+  /** Numbers of the sampled records. */
   readonly sampled: readonly number[];
 }
 
-/** What of an argument stands in the records of the allowed uses of an action. */
+/** The recorded values of one argument in the allowed uses of an action. */
 export interface RecordedArgument {
   readonly action: string;
   readonly argument: string;
   readonly uses: number;
-  /** Over whole numbers, exactly; `null` where the values are none. */
+  /** Exact sum of whole numbers; `null` where the values are not. */
   readonly sum: string | null;
   readonly largest: number | null;
 }
 
-/** What the records of a period came to. */
+/** The records of a period. */
 export interface Tally {
   readonly records: CountedRecords;
   readonly classes: ReadonlyMap<ClassId, ClassTally>;
-  /** Who ended, suspended, resumed and changed tasks, and put policies in force. */
+  /** Who ended, suspended, resumed and changed tasks, and loaded policies. */
   readonly actors: ReturnType<CountedByName['found']>;
   readonly agents: ReturnType<CountedByName['found']>;
   readonly actions: ReturnType<CountedByName['found']>;
-  /** By hash, the sets that uses and intents were decided by. */
+  /** The policy sets, by hash, that decided uses and intents. */
   readonly policySets: ReturnType<CountedByName['found']>;
   readonly args: readonly RecordedArgument[];
 }
@@ -37,7 +37,7 @@ export interface Tally {
 const MAX_CODES = 64;
 const MAX_NAMES = 1_000;
 
-/** Counts the records of a period, offered in the order of the ledger; memory does not grow with them. */
+/** Tallies the records of a period, offered in ledger order, in bounded memory. */
 export function tally({ seed, perClass }: { readonly seed: string; readonly perClass: number }): {
   readonly add: (place: LedgerPlace, record: RecordMembers) => void;
   readonly found: () => Tally;
@@ -95,11 +95,11 @@ function addNamed(counted: CountedByName | undefined, name: string | null, place
   if (name !== null) counted?.add(name, place);
 }
 
-/** Who brought a record about; `null` of what happens by itself at each call. */
+/** Who caused a record; `null` for what happens at each call by itself. */
 function actorOf(record: RecordMembers): string | null {
   const kind = fieldText(record, 'kind');
   const by = fieldText(record, 'by');
-  // Of a policy it is an account of the machine, of anything else `remit` is Remit itself.
+  // For a policy it is a machine account; elsewhere `remit` is Remit itself.
   if (kind === 'policy') return by === null ? null : `account ${by}`;
   return kind === 'end' || kind === 'event' ? by : null;
 }

@@ -27,7 +27,7 @@ describe('declarationFrom', () => {
     const both = intent([entry('https://a.test'), entry('https://b.test')]);
     expect(oauthDeclarationFrom(both, plain)).toEqual({
       problem:
-        'the intent names 2 resources and one task is for one of them: pick it by --resource, or write an intent for each: https://a.test, https://b.test',
+        'the intent names 2 resources, but a task is for one: choose it with --resource, or write an intent for each: https://a.test, https://b.test',
     });
     expect(oauthDeclarationFrom(both, { ...plain, resource: 'https://b.test' })).toMatchObject({
       resource: 'https://b.test',

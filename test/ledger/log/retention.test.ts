@@ -167,7 +167,7 @@ describe('records that nobody gave up', () => {
     for (const name of which(segmentsOf(settings.folder))) rmSync(join(settings.folder, name));
     const failure = failureOf(SegmentLog.open(settings, ports));
     expect(failure).toMatchObject({ code: 'unfit', detail: expect.stringContaining(`: ${said}; run`) });
-    expect(failure.detail).toMatch(/put back the files that are gone, or move its folder away, to be kept/);
+    expect(failure.detail).toMatch(/restore the missing files, or move its folder away and keep it/);
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', part: 'log', lost: expect.anything() });
   });
 
