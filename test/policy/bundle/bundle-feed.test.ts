@@ -192,7 +192,7 @@ describe('bundleInFile', () => {
     await writeFile(file, 'x');
     expect(await bundleInFile(file, systemDisk)(null)).toEqual({ kind: 'bundle', text: 'x', etag: null });
     expect(await bundleInFile(folder, systemDisk)(null)).toEqual({
-      problem: 'is no regular file of at most 16777216 bytes',
+      problem: 'must be a regular file of at most 16777216 bytes',
     });
   });
 });
