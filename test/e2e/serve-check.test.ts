@@ -58,7 +58,7 @@ describe('remit serve --check', () => {
     await writeFile(join(scratch.folder, 'policies/remit.cedarschema'), 'namespace Remit {}\n');
     const { code, err } = await check();
     expect(code).toBe(0);
-    expect(err).toMatch(/warning: .*policies\/remit\.cedarschema:1:1: the generated schema is not what the catalog/);
+    expect(err).toMatch(/warning: .*policies\/remit\.cedarschema:1:1: the generated schema does not match the catalog/);
   });
 
   it.each<[string, Record<string, unknown>, Record<string, string>, string]>([

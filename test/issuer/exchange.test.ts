@@ -457,7 +457,7 @@ describe('self-exchange of a live task token', () => {
     const resumed = await bench.ask(`${path}/resume`, { method: 'POST' });
     const old = await bench.exchange(tokenOf(first));
     expect([old.status, old.json['error']]).toEqual([400, 'invalid_request']);
-    expect(old.json['error_description']).toMatch(/is of before the task was suspended and resumed$/);
+    expect(old.json['error_description']).toMatch(/was issued before the task was suspended and resumed$/);
     expect((await bench.exchange(tokenOf(resumed))).status).toBe(200);
   });
 
