@@ -43,7 +43,7 @@ export interface Lasting {
 export class AnswerMemory {
   readonly #entries: LRUCache<string, KeptAnswer>;
   /** Equal answers are one object, since there are far fewer of them than questions. */
-  readonly #shared = new LRUCache<string, FullAnswer>({ max: MAX_SHARED });
+  readonly #interned = new LRUCache<string, FullAnswer>({ max: MAX_SHARED });
 
   constructor(max: number) {
     this.#entries = new LRUCache({ max });
@@ -82,7 +82,7 @@ export class AnswerMemory {
     const name = `${answer.decision} ${JSON.stringify(answer.reason)}`;
     const known = this.#interned.get(name);
     if (known !== undefined) return known;
-    this.#shared.set(name, answer);
+    this.#interned.set(name, answer);
     return answer;
   }
 }
