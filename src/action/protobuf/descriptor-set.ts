@@ -1,7 +1,22 @@
+import { fromBinary, isFieldSet } from '@bufbuild/protobuf';
+import {
+  FeatureSet_FieldPresence,
+  FeatureSet_MessageEncoding,
+  FieldDescriptorProto_Label,
+  FieldDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from '@bufbuild/protobuf/wkt';
+import type {
+  DescriptorProto,
+  EnumDescriptorProto,
+  FeatureSet,
+  FieldDescriptorProto,
+  FileDescriptorProto,
+  FileDescriptorSet,
+  ServiceDescriptorProto,
+} from '@bufbuild/protobuf/wkt';
 import type { Problem } from '../../token/members.ts';
-import { fieldsIn, messagesAt, numberAt, textAt, within } from './field-reading.ts';
-import type { FieldReading } from './field-reading.ts';
-import type { BytesRange } from './wire.ts';
+import { scanProblem } from './strict-scan.ts';
 
 /** The messages, enums and services of a set of `.proto` files, by full name without a leading dot. */
 export interface DescriptorSet {
@@ -10,6 +25,8 @@ export interface DescriptorSet {
   readonly enums: ReadonlyMap<string, ReadonlyMap<number, string>>;
   /** Of each service, its methods by name. */
   readonly services: ReadonlyMap<string, ReadonlyMap<string, MethodDescriptor>>;
+  /** The set as it was decoded. */
+  readonly files: FileDescriptorSet;
 }
 
 /** A message by its full name, with the set that it is read by. */
@@ -75,33 +92,44 @@ const KINDS = [
 /** What a field is on the wire; a message with the encoding of a group is a `group`. */
 export type FieldKind = (typeof KINDS)[number];
 
-const LABEL_REPEATED = 3;
-const PRESENCE_IMPLICIT = 2;
-const ENCODING_DELIMITED = 2;
 const MAX_NESTING = 32;
 
 /**
  * Reads a `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` and `buf build` write it: proto2, proto3
- * and editions. What is not a whole one, or names a thing twice, is a problem, as a clause without its subject. The caller
- * bounds the bytes; the cost is linear in them.
+ * and editions. The bytes are scanned strictly before they are decoded. What is not a whole one, or names a thing twice, is a
+ * problem, as a clause without its subject. The caller bounds the bytes; the cost is linear in them.
  *
  * @see https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto
  */
 export function descriptorSetFrom(bytes: Uint8Array): DescriptorSet | Problem {
-  const reading: Reading = { bytes, problem: null, messages: new Map(), enums: new Map(), services: new Map() };
-  const files = messagesAt(fieldsIn(reading, { from: 0, to: bytes.length }), 1);
-  for (const file of files) readFile(reading, file);
-  if (files.length === 0) reading.problem ??= 'has no files';
+  const files = decoded(bytes);
+  if ('problem' in files) return { problem: `is no descriptor set: it ${files.problem}` };
+  const reading: Reading = { problem: null, messages: new Map(), enums: new Map(), services: new Map() };
+  for (const file of files.file) readFile(reading, file);
+  if (files.file.length === 0) reading.problem ??= 'has no files';
   if (reading.problem !== null) return { problem: `is no descriptor set: it ${reading.problem}` };
   const { messages, enums, services } = reading;
   return {
     messages: new Map([...messages].map(([name, read]) => [name, resolved(read, name, reading)])),
     enums,
     services,
+    files,
   };
 }
 
-interface Reading extends FieldReading {
+function decoded(bytes: Uint8Array): FileDescriptorSet | Problem {
+  const problem = scanProblem(bytes, FileDescriptorSetSchema);
+  if (problem !== null) return { problem };
+  try {
+    return fromBinary(FileDescriptorSetSchema, bytes, { readUnknownFields: false });
+  } catch {
+    return { problem: 'cannot be decoded' };
+  }
+}
+
+interface Reading {
+  /** The first one, as a clause without its subject. */
+  problem: string | null;
   readonly messages: Map<string, MessageDescriptor>;
   readonly enums: Map<string, ReadonlyMap<number, string>>;
   readonly services: Map<string, ReadonlyMap<string, MethodDescriptor>>;
@@ -110,22 +138,14 @@ interface Reading extends FieldReading {
 /** What a file says for the fields in it. */
 interface FileRules {
   readonly syntax: string;
-  readonly presence: number | null;
-  readonly encoding: number | null;
+  readonly features: FeatureSet | undefined;
 }
 
-function readFile(reading: Reading, file: BytesRange): void {
-  const fields = fieldsIn(reading, file);
-  const features = within(reading, within(reading, fields, 8), 50);
-  const rules = {
-    syntax: textAt(reading, fields, 12),
-    presence: numberAt(features, 1),
-    encoding: numberAt(features, 5),
-  };
-  const packageName = textAt(reading, fields, 2);
-  for (const message of messagesAt(fields, 4)) readMessage(reading, message, { scope: packageName, rules, depth: 0 });
-  for (const one of messagesAt(fields, 5)) readEnum(reading, one, packageName);
-  for (const service of messagesAt(fields, 6)) readService(reading, service, packageName);
+function readFile(reading: Reading, file: FileDescriptorProto): void {
+  const rules = { syntax: file.syntax, features: file.options?.features };
+  for (const message of file.messageType) readMessage(reading, message, { scope: file.package, rules, depth: 0 });
+  for (const one of file.enumType) readEnum(reading, one, file.package);
+  for (const service of file.service) readService(reading, service, file.package);
 }
 
 const nameIn = (scope: string, name: string): string => (scope === '' ? name : `${scope}.${name}`);
@@ -137,76 +157,67 @@ function put<Value>(reading: Reading, into: Map<string, Value>, [name, value]: r
 
 function readMessage(
   reading: Reading,
-  range: BytesRange,
+  message: DescriptorProto,
   { scope, rules, depth }: { readonly scope: string; readonly rules: FileRules; readonly depth: number },
 ): void {
   if (depth > MAX_NESTING) {
     reading.problem ??= `nests messages deeper than ${MAX_NESTING}`;
     return;
   }
-  const parts = fieldsIn(reading, range);
-  const name = nameIn(scope, textAt(reading, parts, 1));
+  const name = nameIn(scope, message.name);
   const fields = new Map<string, FieldDescriptor>();
-  for (const field of messagesAt(parts, 2)) {
+  for (const field of message.field) {
     const read = fieldFrom(reading, field, rules);
     put(reading, fields, [read.name, read]);
   }
-  const isMapEntry = numberAt(within(reading, parts, 7), 7) === 1;
-  put(reading, reading.messages, [name, { isMapEntry, fields }]);
-  for (const nested of messagesAt(parts, 3)) readMessage(reading, nested, { scope: name, rules, depth: depth + 1 });
-  for (const one of messagesAt(parts, 4)) readEnum(reading, one, name);
+  put(reading, reading.messages, [name, { isMapEntry: message.options?.mapEntry === true, fields }]);
+  for (const nested of message.nestedType) readMessage(reading, nested, { scope: name, rules, depth: depth + 1 });
+  for (const one of message.enumType) readEnum(reading, one, name);
 }
 
-function fieldFrom(reading: Reading, range: BytesRange, rules: FileRules): FieldDescriptor {
-  const parts = fieldsIn(reading, range);
-  const features = within(reading, within(reading, parts, 8), 21);
-  const written = KINDS[(numberAt(parts, 5) ?? 0) - 1];
-  const name = textAt(reading, parts, 1);
+function fieldFrom(reading: Reading, field: FieldDescriptorProto, rules: FileRules): FieldDescriptor {
+  const { name, number, typeName, jsonName, proto3Optional } = field;
+  const { type, oneofIndex } = FieldDescriptorProtoSchema.field;
+  const written = isFieldSet(field, type) ? KINDS[field.type - 1] : undefined;
   if (written === undefined) reading.problem ??= `has a field \`${name.slice(0, 200)}\` of no type`;
-  const isDelimited = (numberAt(features, 5) ?? rules.encoding) === ENCODING_DELIMITED;
-  const kind = written === 'message' && isDelimited ? 'group' : (written ?? 'bytes');
-  const oneof = numberAt(parts, 9);
-  const typeName = textAt(reading, parts, 6);
-  const jsonName = textAt(reading, parts, 10);
+  const own = field.options?.features;
+  const encoding = own?.messageEncoding || rules.features?.messageEncoding;
+  const kind =
+    written === 'message' && encoding === FeatureSet_MessageEncoding.DELIMITED ? 'group' : (written ?? 'bytes');
+  const oneof = isFieldSet(field, oneofIndex) ? field.oneofIndex : null;
   return {
     name,
     jsonName: jsonName === '' ? camelCased(name) : jsonName,
-    number: numberAt(parts, 3) ?? 0,
+    number,
     kind,
     typeName: typeName === '' ? null : typeName,
-    isRepeated: numberAt(parts, 4) === LABEL_REPEATED,
-    hasPresence: kind === 'message' || oneof !== null || isExplicit(rules, numberAt(features, 1)),
-    oneof: numberAt(parts, 17) === 1 ? null : oneof,
+    isRepeated: field.label === FieldDescriptorProto_Label.REPEATED,
+    hasPresence: kind === 'message' || oneof !== null || isExplicit(rules, own),
+    oneof: proto3Optional ? null : oneof,
   };
 }
 
 const camelCased = (name: string): string => name.replaceAll(/_+([^_]?)/g, (_all, next: string) => next.toUpperCase());
 
 /** proto2 has no word for its syntax, and no field without presence. */
-const isExplicit = ({ syntax, presence }: FileRules, own: number | null): boolean =>
-  syntax === 'editions' ? (own ?? presence) !== PRESENCE_IMPLICIT : syntax !== 'proto3';
+const isExplicit = ({ syntax, features }: FileRules, own: FeatureSet | undefined): boolean =>
+  syntax === 'editions'
+    ? (own?.fieldPresence || features?.fieldPresence) !== FeatureSet_FieldPresence.IMPLICIT
+    : syntax !== 'proto3';
 
-function readEnum(reading: Reading, range: BytesRange, scope: string): void {
-  const parts = fieldsIn(reading, range);
+function readEnum(reading: Reading, { name, value }: EnumDescriptorProto, scope: string): void {
   const names = new Map<number, string>();
-  for (const value of messagesAt(parts, 2)) {
-    const fields = fieldsIn(reading, value);
-    const number = numberAt(fields, 2) ?? 0;
-    if (!names.has(number)) names.set(number, textAt(reading, fields, 1));
-  }
-  put(reading, reading.enums, [nameIn(scope, textAt(reading, parts, 1)), names]);
+  for (const one of value) if (!names.has(one.number)) names.set(one.number, one.name);
+  put(reading, reading.enums, [nameIn(scope, name), names]);
 }
 
-function readService(reading: Reading, range: BytesRange, scope: string): void {
-  const parts = fieldsIn(reading, range);
+function readService(reading: Reading, { name, method }: ServiceDescriptorProto, scope: string): void {
   const methods = new Map<string, MethodDescriptor>();
-  for (const method of messagesAt(parts, 2)) {
-    const fields = fieldsIn(reading, method);
-    const input = textAt(reading, fields, 2);
-    const isClientStreaming = numberAt(fields, 5) === 1;
-    put(reading, methods, [textAt(reading, fields, 1), { input: input.replace(/^\./, ''), isClientStreaming }]);
+  for (const one of method) {
+    const input = one.inputType.replace(/^\./, '');
+    put(reading, methods, [one.name, { input, isClientStreaming: one.clientStreaming }]);
   }
-  put(reading, reading.services, [nameIn(scope, textAt(reading, parts, 1)), methods]);
+  put(reading, reading.services, [nameIn(scope, name), methods]);
 }
 
 /** The message with full names of types. A name without a leading dot is looked for from the inside out, as in C++. */

@@ -66,17 +66,6 @@ export function eachVarint(
   return null;
 }
 
-/** A varint in its shortest form; a negative number in ten bytes, as its 64 bits. */
-export function varintOf(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let left = BigInt.asUintN(64, value);
-  do {
-    bytes.push(Number(left & 0x7fn) | (left > 0x7fn ? 0x80 : 0));
-    left >>= 7n;
-  } while (left > 0n);
-  return Uint8Array.from(bytes);
-}
-
 const BAD_VARINT = 'has a number that is not written as protobuf writes it';
 
 interface Cursor {

@@ -238,7 +238,7 @@ describe('rehearse', () => {
     [
       'a message that does not fit',
       'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { custmer: ada } }',
-      'the message of `acme.shop.v1.Shop/PlaceOrder` has the member `custmer`, which is none of its fields: customer, order, ',
+      'the message of `acme.shop.v1.Shop/PlaceOrder` does not fit: message acme.shop.v1.PlaceOrderRequest: key "custmer" is unknown',
     ],
     [
       'a message of a method that the catalog lacks',
@@ -248,7 +248,7 @@ describe('rehearse', () => {
     [
       'a message that is neither',
       'grpc: { method: acme.shop.v1.Shop/Watch, message: { tags: [1] } }',
-      'the message of `acme.shop.v1.Shop/Watch` has the field `tags`, which has an item that must be text',
+      'the message of `acme.shop.v1.Shop/Watch` does not fit: field acme.shop.v1.PlaceOrderRequest.tags: list item #1: expected string, got 1',
     ],
   ])('gives a gRPC method %s', async (_name, lines, expected) => {
     const policy =
