@@ -10,6 +10,7 @@ const src = resolve(import.meta.dirname, '../src');
  */
 const rank: Readonly<Record<string, number>> = {
   decision: 0,
+  protobuf: 0,
   runtime: 0,
   sqlite: 1,
   identity: 1,

@@ -3,7 +3,7 @@ import { emptyDraft, httpEntry, rounded, type EntryDraft } from './entry-fields.
 import { EntryReader } from './entry-reader.ts';
 import { loggedDecisionFrom } from './logged-decision.ts';
 import { responseFlagsFrom } from './response-flags.ts';
-import { wholeNumberOf, type ByteRange } from './wire-fields.ts';
+import { allOf, type ByteRange } from '../protobuf/reader.ts';
 
 /** Why an entry cannot be parsed. */
 export interface EntryProblem {
@@ -24,10 +24,7 @@ const MAX_ENTRY_BYTES = 131_072;
  * @param entry its range, default all
  * @see proto/envoy/data/accesslog/v3/accesslog.proto
  */
-export function servedCallFrom(
-  bytes: Buffer,
-  entry: ByteRange = wholeNumberOf(bytes),
-): ServedCall | EntryProblem | null {
+export function servedCallFrom(bytes: Buffer, entry: ByteRange = allOf(bytes)): ServedCall | EntryProblem | null {
   if (entry.to - entry.from > MAX_ENTRY_BYTES) return { problem: `an entry has more than ${MAX_ENTRY_BYTES} bytes` };
   const reader = new EntryReader(bytes, entry);
   const draft = reader.whole(httpEntry, emptyDraft());

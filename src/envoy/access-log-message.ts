@@ -1,4 +1,5 @@
-import { fieldsWithin, wholeNumberOf, type ByteRange } from './wire-fields.ts';
+import { type ByteRange, type FieldReaders, fieldReaders, readDelimited } from '../protobuf/reader.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** A message of the access log service. */
 export interface AccessLogMessage {
@@ -16,13 +17,6 @@ export const NO_ACCESS_LOG_MESSAGE = { problem: 'not a message of an access log'
 const MAX_ENTRIES = 4_096;
 const MAX_NAME_CHARS = 128;
 
-/** Field numbers of `StreamAccessLogsMessage`. */
-const IDENTIFIER = 1;
-const HTTP_LOGS = 2;
-const LOG_ENTRY = 1;
-const NODE = 1;
-const NODE_ID = 1;
-
 /**
  * Splits a message into entries without parsing them: an empty entry of two bytes would become an object of hundreds. At most
  * 4,096 entries.
@@ -31,26 +25,44 @@ const NODE_ID = 1;
  * @see proto/envoy/service/accesslog/v3/als.proto
  */
 export function logMessageFrom(bytes: Buffer): AccessLogMessage | { readonly problem: string } {
-  const entries: ByteRange[] = [];
-  let count = 0;
-  let name = 'an Envoy';
-  let isWhole = true;
-  const found = (entry: ByteRange): void => {
-    count += 1;
-    if (count <= MAX_ENTRIES) entries.push(entry);
-  };
-  const walked = fieldsWithin(bytes, wholeNumberOf(bytes), HTTP_LOGS, (logs) => {
-    isWhole = fieldsWithin(bytes, logs, LOG_ENTRY, found) && isWhole;
-  });
-  if (!walked || !isWhole) return NO_ACCESS_LOG_MESSAGE;
-  if (count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
-  fieldsWithin(bytes, wholeNumberOf(bytes), IDENTIFIER, (identifier) => {
-    fieldsWithin(bytes, identifier, NODE, (node) => {
-      fieldsWithin(bytes, node, NODE_ID, (id) => (name = nameFrom(bytes, id)));
-    });
-  });
-  return { name, bytes, entries };
+  const found: Found = { name: 'an Envoy', entries: [], count: 0 };
+  const reader = new WireReader(bytes);
+  reader.whole(logMessage, found);
+  if (reader.problem !== null) return NO_ACCESS_LOG_MESSAGE;
+  if (found.count > MAX_ENTRIES) return { problem: `a message has more than ${MAX_ENTRIES} entries` };
+  return { name: found.name, bytes, entries: found.entries };
 }
 
-const nameFrom = (bytes: Buffer, { from, to }: ByteRange): string =>
-  `\`${bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS)).replaceAll(/[^\x21-\x7e]/g, '?')}\``;
+interface Found {
+  name: string;
+  readonly entries: ByteRange[];
+  count: number;
+}
+
+/** A message of which one field is read. */
+const within = (
+  field: number,
+  slot: number | null,
+  read: (found: Found, reader: WireReader) => void,
+): FieldReaders<Found, WireReader> => fieldReaders({ [field]: readDelimited(slot, read) });
+
+const httpLogs = within(1, null, (found, reader) => {
+  const entry = reader.made((_bytes, from, to) => ({ from, to }));
+  found.count += 1;
+  if (found.count <= MAX_ENTRIES) found.entries.push(entry);
+});
+
+const node = within(1, 1, (found, reader) => {
+  found.name = reader.made(nameFrom);
+});
+const identifier = within(1, 1, (found, reader) => void reader.message(node, found));
+
+const logMessage: FieldReaders<Found, WireReader> = fieldReaders({
+  1: readDelimited(1, (found, reader) => void reader.message(identifier, found)),
+  2: readDelimited(null, (found, reader) => void reader.message(httpLogs, found)),
+});
+
+function nameFrom(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString('latin1', from, Math.min(to, from + MAX_NAME_CHARS));
+  return `\`${text.replaceAll(/[^\x21-\x7e]/g, '?')}\``;
+}

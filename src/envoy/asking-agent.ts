@@ -1,4 +1,5 @@
-import { readDelimited, fieldReaders, type FieldReaders, WireReader } from './wire-reader.ts';
+import { readDelimited, fieldReaders, type FieldReaders } from '../protobuf/reader.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** How much of an XFCC header is read, from its end, where the proxy itself wrote. */
 const MAX_XFCC_CHARS = 2_048;

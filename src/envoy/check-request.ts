@@ -1,8 +1,9 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
+import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint } from '../protobuf/reader.ts';
 import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
 import { MESSAGE_LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
-import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint, WireReader } from './wire-reader.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** The used fields of a CheckRequest. Absent fields are absent, as in the message. */
 export interface DecodedCheckRequest {

@@ -1,4 +1,4 @@
-import { messageBytes, delimitedField, number, textField } from './wire-writer.ts';
+import { messageBytes, delimitedField, number, textField } from '../protobuf/text-writer.ts';
 
 /** A header and its value. */
 export type SetHeader = readonly [name: string, value: string];

@@ -1,8 +1,9 @@
 import { type Deny, deny } from '../decision/decision.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
+import { readDelimited, type FieldReaders, fieldReaders } from '../protobuf/reader.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
-import { utf8From } from './utf8.ts';
-import { readDelimited, type FieldReaders, fieldReaders, WireReader } from './wire-reader.ts';
+import { utf8From } from '../protobuf/utf8.ts';
+import { WireReader } from './wire-reader.ts';
 
 /** A `HeaderValue` as in the message: absent fields are absent. */
 export interface HeaderFields {

@@ -1,8 +1,8 @@
+import { readDelimited, fieldReaders, varint, type FieldReaders } from '../protobuf/reader.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { familiarWordAt, hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
 import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
-import { readDelimited, fieldReaders, varint, type FieldReaders } from './wire-reader.ts';
 
 /** The used fields of an entry. Absent ones have the defaults here, or `null` where the default would be ambiguous. */
 export interface EntryDraft extends LoggedDraft, FlagsDraft {

@@ -1,13 +1,14 @@
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { SharedTimeout } from '../runtime/shared-timeout.ts';
 import { after } from '../runtime/timers.ts';
+import { readDelimited, fieldReaders } from '../protobuf/reader.ts';
 import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-server.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { AUTHORIZATION_SERVICE } from './proto.ts';
-import { readDelimited, fieldReaders, WireReader } from './wire-reader.ts';
-import { messageBytes, delimitedField, number, textField } from './wire-writer.ts';
+import { WireReader } from './wire-reader.ts';
+import { messageBytes, delimitedField, number, textField } from '../protobuf/text-writer.ts';
 
 /** Services that a health check may name: the whole server, and the one that Envoy's cluster names. */
 export const HEALTH_SERVICES: readonly string[] = ['', AUTHORIZATION_SERVICE];

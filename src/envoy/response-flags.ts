@@ -1,5 +1,5 @@
+import { readDelimited, fieldReaders, varint, type FieldReader, type FieldReaders } from '../protobuf/reader.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { readDelimited, fieldReaders, varint, type FieldReader, type FieldReaders } from './wire-reader.ts';
 
 /** The flags of an entry as a bit set by field number. */
 export interface FlagsDraft {

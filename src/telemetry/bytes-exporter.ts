@@ -5,7 +5,7 @@ import { exportRequest, requestFrame, SPANS_FIELD } from './otlp-request.ts';
 import type { RequestFrame } from './otlp-request.ts';
 import { writeSpan } from './otlp-span.ts';
 import type { Encoding, Transport } from './otlp-transport.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { ProtobufWriter } from '../protobuf/writer.ts';
 import { sentBy } from './span-exporter.ts';
 import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 import { settled } from './span-origin.ts';

@@ -1,5 +1,5 @@
-import { fieldsBy } from './protobuf-writer.ts';
-import type { ProtobufWriter } from './protobuf-writer.ts';
+import { fieldsBy } from '../protobuf/writer.ts';
+import type { ProtobufWriter } from '../protobuf/writer.ts';
 
 /** Cached field 1 of a KeyValue by name; names come from this program, or from its variables at start. */
 const keys = new Map<string, Uint8Array>();

@@ -1,6 +1,6 @@
 import type { Resource } from '@opentelemetry/resources';
 import { attributesOf } from './otlp-attribute.ts';
-import { fieldsBy, ProtobufWriter } from './protobuf-writer.ts';
+import { fieldsBy, ProtobufWriter } from '../protobuf/writer.ts';
 
 /** Field number of the spans in ScopeSpans. */
 export const SPANS_FIELD = 2;

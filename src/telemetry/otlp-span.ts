@@ -4,8 +4,8 @@ import { tellWithin } from './attribute-limits.ts';
 import type { AttributeLimits } from './attribute-limits.ts';
 import type { EndedSpan, LinkKind, SpanLink } from './ended-span.ts';
 import { attributesOf } from './otlp-attribute.ts';
-import { fieldsBy } from './protobuf-writer.ts';
-import type { ProtobufWriter } from './protobuf-writer.ts';
+import { fieldsBy } from '../protobuf/writer.ts';
+import type { ProtobufWriter } from '../protobuf/writer.ts';
 
 /** `SPAN_KIND_SERVER`. */
 const SERVER = 2;

@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
 import { logMessageFrom } from '../../src/envoy/access-log-message.ts';
-import type { ByteRange } from '../../src/envoy/wire-fields.ts';
+import type { ByteRange } from '../../src/protobuf/reader.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { type LedgerRecord } from '../../src/ledger/record.ts';
 import { Outcomes } from '../../src/outcome/outcomes.ts';

@@ -7,7 +7,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import type { EndedSpan } from '../../src/telemetry/ended-span.ts';
 import { exportRequest, requestFrame, SPANS_FIELD } from '../../src/telemetry/otlp-request.ts';
 import { writeSpan } from '../../src/telemetry/otlp-span.ts';
-import { ProtobufWriter } from '../../src/telemetry/protobuf-writer.ts';
+import { ProtobufWriter } from '../../src/protobuf/writer.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import type { SpanOrigin } from '../../src/telemetry/span-origin.ts';
 import { judgementOf, traceUnderEnvoy } from './checks.ts';

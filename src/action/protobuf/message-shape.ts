@@ -3,7 +3,7 @@ import type { ArgumentType, MessageArgument } from '../catalog-arguments.ts';
 import type { DescriptorSet, FieldDescriptor, MessageDescriptor } from './descriptor-set.ts';
 import { scalars } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
-import { LENGTH_DELIMITED } from './wire.ts';
+import { LENGTH_DELIMITED } from '../../protobuf/wire-type.ts';
 
 /** A message as it is read for the arguments in it. */
 export interface MessageShape {

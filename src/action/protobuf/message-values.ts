@@ -5,8 +5,9 @@ import type { ArgumentValue } from '../argument.ts';
 import type { FieldShape, MessageShape, WantedValue } from './message-shape.ts';
 import { strayProblem } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
-import { eachField } from './wire.ts';
-import type { BytesRange, WireField } from './wire.ts';
+import { eachField } from '../../protobuf/fields.ts';
+import type { ByteRange } from '../../protobuf/reader.ts';
+import type { WireField } from '../../protobuf/fields.ts';
 
 /** Why a message has no arguments, as a clause without its subject, the message. */
 export interface MessageRefusal {
@@ -54,7 +55,7 @@ interface Met {
 const newMet = (): Met => ({ fields: new Set(), oneofs: new Set(), lists: new Map() });
 const nothingMet = newMet();
 
-function readMessage(reading: Reading, range: BytesRange, shape: MessageShape): MessageRefusal | null {
+function readMessage(reading: Reading, range: ByteRange, shape: MessageShape): MessageRefusal | null {
   const met = shape.isWanted ? newMet() : nothingMet;
   const problem = eachField(reading.bytes, range, (field) => {
     reading.refusal ??= readField(reading, field, { shape, met });

@@ -2,8 +2,9 @@ import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
 import type { ArgumentType } from '../catalog-arguments.ts';
 import type { FieldKind } from './descriptor-set.ts';
-import { eachVarint, FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from './wire.ts';
-import type { WireField } from './wire.ts';
+import { eachVarint } from '../../protobuf/fields.ts';
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from '../../protobuf/wire-type.ts';
+import type { WireField } from '../../protobuf/fields.ts';
 
 /** How one kind of field stands on the wire and what it can be as an argument. */
 export interface Scalar {

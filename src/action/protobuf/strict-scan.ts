@@ -1,6 +1,8 @@
 import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf';
-import { eachField, FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from './wire.ts';
-import type { BytesRange, WireField } from './wire.ts';
+import { eachField } from '../../protobuf/fields.ts';
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from '../../protobuf/wire-type.ts';
+import type { ByteRange } from '../../protobuf/reader.ts';
+import type { WireField } from '../../protobuf/fields.ts';
 
 /** Messages in messages. */
 const MAX_DEPTH = 64;
@@ -13,7 +15,7 @@ const MAX_DEPTH = 64;
 export function scanProblem(
   bytes: Uint8Array,
   type: DescMessage,
-  range: BytesRange = { from: 0, to: bytes.length },
+  range: ByteRange = { from: 0, to: bytes.length },
   depth = 0,
 ): string | null {
   if (depth > MAX_DEPTH) return `nests deeper than ${MAX_DEPTH}`;

@@ -1,8 +1,4 @@
-/** Wire types. */
-const VARINT = 0;
-const FIXED64 = 1;
-const DELIMITED = 2;
-const FIXED32 = 5;
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from './wire-type.ts';
 
 /** Most UTF-8 bytes per UTF-16 code unit. */
 const MAX_BYTES_OF_UNIT = 3;
@@ -35,7 +31,7 @@ export class ProtobufWriter {
 
   /** Starts an embedded message; pass the result to `close`. */
   open(field: number): number {
-    this.#tag(field, DELIMITED);
+    this.#tag(field, LENGTH_DELIMITED);
     // Reserves one byte for the length, which suffices for most messages.
     this.#end += 1;
     return this.#end;

@@ -1,3 +1,5 @@
+import { LENGTH_DELIMITED, VARINT } from './wire-type.ts';
+
 /**
  * Builds protobuf messages as strings with one byte per character, which are concatenated and converted to bytes once. Constant
  * parts are built at start.
@@ -7,10 +9,10 @@
 
 /** A length-delimited field: bytes, an embedded message, or text encoded by `utf8`. */
 export const delimitedField = (number: number, content: string): string =>
-  varint((number << 3) | 2) + varint(content.length) + content;
+  varint((number << 3) | LENGTH_DELIMITED) + varint(content.length) + content;
 
 /** A number, boolean or enum field; 0 is written too. */
-export const number = (field: number, value: number): string => varint(field << 3) + varint(value);
+export const number = (field: number, value: number): string => varint((field << 3) | VARINT) + varint(value);
 
 /** A text field. */
 export const textField = (field: number, value: string): string => delimitedField(field, utf8(value));
