@@ -145,6 +145,20 @@ describe('the commands in the pages', () => {
     expect(failed).toEqual([]);
   });
 
+  it('say what the pages promise of the shipped policies, where they check those', async () => {
+    const checking = written.filter(({ words }) =>
+      /^remit policy (?:validate|lint) cedar-policies$/.test(words.join(' ')),
+    );
+    expect(checking.map(({ words }) => words[2])).toEqual(expect.arrayContaining(['validate', 'lint']));
+    const failed: string[] = [];
+    for (const one of checking) {
+      const command = commandOf(one.words);
+      const [code, err] = command === undefined ? [2, []] : await run(command, [join(root, 'cedar-policies')]);
+      if (code !== 0) failed.push(`${shown(one)}: exit ${code}: ${err.join(' ')}`);
+    }
+    expect(failed).toEqual([]);
+  });
+
   it('ask the state file for tables and columns that it has', () => {
     const failed = [
       ...written,
