@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
+import type { Authority } from '../../../src/state/authority.ts';
+import type { Premises } from '../../../src/state/premises.ts';
+import { causeOf } from '../../../src/task/cause.ts';
+import type { Task } from '../../../src/task/task.ts';
+import { agreeing, byOperator, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { implementations } from './opened-state.ts';
+
+// A thread starts here, which takes a loaded machine its time.
+jest.setTimeout(120_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const changed = expect.objectContaining({ code: 'changed' });
+const writer = 'spiffe://acme.test/ns/ops/sa/writer' as SpiffeId;
+const parent = taskNumber(1, { contextRules: { model: 'ask' } });
+const part = taskNumber(2, { parentId: parent.id });
+const risk = causeOf('signal.risk-level-change');
+
+/** What can change of a task between a look and a write. */
+const changes: readonly [string, (authority: Authority) => Promise<unknown>][] = [
+  ['its risk', (authority) => authority.setRisk(parent, 'high', risk, 'idp')],
+  [
+    'what its agent claims',
+    (authority) => authority.setContext(parent, { kind: 'agent', by: parent.agent, values: { model: 'x' } }),
+  ],
+  [
+    'what others attest',
+    (authority) => authority.setContext(parent, { kind: 'writer', by: writer, values: { posture: 'x' } }),
+  ],
+  [
+    'its tokens, by a suspension and a resume',
+    async (authority) => {
+      await authority.applyTaskEvent(parent, byOperator('suspend'), 'operator');
+      await authority.applyTaskEvent(parent, byOperator('resume'), 'operator');
+    },
+  ],
+];
+
+/** Every write that can be decided by something, for the part or its parent. */
+const writes: readonly [string, (authority: Authority, decidedBy: Premises) => Promise<unknown>][] = [
+  ['insertToken', (authority, decidedBy) => authority.insertToken(part, tokenNumber(8), [], decidedBy)],
+  [
+    'insertPart',
+    (authority, decidedBy) => {
+      const further = taskNumber(3, { parentId: part.id });
+      return authority.insertPart(further, tokenNumber(9), [], { jtiDigest: 'digest-2', spends: [] }, decidedBy);
+    },
+  ],
+  [
+    'applyTaskEvent',
+    (authority, decidedBy) =>
+      authority.applyTaskEvent(part, { kind: 'revoke', cause: causeOf('context.changed') }, 'remit', decidedBy),
+  ],
+  [
+    'setContext',
+    (authority, decidedBy) =>
+      authority.setContext(part, { kind: 'writer', by: writer, values: { a: 'b' } }, undefined, decidedBy),
+  ],
+  ['setRisk', (authority, decidedBy) => authority.setRisk(part, 'medium', risk, 'idp', decidedBy)],
+];
+
+const read = async (authority: Authority, { issuer, id }: Task): Promise<Task> => {
+  const task = await authority.taskOf(issuer, id);
+  if (task === undefined || 'code' in task) throw new Error('no such task');
+  return task;
+};
+
+describe.each(Object.entries(implementations))('what a write was decided by, kept by %s', (_name, open) => {
+  const opened = async () => {
+    const state = await open(join(folder(), 'state.db'), agreeing());
+    const { authority } = state;
+    expect(await authority.insertTask(parent, tokenNumber(1), [])).toBeNull();
+    const handed = { jtiDigest: 'digest-1', spends: [] };
+    expect(await authority.insertPart(part, tokenNumber(2), [], handed)).toBeNull();
+    return state;
+  };
+  it.each(changes)('refuses each write where of a task above there changed %s', async (_what, change) => {
+    const { authority, states, close } = await opened();
+    const decidedBy = { tasks: [part, parent] };
+    const before = states.of(part, 'digest-2');
+    await change(authority);
+    const answers = await Promise.all(writes.map(([, write]) => write(authority, decidedBy)));
+    // A suspension reaches the part, whose own state is looked at first where a token is issued.
+    const isSuspended = (await read(authority, part)).state === 'suspended';
+    expect(isSuspended ? answers.slice(2) : answers).toEqual(writes.slice(isSuspended ? 2 : 0).map(() => changed));
+    if (!isSuspended) expect(states.of(part, 'digest-2')).toEqual(before);
+    await close();
+  });
+
+  it.each(writes)('lets %s be written by what it was decided by', async (_write, write) => {
+    const { authority, close } = await opened();
+    const tasks = [await read(authority, part), await read(authority, parent)];
+    expect(await write(authority, { tasks })).not.toEqual(changed);
+    await close();
+  });
+
+  it('refuses a token for one that was revoked since, and lets it be written for one that was not', async () => {
+    const { authority, close } = await opened();
+    const decidedBy = { tasks: [await read(authority, part)], jtiDigest: 'digest-2' };
+    expect(await authority.insertToken(part, tokenNumber(5), [], decidedBy)).toBeNull();
+    const [, late] = await Promise.all([
+      authority.revokeToken('digest-2', causeOf('agent.revoked'), 'agent'),
+      authority.insertToken(part, tokenNumber(6), [], decidedBy),
+    ]);
+    expect(late).toEqual(changed);
+    expect(await authority.tokenOf('digest-6')).toBeUndefined();
+    await close();
+  });
+});
