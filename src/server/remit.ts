@@ -116,7 +116,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
-  const state = openState(config, {
+  const state = await openState(config, {
     ports,
     log,
     onFatal: options.onFatal,

@@ -3,10 +3,9 @@ import type { Ports } from '../runtime/ports.ts';
 import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
 import { ProofFile } from '../state/sqlite/proof-file.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
-import { directAuthority } from '../state/sqlite/direct-authority.ts';
+import { AuthorityThread } from '../state/sqlite/authority-thread.ts';
+import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts';
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
-import { openStore } from '../state/sqlite/sqlite-store.ts';
-import type { StoreOptions } from '../state/sqlite/sqlite-store.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreReader } from '../state/store.ts';
@@ -39,8 +38,8 @@ export interface StateServices {
   readonly ports: Ports;
   readonly log: Log;
   readonly onFatal: (detail: string) => void;
-  readonly onRecords: NonNullable<StoreOptions['onRecords']>;
-  readonly onWrite: NonNullable<StoreOptions['onWrite']>;
+  readonly onRecords: NonNullable<AuthorityThreadOptions['onRecords']>;
+  readonly onWrite: NonNullable<AuthorityThreadOptions['onWrite']>;
   /** Takes what closes what was opened, to be called from the last to the first, also where the rest could not be opened. */
   readonly closers: { push(closer: () => unknown): void };
 }
@@ -49,10 +48,10 @@ export interface StateServices {
  * Opens the state file of a configuration, for this process alone or to be shared. What one process keeps in memory for a
  * guarantee is in a file where several give it: `stateAccess` says which, and a lock holds all of them to the same word.
  */
-export function openState(
+export async function openState(
   { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
   { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
-): State | StartProblem {
+): Promise<State | StartProblem> {
   const isShared = stateAccess === 'shared';
   const outdated = broughtUpToDate(path, log);
   if (outdated !== null) return outdated;
@@ -61,14 +60,14 @@ export function openState(
   closers.push(() => lock.release());
   const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
   const waiting = isShared ? { busyTimeoutMs: SHARED_BUSY_MS } : {};
-  const store = openStore(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
-  if (isStoreFailure(store)) return { problem: store.detail };
-  closers.push(() => store.close());
-  const access = directAuthority(store);
-  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: store.nowMs() };
+  const thread = await AuthorityThread.open(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
+  if (isStoreFailure(thread)) return { problem: thread.detail };
+  closers.push(() => thread.close());
+  const { states, settling, authority, feed, reader } = thread;
+  const access = { states, settling, authority, feed, reader };
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: reader.nowMs() };
   if (!isShared)
     return {
-      reader: store,
       ...access,
       proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
     };
@@ -79,7 +78,7 @@ export function openState(
   });
   if (isStoreFailure(proofs)) return { problem: proofs.detail };
   closers.push(() => proofs.close());
-  return { reader: store, ...access, proofs };
+  return { ...access, proofs };
 }
 
 /** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */
