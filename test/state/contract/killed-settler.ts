@@ -4,14 +4,15 @@ import { implementations } from './opened-state.ts';
 
 /**
  * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 by the decisions `decision-N`, from number FIRST on, seven at a
- * time, until it is killed; prints the number of each once it is acknowledged.
+ * time, until it is killed; prints `opened PID`, and the number of each once it is
+ * acknowledged.
  */
 const [implementation = '', file = '', first = '1'] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const open = implementations[implementation];
 if (open === undefined) throw new Error(`no implementation ${implementation}`);
 const { settling } = await open(file, agreeing());
-say('opened');
+say(`opened ${process.pid}`);
 for (let n = Number(first); ; n += 7) {
   const numbers = Array.from({ length: 7 }, (_, index) => n + index);
   const settle = async (number: number): Promise<void> => {

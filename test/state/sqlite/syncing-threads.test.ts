@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterAll, expect, it, jest } from '@jest/globals';
+import { describeWith, stracePart } from '../../parts.ts';
+import { agreeing, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { implementations } from '../contract/opened-state.ts';
+
+// Traced processes start here, which takes a loaded machine its time.
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** The threads of a process that settles uses which waited for a disk, as the kernel saw it: `main` is the one of the event loop. */
+async function syncing(strace: string, implementation: 'direct' | 'thread'): Promise<readonly string[]> {
+  const at = folder();
+  const [file, log] = [join(at, 'state.db'), join(at, 'log')];
+  const open = implementations[implementation];
+  if (open === undefined) throw new Error('no such implementation');
+  const state = await open(file, agreeing());
+  await state.authority.insertTask(taskNumber(1), tokenNumber(1), []);
+  await state.close();
+  const script = resolve(import.meta.dirname, '../contract/killed-settler.ts');
+  const traced = ['-f', '-qq', '-o', log, '-e', 'trace=fsync,fdatasync,sync_file_range,syncfs,sync,msync'];
+  const child = spawn(strace, [...traced, process.execPath, '--no-warnings', script, implementation, file, '1'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (data) => {
+    said += String(data);
+    const main = /^opened (\d+)$/m.exec(said)?.[1];
+    if (main !== undefined && said.split('\n').length > 60) process.kill(Number(main), 'SIGKILL');
+  });
+  await once(child, 'close');
+  const main = /^opened (\d+)$/m.exec(said)?.[1];
+  const tids = [...readFileSync(log, 'utf8').matchAll(/^(\d+) +\w*sync/gm)].map(([, tid]) => tid);
+  return [...new Set(tids.map((tid) => (tid === main ? 'main' : 'another')))];
+}
+
+describeWith(stracePart(), 'law 11: the event loop never waits for a disk', (strace) => {
+  it('has every sync of a state file that a thread writes made by another thread than that of the event loop', async () => {
+    expect(await syncing(strace, 'thread')).toEqual(['another']);
+  });
+
+  it('sees those of the event loop where the state file is written without a thread', async () => {
+    expect(await syncing(strace, 'direct')).toEqual(['main']);
+  });
+});
