@@ -22,16 +22,6 @@ const CONNECTIONS = 4;
 const USES = 4;
 const AUDIENCE = 'https://payments.acme.test';
 
-const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../dist/main.js'), 'dev'], {
-  env: { ...process.env, ENVOY_BIN: cachedEnvoy(cacheFolder, ENVOY_VERSION) },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-try {
-  await main(await places());
-} finally {
-  child.kill('SIGINT');
-}
-
 /** A connection that sends calls together, as HTTP/1.1 allows, and counts their answers. */
 class Pipeline {
   readonly #socket: TLSSocket;
@@ -60,6 +50,16 @@ class Pipeline {
   close(): void {
     this.#socket.destroy();
   }
+}
+
+const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../dist/main.js'), 'dev'], {
+  env: { ...process.env, ENVOY_BIN: cachedEnvoy(cacheFolder, ENVOY_VERSION) },
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+try {
+  await main(await places());
+} finally {
+  child.kill('SIGINT');
 }
 
 async function main(where: ReadonlyMap<string, string>): Promise<void> {
