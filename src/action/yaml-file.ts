@@ -1,5 +1,6 @@
-import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import { isCollection, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
 import type { Node, Pair } from 'yaml';
+import { bool, isProblem, type Reader } from '../token/members.ts';
 import { placesIn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
@@ -147,10 +148,23 @@ export function wordOf<Word extends string>(
   return expected.words.find((word) => word === given?.value) ?? null;
 }
 
-/** `true` or `false`; otherwise a finding and `null`. */
-export function booleanOf(yaml: YamlFile, node: PlacedNode | undefined, what: string): boolean | null {
-  if (node === undefined) return null;
-  if (isScalar(node.value) && typeof node.value.value === 'boolean') return node.value.value;
-  yaml.report(node.offset, `${what} must be \`true\` or \`false\``);
+/** The plain JSON value of a node: tags and aliases were refused when the file was opened. */
+export const jsonOf = (node: PlacedNode | undefined): unknown =>
+  isScalar(node?.value) || isCollection(node?.value) ? (node.value.toJSON() as unknown) : undefined;
+
+/** The value of a field by a parser of untrusted values; a finding and `null` if it refuses, `undefined` if the field is absent. */
+export function leafOf<T>(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  expected: { readonly what: string; readonly reader: Reader<T> },
+): T | undefined | null {
+  if (node === undefined) return undefined;
+  const read = expected.reader(jsonOf(node));
+  if (!isProblem(read)) return read;
+  yaml.report(node.offset, `${expected.what} ${read.problem}`);
   return null;
 }
+
+/** `true` or `false`; otherwise a finding and `null`. */
+export const booleanOf = (yaml: YamlFile, node: PlacedNode | undefined, what: string): boolean | null =>
+  leafOf(yaml, node, { what, reader: bool }) ?? null;

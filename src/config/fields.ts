@@ -1,5 +1,6 @@
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { Node } from 'yaml';
+import { integer as readInteger, isProblem, type Problem, type Reader } from '../token/members.ts';
 import { nearestOf } from './nearest.ts';
 import { isOfOthers } from './variables.ts';
 
@@ -69,10 +70,13 @@ const isGiven = (given: Given): boolean =>
   (given.node !== null && !(isScalar(given.node) && given.node.value === null)) ||
   given.source.environment[environmentName(given.path)] !== undefined;
 
-/** Why a text is not what its field needs. */
-interface Problem {
-  readonly problem: string;
-}
+/** A scalar by a parser of untrusted values, which gets `null` for a section or a list. */
+const scalar =
+  <T>(reader: Reader<T>): Field<T> =>
+  (given) => {
+    const read = reader(scalarOf(given) ?? null);
+    return isProblem(read) ? report(given, read.problem) : read;
+  };
 
 /** A text that `parse` accepts; `parse` gives the value, or a problem in words. */
 export const text =
@@ -84,9 +88,6 @@ export const text =
     return isProblem(parsed) ? report(given, `must be ${what}: ${parsed.problem}`) : parsed;
   };
 
-const isProblem = (value: unknown): value is Problem =>
-  typeof value === 'object' && value !== null && 'problem' in value;
-
 /** One of a closed set of words. */
 export const word = <const T extends string>(words: readonly T[]): Field<T> =>
   text(`one of ${words.map((w) => `\`${w}\``).join(', ')}`, (value) => {
@@ -95,14 +96,7 @@ export const word = <const T extends string>(words: readonly T[]): Field<T> =>
   });
 
 /** A whole number from `min` to `max`, in the unit that the field's name carries. */
-export const integer =
-  (min: number, max: number): Field<number> =>
-  (given) => {
-    const value = scalarOf(given);
-    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-      ? value
-      : report(given, `must be a whole number from ${min} to ${max}`);
-  };
+export const integer = (min: number, max: number): Field<number> => scalar(readInteger(min, max));
 
 /** The field's value, or `fallback` where it is not given. */
 export const optional =

@@ -1,4 +1,4 @@
-import { integer, isProblem, listOf, type Problem, type Reader, text } from '../token/members.ts';
+import { bool, integer, isProblem, listOf, type Problem, type Reader, text } from '../token/members.ts';
 
 /** An attribute of the subject from its subject token, such as its groups; of the type that the catalog declares. */
 export type SubjectAttribute = string | number | boolean | readonly string[];
@@ -24,7 +24,7 @@ const words = text({ min: 0, max: maxCharacters });
 const readers: Readonly<Record<SubjectAttributeType, Reader<SubjectAttribute>>> = {
   string: words,
   long: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  bool: (value) => (typeof value === 'boolean' ? value : { problem: 'must be `true` or `false`' }),
+  bool,
   strings: listOf(words, { min: 0, max: maxTexts }),
 };
 

@@ -83,6 +83,18 @@ export const integer =
       : { problem: `must be a whole number from ${min} to ${max}` };
   };
 
+/** A parser of `true` or `false`. */
+export const bool: Reader<boolean> = (value) =>
+  typeof value === 'boolean' ? value : { problem: 'must be `true` or `false`' };
+
+/** A parser of one word of a closed set. */
+export const oneOf =
+  <const Word extends string>(words: readonly Word[]): Reader<Word> =>
+  (value) =>
+    words.find((word) => word === value) ?? {
+      problem: `must be one of ${words.map((word) => `\`${word}\``).join(', ')}`,
+    };
+
 /** A parser of a required array of `min` to `max` entries. A problem names the entry by its index from 0. */
 export const listOf =
   <T>(reader: Reader<T>, { min = 1, max }: { readonly min?: number; readonly max: number }): Reader<readonly T[]> =>

@@ -1,10 +1,10 @@
-import { entriesOf, fieldsOf } from '../../action/yaml-file.ts';
+import { entriesOf, fieldsOf, jsonOf, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { Delegation } from '../../policy/question.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { integer, isProblem, listOf, membersFrom, optional, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
-import { anyObject, attestedValues, jsonOf, leafOf } from './case-leaf.ts';
+import { anyObject, attestedValues } from './case-leaf.ts';
 import { DEFAULT_TTL_SECONDS } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
 

@@ -1,14 +1,13 @@
 import { inReadingOrder, placesIn } from '../../action/finding.ts';
 import type { Finding, TextPlace } from '../../action/finding.ts';
-import { fieldsOf, itemsOf, openYaml } from '../../action/yaml-file.ts';
+import { fieldsOf, itemsOf, leafOf, openYaml } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import { reasons } from '../../decision/reasons.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
-import { listOf, text } from '../../token/members.ts';
+import { listOf, oneOf, text } from '../../token/members.ts';
 import type { Reader } from '../../token/members.ts';
 import { attemptsFrom, ATTEMPTS } from './attempt-fields.ts';
 import { CIRCUMSTANCES, circumstancesFrom } from './circumstances-fields.ts';
-import { leafOf, oneOf } from './case-leaf.ts';
 import type { Expectation, TestCase } from './test-case.ts';
 
 /** More cases of one file than this are a finding. */

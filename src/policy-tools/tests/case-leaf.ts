@@ -1,41 +1,14 @@
-import { isCollection, isScalar } from 'yaml';
-import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { AttestedValue } from '../../policy/question.ts';
 import { namedValueLimits } from '../../task/named-values.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
 import type { Reader } from '../../token/members.ts';
 
-/** The plain value of a node, as JSON would say it: tags and aliases were refused when the file was opened. */
-export const jsonOf = (node: PlacedNode | undefined): unknown =>
-  isScalar(node?.value) || isCollection(node?.value) ? (node.value.toJSON() as unknown) : undefined;
-
-/** The value of a field by a reader: a finding and `null` where it refuses, `undefined` where there is no such field. */
-export function leafOf<T>(
-  yaml: YamlFile,
-  node: PlacedNode | undefined,
-  expected: { readonly what: string; readonly reader: Reader<T> },
-): T | undefined | null {
-  if (node === undefined) return undefined;
-  const read = expected.reader(jsonOf(node));
-  if (!isProblem(read)) return read;
-  yaml.report(node.offset, `${expected.what} ${read.problem}`);
-  return null;
-}
-
 /** Reads any mapping as an object, its own members alone. */
 export const anyObject: Reader<Readonly<Record<string, unknown>>> = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? { ...value }
     : { problem: 'must be a mapping' };
-
-/** Reads one of a closed set of words. */
-export const oneOf =
-  <const Word extends string>(words: readonly Word[]): Reader<Word> =>
-  (value) =>
-    words.find((word) => word === value) ?? {
-      problem: `must be one of ${words.map((word) => `\`${word}\``).join(', ')}`,
-    };
 
 /** Reads an instant in RFC 3339 as milliseconds since the Unix epoch; without a time zone it has no meaning. */
 export const caseInstant: Reader<number> = (value) => {

@@ -2,10 +2,10 @@ import { placesIn } from '../../action/finding.ts';
 import type { Finding, TextPlace } from '../../action/finding.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
-import { integer, isProblem, listOf, membersFrom, optional, text } from '../../token/members.ts';
+import { integer, isProblem, listOf, membersFrom, oneOf, optional, text } from '../../token/members.ts';
 import type { Problem, Reader } from '../../token/members.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
-import { anyObject, oneOf } from './case-leaf.ts';
+import { anyObject } from './case-leaf.ts';
 
 /** One test as `cedar run-tests` reads it: a question to the policies alone, without a call. */
 export interface CedarTest extends TextPlace {

@@ -1,15 +1,15 @@
-import { fieldsOf } from '../../action/yaml-file.ts';
+import { fieldsOf, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../../token/authorization-details.ts';
 import type { Constraints } from '../../token/authorization-details.ts';
 import { name, spiffeId } from '../../token/claim-readers.ts';
-import { integer, isProblem, listOf, text } from '../../token/members.ts';
+import { integer, isProblem, listOf, oneOf, text } from '../../token/members.ts';
 import type { Reader } from '../../token/members.ts';
 import { REUSE_CLASSES } from '../../token/reuse.ts';
 import { subjectAttributesFrom } from '../../task/subject-attributes.ts';
 import type { SubjectAttributes, SubjectAttributeType } from '../../task/subject-attributes.ts';
-import { anyObject, attestedValues, caseInstant, leafOf, oneOf, textByName } from './case-leaf.ts';
+import { anyObject, attestedValues, caseInstant, textByName } from './case-leaf.ts';
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
 import type { CaseCredential, CaseTask, CaseCircumstances } from './test-case.ts';
 
