@@ -4,8 +4,8 @@ import { implementations } from './opened-state.ts';
 
 /**
  * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 by the decisions `decision-N`, from number FIRST on, seven at a
- * time, until it is killed; prints `opened PID`, and the number of each once it is
- * acknowledged.
+ * time, until it is killed or one fails; prints `opened PID`, and the number of each once it
+ * is acknowledged.
  */
 const [implementation = '', file = '', first = '1'] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
@@ -23,6 +23,8 @@ for (let n = Number(first); ; n += 7) {
       spends: [{ kind: 'calls', limit: 1_000_000 }],
     });
     say(settlement === null ? String(number) : `failed ${JSON.stringify(settlement)}`);
+    if (settlement !== null) process.exitCode = 1;
   };
   await Promise.all(numbers.map(settle));
+  if (process.exitCode === 1) process.exit();
 }
