@@ -10,14 +10,14 @@ import { cacheFolder } from '../parts/cache.ts';
 
 /**
  * Calls that are allowed after the acknowledged end of their task, through a real Envoy: `node test/bench/ends.ts [ENDS] [CALLS]` ends
- * ENDS tasks (10,000 by default) while they are used over four connections, and then makes CALLS calls of each (100), the first at
+ * ENDS tasks (10,000 by default) while they are used over twelve connections, and then makes CALLS calls of each (100), the first at
  * once. Every other task has a budget, so that its uses are settled in the state file. `remit dev` runs as a process of its own;
  * `npm run build` first.
  */
 const ENDS = Number(process.argv[2] ?? 10_000);
 const CALLS = Number(process.argv[3] ?? 100);
-const AT_A_TIME = 2;
-const CONNECTIONS = 4;
+const AT_A_TIME = 4;
+const CONNECTIONS = 12;
 /** Calls of a connection that are sent together while a task is used. */
 const USES = 4;
 const AUDIENCE = 'https://payments.acme.test';
