@@ -11,7 +11,7 @@ import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
-const help = `remit backup: the state file and the ledgers, as a new folder
+const help = `remit backup: back up state file and ledgers to a new folder
 
 usage: remit backup FOLDER [OPTION ...]
 
@@ -22,8 +22,8 @@ usage: remit backup FOLDER [OPTION ...]
   --with-keys     the keys too: of the ledger, of tokens, of transaction tokens. Whoever reads the backup can sign with them then
   --json          what is in the backup, as JSON
 
-It works beside a running \`remit serve\`, which it does not hold up: the state file as it is at one instant, then each ledger
-with the policy texts beside it. All files have mode 0600. \`backup.json\` is written last; a folder without it is no backup.
+It works beside a running \`remit serve\` without blocking it: a snapshot of the state file, then of each ledger
+with its policy texts. All files have mode 0600. \`backup.json\` is written last; a folder without it is not a backup.
 Run it as the account that serves. How to put one back: remit restore --help, deploy/guide/operate/backup.md.
 
   remit backup /mnt/backups/remit-$(date +%F)
@@ -56,12 +56,12 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
   );
   if (typeof options === 'string') return refusal(options);
   const [folder] = options.operands;
-  if (folder === undefined) return refusal('the folder that the backup is to be made in is required');
+  if (folder === undefined) return refusal('the folder for the backup is required');
   const { values } = options;
   const kept = await keptPlacesOf(values, io);
   if (isCommandRefusal(kept)) return kept;
   if (values['with-keys'] && kept.keys.length === 0)
-    return refusal('--with-keys needs a configuration, which says where the keys are');
+    return refusal('--with-keys needs a configuration, which names the keys');
   const places = {
     state: kept.state,
     ledgers: values['state-only'] ? [] : [kept.ledger, ...kept.others],

@@ -9,7 +9,7 @@ import type { CommandRefusal } from './task-source.ts';
 
 const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
-/** The bundle in a file that a key of a JWK Set verifies; whether it has expired is the caller's to say. */
+/** The bundle in a file, verified with a JWK Set. The caller checks its expiry. */
 export async function signedBundleAt(file: string, keysFile: string): Promise<Bundle | CommandRefusal> {
   const [content, keysText] = [await bundleFileText(file), await bundleFileText(keysFile)];
   if (isCommandRefusal(content)) return content;

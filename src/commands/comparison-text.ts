@@ -4,14 +4,14 @@ import type { ComparedExample, ComparisonReport, CountedAlike } from '../policy-
 import { decisionExample, differenceLines, examplesLine } from './difference-lines.ts';
 import { counted } from './finding-lines.ts';
 
-/** Two policy sets, by the paths they were read from, and how they compare. */
+/** Two policy sets by path, and their comparison. */
 export interface Compared {
   readonly paths: readonly [string, string];
   readonly sets: readonly [PolicySet, PolicySet];
   readonly report: ComparisonReport;
 }
 
-/** A comparison as one object. */
+/** A comparison as one JSON object. */
 export function comparedJson({ paths, sets, report }: Compared): unknown {
   const [before, after] = sets.map(({ hash, policies }, index) => ({
     path: paths[index],
@@ -21,7 +21,7 @@ export function comparedJson({ paths, sets, report }: Compared): unknown {
   return { old: before, new: after, ...report };
 }
 
-/** A comparison as people read it: what differs between the sets, then between their decisions, then what was not compared. */
+/** A comparison for people: differences between the sets, then between their decisions, then what was not compared. */
 export function comparedLines({ paths, sets, report }: Compared): readonly string[] {
   const { changes, compared, groups, ungrouped, notRepeatable, skipped } = report;
   const more = ungrouped === 0 ? '' : ` and ${ungrouped} more differences of other kinds`;
@@ -55,7 +55,7 @@ function changesText(changes: Changes): string {
 
 const MAX_NAMES = 10;
 
-/** Names in a line, as many as a head has room for. */
+/** Names in one line, truncated to fit. */
 const namesText = (names: readonly string[]): string =>
   names.length > MAX_NAMES
     ? `${names.slice(0, MAX_NAMES).join(', ')} and ${names.length - MAX_NAMES} more`

@@ -61,7 +61,7 @@ async function play(
   return good === steps.length ? EXIT.good : EXIT.no;
 }
 
-/** The record of the task, as `remit task show` prints it. */
+/** The task's record, as `remit task show` prints it. */
 async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly string[]> {
   const records = await remit.recordsOf(taskId, MAX_RECORDS);
   return isStoreFailure(records)

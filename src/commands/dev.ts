@@ -55,7 +55,7 @@ export const dev: Command = {
   },
 };
 
-/** The addresses and files of a domain, a line each. */
+/** The addresses and files of a domain, one line each. */
 export const placesText = (domain: DevDomain): string =>
   [...domain.places].map(([name, place]) => `  ${name.padEnd(14)} ${place}`).join('\n');
 
@@ -81,8 +81,7 @@ remit run --intent ${folder}/intent.yaml --issuer ${issuer} --svid-cert ${folder
     --svid-key ${folder}/${name}.key --bundle ${folder}/bundle.pem -- sh -c \\
     'curl -s -H "authorization: Bearer $REMIT_TOKEN_URL_AUTH" $REMIT_TOKEN_URL'`);
   }
-  if (plan.trials.length === 0) blocks.push('# no call to try: the folder names no agent, or its catalog no action');
-  for (const id of plan.strangers)
-    blocks.push(`# no SVID for ${id}: it is of another trust domain than \`${plan.trustDomain}\``);
+  if (plan.trials.length === 0) blocks.push('# no call to try: the folder has no agent, or its catalog no action');
+  for (const id of plan.strangers) blocks.push(`# no SVID for ${id}: its trust domain is not \`${plan.trustDomain}\``);
   return `\n${[...blocks, `# look at the tasks\nremit task list --state ${places.get('state')}`].join('\n\n')}\n`;
 }

@@ -7,7 +7,7 @@ const SOURCES: Readonly<Record<Difference['source'], string>> = {
   cases: 'in the cases',
 };
 
-/** Differences that are alike, as people read them: what changes and by which policies, who does what, and examples. */
+/** A group of equal differences for people: what changes, by which policies, who does what, and examples. */
 export function differenceLines<Example>(
   group: DifferenceGroup<Example>,
   exampleText: (example: Example) => string,
@@ -25,10 +25,10 @@ export function differenceLines<Example>(
 const sideOf = (reason: string | null, ids: readonly string[]): string =>
   `${reason ?? 'allow'}${ids.length === 0 ? '' : ` by ${ids.join(', ')}`}`;
 
-/** The examples of a group in a line. */
+/** The examples of a group in one line. */
 export const examplesLine = <Example>(examples: readonly Example[], text: (example: Example) => string): string =>
   `  such as ${examples.map(text).join(', ')}`;
 
-/** A decision by when it was made and its id. */
+/** A decision by time and id. */
 export const decisionExample = ({ decisionId, atMs }: DifferenceExample): string =>
   `${new Date(atMs).toISOString()} ${decisionId ?? 'issue'}`;

@@ -10,16 +10,16 @@ import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 
-/** The example policies that come with Remit. */
+/** The example policies shipped with Remit. */
 export const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
 
-/** What a domain is made for. */
+/** The options of a domain that its plan decides. */
 type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'servers'>;
 
 /**
- * Runs `play` in a throw-away trust domain and cleans up after it, also when a signal ends the wait or `play` throws.
+ * Runs `play` in a throw-away trust domain and cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
- * @returns what `play` gave, or 2 where the domain could not be started
+ * @returns the result of `play`, or 2 where the domain could not be started
  */
 export async function withDomain<Plan extends Planned>(
   io: CommandIo,
@@ -27,7 +27,7 @@ export async function withDomain<Plan extends Planned>(
     plan,
     play,
   }: {
-    /** What the domain is to be; it may write into the folder of the domain. */
+    /** Plans the domain; may write to its folder. */
     readonly plan: (folder: string) => Promise<Plan | BinaryProblem>;
     readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
   },

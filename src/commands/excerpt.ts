@@ -2,15 +2,15 @@ import type { TextPlace } from '../action/finding.ts';
 
 const MAX_COLUMN = 160;
 
-/** A text that findings are shown with. */
+/** A text for excerpts of findings. */
 export interface ShownText {
-  /** A line by its number, from 1; `''` where there is none. */
+  /** A line by its 1-based number; `''` where it does not exist. */
   readonly lineAt: (line: number) => string;
 }
 
 /**
- * The line of a text that a finding is about, with carets under it as far as `end`, or one under its place. Nothing where there is no such line or it
- * stands beyond 160 columns; control characters become `?`, so that no file can write to a terminal.
+ * The line of a finding with carets under it, from its place to `end` or one column wide. Empty where the line does not exist
+ * or the place is beyond 160 columns. Control characters become `?`, so that no file can control a terminal.
  */
 export function excerptOf(
   { lineAt }: ShownText,
@@ -26,7 +26,7 @@ export function excerptOf(
   return [`${margin}${plain(shown)}`, `${padding}| ${' '.repeat(column - 1)}${carets}`];
 }
 
-/** A text as excerpts are shown of it. It is split once it is asked, since thousands of findings may ask a large file. */
+/** The lines of a text, split lazily and once, since thousands of findings may refer to one large file. */
 export function shownText(text: string): ShownText {
   let lines: readonly string[] | null = null;
   return { lineAt: (line) => (lines ??= text.split('\n'))[line - 1] ?? '' };

@@ -6,12 +6,12 @@ import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { isProblem } from '../token/members.ts';
 import type { Problem } from '../token/members.ts';
 
-/** The options that say who attempts what, and under which circumstances; what is not said is as in most calls. */
+/** Options that describe an attempt and its circumstances; defaults are those of most calls. */
 export interface AttemptOptions {
   readonly agent?: string | undefined;
   readonly purpose?: string | undefined;
   readonly body?: string | undefined;
-  /** JSON. */
+  /** JSON object. */
   readonly args?: string | undefined;
   readonly action?: string | undefined;
   readonly issue?: string | undefined;
@@ -19,28 +19,28 @@ export interface AttemptOptions {
   readonly a2a?: string | undefined;
   readonly grpc?: string | undefined;
   readonly risk?: string | undefined;
-  /** On whose behalf. */
+  /** The subject of the token. */
   readonly subject?: string | undefined;
-  /** JSON: what the issuer of the subject token says of the subject. */
+  /** JSON object: attributes of the subject from its subject token. */
   readonly 'subject-attributes'?: string | undefined;
   /** JSON, as in `authorization_details`. */
   readonly constraints?: string | undefined;
-  /** The instant, with its time zone. */
+  /** The instant, with a time zone. */
   readonly now?: string | undefined;
-  /** `name=value` each. */
+  /** Each `name=value`. */
   readonly claimed?: readonly string[] | undefined;
-  /** `name=value@SPIFFE-ID` each. */
+  /** Each `name=value@SPIFFE-ID`. */
   readonly attested?: readonly string[] | undefined;
 }
 
 const KINDS = ['action', 'issue', 'mcp', 'a2a', 'grpc'] as const;
 
-/** Whether options name an attempt, so that no METHOD and URL are needed. */
+/** Whether options describe the attempt, so that METHOD and URL are not needed. */
 export const namesAttempt = (options: AttemptOptions): boolean => KINDS.some((kind) => options[kind] !== undefined);
 
 type Attempted = Pick<TestCase, 'attempt' | 'circumstances'>;
 
-/** What the options attempt: read as a case of a suite is, so that the two mean the same. */
+/** The attempt in the options, parsed like a test case so that both mean the same. */
 export function attemptFrom(
   call: { readonly method: string; readonly url: string } | null,
   options: AttemptOptions,
@@ -75,7 +75,7 @@ export function attemptFrom(
   );
   if ('findings' in read) return { problem: read.findings.map(({ message }) => message).join('; ') };
   const [test] = read;
-  if (test === undefined) return { problem: 'the options make no call' };
+  if (test === undefined) return { problem: 'the options describe no call' };
   if (body === undefined || test.attempt.kind !== 'call') return test;
   const headers = [['content-type', 'application/json'] as const];
   return { ...test, attempt: { ...test.attempt, headers, body: Buffer.from(body) } };
@@ -121,7 +121,7 @@ function objectFrom(text: string, option: string): object | Problem {
   }
 }
 
-/** The groups of each text; `null` where one does not match. */
+/** The matched groups of each text; `null` where one does not match. */
 function pairsOf(texts: readonly string[], form: RegExp): readonly (readonly string[])[] | null {
   const pairs = texts.map((text) => form.exec(text)?.slice(1) ?? null);
   return pairs.every((pair) => pair !== null) ? pairs : null;

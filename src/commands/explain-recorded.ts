@@ -16,20 +16,20 @@ import { readable, recordedTasks } from './recorded-tasks.ts';
 import { isCommandRefusal, reading, refusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-/** A recorded decision: the record, what it says, and the suite with the one case that it makes. */
+/** A recorded decision: its record, its text, and a test suite with the one case it makes. */
 export interface RecordedDecision {
   readonly record: PlacedUse;
   readonly lines: readonly string[];
   readonly text: string;
 }
 
-/** A recorded decision about an intent, which makes no case: nothing of it is decided again. */
+/** A recorded decision about an intent. It makes no case, because it is not repeated. */
 export interface RecordedIntent {
   readonly record: IntentRecord;
   readonly lines: readonly string[];
 }
 
-/** The recorded decision with an id, from the state file that the options name. */
+/** The recorded decision with an id, from the ledger that the options name. */
 export async function recordedDecision(
   decisionId: string,
   values: Parameters<typeof sourceOf>[0],
@@ -42,7 +42,7 @@ export async function recordedDecision(
     if (leaf === undefined) return intentIn(log, decisionId);
     const record = recordedUseFrom(leaf.bytes);
     if (isProblem(record) || record === 'other') {
-      return refusal(record === 'other' ? `\`${decisionId}\` is no decision` : record.problem);
+      return refusal(record === 'other' ? `\`${decisionId}\` is not a decision` : record.problem);
     }
     return reading(source.state, (store) =>
       fromRecord(record, { task: recordedTasks({ log, store })(record.task), policies }),

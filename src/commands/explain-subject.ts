@@ -14,20 +14,20 @@ import type { RecordedDecision, RecordedIntent } from './explain-recorded.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-/** What is to be explained, and what the record says of it. */
+/** What to explain, with its record. */
 export interface ExplainSubject {
   readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
-  /** `null` where it is no record. */
+  /** `null` where it is not a record. */
   readonly recorded: RecordedDecision | null;
 }
 
-/** The options that say what is to be explained. */
+/** Options that select what to explain. */
 export interface SubjectOptions extends AttemptOptions {
   readonly cases?: string | undefined;
   readonly filter?: string | undefined;
   readonly config?: string | undefined;
   readonly state?: string | undefined;
-  /** Whether the test case that a record makes is all that is wanted. */
+  /** Whether only the test case of a record is wanted. */
   readonly 'as-test': boolean;
 }
 
@@ -36,7 +36,7 @@ interface Known {
   readonly policies: PolicySet;
 }
 
-/** What the words of the command name: a call, a case or a recorded decision; the text of a test where that is wanted. */
+/** What the words name: a call, a case or a recorded decision; or the text of a test case, with `--as-test`. */
 export async function subjectOf(
   operands: readonly string[],
   options: SubjectOptions,
@@ -58,7 +58,7 @@ export async function subjectOf(
     return isTestWanted ? refusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
   return isUuid(first)
     ? fromRecord(first, options, known)
-    : refusal(`\`${printable(first)}\` is no decision id, and METHOD needs a URL`);
+    : refusal(`\`${printable(first)}\` is not a decision id, and METHOD needs a URL`);
 }
 
 async function fromCases(file: string, filter: string): Promise<ExplainSubject | CommandRefusal> {

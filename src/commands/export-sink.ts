@@ -4,7 +4,7 @@ import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
 import { type CommandRefusal, refusal } from './task-source.ts';
 
-/** Where an export goes. `write` and `close` give what went wrong, or `null`. */
+/** The destination of an export. `write` and `close` return a problem or `null`. */
 export interface ExportSink {
   /** Whether anybody still wants it. */
   readonly isOpen: () => boolean;
@@ -12,11 +12,11 @@ export interface ExportSink {
   readonly close: () => Promise<string | null>;
 }
 
-/** Bytes that may wait for a reader. */
+/** Most bytes waiting for a reader. */
 const MAX_QUEUED_BYTES = 1_048_576;
 const LOOK_MS = 5;
 
-/** A stream, no faster than its reader. A reader that has gone wanted no more; a stream that failed is for its owner to tell. */
+/** Writes to a stream, no faster than its reader. A closed pipe is not an error; the stream's owner reports failures. */
 export const streamSink = (stream: LineSink): ExportSink => ({
   isOpen: () => stream.writable,
   write: async (text) => {
@@ -27,7 +27,7 @@ export const streamSink = (stream: LineSink): ExportSink => ({
   close: () => Promise.resolve(null),
 });
 
-/** A new file, which only its owner reads, on disk once it is closed. One that is there already is refused. */
+/** Writes to a new file of mode 0600, which is synced when closed. Refuses an existing file. */
 export function fileSink(path: string): ExportSink | CommandRefusal {
   const guarded = (work: () => void): Promise<string | null> => {
     try {

@@ -1,4 +1,4 @@
-/** What the codes of the system mean to a person; any other code is shown as it is. */
+/** System error codes in words; other codes are shown as they are. */
 const meanings: ReadonlyMap<string, string> = new Map([
   ['ENOENT', 'no such file or folder'],
   ['EACCES', 'permission denied'],
@@ -13,8 +13,8 @@ const meanings: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Lines for a person about an error that ended a command: one for a path or file that cannot be used, and for a fault of our own one
- * with what it says, behind which `NODE_DEBUG=remit` shows the stack.
+ * Lines for a person about an error that ended a command: the path that cannot be used, or for a bug its message;
+ * `NODE_DEBUG=remit` adds the stack.
  */
 export function faultText(
   error: unknown,
@@ -36,7 +36,7 @@ interface ErrorShape {
   readonly stack: string | null;
 }
 
-/** By shape, since an error can come from another realm. */
+/** By shape, because an error may come from another realm. */
 function shapeOf(error: unknown): ErrorShape {
   if (typeof error !== 'object' || error === null)
     return { code: null, path: null, message: String(error), stack: null };

@@ -3,10 +3,10 @@ import type { PolicySource } from '../policy/loading/source.ts';
 import { excerptOf, shownText } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
 
-/** The texts that findings are shown with: those of a policy folder; none where it could not be read. */
+/** The texts for excerpts of findings: the files of a policy folder; empty where it could not be read. */
 export type ShownFiles = ReadonlyMap<string, ShownText>;
 
-/** The texts of a policy folder by the name findings have for them. */
+/** The texts of a policy folder by the names that findings use. */
 export const shownFiles = (source: PolicySource | null): ShownFiles =>
   source === null
     ? new Map()
@@ -22,9 +22,7 @@ interface Showing {
   readonly prefix?: string;
 }
 
-/**
- * A finding as people read it: `file:line:column: policy: message`, the line it is about with carets, and what would cure it.
- */
+/** A finding for people: `file:line:column: policy: message`, the line with carets, and the help. */
 export function findingLines(finding: Finding, { files, prefix = '' }: Showing): readonly string[] {
   const { file, line, column, message, help, end, policy = null } = finding;
   const text = files.get(file);

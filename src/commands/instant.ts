@@ -1,4 +1,4 @@
-/** What an instant looks like, for messages. */
+/** The format of an instant, for messages. */
 export const INSTANT_RULE = 'an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`';
 
 const millisecondsOf: ReadonlyMap<string, number> = new Map([
@@ -8,7 +8,10 @@ const millisecondsOf: ReadonlyMap<string, number> = new Map([
   ['d', 86_400_000],
 ]);
 
-/** Milliseconds since the Unix epoch of ISO 8601 with a zone, of a date (its beginning in UTC), or of a time ago; `null` for anything else. */
+/**
+ * Parses ISO 8601 with a zone, a date (its start in UTC) or a relative time to milliseconds since the Unix epoch; `null` for
+ * anything else.
+ */
 export function instantFrom(text: string, nowMs: number): number | null {
   const [, digits, unit = ''] = /^-?(\d{1,9})([smhd])$/.exec(text) ?? [];
   if (digits !== undefined) return nowMs - Number(digits) * (millisecondsOf.get(unit) ?? 0);
@@ -17,7 +20,7 @@ export function instantFrom(text: string, nowMs: number): number | null {
   return Number.isNaN(ms) ? null : ms;
 }
 
-/** The words of a command, where an instant that begins with a dash follows its option: no parser of options takes it for one. */
+/** Rewrites a command's words so that an instant with a leading dash is the value of its option, which option parsers refuse. */
 export function withInstants(args: readonly string[], options: readonly string[]): readonly string[] {
   const words: string[] = [];
   for (const word of args) {

@@ -15,7 +15,7 @@ import type { CommandIo } from './command.ts';
 import { excerptOf, shownText } from './excerpt.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
-/** Options of the commands that declare an intent: what, where, and as whom. */
+/** Options of commands that declare an intent: the intent, the issuer and the identity. */
 export const issuerOptions = {
   intent: { type: 'string' },
   resource: { type: 'string' },
@@ -29,7 +29,7 @@ export const issuerOptions = {
   'workload-api': { type: 'string' },
 } as const;
 
-/** The part of their help that these commands share. */
+/** The common part of their help. */
 export const issuerHelp = `  --intent FILE     what the task is for and what it may do, YAML or JSON: \`purpose\`, \`access\` (a list of \`resource\`,
                     \`actions\` and \`constraints\`) and \`expires_in\`
   --resource URL    which of its resources, where the intent names several
@@ -44,7 +44,7 @@ export const issuerHelp = `  --intent FILE     what the task is for and what it 
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
 
-/** Which issuer is asked and as whom, or what is missing. Paths are made absolute. */
+/** The issuer and the identity, or what is missing. Paths become absolute. */
 export async function issuerFrom(
   values: Values,
   io: Pick<CommandIo, 'environment'>,
@@ -60,7 +60,7 @@ export async function issuerFrom(
   return isCommandRefusal(svid) ? svid : { url, id, svid };
 }
 
-/** By option, else by configuration, else by the variable of the SPIFFE standards. */
+/** From options, else from the configuration, else from the standard SPIFFE variable. */
 function svidFrom(
   values: Values,
   other: { readonly configured: SvidSettings | null; readonly io: Pick<CommandIo, 'environment'> },
@@ -80,9 +80,7 @@ function svidFrom(
     bundle: pathOf(bundle),
   });
   if (!isProblem(settings)) return settings;
-  return refusal(
-    '--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`; one of them',
-  );
+  return refusal('--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`');
 }
 
 const pathOf = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
@@ -105,7 +103,7 @@ async function configuredIssuer(
   return { url: read.value.issuer?.url ?? null, svid: read.value.svid };
 }
 
-/** What is declared: the intent file with the options that change it. */
+/** The intent file, changed by options. */
 export async function declaredFrom(values: Values, nowMs: number): Promise<OAuthDeclaration | CommandRefusal> {
   const { intent: file, resource = null, ttl } = values;
   if (file === undefined) return refusal('--intent FILE is required');

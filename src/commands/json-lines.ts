@@ -2,18 +2,18 @@ import { createReadStream } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
-/** The longest line that is read. */
+/** Longest line accepted. */
 export const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
 
-/** One line of a file that is not empty. */
+/** A non-empty line of a file. */
 export interface FileLine {
-  /** From 1. */
+  /** 1-based. */
   readonly number: number;
   readonly text: string;
 }
 
 /**
- * The lines of a file, plain or gzip by its first bytes, read as they are asked for.
+ * The lines of a file, read on demand; gzip is detected by its first bytes.
  *
  * @throws the system's error where it cannot be read, a RangeError for a line of more than 64 Mi characters
  */

@@ -5,26 +5,26 @@ import type { Config } from '../config/config.ts';
 import type { CommandIo } from './command.ts';
 import { type CommandRefusal, refusal } from './task-source.ts';
 
-/** Where everything is that a process keeps, for a backup and its restore. */
+/** The places of everything a process stores, for backup and restore. */
 export interface KeptPlaces {
   readonly state: string;
   readonly ledger: string;
-  /** The ledgers of other processes, and those that were restored. */
+  /** Ledgers of other processes, and restored ones. */
   readonly others: readonly string[];
-  /** Files and folders of keys, by the key of the configuration that names them; none without a configuration. */
+  /** Key files and folders, by their configuration key; empty without a configuration. */
   readonly keys: readonly { readonly of: string; readonly path: string }[];
 }
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
-/** The options that say where. */
+/** The options for these places. */
 export const placeOptions = {
   config: { type: 'string', short: 'c' },
   state: { type: 'string' },
   ledger: { type: 'string' },
 } as const;
 
-/** `--state` with `--ledger` or the folder `ledger` beside it, else the places of the configuration. */
+/** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration. */
 export async function keptPlacesOf(
   values: {
     readonly config?: string | undefined;
@@ -36,10 +36,11 @@ export async function keptPlacesOf(
   const { state, ledger } = values;
   if (state !== undefined)
     return { state: resolve(state), ledger: resolve(ledger ?? join(dirname(state), 'ledger')), others: [], keys: [] };
-  if (ledger !== undefined) return refusal('--ledger goes with --state: a configuration names its ledger itself');
+  if (ledger !== undefined) return refusal('--ledger needs --state: a configuration names its own ledger');
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
-  if (text === null) return refusal(`cannot read the configuration \`${file}\`: name one by --config, or --state FILE`);
+  if (text === null)
+    return refusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
   return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : placesIn(read.value);
 }

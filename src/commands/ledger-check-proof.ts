@@ -8,7 +8,7 @@ import { KEY_HELP, keysFrom, trustFileText } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
-const help = `remit ledger check-proof: what a proof proves
+const help = `remit ledger check-proof: check a proof without the ledger
 
 usage: remit ledger check-proof FILE --key VKEY|@FILE [--json]
 
@@ -24,7 +24,7 @@ checkpoint with one you kept yourself.
 
 exit: 0 proved, 1 not proved, 2 bad use or a file that cannot be read`;
 
-/** Largest file read: more than any proof has. */
+/** Largest file read; proofs are smaller. */
 const MAX_BYTES = 1024 ** 2;
 
 /** `remit ledger check-proof`. */

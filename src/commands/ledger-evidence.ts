@@ -24,7 +24,7 @@ const NAME = 'remit ledger evidence';
 const MAX_SAMPLE = 20;
 const DEFAULT_SAMPLE = '2';
 
-const help = `remit ledger evidence: what the ledger shows for the controls of a framework
+const help = `remit ledger evidence: report what the ledger shows for the controls of a framework
 
 usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY|@FILE [OPTION ...]
 
@@ -32,11 +32,11 @@ usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY
   --from TIME         from then on: 2026-01-02T03:04:05Z, 2026-01-02, or -30d for thirty days ago (s, m, h, d)
   --to TIME           before then; default now
 ${KEY_HELP}
-  --anchors FILE      checkpoints that were kept outside, as \`remit ledger verify\` takes them. Again for more
+  --anchors FILE      checkpoints kept elsewhere, as for \`remit ledger verify\`. Repeatable
 ${LEDGER_HELP}
   --format FORMAT     markdown: for people, default; json: all that was found; oscal: OSCAL assessment results
   --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
-  --seed TEXT         what they are drawn by, so that they can be drawn again; default the root of the ledger's head
+  --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
   --out FILE          a new file, mode 0600; default standard output
 
 Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
@@ -117,7 +117,7 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Command
   if (seed !== undefined && (seed === '' || seed.length > 256)) return refusal('--seed must have 1 to 256 characters');
   const keys = await keysFrom(options.values.key ?? []);
   if (isCommandRefusal(keys)) return keys;
-  // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile.
+  // INVARIANT: anchors are read before the ledger, which may grow meanwhile.
   const outside = await anchorsFrom(options.values.anchors ?? []);
   if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`${NAME}: ${notice}`);
@@ -160,7 +160,7 @@ async function readingOf(
   const head = headOf(log);
   const seed = { text: asked.seed ?? head?.root ?? log.origin, isGiven: asked.seed !== undefined };
   const counting = tally({ seed: seed.text, perClass: size });
-  // What came in after the verification is not counted.
+  // Records that arrived after the verification are not counted.
   const upTo = verdict.kind === 'sound' ? verdict.size : Number.POSITIVE_INFINITY;
   for (const { seq, bytes } of log.found({ sinceMs: fromMs, untilMs: toMs }, { isNewestFirst: false })) {
     if (seq > upTo) break;

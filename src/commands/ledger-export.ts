@@ -20,7 +20,7 @@ import {
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
-const help = `remit ledger export: the records for other systems
+const help = `remit ledger export: export the records for other systems
 
 usage: remit ledger export [--format jsonl|otlp|notes] [--out FILE] [OPTION ...]
        remit ledger export --to URL [OPTION ...]
@@ -90,7 +90,7 @@ async function exported(args: readonly string[], io: Io): Promise<CommandRefusal
   });
 }
 
-/** The endpoint of a collector, which is the base of its paths where it has none of its own. */
+/** The endpoint of a collector; the default path is added where the URL has none. */
 function collectorUrl(text: string): URL | null {
   const url = URL.parse(text);
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '')
@@ -101,13 +101,13 @@ function collectorUrl(text: string): URL | null {
 
 interface Batch {
   readonly text: string;
-  /** Number of the first record in it. */
+  /** Number of its first record. */
   readonly first: number;
   readonly count: number;
 }
 
 const MAX_BATCH = 512;
-/** Bytes of leaves after which a batch is full: collectors refuse requests of some MiB. */
+/** A batch is full at this many bytes of leaves: collectors refuse requests of a few MiB. */
 const MAX_BATCH_BYTES = 1024 ** 2;
 
 function* batchesOf(log: LogReader, filter: RecordFilter): Generator<Batch> {
@@ -164,11 +164,11 @@ async function posted(
   for (const { text, first, count } of batchesOf(log, filter)) {
     const result = await postOtlp(text, options);
     if (result.kind === 'refused') {
-      const rest = `it took ${taken} records; go on with --from ${first}`;
-      return refusal(`the collector \`${url.origin}\` did not take the records: ${result.detail}; ${rest}`, EXIT.no);
+      const rest = `it accepted ${taken} records; continue with --from ${first}`;
+      return refusal(`the collector \`${url.origin}\` rejected the records: ${result.detail}; ${rest}`, EXIT.no);
     }
     taken += count;
   }
-  io.err(`remit ledger export: the collector took ${taken} records`);
+  io.err(`remit ledger export: the collector accepted ${taken} records`);
   return null;
 }

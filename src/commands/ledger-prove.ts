@@ -9,7 +9,7 @@ import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledg
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
-const help = `remit ledger prove: the proof that one record is in the ledger
+const help = `remit ledger prove: prove that one record is in the ledger
 
 usage: remit ledger prove ID [--out FILE] [OPTION ...]
 
@@ -18,7 +18,7 @@ usage: remit ledger prove ID [--out FILE] [OPTION ...]
 ${LEDGER_HELP}
 
 Prints a C2SP tlog-proof: the record, the hashes that lead from it to the root of the tree, and the signed checkpoint of that
-root. Whoever has the verifier key of the ledger needs nothing else to check it: \`remit ledger check-proof\`. It shows that
+root. The verifier key of the ledger is enough to check it: \`remit ledger check-proof\`. It shows that
 record and no other. A record is under a checkpoint 5 seconds after it was written at the latest.
 
   remit ledger prove 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --out use.tlog-proof
@@ -79,13 +79,14 @@ function proofIn(folder: string, id: string): string | CommandRefusal {
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
-  pruned: 'was given up: the ledger begins later',
-  absent: 'is not there: the ledger ends before it',
-  unsigned: 'is under no checkpoint yet: the next is due within 5 seconds while `remit serve` runs, or at its end',
-  damaged: 'cannot be proved, since the ledger is damaged: see `remit ledger verify`',
+  pruned: 'was pruned: the ledger begins later',
+  absent: 'does not exist: the ledger ends before it',
+  unsigned:
+    'is not covered by a checkpoint yet: the next is due within 5 seconds while `remit serve` runs, or at its end',
+  damaged: 'cannot be proved because the ledger is damaged: run `remit ledger verify`',
 };
 
-/** The number of the record that an id means; of the records of a decision, its use. */
+/** The record number for an id; for a decision id, that of its use. */
 function recordWith(log: LogReader, id: string): number | null {
   if (/^[1-9]\d{0,15}$/.test(id)) return Number(id);
   const order = { isNewestFirst: false };

@@ -28,7 +28,7 @@ import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-
 const DEFAULT_LIMIT = '100';
 const MAX_LIMIT = 100_000;
 
-const help = `remit ledger query: which records there are
+const help = `remit ledger query: find records
 
 usage: remit ledger query [OPTION ...]
 
@@ -115,7 +115,7 @@ interface Asked {
   readonly isOldestFirst: boolean;
 }
 
-/** The records that are asked for; says where there are more. */
+/** The matching records; tells where there are more. */
 function foundIn(log: LogReader, { filter, limit, isOldestFirst }: Asked, io: Io): readonly PlacedLeaf[] {
   const found = [...log.found(filter, { isNewestFirst: !isOldestFirst }).take(limit + 1)];
   const which = isOldestFirst ? 'first' : 'last';

@@ -8,14 +8,14 @@ import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, stateFileOf } from './task-source.ts';
 
-/** Options of the commands that read one ledger. */
+/** Options of commands that read one ledger. */
 export const ledgerOptions = {
   config: { type: 'string', short: 'c' },
   state: { type: 'string' },
   ledger: { type: 'string' },
 } as const;
 
-/** Those that say which records. */
+/** Options that select records. */
 export const filterOptions = {
   task: { type: 'string' },
   agent: { type: 'string' },
@@ -29,12 +29,12 @@ export const filterOptions = {
   'decision-id': { type: 'string' },
 } as const;
 
-/** The lines of a help text about `ledgerOptions`. */
+/** The help for `ledgerOptions`. */
 export const LEDGER_HELP = `  --ledger DIR        the folder of the ledger, or a copy of it
   --config FILE       the configuration that names it, instead; default /etc/remit/remit.yaml
   --state FILE        the state file it lies beside, instead`;
 
-/** The lines of a help text about `filterOptions`. */
+/** The help for `filterOptions`. */
 export const FILTER_HELP = `  --task ID           of this task
   --agent SPIFFE-ID   of this agent
   --action ID         of this action of the catalog
@@ -48,10 +48,10 @@ export const FILTER_HELP = `  --task ID           of this task
 
 const kinds = ['intent', 'token', 'use', 'end', 'event', 'outcome', 'finding', 'policy', 'checkpoint', 'pruned'];
 
-/** Words of a command that takes `filterOptions`, as its parser needs them. */
+/** The words of a command with `filterOptions`, prepared for the option parser. */
 export const filterWords = (args: readonly string[]): readonly string[] => withInstants(args, ['--since', '--until']);
 
-/** The filter that options name, or what is wrong with them. */
+/** The filter in the options, or what is wrong with them. */
 export function filterFrom(
   values: { readonly [name in keyof typeof filterOptions]?: string | undefined },
   nowMs: number,
@@ -69,7 +69,7 @@ export function filterFrom(
   return { task, agent, action, decision, reason, kind, sinceMs, untilMs, traceId, decisionId };
 }
 
-/** The folder that options name. */
+/** The ledger folder that the options name. */
 export async function ledgerFolderOf(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
@@ -79,7 +79,7 @@ export async function ledgerFolderOf(
   return isCommandRefusal(source) ? source : source.ledger;
 }
 
-/** The state file that options name, for what the ledger does not hold; `null` where they name the ledger alone. */
+/** The state file that the options name, for what the ledger does not contain; `null` where they name only a ledger. */
 async function stateBeside(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
@@ -88,7 +88,7 @@ async function stateBeside(
   return config === undefined && state === undefined && ledger !== undefined ? null : stateFileOf(values, io);
 }
 
-/** Opens the ledger that options name and the state file beside it to read, hands both on and closes them. */
+/** Opens the ledger and the state file of the options for reading, passes them to `use` and closes them. */
 export async function withRecords<T>(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
@@ -110,7 +110,7 @@ export async function withRecords<T>(
   });
 }
 
-/** Opens a ledger to read, hands it on and closes it. */
+/** Opens a ledger for reading, passes it to `use` and closes it. */
 export async function withLedger<T>(
   folder: string,
   use: (log: LogReader) => Promise<T | CommandRefusal>,
@@ -130,7 +130,7 @@ export async function withLedger<T>(
   }
 }
 
-/** Opens a ledger to read; a folder without one is refused. Throws the system's error, and SQLite's. */
+/** Opens a ledger for reading; refuses a folder without one. Throws errors of the system and SQLite. */
 export function openLedgerIn(folder: string): LogReader | CommandRefusal {
   const log = LogReader.open(folder);
   if (log === null) return refusal(`there is no ledger in \`${folder}\``);

@@ -4,15 +4,15 @@ import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
 import { isProblem } from '../token/members.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
-/** Largest file of keys, and of anchors: those are held in memory. */
+/** Largest files of keys and anchors, which are held in memory. */
 const MAX_KEY_BYTES = 65_536;
 const MAX_ANCHOR_BYTES = 256 * 1024 ** 2;
 
-/** What a help text says of `--key`. */
+/** The help for `--key`. */
 export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`name+id+base64\`, or a file with one on each line; \`remit serve\` prints it
                       when it starts a ledger. Never take it from where the ledger comes from. Again for another ledger`;
 
-/** The pinned keys of the words after `--key`. */
+/** The pinned keys in the values of `--key`. */
 export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | CommandRefusal> {
   if (words.length === 0) {
     return refusal(
@@ -32,10 +32,10 @@ export async function keysFrom(words: readonly string[]): Promise<readonly NoteK
       keys.push(key);
     }
   }
-  return keys.length > 0 ? keys : refusal('--key names no key');
+  return keys.length > 0 ? keys : refusal('--key contains no key');
 }
 
-/** The anchors of files, and what is to be said of them. */
+/** The anchors in files, with notices. */
 export async function anchorsFrom(
   files: readonly string[],
 ): Promise<{ readonly anchors: readonly NamedAnchor[]; readonly notices: readonly string[] } | CommandRefusal> {
@@ -45,14 +45,14 @@ export async function anchorsFrom(
     const text = await trustFileText(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
     if (isCommandRefusal(text)) return text;
     const read = anchorsIn(text);
-    if (read.anchors.length === 0) return refusal(`the anchors \`${file}\` hold no signed note`);
-    if (read.isCut) notices.push(`the end of \`${file}\` is no whole note, and is passed over`);
+    if (read.anchors.length === 0) return refusal(`the anchor file \`${file}\` contains no signed note`);
+    if (read.isCut) notices.push(`the end of \`${file}\` is an incomplete note and is skipped`);
     anchors.push(...read.anchors);
   }
   return { anchors, notices };
 }
 
-/** The text of a file that is no larger than it may be. */
+/** The text of a file up to a maximum size. */
 export async function trustFileText(
   file: string,
   { what, maxBytes }: { readonly what: string; readonly maxBytes: number },

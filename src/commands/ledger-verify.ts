@@ -12,16 +12,16 @@ import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 import { type LedgerVerdict, verdictLines } from './verdict-text.ts';
 
-/** Exit codes of this command alone: 2 is taken, so that bad use has the one of `sysexits.h`. */
+/** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
 const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
 
-const help = `remit ledger verify: is the ledger what it was?
+const help = `remit ledger verify: is the ledger unchanged?
 
 usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE ...] [--json]
        remit ledger verify --key VKEY|@FILE --jsonl FILE --anchors FILE
 
 ${KEY_HELP}
-  --anchors FILE      checkpoints that were kept outside, best on another machine: the file that \`ledger.checkpoints\` of the
+  --anchors FILE      checkpoints kept elsewhere, preferably on another machine: the file that \`ledger.checkpoints\` of the
                       configuration names, a line \`# received 2026-01-02T03:04:05Z\` before a note if you know when; or the
                       OTLP log records that a collector wrote as JSON. Again for more
 ${LEDGER_HELP}
@@ -29,7 +29,7 @@ ${LEDGER_HELP}
   --jsonl FILE        what \`remit ledger export\` wrote of a whole ledger, instead
   --json              one object: exit, ledgers with their verdicts
 
-Works off-line, beside a running \`remit serve\` or on a copy, and believes nothing that it reads. It prints three ranges:
+Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. It prints three ranges:
   anchored   under a checkpoint that you kept: not even who holds the key of the ledger can have changed it since
   signed     under a checkpoint of the ledger itself: nobody without that key can have changed it
   bare       under none yet: whoever can write to the files can have changed it. Under a running \`remit serve\` that is what
@@ -80,12 +80,12 @@ async function verify(
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
   const keys = await keysFrom(key);
   if (isCommandRefusal(keys)) return keys;
-  // INVARIANT: what was kept outside is read before the ledger, which may grow meanwhile: no anchor is of what is not read yet.
+  // INVARIANT: anchors are read before the ledger, which may grow meanwhile, so that no anchor covers unread records.
   const outside = await anchorsFrom(files);
   if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`remit ledger verify: ${notice}`);
   const unknown = outside.anchors.find(({ origin }) => keys.every(({ name }) => name !== origin));
-  if (unknown !== undefined) return refusal(`the anchors of \`${unknown.origin}\` cannot be verified: --key of it too`);
+  if (unknown !== undefined) return refusal(`the anchors of \`${unknown.origin}\` cannot be verified: add its --key`);
 
   const anchors = Map.groupBy(outside.anchors, ({ origin }) => origin);
   const trust = { keys, anchors };
@@ -112,14 +112,14 @@ interface Trusted {
   readonly anchors: ReadonlyMap<string, readonly NamedAnchor[]>;
 }
 
-/** `null` where the folder holds no ledger. */
+/** `null` where the folder contains no ledger. */
 function verdictOnFolder(
   folder: string,
   { keys, anchors }: Trusted,
   onRecord: (seq: number) => void,
 ): LedgerVerdict | CommandRefusal | null {
   const trustOf = (origin: string) => ({
-    // A key of another log is no key of this one: the verdict says so.
+    // The key of another log leads to a verdict that says so.
     key: keys.find(({ name }) => name === origin) ?? keys[0],
     anchors: anchors.get(origin) ?? [],
   });
@@ -131,14 +131,14 @@ function verdictOnFolder(
 function verdictOnExport(file: string, { keys, anchors }: Trusted): LedgerVerdict | CommandRefusal {
   const [key, other] = keys;
   if (key === undefined || other !== undefined)
-    return refusal('--jsonl takes one --key: an export does not say whose it is');
+    return refusal('--jsonl needs exactly one --key: an export does not name its log');
   const verdict = storedExport(file, { key, anchors: anchors.get(key.name) ?? [] });
   return 'problem' in verdict && !('kind' in verdict)
     ? refusal(verdict.problem)
     : { ledger: file, origin: key.name, verdict };
 }
 
-/** The ledgers that anchors speak of and nobody has: L-3 of the threats. */
+/** Ledgers that anchors cover but that were not found. */
 const lostLogs = (verdicts: readonly LedgerVerdict[], { keys, anchors }: Trusted): readonly LedgerVerdict[] =>
   keys
     .filter(({ name }) => verdicts.every(({ origin }) => origin !== name))
@@ -148,16 +148,14 @@ const lostLogs = (verdicts: readonly LedgerVerdict[], { keys, anchors }: Trusted
       const opened = openedAnchors(kept, key);
       const size = 'kind' in opened ? null : (opened.at(-1)?.size ?? 0);
       const verdict =
-        'kind' in opened
-          ? opened
-          : broken('log', null, `an anchor says that it has ${size} records, and it is not here`);
+        'kind' in opened ? opened : broken('log', null, `an anchor covers ${size} records, but the ledger is missing`);
       return [{ ledger: null, origin: key.name, verdict }];
     });
 
 const PROGRESS_RECORDS = 10_000;
 const PROGRESS_MS = 2_000;
 
-/** A line every two seconds on a terminal. */
+/** Prints a line every two seconds on a terminal. */
 function progressOf(io: Io): (seq: number) => void {
   if (io.isTerminal !== true) return () => undefined;
   let saidMs = systemPorts.monotonicMs();

@@ -1,11 +1,11 @@
 import type { Mutation, Survivor } from '../policy-tools/tests/mutation/mutation.ts';
 import { counted } from './finding-lines.ts';
 
-/** Whether at most so many mutants survived, and every one that is accepted did. */
+/** Whether at most `most` mutants survived, and every accepted one did survive. */
 export const isNoticed = ({ survivors, uselessAccepts }: Mutation, most: number): boolean =>
   survivors.length <= most && uselessAccepts.length === 0;
 
-/** What survived, a line each with the case that would notice it, and the counts. */
+/** The surviving mutants, one line each with the case that would detect it, and the counts. */
 export function mutationLines(mutation: Mutation, isVerbose: boolean): readonly string[] {
   const { mutants, noticed, unloadable, survivors, accepted, uselessAccepts } = mutation;
   const refused = unloadable === 0 ? '' : ` (${unloadable} more refused by validation)`;

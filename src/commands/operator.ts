@@ -5,9 +5,9 @@ import type { Problem } from '../token/members.ts';
 const MAX_NAME = 128;
 
 /**
- * Who changes a task by hand, as its records say: `operator NAME`, and the account of the machine behind a name that is not its
- * own: `operator Ada Lovelace (account root)`. The name is that of `--by`, else the one that `sudo` was called by (`SUDO_USER`),
- * else the account. The operating system vouches for the account alone; the name is what whoever holds that account says.
+ * Who changes a task by hand, as recorded: `operator NAME`, followed by the machine account where it differs: `operator Ada
+ * Lovelace (account root)`. The name is that of `--by`, else of the caller of `sudo` (`SUDO_USER`), else the account. The
+ * operating system vouches only for the account.
  */
 export function operatorOf(
   by: string | undefined,

@@ -8,10 +8,10 @@ interface Options<T extends ParseArgsOptionsConfig> {
 }
 
 /**
- * Reads the words after a command's name.
+ * Parses the words after a command's name.
  *
- * @param maxOperands words without a dash that the command takes at most
- * @returns the options, or what is wrong with them in a line
+ * @param maxOperands most operands (words without a dash)
+ * @returns the options, or a one-line problem
  */
 export function optionsFrom<const T extends ParseArgsOptionsConfig>(
   args: readonly string[],
@@ -23,7 +23,7 @@ export function optionsFrom<const T extends ParseArgsOptionsConfig>(
     const extra = positionals[maxOperands];
     return extra === undefined ? { values, operands: positionals } : `unexpected argument \`${extra}\``;
   } catch (error) {
-    // Of another realm under a test runner, so it is told by its shape.
+    // By shape: under a test runner the error is of another realm.
     const { message } = error as { readonly message?: unknown };
     return String(message).split('. ')[0] ?? '';
   }

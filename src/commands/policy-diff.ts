@@ -32,7 +32,7 @@ import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-
 const DEFAULT_LIMIT = '1000';
 const MAX_LIMIT = 100_000;
 
-const help = `remit policy diff: what another policy set would decide otherwise, on recorded uses and test cases
+const help = `remit policy diff: show what another policy set would decide differently, on recorded uses and test cases
 
 usage: remit policy diff OLD NEW [--keys FILE] [OPTION ...]
        remit policy diff OLD NEW --cases FILE|FOLDER
@@ -117,7 +117,7 @@ async function comparedBy(
   return { paths: [before, after], sets: [former, other], report: comparison.report() };
 }
 
-/** Which uses are asked for, and how many. */
+/** The selected uses, and how many. */
 function askedFor(
   values: Values,
   isLedgerRead: boolean,
@@ -125,7 +125,7 @@ function askedFor(
   const ofLedger = new Set([...Object.keys(filterOptions), 'limit']);
   const given = Object.keys(values).find((name) => ofLedger.has(name));
   if (!isLedgerRead && given !== undefined) {
-    return refusal(`--${given} is about the ledger: name it by --config, --state or --ledger`);
+    return refusal(`--${given} needs a ledger: name one with --config, --state or --ledger`);
   }
   const size = values.limit ?? DEFAULT_LIMIT;
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
@@ -134,10 +134,10 @@ function askedFor(
   if (isCommandRefusal(filter)) return filter;
   return filter.kind === undefined || filter.kind === 'use'
     ? { filter: { ...filter, kind: 'use' }, limit }
-    : refusal('--kind must be use: nothing else is decided again');
+    : refusal('--kind must be `use`: only uses are decided again');
 }
 
-/** The cases of one suite, or of the suites of a folder. */
+/** The cases of one suite, or of all suites in a folder. */
 async function casesAt(path: string, io: Io): Promise<readonly TestCase[] | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
@@ -152,7 +152,7 @@ const findingText = ({ file, line, column, message }: Finding): string => `${fil
 
 const PROGRESS_EVERY = 100;
 
-/** Adds the newest uses that are asked for; says where there are more. */
+/** Adds the newest matching uses; tells where there are more. */
 async function addUses(
   comparison: Comparison,
   records: RecordedIn,
@@ -166,7 +166,7 @@ async function addUses(
       break;
     }
     const use = recordedUseFrom(bytes);
-    if (isProblem(use) || use === 'other') comparison.skip(use === 'other' ? 'it is no use' : use.problem, { seq });
+    if (isProblem(use) || use === 'other') comparison.skip(use === 'other' ? 'it is not a use' : use.problem, { seq });
     else comparison.addUse(use, taskOf(use.task));
     count += 1;
     if (count % PROGRESS_EVERY !== 0) continue;
@@ -176,5 +176,5 @@ async function addUses(
   return null;
 }
 
-/** Lets a signal be heard. */
+/** Yields, so that signals are handled. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -12,7 +12,7 @@ import type { Command, CommandIo } from './command.ts';
 import { linesOf } from './json-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy eval: what does the engine answer to plain Cedar requests?
+const help = `remit policy eval: answer plain Cedar requests with the engine of Remit
 
 usage: remit policy eval --cases FILE [--no-cache] [--no-slices]
        remit policy eval --policies FILE --requests FILE [--schema FILE] [--entities FILE] [--no-cache] [--no-slices]
@@ -28,7 +28,7 @@ usage: remit policy eval --cases FILE [--no-cache] [--no-slices]
 
 Each answer is a line {"id", "request", "decision", "reason", "errors"}: the id of the case, or the name of the file of
 requests; the index of the request, from 0; the ids of the policies that decided and of those that could not be evaluated,
-sorted. Where the engine refuses the input there is a "failure" in the place of the last three. Policies of a text are
+sorted. Where the engine refuses the input, "failure" replaces the last three. Policies of a text are
 policy0, policy1, … in its order. Answers are those that remit serve would decide by, and the same with and without cache and
 slices. Files are read line by line, so they may be of any length.
 
@@ -42,7 +42,7 @@ export const policyEvalCommand: Command = { name: 'policy eval', help, run: poli
 
 type Io = Pick<CommandIo, 'err' | 'stdout' | 'progress'>;
 
-/** Requests of one case, or of one file. */
+/** Requests of one case or one file. */
 interface Work {
   readonly id: unknown;
   readonly ask: PlainAsk;
@@ -52,10 +52,10 @@ interface Work {
 const MAX_QUEUED_BYTES = 1_048_576;
 const PROGRESS_EVERY = 256;
 
-/** Input that cannot be worked with; its message is for the operator. */
+/** Invalid input; its message is for the operator. */
 class BadInput extends Error {}
 
-/** Answers every request of the files named, a line each. */
+/** Answers all requests in the given files, one line each. */
 export async function policyEval(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(
     args,
@@ -76,12 +76,13 @@ export async function policyEval(args: readonly string[], io: Io): Promise<numbe
   const how = { slices: !values['no-slices'], cache: values['no-cache'] ? null : new DecisionCache() };
   try {
     if (values.cases !== undefined) {
-      if (separate.some((file) => file !== undefined)) return refused(io, '`--cases` stands alone');
+      if (separate.some((file) => file !== undefined))
+        return refused(io, '`--cases` excludes `--policies`, `--entities`, `--schema` and `--requests`');
       return await answered(worksOfCases(values.cases, how), io);
     }
     const { policies, requests } = values;
     if (policies === undefined || requests === undefined) {
-      return refused(io, 'give `--cases`, or `--policies` and `--requests`');
+      return refused(io, 'expected `--cases`, or `--policies` and `--requests`');
     }
     return await answered(workOfFiles({ ...values, policies, requests }, how), io);
   } catch (error) {
@@ -117,7 +118,7 @@ async function answered(works: AsyncIterable<Work>, { stdout, progress }: Io): P
   return EXIT.good;
 }
 
-/** Lets the reader of the output take some of it. */
+/** Yields, so that the reader of the output can catch up. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const lineOf = (of: { readonly id: unknown; readonly request: number }, answer: EvaluatorAnswer): unknown =>

@@ -25,7 +25,7 @@ import { optionsFrom } from './options.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-const help = `remit policy explain: why a call is allowed or denied, and what would have to differ
+const help = `remit policy explain: explain why a call is allowed or denied, and what would change that
 
 usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumstances]
        remit policy explain (--action ID | --mcp TOOL | --a2a METHOD | --grpc METHOD) --agent SPIFFE-ID [--args JSON]
@@ -100,7 +100,7 @@ const OPTIONS = {
 
 type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
-/** Explains one call and prints it; the exit code is the decision. */
+/** Explains one call and prints the result; the exit code is the decision. */
 export async function policyExplain(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 2);
   if (typeof options === 'string') return refused(io, refusal(options));
@@ -136,11 +136,11 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   return isDeny(decision) ? EXIT.no : EXIT.good;
 }
 
-/** Whether arguments decided, then or now: without a query and a body there is nothing to say of them. */
+/** Whether arguments decided, then or now, which cannot be repeated without query and body. */
 const isOfArguments = ({ reason }: UseRecord, decision: Decision): boolean =>
   reason === 'action.arguments' || (isDeny(decision) && decision.reason === 'action.arguments');
 
-/** Tells what is recorded of a decision that is not made again; the exit code is that decision. */
+/** Prints the record of a decision that is not repeated; the exit code is that decision. */
 function recordedAlone(
   { record, lines }: Pick<RecordedDecision, 'lines'> & { readonly record: UseRecord | IntentRecord },
   because: string,
@@ -158,7 +158,7 @@ function recordedAlone(
 interface Explained {
   readonly explanation: Explanation | null;
   readonly recorded: readonly string[];
-  /** `null` where the policies were not asked. */
+  /** `null` where no policies were asked. */
   readonly reuse: Reuse | null;
 }
 
@@ -192,14 +192,14 @@ function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] 
   ];
   if (question === null || explanation === null) {
     const told = isDeny(decision) ? reasons[decision.reason].text : '';
-    return [...head, `the policies were not asked: ${told}`];
+    return [...head, `no policy was evaluated: ${told}`];
   }
   const { matched, nearMisses, needed } = explanation;
   return [
     ...head,
     `agent: ${question.principal}`,
     ...section('matched', matched.map(policyLine)),
-    ...section('near misses, each with what kept it from matching', nearMisses.flatMap(nearMissLines)),
+    ...section('near misses, each with what prevented a match', nearMisses.flatMap(nearMissLines)),
     ...reuseLines(reuse),
     ...section('for another decision', needed),
   ];

@@ -10,7 +10,7 @@ import type { ShownText } from './excerpt.ts';
 import { counted, findingLines } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy fmt: write policies in Cedar's own format
+const help = `remit policy fmt: format policies in Cedar's own style
 
 usage: remit policy fmt [PATH ...] [--check] [--json]
 
@@ -89,11 +89,11 @@ async function textOf(file: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new Error(`\`${file}\` is no valid UTF-8`);
+    throw new Error(`\`${file}\` must be valid UTF-8`);
   }
 }
 
-/** Whole or not at all, so that nobody who reads the folder meanwhile meets half a file. */
+/** Replaces the file atomically, so that a concurrent reader never sees half a file. */
 async function replaceFile(file: string, text: string): Promise<void> {
   const beside = `${file}.remit-fmt`;
   try {
@@ -106,7 +106,7 @@ async function replaceFile(file: string, text: string): Promise<void> {
 }
 
 function pathProblem(error: unknown): string {
-  // Of another realm under a test runner, so it is told by its shape.
+  // By shape: under a test runner the error is of another realm.
   const { code, path, message } = error as NodeJS.ErrnoException;
   return code === undefined ? message : `\`${path ?? ''}\`: ${code}`;
 }

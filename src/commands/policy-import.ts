@@ -17,7 +17,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy import: the catalog entries for what exists, for review
+const help = `remit policy import: make catalog entries from an API description, for review
 
 usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HOST] [--path PATH] [--prefix PREFIX]
                            [--only GLOB]...
@@ -52,7 +52,7 @@ export const policyImport: Command = { name: 'policy import', help, run: importE
 
 interface Source {
   readonly bytes: Uint8Array;
-  /** As it will be called beside the catalog. */
+  /** Its name beside the catalog. */
   readonly file: string;
 }
 
@@ -90,7 +90,7 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
   if (isProblem(bytes)) return refused(io, `\`${file}\` ${bytes.problem}`);
   const { server: id, host, path, only, prefix = `${id}.` } = options.values;
   if (path !== undefined && !/^(?:\/[^/{}]+)+$/.test(path))
-    return refused(io, `\`--path ${path}\` must be as \`/crm\` is`);
+    return refused(io, `\`--path ${path}\` must be a path such as \`/crm\``);
   if (prefix !== '' && (!isActionId(`${prefix}x`) || prefix.length > MAX_PREFIX))
     return refused(io, `\`--prefix ${prefix.slice(0, MAX_PREFIX)}\` cannot begin an action id: ${PREFIX_RULE}`);
   const source = { bytes, file: basename(file) };
@@ -132,7 +132,7 @@ function print(
   return EXIT.no;
 }
 
-/** No text is a descriptor set with services in it, and no descriptor set is text. */
+/** Unambiguous: text is never a descriptor set with services, and a descriptor set is never text. */
 function fromProto({ bytes, file }: Source, options: ImportOptions): Imported | Problem {
   const set = descriptorSetFrom(bytes);
   return isProblem(set) ? importedProto(textOf(bytes), options) : importedDescriptorSet(set, { ...options, file });
@@ -143,7 +143,7 @@ function fromDocument({ bytes }: Source, read: (document: unknown) => Imported |
   try {
     document = parse(textOf(bytes));
   } catch {
-    return { problem: 'it is neither YAML nor JSON' };
+    return { problem: 'it must be YAML or JSON' };
   }
   return read(document);
 }

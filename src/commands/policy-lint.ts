@@ -13,14 +13,14 @@ import { optionsFrom } from './options.ts';
 import { sarifOf } from './sarif.ts';
 
 const RULES = new Map<string, string>([
-  ['invalid', 'what `remit policy validate` finds'],
+  ['invalid', 'findings of `remit policy validate`'],
   ...catalogRules,
   ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
   ...templateRules,
-  ['useless-accept', 'an `@accept` of what is not found'],
+  ['useless-accept', 'an `@accept` without a matching finding'],
 ]);
 
-const help = `remit policy lint: what is valid, and can hardly be meant
+const help = `remit policy lint: find what is valid but probably a mistake
 
 usage: remit policy lint [FOLDER] [--json | --sarif]
 
@@ -30,8 +30,8 @@ usage: remit policy lint [FOLDER] [--json | --sarif]
 
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
-What validation finds is an error, \`per-use-value\` a note, all else a warning. A policy that is meant so says it with
-\`@accept("rule rule")\`; an \`@accept\` that is no longer needed is found itself.
+Findings of validation are errors, \`per-use-value\` is a note, all others are warnings. Accept findings of a policy with
+\`@accept("rule rule")\`; an \`@accept\` that is no longer needed is a finding itself.
 
   remit policy lint
   remit policy lint cedar-policies --sarif > remit.sarif

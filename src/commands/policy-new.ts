@@ -14,7 +14,7 @@ import { shownText } from './excerpt.ts';
 import { counted, findingLines } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy new: a permit for one action, from the types of its arguments
+const help = `remit policy new: write a permit for one action, from the types of its arguments
 
 usage: remit policy new ACTION [FOLDER] (--agent ID | --group NAME) [--id ID] [--json]
 

@@ -6,12 +6,12 @@ import { EXIT } from './command.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-/** A policy set by where it is: a folder, or a signed bundle that one of the keys of a JWK Set verifies. */
+/** The policy set at a path: a folder, or a signed bundle verified with a JWK Set. */
 export async function policySetAt(path: string, keysFile: string | undefined): Promise<PolicySet | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
   if (about.isDirectory()) return loadedOr(await loadPolicies(path));
-  if (keysFile === undefined) return refusal(`\`${path}\` is no folder: a signed bundle needs \`--keys\``);
+  if (keysFile === undefined) return refusal(`\`${path}\` is not a folder: a signed bundle needs \`--keys\``);
   const bundle = await signedBundleAt(path, keysFile);
   return isCommandRefusal(bundle) ? { ...bundle, exit: EXIT.bad } : loadedOr(await policySetFrom(bundle.source));
 }

@@ -7,7 +7,7 @@ import { decisionExample, differenceLines } from './difference-lines.ts';
 import { counted } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy rollout: what policies on trial would have decided otherwise, on live traffic
+const help = `remit policy rollout: show what policies on trial would have decided differently, on live traffic
 
 usage: remit policy rollout [--admin URL] [--json]
 
@@ -40,10 +40,10 @@ async function rollout(args: readonly string[], io: Io): Promise<number> {
   );
   if (typeof options === 'string') return refused(io, options);
   const { admin, json } = options.values;
-  if (!URL.canParse('/policies/trial', admin)) return refused(io, `\`${admin}\` is no URL`);
+  if (!URL.canParse('/policies/trial', admin)) return refused(io, `invalid URL \`${admin}\``);
   const text = await answerOf(new URL('/policies/trial', admin));
   if (typeof text !== 'string') return refused(io, `\`${admin}\` ${text.problem}`);
-  // Its own server, at an address the operator gave.
+  // Safe: the answer of our own server, at the operator's address.
   const report = JSON.parse(text) as TrialReport;
   if (json) io.out(text.trim());
   else print(io, report);

@@ -11,14 +11,14 @@ import { counted, findingLines, shownFiles } from './finding-lines.ts';
 import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy schema: the Cedar schema that policies are checked against, for editors
+const help = `remit policy schema: print the Cedar schema that policies are checked against, for editors
 
 usage: remit policy schema [FOLDER] [--json | --write | --check]
 
   FOLDER    with actions.yaml and base.cedarschema; default \`cedar-policies\`
   --json    in Cedar's JSON form
   --write   into FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
-  --check   whether that file is what --write would write; \`remit policy validate\` and \`remit serve --check\` warn where it is not
+  --check   whether that file is up to date; \`remit policy validate\` and \`remit serve --check\` warn where it is not
 
 Prints the base schema with one action for each entry of the catalog. The policies of the folder need not be good. The Cedar
 extension of VS Code reads the file that \`cedar.schemaFile\` names.
@@ -72,17 +72,17 @@ async function written(io: Io, file: string, text: string): Promise<number> {
 async function checked(io: Io, file: string, text: string): Promise<number> {
   const is = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
   if (is === text) {
-    io.out(`${file}: as it should be`);
+    io.out(`${file}: up to date`);
     return EXIT.good;
   }
   const cause =
-    typeof is === 'string' ? 'is not what the catalog and the base schema make' : `cannot be read: ${is.code}`;
+    typeof is === 'string' ? 'does not match the catalog and the base schema' : `cannot be read: ${is.code}`;
   io.err(`${file}: ${cause}; run \`remit policy schema --write\``);
   return EXIT.no;
 }
 
 function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], files: ShownFiles): number {
-  // Not among the data: who redirects the schema into a file reads them all the same.
+  // On standard error, so that they show when the schema is redirected to a file.
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
   io.err(counted(findings.length, 'finding'));
   return EXIT.no;

@@ -21,7 +21,7 @@ import type { Command, CommandIo } from './command.ts';
 import { isNoticed, mutationLines } from './mutation-lines.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `remit policy test: do the policies decide as their test cases say?
+const help = `remit policy test: run the test cases of the policies
 
 usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only]
                          [--threshold PERCENT] [--mutate [--survivors N]]
@@ -78,7 +78,7 @@ interface Printing {
   readonly isVerbose: boolean;
 }
 
-/** Runs the suites of a folder and prints what came of them; the exit code is the answer. */
+/** Runs the suites of a folder and prints the results; the exit code is the answer. */
 export async function policyTest(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 1);
   if (typeof options === 'string') return refused(io, options);
@@ -114,7 +114,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
     if (unwritten !== undefined) return refused(io, `cannot write \`${junit}\`: ${unwritten.code}`);
   }
   const isExpected = isAsExpected(result);
-  // With cases that fail there is nothing that a mutant could change.
+  // Where cases fail, mutants would tell nothing.
   const mutation = most === null || !isExpected ? null : mutationOf(suites, policies, { isUnlistedTried, io });
   if (isProblem(mutation)) return refused(io, mutation.problem);
   const isGood =
@@ -126,11 +126,11 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   }
   for (const line of linesOf(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));
   if (mutation !== null) for (const line of mutationLines(mutation, verbose)) io.out(printable(line));
-  else if (most !== null) io.out('not mutated: the cases must be as expected first');
+  else if (most !== null) io.out('not mutated: all cases must pass first');
   return isGood ? EXIT.good : EXIT.no;
 }
 
-/** `null` where nothing is to be mutated. */
+/** `null` where mutation is off. */
 function mostSurvivors({
   mutate: isMutated,
   survivors,
@@ -142,7 +142,7 @@ function mostSurvivors({
 }): number | null | { readonly problem: string } {
   if (!isMutated) return survivors === undefined ? null : { problem: '`--survivors` goes with `--mutate`' };
   if (filter !== undefined)
-    return { problem: '`--mutate` and `--filter` exclude each other: every case may be the one that notices' };
+    return { problem: '`--mutate` and `--filter` exclude each other: any case may be the one that detects a mutant' };
   return /^\d{1,6}$/.test(survivors ?? '0')
     ? Number(survivors ?? '0')
     : { problem: '`--survivors` must be a whole number' };
@@ -164,7 +164,7 @@ const filtered = ({ files, cases, cedarTests }: Suites, text: string): Suites =>
   cedarTests: cedarTests.filter(({ name }) => name.includes(text)),
 });
 
-/** No case at all is no answer, so it is not yes. */
+/** An empty run is not a success. */
 const isAsExpected = ({ cases, unlisted }: SuiteResult): boolean =>
   cases.length > 0 && cases.every(({ status }) => status !== 'failed') && (unlisted?.allowed.length ?? 0) === 0;
 
@@ -183,13 +183,13 @@ function linesOf(result: SuiteResult, { folder, threshold, isVerbose }: Printing
     ...cases.flatMap((one) => caseLines(one, isVerbose)),
     ...(unlisted?.allowed ?? []).map(({ agent, what, policyIds, as }) => {
       const how = as === null ? 'in a plain call' : `as in "${as}"`;
-      return `not listed: ${agent} may ${what} by ${policyIds.join(', ')}, ${how}, and no case says so`;
+      return `not listed: ${agent} may ${what} by ${policyIds.join(', ')}, ${how}, but no case lists it`;
     }),
     ...(isVerbose ? gaps.map((gap) => `not covered: ${gap}`) : []),
     `${folder}: ${passed} passed, ${failed} failed, ${skipped} skipped`,
-    ...(cases.length === 0 ? ['no case has that in its name'] : []),
+    ...(cases.length === 0 ? ['no case name matches the filter'] : []),
     ...(unlisted === null ? [] : [unlistedLine(unlisted.attempts, unlisted.allowed.length)]),
-    `${coverageText(coverage)}${coverage.percent < threshold ? `: less than the ${threshold} % asked for` : ''}`,
+    `${coverageText(coverage)}${coverage.percent < threshold ? `: less than the required ${threshold} %` : ''}`,
   ];
 }
 

@@ -9,7 +9,7 @@ import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { sarifOf } from './sarif.ts';
 
-const help = `remit policy validate: is this folder a policy set that remit would load?
+const help = `remit policy validate: check that remit would load this policy folder
 
 usage: remit policy validate [FOLDER] [--json | --sarif]
 
@@ -20,7 +20,7 @@ usage: remit policy validate [FOLDER] [--json | --sarif]
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
-Prints every finding as \`file:line:column: message\` with the line it is about. Warnings do not stand in the way.
+Prints every finding as \`file:line:column: message\` with the line it is about. Warnings do not prevent loading.
 
   remit policy validate
   remit policy validate /etc/remit/policies --json
@@ -41,10 +41,10 @@ const flag = { type: 'boolean', default: false } as const;
 
 const RULES = new Map([
   ['invalid', 'the policy set would not be loaded'],
-  ['suspicious', 'legal, but it can hardly be meant'],
+  ['suspicious', 'valid, but probably a mistake'],
 ]);
 
-/** Checks a policy folder and prints what it finds; the exit code is the answer. */
+/** Checks a policy folder and prints the findings; the exit code is the answer. */
 export async function policyValidate(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
   if (typeof options === 'string') return refused(io, options);

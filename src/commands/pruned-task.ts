@@ -2,7 +2,7 @@ import type { EndRecord, IntentRecord } from '../ledger/record.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
 import type { TaskJson } from '../task/task-json.ts';
 
-/** A task that the state file no longer has, as its records tell it; instants are RFC 3339 in UTC. */
+/** A task deleted from the state file, reconstructed from its records; instants are RFC 3339 in UTC. */
 export interface PrunedTask extends Pick<
   TaskJson,
   | 'id'
@@ -22,12 +22,12 @@ export interface PrunedTask extends Pick<
   | 'claimed'
   | 'subject_attributes'
 > {
-  /** `null` where its end is not among these records. */
+  /** `null` where its end is not among the records. */
   readonly state: EndRecord['state'] | null;
   readonly is_pruned: true;
 }
 
-/** The task of these records; `undefined` where none of them is of a task that came to be. */
+/** The task of these records; `undefined` where none is of a created task. */
 export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): PrunedTask | undefined {
   const intent = records.find((record): record is IntentRecord & TimelineEntry => record.kind === 'intent');
   if (intent === undefined || intent.task !== id || intent.agent === null) return undefined;
@@ -48,7 +48,7 @@ export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): P
     trace_id: intent.traceId,
     span_id: intent.spanId,
     authorization_details: intent.details,
-    // `subjectAttributesFrom` made what the record has.
+    // Safe: made by `subjectAttributesFrom` before it was recorded.
     subject_attributes: (intent.subjectAttributes ?? {}) as TaskJson['subject_attributes'],
     claimed: intent.claimed ?? {},
     is_pruned: true,
@@ -57,7 +57,7 @@ export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): P
 
 /** The head of `remit task show` for such a task. */
 export const prunedHeadOf = (task: PrunedTask): readonly string[] => [
-  `task      ${task.id}  (deleted from the state file after its end; told by its records)`,
+  `task      ${task.id}  (deleted from the state file after its end; shown from its records)`,
   `agent     ${task.agent}`,
   `purpose   ${task.purpose || '-'}`,
   `intent    ${task.intent_hash}  trace ${task.trace_id}`,
@@ -69,7 +69,7 @@ export const prunedHeadOf = (task: PrunedTask): readonly string[] => [
   ...Object.entries(task.claimed).map(([name, value]) => `claimed   ${name}: ${value} (the agent's own word)`),
 ];
 
-/** What the issuer of the subject token said of the subject, a line each. */
+/** The attributes of the subject from its subject token, one line each. */
 export const attributeLines = (attributes: TaskJson['subject_attributes']): readonly string[] =>
   Object.entries(attributes).map(
     ([name, value]) =>

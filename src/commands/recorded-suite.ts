@@ -14,11 +14,11 @@ import type { Group } from '../policy-tools/shadow/groups.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 
-/** The test cases that records make. */
+/** Test cases made from records. */
 export interface RecordedSuite {
-  /** A suite as `remit policy test` takes it. */
+  /** A suite for `remit policy test`. */
   readonly text: string;
-  /** Records that make no case, by why; the examples are their numbers. */
+  /** Records that make no case, grouped by reason; the examples are record numbers. */
   readonly left: readonly Group<{ readonly why: string }, number>[];
 }
 
@@ -26,9 +26,9 @@ const FULL = `a suite has at most ${MAX_CASES} cases and ${MAX_YAML_BYTES} bytes
 const ROOM_FOR_HEAD = 64;
 
 /**
- * Makes a suite of records, in their order. Bounds are those of a suite: what does not fit is left out.
+ * Makes a suite from records, in order, within the limits of a suite; the rest is left out.
  *
- * @param catalog tells which arguments are missed and which labels the history has
+ * @param catalog tells which arguments are missing and which labels the history has
  */
 export function recordedSuite(
   leaves: readonly PlacedLeaf[],
@@ -59,9 +59,9 @@ function caseFrom(
   catalog: Catalog | undefined,
 ): RecordedCase | Problem {
   const record = recordedUseFrom(leaf);
-  if (record === 'other') return { problem: 'no use' };
+  if (record === 'other') return { problem: 'not a use' };
   if (isProblem(record)) return record;
   const read = readCaseOf(record, recordedWith(record, taskOf(record.task), catalog));
   if (isProblem(read)) return read;
-  return isReasonOfCase(record.reason) ? read.made : { problem: `no case comes to ${record.reason}` };
+  return isReasonOfCase(record.reason) ? read.made : { problem: `no case can result in ${record.reason}` };
 }

@@ -8,20 +8,20 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { RecordedTask } from '../policy-tools/compare/recorded-task.ts';
 
-/** Records of a task that are looked at; of more, what was known when is in doubt. */
+/** Most records read of a task; with more, what was known when is uncertain. */
 const MAX_RECORDS = 10_000;
-/** Tasks that are kept, since records that stand side by side are often of one. */
+/** Most tasks cached, since neighbouring records often belong to one. */
 const MAX_TASKS = 32;
 
-/** Where tasks and their records are; without a store a task is what its own records say. */
+/** The sources of tasks and records; without a store a task is reconstructed from its records. */
 export interface RecordedIn {
   readonly log: LogReader;
   readonly store: StoreReader | null;
 }
 
 /**
- * Finds the tasks of recorded uses, each with its records. The store is read before the log: what leaves the one is in the
- * other. Throws the system's error, and SQLite's.
+ * Finds the tasks of recorded uses with their records. Reads the store before the log, so that what leaves the store is found
+ * in the log. Throws errors of the system and SQLite.
  */
 export function recordedTasks({ log, store }: RecordedIn): (taskId: string | null) => RecordedTask | null {
   const tasks = new LRUCache<string, RecordedTask>({ max: MAX_TASKS });
@@ -55,7 +55,7 @@ function taskFrom(taskId: string, { log, store }: RecordedIn): Omit<RecordedTask
   };
 }
 
-/** The records that are still what was written. */
+/** The records that are still intact. */
 export function readable(records: readonly StoredRecord[]): {
   readonly entries: readonly TimelineEntry[];
   readonly isWhole: boolean;
@@ -70,7 +70,7 @@ export function readable(records: readonly StoredRecord[]): {
   return { entries, isWhole: entries.length === records.length };
 }
 
-/** Ids of the tasks of which a part was handed on; reads every intent of the log. */
+/** Ids of tasks with sub-tasks; reads every intent of the log. */
 function tasksWithParts(log: LogReader): ReadonlySet<string> {
   const parents = new Set<string>();
   for (const { seq, bytes } of log.found({ kind: 'intent' }, { isNewestFirst: false })) {

@@ -12,7 +12,7 @@ import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
-const help = `remit restore: puts a backup back
+const help = `remit restore: restore a backup
 
 usage: remit restore BACKUP [OPTION ...]
 
@@ -26,7 +26,7 @@ usage: remit restore BACKUP [OPTION ...]
 
 Nothing that is there is written over, and nothing may serve with the state file. What ended or was spent after the backup does not
 come back: each open task in it ends, with a record, so every token from before is refused, and agents declare their tasks again.
-The ledgers of the backup are put beside the folder of the ledger, to be read and verified; \`remit serve\` begins a new one,
+The ledgers of the backup are put beside the folder of the ledger, for reading and verifying; \`remit serve\` starts a new one,
 whose record of the restore says where they stood. Keys are put back where the backup has them. Run it as the account that serves.
 
   remit restore /mnt/backups/remit-2026-11-26
@@ -60,7 +60,7 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   if (typeof options === 'string') return refusal(options);
   const { values, operands } = options;
   const [backup] = operands;
-  if (backup === undefined) return refusal('the backup that is to be put back is required');
+  if (backup === undefined) return refusal('the folder of the backup is required');
   const by = operatorOf(values.by, { environment: io.environment, account: accountName() });
   if (isProblem(by)) return refusal(`--by ${by.problem}`);
   const kept = await keptPlacesOf(values, io);
@@ -87,10 +87,10 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
 function textOf({ state, ended, ledgers, keys }: Restored): string {
   return [
     `state file ${state}: ${ended} open tasks were ended; agents declare theirs again`,
-    ...ledgers.map((ledger) => `ledger ${ledger}: to be read; \`remit serve\` begins a new one`),
+    ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new one`),
     ...(ledgers.length === 0
       ? []
-      : [`timelines read it where the configuration says \`ledger: { others: [${ledgers.join(', ')}] }\``]),
+      : [`timelines include it where the configuration has \`ledger: { others: [${ledgers.join(', ')}] }\``]),
     ...keys.map((key) => `keys ${key}`),
   ].join('\n');
 }

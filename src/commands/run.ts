@@ -96,7 +96,7 @@ async function runWith(
 }
 
 function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): CommandRefusal | null {
-  if (isChild) return refusal('--child is not there yet: the issuer cannot hand part of a task to another one');
+  if (isChild) return refusal('--child is not supported yet: the issuer cannot delegate part of a task');
   if (outer === undefined || outer === '') return null;
   return refusal(
     `already inside the task ${printable(outer)}: a task within a task is refused; call the command as it is, or unset REMIT_TASK_ID`,
@@ -108,6 +108,7 @@ function handoverFrom(values: {
   readonly 'token-file'?: string | undefined;
 }): HandoverForm | CommandRefusal {
   const file = values['token-file'];
-  if (values.env === true) return file === undefined ? 'variable' : refusal('--env and --token-file: one of them');
+  if (values.env === true)
+    return file === undefined ? 'variable' : refusal('--env and --token-file exclude each other');
   return file === undefined ? 'endpoint' : { file: resolve(file) };
 }

@@ -1,6 +1,6 @@
 import type { Finding } from '../action/finding.ts';
 
-/** A finding as SARIF has it. */
+/** A finding in SARIF's terms. */
 export interface SarifResult {
   readonly rule: string;
   readonly level: 'error' | 'warning' | 'note';
@@ -8,10 +8,10 @@ export interface SarifResult {
 }
 
 /**
- * Findings as SARIF 2.1.0, which code hosts show beside the lines they are about. Files are named as the operator named
- * them, so the command is run from the root of the repository with a relative folder. Columns count code points.
+ * Findings as SARIF 2.1.0, which code hosts show in context. Files are named as the operator named them, so run the command
+ * from the root of the repository with a relative folder. Columns count code points.
  *
- * @param rules what each rule is about, by its id; every rule of a result is among them
+ * @param rules descriptions by rule id, covering every result
  * @see SARIF 2.1.0 sections 3.14, 3.27, 3.30 and 3.33
  */
 export function sarifOf(results: readonly SarifResult[], rules: ReadonlyMap<string, string>): unknown {

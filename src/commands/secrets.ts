@@ -9,7 +9,7 @@ import type { CommandRefusal } from './task-source.ts';
 
 const MAX_LISTED = 10_000;
 
-const help = `remit secrets: which long-lived secrets agents were seen to send
+const help = `remit secrets: list the long-lived secrets that agents sent
 
 usage: remit secrets list
 

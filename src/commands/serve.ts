@@ -42,7 +42,7 @@ Spans go where the standard OTEL_* variables say, and nowhere without them; the 
 exit: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an address is not
 good, 3 the ledger is not what was signed: deploy/guide/watch/ledger.md`;
 
-/** An exit code of this command alone, the one that `remit ledger verify` has for the same. */
+/** Exit code of this command only; equal to that of `remit ledger verify`. */
 const SERVE_EXIT = { tampered: 3 } as const;
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
@@ -84,7 +84,7 @@ export const serve: Command = {
       await serving?.reload();
     };
     const failedReload = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
-    // One after the other, so that the last one read is the one that holds.
+    // One at a time, so that the last one read wins.
     let reloading = Promise.resolve();
     io.onReload(() => {
       reloading = reloading.then(reload).catch(failedReload);
@@ -114,7 +114,7 @@ export const serve: Command = {
   },
 };
 
-/** The configuration in a file that nobody else can write. */
+/** The configuration in a file that others cannot write. */
 async function configIn(
   file: string,
   { guard, environment }: { readonly guard: PathGuard; readonly environment: CommandIo['environment'] },
@@ -127,17 +127,18 @@ async function configIn(
   return 'problems' in read ? { problem: read.problems.map(configProblemText).join('\n') } : read;
 }
 
-/** Takes in a configuration that was read again, and says of each changed key whether it holds now. */
+/** Applies a configuration that was read again, and logs for each changed key whether it is in effect. */
 function tellReread(
   read: ReadConfig | { readonly problem: string },
   { live, log }: { readonly live: LiveConfig; readonly log: Log },
 ): void {
   if ('problem' in read) {
-    for (const line of read.problem.split('\n')) log(`configuration: ${line}; the one before stays`, 'config-refused');
+    for (const line of read.problem.split('\n'))
+      log(`configuration: ${line}; the previous one stays`, 'config-refused');
     return;
   }
   const { applied, waiting } = live.take(read);
-  for (const key of applied) log(`\`${key}\` has changed, and holds from now on`, 'config-applied', { key });
+  for (const key of applied) log(`\`${key}\` has changed and is now in effect`, 'config-applied', { key });
   for (const key of waiting) log(`\`${key}\` has changed, which needs a restart`, 'config-waiting', { key });
 }
 
@@ -153,7 +154,7 @@ async function checked(
   return EXIT.good;
 }
 
-/** Waits out the drain, or until a second signal comes; a signal after it ends the process at once. */
+/** Waits for the drain, or for a second signal; a third ends the process at once. */
 async function drained(remit: Remit, io: CommandIo): Promise<void> {
   const hurry = new AbortController();
   const stopHearing = io.onHurry(() => hurry.abort());

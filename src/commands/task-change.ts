@@ -14,7 +14,7 @@ import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
 
-/** By the state that `--as` names. */
+/** By the state in `--as`. */
 const ends: ReadonlyMap<string, Kind> = new Map([
   ['revoked', 'revoke'],
   ['cancelled', 'cancel'],
@@ -36,7 +36,7 @@ type Io = Pick<CommandIo, 'environment'>;
 
 const causeOption = { cause: { type: 'string' }, by: { type: 'string' } } as const;
 
-/** `remit task end`: ends a task by hand, on disk when it says so. */
+/** `remit task end`: ends a task by hand; on disk when it reports success. */
 export async function taskEnd(args: readonly string[], io: Io): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...causeOption, as: { type: 'string' } }, 1);
   if (typeof options === 'string') return refusal(options);
@@ -46,7 +46,7 @@ export async function taskEnd(args: readonly string[], io: Io): Promise<string |
   return change({ id: options.operands[0], kind, values }, io);
 }
 
-/** `remit task suspend` and `remit task resume`: holds a task by hand and lets it go on, on disk when it says so. */
+/** `remit task suspend` and `remit task resume`: suspend or resume a task by hand; on disk when they report success. */
 export const taskChange =
   (kind: 'suspend' | 'resume') =>
   async (args: readonly string[], io: Io): Promise<string | CommandRefusal> => {
@@ -68,7 +68,7 @@ interface Asked {
 async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
   const { cause = '', by, json } = values;
   if (id === undefined) return refusal('the id of a task is required');
-  if (cause === '') return refusal('--cause is required: why, for those who read the record later');
+  if (cause === '') return refusal('--cause is required: the reason, for readers of the record');
   if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
   const operator = operatorOf(by, { environment: io.environment, account: accountName() });
   if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
@@ -97,7 +97,7 @@ function changeIn(
   if (isStoreFailure(changed)) return refusal(changed.detail);
   if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
   if ('problem' in changed) {
-    const of = changed.problem === 'parent' ? 'the task it is part of is' : 'the task is already';
+    const of = changed.problem === 'parent' ? 'its parent task is' : 'the task is already';
     return refusal(`${of} \`${changed.state}\``, EXIT.no);
   }
   return { task: taskJson(changed.task, store.nowMs()), changed: changed.changed };

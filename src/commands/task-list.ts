@@ -10,7 +10,7 @@ const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cance
 const DEFAULT_LIMIT = '50';
 const MAX_LIMIT = 1_000;
 
-/** `remit task list`: the newest tasks, a line each. */
+/** `remit task list`: the newest tasks, one line each. */
 export async function taskList(
   args: readonly string[],
   io: Pick<CommandIo, 'environment'>,

@@ -21,10 +21,10 @@ import {
   taskWith,
 } from './task-source.ts';
 
-/** Records shown of one task at most, the first ones. */
+/** Most records shown of one task, the first ones. */
 const MAX_SHOWN = 1_000;
 
-/** `remit task show`: a task and all that happened in it. */
+/** `remit task show`: a task with everything that happened in it. */
 export async function taskShow(
   args: readonly string[],
   io: Pick<CommandIo, 'environment'>,
@@ -45,12 +45,12 @@ export async function taskShow(
     const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, store.nowMs());
     if (shown === undefined) return noTask(id);
     if (options.values.json === true) return JSON.stringify({ task: shown.task, records });
-    const more = stored.length < MAX_SHOWN ? [] : [`the first ${MAX_SHOWN} records are shown`];
+    const more = stored.length < MAX_SHOWN ? [] : [`only the first ${MAX_SHOWN} records are shown`];
     return [...shown.head.map(printable), '', ...timelineText(records), ...more].join('\n');
   });
 }
 
-/** A task as JSON, and the lines that head its timeline. */
+/** A task as JSON, and the head lines of its timeline. */
 interface Shown {
   readonly task: TaskJson | PrunedTask;
   readonly head: readonly string[];

@@ -5,7 +5,7 @@ import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
 import { refused } from './task-source.ts';
 
-const help = `remit task: which tasks there are, what they did, and their course by hand
+const help = `remit task: list, show, suspend, resume or end tasks
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task show ID

@@ -30,14 +30,14 @@ exit: 0 good, 1 there is no token: the issuer refused it, or the run has none no
 
 const options = { ...issuerOptions, format: { type: 'string' } } as const;
 
-/** A token on its way to stdout. */
+/** A token to be printed. */
 interface Printed {
   readonly token: string;
   readonly expiresIn: number | null;
   readonly taskId: string | null;
 }
 
-/** The forms a token is printed in. A token has no character that any of them would have to escape. */
+/** The output formats. A token contains no character that any of them must escape. */
 const formats: ReadonlyMap<string, (printed: Printed) => string> = new Map([
   ['raw', ({ token }) => token],
   ['headers', ({ token }) => JSON.stringify({ Authorization: `Bearer ${token}` })],
@@ -85,12 +85,12 @@ type Values = Parameters<typeof issuerFrom>[0];
 
 async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | CommandRefusal> {
   if (values.intent !== undefined) {
-    return refusal('--intent is not taken inside `remit run`: its task has been declared; leave it out');
+    return refusal('--intent is not accepted inside `remit run`, whose task is already declared: leave it out');
   }
   const outer = await outerToken(environment);
   if (isProblem(outer)) return refusal(printable(outer.problem), EXIT.no);
-  // It is printed as it came, so it must be nothing but a token.
-  if (!/^[A-Za-z0-9._~+/=-]+$/.test(outer.token)) return refusal('what the run handed over is no token', EXIT.no);
+  // It is printed unescaped, so it must be nothing but a token.
+  if (!/^[A-Za-z0-9._~+/=-]+$/.test(outer.token)) return refusal('the run handed over an invalid token', EXIT.no);
   return { ...outer, taskId: environment['REMIT_TASK_ID'] ?? null };
 }
 

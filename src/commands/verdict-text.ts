@@ -1,16 +1,16 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { Records, Sound, Verdict } from '../ledger/verdict.ts';
 
-/** What was found about one ledger. */
+/** The verdict on one ledger. */
 export interface LedgerVerdict {
-  /** The folder or file it is in; `null` for one that is only known by its anchors. */
+  /** Its folder or file; `null` where it is known only from anchors. */
   readonly ledger: string | null;
-  /** Empty where not even that can be read. */
+  /** Empty where it cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
 }
 
-/** What was found, for people: a block for each ledger. */
+/** Verdicts for people: a block per ledger. */
 export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>
   verdicts.flatMap((found, index) => [...(index === 0 ? [] : ['']), ...blockOf(found)]).map(printable);
 
@@ -26,11 +26,11 @@ function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] 
 function soundLines(sound: Sound): readonly string[] {
   const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount } = sound;
   return [
-    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them given up by record ${prunedBy}`}`),
+    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned by record ${prunedBy}`}`),
     line('anchored', rangeText(anchored)),
     line('signed', rangeText(signed)),
     line('bare', rangeText(bare)),
-    ...(unchecked === 0 ? [] : [line('unchecked', `${unchecked} heads of records that were given up`)]),
+    ...(unchecked === 0 ? [] : [line('unchecked', `${unchecked} heads of pruned records`)]),
     ...remarks.map(({ seq, remark }) => line('remark', `record ${seq}: ${remark}`)),
     ...(remarkCount > remarks.length ? [line('remark', `and ${remarkCount - remarks.length} more`)] : []),
     line('verdict', bare === null ? 'whole' : 'sound, with a bare tail'),

@@ -295,7 +295,7 @@ describe('remit run: refusals before the command starts', () => {
   const refusals: readonly [string, string[], Record<string, string>, number, string][] = [
     ['inside another run', [], { REMIT_TASK_ID: '0198c0de-0000-7000-8000-000000000001' }, 2, 'already inside the task'],
     ['--child', ['--child'], {}, 2, '--child is not there yet'],
-    ['--env and --token-file', ['--env', '--token-file', '/tmp/x'], {}, 2, '--env and --token-file: one of them'],
+    ['--env and --token-file', ['--env', '--token-file', '/tmp/x'], {}, 2, '--env and --token-file exclude each other'],
     ['an unknown option', ['--scrubs'], {}, 2, "Unknown option '--scrubs'"],
     ['--scrub=all', ['--scrub=all'], {}, 2, '--scrub must be `default` or `off`'],
     ['--ttl of nothing', ['--ttl', '0'], {}, 2, '--ttl must be a duration'],

@@ -146,7 +146,7 @@ describe('remit ledger export --to', () => {
       environment: { OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=acme%20east,not a header' },
       stdout: { writable: true, writableLength: 0, write: () => undefined },
     });
-    expect([exit, err]).toEqual([0, ['remit ledger export: the collector took 10 records']]);
+    expect([exit, err]).toEqual([0, ['remit ledger export: the collector accepted 10 records']]);
     expect(received).toMatchObject([
       { path: '/v1/logs', records: 10, headers: { 'content-type': 'application/json', 'x-tenant': 'acme east' } },
     ]);
@@ -174,7 +174,7 @@ describe('remit ledger export --to', () => {
     expect(await exported('--to', `${url()}/v1/logs`, '--from', '3')).toEqual({
       exit: 1,
       out: '',
-      err: `remit ledger export: the collector \`${url()}\` did not take the records: ${detail}; it took 0 records; go on with --from 3\n`,
+      err: `remit ledger export: the collector \`${url()}\` rejected the records: ${detail}; it accepted 0 records; continue with --from 3\n`,
     });
     expect(received).toHaveLength(1);
   });

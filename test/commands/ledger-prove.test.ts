@@ -59,12 +59,12 @@ describe('remit ledger prove and check-proof', () => {
     }
     expect(await ran(ledgerProve, '--ledger', pruned.folder, '4')).toMatchObject({
       exit: 1,
-      err: 'remit ledger prove: record 4 was given up: the ledger begins later\n',
+      err: 'remit ledger prove: record 4 was pruned: the ledger begins later\n',
     });
   });
 
   it.each([
-    ['99', 'record 99 is not there: the ledger ends before it'],
+    ['99', 'record 99 does not exist: the ledger ends before it'],
     ['no-such-decision', 'there is no record of this decision'],
   ])('say 1 for %s', async (id, problem) => {
     expect(await prove(id)).toEqual({ exit: 1, out: '', err: `remit ledger prove: ${problem}\n` });
@@ -74,7 +74,7 @@ describe('remit ledger prove and check-proof', () => {
     const open = diskLedger(folder(), 4, { isClosed: false });
     expect(await ran(ledgerProve, '--ledger', open.folder, 'use-4')).toMatchObject({
       exit: 1,
-      err: 'remit ledger prove: record 5 is under no checkpoint yet: the next is due within 5 seconds while `remit serve` runs, or at its end\n',
+      err: 'remit ledger prove: record 5 is not covered by a checkpoint yet: the next is due within 5 seconds while `remit serve` runs, or at its end\n',
     });
     open.log.close();
   });
@@ -89,7 +89,7 @@ describe('remit ledger prove and check-proof', () => {
     for (const id of ['1', '2']) {
       expect(await ran(ledgerProve, '--ledger', bad.folder, id)).toMatchObject({
         exit: 1,
-        err: `remit ledger prove: record ${id} cannot be proved, since the ledger is damaged: see \`remit ledger verify\`\n`,
+        err: `remit ledger prove: record ${id} cannot be proved because the ledger is damaged: run \`remit ledger verify\`\n`,
       });
     }
   });

@@ -183,7 +183,7 @@ describe('remit ledger query --as-test', () => {
       0,
       [
         'remit ledger query: 2 records left out, such as 7, 1: no use',
-        'remit ledger query: 1 record left out, such as 5: no case comes to token.expired',
+        'remit ledger query: 1 record left out, such as 5: no case can result in token.expired',
         'remit ledger query: 1 record left out, such as 4: the caller of the recorded call was not known',
         '',
       ],

@@ -506,7 +506,7 @@ const rows: readonly Row[] = [
     ofWhole,
     (found) => removeSegments(found, 0),
     [64, /^$/],
-    [3, 'BROKEN: an anchor says that it has 22 records, and it is not here'],
+    [3, 'BROKEN: an anchor covers 22 records, but the ledger is missing'],
     goesOn,
   ],
 ];

@@ -101,9 +101,9 @@ describe('remit ledger verify', () => {
     const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
     expect([exit, out]).toEqual([
       0,
-      expect.stringContaining('records    14, the first 9 of them given up by record 13\nanchored   10 to 14\n'),
+      expect.stringContaining('records    14, the first 9 of them pruned by record 13\nanchored   10 to 14\n'),
     ]);
-    expect(out).toContain('unchecked  1 heads of records that were given up\n');
+    expect(out).toContain('unchecked  1 heads of pruned records\n');
   });
 
   it.each<[string, (ledger: ReturnType<typeof diskLedger>) => void, RegExp]>([
@@ -213,7 +213,7 @@ describe('remit ledger verify', () => {
     expect(exit).toBe(3);
     expect(out).toContain(
       `\n\nledger     not here\norigin     ${originOf(old.key)}\n` +
-        'verdict    BROKEN: an anchor says that it has 6 records, and it is not here\n',
+        'verdict    BROKEN: an anchor covers 6 records, but the ledger is missing\n',
     );
     const empty = folder();
     mkdirSync(join(empty, 'ledger'));
@@ -270,7 +270,7 @@ describe('remit ledger verify', () => {
     [
       'anchors of a ledger whose key was not given',
       ({ key, folder: at }) => ['--key', key, '--ledger', at, '--anchors', diskLedger(folder(), 2).anchors],
-      /the anchors of `remit\.acme\.test\/main\/[0-9a-f]{32}` cannot be verified: --key of it too/,
+      /the anchors of `remit\.acme\.test\/main\/[0-9a-f]{32}` cannot be verified: add its --key/,
     ],
   ])('tells bad use from a bare tail: 64 for %s', async (_name, args, said) => {
     const ledger = diskLedger(folder(), 2);
@@ -283,7 +283,7 @@ describe('remit ledger verify', () => {
     const ledger = diskLedger(folder(), 4);
     appendFileSync(ledger.anchors, `${originOf(ledger.key)}\n9\nabc`);
     const { exit, err } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
-    expect([exit, err]).toEqual([0, expect.stringContaining('is no whole note, and is passed over')]);
+    expect([exit, err]).toEqual([0, expect.stringContaining('is an incomplete note and is skipped')]);
   });
 
   it.each([

@@ -206,13 +206,13 @@ describe('remit policy diff', () => {
     ['one set', ['p'], 'OLD and NEW are required'],
     ['three', ['p', 'p', 'p'], 'unexpected argument `p`'],
     ['a set that is not there', ['p', 'no.such'], '`no.such` could not be read: ENOENT'],
-    ['an unknown kind', ['p', 'p', '--kind', 'intent'], '--kind must be use: nothing else is decided again'],
+    ['an unknown kind', ['p', 'p', '--kind', 'intent'], '--kind must be `use`: only uses are decided again'],
     ['a limit that is none', ['p', 'p', '--limit', '0'], '--limit must be a whole number from 1 to 100000'],
     ['a decision that is none', ['p', 'p', '--decision', 'x'], '--decision must be allow or deny'],
     [
       'a filter without a ledger',
       ['p', 'p', '--cases', 'p', '--since', '-2h'],
-      '--since is about the ledger: name it by --config, --state or --ledger',
+      '--since needs a ledger: name one with --config, --state or --ledger',
     ],
     ['cases that are not there', ['p', 'p', '--cases', 'no.such'], '`no.such` could not be read: ENOENT'],
     [
@@ -236,7 +236,7 @@ describe('remit policy diff', () => {
     [
       'no configuration',
       ['p', 'p', '--config', '/no/such'],
-      'cannot read the configuration `/no/such`: name one by --config, or --state FILE',
+      'cannot read the configuration `/no/such`: name one with --config, or use --state FILE',
     ],
   ])('refuses %s', async (_name, args, message) => {
     const { code, out, err } = await diff(...args);

@@ -192,9 +192,13 @@ describe('policyEval', () => {
   });
 
   const bad: readonly (readonly [string, () => Promise<readonly string[]>, string])[] = [
-    ['no files', async () => [], 'give `--cases`, or `--policies` and `--requests`'],
-    ['policies alone', async () => ['--policies', 'p'], 'give `--cases`, or `--policies` and `--requests`'],
-    ['cases beside policies', async () => ['--cases', 'c', '--policies', 'p'], '`--cases` stands alone'],
+    ['no files', async () => [], 'expected `--cases`, or `--policies` and `--requests`'],
+    ['policies alone', async () => ['--policies', 'p'], 'expected `--cases`, or `--policies` and `--requests`'],
+    [
+      'cases beside policies',
+      async () => ['--cases', 'c', '--policies', 'p'],
+      '`--cases` excludes `--policies`, `--entities`, `--schema` and `--requests`',
+    ],
     ['a file that is not there', async () => ['--cases', 'no/such'], '`no/such` could not be read: ENOENT'],
     ['no JSON', async () => ['--cases', await written('x.jsonl', `${big}\n{`)], 'x.jsonl:2: no JSON'],
     ['no object', async () => ['--cases', await written('y.jsonl', '[]')], 'y.jsonl:1: the line must be a JSON object'],

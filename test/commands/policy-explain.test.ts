@@ -156,7 +156,7 @@ describe('remit policy explain', () => {
         `agent: ${reporter}`,
         'matched:',
         '  payments-read (permit), cedar-policies/policies/payments.cedar:3:1',
-        'near misses, each with what kept it from matching:',
+        'near misses, each with what prevented a match:',
         '  home-domain (forbid), cedar-policies/policies/risk.cedar:27:1',
         '    needs not `principal in Remit::TrustDomain::"acme.test"` (principal is in AgentGroup::"agents", TrustDomain::"acme.test")',
       ],
@@ -192,7 +192,7 @@ describe('remit policy explain', () => {
       out: [
         'deny action.unknown (no route of the server `payments` matches `DELETE /v1/payments`)',
         'action: no action of the catalog',
-        'the policies were not asked: the action is not known',
+        'no policy was evaluated: the action is not known',
       ],
       err: [],
     });
@@ -398,7 +398,7 @@ describe('remit policy explain', () => {
 
   const bad: readonly (readonly [string, readonly string[], number, string])[] = [
     ['nothing', [], 2, 'METHOD and URL, `--cases` or a DECISION-ID is required'],
-    ['a method alone', ['GET'], 2, '`GET` is no decision id, and METHOD needs a URL'],
+    ['a method alone', ['GET'], 2, '`GET` is not a decision id, and METHOD needs a URL'],
     ['no agent', LIST, 2, '`--agent` is required'],
     ['an agent that is none', [...LIST, '--agent', 'planner'], 2, '`--agent`: a spiffe id must begin with `spiffe://`'],
     ['a call beside a case', ['--cases', 'x', ...LIST], 2, '`--cases` takes no call and no `--as-test`'],

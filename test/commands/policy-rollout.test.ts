@@ -73,7 +73,7 @@ describe('remit policy rollout', () => {
 
   it.each([
     ['nobody that answers', ['--admin', 'http://127.0.0.1:1'], '`http://127.0.0.1:1` did not answer'],
-    ['what is no URL', ['--admin', 'x'], '`x` is no URL'],
+    ['what is no URL', ['--admin', 'x'], 'invalid URL `x`'],
   ])('refuses %s', async (_name, args, message) => {
     const folder = exampleFolder();
     try {

@@ -51,7 +51,7 @@ describe('remit policy schema', () => {
     expect(await folder.run(policySchema, folder.path, '--check')).toEqual({
       code: 1,
       out: [],
-      err: ['p/remit.cedarschema: is not what the catalog and the base schema make; run `remit policy schema --write`'],
+      err: ['p/remit.cedarschema: does not match the catalog and the base schema; run `remit policy schema --write`'],
     });
     expect(await folder.run(policySchema, folder.path, '--check', '--write')).toMatchObject({ code: 2 });
   });

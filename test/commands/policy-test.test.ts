@@ -71,7 +71,7 @@ describe('remit policy test', () => {
   it('fails where an agent may do what no case lists, unless told to look at the cases alone', async () => {
     write('a.test.yaml', `cases:\n${DENY}`);
     const { code, out } = await run(folder);
-    expect([code, out[0]]).toEqual([1, `not listed: ${AGENT} may read by a, in a plain call, and no case says so`]);
+    expect([code, out[0]]).toEqual([1, `not listed: ${AGENT} may read by a, in a plain call, but no case lists it`]);
     expect(out[2]).toBe('not listed: 3 calls tried, 1 agents and actions allowed');
     expect(await run(folder, '--listed-only')).toMatchObject({ code: 0 });
   });
@@ -144,10 +144,12 @@ describe('remit policy test', () => {
   it('mutates nothing where a case fails, and with some of the cases alone refuses to', async () => {
     write('a.test.yaml', ALLOW.replace('expect: allow', 'expect: deny'));
     const { code, out } = await run(folder, '--mutate', '--listed-only');
-    expect([code, out.at(-1)]).toEqual([1, 'not mutated: the cases must be as expected first']);
+    expect([code, out.at(-1)]).toEqual([1, 'not mutated: all cases must pass first']);
     expect(await run(folder, '--mutate', '--filter', 'a')).toMatchObject({
       code: 2,
-      err: ['remit policy test: `--mutate` and `--filter` exclude each other: every case may be the one that notices'],
+      err: [
+        'remit policy test: `--mutate` and `--filter` exclude each other: any case may be the one that detects a mutant',
+      ],
     });
     expect(await run(folder, '--survivors', '1')).toMatchObject({
       code: 2,
@@ -165,7 +167,7 @@ describe('remit policy test', () => {
     const { code, out } = await run(folder, '--threshold', '67');
     expect([code, out.at(-1)]).toEqual([
       1,
-      'clause coverage 66 % (2 of 3): 1 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses: less than the 67 % asked for',
+      'clause coverage 66 % (2 of 3): 1 of 1 permits, 0 of 0 forbids, 1 of 2 outcomes of clauses: less than the required 67 %',
     ]);
   });
 
@@ -174,7 +176,7 @@ describe('remit policy test', () => {
     expect((await run(folder, '--filter', 'raised')).out[0]).toBe('p: 1 passed, 0 failed, 0 skipped');
     expect(await run(folder, '--filter', 'nothing')).toMatchObject({
       code: 1,
-      out: ['p: 0 passed, 0 failed, 0 skipped', 'no case has that in its name', expect.any(String)],
+      out: ['p: 0 passed, 0 failed, 0 skipped', 'no case name matches the filter', expect.any(String)],
     });
   });
 

@@ -82,11 +82,17 @@ describe('remit token', () => {
     ['an unknown form', ['--format', 'xml'], {}, 2, '--format must be one of raw, headers, json, env'],
     ['no intent', [], {}, 2, '--issuer URL is required'],
     ['a word too many', ['x'], {}, 2, 'unexpected argument `x`'],
-    ['an intent inside a run', ['--intent', 'x'], { REMIT_TOKEN: 'a' }, 2, '--intent is not taken inside `remit run`'],
+    [
+      'an intent inside a run',
+      ['--intent', 'x'],
+      { REMIT_TOKEN: 'a' },
+      2,
+      '--intent is not accepted inside `remit run`',
+    ],
     ['a run that has ended', [], { REMIT_TOKEN_URL: 'http://127.0.0.1:1/token' }, 1, 'does not answer'],
     ['an endpoint elsewhere', [], { REMIT_TOKEN_URL: 'http://evil.test/token' }, 1, 'must be the endpoint of a run'],
     ['a file that is gone', [], { REMIT_TOKEN_FILE: '/nowhere' }, 1, '`/nowhere` cannot be read: ENOENT'],
-    ['a variable that holds no token', [], { REMIT_TOKEN: 'a\nb: c' }, 1, 'what the run handed over is no token'],
+    ['a variable that holds no token', [], { REMIT_TOKEN: 'a\nb: c' }, 1, 'the run handed over an invalid token'],
   ] as [string, string[], Record<string, string>, number, string][])(
     'refuses %s',
     async (_name, words, environment, code, message) => {

@@ -187,7 +187,7 @@ describe('remit task show', () => {
     const { exit, out } = await run('show', first.id, '--state', file);
     expect(exit).toBe(0);
     expect(out.split('\n').slice(0, 6)).toEqual([
-      `task      ${first.id}  (deleted from the state file after its end; told by its records)`,
+      `task      ${first.id}  (deleted from the state file after its end; shown from its records)`,
       `agent     ${first.agent}`,
       'purpose   pay the invoices of may',
       `intent    sha-256:x  trace ${'a'.repeat(32)}`,
@@ -288,7 +288,7 @@ describe('remit task suspend and resume', () => {
     await run('suspend', first.id, '--cause', 'x', '--state', file);
     expect(await run('resume', part.id, '--cause', 'x', '--state', file, '--json')).toMatchObject({
       exit: 1,
-      err: 'remit task resume: the task it is part of is `suspended`',
+      err: 'remit task resume: its parent task is `suspended`',
     });
     const { out } = await run('show', part.id, '--state', file);
     expect(out.split('\n').slice(4, 12)).toEqual([
@@ -316,7 +316,7 @@ describe('remit task', () => {
     ['no id to show', ['show'], /^remit task show: the id of a task is required$/],
     ['no id to end', ['end', '--cause', 'x'], /the id of a task is required$/],
     ['no id to suspend', ['suspend', '--cause', 'x'], /^remit task suspend: the id of a task is required$/],
-    ['no cause', ['end', 'x'], /--cause is required: why, for those who read the record later$/],
+    ['no cause', ['end', 'x'], /--cause is required: the reason, for readers of the record$/],
     ['a long cause', ['end', 'x', '--cause', 'x'.repeat(257)], /--cause must have at most 256 characters$/],
     [
       'an end that is none',
@@ -326,7 +326,7 @@ describe('remit task', () => {
     [
       'no configuration',
       ['list', '--config', '/nonexistent.yaml'],
-      /cannot read the configuration `\/nonexistent.yaml`: name one by --config, or --state FILE$/,
+      /cannot read the configuration `\/nonexistent.yaml`: name one with --config, or use --state FILE$/,
     ],
     [
       'no state file',

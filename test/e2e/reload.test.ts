@@ -76,7 +76,7 @@ describe('remit serve on SIGHUP', () => {
     });
     const events = of(await reloaded(/config-waiting .*admin/), /^config-/);
     expect(events).toEqual([
-      ['config-applied', '`decisionLog` has changed, and holds from now on'],
+      ['config-applied', '`decisionLog` has changed and is now in effect'],
       ['config-waiting', '`extAuthz.listen` has changed, which needs a restart'],
       ['config-waiting', '`admin.listen` has changed, which needs a restart'],
     ]);
@@ -87,12 +87,12 @@ describe('remit serve on SIGHUP', () => {
     const events = of(await reloaded(/config-refused .*drainSecond/), /^config-/);
     expect(events.map(([event]) => event)).toEqual(['config-refused', 'config-refused']);
     expect(events.map(([, message]) => message).join('\n')).toMatch(
-      /remit\.yaml:\d+:\d+: .*decisionLog.*the one before stays/,
+      /remit\.yaml:\d+:\d+: .*decisionLog.*the previous one stays/,
     );
     await write({});
     // What was refused was never in force: against that, one key is as it was at the start again.
     expect(of(await reloaded(/config-applied/), /^config-/)).toEqual([
-      ['config-applied', '`decisionLog` has changed, and holds from now on'],
+      ['config-applied', '`decisionLog` has changed and is now in effect'],
     ]);
   });
 
