@@ -18,36 +18,36 @@ import type { ReplayedUse } from './replayed-use.ts';
 import type { Attempt, TestCase } from '../tests/test-case.ts';
 import { writtenCallOf } from '../tests/written-call.ts';
 
-/** What was compared: a decision of the ledger, a case of a suite, or a record that could not be read, by its number. */
+/** The source of an example: a ledger decision, a test case, or the number of a record that could not be read. */
 export type ComparedExample =
   | { readonly decisionId: string; readonly atMs: number }
   | { readonly file: string; readonly line: number; readonly name: string }
   | { readonly seq: number };
 
-/** What cannot be decided again. */
+/** What prevents repeating a decision. */
 export type NotRepeatable = Pick<ReplayedUse, 'action' | 'missing'>;
 
-/** What a comparison has come to. */
+/** The result of a comparison. */
 export interface ComparisonReport {
   readonly changes: SetChanges;
-  /** Decisions that were made by both sets. */
+  /** Decisions made by both sets. */
   readonly compared: number;
   readonly groups: readonly DifferenceGroup<ComparedExample>[];
-  /** Differences beyond the groups that are kept. */
+  /** Differences beyond the kept groups. */
   readonly ungrouped: number;
-  /** Uses that nobody can decide again from what is on record. */
+  /** Uses whose decision cannot be repeated from what is recorded. */
   readonly notRepeatable: CountedAlike<NotRepeatable>;
-  /** What neither set would have had a say in, or what is no call. */
+  /** Decisions that neither set affects, and records that are not calls. */
   readonly skipped: CountedAlike<{ readonly why: string }>;
 }
 
-/** How many there are of a kind, in groups of what they have in common. */
+/** A count of similar items, grouped by what they share. */
 export interface CountedAlike<Alike> {
   readonly count: number;
   readonly groups: readonly Group<Alike, ComparedExample>[];
 }
 
-/** Decides recorded uses and test cases by two policy sets, and counts where the two come to something else. */
+/** Decides recorded uses and test cases with two policy sets, and counts differences. */
 export class Comparison {
   readonly #sets: readonly [PolicySet, PolicySet];
   readonly #changes: SetChanges;
@@ -63,7 +63,7 @@ export class Comparison {
     this.#replay = useReplayer(this.#sets, this.#changes);
   }
 
-  /** Compares a recorded use; `null` where it was of no task. */
+  /** Compares a recorded use; `null` is a use without a task. */
   addUse(record: PlacedUse, task: RecordedTask | null): void {
     const example = { decisionId: record.decisionId, atMs: record.at };
     const replayed = this.#replay(record, task);
@@ -74,7 +74,7 @@ export class Comparison {
     else this.#compare(decisions, { source: 'ledger', action, agent, intent: null }, example);
   }
 
-  /** Compares what a case attempts; what it expects plays no part. */
+  /** Compares the attempt of a case; its expectation is ignored. */
   addCase({ attempt, circumstances, file, line, name, skip }: TestCase): void {
     const example = { file, line, name };
     if (skip !== null) return this.skip('left out by its suite', example);
@@ -90,7 +90,7 @@ export class Comparison {
     this.#compare([decisionOf(before), decisionOf(after)], about, example);
   }
 
-  /** Counts what cannot be compared at all. */
+  /** Counts what cannot be compared. */
   skip(why: string, example: ComparedExample): void {
     this.#skipped.add({ why }, example);
   }
@@ -116,7 +116,7 @@ export class Comparison {
   }
 }
 
-/** Groups with their sum. */
+/** Groups with their total. */
 class Tally<Alike extends object> {
   readonly #groups = new Groups<Alike, ComparedExample>();
   #count = 0;
@@ -131,7 +131,7 @@ class Tally<Alike extends object> {
   }
 }
 
-/** One and the same call for both sets, also where one of the catalogs could not have written it. */
+/** The same call for both sets, even where one of the catalogs could not have produced it. */
 function sameFor(attempt: Attempt, [former, other]: readonly [PolicySet, PolicySet]): Attempt | Problem {
   if (attempt.kind === 'issue') return attempt;
   const written = writtenCallOf(attempt, former.catalog);
@@ -139,7 +139,7 @@ function sameFor(attempt: Attempt, [former, other]: readonly [PolicySet, PolicyS
   return isProblem(call) ? call : { ...call, kind: 'call' };
 }
 
-/** A token for what a catalog does not have is refused. */
+/** A token for an action that a catalog lacks is refused. */
 const decisionOf = (rehearsal: Rehearsal | Problem): Decision =>
   isProblem(rehearsal) ? deny('action.unknown', rehearsal.problem) : rehearsal.decision;
 

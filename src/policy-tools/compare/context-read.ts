@@ -1,6 +1,6 @@
 import type { Reads } from '../../policy/answers/reads.ts';
 
-/** Whether policies with these reads can read a value of the context, or whether it is there, by the names on the way to it. */
+/** Whether policies with these reads can read a context value, or test its presence. @param path its names from the context */
 export function readsContext({ everything, roots }: Reads, path: readonly string[]): boolean {
   let at = roots.get('context');
   for (const name of path) {

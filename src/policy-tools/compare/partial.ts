@@ -5,32 +5,32 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 import type { Question } from '../../policy/question.ts';
 
-/** A value of the context that is not known: what a question has in its place is made up. */
+/** A context value that is not known; the question contains a made-up one. */
 export interface UnknownValue {
-  /** The names on the way to it, such as `args`, `amount`. */
+  /** Names of the path to it, such as `args`, `amount`. */
   readonly path: readonly string[];
   /** In words, such as `argument amount`. */
   readonly name: string;
 }
 
-/** What is known of a question besides its words. */
+/** Further knowledge about a question. */
 export interface Known {
   readonly unknown: readonly UnknownValue[];
-  /** Whether a policy is known to have matched this very question; `undefined` where that is not known. */
+  /** Whether a policy is known to have matched this question; `undefined` where not known. */
   readonly matched: (policy: PolicyEntry) => boolean | undefined;
 }
 
-/** No answer, since policies look at what is not known. */
+/** No answer: policies read unknown values. */
 export interface Undecided {
   readonly kind: 'undecided';
-  /** Names of the unknown values that the answer hangs on. */
+  /** Names of the unknown values on which the answer depends. */
   readonly unknown: readonly string[];
 }
 
 /**
- * Asks the enforced policies of a set a question of which a part is not known. The answer is the one that the whole question
- * has, whatever the unknown values are, or there is none: a policy that reads no unknown value says what it says, one that
- * reads one says what it is known to have said, and else may match or not. That one of them errs is not reckoned with.
+ * Evaluates the enforced policies for a partially unknown question. Returns the answer that holds for all unknown values, or
+ * none. A policy that reads no unknown value is evaluated; one that does either is known to have matched or not, or counts as
+ * undecided. Errors of such policies are not considered.
  */
 export function partialAsker(set: PolicySet): (question: Question, known: Known) => EngineAnswer | Undecided {
   const enforced = set.policies.filter(({ shadow }) => !shadow);
@@ -47,7 +47,7 @@ export function partialAsker(set: PolicySet): (question: Question, known: Known)
   };
 }
 
-/** How one policy stands to a question; `matches` is `undefined` where that hangs on what is unknown to it. */
+/** A policy's result for a question; `matches` is `undefined` where it depends on unknown values. */
 interface View {
   readonly policy: PolicyEntry;
   readonly unknown: readonly string[];
@@ -67,7 +67,7 @@ function answerOf(views: readonly View[]): EngineAnswer | Undecided {
   return perhapsPermitting.length > 0 ? undecidedBy(perhapsPermitting) : { kind: 'not-permitted' };
 }
 
-/** A policy that errs on what was made up may not err on what was there. */
+/** A policy that fails on made-up values need not fail on the real ones. */
 function errorOf(erring: readonly View[]): EngineAnswer | Undecided {
   const certain = erring.filter(({ unknown }) => unknown.length === 0);
   return certain.length > 0

@@ -6,41 +6,41 @@ import type { UseRecord } from '../../ledger/record.ts';
 import type { Task } from '../../task/task.ts';
 import { isOfPolicies } from '../shadow/difference.ts';
 
-/** What is known of the task of a recorded use. */
+/** What is known of a recorded use's task. */
 export interface TaskThen extends Pick<
   Task,
   'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent' | 'subjectAttributes'
 > {
-  /** As it stands now; `null` where nothing holds it. */
+  /** The current context; `null` where it is not stored. */
   readonly context: Pick<Task, 'claimed' | 'attested'> | null;
 }
 
-/** What else is known about a recorded use. */
+/** Further knowledge about a recorded use. */
 export interface RecordedWith {
   readonly task?: TaskThen | undefined;
   /** What its task was allowed before it. */
   readonly history?: { readonly actions: readonly string[]; readonly labels: readonly string[] } | undefined;
-  /** Where its action is, to say which arguments are missed. */
+  /** Catalog with its action, to tell which arguments are missing. */
   readonly catalog?: Catalog | undefined;
 }
 
-/** A case in the form a suite has it, and what a person must add to it or know of it. */
+/** A test case in suite format, with notes on what a person must add or know. */
 export interface RecordedCase {
   readonly item: Readonly<Record<string, unknown>>;
   readonly notes: readonly string[];
 }
 
-/** The arguments of an action that the record of its use does not hold: all that are not in the path. */
+/** The arguments of an action that are not recorded: all that are not in the path. */
 export const unrecordedArguments = (action: CatalogAction | undefined): readonly ArgumentSpec[] =>
   (action?.args ?? []).filter(({ from }) => from !== 'path');
 
-/** Classes that follow from the decision and are none of the circumstances. */
+/** Reuse classes that follow from the decision rather than the circumstances. */
 const OF_DECISION = new Set(['after-end', 'other-identity']);
 
 /**
- * The case that a record of a use makes: the same call by the same agent at the same instant, expected to be decided as it
- * was. A record holds no query, header, body and binding, and those may have mattered: `notes` says what is missed. A problem
- * where the caller or the request was not read, since then there is nothing to repeat.
+ * The test case of a recorded use: the same call by the same agent at the same instant, with the recorded decision as
+ * expectation. Query, headers, body and binding are not recorded and may have mattered: `notes` lists what is missing. A
+ * problem where the caller or the request was not recorded.
  */
 export function recordedCase(
   record: UseRecord,
@@ -77,20 +77,20 @@ export function recordedCase(
 }
 
 /**
- * Whether a case can come to a recorded reason, `null` of an allow: keys, proofs, budgets and faults are none of the
- * circumstances of a case.
+ * Whether a case can result in a recorded reason (`null` for an allow): keys, proofs, budgets and faults are not part of a
+ * case.
  */
 export const isReasonOfCase = (reason: ReasonCode | null): boolean =>
   isOfPolicies(reason) || stateIn(reason) !== undefined;
 
-/** The text of a suite of the cases that records make, each with its notes as comments. */
+/** A suite of recorded cases as text, with notes as comments. */
 export const recordedSuiteText = (cases: readonly RecordedCase[]): string =>
   cases.length === 0 ? 'cases: []\n' : `cases:\n${cases.map(recordedCaseText).join('')}`;
 
-/** The case as an item of the list `cases`, for a terminal too: an agent chooses some of it. */
+/** A case as an item of `cases`. Safe for a terminal, since agents choose parts of it. */
 export function recordedCaseText({ item, notes }: RecordedCase): string {
   const plain = itemText(item, {});
-  // Escapes are read in double quotes alone.
+  // Escapes are only read in double quotes.
   const text = UNPRINTABLE.test(plain)
     ? itemText(item, { defaultStringType: 'QUOTE_DOUBLE' }).replaceAll(
         new RegExp(UNPRINTABLE, 'gu'),
@@ -105,7 +105,7 @@ const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const itemText = (item: RecordedCase['item'], style: ToStringOptions): string =>
   stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false, ...style }).replace(/^"?cases"?:\n/, '');
 
-/** Who acted: behind a hop that ends TLS it is not the caller, but the agent that the token was issued to. */
+/** The acting agent: behind a hop that terminates TLS, the one the token was issued to, not the caller. */
 const agentOf = ({ agent, credential, reason }: UseRecord, task: RecordedWith['task']): string | null =>
   agent !== null && credential === 'task-token' && reason !== 'token.binding' ? (task?.agent ?? agent) : agent;
 
@@ -139,6 +139,6 @@ const contextOf = ({ claimed, attested }: NonNullable<TaskThen['context']>): Rea
   ...(attested.length === 0 ? {} : { attested: attested.map(({ name, value, by }) => ({ name, value, by })) }),
 });
 
-/** The state of the task that a call was denied for. */
+/** The task state for which a call was denied. */
 const stateIn = (reason: ReasonCode | null): string | undefined =>
   /^task\.(suspended|completed|cancelled|revoked|expired)$/.exec(reason ?? '')?.[1];

@@ -6,22 +6,22 @@ import { noAttributes } from '../../task/subject-attributes.ts';
 import type { Task } from '../../task/task.ts';
 import type { RecordedWith, TaskThen } from './recorded-case.ts';
 
-/** What there is of the task of recorded uses. */
+/** The task of recorded uses, as far as available. */
 export interface RecordedTask {
-  /** As it stands now; `undefined` where no store holds it. */
+  /** Its current state; `undefined` where it is not stored. */
   readonly stored: Task | undefined;
-  /** Its records, in the order of the ledger. */
+  /** Its records in ledger order. */
   readonly records: readonly TimelineEntry[];
-  /** Whether some of them could not be read, or were more than are. */
+  /** Whether some records could not be read, or the limit was reached. */
   readonly isCut: boolean;
-  /** Whether a part of it was handed on. */
+  /** Whether it has sub-tasks. */
   readonly hasParts: () => boolean;
 }
 
-/** What of a task may have been otherwise when a use of it was decided. */
+/** Facts about a task that may have differed when a use was decided. */
 export type Doubt = 'task' | 'actors' | 'risk' | 'context' | 'history';
 
-/** What is known about a recorded use from its task; the history is what the task itself was allowed before. */
+/** What is known about a recorded use from its task; the history is that of the task itself. */
 export function recordedWith(
   record: PlacedUse,
   task: RecordedTask | null,
@@ -37,7 +37,7 @@ export const labelsOf = (actions: readonly string[], catalog: Catalog | undefine
   ...new Set(actions.flatMap((id) => Array.from(catalog?.actions.get(id)?.labels ?? []))),
 ];
 
-/** What may have been otherwise when a use was decided than `recordedWith` says; nothing of a use without a task. */
+/** Facts that may have differed from `recordedWith` when a use was decided; empty for a use without a task. */
 export function doubtsAbout(record: PlacedUse, task: RecordedTask | null): ReadonlySet<Doubt> {
   if (task === null) return new Set();
   if (taskThen(record, task) === undefined) return new Set(['task', 'actors', 'risk', 'context', 'history']);
@@ -45,7 +45,7 @@ export function doubtsAbout(record: PlacedUse, task: RecordedTask | null): Reado
   const hasBeginning = intentOf(task) !== undefined;
   const isContextThen = task.stored !== undefined && !task.isCut && eventsAfter(record, task, 'context').length === 0;
   const isRiskThen = !task.isCut && (task.stored !== undefined || !isPart);
-  // The history is kept for the whole task: what one part was allowed, the others have in theirs.
+  // The history is shared by the whole task tree.
   const isHistoryWhole = hasBeginning && !task.isCut && !isPart && !task.hasParts();
   const doubts: Readonly<Record<Exclude<Doubt, 'task'>, boolean>> = {
     actors: isPart,
@@ -61,7 +61,7 @@ function allowedBefore({ seq }: PlacedUse, { records }: RecordedTask): readonly 
   return [...new Set(before.flatMap((one) => ('action' in one && one.action !== null ? [one.action] : [])))];
 }
 
-/** The task when the use was decided: by the store, else by the record of its intent; `undefined` where neither has it. */
+/** The task when the use was decided: from the store, else from the record of its intent; `undefined` without either. */
 function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
   if (task.stored !== undefined) {
     const { claimed, attested, risk } = task.stored;
@@ -77,9 +77,9 @@ function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
     risk: riskThen(record, task, 'low'),
     context: null,
     subject: intent.subject ?? agent,
-    // `subjectAttributesFrom` made what the record has.
+    // Safe: recorded from `subjectAttributesFrom`.
     subjectAttributes: (intent.subjectAttributes ?? noAttributes) as Task['subjectAttributes'],
-    // A record names agents by their SPIFFE ID; what is made of it is read again as a case.
+    // Safe: records name agents by SPIFFE ID, and the case is parsed again.
     agent: agent as Task['agent'],
   };
 }
@@ -87,7 +87,7 @@ function taskThen(record: PlacedUse, task: RecordedTask): TaskThen | undefined {
 const intentOf = ({ records }: RecordedTask): IntentRecord | undefined =>
   records.find((one): one is TimelineEntry & IntentRecord => one.kind === 'intent');
 
-/** The instant in the id of a task is that of its making; the record came a little later. @see RFC 9562 section 5.7 */
+/** The creation time in a task's id; the record came slightly later. @see RFC 9562 section 5.7 */
 function createdAtMs({ task, at }: IntentRecord): number {
   const ms = Number.parseInt((task ?? '').slice(0, 13).replace('-', ''), 16);
   return Number.isNaN(ms) ? at : ms;
@@ -101,7 +101,7 @@ const eventsOf = ({ records }: RecordedTask, event: EventRecord['event']): reado
 const eventsAfter = ({ seq }: PlacedUse, task: RecordedTask, event: EventRecord['event']): readonly PlacedEvent[] =>
   eventsOf(task, event).filter((one) => (one.seq ?? Infinity) > seq);
 
-/** Each change of the risk is on record with what it was before. */
+/** Each change of the risk is recorded with its previous value. */
 function riskThen(record: PlacedUse, task: RecordedTask, otherwise: Task['risk']): Task['risk'] {
   const [next] = eventsAfter(record, task, 'risk');
   const last = eventsOf(task, 'risk').at(-1);

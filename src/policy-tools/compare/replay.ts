@@ -14,7 +14,7 @@ import type { Rehearsal } from '../tests/rehearse.ts';
 import type { Attempt, CaseCircumstances, TestCase } from '../tests/test-case.ts';
 import { writtenCallOf } from '../tests/written-call.ts';
 
-/** The case of a record, as a suite has it and read; a problem where there is none. */
+/** The case of a record, in suite format and parsed; a problem where there is none. */
 export function readCaseOf(
   record: UseRecord,
   known: RecordedWith,
@@ -27,27 +27,24 @@ export function readCaseOf(
   return test === undefined ? { problem: 'it makes no test case' } : { made, test };
 }
 
-/**
- * The call of a case with what a call to its action has to have: arguments of no meaning where the record holds none, so that
- * it comes to the action at all.
- */
+/** The call of a case, completed so that it reaches its action: unrecorded arguments get meaningless values. */
 export function withContent(attempt: Attempt, actionId: string | null, catalog: Catalog): Attempt {
   const action = catalog.actions.get(actionId ?? '');
   if (attempt.kind !== 'call' || action === undefined) return attempt;
   const made = writtenCallOf({ kind: 'action', action: action.id, args: {} }, catalog);
-  // What only opens or ends a stream has no content.
+  // Opening or ending a stream has no content.
   if (isProblem(made) || made.method !== attempt.method) return attempt;
   const query = /\?.*$/.exec(made.url)?.[0] ?? '';
   return { ...attempt, url: `${attempt.url}${query}`, headers: made.headers, body: made.body };
 }
 
-/** What came of an attempt of which a part is not known. */
+/** The result of a partially known attempt. */
 export interface PartialRehearsal extends Rehearsal {
-  /** What the decision hangs on and is not known, by name; where there is any the decision is none. */
+  /** Names of the unknown values on which the decision depends; where there are any, there is no decision. */
   readonly undecided: readonly string[];
 }
 
-/** Rehearses by one set attempts of which a part is not known. */
+/** Rehearses partially known attempts with one policy set. */
 export function partialRehearser(
   set: PolicySet,
 ): (

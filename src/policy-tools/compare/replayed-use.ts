@@ -21,17 +21,17 @@ import { unknownToCatalogs, unknownValues } from './unrecorded.ts';
 export interface ReplayedUse {
   readonly action: string;
   readonly agent: string;
-  /** By the one set and the other. */
+  /** By the first and the second set. */
   readonly decisions: readonly [Decision, Decision];
-  /** What the record lacks and a decision hangs on, in words, sorted; where there is any the decisions are none. */
+  /** Unrecorded facts on which a decision depends, in words, sorted; where there are any, there are no decisions. */
   readonly missing: readonly string[];
 }
 
 /**
- * Decides recorded uses again by two sets. Nothing is missing where the first decides as it was decided, and no policy of either
- * looks at what the record does not hold, or the record says what that policy said. A problem where a record makes no case.
+ * Decides recorded uses again with two sets. Nothing is missing where the first set repeats the recorded decision, and no
+ * policy of either reads unrecorded facts, or the record tells that policy's result. A problem where a record makes no case.
  *
- * @param changes what differs from the first set to the second
+ * @param changes differences between the sets
  */
 export function useReplayer(
   [former, other]: readonly [PolicySet, PolicySet],
@@ -65,7 +65,7 @@ export function useReplayer(
       ...before.undecided,
       ...after.undecided,
       ...unknownToCatalogs(record, targets, doubts),
-      // Which arguments another catalog would have taken is not on record.
+      // It is not recorded which arguments another catalog would have read.
       ...(isChanged(changes.actions) && [before, after].some(isOfArguments) ? ['query and body'] : []),
     ];
     const missing = unknown.length > 0 ? unknown : lacks(before, record, isOfFormer);
@@ -89,24 +89,24 @@ const unknownIn = (
   { record, doubts }: { readonly record: PlacedUse; readonly doubts: ReadonlySet<Doubt> },
 ) => unknownValues(record, doubts, catalog.actions.get(action));
 
-/** The labels of what was done before are those of the catalog that is asked. */
+/** The labels of earlier actions by this set's catalog. */
 const underCatalog = (circumstances: CaseCircumstances, { catalog }: PolicySet): CaseCircumstances => {
   const { actions } = circumstances.history;
   return { ...circumstances, history: { actions, labels: labelsOf(actions, catalog) } };
 };
 
-/** Which policies of its set matched, as far as the record of a decision says it. */
+/** Which policies matched, as far as the record tells. */
 function matchedBy({ decision, reason, policyIds }: PlacedUse): Known['matched'] {
   const deciding = new Set(policyIds);
   const isNamed = ({ id }: PolicyEntry): boolean => deciding.has(id);
   if (decision === 'allow' || reason === 'policy.not-permitted') return isNamed;
-  // Permits are not named where a forbid matches.
+  // Where a forbid matches, permits are not named.
   return (policy) => (reason === 'policy.forbidden' && policy.effect === 'forbid' ? isNamed(policy) : undefined);
 }
 
 type Asked = readonly [Question | null, PolicySet];
 
-/** Whether the engine is asked the very same by both sets, entities included, so that one policy says one thing. */
+/** Whether both sets put the same request to the engine, entities included, so that equal policies give equal results. */
 function isSameRequest(former: Asked, other: Asked): boolean {
   const [before, after] = [former, other].map(([question, { facts }]) =>
     question === null
@@ -116,7 +116,7 @@ function isSameRequest(former: Asked, other: Asked): boolean {
   return before !== null && before === after;
 }
 
-/** What must have been otherwise where the first set does not decide as it was decided; its own records name its policies. */
+/** What must have differed where the first set does not repeat the decision; a record of its own names its policies. */
 function lacks({ decision, target }: PartialRehearsal, record: PlacedUse, isOfFormer: boolean): readonly string[] {
   const reason = isDeny(decision) ? decision.reason : null;
   const isSame = decision.kind === record.decision && reason === record.reason;

@@ -2,16 +2,16 @@ import { cedarTokens } from '../../policy/cedar-text.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 
-/** What became of the things of one kind, by their names, sorted. */
+/** Changes of one kind of things, by name, sorted. */
 export interface Changes {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
 }
 
-/** What differs between two policy sets. */
+/** The differences between two policy sets. */
 export interface SetChanges {
-  /** By `@id`; blanks and comments change nothing. */
+  /** By `@id`, ignoring white space and comments. */
   readonly policies: Changes;
   /** Actions of the catalogs. */
   readonly actions: Changes;
@@ -19,7 +19,7 @@ export interface SetChanges {
   readonly entities: Changes;
 }
 
-/** What differs from one policy set to another. */
+/** The differences from one policy set to another. */
 export const setChanges = (from: PolicySet, to: PolicySet): SetChanges => ({
   policies: changesIn(policyTexts(from), policyTexts(to)),
   actions: changesIn(actionTexts(from), actionTexts(to)),
@@ -35,7 +35,7 @@ function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, st
   };
 }
 
-/** The policies of a set by id, each as what its text says. */
+/** The policies of a set by id, with their tokens as text. */
 const policyTexts = ({ policies }: PolicySet): ReadonlyMap<string, string> =>
   new Map(policies.map((policy) => [policy.id, wordsOf(policy)]));
 
@@ -47,7 +47,7 @@ const wordsOf = ({ text }: PolicyEntry): string =>
 const actionTexts = ({ catalog }: PolicySet): ReadonlyMap<string, string> =>
   new Map(Array.from(catalog.actions.values(), (action) => [action.id, JSON.stringify(action, plainPart)]));
 
-/** What the catalog says of an action, its server included; the shape of a message follows from its arguments. */
+/** The catalog's entry for an action with its server; the message shape is left out, since it follows from the arguments. */
 const plainPart = (name: string, value: unknown): unknown => {
   if (name === 'message') return undefined;
   return value instanceof Set || value instanceof Map ? [...value] : value;

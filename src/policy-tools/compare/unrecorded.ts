@@ -26,7 +26,9 @@ const OF_DOUBT: Readonly<Record<Doubt, readonly UnknownValue[]>> = {
   history: [value('history of the task', 'task', 'actions'), value('history of the task', 'task', 'labels')],
 };
 
-/** What policies can look at and neither the record of a use nor its task holds; its arguments are those of its action. */
+/**
+ * Values that policies can read but that neither the record of a use nor its task contains; arguments are those of its action.
+ */
 export const unknownValues = (
   { credential }: UseRecord,
   doubts: ReadonlySet<Doubt>,
@@ -39,8 +41,8 @@ export const unknownValues = (
 ];
 
 /**
- * What two catalogs make of the same call that hangs on what its record does not hold, by names: arguments that are declared
- * otherwise, secrets that may pass, what a grant or a token is for.
+ * Names of unrecorded facts on which two catalogs may disagree for the same call: arguments declared differently, secrets that
+ * may pass, the scope of a grant or the audience of a token.
  */
 export function unknownToCatalogs(
   { credential }: UseRecord,

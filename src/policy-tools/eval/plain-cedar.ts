@@ -9,18 +9,18 @@ import { readsOf } from '../../policy/answers/reads.ts';
 import { member, scopeFrom, scopeUid } from '../../policy/answers/scope.ts';
 import type { Slots } from '../../policy/answers/scope.ts';
 
-/** Policies, schema and entities that requests are put to, in any form in which the engine takes them. */
+/** Policies, schema and entities, in any form that the engine accepts. */
 export interface PlainRules {
-  /** Differs from that of all other rules that share a cache. */
+  /** Unique among all rules that share a cache. */
   readonly generation: string;
-  /** Cedar text, whose policies are `policy0`, `policy1`, … in its order; or Cedar's JSON form with ids, templates and links. */
+  /** Cedar text, whose policies are `policy0`, `policy1`, … in order; or Cedar's JSON format with ids, templates and links. */
   readonly policies: unknown;
-  /** Cedar text or its JSON form; `undefined` where there is none. */
+  /** Cedar text or JSON; `undefined` without a schema. */
   readonly schema: unknown;
   readonly entities: readonly unknown[];
 }
 
-/** One policy of the rules, a linked one included, in the form in which the engine takes it. */
+/** One policy of the rules, linked ones included, in the engine's format. */
 interface PlainPolicy extends PolicyFacts {
   readonly addTo: (set: MutableSet) => void;
 }
@@ -31,14 +31,14 @@ interface MutableSet {
   readonly templateLinks: unknown[];
 }
 
-/** Answers one plain request; never throws. */
+/** Answers one plain request. Never throws. */
 export type PlainAsk = (request: unknown) => EvaluatorAnswer;
 
 const NO_CLOCK = { nowMs: 0, untilMs: 1 };
 
 /**
- * Requests of plain Cedar by the product's engine. What cannot be taken apart here, such as policies that do not parse, is put
- * to the engine whole, without slices and cache, so that its answer is the engine's own in every case.
+ * Evaluates plain Cedar requests with Remit's engine. Input that cannot be split here, such as policies that do not parse, goes
+ * to the engine as a whole, without slices and cache, so that the answer is always the engine's own.
  */
 export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorOptions): PlainAsk {
   const { generation, schema } = rules;
@@ -76,7 +76,7 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
   };
 }
 
-/** What the engine itself throws over is said by it when it is asked. */
+/** Returns `null` on an exception: the engine reports the same error when it is called. */
 function attempt<T>(make: () => T | null): T | null {
   try {
     return make();
@@ -99,21 +99,21 @@ function setOf(members: readonly number[], policies: readonly PlainPolicy[]): En
   return set as EnginePolicies;
 }
 
-/** Names are the caller's, `__proto__` perhaps. */
+/** Names are chosen by the caller, perhaps `__proto__`. */
 const byName = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
 
-/** Whether the engine takes the entities as they are, whatever is asked. */
+/** Whether the engine accepts the entities for every question. */
 const areTaken = (entities: readonly unknown[], cedar: Cedar): boolean =>
   cedar.checkParseEntities({ entities, schema: null } as Parameters<Cedar['checkParseEntities']>[0]).type === 'success';
 
 interface Parts {
   readonly policies: readonly PlainPolicy[];
-  /** What each entity is directly in, by its key. */
+  /** Direct parents of each entity, by key. */
   readonly parents: ReadonlyMap<string, readonly EntityUid[]>;
 }
 
 function partsOf({ policies, schema, entities }: PlainRules, cedar: Cedar): Parts | null {
-  // What is wrong with one policy, or between two, refuses them all, also where one of them would not be asked.
+  // An error in one policy, or between two, refuses all of them, even where one would not be evaluated.
   if (cedar.checkParsePolicySet(wholePolicies(policies)).type === 'failure') return null;
   const apart = typeof policies === 'string' ? policiesOfText(policies, cedar) : policiesOfJson(policies, cedar);
   const parents = new Map<string, readonly EntityUid[]>();
@@ -121,7 +121,7 @@ function partsOf({ policies, schema, entities }: PlainRules, cedar: Cedar): Part
   return apart === null || !isHierarchy ? null : { policies: apart, parents };
 }
 
-/** `null` where the engine reads the text otherwise than statement by statement, or a statement is none of its policies. */
+/** `null` where the engine does not parse the text statement by statement. */
 function policiesOfText(text: string, cedar: Cedar): readonly PlainPolicy[] | null {
   const parts = cedar.policySetTextToParts(text);
   if (parts.type === 'failure' || parts.policy_templates.length > 0) return null;
@@ -191,7 +191,7 @@ function addEntities(parents: Parents, entities: readonly unknown[]): boolean {
   return true;
 }
 
-/** The engine adds the actions of a schema, with their groups, to the entities. */
+/** The engine adds a schema's actions, with their groups, to the entities. */
 function addActions(parents: Parents, schema: unknown, cedar: Cedar): boolean {
   if (schema === undefined) return true;
   const text = textOf(schema, cedar);

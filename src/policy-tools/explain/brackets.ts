@@ -6,7 +6,7 @@ export type Tokens = readonly CedarToken[];
 const OPENING = new Set(['(', '[', '{']);
 const CLOSING = new Set([')', ']', '}']);
 
-/** Index of the bracket that closes the one at an index; the number of tokens where none does. */
+/** Index of the bracket that closes the one at `open`; the number of tokens where there is none. */
 export function closing(tokens: Tokens, open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at += 1) {
@@ -16,11 +16,11 @@ export function closing(tokens: Tokens, open: number): number {
   return tokens.length;
 }
 
-/** 1 for a bracket that opens, -1 for one that closes, 0 for any other token. */
+/** 1 for an opening bracket, -1 for a closing one, 0 for any other token. */
 export const depthOf = (token: CedarToken | undefined): number =>
   token === undefined || token.text.length > 1 ? 0 : Number(OPENING.has(token.text)) - Number(CLOSING.has(token.text));
 
-/** The tokens between the separators that stand in no bracket. */
+/** Splits tokens at separators outside of brackets. */
 export function split(tokens: Tokens, separator: string): readonly Tokens[] {
   const parts: CedarToken[][] = [[]];
   let depth = 0;

@@ -9,24 +9,24 @@ import { NAMESPACE } from '../../policy/namespace.ts';
 import { valuesRead } from './values-read.ts';
 import type { ReadValue } from './values-read.ts';
 
-/** A piece of a policy, with what it was asked about. */
+/** A piece of a policy with its result. */
 export interface ExplainedPiece extends TextPlace {
   readonly part: 'principal' | 'resource' | 'when' | 'unless';
   readonly text: string;
   readonly standing: Standing;
-  /** The values of the context it names, and of the principal or resource it names what that is in. */
+  /** The context values it names, and the ancestors of the principal or resource it names. */
   readonly values: readonly ReadValue[];
 }
 
 const ENTITIES = ['principal', 'resource'] as const;
 
-/** Gives the pieces of a policy that could differ by the call: an action, and an unnamed principal or resource, are none. */
+/** Returns the pieces of a policy that depend on the call. An action, and an unconstrained principal or resource, do not. */
 export function pieceExplainer(
   question: Question,
   { facts }: Pick<PolicySet, 'facts'>,
 ): (observation: Observation) => readonly ExplainedPiece[] {
   const call = callFrom(question, facts.actionGroups.get(question.action) ?? [], facts.entities);
-  // What `callFrom` makes, in the library's wider type.
+  // Safe: made by `callFrom`; the library's type is wider.
   const entities = call.entities as readonly { readonly uid: EntityUid; readonly parents: readonly EntityUid[] }[];
   const parents = new Map(entities.map(({ uid, parents: in_ }) => [uidText(uid), in_.map(uidText)]));
   const membership = (path: (typeof ENTITIES)[number]): ReadValue => {
@@ -51,14 +51,14 @@ export function pieceExplainer(
 
 const uidText = ({ type, id }: EntityUid): string => `${type.replace(`${NAMESPACE}::`, '')}::"${id}"`;
 
-/** An entity and everything it is in, itself first, each once. */
+/** An entity and its ancestors, itself first, without duplicates. */
 function ancestorsOf(uid: string, parents: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const all = new Set([uid]);
   for (const one of all) for (const parent of parents.get(one) ?? []) all.add(parent);
   return [...all];
 }
 
-/** What a piece asks and of what: `context.args.amount > 500` (context.args.amount is 900). */
+/** A piece with its values: `context.args.amount > 500` (context.args.amount is 900). */
 export function pieceText({ part, text, standing, values }: ExplainedPiece): string {
   const oneLine = text.replaceAll(/\s+/g, ' ');
   const known = values.map(({ path, value }) => `${path} is ${value ?? 'not there'}`);

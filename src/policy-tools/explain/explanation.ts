@@ -11,31 +11,31 @@ import type { Question } from '../../policy/question.ts';
 import { tryChanges } from './tried.ts';
 import type { Try, Tried } from './tried.ts';
 
-/** A policy about the action, by what names it. */
+/** A policy about the action, by its name. */
 export interface ExplainedPolicy extends TextPlace {
   readonly id: string;
   readonly effect: 'permit' | 'forbid';
   readonly file: string;
-  /** Whether it is only on trial, and decides nothing. */
+  /** Whether it is on trial only and decides nothing. */
   readonly shadow: boolean;
-  /** Of a policy that matches all its pieces; of a near miss those that kept it from matching. */
+  /** For a matching policy all pieces; for a near miss those that prevented a match. */
   readonly pieces: readonly ExplainedPiece[];
 }
 
 /** Why a question was answered as it was. */
 export interface Explanation {
-  /** Policies that match, deciding or not. */
+  /** Matching policies, deciding or not. */
   readonly matched: readonly ExplainedPolicy[];
-  /** Those that would change the decision first, and of them those that lack least; at most `MAX_NEAR_MISSES`. */
+  /** The policies closest to changing the decision, those that lack least first; at most `MAX_NEAR_MISSES`. */
   readonly nearMisses: readonly ExplainedPolicy[];
-  /** What would have to differ for another decision, a sentence each; what it claims was tried. */
+  /** What would change the decision, one sentence each; every claim was tried. */
   readonly needed: readonly string[];
 }
 
-/** Policies that did not match are listed up to this many. */
+/** Most near misses listed. */
 export const MAX_NEAR_MISSES = 20;
 
-/** Explains an answer of the policies, by the engine's own word on each piece of each policy, and on what differs. */
+/** Explains an answer, from the engine's results for each piece of each policy and for changed questions. */
 export function explanationOf(
   decision: Decision,
   question: Question,
@@ -70,7 +70,7 @@ function explained({ policy }: Observation, pieces: readonly ExplainedPiece[]): 
   return { id, effect, file, line, column, shadow, pieces };
 }
 
-/** What could not be evaluated matters only where nothing failed: `has` is asked so that the rest need not be. */
+/** Pieces with errors matter only where no piece fails: a failing `has` explains why the rest cannot be evaluated. */
 function missing(pieces: readonly ExplainedPiece[]): readonly ExplainedPiece[] {
   const failing = pieces.filter(({ standing }) => standing === 'fails');
   return failing.length > 0 ? failing : pieces.filter(({ standing }) => standing === 'errs');
@@ -134,11 +134,11 @@ function neededToAllow(question: Question, { matched, missed, piecesById, attemp
   return [...objections, ...(permits.length > 0 ? permits : [none])];
 }
 
-/** What could not be evaluated has to hold too: a policy matches only where all of it does. */
+/** Pieces with errors must hold too: a policy matches only where all pieces do. */
 const lackingOf = (pieces: readonly ExplainedPiece[]): readonly ExplainedPiece[] =>
   pieces.filter(({ standing }) => standing !== 'holds');
 
-/** Claims no more than was seen: that a policy would decide otherwise only where the engine did. */
+/** Claims only what was observed: another decision only where the engine made it. */
 function sentence(
   id: string,
   lacking: readonly ExplainedPiece[],

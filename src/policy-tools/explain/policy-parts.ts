@@ -2,26 +2,27 @@ import { closing, split } from './brackets.ts';
 import type { Tokens } from './brackets.ts';
 import { cedarTokens } from '../../policy/cedar-text.ts';
 
-/** A piece of a policy, as it is written there. */
+/** A piece of a policy, as written. */
 export interface PolicyPiece {
   readonly text: string;
-  /** Where it begins in the text of the policy, in UTF-16 code units. */
+  /** Where it starts in the policy's text, in UTF-16 code units. */
   readonly offset: number;
 }
 
-/** A `when` or `unless` of a policy. */
+/** A `when` or `unless` clause. */
 export interface PolicyClause extends PolicyPiece {
   readonly kind: 'when' | 'unless';
-  /** What stands between its braces. */
+  /** The tokens between its braces. */
   readonly body: Tokens;
   /**
-   * What it comes to, in order: a policy with a clause of its own for each decides the same. What `&&` joins in a `when`,
-   * what `||` joins in an `unless`; the whole where it is joined otherwise.
+   * Its terms in order, such that a policy with one clause per term decides the same: the operands of `&&` in a `when`, of `
+   *
+   * ` in an `unless`; otherwise the whole body.
    */
   readonly terms: readonly PolicyPiece[];
 }
 
-/** A policy in the pieces that decide whether it matches. */
+/** A policy split into the pieces that decide whether it matches. */
 export interface PolicyParts {
   /** `permit` or `forbid`, after the annotations. */
   readonly effect: PolicyPiece;
@@ -31,12 +32,12 @@ export interface PolicyParts {
   readonly clauses: readonly PolicyClause[];
 }
 
-/** More terms of one clause than this stay together. */
+/** Most terms per clause; a clause with more stays whole. */
 const MAX_TERMS = 64;
 
 /**
- * Takes a policy apart. It only cuts: every piece is text of the policy, so that what is asked about a piece is asked about
- * what the author wrote. `null` for what is no policy with the three parts of a scope, which no proved policy is.
+ * Splits a policy. It only cuts, so every piece is the author's text. `null` for text that is not a policy with the three parts
+ * of a scope, which a proved policy always has.
  */
 export function policyPartsOf(text: string): PolicyParts | null {
   const tokens = cedarTokens(text);
@@ -67,7 +68,8 @@ function endOfAnnotations(tokens: Tokens): number {
 
 function termsOf(body: Tokens, joint: '&&' | '||'): readonly Tokens[] {
   const whole = closing(body, 0) === body.length - 1 && body[0]?.text === '(' ? body.slice(1, -1) : body;
-  // `&&` binds closer than `||`, and both closer than `if … then … else`, whose last part goes on to the end.
+  // Precedence: `&&` before `
+  // ` before `if … then … else`, whose last part extends to the end.
   const isJoinedOtherwise = (joint === '&&' && split(whole, '||').length > 1) || split(whole, 'if').length > 1;
   const parts = isJoinedOtherwise ? [whole] : split(whole, joint);
   if (parts.length === 1) return whole.length < body.length ? termsOf(whole, joint) : [body];

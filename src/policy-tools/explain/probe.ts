@@ -11,41 +11,41 @@ import type { PolicyClause, PolicyParts, PolicyPiece } from './policy-parts.ts';
 import { getOrAdd } from '../../policy/answers/slice.ts';
 import type { Question } from '../../policy/question.ts';
 
-/** How a piece of a policy stands to one question: what it asks is so, is not so, or could not be evaluated. */
+/** The result of a piece for one question: true, false, or an error. */
 export type Standing = 'holds' | 'fails' | 'errs';
 
-/** A piece with its standing. */
+/** A piece with its result. */
 export interface ObservedPiece extends PolicyPiece {
   readonly standing: Standing;
 }
 
-/** A clause with its standing: it holds where the policy may match as far as it goes, so an `unless` holds where it is false. */
+/** A clause with its result: it holds where the policy may still match, so an `unless` holds where its body is false. */
 export interface ObservedClause extends PolicyClause {
   readonly standing: Standing;
-  /** Whether the engine got as far as this: the scope matches and every clause before it holds. */
+  /** Whether the engine evaluates it: the scope matches and all earlier clauses hold. */
   readonly isReached: boolean;
   readonly observed: readonly ObservedPiece[];
 }
 
-/** How one policy stands to one question, piece by piece. */
+/** A policy's results for one question, piece by piece. */
 export interface Observation {
   readonly policy: PolicyEntry;
   readonly principal: ObservedPiece;
   readonly resource: ObservedPiece;
   readonly clauses: readonly ObservedClause[];
-  /** Whether the policy matches: all of it holds. */
+  /** Whether the policy matches: all pieces hold. */
   readonly matches: boolean;
 }
 
-/** Observes policies by the real engine, each piece of each as a policy of its own. */
+/** Observes policies with the real engine, each piece as a policy of its own. */
 export interface Probe {
-  /** The policies that are observed, in the order of the set. */
+  /** The observed policies, in the order of the set. */
   readonly policies: readonly CutPolicy[];
-  /** Those of them that are about the action of the question. */
+  /** Observes the policies about the question's action. */
   readonly observe: (question: Question) => readonly Observation[];
   /**
-   * Those of them whose whole scope the question meets, which are all that the engine gets further with. The scope is one piece: its
-   * principal and its resource have the same standing.
+   * Observes the policies whose whole scope matches the question; the engine evaluates no clauses of others. The scope counts
+   * as one piece: principal and resource have the same result.
    */
   readonly observeReached: (question: Question) => readonly Observation[];
 }
@@ -54,13 +54,13 @@ const ACTIONS = 'actions';
 const SLICES = 'slices';
 const ANY = { principal: 'principal', action: 'action', resource: 'resource' };
 
-/** A policy with the pieces it was cut into. */
+/** A policy with its pieces. */
 export interface CutPolicy {
   readonly policy: PolicyEntry;
   readonly parts: PolicyParts;
 }
 
-/** Line and column in its file of an offset in the text of a policy. */
+/** File position of an offset in a policy's text. */
 export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
   const { line, column } = policy;
   const written = writtenPolicy(policy);
@@ -69,11 +69,10 @@ export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
 }
 
 /**
- * A probe of a policy set, in an engine of its own. The first question about an action parses the pieces of the policies about
- * it, and each question is one call of the engine with all of these, some four for each policy; so this is for tests and
- * explanations and not for the path of a check.
+ * A probe of a policy set, with its own engine. The first question about an action parses the pieces of its policies, about
+ * four per policy, and each question evaluates all of them: for tests and explanations, not for the path of a check.
  *
- * What is cut out of a proved policy parses and nests no deeper; a piece the engine refuses is a bug and throws.
+ * Pieces of a proved policy parse and nest no deeper than it; one that the engine refuses is a bug and throws.
  */
 export function probeOf(
   { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
@@ -106,7 +105,7 @@ export function probeOf(
     const standingOf = ask(question, pieces);
     return members.map((one, index) => observationOf(one, index, standingOf));
   };
-  // Only their scopes are asked for.
+  // Only their scopes are evaluated.
   const index = new Engine(
     { generation: SLICES, policies: all.map(({ policy }) => policy), ...facts },
     { fresh: () => freshCedar(), cache: null },
@@ -128,10 +127,10 @@ export function probeOf(
 
 type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
 
-/** Pieces that the engine holds under a name. */
+/** Pieces that the engine holds parsed. */
 interface ParsedPieces {
   readonly set: string;
-  /** The name that the engine has for a piece, by its id; pieces of one text have one. */
+  /** The engine's name of a piece, by piece id; pieces with equal text share one. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -141,7 +140,7 @@ interface Parsed {
   readonly pieces: ParsedPieces;
 }
 
-/** As one text, whose policies Cedar names by their index: one by one they take it four times the time. */
+/** Parses all pieces as one text, whose policies Cedar names by index: four times faster than one by one. */
 function parse(cedar: Asked, set: string, pieces: readonly Piece[]): ParsedPieces {
   const byText = new Map<string, string>();
   const names = new Map(pieces.map(([id, text]) => [id, getOrAdd(byText, text, () => `policy${byText.size}`)]));
@@ -158,7 +157,7 @@ function standingsIn(
 ): (id: string) => Standing {
   const answer = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: set });
   if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
-  // All of them are permits, so the reasons are exactly those that are satisfied.
+  // All pieces are permits, so the reasons are exactly the satisfied ones.
   const held = new Set(answer.response.diagnostics.reason);
   const erred = new Set(answer.response.diagnostics.errors.map(({ policyId }) => policyId));
   return (id) => {
@@ -169,7 +168,7 @@ function standingsIn(
 
 const scope = (of: Partial<typeof ANY>): string => Object.values({ ...ANY, ...of }).join(', ');
 
-/** The policies that a policy is observed by, with their ids: one for its principal, its resource and each term. */
+/** The observed pieces of a policy: principal, resource and each term. */
 const piecesOf = (parts: PolicyParts, index: number): readonly Piece[] => [
   [`${index} principal`, `permit (${scope({ principal: parts.principal.text })});`],
   [`${index} resource`, `permit (${scope({ resource: parts.resource.text })});`],
@@ -186,7 +185,10 @@ const scopePieces = (parts: PolicyParts, index: number): readonly Piece[] => {
   return [[`${index} scope`, `permit (${texts.join(', ')});`], ...termPieces(parts, index)];
 };
 
-/** The action goes along, since by it the types of the context were proved; on a line of its own, so that a comment in a term ends there. */
+/**
+ * Includes the action, by which the context's types were proved. The term is on its own line, so that a comment in it ends
+ * there.
+ */
 const termPieces = ({ action, clauses }: PolicyParts, index: number): readonly Piece[] =>
   clauses.flatMap(({ kind, terms }, at) =>
     terms.map(({ text }, number): Piece => [
@@ -207,7 +209,7 @@ function observationOf({ policy, parts }: CutPolicy, index: number, standingOf: 
       ...term,
       standing: standingOf(`${index} ${at} ${number}`),
     }));
-    // The engine stops at the first term that does not hold, and what it is, the clause is.
+    // The engine stops at the first term that does not hold, whose result is that of the clause.
     const standing = observed.find((term) => term.standing !== 'holds')?.standing ?? 'holds';
     const found = { ...clause, observed, standing, isReached };
     isReached &&= standing === 'holds';

@@ -10,23 +10,23 @@ import { scopeUid } from '../../policy/answers/scope.ts';
 import { valueAt, withAgent, withValue } from './variation.ts';
 import type { Variation } from './variation.ts';
 
-/** What an expression is to be made. */
+/** The wanted value of an expression. */
 export interface Goal {
-  /** In Cedar's JSON form. */
+  /** In Cedar's JSON format. */
   readonly expression: unknown;
   readonly isTrue: boolean;
 }
 
-/** The agents that are known, each with what it is in. */
+/** The known agents with their ancestors. */
 export type KnownAgents = readonly { readonly id: SpiffeId; readonly within: ReadonlySet<string> }[];
 
-/** More variations than this are not made of one goal. */
+/** Most variations per goal. */
 const MAX_VARIATIONS = 48;
 
 /**
- * Variations of a question in which every goal is probably met: guesses, to be checked by asking the engine. Values of the context
- * and the agent are changed, and nothing else; none where no such change is known. Takes comparisons with constants, `has`, `like`,
- * sets, membership of known agents, and times of day and days of the week by trying them.
+ * Variations of a question that probably meet all goals: guesses, to be checked with the engine. Only context values and the
+ * agent are changed; empty where no such change is known. Handles comparisons with constants, `has`, `like`, sets, membership
+ * of known agents, and times of day and days of the week by trying them.
  */
 export function variationsFor(goals: readonly Goal[], from: Variation, agents: KnownAgents): readonly Variation[] {
   let found: readonly Variation[] = [from];
@@ -92,13 +92,13 @@ const unary: ReadonlyMap<string, Solve> = new Map<string, Solve>([
   ],
 ]);
 
-/** Below `context`; `null` for what is no plain access of it. */
+/** The path below `context`; `null` where it is not a plain access. */
 function contextPath(expression: unknown): readonly string[] | null {
   const [root, ...path] = pathOf(expression) ?? [];
   return root === 'context' && path.length > 0 ? path : null;
 }
 
-/** A known agent that is in one of the groups, or in none of them; of a trust domain, the agent with that in its name. */
+/** A known agent inside or outside of the groups; for a trust domain, an agent that it contains by name. */
 function membership(operand: unknown, isTrue: boolean, { from, agents }: Given): readonly Variation[] {
   const { left, right } = recordExpression(operand);
   if (pathOf(left)?.join('.') !== 'principal') return [];
@@ -128,7 +128,7 @@ function entitiesIn(expression: unknown): readonly { readonly type: string; read
   return uid === null ? [] : [uid];
 }
 
-/** What stands in for a value whose type is not known here; the engine says which of them fits. */
+/** Candidates for a value of unknown type; the engine tells which one fits. */
 const STAND_INS: readonly CedarValue[] = ['other', 1, true, ['other']];
 
 function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
@@ -152,7 +152,7 @@ function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly 
     : ['other', '', 'another'].map((text) => withValue(from, path, text));
 }
 
-/** A comparison of a value of the context with something that is known, or a test of a set. */
+/** A comparison of a context value with a known one, or a set operation. */
 function compared(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
   const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));
   // Methods of extension values have their operands in a list.
@@ -186,7 +186,7 @@ const REVERSED = new Map([
   ['greaterThanOrEqual', 'lessThanOrEqual'],
 ]);
 
-/** Steps from the constant that meet an order, where it is to hold and where it is not. */
+/** Steps from the constant that satisfy an ordering, and that violate it. */
 const STEPS: ReadonlyMap<string, readonly [whenTrue: number, whenFalse: number]> = new Map([
   ['<', [-1, 0]],
   ['<=', [0, 1]],
@@ -242,7 +242,7 @@ interface Sets {
 
 function setsFor(operator: string, isTrue: boolean, sets: Sets): readonly Variation[] {
   const { path, other, constant, reversed, from } = sets;
-  // `["a", "b"].contains(context.x)` asks for one value, all else for members of a set.
+  // `["a", "b"].contains(context.x)` needs one value; otherwise members of a set are needed.
   if (operator === 'contains' && path === null && other !== null && isList(reversed)) {
     const values = isTrue ? reversed : ['other'];
     return values.map((value) => withValue(from, other, value));
@@ -270,7 +270,7 @@ function changedSets(
 
 const isList = (value: CedarValue | undefined): value is readonly CedarValue[] => Array.isArray(value);
 
-/** The value of a constant, or of what another path reads; `undefined` for anything else. */
+/** The value of a constant or of another path; `undefined` for anything else. */
 function valueOf(expression: unknown, from: Variation): CedarValue | undefined {
   const path = contextPath(expression);
   if (path !== null) return valueAt(from, path);
@@ -294,7 +294,7 @@ const readsClock = (expression: unknown): boolean =>
 
 const HOUR_MS = 3_600_000;
 
-/** The hours of the day that was asked about, and the same hour of the six days after. */
+/** The hours of the question's day, and the same hour of the next six days. */
 function clocks(from: Variation): readonly Variation[] {
   const now = valueAt(from, ['now']);
   const { arg } = recordExpression(recordExpression(now)['__extn']);

@@ -8,37 +8,37 @@ import type { Goal } from './solve.ts';
 import { agentsWithGroups, changesText, unchanged } from './variation.ts';
 import type { Variation } from './variation.ts';
 
-/** What came of trying to have a question answered otherwise. */
+/** The result of trying to change an answer. */
 export type Tried =
-  /** This differs, and the engine answers so. */
+  /** With these changes the engine gives the wanted answer. */
   | { readonly kind: 'answered'; readonly changes: string }
-  /** The likeliest change, and what the engine answers to it. */
+  /** The likeliest change, and the engine's answer to it. */
   | { readonly kind: 'refuted'; readonly changes: string; readonly answer: EngineAnswer }
-  /** No change is known that would make it so. */
+  /** No change is known. */
   | { readonly kind: 'untried' };
 
-/** What is tried for one policy. */
+/** What to try for one policy. */
 export interface Attempted {
-  /** The pieces that have to hold and do not. */
+  /** The pieces that must hold and do not. */
   readonly lacking: readonly ExplainedPiece[];
-  /** Of each policy that must not match every piece. */
+  /** All pieces of each policy that must not match. */
   readonly objecting: readonly (readonly ExplainedPiece[])[];
   readonly isWanted: (answer: EngineAnswer) => boolean;
 }
 
-/** Tries changes of one question, all of them together by at most `MAX_ASKED` calls of the engine. */
+/** Tries changes of one question; all calls together ask the engine at most `MAX_ASKED` times. */
 export type Try = (attempted: Attempted) => Tried;
 
-/** More changed questions than this are not asked for one explanation. */
+/** Most changed questions per explanation. */
 export const MAX_ASKED = 600;
-/** A forbid that objects to the first change may be answered by another, so often. */
+/** Rounds: a forbid that matches the changed question can be countered by another change. */
 const MAX_ROUNDS = 3;
 
 /**
- * Gives the means to try changes of a question: each is made so that pieces of policies hold or do not, and is then put to the
- * policies in force.
+ * Returns a function that tries changes of a question: it makes pieces of policies hold or fail, and puts the changed question
+ * to the policies in force.
  *
- * @param piecesOf every piece of a policy by its id; none for one that is not known
+ * @param piecesOf all pieces of a policy by id; empty for an unknown one
  */
 export function tryChanges(
   question: Question,
@@ -48,7 +48,7 @@ export function tryChanges(
   const agents = agentsWithGroups(policies.facts.entities);
   let left = MAX_ASKED;
   const goalOf = (piece: ExplainedPiece, isMet: boolean): Goal | null => {
-    // On a line of its own, so that a comment in a piece ends there.
+    // On its own line, so that a comment in the piece ends there.
     const read = by.cedar.policyToJson(`permit (principal, action, resource) when {${piece.text}\n};`);
     if (read.type === 'failure') return null;
     return { expression: read.json.conditions[0]?.body, isTrue: (piece.part !== 'unless') === isMet };

@@ -2,17 +2,17 @@ import { cedarTokens } from '../../policy/cedar-text.ts';
 import type { CedarToken } from '../../policy/cedar-text.ts';
 import type { CedarRecord, CedarValue } from '../../policy/question.ts';
 
-/** A value of the context that a piece of policy names. */
+/** A context value that a piece of a policy names. */
 export interface ReadValue {
   /** `context.args.amount` */
   readonly path: string;
-  /** As JSON, or the text of a date or decimal; `null` where the context has it not. */
+  /** As JSON, or the text of a date or decimal; `null` where it is absent. */
   readonly value: string | null;
 }
 
 const MAX_SHOWN = 200;
 
-/** The values of the context that a piece of a policy names, each once, in their order. */
+/** The context values that a piece names, in order, without duplicates. */
 export function valuesRead(text: string, context: CedarRecord): readonly ReadValue[] {
   const tokens = cedarTokens(text);
   const values = new Map<string, ReadValue>();
@@ -37,7 +37,7 @@ function valueAt(tokens: readonly CedarToken[], start: number, context: CedarRec
   return { path, value: value === undefined ? null : shownValue(value) };
 }
 
-/** The member named at a place; `null` for a method and for anything else. */
+/** The member at a place; `null` for a method and anything else. */
 function memberAt(
   tokens: readonly CedarToken[],
   at: number,
@@ -45,7 +45,7 @@ function memberAt(
   const [sign, name, after] = tokens.slice(at, at + 3).map((token) => token.text);
   if (name === undefined) return null;
   if (sign === '.' && after !== '(') return { name, text: `.${name}`, end: at + 2 };
-  // `has a.b` and `has "a"` name what may be absent; the value before is what there is.
+  // `has a.b` and `has "a"` name members that may be absent; the value before them exists.
   const isHas = sign === 'has';
   if (!isHas && !(sign === '[' && after === ']')) return null;
   const text = name.startsWith('"') ? stringOf(name) : name;
@@ -54,7 +54,7 @@ function memberAt(
     : { name: text, text: name.startsWith('"') ? `[${name}]` : `.${name}`, end: at + (isHas ? 2 : 3) };
 }
 
-/** The text of a Cedar string; `null` for escapes that JSON does not have. */
+/** The text of a Cedar string; `null` for escapes that JSON lacks. */
 function stringOf(literal: string): string | null {
   try {
     const text: unknown = JSON.parse(literal);
@@ -67,7 +67,7 @@ function stringOf(literal: string): string | null {
 const isRecord = (value: CedarValue | undefined): value is CedarRecord =>
   typeof value === 'object' && !Array.isArray(value) && !('__extn' in value);
 
-/** A value of the context as people read it: JSON, or the text of a date or decimal; at most 200 characters. */
+/** A context value for people: JSON, or the text of a date or decimal; at most 200 characters. */
 export function shownValue(value: CedarValue): string {
   const { __extn: extension } = typeof value === 'object' && !Array.isArray(value) ? (value as CedarRecord) : {};
   const plain = isRecord(extension) ? extension['arg'] : value;

@@ -7,19 +7,19 @@ import type { CedarRecord, CedarValue, Question } from '../../policy/question.ts
 import { NAMESPACE } from '../../policy/namespace.ts';
 import { shownValue } from './values-read.ts';
 
-/** A question that differs from the one that was asked. */
+/** A changed question. */
 export interface Variation {
   readonly question: Question;
-  /** What differs, by what it is: `context.args.amount` is `300`, `agent` a SPIFFE ID; `null` for what is not there any more. */
+  /** The changes: `context.args.amount` is `300`, `agent` a SPIFFE ID; `null` for a removed value. */
   readonly changes: ReadonlyMap<string, string | null>;
 }
 
 type Path = readonly string[];
 
-/** The question as it was asked. */
+/** The original question. */
 export const unchanged = (question: Question): Variation => ({ question, changes: new Map() });
 
-/** The value of the context at a path below it; `undefined` where there is none. */
+/** The context value at a path; `undefined` where there is none. */
 export function valueAt({ question }: Variation, path: Path): CedarValue | undefined {
   return path.reduce<CedarValue | undefined>(
     (value, name) => (isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined),
@@ -27,7 +27,7 @@ export function valueAt({ question }: Variation, path: Path): CedarValue | undef
   );
 }
 
-/** With another value at a path of the context, and the records on the way to it; `undefined` takes away what is there. */
+/** Sets a context value, creating records on its path; `undefined` removes it. */
 export function withValue(variation: Variation, path: Path, value: CedarValue | undefined): Variation {
   if (path.length === 0 || JSON.stringify(valueAt(variation, path)) === JSON.stringify(value)) return variation;
   const { principal, action, server, endpoint, context } = variation.question;
@@ -40,7 +40,7 @@ export function withValue(variation: Variation, path: Path, value: CedarValue | 
   };
 }
 
-/** Asked by another agent; all else stays, its task and token too. */
+/** Changes the agent; task and token stay. */
 export function withAgent(variation: Variation, principal: SpiffeId): Variation {
   if (principal === variation.question.principal) return variation;
   const { action, server, endpoint, context } = variation.question;
@@ -50,11 +50,11 @@ export function withAgent(variation: Variation, principal: SpiffeId): Variation 
   };
 }
 
-/** What differs, in words: `context.args.amount 300, agent spiffe://acme.test/a`. */
+/** The changes in words: `context.args.amount 300, agent spiffe://acme.test/a`. */
 export const changesText = ({ changes }: Variation): string =>
   Array.from(changes, ([what, value]) => (value === null ? `no ${what}` : `${what} ${value}`)).join(', ');
 
-/** The agents of the entities, each with everything it is in, by keys. */
+/** The agents among the entities, with their ancestors by key. */
 export function agentsWithGroups(
   entities: ReadonlyMap<string, Entity>,
 ): readonly { readonly id: SpiffeId; readonly within: ReadonlySet<string> }[] {

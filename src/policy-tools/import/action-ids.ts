@@ -2,20 +2,20 @@ import { createHash } from 'node:crypto';
 import { isActionId, MAX_ID_LENGTH } from '../../action/catalog-head.ts';
 import { shownName } from './entry.ts';
 
-/** What an action id is made for. */
+/** An operation that needs an action id. */
 export interface NamedOperation {
-  /** Of no two the same: `GET /orders/{id}`, the name of a tool, `package.Service/Method`. */
+  /** A unique key: `GET /orders/{id}`, the name of a tool, `package.Service/Method`. */
   readonly key: string;
-  /** What its id is made of. */
+  /** The name from which the id is made. */
   readonly name: string;
 }
 
 /**
- * The action id of each: the prefix and its name, of which what an id cannot have becomes `-`. A name that is an id keeps it. Where
- * two names come to one id, or a name to none or to a longer one than 128 characters, the id ends in eight digits of the SHA-256
- * of its key: no id is cut in a word or depends on the order of the document. Each such id is noted by its key.
+ * Makes an action id for each operation: the prefix and its name, with invalid characters replaced by `-`. A valid name is
+ * kept. Where two names lead to one id, or the id would be empty or exceed 128 characters, it ends in eight digits of the
+ * SHA-256 of its key, so that no id is truncated in a word or depends on the order of the document. Such ids are noted by key.
  *
- * @param taken ids that none may be
+ * @param taken ids that are not available
  */
 export function actionIds(
   named: readonly NamedOperation[],
@@ -34,7 +34,7 @@ export function actionIds(
   return { ids, notes };
 }
 
-/** Letters lose their accents, as `ö` does; a letter that has no Latin one is left out. */
+/** Removes accents, as in `ö`; letters without a Latin base are dropped. */
 const idOf = (name: string): string =>
   name
     .normalize('NFKD')
@@ -63,7 +63,7 @@ function suffixed({ id, key, prefix }: { readonly id: string; readonly key: stri
   const digest = createHash('sha256').update(key).digest('hex').slice(0, DIGITS);
   const room = MAX_ID_LENGTH - DIGITS - 1;
   if (id.length <= room) return id === prefix ? `${prefix}action-${digest}` : `${id}-${digest}`;
-  // Whole words alone; a single word of that length is left out.
+  // Whole words only; a single word of that length is dropped.
   const words = id.slice(0, room + 1).replace(/[-._]+[^-._]*$/, '');
   return words.length > prefix.length ? `${words}-${digest}` : `${prefix}action-${digest}`;
 }

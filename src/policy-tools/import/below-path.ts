@@ -3,8 +3,8 @@ import { itemsIn, memberOf } from './entry.ts';
 import type { Entry, Imported } from './entry.ts';
 
 /**
- * An imported server as one of several on its host: below a path, which is put before each path that does not begin with it. The
- * problem for gRPC, whose paths are the names of services.
+ * Places an imported server below a path of its host: prefixes each path that does not start with it. A problem for gRPC, whose
+ * paths are service names.
  *
  * @param path such as `/crm`
  */

@@ -11,11 +11,11 @@ const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
 
 /**
- * A server of the catalog from a descriptor set: each method of each service in it, with the arguments of its message that have
- * a type of the catalog; none for a method that takes a stream, which is decided on headers. The risk is `medium`, to be judged
- * by who reviews it. At most 64 arguments a method. The problem where there are no services in it, or no method that is selected.
+ * Makes a server from a descriptor set: each method of each service, with those arguments that have a catalog type; none for a
+ * client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64 arguments per method.
+ * A problem where there are no services, or none is selected.
  *
- * @param file what the set is called beside the catalog
+ * @param file the name of the set beside the catalog
  */
 export function importedDescriptorSet(
   set: DescriptorSet,

@@ -1,36 +1,36 @@
-/** A catalog entry as it will be written: plain objects, in the order a reader wants them. */
+/** A catalog entry to be written: plain objects, in reading order. */
 export type Entry = Readonly<Record<string, unknown>>;
 
-/** A server made from what exists, for review. */
+/** An imported server, for review. */
 export interface Imported {
-  /** What stands under the server's id. */
+  /** The content below the server's id. */
   readonly server: Entry;
-  /** What could not be taken over, a line each. */
+  /** What could not be imported, one line each. */
   readonly notes: readonly string[];
 }
 
-/** The members of an object; nothing for what is none. */
+/** The members of an object; empty for other values. */
 export const membersOf = (value: unknown): readonly (readonly [string, unknown])[] =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
 
-/** A member of an object by its own name; `undefined` where there is none. */
+/** An own member of an object; `undefined` where there is none. */
 export const memberOf = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null && Object.hasOwn(value, name)
     ? (value as Readonly<Record<string, unknown>>)[name]
     : undefined;
 
-/** The items of a list; nothing for what is none. */
+/** The items of a list; empty for other values. */
 export const itemsIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** How entries are made. */
+/** Options of an import. */
 export interface ImportOptions {
   /** The id of the server. */
   readonly server: string;
-  /** What action ids begin with. */
+  /** The prefix of action ids. */
   readonly prefix: string;
-  /** Patterns of what is taken; all of it where there are none. */
+  /** Patterns of operations to import; all where empty. */
   readonly only: readonly string[];
 }
 
-/** A name in a note. */
+/** A name made safe for a note. */
 export const shownName = (name: string): string => name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200);

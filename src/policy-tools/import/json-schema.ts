@@ -2,35 +2,38 @@ import type { ArgumentType } from '../../action/catalog-arguments.ts';
 import { MAX_STRING_BYTES, MAX_STRINGS } from '../../action/argument.ts';
 import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
 
-/** A schema with its references followed and what it is made of put together. */
+/** A schema with references resolved and its parts merged. */
 export interface WholeSchema {
-  /** Its keywords; of two parts that say one, the first. */
+  /** Its keywords; the first part wins. */
   readonly keywords: Readonly<Record<string, unknown>>;
   readonly properties: ReadonlyMap<string, unknown>;
   readonly required: ReadonlySet<string>;
-  /** What it can be, each but `null`; none where it is one thing. */
+  /** Its alternatives other than `null`; empty where there is only one. */
   readonly choices: readonly WholeSchema[];
   readonly isNullable: boolean;
-  /** What its members are written in: of what only stands around another schema, that one's. */
+  /** The object its members were defined in; for a mere wrapper, that of the wrapped schema. */
   readonly origin: unknown;
-  /** A reference in it that leads nowhere; `null` where there is none. */
+  /** An unresolvable reference; `null` where there is none. */
   readonly lost: string | null;
 }
 
-/** What a value that the schema allows can be, and the catalog's type denies. */
+/** Why the catalog's type denies values that the schema allows. */
 export type Beyond = 'text' | 'integer' | 'number';
 
-/** What a schema comes to as an argument; `problem` says why it is none, as a clause without its subject. */
+/** The schema as an argument; `problem`, a clause without subject, says why it cannot be one. */
 export type ArgumentShape =
   { readonly type: ArgumentType | 'object'; readonly beyond: Beyond | null } | { readonly problem: string };
 
-/** Puts a schema together, each once: of an object that stands in itself the same is given again. */
+/** Resolves a schema, memoised: a schema that contains itself yields the same object. */
 export type SchemaReader = (schema: unknown) => WholeSchema;
 
 const MAX_REFERENCES = 16;
 const MAX_PARTS = 32;
 
-/** What a local reference (`#/components/…`, `#/$defs/…`) leads to in a document; what is none is itself, `undefined` nowhere. */
+/**
+ * Resolves local references (`#/components/…`, `#/$defs/…`) in a document. Other values are returned as they are; an
+ * unresolvable one is `undefined`.
+ */
 export function resolverIn(document: unknown): (value: unknown) => unknown {
   return (value) => {
     let found = value;
@@ -58,9 +61,8 @@ function namesIn(reference: string): readonly string[] | null {
 }
 
 /**
- * Reads the schemas of a document. `allOf` is put together with what stands beside it; of `anyOf` and `oneOf`, as of a list of
- * types, `null` only says that there may be none. A part of
- * itself adds nothing, nor does what is more than 32 parts deep.
+ * Reads schemas of a document. Merges `allOf` with its siblings; in `anyOf`, `oneOf` and lists of types, `null` only means that
+ * the value may be absent. Recursive parts and parts nested more than 32 deep are ignored.
  */
 export function schemaReader(document: unknown): SchemaReader {
   const resolve = resolverIn(document);
@@ -128,7 +130,7 @@ const isNull = ({ keywords }: WholeSchema): boolean =>
   ('const' in keywords && keywords['const'] === null) ||
   (itemsIn(keywords['enum']).length > 0 && itemsIn(keywords['enum']).every((value) => value === null));
 
-/** The type of the catalog that holds what a schema allows, or why there is none. */
+/** The catalog type for a schema, or why there is none. */
 export function argumentShape(schema: WholeSchema, read: SchemaReader): ArgumentShape {
   const { keywords, choices, properties, lost } = schema;
   if (lost !== null) return { problem: `refers to \`${shownName(lost)}\`, which is not in the document` };
@@ -166,7 +168,7 @@ function sameShape(shapes: readonly ArgumentShape[]): ArgumentShape {
   return areSame && first.type !== 'object' ? { type: first.type, beyond } : NOT_ONE;
 }
 
-/** The names of the types, but `null`; from the values it lists where it says none. */
+/** Its type names without `null`; derived from listed values where there is no `type`. */
 function typesIn(keywords: WholeSchema['keywords']): readonly unknown[] {
   const given = keywords['type'];
   const listed = 'const' in keywords ? [keywords['const']] : itemsIn(keywords['enum']);
@@ -181,7 +183,7 @@ function typesIn(keywords: WholeSchema['keywords']): readonly unknown[] {
 
 const BYTES = new Set<unknown>(['binary', 'byte', 'base64', 'base64url']);
 const SHORT = new Set<unknown>(['uuid', 'date', 'date-time', 'time', 'duration', 'ipv4', 'ipv6', 'hostname', 'email']);
-/** UTF-8 has at most four bytes a character of JSON Schema, which is a code point. */
+/** Most UTF-8 bytes per character of JSON Schema, which is a code point. */
 const BYTES_A_CHARACTER = 4;
 
 function textShape(keywords: WholeSchema['keywords']): ArgumentShape {
@@ -206,7 +208,7 @@ function integerShape(keywords: WholeSchema['keywords']): ArgumentShape {
   return { type: 'long', beyond: WIDE.has(keywords['format']) && !isBounded ? 'integer' : null };
 }
 
-/** Of the catalog's type: 14 digits and 4 decimal places. */
+/** Limit of the catalog's decimals: 14 digits and 4 decimal places. */
 const DECIMAL_LIMIT = 1e14;
 const INTEGER_FORMAT = /^u?int(?:8|16|32|64)$/;
 
@@ -223,7 +225,7 @@ function numberShape(keywords: WholeSchema['keywords']): ArgumentShape {
     : { problem: `comes in steps of ${multipleOf}, an argument has 4 decimal places` };
 }
 
-/** The least and the greatest value that the schema names; 0 where it does not, as this is no bound that matters. */
+/** The bounds that the schema names; 0 for a missing one, which never exceeds a limit. */
 function rangeOf(keywords: WholeSchema['keywords']): { readonly least: number; readonly greatest: number } {
   const numbers = (...names: readonly string[]): readonly number[] =>
     names.map((name) => keywords[name]).filter((value) => typeof value === 'number');

@@ -6,9 +6,9 @@ import type { Limited } from './schema-arguments.ts';
 import { selected } from './selection.ts';
 
 /**
- * A server of the catalog from what its `tools/list` answers: the answer itself, its `result`, or the list in it. The risk is
- * what the server says of its tools, to be judged by who reviews it: `low` where one only reads, `high` where one destroys.
- * The problem where there are no tools in it, or none that is selected.
+ * Makes a server from an answer to `tools/list`, its `result`, or the list in it. The risk follows the server's annotations,
+ * for the reviewer to judge: `low` for read-only tools, `high` for destructive ones. A problem where there are no tools, or
+ * none is selected.
  */
 export function importedMcpTools(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const result = memberOf(document, 'result') ?? document;

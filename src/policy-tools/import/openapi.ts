@@ -19,16 +19,16 @@ const RISKS: ReadonlyMap<string, string> = new Map([
   ['delete', 'high'],
 ]);
 
-/** How a document is read: references followed, and schemas put together. */
+/** How a document is read: resolving references and merging schemas. */
 interface Reading {
   readonly resolve: (value: unknown) => unknown;
   readonly read: SchemaReader;
 }
 
 /**
- * A server of the catalog from an OpenAPI 3 document: a route for each operation, with the arguments of path, query and JSON
- * body that have a type of the catalog. The risk is by the method, to be judged by who reviews it. References into other
- * documents are not followed. The problem where there are no paths in it, or no operation that is selected.
+ * Makes a server from an OpenAPI 3 document: one route per operation, with those arguments of path, query and JSON body that
+ * have a catalog type. The risk follows the method, for the reviewer to judge. References into other documents are not
+ * followed. A problem where there are no paths, or no operation is selected.
  */
 export function importedOpenApi(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const version = memberOf(document, 'openapi');
@@ -71,7 +71,7 @@ interface Operation {
   readonly method: string;
   readonly path: string;
   readonly operation: unknown;
-  /** Its own and those of its path; its own take the place of those. */
+  /** Its parameters and those of its path; its own override. */
   readonly parameters: readonly unknown[];
 }
 
@@ -95,7 +95,7 @@ function operationsIn(document: unknown, { resolve }: Reading): readonly Operati
   });
 }
 
-/** A path with the types that its parameters have by their schemas: of integers, of UUIDs, and of a pattern that a path can have. */
+/** A path with parameter types from their schemas: integers, UUIDs, and patterns that a path supports. */
 function withTypes(
   path: string,
   parameters: readonly unknown[],
@@ -128,7 +128,7 @@ function pathTypeOf(schema: unknown, { read }: Reading): { readonly text: string
     : type;
 }
 
-/** What the document says of the body: none, JSON, or another kind, whose content is nothing that Remit reads. */
+/** The body rule by the document: none, JSON, or another type, which Remit does not read. */
 function bodyRuleOf({ operation, method }: Pick<Operation, 'operation' | 'method'>, { resolve }: Reading): Entry {
   if (!isMethodWithBody(method.toUpperCase())) return {};
   const types = membersOf(memberOf(resolve(memberOf(operation, 'requestBody')), 'content')).map(([type]) => type);
@@ -136,7 +136,7 @@ function bodyRuleOf({ operation, method }: Pick<Operation, 'operation' | 'method
   return { body: types.includes('application/json') ? 'json' : 'opaque' };
 }
 
-/** Host, audience and path in front of every route, from the first of `servers`; the host only where it names one. */
+/** Host, audience and path prefix from the first of `servers`; the host only where it names one. */
 function baseOf(document: unknown): { readonly server: Entry; readonly path: string } {
   const url = memberOf(itemsIn(memberOf(document, 'servers'))[0], 'url');
   if (typeof url !== 'string' || url.includes('{')) return { server: {}, path: '' };

@@ -1,20 +1,17 @@
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { selected } from './selection.ts';
 
-/** A method of a service, as it is selected and named. */
+/** A method of a service. */
 export interface FoundMethod {
   readonly key: string;
   readonly name: string;
   readonly names: readonly string[];
-  /** With its package. */
+  /** Fully qualified. */
   readonly service: string;
   readonly method: string;
 }
 
-/**
- * The methods of services, each named by its service and itself: by the service's own name where no other service of the document
- * has that name, else with the package.
- */
+/** The methods of services, named by service and method; the service with its package where its simple name is not unique. */
 export function foundMethods(services: ReadonlyMap<string, Iterable<string>>): readonly FoundMethod[] {
   const bySimple = Map.groupBy(services.keys(), simpleName);
   return [...services].flatMap(([service, methods]) => {
@@ -29,9 +26,8 @@ export function foundMethods(services: ReadonlyMap<string, Iterable<string>>): r
 const simpleName = (service: string): string => service.slice(service.lastIndexOf('.') + 1);
 
 /**
- * A server of the catalog from a `.proto` file: each method of each service in it. The risk is `medium`, to be judged by who
- * reviews it; messages are not looked at, as gRPC is decided on headers. The problem where there are no services in it, or no
- * method that is selected.
+ * Makes a server from a `.proto` file: each method of each service. The risk is `medium`, for the reviewer to judge. Messages
+ * are not read, since gRPC is decided on headers here. A problem where there are no services, or no method is selected.
  */
 export function importedProto(text: string, options: ImportOptions): Imported | { readonly problem: string } {
   const code = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\/[^\n]*|\/\*[^]*?\*\//g, (found) =>
@@ -39,7 +35,7 @@ export function importedProto(text: string, options: ImportOptions): Imported | 
   );
   const prefix = /\bpackage\s+([\w.]+)\s*;/.exec(code)?.[1];
   const services = new Map<string, readonly string[]>();
-  // What is before the first `service` is none; a method belongs to the service it comes after.
+  // Text before the first `service` has no methods; a method belongs to the service before it.
   for (const part of code.split(/\bservice\s+(?=\w+\s*\{)/).slice(1)) {
     const name = /^\w+/.exec(part)?.[0] ?? '';
     const methods = [...part.matchAll(/\brpc\s+(\w+)\s*\(/g)].map((match) => match[1] ?? '');
@@ -52,7 +48,7 @@ export function importedProto(text: string, options: ImportOptions): Imported | 
   return { server: { grpc: { services: servicesOf(entries) } }, notes: chosen.notes };
 }
 
-/** Entries of methods under their services, in the order in which they come. */
+/** Entries of methods by service, in order. */
 export const servicesOf = (
   entries: readonly { readonly service: string; readonly method: string; readonly entry: Entry }[],
 ): Entry =>

@@ -10,17 +10,17 @@ const MAX_ARGS = 64;
 const MAX_PROPERTIES = 1000;
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 
-/** What of the calls that a document allows the catalog denies, or takes in another way than it may seem. */
+/** Why the catalog denies, or reads differently, some calls that the document allows. */
 export type Limit = Beyond | 'null';
 
-/** An argument that has a limit. */
+/** An argument with such a limit. */
 export interface Limited {
   readonly limit: Limit;
   /** Its name. */
   readonly label: string;
 }
 
-/** Arguments with what could not be taken over and what is limited. */
+/** Arguments, with notes on what was not imported and what is limited. */
 export interface FoundArguments {
   readonly args: ReadonlyMap<string, Entry>;
   readonly notes: readonly string[];
@@ -28,9 +28,9 @@ export interface FoundArguments {
 }
 
 /**
- * The arguments in a JSON Schema of an object: its properties, and those of objects in it by their way (`order.total`, with
- * the pointer `/order/total`). A property of no type that an argument can have is a note, and so is an object in itself. At
- * most 64, of the first 1,000 properties.
+ * The arguments of an object schema: its properties, and those of nested objects by path (`order.total`, with the pointer
+ * `/order/total`). Properties without a catalog type and recursive objects become notes. At most 64, from the first 1,000
+ * properties.
  */
 export function argumentsFromSchema(
   schema: unknown,
@@ -95,7 +95,7 @@ function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType
   };
 }
 
-/** The header that mirrors a property of a tool, where its schema says one. */
+/** The header that mirrors a tool's property, where its schema names one. */
 function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
   if (header === undefined) return {};
   if (typeof header === 'string' && isHeaderName(header) && MIRRORED.has(type)) return { header };
@@ -111,7 +111,7 @@ const LIMITS: Readonly<Record<Limit, string>> = {
 };
 const MAX_NAMED = 8;
 
-/** A line for each limit, with the first arguments that it holds for. */
+/** One line per limit, with the first affected arguments. */
 export function limitNotes(limited: readonly (Limited & { readonly of: string })[]): readonly string[] {
   return [...Map.groupBy(limited, ({ limit }) => limit)].map(([limit, all]) => {
     const named = all.slice(0, MAX_NAMED).map(({ of, label }) => `\`${shownName(label)}\` of \`${shownName(of)}\``);

@@ -3,22 +3,22 @@ import type { NamedOperation } from './action-ids.ts';
 import { shownName } from './entry.ts';
 import type { ImportOptions } from './entry.ts';
 
-/** What a document has, as `--only` and the ids of its actions know it. */
+/** An operation of a document, as `--only` and action ids see it. */
 export interface FoundOperation extends NamedOperation {
-  /** What a pattern can match. */
+  /** The names that a pattern can match. */
   readonly names: readonly string[];
 }
 
-/** One that was selected. */
+/** A selected operation. */
 export type Selected<T> = T & { readonly id: string };
 
 const MAX_KNOWN = 10;
 
 /**
- * Those of what was found that a pattern selects, each with its action id, which is the same whatever is selected; with notes on
- * ids and on how many were left out. A problem where none is selected.
+ * The operations that a pattern selects, with their action ids, which do not depend on the selection; with notes on ids and on
+ * how many were left out. A problem where none is selected.
  *
- * @param what of what they are, in the plural: `operations`
+ * @param what the operations in the plural: `operations`
  */
 export function selected<T extends FoundOperation>(
   found: readonly T[],
@@ -52,8 +52,8 @@ export function selected<T extends FoundOperation>(
 }
 
 /**
- * Whether a pattern matches a whole text: `*` stands for any characters, `?` for one, all else for itself. At most one step back for
- * each character, so the product of the two lengths bounds it.
+ * Matches a glob against a whole text: `*` any characters, `?` one. Backtracks at most one step per character, so the time is
+ * bounded by the product of both lengths.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let at = 0;

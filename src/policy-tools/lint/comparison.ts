@@ -1,17 +1,17 @@
 import { pathOf, recordExpression, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 
-/** A text that a policy compares a value of the context with. */
+/** A text with which a policy compares a context value. */
 export interface ComparedText {
   readonly path: Path;
   readonly text: string;
-  /** Set for `like`: whether a value would be matched by the pattern, which `text` is as it is written. */
+  /** For `like`: whether a value matches the pattern; `text` is the pattern as written. */
   readonly matches: ((value: string) => boolean) | null;
 }
 
 const BOTH_WAYS = new Set(['==', '!=', 'contains', 'containsAll', 'containsAny']);
 
-/** Every text that a value is compared with in an expression, by `==`, `!=`, `like` or as a member of a set. */
+/** All texts that a value is compared with, by `==`, `!=`, `like` or set membership. */
 export function comparedTexts(expression: unknown): readonly ComparedText[] {
   const found: ComparedText[] = [];
   visit(expression, (operator, operand) => {
@@ -30,7 +30,7 @@ export function comparedTexts(expression: unknown): readonly ComparedText[] {
   return found;
 }
 
-/** A name that `has` asks for at a path. */
+/** Names tested with `has`, with their paths. */
 export function askedFor(expression: unknown): readonly { readonly path: Path; readonly name: string }[] {
   const found: { readonly path: Path; readonly name: string }[] = [];
   visit(expression, (operator, operand) => {
@@ -43,7 +43,7 @@ export function askedFor(expression: unknown): readonly { readonly path: Path; r
   return found;
 }
 
-/** The records that are looked for in the set at a path, each by those of its members that are texts. */
+/** Records searched for in the set at a path, each by its text members. */
 export function lookedFor(expression: unknown, path: Path): readonly ReadonlyMap<string, string>[] {
   const found: ReadonlyMap<string, string>[] = [];
   visit(expression, (operator, operand) => {
@@ -89,9 +89,9 @@ function patternOf(pattern: readonly unknown[]): Pick<ComparedText, 'text' | 'ma
   };
 }
 
-/** Whether a value is the literals in their order, anything between them where a wildcard stands (`null`). */
+/** Whether a value consists of the literals in order, with anything where a wildcard (`null`) is. */
 function isMatch(value: string, parts: readonly (string | null)[]): boolean {
-  // Positions that the parts so far can end at: no backtracking, so that no pattern takes long.
+  // Possible end positions of the parts so far: no backtracking, so no pattern is slow.
   let ends = new Set([0]);
   for (const part of parts) {
     const next = new Set<number>();

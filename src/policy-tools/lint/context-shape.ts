@@ -4,17 +4,17 @@ import { member } from '../../policy/answers/scope.ts';
 import { recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
-/** What the context of an action has, by the schema. */
+/** The context of an action, by the schema. */
 export interface ContextShape {
-  /** The names at a path within the context; `null` where the path leads to no record. */
+  /** The member names at a path; `null` where it is not a record. */
   readonly namesAt: (path: Path) => ReadonlySet<string> | null;
 }
 
-/** Gives the shapes of the contexts by action, from the text of a schema; none for an action that it does not know. */
+/** Returns the context shape of an action, from a schema text; `null` for an unknown action. */
 export function contextShapes(schema: string, cedar: Cedar): (action: string) => ContextShape | null {
   let read: ReturnType<typeof declarationsOf> | null = null;
   return (action) => {
-    // Many sets ask for no optional name, and a large schema takes long to read.
+    // Lazy: many sets test no optional name, and parsing a large schema is slow.
     read ??= declarationsOf(schema, cedar);
     const { actions, resolved } = read;
     const context = member(member(member(actions, action), 'appliesTo'), 'context');

@@ -1,14 +1,14 @@
-/** A node of a policy in Cedar's JSON form: an object with one key, its operator. */
+/** A node of Cedar's JSON format: an object with its operator as only key. */
 type Expression = Readonly<Record<string, unknown>>;
 
-/** Where a value is read from: `['context', 'intent', 'purpose']`. */
+/** The path of a value: `['context', 'intent', 'purpose']`. */
 export type Path = readonly string[];
 
-/** The object that a value is; empty for anything else. For names that no prototype has: operators and what they are written with. */
+/** A value as an object; empty for anything else. Use it for names outside of the prototype: operators and operands. */
 export const recordExpression = (value: unknown): Expression =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Expression) : {};
 
-/** Visits an expression and everything in it, outermost first. The depth of a policy was bounded when it was read. */
+/** Visits an expression depth-first, outermost first. The depth was bounded when the policy was read. */
 export function visit(expression: unknown, seen: (operator: string, operand: unknown) => void): void {
   if (Array.isArray(expression)) {
     for (const item of expression) visit(item, seen);
@@ -19,14 +19,14 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
   for (const operator of Object.keys(node)) {
     const operand = node[operator];
     seen(operator, operand);
-    // The letters of a pattern are no expressions.
+    // Letters of a pattern are not expressions.
     const { left, pattern } = operator === 'like' ? recordExpression(operand) : {};
     if (Array.isArray(pattern)) visit(left, seen);
     else if (operator !== 'Value') visit(operand, seen);
   }
 }
 
-/** The path that an expression reads; `null` where it is no plain access of a variable. */
+/** The path that an expression reads; `null` where it is not a plain access of a variable. */
 export function pathOf(expression: unknown): Path | null {
   const { Var: variable, '.': access } = recordExpression(expression);
   if (typeof variable === 'string') return [variable];
@@ -35,7 +35,7 @@ export function pathOf(expression: unknown): Path | null {
   return inner === null || typeof attr !== 'string' ? null : [...inner, attr];
 }
 
-/** Every path that is read or asked for by `has`, and no beginning of a longer one. */
+/** All paths read or tested by `has`, without prefixes of longer ones. */
 export function expressionReads(expression: unknown): readonly Path[] {
   const paths: Path[] = [];
   const read = (node: unknown): void => {
@@ -54,11 +54,11 @@ export function expressionReads(expression: unknown): readonly Path[] {
   return paths;
 }
 
-/** Whether a path reads a value: it, a part of it, or all of what it is in. */
+/** Whether a path reads a value, a part of it, or a record that contains it. */
 export const touches = (path: Path, value: Path): boolean =>
   value.every((name, at) => path[at] === undefined || path[at] === name);
 
-/** The operands of a chain of `&&`, each in Cedar's JSON form as text, so that equal ones are equal. */
+/** The operands of a chain of `&&` as JSON text, so that equal ones compare equal. */
 export function conjuncts(expression: unknown): readonly string[] {
   const { '&&': both, Value: value } = recordExpression(expression);
   if (value === true) return [];

@@ -5,11 +5,13 @@ import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import type { Reach, Request } from './reach.ts';
 
-/** The enforced forbids of a set, so that those which can matter to a permit are found without a look at all others. */
+/** An index of the enforced forbids, which finds those relevant to a permit without scanning all. */
 export interface ForbidIndex {
-  /** In the order of the set, every forbid whose conditions a permit has and whose principal may be the permit's, and perhaps others. */
+  /**
+   * The forbids whose conditions a permit shares and whose principal may be the permit's; a superset, in the order of the set.
+   */
   readonly about: (permit: LintedPolicy) => readonly LintedPolicy[];
-  /** Whether some forbid asks every agent for the intent of a request. */
+  /** Whether a forbid for every agent tests the intent of a request. */
   readonly asksForIntent: (request: Request) => boolean;
 }
 
@@ -18,19 +20,19 @@ const INTENT: readonly Path[] = [
   ['context', 'intent', 'actions'],
 ];
 
-/** Whether the conditions of a policy read the intent. */
+/** Whether a policy's conditions read the intent. */
 export const readsIntent = ({ paths }: Pick<LintedPolicy, 'paths'>): boolean =>
   paths.some((path) => INTENT.some((value) => touches(path, value)));
 
 const ANY = '*';
 
-/** Makes the index of a set. */
+/** Builds the index of a set. */
 export function forbidIndex(policies: readonly LintedPolicy[], reach: Reach): ForbidIndex {
   const forbids = policies.filter(({ effect, shadow }) => effect === 'forbid' && !shadow);
   const order = new Map(forbids.map((forbid, at) => [forbid, at]));
   const byCondition = new Map<string, Map<string, LintedPolicy[]>>();
   for (const forbid of forbids) {
-    // All of its conditions have to be the permit's, so any one of them finds it.
+    // A relevant forbid has only conditions of the permit, so any of its conditions finds it.
     const [condition = ANY] = forbid.conditions;
     const byPrincipal = getOrAdd(byCondition, condition, () => new Map<string, LintedPolicy[]>());
     for (const key of forbid.principal.entities?.map(entityKey) ?? [ANY])
@@ -43,7 +45,7 @@ export function forbidIndex(policies: readonly LintedPolicy[], reach: Reach): Fo
   }
   return {
     about: ({ conditions, principal }) => {
-      // Every entity of the permit is one of the forbid or in one, so the first is.
+      // Every entity of the permit must be covered by the forbid, so the first one suffices for the look-up.
       const [first] = principal.entities ?? [];
       const keys = [ANY, ...(first === undefined ? [] : [first, ...reach.ancestors(first)].map(entityKey))];
       const found = [ANY, ...conditions].flatMap((condition) => {

@@ -1,9 +1,7 @@
 import { pathOf, expressionReads, recordExpression, touches } from './expression.ts';
 import type { Path } from './expression.ts';
 
-/**
- * What more values in a set can make of an expression: `up` is true where it was false, `down` false where it was true.
- */
+/** The effect of adding values to a set on an expression: `up` can make it true, `down` false. */
 export type PolicyGrowth = 'up' | 'down' | 'both';
 
 /** How an expression changes as the set at `value` grows; `null` where it does not read the set. */

@@ -18,20 +18,20 @@ import { Reach } from './reach.ts';
 import { lintRules } from './rules.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
-/** Something that is valid and can hardly be meant. */
+/** Something valid but probably a mistake. */
 export interface LintFinding extends Finding {
-  /** Of the table of rules, or `useless-accept`. */
+  /** An id of the rule table, or `useless-accept`. */
   readonly rule: string;
   readonly level: 'warning' | 'note';
-  /** Id of the policy; `null` for what stands in the catalog. */
+  /** Id of the policy; `null` for a finding in the catalog. */
   readonly policy: string | null;
 }
 
 /**
- * What the rules find in the catalog and in the policies of a folder that parse, in reading order; what a policy accepts with
- * `@accept("rule …")` is left out. Without regard to types: policies that the schema refuses are looked at too.
+ * The findings of all rules in a folder's catalog and in its policies that parse, in reading order, without those accepted by
+ * `@accept("rule …")`. Types are ignored: policies that the schema refuses are linted too.
  *
- * @param warnings of the load, which knows policies that can never match by their types
+ * @param warnings of the load, which detects by type policies that can never match
  */
 export const lintFindings = (
   source: PolicySource,
@@ -40,9 +40,9 @@ export const lintFindings = (
 ): readonly LintFinding[] => lintingOf(source, catalog)(warnings);
 
 /**
- * The same for warnings that come later.
+ * The same, for warnings that arrive later.
  *
- * @param loaded what the load has read, where it found no fault; read anew by default
+ * @param loaded the result of a load without faults; default: read again
  */
 export function lintingOf(
   source: PolicySource,
@@ -83,7 +83,7 @@ export function lintingOf(
   };
 }
 
-/** A template by itself decides nothing. */
+/** A template without links decides nothing. */
 const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({
   rule: 'unlinked-template',
   level: 'warning',
@@ -95,7 +95,7 @@ const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({
   help: 'link it in a file of the folder that ends in `.cedarlinks.json`, or delete it',
 });
 
-/** What is found of several links of a template at one place is said of the first. */
+/** Reports a finding in several links of a template once, at the first. */
 function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding[] {
   const first = new Map<string, LintFinding>();
   for (const found of findings) {
@@ -106,7 +106,7 @@ function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding
   return [...first.values()];
 }
 
-/** What validation says of the policy as a whole, at its beginning: that it is impossible. */
+/** The warning of validation that a policy is impossible, at its start. */
 const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
   warnings
     .filter((warning) => warning.policy === undefined || warning.policy === policy.id)
@@ -128,7 +128,7 @@ function accepted(
   found: readonly LintFinding[],
   { accepts, id, file, line, column, link }: LintedPolicy,
 ): readonly LintFinding[] {
-  // Mutants are for `remit policy test --mutate` to know; what a template accepts may be found in another of its links.
+  // Mutants belong to `remit policy test --mutate`; what a template accepts may be found in another link.
   const useless = accepts.filter(
     (accept) => link === undefined && !accept.startsWith('mutant-') && found.every(({ rule }) => rule !== accept),
   );

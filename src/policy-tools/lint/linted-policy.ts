@@ -5,7 +5,7 @@ import type { PolicyForms } from '../../policy/loading/policy-json.ts';
 import { conjuncts, expressionReads, recordExpression } from './expression.ts';
 import type { Path } from './expression.ts';
 
-/** A policy as the rules look at it. */
+/** A policy prepared for the rules. */
 export interface LintedPolicy extends PolicyEntry {
   readonly principal: LintedScope;
   readonly action: LintedScope;
@@ -14,22 +14,22 @@ export interface LintedPolicy extends PolicyEntry {
   readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
   /** The bodies of all of them. */
   readonly bodies: readonly unknown[];
-  /** What must hold for the policy to apply, split at `&&`; equal texts mean the same. */
+  /** Its conditions, split at `&&`; equal texts mean the same. */
   readonly conditions: ReadonlySet<string>;
-  /** What the conditions read. */
+  /** The paths its conditions read. */
   readonly paths: readonly Path[];
   readonly tokens: readonly CedarToken[];
 }
 
-/** One of the three parts of a policy's scope: everything that is one of `entities` (all where `null`) and of the type. */
+/** A part of a policy's scope: everything of the type that is one of `entities` or below (all where `null`). */
 export interface LintedScope {
-  /** Whether the entities themselves are meant, and not what is in them. */
+  /** Whether only the entities themselves are meant, not their descendants. */
   readonly isExact: boolean;
   readonly entities: readonly { readonly type: string; readonly id: string }[] | null;
   readonly type: string | null;
 }
 
-/** A policy that parses, made ready for the rules; `null` where Cedar has no JSON for it. */
+/** Prepares a policy that parses; `null` where Cedar has no JSON for it. */
 export function lintedPolicy(policy: PolicyEntry, cedar: Pick<PolicyForms, 'policyToJson'>): LintedPolicy | null {
   const tokens = cedarTokens(policy.text);
   const answer = cedar.policyToJson(policy.text, tokens);
@@ -67,7 +67,7 @@ const uidOf = (json: unknown): { readonly type: string; readonly id: string } =>
   return { type: String(type), id: String(id) };
 };
 
-/** The offset of a run of tokens in the policy; of its beginning where it has none such. */
+/** The offset of a run of tokens in the policy; its start where there is none. */
 export function offsetOf({ tokens }: Pick<LintedPolicy, 'tokens'>, run: readonly string[]): number {
   const at = tokens.findIndex((_token, start) => run.every((text, index) => tokens[start + index]?.text === text));
   return tokens[at]?.start ?? 0;

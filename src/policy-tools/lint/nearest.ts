@@ -1,6 +1,6 @@
 /**
- * The one of the names that a text is most likely a misspelling or a part of; `null` where none is near: more than two
- * characters and a third of them differ.
+ * The name of which a text is most likely a misspelling or a part; `null` where none is near: more than two characters and a
+ * third of them differ.
  */
 export function nearest(text: string, names: Iterable<string>): string | null {
   const lower = text.toLowerCase().slice(0, MAX_LENGTH);
@@ -16,10 +16,10 @@ export function nearest(text: string, names: Iterable<string>): string | null {
 }
 
 const MIN_PART = 3;
-/** Characters that are compared; the cost grows with the square. */
+/** Most characters compared; the cost is quadratic. */
 const MAX_LENGTH = 128;
 
-/** Levenshtein's distance: insertions, deletions and replacements of one code unit. */
+/** Levenshtein distance in UTF-16 code units. */
 function distanceOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (let i = 0; i < a.length; i += 1) {

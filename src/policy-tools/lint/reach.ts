@@ -6,16 +6,16 @@ import type { Entity, EntityUid } from '../../policy/entities.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 import type { LintedPolicy, LintedScope } from './linted-policy.ts';
 
-/** Something that Remit can ask about: an action where it happens, or the issue of tokens at a server. */
+/** A request that Remit can make: an action at its endpoint, or token issuance at a server. */
 export interface Request {
   readonly action: string;
   readonly risk: string | null;
   readonly server: string;
-  /** `null` for `issue`, which is about the server itself. */
+  /** `null` for `issue`, whose resource is the server. */
   readonly endpoint: string | null;
 }
 
-/** The entities of a request, and what they are in. */
+/** The entities of a request with their ancestors. */
 interface Names {
   readonly action: EntityUid;
   readonly groups: readonly EntityUid[];
@@ -23,26 +23,26 @@ interface Names {
   readonly within: readonly EntityUid[];
 }
 
-/** Scopes and entities that are remembered, each. */
+/** Most memoised scopes, and entities. */
 const MAX_KNOWN = 100_000;
 
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
 
 /**
- * What policies can match. Remit asks about finitely many things, one for each action of the catalog and one for each
- * server, so that what a scope covers can be listed; agents are told apart by the entities.
+ * What policies can match. Requests are finite (one per catalog action and one per server), so the coverage of a scope can be
+ * enumerated. Agents are distinguished by entities.
  */
 export class Reach {
-  /** Everything Remit can ask. */
+  /** All requests that Remit can make. */
   readonly requests: readonly Request[];
   readonly #entities: ReadonlyMap<string, Entity>;
-  /** By action and resource of a scope, which many policies share. */
+  /** Memoised by action and resource of a scope, which many policies share. */
   readonly #covered = new Map<string, ReadonlySet<Request>>();
-  /** By policy, since several rules ask about each. */
+  /** Memoised by policy, since several rules need it. */
   readonly #ofPolicy = new WeakMap<object, ReadonlySet<Request>>();
   #groups: ReadonlySet<string> | null = null;
   readonly #ancestors = new Map<string, readonly EntityUid[]>();
-  /** What is looked at of the catalog, by the request. */
+  /** Entities of each request. */
   readonly #names: ReadonlyMap<Request, Names>;
 
   constructor(catalog: Catalog, entities: readonly Entity[]) {
@@ -59,7 +59,7 @@ export class Reach {
     this.#names = new Map(this.requests.map((request) => [request, this.#namesOf(request)]));
   }
 
-  /** What the action and the resource of a policy's scope cover. */
+  /** The requests that a policy's action and resource cover. */
   of(policy: Pick<LintedPolicy, 'action' | 'resource'>): ReadonlySet<Request> {
     const known = this.#ofPolicy.get(policy) ?? this.#ofScope(policy);
     this.#ofPolicy.set(policy, known);
@@ -95,7 +95,7 @@ export class Reach {
     };
   }
 
-  /** Whether an agent can be what the scope names: one that is known, or any of a trust domain. */
+  /** Whether an agent can match the scope: a known one, or any of a trust domain. */
   hasAgents({ principal: { entities, isExact } }: Pick<LintedPolicy, 'principal'>): boolean {
     if (entities === null || isExact) return true;
     return entities.some(
@@ -104,7 +104,7 @@ export class Reach {
     );
   }
 
-  /** Keys of the groups that agents are in. */
+  /** Keys of groups that contain agents. */
   #peopled(): ReadonlySet<string> {
     this.#groups ??= new Set(
       [...this.#entities.values()].flatMap(({ uid: agent }) =>
@@ -114,7 +114,7 @@ export class Reach {
     return this.#groups;
   }
 
-  /** Whether whoever the inner scope can be, the outer is too. `false` where that is not sure. */
+  /** Whether the outer scope covers the inner one; `false` where uncertain. */
   includes(outer: LintedScope, inner: LintedScope): boolean {
     if (outer.entities === null) return true;
     if (inner.entities === null) return false;
@@ -127,7 +127,7 @@ export class Reach {
     });
   }
 
-  /** Every group that an entity is in, the trust domain of an agent included. */
+  /** All ancestors of an entity, including an agent's trust domain. */
   ancestors(entity: EntityUid): readonly EntityUid[] {
     const key = entityKey(entity);
     const known = this.#ancestors.get(key);

@@ -10,16 +10,16 @@ import { offsetOf } from './linted-policy.ts';
 import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
 import { unknownValue } from './unknown-value.ts';
 
-/** The rules of the catalog by their ids: what it says itself, as `remarks`. */
+/** Rules about the catalog by id, reported by the catalog itself as `remarks`. */
 export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
   ['query-arguments', 'an entry that reads arguments from the query and leaves open what a body is'],
   ['lookalike-path', 'a parameter of a path that can take the text of another route in another spelling'],
 ]);
 
-/** The rule of templates by its id. */
+/** The rule about templates, by id. */
 export const templateRules = new Map([['unlinked-template', 'a template that no link makes a policy of']] as const);
 
-/** The rules of policies by their ids, in the order they are documented in. */
+/** Rules about policies by id, in documentation order. */
 export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule>([
   [
     'permit-any-agent',
@@ -129,7 +129,7 @@ function highRiskAnyIntent(policy: LintedPolicy, { forbids, reach }: LintedSet):
 
 const CLAIMED: Path = ['context', 'claimed'];
 
-/** A claim must not make a permit match, nor keep a forbid from matching: what it narrows it may narrow. */
+/** A claim must not make a permit match, or keep a forbid from matching; it may narrow a permit. */
 function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
   const grants = policy.effect === 'permit' ? 'up' : 'down';
   const isGranting = policy.clauses.some(({ kind, body }) => {
@@ -146,7 +146,7 @@ function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
   );
 }
 
-/** Two thirds of what is refused, which itself is about half of what the engine bears. */
+/** Two thirds of the depth limit, which itself is about half of what the engine can take. */
 const DEEP = Math.floor((MAX_POLICY_DEPTH * 2) / 3);
 
 function deep({ tokens }: LintedPolicy): readonly Complaint[] {
@@ -163,7 +163,7 @@ function inOnString(policy: LintedPolicy): readonly Complaint[] {
       if (operator !== 'in') return;
       const { left, right } = recordExpression(operand);
       const path = pathOf(left);
-      // Nothing in the context is an entity.
+      // No context value is an entity.
       if (path?.[0] !== 'context' && !isText(left) && !isTexts(right)) return;
       const offset = offsetOf(policy, [...(path === null ? [] : written(path)), 'in']);
       found.push({ message: '`in` is for entities, not for strings', help: 'write `["…"].contains(…)`', offset });
@@ -172,7 +172,7 @@ function inOnString(policy: LintedPolicy): readonly Complaint[] {
   return found;
 }
 
-/** A path as it is mostly written, token by token. */
+/** A path in its usual notation, token by token. */
 const written = (path: Path): readonly string[] => path.flatMap((name, at) => (at === 0 ? [name] : ['.', name]));
 
 const isText = (expression: unknown): boolean => typeof recordExpression(expression)['Value'] === 'string';
@@ -182,7 +182,7 @@ function isTexts(expression: unknown): boolean {
   return isText(expression) || (Array.isArray(set) && set.some(isText));
 }
 
-/** What is another at each use of one token. */
+/** Values that differ with each use of a token. */
 const PER_USE: readonly Path[] = [
   ['context', 'now'],
   ['context', 'intent', 'ageSeconds'],

@@ -9,14 +9,14 @@ import { nearest } from './nearest.ts';
 import type { Complaint, LintedSet } from './lint-rule.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-/** What of a policy can never match, whatever the request: texts that a value never is, names that nothing has, entities that are not there. */
+/** The parts of a policy that no request can match: texts that a value never has, names that do not exist, unknown entities. */
 export function unknownValue(policy: LintedPolicy, set: LintedSet): readonly Complaint[] {
   const found = [
     ...policy.bodies.flatMap((body) => ofBody(body, policy, set.vocabulary)),
     ...nameComplaints(policy, set),
     ...scopeEntities(policy).flatMap((uid) => entityComplaint(uid, policy, set.vocabulary)),
   ];
-  // Said once, however often it is written.
+  // Reported once, however often it occurs.
   return [...new Map(found.map((complaint) => [complaint.message, complaint])).values()];
 }
 
@@ -66,7 +66,7 @@ function claimComplaints(compared: readonly ComparedText[], policy: LintedPolicy
     }));
 }
 
-/** Where SPIFFE IDs stand as texts; the first two hold users of other issuers too. */
+/** Paths with SPIFFE IDs as text; the first two can also be users of other issuers. */
 const IDS = new Set(['context.subject', 'context.actors', 'context.delegation.parent']);
 
 function idComplaints(compared: readonly ComparedText[], policy: LintedPolicy): readonly Complaint[] {
@@ -93,7 +93,7 @@ function attestorComplaints(body: unknown, policy: LintedPolicy, vocabulary: Voc
   });
 }
 
-/** Whoever attests need not be an agent of the folder: only what is no SPIFFE ID is certain. */
+/** An attester need not be an agent of the folder: only an invalid SPIFFE ID is certainly wrong. */
 const isWriter = (id: string): boolean => !isDeny(spiffeIdFrom(id));
 
 function entityComplaint(
@@ -114,7 +114,7 @@ function entityComplaint(
   ];
 }
 
-/** Groups and resources of a scope that lead to nothing make the policy one that never matches, which is said of it as a whole. */
+/** Groups and resources that match nothing make the whole policy one that never matches, which is reported as such. */
 const scopeEntities = ({ principal }: LintedPolicy): NonNullable<LintedPolicy['principal']['entities']> =>
   (principal.entities ?? []).filter(({ type }) => type !== `${NAMESPACE}::AgentGroup`);
 
@@ -122,7 +122,7 @@ function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet):
   const asked = policy.bodies.flatMap(askedFor).filter(({ path }) => path[0] === 'context');
   if (asked.length === 0) return [];
   const shapes = [...new Set(Array.from(reach.of(policy), ({ action }) => action))].map(vocabulary.shapeOf);
-  // An action without a shape is one that the schema refuses, which is said elsewhere.
+  // An action without a shape is refused by the schema, which is reported elsewhere.
   if (shapes.length === 0 || shapes.includes(null)) return [];
   return asked.flatMap(({ path, name }) => {
     const known = new Set<string>();
@@ -133,7 +133,7 @@ function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet):
   });
 }
 
-/** The first token after the annotations that reads so; the beginning of the policy where none does, as where it is written with escapes. */
+/** The first matching token after the annotations; the policy's start where there is none, such as with escapes. */
 function offsetOfToken({ tokens }: LintedPolicy, texts: readonly string[]): number {
   const effect = tokens.findIndex(
     ({ text }, at) => (text === 'permit' || text === 'forbid') && tokens[at - 1]?.text !== '@',

@@ -9,17 +9,17 @@ import type { ContextShape } from './context-shape.ts';
 import type { Path } from './expression.ts';
 import { nearest } from './nearest.ts';
 
-/** Why a name can never be met, and the nearest that can. */
+/** Why a name never occurs, and the nearest that does. */
 export interface Unmet {
   readonly because: string;
   readonly near: string | null;
 }
 
-/** What the values of the context can be, and which entities there are. */
+/** Possible context values and existing entities. */
 export interface Vocabulary {
-  /** Every text that the value at a path, or a member of the set there, can be; `null` where it can be anything. */
+  /** All texts that the value at a path, or a member of that set, can be; `null` where it can be anything. */
   readonly textsAt: (path: Path) => ReadonlySet<string> | null;
-  /** Why no request has this entity or is in it; `null` where one can be. */
+  /** Why no request has this entity or is below it; `null` where one can. */
   readonly unmetEntity: (uid: EntityUid) => Unmet | null;
   readonly shapeOf: (action: string) => ContextShape | null;
 }
@@ -64,7 +64,7 @@ export function vocabularyOf(
   };
 }
 
-/** `payments.*`, which an intent may name for all that begins so. */
+/** Families such as `payments.*`, which an intent may name. */
 const familiesOf = (id: string): readonly string[] =>
   id.split('.').flatMap((_part, at, parts) => (at === 0 ? [] : [`${parts.slice(0, at).join('.')}.*`]));
 
@@ -83,7 +83,7 @@ function knownEntities(catalog: Catalog, entities: readonly Entity[]): Known {
     return isDeny(agent) ? [] : [trustDomainOf(agent)];
   });
   const endpoints = Array.from(catalog.actions.values(), ({ server, endpoint }) => `${server.id}:${endpoint}`);
-  // A parent that has no entry of its own is one all the same.
+  // A parent without its own entry exists all the same.
   const parents = entities.flatMap((entity) => entity.parents);
   const parentsOf = (type: string): readonly string[] => parents.flatMap((uid) => (uid.type === type ? [uid.id] : []));
   return new Map([
@@ -122,12 +122,12 @@ function whyNoAgent(text: string, known: Known): string | null {
   const agents = known.get(AGENT) ?? new Set();
   const domain = whyNoDomain(trustDomainOf(agent), known);
   if (domain !== null || agents.has(text)) return domain;
-  // An agent need not be among the entities; one that is a letter off from one of them is hardly meant.
+  // An agent need not be among the entities, but one that is a letter off from a known agent is probably a typo.
   const near = [...agents].find((one) => isSlip(text, one));
   return near === undefined ? null : 'no entity of the folder is this agent';
 }
 
-/** Folders without agents and trust domains say nothing about which there are. */
+/** Folders without agents and trust domains do not say which ones exist. */
 function whyNoDomain(domain: string, known: Known): string | null {
   const domains = known.get(TRUST_DOMAIN) ?? new Set();
   return domains.size === 0 || domains.has(domain)
@@ -135,13 +135,13 @@ function whyNoDomain(domain: string, known: Known): string | null {
     : `no entity of the folder is of the trust domain \`${domain}\``;
 }
 
-/** Whether one is a slip of the pen away from the other; names that differ by a number are those of replicas. */
+/** Whether two names differ by a typo; names that differ by a number are replicas. */
 const isSlip = (text: string, other: string): boolean =>
   Math.abs(text.length - other.length) <= 2 &&
   text.replaceAll(/\d+/g, '') !== other.replaceAll(/\d+/g, '') &&
   isLetterOff(text, other);
 
-/** Whether all but a run of at most two characters is the same from both ends. */
+/** Whether all but a run of at most two characters is equal. */
 function isLetterOff(a: string, b: string): boolean {
   const most = Math.max(a.length, b.length);
   let start = 0;

@@ -3,45 +3,45 @@ import type { Decision } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { Group } from './groups.ts';
 
-/** Which policies on trial would decide otherwise. */
+/** Which policies on trial would decide differently. */
 export type TrialSource = 'candidate' | 'shadow';
 
-/** How another decision is another. */
+/** The kind of difference. */
 export type Change = 'allow-to-deny' | 'deny-to-allow' | 'other-reason';
 
-/** A decision that would have been another. */
+/** A decision that would have been different. */
 export interface Difference {
-  /** What shows it: policies on trial, or decisions that were made again, of the ledger or of test cases. */
+  /** Its source: policies on trial, or repeated decisions of the ledger or of test cases. */
   readonly source: TrialSource | 'ledger' | 'cases';
   readonly change: Change;
   readonly action: string;
   readonly agent: string;
-  /** The purpose of the task; `''` where there is none, `null` where they are not told apart by it. */
+  /** The purpose of the task; `''` without one, `null` where it is not distinguished. */
   readonly intent: string | null;
-  /** Reason of the decision that was made, and of the other; `null` of an allow. */
+  /** Reason of the actual decision and of the other one; `null` for an allow. */
   readonly reason: string | null;
   readonly otherwise: string | null;
-  /** The policies of the decision that was made; empty where none permitted. */
+  /** Policies of the actual decision; empty where none permitted. */
   readonly formerIds: readonly string[];
-  /** The policies that decide otherwise; empty where none permits. */
+  /** Policies of the other decision; empty where none permits. */
   readonly policyIds: readonly string[];
 }
 
 /** One decision of a group. */
 export interface DifferenceExample {
-  /** `null` where the decision was whether to issue a token. */
+  /** `null` for a decision about issuing a token. */
   readonly decisionId: string | null;
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
 }
 
-/** Differences that are alike, counted. */
+/** A group of equal differences with their count. */
 export type DifferenceGroup<Example = DifferenceExample> = Group<Difference, Example>;
 
-/** What a difference says of the two decisions. */
+/** The part of a difference about the two decisions. */
 export type Otherwise = Pick<Difference, 'change' | 'reason' | 'otherwise' | 'formerIds' | 'policyIds'>;
 
-/** How two decisions differ; `null` where they come to the same, by whichever policies. */
+/** The difference between two decisions; `null` where the outcome is equal, by whichever policies. */
 export function differenceOf(former: Decision, other: Decision): Otherwise | null {
   const [reason, otherwise] = [former, other].map((decision) => (isDeny(decision) ? decision.reason : null));
   if (reason === undefined || otherwise === undefined || reason === otherwise) return null;
@@ -49,6 +49,6 @@ export function differenceOf(former: Decision, other: Decision): Otherwise | nul
   return { change, reason, otherwise, formerIds: former.policyIds, policyIds: other.policyIds };
 }
 
-/** Whether another policy set could have decided otherwise, by the reason of a decision; `null` is that of an allow. */
+/** Whether another policy set could have decided differently, by the reason (`null` for an allow). */
 export const isOfPolicies = (reason: ReasonCode | null): boolean =>
   reason === null || /^(?:policy|action)\./.test(reason) || reason === 'token.missing';

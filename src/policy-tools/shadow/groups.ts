@@ -1,4 +1,4 @@
-/** What is alike, counted, with some of what it was counted of. */
+/** A group of equal items: their count and some examples. */
 export type Group<Alike, Example> = Alike & {
   readonly count: number;
   /** The first three and the last. */
@@ -9,8 +9,8 @@ const MAX_GROUPS = 1000;
 const FIRST_EXAMPLES = 3;
 
 /**
- * Counts by what is alike, the most frequent first. Holds 1,000 groups; what is of no group then is counted as `ungrouped`,
- * since some of what makes a group is a caller's to choose and must not fill the memory. Two are alike whose JSON is the same.
+ * Counts items by equality of their JSON, most frequent first. Holds 1,000 groups; further items count as `ungrouped`, since
+ * callers choose parts of the items and must not fill the memory.
  */
 export class Groups<Alike extends object, Example> {
   readonly #groups = new Map<string, { readonly alike: Alike; count: number; readonly examples: Example[] }>();
@@ -27,7 +27,7 @@ export class Groups<Alike extends object, Example> {
     else this.#ungrouped += 1;
   }
 
-  /** Forgets them all. */
+  /** Removes all groups. */
   clear(): void {
     this.#groups.clear();
     this.#ungrouped = 0;

@@ -16,18 +16,18 @@ import { differenceOf, isOfPolicies } from './difference.ts';
 import type { Difference, DifferenceExample, DifferenceGroup, Otherwise, TrialSource } from './difference.ts';
 import { Groups } from './groups.ts';
 
-/** What a trial works with. */
+/** The dependencies of a trial. */
 export interface TrialParts {
   readonly binding: BindingMode;
   readonly live: () => PolicySet | Deny;
-  /** `null` where no set is on trial, or the one there is could not be loaded. */
+  /** `null` where no set is on trial, or it could not be loaded. */
   readonly candidate: () => PolicySet | null;
   readonly metrics: Pick<MetricFamilies, 'policyTrials' | 'policyTrialDifferences' | 'policyTrialsSkipped'>;
-  /** Runs something after what waits to be done now. */
+  /** Runs something after the work that is due now. */
   readonly defer: (run: () => void) => void;
 }
 
-/** What a trial has come to since the last change of either set. */
+/** The result of a trial since the last change of either set. */
 export interface TrialReport {
   /** Hash of the set in force; `null` without one. */
   readonly live: string | null;
@@ -37,18 +37,18 @@ export interface TrialReport {
   readonly compared: number;
   readonly skipped: number;
   readonly groups: readonly DifferenceGroup[];
-  /** Differences beyond the groups that are kept. */
+  /** Differences beyond the kept groups. */
   readonly ungrouped: number;
 }
 
 const MAX_WAITING = 1000;
-/** How long an answer of the policies in shadow is kept. Nothing hangs on it but a count. */
+/** How long answers of shadow policies are cached. They affect counts only. */
 const KEPT_MS = 10_000;
 
 /**
- * Asks policies on trial what they would have decided: a candidate set, and policies in shadow. Each decision is compared
- * after it was answered, one at a time, so that none waits for a trial; beyond 1,000 that wait they are skipped and counted.
- * Nothing here changes a decision.
+ * Evaluates policies on trial: a candidate set, and shadow policies. Each decision is compared after it was answered, one at a
+ * time, so that no check waits for a trial; beyond 1,000 waiting decisions the rest is skipped and counted. A trial never
+ * changes a decision.
  */
 export class Trial {
   readonly #parts: TrialParts;
@@ -64,17 +64,17 @@ export class Trial {
     this.#shadowTrials = parts.metrics.policyTrials.of({ source: 'shadow' });
   }
 
-  /** Is told of each check. */
+  /** Called with each check. */
   readonly checked = (check: FinishedCheck): void => {
     const { decided, facts, policySet, decisionId } = check;
     const live = this.#parts.live();
-    // A check of the set before, or one that no policy would change.
+    // A check of the previous set, or one that no policy would change.
     if (isDeny(live) || live.hash !== policySet || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
     const question = live.shadowIds.length === 0 ? null : questionOf(facts, this.#parts.binding, live);
     if (this.#parts.candidate() === null && (question === null || !live.shadow.canMatch(question))) {
-      // Nothing is to be asked: that is said at once.
+      // No policy can match, so the result is known at once.
       this.#compared += 1;
       if (question !== null) this.#shadowTrials.inc();
       return;
@@ -89,7 +89,7 @@ export class Trial {
     });
   };
 
-  /** Is told of each question whether a token may be issued. */
+  /** Called with each question about issuing a token. */
   readonly granted = (question: Question, decided: Decision, atMs: number): void => {
     const live = this.#parts.live();
     if (isDeny(live) || !isOfPolicies(reasonOf(decided))) return;
@@ -135,7 +135,7 @@ export class Trial {
     if (this.#waiting.length > 0) this.#parts.defer(this.#next);
   };
 
-  /** Forgets what was counted of other sets. */
+  /** Resets the counts when a set has changed. */
   #noteSets(live: PolicySet): void {
     const sets = `${live.hash} ${this.#parts.candidate()?.hash ?? ''}`;
     if (sets === this.#sets) return;
@@ -145,13 +145,13 @@ export class Trial {
     this.#skipped = 0;
   }
 
-  /** The candidate, where it is another set than the one in force. */
+  /** The candidate, unless it equals the set in force. */
   #candidateBeside(live: PolicySet): PolicySet | null {
     const candidate = this.#parts.candidate();
     return candidate === null || candidate.hash === live.hash ? null : candidate;
   }
 
-  /** What the candidate decides, its own catalog included. */
+  /** The candidate's decision, with its own catalog. */
   #decided(facts: Facts, candidate: PolicySet): Decision {
     const action = isDeny(facts.call) ? facts.call : actionFrom(facts.call, candidate.catalog);
     return decide({ ...facts, action }, { binding: this.#parts.binding, policies: candidate });
@@ -161,11 +161,11 @@ export class Trial {
     this.#parts.metrics.policyTrials.of({ source }).inc();
     const difference = differenceOf(made.decided, other);
     const change = difference?.change ?? 'other-reason';
-    // Another reason alone changes nothing for the caller.
+    // Another reason alone makes no difference for the caller.
     if (difference !== null && change !== 'other-reason') this.#count(source, made, { ...difference, change });
   }
 
-  /** Each policy in shadow by itself, as if it were the only one that is enforced too. */
+  /** Each shadow policy by itself, as if it alone were enforced in addition. */
   #shadow(live: PolicySet, made: Made, question: Question): void {
     const { decided, at } = made;
     const keep = { nowMs: at.atMs, untilMs: at.atMs + KEPT_MS, onCache: () => undefined };
@@ -188,14 +188,14 @@ export class Trial {
   }
 }
 
-/** A decision that was made, as far as it is compared. */
+/** An actual decision, as far as it is compared. */
 interface Made {
   readonly about: Pick<Difference, 'action' | 'agent' | 'intent'>;
   readonly decided: Decision;
   readonly at: DifferenceExample;
 }
 
-/** A difference that a caller meets. */
+/** A difference that matters to the caller. */
 interface Turned extends Otherwise {
   readonly change: 'allow-to-deny' | 'deny-to-allow';
 }
@@ -214,7 +214,7 @@ function aboutIssue({ principal, context }: Question): Made['about'] {
   return { action: 'issue', agent: principal, intent: typeof purpose === 'string' ? purpose : '' };
 }
 
-/** What the policies were asked; `null` where the call was decided before. */
+/** The question to the policies; `null` where the call was decided earlier. */
 function questionOf(facts: Facts, binding: BindingMode, { catalog }: PolicySet): Question | null {
   const { call, caller, credential, action, task } = facts;
   if (isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(action) || isDeny(task)) return null;

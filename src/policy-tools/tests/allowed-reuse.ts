@@ -5,21 +5,18 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import type { Question } from '../../policy/question.ts';
 import type { Rehearsal } from './rehearse.ts';
 
-/** What becomes of an answer of the policies. */
+/** Whether an answer of the policies is cached. */
 export type Reuse =
   | {
       readonly kind: 'kept';
-      /** How long at most. Token and task may end before that, and so does a time that a policy compares the clock with. */
+      /** Longest lifetime. Task, token, or a time that a policy compares the clock with may end it earlier. */
       readonly forMs: number;
-      /** What it is kept by, beside agent, action and target. */
+      /** What the cache key contains besides agent, action and target. */
       readonly keyReads: readonly string[];
     }
   | { readonly kind: 'not-kept'; readonly because: string };
 
-/**
- * Whether an equal call is given the same answer again without asking the policies, by the engine's own word: it is asked twice.
- * `null` where the policies were not asked.
- */
+/** Whether an equal call gets a cached answer, determined by asking the engine twice. `null` where no policies were asked. */
 export function allowedReuse(
   { decision, question, target }: Rehearsal,
   { policies, nowMs }: { readonly policies: Pick<PolicySet, 'ask' | 'keyReads'>; readonly nowMs: number },
@@ -34,7 +31,7 @@ export function allowedReuse(
   return result === 'hit' ? { kind: 'kept', forMs, keyReads } : notKept(becauseOf[result]);
 }
 
-/** Why a question that was asked before is asked again. */
+/** Why the second question is not answered from the cache. */
 const becauseOf: Readonly<Record<Exclude<CacheResult, 'hit'>, string>> = {
   miss: 'a policy could not be evaluated, and an error is never kept',
   bypass: 'the call has a value that the engine may refuse, so it is asked each time',
@@ -42,7 +39,7 @@ const becauseOf: Readonly<Record<Exclude<CacheResult, 'hit'>, string>> = {
 
 const notKept = (because: string): Reuse => ({ kind: 'not-kept', because });
 
-/** What becomes of a question at the cache when it is asked for the second time. */
+/** The cache result of the second question. */
 function secondResult(
   policies: Pick<PolicySet, 'ask'>,
   question: Question,

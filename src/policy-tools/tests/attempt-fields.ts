@@ -8,7 +8,7 @@ import { anyObject, attestedValues } from './case-leaf.ts';
 import { DEFAULT_TTL_SECONDS } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
 
-/** The keys of a case that say what is attempted; a case has exactly one of them. */
+/** The keys of a case that describe the attempt; a case has exactly one. */
 export const ATTEMPTS = ['call', 'mcp', 'a2a', 'grpc', 'action', 'issue'] as const;
 
 type Read = (yaml: YamlFile, node: PlacedNode, args: PlacedNode | undefined) => Attempt | null | readonly Attempt[];
@@ -20,8 +20,8 @@ const MAX_BODY_CHARS = 1024 * 1024;
 const some = text({ max: MAX_TEXT });
 
 /**
- * What a case attempts, more than one thing where it lists actions; a finding and nothing where it says nothing, two things,
- * or one that cannot be read.
+ * The attempt of a case, or several where it lists actions; a finding and an empty result where there is none, more than one
+ * kind, or it is invalid.
  */
 export function attemptsFrom(yaml: YamlFile, fields: ReadonlyMap<string, PlacedNode>, at: number): readonly Attempt[] {
   const [kind, second] = ATTEMPTS.filter((name) => fields.has(name));
@@ -38,7 +38,7 @@ export function attemptsFrom(yaml: YamlFile, fields: ReadonlyMap<string, PlacedN
 
 const isList = (read: Attempt | readonly Attempt[]): read is readonly Attempt[] => Array.isArray(read);
 
-/** One id of the catalog, or a list of them. */
+/** One catalog id or a list. */
 const actionIds: Reader<readonly string[]> = (value) =>
   Array.isArray(value) ? listOf(some, { max: MAX_LISTED })(value) : oneOrProblem(some(value));
 
@@ -71,7 +71,7 @@ function call(yaml: YamlFile, node: PlacedNode): Attempt | null {
   const raw = leafOf(yaml, bytes, { what: '`base64`', reader: base64 }) ?? null;
   if (typeof method !== 'string' || typeof url !== 'string') return null;
   if (body === undefined) return { kind: 'call', method, url, headers, body: raw };
-  // A mapping or a list is JSON; text is sent as it stands.
+  // Mappings and lists are sent as JSON; text is sent as it is.
   const value = jsonOf(body);
   const isText = typeof value === 'string';
   const isTyped = isText || headers.some(([name]) => name.toLowerCase() === 'content-type');
@@ -87,7 +87,7 @@ function headersFrom(yaml: YamlFile, node: PlacedNode | undefined): readonly (re
   });
 }
 
-/** One value, or a list of them for a header that is sent more than once. */
+/** One value, or a list for a repeated header. */
 const headerValues: Reader<readonly string[]> = (value) => {
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   const isText = values.every((one): one is string => typeof one === 'string' && one.length <= MAX_TEXT);
@@ -121,7 +121,7 @@ function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt
   return typeof method === 'string' ? { kind, server, method, params: params ?? {} } : null;
 }
 
-/** A mapping is the JSON form of the message, text its bytes. */
+/** A mapping is the message's JSON form, text its bytes. */
 const message: Reader<Uint8Array | { readonly json: object }> = (value) => {
   if (typeof value === 'string') return base64(value);
   const read = anyObject(value);

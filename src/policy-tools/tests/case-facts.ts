@@ -31,8 +31,8 @@ const SPAN = { traceId: '0'.repeat(31) + '1', spanId: '0'.repeat(15) + '1' };
 const HOUR_MS = 3_600_000;
 
 /**
- * What the server would know of a call, for `decide`: the request read as a CheckRequest is read, its action found in the
- * catalog, and everything else as the circumstances say. Token and proof count as verified, since a case has no keys.
+ * The facts that a server would have about a call, for `decide`: the request parsed like a CheckRequest, its action from the
+ * catalog, everything else from the circumstances. Token and proof count as verified, because a case has no keys.
  */
 export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances, catalog: Catalog): Facts {
   const { agent, nowMs, credential: sent, history } = circumstances;
@@ -61,7 +61,7 @@ export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances
   };
 }
 
-/** The binding that the sidecar is configured with where a token is bound like this one. */
+/** The binding mode of a sidecar for a token bound like this one. */
 export const caseBindingOf = ({ credential }: CaseCircumstances): Rules['binding'] =>
   credential.binding === 'spiffe-id' ? 'spiffe-id' : 'certificate';
 
@@ -151,7 +151,7 @@ function detailsOf(
   return [{ type: AUTHORIZATION_DETAILS_TYPE, locations, actions, constraints, purpose }];
 }
 
-/** Whether an id is an action of the catalog or in a family that a task names; whether a call is covered is for `decide` to say. */
+/** Whether an id is granted, directly or by a family; `decide` judges whether a call is covered. */
 export const names = (granted: string, id: string): boolean =>
   granted === id || (granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
 

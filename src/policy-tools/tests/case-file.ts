@@ -10,7 +10,7 @@ import { attemptsFrom, ATTEMPTS } from './attempt-fields.ts';
 import { CIRCUMSTANCES, circumstancesFrom } from './circumstances-fields.ts';
 import type { Expectation, TestCase } from './test-case.ts';
 
-/** More cases of one file than this are a finding. */
+/** Most cases per file; more is a finding. */
 export const MAX_CASES = 10_000;
 
 const EXPECTATIONS = ['expect', 'reason', 'policies', 'shadow'] as const;
@@ -26,10 +26,8 @@ function isPrintable(words: string): boolean {
 }
 
 /**
- * The cases of a YAML file: `cases`, and `defaults` for the circumstances they share; a key of a case takes the place of the
- * whole default. A case that names
- * several `agents` or actions is a case for each. All or nothing: the cases, or every finding. Bounds:
- * 1 MiB, 10,000 cases.
+ * Parses the cases of a YAML file: `cases`, and `defaults` for shared circumstances; a key of a case replaces the whole
+ * default. A case with several `agents` or actions becomes one case for each. All or nothing. Limits: 1 MiB, 10,000 cases.
  */
 export function caseFileFrom(
   source: string,
@@ -58,7 +56,7 @@ function casesOf(
 ): readonly TestCase[] {
   const optional = [...CIRCUMSTANCES, ...ATTEMPTS, ...EXPECTATIONS, 'args', 'skip'] as const;
   const own: ReadonlyMap<string, PlacedNode> = fieldsOf(yaml, node, { what: 'a case', required: ['name'], optional });
-  // `agent` and `agents` are two ways to say one thing.
+  // `agent` and `agents` are alternatives.
   const isSaid = (key: string): boolean => key.startsWith('agent') && (own.has('agent') || own.has('agents'));
   const fields = new Map([...[...within.defaults].filter(([key]) => !isSaid(key)), ...own]);
   const title = leafOf(yaml, fields.get('name'), { what: '`name`', reader: name });

@@ -18,7 +18,7 @@ export const caseInstant: Reader<number> = (value) => {
   return Number.isNaN(ms) ? { problem: 'must be an instant such as `2026-01-15T08:00:00Z`' } : ms;
 };
 
-/** Reads the values of a named context: text by name. */
+/** Parses named values: text by name. */
 export const textByName: Reader<Readonly<Record<string, string>>> = (value) => {
   const read = anyObject(value);
   const isText = !isProblem(read) && Object.values(read).every((text) => typeof text === 'string');
@@ -27,7 +27,7 @@ export const textByName: Reader<Readonly<Record<string, string>>> = (value) => {
 
 const MAX_ATTESTED_IN_CASE = 64;
 
-/** Reads what others vouch for: a list of `name`, `value`, and `by`, a SPIFFE ID. */
+/** Parses attested values: a list of `name`, `value`, and `by`, a SPIFFE ID. */
 export const attestedValues: Reader<readonly AttestedValue[]> = listOf(
   (value) =>
     membersFrom(

@@ -3,9 +3,9 @@ import type { Decision } from '../../decision/decision.ts';
 import type { Expectation } from './test-case.ts';
 
 /**
- * Everything in which a decision is not what was expected, a clause each; none where it is.
+ * How a decision differs from the expectation, one clause each; empty where it does not.
  *
- * @param shadow ids of the policies in shadow that match
+ * @param shadow ids of the matching shadow policies
  */
 export function mismatches(expected: Expectation, decision: Decision, shadow: readonly string[]): readonly string[] {
   const reason = isDeny(decision) ? decision.reason : null;

@@ -7,7 +7,7 @@ import type { Problem, Reader } from '../../token/members.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { anyObject } from './case-leaf.ts';
 
-/** One test as `cedar run-tests` reads it: a question to the policies alone, without a call. */
+/** A test in the format of `cedar run-tests`: a question to the policies, without a call. */
 export interface CedarTest extends TextPlace {
   readonly file: string;
   readonly name: string;
@@ -15,7 +15,7 @@ export interface CedarTest extends TextPlace {
   readonly decision: 'allow' | 'deny';
   /** Ids that must be among the deciding policies. */
   readonly reason: readonly string[];
-  /** How many policies must err. */
+  /** Required number of failing policies. */
   readonly errors: number;
 }
 
@@ -42,7 +42,7 @@ const readers = {
 };
 
 /**
- * The tests of a file in the JSON format of `cedar run-tests`. All or nothing: the tests, or every finding. At most 10,000.
+ * Parses the tests of a file in the JSON format of `cedar run-tests`. All or nothing. At most 10,000.
  *
  * @see https://github.com/cedar-policy/cedar/blob/main/cedar-policy-cli/README.md
  */
@@ -75,7 +75,7 @@ function testFrom(
   return { ...at, name: read.name ?? `test ${index}`, question, decision, reason, errors };
 }
 
-/** Everything in which the answer is not what was expected, by the rules of `cedar run-tests`. */
+/** How an answer differs from the expectation, by the rules of `cedar run-tests`. */
 export function cedarTestProblems(test: CedarTest, answer: RawAnswer): readonly string[] {
   if (isProblem(answer)) return [answer.problem];
   if (answer.decision !== test.decision) return [`expected ${test.decision}, got ${answer.decision}`];

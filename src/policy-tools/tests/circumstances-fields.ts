@@ -13,7 +13,7 @@ import { anyObject, attestedValues, caseInstant, textByName } from './case-leaf.
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
 import type { CaseCredential, CaseTask, CaseCircumstances } from './test-case.ts';
 
-/** The keys of a case, and of the defaults of a file, that say under which circumstances something is attempted. */
+/** Keys of a case, and of a file's defaults, that describe circumstances. */
 export const CIRCUMSTANCES = ['agent', 'agents', 'now', 'task', 'credential', 'history'] as const;
 
 type Fields = ReadonlyMap<string, PlacedNode>;
@@ -25,8 +25,8 @@ const words = listOf(text({ max: 256 }), { min: 0, max: 256 });
 const wholeSeconds = integer(0, MAX_SECONDS);
 
 /**
- * The circumstances that fields say, once for each agent they name. What a case does not say is as the plain circumstances
- * have it. A finding and nothing where they name no agent, or name one that is no SPIFFE ID.
+ * The circumstances, once per agent. Missing fields have the plain defaults. A finding and an empty result where there is no
+ * agent, or one is not a SPIFFE ID.
  */
 export function circumstancesFrom(yaml: YamlFile, fields: Fields, at: number): readonly CaseCircumstances[] {
   const agents = agentsFrom(yaml, fields, at);
@@ -62,7 +62,7 @@ const TASK_KEYS = [
 
 const purpose: Reader<string> = text({ min: 0, max: 256 });
 
-/** The constraints of an intent, read as a token's are. */
+/** Parses constraints like those of a token. */
 const constraints: Reader<Constraints> = (value) => {
   const detail = {
     type: AUTHORIZATION_DETAILS_TYPE,
@@ -76,7 +76,7 @@ const constraints: Reader<Constraints> = (value) => {
     : (read[0]?.constraints ?? plainTask.constraints);
 };
 
-/** As the issuer reads claims, by the type that each value has; whether the catalog has that type for it is for the policies to say. */
+/** Parses attributes as the issuer does, by the type of each value; policies decide whether the catalog has that type. */
 const attributes: Reader<SubjectAttributes> = (value) => {
   const sent = anyObject(value);
   if (isProblem(sent)) return sent;

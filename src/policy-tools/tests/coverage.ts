@@ -4,16 +4,16 @@ import type { CutPolicy, Observation } from '../explain/probe.ts';
 import type { PolicyClause } from '../explain/policy-parts.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 
-/** What the cases showed of one clause. */
+/** The coverage of one clause. */
 export interface ClauseCoverage extends TextPlace {
   readonly kind: 'when' | 'unless';
-  /** Cases in which it was reached and let the policy match. */
+  /** Cases in which it was reached and held. */
   readonly held: number;
-  /** Cases in which it was reached and kept the policy from matching, or could not be evaluated. */
+  /** Cases in which it was reached and failed or could not be evaluated. */
   readonly failed: number;
 }
 
-/** What the cases showed of one policy. */
+/** The coverage of one policy. */
 export interface PolicyCoverage extends TextPlace {
   readonly id: string;
   readonly effect: 'permit' | 'forbid';
@@ -25,31 +25,31 @@ export interface PolicyCoverage extends TextPlace {
 }
 
 /**
- * How much of the policies the cases showed, clause by clause: that each clause as a whole held once and failed once. Which condition
- * within a clause made it fail is not told apart; `mutation/` does that.
+ * Clause coverage of the policies: whether each clause held at least once and failed at least once. Conditions within a clause
+ * are not distinguished; `mutation/` does that.
  */
 export interface Coverage {
   readonly policies: readonly PolicyCoverage[];
-  /** Points in all: one for each policy, two for each clause. */
+  /** Total points: one per policy, two per clause. */
   readonly points: number;
-  /** Points shown: policies that matched, clauses that held, clauses that failed. */
+  /** Covered points: policies that matched, clauses that held, clauses that failed. */
   readonly covered: number;
-  /** `covered` of `points` in percent, rounded down; 100 where there are none. */
+  /** `covered` of `points` in percent, rounded down; 100 without points. */
   readonly percent: number;
 }
 
-/** A clause or policy without its counts. */
+/** A clause or policy while counting. */
 interface Counting {
   readonly policy: PolicyEntry;
   matched: number;
   readonly clauses: { readonly kind: ClauseCoverage['kind']; readonly offset: number; held: number; failed: number }[];
 }
 
-/** Counts, case by case, what the cases show of the policies. */
+/** Counts coverage, case by case. */
 export class CoverageCount {
   readonly #counts = new Map<string, Counting>();
 
-  /** Adds what one question showed. A policy is in the same pieces each time. */
+  /** Adds the observations of one question. A policy always has the same pieces. */
   add(observations: readonly Observation[]): void {
     for (const { policy, matches, clauses } of observations) {
       const count = this.#counts.get(policy.id) ?? emptyCount(policy, clauses);
@@ -98,7 +98,7 @@ const emptyCount = (policy: PolicyEntry, clauses: readonly Pick<PolicyClause, 'k
 const coveredOf = ({ matched, clauses }: PolicyCoverage): number =>
   Number(matched > 0) + clauses.reduce((sum, { held, failed }) => sum + Number(held > 0) + Number(failed > 0), 0);
 
-/** What no case showed of a policy, a clause each: `never matched`, `when at 14:1 never failed`. */
+/** What no case covered of a policy, one clause each: `never matched`, `when at 14:1 never failed`. */
 export function gapsOf({ matched, clauses }: PolicyCoverage): readonly string[] {
   return [
     ...(matched > 0 ? [] : ['never matched']),

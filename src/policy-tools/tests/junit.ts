@@ -1,11 +1,10 @@
 import type { CaseResult, SuiteResult } from './run-suites.ts';
 
-/** The name of the suite of what no case lists. */
+/** Name of the suite for unlisted attempts. */
 const UNLISTED = 'what no case lists';
 
 /**
- * A result in the XML that continuous integration reads as JUnit's: a suite for each file, a case for each case, and a suite
- * for what no case lists. Whatever XML cannot hold is written as `?`.
+ * A result as JUnit XML: one suite per file, and one for what no case lists. Characters that XML cannot represent become `?`.
  *
  * @see https://github.com/testmoapp/junitxml
  */
@@ -65,7 +64,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 const escaped = (text: string): string =>
   text
     .toWellFormed()
-    // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+    // oxlint-disable-next-line no-control-regex -- matches control characters on purpose
     .replaceAll(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]/g, '?')
     .replaceAll(/[\t\n\r]/g, (blank) => `&#${blank.charCodeAt(0)};`)
     .replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] ?? '?');

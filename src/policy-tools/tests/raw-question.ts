@@ -7,10 +7,10 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 
-/** An entity in Cedar's JSON form, not checked yet. */
+/** An entity in Cedar's JSON format, not validated yet. */
 export type EntityJson = Readonly<Record<string, unknown>>;
 
-/** A question as Cedar itself takes it, with entities of its own. */
+/** A question in Cedar's own terms, with its own entities. */
 export interface RawQuestion {
   readonly principal: EntityUid;
   readonly action: EntityUid;
@@ -19,14 +19,14 @@ export interface RawQuestion {
   readonly entities: readonly EntityJson[];
 }
 
-/** What Cedar answers, ids sorted; a problem where it refuses the question. */
+/** Cedar's answer with sorted ids; a problem where it refuses the question. */
 export type RawAnswer =
   | { readonly decision: 'allow' | 'deny'; readonly policyIds: readonly string[]; readonly erring: readonly string[] }
   | Problem;
 
 const SET = 'raw';
 
-/** The question whose principal, action and resource are written as in a policy: `Remit::Action::"payments.list"`. */
+/** The question with principal, action and resource written as in a policy: `Remit::Action::"payments.list"`. */
 export function cedarQuestionOf(written: {
   readonly principal: string;
   readonly action: string;
@@ -58,8 +58,8 @@ function uidFrom(text: string): EntityUid | null {
 }
 
 /**
- * Asks the enforced policies of a set by their schema, with the groups of the catalog for actions that the question does not
- * bring along. In an instance of its own, since what comes from a file may trap it: then the answer is a problem.
+ * Evaluates the enforced policies of a set with their schema, adding catalog groups for actions that the question does not
+ * define. Uses its own instance, because input from a file may trap it; then the answer is a problem.
  */
 export function rawAsker(
   {
@@ -78,7 +78,7 @@ export function rawAsker(
     try {
       const answer = cedar.statefulIsAuthorized({
         ...question,
-        // The library's types only lack `readonly`; what is no entity or value of Cedar it refuses itself.
+        // Safe: the types only lack `readonly`, and the engine refuses invalid values itself.
         context: question.context as Call['context'],
         entities: withAction(question, facts.actionGroups) as unknown as Call['entities'],
         preparsedPolicySetId: SET,
@@ -97,7 +97,7 @@ export function rawAsker(
 
 type Call = Parameters<Cedar['statefulIsAuthorized']>[0];
 
-/** With a schema the engine has the actions itself, and refuses those that a question brings along otherwise. */
+/** With a schema the engine knows the actions, and refuses others. */
 function withAction({ entities }: RawQuestion, groups: ReadonlyMap<string, readonly string[]>): readonly EntityJson[] {
   return entities.filter((entity) => {
     const { uid } = entity as { readonly uid?: { readonly type?: unknown; readonly id?: unknown } };

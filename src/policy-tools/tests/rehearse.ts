@@ -13,24 +13,24 @@ import { caseBindingOf, caseFacts, names } from './case-facts.ts';
 import type { Attempt, CaseTask, CaseCircumstances } from './test-case.ts';
 import { writtenCallOf } from './written-call.ts';
 
-/** What came of an attempt. */
+/** The result of an attempt. */
 export interface Rehearsal {
   readonly decision: Decision;
-  /** What the policies were asked; `null` where the call was refused before that. */
+  /** The question to the policies; `null` where the call was refused earlier. */
   readonly question: Question | null;
-  /** What was attempted; `null` where the call comes to no action of the catalog. */
+  /** The attempted action; `null` where the call matches none. */
   readonly target: CaseTarget | null;
 }
 
-/** An action of the catalog, used or asked for. */
+/** An action of the catalog, used or requested. */
 export interface CaseTarget {
   readonly action: CatalogAction;
   readonly isIssue: boolean;
 }
 
 /**
- * Decides an attempt as the server would: a call by the same `decide`, a token by the same question to the same policies.
- * Budgets are not spent and nothing is recorded. A problem where the attempt cannot be made with this catalog.
+ * Decides an attempt as the server would: a call with the same `decide`, a token with the same question to the same policies.
+ * Spends no budgets and records nothing. A problem where the attempt is impossible with this catalog.
  */
 export function rehearse(attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet): Rehearsal | Problem {
   return attempt.kind === 'issue'

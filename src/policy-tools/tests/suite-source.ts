@@ -9,7 +9,7 @@ import type { TestCase } from './test-case.ts';
 
 /** The suites of a policy folder. */
 export interface Suites {
-  /** How many files there are. */
+  /** Number of files. */
   readonly files: number;
   readonly cases: readonly TestCase[];
   readonly cedarTests: readonly CedarTest[];
@@ -22,8 +22,8 @@ const MAX_FILES = 1000;
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 /**
- * Reads the suites of a policy folder: every `*.test.yaml` and every `*.cedartests.json` of it and of its subfolders
- * `policies` and `tests`, in the order of their names. All or nothing: the suites, or every finding. Bounds: 1,000 files.
+ * Reads the suites of a policy folder: every `*.test.yaml` and `*.cedartests.json` in it and in its subfolders `policies` and
+ * `tests`, by name. All or nothing. Limit: 1,000 files.
  */
 export async function readSuites(
   folder: string,

@@ -12,28 +12,28 @@ import type { ReuseClass } from '../../token/reuse.ts';
 /** A call as its sender writes it. */
 export interface WrittenCall {
   readonly method: string;
-  /** `https://host/path?query`; nothing in it is normalised. */
+  /** `https://host/path?query`, not normalised. */
   readonly url: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** `null` where none was sent. */
+  /** `null` without a body. */
   readonly body: Uint8Array | null;
 }
 
-/** What an agent attempts, in full or in a short form that becomes a call. */
+/** An attempt: a full call, or a short form of one. */
 export type Attempt =
   | ({ readonly kind: 'call' } & WrittenCall)
   | { readonly kind: 'mcp'; readonly server: string | null; readonly method: string; readonly params: object }
   | { readonly kind: 'a2a'; readonly server: string | null; readonly method: string; readonly params: object }
-  /** `method` is `package.Service/Method`; `message` its protobuf bytes, or its JSON form, which the catalog can encode. */
+  /** `method` is `package.Service/Method`; `message` is protobuf bytes, or JSON, which the catalog can encode. */
   | {
       readonly kind: 'grpc';
       readonly server: string | null;
       readonly method: string;
       readonly message: Uint8Array | { readonly json: object };
     }
-  /** A call to an action of the catalog, made up from its entry and the arguments that matter. */
+  /** A call to a catalog action, built from its entry and the given arguments. */
   | { readonly kind: 'action'; readonly action: string; readonly args: Readonly<Record<string, unknown>> }
-  /** Asking for a task token; the purpose and the rest of the intent are those of the task. */
+  /** A request for a task token; purpose and the rest of the intent are those of the task. */
   | {
       readonly kind: 'issue';
       readonly action: string;
@@ -41,31 +41,31 @@ export type Attempt =
       readonly delegation: Delegation | null;
     };
 
-/** The task a call is made in. */
+/** The task of a call. */
 export interface CaseTask {
   readonly purpose: string;
-  /** What was granted: ids and families of the catalog; `null` is exactly the action of the call. */
+  /** Granted ids and families; `null` grants exactly the action of the call. */
   readonly actions: readonly string[] | null;
   readonly constraints: Constraints;
-  /** The whole grant, in place of `actions` and `constraints`; `null` is none. */
+  /** The whole grant, instead of `actions` and `constraints`; `null` without. */
   readonly details: readonly AuthorizationDetail[] | null;
   readonly ageSeconds: number;
   readonly state: TaskState;
   readonly risk: TaskRisk;
-  /** What the agent says of itself. */
+  /** Values the agent claims. */
   readonly claimed: Task['claimed'];
-  /** What the issuer of the subject token says of the subject. */
+  /** Attributes of the subject from its subject token. */
   readonly subjectAttributes: SubjectAttributes;
-  /** What others vouch for. */
+  /** Values that others attest. */
   readonly attested: readonly AttestedValue[];
-  /** On whose behalf; `null` is the agent itself. */
+  /** The subject; `null` is the agent itself. */
   readonly subject: string | null;
 }
 
-/** What the call is made with. */
+/** The credential of a call. */
 export interface CaseCredential {
   readonly kind: 'task-token' | 'external-token' | 'workload-identity';
-  /** `none` is an external token that whoever holds it can use. */
+  /** `none` is a bearer token of an external issuer. */
   readonly binding: 'certificate' | 'spiffe-id' | 'dpop' | 'none';
   readonly scope: readonly string[];
   readonly secondsLeft: number;
@@ -74,7 +74,7 @@ export interface CaseCredential {
   readonly reuse: readonly ReuseClass[] | null;
 }
 
-/** Under which circumstances an agent attempts something. */
+/** The circumstances of an attempt. */
 export interface CaseCircumstances {
   readonly agent: SpiffeId;
   /** Milliseconds since the Unix epoch. */
@@ -85,13 +85,13 @@ export interface CaseCircumstances {
   readonly history: { readonly actions: readonly string[]; readonly labels: readonly string[] };
 }
 
-/** What must come of it; what is `null` may be anything. */
+/** The expected outcome; `null` accepts anything. */
 export interface Expectation {
   readonly decision: 'allow' | 'deny';
   readonly reason: ReasonCode | null;
-  /** Exactly the ids of the deciding policies, sorted. */
+  /** The exact ids of the deciding policies, sorted. */
   readonly policies: readonly string[] | null;
-  /** Exactly the ids of the `@shadow` policies that match, sorted. */
+  /** The exact ids of the matching shadow policies, sorted. */
   readonly shadow: readonly string[] | null;
 }
 
@@ -102,14 +102,14 @@ export interface TestCase extends TextPlace {
   readonly attempt: Attempt;
   readonly circumstances: CaseCircumstances;
   readonly expected: Expectation;
-  /** Why it is left out; `null` where it is not. */
+  /** Why it is skipped; `null` where it is not. */
   readonly skip: string | null;
 }
 
-/** 15 January 2026, 12:00 UTC, a Thursday: when everything happens that says no time. */
+/** The default time: 15 January 2026, 12:00 UTC, a Thursday. */
 export const DEFAULT_NOW_MS = Date.UTC(2026, 0, 15, 12);
 
-/** A task as most calls are made in: fresh, active, with a stated purpose, for exactly the action of the call. */
+/** The default task: new, active, with a purpose, for exactly the action of the call. */
 export const plainTask: CaseTask = Object.freeze({
   purpose: 'test',
   actions: null,
@@ -124,7 +124,7 @@ export const plainTask: CaseTask = Object.freeze({
   subject: null,
 });
 
-/** A task token as most calls carry: bound to the certificate, used for the first time. */
+/** The default token: bound to the certificate, used for the first time. */
 export const plainCredential: CaseCredential = Object.freeze({
   kind: 'task-token',
   binding: 'certificate',
@@ -134,7 +134,7 @@ export const plainCredential: CaseCredential = Object.freeze({
   reuse: null,
 });
 
-/** What is assumed of an agent where a case says nothing else. */
+/** The default circumstances of an agent. */
 export const plainCircumstances = (agent: SpiffeId): CaseCircumstances => ({
   agent,
   nowMs: DEFAULT_NOW_MS,
@@ -143,5 +143,5 @@ export const plainCircumstances = (agent: SpiffeId): CaseCircumstances => ({
   history: { actions: [], labels: [] },
 });
 
-/** Seconds that a token is asked for where a case does not say. */
+/** Default lifetime of a requested token, in seconds. */
 export const DEFAULT_TTL_SECONDS = 300;

@@ -9,36 +9,36 @@ import type { CaseTarget } from './rehearse.ts';
 import { DEFAULT_TTL_SECONDS, plainCircumstances } from './test-case.ts';
 import type { Attempt, CaseCircumstances, TestCase } from './test-case.ts';
 
-/** A case with what it came to. */
+/** A case with its result. */
 export interface Rehearsed {
   readonly test: TestCase;
   readonly target: CaseTarget | null;
 }
 
-/** Something an agent may do that no case says it may. */
+/** Something an agent may do although no case says so. */
 export interface UnlistedAllow {
   readonly agent: SpiffeId;
   /** `payments.create`, `issue payments.create` */
   readonly what: string;
   readonly policyIds: readonly string[];
-  /** The name of the case whose call it was made with; `null` is the plain call. */
+  /** The case whose call was made; `null` for the plain call. */
   readonly as: string | null;
 }
 
-/** What came of everything that no case lists. */
+/** The result for everything that no case lists. */
 export interface Unlisted {
-  /** How many attempts were made. */
+  /** Number of attempts made. */
   readonly attempts: number;
   readonly allowed: readonly UnlistedAllow[];
 }
 
-/** More attempts than this are refused: the suites then name too many agents for the catalog. */
+/** Most attempts; with more, the suites name too many agents for the catalog. */
 export const MAX_ATTEMPTS = 50_000;
 
-/** An attempt that some agent makes. */
+/** An attempt by some agent. */
 export interface UnlistedAttempt {
   readonly attempt: Attempt;
-  /** `null` is the plain ones of the agent. */
+  /** `null` for the plain circumstances of the agent. */
   readonly circumstances: CaseCircumstances | null;
   readonly as: string | null;
 }
@@ -46,7 +46,7 @@ export interface UnlistedAttempt {
 const keyOf = (agent: string, { action, isIssue }: CaseTarget): string => `${agent} ${whatOf(action, isIssue)}`;
 const whatOf = (action: CatalogAction, isIssue: boolean): string => (isIssue ? `issue ${action.id}` : action.id);
 
-/** Something that some agent may not do by the cases, with every way in which it is tried. */
+/** Something an agent must not do by the cases, with all attempts at it. */
 export interface OpenTarget {
   readonly agent: SpiffeId;
   readonly target: CaseTarget;
@@ -54,10 +54,9 @@ export interface OpenTarget {
 }
 
 /**
- * What no case lists, all of which must be denied. What an agent may do is listed by the cases that expect an allow: an agent and
- * an action, or an agent and a token for an action. For every other pair of an agent that the suites name and an action of the
- * catalog, the agent makes the plain call to it, and every call to it that any case makes, under the circumstances of that case. A
- * problem where that is more than `MAX_ATTEMPTS`.
+ * What no case lists, all of which must be denied. Cases that expect an allow list what an agent may do: a pair of agent and
+ * action, used or requested. For every other pair of an agent in the suites and a catalog action, the agent makes the plain
+ * call, and every call to it that any case makes, with that case's circumstances. A problem above `MAX_ATTEMPTS`.
  */
 export function openTargets(rehearsed: readonly Rehearsed[], policies: PolicySet): readonly OpenTarget[] | Problem {
   const agents = [...new Set(rehearsed.map(({ test }) => test.circumstances.agent))];
@@ -80,7 +79,7 @@ export function openTargets(rehearsed: readonly Rehearsed[], policies: PolicySet
 
 const attemptsOf = (open: readonly OpenTarget[]): number => open.reduce((sum, { all }) => sum + all.length, 0);
 
-/** Tries what no case lists, all of which must be denied. */
+/** Tries everything that no case lists; all must be denied. */
 export function unlistedAllows(
   rehearsed: readonly Rehearsed[],
   policies: PolicySet,
@@ -97,7 +96,7 @@ export function unlistedAllows(
   return { attempts: attemptsOf(open), allowed };
 }
 
-/** For each action, used and asked for: the plain attempt, then those of the cases. */
+/** For each action, used and requested: the plain attempt, then those of the cases. */
 function trialsOf(
   rehearsed: readonly Rehearsed[],
   { catalog }: PolicySet,
@@ -133,7 +132,7 @@ function allowOf(
   return { policyIds: rehearsal.decision.policyIds, as: trial.as };
 }
 
-/** Those of the case a trial is of, but for the agent. */
+/** The circumstances of the trial's case, with this agent. */
 export const circumstancesOf = (agent: SpiffeId, { circumstances }: UnlistedAttempt): CaseCircumstances => ({
   ...(circumstances ?? plainCircumstances(agent)),
   agent,

@@ -6,7 +6,7 @@ import { isProblem } from '../../token/members.ts';
 import type { Problem } from '../../token/members.ts';
 import type { Attempt, WrittenCall } from './test-case.ts';
 
-/** An attempt that is a call, in whichever form. */
+/** An attempt that is a call, in any form. */
 export type CallAttempt = Exclude<Attempt, { readonly kind: 'issue' }>;
 
 type Of<Kind extends Attempt['kind']> = Extract<Attempt, { readonly kind: Kind }>;
@@ -17,7 +17,7 @@ const GRPC_BODY = [
   ['te', 'trailers'],
 ] as const;
 
-/** The HTTP request that an attempt stands for, at the first host of its server; a problem where the catalog has no such. */
+/** The HTTP request of an attempt, to its server's first host; a problem where the catalog has no such server. */
 export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCall | Problem {
   switch (attempt.kind) {
     case 'call':
@@ -36,8 +36,8 @@ export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCa
 }
 
 /**
- * To the server named; else to the one that has such an entry, else to the only one that speaks the protocol, so that an
- * unknown tool can be attempted.
+ * The named server; else the one with such an entry; else the only one with that protocol, so that an unknown tool can be
+ * attempted.
  */
 function endpointOf(
   {
@@ -83,7 +83,7 @@ function grpcCall({ server, method, message }: Of<'grpc'>, catalog: Catalog): Wr
   return { method: 'POST', url: urlOf(entry.server, `/${method}`), headers: GRPC_BODY, body: framed(bytes) };
 }
 
-/** The message of a method of the catalog, which alone is described there. */
+/** The message of a method, which must be in the catalog to be described. */
 function messageOf(
   { template, input, server }: CatalogAction,
   { method, json }: { readonly method: string; readonly json: unknown },
@@ -95,7 +95,7 @@ function messageOf(
   return isProblem(bytes) ? { problem: `the message of \`${method}\` ${bytes.problem}` } : bytes;
 }
 
-/** One message, not compressed. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+/** One uncompressed message. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
 function framed(message: Uint8Array): Uint8Array {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
@@ -119,7 +119,7 @@ function actionCall({ action: id, args }: Of<'action'>, catalog: Catalog): Writt
   return builders[action.kind](action, values);
 }
 
-/** A text parameter of the path is what its type takes. */
+/** A text path parameter gets a sample of its type. */
 const plainValue = ({ parameters }: CatalogAction, { name, from, type }: ArgumentSpec): unknown =>
   from === 'path' && type === 'string' ? parameters.get(name)?.type.sample : PLAIN[type];
 
@@ -128,7 +128,7 @@ interface Given {
   readonly value: unknown;
 }
 
-/** What a required argument is where a case does not say. */
+/** Default values of required arguments. */
 const PLAIN: Readonly<Record<ArgumentSpec['type'], unknown>> = {
   string: 'x',
   long: 0,
@@ -161,7 +161,7 @@ const bodyOf = (given: readonly Given[]): Readonly<Record<string, unknown>> => o
 
 const pointerInBody = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'body' ? spec.pointer : null);
 
-/** The object that has each value at its way; a value without one is left out. */
+/** An object with each value at its path; values without a path are left out. */
 function objectFrom(
   given: readonly Given[],
   wayOf: (spec: ArgumentSpec) => readonly string[] | null,
@@ -202,7 +202,7 @@ function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
   return jsonRpcTo(action, action.endpoint.slice(action.template.length + 1), bodyOf(given));
 }
 
-/** The message that has each value at its place; an empty one where nothing describes it, for which nothing was given. */
+/** A message with each value at its path; empty where nothing describes it. */
 function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
   const { input, template, server } = action;
   const method = template.slice(1);
@@ -218,7 +218,7 @@ function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | P
 
 const pathInMessage = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'message' ? spec.path : null);
 
-/** What a required argument of a message is where a case does not say: of an enum its first name. */
+/** Default value of a required message argument; for an enum its first name. */
 function plainIn(input: CatalogAction['input'], spec: ArgumentSpec): unknown {
   let field: FieldDescriptor | undefined;
   for (const step of pathInMessage(spec) ?? [])

@@ -8,16 +8,16 @@ const WIDTH = 80;
 const INDENT = 2;
 
 /**
- * A policy file in Cedar's own format, 80 columns wide: each policy by the formatter of the engine, what stands between
- * policies kept, with one blank line at most. Says the same: what a formatting would change of a policy's meaning or of a
- * comment is a finding, as is a file that does not parse.
+ * A policy file in Cedar's style, 80 columns wide: policies formatted by the engine, text between them kept, with at most one
+ * blank line. The meaning is unchanged: a format that would change a policy or a comment is a finding, as is a file that does
+ * not parse.
  */
 export function formatted(
   source: SourceFile,
   cedar: Cedar,
 ): { readonly text: string } | { readonly findings: readonly Finding[] } {
   const file = placed(source);
-  // Depth and syntax alone: what the annotations say is not a matter of format.
+  // Only depth and syntax: annotations do not matter for formatting.
   const { policies, templates, findings } = policiesOf(file, cedar);
   const statements = cedarStatements(source.text);
   if (policies.length + templates.length !== statements.length) return { findings };
@@ -39,7 +39,7 @@ export function formatted(
 function prettyPolicy(policy: string, cedar: Cedar): string | null {
   const answer = cedar.formatPolicies({ policyText: policy, lineWidth: WIDTH, indentWidth: INDENT });
   if (answer.type === 'failure') return null;
-  // A line of a comment alone may end in blanks, which are no part of what it says.
+  // Trailing blanks of a comment line are not part of the comment.
   const pretty = withoutTrailingBlanks(answer.formatted_policy.trim());
   const isSame =
     meaning(pretty, cedar) === meaning(policy, cedar) &&

@@ -2,20 +2,19 @@ import type { ArgumentSpec, CatalogAction } from '../../action/catalog.ts';
 import { cedarString } from '../../policy/cedar-text.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 
-/** Who a new policy is for: one agent, or the agents of a group. */
+/** Whom a new policy is for: one agent, or the agents of a group. */
 export type Grantee = { readonly agent: string } | { readonly group: string };
 
 /**
- * A permit for one action of the catalog, with a condition for each of its arguments by its type. The conditions are as
- * narrow as their types allow (`""`, `0`, `false`), so that the policy permits next to nothing before it is edited; it is
- * valid by the generated schema as it stands.
+ * A permit for one catalog action, with a condition on each argument by its type. The conditions are as narrow as possible
+ * (`""`, `0`, `false`), so that the policy permits almost nothing until it is edited; it is valid as it is.
  */
 export function newPolicy(
   action: CatalogAction,
   { id, grantee }: { readonly id: string; readonly grantee: Grantee },
 ): string {
   const conditions = [
-    // What is risky is done for a stated purpose.
+    // Riskier actions require a stated purpose.
     ...(action.risk === 'low' ? [] : ['context.intent.purpose != ""']),
     ...action.args.map(argumentCondition),
   ];
@@ -49,7 +48,8 @@ const RESERVED = new Set(['true', 'false', 'if', 'then', 'else', 'in', 'is', 'li
 function argumentCondition({ name, type, required }: ArgumentSpec): string {
   const isName = IDENTIFIER.test(name) && !RESERVED.has(name);
   const condition = tests[type](isName ? `context.args.${name}` : `context.args[${cedarString(name)}]`);
-  // Cedar's types follow `if … has … then`, and not `!(… has …) ||`.
+  // Cedar's type checker follows `if … has … then`, but not `!(… has …)
+  // `.
   return required
     ? condition
     : `(if context.args has ${isName ? name : cedarString(name)} then ${condition} else true)`;

@@ -11,15 +11,15 @@ import type { Matching } from './matching.ts';
 import { asPermit } from './mutated-policies.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';
 
-/** Something that a mutant may be noticed by: what is asked, and whether it is seen when these policies match. */
+/** A check that can detect mutants: a question, and whether the outcome differs for given matching policies. */
 export interface Check {
   readonly asked: { readonly question: Question } | { readonly raw: RawQuestion };
   readonly isNoticed: (matching: Matching) => boolean;
 }
 
-/** What mutants come to in one question. */
+/** The results of mutants for one question. */
 export interface AskedMutants {
-  /** The policies as they are. */
+  /** The matching unmodified policies. */
   readonly matching: Matching;
   readonly noticed: readonly MutatedPolicy[];
 }
@@ -28,10 +28,10 @@ type Standing = 'holds' | 'errs' | 'fails';
 type Standings = ReadonlyMap<string, Standing>;
 
 /**
- * Puts questions to policies and to mutants of them, all of them at once: each is asked as a permit, and Cedar names every permit
- * that matches and every one that errs. `null` where the engine refuses the question.
+ * Evaluates policies and their mutants together: each is a permit, and Cedar reports all permits that match or fail. `null`
+ * where the engine refuses the question.
  *
- * @param alive those to be asked; one that is taken out later is left out from then on
+ * @param alive mutants to evaluate; removed ones are skipped from then on
  */
 export function mutantAsker(
   all: readonly CutPolicy[],
@@ -62,7 +62,7 @@ export function mutantAsker(
       if (own !== undefined) concerned.add(own);
       for (const mutant of policy === undefined ? [] : (byPolicy.get(policy) ?? [])) concerned.add(mutant);
     }
-    // Of all mutants of one policy that match alike the answer is the same.
+    // Mutants of one policy with the same result give the same answer.
     const known = new Map<string, boolean>();
     const noticed = [...concerned].filter((one) => {
       const { key, of } = one;
@@ -88,7 +88,7 @@ function changed(matching: Matching, policy: PolicyEntry, standing: Standing): M
 const standingsFrom = (held: readonly string[], erring: readonly string[]): Standings =>
   new Map([...held.map((id) => [id, 'holds'] as const), ...erring.map((id) => [id, 'errs'] as const)]);
 
-/** Those that hold or err; all others fail. */
+/** Those that hold or fail with an error; all others do not match. */
 function asker(
   permits: readonly ({ readonly id: string } & ReturnType<typeof asPermit>)[],
   { hash, facts, schema }: Pick<PolicySet, 'hash' | 'facts' | 'schema'>,

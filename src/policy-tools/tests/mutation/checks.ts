@@ -14,10 +14,10 @@ import type { Check } from './asked-mutants.ts';
 import { answerOf, rawAnswerOf } from './matching.ts';
 import type { Matching } from './matching.ts';
 
-/** A check that is a case of its own, with its name. */
+/** A check from a test case, with its name. */
 export type CaseCheck = Check & { readonly name: string };
 
-/** What a case notices: that it would fail. Cases that never come to the policies, and those left out, notice nothing. */
+/** Checks that detect a failing case. Skipped cases, and those that never reach the policies, detect nothing. */
 export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<CaseCheck> {
   for (const { name, attempt, circumstances, expected, skip } of cases) {
     const rehearsal = skip === null ? rehearse(attempt, circumstances, policies) : null;
@@ -31,7 +31,7 @@ export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): It
   }
 }
 
-/** What is noticed of what no case lists: that it would be allowed. Each attempt is made, after the cases. */
+/** Checks that detect unlisted allows. Every attempt is made, after the cases. */
 export function unlistedChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<Check> | Problem {
   const rehearsed = cases.map((test): Rehearsed => {
     const rehearsal = rehearse(test.attempt, test.circumstances, policies);
@@ -57,7 +57,7 @@ function* checksOf(open: Exclude<ReturnType<typeof openTargets>, Problem>, polic
   }
 }
 
-/** What a test of `cedar run-tests` notices: that it would fail. */
+/** Checks that detect a failing test of `cedar run-tests`. */
 export function* cedarChecks(tests: readonly CedarTest[]): Iterable<CaseCheck> {
   for (const test of tests) {
     const isNoticed = (matching: Matching): boolean => cedarTestProblems(test, rawAnswerOf(matching)).length > 0;
@@ -65,7 +65,7 @@ export function* cedarChecks(tests: readonly CedarTest[]): Iterable<CaseCheck> {
   }
 }
 
-/** Decides an attempt anew where other policies match; all stages but that of the policies are the same. */
+/** Decides an attempt again with other matching policies; all other stages stay the same. */
 const decidedBy =
   (attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet) =>
   (matching: Matching): Rehearsal | Problem =>

@@ -1,30 +1,32 @@
 import { closing, depthOf, split } from '../../explain/brackets.ts';
 import type { Tokens } from '../../explain/brackets.ts';
 
-/** How a condition is put together, down to the comparisons and tests in it; each part by its own tokens, without the brackets around it. */
+/**
+ * The structure of a condition down to its comparisons and tests; each part has its own tokens, without surrounding brackets.
+ */
 export type Condition = { readonly tokens: Tokens } & (
   | { readonly kind: 'all' | 'any' | 'conditional'; readonly parts: readonly Condition[] }
   | { readonly kind: 'not'; readonly of: Condition }
-  /** A comparison, a test, a value: `within` are the expressions in its brackets. */
+  /** A comparison, test or value; `within` are the expressions in its brackets. */
   | { readonly kind: 'plain'; readonly within: readonly Bracketed[] }
 );
 
-/** What stands in one pair of brackets. */
+/** The content of a pair of brackets. */
 export interface Bracketed {
-  /** `[` is a set or an index, `(` the arguments of a method or a group, `{` a record. */
+  /** `[` is a set or an index, `(` method arguments or a group, `{` a record. */
   readonly bracket: string;
-  /** What its commas separate. */
+  /** Separated by its commas. */
   readonly items: readonly Condition[];
 }
 
 const RELATIONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'has', 'like', 'is']);
 
-/** Takes an expression apart. It only cuts, so that every part is text that the author wrote. Of tokens that parse. */
+/** Splits an expression that parses. It only cuts, so that every part is the author's text. */
 export function conditionIn(tokens: Tokens): Condition {
   const [first] = tokens;
   if (first?.text === '(' && closing(tokens, 0) === tokens.length - 1) return conditionIn(tokens.slice(1, -1));
   if (first?.text === 'if') return { kind: 'conditional', tokens, parts: conditionalParts(tokens).map(conditionIn) };
-  // Only brackets can have an `if` further on.
+  // An `if` further on can only be inside of brackets.
   for (const [kind, joint] of [['any', '||'] as const, ['all', '&&'] as const]) {
     const parts = split(tokens, joint);
     if (parts.length > 1) return { kind, tokens, parts: parts.map(conditionIn) };
@@ -34,7 +36,7 @@ export function conditionIn(tokens: Tokens): Condition {
   return { kind: 'plain', tokens, within: bracketsIn(tokens) };
 }
 
-/** The tokens of an expression that stand in no bracket of it. */
+/** The tokens outside of brackets. */
 export function outside(tokens: Tokens): Tokens {
   let depth = 0;
   return tokens.filter((token) => {
@@ -44,7 +46,7 @@ export function outside(tokens: Tokens): Tokens {
   });
 }
 
-/** `if`, `then` and `else`; another `if … else` in one of them has words of its own. */
+/** The parts of `if`, `then` and `else`; nested ones have their own keywords. */
 function conditionalParts(tokens: Tokens): readonly Tokens[] {
   let nested = 0;
   const cuts = outside(tokens).filter(({ text }) => {
@@ -72,5 +74,5 @@ function bracketsIn(tokens: Tokens): readonly Bracketed[] {
   return found;
 }
 
-/** Of a member of a record, what stands after the name. */
+/** The value of a record member, after its name. */
 const valueOf = (member: Tokens): Tokens => member.slice(member.findIndex(({ text }) => text === ':') + 1);

@@ -2,10 +2,10 @@ import type { EngineAnswer } from '../../../policy/engine.ts';
 import type { PolicyEntry } from '../../../policy/loading/policy-file.ts';
 import type { RawAnswer } from '../raw-question.ts';
 
-/** The policies that match a question, and those that err; no other has a part in the answer. */
+/** The policies that match a question or fail with an error; others do not affect the answer. */
 export type Matching = ReadonlyMap<PolicyEntry, 'holds' | 'errs'>;
 
-/** What the policies that match come to, as the engine would answer, and which of those in shadow match. */
+/** The engine's answer for these matching policies, and the matching shadow policies. */
 export function answerOf(matching: Matching): { readonly answer: EngineAnswer; readonly shadow: readonly string[] } {
   const erring = idsOf(matching, (policy, standing) => !policy.shadow && standing === 'errs');
   const of = (effect: PolicyEntry['effect']): readonly string[] =>
@@ -19,7 +19,7 @@ export function answerOf(matching: Matching): { readonly answer: EngineAnswer; r
   return { answer: permits.length > 0 ? { kind: 'permitted', policyIds: permits } : { kind: 'not-permitted' }, shadow };
 }
 
-/** The same as Cedar itself answers: a policy that errs is left out. */
+/** Cedar's own answer, which ignores failing policies. */
 export function rawAnswerOf(matching: Matching): Exclude<RawAnswer, { readonly problem: string }> {
   const erring = idsOf(matching, (policy, standing) => !policy.shadow && standing === 'errs');
   const held = new Map([...matching].filter(([, standing]) => standing === 'holds'));

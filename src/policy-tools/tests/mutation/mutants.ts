@@ -8,30 +8,30 @@ import type { Condition } from './condition.ts';
 import type { PolicyClause, PolicyPiece } from '../../explain/policy-parts.ts';
 import type { CutPolicy } from '../../explain/probe.ts';
 
-/** A policy with one thing in it changed. */
+/** A policy with a single change. */
 export interface Mutant {
   /** `mutant-` and 8 hexadecimal digits of what was changed into what: the same as long as these words of the policy are. */
   readonly id: string;
   /** What was changed, in a clause: `` `context.args.amount > 500` is left out ``. */
   readonly what: string;
-  /** The changed place in the text of the policy, in UTF-16 code units. */
+  /** The changed range in the policy's text, in UTF-16 code units. */
   readonly start: number;
   readonly end: number;
-  /** From its effect on, without annotations; `null` where the whole policy is left out. */
+  /** From the effect on, without annotations; `null` where the whole policy is removed. */
   readonly text: string | null;
-  /** Which of the three parts of the scope was changed; `null` where something else was. */
+  /** The changed part of the scope; `null` where something else changed. */
   readonly scope: 'principal' | 'action' | 'resource' | null;
-  /** The expression whose outcome tells the mutant from the policy; `null` where there is none. */
+  /** The expression whose value distinguishes the mutant from the policy; `null` where there is none. */
   readonly telling: string | null;
 }
 
-/** A change of a text: what is put in the place of a range. */
+/** A change of a text: the replacement of a range. */
 type Change = Omit<Mutant, 'id' | 'text'> & { readonly to: string };
 
 /**
- * The mutants of a policy, one for each thing that may be wrong in it: each condition and alternative left out, each negation and
- * comparison turned, each bound moved by one, each member of a list and each part of the scope left out, each clause, and the
- * policy itself. No two have the same text.
+ * The mutants of a policy, one per possible mistake: each condition and alternative removed, each negation and comparison
+ * inverted, each bound shifted by one, each list member and part of the scope removed, each clause, and the policy itself. All
+ * have different texts.
  */
 export function mutantsOf({ policy, parts }: CutPolicy): readonly Mutant[] {
   const { text } = policy;
@@ -61,7 +61,7 @@ function mutantFrom(
   return { ...change, id, text: text.slice(from, start) + to + text.slice(end) };
 }
 
-/** Blanks and comments within are no part of it. */
+/** Independent of white space and comments. */
 function idOf(...texts: readonly string[]): string {
   const written = texts.map((text) => cedarTokens(text).map((token) => token.text));
   return `mutant-${createHash('sha256').update(JSON.stringify(written)).digest('hex').slice(0, 8)}`;
@@ -90,7 +90,7 @@ function clauseChanges(text: string, { kind, offset, text: clause, body }: Polic
   const condition = conditionIn(body);
   const telling = textOf(body, text);
   const other = kind === 'when' ? 'unless' : 'when';
-  // Where it is joined so, the parts left out one by one show all that leaving out the clause would.
+  // Then removing its parts one by one covers removing the clause.
   const isSeen = condition.kind === (kind === 'when' ? 'all' : 'any');
   const isLeftOut = { start: offset, end: offset + clause.length, to: '', what: `the \`${kind}\` is left out` };
   const isTurned = { start: offset, end: offset + kind.length, to: other, what: `\`${kind}\` is \`${other}\`` };
@@ -149,7 +149,7 @@ const changeOf = (tokens: Tokens, text: string): Omit<Change, 'to' | 'what'> => 
   telling: textOf(tokens, text),
 });
 
-/** By what each sign and method is replaced, and whether the two sides being equal tells them apart. */
+/** Replacements of operators and methods, and whether equal operands tell them apart. */
 const TURNED: ReadonlyMap<string, { readonly to: string; readonly isBound: boolean }> = new Map(
   [
     ['<', '<=', true],
@@ -184,7 +184,7 @@ function turned(tokens: Tokens, text: string): readonly Change[] {
   });
 }
 
-/** A list without one of its members, as often as it has more than one. */
+/** A list without each of its members, where it has more than one. */
 function withoutItems(items: readonly Tokens[]): readonly Pick<Change, 'start' | 'end' | 'to' | 'what'>[] {
   const listed = items.filter((item) => item.length > 0);
   if (listed.length < 2) return [];
@@ -192,7 +192,7 @@ function withoutItems(items: readonly Tokens[]): readonly Pick<Change, 'start' |
     const what = `${quoted(item)} is left out of the list`;
     const next = listed[index + 1];
     const before = listed[index - 1];
-    // With the comma after it, or of the last one the comma before.
+    // Including the following comma, or for the last item the preceding one.
     if (next !== undefined) return { start: startOf(item), end: startOf(next), to: '', what };
     return { start: endOf(before ?? item), end: endOf(item), to: '', what };
   });
@@ -208,7 +208,7 @@ const textOf = (tokens: Tokens, text: string): string => text.slice(startOf(toke
 
 const MAX_QUOTED = 120;
 
-/** Tokens in one line, as Cedar's formatter sets them, cut where they are long. */
+/** Tokens in one line in Cedar's format, truncated. */
 function quoted(tokens: Tokens): string {
   const written = tokens.reduce((line, token, index) => line + gap(tokens[index - 1], token) + token.text, '');
   return `\`${written.length > MAX_QUOTED ? `${written.slice(0, MAX_QUOTED)}…` : written}\``;

@@ -12,22 +12,22 @@ import type { Problem } from '../../../token/members.ts';
 import { mutantsOf } from './mutants.ts';
 import type { Mutant } from './mutants.ts';
 
-/** A mutant that could be loaded in the place of its policy. */
+/** A mutant that could be loaded instead of its policy. */
 export interface MutatedPolicy {
-  /** Unique among all of them. */
+  /** Unique among all mutants. */
   readonly key: string;
   readonly of: CutPolicy;
   readonly mutant: Mutant;
-  /** A permit that matches where the mutant does; `null` where the policy is left out. */
+  /** A permit that matches where the mutant does; `null` where the policy is removed. */
   readonly permit: { readonly text: string; readonly scope: Scope } | null;
 }
 
-/** More mutants than this are not tried: those of about 10,000 policies. */
+/** Most mutants tried: those of about 10,000 policies. */
 export const MAX_MUTANTS = 150_000;
 const VALIDATED_AT_ONCE = 2000;
 
 /**
- * The mutants of every policy of a set but those that validation refuses, which nobody can load by mistake, and those whose scope
+ * The mutants of all policies, except those that validation refuses (nobody can load them by mistake) and those whose scope
  * covers the same requests as before. A problem where there are more than `MAX_MUTANTS`.
  */
 export function mutatedPolicies(
@@ -77,13 +77,13 @@ function refusedOf(mutated: readonly MutatedPolicy[], schema: string, cedar: Ced
   return refused;
 }
 
-/** A policy as it is, as a permit that matches where it does. */
+/** A policy as a permit that matches where it does. */
 export const asPermit = ({ policy, parts }: CutPolicy): { readonly text: string; readonly scope: Scope } => ({
   text: `permit${policy.text.slice(parts.effect.offset + parts.effect.text.length)}`,
   scope: policy.scope ?? anyScope,
 });
 
-/** Where a mutant was changed, in the file of its policy. */
+/** Where a mutant was changed, in its policy's file. */
 export function placeOfMutant({
   of: { policy },
   mutant,

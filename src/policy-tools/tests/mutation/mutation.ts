@@ -14,50 +14,50 @@ import type { MutatedPolicy } from './mutated-policies.ts';
 import { tellingCases } from './telling-case.ts';
 import type { Example } from './telling-case.ts';
 
-/** A mutant that no case noticed. */
+/** A mutant that no case detected. */
 export interface Survivor extends TextPlace {
-  /** What `@accept` of its policy names where it is meant to survive. */
+  /** The name for `@accept`, where the mutant may survive. */
   readonly mutant: string;
   readonly policy: string;
   readonly file: string;
-  /** Just after what was changed. */
+  /** Just after the change. */
   readonly end: TextPlace;
-  /** What was changed, in a clause. */
+  /** What was changed, as a clause. */
   readonly what: string;
-  /** A case that would notice it, in a clause; `null` where none is known. */
+  /** A case that would detect it, as a clause; `null` where none is known. */
   readonly wouldNotice: string | null;
 }
 
-/** What came of changing one thing in one policy at a time. */
+/** The result of mutation testing. */
 export interface Mutation {
-  /** How many mutants were tried. */
+  /** Number of mutants tried. */
   readonly mutants: number;
-  /** Mutants with which a case fails, or something is allowed that no case lists. */
+  /** Mutants with which a case fails, or something unlisted is allowed. */
   readonly noticed: number;
-  /** Mutants that were not tried, since validation refuses them. */
+  /** Mutants that validation refuses. */
   readonly unloadable: number;
   readonly survivors: readonly Survivor[];
-  /** Survivors that `@accept` names. */
+  /** Survivors named by `@accept`. */
   readonly accepted: readonly Survivor[];
-  /** What `@accept` names and does not survive. */
+  /** Names in `@accept` that do not survive. */
   readonly uselessAccepts: readonly (Pick<Survivor, 'mutant' | 'policy' | 'file'> & TextPlace)[];
 }
 
-/** How to mutate. */
+/** Options of mutation testing. */
 export interface MutationOptions {
   readonly isUnlistedTried: boolean;
-  /** Told each 1,000 questions. */
+  /** Called every 1,000 questions. */
   readonly onProgress: (noticed: number, mutants: number) => void;
 }
 
 const PROGRESS_EVERY = 1000;
-/** Questions that are kept of each policy, to find a case that would notice a mutant. */
+/** Questions kept per policy, to find a case that would detect a mutant. */
 const MAX_EXAMPLES = 8;
 
 /**
- * Changes the policies, one thing at a time, and says which changes no case notices. The suites must be as expected before. Each
- * question is put once to all mutants together, and only where one of them matches otherwise than its policy did is the case decided
- * anew. A problem where there is too much to try.
+ * Mutation testing: changes one thing at a time and reports the changes that no case detects. All suites must pass before. Each
+ * question is put to all mutants at once; a case is decided again only where a mutant's result differs from its policy's. A
+ * problem where there is too much to try.
  */
 export function mutate(
   { cases, cedarTests }: Suites,
@@ -72,7 +72,7 @@ export function mutate(
   const alive = new Set(made.mutated);
   const examples = new Examples();
   let asked = 0;
-  // Most are noticed by the cases, so that few are left for the many questions that no case lists.
+  // Cases first: they detect most mutants, so few are left for the many unlisted questions.
   for (const checks of [caseChecks(cases, policies), unlisted, cedarChecks(cedarTests)]) {
     const ask = mutantAsker(all, alive, policies);
     for (const check of checks) {
@@ -101,7 +101,7 @@ const countsOf = (
   unloadable,
 });
 
-/** Survivors that are accepted apart from the others, in the order of the set. */
+/** Separates accepted survivors from others, in the order of the set. */
 function sorted(
   alive: ReadonlySet<MutatedPolicy>,
   wouldNotice: (one: MutatedPolicy) => string | null,
@@ -127,7 +127,7 @@ function uselessAccepts(all: readonly CutPolicy[], alive: ReadonlySet<MutatedPol
   );
 }
 
-/** Questions of cases by the policies that match in them. */
+/** Questions of cases by the policies that match them. */
 class Examples {
   readonly #byPolicy = new Map<PolicyEntry, Example[]>();
 

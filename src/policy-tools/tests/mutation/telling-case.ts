@@ -11,23 +11,23 @@ import { agentsWithGroups, changesText, unchanged } from '../../explain/variatio
 import type { Variation } from '../../explain/variation.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';
 
-/** A question of a case. */
+/** The question of a case. */
 export interface Example {
   readonly name: string;
   readonly question: Question;
 }
 
-/** Changed questions that are asked for one mutant, and for all of them. */
+/** Most changed questions per mutant, and in all. */
 const MAX_ASKED = 200;
 const MAX_ASKED_IN_ALL = 20_000;
 
 const READS = { everything: true, roots: new Map() };
 
 /**
- * Gives for a mutant that survived a case that would notice it, in a clause: one of its policy's own with a value changed, which the
- * engine answers otherwise by the mutant than by the policies. `null` where no such change is known.
+ * Finds, for a surviving mutant, a case that would detect it, as a clause: one of its policy's cases with a changed value, for
+ * which the engine answers differently with the mutant. `null` where no such change is known.
  *
- * @param examplesOf questions of cases in which a policy matches, or can
+ * @param examplesOf questions of cases that a policy matches, or can match
  */
 export function tellingCases(
   policies: PolicySet,
@@ -38,7 +38,7 @@ export function tellingCases(
   const agents = agentsWithGroups(policies.facts.entities);
   let left = MAX_ASKED_IN_ALL;
   return ({ key, of: { policy }, mutant, permit }) => {
-    // What a policy in shadow does is no part of an answer.
+    // Shadow policies do not affect the answer.
     if (policy.shadow) return null;
     const own =
       permit === null ? [] : [{ id: policy.id, text: textOf(policy, permit.text), scope: permit.scope, reads: READS }];
@@ -57,7 +57,7 @@ export function tellingCases(
       for (const variation of [unchanged(question), ...changed]) {
         if ((asked += 1) > MAX_ASKED || (left -= 1) < 0) return null;
         const [before, after] = [policies.ask(variation.question), mutation.ask(variation.question)];
-        // What passed validation errs on what no request is, such as a context that lacks what the schema requires.
+        // A proved policy fails only on questions that cannot occur, such as a context without required members.
         const isReal = before.kind !== 'error' && after.kind !== 'error';
         if (isReal && answerText(before) !== answerText(after)) return clause(name, variation, { before, after });
       }
@@ -69,7 +69,7 @@ export function tellingCases(
 const textOf = ({ effect }: PolicyEntry, permit: string): string => `${effect}${permit.slice('permit'.length)}`;
 
 function expressionOf(text: string, cedar: Pick<Cedar, 'policyToJson'>): unknown {
-  // On a line of its own, so that a comment ends there.
+  // On its own line, so that a comment ends there.
   const read = cedar.policyToJson(`permit (principal, action, resource) when {${text}\n};`);
   return read.type === 'failure' ? null : (read.json.conditions[0]?.body ?? null);
 }
@@ -80,7 +80,7 @@ function clause(
   { before, after }: { readonly before: EngineAnswer; readonly after: EngineAnswer },
 ): string {
   const answers = `${answerText(before)}, but ${answerText(after)} with the mutant`;
-  // The case is answered otherwise and passes all the same: it leaves open by which policies.
+  // The answer differs, but the case passes: it does not name its policies.
   if (variation.changes.size === 0) return `"${name}", if it named its \`policies\`: ${answers}`;
   return `"${name}" with ${changesText(variation)}: ${answers}`;
 }
