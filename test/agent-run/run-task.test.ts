@@ -76,7 +76,7 @@ describe('remit run: the end of the command', () => {
   });
 
   it.each([
-    ['no such command', '/nowhere/agent', 127, '`/nowhere/agent` cannot be started: no such command'],
+    ['there is no such command', '/nowhere/agent', 127, '`/nowhere/agent` cannot be started: no such command'],
     ['the command cannot be run', import.meta.dirname, 126, 'cannot be started: EACCES'],
   ])('cancels where %s', async (_name, command, code, message) => {
     const ended = await run([command]).ended;
@@ -294,7 +294,7 @@ const broken = (): string => {
 describe('remit run: refusals before the command starts', () => {
   const refusals: readonly [string, string[], Record<string, string>, number, string][] = [
     ['inside another run', [], { REMIT_TASK_ID: '0198c0de-0000-7000-8000-000000000001' }, 2, 'already inside the task'],
-    ['--child', ['--child'], {}, 2, '--child is not there yet'],
+    ['--child', ['--child'], {}, 2, '--child is not supported yet'],
     ['--env and --token-file', ['--env', '--token-file', '/tmp/x'], {}, 2, '--env and --token-file exclude each other'],
     ['an unknown option', ['--scrubs'], {}, 2, "Unknown option '--scrubs'"],
     ['--scrub=all', ['--scrub=all'], {}, 2, '--scrub must be `default` or `off`'],

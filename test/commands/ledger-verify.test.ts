@@ -218,7 +218,7 @@ describe('remit ledger verify', () => {
     const empty = folder();
     mkdirSync(join(empty, 'ledger'));
     const gone = await verify('--key', old.key, '--anchors', old.anchors, '--ledger', join(empty, 'ledger'));
-    expect([gone.exit, gone.out]).toEqual([3, expect.stringContaining('and it is not here')]);
+    expect([gone.exit, gone.out]).toEqual([3, expect.stringContaining('but the ledger is missing')]);
   });
 
   it('says 3 where the key is one of another ledger', async () => {
@@ -265,7 +265,7 @@ describe('remit ledger verify', () => {
     [
       'anchors that hold none',
       ({ key, folder: at, settings }) => ['--key', key, '--ledger', at, '--anchors', settings.keyFile],
-      /hold no signed note/,
+      /contains no signed note/,
     ],
     [
       'anchors of a ledger whose key was not given',

@@ -181,7 +181,7 @@ describe('remit policy diff', () => {
     expect(await diff('set.jws', 'gone', ...ofState())).toEqual({
       code: 2,
       out: [],
-      err: ['remit policy diff: `set.jws` is no folder: a signed bundle needs `--keys`'],
+      err: ['remit policy diff: `set.jws` is not a folder: a signed bundle needs `--keys`'],
     });
   });
 

@@ -96,7 +96,7 @@ describe('remit policy import', () => {
       expect.stringMatching(/: gRPC has the path of its services: name those as `paths`/),
     ]);
     expect((await run(openapi, 'openapi', '--path', 'crm')).err).toEqual([
-      'remit policy import: `--path crm` must be as `/crm` is',
+      'remit policy import: `--path crm` must be a path such as `/crm`',
     ]);
   });
 
@@ -426,7 +426,7 @@ service Empty {}
   it.each([
     ['another kind', '', 'wsdl', 'remit policy import: expected openapi|mcp-tools|proto and a FILE'],
     ['no file', null, 'proto', 'remit policy import: `f/x` cannot be read: ENOENT'],
-    ['no YAML', '{', 'openapi', 'remit policy import: `f/x`: it is neither YAML nor JSON'],
+    ['no YAML', '{', 'openapi', 'remit policy import: `f/x`: it must be YAML or JSON'],
     ['no OpenAPI', 'swagger: "2.0"', 'openapi', 'remit policy import: `f/x`: it is no OpenAPI 3 document'],
     ['no tools', '{"tools":[]}', 'mcp-tools', 'remit policy import: `f/x`: there are no `tools` in it'],
     ['no services', 'message A {}', 'proto', 'remit policy import: `f/x`: there are no services in it'],
