@@ -1,7 +1,7 @@
 import { Agent as HttpsAgent, request } from 'node:https';
 import type { IssuedSvid } from './authority.ts';
 
-/** What a server answered. */
+/** The answer of a server. */
 export interface AgentReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -9,9 +9,9 @@ export interface AgentReply {
   readonly body: string;
 }
 
-/** One HTTP call; everything but the host has a default. */
+/** An HTTP call; everything except the host has a default. */
 export interface Call {
-  /** `host` header: which tool server is meant. */
+  /** `host` header, which selects the tool server. */
   readonly host: string;
   /** Default `GET`. */
   readonly method?: string;
@@ -25,7 +25,7 @@ const MAX_BODY_BYTES = 262_144;
 const TIMEOUT_MS = 10_000;
 
 /**
- * An agent as its workload would be: an SVID, and calls over mTLS to one address. It keeps its connection between calls.
+ * An agent like a real workload: an SVID, and calls over mTLS to one address on a kept-alive connection.
  *
  * Lifecycle: `close` once.
  */
@@ -33,7 +33,7 @@ export class Agent {
   readonly #svid: IssuedSvid;
   readonly #tls: HttpsAgent;
 
-  /** @param bundlePem the anchors that servers must chain to */
+  /** @param bundlePem the CA certificates that servers must chain to */
   constructor(svid: IssuedSvid, bundlePem: string) {
     this.#svid = svid;
     this.#tls = new HttpsAgent({ keepAlive: true, maxSockets: 4, ca: bundlePem, cert: svid.certPem, key: svid.keyPem });
@@ -43,7 +43,7 @@ export class Agent {
     return this.#svid.id;
   }
 
-  /** Makes a call to 127.0.0.1; rejects where no HTTP answer comes within 10 s. */
+  /** Calls 127.0.0.1; rejects where no HTTP answer arrives within 10 s. */
   call(port: number, call: Call): Promise<AgentReply> {
     return new Promise((resolve, reject) => {
       const outgoing = request(

@@ -5,15 +5,15 @@ import type { HostPort } from './envoy-config.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const MAX_SESSIONS = 64;
-/** A message of gRPC without a field is its prefix alone. */
+/** An empty gRPC message consists of its prefix. */
 const EMPTY_MESSAGE_BYTES = 5;
 
 /**
- * A server that answers any call as some server of its protocol would: HTTP with what arrived, JSON-RPC (MCP, A2A) with a result, gRPC
- * with an empty message. HTTP/2 with prior knowledge, on a free port of loopback. It trusts whoever connects: Envoy and Remit are
- * what stands before it. A body of more than 64 KiB is 413.
+ * A server that answers any call in its protocol: HTTP with the received request, JSON-RPC (MCP, A2A) with a result, gRPC with
+ * an empty message. HTTP/2 with prior knowledge, on a free loopback port. It trusts every client, since Envoy and Remit are in
+ * front of it. A body of more than 64 KiB is 413.
  *
- * Lifecycle: `start` gives one that listens, `close` ends it with all of its connections.
+ * Lifecycle: `start` returns a listening server; `close` ends it and its connections.
  */
 export class AnyServer {
   readonly address: HostPort;
@@ -32,7 +32,7 @@ export class AnyServer {
       sessions.add(session);
       session.once('close', () => sessions.delete(session));
     });
-    // A client that broke off: nobody reads the answer.
+    // The client disconnected: nobody reads the answer.
     server.on('sessionError', () => undefined);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -11,15 +11,15 @@ import { writtenCallOf } from '../policy-tools/tests/written-call.ts';
 import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
 import { isProblem } from '../token/members.ts';
 
-/** A call to try: who makes it in which task, and what it comes to. */
+/** A call to try: agent, task and expected outcome. */
 export interface AttemptToTry {
   readonly agent: SpiffeId;
   readonly action: CatalogAction;
   readonly purpose: string;
   readonly call: WrittenCall;
-  /** Whether it needs a task token; else the identity alone is its credential. */
+  /** Whether it needs a task token; otherwise the identity alone is the credential. */
   readonly isInTask: boolean;
-  /** `null` where it is allowed; else why not: the reason of the call, or that no token is issued for it. */
+  /** `null` where it is allowed; otherwise the reason, or that no token is issued for it. */
   readonly denied: string | null;
 }
 
@@ -28,10 +28,7 @@ const MAX_ACTIONS = 200;
 const MAX_ALLOWED = 3;
 const PURPOSE = 'try it';
 
-/**
- * The agents that a policy folder knows: of its entities, its policies and its cases, in that order, at most 16. None where it
- * knows none by name.
- */
+/** The agents that a policy folder names in its entities, policies and cases, in that order, at most 16. */
 export function agentsOf(policies: PolicySet, cases: readonly TestCase[]): readonly SpiffeId[] {
   const named = [
     ...policies.source.entities.flatMap((file) =>
@@ -53,8 +50,8 @@ interface Candidate {
 }
 
 /**
- * Calls to try with a policy set, each decided beforehand as it will be: what its cases make, and a plain call of each agent to each
- * action. At most three that are allowed, of different protocols first, and one that is denied; without an allowed one two denied.
+ * Calls to try with a policy set, each decided beforehand: those of its cases, and a plain call of each agent to each action.
+ * Selects up to three allowed ones, preferring different protocols, and a denied one; without an allowed one, two denied ones.
  */
 export function trialsOf(
   policies: PolicySet,

@@ -9,7 +9,7 @@ import { certificateFrom, type DistinguishedName, type KeyUsage } from './certif
 
 /** A certificate with its key. */
 export interface IssuedCertificate {
-  /** The certificate alone, PEM. The authority signs directly, so there is no intermediate. */
+  /** The certificate, PEM. The authority signs directly, without an intermediate. */
   readonly certPem: string;
   /** The private key, PKCS#8 PEM. A secret. */
   readonly keyPem: string;
@@ -21,21 +21,21 @@ export interface IssuedSvid extends IssuedCertificate {
   readonly id: SpiffeId;
 }
 
-/** How long a certificate lives and which names it has beside its URI. */
+/** Lifetime of a certificate, and its names besides the URI. */
 export interface SvidOptions {
   /** Whole seconds from `notBeforeMs` to its end; default 3600. */
   readonly ttlSeconds?: number;
-  /** Milliseconds since the epoch, cut to whole seconds; default 10 s ago, as SPIRE has it, for clocks that differ. */
+  /** Milliseconds since the epoch, truncated to seconds; default 10 s ago, as in SPIRE, to tolerate clock skew. */
   readonly notBeforeMs?: number;
-  /** DNS names for TLS clients that know no SPIFFE, such as `localhost`. */
+  /** DNS names for TLS clients without SPIFFE support, such as `localhost`. */
   readonly dns?: readonly string[];
   /** IPv4 addresses for the same clients. */
   readonly ips?: readonly string[];
 }
 
-/** A certificate of any shape, also of one that the X509-SVID standard forbids: for showing that it is refused. */
+/** A certificate of any form, even one that the X509-SVID standard forbids, to show that it is refused. */
 export interface CertificateOptions extends SvidOptions {
-  /** URI SANs, in order, as they are. */
+  /** URI SANs, in order, unchecked. */
   readonly uris: readonly string[];
   /** Whether it is a CA certificate; default no. */
   readonly ca?: boolean;
@@ -43,17 +43,17 @@ export interface CertificateOptions extends SvidOptions {
   readonly keyUsages?: readonly KeyUsage[];
 }
 
-/** A throw-away trust domain: its CA signs until the process ends and its key is never written. */
+/** A throw-away trust domain: its CA exists while the process runs, and its key is never written. */
 export interface CertificateAuthority {
   readonly trustDomain: string;
-  /** The trust bundle: the one CA certificate, PEM. */
+  /** The trust bundle: its only CA certificate, PEM. */
   readonly bundlePem: string;
   /**
-   * Issues the X509-SVID of `path` (`/ns/agents/sa/planner`), good for both ends of TLS.
-   * @throws TypeError where `path` makes no SPIFFE ID.
+   * Issues the X509-SVID of `path` (`/ns/agents/sa/planner`) for TLS clients and servers.
+   * @throws TypeError where `path` does not make a SPIFFE ID.
    */
   readonly svid: (path: string, options?: SvidOptions) => Promise<IssuedSvid>;
-  /** Issues a certificate of any shape. */
+  /** Issues a certificate of any form. */
   readonly certificate: (options: CertificateOptions) => Promise<IssuedCertificate>;
 }
 
@@ -63,9 +63,9 @@ const leafUsages: readonly KeyUsage[] = ['digitalSignature'];
 const caUsages: readonly KeyUsage[] = ['keyCertSign', 'cRLSign'];
 
 /**
- * Makes a trust domain with a new ECDSA P-256 CA that lives for `lifetimeSeconds` (default one day). For the demo, for
- * `remit dev` and for tests; an operator has SPIRE.
- * @throws TypeError where `trustDomain` is none.
+ * Creates a trust domain with a new ECDSA P-256 CA that lives for `lifetimeSeconds` (default one day). For the demo, `remit
+ * dev` and tests; operators use SPIRE.
+ * @throws TypeError where `trustDomain` is invalid.
  * @see https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md sections 2 to 4
  */
 export async function createAuthority(
@@ -102,7 +102,7 @@ export interface CredentialFiles {
   readonly key: string;
 }
 
-/** Writes `<name>.pem` and `<name>.key` (mode 0600) into `folder`, which is made with mode 0700 where it is missing. */
+/** Writes `<name>.pem` and `<name>.key` (mode 0600) to `folder`, which is created with mode 0700 where missing. */
 export async function writeCredential(
   folder: string,
   name: string,
@@ -125,7 +125,7 @@ async function writePrivately(folder: string, name: string, text: string): Promi
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, name);
   await writeFile(path, text, { mode: 0o600 });
-  // `mode` counts for a new file only.
+  // `mode` has an effect on new files only.
   await chmod(path, 0o600);
   return path;
 }
@@ -160,7 +160,7 @@ function signerFor({ name, key, ports }: Signer) {
   };
 }
 
-/** A serial number of 16 bytes: positive and without a leading zero byte, whatever the random bytes are. */
+/** A serial number of 16 bytes, made positive and without a leading zero byte. */
 function serialFrom(random: Uint8Array): Uint8Array {
   const bytes = Uint8Array.from(random);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;

@@ -2,13 +2,13 @@ import { createHash, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { bits, explicit, implicit, derInteger, octets, oid, sequence, setOf, time, utf8, yes } from './der.ts';
 
-/** What `certificateFrom` signs. Nothing is checked against the X509-SVID rules: a test needs the ones that break them. */
+/** The content of a certificate. X509-SVID rules are not checked: tests need certificates that break them. */
 export interface CertificateContent {
   /** Serial number: 1 to 20 bytes, big-endian, minimal and positive. */
   readonly serial: Uint8Array;
   readonly issuer: DistinguishedName;
   readonly subject: DistinguishedName;
-  /** Both ends of its validity, milliseconds since the epoch, cut to whole seconds. */
+  /** Start of its validity and end, milliseconds since the epoch, truncated to seconds. */
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly publicKey: KeyObject;
@@ -20,7 +20,7 @@ export interface CertificateContent {
   readonly ips: readonly string[];
 }
 
-/** As much of a name as is used here. An empty one has no parts. */
+/** A distinguished name, as far as used here. An empty one has no parts. */
 export interface DistinguishedName {
   readonly organization?: string;
   readonly commonName?: string;
@@ -81,7 +81,7 @@ const extension = (id: Uint8Array, value: Uint8Array, { critical = false } = {})
 
 function keyUsageFrom(usages: readonly KeyUsage[]): Uint8Array {
   const value = usages.reduce((sum, usage) => sum | keyUsageBits[usage], 0);
-  // DER drops the zero bits at the end.
+  // DER omits trailing zero bits.
   const unused = value === 0 ? 0 : Math.clz32(value & -value) ^ 31;
   return bits(Buffer.from(value === 0 ? [] : [value]), unused);
 }

@@ -2,27 +2,26 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
-/** Lines of output that are held; older ones are dropped. */
+/** Lines of output kept; older ones are dropped. */
 const heldLines = 500;
 
 /**
- * Runs its arguments in its own place (`exec`: the process id stays), with a watcher behind: `read` ends with a line when
- * the child has ended and the parent says so, and without one when the parent is gone.
+ * Runs its arguments in place (`exec` keeps the process id) with a watcher in the background: `read` returns a line when the
+ * parent reports that the child ended, and none when the parent is gone.
  */
 const watched = '(read -r _ <&3 || kill -TERM $$) >/dev/null 2>&1 & exec 3<&- "$@"';
 
 /**
- * A process of another program that does not outlive this one. Lifecycle: the constructor starts it; `end` ends it, and
- * may be called twice. It runs in a process group of its own, so Ctrl-C reaches the parent alone, which is to call `end`.
- * Where the parent dies without it, even by SIGKILL, a shell that waits on a pipe from the parent sends it SIGTERM.
- * Needs a POSIX `/bin/sh`.
+ * A child process that does not outlive this one. Lifecycle: the constructor starts it; `end` ends it and may be called twice.
+ * It has its own process group, so Ctrl-C reaches only the parent, which must call `end`. If the parent dies without that, even
+ * by SIGKILL, a shell waiting on a pipe sends it SIGTERM. Needs a POSIX `/bin/sh`.
  */
 export class DevProcess {
   /** What it wrote on stdout: the last 500 lines, oldest first. */
   readonly stdout: readonly string[];
   /** What it wrote on stderr, or why it could not be started: the last 500 lines, oldest first. */
   readonly stderr: readonly string[];
-  /** When it ended, whoever ended it, and all that it wrote is here. */
+  /** Resolves when it has ended and all its output was read. */
   readonly exited: Promise<void>;
   readonly #running: ChildProcess;
 
@@ -39,17 +38,17 @@ export class DevProcess {
     });
   }
 
-  /** Its process id; undefined where it could not be started. */
+  /** Its process id; `undefined` where it could not be started. */
   get pid(): number | undefined {
     return this.#running.pid;
   }
 
-  /** Whether it has ended, or never began. */
+  /** Whether it has ended or was never started. */
   get ended(): boolean {
     return this.pid === undefined || this.#running.exitCode !== null || this.#running.signalCode !== null;
   }
 
-  /** Sends SIGTERM, then SIGKILL when `graceMs` are over, and waits until it has ended. */
+  /** Sends SIGTERM, then SIGKILL after `graceMs`, and waits for the end. */
   async end(graceMs = 5_000): Promise<void> {
     if (this.ended) return;
     this.#running.kill('SIGTERM');
@@ -59,7 +58,7 @@ export class DevProcess {
   }
 }
 
-/** Tells the watcher that the child has ended, so that it does not signal whoever has its process id by then. */
+/** Tells the watcher that the child has ended, so that it does not signal another process that reuses its id. */
 function dismissWatcher(child: ChildProcess): void {
   const pipe = child.stdio[3];
   if (pipe && 'write' in pipe) pipe.on('error', () => {}).end('ended\n');

@@ -1,21 +1,21 @@
 import { join } from 'node:path';
 import type { AttemptToTry } from './attempts.ts';
 
-/** Where a domain answers and what it wrote, for commands. */
+/** Addresses and files of a domain, for commands. */
 export interface TryAt {
-  /** With the certificates and the bundle. */
+  /** Contains the certificates and the bundle. */
   readonly folder: string;
   readonly issuer: string;
   readonly envoyPort: number;
-  /** The name of the files of each agent, by SPIFFE ID. */
+  /** Base file name of each agent, by SPIFFE ID. */
   readonly files: ReadonlyMap<string, string>;
 }
 
-/** A text in single quotes, as a shell reads it. */
+/** A text in single quotes, for a shell. */
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** What a trial comes to, in a line. */
+/** The outcome of a trial in one line. */
 export function titleOf({ agent, action, denied }: AttemptToTry): string {
   const what =
     denied === null ? 'allowed' : denied === 'invalid_authorization_details' ? 'not granted' : `denied: ${denied}`;
@@ -23,8 +23,8 @@ export function titleOf({ agent, action, denied }: AttemptToTry): string {
 }
 
 /**
- * The commands of a trial, one after the other: the token where it needs one, and the call through Envoy. A body that is no text is in
- * a file, whose name and bytes are `files`.
+ * The commands of a trial: the token where it needs one, and the call through Envoy. A body that is not text goes to a file;
+ * `files` has names and bytes.
  *
  * @param number of the trial, from 1
  */

@@ -4,7 +4,7 @@
  * @see ITU-T X.690 sections 8 and 10
  */
 
-/** One element: `tag`, the length of `content`, `content`. Tags above 30 and contents of 64 KiB or more are not needed. */
+/** One element: `tag`, length, content. Tags above 30 and contents of 64 KiB or more are not supported. */
 export function element(tag: number, ...content: readonly Uint8Array[]): Uint8Array {
   const body = Buffer.concat(content);
   const { length } = body;
@@ -17,7 +17,7 @@ export function element(tag: number, ...content: readonly Uint8Array[]): Uint8Ar
 /** A SEQUENCE of elements. */
 export const sequence = (...content: readonly Uint8Array[]): Uint8Array => element(0x30, ...content);
 
-/** A SET of one element: sets of more would have to be sorted. */
+/** A SET of one element; larger sets would need sorting. */
 export const setOf = (content: Uint8Array): Uint8Array => element(0x31, content);
 
 /** The context-specific constructed element `[number]`. */
@@ -35,7 +35,7 @@ export const yes: Uint8Array = element(0x01, Buffer.from([0xff]));
 /** An OCTET STRING. */
 export const octets = (bytes: Uint8Array): Uint8Array => element(0x04, bytes);
 
-/** A BIT STRING of whole bytes, or with `unused` bits at its end that count for nothing. */
+/** A BIT STRING of whole bytes, or with `unused` trailing bits. */
 export const bits = (bytes: Uint8Array, unused = 0): Uint8Array => element(0x03, Buffer.from([unused]), bytes);
 
 /** A UTF8String. */

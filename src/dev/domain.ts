@@ -23,51 +23,52 @@ import type { RoutedServer } from './server-routes.ts';
 import type { Stage } from './story.ts';
 import { ToolServer } from './upstream.ts';
 
-/** What a throw-away trust domain is made from. */
+/** Options of a throw-away trust domain. */
 export interface DomainOptions {
-  /** An empty folder for certificates, sockets and state; the caller removes it. Its path has at most 80 bytes. */
+  /** An empty folder for certificates, sockets and state, which the caller removes. Its path must be at most 80 bytes. */
   readonly folder: string;
   /** Envoy's binary. */
   readonly envoy: string;
-  /** The folder of policies to decide by. */
+  /** The policy folder. */
   readonly policies: string;
-  /** The trust domain that is accepted. Default `acme.test`. */
+  /** The accepted trust domain. Default `acme.test`. */
   readonly trustDomain?: string;
-  /** Agents of it that get an SVID beside those of the story, by the name of its files. Default none. */
+  /** Further agents with an SVID, by file name. Default none. */
   readonly agents?: ReadonlyMap<string, SpiffeId>;
-  /** Servers that Envoy has routes to beside, or in the place of, the two tool servers. Default none. */
+  /** Further servers with routes in Envoy, which may replace the two tool servers. Default none. */
   readonly servers?: readonly RoutedServer[];
   readonly ports: Ports;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Sections of the configuration, merged over those it needs, a level deep. */
+  /** Sections of the configuration, merged over the required ones, one level deep. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** What answers as `files.acme.test`. Default a tool server of its own. */
+  /** The server for `files.acme.test`. Default: a tool server of its own. */
   readonly filesServer?: HostPort;
-  /** Changes the text of the shipped configuration of Envoy before it is used. */
+  /** Edits the shipped Envoy configuration before it is used. */
   readonly envoyConfig?: (shipped: string) => string;
-  /** Where Envoy sends its spans, OTLP over gRPC. Default where the shipped configuration does. */
+  /** Destination of Envoy's spans, OTLP over gRPC. Default: that of the shipped configuration. */
   readonly collector?: HostPort;
-  /** Where decisions are logged, if the settings say so. */
+  /** Destination of the decision log, if the settings enable it. */
   readonly stdout?: LineSink;
-  /** Told of what Remit reports while it runs. */
+  /** Called with log lines of Remit. */
   readonly log: (line: string) => void;
 }
 
-/** Names of the workloads that have an SVID in the folder. */
+/** Names of the workloads with an SVID in the folder. */
 const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
 
 /**
- * A trust domain to play with: its CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers,
- * a server for whatever else a catalog has, Envoy in front of them with the shipped configuration, and Remit beside it. Everything listens on loopback or a socket.
+ * A trust domain to play with: its CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers, a
+ * server for the rest of the catalog, Envoy with the shipped configuration, and Remit. Everything listens on loopback or a Unix
+ * socket.
  *
- * Lifecycle: `start` gives one that answers, or the problem after which nothing is left running; `stop` ends all of it.
+ * Lifecycle: `start` returns a running domain, or a problem after which nothing is left running; `stop` ends everything.
  */
 export class DevDomain {
   readonly stage: Stage;
   readonly remit: Remit;
-  /** Signs for the trust domain that is accepted. */
+  /** Signs for the accepted trust domain. */
   readonly authority: CertificateAuthority;
-  /** The payments server, with what arrived there. */
+  /** The payments server, with the calls it received. */
   readonly payments: ToolServer;
   /** Files and addresses for people, as name and value. */
   readonly places: ReadonlyMap<string, string>;
@@ -201,7 +202,7 @@ async function startConfigured(
     log,
     ...(stdout === undefined ? {} : { stdout }),
     onFatal: (detail) => log(`fatal: ${detail}`),
-    // A throw-away domain on a machine of its user: policies are often in a folder that a team shares.
+    // A private throw-away domain: its policies are often in a folder that a team shares.
     guard: anyPath,
   });
 }
@@ -241,7 +242,7 @@ async function writeFiles(
     state: 'sqlite:state.db',
   };
   await writeFile(config, stringify(mergedOver(needed, settings)), { mode: 0o600 });
-  // INVARIANT: Envoy is told to let the other domain in, so that it is Remit that refuses it, with a reason.
+  // INVARIANT: Envoy admits the other domain, so that Remit refuses it, with a reason.
   const bundles = new Map([
     [acme.trustDomain, bundle],
     [other.trustDomain, strangers],
@@ -251,7 +252,7 @@ async function writeFiles(
 
 const MAX_NAMES = 256;
 
-/** Names for the certificate of Envoy; a certificate of more would be too long for a handshake. */
+/** Names for Envoy's certificate, limited so that it fits a TLS handshake. */
 const hostsOf = (servers: readonly RoutedServer[]): readonly string[] =>
   servers.flatMap(({ hosts }) => hosts).slice(0, MAX_NAMES);
 

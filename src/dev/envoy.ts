@@ -8,29 +8,29 @@ import { DevProcess } from './child.ts';
 import type { HostPort } from './envoy-config.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
 
-/** What to start and how long to wait. */
+/** What to start, and timeouts. */
 export interface EnvoyOptions {
   /** Path of the binary. */
   readonly binary: string;
-  /** The configuration for a given folder of this process: its admin socket must be the one handed in. */
+  /** Returns the configuration; its admin socket must be the given one. */
   readonly config: (adminSocket: string) => string;
-  /** How long Envoy has to become ready; default 20,000 ms. */
+  /** Time for Envoy to become ready; default 20,000 ms. */
   readonly readyWithinMs?: number;
-  /** How long Envoy has to end after SIGTERM before it is killed; default 5,000 ms. */
+  /** Time for Envoy to end after SIGTERM; default 5,000 ms. */
   readonly graceMs?: number;
 }
 
 const pollMs = 50;
 
 /**
- * One Envoy of our own, with its temporary folder. Lifecycle: `start` gives one that accepts connections, or the problem
- * after which nothing is left; `stop` ends it and removes the folder, and may be called twice. Like every {@link DevProcess} it
- * does not outlive this process.
+ * An Envoy with its temporary folder. Lifecycle: `start` returns a running one, or a problem after which nothing is left;
+ * `stop` ends it and removes the folder, and may be called twice. Like every {@link DevProcess} it does not outlive this
+ * process.
  */
 export class EnvoyProcess {
-  /** Where the first listener of the configuration accepts connections. */
+  /** Address of the first listener. */
   readonly address: HostPort;
-  /** Path of the socket of the admin interface. */
+  /** Path of the admin socket. */
   readonly adminSocket: string;
   readonly #running: Running;
 
@@ -54,22 +54,22 @@ export class EnvoyProcess {
     return this.#running.envoy.pid;
   }
 
-  /** What Envoy wrote on stdout, the access log: its last 500 lines, oldest first. */
+  /** The access log (stdout): the last 500 lines, oldest first. */
   accessLog(): readonly string[] {
     return [...this.#running.envoy.stdout];
   }
 
-  /** What Envoy wrote on stderr: its last 500 lines, oldest first. */
+  /** The log (stderr): the last 500 lines, oldest first. */
   errorLog(): readonly string[] {
     return [...this.#running.envoy.stderr];
   }
 
-  /** What the admin interface answers to a GET of `path`. Throws where it cannot be reached. */
+  /** GETs `path` from the admin interface. Throws where it cannot be reached. */
   admin(path: string): Promise<{ readonly status: number; readonly body: string }> {
     return get(this.adminSocket, path);
   }
 
-  /** When Envoy ended, whoever ended it. */
+  /** Resolves when Envoy has ended. */
   get exited(): Promise<void> {
     return this.#running.envoy.exited;
   }
@@ -80,7 +80,7 @@ export class EnvoyProcess {
   }
 }
 
-/** `envoy --mode validate` for `config`: null where Envoy takes it, else what it says. */
+/** Runs `envoy --mode validate` on `config`: null where it is valid, else Envoy's message. */
 export async function envoyConfigProblem(binary: string, config: string): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));
   try {
@@ -103,8 +103,8 @@ interface Running {
 }
 
 /**
- * One worker is plenty; hot restart would share memory with other Envoys on this machine; the access log is to be seen now
- * and not in 10 seconds.
+ * One worker suffices; hot restart would share memory with other Envoys on this machine; the access log is flushed at once
+ * instead of every 10 seconds.
  */
 const argumentsFor = (folder: string): readonly string[] => [
   '-c',

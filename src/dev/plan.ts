@@ -17,26 +17,26 @@ import type { AttemptToTry } from './attempts.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
 import type { RoutedServer } from './server-routes.ts';
 
-/** A trust domain that fits a policy folder. */
+/** A trust domain for a policy folder. */
 export interface DomainPlan {
-  /** The folder that is decided by. */
+  /** The policy folder in use. */
   readonly policies: string;
   readonly trustDomain: string;
-  /** The agents that get an SVID beside those of the story, by the name of its files. */
+  /** Further agents with an SVID, by file name. */
   readonly agents: ReadonlyMap<string, SpiffeId>;
-  /** Agents of other trust domains, which get none. */
+  /** Agents of other trust domains, without an SVID. */
   readonly strangers: readonly SpiffeId[];
   readonly servers: readonly RoutedServer[];
   readonly trials: readonly AttemptToTry[];
 }
 
-/** Of the trust domain of the demo. */
+/** The trust domain of the demo. */
 export const DEFAULT_TRUST_DOMAIN = 'acme.test';
 
 /**
- * What a policy folder needs of a trust domain: a route to each server of its catalog, an SVID for each agent that it names, and calls
- * to try. The folder is watched as it is; with `base` it is put together with what it lacks, once, in `scratch`. A folder that does
- * not load is a problem.
+ * What a policy folder needs: a route to each server of its catalog, an SVID for each agent it names, and calls to try. The
+ * folder is watched in place; with `base`, missing files are added once, in a copy in `scratch`. A folder that does not load is
+ * a problem.
  */
 export async function planFor(
   folder: string,
@@ -72,7 +72,7 @@ function mostFrequent(names: readonly string[]): string | undefined {
   return counted[0]?.[0];
 }
 
-/** File names: the last part of the id, and a number where it is taken by another. */
+/** File names: the last part of the id, with a number where it is taken. */
 function filesOf(ids: readonly SpiffeId[]): ReadonlyMap<string, SpiffeId> {
   const names = new Map<string, SpiffeId>();
   for (const id of ids) {
@@ -104,7 +104,7 @@ const serversOf = ({ catalog }: PolicySet): readonly RoutedServer[] =>
     streams: [...catalog.actions.values()].filter((action) => action.server === server).flatMap(streamOf),
   }));
 
-/** A gRPC method without arguments is decided on its headers, and may be a stream. */
+/** A gRPC method without arguments is decided on headers and may be a stream. */
 const streamOf = ({ kind, message, template }: CatalogAction): readonly string[] =>
   kind === 'grpc' && message === null ? [template] : [];
 

@@ -2,10 +2,10 @@ import { isMap, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import type { HostPort } from './envoy-config.ts';
 
-/** A server of a catalog as Envoy needs it. */
+/** A server of a catalog, as Envoy needs it. */
 export interface RoutedServer {
   readonly hosts: readonly string[];
-  /** Paths whose bodies are streams, which are not held back for the check. */
+  /** Paths with streaming bodies, which are not buffered for the check. */
   readonly streams: readonly string[];
 }
 
@@ -36,8 +36,8 @@ const UNBUFFERED = {
 };
 
 /**
- * The shipped configuration with a route to `upstream` for every host of these servers, in the place of what it has for them, and
- * nothing else changed. Throws where it has no virtual hosts or clusters: then the shipped file and this function have parted.
+ * The shipped configuration with a route to `upstream` for every host of these servers, replacing existing ones; otherwise
+ * unchanged. Throws where it has no virtual hosts or clusters, which means that the shipped file and this function differ.
  *
  * @param text the shipped configuration
  * @param upstream speaks HTTP/2 with prior knowledge
@@ -59,7 +59,7 @@ function listAt(document: Document, path: readonly (string | number)[]) {
   return list;
 }
 
-/** What of each host is a stream; a host can have several servers, and no two virtual hosts have one domain. */
+/** Streaming paths by host; a host can have several servers, but a domain belongs to one virtual host. */
 function streamsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, readonly string[]> {
   const streams = new Map<string, readonly string[]>();
   for (const server of servers)

@@ -1,29 +1,29 @@
 import type { Agent, Call, AgentReply } from './agent.ts';
 
-/** Where the parts of the trust domain answer, all on 127.0.0.1. */
+/** The addresses of the trust domain's parts, all on 127.0.0.1. */
 export interface Stage {
   readonly envoyPort: number;
   readonly issuerPort: number;
   readonly issuerHost: string;
   readonly planner: Agent;
   readonly reporter: Agent;
-  /** A workload of the same trust domain that has no business with the planner's token. */
+  /** A workload of the same trust domain that stole the planner's token. */
   readonly thief: Agent;
   /** A workload of another trust domain. */
   readonly stranger: Agent;
-  /** The decision that the tool server was told of with the last call that reached it. */
+  /** The decision in the last call that reached the tool server. */
   readonly lastDecision: () => string | undefined;
 }
 
 /** One step of the story, played. */
 export interface Step {
   readonly title: string;
-  /** What was expected: an HTTP status and, for a denial, its reason. */
+  /** The expected outcome: an HTTP status and, for a denial, its reason. */
   readonly expected: StoryOutcome;
   readonly seen: StoryOutcome;
-  /** The decision, to find its record and its trace by; `null` where the issuer answered. */
+  /** The decision, for finding record and trace; `null` where the issuer answered. */
   readonly decision: StepDecision | null;
-  /** What the step is there to show. */
+  /** What the step demonstrates. */
   readonly because: string;
 }
 
@@ -33,13 +33,13 @@ interface StepDecision {
   readonly traceId: string;
 }
 
-/** What a call came to. */
+/** The outcome of a call. */
 export interface StoryOutcome {
   readonly status: number;
   readonly reason: string | null;
 }
 
-/** Whether the step went as told. */
+/** Whether the step went as expected. */
 export const asExpected = ({ expected, seen }: Step): boolean =>
   expected.status === seen.status && expected.reason === seen.reason;
 
@@ -49,13 +49,13 @@ const allowed: StoryOutcome = { status: 200, reason: null };
 const created: StoryOutcome = { status: 201, reason: null };
 const denied = (status: number, reason: string): StoryOutcome => ({ status, reason });
 
-/** The story's end: how each step went, and the task it was about. */
+/** The result of the story: its steps and the task. */
 export interface Played {
   readonly steps: readonly Step[];
   readonly taskId: string | null;
 }
 
-/** Plays the story through real calls, one step after the other, telling each as it is done. */
+/** Plays the story with real calls, step by step, reporting each. */
 export async function playStory(stage: Stage, told: (step: Step) => void): Promise<Played> {
   const steps: Step[] = [];
   const tell = (step: Step): void => {
@@ -199,7 +199,7 @@ const payment = (amount: number): Call => ({
 const withToken = (call: Call, token: string | null): Call =>
   token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };
 
-/** What a call came to; the decision is in the denial's header, or in the one the tool server was sent. */
+/** The outcome of a call; its decision is in the denial's header, or in the header the tool server received. */
 function outcomeOf(
   reply: AgentReply,
   stage: Stage,

@@ -8,13 +8,13 @@ import {
 import { once } from 'node:events';
 import type { HostPort } from './envoy-config.ts';
 
-/** The two tool servers there are. */
+/** The two tool servers. */
 export type ToolServerName = 'payments' | 'files';
 
 /** A call that reached a tool server. */
 export interface ReceivedCall {
   readonly method: string;
-  /** As received, with its query. */
+  /** As received, with the query. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   /** UTF-8, at most 64 KiB. */
@@ -24,8 +24,8 @@ export interface ReceivedCall {
 type Answer = readonly [status: number, body: object];
 
 /**
- * What a call does: its method, its path with at most one segment captured, and the answer from what is in memory; `fields`
- * are those of the JSON body, which is all that its catalog entries take arguments from.
+ * A route: method, path with at most one captured segment, and handler; `fields` are those of the JSON body, the only source of
+ * arguments in its catalog entries.
  */
 type Route = readonly [method: string, path: RegExp, answer: (segment: string, fields: object) => Answer];
 
@@ -34,9 +34,8 @@ const maxEntries = 1000;
 const maxBodyBytes = 65_536;
 
 /**
- * A small tool server that answers JSON from memory, for the demo, `remit dev` and the tests. It trusts whoever connects:
- * Envoy and Remit are what stands before it. Lifecycle: `start` gives one that listens, `close` ends it with all of its
- * connections.
+ * A small tool server with in-memory JSON data, for the demo, `remit dev` and tests. It trusts every client, since Envoy and
+ * Remit are in front of it. Lifecycle: `start` returns a listening server; `close` ends it and its connections.
  */
 export class ToolServer {
   readonly name: ToolServerName;
@@ -53,7 +52,7 @@ export class ToolServer {
     this.address = { host: address.address, port: address.port };
   }
 
-  /** Starts the tool server `name`, on a free port of loopback where none is given. Rejects where the port is taken. */
+  /** Starts the tool server `name`, on a free loopback port by default. Rejects where the port is taken. */
   static async start(
     name: ToolServerName,
     { host, port }: HostPort = { host: '127.0.0.1', port: 0 },
@@ -70,12 +69,12 @@ export class ToolServer {
     return new ToolServer(name, server, received);
   }
 
-  /** The last 100 calls that arrived here, oldest first. */
+  /** The last 100 received calls, oldest first. */
   received(): readonly ReceivedCall[] {
     return [...this.#received];
   }
 
-  /** Stops listening and drops its connections. */
+  /** Stops listening and drops connections. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
@@ -109,13 +108,13 @@ async function bodyOf(request: IncomingMessage): Promise<string | null> {
       if (length <= maxBodyBytes) chunks.push(chunk);
     }
   } catch {
-    // The client went away: nobody reads the answer.
+    // The client disconnected: nobody reads the answer.
     return null;
   }
   return length > maxBodyBytes ? null : Buffer.concat(chunks).toString('utf8');
 }
 
-/** The members of a JSON object; none where the body is something else. */
+/** The members of a JSON object; empty for other bodies. */
 function fieldsOf(body: string): object {
   try {
     const value: unknown = JSON.parse(body);
@@ -128,7 +127,7 @@ function fieldsOf(body: string): object {
 const found = (entry: object | undefined): Answer =>
   entry === undefined ? [404, { error: 'no such resource' }] : [200, entry];
 
-/** Adds an entry; the oldest goes where there are too many. */
+/** Adds an entry; drops the oldest above the limit. */
 function put(entries: Map<string, object>, id: string, entry: object): object {
   entries.set(id, entry);
   const [oldest] = entries.keys();
