@@ -139,7 +139,7 @@ describe('remit ledger query --as-test', () => {
       0,
       [
         'remit ledger query: the first 3 are shown: --limit shows more',
-        'remit ledger query: 1 record left out, such as 1: no use',
+        'remit ledger query: 1 record left out, such as 1: not a use',
         '',
       ],
     ]);
@@ -182,7 +182,7 @@ describe('remit ledger query --as-test', () => {
     expect([exit, err.split('\n')]).toEqual([
       0,
       [
-        'remit ledger query: 2 records left out, such as 7, 1: no use',
+        'remit ledger query: 2 records left out, such as 7, 1: not a use',
         'remit ledger query: 1 record left out, such as 5: no case can result in token.expired',
         'remit ledger query: 1 record left out, such as 4: the caller of the recorded call was not known',
         '',
