@@ -1,12 +1,12 @@
-/** What the annotations of a policy say. */
+/** The annotations of a policy. */
 export interface Annotations {
-  /** `@id`; `''` where it is missing. */
+  /** `@id`; `''` where missing. */
   readonly id: string;
-  /** `@reason`: shown to the caller where this policy forbids. */
+  /** `@reason`: shown to the caller when this policy forbids. */
   readonly reason: string | null;
   /** `@shadow("true")`: evaluated and reported, never enforced. */
   readonly shadow: boolean;
-  /** `@accept`: rules of `remit policy lint` and mutants of `remit policy test --mutate` that its author accepts. */
+  /** `@accept`: rules of `remit policy lint` and mutants of `remit policy test --mutate` that the author accepts. */
   readonly accepts: readonly string[];
 }
 
@@ -24,7 +24,7 @@ const ACCEPT = new RegExp(`^${ACCEPTED}(?: ${ACCEPTED})*$`);
 const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept'];
 const MAX_SHOWN = 128;
 
-/** Reads the annotations of a policy, by name; `null` is the value of one that has none. All but `@id` may be absent. */
+/** Parses annotations by name; `null` is an annotation without a value. All but `@id` are optional. */
 export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
   readonly annotations: Annotations;
   readonly problems: readonly AnnotationProblem[];

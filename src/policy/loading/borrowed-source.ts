@@ -7,8 +7,8 @@ const BORROWED = new Set(['actions.yaml', 'base.cedarschema']);
 const ENTITIES_SUFFIX = '.cedarentities.json';
 
 /**
- * The disk on which a policy folder that lacks the catalog, the base schema or entities has those of another: so that a few
- * policies can stand by themselves and be tried with what they were written for. Policies are never borrowed. For commands alone: nobody is kept from writing to it.
+ * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies
+ * can stand alone. Policies are never borrowed. For commands only: nobody is prevented from writing to it.
  */
 export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
   return {

@@ -1,12 +1,12 @@
 import type { CedarToken } from '../cedar-text.ts';
 
 /**
- * How deep a policy may nest. Measured on cedar-wasm 4.13: it traps beyond 100 nested records, 120 sets or calls, 130
- * parentheses, and on evaluation beyond 350 chained operators, accesses or clauses. The limit is about half of each.
+ * Deepest accepted nesting. Measured on cedar-wasm 4.13: it traps beyond 100 nested records, 120 sets or calls, 130
+ * parentheses, and during evaluation beyond 350 chained operators, accesses or clauses. The limit is about half of each.
  */
 export const MAX_POLICY_DEPTH = 150;
 
-/** What one bracket costs of the engine's stack, in chained operators. */
+/** Stack cost of a bracket, in chained operators. */
 const BRACKET_COST = 3;
 type Kind = 'opening' | 'closing' | 'separator' | 'conditional' | 'clause' | 'chained' | 'and' | 'or';
 const KINDS: ReadonlyMap<string, Kind> = new Map(

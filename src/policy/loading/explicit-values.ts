@@ -1,4 +1,4 @@
-/** A type of the schema in Cedar's JSON form, as far as it is looked at. */
+/** A type of the schema in Cedar's JSON format, as far as used here. */
 interface SchemaType {
   readonly type?: unknown;
   readonly element?: unknown;
@@ -9,9 +9,9 @@ const EXTENSIONS = new Set(['datetime', 'decimal', 'duration', 'ipaddr']);
 const MAX_DEPTH = 64;
 
 /**
- * Whether every entity and extension value is written out as such (`{"__entity": …}`, `{"__extn": …}`). With a schema
- * Cedar also takes `{"type": …, "id": …}` and plain strings for them, but questions are asked without one, and there they
- * would be plain records and strings, never equal to what the policy means.
+ * Whether all entity and extension values are explicit (`{"__entity": …}`, `{"__extn": …}`). With a schema Cedar also accepts
+ * `{"type": …, "id": …}` and plain strings; but questions are evaluated without one, where these would be plain records and
+ * strings that never equal what the policy means.
  *
  * @param schema with resolved types, from `schemaToJsonWithResolvedTypes`
  * @param entityType with its namespace

@@ -5,15 +5,15 @@ import type { LoadPolicySet } from '../policy-in-force.ts';
 import { loadPolicies } from './load.ts';
 import { folderStamp, systemDisk } from './source.ts';
 
-/** Where policies come from, and come again when they change. */
+/** A source of policies that can be polled for changes. */
 export interface PolicyFeed {
-  /** What is another whenever there is another set; a problem where the source cannot be asked. Never rejects. */
+  /** A fingerprint that changes with the set; a problem where the source cannot be asked. Never rejects. */
   readonly look: () => Promise<string | Problem>;
-  /** Loads what was looked at last, or what is newer. */
+  /** Loads the set seen last, or a newer one. */
   readonly load: LoadPolicySet;
-  /** Goes back to the last good set, where one was kept from before; whether it was. Only before anything was loaded. */
+  /** Restores the last good set kept from an earlier run; returns whether there was one. Only before anything was loaded. */
   readonly fallBack?: () => boolean;
-  /** Whether a set arrives whole. What does not is loaded only once it has been the same at two looks. */
+  /** Whether a set arrives atomically. Otherwise it is loaded only after two equal looks. */
   readonly isWhole: boolean;
 }
 

@@ -5,27 +5,27 @@ import type { After } from '../../runtime/timers.ts';
 import type { PolicyInForce } from '../policy-in-force.ts';
 import type { PolicyFeed } from './feed.ts';
 
-/** What following a feed works with. */
+/** What following a feed needs. */
 export interface Following {
   readonly feed: Pick<PolicyFeed, 'look' | 'isWhole'>;
   readonly policies: Pick<PolicyInForce, 'reload' | 'confirm'>;
-  /** What the look before the first load gave. */
+  /** The fingerprint seen before the first load. */
   readonly loaded: string;
-  /** Whether that is what is in force; else it was refused, and something kept from before is. */
+  /** Whether that set is in force; otherwise it was refused and a kept one is. */
   readonly isInForce: boolean;
   readonly everyMs: number;
   readonly after: After;
-  /** Told the findings of each load, once for each change of the source; none where the set is in force. */
+  /** Called with the findings of each load, once per change of the source; empty where the set is in force. */
   readonly onLoaded: (findings: readonly Finding[]) => void;
-  /** Told of a source that cannot be asked, once until its words change, and `null` once it can be again. */
+  /** Called with the problem of an unavailable source, once per text, and with `null` when it is available again. */
   readonly onProblem: (problem: string | null) => void;
 }
 
 /**
- * Looks at a feed again and again, and loads what has changed. Files that are still being written are left alone until two
- * looks find the same; a set that came to findings is not loaded again until it changes. One look at a time.
+ * Polls a feed and loads changes. Files still being written are left alone until two looks agree; a set with findings is not
+ * loaded again until it changes. One look at a time.
  *
- * @returns ends it
+ * @returns stops it
  */
 export function followPolicies({
   feed,

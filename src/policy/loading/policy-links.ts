@@ -11,10 +11,10 @@ import { linkedJson, linkedText } from './policy-template.ts';
 import type { PolicyTemplate, Slot } from './policy-template.ts';
 import type { SourceFile } from './source.ts';
 
-/** Links of one folder at most. */
+/** Most links per folder. */
 const MAX_LINKS = 10_000;
 
-/** A link as it is written: `{"templateId", "newId", "values"}`, as in Cedar's JSON form of a policy set. */
+/** A link: `{"templateId", "newId", "values"}`, as in Cedar's JSON format of a policy set. */
 interface Link {
   readonly templateId: string;
   readonly newId: string;

@@ -4,10 +4,10 @@ import { cedarString, cedarTokens } from '../cedar-text.ts';
 import type { CedarToken } from '../cedar-text.ts';
 import type { EntityUid } from '../entities.ts';
 
-/** What a template leaves open, in its scope. */
+/** An open slot in a template's scope. */
 export type Slot = '?principal' | '?resource';
 
-/** A policy with slots, which is no policy until it is linked. */
+/** A template, which is not a policy until it is linked. */
 export interface PolicyTemplate extends Annotations, TextPlace {
   /** As written, by name. */
   readonly given: ReadonlyMap<string, string | null>;
@@ -21,7 +21,7 @@ export interface PolicyTemplate extends Annotations, TextPlace {
   readonly slots: ReadonlySet<Slot>;
 }
 
-/** A stretch of a linked policy that is written otherwise in its template. */
+/** A range of a linked policy that differs from its template. */
 export interface Replaced {
   /** Where it begins in the text of the linked policy, in UTF-16 code units. */
   readonly at: number;
@@ -30,7 +30,7 @@ export interface Replaced {
   readonly writtenLength: number;
 }
 
-/** The slots of a text. */
+/** The slots in a text. */
 export const slotsIn = (tokens: readonly CedarToken[]): ReadonlySet<Slot> =>
   new Set(tokens.flatMap((_token, at) => slotAt(tokens, at) ?? []));
 

@@ -1,4 +1,4 @@
-/** Names that policies of earlier builds read, with what has taken their place. */
+/** Names that policies for earlier builds read, with their replacements. */
 const renamed: ReadonlyMap<string, string> = new Map([
   [
     'taskContext',
@@ -6,7 +6,7 @@ const renamed: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** The way out where a message of Cedar is about a name that is no longer there; `null` where it is about none. */
+/** The help for a Cedar message about a renamed name; `null` for any other message. */
 export function helpForRenamed(message: string): string | null {
   for (const [name, help] of renamed) if (message.includes(`\`${name}\``)) return help;
   return null;

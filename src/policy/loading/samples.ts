@@ -26,8 +26,8 @@ const SUBJECT_VALUES: Readonly<Record<SubjectAttributeType, SubjectAttribute>> =
 };
 
 /**
- * One question of each shape Remit asks, so that a base schema that was changed where Remit fills it is found when it is
- * loaded and not at the first call. The common context is the same for every action, so one action stands for all.
+ * One sample question of each kind, so that a base schema that was changed where Remit fills it is detected when it is loaded.
+ * The common context is the same for every action, so one action suffices.
  */
 export function sampleCalls(catalog: Catalog): readonly SampleCall[] {
   return sampleQuestions(catalog).map((question) => {
