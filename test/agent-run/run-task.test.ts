@@ -302,7 +302,7 @@ describe('remit run: refusals before the command starts', () => {
     ['a resource that is not in the intent', ['--resource', 'https://x.test'], {}, 2, 'does not name the resource'],
     ['an issuer over http', ['--issuer', 'http://localhost:1'], {}, 2, 'must be an https: URL'],
     ['an issuer that is not there', ['--issuer', 'https://localhost:1'], {}, 1, 'unreachable: no answer from'],
-    ['an issuer that is another', ['--issuer-id', 'spiffe://acme.test/x'], {}, 1, 'not `spiffe://acme.test/x`'],
+    ['an issuer that is another', ['--issuer-id', 'spiffe://acme.test/x'], {}, 1, 'expected `spiffe://acme.test/x`'],
     ['no SVID', ['--svid-cert', '/nowhere.pem'], {}, 1, 'svid: '],
     [
       'a key of another certificate',
