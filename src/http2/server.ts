@@ -26,13 +26,14 @@ export interface Http2ServerOptions {
    * accepted.
    */
   readonly onFault?: (error: unknown) => void;
+  /** Time that `close` gives clients to see the GOAWAY before their next stream is refused. Default 20 ms. */
+  readonly noticeMs?: number;
 }
 
 /** Connections per address; one more is closed at once. Envoy opens one per worker thread. */
 const MAX_CONNECTIONS = 1_024;
 /** TCP keep-alive detects peers that disappeared; their connections would otherwise stay for ever. */
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
-/** Time for a client to see the GOAWAY before its next stream is refused. */
 const NOTICE_MS = 20;
 /** Time for destroyed connections to close. */
 const CUT_MS = 1_000;
@@ -119,7 +120,7 @@ export class Http2Server {
   /** Graceful stop: refuses new streams, lets open ones finish, and destroys what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     for (const connection of this.#connections) connection.warn();
-    if (this.#connections.size > 0) await elapsed(Math.min(NOTICE_MS, graceMs));
+    if (this.#connections.size > 0) await elapsed(Math.min(this.#options.noticeMs ?? NOTICE_MS, graceMs));
     // Node reports a server as closed slightly before its last connections emit `close`.
     const done = Promise.all([...this.#servers.splice(0).map(stopped), this.#emptied()]);
     for (const connection of this.#connections) connection.close();

@@ -79,7 +79,7 @@ describe('Http2Server', () => {
 
   it('ends a connection once its last stream is over, and what is left after the grace', async () => {
     const { onStream, told } = noting();
-    const { port, server } = await serve(onStream);
+    const { port, server } = await serve(onStream, { noticeMs: 2_000 });
     const [ends, stays] = [await raw({ port }), await raw({ port })];
     await ends.send(ask(1));
     await ends.settled();
