@@ -23,7 +23,7 @@ const later = () => new Promise((resolve) => setTimeout(resolve, 30));
 describe('Http2Server', () => {
   it('lets calls in flight end, tells clients first, and refuses what comes after', async () => {
     const { onStream, told } = noting();
-    const { port, server } = await serve(onStream);
+    const { port, server } = await serve(onStream, { noticeMs: 2_000 });
     const client = await raw({ port });
     await client.send(ask(1));
     await client.settled();
@@ -79,7 +79,7 @@ describe('Http2Server', () => {
 
   it('ends a connection once its last stream is over, and what is left after the grace', async () => {
     const { onStream, told } = noting();
-    const { port, server } = await serve(onStream, { noticeMs: 2_000 });
+    const { port, server } = await serve(onStream);
     const [ends, stays] = [await raw({ port }), await raw({ port })];
     await ends.send(ask(1));
     await ends.settled();
