@@ -147,7 +147,11 @@ async function checked(
   config: Config,
   { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
 ): Promise<number> {
-  const { problems, warnings } = await rehearseStart(config, { ports: systemPorts, guard });
+  const { problems, warnings } = await rehearseStart(config, {
+    ports: systemPorts,
+    guard,
+    environment: io.environment,
+  });
   for (const warning of warnings) io.err(`remit serve: ${warning}`);
   if (problems.length > 0) return refused(io, problems.join('\n'));
   io.out(`${config.file}: it would start`);

@@ -180,7 +180,7 @@ function sharedServices(parts: Parts) {
       };
       return { catalog: set.catalog, hash: set.hash, grant };
     },
-    tracer: issuerTracer({ spans: telemetry.spans, ports }),
+    tracer: issuerTracer({ tracer: telemetry.tracer, ports }),
   };
 }
 

@@ -10,7 +10,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from '../state/authority.ts';
 import type { StoreReader } from '../state/store.ts';
-import type { CheckpointNotice } from '../telemetry/checkpoint-logs.ts';
+import type { CheckpointNotice } from '../telemetry/checkpoint-notice.ts';
 import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';

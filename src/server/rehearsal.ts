@@ -8,6 +8,7 @@ import { signingKeyAt } from '../issuer/signing-key.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
 import type { RemitOptions } from './remit.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
@@ -33,9 +34,9 @@ const LOOK_MS = 100;
  */
 export async function rehearseStart(
   config: Config,
-  { ports, guard }: Pick<RemitOptions, 'ports'> & Required<Pick<RemitOptions, 'guard'>>,
+  { ports, guard, environment }: Pick<RemitOptions, 'ports' | 'environment'> & Required<Pick<RemitOptions, 'guard'>>,
 ): Promise<StartRehearsal> {
-  const problems = [...(await placeProblems(config))];
+  const problems = [...otelEnvironmentProblems(environment), ...(await placeProblems(config))];
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
   try {
     await mkdir(join(folder, KEYS), { mode: 0o700 });
@@ -48,6 +49,7 @@ export async function rehearseStart(
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
       guard,
+      // It exports nothing.
       environment: {},
       log: (line) => said.push(line),
       onFatal: () => undefined,

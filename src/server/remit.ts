@@ -14,14 +14,14 @@ import { Reports } from '../state/reports.ts';
 import type { StoreReader } from '../state/store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
-import { startCheckpointLogs } from '../telemetry/checkpoint-logs.ts';
+import type { Destinations } from '../telemetry/destinations.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
 import { Faults, watchFaults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { newMetrics } from '../telemetry/metrics.ts';
 import { measureProcess } from '../telemetry/process-usage.ts';
-import { startTelemetry } from '../telemetry/telemetry.ts';
+import { startTelemetry } from '../telemetry/start-telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
 import { CheckActivity } from './check-activity.ts';
@@ -38,6 +38,7 @@ import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
 import { followOwnSvid } from './own-svid.ts';
+import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { openPolicies } from './policies.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
@@ -110,7 +111,10 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   const keyFiles = new KeyFiles({ guard, faults, log });
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
-  const telemetry = startTelemetry(options.environment, {
+  const unfollowed = otelEnvironmentProblems(options.environment);
+  if (unfollowed.length > 0) return { problem: unfollowed.join('\n') };
+  const telemetry = await startTelemetry(options.environment, {
+    ports,
     log: (line) => log(line, 'telemetry'),
     onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
   });
@@ -139,8 +143,6 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   closers.push(await endExpiredTasks(authority, faults));
   closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
   closers.push(followClockLead(authority, { log: (line) => log(line, 'clock'), metrics }));
-  const checkpoints = startCheckpointLogs(options.environment, (line) => log(line, 'telemetry'));
-  closers.push(() => checkpoints.close());
   const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
   const opened = await openLedger(config, {
     ...options,
@@ -148,7 +150,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     authority,
     metrics,
     faults,
-    onCheckpoint: checkpoints.emit,
+    onCheckpoint: telemetry.emitCheckpoint,
     onUsed,
     closers,
   });
@@ -216,7 +218,7 @@ async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Fa
 }
 
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, reader, authority, ledger, policyLoads, svid, telemetry, faults, stateHealth, log } = parts;
+  const { config, reader, authority, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -233,7 +235,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const gates = gatesOf(parts, { keys: ring, drain });
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
   const admin = new AdminServer(gates, {
-    scrape: (accept) => parts.metrics.scrape(formatFor(accept)),
+    scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
     hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
@@ -246,7 +248,9 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
   const transactionKey = config.issuer?.transactionKey ?? null;
   if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
-  log(`checks on ${checks.bound.join(', ')}; spans to ${telemetry.destination}`);
+  // Last pushed here, since closers run in reverse: stops before any measured part closes.
+  closers.push(telemetry.beginPush(metrics.read));
+  log(`checks on ${checks.bound.join(', ')}; ${destinationsText(telemetry.destinations)}`);
   log(ledger.notice, 'ledger');
   policyLoads.report();
   return {
@@ -267,6 +271,10 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     },
   };
 }
+
+/** The destination of spans, and of pushed metrics where there is one. */
+const destinationsText = ({ traces, metrics }: Destinations): string =>
+  `spans to ${traces?.text ?? 'none'}${metrics === null ? '' : `; metrics to ${metrics.text}`}`;
 
 interface Keys {
   readonly ring: KeyRing;

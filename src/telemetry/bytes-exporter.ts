@@ -4,10 +4,10 @@ import type { EndedSpan } from './ended-span.ts';
 import { exportRequest, requestFrame, SPANS_FIELD } from './otlp-request.ts';
 import type { RequestFrame } from './otlp-request.ts';
 import { writeSpan } from './otlp-span.ts';
-import type { Encoding, Transport } from './otlp-transport.ts';
+import type { Encoding } from './otlp-transport.ts';
 import { ProtobufWriter } from '../protobuf/writer.ts';
 import { sentBy } from './span-exporter.ts';
-import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
+import type { Outlet, Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 import { settled } from './span-origin.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
@@ -30,7 +30,7 @@ export const written: Encoding<WrittenRequest> = {
  * Exports spans as OTLP protobuf. A span is serialised into its batch when it ends, so that none of its objects outlives it;
  * making a request of a batch is a copy.
  */
-export function bytesExporter(transport: Transport<WrittenRequest>, origin: SpanOrigin): SpanExporter {
+export function bytesExporter(transport: Outlet<WrittenRequest>, origin: SpanOrigin): SpanExporter {
   const frame = settled(origin.resource).then((resource) => requestFrame(resource, origin.scopeName));
   return {
     newBatch: () => new BytesBatch({ transport, frame, limits: origin.limits }),
@@ -39,7 +39,7 @@ export function bytesExporter(transport: Transport<WrittenRequest>, origin: Span
 }
 
 interface BatchOptions {
-  readonly transport: Transport<WrittenRequest>;
+  readonly transport: Outlet<WrittenRequest>;
   /** Resolves once the attributes of the resource are known. */
   readonly frame: Promise<RequestFrame>;
   readonly limits: AttributeLimits;

@@ -1,5 +1,5 @@
 import { SeriesOf } from './metric-family.ts';
-import type { Family, Labels, LabelValues, MetricSpec, Sample } from './metric-family.ts';
+import type { Labels, LabelValues, MetricSpec, NumberFamily, Point, Sample, SeriesLabels } from './metric-family.ts';
 
 /** A monotonic counter. */
 export interface CounterSeries {
@@ -7,7 +7,7 @@ export interface CounterSeries {
 }
 
 /** A metric whose series only grow. */
-export class Counter<L extends Labels> implements Family {
+export class Counter<L extends Labels> implements NumberFamily {
   readonly type = 'counter';
   readonly name: string;
   readonly help: string;
@@ -17,7 +17,7 @@ export class Counter<L extends Labels> implements Family {
   constructor({ name, help, labels }: MetricSpec<L>) {
     this.name = name.replace(/_total$/, '');
     this.help = help;
-    this.#series = new SeriesOf(labels, (text) => new Count(text));
+    this.#series = new SeriesOf(labels, (own) => new Count(own));
   }
 
   of(labels: LabelValues<L>): CounterSeries {
@@ -25,15 +25,19 @@ export class Counter<L extends Labels> implements Family {
   }
 
   samples(): readonly Sample[] {
-    return [...this.#series.all()].map(({ labels, value }) => ({ suffix: '_total', labels, value }));
+    return [...this.#series.all()].map(({ labels, value }) => ({ suffix: '_total', labels: labels.text, value }));
+  }
+
+  points(): readonly Point<number>[] {
+    return [...this.#series.all()].map(({ labels, value }) => ({ labels: labels.values, value }));
   }
 }
 
 class Count implements CounterSeries {
-  readonly labels: string;
+  readonly labels: SeriesLabels;
   value = 0;
 
-  constructor(labels: string) {
+  constructor(labels: SeriesLabels) {
     this.labels = labels;
   }
 

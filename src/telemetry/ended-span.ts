@@ -43,9 +43,3 @@ export interface SpanSink {
   samplesAllow(traceId: string, parent: SpanContext | null): boolean;
   add(span: EndedSpan): void;
 }
-
-/** Nanoseconds since the Unix epoch. */
-export function unixNanos(ms: number): bigint {
-  const whole = Math.floor(ms);
-  return BigInt(whole) * 1_000_000n + BigInt(Math.round((ms - whole) * 1_000_000));
-}

@@ -1,5 +1,5 @@
 import { SeriesOf } from './metric-family.ts';
-import type { Family, Labels, LabelValues, MetricSpec, Sample } from './metric-family.ts';
+import type { Labels, LabelValues, MetricSpec, NumberFamily, Point, Sample, SeriesLabels } from './metric-family.ts';
 
 /** A value that goes up and down. */
 export interface GaugeSeries {
@@ -7,7 +7,7 @@ export interface GaugeSeries {
 }
 
 /** A metric whose series are set. A series that was never set, or not since `clear`, is not exposed. */
-export class Gauge<L extends Labels> implements Family {
+export class Gauge<L extends Labels> implements NumberFamily {
   readonly type = 'gauge';
   readonly name: string;
   readonly help: string;
@@ -16,7 +16,7 @@ export class Gauge<L extends Labels> implements Family {
   constructor({ name, help, labels }: MetricSpec<L>) {
     this.name = name;
     this.help = help;
-    this.#series = new SeriesOf(labels, (text) => new Level(text));
+    this.#series = new SeriesOf(labels, (own) => new Level(own));
   }
 
   of(labels: LabelValues<L>): GaugeSeries {
@@ -29,16 +29,23 @@ export class Gauge<L extends Labels> implements Family {
   }
 
   samples(): readonly Sample[] {
-    const set = [...this.#series.all()].filter(({ value }) => !Number.isNaN(value));
-    return set.map(({ labels, value }) => ({ suffix: '', labels, value }));
+    return this.#set().map(({ labels, value }) => ({ suffix: '', labels: labels.text, value }));
+  }
+
+  points(): readonly Point<number>[] {
+    return this.#set().map(({ labels, value }) => ({ labels: labels.values, value }));
+  }
+
+  #set(): readonly Level[] {
+    return [...this.#series.all()].filter(({ value }) => !Number.isNaN(value));
   }
 }
 
 class Level implements GaugeSeries {
-  readonly labels: string;
+  readonly labels: SeriesLabels;
   value = NaN;
 
-  constructor(labels: string) {
+  constructor(labels: SeriesLabels) {
     this.labels = labels;
   }
 

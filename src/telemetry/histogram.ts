@@ -1,5 +1,15 @@
 import { SeriesOf } from './metric-family.ts';
-import type { Exemplar, Family, Labels, LabelValues, MetricSpec, Sample } from './metric-family.ts';
+import type {
+  Distribution,
+  DistributionFamily,
+  Exemplar,
+  Labels,
+  LabelValues,
+  MetricSpec,
+  Point,
+  Sample,
+  SeriesLabels,
+} from './metric-family.ts';
 
 /** A distribution. */
 export interface HistogramSeries {
@@ -8,7 +18,7 @@ export interface HistogramSeries {
 }
 
 /** A metric whose series count values in buckets. */
-export class Histogram<L extends Labels> implements Family {
+export class Histogram<L extends Labels> implements DistributionFamily {
   readonly type = 'histogram';
   readonly name: string;
   readonly help: string;
@@ -18,7 +28,7 @@ export class Histogram<L extends Labels> implements Family {
   constructor({ name, help, labels, buckets }: MetricSpec<L> & { readonly buckets: readonly number[] }) {
     this.name = name;
     this.help = help;
-    this.#series = new SeriesOf(labels, (text) => new Buckets(text, buckets));
+    this.#series = new SeriesOf(labels, (own) => new Buckets(own, buckets));
   }
 
   of(labels: LabelValues<L>): HistogramSeries {
@@ -28,16 +38,20 @@ export class Histogram<L extends Labels> implements Family {
   samples(): readonly Sample[] {
     return [...this.#series.all()].flatMap((series) => series.samples());
   }
+
+  points(): readonly Point<Distribution>[] {
+    return [...this.#series.all()].map((series) => series.point());
+  }
 }
 
 class Buckets implements HistogramSeries {
-  readonly #labels: string;
+  readonly #labels: SeriesLabels;
   readonly #bounds: readonly number[];
   readonly #counts: number[];
   readonly #exemplars: (Exemplar & { readonly value: number })[] = [];
   #sum = 0;
 
-  constructor(labels: string, bounds: readonly number[]) {
+  constructor(labels: SeriesLabels, bounds: readonly number[]) {
     this.#labels = labels;
     this.#bounds = bounds;
     this.#counts = [...bounds, Infinity].map(() => 0);
@@ -53,7 +67,7 @@ class Buckets implements HistogramSeries {
   }
 
   samples(): readonly Sample[] {
-    const labels = this.#labels;
+    const labels = this.#labels.text;
     const separator = labels === '' ? '' : ',';
     let count = 0;
     const buckets = this.#counts.map((inBucket, index): Sample => {
@@ -64,6 +78,13 @@ class Buckets implements HistogramSeries {
       return exemplar === undefined ? sample : { ...sample, exemplar };
     });
     return [...buckets, { suffix: '_sum', labels, value: this.#sum }, { suffix: '_count', labels, value: count }];
+  }
+
+  point(): Point<Distribution> {
+    return {
+      labels: this.#labels.values,
+      value: { bounds: this.#bounds, counts: [...this.#counts], sum: this.#sum },
+    };
   }
 }
 

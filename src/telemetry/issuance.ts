@@ -1,8 +1,10 @@
+import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { Attributes, Context, HrTime, SpanContext, Tracer } from '@opentelemetry/api';
 import { exactMsOf } from '../runtime/ports.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { SpanReference } from '../token/claims.ts';
 import type { SpanAttributeValue } from './ended-span.ts';
-import type { Tracing } from './span.ts';
+import { hrTimeFrom, nanosFrom } from './hr-time.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
 /** Attributes by name. */
@@ -28,33 +30,58 @@ const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
   'temporarily_unavailable',
 ]);
 
+/** What spans of the issuer are made with. */
+interface IssuerTracing {
+  /** Makes them; `null` where nobody takes them, and each has a place all the same. */
+  readonly tracer: Tracer | null;
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
+}
+
 /**
  * A tracer whose spans have their ids at once, so that these can be signed into a token before the span ends. All are recorded.
  */
-export const issuerTracer = ({ spans, ports }: Pick<Tracing, 'spans'> & { readonly ports: Ports }): IssuerTracer => ({
-  start(name, first, parentTraceparent) {
+export const issuerTracer = ({ tracer, ports }: IssuerTracing): IssuerTracer => ({
+  start: (name, attributes, parentTraceparent) => {
     const parent = spanContextFrom(parentTraceparent);
-    const place = placeUnder(parent, ports.randomBytes);
-    const startMs = exactMsOf(ports);
-    const beganMs = ports.monotonicMs();
-    return {
-      ...place,
-      end: (last) => {
-        const error = last['error.type'];
-        spans?.add({
-          ...place,
-          name: error === undefined ? name : `deny ${name}`,
-          parent,
-          startMs,
-          endMs: startMs + (ports.monotonicMs() - beganMs),
-          attributes: (tell) => {
-            for (const [key, value] of Object.entries({ ...first, ...last })) tell(key, value);
-          },
-          links: [],
-          isError: faults.has(error),
-          isAllowedCheck: false,
-        });
-      },
-    };
+    return tracer === null
+      ? { ...placeUnder(parent, ports.randomBytes), end: () => undefined }
+      : startedSpan(tracer, { name, attributes, parent, ports });
   },
 });
+
+interface Started {
+  readonly name: string;
+  readonly attributes: SpanAttributes;
+  readonly parent: SpanContext | null;
+  readonly ports: IssuerTracing['ports'];
+}
+
+function startedSpan(tracer: Tracer, { name, attributes, parent, ports }: Started): OpenSpan {
+  const startMs = exactMsOf(ports);
+  const beganMs = ports.monotonicMs();
+  const options = { kind: SpanKind.SERVER, startTime: timeAt(startMs), attributes: attributesOf(attributes) };
+  const span = tracer.startSpan(name, options, contextOf(parent));
+  const { traceId, spanId } = span.spanContext();
+  return {
+    traceId,
+    spanId,
+    end: (last) => {
+      const error = last['error.type'];
+      span.setAttributes(attributesOf(last));
+      if (error !== undefined) span.updateName(`deny ${name}`);
+      if (faults.has(error)) span.setStatus({ code: SpanStatusCode.ERROR });
+      // So a wall clock that is set meanwhile makes no span longer or shorter.
+      span.end(timeAt(startMs + (ports.monotonicMs() - beganMs)));
+    },
+  };
+}
+
+const contextOf = (parent: SpanContext | null): Context =>
+  parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+
+const timeAt = (ms: number): HrTime => hrTimeFrom(nanosFrom(ms));
+
+const attributesOf = (attributes: SpanAttributes): Attributes =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [name, typeof value === 'object' ? [...value] : value]),
+  );

@@ -30,13 +30,50 @@ export interface Sample {
   readonly exemplar?: Exemplar & { readonly value: number };
 }
 
-/** A metric as it is scraped. */
-export interface Family {
-  readonly type: 'counter' | 'gauge' | 'histogram';
+/** The current value of one series, with its labels. */
+export interface Point<V> {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: V;
+}
+
+/** The counts of one series of a histogram. */
+export interface Distribution {
+  /** Upper bounds of the buckets, ascending and without infinity. */
+  readonly bounds: readonly number[];
+  /** Values per bucket, not cumulative; one more than there are bounds. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+interface AnyFamily {
   /** Without `_total`. */
   readonly name: string;
   readonly help: string;
+  /** For a scrape. */
   samples(): readonly Sample[];
+}
+
+/** A metric of numbers. */
+export interface NumberFamily extends AnyFamily {
+  readonly type: 'counter' | 'gauge';
+  /** For a push. */
+  points(): readonly Point<number>[];
+}
+
+/** A metric of distributions. */
+export interface DistributionFamily extends AnyFamily {
+  readonly type: 'histogram';
+  /** For a push. */
+  points(): readonly Point<Distribution>[];
+}
+
+/** A metric with all of its series. */
+export type Family = NumberFamily | DistributionFamily;
+
+/** The labels of one series: as text for a scrape, and by name. */
+export interface SeriesLabels {
+  readonly text: string;
+  readonly values: Readonly<Record<string, string>>;
 }
 
 /** Most series per metric; further ones are counted with the value `other` in every label. */
@@ -46,11 +83,11 @@ const OVERFLOW = 'other';
 /** The series of a metric by label values. Created at start where there are no labels or all are closed. */
 export class SeriesOf<S> {
   readonly #names: readonly string[];
-  readonly #make: (labels: string) => S;
+  readonly #make: (labels: SeriesLabels) => S;
   #series: S[] = [];
   #root: Branch<S> = newBranch();
 
-  constructor(labels: Labels, make: (labels: string) => S) {
+  constructor(labels: Labels, make: (labels: SeriesLabels) => S) {
     this.#names = Object.keys(labels);
     this.#make = make;
     for (const values of combinations(Object.values(labels))) this.#at(values);
@@ -85,7 +122,11 @@ export class SeriesOf<S> {
   }
 
   #added(values: readonly string[]): S {
-    const series = this.#make(this.#names.map((name, index) => `${name}="${escaped(values[index] ?? '')}"`).join(','));
+    const pairs = this.#names.map((name, index) => [name, values[index] ?? ''] as const);
+    const series = this.#make({
+      text: pairs.map(([name, value]) => `${name}="${escaped(value)}"`).join(','),
+      values: Object.fromEntries(pairs),
+    });
     this.#series.push(series);
     return series;
   }

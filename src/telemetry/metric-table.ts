@@ -226,7 +226,7 @@ export const metricTable = {
   ),
   eventLoopDelay: gauge(
     'remit_event_loop_delay_seconds',
-    'Delay of the event loop since the last scrape: median, 99th percentile and longest; its resolution is 10 ms',
+    'Delay of the event loop since the last scrape or push: median, 99th percentile and longest; its resolution is 10 ms',
     { stat: ['p50', 'p99', 'max'] },
   ),
   buildInfo: gauge('remit_build_info', 'Version of Remit and of its runtime; always 1', { version: null, node: null }),

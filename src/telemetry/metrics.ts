@@ -21,8 +21,10 @@ export type MetricFamilies = { readonly [K in keyof Table]: FamilyOf<Table[K]> }
 
 /** The metrics of one process. */
 export interface Metrics extends MetricFamilies {
-  /** Calls `measure` before each scrape, to set gauges. It must not throw. */
+  /** Calls `measure` before each scrape and each push, to set gauges. It must not throw. */
   readonly beforeScrape: (measure: () => void) => void;
+  /** Every metric, after all measures. */
+  readonly read: () => readonly Family[];
   /** The answer to a scraper. */
   readonly scrape: (format: ExpositionFormat) => Exposition;
 }
@@ -34,13 +36,15 @@ export function newMetrics(): Metrics {
     // Safe: built from the table's own keys.
   ) as unknown as MetricFamilies;
   const measures: (() => void)[] = [];
+  const read = (): readonly Family[] => {
+    for (const measure of measures) measure();
+    return Object.values<Family>(families);
+  };
   return {
     ...families,
     beforeScrape: (measure) => void measures.push(measure),
-    scrape: (format) => {
-      for (const measure of measures) measure();
-      return expositionOf(Object.values<Family>(families), format);
-    },
+    read,
+    scrape: (format) => expositionOf(read(), format),
   };
 }
 

@@ -1,25 +1,24 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { EndedSpan } from './ended-span.ts';
-import type { Transport } from './otlp-transport.ts';
 import { readableSpan } from './readable-span.ts';
 import { sentBy } from './span-exporter.ts';
-import type { Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
+import type { Outlet, Sent, SpanBatch, SpanExporter } from './span-exporter.ts';
 import { settled } from './span-origin.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
 /** Exports spans as objects, for JSON and console output: slower than bytes. */
-export const readableExporter = (transport: Transport<ReadableSpan[]>, origin: SpanOrigin): SpanExporter => ({
+export const readableExporter = (transport: Outlet<ReadableSpan[]>, origin: SpanOrigin): SpanExporter => ({
   newBatch: () => new ReadableBatch(transport, origin),
   shutdown: () => transport.shutdown(),
 });
 
 class ReadableBatch implements SpanBatch {
   readonly bytes = 0;
-  readonly #transport: Transport<ReadableSpan[]>;
+  readonly #transport: Outlet<ReadableSpan[]>;
   readonly #origin: SpanOrigin;
   readonly #spans: ReadableSpan[] = [];
 
-  constructor(transport: Transport<ReadableSpan[]>, origin: SpanOrigin) {
+  constructor(transport: Outlet<ReadableSpan[]>, origin: SpanOrigin) {
     this.#transport = transport;
     this.#origin = origin;
   }

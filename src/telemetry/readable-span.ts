@@ -1,9 +1,9 @@
 import { SpanKind, SpanStatusCode, TraceFlags } from '@opentelemetry/api';
-import type { HrTime, Link } from '@opentelemetry/api';
+import type { Link } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { tellWithin } from './attribute-limits.ts';
-import { unixNanos } from './ended-span.ts';
 import type { SpanAttributeValue, EndedSpan, SpanLink } from './ended-span.ts';
+import { hrTimeFrom, nanosFrom } from './hr-time.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
 /** A span in the form that OpenTelemetry's own exporters read. */
@@ -13,15 +13,15 @@ export function readableSpan(span: EndedSpan, { resource, scopeName, limits }: S
     attributes[name] = value;
   });
   const { traceId, spanId, name, parent, links, isError } = span;
-  const [start, end] = [unixNanos(span.startMs), unixNanos(span.endMs)];
+  const [start, end] = [nanosFrom(span.startMs), nanosFrom(span.endMs)];
   return {
     name,
     kind: SpanKind.SERVER,
     spanContext: () => ({ traceId, spanId, traceFlags: TraceFlags.SAMPLED }),
     ...(parent === null ? {} : { parentSpanContext: parent }),
-    startTime: hrTime(start),
-    endTime: hrTime(end),
-    duration: hrTime(end - start),
+    startTime: hrTimeFrom(start),
+    endTime: hrTimeFrom(end),
+    duration: hrTimeFrom(end - start),
     ended: true,
     status: { code: isError ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
     attributes,
@@ -36,5 +36,3 @@ export function readableSpan(span: EndedSpan, { resource, scopeName, limits }: S
 }
 
 const readableLink = ({ to, kind }: SpanLink): Link => ({ context: to, attributes: { 'remit.link': kind } });
-
-const hrTime = (nanos: bigint): HrTime => [Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n)];

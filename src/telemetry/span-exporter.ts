@@ -20,6 +20,12 @@ export interface SpanExporter {
   shutdown(): Promise<void>;
 }
 
+/** Exports batches, with the interface of OpenTelemetry's exporters. Lifecycle: `shutdown` waits for pending ones. */
+export interface Outlet<Batch> {
+  export(batch: Batch, done: (result: ExportResult) => void): void;
+  shutdown(): Promise<void>;
+}
+
 /** The result type of OpenTelemetry's exporters. */
 export interface ExportResult {
   readonly code: number;

@@ -1,13 +1,21 @@
 import { ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
 import type { Attributes, Link } from '@opentelemetry/api';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import {
+  defaultResource,
+  detectResources,
+  envDetector,
+  hostDetector,
+  osDetector,
+  processDetector,
+} from '@opentelemetry/resources';
 import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { bytesExporter } from '../../src/telemetry/bytes-exporter.ts';
 import { tellCheck, tellPreviousUse } from '../../src/telemetry/check-attributes.ts';
 import type { EndedSpan, Tell } from '../../src/telemetry/ended-span.ts';
-import { originFrom, settled } from '../../src/telemetry/span-origin.ts';
+import type { SpanOrigin } from '../../src/telemetry/span-origin.ts';
 import { spanContextFrom } from '../../src/telemetry/trace-context.ts';
 import type { SpanReference } from '../../src/token/claims.ts';
 import {
@@ -45,8 +53,10 @@ interface Cost {
   readonly kept: number;
 }
 
-const origin = originFrom({});
-await settled(origin.resource);
+const found = { detectors: [envDetector, hostDetector, osDetector, processDetector] };
+const resource = defaultResource().merge(detectResources(found));
+await resource.waitForAsyncAttributes?.();
+const origin: SpanOrigin = { resource, scopeName: 'remit', limits: { count: Infinity, valueLength: Infinity } };
 const judgement = judgementOf(allow);
 
 function viaSdk(): Contender {
@@ -57,7 +67,6 @@ function viaSdk(): Contender {
     forceFlush: () => Promise.resolve(),
     shutdown: () => Promise.resolve(),
   };
-  const { resource } = origin;
   const provider = new TracerProvider({ resource, sampler: new AlwaysOnSampler(), spanProcessors: [collect] });
   const tracer = provider.getTracer('remit');
   return {

@@ -258,6 +258,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       const segment = 'ledger/segment-0000000000000000.db';
       expect(`${outputs.get(segment)}${outputs.get(`${segment}-wal`)}`).toContain(digest);
       expect(outputs.get('spans')).toContain(taskId);
+      expect(outputs.get('spans')).toContain('remit_decisions_total');
       expect(outputs.get('answers')).toContain(taskId);
       expect(outputs.get(HEAP)).toContain(taskId);
       expect(outputs.get('metrics as text/plain')).toMatch(

@@ -50,12 +50,18 @@ export class Prometheus {
       `--storage.tsdb.path=${join(folder, 'data')}`,
       '--web.listen-address=127.0.0.1:0',
       '--enable-feature=exemplar-storage',
+      '--web.enable-otlp-receiver',
     ]);
     const address = await readyAddress(child);
     if (address !== null) return new Prometheus(`http://${address}`, child, folder);
     await child.end();
     await rm(folder, { recursive: true, force: true });
     throw new Error(`Prometheus did not start: ${child.stderr.join('\n')}`);
+  }
+
+  /** Where it takes metrics by OTLP over HTTP. */
+  get otlpMetrics(): string {
+    return `${this.#base}/api/v1/otlp/v1/metrics`;
   }
 
   /** Asks for the value at this moment. */

@@ -4,12 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { exportRequestFrom, resourceIn, spansIn } from './export-request.ts';
 import type { ExportRequest, ReceivedSpan } from './export-request.ts';
+import { pushedIn, pushedRequestFrom } from './pushed-request.ts';
+import type { Pushed, PushedRequest } from './pushed-request.ts';
 
 /** What a collector does with a request. */
 export type Behaviour = 'takes' | 'stalls' | 'refuses' | 'is-busy' | { readonly answersAfterMs: number };
 
 /**
- * An OTLP receiver over HTTP, in JSON and in protobuf, which can be made to misbehave.
+ * An OTLP receiver over HTTP for spans and metrics, in JSON and in protobuf, which can be made to misbehave. It takes log records
+ * without a look.
  *
  * Lifecycle: `close` once, also while it stalls.
  */
@@ -18,9 +21,14 @@ export class Collector {
   /** Of what was taken. */
   readonly spans: ReceivedSpan[] = [];
   readonly resource = new Map<string, unknown>();
+  /** Of requests with spans. */
   readonly headers: IncomingMessage['headers'][] = [];
   /** Spans in each request, taken or not. */
   readonly batches: number[] = [];
+  /** What each request with metrics held, taken or not. */
+  readonly pushes: (readonly Pushed[])[] = [];
+  /** Their headers. */
+  readonly pushHeaders: IncomingMessage['headers'][] = [];
   readonly #server = createServer((request, response) => void this.#answer(request, response));
 
   static async start(port = 0): Promise<Collector> {
@@ -42,25 +50,51 @@ export class Collector {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const read = requestIn(Buffer.concat(chunks), request.headers);
-    const received = spansIn(read);
-    this.batches.push(received.length);
-    this.headers.push(request.headers);
+    const { headers, url } = request;
+    const body = bodyOf(Buffer.concat(chunks), headers);
+    const take =
+      url === '/v1/metrics'
+        ? this.#heldMetrics(body, headers)
+        : url === '/v1/logs'
+          ? () => undefined
+          : this.#heldSpans(body, headers);
     const { behaviour } = this;
     if (behaviour === 'stalls') return;
     if (behaviour === 'refuses') return void response.writeHead(400).end('{}');
     if (behaviour === 'is-busy') return void response.writeHead(503).end('{}');
     if (typeof behaviour === 'object') await new Promise((done) => setTimeout(done, behaviour.answersAfterMs));
-    this.spans.push(...received);
-    for (const [name, value] of resourceIn(read)) this.resource.set(name, value);
-    const type = request.headers['content-type'];
+    take();
+    const type = headers['content-type'];
     response.writeHead(200, { 'content-type': type }).end(type === JSON_TYPE ? '{}' : '');
+  }
+
+  #heldSpans(body: Body, headers: IncomingMessage['headers']): () => void {
+    const read: ExportRequest = body.isJson ? JSON.parse(body.bytes.toString('utf8')) : exportRequestFrom(body.bytes);
+    const received = spansIn(read);
+    this.batches.push(received.length);
+    this.headers.push(headers);
+    return () => {
+      this.spans.push(...received);
+      for (const [name, value] of resourceIn(read)) this.resource.set(name, value);
+    };
+  }
+
+  #heldMetrics(body: Body, headers: IncomingMessage['headers']): () => void {
+    const read: PushedRequest = body.isJson ? JSON.parse(body.bytes.toString('utf8')) : pushedRequestFrom(body.bytes);
+    this.pushes.push(pushedIn(read));
+    this.pushHeaders.push(headers);
+    return () => undefined;
   }
 }
 
 const JSON_TYPE = 'application/json';
 
-function requestIn(sent: Buffer, headers: IncomingMessage['headers']): ExportRequest {
-  const body = headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
-  return headers['content-type'] === JSON_TYPE ? JSON.parse(body.toString('utf8')) : exportRequestFrom(body);
+interface Body {
+  readonly bytes: Buffer;
+  readonly isJson: boolean;
 }
+
+const bodyOf = (sent: Buffer, headers: IncomingMessage['headers']): Body => ({
+  bytes: headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent,
+  isJson: headers['content-type'] === JSON_TYPE,
+});

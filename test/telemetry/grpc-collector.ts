@@ -2,13 +2,20 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Metadata, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { resourceIn, spansIn, traceService } from './export-request.ts';
 import type { ExportRequest, ReceivedSpan } from './export-request.ts';
+import { metricsService, pushedIn } from './pushed-request.ts';
+import type { Pushed, PushedRequest } from './pushed-request.ts';
 
 /** An OTLP receiver over gRPC. */
 export interface GrpcCollector {
   readonly url: string;
   readonly spans: readonly ReceivedSpan[];
   readonly resource: ReadonlyMap<string, unknown>;
+  /** Of requests with spans. */
   readonly headers: readonly Metadata[];
+  /** What each request with metrics held. */
+  readonly pushes: readonly (readonly Pushed[])[];
+  /** Their headers. */
+  readonly pushHeaders: readonly Metadata[];
   readonly close: () => void;
 }
 
@@ -17,6 +24,8 @@ export async function grpcCollector(): Promise<GrpcCollector> {
   const spans: ReceivedSpan[] = [];
   const resource = new Map<string, unknown>();
   const headers: Metadata[] = [];
+  const pushes: (readonly Pushed[])[] = [];
+  const pushHeaders: Metadata[] = [];
   const server = new Server();
   server.addService(traceService, {
     Export: ({ request, metadata }: ServerUnaryCall<ExportRequest, object>, done: sendUnaryData<object>) => {
@@ -26,10 +35,18 @@ export async function grpcCollector(): Promise<GrpcCollector> {
       done(null, {});
     },
   });
+  server.addService(metricsService, {
+    Export: ({ request, metadata }: ServerUnaryCall<PushedRequest, object>, done: sendUnaryData<object>) => {
+      pushes.push(pushedIn(request));
+      pushHeaders.push(metadata);
+      done(null, {});
+    },
+  });
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     ),
   );
-  return { url: `http://127.0.0.1:${port}`, spans, resource, headers, close: () => server.forceShutdown() };
+  const url = `http://127.0.0.1:${port}`;
+  return { url, spans, resource, headers, pushes, pushHeaders, close: () => server.forceShutdown() };
 }

@@ -3,14 +3,18 @@ import type { Attributes } from '@opentelemetry/api';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from '@jest/globals';
+import { deny } from '../../src/decision/decision.ts';
 import { remitVersion } from '../../src/config/version.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import type { OtelVariables } from '../../src/telemetry/environment.ts';
-import { originFrom, settled } from '../../src/telemetry/span-origin.ts';
+import { issuerTracer } from '../../src/telemetry/issuance.ts';
+import { settled } from '../../src/telemetry/span-origin.ts';
+import { startTelemetry } from '../../src/telemetry/start-telemetry.ts';
+import { judgementOf, traceUnderEnvoy } from './checks.ts';
+import { Collector } from './collector.ts';
 
-/** The resource of a span that OpenTelemetry's own SDK for Node makes with these variables. */
-async function officialResource(variables: OtelVariables): Promise<Attributes> {
-  const before = { ...process.env };
-  Object.assign(process.env, variables);
+/** The resource of a span that OpenTelemetry's own SDK for Node makes with the variables of the process. */
+async function officialResource(): Promise<Attributes> {
   const spans: ReadableSpan[] = [];
   const kept: SpanProcessor = {
     onStart: () => undefined,
@@ -18,8 +22,9 @@ async function officialResource(variables: OtelVariables): Promise<Attributes> {
     forceFlush: () => Promise.resolve(),
     shutdown: () => Promise.resolve(),
   };
+  const serviceName = process.env['OTEL_SERVICE_NAME'];
   const sdk = new NodeSDK({
-    serviceName: variables['OTEL_SERVICE_NAME'] ?? 'remit',
+    ...(serviceName === undefined ? {} : { serviceName }),
     spanProcessors: [kept],
     metricReaders: [],
     logRecordProcessors: [],
@@ -33,36 +38,54 @@ async function officialResource(variables: OtelVariables): Promise<Attributes> {
   } finally {
     await sdk.shutdown();
     trace.disable();
-    for (const name of Object.keys(variables)) delete process.env[name];
-    Object.assign(process.env, before);
   }
 }
 
-/** The same as Remit has it. The detectors read the process themselves. */
-async function ownResource(variables: OtelVariables): Promise<Attributes> {
-  Object.assign(process.env, variables);
-  try {
-    return (await settled(originFrom(variables).resource)).attributes;
-  } finally {
-    for (const name of Object.keys(variables)) delete process.env[name];
-  }
+/** The resource that Remit sends with the span of a check and that of an issuance, which are in one request. */
+async function sentResource(collector: Collector): Promise<Readonly<Record<string, unknown>>> {
+  const running = await startTelemetry(process.env, { ports: systemPorts, log: () => undefined });
+  traceUnderEnvoy({ spans: running.spans, ports: systemPorts }, judgementOf(deny('policy.forbidden', 'by `x`')));
+  issuerTracer({ tracer: running.tracer, ports: systemPorts }).start('token.issue', {}, null).end({});
+  await running.close();
+  expect(collector.spans).toHaveLength(2);
+  return Object.fromEntries(collector.resource);
 }
 
-/** Drawn anew for each resource. */
-const withoutInstance = ({ 'service.instance.id': _drawn, ...attributes }: Attributes): Attributes => attributes;
+/** Without what is drawn anew for each resource, and what a collector reads as another type. */
+const comparable = ({ 'service.instance.id': _drawn, ...attributes }: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [name, typeof value === 'object' ? 'list' : value]),
+  );
 
-describe('originFrom', () => {
+/** Official attributes by what Remit says of itself where the variables say nothing. */
+const named = (official: Attributes): Attributes => ({
+  ...official,
+  ...(String(official['service.name']).startsWith('unknown_service') ? { 'service.name': 'remit' } : {}),
+  'service.version': official['service.version'] ?? remitVersion(),
+});
+
+describe('startTelemetry', () => {
   it.each<[string, OtelVariables]>([
-    ['nothing', { OTEL_TRACES_EXPORTER: 'otlp' }],
+    ['nothing', {}],
     ['a name', { OTEL_SERVICE_NAME: 'remit-eu' }],
     ['attributes', { OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment=prod,k8s.pod.name=remit-0' }],
     ['a name among the attributes', { OTEL_RESOURCE_ATTRIBUTES: 'service.name=x,team=payments' }],
+    ['a version among the attributes', { OTEL_RESOURCE_ATTRIBUTES: 'service.version=7' }],
     ['no detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'none' }],
     ['some detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'env,host', OTEL_RESOURCE_ATTRIBUTES: 'team=a' }],
     ['all detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'all' }],
-  ])('has the resource that the SDK for Node has, and the version: %s', async (_name, variables) => {
-    const official = withoutInstance(await officialResource(variables));
-    expect(withoutInstance(await ownResource(variables))).toEqual({ ...official, 'service.version': remitVersion() });
-    expect(official['telemetry.sdk.language']).toBe('nodejs');
+  ])('sends the resource that the SDK for Node has, and name and version: %s', async (_name, variables) => {
+    const collector = await Collector.start();
+    const before = { ...process.env };
+    Object.assign(process.env, variables, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` });
+    try {
+      const official = await officialResource();
+      expect(comparable(await sentResource(collector))).toEqual(comparable(named(official)));
+      expect(official['telemetry.sdk.language']).toBe('nodejs');
+    } finally {
+      await collector.close();
+      for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+      Object.assign(process.env, before);
+    }
   });
 });

@@ -1,14 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { defaultResource } from '@opentelemetry/resources';
+import type { Protocol } from '../../src/telemetry/destinations.ts';
 import type { SpanAttributeValue, EndedSpan } from '../../src/telemetry/ended-span.ts';
-import { exportersFrom } from '../../src/telemetry/exporters.ts';
+import { spanExportersTo } from '../../src/telemetry/span-exporters.ts';
 import type { SpanBatch } from '../../src/telemetry/span-exporter.ts';
-import { originFrom } from '../../src/telemetry/span-origin.ts';
 import type { QueueSettings } from '../../src/telemetry/span-queue.ts';
 import { SpanRouter } from '../../src/telemetry/span-router.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { until } from '../until.ts';
 import { Collector } from './collector.ts';
 import { endedSpan } from './ended-spans.ts';
+
+const origin = { resource: defaultResource(), scopeName: 'remit', limits: { count: Infinity, valueLength: Infinity } };
 
 let collector: Collector;
 let close: () => Promise<unknown> = () => Promise.resolve();
@@ -29,11 +32,11 @@ const span = (name: string, attributes: Readonly<Record<string, SpanAttributeVal
   });
 
 /** Checks traced through a router to the collector by a protocol, with a small queue. */
-function routedBy(protocol: string, changed: Partial<QueueSettings>, timeoutMs: number) {
+function routedBy(protocol: Protocol, changed: Partial<QueueSettings>, timeoutMs: number) {
   // Exporters read the variables of the process.
   process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
   process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] = String(timeoutMs);
-  const [exporter] = exportersFrom({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }, originFrom({})).exporters;
+  const [exporter] = spanExportersTo({ otlp: protocol, isConsole: false, text: '' }, origin);
   if (exporter === undefined) throw new Error('no exporter');
   const dropped: (readonly [string, number, string])[] = [];
   const router = new SpanRouter(exporter, {
@@ -61,7 +64,7 @@ const received = (decision: string | undefined): number =>
     collector.spans.filter((span) => span.attributes.get('remit.decision') === decision).map(({ spanId }) => spanId),
   ).size;
 
-describe.each(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) => {
+describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) => {
   const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
 
   it('sends everything at shutdown, more batches than an exporter takes at a time', async () => {

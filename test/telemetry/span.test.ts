@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { resourceFromAttributes } from '@opentelemetry/resources';
+import type { Tracer } from '@opentelemetry/api';
+import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision, Deny } from '../../src/decision/decision.ts';
 import type { SpanSink } from '../../src/telemetry/ended-span.ts';
 import { UNFINISHED } from '../../src/issuer/tracer.ts';
+import { HandedSpans } from '../../src/telemetry/handed-spans.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
 import { readableSpan } from '../../src/telemetry/readable-span.ts';
 import { placeOfCheck } from '../../src/telemetry/span.ts';
@@ -28,6 +31,13 @@ function recorder(samplesAllow: SpanSink['samplesAllow'] = () => false) {
   const sink: SpanSink = { samplesAllow, add: (span) => spans.push(readableSpan(span, origin)) };
   return { spans, sink };
 }
+
+/** A tracer of the SDK, as the issuer has it. */
+const tracerTo = (sink: SpanSink): Tracer =>
+  new TracerProvider({
+    sampler: new AlwaysOnSampler(),
+    spanProcessors: [new HandedSpans((span) => sink.add(span))],
+  }).getTracer('remit');
 
 const traced = (decision: Decision, on = checkTrace, judged = judgementOf(decision)) => {
   const { spans, sink } = recorder();
@@ -175,7 +185,7 @@ describe('issuerTracer', () => {
   it('knows the place of a span before it ends, and ends it with its last attributes', () => {
     const { spans, sink } = recorder();
     let monotonicMs = 5;
-    const tracer = issuerTracer({ spans: sink, ports: { ...ports, monotonicMs: () => monotonicMs } });
+    const tracer = issuerTracer({ tracer: tracerTo(sink), ports: { ...ports, monotonicMs: () => monotonicMs } });
     const span = tracer.start('token.issue', { a: 1, b: 1 }, envoySpan);
     expect(span.traceId).toBe('3'.repeat(32));
     monotonicMs = 7.25;
@@ -191,13 +201,13 @@ describe('issuerTracer', () => {
     ['what did not come to an end', UNFINISHED['error.type'], 'deny task.end', 2],
   ])('names %s by it', (_what, error, name, status) => {
     const { spans, sink } = recorder();
-    const span = issuerTracer({ spans: sink, ports }).start('task.end', {}, null);
+    const span = issuerTracer({ tracer: tracerTo(sink), ports }).start('task.end', {}, null);
     span.end(error === undefined ? {} : { 'error.type': error });
     expect([spans[0]?.name, spans[0]?.status.code]).toEqual([name, status]);
   });
 
   it('gives a span a place where nobody takes it', () => {
-    const span = issuerTracer({ spans: null, ports }).start('task.end', {}, null);
+    const span = issuerTracer({ tracer: null, ports }).start('task.end', {}, null);
     expect(span).toMatchObject({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
     expect(() => span.end({})).not.toThrow();
   });

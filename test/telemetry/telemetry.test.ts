@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { deny } from '../../src/decision/decision.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { issuerTracer } from '../../src/telemetry/issuance.ts';
-import { startTelemetry } from '../../src/telemetry/telemetry.ts';
+import { startTelemetry } from '../../src/telemetry/start-telemetry.ts';
 import type { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { allow, judgementOf, traceUnderEnvoy } from './checks.ts';
 import { Collector } from './collector.ts';
@@ -31,9 +31,9 @@ afterEach(async () => {
 });
 
 /** Exporters read the variables of the process. */
-function started(more: Readonly<Record<string, string>> = {}): Telemetry {
-  Object.assign(process.env, variables, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, more);
-  telemetry = startTelemetry(process.env, { log: (line) => lines.push(line) });
+async function started(more: Readonly<Record<string, string>> = {}): Promise<Telemetry> {
+  Object.assign(process.env, variables, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` }, more);
+  telemetry = await startTelemetry(process.env, { ports: systemPorts, log: (line) => lines.push(line) });
   return telemetry;
 }
 
@@ -44,11 +44,14 @@ const check = ({ spans }: Telemetry, decision: keyof typeof decisions): unknown 
 
 describe('startTelemetry', () => {
   it('follows the standard variables: endpoint, protocol, headers, resource, sampler', async () => {
-    const running = started({ OTEL_TRACES_SAMPLER: 'always_off' });
+    const running = await started({ OTEL_TRACES_SAMPLER: 'always_off' });
     check(running, 'allow');
     check(running, 'deny');
+    // Recorded whatever the sampler and the flag of the caller say.
+    const unsampled = `00-${'3'.repeat(32)}-${'4'.repeat(16)}-00`;
+    issuerTracer({ tracer: running.tracer, ports: systemPorts }).start('task.end', {}, unsampled).end({});
     await running.close();
-    expect(collector.spans.map((span) => span.attributes.get('remit.decision'))).toEqual(['deny']);
+    expect(collector.spans.map(({ name }) => name)).toEqual(['deny payments.list', 'task.end']);
     expect(collector.headers[0]).toMatchObject({ 'x-tenant': 'acme', 'content-type': 'application/json' });
     expect([...collector.resource]).toEqual(
       expect.arrayContaining([
@@ -64,9 +67,9 @@ describe('startTelemetry', () => {
     ['http/json', {}, { 'content-type': 'application/json' }],
     ['http/json', { OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-region=east' }, { 'x-tenant': 'acme', 'x-region': 'east' }],
   ])('sends checks and issuance over %s, %o', async (protocol, more, headers) => {
-    const running = started({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol, ...more });
+    const running = await started({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol, ...more });
     check(running, 'deny');
-    const issued = issuerTracer({ spans: running.spans, ports: systemPorts }).start('token.issue', { a: 1 }, null);
+    const issued = issuerTracer({ tracer: running.tracer, ports: systemPorts }).start('token.issue', { a: 1 }, null);
     issued.end({ b: ['x', 'y'] });
     await running.close();
     expect(collector.batches).toEqual([2]);
@@ -79,7 +82,10 @@ describe('startTelemetry', () => {
 
   it('sends over gRPC, with the resource of the process', async () => {
     const grpc = await grpcCollector();
-    const running = started({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_ENDPOINT: grpc.url });
+    const running = await started({
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: grpc.url,
+    });
     check(running, 'deny');
     await running.close();
     grpc.close();
@@ -96,7 +102,7 @@ describe('startTelemetry', () => {
   });
 
   it('keeps attributes within the limits of the variables', async () => {
-    const running = started({ OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '3', OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '2' });
+    const running = await started({ OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '3', OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '2' });
     check(running, 'deny');
     await running.close();
     expect([...(collector.spans[0]?.attributes ?? [])]).toEqual([
@@ -109,25 +115,26 @@ describe('startTelemetry', () => {
     ['is disabled', { OTEL_SDK_DISABLED: 'true' }],
     ['has no exporter', { OTEL_TRACES_EXPORTER: 'none' }],
   ])('makes no span where it %s', async (_name, more) => {
-    const running = started(more);
+    const running = await started(more);
     expect(running.spans).toBeNull();
+    expect(running.tracer).toBeNull();
     check(running, 'deny');
     await running.close();
     expect(collector.batches).toEqual([]);
   });
 
   it('starts again in the same process', async () => {
-    const first = started();
+    const first = await started();
     check(first, 'deny');
     await first.close();
-    const second = started();
+    const second = await started();
     check(second, 'deny');
     await second.close();
     expect(collector.spans).toHaveLength(2);
   });
 
   it('ends although the collector stalls, and says what was lost', async () => {
-    const running = started({ OTEL_EXPORTER_OTLP_TIMEOUT: '2000' });
+    const running = await started({ OTEL_EXPORTER_OTLP_TIMEOUT: '2000' });
     collector.behaviour = 'stalls';
     for (let n = 0; n < 3; n += 1) check(running, 'deny');
     await running.close();
@@ -137,8 +144,9 @@ describe('startTelemetry', () => {
   });
 
   it('exports nothing where nobody named a collector', async () => {
-    telemetry = startTelemetry({}, { log: (line) => lines.push(line) });
-    check(telemetry, 'deny');
-    expect([telemetry.spans, telemetry.destination]).toEqual([null, 'none']);
+    const running = await startTelemetry({}, { ports: systemPorts, log: (line) => lines.push(line) });
+    check(running, 'deny');
+    expect([running.spans, running.tracer]).toEqual([null, null]);
+    expect(running.destinations).toEqual({ traces: null, logs: null, metrics: null });
   });
 });

@@ -1,0 +1,15 @@
+import type { HrTime } from '@opentelemetry/api';
+
+const NANOS_OF_SECOND = 1_000_000_000n;
+
+/** Milliseconds, with fractions, as nanoseconds. */
+export function nanosFrom(ms: number): bigint {
+  const whole = Math.floor(ms);
+  return BigInt(whole) * 1_000_000n + BigInt(Math.round((ms - whole) * 1_000_000));
+}
+
+/** Nanoseconds as OpenTelemetry for JavaScript has times and durations: seconds, and nanoseconds of the next. */
+export const hrTimeFrom = (nanos: bigint): HrTime => [Number(nanos / NANOS_OF_SECOND), Number(nanos % NANOS_OF_SECOND)];
+
+/** The same in milliseconds, with fractions. */
+export const msFrom = ([seconds, nanos]: HrTime): number => seconds * 1_000 + nanos / 1_000_000;

@@ -1,0 +1,147 @@
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { Collector } from '../telemetry/collector.ts';
+import { asScraped } from '../telemetry/pushed-request.ts';
+import { until } from '../until.ts';
+import { examples, scratchFolder } from './domain.ts';
+import { ran, remit } from './process.ts';
+import type { Running } from './process.ts';
+
+/** A module for `--import` that writes the URL of each module that is loaded into a file, as it is loaded. */
+const recordingModules = (file: string): string => `
+import { appendFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+registerHooks({
+  load(url, context, next) {
+    appendFileSync(${JSON.stringify(file)}, url + '\\n');
+    return next(url, context);
+  },
+});
+`;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+// Issue 16, point 6: the SDK does the work where a destination is named, and is not there where none is.
+describe('remit serve with OpenTelemetry', () => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let collector: Collector;
+  let config = '';
+  let adminPort = 0;
+  const running: Running[] = [];
+
+  beforeEach(async () => {
+    scratch = await scratchFolder('remit-otel-');
+    collector = await Collector.start();
+    adminPort = await freePort();
+    await cp(examples, join(scratch.folder, 'policies'), { recursive: true });
+    config = join(scratch.folder, 'remit.yaml');
+    await writeFile(
+      config,
+      stringify({
+        trustDomains: ['acme.test'],
+        extAuthz: { listen: `unix:${scratch.folder}/check.sock` },
+        admin: { listen: `127.0.0.1:${adminPort}` },
+        policies: 'policies',
+        state: 'sqlite:state.db',
+      }),
+    );
+  });
+  afterEach(async () => {
+    for (const { child, exit } of running.splice(0)) {
+      child.kill('SIGKILL');
+      await exit;
+    }
+    await collector.close();
+    await scratch.remove();
+  });
+
+  async function serving(environment: Readonly<Record<string, string>>): Promise<Running> {
+    const started = remit(['serve', '--config', config], environment);
+    running.push(started);
+    await started.said('checks on');
+    return started;
+  }
+
+  async function packagesOf(environment: Readonly<Record<string, string>>): Promise<ReadonlySet<string>> {
+    const [hook, loaded] = [join(scratch.folder, 'hook.mjs'), join(scratch.folder, 'loaded.txt')];
+    await writeFile(hook, recordingModules(loaded));
+    const started = await serving({ NODE_OPTIONS: `--import=${pathToFileURL(hook).href}`, ...environment });
+    await ended(started);
+    return packagesIn(await readFile(loaded, 'utf8'));
+  }
+
+  it.each([
+    ['no destination is named', {}],
+    ['the SDK is disabled', { OTEL_SDK_DISABLED: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],
+    [
+      'every exporter is none',
+      { OTEL_TRACES_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' },
+    ],
+  ])('loads nothing of the SDK where %s', async (_name, environment) => {
+    expect([...(await packagesOf(environment))]).toEqual(['@opentelemetry/api']);
+  });
+
+  it('loads the SDK where a destination is named', async () => {
+    const packages = await packagesOf({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` });
+    expect([...packages]).toEqual(expect.arrayContaining(['@opentelemetry/sdk-node', '@opentelemetry/sdk-trace']));
+  });
+
+  it('pushes the metrics that a scrape shows, on time and once more at its end', async () => {
+    const started = await serving({
+      OTEL_METRICS_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${collector.url}/v1/metrics`,
+      OTEL_METRIC_EXPORT_INTERVAL: '200',
+    });
+    expect(started.err()).toContain(`spans to none; metrics to ${collector.url}/v1/metrics`);
+    await until(async () => collector.pushes.length >= 2);
+    const response = await fetch(`http://127.0.0.1:${adminPort}/metrics`);
+    const scraped = (await response.text()).trimEnd().split('\n');
+    await ended(started);
+    const pushed = asScraped(collector.pushes.at(-1) ?? []);
+    // Names, types, help and series of all; values but of what goes on by itself.
+    expect(pushed.map(withoutValue)).toEqual(scraped.map(withoutValue));
+    expect(pushed.filter(isStill)).toEqual(scraped.filter(isStill));
+    expect(pushed.filter(isStill)).toContain('remit_bypasses_total 0');
+  });
+
+  it('refuses to start by variables that it cannot follow, and says so before', async () => {
+    const environment = { OTEL_TRACES_EXPORTER: 'zipkin', OTEL_EXPORTER_OTLP_HEADERS: 'authorization s3cret' };
+    for (const args of [
+      ['serve', '--config', config],
+      ['serve', '--config', config, '--check'],
+    ]) {
+      const { code, err } = await ran(args, environment);
+      expect(code).toBe(2);
+      expect(err).toContain(
+        'remit serve: `OTEL_TRACES_EXPORTER` is `zipkin`: expected otlp, console, none, with commas between\n',
+      );
+      expect(err).toContain('remit serve: `OTEL_EXPORTER_OTLP_HEADERS`: expected `name=value` pairs');
+      expect(err).not.toContain('s3cret');
+    }
+  });
+});
+
+async function ended({ child, exit }: Running): Promise<void> {
+  child.kill('SIGTERM');
+  expect(await exit).toBe(0);
+}
+
+const packagesIn = (loaded: string): ReadonlySet<string> =>
+  new Set(Array.from(loaded.matchAll(/node_modules\/(@opentelemetry\/[^/]+)\//g), ([, name = '']) => name));
+
+const withoutValue = (line: string): string => (line.startsWith('#') ? line : line.slice(0, line.lastIndexOf(' ')));
+
+/** Whether a line is of a metric that changes only when somebody calls. Before its end a process drains. */
+const isStill = (line: string): boolean =>
+  !/^(?:# )?.*(?:process_|event_loop|_age_|unconfirmed|disk_free|ledger_|clock_lead|state_|drain)/.test(line);

@@ -1,0 +1,146 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { newMetrics } from '../../src/telemetry/metrics.ts';
+import type { Metrics } from '../../src/telemetry/metrics.ts';
+import { startTelemetry } from '../../src/telemetry/start-telemetry.ts';
+import type { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { until } from '../until.ts';
+import { Collector } from './collector.ts';
+import { grpcCollector } from './grpc-collector.ts';
+import { asScraped } from './pushed-request.ts';
+import type { Pushed } from './pushed-request.ts';
+
+let collector: Collector;
+let telemetry: Telemetry | null = null;
+let lines: string[] = [];
+beforeEach(async () => {
+  collector = await Collector.start();
+  lines = [];
+});
+afterEach(async () => {
+  await telemetry?.close();
+  telemetry = null;
+  await collector.close();
+  for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+});
+
+/** Exporters read the variables of the process. */
+async function started(variables: Readonly<Record<string, string>>): Promise<Telemetry> {
+  Object.assign(process.env, { OTEL_METRICS_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, variables);
+  telemetry = await startTelemetry(process.env, { ports: systemPorts, log: (line) => lines.push(line) });
+  return telemetry;
+}
+
+/** Metrics that have counted something of each type, with labels that want escaping. */
+function counted(): Metrics {
+  const metrics = newMetrics();
+  metrics.decisions.of({ decision: 'deny', reason: 'token.expired', action: 'a "quoted\\" one' }).inc(3);
+  metrics.checkDuration.of({}).observe(0.0004);
+  metrics.checkDuration.of({}).observe(0.3, { traceId: '5'.repeat(32), atMs: 1_700_000_000_000 });
+  metrics.stageDuration.of({ stage: 'decide' }).observe(20);
+  metrics.clockLead.of({}).set(-1.5);
+  metrics.ledgerBytes.of({}).set(2 ** 40);
+  metrics.beforeScrape(() => metrics.checksInFlight.of({}).set(7));
+  return metrics;
+}
+
+const scraped = (metrics: Metrics): readonly string[] => metrics.scrape('text').body.trimEnd().split('\n');
+
+/** Protocol buffers leave out what is empty. */
+const unitOf = (pushed: readonly Pushed[], name: string): string =>
+  pushed.find((each) => each.name === name)?.unit ?? '';
+
+describe('beginPush', () => {
+  it.each([
+    ['http/protobuf', {}, 'application/x-protobuf'],
+    ['http/protobuf', { OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: 'gzip' }, 'application/x-protobuf'],
+    ['http/json', {}, 'application/json'],
+  ])('pushes by %s %o what a scrape shows, line by line, when it ends', async (protocol, more, contentType) => {
+    const variables = {
+      OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol,
+      OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'x-tenant=acme',
+    };
+    const running = await started({ ...variables, ...more });
+    const metrics = counted();
+    await running.beginPush(metrics.read)();
+    expect(collector.pushes).toHaveLength(1);
+    const [pushed = []] = collector.pushes;
+    expect(asScraped(pushed)).toEqual(scraped(metrics));
+    expect(collector.pushHeaders[0]).toMatchObject({ 'content-type': contentType, 'x-tenant': 'acme' });
+    expect(lines).toEqual([]);
+  });
+
+  it('pushes the same over gRPC', async () => {
+    const grpc = await grpcCollector();
+    const running = await started({
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_ENDPOINT: grpc.url,
+      OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=acme',
+    });
+    const metrics = counted();
+    await running.beginPush(metrics.read)();
+    grpc.close();
+    const [pushed = []] = grpc.pushes;
+    expect(asScraped(pushed)).toEqual(scraped(metrics));
+    expect(grpc.pushHeaders[0]?.get('x-tenant')).toEqual(['acme']);
+  });
+
+  it('says units, and that values are cumulative', async () => {
+    const running = await started({});
+    await running.beginPush(counted().read)();
+    const [pushed = []] = collector.pushes;
+    expect(
+      ['remit_check_duration_seconds', 'remit_ledger_bytes', 'process_cpu_seconds_total', 'remit_decisions_total'].map(
+        (name) => unitOf(pushed, name),
+      ),
+    ).toEqual(['s', 'By', 's', '']);
+    const temporal = pushed.flatMap(({ sum, histogram }) => sum ?? histogram ?? []);
+    expect(new Set(temporal.map(({ aggregationTemporality }) => aggregationTemporality))).toEqual(new Set([2]));
+  });
+
+  it('pushes every interval, and nothing before it begins and after it ended', async () => {
+    const running = await started({ OTEL_METRIC_EXPORT_INTERVAL: '50' });
+    const metrics = counted();
+    let reads = 0;
+    const end = running.beginPush(() => {
+      reads += 1;
+      return metrics.read();
+    });
+    await until(async () => collector.pushes.length >= 3);
+    await end();
+    const readsAtEnd = reads;
+    await running.close();
+    telemetry = null;
+    expect(reads).toBe(readsAtEnd);
+  });
+
+  it('logs once that the collector does not take them, and goes on', async () => {
+    const running = await started({ OTEL_METRIC_EXPORT_INTERVAL: '50' });
+    collector.behaviour = 'refuses';
+    const end = running.beginPush(counted().read);
+    await until(async () => collector.pushes.length >= 3);
+    await end();
+    expect(lines).toEqual([
+      'metrics: the collector rejected them; set `OTEL_METRICS_EXPORTER=none` for one that accepts no metrics',
+    ]);
+  });
+
+  it('ends although the collector stalls', async () => {
+    const running = await started({ OTEL_TRACES_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none' });
+    collector.behaviour = 'stalls';
+    await running.beginPush(counted().read)();
+    await running.close();
+    telemetry = null;
+    expect(collector.pushes).toHaveLength(1);
+  });
+
+  it.each([
+    ['the exporter is none', { OTEL_METRICS_EXPORTER: 'none' }],
+    ['a scraper fetches them', { OTEL_METRICS_EXPORTER: 'prometheus' }],
+    ['the SDK is disabled', { OTEL_SDK_DISABLED: 'true' }],
+  ])('pushes nothing where %s', async (_name, variables) => {
+    const running = await started(variables);
+    await running.beginPush(counted().read)();
+    expect([running.destinations.metrics, collector.pushes]).toEqual([null, []]);
+  });
+});
