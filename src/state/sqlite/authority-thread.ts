@@ -6,6 +6,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../authority.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import type { Feed } from '../feed.ts';
+import { refusedPremise } from '../premises.ts';
 import type { Settlement, Settling } from '../settling.ts';
 import type { Store } from '../store.ts';
 import type { TaskStates } from '../task-states.ts';
@@ -154,8 +155,9 @@ export class AuthorityThread implements StateAccess {
         reader.isRefused(handed.jtiDigest)
           ? 'ended'
           : this.#write('insertPart', part, token, handedOver(records), handed, ...decidedBy),
-      insertToken: (key, token, records, ...decidedBy) =>
-        this.#write('insertToken', keyOf(key), token, handedOver(records), ...decidedBy),
+      insertToken: async (key, token, records, decidedBy) =>
+        refusedPremise(decidedBy, (digest) => reader.isRefused(digest)) ??
+        this.#write('insertToken', keyOf(key), token, handedOver(records), decidedBy),
       applyTaskEvent: (key, ...input) => this.#write('applyTaskEvent', keyOf(key), ...input),
       setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
       setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),

@@ -1,6 +1,5 @@
-import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
-import { isAsDecided } from '../premises.ts';
+import { changedSince, EXCHANGED, isAsDecided } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import type { Connection } from './connection.ts';
 import { taskAt } from './task-table.ts';
@@ -12,10 +11,8 @@ export function premiseProblem(connection: Connection, premises: Premises | unde
   const { tasks, jtiDigest } = premises;
   for (const was of tasks) {
     const now = taskAt(connection, was);
-    if (now === undefined || !isAsDecided(was, now)) return changed(`task \`${was.id}\``);
+    if (now === undefined || !isAsDecided(was, now)) return changedSince(`task \`${was.id}\``);
   }
   const token = jtiDigest === undefined ? undefined : tokenAt(connection, jtiDigest);
-  return jtiDigest === undefined || token?.revokedAtMs === null ? null : changed('the token that is exchanged');
+  return jtiDigest === undefined || token?.revokedAtMs === null ? null : changedSince(EXCHANGED);
 }
-
-const changed = (what: string): StoreFailure => storeFailure('changed', `${what} has changed since it was read`);

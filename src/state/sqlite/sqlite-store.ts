@@ -50,6 +50,7 @@ import type {
   WaitingRecord,
 } from '../store.ts';
 import { amendTask, changeTask } from './task-change.ts';
+import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { premiseProblem } from './premises.ts';
 import { placeProblem } from './task-parts.ts';
@@ -293,6 +294,8 @@ class SqliteStore implements Store, StateReader {
     records: readonly EncodedRecord[],
     decidedBy?: Premises,
   ): null | StoreFailure {
+    const refused = refusedPremise(decidedBy, (digest) => this.#refused.has(digest));
+    if (refused !== null) return refused;
     return this.#connection.write([key.issuer, key.id, ...textsOf(token)], () => {
       const task = taskAt(this.#connection, key);
       if (task === undefined) return storeFailure('conflict', 'there is no such task');

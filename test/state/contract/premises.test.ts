@@ -99,9 +99,12 @@ describe.each(Object.entries(implementations))('what a write was decided by, kep
   });
 
   it('refuses a token for one that was revoked since, and lets it be written for one that was not', async () => {
-    const { authority, close } = await opened();
+    const { authority, states, close } = await opened();
     const decidedBy = { tasks: [await read(authority, part)], jtiDigest: 'digest-2' };
     expect(await authority.insertToken(part, tokenNumber(5), [], decidedBy)).toBeNull();
+    // Refused by this process before that is written.
+    states.refuse('digest-2');
+    expect(await authority.insertToken(part, tokenNumber(7), [], decidedBy)).toEqual(changed);
     const [, late] = await Promise.all([
       authority.revokeToken('digest-2', causeOf('agent.revoked'), 'agent'),
       authority.insertToken(part, tokenNumber(6), [], decidedBy),
