@@ -86,7 +86,7 @@ describe('evidence that was deleted', () => {
       const refused = serve();
       expect(await refused.exit).toBe(3);
       expect(refused.err()).toMatch(
-        /^remit serve: the ledger cannot be continued: records 1 to 12 are missing, and no signed record gives them up; run `remit ledger verify` says/m,
+        /^remit serve: the ledger cannot be continued: records 1 to 12 are missing, and no signed record gives them up; run `remit ledger verify`, then restore the missing files/m,
       );
       expect(await readFile(join(folder, 'checkpoints.txt'), 'utf8')).toBe(notes);
       expect(await verify()).toMatchObject({ exit: 3, out: expect.stringContaining(broken) });

@@ -333,6 +333,8 @@ const isOperations = (value: unknown, use: unknown): boolean =>
   Array.isArray(value) &&
   value.every((one) => one === 'verify' || one === 'sign') &&
   new Set(value).size === value.length &&
+  // A public key cannot sign: a set with one that says both is refused, whichever key signed the token.
+  (!value.includes('verify') || value.length === 1) &&
   (use === undefined || (use === 'sig') === value.includes('verify'));
 
 const ringOf = (jwks: unknown, way: Pick<Way, 'issuer' | 'kind'>): KeyRing =>
