@@ -102,8 +102,13 @@ export class AuthorityThread implements StateAccess {
       return reader;
     }
     thread = new AuthorityThread(worker, reader, options);
-    // One that fails is tried again by `markServing`.
-    await thread.authority.markServing();
+    try {
+      // A failure is retried by the upkeep.
+      await thread.authority.markServing();
+    } catch (error) {
+      await thread.close();
+      throw error;
+    }
     return thread;
   }
 
@@ -120,10 +125,12 @@ export class AuthorityThread implements StateAccess {
       await new Promise<void>((resolve) => {
         this.#closed = resolve;
         this.#flush();
-        this.#post({ kind: 'close', clocks: this.reader.clocks(), mark: this.reader.mark() });
-        // Before the thread closes the last connection, which empties the log of SQLite.
+        const close = { kind: 'close', clocks: this.reader.clocks(), mark: this.reader.mark() } as const;
         this.#broken = storeFailure('broken', 'the state file is closed');
+        // INVARIANT: closed before the thread is told to close. The last connection empties SQLite's log and deletes it, which a
+        // read-only one cannot: a log that is left makes a restore refuse the place.
         this.reader.close();
+        this.#post(close);
       });
     } else this.reader.close();
     await this.#worker.terminate();

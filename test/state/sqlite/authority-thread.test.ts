@@ -109,6 +109,17 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
+  it('leaves no log of SQLite beside the file, however long the connection of this thread takes to close', async () => {
+    const { file, thread } = await opened();
+    const close = thread.reader.close.bind(thread.reader);
+    thread.reader.close = () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      close();
+    };
+    await thread.close();
+    expect(existsSync(`${file}-wal`)).toBe(false);
+  });
+
   it('marks the file as in use until it is closed, and makes what waits before that', async () => {
     const { file, thread } = await opened();
     expect(marksIn(file)).toBe(1);
