@@ -1,3 +1,4 @@
+import { until } from '../until.ts';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
@@ -70,6 +71,8 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
     await withExceptions();
     const path = '/v1/payments?api_key=correct-horse';
     expect(await list({}, path)).toEqual([403, 'token.static-secret', null]);
+    // Written apart from the decision, soon after it.
+    await until(() => sightings(domain).length > 0);
     const [seen] = sightings(domain);
     expect(seen).toMatchObject({ kind: 'api-key', place: 'query api_key', action: 'payments.list' });
     expect(seen?.digest).toMatch(/^hmac-sha-256:/);
