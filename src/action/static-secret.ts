@@ -122,7 +122,7 @@ export function staticSecretsIn(
   for (const field of call.query === '' ? [] : call.query.split('&')) {
     const equals = field.indexOf('=');
     const name = readable(equals === -1 ? field : field.slice(0, equals));
-    // A key can be in the place of a name; the name is not shown then.
+    // The name itself can be a secret: then it is not shown.
     const bare = secretsOf(name, nowMs);
     collect(found, { where: 'query', name: bare.length > 0 ? '' : name }, bare);
     if (equals !== -1)

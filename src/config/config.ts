@@ -34,7 +34,7 @@ export interface Config {
   readonly file: string;
   /** SPIFFE trust domains whose workloads may call, such as `acme.test`. */
   readonly trustDomains: readonly TrustDomain[];
-  /** The trust domain of the sidecar's own SVID, where it is none of `trustDomains`: its workloads may not call. Default none. */
+  /** Trust domain of the sidecar's own SVID, where `trustDomains` does not list it; its workloads may not call. Default `null`. */
   readonly ownTrustDomain: TrustDomain | null;
   readonly extAuthz: ExtAuthzConfig;
   /** The sidecar's own SVID: from the Workload API (default where SPIFFE_ENDPOINT_SOCKET says), or PEM files. Needed by the issuer. */

@@ -62,7 +62,7 @@ function keepOf(
   return { nowMs, untilMs, onCache };
 }
 
-/** Before the credential is judged: a key in the place of a token is named as what it is. */
+/** Checked before the credential, so that a long-lived key sent as a token is denied as a static secret. */
 function staticSecret({ secrets, action, nowMs }: Facts): Deny | null {
   const secret = forbiddenSecret(secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   if (secret === null) return null;

@@ -18,7 +18,7 @@ import type { ReuseClass } from '../token/reuse.ts';
 /** How the credential reached Remit. */
 export interface Presented {
   readonly scheme: AuthorizationScheme;
-  /** The verified proof of possession of this call, or why it is none; `null` where none was sent. */
+  /** The verified proof of possession of this call, or why it is invalid; `null` where none was sent. */
   readonly proof: Proof | null | Deny;
 }
 

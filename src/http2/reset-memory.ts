@@ -1,6 +1,6 @@
 /**
- * The latest streams that were reset here: what the client had sent before it heard of that is no error. The oldest goes first. Not a
- * cache: an id stands for itself, and one for each connection that resets nothing must take no memory.
+ * The latest streams that this server reset: frames the client sent before it learned of the reset are ignored. The oldest id is
+ * dropped first. Not an LRU cache, since a connection that resets nothing must take no memory for it.
  */
 export class ResetMemory {
   readonly #max: number;

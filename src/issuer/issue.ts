@@ -141,7 +141,7 @@ function refuse(
 }
 
 /**
- * A token that is made out for a delegate is none that a resource takes, so its type is not that of one.
+ * A token issued for a delegate is not accepted by any resource, so its `issued_token_type` is not that of an access token.
  *
  * @see RFC 6749 section 5.1, RFC 8693 section 2.2.1, RFC 9396 section 7, RFC 9449 section 5
  */

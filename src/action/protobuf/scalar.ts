@@ -59,7 +59,7 @@ function text({ from, to }: WireField, bytes: Uint8Array): string | Problem {
   }
 }
 
-/** Every kind of field. A `float` is none: its nearest decimal is not what was sent. An enum is read as its number. */
+/** Every kind of field. A `float` cannot be an argument: its nearest decimal differs from what was sent. An enum reads as its number. */
 export const scalars: Readonly<Record<FieldKind, Scalar>> = {
   double: { wireType: FIXED64, fits: ['decimal'], zero: 0, valueOf: double },
   float: none(FIXED32),
@@ -82,9 +82,9 @@ export const scalars: Readonly<Record<FieldKind, Scalar>> = {
 };
 
 /**
- * Why decoders can differ about a field that is no message and no argument, as a clause without its subject, or `null`. A
- * number of more bits than its kind has is cut off by some, and takes others out of step with all that follows; so do packed
- * numbers that do not end where their field does. Text and bytes are not looked at.
+ * Why decoders can disagree about a field that is neither a message nor an argument, as a clause without a subject; else `null`.
+ * Some decoders truncate a number with more bits than its kind has, others lose their place in the message. The same holds for
+ * packed numbers that do not end where their field ends. Text and bytes are not checked.
  */
 export function strayProblem(field: WireField, bytes: Uint8Array, { wireType, valueOf }: Scalar): string | null {
   if (wireType === LENGTH_DELIMITED) return null;

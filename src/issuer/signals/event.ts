@@ -26,7 +26,7 @@ const MAX_CHARACTERS = 512;
 
 const word = text({ max: MAX_CHARACTERS });
 
-/** One of a closed list of words; they may have meanings elsewhere that are none here, so any other is refused. */
+/** A word of a closed list; any other word is refused. */
 const oneOf =
   <T extends string>(...words: readonly T[]): Reader<T> =>
   (value) =>

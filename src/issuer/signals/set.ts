@@ -36,7 +36,7 @@ export interface SetRules {
   readonly transmitters: ReadonlyMap<string, Transmitter>;
   /** The transmitters' keys, of the kind `external`, refreshed in the background. */
   readonly keys: VerificationKeys;
-  /** Oldest `iat` accepted; 86,400 by default. What is older may be a replay that is no longer remembered. */
+  /** Oldest `iat` accepted; 86,400 by default. An older event may be a replay that has been forgotten. */
   readonly maxAgeSeconds: number;
   /** How far clocks may differ, either way; 60 by default. */
   readonly clockSkewSeconds: number;

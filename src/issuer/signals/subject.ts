@@ -7,7 +7,11 @@ import { isProblem, membersFrom, type Problem, type Reader, text } from '../../t
 export type SimpleSubject =
   | { readonly format: 'jwt_id'; readonly issuer: string; readonly tokenId: string }
   | { readonly format: 'opaque'; readonly id: string }
-  | { readonly format: 'uri'; readonly uri: string; /** `null` where it is none. */ readonly spiffeId: SpiffeId | null }
+  | {
+      readonly format: 'uri';
+      readonly uri: string;
+      /** `null` where the URI is not a SPIFFE ID. */ readonly spiffeId: SpiffeId | null;
+    }
   | { readonly format: 'iss_sub'; readonly issuer: string; readonly subject: string }
   | { readonly format: 'email'; readonly email: string };
 
