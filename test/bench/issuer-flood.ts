@@ -55,7 +55,7 @@ export async function measureIssuer(bench: Bench): Promise<void> {
 }
 
 /** Starts the flood in a process of its own; the result ends it. */
-async function startFlood({ domain, stage }: Bench, port: number): Promise<() => Promise<void>> {
+export async function startFlood({ domain, stage }: Bench, port: number): Promise<() => Promise<void>> {
   const child = fork(resolve(import.meta.dirname, 'token-flood.ts'));
   const ended = once(child, 'exit');
   const end = async (): Promise<void> => {

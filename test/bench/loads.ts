@@ -42,6 +42,13 @@ export async function newTokens({ domain }: Bench, issuer: RemitUnderTest, count
   return { ...files, xfcc: domain.planner.xfcc, calls, isOnce: true };
 }
 
+/** Uses of 64 live tokens whose tasks have a budget, so that each use is settled in the state file. */
+export async function budgeted({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
+  const constraints = { max_calls: 1_000_000_000 };
+  const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, constraints, by: domain.planner });
+  return { ...files, xfcc: domain.planner.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
+}
+
 /** First uses of tokens, each at a new place. */
 export async function cold(bench: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
   const load = await newTokens(bench, issuer, count);

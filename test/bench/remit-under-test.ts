@@ -52,6 +52,8 @@ export interface RemitOptions {
   readonly collectorPort: number | null;
   /** Default the shipped ones. */
   readonly policies?: string;
+  /** The checkout whose `dist/` and shipped policies are used. Default this one. */
+  readonly checkout?: string;
   /** Default 300 s. */
   readonly tokenSeconds?: number;
   /** Checks a second of one agent. Default so many that one can make all of a load. */
@@ -69,6 +71,8 @@ export interface Intent {
   readonly by: Caller;
   readonly audience: string;
   readonly actions: readonly string[];
+  /** Default none. */
+  readonly constraints?: Readonly<Record<string, number>>;
 }
 
 const CONNECTIONS = 8;
@@ -103,7 +107,8 @@ export class RemitUnderTest {
     const socket = join(folder, 'check.sock');
     const file = join(folder, 'remit.yaml');
     await writeFile(file, stringify(await configOf(folder, domain, { ...options, ports, socket })));
-    const command = [process.execPath, ...(options.flags ?? []), join(root, 'dist/main.js'), 'serve', '--config', file];
+    const main = join(options.checkout ?? root, 'dist/main.js');
+    const command = [process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
     const { pid, child } = await stage.start(command, {
       ready: 'checks on',
       environment: environmentOf(options.collectorPort),
@@ -220,13 +225,14 @@ async function configOf(
       limits: options.issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
     },
     admin: { listen: `127.0.0.1:${ports.admin}` },
-    policies: policies ?? join(root, 'cedar-policies'),
+    policies: policies ?? join(options.checkout ?? root, 'cedar-policies'),
     state: 'sqlite:state.db',
   };
 }
 
-function bodyOf({ audience, actions }: Intent): string {
-  const detail = { type: 'urn:remit:task', locations: [audience], actions, purpose: 'load' };
+function bodyOf({ audience, actions, constraints }: Intent): string {
+  const limits = constraints === undefined ? {} : { constraints };
+  const detail = { type: 'urn:remit:task', locations: [audience], actions, ...limits, purpose: 'load' };
   return new URLSearchParams({
     grant_type: 'client_credentials',
     resource: audience,
