@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { forbiddenSecret, passingHeaders } from '../../src/action/excepted-secret.ts';
 import { sha256Of, staticSecretsIn } from '../../src/action/static-secret.ts';
 import type { StaticSecretException } from '../../src/action/static-secret-exception.ts';
-import { es256Key, mint } from '../token/tokens.ts';
+import { es256Key, mint } from '../builders/tokens.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const untilMs = Date.UTC(2026, 10, 25);

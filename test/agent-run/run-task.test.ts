@@ -3,7 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import {
   claimsOf,
   comesTrue,

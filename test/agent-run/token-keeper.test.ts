@@ -6,7 +6,8 @@ import { isIssuerProblem, type IssuerProblem, issuerProblem } from '../../src/ag
 import { OwnSvid } from '../../src/agent-run/own-svid.ts';
 import { TokenKeeper } from '../../src/agent-run/token-keeper.ts';
 import type { TaskEvent } from '../../src/task/task.ts';
-import { scratch, byOperator } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { byOperator } from '../builders/task.ts';
 import { audience, issuerUrl } from '../issuer/bench.ts';
 import { type RunDomain, startRunDomain } from './domain.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { claimsOf, comesTrue, type RunDomain, startCommand, startRunDomain } from './domain.ts';
 
 const { folder, remove } = scratch();

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { uuidV7 } from '../../src/decision/uuid.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
-import { encoded, taskNumber } from '../state/samples.ts';
+import { encoded } from '../builders/ledger-record.ts';
+import { taskNumber } from '../builders/task.ts';
 
 /** What records of a load can be found by; the same records have the same. */
 export interface Found {

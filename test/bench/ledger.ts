@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { LogReader } from '../../src/ledger/log/log-reader.ts';
 import { settingsIn } from '../ledger/log/logs.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { ledgerContender } from './ledger-contender.ts';
 import type { LedgerContender, RecordCost } from './ledger-contender.ts';
 import { LedgerLoad, nobody } from './ledger-load.ts';

@@ -4,7 +4,7 @@ import { Engine } from '../../src/policy/engine.ts';
 import type { EngineOptions, Keep } from '../../src/policy/engine.ts';
 import { policySetFrom } from '../../src/policy/loading/load.ts';
 import type { Question } from '../../src/policy/question.ts';
-import { folderWith } from '../policy/policy-folder.ts';
+import { folderWith } from '../builders/policy-folder.ts';
 import { policyFrom } from '../policy/policies.ts';
 
 /**

@@ -2,7 +2,9 @@ import { rmSync } from 'node:fs';
 import type { Store } from '../../src/state/store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 /**
  * What the store costs: `node --expose-gc test/bench/store.ts [TASKS]`, 100,000 tasks by default. Prints one line for each

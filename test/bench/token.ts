@@ -5,7 +5,17 @@ import { compactJwsFrom, signatureProblem } from '../../src/token/compact-jws.ts
 import { proofFrom } from '../../src/token/proof.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { proofBy, request } from '../token/proofs.ts';
-import { ed25519Key, es256Key, issuer, mint, nowMs, ringOf, rs256Key, rules, type TestKey } from '../token/tokens.ts';
+import {
+  ed25519Key,
+  es256Key,
+  issuer,
+  mint,
+  nowMs,
+  ringOf,
+  rs256Key,
+  rules,
+  type TestKey,
+} from '../builders/tokens.ts';
 
 /**
  * What it costs to verify a token's signature: at once with `node:crypto`, as in use, beside Web Crypto alone and jose over it, and

@@ -29,9 +29,11 @@ import { TokenCache } from '../../src/token/token-cache.ts';
 import { TokenUses } from '../../src/token/uses.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../policy/policy-folder.ts';
-import { mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
-import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../token/tokens.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../builders/policy-folder.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
+import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../builders/tokens.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

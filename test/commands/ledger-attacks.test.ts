@@ -6,7 +6,8 @@ import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { DRAWERS } from '../../src/ledger/log/index-block.ts';
 import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
-import { allowedUse, scratch } from '../state/samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
 /**

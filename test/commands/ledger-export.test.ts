@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { remitVersion } from '../../src/config/version.ts';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
 import { readLog } from '../../src/ledger/log/log-reader.ts';
-import { scratch, taskNumber } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { taskNumber } from '../builders/task.ts';
 import { diskLedger, ran, START_MS, type DiskLedger } from './ledgers.ts';
 
 const { folder, remove } = scratch();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { diskLedger, ran, segmentsOf, tamper, type DiskLedger } from './ledgers.ts';
 
 const { folder, remove } = scratch();

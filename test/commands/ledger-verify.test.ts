@@ -14,7 +14,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { ledgerExport } from '../../src/commands/ledger-export.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { mustOpenLog } from '../ledger/log/logs.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { addUse, diskLedger, ran, segmentsOf, tamper } from './ledgers.ts';
 
 const { folder, remove } = scratch();

@@ -5,7 +5,7 @@ import type { CommandIo } from '../../src/commands/command.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../ledger/log/logs.ts';
-import { allowedUse } from '../state/samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
 
 /** 1 Jan 2026. */
 export const START_MS = 1_767_225_600_000;

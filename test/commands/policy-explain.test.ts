@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../src/commands/policy-explain.ts';
 import { shopSet } from '../action/protobuf/shop.ts';
 import type { IntentRecord, UseRecord } from '../../src/ledger/record.ts';
-import { encoded, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { encoded } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 import { planner, reporter } from '../policy-tools/tests/folder.ts';
 

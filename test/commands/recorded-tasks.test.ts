@@ -7,7 +7,10 @@ import { LogReader } from '../../src/ledger/log/log-reader.ts';
 import { openStoreForReading } from '../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
-import { encoded, mustOpen, scratch, tokenNumber } from '../state/samples.ts';
+import { encoded } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { tokenNumber } from '../builders/task.ts';
 import { intentOf, storedTask, TASK_ID } from '../policy-tools/tests/records.ts';
 import { segmentsOf, tamper } from './ledgers.ts';
 

@@ -1,7 +1,9 @@
 import { dirname, join } from 'node:path';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
-import { encoded, mustOpen, tokenNumber } from '../state/samples.ts';
+import { encoded } from '../builders/ledger-record.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { tokenNumber } from '../builders/task.ts';
 import { intentOf, storedTask, useOf } from '../policy-tools/tests/records.ts';
 
 /** The uses of a day: of a known task and of none, by a policy set and another, and what was refused before. */

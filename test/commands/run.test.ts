@@ -6,7 +6,7 @@ import { run } from '../../src/commands/run.ts';
 import { token } from '../../src/commands/token.ts';
 import { issuerUrl } from '../issuer/bench.ts';
 import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../agent-run/domain.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 let domain: RunDomain;

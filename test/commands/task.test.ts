@@ -6,7 +6,10 @@ import { task, taskCommand } from '../../src/commands/task.ts';
 import type { Store } from '../../src/state/store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
-import { encoded, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { encoded } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(() => {

@@ -6,7 +6,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { es256Key, jwksOf, signed } from '../token/tokens.ts';
+import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
 import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 const APPROVALS = 'spiffe://acme.test/ns/finance/sa/approvals';

@@ -10,8 +10,8 @@ import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
-import { base64url, es256Key, signed } from '../token/tokens.ts';
-import type { TestKey } from '../token/tokens.ts';
+import { base64url, es256Key, signed } from '../builders/tokens.ts';
+import type { TestKey } from '../builders/tokens.ts';
 
 const HOST = 'payments.acme.test';
 const ISSUER = 'https://issuer.acme.test';

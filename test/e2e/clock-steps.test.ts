@@ -6,7 +6,7 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
 import { verdictIn } from '../ledger/log/verified.ts';
-import { byOperator } from '../state/samples.ts';
+import { byOperator } from '../builders/task.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { es256Key, jwksOf } from '../token/tokens.ts';
+import { es256Key, jwksOf } from '../builders/tokens.ts';
 import { until } from '../until.ts';
 import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { remit } from './process.ts';

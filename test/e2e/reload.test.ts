@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { es256Key, jwksOf } from '../token/tokens.ts';
+import { es256Key, jwksOf } from '../builders/tokens.ts';
 import { until } from '../until.ts';
 import { examples, scratchFolder } from './domain.ts';
 import { remit } from './process.ts';

@@ -7,7 +7,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { es256Key, jwksOf, signed } from '../token/tokens.ts';
+import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
 import { callPayments, declare, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 const idpKey = es256Key('idp-1');

@@ -2,8 +2,8 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { hashOf } from '../../src/policy/loading/proved-set.ts';
 import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
-import { folderWith } from '../policy/policy-folder.ts';
-import { encoded } from '../state/samples.ts';
+import { folderWith } from '../builders/policy-folder.ts';
+import { encoded } from '../builders/ledger-record.ts';
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 const thief = 'spiffe://acme.test/ns/agents/sa/thief';

@@ -8,7 +8,7 @@ import { frameworks } from '../../src/evidence/frameworks.ts';
 import type { EvidenceReport } from '../../src/evidence/report.ts';
 import { keptPoliciesFile } from '../../src/ledger/log/kept-policies.ts';
 import { type DiskLedger, ran, segmentsOf, tamper } from '../commands/ledgers.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { demoLedger, policySet } from './demo-ledger.ts';
 
 const { folder, remove } = scratch();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Question } from '../../src/policy/question.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { type Bench, details, startBench } from './bench.ts';
 
 const { folder, remove } = scratch();

@@ -20,9 +20,9 @@ import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import type { Store } from '../../src/state/store.ts';
-import { issuerServices } from '../builders.ts';
-import type { IssuerChange } from '../builders.ts';
-import { mustOpen } from '../state/samples.ts';
+import { issuerServices } from '../builders/issuer.ts';
+import type { IssuerChange } from '../builders/issuer.ts';
+import { mustOpen } from '../builders/state-file.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
 export const audience = 'https://payments.acme.test';

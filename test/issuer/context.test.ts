@@ -7,7 +7,7 @@ import type { Question } from '../../src/policy/question.ts';
 import type { Task } from '../../src/task/task.ts';
 import type { IssuedCertificate } from '../../src/dev/authority.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { type Answer, type Bench, startBench } from './bench.ts';
 import { newTask, recordsOf, taskNow } from './signals/transmitter.ts';
 

@@ -3,7 +3,8 @@ import { decodeJwt } from 'jose';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { resourceMetadataUrl } from '../../src/issuer/resource-metadata.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { mustOpen, scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
 import { type Answer, audience, type Bench, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { mustBeId, plannerId, reporterId } from './idp.ts';
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
 import type { IssuedCertificate } from '../../src/dev/authority.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { audience, type Bench, details, issuerUrl, startBench } from './bench.ts';
 import { type Idp, plannerId, reporterId, startIdp } from './idp.ts';
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { type Bench, formHeaders, startBench } from './bench.ts';
 
 const { folder, remove } = scratch();

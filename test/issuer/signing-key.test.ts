@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { makeSigningKey, signingKeyAt } from '../../src/issuer/signing-key.ts';
 import type { SigningKey } from '../../src/issuer/signing-key.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

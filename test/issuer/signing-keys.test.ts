@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type PublicJwks, SigningKeys } from '../../src/issuer/signing-keys.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
 
 const { folder, remove } = scratch();

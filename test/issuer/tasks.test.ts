@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { stateAt } from '../../src/task/task.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { mustOpen, scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';
 
 const { folder, remove } = scratch();

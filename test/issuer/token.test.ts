@@ -13,7 +13,8 @@ import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
-import { mustOpen, scratch } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
 import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 

@@ -3,7 +3,8 @@ import { encodedRecord, MAX_RECORD_BYTES } from '../../src/ledger/encoded-record
 import { jtiDigestOf, recordText } from '../../src/ledger/record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { allowedUse, taskNumber } from '../state/samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
+import { taskNumber } from '../builders/task.ts';
 
 const end: EndRecord = {
   kind: 'end',

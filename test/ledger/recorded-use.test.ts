@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { leafBytes } from '../../src/ledger/leaf.ts';
 import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
-import { allowedUse, endRecord } from '../state/samples.ts';
+import { allowedUse, endRecord } from '../builders/ledger-record.ts';
 
 const leafOf = (record: Uint8Array): Uint8Array => {
   const leaf = leafBytes(record, { boot: 'f'.repeat(32), mono: 1, prev: null, seq: 1 });

@@ -3,7 +3,10 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Command, CommandIo } from '../../src/commands/command.ts';
-import { allowedUse, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 
 const root = resolve(import.meta.dirname, '../..');

@@ -3,7 +3,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
-import { folderWith, mustLoad } from './policy-folder.ts';
+import { folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const issue = (effect: string, id: string, condition = 'true', annotations = '') =>

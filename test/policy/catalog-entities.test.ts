@@ -7,7 +7,7 @@ import { lintFindings } from '../../src/policy-tools/lint/lint.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import type { Question } from '../../src/policy/question.ts';
-import { baseSchema, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { baseSchema, findingsOf, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const catalog = `servers:

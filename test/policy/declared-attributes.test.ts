@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { schemaFrom } from '../../src/policy/schema.ts';
-import { baseSchema } from './policy-folder.ts';
+import { baseSchema } from '../builders/policy-folder.ts';
 
 const catalogText = `servers:
   pay:

@@ -3,7 +3,7 @@ import { authorize } from '../../src/policy/authorize.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
-import { baseSchema, findingsOf, folderWith, mustLoad } from './policy-folder.ts';
+import { baseSchema, findingsOf, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const base = baseSchema

@@ -8,7 +8,7 @@ import { issueQuestion } from '../../src/policy/question.ts';
 import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { datetime } from './answers/keyed.ts';
-import { exampleCatalog, folderWith, mustLoad } from './policy-folder.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 
 const zones = (...names: readonly string[]): TimeZones => new Map(names.map((name) => [name, name]));

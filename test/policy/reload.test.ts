@@ -16,7 +16,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { until } from '../until.ts';
 import { swapConfigMap } from './config-map.ts';
-import { compileHere } from './policy-folder.ts';
+import { compileHere } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 
 let parent: string;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { schemaFrom } from '../../src/policy/schema.ts';
-import { baseSchema, exampleCatalog } from './policy-folder.ts';
+import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
 
 function mustGenerate(catalogText: string, base = baseSchema) {
   const catalog = catalogFrom(catalogText, 'actions.yaml');

@@ -10,7 +10,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { Closers, startedOrClosed } from '../../src/server/closers.ts';
 import { startRemit } from '../../src/server/remit.ts';
 import { isStartProblem } from '../../src/server/start-problem.ts';
-import { baseSchema, exampleCatalog } from '../policy/policy-folder.ts';
+import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
 
 describe('startedOrClosed', () => {
   it.each<[string, () => never | { readonly problem: string }, string]>([

@@ -5,7 +5,9 @@ import { keepState } from '../../src/server/state-upkeep.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import { newMetrics } from '../../src/telemetry/metrics.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { byOperator, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
 import { until } from '../until.ts';
 
 const { folder, remove } = scratch();

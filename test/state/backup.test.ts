@@ -23,7 +23,10 @@ import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Problem } from '../../src/token/members.ts';
 import { isProblem } from '../../src/token/members.ts';
 import { contents, incoming, mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
-import { agreeing, byOperator, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { agreeing, mustOpen } from '../builders/state-file.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

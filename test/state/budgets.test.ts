@@ -4,7 +4,9 @@ import * as fc from 'fast-check';
 import type { Spend, Store } from '../../src/state/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
-import { mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -3,7 +3,9 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import type { Store } from '../../src/state/store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { stateAt } from '../../src/task/task.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
 import { ledgerProblem } from './state-file.ts';
 
 const { folder, remove } = scratch();

@@ -12,7 +12,9 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { taskPermits } from '../../src/task/task.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
 import { spentIn } from './state-file.ts';
 
 const { folder, remove } = scratch();

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
 import { describeWith } from '../parts.ts';
-import { endRecord, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 const mounted: string[] = [];

@@ -7,7 +7,9 @@ import type { Store } from '../../src/state/store.ts';
 import { historyWith, MAX_HISTORY_ACTIONS, noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { issuer, mustOpen, taskNumber } from './samples.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber } from '../builders/task.ts';
 
 /**
  * `killed-historian.ts FILE MINE OTHER`: notes a use with the label MINE, unless the history has OTHER, over and over until one

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
-import { mustOpen, taskNumber } from './samples.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber } from '../builders/task.ts';
 
 /** `killed-spender.ts FILE LIMIT`: spends a call of task 1 after another; prints how many once one is refused, and why. */
 const [file = '', limit = '0'] = process.argv.slice(2);

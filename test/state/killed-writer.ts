@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { agreeing } from './samples.ts';
+import { agreeing } from '../builders/state-file.ts';
 import { steps } from './steps.ts';
 
 /**

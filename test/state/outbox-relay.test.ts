@@ -8,7 +8,9 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { HeldPromises } from '../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
-import { endRecord, mustOpen, scratch } from './samples.ts';
+import { endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

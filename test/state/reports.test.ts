@@ -10,7 +10,9 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { HeldPromises } from '../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
-import { mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

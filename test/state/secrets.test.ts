@@ -5,7 +5,8 @@ import { secrets } from '../../src/commands/secrets.ts';
 import { SecretNotes } from '../../src/state/sqlite/secret-table.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
-import { mustOpen, scratch } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -6,7 +6,7 @@ import { spendsProblem, taken } from '../../src/state/settlement.ts';
 import type { Taking } from '../../src/state/settlement.ts';
 import type { Spend, UseState } from '../../src/state/store.ts';
 import type { Task } from '../../src/task/task.ts';
-import { taskNumber, tokenNumber } from './samples.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const useOf = (change: Partial<Task> = {}, history: TaskHistory = noHistory): UseState => ({
   task: taskNumber(1, change),

@@ -2,7 +2,8 @@ import type { Store } from '../../src/state/store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Task, TaskEvent } from '../../src/task/task.ts';
-import { allowedUse, endRecord, issuer, taskNumber, tokenNumber, byOperator } from './samples.ts';
+import { allowedUse, endRecord } from '../builders/ledger-record.ts';
+import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
 
 /** What can be seen of a pair of tasks: a task and the part of it that was handed on. */

@@ -4,7 +4,9 @@ import * as fc from 'fast-check';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { type CauseCode, causeOf } from '../../src/task/cause.ts';
-import { issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

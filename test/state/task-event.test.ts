@@ -5,7 +5,7 @@ import { partProblem } from '../../src/state/part-admission.ts';
 import { isOpen } from '../../src/task/task.ts';
 import type { Task } from '../../src/task/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { byOperator, taskNumber } from './samples.ts';
+import { byOperator, taskNumber } from '../builders/task.ts';
 
 const kinds = ['complete', 'cancel', 'revoke', 'expire', 'suspend', 'resume'] as const;
 

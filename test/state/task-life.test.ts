@@ -6,7 +6,10 @@ import type { Store } from '../../src/state/store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { allowedUse, issuer, mustOpen, scratch, taskNumber, tokenNumber, byOperator } from './samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { agreeing, byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { agreeing, mustOpen } from '../builders/state-file.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -4,7 +4,10 @@ import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { recordsOfTask } from '../../src/state/task-records.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { allowedUse, mustOpen, scratch, taskNumber } from './samples.ts';
+import { allowedUse } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 
 const { folder, remove } = scratch();

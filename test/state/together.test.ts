@@ -4,7 +4,10 @@ import { openStoreForReading } from '../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store, StoreReader } from '../../src/state/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
-import { agreeing, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { agreeing, mustOpen } from '../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -8,7 +8,10 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
 import type { StoreOptions } from '../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { agreeing, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from './samples.ts';
+import { endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { agreeing, mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { compiledOnce, writerWords } from './writer-process.ts';
 
 const { folder, remove } = scratch();

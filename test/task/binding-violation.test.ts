@@ -7,7 +7,9 @@ import { Reports } from '../../src/state/reports.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { taskJson } from '../../src/task/task-json.ts';
-import { taskNumber } from '../state/samples.ts';
+import { taskNumber } from '../builders/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
 
 const approval = {

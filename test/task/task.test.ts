@@ -7,7 +7,7 @@ import type { Task, TaskEvent, TaskState } from '../../src/task/task.ts';
 import type { IssuedTokenState } from '../../src/task/issued-token.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { type CauseCode, causeOf } from '../../src/task/cause.ts';
-import { byOperator } from '../state/samples.ts';
+import { byOperator } from '../builders/task.ts';
 
 const agent = 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId;
 const issuance = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };

@@ -13,7 +13,10 @@ import { Reports } from '../../src/state/reports.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { encoded, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from '../state/samples.ts';
+import { encoded, endRecord } from '../builders/ledger-record.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

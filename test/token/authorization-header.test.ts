@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { credentialFrom, MAX_AUTHORIZATION_CHARACTERS } from '../../src/token/authorization-header.ts';
 import { digestOfToken } from '../../src/token/jwt.ts';
-import { denied } from './tokens.ts';
+import { denied } from '../builders/tokens.ts';
 
 describe('credentialFrom', () => {
   it.each([

@@ -9,7 +9,17 @@ import { type ExternalToken, externalTokenFrom } from '../../src/token/external-
 import type { Proof } from '../../src/token/proof.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { externalRules, externalToken, mixedRing } from './external-tokens.ts';
-import { agent, certificateSha256, denied, es256Key, mint, nowMs, nowSeconds, ringOf, rules } from './tokens.ts';
+import {
+  agent,
+  certificateSha256,
+  denied,
+  es256Key,
+  mint,
+  nowMs,
+  nowSeconds,
+  ringOf,
+  rules,
+} from '../builders/tokens.ts';
 
 const key = es256Key();
 const keys = ringOf([key]);

@@ -4,7 +4,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { authorizationDetailsFrom } from '../../src/token/authorization-details.ts';
 import { taskClaimsFrom } from '../../src/token/claims.ts';
 import { isProblem } from '../../src/token/members.ts';
-import { soundClaims } from './tokens.ts';
+import { soundClaims } from '../builders/tokens.ts';
 
 const read = (claims: object) => {
   const found = taskClaimsFrom(JSON.parse(JSON.stringify(claims)), { keyId: 'k' });

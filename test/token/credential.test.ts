@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { tokenCredentialFrom } from '../../src/token/credential.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { externalClaims, externalIssuer, externalRules, externalToken, mixedRing } from './external-tokens.ts';
-import { agent, denied, es256Key, issuer, mint, nowMs, rules as taskRules } from './tokens.ts';
+import { agent, denied, es256Key, issuer, mint, nowMs, rules as taskRules } from '../builders/tokens.ts';
 
 const remitKey = es256Key('k-1');
 const iamKey = es256Key('k-1');

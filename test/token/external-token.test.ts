@@ -11,7 +11,7 @@ import {
   externalToken,
   mixedRing,
 } from './external-tokens.ts';
-import { audience, certificateSha256, denied, es256Key, issuer, mint, nowMs, nowSeconds } from './tokens.ts';
+import { audience, certificateSha256, denied, es256Key, issuer, mint, nowMs, nowSeconds } from '../builders/tokens.ts';
 import { twinOf } from './twin.ts';
 
 const remitKey = es256Key('remit-1');

@@ -1,7 +1,7 @@
 import type { ExternalTokenRules } from '../../src/token/external-token.ts';
 import type { IssuerKind } from '../../src/token/jwt.ts';
 import { KeyRing } from '../../src/token/keys.ts';
-import { audience, issuer, jwksOf, nowSeconds, signed, type TestKey } from './tokens.ts';
+import { audience, issuer, jwksOf, nowSeconds, signed, type TestKey } from '../builders/tokens.ts';
 
 /** An IAM beside Remit. */
 export const externalIssuer = 'https://iam.acme.test';

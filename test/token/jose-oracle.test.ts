@@ -15,7 +15,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { externalClaims, externalIssuer, externalRules } from './external-tokens.ts';
 import { changes, type Change, draftOf, tokenOf } from './jose-samples.ts';
-import { audience, issuer, nowMs, nowSeconds, rules, soundClaims } from './tokens.ts';
+import { audience, issuer, nowMs, nowSeconds, rules, soundClaims } from '../builders/tokens.ts';
 import { describeWithVectors, vectorBytes, vectorFiles } from './vectors.ts';
 
 /** Issue 14: our verifier and `jose`, with the same keys and rules of claims, accept and refuse the same tokens. */

@@ -1,5 +1,13 @@
 import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto';
-import { base64url, certificateSha256, ed25519Key, es256Key, nowSeconds, rs256Key, type TestKey } from './tokens.ts';
+import {
+  base64url,
+  certificateSha256,
+  ed25519Key,
+  es256Key,
+  nowSeconds,
+  rs256Key,
+  type TestKey,
+} from '../builders/tokens.ts';
 import { twinOf } from './twin.ts';
 
 /** A token on its way to being made, with the keys that it is to be verified by. */

@@ -3,7 +3,7 @@ import { calculateJwkThumbprint } from 'jose';
 import { jwkFrom } from '../../src/token/jwk.ts';
 import { isProblem } from '../../src/token/members.ts';
 import { bareJwk, rfc9449 } from './proofs.ts';
-import { ed25519Key, es256Key, rs256Key } from './tokens.ts';
+import { ed25519Key, es256Key, rs256Key } from '../builders/tokens.ts';
 
 const thumbprintOf = (jwk: unknown): unknown => {
   const read = jwkFrom(jwk);

@@ -9,7 +9,7 @@ import { KeyRing } from '../../src/token/keys.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { until } from '../until.ts';
-import { denied, es256Key, issuer, jwksOf, mint, nowMs, rules } from './tokens.ts';
+import { denied, es256Key, issuer, jwksOf, mint, nowMs, rules } from '../builders/tokens.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { MAX_JWKS_KEYS, verificationKeysFrom } from '../../src/token/jwks.ts';
 import { isProblem } from '../../src/token/members.ts';
-import { ed25519Key, es256Key, jwksOf, rs256Key } from './tokens.ts';
+import { ed25519Key, es256Key, jwksOf, rs256Key } from '../builders/tokens.ts';
 
 const es = es256Key();
 const ed = ed25519Key();

@@ -16,7 +16,7 @@ import {
   rs256Key,
   rules,
   type TestKey,
-} from './tokens.ts';
+} from '../builders/tokens.ts';
 
 const one = es256Key('one');
 const two = es256Key('two');

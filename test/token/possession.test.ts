@@ -10,7 +10,7 @@ import { defaultProofRules } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { targetUriOf } from '../../src/token/target-uri.ts';
 import { accessToken, at, bareJwk, proofBy, request } from './proofs.ts';
-import { certificateSha256, denied, es256Key, nowMs, type TestKey } from './tokens.ts';
+import { certificateSha256, denied, es256Key, nowMs, type TestKey } from '../builders/tokens.ts';
 
 const key = es256Key();
 const other = es256Key();

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import type { Proof } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { at } from './proofs.ts';
-import { denied, nowMs, nowSeconds } from './tokens.ts';
+import { denied, nowMs, nowSeconds } from '../builders/tokens.ts';
 
 const proof: Proof = {
   thumbprint: 'a'.repeat(43),

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { defaultProofRules, proofFrom, type ProvenRequest } from '../../src/token/proof.ts';
 import { accessToken, bareJwk, proofBy, request, rfc9449, soundProof } from './proofs.ts';
-import { base64url, denied, ed25519Key, es256Key, nowMs, nowSeconds, rs256Key, signed } from './tokens.ts';
+import { base64url, denied, ed25519Key, es256Key, nowMs, nowSeconds, rs256Key, signed } from '../builders/tokens.ts';
 
 const es = es256Key();
 const ed = ed25519Key();

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import type { ProofUse } from '../../src/token/proof-memory.ts';
 import { defaultProofRules, type ProvenRequest } from '../../src/token/proof.ts';
-import { nowMs, nowSeconds, signed, type TestKey } from './tokens.ts';
+import { nowMs, nowSeconds, signed, type TestKey } from '../builders/tokens.ts';
 
 /** The access token that proofs come with here; what it is does not matter to them. */
 export const accessToken = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU';

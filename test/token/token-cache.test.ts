@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type CredentialKeys, tokenCredentialFrom } from '../../src/token/credential.ts';
 import { TokenCache } from '../../src/token/token-cache.ts';
-import { es256Key, issuer, jwksOf, mint, nowMs, ringOf, rules as taskRules } from './tokens.ts';
+import { es256Key, issuer, jwksOf, mint, nowMs, ringOf, rules as taskRules } from '../builders/tokens.ts';
 
 const key = es256Key();
 const other = { ...es256Key(), keyId: key.keyId };

@@ -27,7 +27,7 @@ import {
   signed,
   soundClaims,
   type TestKey,
-} from './tokens.ts';
+} from '../builders/tokens.ts';
 
 function must<T>(value: T): Exclude<T, { readonly kind: 'deny' }> {
   if (isDeny(value)) throw new Error(value.detail);

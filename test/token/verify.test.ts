@@ -23,7 +23,7 @@ import {
   rules,
   signed,
   soundClaims,
-} from './tokens.ts';
+} from '../builders/tokens.ts';
 
 const es = es256Key();
 const ed = ed25519Key();

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { defaultIssuerLimits } from '../../../src/config/issuer.ts';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
-import { scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
 import { flood, idle, tokenRequest } from './clients.ts';
 

@@ -6,7 +6,7 @@ import type { Lane } from '../../../src/issuer/bounds/turns.ts';
 import { QueueNode } from '../../../src/runtime/linked-queue.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { after } from '../../../src/runtime/timers.ts';
-import { scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { startBench } from '../bench.ts';
 import { idle, longTokenRequest } from './clients.ts';
 

@@ -8,8 +8,9 @@ import type { Store } from '../../../src/state/store.ts';
 import { taskPermits, type Task } from '../../../src/task/task.ts';
 import { taskClaimsFrom } from '../../../src/token/claims.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { scratch, tokenNumber } from '../../state/samples.ts';
-import { soundClaims } from '../../token/tokens.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { tokenNumber } from '../../builders/task.ts';
+import { soundClaims } from '../../builders/tokens.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import {
   eventUri,

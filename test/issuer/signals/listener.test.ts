@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'node:https';
 import { IssuerServer } from '../../../src/issuer/server.ts';
-import { scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { type Bench, startBench } from '../bench.ts';
 import { newTask, setHeaders, setOf, signalServices, taskNow } from './transmitter.ts';
 

@@ -4,8 +4,9 @@ import { jtiDigestOf } from '../../../src/ledger/record.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { es256Key, signed } from '../../token/tokens.ts';
-import { mustOpen, scratch } from '../../state/samples.ts';
+import { es256Key, signed } from '../../builders/tokens.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import {
   es,

@@ -5,7 +5,7 @@ import { isSignalError } from '../../../src/issuer/signals/signal-error.ts';
 import { subject } from '../../../src/issuer/signals/subject.ts';
 import { eventTypes } from '../../../src/issuer/signals/event.ts';
 import { defaultSignalEffects } from '../../../src/issuer/signals/effects.ts';
-import { signed } from '../../token/tokens.ts';
+import { signed } from '../../builders/tokens.ts';
 import { es, eventUri, setOf, signalServices, soundSet, transmitterIssuer } from './transmitter.ts';
 
 const rules = signalServices();

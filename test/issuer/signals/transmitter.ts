@@ -8,8 +8,8 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Store } from '../../../src/state/store.ts';
 import { stateAt, type Task } from '../../../src/task/task.ts';
 import { KeyRing } from '../../../src/token/keys.ts';
-import { taskNumber, tokenNumber } from '../../state/samples.ts';
-import { es256Key, jwksOf, rs256Key, signed, type TestKey } from '../../token/tokens.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { es256Key, jwksOf, rs256Key, signed, type TestKey } from '../../builders/tokens.ts';
 import { type Answer, type Bench, issuerUrl } from '../bench.ts';
 
 export const transmitterIssuer = 'https://idp.acme.test';

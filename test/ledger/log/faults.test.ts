@@ -7,7 +7,7 @@ import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { describeWith, stracePart } from '../../parts.ts';
-import { scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { verdictIn } from './verified.ts';
 
 const { folder, remove } = scratch();

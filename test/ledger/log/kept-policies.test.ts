@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { hashOf } from '../../../src/policy/loading/proved-set.ts';
 import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../src/ledger/log/kept-policies.ts';
-import { folderWith } from '../../policy/policy-folder.ts';
-import { scratch } from '../../state/samples.ts';
+import { folderWith } from '../../builders/policy-folder.ts';
+import { scratch } from '../../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -8,7 +8,8 @@ import { systemPorts } from '../../../src/runtime/ports.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { taskNumber, tokenNumber, endRecord } from '../../state/samples.ts';
+import { endRecord } from '../../builders/ledger-record.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { UseRecord } from '../../../src/ledger/record.ts';
 
 /**

@@ -6,7 +6,8 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { mustOpen, scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
 import { verdictIn } from './verified.ts';
 
 const { folder, remove } = scratch();

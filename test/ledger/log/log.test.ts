@@ -11,7 +11,8 @@ import { lastNotesIn, notesIn } from '../../../src/ledger/log/checkpoint-file.ts
 import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { encoded, scratch } from '../../state/samples.ts';
+import { encoded } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 
 const { folder, remove } = scratch();

@@ -7,7 +7,7 @@ import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { endRecord } from '../../state/samples.ts';
+import { endRecord } from '../../builders/ledger-record.ts';
 
 /** A log in a folder of a case, with segments so large and records kept so long that neither limit is met. */
 export const settingsIn = (folder: string, change: Partial<LogSettings> = {}): LogSettings => ({

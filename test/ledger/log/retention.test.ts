@@ -8,7 +8,7 @@ import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { scratch } from '../../state/samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { verdictIn } from './verified.ts';
 

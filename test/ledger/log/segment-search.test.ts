@@ -12,7 +12,8 @@ import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
 import { LogReader } from '../../../src/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../src/ledger/log/record-filter.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { encoded, scratch } from '../../state/samples.ts';
+import { encoded } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
 import { failureOf, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 
 const { folder, remove } = scratch();

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { Comparison } from '../../../src/policy-tools/compare/comparison.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { mustCases, planner } from '../tests/folder.ts';
 import { NOW, recordedTask, useOf } from '../tests/records.ts';
 

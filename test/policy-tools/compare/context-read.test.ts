@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readsContext } from '../../../src/policy-tools/compare/context-read.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const permit = (when: string): string =>
   `@id("p") permit (principal, action == Remit::Action::"payments.create", resource) when { ${when} };`;

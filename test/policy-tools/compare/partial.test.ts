@@ -5,7 +5,7 @@ import type { Question } from '../../../src/policy/question.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { planner } from '../tests/folder.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const policy = (id: string, effect: 'permit' | 'forbid', when = 'true'): string =>
   `@id("${id}") ${effect} (principal, action == Remit::Action::"payments.create", resource) when { ${when} };\n`;

@@ -12,7 +12,7 @@ import type { RecordedTask } from '../../../src/policy-tools/compare/recorded-ta
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
 import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { writtenCallOf } from '../../../src/policy-tools/tests/written-call.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { planner } from '../tests/folder.ts';
 import { intentOf, NOW, recordedTask, storedTask, useOf } from '../tests/records.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setChanges } from '../../../src/policy-tools/compare/set-changes.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const permit = (id: string, rest = ''): string => `@id("${id}") permit (principal, action, resource)${rest};\n`;
 const agent = (name: string, group: string): string =>

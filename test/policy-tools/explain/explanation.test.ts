@@ -8,7 +8,7 @@ import { probeOf } from '../../../src/policy-tools/explain/probe.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { examplePolicies, planner, reporter } from '../tests/folder.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 function explained(
   set: PolicySet,

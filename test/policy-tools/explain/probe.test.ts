@@ -10,7 +10,7 @@ import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
 import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import { examplePolicies, mustAgent, planner, reporter } from '../tests/folder.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 let set: PolicySet;
 let probe: Probe;

@@ -3,7 +3,7 @@ import { catalogFrom } from '../../../src/action/catalog.ts';
 import { lintFindings } from '../../../src/policy-tools/lint/lint.ts';
 import { lintRules } from '../../../src/policy-tools/lint/rules.ts';
 import { policySetFrom } from '../../../src/policy/loading/load.ts';
-import { compileHere, exampleCatalog, folderWith } from '../../policy/policy-folder.ts';
+import { compileHere, exampleCatalog, folderWith } from '../../builders/policy-folder.ts';
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const entities = JSON.stringify([

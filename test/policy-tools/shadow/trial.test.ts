@@ -12,7 +12,7 @@ import { noHistory } from '../../../src/task/history.ts';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { workloadIdentity } from '../../../src/token/credential.ts';
 import { Trial } from '../../../src/policy-tools/shadow/trial.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { unconstrained } from '../../../src/token/authorization-details.ts';
 
 const catalog = exampleCatalog.replace(

@@ -6,7 +6,7 @@ import { allowedReuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
 import type { Reuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
 import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
 import type { Attempt } from '../../../src/policy-tools/tests/test-case.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { planner, reporter } from './folder.ts';
 
 const circumstances = plainCircumstances(planner);

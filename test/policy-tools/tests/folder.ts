@@ -7,7 +7,7 @@ import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { systemDisk } from '../../../src/policy/loading/source.ts';
 import { caseFileFrom } from '../../../src/policy-tools/tests/case-file.ts';
 import type { TestCase } from '../../../src/policy-tools/tests/test-case.ts';
-import { compileHere } from '../../policy/policy-folder.ts';
+import { compileHere } from '../../builders/policy-folder.ts';
 
 /** The shipped example policies. */
 export async function examplePolicies(): Promise<PolicySet> {

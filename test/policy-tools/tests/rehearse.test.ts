@@ -3,7 +3,7 @@ import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { decisionText } from '../../../src/policy-tools/tests/case-verdict.ts';
 import { shopSet } from '../../action/protobuf/shop.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { examplePolicies, mustCases } from './folder.ts';
 
 let set: PolicySet;

@@ -3,7 +3,7 @@ import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { coverageText, gapsOf } from '../../../src/policy-tools/tests/coverage.ts';
 import { runSuites } from '../../../src/policy-tools/tests/run-suites.ts';
 import type { SuiteResult } from '../../../src/policy-tools/tests/run-suites.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { examplePolicies, mustCases, planner, reporter } from './folder.ts';
 
 let set: PolicySet;

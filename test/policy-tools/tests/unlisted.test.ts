@@ -3,7 +3,7 @@ import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { MAX_ATTEMPTS, unlistedAllows } from '../../../src/policy-tools/tests/unlisted.ts';
 import type { Unlisted } from '../../../src/policy-tools/tests/unlisted.ts';
-import { folderWith, mustLoad } from '../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { mustCases, planner, reporter } from './folder.ts';
 
 const CATALOG = `servers:

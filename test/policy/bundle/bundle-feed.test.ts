@@ -9,7 +9,7 @@ import { policySetFrom } from '../../../src/policy/loading/load.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { systemDisk } from '../../../src/policy/loading/source.ts';
 import type { Problem } from '../../../src/token/members.ts';
-import { compileHere, folderWith } from '../policy-folder.ts';
+import { compileHere, folderWith } from '../../builders/policy-folder.ts';
 import { keyPair } from './key-pair.ts';
 
 let folder: string;

@@ -7,7 +7,7 @@ import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
 import { hashOf } from '../../../src/policy/loading/proved-set.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
 import { isProblem } from '../../../src/token/members.ts';
-import { folderWith, mustLoad } from '../policy-folder.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const head = { version: 'v1', serial: 7, issuedAtMs: 1, expiresAtMs: 2 };
 const source = folderWith('@id("p") permit (principal, action, resource);\n', {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { borrowingDisk } from '../../../src/policy/loading/borrowed-source.ts';
 import { loadPolicies } from '../../../src/policy/loading/load.ts';
-import { compileHere } from '../policy-folder.ts';
+import { compileHere } from '../../builders/policy-folder.ts';
 
 const EXAMPLES = 'cedar-policies/examples';
 const load = (name: string) => {

@@ -4,7 +4,14 @@ import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
 import { compileInWorker } from '../../../src/policy/loading/compile.ts';
 import { loadPolicies, policySetFrom } from '../../../src/policy/loading/load.ts';
-import { baseSchema, compileHere, exampleCatalog, findingsOf, folderWith, mustLoad } from '../policy-folder.ts';
+import {
+  baseSchema,
+  compileHere,
+  exampleCatalog,
+  findingsOf,
+  folderWith,
+  mustLoad,
+} from '../../builders/policy-folder.ts';
 
 const permit = '@id("p") permit (principal, action, resource);\n';
 const many = (count: number, text: string, between: string) => Array.from({ length: count }, () => text).join(between);

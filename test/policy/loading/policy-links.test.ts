@@ -15,7 +15,7 @@ import { linkedText, offsetInTemplate } from '../../../src/policy/loading/policy
 import { placeInPolicy } from '../../../src/policy-tools/explain/probe.ts';
 import { setChanges } from '../../../src/policy-tools/compare/set-changes.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
-import { compileHere, exampleCatalog, folderWith, mustLoad } from '../policy-folder.ts';
+import { compileHere, exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const AGENT = 'spiffe://acme.test/a';

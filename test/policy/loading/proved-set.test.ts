@@ -5,7 +5,7 @@ import { provedSetFrom, whileProved } from '../../../src/policy/loading/proved-s
 import type { Findings, ProvedSet, ReadSet } from '../../../src/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../../src/policy/loading/source.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
-import { compileHere, folderWith } from '../policy-folder.ts';
+import { compileHere, folderWith } from '../../builders/policy-folder.ts';
 
 const permit = '@id("p") permit (principal, action, resource);';
 const ofNoType =

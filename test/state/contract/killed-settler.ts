@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
-import { agreeing, taskNumber } from '../samples.ts';
+import { agreeing } from '../../builders/state-file.ts';
+import { taskNumber } from '../../builders/task.ts';
 import { implementations } from './opened-state.ts';
 
 /**

@@ -5,7 +5,7 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { UseState } from '../../../src/state/store.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import type { TaskEvent, TaskState } from '../../../src/task/task.ts';
-import { byOperator, issuer, taskNumber, tokenNumber } from '../samples.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { OpenedState } from './opened-state.ts';
 
 /** Tasks of a run; each has one token at first. */

@@ -5,7 +5,9 @@ import type { Authority } from '../../../src/state/authority.ts';
 import type { Premises } from '../../../src/state/premises.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import type { Task } from '../../../src/task/task.ts';
-import { agreeing, byOperator, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing } from '../../builders/state-file.ts';
+import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { implementations } from './opened-state.ts';
 
 // A thread starts here, which takes a loaded machine its time.

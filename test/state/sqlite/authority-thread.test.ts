@@ -9,7 +9,10 @@ import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
 import type { AuthorityThreadOptions } from '../../../src/state/sqlite/authority-thread.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { agreeing, byOperator, endRecord, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { endRecord } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing, mustOpen } from '../../builders/state-file.ts';
+import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 
 // A thread starts here, which takes a loaded machine its time.
 jest.setTimeout(120_000);

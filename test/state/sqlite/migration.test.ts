@@ -10,7 +10,9 @@ import { migrateFile, pendingVersion } from '../../../src/state/sqlite/migration
 import { createState, stateFormat } from '../../../src/state/sqlite/schema.ts';
 import { openStore, openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { agreeing, byOperator, issuer, mustOpen, scratch, taskNumber } from '../samples.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing, mustOpen } from '../../builders/state-file.ts';
+import { byOperator, issuer, taskNumber } from '../../builders/task.ts';
 import { compiledOnce } from '../writer-process.ts';
 
 const { folder, remove } = scratch();

@@ -6,8 +6,8 @@ import type { ProofFileOptions } from '../../../src/state/sqlite/proof-file.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Proof } from '../../../src/token/proof.ts';
 import { at } from '../../token/proofs.ts';
-import { denied, nowMs, nowSeconds } from '../../token/tokens.ts';
-import { scratch } from '../samples.ts';
+import { denied, nowMs, nowSeconds } from '../../builders/tokens.ts';
+import { scratch } from '../../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -8,7 +8,9 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { IssuedToken, Store } from '../../../src/state/store.ts';
 import type { Task } from '../../../src/task/task.ts';
-import { byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -7,7 +7,10 @@ import { openStore, openStoreForReading } from '../../../src/state/sqlite/sqlite
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { agreeing, encoded, endRecord, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { encoded, endRecord } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing, mustOpen } from '../../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -7,7 +7,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { lockOutbox, lockState } from '../../../src/state/sqlite/state-lock.ts';
 import type { StateAccess } from '../../../src/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { scratch } from '../samples.ts';
+import { scratch } from '../../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

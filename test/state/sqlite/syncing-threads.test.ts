@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it, jest } from '@jest/globals';
 import { describeWith, stracePart } from '../../parts.ts';
-import { agreeing, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing } from '../../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { implementations } from '../contract/opened-state.ts';
 
 // Traced processes start here, which takes a loaded machine its time.

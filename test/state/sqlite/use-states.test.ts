@@ -6,7 +6,10 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Store, StoreReader, UseState } from '../../../src/state/store.ts';
 import { stateAt } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { agreeing, allowedUse, byOperator, issuer, mustOpen, scratch, taskNumber, tokenNumber } from '../samples.ts';
+import { allowedUse } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing, mustOpen } from '../../builders/state-file.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -8,7 +8,7 @@ import { mutate } from '../../../../src/policy-tools/tests/mutation/mutation.ts'
 import type { Mutation } from '../../../../src/policy-tools/tests/mutation/mutation.ts';
 import { runSuites } from '../../../../src/policy-tools/tests/run-suites.ts';
 import type { Suites } from '../../../../src/policy-tools/tests/suite-source.ts';
-import { folderWith, mustLoad } from '../../../policy/policy-folder.ts';
+import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
 import { mustCases, planner, reporter } from '../folder.ts';
 
 const entities = readFileSync('cedar-policies/entities.cedarentities.json', 'utf8');

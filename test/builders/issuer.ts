@@ -1,17 +1,17 @@
-import type { Catalog } from '../src/action/catalog.ts';
-import { deny, isDeny } from '../src/decision/decision.ts';
-import type { Decision, Deny } from '../src/decision/decision.ts';
-import { trustDomainFrom } from '../src/identity/spiffe-id.ts';
-import type { IssuerParts } from '../src/issuer/services.ts';
-import type { TokenKeys } from '../src/issuer/signing-keys.ts';
-import { authorize } from '../src/policy/authorize.ts';
-import type { PolicySet } from '../src/policy/loading/load.ts';
-import type { Question } from '../src/policy/question.ts';
-import { systemPorts } from '../src/runtime/ports.ts';
-import { after } from '../src/runtime/timers.ts';
-import { Reports } from '../src/state/reports.ts';
-import { directAuthority } from '../src/state/sqlite/direct-authority.ts';
-import type { Store } from '../src/state/store.ts';
+import type { Catalog } from '../../src/action/catalog.ts';
+import { deny, isDeny } from '../../src/decision/decision.ts';
+import type { Decision, Deny } from '../../src/decision/decision.ts';
+import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import type { IssuerParts } from '../../src/issuer/services.ts';
+import type { TokenKeys } from '../../src/issuer/signing-keys.ts';
+import { authorize } from '../../src/policy/authorize.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
+import type { Question } from '../../src/policy/question.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { after } from '../../src/runtime/timers.ts';
+import { Reports } from '../../src/state/reports.ts';
+import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
+import type { Store } from '../../src/state/store.ts';
 
 /** What of an issuer is not as usual. */
 export type IssuerChange = Partial<Omit<IssuerParts, 'settings' | 'policies'>> & {

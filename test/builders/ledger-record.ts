@@ -1,0 +1,50 @@
+import { encodedRecord } from '../../src/ledger/encoded-record.ts';
+import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { taskNumber } from './task.ts';
+
+/** A record as a ledger takes it; throws where it is none. */
+export const encoded = (record: LedgerRecord): EncodedRecord => {
+  const result = encodedRecord(record);
+  if ('problem' in result) throw new Error(result.problem);
+  return result;
+};
+
+/** The record of task number `n` completed at `n`. */
+export const endRecord = (n: number, note = ''): EncodedRecord =>
+  encoded({
+    kind: 'end',
+    at: n,
+    task: taskNumber(n).id,
+    state: 'completed',
+    cause: 'operator.completed',
+    note,
+    by: 'operator',
+  });
+
+/** The record of a use of task number `n` at an instant. */
+export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = 'allow'): EncodedRecord =>
+  encoded({
+    kind: 'use',
+    refusedCaller: null,
+    detail: null,
+    at,
+    decisionId: `use-${n}`,
+    task: taskNumber(n).id,
+    agent: taskNumber(n).agent,
+    credential: 'task-token',
+    action: 'payments.read',
+    decision,
+    reason: decision === 'allow' ? null : 'policy.forbidden',
+    policyIds: [],
+    policySet: null,
+    policyGeneration: null,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: `digest-${n}`,
+    traceId: 'a'.repeat(32),
+    spanId: 'b'.repeat(16),
+    host: 'payments.acme.test',
+    method: 'GET',
+    path: '/v1/payments',
+  });
