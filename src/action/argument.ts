@@ -1,4 +1,4 @@
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 import type { ArgumentType, TextArgument } from './catalog-arguments.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { descriptorSetFrom } from './protobuf/descriptor-set.ts';
 import type { DescriptorSet } from './protobuf/descriptor-set.ts';
 import { entriesOf, openYaml, stringOf } from './yaml-file.ts';

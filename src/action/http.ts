@@ -1,6 +1,6 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { argumentFromText } from './argument.ts';
 import type { ArgumentValue } from './argument.ts';
 import { hasBody, unreadBodyProblem } from './body.ts';

@@ -1,5 +1,5 @@
-import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import { argumentFromJson } from './argument.ts';
 import type { ArgumentValue } from './argument.ts';

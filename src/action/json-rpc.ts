@@ -1,6 +1,6 @@
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import type { HttpCall } from './call.ts';
 import { exactJsonFrom, protobufFolded } from './json-arguments.ts';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { isPlainKey, looseKey, rootOfKey } from './query-key.ts';
 
 /** What a route declares about its query. */

@@ -1,6 +1,7 @@
 import { isCollection, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
 import type { Node, Pair } from 'yaml';
-import { bool, isProblem, type Reader } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { bool, type Reader } from '../runtime/fields.ts';
 import { placesIn } from './finding.ts';
 import type { Finding } from './finding.ts';
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 import type { AccessEntry, IntentFile } from './intent.ts';
 
 /** An intent in the form of a token request. */

@@ -4,7 +4,7 @@ import type { Finding } from '../action/finding.ts';
 import { fieldsOf, itemsOf, openYaml, stringOf } from '../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
 import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../token/authorization-details.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { DURATION_RULE, secondsFrom } from './duration.ts';
 
 /** One entry of `access`: an `authorization_details` entry for one resource, as JSON. */

@@ -1,6 +1,7 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { isProblem, membersFrom, optional, text } from '../token/members.ts';
-import type { Reader } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { membersFrom, optional, text } from '../runtime/fields.ts';
+import type { Reader } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { httpExchange } from '../runtime/http-exchange.ts';
-import { isProblem, membersFrom, type Problem, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { membersFrom, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 
 /** The token of the enclosing run, as far as known. */

@@ -1,6 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 /**
  * A file that contains only the current token, mode 0600. Replaced atomically (rename), so that a reader sees the old or the

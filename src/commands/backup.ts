@@ -3,7 +3,7 @@ import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { makeBackup } from '../state/backup/make-backup.ts';
 import type { Manifest } from '../state/backup/manifest.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { copyProgress } from './copy-progress.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

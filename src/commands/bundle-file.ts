@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { bundleFrom } from '../policy/bundle/bundle.ts';
 import type { Bundle } from '../policy/bundle/bundle.ts';
 import { verificationKeysFrom } from '../token/jwks.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';

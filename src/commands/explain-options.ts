@@ -3,8 +3,8 @@ import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
 import { plainTask } from '../policy-tools/tests/test-case.ts';
 import type { TestCase } from '../policy-tools/tests/test-case.ts';
-import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 /** Options that describe an attempt and its circumstances; defaults are those of most calls. */
 export interface AttemptOptions {

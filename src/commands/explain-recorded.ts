@@ -9,7 +9,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { recordedCase, recordedSuiteText } from '../policy-tools/compare/recorded-case.ts';
 import { recordedWith } from '../policy-tools/compare/recorded-task.ts';
 import type { RecordedTask } from '../policy-tools/compare/recorded-task.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';

@@ -4,7 +4,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
 import type { TestCase } from '../policy-tools/tests/test-case.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { attemptFrom, namesAttempt } from './explain-options.ts';

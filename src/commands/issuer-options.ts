@@ -10,7 +10,7 @@ import type { OAuthDeclaration } from '../agent-run/declaration.ts';
 import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
 import { intentFileFrom } from '../agent-run/intent.ts';
 import type { IssuerPlace } from '../agent-run/issuer-call.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import type { CommandIo } from './command.ts';
 import { excerptOf, shownText } from './excerpt.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';

@@ -1,7 +1,7 @@
 import type { ProvedRecord } from '../ledger/proof-bundle.ts';
 import { provedRecord } from '../ledger/proof-bundle.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { KEY_HELP, keysFrom, trustFileText } from './ledger-trust.ts';

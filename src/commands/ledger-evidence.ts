@@ -10,7 +10,7 @@ import { leafFrom } from '../ledger/leaf.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { folderVerdict } from '../ledger/log/folder-verdict.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { fileSink, streamSink } from './export-sink.ts';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
 import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
 /** Largest files of keys and anchors, which are held in memory. */

@@ -1,5 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 /** Longest name of a person, in characters. */
 const MAX_NAME = 128;

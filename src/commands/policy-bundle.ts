@@ -4,7 +4,7 @@ import type { Bundle, BundleHead } from '../policy/bundle/bundle.ts';
 import { policySetFrom } from '../policy/loading/load.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { signedBundleAt, bundleFileText } from './bundle-file.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

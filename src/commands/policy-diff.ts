@@ -8,7 +8,7 @@ import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
 import { Comparison } from '../policy-tools/compare/comparison.ts';
 import { readSuites } from '../policy-tools/tests/suite-source.ts';
 import type { TestCase } from '../policy-tools/tests/test-case.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { comparedJson, comparedLines } from './comparison-text.ts';

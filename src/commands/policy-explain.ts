@@ -16,7 +16,7 @@ import type { Rehearsal } from '../policy-tools/tests/rehearse.ts';
 import { allowedReuse } from '../policy-tools/tests/allowed-reuse.ts';
 import type { Reuse } from '../policy-tools/tests/allowed-reuse.ts';
 import { decisionText } from '../policy-tools/tests/case-verdict.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import type { RecordedDecision } from './explain-recorded.ts';

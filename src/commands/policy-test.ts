@@ -15,7 +15,7 @@ import { runSuites } from '../policy-tools/tests/run-suites.ts';
 import type { CaseResult, SuiteResult } from '../policy-tools/tests/run-suites.ts';
 import { readSuites } from '../policy-tools/tests/suite-source.ts';
 import type { Suites } from '../policy-tools/tests/suite-source.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { isNoticed, mutationLines } from './mutation-lines.ts';

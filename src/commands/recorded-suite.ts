@@ -7,8 +7,8 @@ import { isReasonOfCase, recordedCaseText, recordedSuiteText } from '../policy-t
 import type { RecordedCase } from '../policy-tools/compare/recorded-case.ts';
 import { recordedWith } from '../policy-tools/compare/recorded-task.ts';
 import { readCaseOf } from '../policy-tools/compare/replay.ts';
-import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { Groups } from '../policy-tools/shadow/groups.ts';
 import type { Group } from '../policy-tools/shadow/groups.ts';
 import { recordedTasks } from './recorded-tasks.ts';

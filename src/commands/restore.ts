@@ -3,7 +3,7 @@ import { accountName } from '../runtime/account-name.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { restoreBackup } from '../state/backup/restore-backup.ts';
 import type { Restored } from '../state/backup/restore-backup.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { copyProgress } from './copy-progress.ts';

@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { operatorOf } from './operator.ts';

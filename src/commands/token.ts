@@ -4,7 +4,7 @@ import { IssuerClient } from '../agent-run/issuer-client.ts';
 import { isIssuerProblem, problemLines } from '../agent-run/issuer-problem.ts';
 import { OwnSvid } from '../agent-run/own-svid.ts';
 import { isInsideRun, outerToken } from '../agent-run/outer-run.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';

@@ -1,6 +1,7 @@
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { Node } from 'yaml';
-import { integer as readInteger, isProblem, type Problem, type Reader } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { integer as readInteger, type Reader } from '../runtime/fields.ts';
 import { nearestOf } from './nearest.ts';
 import { isOfOthers } from './variables.ts';
 

@@ -9,7 +9,7 @@ import { DEFAULT_TTL_SECONDS, plainCircumstances } from '../policy-tools/tests/t
 import type { TestCase, WrittenCall } from '../policy-tools/tests/test-case.ts';
 import { writtenCallOf } from '../policy-tools/tests/written-call.ts';
 import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 
 /** A call to try: agent, task and expected outcome. */
 export interface AttemptToTry {

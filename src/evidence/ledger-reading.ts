@@ -8,7 +8,7 @@ import { cellsOf } from '../ledger/timeline-text.ts';
 import { keptPolicies, type KeptPolicies } from '../ledger/log/kept-policies.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { type RecordMembers, fieldText } from './evidence-class.ts';
 import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
 import type { Tally } from './tally.ts';

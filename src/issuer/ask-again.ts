@@ -3,7 +3,7 @@ import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type IssueFacts, issueQuestion } from '../policy/question.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom, type Constraints } from '../token/authorization-details.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { delegationFrom } from './ancestors.ts';
 import type { GrantPolicies, IssuerServices } from './services.ts';
 

@@ -10,7 +10,7 @@ import type { NamedValues } from '../task/named-values.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { ancestorsOf, delegationFrom } from './ancestors.ts';
 import { clientFrom } from './client.ts';
 import { declarationFrom } from './declaration.ts';

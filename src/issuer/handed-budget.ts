@@ -1,6 +1,6 @@
 import type { Spend } from '../state/store.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { grantingEntry } from './narrowing.ts';
 
 /** Most calls of a limited task that one part of it can be given. */

@@ -8,7 +8,7 @@ import type { Task } from '../task/task.ts';
 import { type AuthorizationDetail, authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import type { Confirmation } from '../token/confirmation.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { isOwn, type LiveToken, liveToken, type OwnToken, ownTokenFrom, type ParentTask } from './own-token.ts';
 import type { IssuerServices } from './services.ts';

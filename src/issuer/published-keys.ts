@@ -1,7 +1,8 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import type { JWK } from 'jose';
 import { privateFileProblem } from '../runtime/private-file.ts';
-import { isProblem, listOf, membersFrom, type Problem, type Reader, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { listOf, membersFrom, type Reader, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Published } from './key-schedule.ts';
 

@@ -11,7 +11,7 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { SpanReference } from '../token/claims.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { isChanged } from './decide-anew.ts';
 import type { Grant, Judged } from './grant.ts';
 import { handedBudget } from './handed-budget.ts';

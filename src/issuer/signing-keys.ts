@@ -7,7 +7,7 @@ import type { Ports } from '../runtime/ports.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
 import { scheduleOf } from './key-schedule.ts';
 import { replacePrivateFile } from '../runtime/private-write.ts';

@@ -13,7 +13,8 @@ import { type CompactJws, compactJwsFrom, signatureProblem } from '../token/comp
 import { type Confirmation, confirmation } from '../token/confirmation.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import { lifetimeProblem } from '../token/lifetime.ts';
-import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 

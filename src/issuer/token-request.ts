@@ -4,7 +4,7 @@ import type { JsonValue } from '../ledger/canonical-json.ts';
 import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import type { AuthorizationDetail } from '../token/authorization-details.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Form } from './form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';

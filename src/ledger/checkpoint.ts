@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { HASH_BYTES } from './merkle.ts';
 import { isKeyName, type NoteKey } from './note-key.ts';

@@ -1,4 +1,4 @@
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { openedCheckpoint, type Checkpoint } from './checkpoint.ts';
 import type { CompactRange } from './compact-range.ts';
 import { isSameHash, rootOf } from './merkle.ts';

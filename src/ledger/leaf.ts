@@ -1,4 +1,5 @@
-import { integer, isProblem, membersFrom, text, type Problem, type Reader } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { integer, membersFrom, type Reader, text } from '../runtime/fields.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { canonicalJson, type JsonValue } from './canonical-json.ts';
 import { HASH_BYTES } from './merkle.ts';

@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 
 /** A key that verifies notes, identified by name and id. */

@@ -1,4 +1,4 @@
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { openedCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { inclusionProblem } from './inclusion-proof.ts';

@@ -1,4 +1,4 @@
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { leafFrom } from './leaf.ts';
 import type { LedgerRecord } from './record.ts';
 import { aligned, CELLS, cellsOf, printable } from './timeline-text.ts';

@@ -1,7 +1,9 @@
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { integer, isProblem, listOf, membersFrom, optional, text } from '../token/members.ts';
-import type { Problem, Reader } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { integer, listOf, membersFrom, optional, text } from '../runtime/fields.ts';
+import type { Problem } from '../runtime/problem.ts';
+import type { Reader } from '../runtime/fields.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import { leafFrom } from './leaf.ts';

@@ -1,5 +1,5 @@
 import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { isKeyName, noteKeyOf, type NoteKey } from './note-key.ts';
 

@@ -1,4 +1,4 @@
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { base64Of } from './base64.ts';
 import { clockWatch } from './clock-watch.ts';
 import { appended, type CompactRange } from './compact-range.ts';

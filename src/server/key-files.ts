@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { PathGuard } from '../config/writable-path.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
-import { isProblem } from '../token/members.ts';
-import type { Problem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { codeOf } from './start-problem.ts';
 
 /** What files of keys are read with. */

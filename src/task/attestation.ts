@@ -1,4 +1,4 @@
-import type { Problem } from '../token/members.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { namedValueLimits, type NamedValues } from './named-values.ts';
 
 /** Who attests: a workload of `contextWriters`, one of `operators`, or a transmitter of security events. */

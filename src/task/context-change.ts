@@ -1,4 +1,4 @@
-import { isProblem, type Problem } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { attestedAfter, type Attesting, changedAttestations } from './attestation.ts';
 import type { NamedValues } from './named-values.ts';
 import type { ContextEffect, Task } from './task.ts';

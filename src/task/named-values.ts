@@ -1,4 +1,5 @@
-import { isProblem, type Problem, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { text } from '../runtime/fields.ts';
 
 /** Named values about a task from one source: a model version, a node, an approval, or whatever else an operator cares about. */
 export type NamedValues = Readonly<Record<string, string>>;

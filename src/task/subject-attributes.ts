@@ -1,4 +1,5 @@
-import { bool, integer, isProblem, listOf, type Problem, type Reader, text } from '../token/members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { bool, integer, listOf, type Reader, text } from '../runtime/fields.ts';
 
 /** An attribute of the subject from its subject token, such as its groups; of the type that the catalog declares. */
 export type SubjectAttribute = string | number | boolean | readonly string[];

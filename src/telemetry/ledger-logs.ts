@@ -1,7 +1,7 @@
 import { remitVersion } from '../config/version.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { leafFrom, type LedgerLeaf } from '../ledger/leaf.ts';
-import { isProblem } from '../token/members.ts';
+import { isProblem } from '../runtime/problem.ts';
 
 /** `INFO` and `WARN` of the OpenTelemetry log data model. */
 const INFO = { severityNumber: 9, severityText: 'INFO' } as const;

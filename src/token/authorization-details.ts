@@ -1,14 +1,5 @@
-import {
-  integer,
-  isProblem,
-  listOf,
-  membersFrom,
-  optional,
-  type Problem,
-  type Reader,
-  seconds,
-  text,
-} from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { integer, listOf, membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 
 /** The only authorization details type that Remit issues and accepts. */
 export const AUTHORIZATION_DETAILS_TYPE = 'urn:remit:task';

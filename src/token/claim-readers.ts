@@ -1,6 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
-import { isProblem, listOf, optional, type Problem, type Reader, text } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { listOf, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** Limits of the claims, in characters or entries. */
 export const claimLimits = Object.freeze({

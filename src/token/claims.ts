@@ -5,7 +5,8 @@ import { authorizationDetailsFrom, type AuthorizationDetail } from './authorizat
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
-import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { useKeyOf } from './use-key.ts';
 
 /** A reference to another span: ids in lower-case hex, neither all zero. */

@@ -3,7 +3,8 @@ import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
-import { isProblem, membersFrom, optional, type Problem, text } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { membersFrom, optional, text } from '../runtime/fields.ts';
 import { isSigned } from './signature.ts';
 import { strictJsonFrom } from './strict-json.ts';
 

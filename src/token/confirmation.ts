@@ -1,5 +1,6 @@
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
-import { isProblem, membersFrom, optional, type Reader, text } from './members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { membersFrom, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** What a token is bound to: the digest of a certificate (RFC 8705) or of a DPoP key (RFC 9449), base64url SHA-256. */
 export interface Confirmation {

@@ -5,7 +5,8 @@ import { absent, signingInputOf } from './compact-jws.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { digestOfToken, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
-import { isProblem, listOf, membersFrom, optional, type Reader, seconds } from './members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { listOf, membersFrom, optional, type Reader, seconds } from '../runtime/fields.ts';
 import { useKeyOf } from './use-key.ts';
 
 /** A verified access token of an external issuer. It says who calls and what an IAM lets it do; it names no task. */

@@ -2,7 +2,8 @@ import { createHash, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { algorithmOfKey, algorithms, type AlgorithmSpec, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
-import { isProblem, listOf, membersFrom, optional, type Problem, type Reader, text } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { listOf, membersFrom, optional, type Reader, text } from '../runtime/fields.ts';
 import { rsaWeakness } from './rsa-strength.ts';
 
 /** A public key for verifying signatures of exactly one algorithm. */

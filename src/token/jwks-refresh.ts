@@ -3,7 +3,7 @@ import type { Ports } from '../runtime/ports.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import type { VerificationKey } from './jwk.ts';
 import { MAX_JWKS_BYTES, verificationKeysFrom } from './jwks.ts';
-import { isProblem, type Problem } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import type { After } from '../runtime/timers.ts';
 

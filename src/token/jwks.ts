@@ -1,6 +1,7 @@
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
-import { isProblem, listOf, membersFrom, type Problem } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { listOf, membersFrom } from '../runtime/fields.ts';
 
 export type { VerificationKey };
 

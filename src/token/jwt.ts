@@ -2,7 +2,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { claimedIssuerOf } from './claims.ts';
 import { type CompactJws, compactJwsFrom, signatureProblem } from './compact-jws.ts';
-import { isProblem } from './members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
 /**

@@ -6,7 +6,7 @@ import type { VerificationKey } from './jwk.ts';
 import type { IssuerKind, VerificationKeys } from './jwt.ts';
 import { verificationKeysFrom } from './jwks.ts';
 import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } from './jwks-refresh.ts';
-import { isProblem } from './members.ts';
+import { isProblem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
 
 /** A trusted issuer and where its keys come from. */

@@ -4,7 +4,8 @@ import { tokenId } from './claim-readers.ts';
 import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, signatureProblem } from './compact-jws.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { digestOfToken } from './jwt.ts';
-import { isProblem, membersFrom, optional, type Problem, type Reader, seconds, text } from './members.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
 

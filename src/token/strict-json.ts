@@ -1,4 +1,4 @@
-import type { Problem } from './members.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -1,4 +1,4 @@
-import type { Problem } from './members.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 /** Longest URI accepted, in characters. */
 export const MAX_TARGET_URI_CHARACTERS = 8192;

@@ -3,7 +3,8 @@ import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import { name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
 import { digestOfToken, verifyingKey, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
-import { isProblem, membersFrom, optional, type Reader, seconds, text } from './members.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 
 /** Longest lifetime of a transaction token, in seconds. */
 export const MAX_TRANSACTION_TOKEN_SECONDS = 60;

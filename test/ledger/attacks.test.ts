@@ -6,7 +6,7 @@ import { leafFrom } from '../../src/ledger/leaf.ts';
 import { leafHash } from '../../src/ledger/merkle.ts';
 import type { Verdict } from '../../src/ledger/verdict.ts';
 import { verdictOn } from '../../src/ledger/verification.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { privateKeyOf } from './keys.ts';
 import { anchorsOf, atOf, chained, logOf, logWith, origin, pinned, stored, type MemoryLog } from './logs.ts';
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isKeyName, noteKeyFrom, noteKeyOf, noteKeyText } from '../../src/ledger/note-key.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { privateKeyOf, publicKeyOf } from './keys.ts';
 
 /** The example key of golang.org/x/mod/sumdb/note. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { noteKeyFrom, noteKeyOf, type NoteKey } from '../../src/ledger/note-key.ts';
 import { openedNote, signedNote } from '../../src/ledger/signed-note.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { privateKeyOf, publicKeyOf } from './keys.ts';
 
 const mustKey = (text: string): NoteKey => {

@@ -6,7 +6,7 @@ import {
   type Constraints,
   unconstrained,
 } from '../../src/token/authorization-details.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 
 const sound = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
 

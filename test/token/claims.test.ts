@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { authorizationDetailsFrom } from '../../src/token/authorization-details.ts';
 import { taskClaimsFrom } from '../../src/token/claims.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { soundClaims } from '../builders/tokens.ts';
 
 const read = (claims: object) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint } from 'jose';
 import { jwkFrom } from '../../src/token/jwk.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { bareJwk, rfc9449 } from './proofs.ts';
 import { ed25519Key, es256Key, rs256Key } from '../builders/tokens.ts';
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { MAX_JWKS_KEYS, verificationKeysFrom } from '../../src/token/jwks.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { ed25519Key, es256Key, jwksOf, rs256Key } from '../builders/tokens.ts';
 
 const es = es256Key();

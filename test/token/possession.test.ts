@@ -4,7 +4,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { type AuthorizationScheme, credentialFrom } from '../../src/token/authorization-header.ts';
 import type { Confirmation } from '../../src/token/confirmation.ts';
 import { jwkFrom } from '../../src/token/jwk.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { possessionFrom } from '../../src/token/possession.ts';
 import { defaultProofRules } from '../../src/token/proof.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { MAX_JSON_DEPTH, strictJsonFrom } from '../../src/token/strict-json.ts';
 import { describeWithVectors, vectorBytes, vectorFiles } from './vectors.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { targetUriFrom, targetUriOf } from '../../src/token/target-uri.ts';
 
 describe('targetUriFrom', () => {

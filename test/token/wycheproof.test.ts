@@ -5,7 +5,7 @@ import { compactJwsFrom, signatureProblem } from '../../src/token/compact-jws.ts
 import type { VerificationKey } from '../../src/token/jwk.ts';
 import { verificationKeysFrom } from '../../src/token/jwks.ts';
 import { KeyRing } from '../../src/token/keys.ts';
-import { isProblem } from '../../src/token/members.ts';
+import { isProblem } from '../../src/runtime/problem.ts';
 import { isSigned } from '../../src/token/signature.ts';
 import { describeWithVectors, vectorBytes } from './vectors.ts';
 

@@ -15,7 +15,7 @@ import type {
   FileDescriptorSet,
   ServiceDescriptorProto,
 } from '@bufbuild/protobuf/wkt';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { scanProblem } from './strict-scan.ts';
 
 /** The messages, enums and services of a set of `.proto` files, by full name without a leading dot. */

@@ -1,5 +1,5 @@
 import { createFileRegistry, fromJson, toBinary, type FileRegistry, type JsonValue } from '@bufbuild/protobuf';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import type { DescriptorSet, MessageType } from './descriptor-set.ts';
 
 const MAX_DEPTH = 100;

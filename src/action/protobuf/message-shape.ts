@@ -1,4 +1,4 @@
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import type { ArgumentType, MessageArgument } from '../catalog-arguments.ts';
 import type { DescriptorSet, FieldDescriptor, MessageDescriptor } from './descriptor-set.ts';
 import { scalars } from './scalar.ts';

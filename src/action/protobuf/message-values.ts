@@ -1,5 +1,5 @@
 import type { ReasonCode } from '../../decision/reasons.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { argumentFromJson, MAX_STRINGS } from '../argument.ts';
 import type { ArgumentValue } from '../argument.ts';
 import type { FieldShape, MessageShape, WantedValue } from './message-shape.ts';

@@ -1,5 +1,5 @@
-import { isProblem } from '../../token/members.ts';
-import type { Problem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import type { ArgumentType } from '../catalog-arguments.ts';
 import type { FieldKind } from './descriptor-set.ts';
 import { eachVarint } from '../../protobuf/fields.ts';

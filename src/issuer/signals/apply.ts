@@ -3,7 +3,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { type Cause, causeOf } from '../../task/cause.ts';
 import { contextAfter, contextChanges } from '../../task/context-change.ts';
 import type { Task } from '../../task/task.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { ancestorsOf } from '../ancestors.ts';
 import { decidedAnew } from '../decide-anew.ts';
 import { askAgain, isRefusal } from '../ask-again.ts';

@@ -1,4 +1,5 @@
-import { isProblem, membersFrom, optional, type Reader, seconds, text } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import { membersFrom, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
 import type { ChangedValues } from '../../task/attestation.ts';
 import type { SignalName } from '../../task/cause.ts';
 import { namedValuesFrom } from '../../task/named-values.ts';

@@ -1,16 +1,8 @@
 import { type Deny, isDeny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import { unverifiedJwtFrom, type VerificationKeys, verifyingKey } from '../../token/jwt.ts';
-import {
-  isProblem,
-  listOf,
-  membersFrom,
-  optional,
-  type Problem,
-  type Reader,
-  seconds,
-  text,
-} from '../../token/members.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { listOf, membersFrom, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
 import { type EventMeaning, type EventType, eventTypes } from './event.ts';
 import { type SignalError, type SignalErrorCode, signalError } from './signal-error.ts';
 import { type SignalSubject, subject } from './subject.ts';

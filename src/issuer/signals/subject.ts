@@ -1,7 +1,8 @@
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
 import { isDeny } from '../../decision/decision.ts';
-import { isProblem, membersFrom, type Problem, type Reader, text } from '../../token/members.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { membersFrom, type Reader, text } from '../../runtime/fields.ts';
 
 /** A subject identifier of one member. @see RFC 9493 section 3.2, OpenID Shared Signals Framework 1.0 section 3.5 */
 export type SimpleSubject =

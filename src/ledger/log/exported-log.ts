@@ -3,7 +3,7 @@ import { emptyRange } from '../compact-range.ts';
 import { MAX_LEAF_BYTES } from '../leaf.ts';
 import type { Verdict } from '../verdict.ts';
 import { verdictOn, type StoredEntry, type Trust } from '../verification.ts';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 
 const CHUNK_BYTES = 1024 ** 2;
 const NEWLINE = 0x0a;

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { broken, type Verdict } from '../verdict.ts';
 import { verdictOn, type StoredLog, type Trust } from '../verification.ts';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
 import { indexProblem } from './index-check.ts';
 import { LogReader } from './log-reader.ts';

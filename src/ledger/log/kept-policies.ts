@@ -2,7 +2,8 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import { hashOf } from '../../policy/loading/proved-set.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
-import { isProblem, listOf, membersFrom, text, type Problem, type Reader } from '../../token/members.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { listOf, membersFrom, type Reader, text } from '../../runtime/fields.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 
 /** Largest policy set that is kept. */

@@ -2,7 +2,7 @@ import { checkpointFrom } from '../checkpoint.ts';
 import { inclusionProblem, inclusionProof } from '../inclusion-proof.ts';
 import { leafHash } from '../merkle.ts';
 import { proofText } from '../proof-bundle.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import type { LogReader } from './log-reader.ts';
 
 /** A proof, or why there is none: the record was pruned, does not exist, is not signed yet, or the log is damaged. */

@@ -6,7 +6,7 @@ import type { NoteKey } from '../note-key.ts';
 import type { CheckpointRecord } from '../record.ts';
 import { recordsText } from '../verdict.ts';
 import type { Records } from '../verdict.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { closedSegment } from './closed-segment.ts';

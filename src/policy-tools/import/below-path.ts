@@ -1,4 +1,4 @@
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { itemsIn, memberOf } from './entry.ts';
 import type { Entry, Imported } from './entry.ts';
 

@@ -1,8 +1,9 @@
 import type { AttestedValue } from '../../policy/question.ts';
 import { namedValueLimits } from '../../task/named-values.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
-import { isProblem, listOf, membersFrom, text } from '../../token/members.ts';
-import type { Reader } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import { listOf, membersFrom, text } from '../../runtime/fields.ts';
+import type { Reader } from '../../runtime/fields.ts';
 
 /** Reads any mapping as an object, its own members alone. */
 export const anyObject: Reader<Readonly<Record<string, unknown>>> = (value) =>

@@ -2,8 +2,10 @@ import { placesIn } from '../../action/finding.ts';
 import type { Finding, TextPlace } from '../../action/finding.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
-import { integer, isProblem, listOf, membersFrom, oneOf, optional, text } from '../../token/members.ts';
-import type { Problem, Reader } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import { integer, listOf, membersFrom, oneOf, optional, text } from '../../runtime/fields.ts';
+import type { Problem } from '../../runtime/problem.ts';
+import type { Reader } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { anyObject } from './case-leaf.ts';
 

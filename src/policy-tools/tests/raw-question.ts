@@ -1,4 +1,4 @@
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { freshCedar } from '../../policy/cedar.ts';
 import type { Cedar } from '../../policy/cedar.ts';
 import { cedarTokens } from '../../policy/cedar-text.ts';

@@ -3,7 +3,7 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import { probeOf } from '../explain/probe.ts';
 import type { Probe } from '../explain/probe.ts';
 import { rawAsker } from './raw-question.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { cedarTestProblems } from './cedar-tests.ts';
 import type { CedarTest } from './cedar-tests.ts';
 import { CoverageCount } from './coverage.ts';

@@ -2,8 +2,8 @@ import type { Catalog, CatalogAction, Server } from '../../action/catalog.ts';
 import type { ArgumentSpec } from '../../action/catalog-arguments.ts';
 import type { FieldDescriptor } from '../../action/protobuf/descriptor-set.ts';
 import { messageFromJson } from '../../action/protobuf/message-json.ts';
-import { isProblem } from '../../token/members.ts';
-import type { Problem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import type { Attempt, WrittenCall } from './test-case.ts';
 
 /** An attempt that is a call, in any form. */

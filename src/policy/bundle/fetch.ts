@@ -1,5 +1,5 @@
 import { failureCode, type HttpAnswer, httpExchange } from '../../runtime/http-exchange.ts';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { MAX_BUNDLE_BYTES } from './bundle.ts';
 
 /** The answer of an address: a bundle, or that the one with that ETag is current. */

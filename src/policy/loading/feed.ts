@@ -1,5 +1,5 @@
 import type { PathGuard } from '../../config/writable-path.ts';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { compileInWorker } from './compile.ts';
 import type { LoadPolicySet } from '../policy-in-force.ts';
 import { loadPolicies } from './load.ts';

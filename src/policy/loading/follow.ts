@@ -1,6 +1,6 @@
 import type { Finding } from '../../action/finding.ts';
 import { repeatedly } from '../../runtime/repeatedly.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import type { After } from '../../runtime/timers.ts';
 import type { PolicyInForce } from '../policy-in-force.ts';
 import type { PolicyFeed } from './feed.ts';

@@ -1,4 +1,4 @@
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { linesOf } from '../answers/key-reads.ts';
 import { readsTogether } from '../answers/reads.ts';
 import { eachOf } from '../each.ts';

@@ -3,7 +3,7 @@ import { catalogFrom } from '../../action/catalog.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { inReadingOrder } from '../../action/finding.ts';
 import type { Finding } from '../../action/finding.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { withCatalogEntities } from '../catalog-entities.ts';
 import { entitiesFrom, entityKey } from '../entities.ts';
 import type { Entity } from '../entities.ts';

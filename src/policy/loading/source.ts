@@ -5,7 +5,7 @@ import type { DescriptorFiles } from '../../action/catalog-descriptor-sets.ts';
 import type { Finding } from '../../action/finding.ts';
 import { anyPath } from '../../config/writable-path.ts';
 import type { PathGuard } from '../../config/writable-path.ts';
-import type { Problem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
 
 /** One file of a policy folder. */
 export interface SourceFile {

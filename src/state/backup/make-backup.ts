@@ -11,8 +11,8 @@ import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { synced } from '../../runtime/synced.ts';
-import type { Problem } from '../../token/members.ts';
-import { isProblem } from '../../token/members.ts';
+import type { Problem } from '../../runtime/problem.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { writeManifest } from './manifest.ts';
 import type { BackedUpLedger, Manifest } from './manifest.ts';
 

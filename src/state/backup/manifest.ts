@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { integer, isProblem, listOf, membersFrom, text } from '../../token/members.ts';
-import type { Problem, Reader } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import { integer, listOf, membersFrom, text } from '../../runtime/fields.ts';
+import type { Problem } from '../../runtime/problem.ts';
+import type { Reader } from '../../runtime/fields.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
 import { synced } from '../../runtime/synced.ts';
 

@@ -2,8 +2,8 @@ import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } fro
 import { dirname, join } from 'node:path';
 import { base64Of } from '../../ledger/base64.ts';
 import { rootOf } from '../../ledger/merkle.ts';
-import { isProblem } from '../../token/members.ts';
-import type { Problem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { readLog } from '../../ledger/log/log-reader.ts';
 import type { LogReader } from '../../ledger/log/log-reader.ts';
 import { filesOf } from '../../ledger/log/segment-files.ts';

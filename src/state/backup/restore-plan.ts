@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { isProblem } from '../../token/members.ts';
-import type { Problem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import { manifestIn } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 

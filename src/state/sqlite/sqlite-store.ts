@@ -5,7 +5,7 @@ import type { Saying } from '../../task/context-change.ts';
 import { expiryOf, stateAt } from '../../task/task.ts';
 import type { HistoryEntry } from '../../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../task/task.ts';
-import { isProblem } from '../../token/members.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import { spendsProblem } from '../settlement.ts';
 import { namesOf, spendFor } from './budget-table.ts';
 import type { Clocks } from '../../runtime/ports.ts';

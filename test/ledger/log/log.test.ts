@@ -6,7 +6,7 @@ import { openedCheckpoint } from '../../../src/ledger/checkpoint.ts';
 import { appended, emptyRange } from '../../../src/ledger/compact-range.ts';
 import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
 import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
-import { isProblem } from '../../../src/token/members.ts';
+import { isProblem } from '../../../src/runtime/problem.ts';
 import { lastNotesIn, notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
 import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';

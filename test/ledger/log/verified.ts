@@ -3,7 +3,7 @@ import { noteKeyFrom } from '../../../src/ledger/note-key.ts';
 import type { Verdict } from '../../../src/ledger/verdict.ts';
 import { notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
 import { folderVerdict } from '../../../src/ledger/log/folder-verdict.ts';
-import { isProblem } from '../../../src/token/members.ts';
+import { isProblem } from '../../../src/runtime/problem.ts';
 
 /** What the log of a folder is worth with its files, by the pinned key and what was handed outside. */
 export function verdictIn(

@@ -8,7 +8,7 @@ import type { FetchedBundle } from '../../../src/policy/bundle/fetch.ts';
 import { policySetFrom } from '../../../src/policy/loading/load.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { systemDisk } from '../../../src/policy/loading/source.ts';
-import type { Problem } from '../../../src/token/members.ts';
+import type { Problem } from '../../../src/runtime/problem.ts';
 import { compileHere, folderWith } from '../../builders/policy-folder.ts';
 import { keyPair } from './key-pair.ts';
 

@@ -6,7 +6,7 @@ import { keyPair } from './key-pair.ts';
 import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
 import { hashOf } from '../../../src/policy/loading/proved-set.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
-import { isProblem } from '../../../src/token/members.ts';
+import { isProblem } from '../../../src/runtime/problem.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const head = { version: 'v1', serial: 7, issuedAtMs: 1, expiresAtMs: 2 };

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { bundleKeyFrom } from '../../../src/policy/bundle/bundle.ts';
 import { verificationKeysFrom } from '../../../src/token/jwks.ts';
-import { isProblem } from '../../../src/token/members.ts';
+import { isProblem } from '../../../src/runtime/problem.ts';
 
 /** A key that signs bundles, and the set that verifies them. */
 export async function keyPair(type: 'ec' | 'ed25519' = 'ec') {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Finding } from '../../../src/action/finding.ts';
 import { followPolicies } from '../../../src/policy/loading/follow.ts';
-import type { Problem } from '../../../src/token/members.ts';
+import type { Problem } from '../../../src/runtime/problem.ts';
 
 const finding: Finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
 

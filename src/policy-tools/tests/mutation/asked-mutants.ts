@@ -6,7 +6,7 @@ import type { CutPolicy } from '../../explain/probe.ts';
 import type { Question } from '../../../policy/question.ts';
 import { rawAsker } from '../raw-question.ts';
 import type { RawQuestion } from '../raw-question.ts';
-import { isProblem } from '../../../token/members.ts';
+import { isProblem } from '../../../runtime/problem.ts';
 import type { Matching } from './matching.ts';
 import { asPermit } from './mutated-policies.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';

@@ -1,7 +1,7 @@
 import { isDeny } from '../../../decision/decision.ts';
 import type { PolicySet } from '../../../policy/loading/load.ts';
-import { isProblem } from '../../../token/members.ts';
-import type { Problem } from '../../../token/members.ts';
+import { isProblem } from '../../../runtime/problem.ts';
+import type { Problem } from '../../../runtime/problem.ts';
 import { cedarTestProblems } from '../cedar-tests.ts';
 import type { CedarTest } from '../cedar-tests.ts';
 import { rehearse } from '../rehearse.ts';

@@ -8,7 +8,7 @@ import { placeInPolicy } from '../../explain/probe.ts';
 import type { CutPolicy } from '../../explain/probe.ts';
 import { anyScope, scopeFrom } from '../../../policy/answers/scope.ts';
 import type { Scope } from '../../../policy/answers/scope.ts';
-import type { Problem } from '../../../token/members.ts';
+import type { Problem } from '../../../runtime/problem.ts';
 import { mutantsOf } from './mutants.ts';
 import type { Mutant } from './mutants.ts';
 

@@ -1,11 +1,4 @@
-/** What is wrong with an untrusted value, as a clause without a subject: "must be a string". */
-export interface Problem {
-  readonly problem: string;
-}
-
-/** Whether a parser returned a problem. No parsed value has a member named `problem`. */
-export const isProblem = (value: unknown): value is Problem =>
-  typeof value === 'object' && value !== null && 'problem' in value;
+import { isProblem, type Problem } from './problem.ts';
 
 /** Parses one untrusted value, or says what is wrong without quoting it. */
 export type Reader<T> = (value: unknown) => T | Problem;
