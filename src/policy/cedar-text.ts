@@ -5,12 +5,12 @@ export interface CedarToken {
   readonly end: number;
 }
 
-/** Blanks and comments. */
+/** White space and comments. */
 const SKIPPED = /(?:\s|\/\/[^\n]*)*/uy;
 // In order: strings, words, two-letter signs, any other single character.
 const TOKEN = /"(?:[^"\\]|\\[^])*"?|[A-Za-z0-9_]+|&&|\|\||[=!<>]=|::|[^]/uy;
 
-/** Where what a pattern matches at a place ends. Without an object for each match, of which a large folder has a million. */
+/** The end of a sticky pattern's match at an offset. Allocates no match object: a large folder has a million matches. */
 function endOfMatch(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at;
   return pattern.test(text) ? pattern.lastIndex : at;
@@ -27,7 +27,7 @@ export function cedarTokens(text: string): readonly CedarToken[] {
   return tokens;
 }
 
-/** The comments of a text, in order, without what is blank at their end. */
+/** The comments of a text, in order, without trailing white space. */
 export function cedarComments(text: string): readonly string[] {
   const tokens = cedarTokens(text);
   return [...tokens, { start: text.length }]

@@ -25,7 +25,7 @@ export type EngineAnswer =
   /** `policyIds` are the policies that failed, where policies caused it. */
   | { readonly kind: 'error'; readonly policyIds: readonly string[]; readonly detail: string };
 
-/** A policy as the engine takes it; proved beforehand to parse and not to trap. */
+/** A policy for the engine; it was proved to parse and not to trap. */
 export interface EnginePolicy extends PolicyFacts {
   readonly id: string;
   readonly text: string;
@@ -105,7 +105,7 @@ export class Engine {
     });
   }
 
-  /** Prepares the engine, so that the first question need not wait. An error here recurs in the question, which reports it. */
+  /** Warms the engine up, so that the first question does not wait. An error here recurs in the question, which reports it. */
   warm(): this {
     try {
       this.#pool.warm();
@@ -160,9 +160,12 @@ export class Engine {
   }
 }
 
-/** The names of questions, by what they follow from. Four looks by texts that are there cost less than one by a text made of them. */
+/**
+ * The entity names of questions, memoised by the four values they derive from. Nested maps: four look-ups by existing strings
+ * cost less than one by a concatenated key.
+ */
 class NamesMemory {
-  /** By principal, server, endpoint and action, which repeat. */
+  /** By principal, server, endpoint and action. */
   #principals = new Map<string, Map<string, Map<string | null, Map<string, Names>>>>();
   #size = 0;
 
@@ -240,9 +243,9 @@ class EngineQuestion implements Asked {
   }
 }
 
-/** Most memoised names; beyond it they are computed each time. */
+/** Most memoised names; beyond it the memo is emptied. */
 const MAX_NAMES = 16_384;
-/** Most memoised lineages per question: its three names and what a context names. */
+/** Most memoised lineages per question: those of its three names, and of entities in the context. */
 const MAX_LINEAGES = 16;
 
 const failed = (detail: string): EngineAnswer => ({ kind: 'error', policyIds: [], detail });

@@ -127,7 +127,7 @@ const NOTHING_MATCHES = Object.freeze({
 
 const MAX_ROUTES = 16_384;
 const MAX_ROUTE_CHARS = 8_388_608;
-/** Answers of the policies of slices whose answer is mostly known. */
+/** Most cached answers of steady policies. */
 const MAX_STEADY = 4096;
 const nothing: Pooled = { size: 0, policies: () => ({}) };
 
@@ -143,7 +143,7 @@ export class Evaluator {
   readonly #index: SliceIndex;
   readonly #slices = new WeakMap<Slice, Askable>();
   readonly #steady = new AnswerMemory(MAX_STEADY);
-  /** The slice by the names in a question, as long as their lineage is a matter of their names alone. */
+  /** Slices memoised by the names in a question: the ancestors of a name depend on nothing else. */
   readonly #routes = new BoundedMemo<Slice>({ maxKeys: MAX_ROUTES, maxChars: MAX_ROUTE_CHARS, maxKeyChars: 8_192 });
 
   constructor(rules: EvaluatorRules, pool: SlicePool, { slices, cache, varies = () => false }: EvaluatorOptions) {
@@ -223,7 +223,7 @@ export class Evaluator {
     if (key === undefined) return null;
     const { nowMs, untilMs } = lasting;
     const kept = this.#steady.get(key, nowMs);
-    // A cached answer near its end would give derived ones with a short life, again and again.
+    // An answer near its end is evaluated again: answers derived from it would expire just as soon.
     if (kept !== null && kept.untilMs - nowMs >= (untilMs - nowMs) / 2)
       return { answer: kept.answer, untilMs: Math.min(untilMs, kept.untilMs) };
     const answer = this.#evaluated(asked, steady, steady.project(asked));

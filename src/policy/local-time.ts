@@ -6,8 +6,7 @@ import type { CedarRecord } from './cedar-value.ts';
  * daylight saving included) and `date` (the local day as `datetime("2026-12-25")`), by the time zone database of the runtime
  * (`process.versions.tz`). Computed once per second for all checks.
  *
- * @param nowMs milliseconds since the Unix epoch; for an instant that Cedar cannot represent the value is one that the engine
- * refuses
+ * @param nowMs milliseconds since the Unix epoch; an instant that Cedar cannot represent gives a value that the engine refuses
  */
 export function localTimes(zones: TimeZones, nowMs: number): CedarRecord {
   const second = Math.floor(nowMs / 1000);

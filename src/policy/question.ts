@@ -76,7 +76,7 @@ const useParts: ReadonlyMap<string, (facts: UseFacts) => CedarValue> = new Map<s
     ['attested', ({ task }) => attestedOf(task?.attested ?? [])],
     ['task', ({ history: { actions, labels } }) => ({ actions, labels })],
     ['labels', ({ action }) => distinct([...action.labels])],
-    // The risk to which signals have raised the task.
+    // Risk of the task, which signals can raise.
     ['risk', ({ task }) => task?.risk ?? 'low'],
     ['now', ({ nowMs }) => datetime(nowMs)],
     ['args', ({ action }) => argsOf(action.args)],
@@ -188,7 +188,7 @@ function arePlainArguments(args: Action['args']): boolean {
   return true;
 }
 
-/** Immutable values that repeat: token, task and history of one use after the other. */
+/** Immutable values found plain before. Token, task and history repeat from use to use. */
 const knownPlain = new WeakSet<object>();
 
 function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean): boolean {
@@ -298,7 +298,7 @@ export interface IssueFacts {
   readonly subject?: string;
   /** Who acts for the subject, the agent first; empty where the agent is the subject. */
   readonly actors?: readonly string[];
-  /** The risk to which signals have raised the task. Default `low`. */
+  /** Risk of the task, which signals can raise. Default `low`. */
   readonly risk?: Risk;
   /** Values the agent claims. Default none. */
   readonly claimed?: Task['claimed'];
@@ -306,7 +306,7 @@ export interface IssueFacts {
   readonly attested?: readonly AttestedValue[];
   /** Attributes of the subject from its subject token. Default none. */
   readonly subjectAttributes?: SubjectAttributes;
-  /** The delegation that this is; absent for a root task. */
+  /** The delegation; absent for a root task. */
   readonly delegation?: Delegation | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;

@@ -64,7 +64,7 @@ const typesOfTime = (zones: Catalog['timeZones']): readonly string[] =>
     ? []
     : [
         `
-  // The clock on the wall of a time zone.
+  // Local time in a time zone.
   type LocalTime = {
     weekday: Long, // 1 is Monday, 7 Sunday
     minuteOfDay: Long, // 0 to 1439: 08:30 is 510
@@ -82,7 +82,7 @@ const typesOfSubjects = (types: Catalog['subjectAttributes']): readonly string[]
     ? []
     : [
         `
-  // \`subjectAttributes\` of actions.yaml: what the issuer of the subject token says of the subject. Absent where it said nothing.
+  // \`subjectAttributes\` of actions.yaml: attributes of the subject from its subject token. Absent where the token lacks them.
   type SubjectAttributes = {
 ${Array.from(types, ([name, type]) => `    ${cedarString(name)}?: ${TYPES[type]},`).join('\n')}
   };
@@ -90,7 +90,7 @@ ${Array.from(types, ([name, type]) => `    ${cedarString(name)}?: ${TYPES[type]}
       ];
 
 const issueDeclaration = (terms: string): string => `
-  // Whether a task token may be issued for one action at one server; asked once for each action of an intent.
+  // Whether a task token may be issued for one action at one server. Evaluated once for each action of an intent.
   action "issue" appliesTo {
     principal: Agent,
     resource: Server,
@@ -102,12 +102,12 @@ const issueDeclaration = (terms: string): string => `
       requested: {
         action: String,
         risk: String,
-        // Of the entry of authorization_details that it is asked for in. What is not there is not limited.
+        // From the entry of authorization_details that requests the action. An absent member is not limited.
         constraints: {
           singleUse: Bool,
           maxCalls?: Long,
           maxAmount?: {
-            argument: String, // whose sum is limited, a whole number
+            argument: String, // the integer argument whose sum is limited
             limit: Long, // in the unit of the argument
             currency?: {
               argument: String,
@@ -121,13 +121,13 @@ const issueDeclaration = (terms: string): string => `
       ttlSeconds: Long,
       subject: String, // on whose behalf
       actors: Set<String>,
-      claimed: Set<String>, // "name=value": the agent's own word, which nobody has checked. Never permit by it.
-      attested: Set<Attested>, // what others vouch for; empty until the task is there
-      risk: String, // "low", or what signals have raised the task to where it is asked again
-      delegation?: { // where an agent hands on a part of its task
+      claimed: Set<String>, // "name=value": claims of the agent, which nobody checks. Never permit by them.
+      attested: Set<Attested>, // values that others attest; empty until the task exists
+      risk: String, // "low", or higher where signals have raised it; then the question is asked again
+      delegation?: { // present where an agent delegates a part of its task
         parent: String,
-        depth: Long, // 1 for the first hand
-        attested: Set<Attested>, // of the tasks it is a part of; a part itself begins with nothing attested
+        depth: Long, // 1 for the first delegation
+        attested: Set<Attested>, // of the parent tasks; the sub-task itself begins with nothing attested
       },
       now: datetime,${terms}
     },

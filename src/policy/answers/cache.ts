@@ -10,7 +10,7 @@ export interface FullAnswer {
   readonly errors: readonly string[];
 }
 
-/** The cache result of a question: answered from it; not found, and stored if the answer may be cached; or not looked up. */
+/** Cache result of a question: `hit`; `miss`, after which the answer is stored if it may be cached; `bypass`, not looked up. */
 export const CACHE_RESULTS = ['hit', 'miss', 'bypass'] as const;
 
 /** One of `CACHE_RESULTS`. */
@@ -42,8 +42,8 @@ export interface Lasting {
  */
 export class AnswerMemory {
   readonly #entries: LRUCache<string, KeptAnswer>;
-  /** Equal answers are one object, since there are far fewer of them than questions. */
-  readonly #interned = new LRUCache<string, FullAnswer>({ max: MAX_SHARED });
+  /** Interns equal answers, since there are far fewer of them than questions. */
+  readonly #interned = new LRUCache<string, FullAnswer>({ max: MAX_INTERNED });
 
   constructor(max: number) {
     this.#entries = new LRUCache({ max });
@@ -70,7 +70,7 @@ export class AnswerMemory {
     const endMs = Math.min(untilMs, nowMs + ceilingMs);
     if (answer.errors.length > 0 || !Number.isFinite(untilMs) || !Number.isFinite(nowMs) || nowMs >= endMs)
       return false;
-    this.#entries.set(key, { answer: this.#one(answer), fromMs: nowMs, untilMs: endMs });
+    this.#entries.set(key, { answer: this.#internedOf(answer), fromMs: nowMs, untilMs: endMs });
     return true;
   }
 
@@ -78,7 +78,7 @@ export class AnswerMemory {
     this.#entries.delete(key);
   }
 
-  #one(answer: FullAnswer): FullAnswer {
+  #internedOf(answer: FullAnswer): FullAnswer {
     const name = `${answer.decision} ${JSON.stringify(answer.reason)}`;
     const known = this.#interned.get(name);
     if (known !== undefined) return known;
@@ -94,7 +94,7 @@ export interface CacheBounds {
 }
 
 const DEFAULT_BOUNDS: CacheBounds = { maxAllows: 100_000, maxDenials: 4096 };
-const MAX_SHARED = 4096;
+const MAX_INTERNED = 4096;
 
 /** Caches allows, and denials in a separate cache with a short lifetime, so that a flood of denials evicts no allow. */
 export class DecisionCache {

@@ -47,7 +47,7 @@ function planOf(path: PathReads | undefined): Plan {
   };
 }
 
-/** INVARIANT: where members are available one by one, the whole context is not touched: that would build it. */
+/** INVARIANT: where members are available one by one, never reads the whole context, because reading it builds it. */
 export const partOf = (question: Contextual, name: string): unknown =>
   question.part === undefined ? member(question.context, name) : question.part(name);
 

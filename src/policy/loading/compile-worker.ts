@@ -5,7 +5,7 @@ import { withFormsOnce } from './policy-json.ts';
 import { prove } from './proof.ts';
 import type { ProofInput } from './proof.ts';
 
-// The throw-away thread of `compile.ts`, alone in handing it its input. A trap of the engine ends this thread, no other.
+// The disposable thread of `compile.ts`, which alone supplies its input. A trap of the engine ends this thread only.
 const input = workerData as ProofInput;
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 const say = (message: ProofMessage): void => parentPort?.postMessage(message);

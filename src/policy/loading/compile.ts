@@ -3,22 +3,21 @@ import { Worker } from 'node:worker_threads';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
 /**
- * Proves a policy set somewhere it can do no harm; a set that cannot be proved there is a problem.
+ * Proves a policy set in isolation. A problem where the proof cannot be completed.
  *
- * @param onRead may be called before types are checked, where nothing was found so far
+ * @param onRead may be called before types are checked, if there are no findings so far
  */
 export type Compile = (
   input: ProofInput,
   onRead?: (read: ReadPolicies) => void,
 ) => Promise<SetProof | { readonly problem: string }>;
 
-/** What the thread says: its policies as soon as they are read, unless something was found; then the proof, without them. */
+/** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
 export type ProofMessage = { readonly read: ReadPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
 /**
- * How long a set may take to be proved: 60 s, and 10 ms more for each KiB of policies. It bounds an engine that never answers, so
- * it leaves room for a container with a tenth of a core. Measured on two busy cores: 3 s for 1,000 policies of 0.2 KiB, 17 s
- * for 10,000.
+ * Time-out of a proof: 60 s, plus 10 ms per KiB of policies. It stops an engine that never answers, with room for a container
+ * with a tenth of a core. Measured on two busy cores: 3 s for 1,000 policies of 0.2 KiB, 17 s for 10,000.
  */
 export function compileTimeoutMs(input: ProofInput): number {
   const characters = input.policies.reduce((sum, { text }) => sum + text.length, 0);
@@ -26,8 +25,8 @@ export function compileTimeoutMs(input: ProofInput): number {
 }
 
 /**
- * Proves a policy set in a thread that is thrown away: a policy that traps the engine, or keeps it busy for longer than
- * the time-out, costs that thread and nothing else.
+ * Proves a policy set in a disposable thread: a policy that traps the engine, or keeps it busy beyond the time-out, ends that
+ * thread only.
  */
 export function compileInWorker(timeoutMs: (input: ProofInput) => number = compileTimeoutMs): Compile {
   return (input, onRead = () => {}) =>
@@ -40,7 +39,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
         void worker.terminate();
         resolve(result);
       };
-      // A thread that is busy meanwhile takes an answer that has come before it says that there is none.
+      // `setImmediate` lets an answer that arrived while this thread was busy be received first.
       const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
       const timer = setTimeout(late, limitMs);
       worker.on('message', (message: ProofMessage) => {
@@ -53,13 +52,13 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
     });
 }
 
-/** The same for a tool, which asks many policies little: Cedar's JSON form is made once for policies of one form. */
+/** The same for command-line tools: policies of equal form share one conversion to Cedar's JSON format. */
 export function compileForTool(): Compile {
   const compile = compileInWorker();
   return (input, onRead) => compile({ ...input, isForTool: true }, onRead);
 }
 
-/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+/** The worker's path: beside this file, with its extension (`.ts` in the sources, `.js` in the build). */
 function workerFile(): string {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
   return fileURLToPath(new URL(`./compile-worker${extension}`, import.meta.url).href);

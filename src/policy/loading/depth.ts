@@ -26,9 +26,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map(
 
 const LONGEST = Math.max(...Array.from(KINDS.keys(), (word) => word.length));
 
-/** The depth of one bracket: of `a || b && c.d` it is that of the deepest operand plus the length of each chain. */
+/** Depth counters within one bracket. `a || b && c.d` is as deep as its deepest operand plus the length of each chain. */
 interface Frame {
-  /** Deepest element so far, of those that separators part. */
+  /** Deepest element so far; separators end an element. */
   element: number;
   /** Links of the conditional chain of the current element. */
   conditional: number;
@@ -58,8 +58,8 @@ const emptyFrame = (): Frame => ({
 });
 
 /**
- * An upper bound of the depth of the policy's syntax tree, from its tokens alone, so that no text reaches the engine that
- * could trap it. Linear in the tokens.
+ * An upper bound of the depth of a policy's syntax tree, computed from its tokens, so that no text that could trap the engine
+ * reaches it. Linear in the number of tokens.
  */
 export function policyDepth(tokens: readonly CedarToken[]): number {
   const outer: Frame[] = [];
@@ -76,7 +76,7 @@ export function policyDepth(tokens: readonly CedarToken[]): number {
       const within = BRACKET_COST + closeElement(frame);
       frame = outer.pop() ?? emptyFrame();
       frame.inner = Math.max(frame.inner, within);
-      // A bracket after an operand (a call, an index) is one more link of its chain.
+      // A bracket after an operand (a call, an index) lengthens its chain by one.
       frame.chained += 1;
     } else if (outer.length === 0 && kind === 'clause') {
       clauses += 1;

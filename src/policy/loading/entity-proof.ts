@@ -8,14 +8,14 @@ import type { CedarProblem } from './policy-file.ts';
 import type { SourceFile } from './source.ts';
 
 /**
- * What is wrong with the entities by the base schema (the catalog adds only actions to it): each once, known types and
- * attributes, values written so that they mean the same without a schema, no circle of groups.
+ * Checks entities against the base schema (the catalog adds only actions to it): no duplicates, known types and attributes,
+ * values that mean the same without a schema, no cycle of groups.
  */
 export function entityProblems(entities: readonly PlacedEntity[], base: SourceFile, cedar: Cedar): readonly Finding[] {
   const findings = [...repeated(entities), ...implicit(entities, base, cedar)];
   const together = check(entities, base, cedar);
   if (together.length === 0) return findings;
-  // Cedar does not say where, so each is asked about alone; what none shows alone (a circle) is said of the first file.
+  // Cedar does not report a position, so entities are checked one by one. A problem of several (a cycle) goes to the first file.
   const alone = entities.flatMap((placed) => {
     const [problem] = check([placed], base, cedar);
     return problem === undefined ? [] : [finding(placed, problem.message, problem.help)];
@@ -61,7 +61,7 @@ function implicit(entities: readonly PlacedEntity[], base: SourceFile, cedar: Ce
 
 function check(entities: readonly PlacedEntity[], base: SourceFile, cedar: Cedar): readonly CedarProblem[] {
   const list = entities.map(({ entity }) => entity);
-  // The library's type only lacks `readonly`; that the values are Cedar's is what it is asked.
+  // Safe: the library's type only lacks `readonly`, and the call itself validates the values.
   return problemsOf(cedar.checkParseEntities({ entities: list, schema: base.text } as unknown as EntitiesCall));
 }
 

@@ -39,7 +39,7 @@ export function followPolicies({
 }: Following): () => void {
   let seen = loaded;
   let tried = loaded;
-  /** What the set in force was loaded from; `null` where another set is there and was refused. */
+  /** Fingerprint of the set in force; `null` where the source's current set was refused. */
   let good: string | null = isInForce ? loaded : null;
   let problem: string | null = null;
   let isOver = false;

@@ -17,43 +17,43 @@ import type { PolicyDisk, PolicySource } from './source.ts';
 
 /** A policy set in force: catalog, policies and entities, proved together and never changed. */
 export interface PolicySet extends Omit<ProvedSet, 'entities'> {
-  /** Which set in force this is since the process began, from 1: tells two loads of equal files apart. 0 before it is in force. */
+  /** Its generation: 1 for the first set in force of this process; 0 before it is in force. */
   readonly generation: number;
-  /** Of the policies that are enforced. */
+  /** Number of enforced policies. */
   readonly policyCount: number;
-  /** What a question is asked with beside the policies. */
+  /** What the engine needs besides the policies. */
   readonly facts: Pick<EngineRules, 'entities' | 'actionGroups'>;
-  /** Ids of the `@shadow` policies, sorted; they are no part of an answer. */
+  /** Ids of the `@shadow` policies, sorted; they do not affect answers. */
   readonly shadowIds: readonly string[];
-  /** What each policy in shadow would do, by itself. */
+  /** Evaluates each shadow policy separately. */
   readonly shadow: Each;
-  /** The signed bundle it came in; `null` for a folder. */
+  /** The signed bundle it was loaded from; `null` for a folder. */
   readonly bundle: {
     readonly keyId: string | null;
     readonly version: string;
     readonly serial: number;
     readonly issuedAtMs: number;
   } | null;
-  /** When the set must no longer be used, milliseconds since the Unix epoch; `null` where it does not say. */
+  /** Expiry, in milliseconds since the Unix epoch; `null` for none. */
   readonly expiresAtMs: number | null;
   /** Whether any policy is enforced. A set that is not ready denies everything. */
   readonly ready: boolean;
-  /** Never throws. The same answer with and without `keep`, which lets it come from the cache. */
+  /** Answers a question. `keep` allows the cache, which never changes the answer. Never throws. */
   readonly ask: (question: Question, keep?: Keep) => EngineAnswer;
-  /** The enforced policies whose scope the question meets; no other can match. Never throws. */
+  /** The enforced policies whose scope matches the question; no other policy can match. Never throws. */
   readonly canMatch: (question: Question) => readonly PolicyEntry[];
-  /** What the set holds at the moment of slices and cached answers. */
+  /** Current number of slices and cached answers. */
   readonly sizes: () => EngineSizes;
   /**
-   * What of a question an answer to it is kept by beside its names, a line each, sorted: what the policies read that can match.
-   * `null` where none can: then nothing is asked and nothing kept. Never throws.
+   * What the cache key of a question contains besides its names, as sorted lines: everything that the policies that can match
+   * read. `null` where none can match: then the engine is not asked and nothing is cached. Never throws.
    */
   readonly keyReads: (question: Question) => readonly string[] | null;
   /** The `@reason` of a policy. */
   readonly adviceOf: (policyId: string) => string | null;
 }
 
-/** What loading works with. */
+/** What loading needs. */
 export interface LoadPorts {
   readonly disk: PolicyDisk;
   readonly compile: Compile;
@@ -62,8 +62,8 @@ export interface LoadPorts {
 const systemLoadPorts = (): LoadPorts => ({ disk: systemDisk, compile: compileInWorker() });
 
 /**
- * Loads a policy folder, all or nothing: the set in force, or every finding. The text reaches the engine of this thread
- * only after it was proved in another.
+ * Loads a policy folder, all or nothing: a policy set, or every finding. The text reaches this thread's engine only after it
+ * was proved in another thread.
  */
 export async function loadPolicies(
   folder: string,
@@ -77,7 +77,7 @@ export async function loadPolicies(
 
 const MAX_READS = 5;
 
-/** The folder as it was at one moment: one that changed while it was read is read again, at most 5 times. */
+/** A consistent read of the folder: one that changed during the read is read again, at most 5 times. */
 async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeof readPolicySource> {
   let before = await folderStamp(folder, disk);
   for (let read = 0; read < MAX_READS; read += 1) {
@@ -89,7 +89,7 @@ async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeo
   return unfit(folder, 'the policy folder changed again and again while it was read');
 }
 
-/** The policy set of a folder that was read, or every finding. */
+/** The policy set of a folder's content, or every finding. */
 export async function policySetFrom(
   source: PolicySource,
   compile: Compile = compileInWorker(),
@@ -98,7 +98,7 @@ export async function policySetFrom(
   return 'findings' in proved ? proved : policySetOf(proved);
 }
 
-/** A policy set with its engine, ready to answer. */
+/** Creates a policy set with its engine, ready to answer. */
 export function policySetOf({ policies, entities, ...inputs }: ProvedSet): PolicySet {
   const enforced = policies.filter((policy) => !policy.shadow);
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));

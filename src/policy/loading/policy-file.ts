@@ -20,13 +20,13 @@ export interface PolicyEntry extends Annotations, PolicyFacts {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-  /** Where it, or the template of a link, begins in its file, in UTF-16 code units. */
+  /** Start of the policy, or of a linked policy's template, in its file; in UTF-16 code units. */
   readonly offset: number;
-  /** Where it was linked from; absent for a static policy. */
+  /** Its link; absent for a static policy. */
   readonly link?: PolicyLink;
 }
 
-/** Where a linked policy comes from. Its file and place are those of the template. */
+/** The link and template of a linked policy, whose own file and place are those of the template. */
 export interface PolicyLink extends TextPlace {
   /** The id of the template. */
   readonly template: string;
@@ -37,7 +37,7 @@ export interface PolicyLink extends TextPlace {
   readonly file: string;
 }
 
-/** A policy as it stands in its file: its text there, and where an offset in the text of the policy is in that. */
+/** A policy as written in its file: that text, and a map of offsets in the policy to offsets in that text. */
 export const writtenPolicy = ({
   text,
   link,
@@ -51,17 +51,17 @@ export interface PlacedSource extends SourceFile {
   readonly placeAt: (offset: number) => TextPlace;
 }
 
-/** A file made ready for findings. */
+/** Prepares a file for findings. */
 export const placed = (source: SourceFile): PlacedSource => ({ ...source, placeAt: placesIn(source.text) });
 
-/** The policies of one file, and what is wrong with it. */
+/** The policies, templates and findings of one file. */
 export interface PolicyFileParts {
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly Finding[];
 }
 
-/** An error of Cedar, as far as it is shown. */
+/** The part of a Cedar error that is shown. */
 export interface CedarProblem {
   readonly message: string;
   readonly help: string | null;
@@ -73,8 +73,8 @@ export interface CedarProblem {
 }
 
 /**
- * Splits a file into its policies and templates and reads their annotations. A policy that nests too deeply is refused before the
- * engine sees the file; one that does not parse refuses the file.
+ * Splits a file into its policies and templates and parses their annotations. A policy that nests too deeply is refused before
+ * the engine receives the file; a policy that does not parse refuses the whole file.
  */
 export function policiesOf(source: PlacedSource, cedar: PolicyReader): PolicyFileParts {
   const statements = cedarStatements(source.text);
@@ -86,7 +86,7 @@ export function policiesOf(source: PlacedSource, cedar: PolicyReader): PolicyFil
   }
   const split = [...parts.policies, ...parts.policy_templates].sort();
   const own = statements.map((statement) => statement.text).sort();
-  // INVARIANT: what is checked is what the engine parsed, statement by statement.
+  // INVARIANT: our statements are exactly those that the engine parsed.
   if (split.length !== own.length || split.some((text, index) => text !== own[index])) {
     return {
       policies: [],
@@ -168,23 +168,23 @@ function annotated(
 
 type PolicyJson = Extract<ReturnType<Cedar['policyToJson']>, { readonly type: 'success' }>['json'];
 
-/** What a policy says besides its text. */
+/** The facts that Cedar's JSON format gives about a policy. */
 export interface PolicyReading extends Pick<PolicyEntry, 'effect' | keyof PolicyFacts> {
   /** Its annotations as written, by name. */
   readonly given: Readonly<Record<string, string | null>>;
 }
 
-/** Reads a policy, or says why the engine has no JSON form of it. */
+/** Reads a policy; the engine's errors where it has no JSON form. */
 export type ReadPolicy = (
   policy: Pick<CedarStatement, 'text' | 'tokens'>,
 ) =>
   | { readonly type: 'success'; readonly reading: PolicyReading }
   | { readonly type: 'failure'; readonly errors: readonly CedarProblem[] };
 
-/** The engine as policies are read by it; `readPolicy` says the same as its JSON form in less time. */
+/** The engine for reading policies; `readPolicy`, where present, gives the same result as `policyToJson` faster. */
 export type PolicyReader = Cedar & { readonly readPolicy?: ReadPolicy };
 
-/** What a policy says, by its JSON form. */
+/** Reads a policy from its JSON form. */
 export const readingOf = (json: PolicyJson): PolicyReading => ({
   given: json.annotations ?? {},
   effect: json.effect,
@@ -192,7 +192,7 @@ export const readingOf = (json: PolicyJson): PolicyReading => ({
   reads: readsOf(json),
 });
 
-/** What a policy says, by the engine's answer. */
+/** Reads a policy from the engine's answer. */
 export const readingFrom = (answer: ReturnType<Cedar['policyToJson']>): ReturnType<ReadPolicy> =>
   answer.type === 'failure' ? answer : { type: 'success', reading: readingOf(answer.json) };
 
@@ -205,19 +205,24 @@ const place = (
   ...source.placeAt(start),
 });
 
-/** Of an annotation that is missing, the beginning of the policy. */
+/** The start of the policy for a missing annotation. */
 function offsetOfAnnotation({ tokens, start }: CedarStatement, name: string): number {
   const index = tokens.findIndex((token, at) => token.text === '@' && tokens[at + 1]?.text === name);
   return tokens[index]?.start ?? start;
 }
 
-/** The errors of an answer that failed. */
+/** The errors of a failed answer; empty for a success. */
 export const problemsOf = (answer: {
   readonly type: string;
   readonly errors?: readonly CedarProblem[];
 }): readonly CedarProblem[] => (answer.type === 'success' ? [] : (answer.errors ?? []));
 
-/** What Cedar says about a text that stands at an offset of a file, as it is there or as `written` says, with the place in the file. */
+/**
+ * Converts a Cedar error to a finding with its place in the file.
+ *
+ * @param from offset in the file of the text that Cedar received
+ * @param policy the policy that Cedar received; default: the file's text from `from` on
+ */
 export function cedarFinding(
   error: CedarProblem,
   source: PlacedSource,

@@ -6,17 +6,17 @@ import type { PolicyTemplate } from './policy-template.ts';
 import { isLinksFile } from './source.ts';
 import type { SourceFile } from './source.ts';
 
-/** What the policy and link files of a folder hold. */
+/** The content of a folder's policy and link files. */
 export interface PolicyFiles {
-  /** Of policies, and not of links. */
+  /** The policy files, without link files. */
   readonly files: readonly PlacedSource[];
-  /** Static ones in the order of their files, then linked ones. */
+  /** Static policies in the order of their files, then linked ones. */
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly Finding[];
 }
 
-/** Reads the policies, the templates and the links of a folder. */
+/** Reads the policies, templates and links of a folder. */
 export function policiesIn(sources: readonly SourceFile[], cedar: PolicyReader): PolicyFiles {
   const files = sources.filter(({ name }) => !isLinksFile(name)).map(placed);
   const parts = files.map((file) => policiesOf(file, cedar));
@@ -32,7 +32,7 @@ export function policiesIn(sources: readonly SourceFile[], cedar: PolicyReader):
   };
 }
 
-/** The templates that no policy is linked from. */
+/** The templates without links. */
 export function unlinkedTemplates({ policies, templates }: Pick<PolicyFiles, 'policies' | 'templates'>) {
   const used = new Set(policies.flatMap(({ link }) => link?.template ?? []));
   return templates.filter(({ id }) => !used.has(id));

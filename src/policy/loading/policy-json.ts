@@ -9,44 +9,43 @@ import type { PolicyReading, ReadPolicy } from './policy-file.ts';
 type PolicyToJson = Cedar['policyToJson'];
 type PolicyJson = Extract<ReturnType<PolicyToJson>, { readonly type: 'success' }>['json'];
 
-/** More forms than this are not remembered. */
+/** Most memoised forms. */
 const MAX_FORMS = 10_000;
-/** Numbers of the first form, in no policy that a person writes. */
+/** First placeholder for numbers; no policy written by a person contains it. */
 const FIRST_NUMBER = 4_503_599_627_370_000;
 const FIRST_DIGITS = String(FIRST_NUMBER).slice(0, 12);
 const NUMBER = /^\d{1,15}$/;
 const PLAIN = /^"[^"\\]*"$/;
-/** In no policy that a person writes; one that has it is made by itself. */
+/** Placeholder for strings; a policy that contains it is converted without a form. */
 const MARK = 'string\u2063';
 
-/** The strings and numbers of one policy, in the order they are written in. */
+/** The strings and numbers of one policy, in order of appearance. */
 interface Own {
   readonly strings: string[];
   readonly numbers: number[];
 }
 
-/** What policies with otherwise the same words have in common, and what gives each its own strings and numbers. */
+/** What policies share that differ in strings and numbers only; each member fills in a policy's own. */
 interface Form {
   readonly json: Filled<PolicyJson>;
   readonly stated: Filled<Omit<PolicyReading, 'reads'>>;
-  /** `null` where it depends on the strings and numbers. */
+  /** `null` where the reads depend on the strings and numbers. */
   readonly reads: Reads | null;
 }
 
 type Filled<T> = (own: Own) => T;
 
-/** What `withFormsOnce` adds to an engine. */
+/** The methods that `withFormsOnce` adds to an engine. */
 export interface PolicyForms {
-  /** @param tokens of the text, where they are known */
+  /** @param tokens of the text, if already known */
   readonly policyToJson: (text: string, tokens?: CedarStatement['tokens']) => ReturnType<PolicyToJson>;
   readonly readPolicy: ReadPolicy;
 }
 
 /**
- * An engine that gives policies in Cedar's JSON form in less time. Making that form takes the engine as long as everything else
- * together, and the policies of a large set differ mostly in their strings and numbers alone; so policies with otherwise the same words are
- * made once, with a name in the place of each string and number, and each gets its own. For tools alone: what a server decides by
- * is made of each policy by the engine itself.
+ * An engine that converts policies to Cedar's JSON format faster. The conversion takes as long as all other work together, and
+ * most policies of a large set differ in strings and numbers only. Such policies are converted once, with placeholders for
+ * strings and numbers, which are then filled in per policy. For tools only: a server has the engine convert every policy.
  */
 export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): C & PolicyForms {
   const forms = new Map<string, Form | null>();
@@ -62,7 +61,7 @@ export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): 
     }
     return form === null ? null : { form, own };
   };
-  // What the engine refuses it refuses in the words of the policy itself.
+  // Errors come from the policy's own text, so that messages quote it.
   const policyToJson: PolicyForms['policyToJson'] = (text, tokens = cedarTokens(text)) => {
     const found = formOf({ text, tokens });
     return found === null ? cedar.policyToJson(text) : { type: 'success', json: found.form.json(found.own) };
@@ -76,14 +75,14 @@ export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): 
   return { ...cedar, policyToJson, readPolicy };
 }
 
-/** The words of a policy with a name in the place of each string and number, which become `own`. */
+/** The tokens of a policy with placeholders for its strings and numbers, which are added to `own`. */
 function wordsOf(tokens: CedarStatement['tokens'], own: Own): string {
   let words = '';
   for (const [at, { text }] of tokens.entries()) {
-    // The sign is a part of the number, and what is too large for one of JavaScript is left alone.
+    // A negative number includes its sign, and one that a double cannot hold stays as it is.
     if (NUMBER.test(text) && tokens[at - 1]?.text !== '-')
       words += `${FIRST_NUMBER + own.numbers.push(Number(text)) - 1} `;
-    // With an escape a text is not what is written.
+    // The value of a string with escapes differs from its text, so it stays as it is.
     else if (PLAIN.test(text)) words += `"${MARK}${own.strings.push(text.slice(1, -1)) - 1}" `;
     else words += `${text} `;
   }
@@ -95,10 +94,10 @@ function formFrom(json: PolicyJson): Form {
   return { json: filler(json), stated: filler(stated), reads: isReadByOwn(reads, json) ? null : reads };
 }
 
-/** Literals whose order with others is read, and cannot be where a name stands in their place. */
+/** Literals whose order matters; a placeholder has none. */
 const ORDERED_TEXT = /"(?:decimal|datetime)":/;
 
-/** Whether what is read depends on the strings and numbers of the policy. */
+/** Whether the reads depend on the policy's strings and numbers. */
 const isReadByOwn = (reads: Reads, json: PolicyJson): boolean => {
   const text = JSON.stringify(reads, (_name, value: unknown) =>
     value instanceof Map || value instanceof Set ? [...value] : value,
@@ -106,13 +105,13 @@ const isReadByOwn = (reads: Reads, json: PolicyJson): boolean => {
   return text.includes(MARK) || text.includes(FIRST_DIGITS) || ORDERED_TEXT.test(JSON.stringify(json));
 };
 
-/** Gives a value with names in it each policy's own in their place. What has no name in it is the same object for all. */
+/** Returns a function that replaces placeholders by a policy's own values. A value without placeholders is shared by all. */
 function filler<T>(value: T): Filled<T> {
   const fill = fillerOf(value) ?? (() => value);
   return fill as Filled<T>;
 }
 
-/** `null` for a value without a name in it. */
+/** `null` for a value without placeholders. */
 function fillerOf(value: unknown): Filled<unknown> | null {
   if (typeof value === 'string') return value.startsWith(MARK) ? stringAt(value) : null;
   if (typeof value === 'number')
@@ -129,7 +128,7 @@ const stringAt = (name: string): ((own: Own) => string) => {
 function listFiller<T>(list: readonly T[]): Filled<readonly T[]> | null {
   const fillers = list.map(fillerOf);
   if (fillers.every((fill) => fill === null)) return null;
-  // A name becomes a string and a number a number.
+  // Safe: a string is replaced by a string, a number by a number.
   return (own) => list.map((item, at) => (fillers[at]?.(own) as T | undefined) ?? item);
 }
 
@@ -146,14 +145,14 @@ function recordFiller(entries: readonly (readonly [string, unknown])[]): Filled<
     for (const [name, fill] of fillers) record[name] = fill(own);
     return record;
   };
-  // An attribute that is written as a string has a name in the place of its own.
+  // An attribute name written as a string is a placeholder too.
   return names === null ? filled : (own) => renamed(filled(own), names(own));
 }
 
 const renamed = (record: Readonly<Record<string, unknown>>, names: readonly string[]): unknown =>
   Object.fromEntries(Object.values(record).map((value, at) => [names[at] ?? '', value]));
 
-/** What stands after `like` is a list of its letters, and `Wildcard` for each `*`; `null` for any other list. */
+/** Cedar's JSON has the pattern of `like` as a list of characters, with `Wildcard` for `*`. `null` for any other list. */
 function patternFiller(list: readonly unknown[]): Filled<unknown> | null {
   const letters = list.map(literalOf).join('');
   if (!letters.startsWith(MARK)) return null;

@@ -23,10 +23,10 @@ interface Link {
 }
 
 /**
- * The policies that links make of templates: static policies from here on, with the id of the link, the annotations of the template
- * and places in the text of the template. What is wrong with a link is a finding at the link.
+ * Links templates. The results are static policies with the link's id, the template's annotations, and places in the template's
+ * text. An invalid link is a finding at the link.
  *
- * @param isWhole whether every template is there, so that one that is not can be said to be missing
+ * @param isWhole whether all templates could be read, so that an absent one is reported as missing
  */
 export function linkedPolicies(
   files: readonly SourceFile[],
@@ -66,7 +66,7 @@ const known = (ids: Iterable<string>): string | null => {
     : `known: ${all.slice(0, MAX_KNOWN).join(', ')}${all.length > MAX_KNOWN ? ' and more' : ''}`;
 };
 
-/** A link, or what is wrong with it. */
+/** Parses a link, or returns what is wrong with it. */
 function linkFrom(value: unknown): Link | string {
   if (!isRecord(value)) return 'a link must be an object';
   const { templateId, newId, values, ...others } = value;
@@ -105,7 +105,7 @@ function linked(
   const answer = cedar.policyToJson(text);
   if (answer.type === 'failure')
     return findingAt(item, `the link \`${link.newId}\` makes no policy: ${answer.errors[0]?.message ?? ''}`);
-  // INVARIANT: the text says what Cedar's own linking would.
+  // INVARIANT: the text equals the result of Cedar's own linking.
   if (sortedJson(answer.json) !== sortedJson(linkedJson(template.json, link.newId, link.values)))
     return findingAt(item, `the link \`${link.newId}\` could not be made of its template`);
   const { given: _given, ...facts } = readingOf(answer.json);
@@ -125,7 +125,7 @@ function linked(
   };
 }
 
-/** Equal for values of JSON that are equal, whatever the order of their members. */
+/** JSON text with sorted members: equal for equal values. */
 const sortedJson = (value: unknown): string =>
   JSON.stringify(value, (_name, each: unknown) =>
     isRecord(each)

@@ -14,7 +14,7 @@ export interface PolicyTemplate extends Annotations, TextPlace {
   readonly effect: 'permit' | 'forbid';
   readonly text: string;
   readonly file: string;
-  /** Where it begins in its file, in UTF-16 code units. */
+  /** Its start in the file, in UTF-16 code units. */
   readonly offset: number;
   /** In Cedar's JSON form. */
   readonly json: unknown;
@@ -23,10 +23,10 @@ export interface PolicyTemplate extends Annotations, TextPlace {
 
 /** A range of a linked policy that differs from its template. */
 export interface Replaced {
-  /** Where it begins in the text of the linked policy, in UTF-16 code units. */
+  /** Its start in the text of the linked policy, in UTF-16 code units. */
   readonly at: number;
   readonly length: number;
-  /** Length of what stands for it in the template. */
+  /** Length of the range in the template. */
   readonly writtenLength: number;
 }
 
@@ -41,8 +41,8 @@ function slotAt(tokens: readonly CedarToken[], at: number): Slot | null {
 }
 
 /**
- * The text of a template with the values of a link in its slots and the id of the link: the static policy that Cedar makes of the
- * two. A slot without a value stays as it is.
+ * The text of a template with a link's id, and its values in the slots: the static policy that Cedar's linking produces. A slot
+ * without a value stays as it is.
  */
 export function linkedText(
   template: Pick<PolicyTemplate, 'text'>,
@@ -72,7 +72,7 @@ export function linkedText(
 const isIdAt = (tokens: readonly CedarToken[], at: number): boolean =>
   ['@', 'id', '('].every((text, index) => tokens[at - 3 + index]?.text === text);
 
-/** The JSON form that Cedar has of a link: that of its template, with the values in the slots and the id of the link. */
+/** Cedar's JSON form of a linked policy: that of its template, with the link's id, and its values in the slots. */
 export function linkedJson(json: unknown, id: string, values: ReadonlyMap<string, EntityUid>): unknown {
   if (typeof json !== 'object' || json === null) return json;
   const { annotations, ...policy } = json as Readonly<Record<string, unknown>>;
@@ -91,7 +91,7 @@ function filled(constraint: unknown, values: ReadonlyMap<string, EntityUid>): un
   };
 }
 
-/** Where an offset of a linked policy is in its template; what is in a slot is where the slot is. */
+/** Converts an offset in a linked policy to one in its template; an offset in a slot's value becomes that of the slot. */
 export function offsetInTemplate(replaced: readonly Replaced[], offset: number): number {
   let shift = 0;
   for (const { at, length, writtenLength } of replaced) {

@@ -12,16 +12,16 @@ import { helpForRenamed } from './renamed.ts';
 import type { GeneratedSchema } from '../schema.ts';
 import type { SourceFile } from './source.ts';
 
-/** What is to be proved: everything of a set but its catalog. Plain data, to be handed to another thread. */
+/** The input of a proof: everything of a set except its catalog. Plain data, since it is sent to another thread. */
 export interface ProofInput {
   readonly base: SourceFile;
-  /** `null` where the catalog could not be read: then only the rest is checked. */
+  /** `null` where the catalog is invalid: then only the rest is checked. */
   readonly schema: GeneratedSchema | null;
   readonly policies: readonly SourceFile[];
   readonly entities: readonly PlacedEntity[];
-  /** Questions as Remit asks them, which the schema must accept. */
+  /** Sample questions, which the schema must accept. */
   readonly samples: readonly SampleCall[];
-  /** Whether this is for a tool, which may save time at Cedar's JSON form of policies. Default no. */
+  /** Whether a tool runs the proof, which may use `withFormsOnce`. Default: no. */
   readonly isForTool?: boolean;
 }
 
@@ -34,20 +34,20 @@ export interface ReadPolicies {
   readonly templates: readonly PolicyTemplate[];
 }
 
-/** What came of it. Only without findings may the policies be used. */
+/** The result of a proof. The policies may be used only if there are no findings. */
 export interface SetProof extends ReadPolicies {
   readonly findings: readonly Finding[];
-  /** What is legal but can hardly be meant, such as a policy that can never match. */
+  /** Valid but probably a mistake, such as a policy that can never match. */
   readonly warnings: readonly Finding[];
 }
 
 const SCHEMA = 'proof';
 
 /**
- * Proves a policy set: base schema, policies and their ids, strict types, entities; every finding in one run. Runs where a
- * trap of the engine does no harm.
+ * Proves a policy set: base schema, policies and their ids, strict types, entities. Reports all findings in one run. Must run
+ * where a trap of the engine is harmless.
  *
- * @param onRead called before types are checked, where nothing was found so far
+ * @param onRead called before types are checked, if there are no findings so far
  */
 export function prove(
   input: ProofInput,
@@ -74,7 +74,7 @@ export function prove(
   };
 }
 
-/** A linked policy has its id where it is linked. */
+/** Findings for repeated ids. The id of a linked policy is in its link. */
 function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readonly Finding[] {
   const first = new Map<string, TextPlace & { readonly file: string }>();
   const findings: Finding[] = [];
@@ -90,10 +90,10 @@ function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readon
   return findings;
 }
 
-/** Mostly the base is that of an earlier build, or was changed where Remit fills it. */
+/** The likely cause is a base schema of another build, or one that was changed where Remit fills it. */
 const OWN_BASE = 'take the `base.cedarschema` that comes with this build, and add your own attributes to it';
 
-/** The base schema must have room for the catalog's actions and take the context as Remit fills it. */
+/** Checks that the base schema accepts the catalog's actions, and the context that Remit passes. */
 function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): Finding | null {
   const file = { file: input.base.file, line: 1, column: 1 };
   const [generated] = problemsOf(cedar.checkParseSchema(schema.text));
@@ -121,8 +121,8 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
 }
 
 /**
- * Strict validation. Policies are keyed by their index, since at this point an id may be missing or taken. Those that are no templates are
- * handed over as one text, which Cedar names by their index too: one by one they take it twice the time.
+ * Strict validation. Policies are keyed by index, because an id may be missing or repeated here. Static policies are passed as
+ * one text, which takes half the time; Cedar names them by index too.
  */
 function typeProblems(
   { files, policies, templates }: PolicyFiles,
@@ -146,7 +146,7 @@ function typeProblems(
       templates: Object.fromEntries(templates.map(({ text }, index) => [`template${index}`, text])),
     },
   });
-  // INVARIANT: schema and policies were parsed before, so a failure to parse them is a fault of ours.
+  // INVARIANT: schema and policies parsed before, so a parse failure here is a bug.
   if (answer.type === 'failure') throw new Error(`policies that parse were refused: ${answer.errors[0]?.message}`);
   const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly Finding[] => {
     const policy = keyed.get(found.policyId);
@@ -162,7 +162,7 @@ function typeProblems(
   return { findings: findingsOf(answer.validationErrors), warnings: findingsOf(answer.validationWarnings) };
 }
 
-/** An error as it is of a text that begins that many bytes later. */
+/** The error with its places moved back by a number of bytes. */
 const movedBack = (error: CedarProblem, bytes: number): CedarProblem =>
   error.sourceLocations === undefined
     ? error
@@ -173,7 +173,7 @@ const movedBack = (error: CedarProblem, bytes: number): CedarProblem =>
 
 const keyOf = ({ file, line, column, message }: Finding): string => JSON.stringify([file, line, column, message]);
 
-/** What is so of a template is so of each of its links, and is said once. */
+/** Drops findings of linked policies that repeat one of their template. */
 function withoutTemplates(findings: readonly Finding[], templates: readonly PolicyTemplate[]): readonly Finding[] {
   const ids = new Set(templates.map(({ id }) => id));
   const ofTemplates = new Set(findings.flatMap((found) => (ids.has(found.policy ?? '') ? [keyOf(found)] : [])));
@@ -183,8 +183,8 @@ function withoutTemplates(findings: readonly Finding[], templates: readonly Poli
 const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
 
 /**
- * A policy for many actions is checked for each of them. What differs by the action alone is said once, with every action it is
- * so for; all else at one place is said by itself.
+ * Cedar checks a policy for each action it covers. Merges findings that differ by the action only into one that lists the
+ * actions.
  */
 function oncePerPlace(findings: readonly Finding[]): readonly Finding[] {
   const alike = Map.groupBy(inReadingOrder(findings), ({ file, line, column, policy, message, help }) =>

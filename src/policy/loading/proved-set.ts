@@ -16,37 +16,37 @@ import type { ProofInput, ReadPolicies } from './proof.ts';
 import { sampleCalls } from './samples.ts';
 import type { PolicySource } from './source.ts';
 
-/** What is wrong with a folder. */
+/** Everything wrong with a folder. */
 export interface Findings {
   readonly findings: readonly Finding[];
 }
 
-/** A folder with its policies read, in which nothing was found so far. No policy set before it is proved. */
+/** A folder whose policies were read without findings so far. It is not a policy set before it is proved. */
 export interface ReadSet {
-  /** `sha-256:` and the base64url digest of every input, names included; the folder's own name is not. */
+  /** `sha-256:` and the base64url digest of all files with their names, without the folder's name. */
   readonly hash: string;
   readonly catalog: Catalog;
-  /** The generated schema, as an editor wants it. */
+  /** The generated schema, in Cedar's text format. */
   readonly schema: string;
-  /** Every policy with its text and place, those in shadow included. */
+  /** All policies, shadow policies included. */
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
-  /** Those that are written and those of the catalog, by `entityKey`. */
+  /** Entities of the files and of the catalog, by `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
-  /** The files it was made of. */
+  /** The files it was loaded from. */
   readonly source: PolicySource;
 }
 
 /** A folder that was proved to be a policy set. */
 export interface ProvedSet extends ReadSet {
-  /** What is legal but can hardly be meant. */
+  /** Valid but probably a mistake. */
   readonly warnings: readonly Finding[];
 }
 
 /**
- * Proves a folder that was read: what a policy set is made of, or every finding.
+ * Proves a folder's content. Returns the parts of a policy set, or every finding.
  *
- * @param onRead called once the policies are read, before their types are checked, where nothing was found so far
+ * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
  */
 export async function provedSetFrom(
   source: PolicySource,
@@ -59,7 +59,7 @@ export async function provedSetFrom(
   });
   if ('problem' in proof) return unfit(source.folder, `the policy set could not be compiled: ${proof.problem}`);
   const { policies, templates } = proof;
-  // A base that does not parse says so itself, with its place.
+  // The proof reports a base schema that does not parse, with its place.
   const isBaseFound = schemaProblem === null || proof.findings.some(({ file }) => file === source.schema.file);
   const findings = [
     ...found,
@@ -70,10 +70,10 @@ export async function provedSetFrom(
   return { ...given.set, policies, templates, warnings: inReadingOrder([...given.remarks, ...proof.warnings]) };
 }
 
-/** What a folder comes to without its policies, and what is to be proved. */
+/** Reads everything but the policies, and prepares the proof. */
 function withoutPolicies(source: PolicySource): {
   readonly input: ProofInput;
-  /** `null` where catalog, schema or entities cannot be taken. */
+  /** `null` where catalog, schema or entities are invalid. */
   readonly given: { readonly set: Omit<ReadSet, keyof ReadPolicies>; readonly remarks: readonly Finding[] } | null;
   readonly found: readonly Finding[];
   readonly schemaProblem: string | null;
@@ -109,14 +109,14 @@ function withoutPolicies(source: PolicySource): {
   return { input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
 }
 
-/** One finding about a file as a whole. */
+/** A single finding about a whole file. */
 export const unfit = (file: string, message: string): Findings => ({
   findings: [{ file, line: 1, column: 1, message, help: null }],
 });
 
 /**
- * What some work on a folder comes to, which is done while its types are still checked in another thread; every finding where the
- * folder is no policy set, whatever the work came to. The policies were read before and nest no deeper than the engine bears.
+ * Runs `work` on a folder while another thread still checks its types. Returns every finding where the proof fails, whatever the
+ * result of the work. The work receives policies that were parsed and whose depth is bounded.
  */
 export async function whileProved<T>(
   source: PolicySource,
@@ -126,7 +126,7 @@ export async function whileProved<T>(
   const read = Promise.withResolvers<ReadSet | null>();
   const proving = provedSetFrom(source, compile, read.resolve).finally(() => read.resolve(null));
   const early = await read.promise;
-  // What fails where the folder is no set fails for that.
+  // `allSettled`: findings of the proof take precedence over an exception of the work.
   const working = early === null ? null : (async () => work(early))();
   const [result] = await Promise.allSettled([proving, working]);
   if (result.status === 'rejected') throw result.reason;
@@ -134,14 +134,14 @@ export async function whileProved<T>(
   return 'findings' in set ? set : { set, done: await (working ?? work(set)) };
 }
 
-/** The hash of a policy set: of each name and content with its length before it, so that no two folders are written the same. */
+/** The hash of a policy set. Names and contents are prefixed by their lengths, so that different folders have different input. */
 export function hashOf(source: PolicySource): string {
   const hash = createHash('sha256');
   for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
     for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
   }
   for (const [name, bytes] of source.descriptorSets) {
-    // A set in force has read every one of them.
+    // In a set in force there are no problems.
     const read = isProblem(bytes) ? Buffer.from(bytes.problem) : bytes;
     for (const part of [Buffer.from(name), read]) hash.update(`${part.length}:`).update(part);
   }

@@ -32,7 +32,7 @@ const SUBJECT_VALUES: Readonly<Record<SubjectAttributeType, SubjectAttribute>> =
 export function sampleCalls(catalog: Catalog): readonly SampleCall[] {
   return sampleQuestions(catalog).map((question) => {
     const { principal, action, resource, context } = callFrom(question, [], new Map());
-    // Without entities: the schema has the actions, and what the operator wrote is checked by itself.
+    // Without entities: the schema defines the actions, and the operator's entities are checked separately.
     return { principal, action, resource, context, entities: [] };
   });
 }

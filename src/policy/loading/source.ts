@@ -9,14 +9,14 @@ import type { Problem } from '../../runtime/problem.ts';
 
 /** One file of a policy folder. */
 export interface SourceFile {
-  /** Within the folder, `/` between its parts. */
+  /** Relative to the folder, with `/` as separator. */
   readonly name: string;
-  /** As findings name it: the folder as given, and the name. */
+  /** Its name in findings: the folder as given, and the name. */
   readonly file: string;
   readonly text: string;
 }
 
-/** A policy folder as read: everything a policy set is made of. */
+/** The content of a policy folder. */
 export interface PolicySource {
   readonly folder: string;
   readonly catalog: SourceFile;
@@ -27,23 +27,23 @@ export interface PolicySource {
   readonly policies: readonly SourceFile[];
   /** By name. */
   readonly entities: readonly SourceFile[];
-  /** The generated schema beside the base, where there is one; no part of the set. */
+  /** The generated schema beside the base, if present; not part of the set. */
   readonly generated?: SourceFile;
 }
 
-/** What reading policies needs of a disk. Both reject where the path cannot be read. */
+/** The file operations that reading policies needs. `list`, `read` and `stamp` reject for an unreadable path. */
 export interface PolicyDisk {
   /** Names of the entries of a folder. */
   readonly list: (folder: string) => Promise<readonly string[]>;
-  /** The bytes of a regular file of at most `maxBytes`; `null` where it is larger or no regular file. */
+  /** The bytes of a regular file; `null` where it exceeds `maxBytes` or is not a regular file. */
   readonly read: (file: string, maxBytes: number) => Promise<Uint8Array | null>;
-  /** What is another for every other content of a file: its place on the disk, its size, and when it changed. */
+  /** A fingerprint that changes with a file's content: device, inode, size and times. */
   readonly stamp: (file: string) => Promise<string>;
-  /** Why what is at a path may not be believed, as that others can write it; `null` where it may. */
+  /** Why a path is not trusted, such as that others can write to it; `null` where it is. */
   readonly guard: PathGuard;
 }
 
-/** The machine's own disk, whoever can write to it. */
+/** The file system, without a guard. */
 export const systemDisk: PolicyDisk = Object.freeze({
   list: (folder: string) => readdir(folder),
   read: async (file: string, maxBytes: number) => {
@@ -59,7 +59,7 @@ export const systemDisk: PolicyDisk = Object.freeze({
 
 const CATALOG = 'actions.yaml';
 const SCHEMA = 'base.cedarschema';
-/** What `remit policy schema --write` writes, for editors and `cedar validate`. */
+/** The file that `remit policy schema --write` writes, for editors and `cedar validate`. */
 export const GENERATED_SCHEMA = 'remit.cedarschema';
 const POLICY_SUFFIX = '.cedar';
 const LINKS_SUFFIX = '.cedarlinks.json';
@@ -71,9 +71,10 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`, and every `*.cedar` and
- * `*.cedarlinks.json` of it and of its subfolder `policies`, and the descriptor sets that the catalog names. Names that begin with a dot and all other
- * files are left alone. Bounds: 8 MiB a file, 1,000 files, 16 descriptor sets of 2 MiB. A file that cannot be read is a finding; a folder that cannot is `unreadable`, with the system's code.
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and
+ * `*.cedarlinks.json` of the folder and of its subfolder `policies`; and the descriptor sets that the catalog names. Ignores
+ * names that begin with a dot, and all other files. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A file
+ * that cannot be read is a finding; a folder that cannot be read is `unreadable`, with the system's error code.
  */
 export async function readPolicySource(
   folder: string,
@@ -108,7 +109,7 @@ export async function readPolicySource(
   return { folder, catalog, descriptorSets, schema, policies, entities, ...found };
 }
 
-/** What cannot be read of it is missed by nobody here: nothing is decided by it. */
+/** `null` where it cannot be read: no decision depends on it. */
 async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile | null> {
   const file = join(folder, GENERATED_SCHEMA);
   try {
@@ -131,8 +132,8 @@ const isSource = (name: string): boolean =>
   (name === CATALOG || name === SCHEMA || isPolicyFile(name) || name.endsWith(ENTITIES_SUFFIX));
 
 /**
- * What is another whenever `readPolicySource` could read something else, and costs no reading but that of the catalog.
- * Through links, so that it changes when a mounted ConfigMap is swapped.
+ * A fingerprint that changes whenever `readPolicySource` could read something different. Reads only the catalog. Follows symbolic
+ * links, so that it changes when a mounted ConfigMap is swapped.
  */
 export async function folderStamp(folder: string, disk: PolicyDisk = systemDisk): Promise<string | Problem> {
   const names = await namesIn(folder, disk);
@@ -154,7 +155,7 @@ async function stampFrom(file: string, disk: PolicyDisk): Promise<string> {
   }
 }
 
-/** The files to read, by name; in code unit order, whatever the disk's. */
+/** The names of the files to read, sorted by UTF-16 code units. */
 async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly string[] | { readonly unreadable: string }> {
   try {
     const entries = await disk.list(folder);
@@ -167,7 +168,7 @@ async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly strin
   }
 }
 
-/** What cannot be read is said where the catalog names it. */
+/** A file that cannot be read is a problem, which the catalog reports where it names the file. */
 async function descriptorSetsOf(folder: string, { text }: SourceFile, disk: PolicyDisk): Promise<DescriptorFiles> {
   const sets = new Map<string, Uint8Array | Problem>();
   for (const [index, name] of descriptorSetNames(text).entries()) {

@@ -1,10 +1,10 @@
 import type { LoadPolicySet } from '../policy-in-force.ts';
 
 /**
- * A load that refuses a set without a policy where one with policies is in force: an emptied folder is a mistake of a roll-out, and
- * would deny everything. Before a good set is in force an empty one loads, and is not ready.
+ * Wraps a load so that a set without enforced policies never replaces one with policies: an emptied folder is a roll-out mistake
+ * that would deny everything. Before a set is in force an empty one loads, and is not ready.
  *
- * @param source what the finding names: the folder or the bundle
+ * @param source name of the folder or bundle in the finding
  */
 export const unlessEmptied =
   (
