@@ -19,7 +19,7 @@ describe('remit policy schema', () => {
     const { code, out, err } = await folder.run(policySchema, folder.path);
     expect([code, err]).toEqual([0, []]);
     expect(out.join('\n')).toMatch(
-      /^\/\/ What every policy can name\.[^]*\n {2}action "payments\.create" in \[Action::"high"\] appliesTo \{[^]*args: \{"amount": Long, "currency"\?: String\},[^]*\}$/,
+      /^\/\/ The entities and types that policies can name\.[^]*\n {2}action "payments\.create" in \[Action::"high"\] appliesTo \{[^]*args: \{"amount": Long, "currency"\?: String\},[^]*\}$/,
     );
   });
 
