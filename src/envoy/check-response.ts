@@ -1,4 +1,4 @@
-import { messageBytes, delimitedField, number, textField } from '../protobuf/text-writer.ts';
+import { fieldsBy, ProtobufWriter } from '../protobuf/writer.ts';
 
 /** A header and its value. */
 export type SetHeader = readonly [name: string, value: string];
@@ -24,35 +24,72 @@ export type HttpAnswer =
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
 export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHeader[]): Buffer {
-  return messageBytes(
-    (answer.kind === 'ok' ? okFrom(answer) : deniedFrom(answer)) + delimitedField(4, metadata.map(field).join('')),
-  );
+  const into = new ProtobufWriter(CAPACITY);
+  if (answer.kind === 'ok') writeOk(into, answer);
+  else writeDenied(into, answer);
+  const dynamic = into.open(4);
+  for (const [name, value] of metadata) {
+    const field = into.open(1);
+    into.text(1, name);
+    const text = into.open(2);
+    into.text(3, value);
+    into.close(text);
+    into.close(field);
+  }
+  into.close(dynamic);
+  return Buffer.from(into.bytes);
 }
 
+/** More than an ordinary answer takes, in bytes. */
+const CAPACITY = 1_024;
+
 /** An explicit status code 0. INVARIANT: nothing else in this file writes one. */
-const OK_STATUS = delimitedField(1, number(1, 0));
+const OK_STATUS = fieldsBy((into) => {
+  const status = into.open(1);
+  into.integer(1, 0);
+  into.close(status);
+});
 
-const okFrom = ({ headers, headersToRemove }: HttpAnswer & { readonly kind: 'ok' }): string =>
-  OK_STATUS +
-  delimitedField(3, headers.map(option).join('') + headersToRemove.map((name) => textField(5, name)).join(''));
+function writeOk(into: ProtobufWriter, { headers, headersToRemove }: HttpAnswer & { readonly kind: 'ok' }): void {
+  into.raw(OK_STATUS);
+  const ok = into.open(3);
+  for (const header of headers) writeOption(into, header);
+  for (const name of headersToRemove) into.text(5, name);
+  into.close(ok);
+}
 
-function deniedFrom({ code, message, httpStatus, headers, body }: HttpAnswer & { readonly kind: 'denied' }): string {
+function writeDenied(into: ProtobufWriter, denied: HttpAnswer & { readonly kind: 'denied' }): void {
+  const { code, message, httpStatus, headers, body } = denied;
   if (!Number.isInteger(code) || code < 1) throw new Error('the status of a denial must be above 0');
-  const status = delimitedField(1, number(1, code) + textField(2, message));
-  return (
-    status +
-    delimitedField(2, delimitedField(1, number(1, httpStatus)) + headers.map(option).join('') + textField(3, body))
-  );
+  const status = into.open(1);
+  into.integer(1, code);
+  into.text(2, message);
+  into.close(status);
+  const response = into.open(2);
+  const http = into.open(1);
+  into.integer(1, httpStatus);
+  into.close(http);
+  for (const header of headers) writeOption(into, header);
+  into.text(3, body);
+  into.close(response);
 }
 
 const OVERWRITE_IF_EXISTS_OR_ADD = 2;
 /** `append: { value: false }` and the equivalent action. */
-const OVERWRITE = delimitedField(2, number(1, 0)) + number(3, OVERWRITE_IF_EXISTS_OR_ADD);
+const OVERWRITE = fieldsBy((into) => {
+  const append = into.open(2);
+  into.integer(1, 0);
+  into.close(append);
+  into.integer(3, OVERWRITE_IF_EXISTS_OR_ADD);
+});
 
 /** An entry of `headers`: a `HeaderValueOption`. */
-const option = ([name, value]: SetHeader): string =>
-  delimitedField(2, delimitedField(1, textField(1, name) + textField(2, value)) + OVERWRITE);
-
-/** An entry of `fields` of a `Struct`. */
-const field = ([name, value]: SetHeader): string =>
-  delimitedField(1, textField(1, name) + delimitedField(2, textField(3, value)));
+function writeOption(into: ProtobufWriter, [name, value]: SetHeader): void {
+  const option = into.open(2);
+  const header = into.open(1);
+  into.text(1, name);
+  into.text(2, value);
+  into.close(header);
+  into.raw(OVERWRITE);
+  into.close(option);
+}

@@ -8,7 +8,7 @@ import type { GrpcMethod } from './grpc-server.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { AUTHORIZATION_SERVICE } from './proto.ts';
 import { WireReader } from './wire-reader.ts';
-import { messageBytes, delimitedField, number, textField } from '../protobuf/text-writer.ts';
+import { fieldsBy } from '../protobuf/writer.ts';
 
 /** Services that a health check may name: the whole server, and the one that Envoy's cluster names. */
 export const HEALTH_SERVICES: readonly string[] = ['', AUTHORIZATION_SERVICE];
@@ -113,15 +113,21 @@ export class Health {
     sendMessage(stream, this.#answer(service));
   }
 
-  #list(): Buffer {
-    const entries = HEALTH_SERVICES.map((name) =>
-      delimitedField(1, textField(1, name) + delimitedField(2, number(1, this.#status(name)))),
-    );
-    return messageBytes(entries.join(''));
+  #list(): Uint8Array {
+    return fieldsBy((into) => {
+      for (const name of HEALTH_SERVICES) {
+        const entry = into.open(1);
+        into.text(1, name);
+        const response = into.open(2);
+        into.integer(1, this.#status(name));
+        into.close(response);
+        into.close(entry);
+      }
+    });
   }
 
-  #answer(service: string): Buffer {
-    return messageBytes(number(1, this.#status(service)));
+  #answer(service: string): Uint8Array {
+    return fieldsBy((into) => into.integer(1, this.#status(service)));
   }
 
   #status(service: string): number {
