@@ -68,7 +68,7 @@ const MAX_NAMES = 64;
 
 /** Checks that each attribute name has one type in the whole catalog. */
 export class AttributeTypes {
-  readonly #types = new Map<string, { readonly type: AttributeType; readonly of: string; isToldOf: boolean }>();
+  readonly #types = new Map<string, { readonly type: AttributeType; readonly of: string; isReported: boolean }>();
   #isFull = false;
 
   /** Reports, once per name, an attribute whose type differs from its first occurrence. */
@@ -77,8 +77,8 @@ export class AttributeTypes {
       const type = attributeTypeOf(value);
       const first = this.#types.get(name);
       if (first === undefined) this.#add(name, { type, of, yaml });
-      else if (first.type !== type && !first.isToldOf) {
-        first.isToldOf = true;
+      else if (first.type !== type && !first.isReported) {
+        first.isReported = true;
         const problem = `the attribute \`${name}\` is ${SHOWN[first.type]} of \`${first.of}\` and ${SHOWN[type]} of \`${of.id}\``;
         yaml.report(of.offset, problem, 'an attribute has one type in the whole catalog');
       }
@@ -93,7 +93,7 @@ export class AttributeTypes {
       readonly yaml: YamlFile;
     },
   ): void {
-    if (this.#types.size < MAX_NAMES) this.#types.set(name, { type: by.type, of: by.of.id, isToldOf: false });
+    if (this.#types.size < MAX_NAMES) this.#types.set(name, { type: by.type, of: by.of.id, isReported: false });
     else if (!this.#isFull) {
       this.#isFull = true;
       by.yaml.report(by.of.offset, `a catalog names at most ${MAX_NAMES} attributes`);

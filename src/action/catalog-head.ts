@@ -61,7 +61,7 @@ export function actionHead(
   defaults: Defaults,
 ): ActionHead | null {
   const rule =
-    'words of letters, digits, `-` and `_` joined by dots, at most 128 characters, and not one of Remit’s own';
+    "words of letters, digits, `-` and `_` joined by dots, at most 128 characters, and not one of Remit's own";
   const id = stringOf(yaml, fields.get('action'), { what: 'the action', accepts: isActionId, rule });
   const risk = wordOf(yaml, fields.get('risk'), { what: 'the risk', words: RISKS });
   const own = defaultsFrom(yaml, fields, defaults);

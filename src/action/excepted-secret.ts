@@ -53,7 +53,7 @@ const lets = ({ digest, header, untilMs }: StaticSecretException, secret: Static
   (header === null || (secret.where === 'header' && header === secret.name));
 
 const WORD = /[A-Za-z0-9][A-Za-z0-9_.-]*/g;
-/** The start of a compact JWS: base64url of `{` and a quote, a blank or a line break. */
+/** The start of a compact JWS: base64url of `{` and a quote, space or line break. */
 const TOKEN = /^e[yw][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\./;
 const BASIC = /^basic +/i;
 

@@ -59,9 +59,8 @@ const TEXT: ParameterType = {
 /**
  * Parses the type of a path parameter: `uuid` (RFC 9562, lower case), `int` (0 to 2^53 - 1 without leading zeros, a `long`),
  * `text` (any segment), or a pattern of bounded length. A pattern consists of characters and classes such as `[a-z0-9-]`, `\d`
- * and `\w`, each once or with `?`, `{n}` or `{m,n}`; no `*`, `+`, `
- * `, groups or `.`. What follows an item of variable length must not match that item, so that no backtracking is needed. Empty
- * means `PLAIN`.
+ * and `\w`, each once or with `?`, `{n}` or `{m,n}`; no `*`, `+`, `|`, groups or `.`. What follows an item of variable length
+ * must not match that item, so that no backtracking is needed. Empty means `PLAIN`.
  */
 export function parameterTypeFrom(text: string): ParameterType | { readonly problem: string } {
   if (text === 'int') return INT;

@@ -1,12 +1,12 @@
 /**
  * Whether every parser reads a query key as it is: 1 to 128 ASCII letters, digits, `_`, `-` and `$`. Other characters have a
  * meaning somewhere: brackets make lists and objects (qs, PHP, Rails), so do dots (Spring, optionally qs); PHP turns dots and
- * blanks into `_`, truncates at NUL and trims leading blanks; Spring strips `!`; FHIR reads `name:exact` as `name`.
+ * spaces into `_`, truncates at NUL and trims leading spaces; Spring strips `!`; FHIR reads `name:exact` as `name`.
  */
 export const isPlainKey = (key: string): boolean => /^[A-Za-z0-9_$-]{1,128}$/.test(key);
 
 /**
- * Normalises a name as the most lenient parser compares it: ignoring case, blanks and punctuation, so that `accountId`,
+ * Normalises a name as the most lenient parser compares it: ignoring case, spaces and punctuation, so that `accountId`,
  * `account_id`, `Account-Id` and `[account.id]` are equal.
  */
 export const looseKey = (key: string): string =>
@@ -42,8 +42,8 @@ export function namesMethod(query: string): boolean {
 }
 
 /**
- * Normalises a key as PHP, Rack, qs and Spring do: leading blanks, brackets and punctuation removed, truncated at NUL and at
- * the first bracket; dots, blanks and hyphens become `_`; lower case.
+ * Normalises a key as PHP, Rack, qs and Spring do: leading spaces, brackets and punctuation removed, truncated at NUL and at
+ * the first bracket; dots, spaces and hyphens become `_`; lower case.
  */
 function methodKey(field: string): string {
   const [word = ''] = /^[\w.$ \t-]*/.exec(field.replace(/^(?:[\s[\]!]|_(?=_))+/, '')) ?? [];

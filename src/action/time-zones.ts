@@ -32,7 +32,7 @@ export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): Tim
   );
 }
 
-/** Excludes offsets and abbreviations: `+01:00` and `EST` have no daylight saving time, which is hardly ever meant. */
+/** Excludes offsets and abbreviations, which are probably mistakes: `+01:00` and `EST` have no daylight saving time. */
 function isTimeZone(name: string): boolean {
   if (name !== 'UTC' && !/^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)+$/.test(name)) return false;
   try {

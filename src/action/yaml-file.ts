@@ -153,7 +153,7 @@ export function wordOf<Word extends string>(
 export const jsonOf = (node: PlacedNode | undefined): unknown =>
   isScalar(node?.value) || isCollection(node?.value) ? (node.value.toJSON() as unknown) : undefined;
 
-/** The value of a field by a parser of untrusted values; a finding and `null` if it refuses, `undefined` if the field is absent. */
+/** The value of a field by its reader; a finding and `null` where that refuses it, `undefined` where the field is absent. */
 export function leafOf<T>(
   yaml: YamlFile,
   node: PlacedNode | undefined,

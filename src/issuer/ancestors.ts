@@ -5,7 +5,7 @@ import type { Authority } from '../state/authority.ts';
 import type { Task } from '../task/task.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 
-/** The tasks that a task is a part of, the nearest first; at most as many as a chain of actors has. */
+/** The ancestors of a sub-task, nearest first; at most as many as a chain of actors can have. Empty for a root task. */
 export async function ancestorsOf(
   task: Task,
   authority: Pick<Authority, 'taskOf'>,
@@ -23,10 +23,10 @@ export async function ancestorsOf(
 }
 
 /**
- * Who handed the task on, through how many hands it went, and what is attested of the tasks it comes from; `undefined` where
- * its agent declared it.
+ * The delegation of a sub-task: its parent's agent, its depth, and the values attested of its ancestors. `undefined` for a root
+ * task.
  *
- * @param above the tasks it is a part of, the nearest first
+ * @param above the ancestors, nearest first
  */
 export function delegationFrom(above: readonly Task[]): IssueFacts['delegation'] {
   const [parent] = above;

@@ -8,15 +8,13 @@ import { delegationFrom } from './ancestors.ts';
 import type { GrantPolicies, IssuerServices } from './services.ts';
 
 /**
- * Asks the policies again what they were asked when the task was accepted, for each of its actions and with its context as
- * given here: `null` where all are still granted, else the first refusal. An action that the catalog no longer has is
- * refused.
+ * Asks the policies again whether the task may be issued, for each of its actions and with the context given here. Returns
+ * `null` where all are still granted, else the first refusal. An action that the catalog no longer has is refused.
  *
- * Each question has a turn of its own. What was asked about, the task and those above it, are the premises of the write that
- * follows from the answer.
+ * Each question takes a turn of its own. The task and its ancestors are the premises of the write that follows.
  *
- * @param task the task as it would go on
- * @param above the tasks it is a part of, the nearest first
+ * @param task the task after the change
+ * @param above its ancestors, nearest first
  */
 export async function askAgain(task: Task, above: readonly Task[], services: IssuerServices): Promise<Deny | null> {
   const { policies } = services;
@@ -44,7 +42,7 @@ export async function askAgain(task: Task, above: readonly Task[], services: Iss
   return null;
 }
 
-/** Whether the policies themselves refused, and not a fault kept them from answering. */
+/** Whether the policies refused, as opposed to a fault that kept them from answering. */
 export const isRefusal = ({ reason }: Deny): boolean =>
   reason === 'policy.forbidden' || reason === 'policy.not-permitted';
 

@@ -6,7 +6,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { clientProblem } from './token-request.ts';
 
-/** A form with the client that sent it. */
+/** A form and the client that sent it. */
 export interface ClientForm {
   readonly leaf: LeafCertificate;
   readonly form: Form;
@@ -15,7 +15,7 @@ export interface ClientForm {
 }
 
 /**
- * The form of a client that asks about a token of its choice, at the introspection and the revocation endpoint.
+ * Reads the form of an introspection or revocation request and authenticates its client.
  *
  * @see RFC 7009 section 2.1, RFC 7662 section 2.1
  */

@@ -3,11 +3,11 @@ import { type LeafCertificate, leafFromDer } from '../identity/leaf-certificate.
 import { type TrustDomain, trustDomainOf } from '../identity/spiffe-id.ts';
 
 /**
- * The workload at the other end of a connection whose certificate chain TLS has verified. Asked on every request: a
+ * The client workload of a connection whose certificate chain TLS has verified. Must be called for every request, because a
  * connection can outlive its certificate.
  *
- * @param der the leaf; `undefined` where the client sent none
- * @returns `identity.missing`, `identity.invalid` or `identity.untrusted-domain`
+ * @param der the leaf certificate; `undefined` where the client sent none
+ * @returns a denial with `identity.missing`, `identity.invalid` or `identity.untrusted-domain` otherwise
  */
 export function clientFrom(
   der: Uint8Array | undefined,

@@ -4,14 +4,14 @@ import type { Task, TaskEvent } from '../task/task.ts';
 import { askAgain, isRefusal } from './ask-again.ts';
 import type { IssuerServices } from './services.ts';
 
-/** What a changed context can bring about. */
+/** An event that a change of context can cause. */
 export type ContextEvent = TaskEvent & { readonly kind: 'suspend' | 'revoke' };
 
 /**
- * What the changes do to the task, the hardest first; `undefined` where it goes on. Where the policies are asked and refuse, the
- * task is revoked; where they cannot be asked, it is suspended.
+ * The most severe effect of the changes on the task; `undefined` where it continues. Where the effect is `ask`, a refusal by the
+ * policies revokes the task, and a failure to ask them suspends it.
  *
- * @param task the task as it would go on
+ * @param task the task after the change
  */
 export async function contextEvent(
   task: Task,
@@ -21,7 +21,7 @@ export async function contextEvent(
     cause,
     services,
   }: {
-    /** The tasks it is a part of, the nearest first. */
+    /** Its ancestors, nearest first. */
     readonly above: readonly Task[];
     readonly cause: Cause;
     readonly services: IssuerServices;
@@ -34,7 +34,7 @@ export async function contextEvent(
   return effects.has('suspend') ? { kind: 'suspend', cause } : undefined;
 }
 
-/** What becomes of a task that the policies did not grant again, and in which words. @param refused they answered no */
+/** The event for a task that the policies did not grant again. @param refused whether they answered no */
 export const refusalEvent = (refused: boolean, { code, note }: Cause): ContextEvent =>
   refused
     ? { kind: 'revoke', cause: causeOf(code, `${note}: the policies no longer grant the task`) }

@@ -21,13 +21,12 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
 /**
- * `PUT /tasks/{id}/context`: all the named values that the client says hold now. Of the task's own agent they are its claims,
- * whatever else it may do here; of the workloads that the operator lets attest they are attested, beside those of others and
- * in place of its own of before. An operator attests too, and can withdraw what others did.
+ * `PUT /tasks/{id}/context` replaces the client's named values. Values of the task's own agent are claims, whatever other role it
+ * has. Values of configured context writers and of operators are attested; they stand beside those of other writers. An operator
+ * can also withdraw what others attested.
  *
- * What changed, a new and a missing name too, has the effect that the task was accepted with: the hardest of them, where
- * asking the policies again comes to keeping the task or revoking it. The change and its effect are on disk, in one
- * transaction, before the answer: the task in the state that holds now.
+ * Each changed, added or removed name has the effect that the task was accepted with; the most severe one applies. The change and
+ * its effect are committed in one transaction before the reply, which shows the resulting task.
  */
 export async function answerContext(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
@@ -62,20 +61,20 @@ async function changedTask(request: IssuerRequest, services: IssuerServices): Pr
   return isStoreFailure(changed) ? unavailable(changed) : changed;
 }
 
-/** What a client can be to a task. */
+/** The role of a client at a task. */
 type Speaker = Exclude<Saying['kind'], 'signal'>;
 
-/** A task, and what the client is to it. */
+/** A task and the client's role. */
 interface Held {
   readonly task: Task;
   readonly kind: Speaker;
-  /** The tasks it is a part of, the nearest first. */
+  /** Its ancestors, nearest first. */
   readonly above: readonly Task[];
 }
 
 /**
- * A task of another agent is not found, so that nobody learns which ids exist. Who handed a task on acts in it through
- * others, so its word is no more independent than that of the agent: it attests nothing.
+ * The task, where the client may write to it. Otherwise it is not found, so that nobody learns which ids exist. A delegating
+ * agent acts through its sub-tasks, so it is no more independent than their agents and may not attest values of them.
  */
 async function writableTask(
   id: string,
@@ -132,7 +131,7 @@ function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Sayi
   return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
 }
 
-/** A failure has the code `changed`: the task, or one above it, is not as the effect was decided by. */
+/** Fails with the code `changed` where the task or an ancestor changed after the decision. */
 async function change(
   { task, above }: Held,
   saying: Saying,

@@ -1,13 +1,13 @@
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 
-/** So many times at most: each is work, and whoever changes a task that often is heard next time. */
+/** Most tries. After that the client retries. */
 const MAX_TRIES = 4;
 
 /**
- * Looks, decides and writes; again from the look where the write says that what it was decided by has changed (`state/premises.ts`).
- * The result of the fourth try is final, whatever it is.
+ * Optimistic concurrency: runs `attempt` (read, decide, write), and runs it again where the write fails because its premises
+ * changed (`state/premises.ts`). The result of the fourth try is final.
  *
- * @param attempt looks anew each time; tries are numbered from 0
+ * @param attempt must read anew each time; tries are numbered from 0
  */
 export async function decidedAnew<T>(attempt: (tries: number) => Promise<T>): Promise<T> {
   let result = await attempt(0);
@@ -15,5 +15,5 @@ export async function decidedAnew<T>(attempt: (tries: number) => Promise<T>): Pr
   return result;
 }
 
-/** Whether a write was refused since what it was decided by has changed. */
+/** Whether a write failed because its premises had changed. */
 export const isChanged = (result: unknown): boolean => isStoreFailure(result) && result.code === 'changed';

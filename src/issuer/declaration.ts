@@ -4,7 +4,7 @@ import { type OAuthError, oauthError } from './oauth-error.ts';
 import type { Origin } from './origin.ts';
 import type { AskedDetails, TokenRequest } from './token-request.ts';
 
-/** What is asked for, with what the client left to its subject token filled in; a `scope` alone picks actions from that. */
+/** Completes a request from its subject token: absent parts are inherited. A `scope` without details selects actions of it. */
 export function declarationFrom(request: TokenRequest, { inherited }: Origin): Declaration | OAuthError {
   const { details, resource, scope } = request;
   if (inherited === null) {
@@ -26,11 +26,11 @@ export function declarationFrom(request: TokenRequest, { inherited }: Origin): D
     : oauthError('invalid_scope', 'the scope is wider than that of the subject_token');
 }
 
-/** The entries with those actions alone; an entry that is left without any is left out. */
+/** The entries reduced to these actions; entries without any are removed. */
 function only(actions: ReadonlySet<string>, details: AskedDetails): AskedDetails {
   const values = details.values.map((entry) => ({ ...entry, actions: entry.actions.filter((id) => actions.has(id)) }));
   const json = details.json.map((entry, at) => ({
-    // Entries are objects: they were read as such.
+    // Safe: entries were parsed as objects.
     ...(entry as { readonly [name: string]: JsonValue }),
     actions: values[at]?.actions ?? [],
   }));

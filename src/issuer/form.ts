@@ -1,13 +1,13 @@
 import { type OAuthError, oauthError } from './oauth-error.ts';
 
-/** The parameters of a form, each with the values it was sent with. An empty value counts as not sent. */
+/** The parameters of a form with their values. An empty value counts as absent. */
 export type Form = ReadonlyMap<string, readonly string[]>;
 
 const MAX_PARAMETERS = 64;
 const CONTENT_TYPE = /^application\/x-www-form-urlencoded(?:\s*;\s*charset="?utf-8"?)?$/i;
 
 /**
- * The parameters of a request body.
+ * Parses the parameters of a request body.
  *
  * @returns `invalid_request` for another content type, more than 64 parameters, a stray `%`, or bytes that are not UTF-8
  * @see RFC 6749 section 3.2 and appendix B

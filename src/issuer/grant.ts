@@ -23,48 +23,45 @@ import { bindingOf } from './proof-of-key.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
-/** What may be issued: the intent, on whose behalf, for how long, and who said so. */
+/** A granted request: intent, origin, lifetimes, and the policies that permitted it. */
 export interface Grant extends Client {
   readonly intent: Intent;
   readonly origin: Origin;
-  /** What the agent says of itself, which a new task is accepted with. */
+  /** Claims of the agent, for a new task. */
   readonly claimed: NamedValues;
-  /** Whom the token is made out for; `null` for the client itself. */
+  /** The workload that the token is issued for; `null` for the client itself. */
   readonly delegate: TokenRequest['delegate'];
-  /** Whether a token was exchanged for it, which the answer then says. */
+  /** Whether it results from a token exchange, whose response has an additional member. */
   readonly isExchange: boolean;
   /** Seconds since the Unix epoch, as `iat` and `exp` of the token. */
   readonly issuedAtSeconds: number;
   readonly expiresAtSeconds: number;
-  /** The end of the task by the floor of the store, milliseconds since the Unix epoch. */
+  /** Deadline of the task on the store's clock, in milliseconds since the Unix epoch. */
   readonly deadlineMs: number;
-  /** The end of the token by the same clock. */
+  /** Expiry of the token on the store's clock. */
   readonly tokenEndMs: number;
   /** Ids of the policies that permitted it, sorted. */
   readonly policyIds: readonly string[];
-  /**
-   * The tasks that the policies were asked about beside that of the token: those it is a part of, the nearest first. With it they are
-   * the premises of the write.
-   */
+  /** The ancestors of the task, nearest first, about which the policies were asked too. They are premises of the write. */
   readonly above: readonly Task[];
 }
 
-/** How far a request came: what is known of it, and the grant or the refusal it ended in. */
+/** The result of a request: the client and intent as far as known, and the grant or the refusal. */
 export interface Judged {
   readonly leaf: LeafCertificate | null;
   readonly intent: Intent | null;
   readonly outcome: Grant | OAuthError;
 }
 
-/** A certificate that ends sooner is too near its end to bind a token to. */
+/** Minimum remaining lifetime of a certificate that a token is bound to. */
 const MIN_CERTIFICATE_SECONDS = 10;
 
-/** Judges anew each time it is called; a failure has the code `changed`, and means that it is to be called again. */
+/** Judges a request, reading the state anew on each call. A failure with the code `changed` asks for another call. */
 export type Judge = () => Promise<Judged | StoreFailure>;
 
 /**
- * How a token request is judged: client, form, key, subject token, intent, lifetimes, policy, in this order, and the first that
- * refuses is the answer. The first three are read once, here, since a proof of the key is used up by it.
+ * Judges a token request: client, form, key, subject token, intent, lifetimes, policies, in this order; the first refusal is
+ * final. The first three are judged once, here, because a DPoP proof can be used only once.
  */
 export function judgeOf(request: IssuerRequest, services: IssuerServices): Judge | Judged {
   const leaf = authenticated(request, services);
@@ -84,7 +81,7 @@ export function judgeOf(request: IssuerRequest, services: IssuerServices): Judge
   };
 }
 
-/** The tasks above that of a token, the nearest first; none where its task is declared itself. */
+/** The ancestors of the token's task, nearest first; none for a new root task. */
 async function tasksAbove({ place }: Origin, authority: Authority): Promise<readonly Task[] | StoreFailure> {
   if (place.kind === 'new-task') return [];
   if (place.kind === 'same-task') return ancestorsOf(place.task, authority);
@@ -96,7 +93,7 @@ async function tasksAbove({ place }: Origin, authority: Authority): Promise<read
 const unreadable = (failure: StoreFailure): OAuthError =>
   oauthError('temporarily_unavailable', 'the state of the task is not available', stateUnavailable(failure));
 
-/** Judges whether a task goes on with a further token of all its authority: the intent and the policies anew. */
+/** Judges whether a task gets a further token with all its authority: intent and policies are judged again. */
 export async function grantAgain(task: Task, client: Client, services: IssuerServices): Promise<Judged> {
   const refuse = (outcome: OAuthError): Judged => ({ leaf: client.leaf, intent: null, outcome });
   const above = await ancestorsOf(task, services.authority);
@@ -119,23 +116,23 @@ function originOfTask(task: Task, above: readonly Task[]): Origin | OAuthError {
   const values = authorizationDetailsFrom(json);
   return isProblem(values)
     ? oauthError('invalid_authorization_details', `the authorization_details of the task ${values.problem}`)
-    : // They were read as entries just now.
+    : // Safe: parsed as entries just now.
       ofTask(task, actorsOf(task, above), { values, json: json as readonly JsonValue[] });
 }
 
-/** Who acts in a task for its subject, outermost first: its agent, and those that handed it on. */
+/** The actors of a task, outermost first: its agent, then the agents that delegated it, up to the subject. */
 function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
   const agents = [task, ...above].map(({ agent }) => agent);
   const subject = agents.findIndex((agent) => agent === task.subject);
   return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
 }
 
-/** A request with all that it rests on. */
+/** A request with the facts it is judged by. */
 interface Case {
   readonly client: Client;
   readonly origin: Origin;
   readonly asked: TokenRequest;
-  /** The tasks above that of the token, the nearest first. */
+  /** The ancestors of the token's task, nearest first. */
   readonly above: readonly Task[];
 }
 
@@ -173,7 +170,7 @@ function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest 
   return isOAuthError(form) ? form : tokenRequestFrom(form, leaf.id);
 }
 
-/** The intent, within what the origin leaves; that of a task stays the task's, whatever part of it a token carries. */
+/** The intent, which must be within the origin. A token of an existing task keeps the purpose and hash of that task. */
 function declared({ client, origin, asked }: Case, services: IssuerServices): Intent | OAuthError {
   const declaration = declarationFrom(asked, origin);
   if (isOAuthError(declaration)) return declaration;
@@ -205,10 +202,11 @@ function originProblem(intent: Intent, { resources, scope, within }: Origin): OA
 type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs' | 'tokenEndMs'>;
 
 /**
- * The task lives to the end of its intent, else for the default time, never longer than the longest and than what it comes
- * from; the token never beyond its own time, the task, the subject token or the certificate of its client. A task begins by the
- * floor, which no setting of the clock moves at once, and its token says the time by the wall clock that others have too: where
- * that is so far ahead that a new task would be over, none is issued until they agree.
+ * A task lives until the end of its intent, else for the default time, and never longer than the maximum or its origin. A token
+ * never outlives its configured lifetime, the task, the subject token or the client's certificate.
+ *
+ * Tasks use the store's clock, which no step of the wall clock moves at once; token claims use the wall clock, like all other
+ * parties. Where the wall clock is so far ahead that a token would be expired, none is issued until both clocks agree.
  */
 function lifetimeOf(
   leaf: LeafCertificate,
@@ -243,8 +241,8 @@ function lifetimeOf(
 }
 
 /**
- * The ids of the policies that permit every action of the intent under all its constraints: one decision each, each in a turn of its
- * own, all or nothing.
+ * The ids of the policies that permit all actions of the intent under all their constraints. All or nothing; each decision
+ * takes a turn of its own.
  */
 async function permitted(
   { origin: { actors, place, subject, subjectAttributes }, asked, above }: Case,
@@ -269,7 +267,7 @@ async function permitted(
           subject,
           subjectAttributes,
           actors,
-          // Nobody can have attested anything of a task that is not there yet.
+          // A new task has no attested values.
           claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),
           attested: place.kind === 'same-task' ? place.task.attested : [],
           risk: place.kind === 'same-task' ? place.task.risk : 'low',

@@ -3,16 +3,16 @@ import type { AuthorizationDetail, Constraints } from '../token/authorization-de
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { grantingEntry } from './narrowing.ts';
 
-/** Most calls of a limited task that one part of it can be given. */
+/** Most calls of a task with a call limit that can be delegated to one sub-task. */
 const MAX_CALLS = 10_000;
 
 /**
- * What handing on these entries takes from the budgets of the task they come from: all that they allow, at once and in the
- * counters that uses are counted in (`action/budget`), so that a task and its parts together never have more than the task.
- * What a part leaves over is not given back. The problem is a clause for the client.
+ * The budget that a delegation takes from the delegating task: everything that the entries allow, at once, from the counters that
+ * uses are counted in (`action/budget`). So a task and its sub-tasks together never have more than the task. What a sub-task does
+ * not use is not returned. A problem is a clause for the client.
  *
- * @param details the entries that are handed on, each within one of `own`
- * @param own the entries of the task
+ * @param details the delegated entries, each within one of `own`
+ * @param own the entries of the delegating task
  */
 export function handedBudget(
   details: readonly AuthorizationDetail[],
@@ -29,7 +29,7 @@ export function handedBudget(
   return spends;
 }
 
-/** The constraints of the entries that grant the actions of this one, the same ones once. */
+/** The distinct constraints of the entries that grant this entry's actions. */
 function budgetsAround(detail: AuthorizationDetail, own: readonly AuthorizationDetail[]): readonly Constraints[] {
   const outer = new Map<string, Constraints>();
   for (const location of detail.locations) {
@@ -41,7 +41,7 @@ function budgetsAround(detail: AuthorizationDetail, own: readonly AuthorizationD
   return [...outer.values()];
 }
 
-/** Entries are within others only where they limit what those limit, so that the inner limits are there. */
+/** INVARIANT: `inner` is within `outer`, so every limit of `outer` has a limit in `inner`. */
 function spendsOf(inner: Constraints, outer: Constraints): readonly Spend[] | Problem {
   const spends: Spend[] = [];
   if (outer.singleUse) spends.push({ kind: 'single-use' });

@@ -7,43 +7,43 @@ import type { AuthorizationDetail, Constraints } from '../token/authorization-de
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { AskedDetails } from './token-request.ts';
 
-/** What is asked for, complete: where, what, and under which scope. */
+/** A complete request: resource, details and scope. */
 export interface Declaration {
   readonly resource: string;
   readonly details: AskedDetails;
-  /** `null` where none was asked for. */
+  /** `null` where none was requested. */
   readonly scope: readonly string[] | null;
 }
 
-/** What an agent declares that it is about to do, as it is granted: in the words of the catalog. */
+/** The declared intent of an agent, resolved to actions of the catalog. */
 export interface Intent {
   readonly agent: SpiffeId;
   readonly server: Server;
-  /** `''` where the agent said nothing. */
+  /** `''` where not given. */
   readonly purpose: string;
-  /** Every action the intent comes to, each once, in the order of the catalog. */
+  /** All its actions without duplicates, in the order of the catalog. */
   readonly actions: readonly CatalogAction[];
-  /** What the policies are asked: each action under the constraints of each entry that has it, at most 64. */
+  /** The questions for the policies: each action with the constraints of each of its entries; at most 64. */
   readonly asked: readonly AskedAction[];
-  /** The `authorization_details` as granted: as sent, with families replaced by the actions they stand for. */
+  /** The granted `authorization_details`: as sent, with families replaced by their actions. */
   readonly details: readonly JsonValue[];
-  /** The same as values. */
+  /** `details`, parsed. */
   readonly authority: readonly AuthorizationDetail[];
   /** `sha-256:` and the base64url SHA-256 of the canonical JSON of issuer, agent and details. */
   readonly hash: string;
-  /** The first instant after which no entry holds, milliseconds since the Unix epoch; `null` where an entry is open. */
+  /** The latest end of its entries, in milliseconds since the Unix epoch; `null` where one has no end. */
   readonly notAfterMs: number | null;
 }
 
-/** An action of an intent, under constraints that it is asked for with. */
+/** An action of an intent with the constraints of one entry. */
 export interface AskedAction {
   readonly action: CatalogAction;
   readonly constraints: Constraints;
 }
 
 /**
- * The intent of a request, if the catalog knows all of it: the resource is the audience of a server and the one location of
- * every entry, every action is one of that server, and all entries have one purpose.
+ * Resolves a request by the catalog: the resource must be the audience of a server and the only location of every entry, every
+ * action must belong to that server, and all entries must have the same purpose.
  *
  * @returns `invalid_target`, `invalid_scope` or `invalid_authorization_details`
  */
@@ -82,13 +82,13 @@ export function intentFrom(
   };
 }
 
-/** Each action is a policy decision of its own, so their number is what one request may cost. */
+/** Bounds the policy decisions of one request. */
 const MAX_ACTIONS = 64;
 
 const tooMany = (): OAuthError =>
   refused(`an intent has at most ${MAX_ACTIONS} actions, each counted once for each of its constraints`);
 
-/** Each action once for all entries with equal constraints. */
+/** Each action once per distinct constraints. */
 function askedActions(
   { details }: Declaration,
   entries: readonly (readonly CatalogAction[])[],
@@ -129,7 +129,7 @@ function entriesOf(request: Declaration, catalog: Catalog, server: Server): (rea
   return entries;
 }
 
-/** `payments.*` stands for whatever begins with `payments.`; `*` alone for nothing. The rule of `action/intent-scope`. */
+/** `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing. Same rule as `action/intent-scope`. */
 function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
   const action = catalog.actions.get(asked);
   if (action !== undefined) return [action];
@@ -137,7 +137,7 @@ function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
   return [...catalog.actions.values()].filter(({ id }) => id.startsWith(asked.slice(0, -1)));
 }
 
-/** A token's scope is the list of its actions, so a scope that says something else cannot be granted as asked. */
+/** A token's scope is the list of its actions, so a request for a different scope is refused. */
 function problemOfScope(scope: Declaration['scope'], actions: readonly CatalogAction[]): OAuthError | null {
   if (scope === null) return null;
   const ids = new Set(actions.map((action) => action.id));
@@ -148,7 +148,7 @@ function problemOfScope(scope: Declaration['scope'], actions: readonly CatalogAc
 }
 
 const withActions = (detail: JsonValue, actions: readonly CatalogAction[]): JsonValue => ({
-  // `authorizationDetailsFrom` refuses an entry that is not an object.
+  // Safe: `authorizationDetailsFrom` refuses entries that are not objects.
   ...(detail as { readonly [name: string]: JsonValue }),
   actions: actions.map((action) => action.id),
 });

@@ -5,8 +5,8 @@ import { type LiveToken, liveToken, ownTokenFrom } from './own-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
-/** Claims of the token that are told as they are. */
-const TOLD = [
+/** Claims that are copied into the response. */
+const DISCLOSED = [
   'iss',
   'sub',
   'aud',
@@ -25,9 +25,9 @@ const TOLD = [
 const inactive = (): Reply => jsonReply(200, { active: false });
 
 /**
- * `POST /oauth/introspect`: whether a task token of this issuer is alive now, its task with it, and what it says. A workload
- * is told about its own tokens, a configured introspector about all; everybody else, and about anything else, that it is not
- * active and no more. A state that cannot be read is 503, never an answer.
+ * `POST /oauth/introspect`: whether a task token of this issuer and its task are alive, with the token's claims. A workload may
+ * introspect its own tokens, a configured introspector all tokens; for anything else the response is `{"active": false}`. An
+ * unreadable state is answered 503.
  *
  * @see RFC 7662 section 2.2, RFC 8693 section 4, RFC 8705 section 3.2, RFC 9396 section 9.2
  */
@@ -39,15 +39,15 @@ export async function answerIntrospection(request: IssuerRequest, services: Issu
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
   if (!mayKnow) return inactive();
   const live = liveToken(own, services);
-  if (!isDeny(live)) return jsonReply(200, told(live));
+  if (!isDeny(live)) return jsonReply(200, activeResponse(live));
   return live.reason === 'task.state-unavailable' ? unavailable() : inactive();
 }
 
 const unavailable = (): Reply =>
   errorReply(oauthError('temporarily_unavailable', 'the state of the token is not available'));
 
-function told({ claims, token }: LiveToken): Readonly<Record<string, unknown>> {
-  const members = TOLD.filter((name) => Object.hasOwn(claims, name)).map((name) => [name, claims[name]] as const);
+function activeResponse({ claims, token }: LiveToken): Readonly<Record<string, unknown>> {
+  const members = DISCLOSED.filter((name) => Object.hasOwn(claims, name)).map((name) => [name, claims[name]] as const);
   const type = token.confirmation?.kind === 'jkt' ? 'DPoP' : 'Bearer';
   return { active: true, token_type: token.delegate === null ? type : 'N_A', ...Object.fromEntries(members) };
 }

@@ -16,15 +16,15 @@ import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts'
 import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
 /**
- * `POST /oauth/token`: accepts an intent as a task and issues its first token, or a further token of a task, or refuses it.
- * Both are traced and recorded.
+ * `POST /oauth/token`: accepts an intent as a task and issues its first token, or issues a further token of a task, or refuses.
+ * Each outcome is traced and recorded.
  */
 export const answerTokenRequest = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   answerWithToken(() => judgeOf(request, services), request, services);
 
 /**
- * Answers with the token that is granted, or with the refusal. `begin` is called once and gives the refusal, or what judges the request;
- * that is asked again where what it went by has changed before the token was recorded.
+ * Replies with the granted token, or with the refusal. `begin` is called once and returns the refusal or a `Judge`, which is
+ * called again where its premises changed before the token was recorded.
  *
  * INVARIANT: record, then sign, then reply: no token exists whose issuance is not on disk.
  */
@@ -49,13 +49,13 @@ export async function answerWithToken(
   }
 }
 
-/** What was judged last, and what became of it. */
+/** The last judgement and its recorded outcome. */
 interface Issuance {
   readonly judged: Judged;
   readonly recorded: Draft | OAuthError;
 }
 
-/** Judges and records, again where something that was judged by has changed before it was recorded. */
+/** Judges and records; repeats both where the premises changed before the commit. */
 async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerServices): Promise<Issuance> {
   let judged: Judged = { leaf: null, intent: null, outcome: beingChanged };
   const recorded = await decidedAnew(async () => {
@@ -70,7 +70,7 @@ async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerService
 
 const beingChanged = oauthError('temporarily_unavailable', 'the task is being changed by others');
 
-/** 128 random bits make a `jti` that nobody guesses. */
+/** 128 random bits make a `jti` unguessable. */
 const JTI_BYTES = 16;
 
 function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): Draft | OAuthError {
@@ -115,7 +115,7 @@ function newTask(grant: Grant, span: SpanReference, { authority, ports, settings
     detailsJson: JSON.stringify(grant.intent.details),
     claimed: grant.claimed,
     subjectAttributes,
-    // Also of a part: what was attested was said of another agent, in another task.
+    // Sub-tasks too: the parent's values were attested of another agent.
     attested: [],
     contextRules: settings.contextRules,
     risk: parent?.risk ?? 'low',
@@ -123,13 +123,13 @@ function newTask(grant: Grant, span: SpanReference, { authority, ports, settings
   };
 }
 
-/** The shorter of the operator's limit and that of the task it is a part of. */
+/** The shorter of the operator's limit and the parent's. */
 function idleMsOf(idleSeconds: number | null, parentMs: number | null): number | null {
   const limits = [idleSeconds === null ? null : idleSeconds * 1_000, parentMs].filter((limit) => limit !== null);
   return limits.length === 0 ? null : Math.min(...limits);
 }
 
-/** Records a refusal, as well as it can be, and answers it with the id under which it is recorded. */
+/** Records a refusal (best effort) and replies with its decision id. */
 function refuse(
   refusal: OAuthError,
   judged: Judged,

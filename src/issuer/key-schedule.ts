@@ -1,31 +1,34 @@
-/** A key that has been published, and since when: milliseconds since the Unix epoch. */
+/** A published key; `publishedMs` in milliseconds since the Unix epoch. */
 export interface Published {
   readonly keyId: string;
   readonly publishedMs: number;
 }
 
-/** Clients and sidecars may hold a key set for this long: the `max-age` of the JWKS. 300 s. */
+/** `max-age` of the JWKS: how long clients and sidecars may cache it. */
 export const JWKS_MAX_AGE_SECONDS = 300;
-/** A key signs only when every set held elsewhere has it: the `max-age`, and a minute for slow refreshes and clocks. */
+/**
+ * Time before a published key signs, so that every cached JWKS contains it: `max-age` plus a minute for slow refreshes and
+ * clocks.
+ */
 const AHEAD_MS = (JWKS_MAX_AGE_SECONDS + 60) * 1_000;
-/** A key that no longer signs stays published for the longest token, 900 s, and a minute of clock skew. */
+/** Time that a retired key stays published: the longest token lifetime, 900 s, plus a minute of clock skew. */
 const KEPT_MS = (900 + 60) * 1_000;
 
-/** What each key is for at one instant. */
+/** The state of all keys at one instant. */
 export interface Schedule {
-  /** Signs now; `null` where no key can. */
+  /** The key that signs; `null` where no private key is available. */
   readonly signing: string | null;
-  /** To be published, the newest first. */
+  /** Keys to publish, newest first. */
   readonly published: readonly string[];
-  /** No token signed with one of these can be live. */
+  /** Keys whose tokens have all expired. */
   readonly dead: readonly string[];
 }
 
 /**
- * Which key signs, which are published and which are done with. The newest key that has been published long enough signs;
- * where none has, which is so at the first start and after a key was taken away, the oldest does, since something must.
+ * Determines which key signs, which are published and which are dead. The newest key that was published long enough ago signs;
+ * where there is none (at the first start, or after a key was withdrawn), the oldest one signs.
  *
- * @param keys with `canSign`: whether the private half is at hand
+ * @param keys `canSign`: whether the private key is available
  */
 export function scheduleOf(keys: readonly (Published & { readonly canSign: boolean })[], nowMs: number): Schedule {
   const newestFirst = keys.toSorted((a, b) => b.publishedMs - a.publishedMs || (a.keyId < b.keyId ? -1 : 1));

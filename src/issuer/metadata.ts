@@ -6,11 +6,11 @@ import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { grantTypes } from './token-request.ts';
 
-/** Clients and sidecars ask again after this long; a new key must be published that much earlier. 5 minutes. */
+/** Caching of metadata and keys for 5 minutes. A new key must be published at least that long before it signs. */
 export const CACHE = { 'cache-control': `public, max-age=${JWKS_MAX_AGE_SECONDS}`, pragma: '' };
 
 /**
- * `GET /.well-known/oauth-authorization-server`: what this issuer does, and nothing that it does not.
+ * `GET /.well-known/oauth-authorization-server`: the metadata of this issuer, with supported features only.
  *
  * @see RFC 8414 section 2, RFC 8705 section 3.3, RFC 9396 section 10, RFC 9449 section 5.1
  */
@@ -41,15 +41,17 @@ export function answerMetadata(_request: IssuerRequest, { settings, signingKeys,
   );
 }
 
-/** Which algorithms a DPoP proof may be signed with; nothing where none is taken. */
-export const dpopAlgorithms = (isTaken: boolean): { readonly dpop_signing_alg_values_supported?: readonly string[] } =>
-  isTaken ? { dpop_signing_alg_values_supported: [...defaultProofRules.algorithms] } : {};
+/** The accepted algorithms of DPoP proofs; no member where DPoP is not enabled. */
+export const dpopAlgorithms = (
+  isEnabled: boolean,
+): { readonly dpop_signing_alg_values_supported?: readonly string[] } =>
+  isEnabled ? { dpop_signing_alg_values_supported: [...defaultProofRules.algorithms] } : {};
 
-/** `GET /.well-known/jwks.json`: the keys that tokens are verified with. @see RFC 7517 section 5 */
+/** `GET /.well-known/jwks.json`: the public keys for verifying tokens. @see RFC 7517 section 5 */
 export const answerJwks = (_request: IssuerRequest, { signingKeys }: IssuerServices): Reply =>
   jsonReply(200, signingKeys.jwks(), { ...CACHE, 'content-type': 'application/jwk-set+json' });
 
-/** `GET /transactions/jwks.json`: the key that transaction tokens are verified with, and nothing else. */
+/** `GET /transactions/jwks.json`: the public key for verifying transaction tokens only. */
 export const answerTransactionJwks = (_request: IssuerRequest, { transactions }: IssuerServices): Reply =>
   transactions === undefined
     ? errorReply(oauthError('not_found', 'no transaction tokens are signed here'))

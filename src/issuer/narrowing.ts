@@ -1,9 +1,8 @@
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
 
 /**
- * The first thing that entries grant and the entries they must stay within do not, as words for the client; `null` where
- * there is none. Within means: for each location and each action of an entry there is one entry that has both and whose
- * every constraint is as wide or wider.
+ * How entries exceed the entries that they must be within, as a clause for the client; `null` where they do not. Within means:
+ * for each location and action of an entry, one of the outer entries has both and constraints that are as wide or wider.
  */
 export function wideningOf(
   details: readonly AuthorizationDetail[],
@@ -22,14 +21,14 @@ export function wideningOf(
   return null;
 }
 
-/** One action at one location under its constraints. */
+/** An action at a location, with its constraints. */
 export interface GrantedAction {
   readonly location: string;
   readonly action: string;
   readonly constraints: Constraints;
 }
 
-/** The first entry that grants as much; `undefined` where none does. */
+/** The first entry that grants at least this; `undefined` where none does. */
 export const grantingEntry = (
   { location, action, constraints }: GrantedAction,
   entries: readonly AuthorizationDetail[],
@@ -39,7 +38,7 @@ export const grantingEntry = (
 const has = (entry: AuthorizationDetail, location: string, action: string): boolean =>
   entry.locations.includes(location) && isCovered(action, entry.actions);
 
-/** Whether an action is one of the names, or in one of the families such as `payments.*`. */
+/** Whether names or families (`payments.*`) cover an action. */
 export const isCovered = (action: string, names: readonly string[]): boolean =>
   names.some(
     (name) => name === action || (name.length > 2 && name.endsWith('.*') && action.startsWith(name.slice(0, -1))),

@@ -1,6 +1,6 @@
 import type { Deny } from '../decision/decision.ts';
 
-/** The `error` codes of the issuer and the HTTP status each is answered with. */
+/** The issuer's `error` codes with their HTTP statuses. */
 const statusOf = {
   invalid_request: 400,
   invalid_client: 401,
@@ -20,21 +20,21 @@ const statusOf = {
   temporarily_unavailable: 503,
 } as const;
 
-/** A request that is refused. */
+/** The refusal of a request. */
 export interface OAuthError {
   readonly kind: 'oauth-error';
   /** @see RFC 6749 section 5.2, RFC 8707 section 2, RFC 9396 section 5, RFC 9449 section 5 */
   readonly error: keyof typeof statusOf;
   readonly status: number;
-  /** For the developer of the client: printable ASCII without quotes and backslashes, at most 300 characters. */
+  /** For developers of clients: printable ASCII without quotes and backslashes, at most 300 characters. */
   readonly description: string;
-  /** What refused it, for the record; never sent. */
+  /** The denial behind it, for the record; never sent. */
   readonly cause: Deny | null;
 }
 
 const MAX_DESCRIPTION = 300;
 
-/** A refusal; a description that repeats the client's words is made fit for the wire here. */
+/** Creates a refusal. Characters that are not allowed in `error_description` are replaced by `'`. */
 export const oauthError = (error: OAuthError['error'], description: string, cause: Deny | null = null): OAuthError => ({
   kind: 'oauth-error',
   error,
@@ -43,6 +43,6 @@ export const oauthError = (error: OAuthError['error'], description: string, caus
   cause,
 });
 
-/** Whether a step refused the request. */
+/** Whether a value is a refusal. */
 export const isOAuthError = (value: unknown): value is OAuthError =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'oauth-error';

@@ -18,41 +18,41 @@ import { tokenTypes } from './subject-issuer.ts';
 import { liveTransactionFrom } from './transaction-subject.ts';
 import type { AskedDetails, AskedSubject, TokenRequest } from './token-request.ts';
 
-/** Where the authority of a token comes from, and how far it goes. */
+/** Where a token's authority comes from, and its limits. */
 export interface Origin {
   /** The `sub` of the token. */
   readonly subject: string;
-  /** What the issuer of the subject token says of it, or said when the task it comes from was accepted. */
+  /** Attributes of the subject: from the subject token, or stored with the task that the token comes from. */
   readonly subjectAttributes: SubjectAttributes;
   /** The `act` of the token, outermost first; empty where the subject is the client itself. */
   readonly actors: readonly string[];
-  /** Seconds since the Unix epoch; `Infinity` where nothing but the issuer's own rules limits it. */
+  /** Latest expiry, in seconds since the Unix epoch; `Infinity` where only the issuer's own rules limit it. */
   readonly expiresAtSeconds: number;
-  /** Milliseconds since the Unix epoch, the store's clock; likewise. */
+  /** Latest deadline, in milliseconds since the Unix epoch on the store's clock; `Infinity` likewise. */
   readonly deadlineMs: number;
-  /** Entries that what is granted must stay within; `null` where there is no such limit. */
+  /** Entries that the grant must be within; `null` for no such limit. */
   readonly within: readonly AuthorizationDetail[] | null;
-  /** Actions and families that can be granted; `null` where there is no such limit. */
+  /** Actions and families that can be granted; `null` for no such limit. */
   readonly scope: readonly string[] | null;
-  /** Resources that can be asked for; `null` where there is no such limit. */
+  /** Resources that can be requested; `null` for no such limit. */
   readonly resources: readonly string[] | null;
-  /** What is asked for where the client does not say; `null` where it must. */
+  /** Details for a request without its own; `null` where it must have them. */
   readonly inherited: AskedDetails | null;
   readonly place: TokenOrigin;
 }
 
-/** The task a token is issued for: a new one, a part of one that another agent was given, or one that lives. */
+/** The task of a token: a new root task, a new sub-task of another agent's task, or an existing task. */
 export type TokenOrigin =
   | { readonly kind: 'new-task' }
   | { readonly kind: 'part'; readonly parent: ParentTask }
   | {
       readonly kind: 'same-task';
       readonly task: Task;
-      /** Digest of the `jti` of the token that is exchanged for it; `null` where none is. */
+      /** Digest of the `jti` of the exchanged token; `null` without an exchange. */
       readonly from: string | null;
     };
 
-/** The client acts for itself. */
+/** The origin of a client that acts for itself. */
 export const autonomous = (leaf: LeafCertificate): Origin => ({
   subject: leaf.id,
   subjectAttributes: noAttributes,
@@ -66,7 +66,7 @@ export const autonomous = (leaf: LeafCertificate): Origin => ({
   place: { kind: 'new-task' },
 });
 
-/** A further token of a task that lives, with all of its authority. */
+/** The origin of a further token of a task, with all its authority. */
 export const ofTask = (task: Task, actors: readonly string[], inherited: AskedDetails): Origin => ({
   subject: task.subject,
   subjectAttributes: task.subjectAttributes,
@@ -80,18 +80,17 @@ export const ofTask = (task: Task, actors: readonly string[], inherited: AskedDe
   place: { kind: 'same-task', task, from: null },
 });
 
-/** Who asks, and with what key. */
+/** The client and the key that the token is bound to. */
 export interface Client {
   readonly leaf: LeafCertificate;
   readonly binding: Confirmation;
 }
 
 /**
- * What a `subject_token` lets the client do: act for the subject of a configured issuer, have another token of its own task,
- * or have a part of the task of an agent that named it. An unusable one is `invalid_request`, whatever the reason, as RFC 8693
- * has it.
+ * The origin that a `subject_token` gives: the subject of a configured issuer, the client's own task (a further token), or a
+ * task of an agent that delegates to this client (a sub-task). An unusable token is `invalid_request`, as RFC 8693 requires.
  *
- * The task is looked at here; whether it is still so is checked with the write that the origin leads to (`Grant.above`).
+ * The task read here is a premise of the following write, which checks it again (`Grant.above`).
  *
  * @see RFC 8693 sections 2.1, 2.2.2, 4.1 and 4.4
  */
@@ -118,7 +117,7 @@ export function originOf(
     : handedOn(own, { request, client }, services);
 }
 
-/** The error of a subject token that cannot be used, or of a fault that kept it from being judged. */
+/** The error for a subject token that is unusable, or that could not be verified because of a fault. */
 export const unusable = (cause: Deny): OAuthError =>
   UNAVAILABLE.has(cause.reason)
     ? oauthError('temporarily_unavailable', 'the subject_token could not be verified', cause)
@@ -133,7 +132,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
 const mistyped = (): OAuthError =>
   oauthError('invalid_request', 'the subject_token is not of the kind that subject_token_type says');
 
-/** A token of a configured issuer: the client acts for its subject, in a new task. */
+/** The origin of a token of a configured issuer: the client acts for its subject, in a new task. */
 function delegated(
   asked: AskedSubject,
   { leaf, binding }: Client,
@@ -166,7 +165,9 @@ function delegated(
       };
 }
 
-/** A transaction token: a part of the task of the call it came with, for as long as it lives, to be asked for in so many words. */
+/**
+ * The origin of a transaction token: a sub-task of the call's task, at most until the token expires. The details are required.
+ */
 function inTransaction(asked: AskedSubject, { leaf }: Client, services: IssuerServices): Origin | OAuthError {
   const live = liveTransactionFrom(asked.token, services);
   if (isDeny(live)) return unusable(live);
@@ -193,14 +194,14 @@ function inTransaction(asked: AskedSubject, { leaf }: Client, services: IssuerSe
   };
 }
 
-/** What a client may call each kind of subject token. */
+/** Accepted `subject_token_type` values by kind of issuer. */
 const typesOf: Readonly<Record<'access-token' | 'id-jag' | 'jwt-svid', ReadonlySet<string>>> = {
   'access-token': new Set([tokenTypes.accessToken, tokenTypes.jwt]),
   'id-jag': new Set([tokenTypes.idJag, tokenTypes.jwt]),
   'jwt-svid': new Set([tokenTypes.jwt]),
 };
 
-/** The chain of actors with the client before it; a client that is in it already would act for itself through others. */
+/** The chain of actors with the client prepended. Refused where the client is already in it, because it would act for itself. */
 function actorsAfter(
   { id, actors }: Pick<Subject, 'id' | 'actors'>,
   leaf: LeafCertificate,
@@ -214,7 +215,7 @@ function actorsAfter(
     : oauthError('invalid_request', `the chain of actors is longer than ${claimLimits.maxActors}`);
 }
 
-/** What is known of the subject of a task is known of no other. */
+/** Attributes stored with a task describe its subject only. */
 const attributesOf = (subject: string, task: Task): SubjectAttributes =>
   subject === task.subject ? task.subjectAttributes : noAttributes;
 
@@ -224,8 +225,8 @@ interface Asking {
 }
 
 /**
- * A live token of the client itself: as much or less of the same task, bound to the key presented now. The SPIFFE ID is the
- * same, so a rotated certificate can take over; the old token lives on to its own end.
+ * The client exchanges its own live token for one of the same task with equal or less authority, bound to the key presented
+ * now. So it can continue after its certificate was rotated. The old token stays valid until it expires.
  */
 function exchangedBySelf(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
   if (own.token.delegate !== null) {
@@ -242,7 +243,7 @@ function exchangedBySelf(own: OwnToken, { request, client }: Asking, services: I
   );
 }
 
-/** Whom a part of the task may be handed to: a workload of an accepted domain that is not in the chain already. */
+/** Checks a delegate: a workload of an accepted trust domain that is not in the chain of actors. */
 function delegateProblem(
   delegate: NonNullable<TokenRequest['delegate']>,
   { live, client, services }: { readonly live: LiveToken; readonly client: Client; readonly services: IssuerServices },
@@ -259,7 +260,7 @@ function delegateProblem(
     : oauthError('invalid_request', `the chain of actors is longer than ${claimLimits.maxActors}`);
 }
 
-/** A token of another agent, which must be made out for this client: holding it is not enough, and a signal of its own. */
+/** A token of another agent must name this client in `may_act`. Presenting any other is treated as a stolen token. */
 function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
   if (own.token.delegate !== client.leaf.id) {
     settleStolenCredential(own, client.leaf.id, services);
@@ -286,7 +287,7 @@ const inTask = ({ token, claims, task }: LiveToken, place: TokenOrigin, actors: 
   within: token.details,
   scope: null,
   resources: null,
-  // The claim was read as entries when the token was verified.
+  // Safe: the claim was parsed as entries when the token was verified.
   inherited: { values: token.details, json: claims['authorization_details'] as readonly JsonValue[] },
   place,
 });

@@ -8,22 +8,22 @@ import { unverifiedJwtFrom } from '../token/jwt.ts';
 import { verifiedTaskToken } from '../token/verify.ts';
 import type { IssuerServices } from './services.ts';
 
-/** A task token of this issuer whose signature and claims are good; whether its task is, `liveToken` says. */
+/** A task token of this issuer with verified signature and claims. `liveToken` checks its task. */
 export interface OwnToken {
   readonly token: TaskToken;
-  /** The payload as it was signed. */
+  /** The signed payload. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
 const MAX_TOKEN_BYTES = 8_192;
 
-/** Whether a token says that it is one of this issuer; nothing in it is believed by that. */
+/** Whether the unverified `iss` of a token is this issuer. Selects the verification only. */
 export function isOwn(compact: string, { settings }: IssuerServices): boolean {
   const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
   return !isDeny(jwt) && jwt.issuer === settings.url;
 }
 
-/** A task token that this issuer has signed and that has not expired, by its own clock without tolerance. */
+/** Verifies a task token of this issuer; its expiry without tolerance for clock skew. */
 export function ownTokenFrom(compact: string, services: IssuerServices): OwnToken | Deny {
   const { policies, ports, settings, signingKeys } = services;
   if (isDeny(policies)) return policies;
@@ -32,7 +32,7 @@ export function ownTokenFrom(compact: string, services: IssuerServices): OwnToke
   const token = verifiedTaskToken(
     jwt,
     {
-      // A token made out for a delegate is for the issuer.
+      // The audience of a token for a delegate is the issuer.
       audiences: new Set([...policies.catalog.audiences, settings.url]),
       maxLifetimeSeconds: 900,
       clockSkewSeconds: 0,
@@ -46,22 +46,22 @@ export function ownTokenFrom(compact: string, services: IssuerServices): OwnToke
     },
     ports.nowMs(),
   );
-  // `verifiedTaskToken` refuses a payload that is not an object.
+  // Safe: `verifiedTaskToken` refuses a payload that is not an object.
   return isDeny(token) ? token : { token, claims: jwt.claims as Readonly<Record<string, unknown>> };
 }
 
-/** A token with its task, both alive now. */
+/** A live token with its live task. */
 export interface LiveToken extends OwnToken {
   readonly task: Task;
   readonly issued: IssuedTokenState;
 }
 
-/** A task that a part is taken of, with the token that says so. */
+/** The parent of a sub-task, with the token that was presented for it. */
 export type ParentTask = Pick<LiveToken, 'task' | 'issued'>;
 
 /**
- * The token with its task, where both may act at this moment. What is decided by it later names both as its premises, since either
- * can have ended by then (`state/premises.ts`).
+ * Checks that a token and its task may act now. A later write must name both as premises, because either can end in between
+ * (`state/premises.ts`).
  */
 export function liveToken(own: OwnToken, { authority, states }: IssuerServices): LiveToken | Deny {
   const { token } = own;

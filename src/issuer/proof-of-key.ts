@@ -6,10 +6,10 @@ import { type OAuthError, oauthError } from './oauth-error.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
 /**
- * What a token is bound to: the key of the request's DPoP proof where it has one, else the client's certificate. A proof is
- * for this path of the configured URL and for one request.
+ * The key that a token is bound to: that of the request's DPoP proof, or the client's certificate without one. A proof is valid
+ * for this path below the configured URL, and for one request.
  *
- * @returns `invalid_dpop_proof`, also where such a binding is not configured; `temporarily_unavailable` where no proof can be remembered
+ * @returns `invalid_dpop_proof`, also where DPoP is not enabled; `temporarily_unavailable` where proofs cannot be remembered
  * @see RFC 8705 section 3.1, RFC 9449 section 5
  */
 export function bindingOf(

@@ -6,7 +6,7 @@ import { listOf, membersFrom, type Reader, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Published } from './key-schedule.ts';
 
-/** A key as it was published. The file holds no private key, but whoever can write it can add a key. */
+/** A published key. The file contains no private key, but whoever can write it can add a trusted key. */
 export interface PublishedKey extends Published {
   readonly jwk: JWK;
 }
@@ -14,7 +14,7 @@ export interface PublishedKey extends Published {
 const MAX_BYTES = 262_144;
 const MAX_KEYS = 64;
 
-/** The keys that were published and since when, as `publishedText` wrote them; none where there is no file yet. */
+/** Reads the published keys from a file written with `publishedText`; empty where the file does not exist. */
 export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return [];
@@ -28,7 +28,7 @@ export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem
   return isProblem(read) ? { problem: `the list of published keys \`${path}\` ${read.problem}` } : read.keys;
 }
 
-/** The keys as text for the file. */
+/** The content of the file. */
 export const publishedText = (keys: readonly PublishedKey[]): string =>
   `${JSON.stringify({ keys: keys.map(({ publishedMs, jwk }) => ({ publishedMs, jwk })) }, null, 2)}\n`;
 

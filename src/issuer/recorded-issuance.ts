@@ -21,7 +21,7 @@ import type { ParentTask } from './own-token.ts';
 import { policySetOf } from './services.ts';
 import type { IssuerServices } from './services.ts';
 
-/** A token that is ready to be recorded and then signed. */
+/** A token to be recorded and then signed. */
 export interface Draft {
   readonly grant: Grant;
   readonly task: Task;
@@ -29,15 +29,15 @@ export interface Draft {
   readonly claims: JWTPayload;
 }
 
-/** The span of an issuance, and the id of the decision about it: the same in answer, span and record. */
+/** The span and decision id of an issuance; reply, span and record have the same. */
 export interface DecidedSpan extends SpanReference {
   /** UUIDv7. */
   readonly decisionId: string;
 }
 
 /**
- * Puts the token on disk, with the task where it is new and the records of both, in one transaction that checks what the grant was
- * decided by. A failure has the code `changed`: then something of that is otherwise, and nothing was written.
+ * Commits the token, a new task, and their records in one transaction that checks the premises of the grant. Fails with the code
+ * `changed`, without writing, where a premise no longer holds.
  */
 export async function record(
   draft: Draft,
@@ -71,7 +71,7 @@ async function written(
   if (problem === null || isOAuthError(problem)) return problem;
   if (!isStoreFailure(problem)) return handOnProblem(problem);
   if (isChanged(problem)) return problem;
-  // The state or the generation of the task: whoever judges it again says which.
+  // State or generation of the task changed: judging again finds out which.
   if (problem.code === 'conflict' && place.kind === 'same-task') return storeFailure('changed', problem.detail);
   return problem.code === 'conflict' && place.kind === 'part'
     ? oauthError('invalid_request', `the subject_token cannot be used: ${problem.detail}`)
@@ -99,13 +99,13 @@ async function inserted(
   }
 }
 
-/** Of a further token: its task and those above it, and the token that was exchanged for it. */
+/** The premises of a further token: its task, the ancestors, and the exchanged token. */
 const premisesOf = ({ task, from }: Extract<TokenOrigin, { kind: 'same-task' }>, above: readonly Task[]): Premises => ({
   tasks: [task, ...above],
   ...(from === null ? {} : { jtiDigest: from }),
 });
 
-/** What the part takes from the budgets of the task it is a part of. */
+/** The budget that a sub-task takes from its parent. */
 function handedOn({ task, issued }: ParentTask, grant: Grant): HandedOn | OAuthError {
   const own = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   const spends = isProblem(own) ? own : handedBudget(grant.intent.authority, own);
@@ -138,13 +138,13 @@ const tokenRecord = (
 const claimedText = (claimed: Task['claimed']): NonNullable<IntentRecord['claimed']> =>
   Object.fromEntries(Object.entries(claimed).map(([name, value]) => [recordText(name), recordText(value)]));
 
-/** Where nothing is known of the subject there is no member. */
+/** No member without attributes. */
 const subjectAttributesOf = (task: Task | null): Pick<IntentRecord, 'subjectAttributes'> =>
   task === null || Object.keys(task.subjectAttributes).length === 0
     ? {}
     : { subjectAttributes: task.subjectAttributes };
 
-/** The record of an intent, with the same fields where it was granted and where it was refused. */
+/** The record of an intent; granted and refused ones have the same fields. */
 export function intentRecord(
   of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: DecidedSpan },
   services: IssuerServices,

@@ -1,13 +1,13 @@
 import type { OAuthError } from './oauth-error.ts';
 
-/** One answer of the issuer, before it is written. */
+/** A response of the issuer. */
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** A JSON answer that no cache keeps, unless `headers` say otherwise. */
+/** A JSON response, not cacheable by default. */
 export const jsonReply = (status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
   status,
   headers: {
@@ -20,13 +20,13 @@ export const jsonReply = (status: number, value: unknown, headers: Readonly<Reco
   body: JSON.stringify(value),
 });
 
-/** Where a refusal is recorded: the id of the decision and its trace. */
+/** Ids of a recorded refusal: its decision and its trace. */
 export interface RecordedAs {
   readonly decision: string;
   readonly trace: string;
 }
 
-/** The answer to a request that is refused; one that is recorded says as what. @see RFC 6749 section 5.2 */
+/** The response for a refusal, with the ids of its record where there is one. @see RFC 6749 section 5.2 */
 export const errorReply = (
   refusal: OAuthError,
   { headers = {}, recorded }: { readonly headers?: Reply['headers']; readonly recorded?: RecordedAs } = {},

@@ -7,7 +7,7 @@ import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
 /**
- * Where a client that was turned away finds out how to get in: the `resource_metadata` of a challenge.
+ * The URL of a server's metadata, for `resource_metadata` in a `WWW-Authenticate` challenge.
  *
  * @param issuerUrl an `https:` URL without a trailing slash
  * @see RFC 9728 sections 3.1 and 5.1
@@ -18,8 +18,8 @@ export function resourceMetadataUrl(issuerUrl: string, server: Pick<Server, 'id'
 }
 
 /**
- * `GET /.well-known/oauth-protected-resource/{server}`: what a server of the catalog asks of its clients. It is the issuer
- * that says so, since what is behind Envoy need not know of any of it.
+ * `GET /.well-known/oauth-protected-resource/{server}`: the protected resource metadata of a catalog server. The issuer serves
+ * it, because servers behind Envoy need not know about Remit.
  *
  * @see RFC 9728 section 2, RFC 9396 section 10
  */

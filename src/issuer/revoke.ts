@@ -11,16 +11,16 @@ import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { UNFINISHED } from './tracer.ts';
 
-/** The `token_type_hint` that takes the whole task with it; `token` is then one of its tokens, or its id. */
+/** The `token_type_hint` that revokes the whole task; `token` is then its id or one of its tokens. */
 const TASK_HINT = 'urn:remit:task';
 
-/** Closes what a revocation found. */
+/** Span attributes of a revocation. */
 type Revoked = Readonly<Record<string, string>>;
 
 /**
- * `POST /oauth/revoke`: ends a token of the client, or with the hint `urn:remit:task` its task with all tokens and parts; on
- * disk before the answer. What is unknown, expired or revoked already is 200 as well: it is of no more use. A live token of
- * another client is refused and untouched.
+ * `POST /oauth/revoke`: revokes a token of the client, or with the hint `urn:remit:task` its task with all tokens and
+ * sub-tasks; committed before the reply. An unknown, expired or revoked token is answered 200 too. A live token of another
+ * client is refused.
  *
  * @see RFC 7009 section 2
  */
@@ -67,7 +67,7 @@ async function revokeToken(
   return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': by, 'remit.task.id': taskId };
 }
 
-/** A task of another agent, or one that ended otherwise, is left as it is: its tokens are of no use to this client. */
+/** Does nothing for a task of another agent and for an ended task. */
 async function revokeTask(
   id: string,
   agent: SpiffeId,

@@ -15,7 +15,7 @@ import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeli
 export type Endpoint = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
 
 interface Route {
-  /** The path; `{id}` stands for a task id, and the issuer's own path comes before it. */
+  /** Path below that of the issuer; `{id}` is a task id. */
   readonly path: string;
   readonly method: 'GET' | 'POST' | 'PUT';
   readonly endpoint: Endpoint;
@@ -45,7 +45,7 @@ const routes: readonly Route[] = [
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
 const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 
-/** The endpoint a request is for, what it is served as, and the ids in its path (`''` where it has none). */
+/** The endpoint of a request, its kind, and the ids in its path (`''` where there is none). */
 export interface FoundEndpoint {
   readonly endpoint: Endpoint;
   readonly kind: RequestKind;
@@ -55,10 +55,10 @@ export interface FoundEndpoint {
   readonly serverId: string;
 }
 
-/** What a request is for, or the refusal. */
+/** The endpoint of a request, or a refusal. */
 export type FoundRoute = FoundEndpoint | Reply;
 
-/** Finds endpoints by method and path. Well-known documents put their path before that of the issuer, all others after. */
+/** Finds endpoints by method and path. Well-known paths precede the issuer's path, all others follow it. */
 export function routerOf(
   issuerUrl: string,
   serves: 'all' | 'signals' = 'all',

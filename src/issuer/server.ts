@@ -22,14 +22,14 @@ import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
 import type { IssuerParts, IssuerServices } from './services.ts';
 
-/** The issuer's own SVID and the bundle that clients are verified against, PEM. */
+/** The issuer's SVID and the trust bundle for clients, in PEM. */
 export interface TlsMaterial {
   readonly certificate: string;
   readonly key: string;
   readonly bundle: string;
 }
 
-/** Bounds of one connection; a request beyond one is answered or cut, never waited for. */
+/** Limits of one connection, on which Node answers or cuts it. */
 const connectionLimits = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -39,49 +39,49 @@ const connectionLimits = {
   connectionsCheckingInterval: 1_000,
 } as const;
 
-/** A request that is over. */
+/** A finished request. */
 export interface AnsweredRequest {
-  /** The path in the table of routes, such as `/tasks/{id}/complete`; `none` where there is no such path or method. */
+  /** Its path in the route table, such as `/tasks/{id}/complete`; `none` for an unknown path or method. */
   readonly route: string;
-  /** HTTP status; `null` where the client went away before it was answered. */
+  /** HTTP status; `null` where the client disconnected before the reply. */
   readonly status: number | null;
-  /** From its headers to its answer, with the wait for its turn. */
+  /** Time from its headers to its reply, including the wait for its turn. */
   readonly tookMs: number;
 }
 
-/** Is told of each request that is over. It must not throw. */
+/** Called for each finished request. Must not throw. */
 export type OnAnswered = (answered: AnsweredRequest) => void;
 
-/** What an issuer server is made with. */
+/** Options of an issuer server. */
 export interface IssuerServerOptions {
   readonly services: IssuerParts;
   readonly tls: TlsMaterial;
-  /** Told of faults that no client can be told of; never of a token or a key. */
+  /** Called with faults that no reply can report. Never contains a token or key. */
   readonly onProblem?: (message: string) => void;
   readonly after?: After;
-  /** Default that of the machine. */
+  /** Default: the system's monotonic clock. */
   readonly monotonicMs?: () => number;
-  /** What one client may take. */
+  /** Limits per client. */
   readonly limits: IssuerLimits;
-  /** The order of the work, one for all servers of a process. Default one of its own, which no checks share. */
+  /** The scheduler, one for all servers of a process. Default: its own, without checks to share with. */
   readonly turns?: Turns;
-  /** Told of each request that is refused and each connection that is cut, by the bound that it met. */
+  /** Called for each request or connection that exceeds a limit. */
   readonly onRefused?: OnRefused;
-  /** Told of each request once it is answered, or its client has gone. */
+  /** Called for each finished request. */
   readonly onAnswered?: OnAnswered;
   /**
-   * `all` (default), or `signals`: `POST /signals` alone and without client certificates, for transmitters that have no SVID
-   * to present; what they push is authenticated by its signature.
+   * `all` (default), or `signals`: only `POST /signals`, without client certificates, for transmitters without SVIDs. Signals are
+   * authenticated by their signature.
    */
   readonly serves?: 'all' | 'signals';
 }
 
 /**
- * The issuer over HTTPS with required client certificates, where it serves all. Lives from `listen` to `close`. A client
+ * The issuer's HTTPS server, from `listen` to `close`. Where it serves `all`, client certificates are required, and a client
  * without a certificate of the bundle fails in the handshake.
  *
- * Each client is held to `limits`: by its SPIFFE ID, and where that is not known, by its address. What is over a limit is answered 429
- * with `retry-after`, where it can be answered; handshakes and requests are worked on in `turns`.
+ * `limits` apply per client: by SPIFFE ID, or by address where that is unknown. A request over a limit is answered 429 with
+ * `retry-after`, where possible. Handshakes and requests are scheduled by `turns`.
  */
 export class IssuerServer {
   readonly #services: IssuerParts;
@@ -96,7 +96,7 @@ export class IssuerServer {
   readonly #turns: Turns;
   readonly #connections: Connections;
   readonly #requests: ClientRequests;
-  /** Connections whose handshake is not over, by `placeOf` the other end. */
+  /** Connections in their handshake, by `peerOf`. */
   readonly #unfinished = new Map<string, ClientConnection>();
   readonly #finished = new WeakMap<Socket, ClientConnection>();
 
@@ -119,7 +119,7 @@ export class IssuerServer {
         ...contextOf(options.tls),
         requestCert: servesAll,
         rejectUnauthorized: servesAll,
-        // A handshake that is asked for again, on a connection that is there, would be in nobody's turn.
+        // Renegotiation would be a handshake without a turn.
         secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
         ALPNProtocols: ['http/1.1'],
       },
@@ -129,26 +129,26 @@ export class IssuerServer {
     this.#server.on('secureConnection', (socket) => this.#identify(socket, servesAll));
   }
 
-  /** Puts the turn of a handshake between the server's accepting a connection and its beginning of TLS. */
+  /** Delays TLS on accepted connections until the turn of their handshake. */
   #holdHandshakes(): void {
     const begin = this.#server.listeners('connection');
     this.#server.removeAllListeners('connection');
     this.#server.on('connection', (socket: Socket) => {
-      // Until TLS listens to it.
+      // Before TLS listens for errors.
       socket.on('error', () => undefined);
       const address = addressOf(socket.remoteAddress);
       const connection = socket.destroyed ? null : this.#connections.accept(socket, address);
       if (connection === null) return;
-      const place = placeOf(socket);
-      this.#unfinished.set(place, connection);
+      const peer = peerOf(socket);
+      this.#unfinished.set(peer, connection);
       socket.once('close', () => {
-        if (this.#unfinished.get(place) === connection) this.#unfinished.delete(place);
+        if (this.#unfinished.get(peer) === connection) this.#unfinished.delete(peer);
       });
       void this.#beginInTurn(socket, address, begin);
     });
   }
 
-  /** Begins TLS once the turn of the handshake has come. Never rejects. */
+  /** Starts TLS in the turn of the handshake. Never rejects. */
   async #beginInTurn(socket: Socket, address: string, begin: ReturnType<Server['listeners']>): Promise<void> {
     try {
       const outcome = await this.#turns.wait('handshake', address, () => socket.destroyed);
@@ -162,18 +162,18 @@ export class IssuerServer {
   }
 
   #identify(socket: TLSSocket, byCertificate: boolean): void {
-    const connection = this.#unfinished.get(placeOf(socket));
+    const connection = this.#unfinished.get(peerOf(socket));
     if (connection === undefined) {
       socket.destroy();
       return;
     }
-    this.#unfinished.delete(placeOf(socket));
+    this.#unfinished.delete(peerOf(socket));
     this.#finished.set(socket, connection);
     const leaf = byCertificate ? leafOf(socket) : null;
     this.#connections.identify(connection, leaf ?? connection.address);
   }
 
-  /** Listens; rejects where the address cannot be had. Port 0 takes a free one. */
+  /** Listens; rejects where the address is not available. Port 0 chooses a free port. */
   async listen(host: string, port: number): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -183,16 +183,16 @@ export class IssuerServer {
       });
     });
     this.#server.on('error', (error) => this.#onProblem(`the issuer's socket failed: ${error.message}`));
-    // A server that listens on TCP has an address of this form.
+    // Safe: a server that listens on TCP has an `AddressInfo`.
     return this.#server.address() as AddressInfo;
   }
 
-  /** Takes a renewed SVID or bundle for new connections. Throws where it is not PEM that fits together. */
+  /** Uses a renewed SVID or bundle for new connections. Throws for invalid PEM, or a key that does not match the certificate. */
   reload(tls: TlsMaterial): void {
     this.#server.setSecureContext(contextOf(tls));
   }
 
-  /** Takes no new request, lets those under way come to their end for at most `graceMs`, then cuts them. */
+  /** Stops accepting requests, lets pending ones finish for at most `graceMs`, then cuts them. */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -205,7 +205,7 @@ export class IssuerServer {
     cancel();
   }
 
-  /** Requests that are not answered yet. */
+  /** Number of unanswered requests. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -255,7 +255,7 @@ export class IssuerServer {
     }
   }
 
-  /** Answers once the turn of the request has come. */
+  /** Replies in the turn of the request. */
   async #inTurn(found: FoundEndpoint, { request, response, client, path, body }: Arrived): Promise<Reply> {
     const outcome = await this.#turns.wait(found.kind, client, () => response.destroyed);
     if (outcome !== 'turn') {
@@ -278,7 +278,7 @@ export class IssuerServer {
     );
   }
 
-  /** What this request is answered with, whatever is reloaded meanwhile. */
+  /** The services for one request, unaffected by reloads during it. */
   #servicesFor({ kind }: FoundEndpoint, client: string): IssuerServices {
     const policies = this.#services.policies();
     return { ...this.#services, policies, nextTurn: () => this.#turns.next(kind, client) };
@@ -290,7 +290,7 @@ export class IssuerServer {
   }
 }
 
-/** A request whose headers are there. */
+/** A request whose headers were received. */
 interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -299,7 +299,7 @@ interface Asked {
   readonly query: string | undefined;
 }
 
-/** A request whose body is there. */
+/** A request whose body was received. */
 interface Arrived {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -308,17 +308,17 @@ interface Arrived {
   readonly body: Uint8Array;
 }
 
-/** What a client is told, by the bound that it met. */
+/** Error descriptions by exceeded limit. */
 const refusals: ReadonlyMap<IssuerBound, string> = new Map([
   ['client-connections', 'this client has too many connections'],
   ['client-requests', 'this client has too many requests under way'],
   ['client-rate', 'this client asks too often'],
 ]);
 
-/** Of the other end of a connection, unique among those that are open. */
-const placeOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+/** Address and port of the peer, unique among open connections. */
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
 
-/** The SPIFFE ID in the certificate of a client; `null` where it has none. */
+/** The SPIFFE ID in a client's certificate; `null` where there is none. */
 function leafOf(socket: TLSSocket): string | null {
   const der = socket.getPeerX509Certificate()?.raw;
   const leaf = der === undefined ? null : leafFromDer(der);
@@ -333,13 +333,13 @@ const headerOf = (request: IncomingMessage, name: string): string | null => {
   return typeof value === 'string' ? value : null;
 };
 
-/** The body was not read, so the connection cannot carry another request. */
+/** Closes the connection after the reply: the body was not read, so no request can follow. */
 const closing = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, connection: 'close' } });
 
 const tooLarge = (): Reply =>
   jsonReply(413, { error: 'invalid_request', error_description: `the body is larger than ${MAX_BODY_BYTES} bytes` });
 
-/** Never flushes headers ahead of the body: on some versions of Node that leaks memory of the connection. */
+/** Never flushes headers before the body: some versions of Node leak memory then. */
 function write(response: ServerResponse, reply: Reply): void {
   if (response.headersSent || response.destroyed) return;
   const headers = Object.entries(reply.headers).filter(([, value]) => value !== '');

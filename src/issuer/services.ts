@@ -19,38 +19,38 @@ import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 import type { IssuanceTracer } from './tracer.ts';
 
-/** What the operator decides about the issuer. */
+/** The operator's settings of the issuer. */
 export interface IssuerSettings {
-  /** The issuer identifier, an `https:` URL without a trailing slash; `iss` of every token, and where its endpoints are. */
+  /** The issuer identifier, an `https:` URL without a trailing slash: `iss` of every token and base of the endpoints. */
   readonly url: string;
-  /** SPIFFE trust domains whose workloads may ask. */
+  /** SPIFFE trust domains of accepted clients. */
   readonly trustDomains: ReadonlySet<TrustDomain>;
-  /** Life of a token. Default 300 s, 10 to 900. */
+  /** Lifetime of a token. Default 300 s, 10 to 900. */
   readonly tokenSeconds: number;
-  /** Life of a task whose intent names no end. Default 900 s. */
+  /** Lifetime of a task whose intent has no end. Default 900 s. */
   readonly taskSeconds: number;
-  /** The longest a task may live, whatever its intent says. Default 86,400 s. */
+  /** Longest lifetime of a task, whatever its intent. Default 86,400 s. */
   readonly maxTaskSeconds: number;
-  /** A task that is unused for so long expires. Default `null`: none does. */
+  /** Idle time after which a task expires. Default `null`: never. */
   readonly idleSeconds: number | null;
   /**
-   * What a change of a named value does, claimed or attested; a name without a rule revokes, save that a newly attested value
-   * has the policies asked. Default none.
+   * Effects of changed named values, claimed or attested, by name. Without a rule a change revokes the task, except that a newly
+   * attested value asks the policies. Default none.
    */
   readonly contextRules: Readonly<Record<string, ContextEffect>>;
-  /** Whose tokens are taken as `subject_token` beside the issuer's own. Default none. */
+  /** Issuers whose tokens are accepted as `subject_token`, besides this one. Default none. */
   readonly subjectIssuers: readonly SubjectIssuer[];
-  /** What is done about a token that another workload presents. Default `revoke-token`. */
+  /** Effect of a token being presented by another workload. Default `revoke-token`. */
   readonly bindingEffect: BindingEffect;
-  /** Workloads that may introspect every token, such as resource servers; all others their own alone. Default none. */
+  /** Workloads that may introspect all tokens, such as resource servers; others only their own. Default none. */
   readonly introspectors: ReadonlySet<SpiffeId>;
-  /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
+  /** Workloads that may read, suspend, resume and cancel all tasks. Default none. */
   readonly operators: ReadonlySet<SpiffeId>;
-  /** Workloads that attest named values of the tasks of others, as `operators` do. Default none. */
+  /** Workloads, besides `operators`, that may attest named values of other agents' tasks. Default none. */
   readonly contextWriters?: ReadonlySet<SpiffeId>;
 }
 
-/** The policies in force, as one value: what is decided and recorded by it belongs together. */
+/** The policies in force, as one value, so that decision and record refer to the same set. */
 export interface GrantPolicies {
   readonly catalog: Catalog;
   /** Hash of the set. */
@@ -59,68 +59,68 @@ export interface GrantPolicies {
   readonly grant: (question: Question) => Decision;
 }
 
-/** What the issuer works with, the same for all requests. */
+/** Dependencies of the issuer, shared by all requests. */
 export interface IssuerParts {
   readonly settings: IssuerSettings;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
-  /** Writes, and reads what they are decided by; each is awaited, and anything may have happened meanwhile. */
+  /** Writes, and reads for their decisions. Asynchronous: state can change between two calls. */
   readonly authority: Authority;
-  /** Whether a token is good at this very moment, with what is refused and not yet written. */
+  /** The current state of tokens and tasks, including changes that are not committed yet. */
   readonly states: Pick<TaskStates, 'of'>;
-  /** Writes that decide nothing, which no answer waits for. */
+  /** Writes that no reply waits for. */
   readonly reports: Pick<Reports, 'revoke'>;
   readonly signingKeys: TokenKeys;
-  /** The keys of `settings.subjectIssuers`; they never hold those of the issuer itself. */
+  /** The keys of `settings.subjectIssuers`, never those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;
-  /** The transaction tokens that are signed here; absent where none are. */
+  /** Transaction tokens; absent where they are not enabled. */
   readonly transactions?: {
-    /** Of the keys they are verified with, which verify nothing else. */
+    /** Their verification keys, which verify nothing else. */
     readonly keys: VerificationKeys;
     readonly jwks: PublicJwks;
     readonly trustDomain: TrustDomain;
   };
-  /** Remembers the proofs of the `DPoP` headers sent to the issuer; `null` where no token is bound to such a key. */
+  /** Replay memory of DPoP proofs sent to the issuer; `null` where DPoP is not enabled. */
   readonly proofs: ReplayMemory | null;
-  /** Takes the record of a refusal; `false` where it is not taken, which changes nothing for the client. */
+  /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */
   readonly append: (record: LedgerRecord) => boolean;
-  /** The first records of a task in the order of the ledger, also those that are on their way there; at most `limit`. */
+  /** The first `limit` records of a task in ledger order, including those that are not in the ledger yet. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
-  /** The policies in force, or why there are none. */
+  /** The policies in force, or a denial. */
   readonly policies: () => GrantPolicies | Deny;
   readonly tracer: IssuanceTracer;
-  /** What `POST /signals` works with; where absent there is nothing at that path. */
+  /** Dependencies of `POST /signals`; absent where it is not served. */
   readonly signals?: SignalServices;
 }
 
-/** What one request is answered with: one configuration and one set of policies, whatever is reloaded meanwhile. */
+/** Dependencies of one request: one set of policies, unaffected by reloads during it. */
 export interface IssuerServices extends Omit<IssuerParts, 'policies'> {
   readonly policies: GrantPolicies | Deny;
   /**
-   * Waits for a further turn of this request among those of all others. To be awaited before each piece of work of about a
-   * millisecond, such as a question to the policies: what follows at once is what the turn is charged with.
+   * Waits for a further turn of this request (`Turns.next`). Must be awaited before each piece of work of about a millisecond,
+   * such as a question to the policies.
    */
   readonly nextTurn: () => Promise<void>;
 }
 
-/** Hash of the policy set that a request is answered with; `null` where none was in force. */
+/** Hash of a request's policy set; `null` where none is in force. */
 export const policySetOf = ({ policies }: Pick<IssuerServices, 'policies'>): string | null =>
   isDeny(policies) ? null : policies.hash;
 
-/** One request as the server hands it to an endpoint. */
+/** A request to an endpoint. */
 export interface IssuerRequest {
-  /** As it was sent, without a query. */
+  /** As sent, without a query. */
   readonly path: string;
   readonly body: Uint8Array;
   readonly contentType: string | undefined;
-  /** Whether it carries an `authorization` header: a second client authentication. */
+  /** Whether it has an `authorization` header, which would be a second client authentication. */
   readonly hasAuthorization: boolean;
   readonly traceparent: string | null;
   /** DER of the client's verified certificate. */
   readonly certificate: Uint8Array | undefined;
   /** The values of the `DPoP` header, as received. */
   readonly dpop: readonly string[];
-  /** What the path's `{id}` was, on paths that have one. */
+  /** The value of `{id}` in the path; `''` without one. */
   readonly taskId: string;
-  /** What the path's `{server}` was, on paths that have one. */
+  /** The value of `{server}` in the path; `''` without one. */
   readonly serverId: string;
 }

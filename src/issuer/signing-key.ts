@@ -6,29 +6,29 @@ import type { JWK, JWTPayload } from 'jose';
 import { privateFileProblem } from '../runtime/private-file.ts';
 import { writePrivateFile } from '../runtime/private-write.ts';
 
-/** The key that signs tokens, and its public half. The private key does not leave this value. */
+/** A signing key with its public key. The private key is not accessible from outside. */
 export interface SigningKey {
   /** RFC 7638 thumbprint of the public key. */
   readonly keyId: string;
   readonly algorithm: 'ES256' | 'Ed25519' | 'RS256';
   /** The public key with `kid`, `alg` and `use`. */
   readonly publicJwk: JWK;
-  /** Signs an RFC 9068 access token. */
+  /** Signs claims as an RFC 9068 access token. */
   readonly sign: (claims: JWTPayload) => Promise<string>;
 }
 
-/** Why there is no key; names the file, never what is in it. */
+/** Why there is no key; names the file, never its content. */
 export interface SigningKeyProblem {
   readonly problem: string;
 }
 
-/** Longest key file read, in bytes. */
+/** Largest key file, in bytes. */
 const MAX_BYTES = 16_384;
 const MIN_RSA_BITS = 2_048;
 
 /**
- * The signing key in a file, PKCS#8 PEM or a private JWK: P-256, Ed25519, or RSA of at least 2,048 bits. A file that others
- * may read is refused.
+ * Reads a signing key from a file in PKCS#8 PEM or as private JWK: P-256, Ed25519, or RSA of at least 2,048 bits. Refuses a file
+ * that others can read.
  */
 export async function signingKeyAt(path: string): Promise<SigningKey | SigningKeyProblem> {
   try {
@@ -42,11 +42,11 @@ export async function signingKeyAt(path: string): Promise<SigningKey | SigningKe
   }
 }
 
-/** An error's code alone: the message of a parser could repeat what it read. */
+/** Only the code of an error: a parser's message could quote the key. */
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
 
-/** Makes a P-256 key in a new file, mode 0600, on disk before it is used. Throws where the file is there already. */
+/** Creates a P-256 key in a new file, mode 0600, and syncs it. Throws where the file exists. */
 export function makeSigningKey(path: string): void {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writePrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));

@@ -23,23 +23,23 @@ export interface PublicJwks {
 export interface TokenKeys {
   /** The key that signs now. */
   current(): SigningKey;
-  /** Every key whose tokens may be live, and the next ones. */
+  /** The keys whose tokens may be live, and the next keys. */
   jwks(): PublicJwks;
-  /** One of those, for verifying a token of the issuer itself; `token.signature` or `token.algorithm`. */
+  /** A key of the JWKS for verifying the issuer's own tokens; else `token.signature` or `token.algorithm`. */
   verificationKey(keyId: string | undefined, algorithm: string): KeyObject | Deny;
 }
 
-/** What a key ring works with. */
+/** Options of a key ring. */
 export interface SigningKeysOptions {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   readonly after: After;
-  /** Told once of each problem that keeps the old keys in use, and `null` once it is over. Never has a key in it. */
+  /** Called once per problem that keeps the old keys in use, and with `null` once it is solved. Never contains a key. */
   readonly onProblem?: (problem: string | null) => void;
-  /** Told of every new set before one of its keys signs, such as for a sidecar in this process. */
+  /** Called with every new JWKS before one of its keys signs, such as for a sidecar in the same process. */
   readonly onPublished?: (jwks: PublicJwks) => void;
 }
 
-/** How often the files are looked at again. */
+/** Interval of reloads. */
 const RELOAD_MS = 60_000;
 const MAX_FILES = 32;
 
@@ -51,16 +51,16 @@ interface Held {
 }
 
 /**
- * The issuer's signing keys, on disk at `path`: one file, or a folder of files (`.pem`, `.jwk`). Where there is nothing a
- * P-256 key is made: in the file where `path` has an extension, else in a new folder.
+ * The issuer's signing keys at `path`: one file, or a folder of files (`.pem`, `.jwk`). Where nothing exists, creates a P-256
+ * key: in the file where `path` has an extension, else in a new folder.
  *
- * In a folder a key is rotated without a failed check: a file that is put there, by `rotate` or by the operator, is
- * published at once, signs six minutes later, and once it has been succeeded by another stays published for 16 minutes;
- * then its file is removed. A file that is taken away is withdrawn at once, with every token it signed. In the one file a new
- * key signs at once, and the public half of the old one stays published.
+ * A folder allows rotation without failed checks: a new file (from `rotate` or the operator) is published at once, signs six
+ * minutes later, and stays published for 16 minutes after its successor signs; then its file is deleted. Removing a file
+ * withdraws its key at once, and with it all tokens that it signed. With a single file, a new key signs at once, and the old
+ * public key stays published.
  *
- * Since when each key is published is kept beside them, so a restart changes nothing. Files are looked at every minute
- * and at `reload`; what is not good leaves the old keys in use. Lives until `close`.
+ * Publication times are stored beside the keys, so that restarts change nothing. Files are read every minute and on `reload`;
+ * while they are invalid, the old keys stay in use. Lives until `close`.
  */
 export class SigningKeys implements TokenKeys {
   readonly #path: string;
@@ -68,7 +68,7 @@ export class SigningKeys implements TokenKeys {
   readonly #options: SigningKeysOptions;
   #held: Held;
   #lastProblem: string | null = null;
-  /** The published keys that `onPublished` was told of. */
+  /** Key ids of the last call of `onPublished`. */
   #told = '';
   #stop: () => unknown = () => undefined;
 
@@ -79,7 +79,7 @@ export class SigningKeys implements TokenKeys {
     this.#held = { signers: new Map(), published: [], jwks: { keys: [] }, verification: [] };
   }
 
-  /** Opens the keys at `path`, or says why they cannot be used. */
+  /** Opens the keys at `path`; a problem where they cannot be used. */
   static async open(path: string, options: SigningKeysOptions): Promise<SigningKeys | SigningKeyProblem> {
     const keys = new SigningKeys(path, options);
     const problem = await keys.reload();
@@ -107,7 +107,7 @@ export class SigningKeys implements TokenKeys {
       : deny('token.algorithm', 'header member `alg` is not the algorithm of the key');
   }
 
-  /** Reads the files again. The problem that kept the old keys in use, or `null`. */
+  /** Reads the files again. Returns the problem that keeps the old keys in use, or `null`. */
   async reload(): Promise<string | null> {
     const held = await this.#load();
     const problem = 'problem' in held ? held.problem : null;
@@ -118,12 +118,12 @@ export class SigningKeys implements TokenKeys {
     const names = namesOf(held);
     if (names === this.#told) return null;
     this.#options.onPublished?.(held.jwks);
-    // Not before: whoever threw is told again at the next look.
+    // Set afterwards, so that a callback that threw is called again.
     this.#told = names;
     return null;
   }
 
-  /** Publishes a new P-256 key that will sign in six minutes. The problem where none could be made. */
+  /** Publishes a new P-256 key, which will sign in six minutes. Returns a problem where that fails. */
   async rotate(): Promise<string | null> {
     if (!this.#isFolder) return `\`${this.#path}\` is one key file: rotation needs a folder`;
     try {
@@ -134,7 +134,7 @@ export class SigningKeys implements TokenKeys {
     return this.reload();
   }
 
-  /** Looks at the files no more. The keys stay usable. */
+  /** Stops reloading. The keys stay usable. */
   close(): void {
     this.#stop();
   }
@@ -164,7 +164,7 @@ export class SigningKeys implements TokenKeys {
     }
   }
 
-  /** INVARIANT: since when a key is published is on disk before the key is. */
+  /** INVARIANT: the publication time of a key is on disk before the key is published. */
   #publish(
     signers: ReadonlyMap<string, SigningKey>,
     before: readonly PublishedKey[],
@@ -174,7 +174,7 @@ export class SigningKeys implements TokenKeys {
     const kept = this.#isFolder ? before.filter(({ keyId }) => signers.has(keyId)) : before;
     const known = new Set(kept.map(({ keyId }) => keyId));
     const added = [...signers.values()].filter(({ keyId }) => !known.has(keyId));
-    // One after the other, also where the clock stands still or steps back: the order is what a rotation goes by.
+    // Strictly increasing, even if the clock stands still or steps back: rotation depends on the order.
     const firstMs = Math.max(nowMs, ...kept.map(({ publishedMs }) => publishedMs + 1));
     const all = [
       ...kept,
@@ -198,9 +198,9 @@ export class SigningKeys implements TokenKeys {
     };
   }
 
-  /** A retired private key is worth nothing and can only leak. */
+  /** Deletes a retired private key: it has no use and could leak. */
   #remove(path: string | undefined): void {
-    // Another process with the same folder may have been first.
+    // `force`: another process with the same folder may have deleted it.
     if (path !== undefined && this.#isFolder) rmSync(path, { force: true });
   }
 

@@ -6,8 +6,8 @@ import type { OwnToken } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 
 /**
- * What follows where a workload presents a token of another: by default the token is dead from now on, as it is when that is
- * tried at a resource. The client is refused either way, so a store that fails changes nothing here.
+ * Applies `bindingEffect` where a workload presents another's token; by default the token is revoked, as at a resource. The
+ * client is refused in any case, so a store failure is ignored.
  */
 export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
   const { append, authority, reports, settings, states } = services;

@@ -1,25 +1,25 @@
-/** An issuer whose tokens say on whose behalf an agent acts. Its keys are looked up under `issuer`. */
+/** A configured issuer of subject tokens. Its keys are found under `issuer`. */
 export interface SubjectIssuer {
   /**
    * - `access-token`: RFC 9068 access tokens, `typ` `at+jwt`
-   * - `id-jag`: identity assertions made out for the agent, `typ` `oauth-id-jag+jwt`
+   * - `id-jag`: identity assertions issued to the agent, `typ` `oauth-id-jag+jwt`
    * - `jwt-svid`: JWT-SVIDs of a SPIFFE trust domain
    */
   readonly kind: 'access-token' | 'id-jag' | 'jwt-svid';
-  /** The `iss` of its tokens, compared exactly; of JWT-SVIDs, which need none, the trust domain: `spiffe://acme.test`. */
+  /** The `iss` of its tokens, compared exactly; for JWT-SVIDs, which need no `iss`, the trust domain: `spiffe://acme.test`. */
   readonly issuer: string;
-  /** What `aud` must name; of an ID-JAG it names nothing else. Usually the URL of this issuer. */
+  /** Required value in `aud`, and its only value for an ID-JAG. Usually the URL of this issuer. */
   readonly audience: string;
   /**
-   * What a `scope` claim means: `limits` where its values are actions or families of the catalog, so that no other action
-   * can be granted, and none at all by a token without the claim; `ignored` where they are the words of somebody else.
+   * Meaning of the `scope` claim. `limits`: its values are actions or families of the catalog, and only those can be granted;
+   * none without the claim. `ignored`: its values have another meaning.
    */
   readonly scope: 'limits' | 'ignored';
-  /** The claims that say something of the subject, by the names that the catalog has for what they say. */
+  /** Claims with attributes of the subject, by the attribute's name in the catalog. */
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-/** How a client may name the kind of its `subject_token`. @see RFC 8693 section 3, draft-ietf-oauth-identity-assertion-authz-grant */
+/** Values of `subject_token_type`. @see RFC 8693 section 3, draft-ietf-oauth-identity-assertion-authz-grant */
 export const tokenTypes = Object.freeze({
   accessToken: 'urn:ietf:params:oauth:token-type:access_token',
   jwt: 'urn:ietf:params:oauth:token-type:jwt',

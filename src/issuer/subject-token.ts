@@ -18,31 +18,31 @@ import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fi
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 
-/** On whose behalf an agent acts, and what that leaves it. */
+/** The subject of a subject token, with the token's limits. */
 export interface Subject {
   /** The `sub` of the subject token. */
   readonly id: string;
-  /** What its issuer says of it, as far as the catalog names it. */
+  /** Its attributes that the catalog names. */
   readonly attributes: SubjectAttributes;
-  /** Who acts for the subject already, outermost first. */
+  /** The actors of the subject token, outermost first. */
   readonly actors: readonly string[];
-  /** Seconds since the Unix epoch: nothing that comes of it lives longer. */
+  /** Expiry in seconds since the Unix epoch; limits everything issued from it. */
   readonly expiresAtSeconds: number;
-  /** Actions or families that can be granted, none where the token names none; `null` where its issuer's scope is ignored. */
+  /** Actions and families that can be granted; empty where the token has no scope, `null` where the scope is ignored. */
   readonly scope: readonly string[] | null;
-  /** Its entries of our own type; `null` where it has none. */
+  /** Its entries of Remit's type; `null` where it has none. */
   readonly details: readonly AuthorizationDetail[] | null;
-  /** Resources it is for; `null` where it does not say. */
+  /** Resources it is limited to; `null` for no limit. */
   readonly resources: readonly string[] | null;
 }
 
-/** What a subject token is judged by. */
+/** The rules for a subject token. */
 export interface SubjectRules {
   readonly issuers: readonly SubjectIssuer[];
   readonly keys: VerificationKeys;
-  /** What is read of the subject where its issuer has a claim for it. */
+  /** Attributes to read, with their types. */
   readonly attributeTypes: ReadonlyMap<string, SubjectAttributeType>;
-  /** The actor: the client at the other end of the connection. */
+  /** Certificate of the client, which is the actor. */
   readonly leaf: LeafCertificate;
   /** Thumbprint of the key of the request's DPoP proof; `null` without one. */
   readonly proofThumbprint: string | null;
@@ -52,7 +52,7 @@ export interface SubjectRules {
 
 /** Longest subject token, in bytes. */
 export const MAX_SUBJECT_TOKEN_BYTES = 16_384;
-/** How far clocks may differ for `iat` and `nbf`. A token that has expired here is never exchanged. */
+/** Tolerated clock skew of `iat` and `nbf`; none for `exp`. */
 const CLOCK_SKEW_SECONDS = 60;
 
 const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
@@ -65,9 +65,9 @@ const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
 ]);
 
 /**
- * The subject of a token of a configured issuer: of the one kind its `typ` says, signed, live, for this audience, and such
- * that this client may act on it: one that is bound, or names its actor, is for that one alone. Each kind has its own
- * rules, so that no token passes for another kind.
+ * Verifies a token of a configured issuer and returns its subject. The `typ` determines the kind, and each kind has its own
+ * rules, so that no token passes for another kind. The token must be signed, live and for this audience; a bound token, or one
+ * that names its actor, is usable by that client only.
  *
  * @returns `token.*` with what is wrong; never a value of the token
  * @see RFC 8693 sections 2.1 and 4.4, RFC 8725 section 3.12, RFC 9068 section 4, the JWT-SVID standard section 5
@@ -81,7 +81,7 @@ export function subjectFrom(compact: string, rules: SubjectRules): Subject | Den
   if (isProblem(json)) return deny('token.malformed', `payload ${json.problem}`);
   const issuer = issuerOf(json.value, kind, rules.issuers);
   if (isDeny(issuer)) return issuer;
-  // INVARIANT: before the signature is verified, the payload is believed in one thing only, whose keys to try.
+  // INVARIANT: before the signature is verified, the payload is used only to select the keys.
   const unsigned = unsignedProblem(jws, issuer, rules.keys);
   if (unsigned !== null) return unsigned;
   const subject = kind === 'jwt-svid' ? workload(json.value, issuer, rules) : delegator(json.value, issuer, rules);
@@ -90,7 +90,7 @@ export function subjectFrom(compact: string, rules: SubjectRules): Subject | Den
   return isDeny(attributes) ? attributes : { ...subject, attributes };
 }
 
-/** A claim of another type than the catalog has for it refuses the token: a policy may forbid by what it says. */
+/** A claim with the wrong type refuses the token, because a policy may forbid by its value. */
 function attributesIn(
   payload: unknown,
   { attributes: claims }: SubjectIssuer,
@@ -126,7 +126,7 @@ function issIn(payload: unknown): string | Problem {
   return isProblem(claims) ? claims : claims.iss;
 }
 
-/** A JWT-SVID is verified by the bundle of the trust domain of its `sub`; its `iss` says nothing. */
+/** A JWT-SVID is verified by the bundle of its `sub`'s trust domain; its `iss` is ignored. */
 function trustDomainIn(payload: unknown): string | Problem {
   const claims = membersFrom(payload, { sub: spiffeId }, { noun: 'claim', others: 'ignored' });
   return isProblem(claims) ? claims : `spiffe://${trustDomainOf(claims.sub)}`;
@@ -179,7 +179,7 @@ function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules)
   };
 }
 
-/** INVARIANT: where a scope limits, no scope is the narrowest limit, not the widest: such a token grants nothing. */
+/** INVARIANT: where scopes limit, a token without scope grants nothing. */
 const limitOf = (scopes: readonly string[], issuer: SubjectIssuer): readonly string[] | null =>
   issuer.scope === 'limits' ? scopes : null;
 
@@ -204,7 +204,7 @@ interface ActorClaims {
   readonly cnf: Confirmation | null;
 }
 
-/** An assertion is made out for one client; a bound token is for who holds the key; `may_act` names who may act. */
+/** Checks the client: an ID-JAG names it in `client_id`, `may_act` names the actor, and a bound token requires its key. */
 function actorProblem(
   { client_id: client, may_act: mayAct, cnf }: ActorClaims,
   issuer: SubjectIssuer,
@@ -219,7 +219,7 @@ function actorProblem(
   return held === cnf.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of this client');
 }
 
-/** The chain of actors, outermost first. What else an actor's issuer says of it is not ours to judge. */
+/** Parses the chain of actors, outermost first. Other members of an actor are ignored. */
 const actors: Reader<readonly string[]> = (value) => {
   const chain: string[] = [];
   let next = value;
@@ -235,7 +235,7 @@ const actors: Reader<readonly string[]> = (value) => {
 
 const unread = (value: unknown): { readonly value: unknown } => ({ value });
 
-/** Entries of other types are about other things. */
+/** Parses the entries of Remit's type; others are ignored. */
 const details: Reader<readonly AuthorizationDetail[] | null> = (value) => {
   if (value === undefined) return null;
   if (!Array.isArray(value)) return { problem: 'must be an array' };

@@ -17,16 +17,16 @@ import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type SpanAttributes, UNFINISHED } from './tracer.ts';
 
-/** Records of one timeline at most; `truncated` says that there are more. */
+/** Most records per timeline; `truncated` tells that there are more. */
 const MAX_TIMELINE = 999;
 
-/** `GET /tasks/{id}`: the task as it stands now, for its own agent and for operators. */
+/** `GET /tasks/{id}`: the current task, for its agent and for operators. */
 export async function answerTask(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const held = await taskFor(request, services);
   return isOAuthError(held) ? errorReply(held) : jsonReply(200, taskJson(held.task, services.authority.nowMs()));
 }
 
-/** `GET /tasks/{id}/timeline`: what happened in the task, in the order of the ledger, for its own agent and for operators. */
+/** `GET /tasks/{id}/timeline`: the records of the task in ledger order, for its agent and for operators. */
 export async function answerTimeline(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const held = await taskFor(request, services);
   if (isOAuthError(held)) return errorReply(held);
@@ -40,9 +40,9 @@ export async function answerTimeline(request: IssuerRequest, services: IssuerSer
 }
 
 /**
- * `POST /tasks/{id}/complete`, `…/cancel` and `…/suspend`: for its own agent and, all but the first, for operators; on disk
- * before it is acknowledged, for the task and all its parts. The same again is acknowledged again, anything else on a task
- * that has ended is a 409 with the state that holds.
+ * `POST /tasks/{id}/complete`, `…/cancel` and `…/suspend`: for the task's agent, and except the first for operators. Applies to
+ * the task and all sub-tasks, and is committed before the reply. Repeating the event is acknowledged; another event on an ended
+ * task is 409 with the current state.
  */
 export const answerEvent =
   (kind: 'complete' | 'cancel' | 'suspend') =>
@@ -63,9 +63,9 @@ export const answerEvent =
   };
 
 /**
- * `POST /tasks/{id}/resume`: a suspended task goes on, and every token of before is dead. Its own agent, where it was itself
- * who suspended it, is answered with a new token, as `…/token` is; the policies are asked anew first, and where they refuse
- * the task stays suspended. An operator may resume any task and is answered with the task, since a token is its agent's.
+ * `POST /tasks/{id}/resume`: resumes a suspended task; all earlier tokens are dead. The agent can resume a task that it suspended
+ * itself, and receives a new token as from `…/token`; the policies are asked first, and a refusal leaves the task suspended. An
+ * operator can resume any task and receives the task, because tokens are issued to its agent only.
  */
 export async function answerResume(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const held = await taskFor(request, services);
@@ -95,9 +95,9 @@ const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promis
   });
 
 /**
- * `POST /tasks/{id}/token`: a further token of an active task for its own agent, with all of the task's authority, bound to
- * the key presented now; the policies are asked anew. This is how an agent goes on after its token has run out, after its
- * certificate was rotated, and after an operator has resumed the task.
+ * `POST /tasks/{id}/token`: a further token of an active task for its agent, with all of the task's authority, bound to the key
+ * presented now. The policies are asked again. An agent uses it after its token expired, its certificate was rotated, or an
+ * operator resumed the task.
  */
 export const answerFurtherToken = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   again(request, services, ({ task }) => {
@@ -107,12 +107,12 @@ export const answerFurtherToken = (request: IssuerRequest, services: IssuerServi
   });
 
 /**
- * What is left to do once the policies have granted the token, by what they were asked about: gives the task that it is for. A
- * failure has the code `changed`.
+ * The step after the policies granted the token; returns the task of the token. Its write checks the premises of the grant and
+ * fails with the code `changed` where they no longer hold.
  */
 type Step = (decidedBy: Premises) => Promise<Task | OAuthError | StoreFailure>;
 
-/** A further token of a task, where `admit` lets its agent go on. What is admitted is checked with each write once more. */
+/** Issues a further token where `admit` allows it. Each write checks the admission again. */
 const again = (
   request: IssuerRequest,
   services: IssuerServices,
@@ -146,7 +146,7 @@ const again = (
     services,
   );
 
-/** A task as one of those who may see it: its agent, or an operator. */
+/** A task and the client that may read it: its agent or an operator. */
 interface Held {
   readonly task: Task;
   readonly client: LeafCertificate;
@@ -158,7 +158,7 @@ function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): 
   return isDeny(leaf) ? oauthError('invalid_client', leaf.detail, leaf) : leaf;
 }
 
-/** A task of another agent is not found, so that nobody learns which ids exist. */
+/** The task, where the client may read it. Otherwise it is not found, so that nobody learns which ids exist. */
 async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<Held | OAuthError> {
   const client = clientOf(request, services);
   if (isOAuthError(client)) return client;
@@ -186,7 +186,7 @@ async function happen(held: Held, kind: keyof typeof verbs, services: IssuerServ
   return isStoreFailure(happened) ? unavailable(happened) : happened;
 }
 
-/** The task after the event. A failure has the code `changed`: what it was decided by, if anything, no longer holds. */
+/** Applies the event and returns the task. Fails with the code `changed` where the premises no longer hold. */
 async function tryEvent(
   { task, client, isAgent }: Held,
   kind: keyof typeof verbs,

@@ -2,7 +2,7 @@ import type { JWTPayload } from 'jose';
 import type { Task } from '../task/task.ts';
 import type { Grant } from './grant.ts';
 
-/** What the issuer adds to a grant when it issues. */
+/** What issuance adds to a grant. */
 export interface Issuance {
   readonly issuer: string;
   readonly task: Task;
@@ -10,11 +10,10 @@ export interface Issuance {
 }
 
 /**
- * The claims of a task token: an RFC 9068 access token for one resource, bound to the key it was asked with, that carries
- * its intent and the span in which that was accepted. One that is made out for a delegate is for the issuer alone, so that
- * no resource takes it.
+ * The claims of a task token: an RFC 9068 access token for one resource, bound to the client's key, with the intent and the
+ * span in which it was accepted. The audience of a token for a delegate is the issuer, so that no resource accepts it.
  *
- * @see RFC 8693 sections 4.1 and 4.4, RFC 8705 section 3.1, RFC 9396 section 9.1, RFC 9449 section 6.1; design 4.4
+ * @see RFC 8693 sections 4.1 and 4.4, RFC 8705 section 3.1, RFC 9396 section 9.1, RFC 9449 section 6.1
  */
 export const tokenClaims = (grant: Grant, { issuer, task, tokenId }: Issuance): JWTPayload => ({
   iss: issuer,
@@ -37,7 +36,7 @@ export const tokenClaims = (grant: Grant, { issuer, task, tokenId }: Issuance): 
 export const audienceOf = (grant: Grant, issuer: string): string =>
   grant.delegate === null ? grant.intent.server.audience : issuer;
 
-/** The chain as nested `act` claims, the first outermost; nothing where the subject acts for itself. */
+/** The chain of actors as nested `act` claims, the first outermost; no claim for an empty chain. */
 function actOf([sub, ...inner]: readonly string[]): { readonly act?: JWTPayload } {
   return sub === undefined ? {} : { act: { sub, ...actOf(inner) } };
 }
@@ -45,11 +44,11 @@ function actOf([sub, ...inner]: readonly string[]): { readonly act?: JWTPayload 
 /** The scope of a grant: its actions. */
 export const scopeOf = (grant: Grant): string => grant.intent.actions.map((action) => action.id).join(' ');
 
-/** A token longer than this is refused by the sidecars, so it is not issued. */
+/** Longest token that sidecars accept. */
 const MAX_TOKEN_BYTES = 8_192;
-/** Header and signature of the largest kind, RS256 with 4,096 bits, in base64url. */
+/** Most characters of header and signature in base64url: RS256 with 4,096 bits. */
 const MAX_AROUND_CLAIMS = 900;
 
-/** Whether a token with these claims is one that sidecars accept by its length. */
+/** Whether a token with these claims is short enough for sidecars. */
 export const isIssuable = (claims: JWTPayload): boolean =>
   Math.ceil((Buffer.byteLength(JSON.stringify(claims)) * 4) / 3) + MAX_AROUND_CLAIMS <= MAX_TOKEN_BYTES;

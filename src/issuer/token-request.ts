@@ -10,20 +10,20 @@ import type { Form } from './form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { tokenTypes } from './subject-issuer.ts';
 
-/** Entries of `authorization_details`, as values and as the JSON they were read from; strictly read, so both say the same. */
+/** Entries of `authorization_details`, parsed and as JSON. Strict parsing makes both equivalent. */
 export interface AskedDetails {
   readonly values: readonly AuthorizationDetail[];
   readonly json: readonly JsonValue[];
 }
 
-/** A token that says on whose behalf, or from which task, the client asks. */
+/** A `subject_token` with its type. */
 export interface AskedSubject {
   readonly token: string;
   /** Its `subject_token_type`. */
   readonly type: string;
 }
 
-/** What a client asks of the token endpoint, in its own words and not yet judged. */
+/** A parsed token request, not yet judged. */
 export interface TokenRequest {
   /** `null` with `client_credentials`: the client acts for itself. */
   readonly subject: AskedSubject | null;
@@ -33,9 +33,9 @@ export interface TokenRequest {
   readonly details: AskedDetails | null;
   /** `null` where the client asked for no scope. */
   readonly scope: readonly string[] | null;
-  /** What the client says of itself, by name: nobody has checked it. `null` where it sent none. */
+  /** Claims of the client, unchecked; `null` where it sent none. */
   readonly context: NamedValues | null;
-  /** The workload the token is to be made out for, `delegate`; `null` where it is for the client itself. */
+  /** The workload that the token is for (`delegate`); `null` for the client itself. */
   readonly delegate: SpiffeId | null;
 }
 
@@ -44,16 +44,15 @@ const MAX_JSON = 16_384;
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-/** The `grant_type` values that are taken. */
+/** The supported `grant_type` values. */
 export const grantTypes: readonly string[] = ['client_credentials', TOKEN_EXCHANGE];
 
 /**
- * Reads a `client_credentials` or token exchange request. Parameters it does not know are ignored (RFC 6749 section 3.2),
- * repeated ones refused; the client is known by its certificate, so any other credential is a second one and refused, and
- * so is `txn`, which the issuer alone gives.
+ * Parses a `client_credentials` or token exchange request. Ignores unknown parameters (RFC 6749 section 3.2). Refuses repeated
+ * ones, other client credentials (the client authenticates by certificate), and `txn`, which only the issuer sets.
  *
- * Two parameters are our own: `task_context`, a JSON object of named values that the client claims of itself, and `delegate`,
- * with which a client exchanges a token of its own for one that this other workload can exchange.
+ * Two parameters are Remit's own: `task_context`, a JSON object of values that the client claims, and `delegate`, with which a
+ * client exchanges its token for one that the named workload can exchange.
  *
  * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal where it is sent
  * @see RFC 6749 section 4.4.2, RFC 8693 section 2.1, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
@@ -79,15 +78,15 @@ export function tokenRequestFrom(form: Form, clientId: string): TokenRequest | O
 
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
-/** What may be sent more than once by its own standard; both have an error of their own. */
+/** Parameters that their standards allow to repeat; they have their own errors. */
 const repeatable: ReadonlySet<string> = new Set(['resource', 'audience']);
 
-/** Parameters that are another way to authenticate. */
+/** Parameters of other client authentication methods. */
 const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type'];
 
 const invalid = (description: string): OAuthError => oauthError('invalid_request', description);
 
-/** Why a form of a client that is known by its certificate is refused, whatever the endpoint; `null` where it is not. */
+/** Checks what is common to all forms of clients that authenticate by certificate. `null` where it is valid. */
 export function clientProblem(form: Form, clientId: string): OAuthError | null {
   for (const [name, values] of form) {
     if (values.length > 1 && !repeatable.has(name)) return invalid(`the parameter ${name} is sent more than once`);
@@ -152,7 +151,7 @@ function detailsFrom(form: Form, isExchange: boolean): AskedDetails | null | OAu
   if (isProblem(json)) return refused(`authorization_details ${json.problem}`);
   const values = authorizationDetailsFrom(json.value);
   if (isProblem(values)) return refused(`authorization_details ${values.problem}`);
-  // `authorizationDetailsFrom` refuses what is not an array, and the strict reader gives nothing but JSON.
+  // Safe: `authorizationDetailsFrom` accepts arrays only, and the strict parser returns only JSON values.
   return { values, json: json.value as readonly JsonValue[] };
 }
 

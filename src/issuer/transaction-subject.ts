@@ -6,7 +6,7 @@ import type { TransactionToken } from '../token/transaction-token.ts';
 import type { ParentTask } from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 
-/** A transaction token with the task it was signed in, both alive now. */
+/** A live transaction token with its live task. */
 export interface LiveTransaction {
   readonly transaction: TransactionToken;
   readonly parent: ParentTask;
@@ -16,9 +16,9 @@ const CLOCK_SKEW_SECONDS = 5;
 const MAX_BYTES = 8192;
 
 /**
- * What a transaction token stands for: the task of the call it was handed out with. It is no credential, so the client that
- * presents it is known by its certificate, and what it is granted is a part of that task as the policies decide. With the
- * task, or with the task token of that call, it is dead too.
+ * Verifies a transaction token and returns the task of its call, of which the client can get a sub-task. The token is not a
+ * credential: the client authenticates by its certificate. It is dead once its task ended, or the task token of its call was
+ * revoked.
  *
  * @see draft-ietf-oauth-transaction-tokens section 5
  */

@@ -3,8 +3,8 @@ import { MAX_JWKS_BYTES } from './jwks.ts';
 import type { JwksFetch } from './jwks-refresh.ts';
 
 /**
- * Fetches the JSON Web Key Set at an `https:` URL of the configuration. Follows no redirect, takes no content coding, gives
- * up at `MAX_JWKS_BYTES`; how long it may take is the signal's to say.
+ * Returns a function that fetches the JSON Web Key Set at an `https:` URL. Follows no redirects, accepts no content coding and at
+ * most `MAX_JWKS_BYTES`. The caller's signal bounds the time.
  *
  * @param ca PEM certificates of accepted CAs; the runtime's where absent
  * @throws TypeError where the URL is not `https:`

@@ -7,7 +7,7 @@ import { isProblem, type Problem } from '../runtime/problem.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import type { After } from '../runtime/timers.ts';
 
-/** One answer of a key server. */
+/** A response of a key server. */
 export interface JwksResponse {
   readonly status: number;
   /** The whole body, at most `MAX_JWKS_BYTES`. */
@@ -24,7 +24,7 @@ export interface JwksResponse {
  */
 export type JwksFetch = (signal: AbortSignal, etag: string | null) => Promise<JwksResponse>;
 
-/** How often a key server is asked, and how long its keys stay in use while it fails. */
+/** Intervals of refreshes, and how long keys stay in use while refreshes fail. */
 export interface RefreshRules {
   /** Refresh interval where the server sends no `max-age`; 300,000 by default. */
   readonly intervalMs: number;

@@ -8,9 +8,9 @@ import type { Proof } from './proof.ts';
 /** Proofs remembered at the same time, by default. */
 export const DEFAULT_MAX_PROOFS = 100_000;
 
-/** Whose proof it is, and when it was used. */
+/** The agent of a proof, and the time of its use. */
 export interface ProofUse {
-  /** Whose share of the memory it takes: a SPIFFE ID, or issuer and client of an external token. */
+  /** The agent that its memory is charged to: a SPIFFE ID, or issuer and client of an external token. */
   readonly agent: string;
   /** The clocks by which the proof was verified. */
   readonly clocks: Pick<Clocks, 'wallMs' | 'floorMs'>;

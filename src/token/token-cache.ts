@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
 
-/** A token whose signature was verified, with the key on which that depends. */
+/** A token whose signature was verified, and the key that verified it. */
 export type VerifiedToken = SignedBy &
   (
     | { readonly kind: 'remit'; readonly claims: TaskClaims }
@@ -21,8 +21,7 @@ export interface SignedBy {
 
 /**
  * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
- * another token may share. A hit says nothing about times, audience, task or owner: those are checked on every use. Holds `max`
- * tokens.
+ * another token may share. Times, audience, task and owner are not cached: they are checked on every use. Holds `max` tokens.
  */
 export class TokenCache {
   readonly #tokens: LRUCache<string, VerifiedToken>;

@@ -18,18 +18,18 @@ import type {
 import type { Problem } from '../../runtime/problem.ts';
 import { scanProblem } from './strict-scan.ts';
 
-/** The messages, enums and services of a set of `.proto` files, by full name without a leading dot. */
+/** The messages, enums and services of a set of `.proto` files, by fully qualified name without a leading dot. */
 export interface DescriptorSet {
   readonly messages: ReadonlyMap<string, MessageDescriptor>;
-  /** Of each enum, the first name of each of its numbers. */
+  /** For each enum the names by number; the first one where a number has several. */
   readonly enums: ReadonlyMap<string, ReadonlyMap<number, string>>;
-  /** Of each service, its methods by name. */
+  /** For each service its methods by name. */
   readonly services: ReadonlyMap<string, ReadonlyMap<string, MethodDescriptor>>;
-  /** The set as it was decoded. */
+  /** The decoded set. */
   readonly files: FileDescriptorSet;
 }
 
-/** A message by its full name, with the set that it is read by. */
+/** A message type: its fully qualified name and its descriptor set. */
 export interface MessageType {
   readonly set: DescriptorSet;
   readonly name: string;
@@ -37,15 +37,15 @@ export interface MessageType {
 
 /** A method of a service. */
 export interface MethodDescriptor {
-  /** Full name of the message it takes. */
+  /** Fully qualified name of its request message. */
   readonly input: string;
-  /** Whether it takes any number of them. */
+  /** Whether the client sends a stream of messages. */
   readonly isClientStreaming: boolean;
 }
 
 /** A message. */
 export interface MessageDescriptor {
-  /** Whether it is what stands for an entry of a map. */
+  /** Whether it is the generated entry type of a map field. */
   readonly isMapEntry: boolean;
   /** By name. */
   readonly fields: ReadonlyMap<string, FieldDescriptor>;
@@ -54,16 +54,16 @@ export interface MessageDescriptor {
 /** A field of a message. */
 export interface FieldDescriptor {
   readonly name: string;
-  /** In JSON, where it is not called by its name. */
+  /** Its name in JSON. */
   readonly jsonName: string;
   readonly number: number;
   readonly kind: FieldKind;
-  /** Full name of the message or enum it is of; `null` for any other kind. */
+  /** Fully qualified name of its message or enum type; `null` for other kinds. */
   readonly typeName: string | null;
   readonly isRepeated: boolean;
-  /** Whether absence is told from the default value. */
+  /** Whether an absent field differs from one with the default value (explicit presence). */
   readonly hasPresence: boolean;
-  /** Index of the oneof it is in; `null` where it is in none, or in one that only stands for `optional`. */
+  /** Index of its oneof; `null` for none, and for the synthetic oneof of `optional`. */
   readonly oneof: number | null;
 }
 
@@ -89,15 +89,15 @@ const KINDS = [
   'sint64',
 ] as const;
 
-/** What a field is on the wire; a message with the encoding of a group is a `group`. */
+/** The type of a field; a message with group encoding is a `group`. */
 export type FieldKind = (typeof KINDS)[number];
 
 const MAX_NESTING = 32;
 
 /**
- * Reads a `FileDescriptorSet`, as `protoc --descriptor_set_out --include_imports` and `buf build` write it: proto2, proto3
- * and editions. The bytes are scanned strictly before they are decoded. What is not a whole one, or names a thing twice, is a
- * problem, as a clause without its subject. The caller bounds the bytes; the cost is linear in them.
+ * Parses a `FileDescriptorSet` as written by `protoc --descriptor_set_out --include_imports` and `buf build`: proto2, proto3
+ * and editions. The bytes are scanned strictly before they are decoded. An incomplete set or a duplicate name is a problem, as
+ * a clause. Linear time; the caller bounds the length.
  *
  * @see https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto
  */
@@ -128,14 +128,14 @@ function decoded(bytes: Uint8Array): FileDescriptorSet | Problem {
 }
 
 interface Reading {
-  /** The first one, as a clause without its subject. */
+  /** The first problem, as a clause. */
   problem: string | null;
   readonly messages: Map<string, MessageDescriptor>;
   readonly enums: Map<string, ReadonlyMap<number, string>>;
   readonly services: Map<string, ReadonlyMap<string, MethodDescriptor>>;
 }
 
-/** What a file says for the fields in it. */
+/** File-level settings that apply to its fields. */
 interface FileRules {
   readonly syntax: string;
   readonly features: FeatureSet | undefined;
@@ -199,7 +199,7 @@ function fieldFrom(reading: Reading, field: FieldDescriptorProto, rules: FileRul
 
 const camelCased = (name: string): string => name.replaceAll(/_+([^_]?)/g, (_all, next: string) => next.toUpperCase());
 
-/** proto2 has no word for its syntax, and no field without presence. */
+/** Whether fields have explicit presence. In proto2 `syntax` is empty, and all fields have it. */
 const isExplicit = ({ syntax, features }: FileRules, own: FeatureSet | undefined): boolean =>
   syntax === 'editions'
     ? (own?.fieldPresence || features?.fieldPresence) !== FeatureSet_FieldPresence.IMPLICIT
@@ -220,7 +220,7 @@ function readService(reading: Reading, { name, method }: ServiceDescriptorProto,
   put(reading, reading.services, [nameIn(scope, name), methods]);
 }
 
-/** The message with full names of types. A name without a leading dot is looked for from the inside out, as in C++. */
+/** Resolves the type names of a message. A relative name is searched from the innermost scope outwards, as in C++. */
 function resolved(message: MessageDescriptor, name: string, { messages, enums }: Reading): MessageDescriptor {
   const full = (typeName: string): string => {
     if (typeName.startsWith('.')) return typeName.slice(1);

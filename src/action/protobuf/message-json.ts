@@ -5,10 +5,9 @@ import type { DescriptorSet, MessageType } from './descriptor-set.ts';
 const MAX_DEPTH = 100;
 
 /**
- * The bytes of a message from its JSON form, as clients of gRPC send them: fields in the order of their numbers, numbers packed, what
- * has its default value left out where absence is not told from it. An unknown field, two members of a `oneof`, a value of another
- * type or out of range are problems, as a clause without its subject; so are a whole number that a double cannot hold exactly, and a
- * set that lacks a file that it imports. Never throws.
+ * Encodes a message from its JSON form as gRPC clients do: fields in the order of their numbers, packed numbers, default values
+ * omitted for fields with implicit presence. A problem, as a clause, for an unknown field, two members of a `oneof`, a value of
+ * the wrong type or range, an integer that a double cannot hold exactly, and a set that lacks an imported file. Never throws.
  *
  * @see https://protobuf.dev/programming-guides/json
  */
@@ -28,14 +27,14 @@ export function messageFromJson({ set, name }: MessageType, value: unknown): Uin
 
 const registries = new WeakMap<DescriptorSet, FileRegistry>();
 
-/** The types of a set; throws where the set is not whole. */
+/** The types of a set. Throws where the set lacks an imported file. */
 function registryOf(set: DescriptorSet): FileRegistry {
   const registry = registries.get(set) ?? createFileRegistry(set.files);
   registries.set(set, registry);
   return registry;
 }
 
-/** What the library would take as something else than was meant. */
+/** What the library would misread: integers that are not exact, and nesting without a bound. */
 function unfitProblem(value: unknown, depthLeft: number): string | null {
   if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value))
     return `has the number \`${value}\`, which is beyond ±(2^53 - 1): write it as text`;

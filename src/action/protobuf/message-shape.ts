@@ -5,52 +5,52 @@ import { scalars } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
 import { LENGTH_DELIMITED } from '../../protobuf/wire-type.ts';
 
-/** A message as it is read for the arguments in it. */
+/** How a message is read for the arguments in it. */
 export interface MessageShape {
-  /** Every field the message has, by number. */
+  /** All fields of the message, by number. */
   readonly fields: ReadonlyMap<number, FieldShape>;
-  /** Those of them that are arguments. */
+  /** The fields that are arguments. */
   readonly values: readonly FieldShape[];
-  /** Whether any argument is in it or below it. */
+  /** Whether it contains an argument, directly or in a nested message. */
   readonly isWanted: boolean;
-  /** Whether an argument is in a oneof here: a member that the descriptor set does not have yet would take its place. */
+  /** Whether an argument is a member of a oneof, where an unknown newer member could replace it. */
   readonly isClosed: boolean;
 }
 
-/** A field as it is read. */
+/** How a field is read. */
 export interface FieldShape {
   readonly name: string;
   readonly wireTypes: ReadonlySet<number>;
   readonly scalar: Scalar;
-  /** Whether an argument is in it or below it, and it can be there once. */
+  /** Whether it is or contains an argument and must occur at most once. */
   readonly isOnce: boolean;
-  /** Of a field in a oneof that an argument is in or below; `null` for any other. */
+  /** Index of its oneof, where that has a member that is or contains an argument; else `null`. */
   readonly oneof: number | null;
-  /** Gives the message it is of; `null` where it is of none. */
+  /** Returns the shape of its message; `null` for other kinds. */
   readonly inner: (() => MessageShape) | null;
-  /** What is taken from it; `null` where nothing is, and for a message. */
+  /** The argument value to read from it; `null` for none, and for a message. */
   readonly wanted: WantedValue | null;
 }
 
-/** A value that is an argument, or more than one. */
+/** A field value that is one or several arguments. */
 export interface WantedValue {
   readonly isRepeated: boolean;
-  /** Of an enum, the name of each number; `null` for any other field. */
+  /** Names by number for an enum; `null` for other kinds. */
   readonly names: ReadonlyMap<number, string> | null;
-  /** What its absence means; `undefined` where that is absence. */
+  /** Value of an absent field; `undefined` where the argument is absent too. */
   readonly absent: string | number | boolean | readonly string[] | undefined;
   readonly args: readonly MessageArgument[];
 }
 
-/** A want of one argument: the field names still to go, and what it must be. */
+/** A wanted argument with the rest of its field path. */
 interface Want {
   readonly path: readonly string[];
   readonly arg: MessageArgument;
 }
 
 /**
- * Gives the shapes of messages of a set for the arguments taken from them, each of which must have its place there. Messages
- * that no argument is in are shaped when the first call has one, and then kept.
+ * Returns a function that makes the shape of a message for its arguments, whose paths must be valid. Shapes of messages without
+ * arguments are made lazily and memoised.
  */
 export function messageShapes(set: DescriptorSet): (name: string, args: readonly MessageArgument[]) => MessageShape {
   const others = new Map<string, MessageShape>();
@@ -67,10 +67,10 @@ export function messageShapes(set: DescriptorSet): (name: string, args: readonly
     );
 }
 
-/** The first message that is meant below this one and that the set does not have; `null` where it has all of them. */
+/** The first message, this one or nested, that the set lacks; `null` where it has all. */
 export function missingMessage(set: DescriptorSet, name: string): string | null {
   const names = new Set([name]);
-  // A set is walked in the order in which it grows.
+  // Iterating a `Set` includes the names added meanwhile.
   for (const one of names) {
     const message = set.messages.get(one);
     if (message === undefined) return one;
@@ -81,7 +81,7 @@ export function missingMessage(set: DescriptorSet, name: string): string | null 
   return null;
 }
 
-/** Why an argument of this type cannot be taken from this place of a message, as a clause of its own; `null` where it can. */
+/** Why an argument of this type cannot be read from its path, as a sentence; `null` where it can. */
 export function pathProblem(
   set: DescriptorSet,
   message: string,
@@ -103,11 +103,11 @@ export function pathProblem(
   return null;
 }
 
-/** The types that an argument from a field can be, the most fitting one first; none where it cannot be one. */
+/** The argument types for a field, the best one first; empty where it cannot be an argument. */
 export const typesOf = (field: FieldDescriptor): readonly ArgumentType[] =>
   field.isRepeated ? (field.kind === 'string' ? ['strings'] : []) : scalars[field.kind].fits;
 
-/** Whether a field is a map, which stands on the wire as a repeated message. */
+/** Whether a field is a map, which is encoded as a repeated message. */
 export const isMapField = (set: DescriptorSet, { kind, typeName }: FieldDescriptor): boolean =>
   kind === 'message' && set.messages.get(typeName ?? '')?.isMapEntry === true;
 
@@ -178,7 +178,7 @@ function fieldShape(
   };
 }
 
-/** A repeated number may come packed or not, whatever the schema says. */
+/** Repeated numbers can be packed or not, whatever the schema says. */
 function wireTypesOf({ kind, isRepeated }: FieldDescriptor): ReadonlySet<number> {
   const { wireType } = scalars[kind];
   return new Set(isRepeated ? [wireType, LENGTH_DELIMITED] : [wireType]);

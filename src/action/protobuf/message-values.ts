@@ -9,24 +9,23 @@ import { eachField } from '../../protobuf/fields.ts';
 import type { ByteRange } from '../../protobuf/reader.ts';
 import type { WireField } from '../../protobuf/fields.ts';
 
-/** Why a message has no arguments, as a clause without its subject, the message. */
+/** Why arguments cannot be read from a message; `problem` is a clause whose subject is the message. */
 export interface MessageRefusal {
   readonly reason: ReasonCode;
   readonly problem: string;
 }
 
-/** Fields of the message and of those in it together; more is refused. */
+/** Most fields of a message, including nested ones. */
 export const MAX_FIELDS = 8192;
-/** Messages in messages; decoders stop there too. */
+/** Deepest nesting of messages; decoders have the same limit. */
 export const MAX_MESSAGE_DEPTH = 100;
 
 /**
- * The arguments that stand in a protobuf message. The whole of it is read as the descriptor set has it, and what decoders read
- * in different ways is refused wherever it stands: a known field in another wire type, a number of more bits than its kind
- * has; for arguments also a singular field or a message on the way given twice, and two members of a oneof. A field that the
- * set does not have is passed over by its length, except where it could be a newer member of a oneof that an argument is in.
- * A field without presence that is absent has its default value, one with presence is absent, as is everything in a message
- * that is absent. Linear in the length; never throws.
+ * Reads arguments from a protobuf message. Scans the whole message by its descriptor set and refuses what decoders read
+ * differently: a known field with another wire type, and a number with more bits than its type has; on the path to an argument
+ * also a repeated singular field and two members of a oneof. An unknown field is skipped by its length, except where it could
+ * be a newer member of an argument's oneof. An absent field with implicit presence has its default value; one with explicit
+ * presence, and everything in an absent message, is absent. Linear time; never throws.
  */
 export function messageValues(
   bytes: Uint8Array,
@@ -41,11 +40,11 @@ interface Reading {
   left: number;
   depth: number;
   readonly values: Map<string, ArgumentValue>;
-  /** The first one, with which the reading ends. */
+  /** The first refusal, which ends reading. */
   refusal: MessageRefusal | null;
 }
 
-/** What was met of one message. A message that no argument is in or below adds nothing, so all of those share one. */
+/** What was found in one message. All messages without arguments share one value, since they add nothing to it. */
 interface Met {
   readonly fields: Set<FieldShape>;
   readonly oneofs: Set<number>;
@@ -105,7 +104,7 @@ function readWanted(
   { known, wanted, met }: { readonly known: FieldShape; readonly wanted: WantedValue; readonly met: Met },
 ): MessageRefusal | null {
   const list = met.lists.get(wanted) ?? [];
-  // One more than there may be is enough to be refused.
+  // One item over the limit suffices for a refusal.
   if (list.length > MAX_STRINGS) return null;
   const value = valueOf(reading, field, { scalar: known.scalar, names: wanted.names });
   if (isProblem(value)) return refused(`has the field \`${known.name}\`, which ${value.problem}`);
@@ -125,7 +124,7 @@ function valueOf(
   return names.get(value) ?? { problem: 'has a number that the enum does not name' };
 }
 
-/** Lists are whole at the end of their message, and what was not met is absent. */
+/** Adds lists, which are complete at the end of their message, and the values of absent fields. */
 function closeMessage(reading: Reading, { values }: MessageShape, { lists, fields }: Met): MessageRefusal | null {
   for (const field of values) {
     const { wanted } = field;

@@ -6,14 +6,14 @@ import { eachVarint } from '../../protobuf/fields.ts';
 import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from '../../protobuf/wire-type.ts';
 import type { WireField } from '../../protobuf/fields.ts';
 
-/** How one kind of field stands on the wire and what it can be as an argument. */
+/** The encoding of a field type, and the argument types it can have. */
 export interface Scalar {
   readonly wireType: number;
-  /** The types of argument it can be; none where the kind is no argument. */
+  /** Possible argument types; empty where it cannot be an argument. */
   readonly fits: readonly ArgumentType[];
-  /** What is meant where a field without presence is absent. */
+  /** Default value of an absent field with implicit presence. */
   readonly zero: string | number | boolean;
-  /** The value of a field of the right wire type. A number that a double cannot hold exactly is no safe integer. */
+  /** Decodes a field with the right wire type. An integer that a double cannot hold exactly becomes an unsafe one. */
   readonly valueOf: (field: WireField, bytes: Uint8Array) => string | number | boolean | Problem;
 }
 
@@ -26,7 +26,7 @@ const zigzag64 = ({ low, high }: WireField): number => {
   const mask = -(low & 1);
   return ((high >>> 1) ^ mask) * TWO_32 + ((((low >>> 1) | (high << 31)) ^ mask) >>> 0);
 };
-/** A decoder would cut off what is beyond 32 bits. */
+/** Decoders truncate a value beyond 32 bits. */
 const wider: Problem = { problem: 'has more than 32 bits' };
 const unsigned32 = ({ low, high }: WireField): number | Problem => (high === 0 ? low : wider);
 const signed32 = ({ low, high }: WireField): number | Problem =>
@@ -59,7 +59,10 @@ function text({ from, to }: WireField, bytes: Uint8Array): string | Problem {
   }
 }
 
-/** Every kind of field. A `float` cannot be an argument: its nearest decimal differs from what was sent. An enum reads as its number. */
+/**
+ * All field types. A `float` cannot be an argument, because its nearest decimal differs from what was sent. An enum is its
+ * number.
+ */
 export const scalars: Readonly<Record<FieldKind, Scalar>> = {
   double: { wireType: FIXED64, fits: ['decimal'], zero: 0, valueOf: double },
   float: none(FIXED32),
@@ -82,8 +85,8 @@ export const scalars: Readonly<Record<FieldKind, Scalar>> = {
 };
 
 /**
- * Why decoders can disagree about a field that is neither a message nor an argument, as a clause without a subject; else `null`.
- * Some decoders truncate a number with more bits than its kind has, others lose their place in the message. The same holds for
+ * Why decoders can disagree about a field that is neither a message nor an argument, as a clause; `null` where they cannot.
+ * Some decoders truncate a number with more bits than its type has, others lose their place in the message. The same holds for
  * packed numbers that do not end where their field ends. Text and bytes are not checked.
  */
 export function strayProblem(field: WireField, bytes: Uint8Array, { wireType, valueOf }: Scalar): string | null {
@@ -100,7 +103,7 @@ function packedProblem(
 ): string | null {
   const width = wireType === FIXED64 ? 8 : 4;
   if (wireType !== VARINT) return (field.to - field.from) % width === 0 ? null : 'ends within a number';
-  // One object for all of them: there can be one for each byte.
+  // One reused object: there can be a number per byte.
   const number: { -readonly [Key in keyof WireField]: WireField[Key] } = { ...field };
   return eachVarint(bytes, field, (low, high) => {
     number.low = low;

@@ -4,13 +4,13 @@ import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from '../../protobuf/wire-
 import type { ByteRange } from '../../protobuf/reader.ts';
 import type { WireField } from '../../protobuf/fields.ts';
 
-/** Messages in messages. */
+/** Deepest nesting of messages. */
 const MAX_DEPTH = 64;
 
 /**
- * What is wrong with the bytes of a message, as a clause without its subject, or `null`: what decoders read in different ways, in it
- * and in each message below. Refused are what `eachField` refuses, a known field in another wire type, a singular one twice, groups,
- * and more than 64 levels. A field that the type does not have is passed over by its length. Linear in the bytes; never throws.
+ * Finds what decoders read differently in a message or a nested one; returns it as a clause, or `null`. Refuses what `eachField`
+ * refuses, a known field with another wire type, a repeated singular field, groups, and more than 64 levels. Unknown fields are
+ * skipped by their length. Linear time; never throws.
  */
 export function scanProblem(
   bytes: Uint8Array,
@@ -39,13 +39,13 @@ function fieldsOf(type: DescMessage): ReadonlyMap<number, DescField> {
   return known;
 }
 
-/** A list of numbers may come packed or not, whatever the schema says. */
+/** Repeated numbers can be packed or not, whatever the schema says. */
 function isInWireType(field: DescField, { wireType }: WireField): boolean {
   const own = field.enum === undefined ? wireTypeOf(field.scalar) : VARINT;
   return wireType === own || (field.fieldKind === 'list' && wireType === LENGTH_DELIMITED);
 }
 
-/** Those that are no varint. */
+/** Wire types of scalars; varint for all others. */
 const WIRE_TYPES: ReadonlyMap<ScalarType, number> = new Map([
   [ScalarType.STRING, LENGTH_DELIMITED],
   [ScalarType.BYTES, LENGTH_DELIMITED],

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 
 /**
- * Who is counted at an address before it is known who that is: an IPv4 address, or the /64 network of an IPv6 address, since whoever has
- * one of its addresses has all of them. `unknown` where the connection is gone already.
+ * The key that counts a client by address: an IPv4 address, or the /64 network of an IPv6 address, because a host usually
+ * controls all of its /64. `unknown` where the connection is already closed.
  */
 export function addressOf(remoteAddress: string | undefined): string {
   const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
@@ -16,7 +16,7 @@ function networkOf(address: string): string {
   const [before = '', after] = address.split('::', 2);
   const groups = before.split(':').filter((group) => group !== '');
   const rest = (after ?? '').split(':').filter((group) => group !== '');
-  // A dotted IPv4 address at the end stands for two groups.
+  // A trailing dotted IPv4 address is two groups.
   const written = groups.length + rest.length + (address.includes('.') ? 1 : 0);
   if (after !== undefined) groups.push(...Array.from({ length: Math.max(0, GROUPS - written) }, () => '0'), ...rest);
   return groups

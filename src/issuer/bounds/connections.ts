@@ -1,35 +1,35 @@
 import type { Socket } from 'node:net';
 import type { IssuerLimits, OnRefused } from './limits.ts';
 
-/** A connection from when it was accepted to when it is closed. */
+/** An open connection. */
 export interface ClientConnection {
   readonly socket: Socket;
-  /** Of the other end; see `addressOf`. */
+  /** Address of the peer, from `addressOf`. */
   readonly address: string;
-  /** Who it is; `null` until the handshake is over. */
+  /** Identity of the client; `null` until the handshake is complete. */
   client: string | null;
-  /** Requests on it that are not answered. */
+  /** Number of unanswered requests. */
   open: number;
-  /** A count that goes up: which of two has been idle for longer. */
+  /** Monotonic counter value at which it became idle; the lowest has been idle longest. */
   idleSince: number;
-  /** Beyond those that its client may have: for withdrawals alone. */
+  /** Whether it exceeds its client's limit: then it serves withdrawals only. */
   isSurplus: boolean;
 }
 
-/** So many connections beyond its limit a client may have, to be told of the limit there, and for withdrawals. */
+/** Most connections of a client beyond its limit, which serve withdrawals and answer other requests 429. */
 const MAX_SURPLUS = 16;
-/** Unanswered requests on one connection. No client of OAuth libraries sends a second one before it has its answer. */
+/** Most unanswered requests per connection. OAuth clients do not pipeline. */
 const MAX_PIPELINED = 8;
 
 /**
- * The connections of all clients, of each within its limit. Idle connections never keep others out: over the limit of a client
- * it loses its longest idle one, and at the limit of all it is the client with most idle ones that does. Unfinished handshakes are
- * counted by address, as idle.
+ * Limits connections per client and in total. Idle connections never keep others out: a client over its limit loses its longest
+ * idle connection; at the total limit, the client with the most idle connections loses one. Unfinished handshakes count by
+ * address, as idle.
  */
 export class Connections {
   readonly #limits: IssuerLimits;
   readonly #onRefused: OnRefused;
-  /** By who has them: a client, or an address whose handshakes are not finished. */
+  /** By owner: a client, or an address with unfinished handshakes. */
   readonly #owned = new Map<string, Set<ClientConnection>>();
   #size = 0;
   #ticks = 0;
@@ -39,7 +39,7 @@ export class Connections {
     this.#onRefused = onRefused;
   }
 
-  /** Takes a connection in; `null` where it was cut instead, since all others have requests under way. */
+  /** Registers a connection; `null` where it was cut because all others have requests under way. */
   accept(socket: Socket, address: string): ClientConnection | null {
     const owner = unfinished(address);
     if (this.#countOf(owner) >= this.#limits.handshakesPerAddress) this.#cutIdle(owner, 'handshakes');
@@ -61,7 +61,7 @@ export class Connections {
     return connection;
   }
 
-  /** The handshake is over: from now on the connection is counted for its client. */
+  /** Counts the connection for its client, after the handshake. */
   identify(connection: ClientConnection, client: string): void {
     if (connection.client !== null || !this.#drop(connection)) return;
     connection.client = client;
@@ -73,7 +73,7 @@ export class Connections {
     if (this.#countOf(client) > connectionsPerClient + MAX_SURPLUS) this.#cut(connection, 'client-connections');
   }
 
-  /** A request has come in; `false` where the connection was cut for it. */
+  /** Notes a new request; `false` where the connection was cut because of it. */
   begin(connection: ClientConnection): boolean {
     if (connection.socket.destroyed) return false;
     connection.open += 1;
@@ -82,13 +82,13 @@ export class Connections {
     return false;
   }
 
-  /** A request was answered, or nobody waits for it any more. */
+  /** Notes that a request was answered or abandoned. */
   end(connection: ClientConnection): void {
     connection.open -= 1;
     if (connection.open === 0) connection.idleSince = this.#tick();
   }
 
-  /** Whether its client has too many connections, of which this came last. */
+  /** Whether it exceeds its client's limit now. */
   isSurplus(connection: ClientConnection): boolean {
     const { client, isSurplus } = connection;
     connection.isSurplus = isSurplus && client !== null && this.#countOf(client) > this.#limits.connectionsPerClient;
@@ -110,7 +110,7 @@ export class Connections {
     this.#size += 1;
   }
 
-  /** `false` where it was dropped before. */
+  /** Returns `false` where it was dropped before. */
   #drop(connection: ClientConnection): boolean {
     const owner = connection.client ?? unfinished(connection.address);
     const owned = this.#owned.get(owner);
@@ -121,16 +121,16 @@ export class Connections {
   }
 
   #mostIdle(): string {
-    let [most, whose] = [0, ''];
+    let [most, mostIdleOwner] = [0, ''];
     for (const [owner, owned] of this.#owned) {
       let idle = 0;
       for (const { open } of owned) if (open === 0) idle += 1;
-      if (idle > most) [most, whose] = [idle, owner];
+      if (idle > most) [most, mostIdleOwner] = [idle, owner];
     }
-    return whose;
+    return mostIdleOwner;
   }
 
-  /** Cuts the connection of an owner that has been idle for longest; `false` where none is idle. */
+  /** Cuts the longest idle connection of an owner; `false` where none is idle. */
   #cutIdle(owner: string, bound: 'connections' | 'client-connections' | 'handshakes'): boolean {
     let longest: ClientConnection | null = null;
     for (const connection of this.#owned.get(owner) ?? []) {

@@ -1,18 +1,18 @@
 /**
- * A queue that serves its clients round robin, and each client in the order of joining: what one of them adds makes another
- * wait for one turn of it at most. The caller bounds how much is added.
+ * A queue with round robin over its clients, and FIFO per client: a client waits for at most one item of each other client per
+ * item of its own. The caller bounds the length.
  */
 export class FairQueue<T> {
-  /** In the order in which clients are served next; none is empty. */
+  /** In serving order; no list is empty. */
   readonly #clients = new Map<string, T[]>();
   #length = 0;
 
-  /** How many wait, of all clients. */
+  /** Number of waiting items. */
   get length(): number {
     return this.#length;
   }
 
-  /** Adds one before all else that its client waits for; the order of the clients stays. */
+  /** Adds an item before all others of its client; the order of the clients is unchanged. */
   addFirst(client: string, value: T): void {
     const waiting = this.#clients.get(client);
     if (waiting === undefined) this.#clients.set(client, [value]);
@@ -20,7 +20,7 @@ export class FairQueue<T> {
     this.#length += 1;
   }
 
-  /** Adds one at the end of what its client waits for. */
+  /** Adds an item after all others of its client. */
   add(client: string, value: T): void {
     const waiting = this.#clients.get(client);
     if (waiting === undefined) this.#clients.set(client, [value]);
@@ -28,7 +28,7 @@ export class FairQueue<T> {
     this.#length += 1;
   }
 
-  /** Takes out the first of the client whose turn it is. */
+  /** Removes and returns the next item. */
   shift(): T | undefined {
     for (const [client, waiting] of this.#clients) {
       this.#clients.delete(client);

@@ -1,28 +1,30 @@
-/** What one client of the issuer may take. A client is a SPIFFE ID; where no certificate is asked for, an address. Each is at least 1. */
+/** Limits of the issuer, each at least 1. A client is a SPIFFE ID; an address where no client certificates are requested. */
 export interface IssuerLimits {
-  /** Connections of all clients, unfinished handshakes among them. At the limit the client with most idle ones loses one. */
+  /** Total connections, with unfinished handshakes. At the limit, the client with the most idle connections loses one. */
   readonly connections: number;
-  /** Connections of one client; for one more its longest idle one is closed, and where none is idle, it is for withdrawals alone. */
+  /**
+   * Connections of one client. One more closes its longest idle one; where none is idle, the new one serves withdrawals only.
+   */
   readonly connectionsPerClient: number;
-  /** Requests of one client under way at once, of each kind; one more is answered 429. */
+  /** Concurrent requests of one client, per kind; one more is answered 429. */
   readonly requestsInFlightPerClient: number;
-  /** Ordinary requests of one client in a second, and as many at once after a second without one; one more is answered 429. */
+  /** Rate and burst of one client's ordinary requests (token bucket); one more is answered 429. */
   readonly requestsPerSecondPerClient: number;
-  /** The same for withdrawals. */
+  /** Rate and burst of one client's withdrawals. */
   readonly withdrawalsPerSecondPerClient: number;
-  /** Unfinished handshakes of one address; for one more the oldest is cut. */
+  /** Unfinished handshakes of one address; one more cuts the oldest. */
   readonly handshakesPerAddress: number;
 }
 
-/** What a request or a connection can meet; the label of a metric. */
+/** A limit that a request or connection exceeded; a metric label. */
 export type IssuerBound =
   'connections' | 'client-connections' | 'client-requests' | 'client-rate' | 'handshakes' | 'pipeline' | 'turn';
 
 /**
- * What a request is served as. Withdrawals take authority away, so each bound is kept for them apart: no flood of ordinary
- * requests, not even one of the same client, takes their place.
+ * The kind of a request. Withdrawals take authority away, so their limits are separate: a flood of ordinary requests, even by the
+ * same client, never displaces them.
  */
 export type RequestKind = 'ordinary' | 'withdrawal';
 
-/** Is told of each request that was refused and each connection that was cut, by the bound. */
+/** Called for each refused request and each cut connection, with the exceeded limit. */
 export type OnRefused = (bound: IssuerBound, client: string) => void;

@@ -3,33 +3,33 @@ import { AgentRate } from '../../runtime/agent-rate.ts';
 import type { After } from '../../runtime/timers.ts';
 import type { IssuerBound, IssuerLimits, RequestKind } from './limits.ts';
 
-/** What the requests are bounded by. */
+/** Options of the request limits. */
 export interface RequestsOptions {
   readonly limits: IssuerLimits;
   readonly monotonicMs: () => number;
   readonly after: After;
 }
 
-/** What `retry-after` says, and how long a refusal is held back: who loops on refusals costs little. */
+/** The value of `retry-after`, and the delay of a refusal, so that clients that retry at once cost little. */
 const HOLD_MS = 1_000;
-/** Further refusals of the same client come so much later each, so that they do not come all at once. */
+/** Additional delay per pending refusal of the same client, which spreads them out. */
 const APART_MS = 8;
 
-/** The requests under way and the rate of each client, of one kind of request. */
+/** Concurrency and rate per client, for one kind of request. */
 interface KindState {
-  /** Clients with requests under way alone, of which each has a connection. */
+  /** Only clients with requests under way, so it is bounded by their connections. */
   readonly inFlight: Map<string, number>;
   readonly rate: AgentRate;
 }
 
 /**
- * Which requests of a client are served: so many at once, and so many in a second. The two kinds are counted apart. The rates of the
- * last 10,000 clients are kept, one that is forgotten begins anew.
+ * Limits the concurrency and the rate of each client's requests, separately for each kind. Rates are kept for the last 10,000
+ * clients; an evicted one starts anew.
  */
 export class ClientRequests {
   readonly #options: RequestsOptions;
   readonly #kinds: Readonly<Record<RequestKind, KindState>>;
-  /** Refusals that are held back, by client; bounded by their connections. */
+  /** Delayed refusals by client; bounded by connections. */
   readonly #held = new Map<string, Set<() => void>>();
   #isClosed = false;
 
@@ -46,7 +46,7 @@ export class ClientRequests {
     };
   }
 
-  /** Lets a request in, to be told to `leave` once it is answered; else the bound that it met. */
+  /** Admits a request, for which the caller must call `leave` once it is answered. Else returns the exceeded limit. */
   enter(client: string, kind: RequestKind): IssuerBound | null {
     const { inFlight, rate } = this.#kinds[kind];
     const underWay = inFlight.get(client) ?? 0;
@@ -56,7 +56,7 @@ export class ClientRequests {
     return null;
   }
 
-  /** A request that was let in has been answered. */
+  /** Releases an admitted request. */
   leave(client: string, kind: RequestKind): void {
     const { inFlight } = this.#kinds[kind];
     const left = (inFlight.get(client) ?? 0) - 1;
@@ -64,7 +64,7 @@ export class ClientRequests {
     else inFlight.delete(client);
   }
 
-  /** Waits until a refusal may be sent: about a second, or until nobody waits for it any more. */
+  /** Delays a refusal: for about a second, or until the client disconnects. */
   hold(client: string, response: Pick<ServerResponse, 'once' | 'off'>): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     const held = this.#held.get(client) ?? new Set();
@@ -83,7 +83,7 @@ export class ClientRequests {
     });
   }
 
-  /** Holds no refusal back any more. */
+  /** Releases all delayed refusals, and delays no more. */
   close(): void {
     this.#isClosed = true;
     for (const held of this.#held.values()) for (const release of held) release();

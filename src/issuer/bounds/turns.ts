@@ -1,57 +1,57 @@
 import type { After } from '../../runtime/timers.ts';
 import { FairQueue } from './fair-queue.ts';
 
-/** What waits for a turn: a request by its kind, or a connection that its handshake be begun. */
+/** The queue of a piece of work: a request, by its kind, or the start of a TLS handshake. */
 export type Lane = 'withdrawal' | 'handshake' | 'ordinary';
 
-/** What the turns are given by. */
+/** Dependencies of the scheduler. */
 export interface TurnsOptions {
   readonly monotonicMs: () => number;
   readonly after: After;
-  /** Whether checks come now, with which the event loop is shared. */
+  /** Whether checks arrive at present, which share the event loop. */
   readonly areChecksComing: () => boolean;
 }
 
-/** `late`: it waited too long. `gone`: nobody waited for it any more. */
+/** `turn`: start the work. `late`: it waited too long. `gone`: the client disconnected. */
 export type TurnOutcome = 'turn' | 'late' | 'gone';
 
-/** Who waits for a turn. */
+/** A waiting piece of work. */
 interface Waiting {
-  /** On the monotonic clock; `Infinity` for one that is never too late. */
+  /** On the monotonic clock; `Infinity` for work that is never late. */
   readonly joinedMs: number;
   readonly settle: (outcome: TurnOutcome) => void;
   readonly isGone: () => boolean;
 }
 
 interface LaneState {
-  /** What a turn costs where that cannot be seen when it is over; `null` where it can. */
+  /** Assumed cost of a turn whose end cannot be observed; `null` where it is measured. */
   readonly fixedMs: number | null;
   readonly queue: FairQueue<Waiting>;
-  /** When it may have a turn again while checks come, on the monotonic clock. */
+  /** End of its pause while checks arrive, on the monotonic clock. */
   notBeforeMs: number;
 }
 
-/** Of the time of the event loop, for each lane while checks come. */
+/** Share of the event loop per lane while checks arrive. */
 const SHARE = 0.1;
-/** Of a mutual handshake with P-256 certificates: 1.7 to 2.0 ms of processor time as measured, in two parts. */
+/** Cost of a mutual TLS handshake with P-256 certificates: measured 1.7 to 2.0 ms of CPU time, in two parts. */
 const HANDSHAKE_MS = 2;
-/** Whoever waits longer is told to come again, before its client gives up. */
+/** Longest wait; then the client is told to retry, before it gives up. */
 const MAX_WAIT_MS = 10_000;
-/** After one turn that took very long, such as a commit on a disk that hangs. */
+/** Longest pause of a lane, such as after a commit on a stalled disk. */
 const MAX_PAUSE_MS = 1_000;
-/** So many that waited too long are told so in one turn. */
+/** Most `late` outcomes per turn. */
 const MAX_LATE = 8;
 
 /**
- * The order in which the issuer works: one request in a turn of the event loop, withdrawals first, then handshakes, then all else, and
- * in each of these lanes the clients one after the other, however much one of them asks. Between two turns the event loop
- * goes round, so whatever checks have arrived are decided. While checks come, each lane also pauses after its turn for nine times as long as that took:
- * a flood of one lane takes a tenth of the time, and one of all three leaves seven tenths to checks.
+ * Schedules the issuer's work on the event loop that it shares with checks: one piece of work per iteration; withdrawals first,
+ * then handshakes, then ordinary requests; round robin over clients within each lane. Between two turns the event loop decides
+ * the checks that have arrived. While checks arrive, a lane also pauses after a turn for nine times its duration: a flood in
+ * one lane takes a tenth of the time, and a flood in all three leaves seven tenths to checks.
  *
- * A request that waits for something, such as a commit, goes on outside of its turn: before each further piece of work of about a
- * millisecond it waits for the next one (`next`).
+ * A request that awaits something, such as a commit, continues outside of its turn. It must await `next` before each further
+ * piece of work of about a millisecond.
  *
- * Bounded by who waits: a connection has one place, and its request too.
+ * The queues are bounded by the number of connections and of their requests.
  */
 export class Turns {
   readonly #options: TurnsOptions;
@@ -63,7 +63,7 @@ export class Turns {
   readonly #order = [this.#lanes.withdrawal, this.#lanes.handshake, this.#lanes.ordinary];
   #isScheduled = false;
   #cancelTimer: (() => void) | null = null;
-  /** The turn under way, to be charged. */
+  /** The current turn, to be charged to its lane. */
   #current: { readonly lane: LaneState; readonly beganMs: number } | null = null;
 
   constructor(options: TurnsOptions) {
@@ -71,10 +71,10 @@ export class Turns {
   }
 
   /**
-   * Waits for a turn. What follows at once, without waiting for anything, is what the turn is charged with.
+   * Waits for a turn. The synchronous work after it is charged to the lane.
    *
-   * @param isGone whether nobody waits for it any more: it then costs no turn
-   * @returns `late` where none came in 10 s, `gone` where nobody waited
+   * @param isGone whether the client has disconnected: then it takes no turn
+   * @returns `late` after 10 s, `gone` where the client has disconnected
    */
   wait(lane: Lane, client: string, isGone: () => boolean): Promise<TurnOutcome> {
     return new Promise((settle) => {
@@ -84,8 +84,8 @@ export class Turns {
   }
 
   /**
-   * Waits for a further turn of a request that had one. It comes before those of its client that had none, and always: whoever has
-   * begun to write something ends it. What follows at once is what the turn is charged with.
+   * Waits for a further turn of a started request. It precedes the client's waiting requests and is never `late`, so that started
+   * writes are completed. The synchronous work after it is charged to the lane.
    */
   next(lane: Exclude<Lane, 'handshake'>, client: string): Promise<void> {
     return new Promise((settle) => {
@@ -106,7 +106,7 @@ export class Turns {
       return;
     }
     this.#isScheduled = true;
-    // INVARIANT: the two run one after the other, with the promises that the first settles in between, and nothing else.
+    // INVARIANT: the two run in succession; between them run only the promise reactions that the first one triggers.
     setImmediate(this.#run);
     setImmediate(this.#charge);
   }

@@ -13,26 +13,26 @@ import type { SignalEffect } from './effects.ts';
 import type { EventMeaning } from './event.ts';
 import type { SignalTarget } from './targets.ts';
 
-/** What is applied: an effect, what the event said, and the cause for the record. */
+/** An effect to apply, with the event's meaning and the cause for the record. */
 export interface Applied {
   readonly effect: SignalEffect;
   readonly meaning: EventMeaning;
-  /** Whether it may set a risk that is lower than that of a task. */
+  /** Whether it may lower the risk of a task. */
   readonly mayLower: boolean;
   readonly cause: Cause;
   /** The `iss` of the transmitter. */
   readonly by: string;
 }
 
-/** Whether an event with this effect changes anything: what takes nothing away does not, except a level or value that is set. */
+/** Whether the event changes anything. An event that is not adverse does not, unless it sets a risk or attests values. */
 export function hasEffect({ effect, meaning }: Pick<Applied, 'effect' | 'meaning'>): boolean {
   if (effect === 'attest') return Object.keys(meaning.attests).length > 0;
   return effect !== 'ignore' && (meaning.isAdverse || (effect === 'risk' && meaning.risk !== null));
 }
 
 /**
- * Applies the effect to one target. Doing it again changes nothing, and a task that ended meanwhile has ended. Where the task was
- * changed since it was listed, what the effect comes to is decided by the task as it is now.
+ * Applies the effect to one target. Idempotent; does nothing to an ended task. Where the task changed since it was listed, the
+ * effect is decided again with its current state.
  */
 export async function applyTo(
   { task, jtiDigest }: SignalTarget,
@@ -71,7 +71,7 @@ function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services:
 
 const heights = { low: 0, medium: 1, high: 2 } as const satisfies Readonly<Record<Task['risk'], number>>;
 
-/** The risk that a task has once the event says `said`. */
+/** The risk of a task after an event that reports `said`. */
 const riskAfter = ({ risk }: Task, said: Task['risk'], { mayLower }: Applied): Task['risk'] =>
   mayLower || heights[said] > heights[risk] ? said : risk;
 
@@ -81,7 +81,7 @@ async function setRisk(task: Task, applied: Applied, { authority }: IssuerServic
   return authority.setRisk(task, risk, applied.cause, applied.by, { tasks: [task] });
 }
 
-/** A refusal of the policies revokes; where they cannot be asked the task waits. */
+/** A refusal by the policies revokes the task; a failure to ask them suspends it. */
 async function ask(task: Task, applied: Applied, services: IssuerServices): Promise<unknown> {
   const risk = riskAfter(task, applied.meaning.risk ?? task.risk, applied);
   const set = applied.meaning.risk === null ? null : await setRisk(task, applied, services);
@@ -97,8 +97,8 @@ async function ask(task: Task, applied: Applied, services: IssuerServices): Prom
 }
 
 /**
- * What the event says becomes attested by its transmitter, and the rules of the task say what that does; without one the
- * policies are asked. Where there is no room for it the task waits: it must not go on with what was attested before.
+ * Attests the event's values by its transmitter and applies the task's rules; without a rule the policies are asked. A task
+ * without room for the values is suspended, because it must not continue with outdated ones.
  */
 async function attest(task: Task, { meaning, cause, by }: Applied, services: IssuerServices): Promise<unknown> {
   const { authority } = services;

@@ -1,21 +1,21 @@
 import type { SignalName } from '../../task/cause.ts';
 
 /**
- * What an event does to the tasks it is about.
+ * The effect of an event on the tasks it is about:
  *
- * - `revoke` ends them, or revokes the one token where the subject is a token
- * - `suspend` stops them until they are resumed
- * - `ask` asks the policies again whether they may go on, and revokes those that may not
- * - `risk` sets the level that the policies read as `context.risk`: the level the event names, else high
- * - `attest` makes what the event says now attested by its transmitter (`context.attested`), for the policies to decide by
- * - `ignore` does nothing; the event is recorded
+ * - `revoke` ends them, or revokes only the token where the subject is a token
+ * - `suspend` suspends them until they are resumed
+ * - `ask` asks the policies again and revokes the tasks that they refuse
+ * - `risk` sets `context.risk` of policies to the level of the event, or to high where it has none
+ * - `attest` adds the event's values to `context.attested`, attested by its transmitter
+ * - `ignore` only records the event
  */
 export type SignalEffect = 'revoke' | 'suspend' | 'ask' | 'risk' | 'attest' | 'ignore';
 
 /** The effect of every event, by its name. */
 export type SignalEffects = Readonly<Record<SignalName, SignalEffect>>;
 
-/** What events do unless the operator says otherwise: who has lost access ends, what has lost standing waits. */
+/** Default effects: loss of access revokes, a lowered standing suspends. */
 export const defaultSignalEffects: SignalEffects = {
   'session-revoked': 'revoke',
   'credential-change': 'revoke',

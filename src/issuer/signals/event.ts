@@ -5,19 +5,19 @@ import type { SignalName } from '../../task/cause.ts';
 import { namedValuesFrom } from '../../task/named-values.ts';
 import type { Risk } from '../../action/catalog.ts';
 
-/** What the payload of an event says, as far as it matters here. */
+/** The meaning of an event's payload for tasks. */
 export interface EventMeaning {
-  /** Whether it takes something away: a session, a level, compliance. An event that does not has no effect. */
+  /** Whether it takes something away: a session, a level, compliance. */
   readonly isAdverse: boolean;
-  /** The level of a `risk-level-change`, else `null`. */
+  /** The level of a `risk-level-change`; `null` for other events. */
   readonly risk: Risk | null;
-  /** What holds now by its word, as named values; `null` for what no longer does. Empty where it tells of no values. */
+  /** Named values that hold now; `null` for one that no longer holds. Empty where the event has no values. */
   readonly attests: ChangedValues;
 }
 
-/** A type of event that is understood. */
+/** A supported type of event. */
 export interface EventType {
-  /** The last part of its URI, unique here: what the operator calls it. */
+  /** The last part of its URI, unique among supported types; used in the configuration. */
   readonly name: SignalName;
   readonly uri: string;
   readonly meaning: Reader<EventMeaning>;
@@ -65,8 +65,8 @@ const claims: Reader<Readonly<Record<string, unknown>>> = (value) =>
     : { problem: 'must be an object with at least one claim' };
 
 /**
- * The values that can be named, by their names. A name that no value can have had says nothing. What is no text, number or
- * boolean, or is longer than a value may be, takes the value of that name away: it no longer holds.
+ * Converts claims to named values. Ignores claims whose names are invalid for values. A claim that is not a string, number or
+ * boolean, or is too long, becomes `null`, because the former value no longer holds.
  */
 const namedFrom = (values: Readonly<Record<string, unknown>>): ChangedValues =>
   Object.fromEntries(
@@ -107,7 +107,7 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
     'assurance-level-change',
     meaningOf(
       { namespace: word, current_level: word, change_direction: optional(oneOf('increase', 'decrease')) },
-      // Without a direction nobody here can tell, since levels are ordered by their namespace: taken for the worse.
+      // Levels are ordered by their namespace, so without a direction the change counts as adverse.
       ({ change_direction: direction, namespace, current_level: level }) => ({
         ...(direction === 'increase' ? harmless : adverse),
         attests: namedFrom({ [`assurance-level.${namespace}`]: level }),
@@ -145,7 +145,7 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
 ];
 
 /**
- * Every type of event that is understood, by its URI.
+ * The supported types of events, by URI.
  *
  * @see OpenID CAEP 1.0 section 3, OpenID RISC 1.0 section 2, OpenID Shared Signals Framework 1.0 section 8.1.4
  */
@@ -153,7 +153,7 @@ export const eventTypes: ReadonlyMap<string, EventType> = new Map(
   types.map(([prefix, name, meaning]) => [`${prefix}${name}`, { name, uri: `${prefix}${name}`, meaning }]),
 );
 
-/** Events that tell of values, which their transmitter can attest. */
+/** Events with values that their transmitter can attest. */
 export const attestingEvents: ReadonlySet<string> = new Set<SignalName>([
   'token-claims-change',
   'assurance-level-change',

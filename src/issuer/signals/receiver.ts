@@ -10,11 +10,11 @@ import { takeSignal } from './take.ts';
 import type { TakenSignal } from './under-way.ts';
 
 /**
- * `POST /signals`: takes one Security Event Token pushed by a configured transmitter. The transmitter is known by the token's
- * signature alone, so the path may also be served where no client certificate is asked for.
+ * `POST /signals`: receives one Security Event Token pushed by a configured transmitter. The transmitter is authenticated by
+ * the token's signature only, so the path can also be served without client certificates.
  *
- * 202 says that the effect, its records and the memory of the token are on disk; one received before is acknowledged again
- * and has no effect again. 400 says that it will never be accepted, 503 that it may be a moment later.
+ * 202: effect, records and replay memory are committed; a repeated token is acknowledged without effect. 400: the token will
+ * never be accepted. 503: try again.
  *
  * @see RFC 8935 section 2
  */

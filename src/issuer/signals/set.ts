@@ -8,7 +8,7 @@ import { type SignalError, type SignalErrorCode, signalError } from './signal-er
 import { type SignalSubject, subject } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';
 
-/** A Security Event Token whose signature and claims were verified. */
+/** The event of a Security Event Token with verified signature and claims. */
 export interface SecurityEvent {
   readonly transmitter: Transmitter;
   /** `jti`, unique among the tokens of the transmitter. */
@@ -18,35 +18,34 @@ export interface SecurityEvent {
   readonly subject: SignalSubject;
   /** The type of the one event, a URI. */
   readonly uri: string;
-  /** What that type is here, and what the event says; `null` where the type is not known here. */
+  /** Its type and meaning; `null` for an unsupported type. */
   readonly known: { readonly type: EventType; readonly meaning: EventMeaning } | null;
 }
 
-/** What a Security Event Token must keep to here. */
+/** The rules for Security Event Tokens. */
 export interface SetRules {
-  /** By their issuer. */
+  /** By issuer. */
   readonly transmitters: ReadonlyMap<string, Transmitter>;
   /** The transmitters' keys, of the kind `external`, refreshed in the background. */
   readonly keys: VerificationKeys;
-  /** Oldest `iat` accepted; 86,400 by default. An older event may be a replay that has been forgotten. */
+  /** Greatest accepted age of `iat`; default 86,400. The replay memory does not cover older tokens. */
   readonly maxAgeSeconds: number;
-  /** How far clocks may differ, either way; 60 by default. */
+  /** Tolerated clock skew, either way; default 60. */
   readonly clockSkewSeconds: number;
 }
 
-/** The keys of the transmitter are not held now: the same token may be accepted a moment later. */
+/** The transmitter's keys are not available at present; the same token may be accepted later. */
 export const KEYS_UNAVAILABLE = 'keys-unavailable';
 
-/** Longest token read, in characters. */
+/** Longest accepted token, in characters. */
 export const MAX_SET_CHARACTERS = 16_384;
 
-/** Nothing else signed by the same issuer is a signal. @see RFC 8417 section 2.3 */
+/** Required `typ`, so that no other token of the same issuer passes for a signal. @see RFC 8417 section 2.3 */
 const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['secevent+jwt', 'application/secevent+jwt']);
 
 /**
- * The event of a compact Security Event Token: signed by a key of a configured transmitter, for this receiver, recent, with
- * a subject of its own and exactly one event. Never throws, and fetches nothing. That it was not received before is the
- * receiver's to say.
+ * Parses and verifies a compact Security Event Token: signed by a key of a configured transmitter, for this receiver, recent,
+ * with a subject and exactly one event. Never throws, fetches nothing. The caller checks for replays.
  *
  * @param nowMs a clock that does not step back, milliseconds since the Unix epoch
  * @see RFC 8417 section 2, RFC 8935 section 2.4, OpenID Shared Signals Framework 1.0 section 4
@@ -66,7 +65,7 @@ export function securityEventFrom(
   return eventFrom(jwt.claims, transmitter, { ...rules, now: nowMs / 1_000 });
 }
 
-/** The code of a denial; what is not here is not a token in form. */
+/** Error codes by reason; `invalid_request` for all others. */
 const errOf: ReadonlyMap<ReasonCode, SignalErrorCode> = new Map([
   ['token.issuer', 'invalid_issuer'],
   ['token.algorithm', 'invalid_key'],
@@ -83,7 +82,7 @@ const MAX_AUDIENCES = 16;
 
 const word = text({ max: MAX_CHARACTERS });
 
-/** A claim that would make the token one of another kind. @see RFC 8417 section 4.5 and 4.6 */
+/** A claim that other kinds of tokens have. @see RFC 8417 section 4.5 and 4.6 */
 const absent: Reader<null> = (value) => (value === undefined ? null : { problem: 'must not be present' });
 
 const audience: Reader<readonly string[]> = (value) => {
@@ -94,7 +93,7 @@ const audience: Reader<readonly string[]> = (value) => {
 
 interface RawEvent {
   readonly uri: string;
-  /** Wrapped, so that no member of its own is taken for a problem. */
+  /** Wrapped, so that a payload with a member `problem` is not mistaken for a `Problem`. */
   readonly payload: unknown;
 }
 

@@ -2,21 +2,21 @@
 export type SignalErrorCode =
   'invalid_request' | 'invalid_key' | 'invalid_issuer' | 'invalid_audience' | 'authentication_failed' | 'access_denied';
 
-/** A Security Event Token that is refused; sending it again unchanged changes nothing. */
+/** The refusal of a Security Event Token, which is final. */
 export interface SignalError {
   readonly kind: 'signal-error';
   readonly err: SignalErrorCode;
-  /** For the developer of the transmitter: names what is wrong and never repeats it. */
+  /** For developers of transmitters; never quotes the token. */
   readonly description: string;
 }
 
-/** A refusal with its cause. */
+/** Creates a refusal. */
 export const signalError = (err: SignalErrorCode, description: string): SignalError => ({
   kind: 'signal-error',
   err,
   description,
 });
 
-/** Whether a step refused the token. */
+/** Whether a value is a refusal. */
 export const isSignalError = (value: unknown): value is SignalError =>
   typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'signal-error';

@@ -2,9 +2,9 @@ import type { SignalEffects } from './effects.ts';
 import type { SetRules } from './set.ts';
 import type { SignalsUnderWay } from './under-way.ts';
 
-/** What `POST /signals` works with: who may send, what a token must keep to, and what events do. */
+/** Dependencies of `POST /signals`: transmitters, rules and effects. */
 export interface SignalServices extends SetRules {
   readonly effects: SignalEffects;
-  /** One for all servers of a process that take signals. */
+  /** Shared by all servers of a process that receive signals. */
   readonly underWay: SignalsUnderWay;
 }

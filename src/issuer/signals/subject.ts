@@ -4,22 +4,23 @@ import { isDeny } from '../../decision/decision.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { membersFrom, type Reader, text } from '../../runtime/fields.ts';
 
-/** A subject identifier of one member. @see RFC 9493 section 3.2, OpenID Shared Signals Framework 1.0 section 3.5 */
+/** A simple subject identifier. @see RFC 9493 section 3.2, OpenID Shared Signals Framework 1.0 section 3.5 */
 export type SimpleSubject =
   | { readonly format: 'jwt_id'; readonly issuer: string; readonly tokenId: string }
   | { readonly format: 'opaque'; readonly id: string }
   | {
       readonly format: 'uri';
       readonly uri: string;
-      /** `null` where the URI is not a SPIFFE ID. */ readonly spiffeId: SpiffeId | null;
+      /** `null` where the URI is not a SPIFFE ID. */
+      readonly spiffeId: SpiffeId | null;
     }
   | { readonly format: 'iss_sub'; readonly issuer: string; readonly subject: string }
   | { readonly format: 'email'; readonly email: string };
 
-/** What a member of a complex subject stands for; `self` is a subject that is not complex. */
+/** The role of a member in a complex subject; `self` for a simple subject. */
 export type SubjectRole = 'self' | 'user' | 'session' | 'application' | 'device' | 'tenant' | 'org_unit' | 'group';
 
-/** Whom or what an event is about: everything that every one of the members describes; at least one. */
+/** The subject of an event: whatever matches all members; at least one. */
 export interface SignalSubject {
   readonly format: SimpleSubject['format'] | 'complex';
   readonly members: readonly { readonly role: SubjectRole; readonly is: SimpleSubject }[];
@@ -29,8 +30,7 @@ export interface SignalSubject {
 const MAX_CHARACTERS = 512;
 
 /**
- * The subject of a `sub_id`. A format or a member that is not known is refused, whether it is called critical or not:
- * passed over, it would widen whom the event is about.
+ * Parses a `sub_id`. Refuses unknown formats and members, critical or not, because ignoring them would widen the subject.
  *
  * @see RFC 9493 section 3, OpenID Shared Signals Framework 1.0 section 3
  */

@@ -13,13 +13,13 @@ import type { SignalServices } from './signal-services.ts';
 import { type SignalTarget, targetPages } from './targets.ts';
 import type { TakenSignal } from './under-way.ts';
 
-/** Tasks changed at once: each is a transaction, and they are made together. */
+/** Tasks changed concurrently, so that their transactions are group-committed. */
 const BATCH = 20;
 
 /**
- * Applies the effect of a verified signal to the open tasks it is about, once: one that is sent again meanwhile waits for the same
- * result. Effects and records come before the memory of the token: whoever dies between them is sent the token again, and effects may
- * be repeated.
+ * Applies a verified signal to the open tasks it is about, once; a concurrent duplicate waits for the same result. Effects and
+ * records are committed before the replay memory: after a crash in between the transmitter sends the token again, and the
+ * idempotent effects are repeated.
  */
 export async function takeSignal(
   signal: SecurityEvent,
@@ -39,7 +39,7 @@ async function take(
   const restoredAtMs = await authority.restoredAtMs();
   if (isStoreFailure(restoredAtMs)) return restoredAtMs;
   const applied = appliedOf(signal, signals.effects, restoredAtMs);
-  // Until this very moment is not at all: this asks whether the token is remembered, and whether there is room for it.
+  // An entry that expires now stores nothing: this only tests whether the token is known, and whether there is room for it.
   const before = await authority.rememberOnce('signal', memoryKeyOf(signal), authority.floorMs());
   if (isStoreFailure(before)) return before;
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
@@ -52,15 +52,16 @@ async function take(
   return isStoreFailure(after) ? after : { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
-/** `jti` is unique for its transmitter alone. */
+/** A `jti` is unique per transmitter. */
 const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
   createHash('sha256')
     .update(JSON.stringify([transmitter.issuer, tokenId]), 'utf8')
     .digest('base64url');
 
 /**
- * INVARIANT: a restored state file does not remember which tokens were used after its backup. What is from before the restore and takes
- * something away may be done again; what gives something back, a risk that is lower again or a good attestation, may be a replay.
+ * INVARIANT: a restored state file has forgotten the tokens received after its backup, so a token issued before the restore may
+ * be a replay. Adverse effects may be repeated; effects that restore trust (a lower risk, a favourable attestation) are not
+ * applied.
  */
 function appliedOf(
   { known, transmitter, uri, issuedAtSeconds }: SecurityEvent,
@@ -79,7 +80,7 @@ function appliedOf(
   };
 }
 
-/** How many tasks the signal is about. */
+/** Applies the signal; returns the number of tasks it is about. */
 async function applyToAll(
   signal: SecurityEvent,
   applied: Applied,
@@ -117,7 +118,7 @@ async function applyTogether(
   return problems.find((problem) => problem !== null) ?? null;
 }
 
-/** Records the signal in the timeline of each task; `null` is none. What it then did has records of its own. */
+/** Records the signal for each task, or once without a task (`null`). Its effects have their own records. */
 async function record(
   signal: SecurityEvent,
   applied: Applied,

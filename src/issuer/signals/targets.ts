@@ -10,34 +10,33 @@ import type { Transmitter } from './transmitter.ts';
 /** An open task that an event is about. */
 export interface SignalTarget {
   readonly task: Task;
-  /** The one token of the task that the event is about; `null` where it is about the whole task. */
+  /** The token that the event is about; `null` where it is about the whole task. */
   readonly jtiDigest: string | null;
 }
 
-/** Tasks looked at in one go: some milliseconds of work. */
+/** Tasks per page: some milliseconds of work. */
 const PAGE = 200;
-/** Whoever was accepted while the tasks were gone through is looked for so often: each time what came meanwhile is less. */
+/** Most listings. Each further one finds tasks accepted during the one before, and takes less time. */
 const MAX_LISTINGS = 4;
-/** A task that is listed anew was accepted so long before its listing at most. */
+/** Overlap of two listings, since a task is committed some time after its creation time. */
 const ACCEPTED_WITHIN_MS = 60_000;
 
-/** What a task is known by. */
+/** A criterion for tasks. */
 type Key =
   | { readonly by: 'id' | 'agent' | 'subject' | 'jtiDigest'; readonly value: string }
   | { readonly by: 'context'; readonly name: string; readonly value: string };
 
-/** Who speaks, and to whom: the issuer whose tokens and tasks these are. */
+/** The transmitter, and the issuer of the tasks. */
 interface Parties {
   readonly issuer: string;
   readonly transmitter: Transmitter;
 }
 
 /**
- * The open tasks that every member of the subject describes, a page at a time, each task once. A member that describes
- * nothing here leaves none: what cannot be understood never widens whom an event is about. A store failure is the last page.
+ * The open tasks that match all members of the subject, in pages without duplicates. A member that cannot match anything here
+ * leaves no tasks, so that an unsupported member never widens the subject. A store failure is the last page.
  *
- * Tasks that were accepted meanwhile, such as a part of one of these, are in it too: once all were gone through, the newest are
- * listed again.
+ * Includes tasks accepted during the listing, such as sub-tasks of listed ones: afterwards the newest tasks are listed again.
  */
 export async function* targetPages(
   subject: SignalSubject,
@@ -75,13 +74,13 @@ export async function* targetPages(
   }
 }
 
-/** The listings that together have every task that is meant: by an index where a member has one, else of all that are open. */
+/** Store queries that together cover all matching tasks: by index where a member allows it, else all open tasks. */
 function filtersOf(wanted: readonly (readonly Key[])[]): readonly OpenTaskFilter[] {
   const indexed = wanted.find((keys) => keys.every((key) => key.by !== 'context'));
   return indexed === undefined ? [{}] : indexed.map(({ by, value }) => ({ [by]: value }));
 }
 
-/** The newest first, down to those that were accepted at that instant. */
+/** Open tasks, newest first, down to those created at `newerThanMs`. */
 async function* pagesOf(
   filter: OpenTaskFilter,
   newerThanMs: number,
@@ -113,7 +112,7 @@ function isKnownBy(task: Task, key: Key, holder: string | null): boolean {
   }
 }
 
-/** Claimed or attested alike: an agent that names its device is on it, and one that names another is known by what was attested. */
+/** Whether the value is claimed or attested. An agent that claims a false value is still found by what others attested. */
 const hasValue = (
   { claimed, attested }: Task,
   { name, value }: { readonly name: string; readonly value: string },
@@ -122,9 +121,9 @@ const hasValue = (
   attested.some((one) => one.name === name && one.value === value);
 
 /**
- * What a task is known by that the member describes; one of them is enough. A user is the `sub` of its tokens, an
- * application the agent, a session the task or its token; anything else, and a session known elsewhere, is the value of
- * that name that the agent claims or somebody has attested.
+ * The criteria of a member; a task matches by any of them. A user is the `sub` of the task's tokens, an application its agent,
+ * a session the task or its token. Any other role, and a session of another system, is a claimed or attested value with the
+ * role's name.
  */
 function keysOf(role: SubjectRole, is: SimpleSubject, { issuer, transmitter }: Parties): readonly Key[] {
   const isUser = role === 'self' || role === 'user';
@@ -156,6 +155,6 @@ function keysOf(role: SubjectRole, is: SimpleSubject, { issuer, transmitter }: P
   }
 }
 
-/** A subject that is not complex names no value of a context. */
+/** A simple subject has no role, so it names no context value. */
 const inContext = (name: SubjectRole, value: string): readonly Key[] =>
   name === 'self' ? [] : [{ by: 'context', name, value }];

@@ -1,9 +1,9 @@
-/** Who may send signals, and of whom it may speak. */
+/** A configured transmitter of signals. */
 export interface Transmitter {
   /** The `iss` of its Security Event Tokens, compared exactly. */
   readonly issuer: string;
-  /** What their `aud` must be or contain: the receiver, as this transmitter knows it. */
+  /** Required value in their `aud`: this receiver's identifier at the transmitter. */
   readonly audience: string;
-  /** Issuers whose users it may name in an `iss_sub` subject; a user of any other is not matched. Usually itself. */
+  /** Issuers whose users it may name in `iss_sub` subjects, usually itself; users of others match no task. */
   readonly subjectIssuers: ReadonlySet<string>;
 }

@@ -1,26 +1,26 @@
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SignalEffect } from './effects.ts';
 
-/** A signal that was taken. */
+/** A processed signal. */
 export interface TakenSignal {
   readonly kind: 'taken';
-  /** Whether it was taken before: then nothing was done. */
+  /** Whether it is a duplicate, which has no effect. */
   readonly isReplay: boolean;
   readonly effect: SignalEffect;
-  /** How many open tasks it was about. */
+  /** Number of open tasks it is about. */
   readonly tasks: number;
 }
 
 type Outcome = TakenSignal | StoreFailure;
 
 /**
- * What is being done of signals, by the key of each: one that is sent again before that is over waits for the same result, so that it
- * has its effect once. It holds as many as there are requests under way.
+ * Deduplicates concurrent deliveries of a signal: a duplicate waits for the result of the first. Bounded by the number of
+ * requests under way.
  */
 export class SignalsUnderWay {
   readonly #underWay = new Map<string, Promise<Outcome>>();
 
-  /** Does the work, or joins that of the same key. `isJoined` says which. */
+  /** Runs the work, or waits for the running work with the same key (`isJoined`). */
   async once(
     key: string,
     work: () => Promise<Outcome>,

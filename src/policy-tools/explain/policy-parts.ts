@@ -15,9 +15,8 @@ export interface PolicyClause extends PolicyPiece {
   /** The tokens between its braces. */
   readonly body: Tokens;
   /**
-   * Its terms in order, such that a policy with one clause per term decides the same: the operands of `&&` in a `when`, of `
-   *
-   * ` in an `unless`; otherwise the whole body.
+   * Its terms in order, such that a policy with one clause per term decides the same: the operands of `&&` in a `when`, those of
+   * `||` in an `unless`; otherwise the whole body.
    */
   readonly terms: readonly PolicyPiece[];
 }
@@ -68,8 +67,7 @@ function endOfAnnotations(tokens: Tokens): number {
 
 function termsOf(body: Tokens, joint: '&&' | '||'): readonly Tokens[] {
   const whole = closing(body, 0) === body.length - 1 && body[0]?.text === '(' ? body.slice(1, -1) : body;
-  // Precedence: `&&` before `
-  // ` before `if … then … else`, whose last part extends to the end.
+  // Precedence: `&&`, then `||`, then `if … then … else`, whose last part extends to the end.
   const isJoinedOtherwise = (joint === '&&' && split(whole, '||').length > 1) || split(whole, 'if').length > 1;
   const parts = isJoinedOtherwise ? [whole] : split(whole, joint);
   if (parts.length === 1) return whole.length < body.length ? termsOf(whole, joint) : [body];

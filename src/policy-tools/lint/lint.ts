@@ -106,7 +106,7 @@ function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding
   return [...first.values()];
 }
 
-/** The warning of validation that a policy is impossible, at its start. */
+/** The warnings of validation that a policy can never match. */
 const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
   warnings
     .filter((warning) => warning.policy === undefined || warning.policy === policy.id)

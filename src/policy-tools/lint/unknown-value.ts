@@ -114,7 +114,7 @@ function entityComplaint(
   ];
 }
 
-/** Groups and resources that match nothing make the whole policy one that never matches, which is reported as such. */
+/** Without groups: a group without agents makes the whole policy `never-matches`, which reports it. */
 const scopeEntities = ({ principal }: LintedPolicy): NonNullable<LintedPolicy['principal']['entities']> =>
   (principal.entities ?? []).filter(({ type }) => type !== `${NAMESPACE}::AgentGroup`);
 

@@ -64,7 +64,7 @@ export class Trial {
     this.#shadowTrials = parts.metrics.policyTrials.of({ source: 'shadow' });
   }
 
-  /** Called with each check. */
+  /** Called after each check. */
   readonly checked = (check: FinishedCheck): void => {
     const { decided, facts, policySet, decisionId } = check;
     const live = this.#parts.live();
@@ -89,7 +89,7 @@ export class Trial {
     });
   };
 
-  /** Called with each question about issuing a token. */
+  /** Called after each decision about issuing a token. */
   readonly granted = (question: Question, decided: Decision, atMs: number): void => {
     const live = this.#parts.live();
     if (isDeny(live) || !isOfPolicies(reasonOf(decided))) return;

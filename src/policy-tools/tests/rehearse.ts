@@ -80,7 +80,7 @@ function rehearseIssue(
       policies.catalog,
     );
   const target = { action, isIssue: true };
-  // As the issuer does: all that is asked for, or nothing.
+  // As the issuer: all constraints must be granted, or none is.
   const rehearsed = (constraints: Constraints): Rehearsal => {
     const asked = question(constraints);
     return { decision: authorize(policies, asked), question: asked, target };
@@ -96,7 +96,7 @@ function constraintsOf({ details, constraints }: CaseTask, id: string): readonly
   return [first, ...more];
 }
 
-/** The same policies, and what they were asked last. */
+/** The same policies, and the last question put to them. */
 function listeningTo(policies: PolicySet): { readonly policies: PolicySet; readonly asked: () => Question | null } {
   let asked: Question | null = null;
   const ask: PolicySet['ask'] = (question) => {

@@ -15,36 +15,36 @@ import { unlistedAllows } from './unlisted.ts';
 import type { Rehearsed, Unlisted } from './unlisted.ts';
 import { decisionText, mismatches } from './case-verdict.ts';
 
-/** What came of one case. */
+/** The result of one case. */
 export interface CaseResult extends TextPlace {
   readonly file: string;
   readonly name: string;
   readonly status: 'passed' | 'failed' | 'skipped';
-  /** Of a failed case everything that is wrong, a clause each; of a skipped one why it is left out. */
+  /** Everything wrong with a failed case, one clause each; why a skipped case is skipped. */
   readonly messages: readonly string[];
-  /** The decision in a line; `null` where there is none. */
+  /** The decision in one line; `null` without one. */
   readonly decision: string | null;
 }
 
-/** What came of the suites. */
+/** The result of the suites. */
 export interface SuiteResult {
   readonly cases: readonly CaseResult[];
-  /** `null` where it was not asked for. */
+  /** `null` where not requested. */
   readonly unlisted: Unlisted | null;
   readonly coverage: Coverage;
 }
 
-/** How to run them. */
+/** Options of a run. */
 export interface RunOptions {
-  /** Whether what no case lists is tried too; it makes sense for whole suites alone. */
+  /** Whether unlisted attempts are made too, which makes sense for complete suites only. */
   readonly isUnlistedTried: boolean;
-  /** Told of each 1,000 decisions. */
+  /** Called every 1,000 decisions. */
   readonly onProgress: (decided: number) => void;
 }
 
 const PROGRESS_EVERY = 1000;
 
-/** Runs suites against a policy set. A problem where what they do not list is too much to be tried. */
+/** Runs suites against a policy set. A problem where there are too many unlisted attempts. */
 export function runSuites(
   { cases, cedarTests }: Suites,
   policies: PolicySet,
@@ -66,7 +66,7 @@ export function runSuites(
     rehearsed.push({ test, target });
     made(1);
   }
-  // An instance of the engine with all policies in it, which most suites have no use for.
+  // Created only where needed: it is an engine instance with all policies.
   const answerOf = cedarTests.length === 0 ? null : rawAsker(policies);
   for (const test of cedarTests) {
     if (answerOf !== null) results.push(cedarResult(test, cedarTestProblems(test, answerOf(test.question))));
@@ -91,7 +91,7 @@ function resultOf(
     return { result: { file, line, column, name, status: 'failed', messages, decision: null }, target: null };
   }
   const { decision, question, target } = rehearsal;
-  // A case that is left out for now is not judged, but it still lists what it expects.
+  // A skipped case is not judged, but still counts as listed.
   if (test.skip !== null) {
     const result = { file, line, column, name, status: 'skipped', messages: [test.skip], decision: null } as const;
     return { result, target };

@@ -2,7 +2,7 @@ import type { ArgumentSpec, CatalogAction } from '../../action/catalog.ts';
 import { cedarString } from '../../policy/cedar-text.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 
-/** Whom a new policy is for: one agent, or the agents of a group. */
+/** The principal of a new policy: one agent, or the agents of a group. */
 export type Grantee = { readonly agent: string } | { readonly group: string };
 
 /**
@@ -48,8 +48,7 @@ const RESERVED = new Set(['true', 'false', 'if', 'then', 'else', 'in', 'is', 'li
 function argumentCondition({ name, type, required }: ArgumentSpec): string {
   const isName = IDENTIFIER.test(name) && !RESERVED.has(name);
   const condition = tests[type](isName ? `context.args.${name}` : `context.args[${cedarString(name)}]`);
-  // Cedar's type checker follows `if … has … then`, but not `!(… has …)
-  // `.
+  // Cedar's type checker understands `if … has … then`, but not `!(… has …) || …`.
   return required
     ? condition
     : `(if context.args has ${isName ? name : cedarString(name)} then ${condition} else true)`;

@@ -10,7 +10,7 @@ import type { CutPolicy } from '../../explain/probe.ts';
 
 /** A policy with a single change. */
 export interface Mutant {
-  /** `mutant-` and 8 hexadecimal digits of what was changed into what: the same as long as these words of the policy are. */
+  /** `mutant-` and 8 hexadecimal digits of a hash of the change: stable while the changed part of the policy is. */
   readonly id: string;
   /** What was changed, in a clause: `` `context.args.amount > 500` is left out ``. */
   readonly what: string;
